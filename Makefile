@@ -1,0 +1,58 @@
+# `make run` and `make test` do all the set-up by themselves. They need python3 (3.11 or later), and
+# root or sudo where a package of Debian or Ubuntu is missing. Everything else lands in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+ARGS ?=
+
+.PHONY: run test check pytest lock wheel clean desktop-packages
+
+# The real GPUs where there is a driver, else simulated ones; the tray where there is a desktop, else here.
+run: $(VENV)/.run
+	@$(BIN)/gpuwatch-tray --source auto $(ARGS)
+
+test: desktop-packages check pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m build --no-isolation
+
+# The versions that are tested. Run it to move them forward, then `make test`.
+lock: $(VENV)/.dev
+	$(PIP) install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links pyproject.toml --group dev --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "python3 3.11 or later is needed; this one is $$($(PYTHON) -V)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh tests/install-packages python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) install --quiet 'pip>=25.1'
+	$(PIP) install --quiet --constraint requirements.lock --editable . --group dev
+	@touch $@ $(VENV)/.run
+
+# The desktop that the tests run on, a C compiler for the test driver, a clock that can be set.
+desktop-packages:
+	@sh tests/install-packages $$(grep -v '^#' tests/packages.txt)

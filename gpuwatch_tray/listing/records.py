@@ -1,0 +1,124 @@
+"""The process list as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.listing.text import type_text
+from gpuwatch_tray.model import UNKNOWN, Field, Gpu, GpuProcess, Missing, Problem, Snapshot
+from gpuwatch_tray.redact import program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = 1
+
+
+def as_json(snapshot: Snapshot, processes: Sequence[GpuProcess]) -> dict[str, Any]:
+    """
+    Everything that `ps --json` prints, ready for `json.dumps`.
+
+    ```
+    {
+      "schema": 1,                  raised when a field changes its meaning or goes; new fields may come
+      "source": "nvml",
+      "simulated": false,
+      "at": "2026-01-07T23:27:48.120000+01:00",
+      "problem": null,              or {"text", "mend", "no_driver"}: then both lists say nothing
+      "gpus": [{
+        "index": 0, "uuid": "GPU-...", "name": "...",
+        "memory_used_bytes": 0, "memory_total_bytes": 0, "utilisation_percent": 0, "temperature_c": 0,
+        "power_w": 0.0, "power_limit_w": 0.0, "fan_percent": 0,
+        "problem": null,            or a text: this GPU cannot be read
+        "process_problem": null,    or a text: this GPU's process list is not complete
+        "missing": {"fan_percent": "unsupported"}
+      }],
+      "processes": [{
+        "gpu": 0, "pid": 2943615, "user": "alice", "mine": true, "type": "C",
+        "memory_bytes": 0, "started": "2026-...", "elapsed_s": 214.2,
+        "cwd": "/...", "command": ["python", "train.py"], "name": "python",
+        "missing": {}
+      }]
+    }
+    ```
+
+    A missing value is null and `missing` says in which way: `unsupported` (this device never gives it),
+    `error` (not read this time; the cause may follow a colon), `unknown` (the source was never told),
+    `redacted` (another person's arguments). `mine` is null where the owner is unknown. `type` is nvidia-smi's
+    letters, `?` where not known. Times are local with their offset.
+    """
+    return {
+        "schema": SCHEMA,
+        "source": snapshot.source,
+        "simulated": snapshot.simulated,
+        "at": _moment(snapshot.at),
+        "problem": _problem(snapshot.problem),
+        "gpus": [_gpu(gpu) for gpu in snapshot.gpus],
+        "processes": [_process(process) for process in processes],
+    }
+
+
+def _gpu(gpu: Gpu) -> dict[str, Any]:
+    fields: dict[str, Field[Any]] = {
+        "uuid": gpu.uuid or UNKNOWN,
+        "name": gpu.name,
+        "memory_used_bytes": gpu.memory_used,
+        "memory_total_bytes": gpu.memory_total,
+        "utilisation_percent": gpu.utilisation,
+        "temperature_c": gpu.temperature,
+        "power_w": gpu.power,
+        "power_limit_w": gpu.power_limit,
+        "fan_percent": gpu.fan,
+    }
+    state = {"problem": gpu.problem, "process_problem": gpu.process_problem}
+    return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
+
+
+def _process(process: GpuProcess) -> dict[str, Any]:
+    name = process.name
+    command: Field[Any] = process.command
+    if isinstance(name, Missing) and not isinstance(process.command, Missing) and process.command:
+        name = program(process.command[0].split(" ", 1)[0])
+    if not isinstance(process.command, Missing):
+        command = list(process.command)
+    started = process.started if isinstance(process.started, Missing) else _moment(process.started)
+    fields: dict[str, Field[Any]] = {
+        "gpu": UNKNOWN if process.gpu is None else process.gpu,
+        "pid": process.pid,
+        "user": process.user,
+        "mine": UNKNOWN if process.mine is None else process.mine,
+        "type": type_text(process),
+        "memory_bytes": process.memory,
+        "started": started,
+        "elapsed_s": process.elapsed,
+        "cwd": process.cwd,
+        "command": command,
+        "name": name,
+    }
+    record, reasons = _values(fields), _reasons(fields)
+    if not process.mine and not isinstance(command, Missing):
+        record["command"], reasons["command"] = None, "redacted"
+    return {**record, "missing": reasons}
+
+
+def _values(fields: dict[str, Field[Any]]) -> dict[str, Any]:
+    return {key: None if isinstance(value, Missing) else value for key, value in fields.items()}
+
+
+def _reasons(fields: dict[str, Field[Any]]) -> dict[str, str]:
+    return {
+        key: f"{value.why.value}: {value.detail}" if value.detail else value.why.value
+        for key, value in fields.items()
+        if isinstance(value, Missing)
+    }
+
+
+def _problem(problem: Problem | None) -> dict[str, Any] | None:
+    if problem is None:
+        return None
+    return {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver}
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat()

@@ -1,0 +1,75 @@
+"""
+The process list as text, in the Bash tool's layout to the letter.
+
+```
+GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
+  CWD: /home/user/project
+  CMD: python train.py
+(an empty line)
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.listing.elapsed import NA, elapsed_text
+from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MIB = 2**20
+
+_LETTERS = (Kind.MPS, Kind.COMPUTE, Kind.GRAPHICS)  # nvidia-smi's order: M+C, C+G
+
+
+def header(process: GpuProcess) -> str:
+    """The first line of a process: `GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34`."""
+    gpu = "?" if process.gpu is None else process.gpu
+    memory = "[N/A]" if isinstance(process.memory, Missing) else process.memory // MIB
+    return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
+
+
+def type_text(process: GpuProcess) -> str:
+    """How it uses the GPU, in nvidia-smi's letters: `C`, `G`, `C+G`, `M+C`; `?` where that is not known."""
+    return "+".join(kind.value for kind in _LETTERS if kind in process.kinds) or "?"
+
+
+def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
+    """
+    The Bash tool's list of these processes, an empty line after each; '' when there are none.
+
+    Without `redacted` it is for the user's own terminal: one's own arguments stand as they are, on one line.
+    Other people's are never shown, only the program's name.
+    """
+    return "".join(_block(header(process), process, redacted=redacted) for process in processes)
+
+
+def all_text(processes: Sequence[GpuProcess]) -> str:
+    """The same for `ps --all`, with owner and type behind each first line: `USER=alice  TYPE=C+G`."""
+    return "".join(_block(_owned_header(process), process, redacted=False) for process in processes)
+
+
+def _owned_header(process: GpuProcess) -> str:
+    return f"{header(process)}  USER={_line(process.user, '?')}  TYPE={type_text(process)}"
+
+
+def _block(first: str, process: GpuProcess, *, redacted: bool) -> str:
+    cwd = process.cwd
+    if redacted and not isinstance(cwd, Missing):
+        cwd = redact.text(cwd)
+    return f"{first}\n  CWD: {_line(cwd, NA)}\n  CMD: {_command(process, redacted=redacted)}\n\n"
+
+
+def _command(process: GpuProcess, *, redacted: bool) -> str:
+    if process.mine and isinstance(process.command, Missing):
+        return NA
+    if redacted or not process.mine or isinstance(process.command, Missing):
+        return redact.command(process)
+    return redact.one_line(" ".join(process.command)) or NA
+
+
+def _line(value: Field[str], otherwise: str) -> str:
+    return otherwise if isinstance(value, Missing) else redact.visible(value).strip() or otherwise

@@ -1,0 +1,64 @@
+"""Builders of values and small fakes that the unit tests share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gpuwatch_tray.model import Gpu, GpuProcess, Kind, Popup, Snapshot
+
+START = 1_767_799_668.0  # 2026-01-07 15:27:48 UTC
+BOOT = "5f0c7a1e-boot"
+MIB = 1024 * 1024
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def process(pid=100, gpu=0, elapsed=60.0, *, kinds="C", mine=True, **facts) -> GpuProcess:
+    """An own compute process of a minute, unless told otherwise."""
+    base = {
+        "memory": 2828 * MIB,
+        "user": "ada" if mine else "bob",
+        "identity": f"start-{pid}",
+        "started": START - 60,
+        "cwd": "/home/ada/run",
+        "command": ("python", "train.py"),
+        "name": "python",
+    }
+    return GpuProcess(
+        pid, gpu, frozenset(Kind(k) for k in kinds.split("+")), mine=mine, elapsed=elapsed, **(base | facts)
+    )
+
+
+def snapshot(*processes: GpuProcess, gpus=4, at=START, **facts) -> Snapshot:
+    """A healthy reading of `gpus` GPUs (a number, or the Gpu values themselves)."""
+    if isinstance(gpus, int):
+        gpus = tuple(Gpu(index, f"GPU-{index:04d}", f"Test GPU {index}") for index in range(gpus))
+    return Snapshot("test", at, tuple(gpus), processes, boot_id=BOOT, **facts)
+
+
+@dataclass
+class FakePopups:
+    """Takes popups, or refuses them."""
+
+    works: bool = True
+    shown: list[Popup] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+
+    def show(self, popup: Popup) -> bool:
+        if self.works:
+            self.shown.append(popup)
+        return self.works
+
+    def close(self, key: str) -> None:
+        self.closed.append(key)

@@ -1,0 +1,103 @@
+"""The mail and the popup, word for word."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gpuwatch_tray import messages
+from gpuwatch_tray.messages import Letterhead, alert_mail
+from gpuwatch_tray.model import Alert, MessageKind, Severity
+from tests.fakes import START, process
+
+HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
+COUNT = Alert("box/gpu_limit", "gpu_limit", "", Severity.WARNING, "GPU_COUNT(3) > GPU_LIMIT(2)", START, 3)
+
+
+def over(pid, seconds):
+    line = f"GPU=0  MEM=2828MiB  PID={pid}  ETIME=09:00:00"
+    reason = f"MAX_ETIME({seconds}s) > LIMIT(21600s) :: {line}"
+    return Alert(f"box/max_etime/{pid}", "max_etime", str(pid), Severity.WARNING, reason, START, seconds)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    """Times are printed as local time; here the place is Greenwich."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def mail(alerts, processes=(), gaps=(), kind=MessageKind.ALERT):
+    return alert_mail(HEAD, alerts, processes, gaps, now=START, message_id="<1@box>", kind=kind)
+
+
+def test_the_mail_is_the_bash_tools_to_the_letter():
+    """Subject and body are what gpu_watch.sh wrote for the same facts."""
+    row = process(2943615, 0, 32400.0)
+    message = mail([COUNT, over(2943615, 32400)], [row])
+    assert message.subject == "[GPU Watchdog] ada@box  2026-01-07 15:27:48"
+    assert message.text == (
+        "Time: 2026-01-07 15:27:48\n"
+        "Host: box\n"
+        "User: ada\n"
+        "\n"
+        "Config: /etc/gpu-watch.env\n"
+        "Triggered:\n"
+        "- GPU_COUNT(3) > GPU_LIMIT(2)\n"
+        "- MAX_ETIME(32400s) > LIMIT(21600s) :: GPU=0  MEM=2828MiB  PID=2943615  ETIME=09:00:00\n"
+        "\n"
+        "Raw output:\n"
+        "GPU=0  MEM=2828MiB  PID=2943615  ETIME=09:00:00\n"
+        "  CWD: /home/ada/run\n"
+        "  CMD: python train.py\n"
+    )
+
+
+def test_a_test_mail_says_so_when_nothing_fires():
+    """Without a reason, a test mail carries the Bash tool's line for it, and for an empty list its line."""
+    text = mail([], kind=MessageKind.TEST).text
+    assert "Triggered:\n- TEST_MAIL: force send (no threshold triggered)\n" in text
+    assert text.endswith("Raw output:\n<no gpu processes detected>\n")
+
+
+def test_the_longest_process_leads_and_the_others_follow_in_their_own_section():
+    """Under "Triggered:" stands the longest process, the first of equals; the others come after it."""
+    text = mail([over(1, 30000), over(2, 40000), over(3, 40000)]).text
+    first, _, rest = text.partition("\n\nAlso over MAX_ETIME:\n")
+    assert "PID=2 " in first
+    assert "PID=1 " not in first
+    assert ["PID=1 " in line or "PID=3 " in line for line in rest.splitlines()[:2]] == [True, True]
+
+
+def test_a_gap_is_named():
+    """What could not be read stands in the mail: the list may not be all there is."""
+    assert "\n\nNot readable:\n- GPU 1 cannot be read: lost\n\nRaw output:" in mail(
+        [COUNT], gaps=["GPU 1 cannot be read: lost"]
+    ).text
+
+
+def test_no_secret_of_a_command_line_reaches_the_mail():
+    """Command lines are redacted in the mail."""
+    row = process(command=("python", "train.py", "--api-key", "sk-canary0123456789"))
+    assert "canary" not in mail([COUNT], [row]).text
+
+
+def test_dry_run_prints_what_the_bash_tool_printed():
+    """The frame of --dry-run is the Bash tool's."""
+    lines = messages.dry_run(mail([COUNT])).splitlines()
+    assert lines[0] == "=== DRY RUN (not sending) ==="
+    assert lines[1].startswith("[GPU Watchdog] ada@box  ")
+    assert lines[2] == "-----------------------------"
+    assert lines[3].startswith("Time: ")
+
+
+def test_a_popup_tells_the_worst_and_counts_the_others():
+    """Three processes over the limit in one poll are one popup, the longest in full."""
+    popup = messages.popup("k", [over(1, 30000), over(2, 40000), over(3, 35000)], "box")
+    assert popup.title == "A process runs longer than the limit on box"
+    assert "PID=2 " in popup.body
+    assert popup.body.endswith("and 2 more")
