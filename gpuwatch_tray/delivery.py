@@ -1,0 +1,177 @@
+"""
+The outbox's runner: sends what is due, and decides what becomes of what could not be sent.
+
+Nothing is lost before nothing is doubled: a mail leaves the outbox only when a transport has handed in a
+receipt, so a crash or a lost answer can double a mail (with the same Message-ID), and never lose one.
+The mail libraries are not imported here, but by the transport that is asked for when something is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.model import Message
+
+log = logging.getLogger(__name__)
+
+LEASE = 180.0  # seconds for which a run keeps other processes off its mails
+LAST_START = 100.0  # seconds into the lease after which no mail is started: a mail takes 60 s at most
+JITTER = 0.25  # of a delay, added at random, so that machines do not come back in step
+MOST_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait after the nth failure: `first` * 2^n seconds, never more than `most`."""
+
+    first: float
+    most: float
+    blocked: bool = False  # somebody has to mend something; it is tried all the same
+
+    def delay(self, attempts: int, chance: float) -> float:
+        """The seconds to wait after `attempts` earlier failures; `chance` in [0, 1) spreads them."""
+        seconds: float = self.first * 2 ** min(attempts, MOST_DOUBLINGS) * (1 + JITTER * chance)
+        return min(seconds, self.most)
+
+
+HOUR = 3600.0
+PACES = {
+    FailureKind.TRANSIENT: Pace(30, HOUR),
+    FailureKind.AMBIGUOUS: Pace(30, HOUR),
+    FailureKind.QUOTA: Pace(HOUR, 24 * HOUR),
+    # Slower: a wrong password tried every minute locks the account.
+    FailureKind.CONFIGURATION: Pace(HOUR / 4, 4 * HOUR, blocked=True),
+    FailureKind.MESSAGE: Pace(HOUR, HOUR, blocked=True),
+    FailureKind.RECIPIENT: Pace(HOUR, HOUR, blocked=True),
+}
+
+
+class QueuedMail(Protocol):
+    """One mail of the outbox, as far as the runner looks at it."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def message(self) -> Message:
+        """What to send."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it has failed so far."""
+
+
+class OutboxPort(Protocol):
+    """What the runner needs of the store."""
+
+    def lease_due(self, now: float, lease: float) -> Sequence[QueuedMail]:
+        """Take what is due; until `now + lease` nobody else gets it."""
+
+    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
+        """Record that it was accepted, and by whom."""
+
+    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = ...) -> None:
+        """Put it back, due at `at`, with one more failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mail that was accepted."""
+
+    id: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A mail that was not, why, and when it is tried again (wall time)."""
+
+    id: int
+    kind: FailureKind
+    error: str
+    at: float
+
+    def __str__(self) -> str:
+        return self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run did. `left` mails were due and not reached; they are due again when the lease ends."""
+
+    sent: tuple[Sent, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    left: int = 0
+
+
+def deliver_due(
+    store: OutboxPort,
+    transport_for: Callable[[], Transport],
+    clock: Callable[[], float],
+    *,
+    lease: float = LEASE,
+    last_start: float = LAST_START,
+    chance: Callable[[], float] = random.random,
+) -> Report:
+    """
+    Send what the outbox holds and is due, once each; the transport is asked for only when something is.
+
+    Once the way itself has failed (no connection, wrong password), the rest is put back untried.
+    """
+    start = clock()
+    due = store.lease_due(start, lease)
+    sent: list[Sent] = []
+    failures: list[Failure] = []
+    transport: Transport | None = None
+    broken: TransportError | None = None
+    for done, mail in enumerate(due):
+        error = broken
+        if error is None:
+            if clock() - start > last_start:
+                return Report(tuple(sent), tuple(failures), len(due) - done)
+            try:
+                transport = transport or transport_for()
+                receipt = transport.send(mail.message)
+            except TransportError as failed:
+                error = failed
+                broken = failed if failed.for_all else None
+            except Exception as fault:  # noqa: BLE001  # the worker's outermost: no fault may lose a mail
+                error = _internal(fault)
+            else:
+                store.mark_sent(mail.id, clock(), f"{receipt.transport}: {receipt.answer}")
+                log.info("mail %d sent by %s: %s", mail.id, receipt.transport, receipt.answer)
+                sent.append(Sent(mail.id, receipt))
+                continue
+        failures.append(_put_back(store, mail, error, clock(), chance()))
+    return Report(tuple(sent), tuple(failures))
+
+
+def _put_back(
+    store: OutboxPort, mail: QueuedMail, error: TransportError, now: float, chance: float
+) -> Failure:
+    pace = PACES[error.kind]
+    delay = max(pace.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
+    store.mark_retry(mail.id, now + delay, str(error), blocked=pace.blocked)
+    log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)
+    return Failure(mail.id, error.kind, str(error), now + delay)
+
+
+def _internal(fault: Exception) -> TransportError:
+    """A fault of ours, named by its type and place: its text might hold what was being sent."""
+    places = traceback.extract_tb(fault.__traceback__)
+    name = type(fault).__name__
+    log.error("%s while sending a mail:\n%s", name, "".join(traceback.format_list(places)).rstrip())
+    where = f" at {places[-1].name}, line {places[-1].lineno}" if places else ""
+    return TransportError(
+        FailureKind.TRANSIENT, f"internal error while sending: {name}{where}", "the log has the details"
+    )

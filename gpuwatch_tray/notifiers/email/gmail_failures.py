@@ -1,0 +1,88 @@
+"""What the answers of Google's servers mean, and what mends them: one table, no network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gpuwatch_tray.notifiers.email.googlefiles import LOGIN_MEND
+from gpuwatch_tray.transport import FailureKind
+
+UNAUTHORISED = 401
+FORBIDDEN = 403
+TOO_BIG = 413
+TOO_MANY = 429
+FAULTS = range(500, 600)
+
+PORTAL = "the answer is a page, not Google's: does this network want a sign-in?"
+EXPIRED_SIGN_IN = (
+    f"{LOGIN_MEND}; while the Google app is in 'Testing', a sign-in ends after 7 days: publish it first. "
+    "Other causes: access revoked, password changed, six months unused"
+)
+
+_QUOTA_REASONS = frozenset(
+    {
+        "rateLimitExceeded",
+        "userRateLimitExceeded",
+        "dailyLimitExceeded",
+        "quotaExceeded",
+        "RESOURCE_EXHAUSTED",
+        "RATE_LIMIT_EXCEEDED",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that was no consent. `reasons` are Google's words for machines, `text` is for people."""
+
+    status: int
+    reasons: frozenset[str]
+    text: str
+
+    @classmethod
+    def parse(cls, status: int, content: bytes) -> Answer:
+        """Read Google's error object; of anything else only the status is kept."""
+        try:
+            error = json.loads(content)["error"]
+        except (ValueError, TypeError, KeyError):
+            return cls(status, frozenset(), "")
+        if not isinstance(error, dict):
+            return cls(status, frozenset(), str(error))
+        items: list[Any] = [error, *_items(error.get("errors")), *_items(error.get("details"))]
+        objects = [item for item in items if isinstance(item, dict)]
+        reasons = frozenset(str(item[key]) for item in objects for key in ("reason", "status") if key in item)
+        return cls(status, reasons, str(error.get("message", "")))
+
+    def verdict(self) -> tuple[FailureKind, str]:
+        """The kind of failure, and the mend."""
+        if self.status == TOO_MANY or self.reasons & _QUOTA_REASONS:
+            return FailureKind.QUOTA, "Gmail's sending limit is reached"
+        if self.status == UNAUTHORISED:
+            return FailureKind.CONFIGURATION, EXPIRED_SIGN_IN
+        if self.status == FORBIDDEN:
+            if self.reasons & {"accessNotConfigured", "SERVICE_DISABLED"}:
+                return FailureKind.CONFIGURATION, "enable the Gmail API in the Google Cloud console"
+            return FailureKind.CONFIGURATION, f"{LOGIN_MEND} and allow sending mail"
+        if self.status == TOO_BIG:
+            return FailureKind.MESSAGE, "the mail is too big for Gmail"
+        if self.status in FAULTS:
+            return FailureKind.TRANSIENT, ""
+        if "failedPrecondition" in self.reasons or "FAILED_PRECONDITION" in self.reasons:
+            return FailureKind.CONFIGURATION, "this Google account has no Gmail mailbox"
+        return FailureKind.RECIPIENT, "check TO_EMAIL in gpu-watch.env"
+
+
+def sign_in_refused(code: str) -> tuple[FailureKind, str]:
+    """The kind and the mend for an error code of the token endpoint (RFC 6749, 5.2)."""
+    if code in ("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"):
+        return (
+            FailureKind.CONFIGURATION,
+            f"download credentials.json again from the Google Cloud console, then {LOGIN_MEND}",
+        )
+    return FailureKind.CONFIGURATION, EXPIRED_SIGN_IN
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

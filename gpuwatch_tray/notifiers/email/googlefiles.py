@@ -1,0 +1,124 @@
+"""
+The two files of the Gmail sign-in: credentials.json, downloaded from Google, and token.json, written by us.
+
+The token is as good as a password: the file is written with mode 0600, in one step, and neither a link nor
+a file that others can read is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gpuwatch_tray.transport import FailureKind, TransportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCOPE = "https://www.googleapis.com/auth/gmail.send"
+# Wider scopes that include sending.
+SENDING_SCOPES = frozenset(
+    {
+        SCOPE,
+        "https://mail.google.com/",
+        "https://www.googleapis.com/auth/gmail.modify",
+        "https://www.googleapis.com/auth/gmail.compose",
+    }
+)
+TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
+LOGIN_MEND = "sign in with `gpuwatch-tray mail login`"
+DOWNLOAD_MEND = "download it again from the Google Cloud console: an OAuth client of the type Desktop app"
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def problem(text: str, mend: str) -> TransportError:
+    """An error that somebody has to mend."""
+    return TransportError(FailureKind.CONFIGURATION, text, mend)
+
+
+def read_credentials(path: Path | None) -> dict[str, Any]:
+    """The client of credentials.json, as Google's libraries take it; TransportError when it is none."""
+    if path is None:
+        raise problem("GMAIL_API_CREDENTIALS is not set", "set it in notify.env to the file credentials.json")
+    config = _read_json(path, "GMAIL_API_CREDENTIALS", DOWNLOAD_MEND)
+    if "web" in config:
+        raise problem(f"{path}: this client is of the kind 'web', not 'installed'", DOWNLOAD_MEND)
+    client = config.get("installed")
+    needed = ("client_id", "client_secret", "auth_uri", "token_uri")
+    if not isinstance(client, dict) or not all(isinstance(client.get(key), str) for key in needed):
+        raise problem(f"{path}: no OAuth client of the kind 'installed' in it", DOWNLOAD_MEND)
+    for key in ("auth_uri", "token_uri"):
+        _check_address(path, key, client[key])
+    return config
+
+
+def read_token(path: Path) -> dict[str, Any]:
+    """What token.json holds, checked as far as we rely on it; TransportError names what is wrong."""
+    _check_private(path)
+    token = _read_json(path, "GMAIL_API_TOKEN", LOGIN_MEND)
+    for key in ("client_id", "client_secret", "refresh_token"):
+        if not isinstance(token.get(key), str) or not token[key]:
+            raise problem(f"{path}: no {key} in it", LOGIN_MEND)
+    for key in ("token", "token_uri", "expiry"):
+        if not isinstance(token.get(key, ""), str | None):
+            raise problem(f"{path}: {key} is no text", LOGIN_MEND)
+    scopes = token.get("scopes") or []
+    granted = scopes.split() if isinstance(scopes, str) else scopes
+    if granted and not SENDING_SCOPES.intersection(granted):
+        raise problem(f"{path}: this sign-in does not allow sending mail", LOGIN_MEND)
+    _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI)
+    return token
+
+
+def write_token(path: Path, text: str) -> None:
+    """Replace token.json in one step, readable by nobody else. OSError when it cannot be written."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105  # a name, as mkstemp gives it
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def _read_json(path: Path, key: str, mend: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise problem(f"{path} is missing ({key})", mend) from None
+    except OSError as error:
+        raise problem(f"{path} cannot be read: {error.strerror}", "make it readable for you") from None
+    except ValueError:  # neither UTF-8 nor JSON; the text is not shown, since it holds secrets
+        raise problem(f"{path} is no JSON file", mend) from None
+    if not isinstance(content, dict):
+        raise problem(f"{path} is no JSON object", mend)
+    return content
+
+
+def _check_private(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # reading it will say why
+    if stat.S_ISLNK(mode):
+        raise problem(f"{path} is a link", "GMAIL_API_TOKEN must name the file itself")
+    if os.name == "posix" and mode & OTHERS:
+        raise problem(f"{path} can be read by others", f"chmod 600 {path}")
+
+
+def _check_address(path: Path, key: str, address: str) -> None:
+    """Tokens go to this address: encrypted, or not off this machine."""
+    parts = urlsplit(address)
+    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme == "https" or loopback:
+        return
+    raise problem(f"{path}: {key} is no https address", DOWNLOAD_MEND)

@@ -1,0 +1,111 @@
+"""
+Mail by the computer's own programs: `mail`, `mailx`, `sendmail -t`, the first that is there.
+
+All of them only take the mail into their queue: their exit code 0 says nothing of its delivery.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.notifiers.email import mime
+from gpuwatch_tray.notifiers.email.lines import LONGEST, neutral, one_line
+from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.model import Message
+
+TIMEOUT = 30.0  # seconds
+# Where sendmail lives on systems that keep it off the PATH of users and of cron.
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/lib")
+
+_TILDE = re.compile(r"^~", re.MULTILINE)
+
+
+class LocalTransport:
+    """
+    The way by the local mail programs, looked for at each sending.
+
+    `folders` overrules where they are looked for, by default PATH and then SYSTEM_FOLDERS.
+    """
+
+    name = "local mail"
+
+    def __init__(
+        self,
+        to: Sequence[str],
+        *,
+        from_email: str = "",
+        timeout: float = TIMEOUT,
+        folders: Sequence[str] | None = None,
+    ) -> None:
+        self._to = to
+        self._from = from_email
+        self._timeout = timeout
+        self._folders = folders
+
+    def send(self, message: Message) -> Receipt:
+        """Hand the mail to the first program found, in the order of the Bash tool."""
+        recipients = mime.addresses(self._to, "TO_EMAIL")
+        for program in ("mail", "mailx"):
+            found = self._find(program)
+            if found is not None:
+                # A line that begins with a tilde is a command to some of these programs (CVE-2021-32749).
+                text = _TILDE.sub(" ~", neutral(message.text)).rstrip()
+                arguments = [found, "-s", mime.one_subject(message.subject), *recipients]
+                return self._run(program, program, arguments, f"{text}\n".encode())
+        found = self._find("sendmail")
+        if found is not None:
+            sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
+            mail = mime.build(message, sender=sender, recipients=recipients)
+            utf8 = mime.international((sender, *recipients))
+            body = mime.as_bytes(mail, utf8=utf8, line_end="\n")
+            # -oi: a line with a single dot does not end the mail.
+            return self._run("sendmail (queued, not yet delivered)", "sendmail", [found, "-t", "-oi"], body)
+        raise TransportError(
+            FailureKind.CONFIGURATION,
+            "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx or sendmail",
+            "set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env",
+        )
+
+    def _find(self, program: str) -> str | None:
+        folders = self._folders
+        if folders is None:
+            folders = (os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS)
+        return shutil.which(program, path=os.pathsep.join(folders))
+
+    def _run(self, transport: str, program: str, arguments: Sequence[str], body: bytes) -> Receipt:
+        # Files, not pipes: these programs leave children behind that hold a pipe open for minutes.
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output:
+            stdin.write(body)
+            stdin.seek(0)
+            try:
+                code = subprocess.run(
+                    arguments, stdin=stdin, stdout=output, stderr=output, timeout=self._timeout, check=False
+                ).returncode
+            except subprocess.TimeoutExpired:
+                raise TransportError(
+                    FailureKind.AMBIGUOUS,
+                    f"{program} did not end within {self._timeout:g} s: the mail may have been taken",
+                    f"try it by hand: {arguments[0]}",
+                ) from None
+            except OSError as error:
+                raise TransportError(
+                    FailureKind.CONFIGURATION,
+                    f"{arguments[0]} cannot be run: {error.strerror}",
+                    "repair or remove it, or set up smtp.env",
+                ) from None
+            output.seek(0)
+            said = one_line(output.read(10_000).decode("utf-8", "replace"), LONGEST)
+        if code != 0:
+            raise TransportError(
+                FailureKind.TRANSIENT, f"{program} failed with exit code {code}: {said or 'it said nothing'}"
+            )
+        return Receipt(transport, f"exit code 0: queued, not yet delivered{f' ({said})' if said else ''}")

@@ -1,0 +1,94 @@
+"""
+What each failure of an SMTP conversation means, and what mends it: one table, no network.
+
+The codes come first: every smtplib error is an OSError too, and a 5xx taken for one would be tried for ever.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from enum import Enum
+
+from gpuwatch_tray.transport import FailureKind
+
+
+class Step(Enum):
+    """Where in the conversation we are, in words for people."""
+
+    CONNECT = "connecting"
+    GREETING = "greeting"
+    HELLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    LOGIN = "login"
+    SENDER = "sender"
+    RECIPIENT = "recipient"
+    TEXT = "mail text"
+
+
+LOGIN_MEND = "check SMTP_USER and SMTP_PASS in smtp.env; Gmail, iCloud and others want an app password here"
+SENDER_MEND = "set FROM_EMAIL in smtp.env to an address that this account may send from"
+SIZE_MEND = "the mail is too big for this server"
+ADDRESS_MEND = "check TO_EMAIL in gpu-watch.env"
+SERVER_MEND = "check SMTP_HOST and SMTP_PORT in smtp.env"
+NETWORK_MEND = "check the network, and SMTP_HOST and SMTP_PORT in smtp.env"
+CA_MEND = "for a lab's own certificate authority set SMTP_CA_FILE in smtp.env to its certificate"
+
+# Replies (RFC 5321, RFC 4954)
+TEMPORARY = range(400, 500)
+PERMANENT = range(500, 600)
+LOGIN_REFUSALS = (530, 534, 535)
+REFUSED = 550
+TOO_MUCH = 552
+
+_BEFORE_THE_MAIL = frozenset({Step.CONNECT, Step.GREETING, Step.HELLO, Step.STARTTLS, Step.LOGIN})
+_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463, at the start of the answer
+
+
+def enhanced(answer: str) -> str:
+    """The enhanced status code of an answer, or ''."""
+    found = _ENHANCED.match(answer)
+    return found[1] if found else ""
+
+
+def refusal(step: Step, code: int, answer: str) -> tuple[FailureKind, str]:
+    """The kind and the mend of a reply that was no consent."""
+    detail = enhanced(answer)
+    if code == REFUSED and detail == "5.4.5":
+        return FailureKind.QUOTA, "the account's sending limit is reached"
+    if code in TEMPORARY:
+        return FailureKind.TRANSIENT, ""
+    if code in LOGIN_REFUSALS or step is Step.LOGIN:
+        return FailureKind.CONFIGURATION, LOGIN_MEND
+    if step in _BEFORE_THE_MAIL or code not in PERMANENT:
+        return FailureKind.CONFIGURATION, SERVER_MEND
+    if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not Step.RECIPIENT):
+        return FailureKind.MESSAGE, SIZE_MEND
+    if step is Step.SENDER:
+        return FailureKind.CONFIGURATION, SENDER_MEND
+    return FailureKind.RECIPIENT, ADDRESS_MEND
+
+
+def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
+    """What is wrong with the server's certificate, and the mend."""
+    reason = str(getattr(error, "verify_message", "") or error).rstrip(".")
+    lower = reason.lower()
+    if "expired" in lower or "not yet valid" in lower:
+        return reason, "the server's administrator has to renew it, or this computer's clock is wrong"
+    if "mismatch" in lower or "not valid for" in lower:
+        return reason, f"SMTP_HOST must be a name that the certificate holds, {host} is none"
+    return reason, CA_MEND
+
+
+def handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKind, str, str]:
+    """The kind, the words and the mend of a TLS handshake that failed for another reason."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return FailureKind.TRANSIENT, "the server closed the connection during the TLS handshake", ""
+    reason = (error.reason or "").replace("_", " ").lower() or str(error)
+    if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
+        return (
+            FailureKind.CONFIGURATION,
+            f"the server does not speak TLS from the start on this port ({reason})",
+            "set SMTP_PORT=587 in smtp.env for STARTTLS",
+        )
+    return FailureKind.CONFIGURATION, f"TLS handshake failed: {reason}", SERVER_MEND

@@ -1,0 +1,119 @@
+"""
+Mail by SMTP: TLS always, login always, in bounded time, every failure classed.
+
+Port 465 speaks TLS from the start (RFC 8314), any other port must offer STARTTLS; nothing is ever said in
+plain text but EHLO and STARTTLS.
+"""
+
+from __future__ import annotations
+
+import smtplib  # noqa: TID251  # this folder is the one importer
+import ssl
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.notifiers.email import mime
+from gpuwatch_tray.notifiers.email.lines import Scrubber, one_line
+from gpuwatch_tray.notifiers.email.smtp import sockets
+from gpuwatch_tray.notifiers.email.smtp.client import READY, Client
+from gpuwatch_tray.notifiers.email.smtp.explain import IMPLICIT_TLS_PORT, Situation
+from gpuwatch_tray.notifiers.email.smtp.failures import Step
+from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.model import Message
+    from gpuwatch_tray.settings import SmtpSettings
+
+STEP_TIMEOUT = 12.0  # seconds for one answer
+DEADLINE = 60.0  # seconds for one mail, whatever happens
+
+
+class SmtpTransport:
+    """
+    The way by the server of smtp.env. `to`: the recipients.
+
+    `implicit_tls` overrules the port's custom, for tests on a port of their own.
+    """
+
+    def __init__(
+        self,
+        smtp: SmtpSettings,
+        to: Sequence[str],
+        *,
+        timeout: float = STEP_TIMEOUT,
+        deadline: float = DEADLINE,
+        implicit_tls: bool | None = None,
+    ) -> None:
+        self._smtp = smtp
+        self._to = to
+        self._timeout = timeout
+        self._deadline = deadline
+        self._implicit = smtp.port == IMPLICIT_TLS_PORT if implicit_tls is None else implicit_tls
+        self._scrub = Scrubber((smtp.password.reveal(),))
+        self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
+
+    def send(self, message: Message) -> Receipt:
+        """Send to all recipients at once. Those refused while others are not are named in the receipt."""
+        sender = mime.address(self._smtp.from_email or self._smtp.user, "FROM_EMAIL")
+        recipients = mime.addresses(self._to, "TO_EMAIL")
+        utf8 = mime.international((sender, *recipients))
+        mail = mime.as_bytes(mime.build(message, sender=sender, recipients=recipients), utf8=utf8)
+        context = self._context()
+        with sockets.Watchdog(self._deadline) as watchdog:
+            client = Client(self._smtp.host, watchdog, self._timeout, context, implicit=self._implicit)
+            try:
+                self._sign_in(client)
+                if utf8 and not client.has_extn("smtputf8"):
+                    raise self._situation(client, watchdog).failure(
+                        FailureKind.CONFIGURATION,
+                        "the server takes ASCII addresses only",
+                        "write TO_EMAIL and FROM_EMAIL without special letters",
+                    )
+                options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
+                refused = client.sendmail(sender, recipients, mail, mail_options=options)
+            # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
+            except (OSError, ValueError) as error:
+                # The chain is cut: those errors hold what was said, and that may be the password.
+                raise self._situation(client, watchdog).explain(error) from None
+            finally:
+                client.leave()
+        answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
+        if refused:
+            answer += f"; refused: {self._situation(client, watchdog).named(refused)}"
+        return Receipt(self.name, answer)
+
+    def _situation(self, client: Client, watchdog: sockets.Watchdog) -> Situation:
+        return Situation(
+            name=self.name,
+            host=self._smtp.host,
+            implicit=self._implicit,
+            step=client.step,
+            text_sent=client.text_sent,
+            given_up=watchdog.seconds if watchdog.expired else None,
+            scrub=self._scrub,
+        )
+
+    def _context(self) -> ssl.SSLContext:
+        ca_file = self._smtp.ca_file
+        try:
+            return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise TransportError(
+                FailureKind.CONFIGURATION,
+                f"SMTP_CA_FILE {ca_file} cannot be used: {one_line(reason)}",
+                "it must name a readable file with certificates in PEM form",
+            ) from None
+
+    def _sign_in(self, client: Client) -> None:
+        code, answer = client.connect(self._smtp.host, self._smtp.port)
+        if code != READY:
+            raise smtplib.SMTPConnectError(code, answer)
+        client.step = Step.HELLO
+        client.ehlo_or_helo_if_needed()
+        if not self._implicit:
+            client.secure()
+            client.step = Step.HELLO
+            client.ehlo_or_helo_if_needed()
+        client.sign_in(self._smtp.user, self._smtp.password.reveal())

@@ -1,0 +1,30 @@
+"""What the tests of the ways out share."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from gpuwatch_tray.model import Message
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """No name can be looked up, as on a computer that is offline."""
+
+    def fail(*_args, **_options):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+
+@pytest.fixture
+def message():
+    """A mail with letters beyond ASCII."""
+    return Message(
+        subject="[GPU Watchdog] jürgen@lab  2026-01-07 23:27:48",
+        text="Time: 2026-01-07 23:27:48\nHost: lab\n\nGPU=0  MEM=2828MiB\n  CMD: python 训练.py\n.\nend\n",
+        created=1767824868.0,
+        message_id="<42.1767824868@lab>",
+    )

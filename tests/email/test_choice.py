@@ -1,0 +1,68 @@
+"""Which way the mail takes, by NOTIFY_METHOD and by what is set up."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuwatch_tray.notifiers.email import FailureKind, TransportError, choose
+from gpuwatch_tray.settings import NotifyMethod, Secret, Settings, SmtpSettings
+
+
+@pytest.fixture
+def smtp():
+    """An smtp.env that is set up."""
+    return SmtpSettings("smtp.example.org", 587, "user", Secret("hunter2hunter2"), "a@example.org", None)
+
+
+@pytest.fixture
+def gmail(tmp_path):
+    """The two files of Gmail."""
+    files = {"gmail_credentials": tmp_path / "credentials.json", "gmail_token": tmp_path / "token.json"}
+    for file in files.values():
+        file.write_text("{}")
+    return files
+
+
+def settings(tmp_path, **changes) -> Settings:
+    defaults = {"config": tmp_path / "gpu-watch.env", "state": tmp_path, "to_email": ("one@example.org",)}
+    return Settings(**(defaults | changes))
+
+
+def test_auto_takes_smtp_where_it_is_set_up(tmp_path, smtp, gmail):
+    """SMTP comes before Gmail."""
+    assert choose(settings(tmp_path, smtp=smtp, **gmail)).name == "SMTP smtp.example.org:587"
+
+
+def test_auto_takes_gmail_where_its_two_files_are(tmp_path, gmail):
+    """Without smtp.env, Gmail comes before the local programs."""
+    assert choose(settings(tmp_path, **gmail)).name == "Gmail API"
+
+
+@pytest.mark.parametrize("missing", ["gmail_credentials", "gmail_token"])
+def test_auto_takes_the_local_programs_else(tmp_path, gmail, missing):
+    """One of Gmail's files alone is not enough."""
+    gmail[missing].unlink()
+    assert choose(settings(tmp_path, **gmail)).name == "local mail"
+    assert choose(settings(tmp_path)).name == "local mail"
+
+
+def test_smtp_is_strict(tmp_path, gmail):
+    """NOTIFY_METHOD=smtp without smtp.env is an error, not Gmail."""
+    with pytest.raises(TransportError, match=r"smtp\.env is not set up") as caught:
+        choose(settings(tmp_path, notify_method=NotifyMethod.SMTP, **gmail))
+    assert caught.value.kind is FailureKind.CONFIGURATION
+
+
+def test_gmail_is_strict(tmp_path, smtp, gmail):
+    """NOTIFY_METHOD=gmail_api without a token is an error, not SMTP; with it, SMTP does not matter."""
+    with pytest.raises(TransportError, match="GMAIL_API_TOKEN is not set"):
+        choose(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp))
+    way = choose(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp, **gmail))
+    assert way.name == "Gmail API"
+
+
+def test_without_a_recipient_there_is_no_way(tmp_path, smtp):
+    """TO_EMAIL empty: the line names the file to write it into."""
+    with pytest.raises(TransportError, match=r"gpu-watch\.env: TO_EMAIL is not set") as caught:
+        choose(settings(tmp_path, smtp=smtp, to_email=()))
+    assert caught.value.kind is FailureKind.CONFIGURATION

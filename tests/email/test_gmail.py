@@ -1,0 +1,314 @@
+"""Gmail through Google's real libraries, against a local server that speaks token and send."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import stat
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch_tray.notifiers.email.gmail import ENDPOINT, GmailTransport
+from gpuwatch_tray.transport import FailureKind, TransportError
+from tests.googleserver import SCOPE, GoogleServer
+
+LONG_AGO = "2020-01-01T00:00:00Z"
+SECRETS = ("ya29.good-access-token", "1//old-refresh-token", "GOCSPX-client-secret")
+
+
+@pytest.fixture
+def google():
+    """A fresh server."""
+    with GoogleServer() as server:
+        yield server
+
+
+@pytest.fixture
+def token(google, tmp_path):
+    """A sign-in that is good for long."""
+    return google.write_token(tmp_path / "token.json")
+
+
+def transport(google, token, to=("one@example.org",), **options) -> GmailTransport:
+    return GmailTransport(token, to, endpoint=google.url, timeout=5.0, **options)
+
+
+def failure(way: GmailTransport, message) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        way.send(message)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert not any(secret in text for secret in SECRETS)
+    return caught.value
+
+
+def test_a_mail_is_sent_with_an_existing_sign_in(google, token, message):
+    """One request, the mail unchanged, the receipt with the way and Gmail's id."""
+    receipt = transport(google, token, ("a@example.org", "b@example.org")).send(message)
+    (mail,) = google.mails
+    assert [name for name, _ in google.requests] == ["send"]
+    assert (receipt.transport, receipt.answer) == ("Gmail API", "accepted as 18c2, thread 18c0")
+    assert mail["Subject"] == message.subject
+    assert mail["To"] == "a@example.org, b@example.org"
+    assert mail["From"] is None
+    assert mail["Message-ID"] == message.message_id
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail.get_content().replace("\r\n", "\n") == message.text
+
+
+def test_from_email_of_notify_env_is_the_sender(google, token, message):
+    """An alias may send, if the account has it."""
+    transport(google, token, from_email="gpu@example.org").send(message)
+    assert google.mails[0]["From"] == "gpu@example.org"
+
+
+def test_the_token_goes_to_google_by_default():
+    """No setting and no variable names the address that gets the token."""
+    assert ENDPOINT == "https://gmail.googleapis.com/"
+
+
+def test_variables_of_the_environment_do_not_redirect_the_token(google, token, message, monkeypatch):
+    """Those of googleapiclient for other universes are not followed."""
+    monkeypatch.setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "evil.example")
+    monkeypatch.setenv("GOOGLE_API_USE_MTLS_ENDPOINT", "always")
+    transport(google, token).send(message)
+    assert len(google.mails) == 1
+
+
+def test_an_ended_sign_in_is_renewed_and_kept(google, token, message):
+    """The new access token is in the file, mode 0600, and nothing else lies in the folder."""
+    google.write_token(token, token="ya29.old", expiry=LONG_AGO)
+    transport(google, token).send(message)
+    kept = json.loads(token.read_text())
+    assert [name for name, _ in google.requests] == ["token", "send"]
+    assert kept["token"] == google.good_token
+    assert kept["refresh_token"] == "1//old-refresh-token"
+    assert kept["token_uri"] == f"{google.url}token"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert list(token.parent.iterdir()) == [token]
+
+
+def test_a_token_without_expiry_is_renewed_first(google, token, message):
+    """As Google's libraries have it: unknown means ended."""
+    google.write_token(token, expiry=None, token=None)
+    transport(google, token).send(message)
+    assert google.count("token") == 1
+
+
+def test_a_token_that_ended_early_is_renewed_and_the_mail_sent_once(google, token, message):
+    """401 on a token that should be good: renewed, then sent; one mail."""
+    google.write_token(token, token="ya29.revoked")
+    transport(google, token).send(message)
+    assert [name for name, _ in google.requests] == ["send", "token", "send"]
+    assert len(google.mails) == 1
+
+
+def test_a_401_after_the_renewal_is_a_matter_of_configuration(google, token, message):
+    """Two refusals are enough: sign in again."""
+    google.answer("send", 401, {"error": {"code": 401, "message": "no"}})
+    error = failure(transport(google, token), message)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert "mail login" in str(error)
+    assert google.count("send") == 2
+
+
+def test_invalid_grant_is_explained(google, token, message):
+    """The likely cause first: an app in Testing loses its sign-ins after 7 days."""
+    google.write_token(token, expiry=LONG_AGO)
+    google.answer("token", 400, {"error": "invalid_grant", "error_description": "Token has been revoked."})
+    error = failure(transport(google, token), message)
+    assert error.kind is FailureKind.CONFIGURATION
+    for words in ("invalid_grant", "'Testing'", "7 days", "gpuwatch-tray mail login"):
+        assert words in str(error)
+
+
+def test_a_deleted_client_needs_another_credentials_file(google, token, message):
+    """invalid_client is not mended by signing in alone."""
+    google.write_token(token, expiry=LONG_AGO)
+    google.answer("token", 401, {"error": "invalid_client"})
+    error = failure(transport(google, token), message)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert "credentials.json" in str(error)
+
+
+def refusal(status: int, reason: str, text: str = "words of Google") -> dict:
+    return {"error": {"code": status, "message": text, "errors": [{"reason": reason, "message": text}]}}
+
+
+# status, reason -> kind, whether other mails are affected, words of the error
+REFUSALS = [
+    (403, "rateLimitExceeded", FailureKind.QUOTA, True, "limit"),
+    (403, "dailyLimitExceeded", FailureKind.QUOTA, True, "limit"),
+    (429, "userRateLimitExceeded", FailureKind.QUOTA, True, "limit"),
+    (403, "insufficientPermissions", FailureKind.CONFIGURATION, True, "mail login"),
+    (403, "accessNotConfigured", FailureKind.CONFIGURATION, True, "enable the Gmail API"),
+    (400, "failedPrecondition", FailureKind.CONFIGURATION, True, "mailbox"),
+    (400, "invalidArgument", FailureKind.RECIPIENT, False, "TO_EMAIL"),
+    (413, "uploadTooLarge", FailureKind.MESSAGE, False, "too big"),
+    (500, "backendError", FailureKind.TRANSIENT, True, "500"),
+    (503, "backendError", FailureKind.TRANSIENT, True, "503"),
+]
+
+
+@pytest.mark.parametrize(("status", "reason", "kind", "for_all", "words"), REFUSALS)
+def test_each_refusal_is_classed_and_told(google, token, message, status, reason, kind, for_all, words):
+    """The kind decides what the outbox does; the line holds Google's words and the mend; sent once."""
+    google.answer("send", status, refusal(status, reason))
+    error = failure(transport(google, token), message)
+    assert (error.kind, error.for_all) == (kind, for_all)
+    assert words in str(error)
+    assert "words of Google" in str(error)
+    assert google.count("send") == 1
+
+
+def test_how_long_google_wants_us_to_wait_is_kept(google, token, message):
+    """Retry-After reaches the outbox."""
+    google.answer("send", 429, refusal(429, "rateLimitExceeded"), Retry_After="7200")
+    assert failure(transport(google, token), message).wait == 7200.0
+
+
+@pytest.mark.parametrize("endpoint", ["send", "token"])
+@pytest.mark.parametrize("page", ["<html>Please sign in to the hotel</html>", [], {}])
+def test_a_captive_portal_is_no_success(google, token, message, endpoint, page):
+    """200 with a page, or with JSON that is none of Google's: nothing was sent."""
+    google.write_token(token, expiry=LONG_AGO)
+    google.answer(endpoint, 200, page)
+    error = failure(transport(google, token), message)
+    assert error.kind is FailureKind.TRANSIENT
+    assert google.mails == []
+
+
+def test_a_page_with_an_error_status_is_transient_at_the_token_endpoint(google, token, message):
+    """A proxy's 404 page is not Google's refusal."""
+    google.write_token(token, expiry=LONG_AGO)
+    google.answer("token", 404, "<html>who?</html>")
+    assert failure(transport(google, token), message).kind is FailureKind.TRANSIENT
+
+
+def test_a_connection_dropped_after_the_request_is_ambiguous_and_sent_once(google, token, message):
+    """httplib2 would send it a second time by itself."""
+    google.answer("send", 0, "")
+    error = failure(transport(google, token), message)
+    assert (error.kind, error.for_all) == (FailureKind.AMBIGUOUS, False)
+    assert google.count("send") == 1
+
+
+def test_a_refused_connection_is_transient(google, token, message):
+    """Nobody there: later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    way = GmailTransport(token, ("a@example.org",), endpoint=f"http://127.0.0.1:{port}/")
+    error = failure(way, message)
+    assert (error.kind, error.for_all) == (FailureKind.TRANSIENT, True)
+
+
+def test_without_a_network_it_is_transient(token, message, no_network):
+    """Offline: later."""
+    way = GmailTransport(token, ("a@example.org",), endpoint="http://gmail.example.org/")
+    assert failure(way, message).kind is FailureKind.TRANSIENT
+
+
+def test_a_server_without_an_answer_is_given_up(token, message):
+    """The time-out of a request holds; the mail may have been taken."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        way = GmailTransport(token, ("a@example.org",), endpoint=f"http://127.0.0.1:{port}/", timeout=0.3)
+        assert failure(way, message).kind is FailureKind.AMBIGUOUS
+
+
+def test_an_unwritable_folder_does_not_stop_the_mail(google, token, message, monkeypatch, caplog):
+    """The renewed token cannot be kept: said in the log, and the mail goes out."""
+    google.write_token(token, expiry=LONG_AGO)
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gpuwatch_tray.notifiers.email.googlefiles.tempfile.mkstemp", full)
+    transport(google, token).send(message)
+    assert len(google.mails) == 1
+    assert "No space left on device" in caplog.text
+
+
+# what is in token.json -> words of the error
+BAD_TOKENS = [
+    ("{", "no JSON"),
+    ("[1]", "no JSON object"),
+    (b"\xff\xfe", "no JSON"),
+    ('{"token": "x"}', "no client_id"),
+    ('{"client_id": "a", "client_secret": "b", "refresh_token": null}', "no refresh_token"),
+    ('{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": 5}', "expiry"),
+    ('{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": "soon"}', "no sign-in"),
+    (
+        '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "scopes": ["gmail.readonly"]}',
+        "does not allow sending",
+    ),
+    (
+        '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "token_uri": "http://evil.example/"}',
+        "no https address",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_TOKENS)
+def test_a_bad_token_file_is_named_with_its_fault(google, token, message, content, words):
+    """Each fault has its own line, with the path and the mend, and nobody is asked."""
+    token.write_bytes(content if isinstance(content, bytes) else content.encode())
+    error = failure(transport(google, token), message)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert str(token) in str(error)
+    assert words in str(error)
+    assert google.requests == []
+
+
+def test_a_missing_token_says_to_sign_in(google, token, message, tmp_path):
+    """With credentials.json there, the sign-in is what is missing."""
+    token.unlink()
+    credentials = google.write_credentials(tmp_path / "credentials.json")
+    error = failure(transport(google, token, credentials=credentials), message)
+    assert "token.json is missing" in str(error)
+    assert "mail login" in str(error)
+
+
+def test_missing_credentials_are_named_before_the_token(google, token, message, tmp_path):
+    """Without credentials.json nobody can sign in: that comes first."""
+    token.unlink()
+    error = failure(transport(google, token, credentials=tmp_path / "credentials.json"), message)
+    assert "credentials.json is missing" in str(error)
+    assert "Desktop app" in str(error)
+
+
+def test_a_token_that_others_can_read_is_refused(google, token, message):
+    """It is as good as a password: the mend is a chmod."""
+    token.chmod(0o644)
+    error = failure(transport(google, token), message)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert f"chmod 600 {token}" in str(error)
+
+
+def test_a_token_that_is_a_link_is_refused(google, token, message, tmp_path):
+    """A link would be replaced by the first renewal."""
+    link = tmp_path / "link.json"
+    link.symlink_to(token)
+    assert "is a link" in str(failure(transport(google, link), message))
+
+
+def test_strangers_cannot_add_headers(google, token, message):
+    """CR and LF in a process name stay in the subject."""
+    transport(google, token).send(replace(message, subject="evil\r\nBcc: victim@example.org"))
+    assert google.mails[0]["Bcc"] is None
+    assert google.mails[0]["To"] == "one@example.org"
+
+
+def test_the_secrets_of_the_sign_in_are_never_told(google, token, message, caplog):
+    """Google repeating a token in an answer: neither error nor log holds it."""
+    google.write_token(token, expiry=LONG_AGO, scopes=[SCOPE])
+    google.answer("token", 400, {"error": "invalid_grant", "error_description": " ".join(SECRETS)}, times=1)
+    with caplog.at_level(logging.DEBUG):
+        failure(transport(google, token), message)
+        google.answer("send", 403, refusal(403, "forbidden", " ".join(SECRETS)))
+        google.write_token(token)
+        error = failure(transport(google, token), message)
+    assert "***" in str(error)
+    assert not any(secret in caplog.text for secret in SECRETS)

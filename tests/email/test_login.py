@@ -1,0 +1,268 @@
+"""The sign-in through a browser, against a local consent page and token endpoint."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import stat
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from gpuwatch_tray.notifiers.email.login import login
+from gpuwatch_tray.settings import Settings
+from gpuwatch_tray.transport import FailureKind, TransportError
+from tests.googleserver import SCOPE, GoogleServer
+
+
+@pytest.fixture
+def google(monkeypatch):
+    """The local Google; its token endpoint is plain http, which oauthlib must be told to bear."""
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    with GoogleServer() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(google, tmp_path):
+    """A downloaded credentials.json, and no token yet."""
+    return Settings(
+        config=tmp_path / "gpu-watch.env",
+        state=tmp_path,
+        gmail_credentials=google.write_credentials(tmp_path / "credentials.json"),
+        gmail_token=tmp_path / "token.json",
+    )
+
+
+class Browser(io.StringIO):
+    """What the command prints to; once the address is there, opens it as a browser would, on a thread."""
+
+    def __init__(self, before=None) -> None:
+        super().__init__()
+        self.page = ""
+        self.address = ""
+        self._before = before
+        self._thread: threading.Thread | None = None
+
+    def flush(self) -> None:
+        found = re.search(r"http://\S+", self.getvalue())
+        if found and self._thread is None:
+            self.address = found[0]
+            self._thread = threading.Thread(target=self._open)
+            self._thread.start()
+
+    def _open(self) -> None:
+        if self._before is not None:
+            self._before(self.address)
+        with urllib.request.urlopen(self.address, timeout=10) as answer:  # noqa: S310  # the local Google
+            self.page = answer.read().decode()
+
+    def done(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+
+def sign_in(settings, browser=None, *, port=0, timeout=10.0):
+    browser = browser or Browser()
+    try:
+        return login(settings, port=port, open_browser=False, timeout=timeout, out=browser), browser
+    finally:
+        browser.done()
+
+
+def failure(settings, browser=None, **options) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        sign_in(settings, browser, **options)
+    assert "\n" not in str(caught.value)
+    assert "GOCSPX" not in str(caught.value)
+    return caught.value
+
+
+def test_a_sign_in_writes_the_token(google, settings):
+    """token.json is what Google's libraries read, mode 0600, for sending only."""
+    path, browser = sign_in(settings)
+    token = json.loads(path.read_text())
+    assert path == settings.gmail_token
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert token["refresh_token"] == "1//new-refresh-token"
+    assert token["token_uri"] == f"{google.url}token"
+    assert token["scopes"] == [SCOPE]
+    assert "done" in browser.page
+
+
+def test_the_request_asks_for_sending_only_offline_and_with_pkce(google, settings):
+    """gmail.send, a refresh token every time, and a challenge that the exchange answers."""
+    sign_in(settings)
+    asked = dict(google.requests)["auth"]
+    exchange = dict(google.requests)["token"]
+    assert asked["scope"] == SCOPE
+    assert (asked["access_type"], asked["prompt"]) == ("offline", "consent")
+    assert asked["code_challenge_method"] == "S256"
+    assert len(exchange["code_verifier"]) >= 43
+    assert asked["redirect_uri"].startswith("http://127.0.0.1:")
+
+
+def test_a_new_sign_in_replaces_the_old_token(google, settings):
+    """The file is replaced in one step, whatever mode it had."""
+    settings.gmail_token.write_text("old")
+    settings.gmail_token.chmod(0o644)
+    sign_in(settings)
+    assert stat.S_IMODE(settings.gmail_token.stat().st_mode) == 0o600
+    assert {path.name for path in settings.gmail_token.parent.iterdir()} == {"credentials.json", "token.json"}
+
+
+def test_the_token_of_a_sign_in_sends_mail(google, settings, message):
+    """From the browser to the mail."""
+    from gpuwatch_tray.notifiers.email.gmail import GmailTransport
+
+    path, _ = sign_in(settings)
+    GmailTransport(path, ("one@example.org",), endpoint=google.url).send(message)
+    assert len(google.mails) == 1
+
+
+def test_stray_requests_do_not_end_the_sign_in(google, settings):
+    """A favicon, a wrong state, and a connection that says nothing: the right answer still counts."""
+
+    def disturb(address):
+        port = int(re.search(r"127\.0\.0\.1%3A(\d+)", address)[1])
+        for path in ("favicon.ico", "?state=wrong&code=evil", "?code=evil"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10)
+            refused.value.close()
+        socket.create_connection(("127.0.0.1", port)).close()
+
+    path, _ = sign_in(settings, Browser(disturb))
+    assert path.exists()
+    assert google.count("token") == 1
+
+
+def test_a_refusal_in_the_browser_is_told(google, settings):
+    """access_denied: nothing is written."""
+
+    def refuse(address):
+        google.answer("auth", 302, "", Location=redirect(address, error="access_denied"))
+
+    error = failure(settings, Browser(refuse))
+    assert error.kind is FailureKind.CONFIGURATION
+    assert "access_denied" in str(error)
+    assert not settings.gmail_token.exists()
+
+
+def redirect(address: str, **query: str) -> str:
+    from urllib.parse import parse_qs, urlencode, urlsplit
+
+    asked = parse_qs(urlsplit(address).query)
+    return f"{asked['redirect_uri'][0]}?{urlencode({'state': asked['state'][0], **query})}"
+
+
+def test_the_box_for_sending_left_unticked_is_told(google, settings):
+    """Google grants less than was asked: no token is kept."""
+    google.granted = "openid"
+    assert "sending mail was not allowed" in str(failure(settings))
+    assert not settings.gmail_token.exists()
+
+
+def test_a_sign_in_without_refresh_token_is_told(google, settings):
+    """It would work for an hour only."""
+    google.refresh_token = None
+    assert "no refresh token" in str(failure(settings))
+
+
+def test_a_refused_exchange_is_told(google, settings):
+    """The code was used or has ended."""
+    google.answer("token", 400, {"error": "invalid_grant", "error_description": "Malformed auth code."})
+    error = failure(settings)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert "invalid_grant" in str(error)
+
+
+@pytest.mark.parametrize("status", [0, 200, 500])
+def test_an_exchange_without_a_token_is_told(google, settings, status):
+    """Dropped, a captive portal's page, or a fault of the server."""
+    google.answer("token", status, "<html>?</html>")
+    assert "mail login" in str(failure(settings))
+    assert not settings.gmail_token.exists()
+
+
+def test_nobody_in_front_of_the_browser_ends_in_time(settings):
+    """The flow does not wait for ever."""
+    start = time.monotonic()
+    with pytest.raises(TransportError, match=r"nobody signed in within 0.2 s"):
+        login(settings, port=0, open_browser=False, timeout=0.2, out=io.StringIO())
+    assert time.monotonic() - start < 3
+
+
+def test_the_address_and_the_port_for_ssh_are_printed(settings):
+    """Over SSH a person needs both."""
+    out = io.StringIO()
+    with pytest.raises(TransportError):
+        login(settings, port=0, open_browser=False, timeout=0.05, out=out)
+    assert re.search(r"ssh -L (\d+):127\.0\.0\.1:\1 ", out.getvalue())
+
+
+def test_the_browser_is_opened_when_asked(settings, monkeypatch):
+    """With the address that is printed."""
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address, **_: opened.append(address))
+    out = io.StringIO()
+    with pytest.raises(TransportError):
+        login(settings, port=0, open_browser=True, timeout=0.05, out=out)
+    assert opened[0] in out.getvalue()
+
+
+def test_a_busy_port_is_told(settings):
+    """Another sign-in is waiting: the port is named."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        error = failure(settings, port=port)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert f"port {port}" in str(error)
+
+
+# what is in credentials.json -> words of the error
+BAD_CREDENTIALS = [
+    (None, "is missing"),
+    ("{", "no JSON"),
+    ("[]", "no JSON object"),
+    ('{"web": {"client_id": "a"}}', "of the kind 'web'"),
+    ('{"type": "service_account"}', "no OAuth client"),
+    ('{"installed": {"client_id": "a"}}', "no OAuth client"),
+    (
+        '{"installed": {"client_id": "a", "client_secret": "b", "auth_uri": "http://x/", "token_uri": "https://y/"}}',
+        "auth_uri is no https address",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_CREDENTIALS)
+def test_a_bad_credentials_file_is_named_with_its_fault(settings, content, words):
+    """Each fault has its own line, with the path and where to get the right file."""
+    settings.gmail_credentials.unlink()
+    if content is not None:
+        settings.gmail_credentials.write_text(content)
+    error = failure(settings)
+    assert error.kind is FailureKind.CONFIGURATION
+    assert str(settings.gmail_credentials) in str(error)
+    assert words in str(error)
+    assert "Google Cloud console" in str(error)
+
+
+def test_the_settings_must_name_the_files(settings, tmp_path):
+    """Without GMAIL_API_TOKEN or GMAIL_API_CREDENTIALS, the key is named."""
+    nothing = Settings(config=tmp_path / "c", state=tmp_path)
+    assert "GMAIL_API_TOKEN" in str(failure(nothing))
+    token_only = Settings(config=tmp_path / "c", state=tmp_path, gmail_token=tmp_path / "token.json")
+    assert "GMAIL_API_CREDENTIALS" in str(failure(token_only))
+
+
+def test_a_folder_that_cannot_be_written_is_told(google, settings, tmp_path):
+    """The sign-in worked and cannot be kept."""
+    from dataclasses import replace
+
+    error = failure(replace(settings, gmail_token=tmp_path / "missing" / "token.json"))
+    assert "cannot be written" in str(error)

@@ -1,0 +1,62 @@
+"""An outbox in memory, with the store's manners: leases, states, attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from gpuwatch_tray.model import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One mail and what has become of it; `state` is queued, blocked or sent."""
+
+    id: int
+    message: Message
+    attempts: int = 0
+    next_at: float = 0.0
+    error: str = ""
+    state: str = "queued"
+    lease_until: float = 0.0
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class FakeOutbox:
+    """The port of `delivery`, in memory. `history` lists every mark, in order."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    history: list[tuple[str, int]] = field(default_factory=list)
+
+    def add(self, subject: str = "mail", at: float = 0.0) -> int:
+        """Queue a mail, due at `at`; returns its number."""
+        number = len(self.rows) + 1
+        message = Message(subject, "text", created=at, message_id=f"<{number}@test>")
+        self.rows[number] = Row(number, message, next_at=at)
+        return number
+
+    def lease_due(self, now: float, lease: float) -> tuple[Row, ...]:
+        """What is due and not leased, oldest first; leased from here on."""
+        waiting = (row for row in self.rows.values() if row.state != "sent")
+        due = [row for row in waiting if row.next_at <= now and row.lease_until <= now]
+        for row in due:
+            self.rows[row.id] = replace(row, lease_until=now + lease)
+        return tuple(due)
+
+    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
+        """Close it."""
+        self.history.append(("sent", row_id))
+        self.rows[row_id] = replace(self.rows[row_id], state="sent", lease_until=now, detail=detail, error="")
+
+    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = False) -> None:
+        """Put it back."""
+        self.history.append(("retry", row_id))
+        row = self.rows[row_id]
+        self.rows[row_id] = replace(
+            row,
+            state="blocked" if blocked else "queued",
+            attempts=row.attempts + 1,
+            next_at=at,
+            error=error,
+            lease_until=0.0,
+        )
