@@ -23,7 +23,7 @@ _PIECE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\]+", re.DOTALL)
 _OPEN = re.compile(r"[\"'].*", re.DOTALL)
 _FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*(?:=.*)?|-[A-Za-z]", re.DOTALL)
 _HARMLESS = frozenset({"", "true", "false", "none", "null", "yes", "no", "on", "off", REDACTED})
-_MYSQL = re.compile(r"(\b(?:mysql\w*|mariadb[\w-]*|sshpass|7z\w?|u?n?rar)\b[^|;&\n]*?\s-p)(?=\S)[^\s\"']+")
+_MYSQL = re.compile(r"(\b(?:mysql\w*|mariadb[\w-]*|sshpass|7z\w?|u?n?rar)\b[^|;&\n]{0,400}?\s-p)[^\s\"']+")
 _LOGIN = re.compile(r"(?<!\S)((?:-u|-U|--user|--proxy-user)[ =][\"']?[^\s:/@\"']+:)(?!\d+(?!\S))[^\s\"']+")
 
 

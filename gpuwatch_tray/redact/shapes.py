@@ -21,11 +21,12 @@ _ISSUED = re.compile(
 )
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
 _BEARER = re.compile(r"(?i)\b(bearer\s+|basic\s+(?=[a-z]*[A-Z0-9+/=]))[^\s\"']+")
-# `https://token@host` is a login as well; `ssh://git@host` names a person only.
+# `https://token@host` is a login as well; `ssh://git@host` names a person only. The lengths are bounded so
+# that a hostile argument costs no more than its length.
 _LOGIN = re.compile(
-    r"(://)(?:[^\s/?#]*:[^\s/?#]*"  # user:password@, to the last @ before the path
-    r"|[^\s/?#@:]*:[^\s@]+"  # the same where the password has a / in it
-    r"|(?<=[pP]://)[^\s/?#]*|(?<=[sS]://)(?<=[pP][sS]://)[^\s/?#]*)@"
+    r"(://)(?:[^\s/?#:]{0,256}:[^\s/?#]{0,1024}"  # user:password@, to the last @ before the path
+    r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
+    r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
 )
 _HOOK = re.compile(
     r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
@@ -42,7 +43,7 @@ _LONG = re.compile(
 _RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
 _SEPARATOR = re.compile(r"[+/_-]")
 _LONG_ENOUGH = 32
-_MANY_NUMBERS = 4  # in small letters and digits only, half of what chance gives in 32
+_MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digits, or capitals and digits
 
 
 def hide_shapes(s: str) -> str:
@@ -64,7 +65,7 @@ def _long(found: re.Match[str]) -> str:
 def _blob(s: str) -> str:
     """A run of base64's letters: hidden as a whole where it looks random, else part by part of a path."""
     bare = s.rstrip("=")
-    if _random(bare, 0.5 if "/" in bare else 0.35) or (s != bare and "/" not in bare and _random(bare, 0.3)):
+    if _random(bare, 0.45 if "/" in bare else 0.35) or (s != bare and "/" not in bare and _random(bare, 0.3)):
         return REDACTED
     if "/" not in bare:
         return s
@@ -79,8 +80,11 @@ def _random(s: str, changes: float) -> bool:
 
     Names of models and runs change as often, but are cut into words: chance gives a separator per 32 letters.
     """
-    if len(_SEPARATOR.findall(s)) > len(s) / 8:
+    separators = len(_SEPARATOR.findall(s))
+    if separators > len(s) / 8:
         return False
     runs = _RUNS.findall(s)
     numbers = sum(run[0].isdigit() for run in runs)
-    return (len(runs) - 1) / (len(s) - 1) >= changes or (numbers >= _MANY_NUMBERS and "/" not in s)
+    if numbers - separators >= _MANY_NUMBERS and "/" not in s:
+        return True
+    return (len(runs) - 1) / (len(s) - 1) >= changes

@@ -1,0 +1,217 @@
+"""
+A simulated workstation with two GPUs whose story raises each of the two rules within a minute.
+
+Seconds into each round of 90: own training on GPU 0, a neighbour's notebook beside it; at 12 a second program
+of one's own takes GPU 1 (with GPU_LIMIT 1 that is one too many); at 35 the training passes MAX_ETIME; at 62
+and 70 they end and all is well. At 72 the next round's training is there.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LABEL = "SIMULATED GPUs"
+PERIOD = 90.0
+SECOND_GPU_AT = 12.0
+TOO_LONG_AT = 35.0
+SECOND_GPU_UNTIL = 62.0
+TRAINING_UNTIL = 70.0
+TRAINING_FROM = -18.0  # so the training of the next round starts at 72
+
+_MIB = 2**20
+_FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever names a real process
+_TOTAL = 24 * 1024 * _MIB
+_RESERVED = 420 * _MIB
+_XORG_AGE = 5 * 86400.0
+_NOT_ALLOWED = Missing(Why.ERROR, "permission denied")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One process of the story: on which GPU, from when to when in its round, and how hard it works it."""
+
+    number: int
+    gpu: int
+    start: float
+    end: float
+    memory: int
+    load: float
+
+
+_TRAINING = _Part(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * _MIB, 0.86)
+_SECOND = _Part(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * _MIB, 0.93)
+_NOTEBOOK = _Part(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * _MIB, 0.06)
+_XORG_MEMORY = 310 * _MIB
+
+
+class SimulatedSource:
+    """The story as a source. `max_etime` (seconds) is the limit that the training passes."""
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        user: str,
+        *,
+        max_etime: int,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._user = user
+        self._max_etime = max_etime
+        self._clock = clock
+        self._monotonic = monotonic
+        self._began = monotonic()
+
+    def read(self) -> Snapshot:
+        """The story at this moment."""
+        return story(self._monotonic() - self._began, self._clock(), self._user, self._max_etime)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def demo_limits(limits: Limits) -> Limits:
+    """The limits under which the story raises both rules: one GPU, the rest as the user has it."""
+    return replace(limits, gpu_limit=1)
+
+
+def story(t: float, at: float, user: str, max_etime: int) -> Snapshot:
+    """What there is to see `t` seconds into the story, which is the moment `at` on the wall."""
+    processes = [_xorg(t, at, user)]
+    for part, round_, phase in _present(t):
+        maker = {_TRAINING: _training, _SECOND: _second, _NOTEBOOK: _notebook}[part]
+        process = GpuProcess(
+            pid=_FIRST_PID + round_ * len(_PARTS) + part.number,
+            gpu=part.gpu,
+            kinds=frozenset({Kind.COMPUTE}),
+            memory=int(part.memory * _swell(phase - part.start, part.end - part.start, 4.0)),
+            user=user,
+            mine=True,
+            elapsed=phase - part.start,
+            identity=f"{round_}.{part.number}",
+            name="python3.11",
+        )
+        processes.append(maker(process, phase, max_etime))
+    processes = [
+        process if isinstance(process.elapsed, Missing) else replace(process, started=at - process.elapsed)
+        for process in processes
+    ]
+    return Snapshot(
+        SimulatedSource.name,
+        at,
+        gpus=tuple(_gpu(index, t) for index in (0, 1)),
+        processes=tuple(sorted(processes, key=lambda process: (process.gpu or 0, process.pid))),
+        boot_id="simulated",
+        simulated=True,
+    )
+
+
+_PARTS = (_TRAINING, _SECOND, _NOTEBOOK)
+
+
+def _present(t: float) -> Iterator[tuple[_Part, int, float]]:
+    """The parts there at `t`, each with its round and the seconds into it; the next round begins early."""
+    current = int(t // PERIOD)
+    for round_ in (current, current + 1):
+        phase = t - round_ * PERIOD
+        for part in _PARTS:
+            if part.start <= phase < part.end:
+                yield part, round_, phase
+
+
+def _training(process: GpuProcess, phase: float, max_etime: int) -> GpuProcess:
+    """One's own training, whose age passes `max_etime` at TOO_LONG_AT; its key shows what redaction does."""
+    return replace(
+        process,
+        elapsed=max(phase - TRAINING_FROM, max_etime - TOO_LONG_AT + phase),
+        cwd=f"/home/{process.user}/projects/summaries",
+        command=(
+            *("python3.11", "train.py", "--config", "configs/base-24g.yaml", "--batch-size", "16"),
+            *("--wandb-key", "FAKE-KEY-OF-THE-DEMO"),
+        ),
+    )
+
+
+def _second(process: GpuProcess, _phase: float, _max_etime: int) -> GpuProcess:
+    return replace(
+        process,
+        cwd=f"/home/{process.user}/projects/summaries",
+        command=("python3.11", "evaluate.py", "--checkpoint", "runs/0142/last.ckpt", "--max-tokens", "512"),
+    )
+
+
+def _notebook(process: GpuProcess, _phase: float, _max_etime: int) -> GpuProcess:
+    return replace(
+        process,
+        user="alice",
+        mine=False,
+        cwd=_NOT_ALLOWED,
+        command=("python3.11", "-m", "ipykernel_launcher", "-f", "/home/alice/kernel-0142.json"),
+    )
+
+
+def _xorg(t: float, at: float, user: str) -> GpuProcess:
+    """The desktop: one's own and for days, but graphics only, so no rule counts it."""
+    return GpuProcess(
+        pid=_FIRST_PID,
+        gpu=0,
+        kinds=frozenset({Kind.GRAPHICS}),
+        memory=_XORG_MEMORY,
+        user=user,
+        mine=True,
+        started=at - _XORG_AGE - t,
+        elapsed=_XORG_AGE + t,
+        identity="desktop",
+        cwd=f"/home/{user}",
+        command=("/usr/lib/xorg/Xorg", "vt2", "-displayfd", "3", "-keeptty", "-verbose", "3"),
+        name="Xorg",
+    )
+
+
+def _gpu(index: int, t: float) -> Gpu:
+    """The GPU's values at `t`: they follow its processes smoothly, the heat more slowly than the load."""
+    load = heat = 0.0
+    used = _RESERVED + (_XORG_MEMORY if index == 0 else 0)
+    current = int(t // PERIOD)
+    for round_ in (current - 1, current, current + 1):  # the last round's heat lingers
+        for part in _PARTS:
+            if part.gpu != index:
+                continue
+            since, length = t - round_ * PERIOD - part.start, part.end - part.start
+            load += part.load * _swell(since, length, 3.0)
+            heat += part.load * _swell(since, length, 14.0, tail=14.0)
+            if 0 <= since < length:
+                used += int(part.memory * _swell(since, length, 4.0))
+    load *= 0.96 + 0.04 * math.sin(t / 3.1 + index)
+    heat = min(1.0, heat)
+    return Gpu(
+        index=index,
+        uuid=f"GPU-51317a7e-0000-4000-8000-00000000000{index}",
+        name="Simulated RTX 4090",
+        memory_used=used,
+        memory_total=_TOTAL,
+        utilisation=round(100 * min(1.0, load)),
+        temperature=round(34 + 3 * index + 40 * heat),
+        power=round(24.0 + 330.0 * min(1.0, load), 1),
+        power_limit=450.0,
+        fan=round(30 + 35 * heat),
+    )
+
+
+def _swell(since: float, length: float, ramp: float, tail: float = 0.0) -> float:
+    """From 0 at the start to 1, and to 0 at the end or `tail` seconds past it; both without a kink."""
+    return _smooth(since / ramp) * _smooth((length + tail - since) / ramp)
+
+
+def _smooth(x: float) -> float:
+    x = min(1.0, max(0.0, x))
+    return x * x * (3 - 2 * x)

@@ -1,0 +1,426 @@
+"""The command source: real programs, well-behaved and not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gpuwatch_tray.model import UNKNOWN, Kind, Missing
+from gpuwatch_tray.sources import bounded
+from gpuwatch_tray.sources.command import CommandSource, command_line, digest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
+
+LIST = """\
+GPU=1  MEM=2828MiB  PID=2943615  ETIME=03:34
+  CWD: /home/user/project
+  CMD: python train.py --token Xq7canary
+
+GPU=0  MEM=10MiB  PID=77  ETIME=1-00:00:00
+  CWD: NA
+  CMD: NA
+
+"""
+NOW = 1_700_000_000.0
+
+
+def script(path: Path, text: str, *, mode: int = 0o755) -> Path:
+    """An executable shell script."""
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(mode)
+    return path
+
+
+def printing(path: Path, listed: str) -> Path:
+    """A script that prints a list."""
+    return script(path, f"cat <<'END'\n{listed}END\n")
+
+
+def source(mygpu: object, sightings=None, *, now=NOW, **options) -> CommandSource:
+    """A source for `mygpu` at a standing clock."""
+    known = {} if sightings is None else sightings
+    return CommandSource(str(mygpu), sightings=known, user="u", clock=lambda: now, **options)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_script_whose_path_has_blanks_is_run(tmp_path):
+    """A path is taken as it stands, and its list becomes one's own processes and their GPUs."""
+    (tmp_path / "my tools").mkdir()
+    snapshot = source(printing(tmp_path / "my tools" / "my gpu.sh", LIST)).read()
+    assert snapshot.problem is None
+    assert snapshot.source == "command: my gpu.sh"
+    assert snapshot.at == NOW
+    assert [(gpu.index, gpu.uuid, gpu.memory_used) for gpu in snapshot.gpus] == [
+        (0, "", UNKNOWN),
+        (1, "", UNKNOWN),
+    ]
+    first, second = snapshot.processes
+    assert (first.gpu, first.pid, first.user, first.mine, first.kinds) == (
+        1,
+        2943615,
+        "u",
+        True,
+        {Kind.COMPUTE},
+    )
+    assert (first.elapsed, first.started, first.identity) == (214.0, NOW - 214, f"{NOW - 214:.0f}")
+    assert first.command == ("python", "train.py", "--token", "Xq7canary")
+    assert (second.started, second.command) == (NOW - 86400, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("mygpu", "argv"),
+    [
+        ("ssh -p 22 host 'my gpu.sh' --x", ["ssh", "-p", "22", "host", "my gpu.sh", "--x"]),
+        ("  nvlist  ", ["nvlist"]),
+        ("~/no-such-file a", ["HOME/no-such-file", "a"]),
+        ("", []),
+        ("  ", []),
+    ],
+)
+def test_anything_else_is_split_as_a_shell_would(mygpu, argv, monkeypatch):
+    """What is no file is a command line, quotes respected and ~ expanded."""
+    monkeypatch.setenv("HOME", "HOME")
+    assert command_line(mygpu) == argv
+
+
+def test_a_path_from_home_and_a_relative_path_are_files(tmp_path, monkeypatch):
+    """`~/bin/mygpu.sh` and `mygpu.sh` in the current folder are the files, not programs of PATH."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    path = printing(tmp_path / "my gpu.sh", "")
+    assert command_line("~/my gpu.sh") == [str(path)]
+    assert command_line("my gpu.sh") == [str(path)]
+
+
+def test_a_command_line_is_run_without_a_shell(tmp_path):
+    """Arguments arrive as they were quoted; `;` and `$` mean nothing."""
+    listed = shlex.quote(LIST.replace("train.py", "$HOME;x"))
+    (first, _) = source(f"printf %s {listed}").read().processes
+    assert first.command[1] == "$HOME;x"
+    assert (
+        source(f"sh -c 'cat {shlex.quote(str(printing(tmp_path / 'x', LIST)))} >/dev/null'").read().problem
+        is None
+    )
+
+
+def test_a_script_without_a_first_line_is_run_as_the_shell_would(tmp_path):
+    """The Bash tool could run a script that has no `#!`, so this can."""
+    path = tmp_path / "mygpu.sh"
+    path.write_text("echo GPU=0  MEM=1MiB  PID=5  ETIME=00:01\n")
+    path.chmod(0o755)
+    assert [p.pid for p in source(path).read().processes] == [5]
+
+
+def test_no_output_and_success_means_no_processes(tmp_path):
+    """An empty list is an answer: no problem, no processes."""
+    snapshot = source(script(tmp_path / "x", "exit 0")).read()
+    assert (snapshot.problem, snapshot.processes, snapshot.gpus) == (None, (), ())
+
+
+def problem(mygpu: object, **options) -> str:
+    """The problem of a reading that must have one, and nothing else."""
+    snapshot = source(mygpu, **options).read()
+    assert snapshot.problem is not None
+    assert (snapshot.gpus, snapshot.processes) == ((), ())
+    return str(snapshot.problem)
+
+
+def test_a_failing_command_is_a_problem_even_with_a_list(tmp_path):
+    """Exit code and last error line are named, without secrets; the list it printed is not believed."""
+    body = f"cat <<'END'\n{LIST}END\necho first >&2; echo 'no driver, token=Xq7canary' >&2; echo >&2; exit 9"
+    said = problem(script(tmp_path / "mygpu.sh", body))
+    assert "mygpu.sh: ended with exit code 9: no driver, token=***" in said
+    assert said.endswith(f"(run it by hand: {tmp_path}/mygpu.sh)")
+    assert "canary" not in said
+
+
+def test_a_command_that_a_signal_ended_is_a_problem(tmp_path):
+    """A list may be cut short by a signal, which is named."""
+    assert "was ended by signal 9" in problem(script(tmp_path / "x", "kill -9 $$"))
+
+
+def test_long_and_hostile_error_lines_are_tamed(tmp_path):
+    """Of a hostile error line a short part is shown, without escape sequences."""
+    said = problem(script(tmp_path / "x", "printf '\\033[2J%0900d\\377' 7 >&2; exit 1"))
+    assert said.isprintable()
+    assert len(said) < 400
+
+
+@pytest.mark.parametrize(
+    ("mygpu", "said"),
+    [
+        ("/no/such/mygpu.sh", "there is no program /no/such/mygpu.sh"),
+        ("no-such-program-of-ours --x", "there is no program no-such-program-of-ours"),
+        ("sh -c 'unclosed", "cannot be read as a command"),
+        ("  ", "MYGPU is empty"),
+        ("/", "/ is not executable"),
+    ],
+)
+def test_what_cannot_be_started_is_a_problem_with_its_mend(mygpu, said):
+    """Missing programs, unclosed quotes and nothing at all are said in words, with what to do."""
+    text = problem(mygpu)
+    assert said in text
+    assert text.endswith(")")
+
+
+def test_a_script_that_is_not_executable_is_a_problem(tmp_path):
+    """The mend is the command to type."""
+    path = script(tmp_path / "my gpu.sh", "", mode=0o644)
+    assert problem(path).endswith(f"is not executable (chmod +x '{path}')")
+
+
+def test_a_line_that_cannot_be_understood_is_a_problem(tmp_path):
+    """A list with a broken first line is not taken for a shorter one; the line is shown without secrets."""
+    said = problem(printing(tmp_path / "x", LIST + "GPU=?? MEM=1MiB PID=3 --token Xq7canary\n"))
+    assert "not a line of a process list: line 9: GPU=?? MEM=1MiB PID=3 --token ***" in said
+
+
+def test_a_message_in_place_of_a_list_is_a_problem(tmp_path):
+    """A program that fails politely, with exit code 0, has not said that there are no processes."""
+    assert "line 1: driver not loaded" in problem(script(tmp_path / "x", "echo driver not loaded"))
+
+
+def test_bytes_that_are_no_text_are_read(tmp_path):
+    """A command line that is no UTF-8 does not hide its process."""
+    body = "printf 'GPU=0  MEM=1MiB  PID=5  ETIME=00:01\\n  CMD: \\377\\000x\\033[2J y\\n'"
+    (process,) = source(script(tmp_path / "x", body)).read().processes
+    assert process.pid == 5
+    assert process.command == ("\ufffd\0x\x1b[2J", "y")
+
+
+def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path):
+    """After the time-out the whole group is gone, though it ignores SIGTERM, and the list is not believed."""
+    pids = tmp_path / "pids"
+    path = script(
+        tmp_path / "x",
+        f"trap '' TERM\necho $$ >>{pids}\nsleep 60 & echo $! >>{pids}\necho GPU=1\nwait\nsleep 60",
+    )
+    began = time.monotonic()
+    said = problem(path, timeout=0.4)
+    assert time.monotonic() - began < 3
+    assert "no end after 0.4 s" in said
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert len(started) == 2
+    assert wait_for(lambda: not any(alive(pid) for pid in started))
+
+
+def wait_for(done, seconds: float = 5.0) -> bool:
+    """Whether `done` becomes true in time (the kernel takes its own to end a killed process)."""
+    until = time.monotonic() + seconds
+    while not done() and time.monotonic() < until:
+        threading.Event().wait(0.01)
+    return done()
+
+
+def test_a_command_that_closes_its_output_and_goes_on_is_waited_for(tmp_path):
+    """Only the exit code says whether the list is whole: closing the output does not."""
+    path = script(tmp_path / "x", f"cat <<'END'\n{LIST}END\nexec >&- 2>&-\nsleep 0.3\nexit 4")
+    assert "exit code 4" in problem(path)
+
+
+def test_endless_output_is_cut_off(tmp_path):
+    """A program that prints without end is stopped at the limit, long before the time-out."""
+    began = time.monotonic()
+    assert "printed more than 100000 bytes" in problem(script(tmp_path / "x", "exec yes"), limit=100_000)
+    assert "printed more than 100000 bytes" in problem(script(tmp_path / "y", "exec yes >&2"), limit=100_000)
+    assert time.monotonic() - began < 5
+
+
+def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_the_list(tmp_path):
+    """As ssh's shared connections do: the list is there when the command has ended."""
+    path = script(tmp_path / "x", f"sleep 30 & echo $! > {tmp_path}/pid\ncat <<'END'\n{LIST}END\n")
+    began = time.monotonic()
+    snapshot = source(path).read()
+    os.kill(int((tmp_path / "pid").read_text()), 9)
+    assert time.monotonic() - began < 5
+    assert len(snapshot.processes) == 2
+
+
+def test_a_long_list_arrives_whole(tmp_path):
+    """A list larger than a pipe holds is read to its end."""
+    body = (
+        'i=0\nwhile [ $i -lt 3000 ]; do i=$((i+1)); echo "GPU=0  MEM=1MiB  PID=$i  ETIME=00:01"; done; exit 0'
+    )
+    assert len(source(script(tmp_path / "x", body)).read().processes) == 3000
+
+
+@pytest.fixture
+def talkative_input():
+    """A standard input of this process that has something to say."""
+    ours = os.dup(0)
+    reading, writing = os.pipe()
+    os.write(writing, b"yes\n")
+    os.dup2(reading, 0)
+    yield
+    os.dup2(ours, 0)
+    for descriptor in (ours, reading, writing):
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("talkative_input")
+def test_the_command_reads_nothing_and_has_no_terminal(tmp_path):
+    """A command that asks (ssh for a password) gets the end of its input at once, and no terminal."""
+    body = "read answer && exit 3\n(: </dev/tty) 2>/dev/null && exit 4\nexit 0"
+    assert source(script(tmp_path / "x", body)).read().problem is None
+
+
+def test_closing_ends_a_run_in_progress_and_all_later_ones(tmp_path):
+    """Quit does not wait for the program: its run ends, and no new one starts."""
+    started = tmp_path / "started"
+    subject = source(script(tmp_path / "x", f"echo >> {started}\nsleep 60"))
+    readings = []
+    reader = threading.Thread(target=lambda: readings.append(subject.read()))
+    reader.start()
+    assert wait_for(started.exists)
+    subject.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    readings.append(subject.read())
+    assert [reading.problem.text for reading in readings] == ["command: x: stopped"] * 2
+    assert started.read_text() == "\n"
+
+
+def test_no_second_program_is_started_while_the_first_cannot_be_killed(tmp_path, monkeypatch):
+    """A driver that hangs in the kernel keeps a program for ever: one, not one per poll."""
+    started = tmp_path / "started"
+    subject = source(script(tmp_path / "x", f"echo >> {started}\nsleep 60"), timeout=0.2)
+    kill = bounded._kill
+    monkeypatch.setattr(bounded, "_kill", lambda _child: None)
+    monkeypatch.setattr(bounded, "_REAP", 0.05)
+    assert "no end after 0.2 s, and cannot be killed" in str(subject.read().problem)
+    assert "the last run still hangs" in str(subject.read().problem)
+    assert started.read_text() == "\n"
+    monkeypatch.setattr(bounded, "_kill", kill)
+    subject.close()
+    assert wait_for(lambda: subject._runner._child.poll() is not None)
+
+
+def test_the_reader_for_windows_reads_the_same(tmp_path, monkeypatch):
+    """The thread reader gives the list, the exit code, the time-out and the limit as the other does."""
+    monkeypatch.setattr(bounded, "_read", bounded._read_with_threads)
+    assert len(source(printing(tmp_path / "a", LIST)).read().processes) == 2
+    assert "exit code 3: why" in problem(script(tmp_path / "b", "echo why >&2; exit 3"))
+    assert "no end after 0.3 s" in problem(script(tmp_path / "c", "echo GPU=1; sleep 60"), timeout=0.3)
+    assert "printed more than" in problem(script(tmp_path / "d", "exec yes"), limit=100_000)
+
+
+def row(pid=5, gpu=0, etime="01:00", cmd="python a.py") -> str:
+    """A process of a list."""
+    return f"GPU={gpu}  MEM=1MiB  PID={pid}  ETIME={etime}\n  CWD: /\n  CMD: {cmd}\n\n"
+
+
+class Host:
+    """A machine whose list and clock a test sets; its sightings outlive the sources that read it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "list"
+        self.command = f"cat {shlex.quote(str(self.file))}"
+        self.sightings: dict[tuple[int, str], float] = {}
+
+    def read(self, now: float, *rows: str):
+        """The processes of one reading by a source of its own, as after a restart."""
+        self.file.write_text("".join(rows))
+        return source(self.command, self.sightings, now=now).read().processes
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+def test_a_process_keeps_its_identity_between_readings_and_restarts(host):
+    """Estimates of one start differ by seconds; the first stands, across sources, so nothing is new."""
+    first = host.read(NOW, row(etime="01:00"))
+    later = host.read(NOW + 100.7, row(etime="02:38"))  # 2.7 s of delay
+    assert later[0].identity == first[0].identity == f"{NOW - 60:.0f}"
+    assert later[0].started == NOW - 60
+    assert later[0].elapsed == 158.0
+
+
+def test_a_slow_drift_does_not_make_a_new_process_of_an_old_one(host):
+    """Within a minute of the remembered start it is the same process, at either edge."""
+    first = host.read(NOW, row(etime="10:00"))[0].identity
+    assert host.read(NOW, row(etime="11:00"))[0].identity == first
+    assert host.read(NOW, row(etime="09:00"))[0].identity == first
+    assert host.read(NOW, row(etime="11:01"))[0].identity != first
+
+
+def test_a_pid_that_came_back_is_another_process(host):
+    """The same PID and command with a later start is new, and so is another command under that PID."""
+    first = host.read(NOW, row(etime="09:00:00"))[0].identity
+    again = host.read(NOW + 10, row(etime="00:05"))[0].identity
+    other = host.read(NOW + 200, row(etime="00:05", cmd="python b.py"))[0].identity
+    assert len({first, again, other}) == 3
+
+
+def test_what_is_gone_from_a_whole_list_is_forgotten(host):
+    """A process that a complete reading lacks is dropped; after a failed reading it is remembered."""
+    host.read(NOW, row(1), row(2))
+    assert host.sightings == {(pid, digest(("python", "a.py"))): NOW - 60 for pid in (1, 2)}
+    host.read(NOW, row(1), "GPU=x\n")
+    assert len(host.sightings) == 2
+    host.read(NOW, row(1))
+    assert list(host.sightings) == [(1, digest(("python", "a.py")))]
+    host.read(NOW)
+    assert host.sightings == {}
+
+
+def test_a_process_on_two_gpus_is_one_process(host):
+    """Both its rows have one identity, though a second passed between their times."""
+    first, second = host.read(NOW, row(gpu=0, etime="01:00"), row(gpu=1, etime="01:01"))
+    assert first.identity == second.identity != ""
+
+
+def test_an_unknown_elapsed_time_has_no_identity_and_forgets_none(host):
+    """ETIME=NA says nothing of the start: no identity now, the old one when the time is there again."""
+    first = host.read(NOW, row())[0].identity
+    (unknown,) = host.read(NOW + 5, row(etime="NA"))
+    assert (unknown.identity, unknown.elapsed, unknown.started) == ("", UNKNOWN, UNKNOWN)
+    (odd,) = host.read(NOW + 5, row(etime="soon"))
+    assert odd.identity == ""
+    assert isinstance(odd.elapsed, Missing)
+    assert host.read(NOW + 10, row(etime="01:10"))[0].identity == first
+
+
+def test_a_command_that_could_not_be_read_once_is_the_same_process(host):
+    """CMD: NA under a known PID and start is the process remembered, not a new one."""
+    first = host.read(NOW, row())[0].identity
+    assert host.read(NOW + 5, row(etime="01:05", cmd="NA"))[0].identity == first
+    assert host.read(NOW + 10, row(etime="01:10"))[0].identity == first
+
+
+def test_nobodys_command_line_is_kept(host):
+    """Sightings are kept on disk: they hold a digest of a command, never the command."""
+    host.read(NOW, row(cmd="python --token Xq7canary"))
+    assert "canary" not in repr(host.sightings)
+
+
+def test_a_list_with_owners_is_believed(host):
+    """`ps --all` of another machine: rows of the user's name are one's own, the others' are not."""
+    header = "GPU=0  MEM=1MiB  PID={}  ETIME=00:10  USER={}  TYPE={}\n"
+    mine, alice, nobody = host.read(
+        NOW, header.format(1, "u", "C"), header.format(2, "alice", "G"), header.format(3, "?", "C")
+    )
+    assert (mine.mine, alice.mine, nobody.mine) == (True, False, None)
+    assert alice.kinds == {Kind.GRAPHICS}
+
+
+def test_the_name_shows_the_command_without_secrets():
+    """The source's name tells which machine it reads and no secret of its command line."""
+    assert source("ssh -i k host mygpu.sh").name == "command: ssh -i k host mygpu.sh"
+    assert source("/usr/bin/curl --token Xq7canary http://h").name == "command: curl --token *** http://h"
+    assert len(source("x " * 500).name) < 80
+    assert source("sh 'unclosed").name == "command: sh 'unclosed"
