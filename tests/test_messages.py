@@ -75,9 +75,10 @@ def test_the_longest_process_leads_and_the_others_follow_in_their_own_section():
 
 def test_a_gap_is_named():
     """What could not be read stands in the mail: the list may not be all there is."""
-    assert "\n\nNot readable:\n- GPU 1 cannot be read: lost\n\nRaw output:" in mail(
-        [COUNT], gaps=["GPU 1 cannot be read: lost"]
-    ).text
+    assert (
+        "\n\nNot readable:\n- GPU 1 cannot be read: lost\n\nRaw output:"
+        in mail([COUNT], gaps=["GPU 1 cannot be read: lost"]).text
+    )
 
 
 def test_no_secret_of_a_command_line_reaches_the_mail():

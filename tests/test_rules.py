@@ -34,14 +34,14 @@ def on(*gpus, **facts):
         # one process on three GPUs uses three
         ([process(100, 0), process(100, 1), process(100, 2)], "GPU_COUNT(3) > GPU_LIMIT(2)"),
         # graphics alone never counts, C+G and MPS do
-        (on(0, 1) + [process(200, 2, kinds="G")], None),
-        (on(0, 1) + [process(200, 2, kinds="C+G")], "GPU_COUNT(3) > GPU_LIMIT(2)"),
-        (on(0, 1) + [process(200, 2, kinds="M")], "GPU_COUNT(3) > GPU_LIMIT(2)"),
+        ([*on(0, 1), process(200, 2, kinds="G")], None),
+        ([*on(0, 1), process(200, 2, kinds="C+G")], "GPU_COUNT(3) > GPU_LIMIT(2)"),
+        ([*on(0, 1), process(200, 2, kinds="M")], "GPU_COUNT(3) > GPU_LIMIT(2)"),
         # nobody else's, and nobody's whose owner cannot be told
-        (on(0, 1) + [process(200, 2, mine=False)], None),
-        (on(0, 1) + [process(200, 2, mine=None)], None),
+        ([*on(0, 1), process(200, 2, mine=False)], None),
+        ([*on(0, 1), process(200, 2, mine=None)], None),
         # an ignored program, whatever its case
-        (on(0, 1) + [process(200, 2, name="Explorer.EXE")], None),
+        ([*on(0, 1), process(200, 2, name="Explorer.EXE")], None),
         # known GPUs above the limit fire although another cannot be told
         (on(0, 1, 2, None), "GPU_COUNT(3) > GPU_LIMIT(2)"),
     ],
@@ -120,7 +120,7 @@ def test_max_etime_concludes_nothing_from_a_list_with_gaps(reading):
 
 @given(elapsed=st.floats(0, 1e7), later=st.floats(0, 1e6))
 def test_time_that_passes_never_changes_a_subject(elapsed, later):
-    """The subject of a finding holds no elapsed time: the Bash tool's hash did, and so changed at each run."""
+    """The subject of a finding holds no elapsed time; the Bash tool's hash did, and changed at each run."""
     young, old = process(elapsed=elapsed), process(elapsed=elapsed + later)
     limits = Limits(gpu_limit=0, max_etime=-1)
     names = [

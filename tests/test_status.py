@@ -13,6 +13,7 @@ from gpuwatch_tray.rules.scope import counted, gaps
 from gpuwatch_tray.status import stale, starting, status_of, with_notes
 from tests.fakes import START, process, snapshot
 
+OVER = "GPU=0  MEM=2828MiB  PID=1  ETIME=01:06:40"
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
 
 
@@ -50,8 +51,7 @@ def status(reading, active=None):
         (
             snapshot(process(1, 0, 4000.0), gpus=(Gpu(0, "GPU-0"), Gpu(1, "GPU-1", problem="lost"))),
             Level.WARNING,
-            "MAX_ETIME(4000s) > LIMIT(3600s) :: GPU=0  MEM=2828MiB  PID=1  ETIME=01:06:40"
-            "; GPU 1 cannot be read: lost",
+            f"MAX_ETIME(4000s) > LIMIT(3600s) :: {OVER}; GPU 1 cannot be read: lost",
         ),
         # a process list knows no idle GPUs: no total is claimed
         (snapshot(process(), gpus=(Gpu(0, ""),)), Level.OK, "All within limits: 1 GPU in use"),

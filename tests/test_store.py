@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import sqlite3  # noqa: TID251  # to write a file that the store has not written
 import stat
 
 import pytest

@@ -1,0 +1,203 @@
+"""
+The composition root: settings, the source of snapshots, and the loop that the tray and `watch` share.
+
+Nothing here decides anything; it hands the parts to each other.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from gpuwatch_tray import machine
+from gpuwatch_tray import settings as settings_room
+from gpuwatch_tray.evaluator import Evaluator, Policy
+from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.model import Problem, Snapshot
+from gpuwatch_tray.settings import ConfigProblem, Settings
+from gpuwatch_tray.sources import Source
+from gpuwatch_tray.store import Store
+
+ANSWER_WITHIN = 20.0  # seconds that a driver may take before a command gives it up
+
+
+class SourceKind(Enum):
+    """Where the numbers come from (`--source`, `--demo`, MYGPU)."""
+
+    NVML = "nvml"
+    COMMAND = "command"
+    AUTO = "auto"
+    DEMO = "demo"
+
+
+class UsageError(Exception):
+    """Wrong use or configuration: the command ends with exit code 2. One line a problem."""
+
+
+class WorkError(Exception):
+    """The work failed: the command ends with exit code 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every command runs with."""
+
+    settings: Settings
+    problems: tuple[ConfigProblem, ...]
+    source: SourceKind
+    host: str
+    user: str
+
+    @property
+    def simulated(self) -> bool:
+        """Whether this is a demo: labelled, with a throw-away state, and without mail."""
+        return self.source is SourceKind.DEMO
+
+    @property
+    def head(self) -> Letterhead:
+        """Who writes the mails."""
+        return Letterhead(self.host, self.user, str(self.settings.config))
+
+    @property
+    def policy(self) -> Policy:
+        """What evaluations go by."""
+        return Policy(
+            self.settings.limits, self.settings.cooldown, bool(self.settings.to_email) and not self.simulated
+        )
+
+    def require(self) -> None:
+        """Raise UsageError with every problem of the configuration, if there is one."""
+        if self.problems:
+            raise UsageError("\n".join(str(problem) for problem in self.problems))
+
+
+def set_up(environ: Mapping[str, str], asked: SourceKind | None) -> Setup:
+    """Read the settings and settle the source: as asked, else `command` when MYGPU is set, else `nvml`."""
+    settings, problems = settings_room.load(environ)
+    kind = asked or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
+    if kind is SourceKind.COMMAND and not settings.mygpu:
+        raise UsageError("--source command needs the variable MYGPU: a program that prints the process list")
+    setup = Setup(settings, problems, kind, machine.host(), machine.user(environ))
+    if kind is SourceKind.AUTO:
+        setup = _settle_auto(setup)
+    return _as_demo(setup) if setup.simulated else setup
+
+
+def _settle_auto(setup: Setup) -> Setup:
+    """The real GPUs where there is a driver, even one that fails; simulated ones where there is none."""
+    probe = replace(setup, source=SourceKind.NVML)
+    source = open_source(probe)
+    try:
+        problem = read_within(source, ANSWER_WITHIN).problem
+    finally:
+        source.close()
+    return replace(setup, source=SourceKind.DEMO) if problem is not None and problem.no_driver else probe
+
+
+def _as_demo(setup: Setup) -> Setup:
+    from gpuwatch_tray.sources import simulated
+
+    return replace(
+        setup,
+        problems=(),
+        settings=replace(setup.settings, limits=simulated.demo_limits(setup.settings.limits)),
+    )
+
+
+def open_source(setup: Setup, store: Store | None = None) -> Source:
+    """The source that `setup` settled on; `store` remembers what the command source has seen."""
+    # Late imports: a demo needs no driver library, the command source no psutil.
+    if setup.source is SourceKind.DEMO:
+        from gpuwatch_tray.sources.simulated import SimulatedSource
+
+        return SimulatedSource(setup.user, max_etime=setup.settings.limits.max_etime)
+    if setup.source is SourceKind.COMMAND:
+        from gpuwatch_tray.sources.command import CommandSource
+
+        sightings = {} if store is None else store.sightings()
+        source = CommandSource(setup.settings.mygpu, sightings=sightings, user=setup.user)
+        return source if store is None else _Remembering(source, sightings, store)
+    from gpuwatch_tray.sources.nvml import NvmlSource
+
+    return NvmlSource()
+
+
+class _Remembering:
+    """A command source whose sightings outlive the process, so that cron's next run knows them."""
+
+    def __init__(self, source: Source, sightings: dict[tuple[int, str], float], store: Store) -> None:
+        self.name = source.name
+        self._source = source
+        self._sightings = sightings
+        self._store = store
+        self._saved = dict(sightings)
+
+    def read(self) -> Snapshot:
+        """Read, and save the sightings if they have changed."""
+        snapshot = self._source.read()
+        if self._sightings != self._saved:
+            self._store.save_sightings(self._sightings)
+            self._saved = dict(self._sightings)
+        return snapshot
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+def read_within(source: Source, seconds: float) -> Snapshot:
+    """
+    One snapshot, or after `seconds` one whose problem says that the driver hangs.
+
+    The call runs on a daemon thread, which a driver stuck in the kernel may keep for ever.
+    """
+    result: list[Snapshot] = []
+    failure: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            result.append(source.read())
+        except BaseException as error:  # noqa: BLE001  # raised again below, on the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=read, name="read", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failure:
+        raise failure[0]
+    if result:
+        return result[0]
+    mend = "see whether `nvidia-smi` hangs too; `dmesg` may say why"
+    hang = Problem(f"{source.name}: no answer within {seconds:g} s", mend)
+    return Snapshot(source.name, time.time(), problem=hang)
+
+
+@contextmanager
+def state_folder(setup: Setup) -> Iterator[Path]:
+    """The folder of the state; a demo's is its own and goes with it."""
+    if not setup.simulated:
+        yield setup.settings.state
+        return
+    folder = Path(tempfile.mkdtemp(prefix="gpuwatch-tray-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def evaluator(setup: Setup, store: Store, clock: Callable[[], float] = time.time) -> Evaluator:
+    """The evaluator of this set-up on this store."""
+    return Evaluator(store, setup.policy, setup.head, clock)
+
+
+def this_program() -> list[str]:
+    """The command line that starts this very installation again."""
+    return [sys.executable, "-m", "gpuwatch_tray"]

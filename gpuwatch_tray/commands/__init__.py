@@ -1,0 +1,1 @@
+"""The commands, one room each: a function from what was asked to an exit code."""

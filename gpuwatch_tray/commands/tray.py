@@ -1,0 +1,140 @@
+"""Without a command: the tray, and where there is no desktop the same loop in the terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from types import FrameType
+
+from gpuwatch_tray.app import Setup, evaluator, open_source, state_folder, this_program
+from gpuwatch_tray.bus import BusUnavailable, SessionBus
+from gpuwatch_tray.commands.watch import STOP_WITHIN, headless
+from gpuwatch_tray.courier import Courier, delivery_command
+from gpuwatch_tray.lock import WatchLock
+from gpuwatch_tray.model import Popup, Severity, Status
+from gpuwatch_tray.notifiers import Popups
+from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.tray import Actions, Tray
+from gpuwatch_tray.watching import Faces, PopupSink, Watching
+
+log = logging.getLogger(__name__)
+
+TRAY_HOST = "org.kde.StatusNotifierWatcher"
+TEST_MAIL_WITHIN = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
+
+
+def run(setup: Setup) -> int:
+    """
+    Show the tray until Quit, SIGTERM or SIGINT; 0 also when another process watches on this host already.
+
+    A broken configuration does not keep it from starting: it goes on with the keys that are right, warns
+    and names each problem.
+    """
+    for problem in setup.problems:
+        log.warning("%s", problem)
+    bus = None
+    if sys.platform == "linux":
+        try:
+            bus = desktop_bus()
+        except BusUnavailable as error:
+            print(f"no desktop here ({error}): watching in the terminal; Ctrl-C ends", flush=True)
+            return headless(setup, "watch")
+    try:
+        return _run(setup, bus)
+    finally:
+        if bus is not None:
+            bus.close()
+
+
+def desktop_bus() -> SessionBus:
+    """The session bus of a desktop; raises BusUnavailable where there is none, or no desktop on it."""
+    bus = SessionBus.connect()
+    if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")) or bus.has_owner(TRAY_HOST):
+        return bus
+    bus.close()
+    raise BusUnavailable("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus")
+
+
+def _run(setup: Setup, bus: SessionBus | None) -> int:
+    with ExitStack() as stack:
+        folder = stack.enter_context(state_folder(setup))
+        lock = WatchLock(folder, setup.host, "tray")
+        if not lock.acquire():
+            print(f"{lock.holder()} watches on {setup.host} already")
+            return 0
+        stack.callback(lock.release)
+        store = Store(folder, setup.host)
+        stack.callback(store.close)
+        mails = setup.policy.mails
+        courier = Courier(store, delivery_command(), time.time, time.monotonic) if mails else None
+
+        actions = Actions(
+            check_now=lambda: watching.check_now(),  # noqa: PLW0108  # made further down
+            send_test_mail=lambda: send_test_mail(setup, popups),
+            quit=lambda: tray.stop(),  # noqa: PLW0108
+        )
+        tray = Tray(bus, actions)
+        popups = popup_sink(bus, tray)
+
+        def show(status: Status) -> None:
+            tray.show(replace(status, mail_possible=mails))
+
+        faces = Faces(show, popups, courier)
+        watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
+        _stop_on_signals(tray.stop)
+        tray.run(watching.start)
+        if bus is not None:
+            bus.close()  # the icon goes first, whatever the driver does
+        ended = watching.stop(STOP_WITHIN)
+    if not ended:
+        # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
+        log.warning("a driver call does not return: leaving without it")
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+def popup_sink(bus: SessionBus | None, tray: Tray) -> Popups:
+    """The ways to pop up here, best first: the desktop's own service, the icon's own way, plyer."""
+    sinks: list[PopupSink] = []
+    if bus is not None:
+        from gpuwatch_tray.notifiers.desktop import DesktopPopups
+
+        sinks.append(DesktopPopups(bus))
+    if tray.notify is not None:
+        sinks.append(CallbackPopups(tray.notify, "the tray icon"))
+    sinks.append(plyer_popups())
+    return Popups(sinks)
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def send_test_mail(setup: Setup, popups: PopupSink) -> None:
+    """Have a child send a test mail, as `check --test-mail` does, and pop up what came of it."""
+    command = [*this_program(), "check", "--test-mail", "--source", setup.source.value]
+    try:
+        # Only a child loads the mail libraries.
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_WITHIN, check=False
+        )
+        sent, text = done.returncode == 0, (done.stdout or done.stderr).decode(errors="replace").strip()
+    except subprocess.TimeoutExpired:
+        sent, text = False, f"no answer within {TEST_MAIL_WITHIN:g} s"
+    log.info("test mail: %s", text)
+    title = "Test mail sent" if sent else "The test mail was not sent"
+    severity = Severity.INFO if sent else Severity.WARNING
+    popups.show(Popup("test-mail", title, text.removeprefix("gpuwatch-tray: "), severity))

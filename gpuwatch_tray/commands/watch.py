@@ -1,0 +1,82 @@
+"""`watch`: the loop without a tray, which tells each change of state in a line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from types import FrameType
+from typing import TextIO
+
+from gpuwatch_tray.app import Setup, evaluator, open_source, state_folder
+from gpuwatch_tray.commands.ps import SIMULATED
+from gpuwatch_tray.courier import Courier, delivery_command
+from gpuwatch_tray.lock import WatchLock
+from gpuwatch_tray.model import Status
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.watching import Faces, Watching
+
+STOP_WITHIN = 1.5  # seconds for the threads to end
+
+
+def run(setup: Setup) -> int:
+    """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
+    setup.require()
+    return headless(setup, "watch")
+
+
+def headless(setup: Setup, face: str) -> int:
+    """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(state_folder(setup))
+        lock = WatchLock(folder, setup.host, face)
+        if not lock.acquire():
+            print(f"{lock.holder()} watches on {setup.host} already")
+            return 0
+        stack.callback(lock.release)
+        store = Store(folder, setup.host)
+        stack.callback(store.close)
+        if setup.simulated:
+            print(SIMULATED, flush=True)
+        courier = None
+        if setup.policy.mails:
+            courier = Courier(store, delivery_command(), time.time, time.monotonic)
+        faces = Faces(Printer(sys.stdout).show, courier=courier)
+        watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
+        done = threading.Event()
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            done.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        watching.start()
+        while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
+            pass
+        watching.stop(STOP_WITHIN)
+    return 0
+
+
+class Printer:
+    """Writes a line for each change of state, not for each poll."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._last: tuple[object, ...] = ()
+
+    def show(self, status: Status) -> None:
+        """Print `status` where it differs from the one before in more than its numbers."""
+        names = tuple(alert.fingerprint for alert in status.alerts)
+        state = (status.level, names, status.notes, status.headline if not names else "")
+        if state == self._last:
+            return
+        notes = status.notes if not self._last or status.notes != self._last[2] else ()
+        self._last = state
+        time_text = datetime.fromtimestamp(status.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        level = status.level.name.lower().replace("_", " ")
+        reasons = [alert.reason for alert in status.alerts] or [status.headline]
+        for line in (*reasons, *notes):
+            print(f"{time_text}  {level:8}  {line}", file=self._out, flush=True)

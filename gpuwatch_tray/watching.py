@@ -1,0 +1,143 @@
+"""
+What the tray and `watch` have in common: each snapshot is evaluated, shown, popped up and mailed.
+
+Two threads work here: the poller's (`use`) and the housekeeper's (`keep`), which goes on when a driver
+call hangs. Whatever they find goes to `show` as one Status.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gpuwatch_tray.app import Setup, SourceKind
+from gpuwatch_tray.courier import Courier
+from gpuwatch_tray.evaluator import Evaluator
+from gpuwatch_tray.model import Popup, Snapshot, Status
+from gpuwatch_tray.poller import Housekeeper, Poller
+from gpuwatch_tray.sources import Source
+from gpuwatch_tray.status import stale, starting, with_notes
+from gpuwatch_tray.store import Waiting
+
+log = logging.getLogger(__name__)
+
+LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run for cron, not a mail every five seconds
+STALE_POLLS = 3
+PATIENCE = {SourceKind.COMMAND: 20.0}  # seconds that another machine may take, beyond the interval
+STALE_AT_LEAST = 3.0  # seconds: a busy machine may be late for a short interval
+
+
+class PopupSink(Protocol):
+    """Where popups go. Both calls are bounded in time and may come from any thread."""
+
+    def show(self, popup: Popup) -> bool:
+        """Show or replace; False when it could not be shown."""
+
+    def close(self, key: str) -> None:
+        """Take it from the screen; nothing where it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Where the results go: the status always, popups where there is a desktop, mail where it is set up."""
+
+    show: Callable[[Status], None]
+    popups: PopupSink | None = None
+    courier: Courier | None = None
+
+
+class Watching:
+    """The loop: `start`, then `check_now` at will, then `stop`."""
+
+    def __init__(self, setup: Setup, source: Source, evaluator: Evaluator, faces: Faces) -> None:
+        self._setup = setup
+        self._source = source
+        self._evaluator = evaluator
+        self._faces = faces
+        self._stale_after = max(STALE_POLLS * setup.settings.poll, STALE_AT_LEAST) + PATIENCE.get(
+            setup.source, 0.0
+        )
+        self._poller = Poller(source.read, self.use, setup.settings.poll)
+        self._housekeeper = Housekeeper(self.keep)
+        self._lock = threading.Lock()
+        self._status = starting(time.time())
+        self._trouble: str | None = None
+        self._is_stale = False
+
+    def start(self) -> None:
+        """Show that the first poll is under way, and poll."""
+        self._publish()
+        self._poller.start()
+        self._housekeeper.start()
+
+    def check_now(self) -> None:
+        """Poll now."""
+        self._poller.wake()
+
+    def stop(self, timeout: float) -> bool:
+        """End both threads; False when the poller is stuck in the driver, which is then left alone."""
+        self._housekeeper.stop(timeout)
+        ended = self._poller.stop(timeout)
+        if ended:
+            self._source.close()
+        return ended
+
+    def use(self, snapshot: Snapshot) -> None:
+        """One snapshot, on the poller's thread."""
+        outcome = self._evaluator.evaluate(snapshot)
+        with self._lock:
+            self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
+        self._publish()
+        if outcome.mail is not None and self._faces.courier is not None:
+            self._faces.courier.kick()
+        if self._faces.popups is not None:
+            for popup, fingerprints in outcome.popups:
+                if self._faces.popups.show(popup):
+                    self._evaluator.shown(fingerprints)
+            for key in outcome.over:
+                self._faces.popups.close(key)
+
+    def keep(self) -> None:
+        """About once a second: is the data too old, and is there mail to send."""
+        news = self._faces.courier is not None and self._faces.courier.tick()
+        too_old = self._poller.silence() > self._stale_after
+        if too_old and not self._is_stale:
+            log.warning("no data for %.0f s: a read hangs or fails", self._poller.silence())
+            with self._lock:
+                self._status, self._is_stale = stale(self._status), True
+            news = True
+        if news:
+            self._publish()
+
+    def _publish(self) -> None:
+        with self._lock:
+            notes = self._notes()
+            warn = bool(self._setup.problems) or self._trouble is not None
+            self._faces.show(with_notes(self._status, notes, warn=warn))
+
+    def _notes(self) -> Sequence[str]:
+        notes = [str(problem) for problem in self._setup.problems]
+        notes += self._setup.settings.warnings
+        if self._trouble is not None:
+            notes.append(self._trouble)
+        if self._setup.simulated:
+            notes.append("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed")
+        elif not self._setup.settings.to_email:
+            notes.append("Email is off: TO_EMAIL is not set")
+        elif self._faces.courier is not None and self._faces.courier.waiting.count:
+            notes.append(waiting_line(self._faces.courier.waiting))
+        return notes
+
+
+def waiting_line(waiting: Waiting) -> str:
+    """What waits in the outbox, and why, in one line."""
+    mails = "1 mail waits" if waiting.count == 1 else f"{waiting.count} mails wait"
+    since = ""
+    if waiting.oldest is not None:
+        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime(" since %H:%M")
+    return f"Email: {mails}{since}" + (f": {waiting.error}" if waiting.error else "")

@@ -1,0 +1,28 @@
+"""What every test starts from: no settings of the person who runs them."""
+
+from __future__ import annotations
+
+import pytest
+
+VARIABLES = (
+    "GPUWATCH_CONFIG",
+    "GPUWATCH_NOTIFY_CONFIG",
+    "GPUWATCH_SMTP_CONFIG",
+    "GPUWATCH_CACHE",
+    "MYGPU",
+)
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_settings(monkeypatch, tmp_path_factory):
+    """No variable and no file of the tester reaches a test."""
+    home = tmp_path_factory.mktemp("home")
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, folder in {
+        "HOME": "",
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_STATE_HOME": ".local/state",
+        "XDG_CACHE_HOME": ".cache",
+    }.items():
+        monkeypatch.setenv(name, str(home / folder))
