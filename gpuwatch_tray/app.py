@@ -26,6 +26,7 @@ from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.sources import Source
 from gpuwatch_tray.store import Store
 
+LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run of cron, not a mail every five seconds
 ANSWER_WITHIN = 20.0  # seconds that a driver may take before a command gives it up
 
 
@@ -193,9 +194,14 @@ def state_folder(setup: Setup) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def evaluator(setup: Setup, store: Store, clock: Callable[[], float] = time.time) -> Evaluator:
-    """The evaluator of this set-up on this store."""
-    return Evaluator(store, setup.policy, setup.head, clock)
+def evaluator(
+    setup: Setup, store: Store, clock: Callable[[], float] = time.time, *, loop: bool = True
+) -> Evaluator:
+    """The evaluator of this set-up on this store; a `loop` keeps a pause between equal mails in any case."""
+    policy = setup.policy
+    if loop:
+        policy = replace(policy, cooldown=max(policy.cooldown, LOOP_COOLDOWN))
+    return Evaluator(store, policy, setup.head, clock)
 
 
 def this_program() -> list[str]:

@@ -26,7 +26,7 @@ from gpuwatch_tray.store import Waiting
 
 log = logging.getLogger(__name__)
 
-LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run for cron, not a mail every five seconds
+LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
 STALE_POLLS = 3
 PATIENCE = {SourceKind.COMMAND: 20.0}  # seconds that another machine may take, beyond the interval
 STALE_AT_LEAST = 3.0  # seconds: a busy machine may be late for a short interval
@@ -54,15 +54,21 @@ class Faces:
 class Watching:
     """The loop: `start`, then `check_now` at will, then `stop`."""
 
-    def __init__(self, setup: Setup, source: Source, evaluator: Evaluator, faces: Faces) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        source: Source,
+        evaluator: Evaluator,
+        faces: Faces,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._setup = setup
         self._source = source
         self._evaluator = evaluator
         self._faces = faces
-        self._stale_after = max(STALE_POLLS * setup.settings.poll, STALE_AT_LEAST) + PATIENCE.get(
-            setup.source, 0.0
-        )
-        self._poller = Poller(source.read, self.use, setup.settings.poll)
+        self._stale_after = max(STALE_POLLS * setup.settings.poll, STALE_AT_LEAST)
+        self._stale_after += PATIENCE.get(setup.source, 0.0)
+        self._poller = Poller(source.read, self.use, setup.settings.poll, monotonic)
         self._housekeeper = Housekeeper(self.keep)
         self._lock = threading.Lock()
         self._status = starting(time.time())
@@ -129,8 +135,11 @@ class Watching:
             notes.append("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed")
         elif not self._setup.settings.to_email:
             notes.append("Email is off: TO_EMAIL is not set")
-        elif self._faces.courier is not None and self._faces.courier.waiting.count:
-            notes.append(waiting_line(self._faces.courier.waiting))
+        elif self._faces.courier is not None:
+            waiting = self._faces.courier.waiting
+            late = waiting.oldest is not None and time.time() - waiting.oldest > LATE
+            if waiting.count and (waiting.error or late):  # else it is just being sent
+                notes.append(waiting_line(waiting))
         return notes
 
 

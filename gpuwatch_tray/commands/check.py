@@ -46,7 +46,7 @@ def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], flo
         store = Store(folder, setup.host)
         source = open_source(setup, store)
         try:
-            outcome = evaluator(setup, store, clock).evaluate(read_within(source, ANSWER_WITHIN))
+            outcome = evaluator(setup, store, clock, loop=False).evaluate(read_within(source, ANSWER_WITHIN))
             failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
             if not setup.simulated:
                 failures += deliver_now(setup, store)

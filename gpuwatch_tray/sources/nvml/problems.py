@@ -1,0 +1,88 @@
+"""What an error of the driver means for the person at the machine, and what mends it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from gpuwatch_tray.model import Problem
+from gpuwatch_tray.sources.nvml.binding import Code, DriverError
+
+NO_GPU = Problem(
+    "the NVIDIA driver reports no GPU",
+    "see whether `nvidia-smi` and `lspci | grep -i nvidia` list it; `sudo dmesg` may say why",
+)
+
+# The session is void, as after a resume from suspend or while the driver is being replaced: a new one may do.
+# A handle from before is an invalid argument.
+SESSION = {
+    Code.UNINITIALIZED,
+    Code.INVALID_ARGUMENT,
+    Code.DRIVER_NOT_LOADED,
+    Code.OPERATING_SYSTEM,
+    Code.UNKNOWN,
+}
+# This GPU is gone, the others are not.
+LOST = {Code.GPU_IS_LOST, Code.GPU_NOT_FOUND}
+
+
+def explain(error: DriverError, library: str = "", module: str = "") -> Problem:
+    """
+    The problem behind `error`, when nothing can be read.
+
+    `library` and `module` are the versions of NVML and of the kernel's module, empty where not known.
+    """
+    match error.code:
+        case Code.NO_BINDING:
+            return Problem("the Python package nvidia-ml-py is missing", "pip install nvidia-ml-py")
+        case Code.SHADOWED_BINDING:
+            return Problem(
+                f"the abandoned Python package pynvml hides nvidia-ml-py ({error.text})",
+                "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py",
+            )
+        case Code.LIBRARY_NOT_FOUND:
+            return Problem(
+                "no NVIDIA driver is installed: its library NVML was not found",
+                "install the NVIDIA driver",
+                no_driver=True,
+            )
+        case Code.DRIVER_NOT_LOADED:
+            return Problem(
+                "the NVIDIA driver is not loaded",
+                "`sudo modprobe nvidia`, or reboot; `sudo dmesg` may say why",
+                no_driver=True,
+            )
+        case Code.LIB_RM_VERSION_MISMATCH:
+            return Problem(
+                f"the NVIDIA driver was replaced while it runs{_versions(library, module)}",
+                "reboot needed; jobs that run go on, new ones fail",
+            )
+        case Code.NO_PERMISSION:
+            return Problem(
+                "no permission to use the NVIDIA driver",
+                "see `ls -l /dev/nvidia*`: the files may need another group, or the container more rights",
+            )
+        case _:
+            return Problem(
+                f"the NVIDIA driver does not work: {error.text} (NVML {error.code})",
+                "see whether `nvidia-smi` works; `sudo dmesg` may say why",
+            )
+
+
+def gpu_problem(error: DriverError) -> str:
+    """Why one GPU cannot be read, in one line."""
+    match error.code:
+        case Code.GPU_IS_LOST | Code.GPU_NOT_FOUND:
+            return "lost: it no longer answers the driver (a reboot is needed as a rule)"
+        case Code.RESET_REQUIRED:
+            return "it has to be reset (`sudo nvidia-smi --gpu-reset`, or reboot)"
+        case _:
+            return f"it does not answer: {error.text} (NVML {error.code})"
+
+
+def _versions(library: str, module: str) -> str:
+    # NVML puts the version of CUDA before that of the driver: 12.550.54.14.
+    library = re.sub(r"^\d{1,2}\.(?=\d{3}\.)", "", library)
+    known = [f"library {library}"] if library else []
+    if module:
+        known.append(f"kernel module {module}")
+    return f" ({', '.join(known)})" if known else ""

@@ -1,0 +1,32 @@
+/* What every function of the test driver does first and last: its state, its handles, its lock. */
+#ifndef DRIVER_H
+#define DRIVER_H
+
+#include "scenario.h"
+
+/*
+ * Not a pointer: it holds the count of the nvmlInit that it is of and the slot of its GPU's UUID, so one from
+ * before a shutdown is refused, as is one made up. A NULL handle ends the process, as in the real library.
+ */
+typedef void *Handle;
+
+/*
+ * Begins a call about the machine: hangs, takes the lock, writes the call down. Returns the code with which the
+ * call has to end at once, SUCCESS for none. `end` has to follow in either case.
+ */
+int begin(const char *call, const Scenario **scenario);
+
+/* Begins a call about a GPU, alike. `group` is a second name under which a scenario may speak of the call. */
+int begin_gpu(const char *call, const char *group, Handle handle, const Gpu **gpu);
+
+/* Releases the lock and hands `code` on. */
+int end(int code);
+
+/* The handle of a GPU; between `begin` and `end`. */
+int handle_for(const Gpu *gpu, Handle *handle);
+
+/* One more nvmlInit, one less; between `begin` and `end`. */
+void add_reference(void);
+void drop_reference(void);
+
+#endif

@@ -1,0 +1,249 @@
+/*
+ * A libnvidia-ml.so.1 that plays a scenario, so that tests drive the real Python binding and its structs.
+ * Names, structs and numbers are nvml.h's.
+ */
+#include "driver.h"
+
+#include <string.h>
+
+#define API __attribute__((visibility("default"))) int
+
+typedef struct {
+    unsigned long long total, free, used;
+} Memory;
+
+typedef struct {
+    unsigned version;
+    unsigned long long total, reserved, free, used;
+} Memory2;
+
+typedef struct {
+    unsigned gpu, memory;
+} Utilisation;
+
+typedef struct {
+    unsigned version, sensor;
+    int temperature;
+} Temperature1;
+
+typedef struct {
+    unsigned pid;
+    unsigned long long memory;
+    unsigned gpu_instance, compute_instance;
+} ProcessInfo;
+
+_Static_assert(sizeof(Memory2) == 0x28, "nvmlMemory_v2_t");
+_Static_assert(sizeof(Temperature1) == 0x0c, "nvmlTemperature_v1_t");
+_Static_assert(sizeof(ProcessInfo) == 24, "nvmlProcessInfo_v2_t");
+
+static int copy(const char *text, char *to, unsigned length)
+{
+    if (to == NULL)
+        return INVALID_ARGUMENT;
+    if (strlen(text) >= length)
+        return INSUFFICIENT_SIZE;
+    strcpy(to, text);
+    return SUCCESS;
+}
+
+API nvmlInitWithFlags(unsigned flags)
+{
+    const Scenario *scenario;
+    (void)flags;
+    int code = begin("init", &scenario);
+    if (code == SUCCESS)
+        add_reference();
+    return end(code);
+}
+
+API nvmlInit_v2(void)
+{
+    return nvmlInitWithFlags(0);
+}
+
+API nvmlShutdown(void)
+{
+    const Scenario *scenario;
+    int code = begin("shutdown", &scenario);
+    if (code == SUCCESS)
+        drop_reference();
+    return end(code);
+}
+
+API nvmlSystemGetDriverVersion(char *version, unsigned length)
+{
+    const Scenario *scenario;
+    int code = begin("driver_version", &scenario);
+    return end(code ? code : copy(scenario->driver, version, length));
+}
+
+/* The version of the driver that the library came with, after that of CUDA. */
+API nvmlSystemGetNVMLVersion(char *version, unsigned length)
+{
+    const Scenario *scenario;
+    char text[TEXT + 3] = "12.";
+    int code = begin("nvml_version", &scenario);
+    if (code == SUCCESS)
+        strcat(text, scenario->driver);
+    return end(code ? code : copy(text, version, length));
+}
+
+API nvmlDeviceGetCount_v2(unsigned *count)
+{
+    const Scenario *scenario;
+    int code = begin("count", &scenario);
+    if (code == SUCCESS)
+        *count = (unsigned)scenario->gpu_count;
+    return end(code);
+}
+
+API nvmlDeviceGetHandleByIndex_v2(unsigned index, Handle *handle)
+{
+    const Scenario *scenario;
+    int code = begin("handle_by_index", &scenario);
+    if (code != SUCCESS)
+        return end(code);
+    if (index >= scenario->gpu_count)
+        return end(INVALID_ARGUMENT);
+    const Gpu *gpu = &scenario->gpus[index];
+    code = gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_index");
+    return end(code ? code : handle_for(gpu, handle));
+}
+
+API nvmlDeviceGetHandleByUUID(const char *uuid, Handle *handle)
+{
+    const Scenario *scenario;
+    int code = begin("handle_by_uuid", &scenario);
+    if (code != SUCCESS)
+        return end(code);
+    const Gpu *gpu = gpu_of(scenario, uuid);
+    if (gpu == NULL)
+        return end(NOT_FOUND);
+    code = gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_uuid");
+    return end(code ? code : handle_for(gpu, handle));
+}
+
+API nvmlDeviceGetUUID(Handle handle, char *uuid, unsigned length)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("uuid", "uuid", handle, &gpu);
+    return end(code ? code : copy(gpu->uuid, uuid, length));
+}
+
+API nvmlDeviceGetName(Handle handle, char *name, unsigned length)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("name", "name", handle, &gpu);
+    return end(code ? code : copy(gpu->name, name, length));
+}
+
+/* The first version counts the reserved memory as used. */
+API nvmlDeviceGetMemoryInfo(Handle handle, Memory *memory)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("memory_v1", "memory", handle, &gpu);
+    if (code == SUCCESS) {
+        unsigned long long used = gpu->used + gpu->reserved;
+        *memory = (Memory){gpu->total, gpu->total - used, used};
+    }
+    return end(code);
+}
+
+API nvmlDeviceGetMemoryInfo_v2(Handle handle, Memory2 *memory)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("memory_v2", "memory", handle, &gpu);
+    if (code == SUCCESS && memory->version != 0x02000028)
+        code = ARGUMENT_VERSION_MISMATCH;
+    if (code == SUCCESS)
+        *memory = (Memory2){memory->version, gpu->total, gpu->reserved,
+                            gpu->total - gpu->used - gpu->reserved, gpu->used};
+    return end(code);
+}
+
+API nvmlDeviceGetUtilizationRates(Handle handle, Utilisation *utilisation)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("utilisation", "utilisation", handle, &gpu);
+    if (code == SUCCESS)
+        *utilisation = (Utilisation){gpu->utilisation, gpu->utilisation / 2};
+    return end(code);
+}
+
+API nvmlDeviceGetTemperature(Handle handle, unsigned sensor, unsigned *temperature)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("temperature_v1", "temperature", handle, &gpu);
+    if (code == SUCCESS && sensor != 0)
+        code = INVALID_ARGUMENT;
+    if (code == SUCCESS)
+        *temperature = (unsigned)gpu->temperature;
+    return end(code);
+}
+
+API nvmlDeviceGetTemperatureV(Handle handle, Temperature1 *temperature)
+{
+    const Gpu *gpu;
+    int code = begin_gpu("temperature_v", "temperature", handle, &gpu);
+    if (code == SUCCESS && temperature->version != 0x0100000C)
+        code = ARGUMENT_VERSION_MISMATCH;
+    if (code == SUCCESS && temperature->sensor != 0)
+        code = INVALID_ARGUMENT;
+    if (code == SUCCESS)
+        temperature->temperature = gpu->temperature;
+    return end(code);
+}
+
+#define NUMBER(function, call, field)                                                                        \
+    API function(Handle handle, unsigned *value)                                                             \
+    {                                                                                                        \
+        const Gpu *gpu;                                                                                      \
+        int code = begin_gpu(call, call, handle, &gpu);                                                      \
+        if (code == SUCCESS)                                                                                 \
+            *value = gpu->field;                                                                             \
+        return end(code);                                                                                    \
+    }
+
+NUMBER(nvmlDeviceGetIndex, "index", index)
+NUMBER(nvmlDeviceGetPowerUsage, "power", power)
+NUMBER(nvmlDeviceGetEnforcedPowerLimit, "power_limit", power_limit)
+NUMBER(nvmlDeviceGetFanSpeed, "fan", fan)
+
+/* As the real one: with too little room only the number that there are, and INSUFFICIENT_SIZE. */
+static int list(const char *call, const char *group, char kind, Handle handle, unsigned *count, ProcessInfo *to)
+{
+    const Gpu *gpu;
+    int code = begin_gpu(call, group, handle, &gpu);
+    if (code != SUCCESS)
+        return end(code);
+    unsigned found = 0;
+    for (size_t i = 0; i < gpu->process_count; i++) {
+        const Process *process = &gpu->processes[i];
+        if (process->kind != kind)
+            continue;
+        if (to != NULL && found < *count)
+            to[found] = (ProcessInfo){process->pid, process->memory, ~0U, ~0U};
+        found++;
+    }
+    code = found > *count ? INSUFFICIENT_SIZE : SUCCESS;
+    *count = found;
+    return end(code);
+}
+
+#define LIST(function, call, group, kind)                                                                    \
+    API function(Handle handle, unsigned *count, ProcessInfo *to)                                            \
+    {                                                                                                        \
+        return list(call, group, kind, handle, count, to);                                                   \
+    }
+
+LIST(nvmlDeviceGetComputeRunningProcesses_v2, "compute_v2", "compute", 'C')
+LIST(nvmlDeviceGetComputeRunningProcesses_v3, "compute_v3", "compute", 'C')
+LIST(nvmlDeviceGetGraphicsRunningProcesses_v2, "graphics_v2", "graphics", 'G')
+LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics_v3", "graphics", 'G')
+LIST(nvmlDeviceGetMPSComputeRunningProcesses_v2, "mps_v2", "mps", 'M')
+LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps_v3", "mps", 'M')
+
+__attribute__((visibility("default"))) const char *nvmlErrorString(int code)
+{
+    return code == SUCCESS ? "Success" : "An error of the test driver";
+}

@@ -1,0 +1,204 @@
+"""
+A made-up NVIDIA driver for everybody's tests: the C library of this folder and the scenarios it plays.
+
+    scenario = Scenario(gpus=[FakeGpu(processes=[FakeProcess(os.getpid(), 2828 * MIB)]), FakeGpu.numbered(1)])
+    path = scenario.write(tmp_path / "scenario")
+    subprocess.run([...], env=environment(path))       # a child finds the library by LD_LIBRARY_PATH
+    with loaded(path): NvmlSource().read()             # this process: the real pynvml on the library
+    replace(scenario, init_error=DRIVER_NOT_LOADED).write(path)   # takes effect at the next call
+
+`errors` and `hang` (seconds) are by call. Of a GPU: handle_by_index handle_by_uuid index uuid name memory
+utilisation temperature power power_limit fan compute graphics mps; one version only: memory_v1 memory_v2
+temperature_v1 temperature_v compute_v2 compute_v3, graphics and mps alike (FUNCTION_NOT_FOUND: old driver).
+Of the machine: init shutdown count driver_version nvml_version, and the calls above for all its GPUs. A hang
+ends when the scenario changes. `stale` is what every call answers until nvmlInit is called again, as after
+a resume. `calls` names a file to which every call is appended; `calls_in(path)` counts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+MIB = 2**20
+GIB = 2**30
+
+UNINITIALIZED = 1
+INVALID_ARGUMENT = 2
+NOT_SUPPORTED = 3
+NO_PERMISSION = 4
+NOT_FOUND = 6
+DRIVER_NOT_LOADED = 9
+TIMEOUT = 10
+FUNCTION_NOT_FOUND = 13
+GPU_IS_LOST = 15
+RESET_REQUIRED = 16
+OPERATING_SYSTEM = 17
+LIB_RM_VERSION_MISMATCH = 18
+NO_DATA = 21
+ARGUMENT_VERSION_MISMATCH = 25
+UNKNOWN = 999
+
+_HERE = Path(__file__).parent
+_SOURCES = ("nvml.c", "driver.c", "scenario.c")
+_FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden")
+_SONAME = "libnvidia-ml.so.1"
+_VARIABLE = "FAKE_NVML_SCENARIO"
+
+
+@dataclass(frozen=True)
+class FakeProcess:
+    """A process on a GPU. `kinds` are letters of C, G and M; no `memory`: the driver gives none."""
+
+    pid: int
+    memory: int | None = 100 * MIB
+    kinds: str = "C"
+
+
+@dataclass(frozen=True)
+class FakeGpu:
+    """A GPU, with the units of model.Gpu."""
+
+    uuid: str = "GPU-00000000-0000-0000-0000-000000000000"
+    name: str = "NVIDIA Test 4090"
+    memory_total: int = 24 * GIB
+    memory_used: int = GIB
+    memory_reserved: int = 512 * MIB
+    utilisation: int = 12
+    temperature: int = 45
+    power: float = 60.5
+    power_limit: float = 450
+    fan: int = 30
+    processes: Sequence[FakeProcess] = ()
+    lost: bool = False
+    errors: Mapping[str, int] = field(default_factory=dict)
+    hang: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def numbered(cls, number: int, *processes: FakeProcess, **facts: Any) -> FakeGpu:
+        """A GPU with a UUID of its own."""
+        return cls(uuid=f"GPU-00000000-0000-0000-0000-{number:012d}", processes=processes, **facts)
+
+    def lines(self) -> Iterator[str]:
+        yield f"gpu {self.uuid}"
+        yield f"name {self.name}"
+        yield f"memory {self.memory_total} {self.memory_reserved} {self.memory_used}"
+        yield f"utilisation {self.utilisation}"
+        yield f"temperature {self.temperature}"
+        yield f"power {round(self.power * 1000)} {round(self.power_limit * 1000)}"
+        yield f"fan {self.fan}"
+        yield f"lost {int(self.lost)}"
+        for process in self.processes:
+            memory = "none" if process.memory is None else process.memory
+            yield from (f"process {kind} {process.pid} {memory}" for kind in process.kinds)
+        yield from _rules(self.errors, self.hang)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What the driver answers. Use `dataclasses.replace` for the next one."""
+
+    gpus: Sequence[FakeGpu] = (FakeGpu(),)
+    driver_version: str = "550.54.14"
+    init_error: int = 0
+    stale: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    hang: Mapping[str, float] = field(default_factory=dict)
+    calls: Path | None = None
+
+    def text(self) -> str:
+        lines = [f"driver {self.driver_version}", f"stale {self.stale}"]
+        if self.calls is not None:
+            lines.append(f"calls {self.calls}")
+        lines += _rules({"init": self.init_error, **self.errors}, self.hang)
+        for gpu in self.gpus:
+            lines += gpu.lines()
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: Path) -> Path:
+        """Put it in the place of what stands at `path`, in one step."""
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
+            file.write(self.text().encode("utf-8", "surrogateescape"))  # a name may be any bytes
+        Path(file.name).replace(path)
+        return path
+
+
+def _rules(errors: Mapping[str, int], hang: Mapping[str, float]) -> list[str]:
+    lines = [f"error {call} {code}" for call, code in errors.items()]
+    return lines + [f"hang {call} {seconds}" for call, seconds in hang.items()]
+
+
+@cache
+def library() -> Path:
+    """The built library, in .build of the checkout: one folder for each state of its sources."""
+    content = b"".join((_HERE / name).read_bytes() for name in (*_SOURCES, "driver.h", "scenario.h"))
+    digest = hashlib.sha256(content + " ".join(_FLAGS).encode()).hexdigest()[:16]
+    target = _HERE.parents[1] / ".build" / f"driver-{digest}" / _SONAME
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{_SONAME}.{os.getpid()}")
+        sources = [str(_HERE / name) for name in _SOURCES]
+        command = ["cc", *_FLAGS, f"-Wl,-soname,{_SONAME}", "-o", str(part), *sources, "-pthread"]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode != 0:
+            raise RuntimeError(f"the test driver does not compile:\n{built.stderr}")
+        part.replace(target)
+    return target
+
+
+def environment(scenario: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment (`base`, else this process's) in which a child finds the test driver and `scenario`."""
+    variables = dict(os.environ if base is None else base)
+    folders = [str(library().parent), *filter(None, [variables.get("LD_LIBRARY_PATH")])]
+    return variables | {"LD_LIBRARY_PATH": ":".join(folders), _VARIABLE: str(scenario)}
+
+
+def without_driver(folder: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment in which a child finds no library of NVIDIA's, even on a machine that has one."""
+    folder.mkdir(exist_ok=True)
+    # The loader stops at a file of that name which is no library: "invalid ELF header".
+    (folder / _SONAME).write_text("This is no library, so that there is none.\n" * 100, encoding="ascii")
+    variables = dict(os.environ if base is None else base)
+    return variables | {"LD_LIBRARY_PATH": str(folder)}
+
+
+@contextlib.contextmanager
+def loaded(scenario: Path) -> Iterator[Path]:
+    """
+    Let the pynvml of this process find the test driver, playing `scenario`, and leave it shut down.
+
+    pynvml opens the library by its soname, which the loader resolves to the one opened here, for the rest of
+    the life of this process: that there is no library can only be tested in a child.
+    """
+    import pynvml  # noqa: TID251  # the real binding is what is driven
+
+    ctypes.CDLL(str(library()), mode=ctypes.RTLD_GLOBAL)
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = str(scenario)
+    try:
+        yield scenario
+    finally:
+        Scenario(gpus=()).write(scenario)  # a shutdown that the scenario refuses or hangs would leak
+        with contextlib.suppress(pynvml.NVMLError):
+            while True:
+                pynvml.nvmlShutdown()
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
+
+
+def calls_in(path: Path) -> Counter[str]:
+    """How often each call was made: `memory_v2 GPU-...` and, over all GPUs, `memory_v2`."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return Counter(lines) + Counter(line.split(" ")[0] for line in lines if " " in line)

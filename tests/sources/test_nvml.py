@@ -1,0 +1,255 @@
+"""What the NVML source reads from a driver that works: values, the process lists, the cost."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gpuwatch_tray.model import UNSUPPORTED, Gpu, Kind, Missing, Why
+from tests.driver.scenario import (
+    ARGUMENT_VERSION_MISMATCH,
+    FUNCTION_NOT_FOUND,
+    GIB,
+    MIB,
+    NO_PERMISSION,
+    NOT_SUPPORTED,
+    UNKNOWN,
+    FakeGpu,
+    FakeProcess,
+)
+
+pytestmark = pytest.mark.driver
+
+FIELDS = {
+    "name": ["name"],
+    "memory": ["memory_used", "memory_total"],
+    "utilisation": ["utilisation"],
+    "temperature": ["temperature"],
+    "power": ["power"],
+    "power_limit": ["power_limit"],
+    "fan": ["fan"],
+}
+C, G, M = Kind.COMPUTE, Kind.GRAPHICS, Kind.MPS
+
+
+def test_each_value_arrives_in_the_units_of_the_model(rig):
+    """Bytes, %, degrees C and W, through the real binding and its structs."""
+    fake = FakeGpu(
+        uuid="GPU-7",
+        name="NVIDIA RTX 6000",
+        memory_total=48 * GIB,
+        memory_used=3 * GIB,
+        utilisation=98,
+        temperature=71,
+        power=288.25,
+        power_limit=300,
+        fan=44,
+    )
+    rig.play(FakeGpu.numbered(0), fake)
+    snapshot = rig.read()
+    assert snapshot.problem is None
+    assert snapshot.at == rig.clock.now
+    assert snapshot.gpus[1] == Gpu(
+        1, "GPU-7", "NVIDIA RTX 6000", 3 * GIB, 48 * GIB, 98, 71, power=288.25, power_limit=300.0, fan=44
+    )
+
+
+@pytest.mark.parametrize("errors", [{}, {"temperature_v": FUNCTION_NOT_FOUND}])
+def test_a_temperature_below_zero_stays_below_zero(rig, errors):
+    """The older of the two calls has no sign to give."""
+    rig.play(FakeGpu(temperature=-5, errors=errors))
+    assert rig.read().gpus[0].temperature == -5
+
+
+@pytest.mark.parametrize("call", FIELDS)
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (NOT_SUPPORTED, UNSUPPORTED),
+        (FUNCTION_NOT_FOUND, UNSUPPORTED),
+        (UNKNOWN, Missing(Why.ERROR, "Unknown Error")),
+        (NO_PERMISSION, Missing(Why.ERROR, "Insufficient Permissions")),
+    ],
+)
+def test_a_field_is_missing_by_itself_and_says_how(rig, call, code, expected):
+    """Unsupported is not an error, an error is not unsupported, and every other value is still there."""
+    rig.play(FakeGpu(errors={call: code}))
+    gpu = rig.read().gpus[0]
+    missing = {name for names in FIELDS.values() for name in names if isinstance(getattr(gpu, name), Missing)}
+    assert missing == set(FIELDS[call])
+    assert all(getattr(gpu, name) == expected for name in missing)
+    assert (gpu.problem, gpu.process_problem) == (None, None)
+
+
+@pytest.mark.parametrize("code", [FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, NOT_SUPPORTED])
+def test_an_older_driver_is_asked_by_its_own_calls(rig, code):
+    """Memory by the first version, which counts the reserved memory as used; temperature by the old call."""
+    errors = {"memory_v2": code, "temperature_v": code}
+    rig.play(FakeGpu(memory_used=GIB, memory_reserved=512 * MIB, temperature=66, errors=errors))
+    gpu = rig.read().gpus[0]
+    assert (gpu.memory_used, gpu.temperature) == (GIB + 512 * MIB, 66)
+
+
+def test_memory_that_fails_once_does_not_change_its_meaning(rig):
+    """After an error of the second version the first one, which counts otherwise, is not asked."""
+    rig.play(FakeGpu(errors={"memory_v2": UNKNOWN}))
+    assert rig.read().gpus[0].memory_used == Missing(Why.ERROR, "Unknown Error")
+
+
+def test_a_gpu_without_memory_of_its_own_has_none_to_show(rig):
+    """A total of 0, as GPUs that share the machine's memory answer, is "unsupported", not full."""
+    rig.play(FakeGpu(memory_total=0, memory_used=0, memory_reserved=0))
+    gpu = rig.read().gpus[0]
+    assert (gpu.memory_used, gpu.memory_total) == (UNSUPPORTED, UNSUPPORTED)
+
+
+def test_a_name_that_is_not_utf_8_is_shown_as_far_as_it_is(rig):
+    """The binding decodes strictly; the bytes that are no text become the sign for that."""
+    rig.play(FakeGpu(name="NVIDIA \udcff 1"))
+    assert rig.read().gpus[0].name == "NVIDIA \ufffd 1"
+
+
+def test_a_process_carries_what_the_system_knows_of_it(rig):
+    """A PID of the driver is described by the facts of the process that has it."""
+    (process,) = rig.processes(FakeProcess(os.getpid(), 2828 * MIB))
+    assert (process.pid, process.gpu, process.memory) == (os.getpid(), 0, 2828 * MIB)
+    assert process.mine is True
+    assert process.identity
+    assert process.cwd == os.getcwd()  # noqa: PTH109
+
+
+def test_a_pid_that_is_nobodys_here_has_no_owner(rig):
+    """In a container the host's PIDs map to nothing: the process is listed, its owner unknown, not mine."""
+    (process,) = rig.processes(FakeProcess(4_194_303))
+    assert process.mine is None
+    assert isinstance(process.user, Missing)
+    assert isinstance(process.elapsed, Missing)
+    assert process.identity == ""
+
+
+def test_the_lists_are_merged_by_pid_and_memory_is_never_summed(rig):
+    """A process in several lists is one, of all their kinds, with the largest memory."""
+    found = rig.processes(
+        FakeProcess(11, 100, "C"),
+        FakeProcess(11, 120, "G"),
+        FakeProcess(11, None, "M"),
+        FakeProcess(12, 50, "G"),
+    )
+    assert [(one.pid, one.kinds, one.memory) for one in found] == [(11, {C, G, M}, 120), (12, {G}, 50)]
+
+
+def test_the_order_is_the_drivers_with_the_compute_list_first(rig):
+    """By GPU, then the compute list's order, then what only the other lists have."""
+    first = FakeGpu.numbered(
+        0,
+        FakeProcess(30, kinds="G"),
+        FakeProcess(21, kinds="M"),
+        FakeProcess(29),
+        FakeProcess(20),
+        FakeProcess(20, kinds="G"),
+    )
+    rig.play(first, FakeGpu.numbered(1, FakeProcess(1), FakeProcess(29)))
+    found = [(one.gpu, one.pid) for one in rig.read().processes]
+    assert found == [(0, 29), (0, 20), (0, 30), (0, 21), (1, 1), (1, 29)]
+
+
+def test_memory_that_the_driver_does_not_give_is_unsupported(rig):
+    """As under WDDM: not 0, and not a number of 2^64 - 1."""
+    (process,) = rig.processes(FakeProcess(11, None, "C"))
+    assert process.memory == UNSUPPORTED
+
+
+def test_numbers_that_are_no_pid_are_left_out(rig):
+    """Drivers 535 listed 0 and 4294967295."""
+    found = rig.processes(FakeProcess(0), FakeProcess(11), FakeProcess(4_294_967_295), FakeProcess(4_194_305))
+    assert [one.pid for one in found] == [11]
+
+
+def test_a_long_list_arrives_whole(rig):
+    """The binding asks for the size first."""
+    pids = range(1000, 1300)
+    assert [one.pid for one in rig.processes(*map(FakeProcess, pids))] == list(pids)
+
+
+@pytest.mark.parametrize("kind", ["graphics", "mps"])
+@pytest.mark.parametrize("code", [NOT_SUPPORTED, FUNCTION_NOT_FOUND])
+def test_a_gpu_without_graphics_or_mps_has_no_such_processes(rig, kind, code):
+    """The list that does not exist is empty: nothing is wrong."""
+    rig.play(FakeGpu(processes=[FakeProcess(11)], errors={kind: code}))
+    snapshot = rig.read()
+    assert snapshot.gpus[0].process_problem is None
+    assert [one.pid for one in snapshot.processes] == [11]
+
+
+@pytest.mark.parametrize("kind", ["compute", "graphics", "mps"])
+@pytest.mark.parametrize("code", [UNKNOWN, NO_PERMISSION])
+def test_a_list_that_fails_is_a_problem_beside_the_processes_known(rig, kind, code):
+    """What the other lists have is still shown, and the GPU says that it is not all."""
+    rig.play(FakeGpu(processes=[FakeProcess(11, kinds="CGM")], errors={kind: code}))
+    snapshot = rig.read()
+    assert snapshot.gpus[0].problem is None
+    assert snapshot.gpus[0].process_problem.lower().startswith(f"{kind} processes: ")
+    assert len(snapshot.processes[0].kinds) == 2
+
+
+def test_no_compute_list_at_all_is_not_an_idle_gpu(rig):
+    """Where the driver has no such list, nothing can be concluded from its being empty."""
+    rig.play(FakeGpu(errors={"compute": NOT_SUPPORTED}))
+    assert rig.read().gpus[0].process_problem == "compute processes: Not Supported"
+
+
+def test_a_driver_without_the_third_version_of_the_lists_is_asked_for_the_second(rig):
+    """Drivers before 510 have it; pynvml reports the lack by an error that is none of NVML's."""
+    old = {"compute_v3": FUNCTION_NOT_FOUND, "graphics_v3": FUNCTION_NOT_FOUND, "mps_v3": FUNCTION_NOT_FOUND}
+    rig.play(FakeGpu(processes=[FakeProcess(11, 7, "CG")], errors=old))
+    snapshot = rig.read()
+    assert snapshot.gpus[0].process_problem is None
+    assert [(one.pid, one.memory, one.kinds) for one in snapshot.processes] == [(11, 7, {C, G})]
+
+
+def test_the_scenario_changes_while_the_source_lives(rig):
+    """A process that begins and one that ends are seen at the next read."""
+    assert rig.processes() == ()
+    assert [one.pid for one in rig.processes(FakeProcess(11))] == [11]
+    assert rig.processes() == ()
+
+
+def test_nvml_is_initialised_once_and_static_values_are_asked_once(rig):
+    """Later reads neither initialise nor ask for handle, UUID and name."""
+    rig.read()
+    assert rig.calls()["init"] == 1
+    for _ in range(5):
+        rig.read()
+    calls = rig.calls()
+    assert {
+        name: calls[name] for name in ("init", "shutdown", "handle_by_index", "uuid", "name")
+    } == dict.fromkeys(("init", "shutdown", "handle_by_index", "uuid", "name"), 0)
+    assert calls["compute_v3"] == 5
+
+
+def test_what_hardly_changes_is_asked_every_twelfth_time(rig):
+    """Fan and power limit are kept in between."""
+    for _ in range(24):
+        gpu = rig.read().gpus[0]
+        assert (gpu.fan, gpu.power_limit) == (30, 450)
+    calls = rig.calls()
+    assert (calls["fan"], calls["power_limit"], calls["power"]) == (2, 2, 24)
+
+
+def test_a_slow_value_that_failed_is_asked_again_at_once(rig):
+    """An error is not kept for a minute, "unsupported" is."""
+    rig.play(FakeGpu(errors={"fan": UNKNOWN, "power_limit": NOT_SUPPORTED}))
+    rig.read()
+    rig.play(FakeGpu(fan=55))
+    gpu = rig.read().gpus[0]
+    assert (gpu.fan, gpu.power_limit) == (55, UNSUPPORTED)
+
+
+def test_close_shuts_nvml_down(rig):
+    """The driver's count of users returns to what it was; a later read is a problem, not an empty list."""
+    rig.read()
+    rig.source.close()
+    assert rig.calls()["shutdown"] == 1
+    assert "closed" in rig.read().problem.text
+    assert rig.calls()["init"] == 0

@@ -1,0 +1,476 @@
+"""Drivers that do not work, GPUs that are lost, and how the NVML source comes back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+import types
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuwatch_tray.model import Missing, Why
+from gpuwatch_tray.sources.nvml import NvmlSource
+from tests.driver.scenario import (
+    ARGUMENT_VERSION_MISMATCH,
+    DRIVER_NOT_LOADED,
+    FUNCTION_NOT_FOUND,
+    GPU_IS_LOST,
+    INVALID_ARGUMENT,
+    LIB_RM_VERSION_MISMATCH,
+    NO_PERMISSION,
+    NOT_FOUND,
+    NOT_SUPPORTED,
+    OPERATING_SYSTEM,
+    RESET_REQUIRED,
+    TIMEOUT,
+    UNINITIALIZED,
+    UNKNOWN,
+    FakeGpu,
+    FakeProcess,
+    Scenario,
+    environment,
+    loaded,
+    without_driver,
+)
+
+pytestmark = pytest.mark.driver
+
+ROOT = Path(__file__).parents[2]
+READ = """
+from gpuwatch_tray.sources.nvml import NvmlSource
+source = NvmlSource()
+snapshot = source.read()
+print(len(snapshot.gpus), snapshot.problem and snapshot.problem.no_driver, snapshot.problem, sep="|")
+source.close()
+"""
+
+
+def in_a_child(variables):
+    command = [sys.executable, "-c", READ]
+    child = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert child.stderr == ""
+    return child.stdout.strip().split("|")
+
+
+# --- the whole driver
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "no_driver"),
+    [
+        (DRIVER_NOT_LOADED, "the NVIDIA driver is not loaded", True),
+        (LIB_RM_VERSION_MISMATCH, "the NVIDIA driver was replaced while it runs", False),
+        (NO_PERMISSION, "no permission to use the NVIDIA driver", False),
+        (UNKNOWN, "the NVIDIA driver does not work: Unknown Error (NVML 999)", False),
+    ],
+)
+def test_an_init_that_fails_is_a_problem_with_a_mend(rig, code, text, no_driver):
+    """No GPUs and no processes are claimed; only a driver that is not there counts as none."""
+    rig.play(init_error=code)
+    snapshot = rig.read()
+    assert snapshot.problem.text.startswith(text)
+    assert snapshot.problem.mend
+    assert snapshot.problem.no_driver is no_driver
+    assert (snapshot.gpus, snapshot.processes) == ((), ())
+
+
+def test_a_replaced_driver_is_told_with_both_versions(rig):
+    """The library tells its version uninitialised, Linux that of the module; a reboot mends it."""
+    rig.module_version.write_text("550.54.14\n")
+    rig.play(init_error=LIB_RM_VERSION_MISMATCH, driver_version="550.90.07")
+    problem = rig.read().problem
+    assert "(library 550.90.07, kernel module 550.54.14)" in problem.text
+    assert "reboot" in problem.mend
+
+
+def test_a_machine_without_the_library_has_no_driver(tmp_path):
+    """In a process of its own, since a library once loaded stays."""
+    count, no_driver, text = in_a_child(without_driver(tmp_path / "none"))
+    assert (count, no_driver) == ("0", "True")
+    assert text.startswith("no NVIDIA driver is installed")
+
+
+def test_a_child_finds_the_test_driver_by_its_environment(tmp_path):
+    """The way that whole programs are tested: LD_LIBRARY_PATH, as for the real library."""
+    path = Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]).write(tmp_path / "scenario")
+    assert in_a_child(environment(path)) == ["2", "None", "None"]
+
+
+def test_pynvml_missing_is_told(rig, monkeypatch):
+    """One line and the command that mends it; it is no claim about the driver."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    problem = rig.read().problem
+    assert "nvidia-ml-py is missing" in problem.text
+    assert problem.mend == "pip install nvidia-ml-py"
+    assert not problem.no_driver
+
+
+def test_the_abandoned_package_of_the_same_name_is_told(rig, monkeypatch):
+    """Up to 11.5 it is a package, the official one a single file."""
+    package = types.ModuleType("pynvml")
+    package.__path__ = ["/somewhere/pynvml"]
+    package.__file__ = "/somewhere/pynvml/__init__.py"
+    monkeypatch.setitem(sys.modules, "pynvml", package)
+    problem = rig.read().problem
+    assert "/somewhere/pynvml/__init__.py" in problem.text
+    assert "pip uninstall pynvml" in problem.mend
+
+
+def test_a_driver_that_lists_no_gpu_is_not_an_idle_machine(rig):
+    """It is a problem, and no sign that there is no driver."""
+    rig.play_none()
+    snapshot = rig.read()
+    assert snapshot.problem.text == "the NVIDIA driver reports no GPU"
+    assert not snapshot.problem.no_driver
+
+
+def test_an_init_that_failed_is_tried_again_and_less_often(rig):
+    """At the next read, then after 2, 4, 8, 16 and 30 seconds; in between the problem stays the same."""
+    rig.play(init_error=DRIVER_NOT_LOADED)
+    tries = []
+    for second in range(100):
+        rig.steady.now = second
+        assert rig.read().problem.no_driver
+        tries += [second] * rig.calls()["init"]
+    assert tries == [0, 1, 3, 7, 15, 31, 61, 91]
+
+
+def test_a_driver_that_comes_is_read(rig):
+    """After the failure the next read finds the GPUs."""
+    rig.play(init_error=DRIVER_NOT_LOADED)
+    assert rig.read().problem
+    rig.play(FakeGpu(processes=[FakeProcess(11)]))
+    snapshot = rig.read()
+    assert snapshot.problem is None
+    assert [one.pid for one in snapshot.processes] == [11]
+
+
+def test_a_driver_that_goes_away_is_a_problem_until_it_is_back(rig):
+    """The GPUs seen before do not turn into idle ones."""
+    rig.play(FakeGpu(processes=[FakeProcess(11)]))
+    assert rig.read().problem is None
+    rig.play(init_error=DRIVER_NOT_LOADED, errors={"count": DRIVER_NOT_LOADED})
+    snapshot = rig.read()
+    assert snapshot.problem.no_driver
+    assert snapshot.gpus == ()
+    rig.play(FakeGpu(processes=[FakeProcess(11)]))
+    assert [one.pid for one in rig.read().processes] == [11]
+
+
+@pytest.mark.parametrize("code", [UNINITIALIZED, UNKNOWN, OPERATING_SYSTEM, DRIVER_NOT_LOADED])
+def test_after_a_resume_the_session_is_renewed_within_the_read(rig, code):
+    """Every call fails until NVML is initialised again: that is done, and nobody notices."""
+    gpus = [FakeGpu.numbered(0, FakeProcess(11)), FakeGpu.numbered(1)]
+    rig.play(*gpus)
+    before = rig.read()
+    rig.calls()
+    rig.play(*gpus, stale=code)
+    assert rig.read() == before
+    calls = rig.calls()
+    assert (calls["shutdown"], calls["init"]) == (1, 1)
+
+
+def test_gpus_are_known_by_uuid_when_their_order_changes(rig):
+    """After a renewal their indexes and order are the driver's new ones, with each GPU's own processes."""
+    rig.play(FakeGpu.numbered(0, FakeProcess(10)), FakeGpu.numbered(1, FakeProcess(11)))
+    rig.read()
+    rig.play(FakeGpu.numbered(1, FakeProcess(11)), FakeGpu.numbered(0, FakeProcess(10)), stale=UNKNOWN)
+    snapshot = rig.read()
+    assert [(gpu.uuid[-1], gpu.index) for gpu in snapshot.gpus] == [("1", 0), ("0", 1)]
+    assert [(one.pid, one.gpu) for one in snapshot.processes] == [(11, 0), (10, 1)]
+
+
+def test_a_count_that_fails_renews_the_session_and_then_is_a_problem(rig):
+    """Where a new session does not mend it, nothing can be read; back-off holds for the sessions, too."""
+    rig.read()
+    rig.calls()
+    rig.play(errors={"count": UNKNOWN})
+    tries = []
+    for second in range(20):
+        rig.steady.now = second
+        assert rig.read().problem.text == "the NVIDIA driver does not work: Unknown Error (NVML 999)"
+        tries += [second] * rig.calls()["init"]
+    assert tries == [0, 1, 3, 7, 15]
+
+
+def test_a_success_ends_the_back_off(rig):
+    """A driver that fails once more, much later, is tried at once and at the next read, as the first time."""
+    for start in (0, 100):
+        tries = []
+        rig.calls()
+        rig.play(init_error=DRIVER_NOT_LOADED, errors={"count": DRIVER_NOT_LOADED})
+        for second in range(start, start + 10):
+            rig.steady.now = second
+            assert rig.read().problem
+            tries += [second - start] * rig.calls()["init"]
+        assert tries == [0, 1, 3, 7]
+        rig.steady.now = start + 50
+        rig.play()
+        assert rig.read().problem is None
+
+
+def test_a_good_read_ends_the_back_off_of_renewals(rig):
+    """Two resumes in a row are each mended within their read."""
+    for _ in range(4):
+        rig.play()
+        assert rig.read().gpus[0].problem is None
+        rig.play(stale=UNKNOWN)
+        assert rig.read().gpus[0].problem is None
+
+
+# --- one GPU of several
+
+
+def test_one_of_two_lost_is_a_problem_of_its_own(rig):
+    """It stays in the list with its UUID and name, without values; the other is read as ever."""
+    rig.play(FakeGpu.numbered(0, FakeProcess(10)), FakeGpu.numbered(1, FakeProcess(11)))
+    rig.read()
+    lost = FakeGpu(uuid=FakeGpu.numbered(0).uuid, lost=True)
+    rig.play(lost, FakeGpu.numbered(1, FakeProcess(11)))
+    for _ in range(3):
+        snapshot = rig.read()
+        first, second = snapshot.gpus
+        assert (first.index, first.uuid[-1], first.name) == (0, "0", "NVIDIA Test 4090")
+        assert first.problem.startswith("lost: ")
+        assert first.process_problem == first.problem
+        assert first.memory_used == Missing(Why.ERROR, "GPU is lost")
+        assert (second.problem, second.process_problem, second.utilisation) == (None, None, 12)
+        assert [one.pid for one in snapshot.processes] == [11]
+
+
+def test_a_gpu_lost_before_it_was_seen_still_has_its_place(rig):
+    """Its index fails alone: it is listed without UUID and name, and gets them once it answers."""
+    rig.play(FakeGpu(uuid=FakeGpu.numbered(0).uuid, lost=True), FakeGpu.numbered(1))
+    gone, there = rig.read().gpus
+    assert (gone.index, gone.uuid, there.uuid[-1]) == (0, "", "1")
+    assert gone.problem.startswith("lost: ")
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1))
+    found = [(gpu.index, gpu.uuid[-1], gpu.problem) for gpu in rig.read().gpus]
+    assert found == [(0, "0", None), (1, "1", None)]
+
+
+def test_a_gpu_that_the_driver_no_longer_lists_is_not_forgotten(rig):
+    """A shorter list would be fewer GPUs in use: the missing UUID is a lost GPU, even when all are."""
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1))
+    rig.read()
+    rig.play(FakeGpu.numbered(1))
+    snapshot = rig.read()
+    assert [(gpu.uuid[-1], gpu.problem is None) for gpu in snapshot.gpus] == [("0", False), ("1", True)]
+    rig.play_none()
+    snapshot = rig.read()
+    assert snapshot.problem is None
+    assert all(gpu.problem for gpu in snapshot.gpus)
+    assert len(snapshot.gpus) == 2
+
+
+def test_a_gpu_that_returns_is_read_again(rig):
+    """Its values and processes are back under the same UUID."""
+    rig.play(FakeGpu(), FakeGpu.numbered(1))
+    rig.read()
+    rig.play(FakeGpu(lost=True), FakeGpu.numbered(1))
+    assert rig.read().gpus[0].problem
+    rig.play(FakeGpu(processes=[FakeProcess(11)]), FakeGpu.numbered(1))
+    snapshot = rig.read()
+    assert snapshot.gpus[0].problem is None
+    assert [one.gpu for one in snapshot.processes] == [0]
+
+
+def test_a_gpu_that_is_added_is_read(rig):
+    """An external GPU plugged in while the source lives."""
+    rig.play(FakeGpu.numbered(0))
+    rig.read()
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1, FakeProcess(11)))
+    assert [one.gpu for one in rig.read().processes] == [1]
+
+
+def test_a_lost_gpu_does_not_cost_a_new_session_at_each_read(rig):
+    """A renewal may take seconds and seldom helps: at once, after 5 s, then twice as long each time."""
+    rig.play(FakeGpu(lost=True), FakeGpu.numbered(1))
+    rig.read()
+    rig.calls()
+    tries = []
+    for second in range(100):
+        rig.steady.now = second
+        rig.read()
+        tries += [second] * rig.calls()["init"]
+    assert tries == [0, 1, 6, 16, 36, 76]
+
+
+@pytest.mark.parametrize("call", ["fan", "compute", "temperature"])
+def test_one_call_that_keeps_failing_does_not_cost_the_session(rig, call):
+    """A GPU that answers anything at all is there."""
+    rig.play(FakeGpu(errors={call: UNKNOWN}))
+    rig.read()
+    rig.calls()
+    for second in range(30):
+        rig.steady.now = second
+        assert rig.read().gpus[0].problem is None
+    assert rig.calls()["init"] == 0
+
+
+@pytest.mark.parametrize("code", [UNKNOWN, NO_PERMISSION, RESET_REQUIRED])
+def test_a_gpu_that_answers_nothing_cannot_be_read(rig, code):
+    """All its calls fail: that is said of the GPU, not of each value alone."""
+    calls = ["name", "memory", "utilisation", "temperature", "power", "power_limit", "fan"]
+    dead = dict.fromkeys([*calls, "compute", "graphics", "mps"], code)
+    rig.play(FakeGpu(errors=dead), FakeGpu.numbered(1))
+    first, second = rig.read().gpus
+    assert first.problem
+    assert first.process_problem
+    assert second.problem is None
+
+
+def test_a_gpu_whose_values_all_fail_still_has_its_processes(rig):
+    """An answer of the process lists is an answer."""
+    calls = ["name", "memory", "utilisation", "temperature", "power", "power_limit", "fan"]
+    rig.play(FakeGpu(processes=[FakeProcess(11)], errors=dict.fromkeys(calls, UNKNOWN)))
+    snapshot = rig.read()
+    assert (snapshot.gpus[0].problem, snapshot.gpus[0].process_problem) == (None, None)
+    assert [one.pid for one in snapshot.processes] == [11]
+
+
+def test_a_lost_gpu_is_asked_nothing_more(rig):
+    """Calls to a GPU off the bus may take long."""
+    rig.read()
+    rig.calls()
+    rig.play(FakeGpu(lost=True))
+    rig.read()
+    calls = rig.calls()
+    assert (calls["memory_v2"], calls["power"], calls["compute_v3"]) == (1, 0, 0)
+
+
+def test_a_gpu_that_does_not_tell_its_uuid_cannot_be_read(rig):
+    """Who it is decides which alert is whose; its index may be another's tomorrow."""
+    rig.play(FakeGpu(errors={"uuid": NOT_SUPPORTED}), FakeGpu.numbered(1, FakeProcess(11)))
+    snapshot = rig.read()
+    assert [bool(gpu.problem) for gpu in snapshot.gpus] == [True, False]
+    assert [one.gpu for one in snapshot.processes] == [1]
+
+
+def test_a_gpu_that_is_lost_between_two_calls_is_lost(rig):
+    """What it answered before is not shown beside nothing."""
+    rig.play(FakeGpu(errors={"graphics": GPU_IS_LOST}))
+    gpu = rig.read().gpus[0]
+    assert gpu.problem.startswith("lost: ")
+    assert gpu.utilisation == Missing(Why.ERROR, "GPU is lost")
+
+
+# --- a driver that hangs
+
+
+def test_a_call_that_hangs_blocks_the_read_and_not_the_close(rig):
+    """Others watch the time; the source is shut down when the call comes back."""
+    rig.read()
+    rig.calls()
+    rig.play(FakeGpu(hang={"power": 60}))
+    reader = threading.Thread(target=rig.read, daemon=True)
+    reader.start()
+    deadline = time.monotonic() + 5
+    while not rig.calls()["temperature_v"] and time.monotonic() < deadline:
+        reader.join(0.01)
+    before = time.monotonic()
+    rig.source.close()
+    assert time.monotonic() - before < 0.5
+    assert reader.is_alive()
+    assert rig.calls()["shutdown"] == 0
+    rig.play(FakeGpu())
+    reader.join(5)
+    assert not reader.is_alive()
+    assert rig.calls()["shutdown"] == 1
+
+
+# --- anything at all
+
+UNSUPPORTED_CODES = {NOT_SUPPORTED, FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH}
+CODES = st.sampled_from(
+    [
+        *sorted(UNSUPPORTED_CODES),
+        UNINITIALIZED,
+        INVALID_ARGUMENT,
+        NO_PERMISSION,
+        NOT_FOUND,
+        DRIVER_NOT_LOADED,
+        TIMEOUT,
+        GPU_IS_LOST,
+        RESET_REQUIRED,
+        OPERATING_SYSTEM,
+        LIB_RM_VERSION_MISMATCH,
+        UNKNOWN,
+        77,
+    ]
+)
+LISTS = ("compute", "graphics", "mps")
+OF_GPU = ("handle_by_index", "uuid", "name", "memory", "utilisation", "temperature", "power", "fan", *LISTS)
+OF_MACHINE = ("init", "shutdown", "count", "nvml_version")
+
+
+@st.composite
+def fake_gpus(draw):
+    pids = draw(st.lists(st.integers(1, 4_194_303), unique=True, max_size=3))
+    return FakeGpu(
+        uuid=f"GPU-{draw(st.integers(0, 3))}",
+        processes=[FakeProcess(pid, None, draw(st.sampled_from(["C", "G", "M", "CG"]))) for pid in pids],
+        lost=draw(st.integers(0, 9)) == 0,
+        errors=draw(st.dictionaries(st.sampled_from(OF_GPU), CODES, max_size=4)),
+    )
+
+
+SCENARIOS = st.builds(
+    Scenario,
+    gpus=st.lists(fake_gpus(), max_size=4, unique_by=lambda gpu: gpu.uuid),
+    errors=st.dictionaries(st.sampled_from(OF_MACHINE), CODES, max_size=1),
+    stale=st.just(0) | CODES,
+)
+
+
+def holds_back(fake):
+    """Whether nothing may be concluded from the processes that `fake` does list."""
+    wrong = [fake.errors.get(kind, 0) for kind in LISTS]
+    return wrong[0] != 0 or any(code not in {0, *UNSUPPORTED_CODES} for code in wrong)
+
+
+def listed(process):
+    """The lists that a process is in."""
+    return {{"C": "compute", "G": "graphics", "M": "mps"}[kind] for kind in process.kinds}
+
+
+def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(tmp_path):
+    """Through any run of failures a read returns, and a GPU without a problem shows just its processes."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(SCENARIOS, min_size=1, max_size=4), st.sampled_from([0.0, 40.0]))
+    def holds(scenarios, step):
+        now = [0.0]
+        source = NvmlSource(steady=lambda: now[0])
+        seen = 0
+        for scenario in scenarios:
+            scenario.write(path)
+            snapshot = source.read()
+            now[0] += step
+            if snapshot.problem is not None:
+                assert (snapshot.gpus, snapshot.processes) == ((), ())
+                continue
+            assert snapshot.gpus
+            assert len(snapshot.gpus) >= seen
+            seen = len(snapshot.gpus)
+            check(snapshot, scenario)
+        Scenario().write(path)
+        source.close()
+
+    def check(snapshot, scenario):
+        healthy = [gpu for gpu in snapshot.gpus if gpu.problem is None]
+        for gpu in healthy:
+            fake = next(fake for fake in scenario.gpus if fake.uuid == gpu.uuid)
+            found = {one.pid for one in snapshot.processes if one.gpu == gpu.index}
+            if gpu.process_problem is None:
+                assert not holds_back(fake)
+                assert found == {one.pid for one in fake.processes if listed(one) - fake.errors.keys()}
+        assert {one.gpu for one in snapshot.processes} <= {gpu.index for gpu in healthy}
+
+    with loaded(tmp_path / "scenario") as path:
+        holds()

@@ -1,0 +1,255 @@
+"""What is told of a process, on real ones: owner, start, command, each unknown by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil  # noqa: TID251  # its answers are bent at the edge
+import pytest
+
+from gpuwatch_tray.listing import elapsed_text
+from gpuwatch_tray.model import Kind, Missing
+from gpuwatch_tray.sources import processes
+from gpuwatch_tray.sources.processes import Inspector
+from tests.fakes import Clock
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+NOBODY = 4_194_303  # the last PID that Linux can give
+ME = os.getpid()
+
+
+@pytest.fixture
+def child(tmp_path):
+    """A process that waits in a folder of its own until its input ends."""
+    with subprocess.Popen(["cat", "-u", "-", "--"], stdin=subprocess.PIPE, cwd=tmp_path) as process:
+        yield begun(process)
+        process.stdin.close()
+
+
+def facts(pid, inspector=None):
+    return (inspector or Inspector()).describe([pid])[pid]
+
+
+def begun(process):
+    """The process, once the system tells its arguments: exec returns to the parent a moment before that."""
+    while not psutil.Process(process.pid).cmdline():
+        os.sched_yield()
+    return process
+
+
+def refusing(error):
+    def refuse(self):
+        raise error(self.pid)
+
+    return refuse
+
+
+def test_a_process_of_ones_own_is_told_completely(child, tmp_path):
+    """Owner, folder, arguments one by one, and the program's name without folders."""
+    told = facts(child.pid)
+    assert told.mine is True
+    assert told.user == psutil.Process().username()
+    assert told.cwd == str(tmp_path)
+    assert told.command == ("cat", "-u", "-", "--")
+    assert told.name == "cat"
+    assert told.started == pytest.approx(time.time(), abs=10)
+
+
+def test_a_process_on_a_gpu_is_its_facts_with_place_and_memory():
+    """Nothing is lost on the way into the model."""
+    told = facts(ME)
+    process = told.on_gpu(3, frozenset({Kind.GRAPHICS}), 77)
+    assert (process.gpu, process.kinds, process.memory) == (3, {Kind.GRAPHICS}, 77)
+    for name in ("pid", "user", "mine", "started", "elapsed", "identity", "cwd", "command", "name"):
+        assert getattr(process, name) == getattr(told, name)
+
+
+@linux
+@pytest.mark.parametrize("pid", [1, ME])
+def test_elapsed_is_what_ps_prints(pid):
+    """`ps -o etime=`, to the second, for the first process of the machine and for a young one."""
+    before = facts(pid).elapsed
+    printed = subprocess.run(
+        ["ps", "-o", "etime=", "-p", str(pid)], capture_output=True, text=True, check=True
+    )
+    after = facts(pid).elapsed
+    # ps counts in hundredths and may lose one to rounding
+    assert printed.stdout.strip() in {
+        elapsed_text(max(0, before - 0.02)),
+        elapsed_text(before),
+        elapsed_text(after),
+    }
+
+
+def test_a_clock_that_is_set_moves_neither_elapsed_nor_identity():
+    """The wall clock goes back an hour: only the wall time of the start follows."""
+    clock, steady = Clock(1_000_000), Clock(processes.steady())
+    inspector = Inspector(clock=clock, steady=steady)
+    before = facts(ME, inspector)
+    clock.advance(-3600)
+    steady.advance(5)
+    after = facts(ME, inspector)
+    assert after.elapsed - before.elapsed == pytest.approx(5)
+    assert after.identity == before.identity
+    assert after.started == pytest.approx(before.started - 3605)
+
+
+def test_elapsed_is_never_below_zero():
+    """A start that lies ahead of the clock counts as now."""
+    assert facts(ME, Inspector(steady=lambda: 0.0)).elapsed == 0
+
+
+def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_look(monkeypatch):
+    """As on Windows and macOS: a clock set between two polls does not make a process older."""
+    monkeypatch.setattr(processes.sys, "platform", "darwin")
+    created = psutil.Process().create_time()
+    clock, steady = Clock(created + 100), Clock(7)
+    inspector = Inspector(clock=clock, steady=steady)
+    first = facts(ME, inspector)
+    assert first.elapsed == pytest.approx(100)
+    clock.advance(86_400)
+    steady.advance(5)
+    second = facts(ME, inspector)
+    assert second.elapsed == pytest.approx(105)
+    assert second.identity == first.identity
+
+
+@linux
+def test_the_identity_is_the_kernels_start_tick(child):
+    """Field 22 of /proc/PID/stat: the same in every process that looks, and no wall time."""
+    with open(f"/proc/{child.pid}/stat") as stat:  # noqa: PTH123
+        assert facts(child.pid).identity == stat.read().split()[21]
+
+
+@linux
+def test_a_program_named_to_mislead_does_not_move_the_start(tmp_path):
+    """Blanks and brackets in the program's name stand before the fields that are counted."""
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to("/bin/cat")
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
+        told = facts(begun(process).pid)
+        process.stdin.close()
+    assert told.name == "a) R 1 (b"
+    assert 0 <= told.elapsed < 60
+
+
+def test_a_number_that_is_nobodys_tells_nothing():
+    """The owner is unknown, not somebody else: a container's PIDs may be the host's."""
+    told = facts(NOBODY)
+    assert told.mine is None
+    assert told.identity == ""
+    for name in ("user", "started", "elapsed", "cwd", "command", "name"):
+        assert getattr(told, name) == processes.GONE
+
+
+def test_another_users_process_is_not_mine():
+    """Real user ids are compared."""
+    assert facts(ME, Inspector(me=os.getuid() + 1)).mine is False
+
+
+@pytest.mark.parametrize(
+    ("method", "field"),
+    [("cwd", "cwd"), ("cmdline", "command"), ("username", "user"), ("name", "name")],
+)
+def test_what_is_denied_is_unknown_by_itself(monkeypatch, method, field):
+    """One refusal takes nothing else with it."""
+    monkeypatch.setattr(psutil.Process, method, refusing(psutil.AccessDenied))
+    told = facts(ME)
+    missing = [
+        name for name in ("user", "cwd", "command", "name") if isinstance(getattr(told, name), Missing)
+    ]
+    assert missing == [field]
+    assert getattr(told, field).detail == "permission denied"
+    assert told.elapsed >= 0
+    assert told.mine is True
+
+
+def test_an_owner_that_is_denied_is_unknown(monkeypatch):
+    """It is neither mine nor somebody else's."""
+    monkeypatch.setattr(psutil.Process, "uids", refusing(psutil.AccessDenied))
+    assert facts(ME).mine is None
+
+
+@linux
+def test_a_zombie_has_an_owner_and_a_start_but_no_command():
+    """It ended, and its parent has not asked yet."""
+    with subprocess.Popen(["true"]) as process:
+        deadline = time.monotonic() + 5
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            os.sched_yield()
+        told = facts(process.pid)
+    assert told.mine is True
+    assert told.elapsed >= 0
+    assert isinstance(told.command, Missing)
+
+
+@pytest.mark.parametrize("method", ["cwd", "cmdline", "username"])
+def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
+    """No mixture of what was and what is no more."""
+    monkeypatch.setattr(psutil.Process, method, refusing(psutil.NoSuchProcess))
+    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE)
+
+
+@linux
+def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
+    """The facts of two processes are never put together."""
+    ticks = iter([10, 11])
+    monkeypatch.setattr(processes, "_ticks", lambda _pid: next(ticks))
+    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE)
+
+
+@linux
+def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
+    """What was remembered of the first is not told of the second."""
+    inspector = Inspector()
+    monkeypatch.setattr(processes, "_ticks", lambda _pid: 10)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
+    assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
+    monkeypatch.setattr(processes, "_ticks", lambda _pid: 11)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
+    assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
+
+
+def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch):
+    """They are remembered only for those that the last read asked about: the memory stays bounded."""
+    asked = []
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda self: asked.append(self.pid) or ["x"])
+    inspector = Inspector()
+    inspector.describe([ME])
+    inspector.describe([ME])
+    assert asked == [ME]
+    inspector.describe([os.getppid()])
+    assert list(inspector._known) == [os.getppid()]
+    inspector.describe([ME])
+    assert asked.count(ME) == 2
+
+
+def test_a_fact_that_could_not_be_had_is_asked_again(monkeypatch):
+    """A failure is not remembered as the answer."""
+    inspector = Inspector()
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "cmdline", refusing(psutil.AccessDenied))
+        assert isinstance(facts(ME, inspector).command, Missing)
+    assert not isinstance(facts(ME, inspector).command, Missing)
+
+
+@linux
+def test_bytes_that_are_no_text_do_not_stop_anybody_from_printing():
+    """Arguments and folders may be any bytes."""
+    with subprocess.Popen(
+        [b"cat", b"-", b"--", b"\xff"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        told = facts(begun(process).pid)
+        process.stdin.close()
+    assert told.command == ("cat", "-", "--", "\ufffd")
+    assert told.command[3].encode()
+
+
+@linux
+def test_the_boot_has_a_name():
+    """The kernel's: it is the same until the machine starts anew."""
+    with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+        assert Inspector().boot_id == file.read().strip()
