@@ -1,0 +1,15 @@
+"""
+The three .env files and the variables of the environment, as Settings.
+
+The files are the part of Bash that is data: what the Bash tool could `source` is read the same, what Bash
+would execute is a problem with file, line and mend. `bashdata` reads the format, `keys` is the table of keys,
+`paths` finds the files, `load` puts them together.
+"""
+
+from __future__ import annotations
+
+from gpuwatch_tray.settings.kinds import ConfigProblem, NotifyMethod, Secret, Settings, SmtpSettings
+from gpuwatch_tray.settings.load import load
+from gpuwatch_tray.settings.paths import Places
+
+__all__ = ["ConfigProblem", "NotifyMethod", "Places", "Secret", "Settings", "SmtpSettings", "load"]

@@ -1,0 +1,170 @@
+"""
+From the text of a setting to its value.
+
+Each check raises ValueError with what was expected, what stands there and what mends it; the key is named by
+the caller. Texts come without blanks around them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from decimal import Decimal
+from pathlib import Path
+
+from gpuwatch_tray.model import Scope
+from gpuwatch_tray.settings.kinds import NotifyMethod, Secret
+
+EXAMPLE_ADDRESS = "you@example.com"
+LARGEST = 999_999_999
+LEAST_POLL, MOST_POLL = Decimal("0.2"), Decimal(3600)  # seconds
+_SHOWN = 60  # characters of a wrong value
+_DIGITS = re.compile(r"[0-9]+")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+# Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
+_ADDRESS = re.compile(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
+_HIGHEST_PORT = 65535
+
+
+def shown(text: str) -> str:
+    """A value as an error shows it: in quotes, on one line, cut when long."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
+
+
+def whole(text: str) -> int:
+    """A decimal number >= 0, as Bash's arithmetic would read it."""
+    if not _DIGITS.fullmatch(text):
+        raise ValueError(f"expected a whole number >= 0, got {shown(text)}")
+    if text[0] == "0" and text != "0":
+        plain = text.lstrip("0") or "0"
+        raise ValueError(
+            f"expected a whole number >= 0, got {shown(text)}: Bash takes a leading zero"
+            f" as octal, write {plain}"
+        )
+    if len(text) > len(str(LARGEST)):
+        raise ValueError(f"expected a whole number up to {LARGEST}, got {shown(text)}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    if (
+        not _DIGITS.fullmatch(text)
+        or len(text) > len(str(_HIGHEST_PORT))
+        or not 0 < int(text) <= _HIGHEST_PORT
+    ):
+        raise ValueError(f"expected a port from 1 to {_HIGHEST_PORT} (587 or 465), got {shown(text)}")
+    return int(text)
+
+
+def poll(text: str) -> float:
+    """Seconds between two polls."""
+    span = f"expected seconds from {LEAST_POLL} to {MOST_POLL}, got {shown(text)}"
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{span}: a fraction takes a point" if "," in text else span)
+    if not LEAST_POLL <= Decimal(text) <= MOST_POLL:
+        raise ValueError(span)
+    return float(text)
+
+
+def scope(text: str) -> Scope:
+    """Whose processes count."""
+    try:
+        return Scope(text.lower())
+    except ValueError:
+        raise ValueError(f"expected 'mine' or 'all', got {shown(text)}") from None
+
+
+def method(text: str) -> NotifyMethod:
+    """By which way mail goes."""
+    try:
+        return NotifyMethod(text.lower())
+    except ValueError:
+        raise ValueError(f"expected 'auto', 'smtp' or 'gmail_api', got {shown(text)}") from None
+
+
+def programs(text: str) -> frozenset[str]:
+    """
+    Names of programs, in lower case; `none` alone for no program.
+
+    Blanks separate them, or where there is a comma, commas alone: Windows has names with blanks.
+    """
+    names = [" ".join(part.split()) for part in (text.split(",") if "," in text else text.split())]
+    for name in names:
+        _printable(name)
+        if "/" in name or "\\" in name:
+            raise ValueError(f"expected names of programs without their folders, got {shown(name)}")
+        if " " in name and not name.lower().endswith(".exe"):
+            raise ValueError(f"expected names of programs, got {shown(name)}: put a comma between any two")
+    found = frozenset(name.lower() for name in names if name)
+    return frozenset() if found == {"none"} else found
+
+
+def address(text: str) -> str:
+    """One mail address, or the name of an account of this machine."""
+    _printable(text)
+    if not _ADDRESS.fullmatch(text) or ("@" not in text and "." in text):
+        raise ValueError(f"expected a mail address like name@example.org, got {shown(text)}")
+    return text
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """Mail addresses separated by commas, semicolons or blanks, each once; the example's is none."""
+    found = dict.fromkeys(part for part in re.split(r"[,;\s]+", text) if part)
+    return tuple(address(part) for part in found if part != EXAMPLE_ADDRESS)
+
+
+def path(text: str) -> Path:
+    """
+    An absolute path.
+
+    One from the current folder is none: cron starts anywhere. A name that is not UTF-8 stays as it is.
+    """
+    if _CONTROL.search(text):
+        raise ValueError(f"expected the path of a file, got {shown(text)}")
+    found = Path(text)
+    if found.is_absolute():
+        return found
+    mend = "a ~ within quotes stays a ~, write $HOME" if text.startswith("~") else "write it from the root on"
+    raise ValueError(f"expected an absolute path, got {shown(text)}: {mend}")
+
+
+def host(text: str) -> str:
+    """The name or address of a mail server."""
+    if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
+        return text
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        raise ValueError(
+            f"expected the bare name of a server, got {shown(text)}: a port goes into SMTP_PORT"
+        ) from None
+
+
+def user(text: str) -> str:
+    """The name of an account."""
+    return _printable(text)
+
+
+def password(text: str) -> Secret:
+    """A password without its blanks, as the Bash tool took it; errors do not show it."""
+    plain = "".join(text.split())
+    if _CONTROL.search(plain):
+        raise ValueError("holds a control character: write the password anew")
+    if _NOT_UTF8.search(plain):
+        raise ValueError("is not UTF-8: save the file as UTF-8")
+    return Secret(plain)
+
+
+def _printable(text: str) -> str:
+    if _NOT_UTF8.search(text):
+        raise ValueError(f"got {shown(text)}, which is not UTF-8: save the file as UTF-8")
+    if _CONTROL.search(text):
+        raise ValueError(f"got {shown(text)}, which holds a control character: write it anew")
+    if text.startswith(_TYPOGRAPHIC):
+        raise ValueError(f"got {shown(text)}: Bash knows only the plain quotes \" and '")
+    return text

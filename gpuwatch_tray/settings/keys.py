@@ -1,0 +1,97 @@
+"""The table of keys: where each stands, how it is read, and what holds where it is not set."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from gpuwatch_tray.model import Limits, Scope
+from gpuwatch_tray.settings import checks
+from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
+from gpuwatch_tray.settings.kinds import NotifyMethod, Secret
+
+T = TypeVar("T")
+
+WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
+EXAMPLE_PATH = "/ABS/PATH/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T]):
+    """
+    One key, at home in `file`, though it may stand in any of the three.
+
+    `example` is the pattern of the placeholders that count as not set.
+    """
+
+    name: str
+    file: str
+    check: Callable[[str], T]
+    default: T
+    example: str = ""
+
+    def is_placeholder(self, text: str) -> bool:
+        """Whether this is the example's value, untouched."""
+        return bool(self.example) and fnmatchcase(text, self.example)
+
+
+_LIMITS = Limits()
+
+TO_EMAIL: Key[tuple[str, ...]] = Key("TO_EMAIL", WATCH, checks.addresses, (), checks.EXAMPLE_ADDRESS)
+GPU_LIMIT = Key("GPU_LIMIT", WATCH, checks.whole, _LIMITS.gpu_limit)
+MAX_ETIME_MIN = Key("MAX_ETIME_MIN", WATCH, checks.whole, _LIMITS.max_etime // 60)
+COOLDOWN_MIN = Key("COOLDOWN_MIN", WATCH, checks.whole, 60)
+POLL_SEC = Key("POLL_SEC", WATCH, checks.poll, 5.0)
+PROCESS_SCOPE = Key("PROCESS_SCOPE", WATCH, checks.scope, Scope.MINE)
+IGNORE_PROCESSES = Key("IGNORE_PROCESSES", WATCH, checks.programs, DESKTOP_PROGRAMS)
+
+NOTIFY_METHOD = Key("NOTIFY_METHOD", NOTIFY, checks.method, NotifyMethod.AUTO)
+GMAIL_API_CREDENTIALS: Key[Path | None] = Key(
+    "GMAIL_API_CREDENTIALS", NOTIFY, checks.path, None, EXAMPLE_PATH
+)
+GMAIL_API_TOKEN: Key[Path | None] = Key("GMAIL_API_TOKEN", NOTIFY, checks.path, None, EXAMPLE_PATH)
+FROM_EMAIL = Key("FROM_EMAIL", NOTIFY, checks.address, "", checks.EXAMPLE_ADDRESS)
+
+SMTP_HOST = Key("SMTP_HOST", SMTP, checks.host, "", "smtp.example.com")
+SMTP_PORT = Key("SMTP_PORT", SMTP, checks.port, 587)
+SMTP_USER = Key("SMTP_USER", SMTP, checks.user, "", "your_user")
+SMTP_PASS = Key("SMTP_PASS", SMTP, checks.password, Secret(""), "your_pass")
+SMTP_CA_FILE: Key[Path | None] = Key("SMTP_CA_FILE", SMTP, checks.path, None, EXAMPLE_PATH)
+
+KEYS: dict[str, Key[Any]] = {
+    key.name: key
+    for key in (
+        TO_EMAIL,
+        GPU_LIMIT,
+        MAX_ETIME_MIN,
+        COOLDOWN_MIN,
+        POLL_SEC,
+        PROCESS_SCOPE,
+        IGNORE_PROCESSES,
+        NOTIFY_METHOD,
+        GMAIL_API_CREDENTIALS,
+        GMAIL_API_TOKEN,
+        FROM_EMAIL,
+        SMTP_HOST,
+        SMTP_PORT,
+        SMTP_USER,
+        SMTP_PASS,
+        SMTP_CA_FILE,
+    )
+}
+# Variables of the environment that people look for among the keys.
+_ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER"})
+
+
+def unknown(name: str) -> str:
+    """What to say of a name that is no key."""
+    if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
+        return "not a key but a variable of the environment: set it where gpuwatch-tray is started from"
+    near = difflib.get_close_matches(name.upper(), KEYS, n=1, cutoff=0.7)
+    if near:
+        return f"unknown key: is {near[0]} meant?"
+    return "unknown key, and no later line uses it: take it out (config/*.env.example lists the keys)"

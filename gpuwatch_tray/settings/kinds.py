@@ -1,0 +1,89 @@
+"""The settings as values: what the rest of the house is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from gpuwatch_tray.model import Limits
+
+
+class Secret:
+    """A password that no repr, log line or traceback shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The password itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class NotifyMethod(Enum):
+    """By which way the mail goes (NOTIFY_METHOD)."""
+
+    GMAIL_API = "gmail_api"
+    SMTP = "smtp"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """A mail server and the account on it. `ca_file` holds certificates of one's own authority."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret
+    from_email: str
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    Everything that the files and variables say, checked.
+
+    `config` is the gpu-watch.env that was read, or the one that would be; `state` is the folder of the
+    state. Times are in seconds. `warnings` are lines for the person whose settings these are.
+    """
+
+    config: Path
+    state: Path
+    to_email: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    cooldown: int = 3600
+    poll: float = 5.0
+    notify_method: NotifyMethod = NotifyMethod.AUTO
+    gmail_credentials: Path | None = None
+    gmail_token: Path | None = None
+    from_email: str = ""
+    smtp: SmtpSettings | None = None
+    mygpu: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing to mend: in which file (or variable), on which line, of which key."""
+
+    path: str
+    line: int | None
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return ": ".join(filter(None, (place, self.key, self.text)))

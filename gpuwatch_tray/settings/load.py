@@ -1,0 +1,60 @@
+"""From the environment and the files it leads to, to Settings, and to every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuwatch_tray.model import Limits
+from gpuwatch_tray.settings import keys, paths
+from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
+from gpuwatch_tray.settings.reading import Reading
+from gpuwatch_tray.settings.ways import settle
+
+# In the order of Bash's sourcing.
+_FILES = (
+    (keys.WATCH, "GPUWATCH_CONFIG"),
+    (keys.NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
+    (keys.SMTP, "GPUWATCH_SMTP_CONFIG"),
+)
+_BEFORE_SMTP = 2  # files: notify.env's FROM_EMAIL is the general one, smtp.env's is the server's
+_STATE = "GPUWATCH_CACHE"
+
+
+def load(
+    environ: Mapping[str, str], where: paths.Places | None = None
+) -> tuple[Settings, tuple[ConfigProblem, ...]]:
+    """
+    The settings, with the default for each key that is wrong, and what is wrong.
+
+    Never raises for what files or variables hold. `where` is the real places unless a test says others.
+    """
+    where = where or paths.places()
+    files = [paths.find(name, variable, environ, where) for name, variable in _FILES]
+    reading = Reading(files, environ, where.home)
+    method, smtp, (credentials, token) = settle(reading, reading.value(keys.NOTIFY_METHOD))
+    state = environ.get(_STATE, "")
+    settings = Settings(
+        config=files[0].path,
+        state=paths.absolute(state, environ, where) if state else where.state,
+        to_email=reading.value(keys.TO_EMAIL),
+        limits=Limits(
+            gpu_limit=reading.value(keys.GPU_LIMIT),
+            max_etime=reading.value(keys.MAX_ETIME_MIN) * 60,
+            scope=reading.value(keys.PROCESS_SCOPE),
+            ignore=reading.value(keys.IGNORE_PROCESSES),
+        ),
+        cooldown=reading.value(keys.COOLDOWN_MIN) * 60,
+        poll=reading.value(keys.POLL_SEC),
+        notify_method=method,
+        gmail_credentials=credentials,
+        gmail_token=token,
+        from_email=reading.value(keys.FROM_EMAIL, files=_BEFORE_SMTP),
+        smtp=smtp,
+        mygpu=environ.get("MYGPU", "").strip(),
+        warnings=tuple(reading.warnings),
+    )
+    problems = reading.sorted_problems()
+    if not settings.state.is_absolute():
+        text = "not set, and this account has no home folder: name the folder for the state"
+        problems = (ConfigProblem(_STATE, None, "", text), *problems)
+    return settings, problems

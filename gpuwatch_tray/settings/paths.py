@@ -1,0 +1,112 @@
+"""Where the three files and the state are; the only one that asks the system for its folders."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_config_path, user_state_path
+
+import gpuwatch_tray
+
+NAME = "gpuwatch-tray"
+LARGEST_FILE = 1024 * 1024  # bytes
+_OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of this installation and user. `checkout` is None in an installed one."""
+
+    checkout: Path | None
+    config: Path
+    state: Path
+    home: str
+
+
+def places() -> Places:
+    """The real ones."""
+    above = Path(gpuwatch_tray.__file__).resolve().parent.parent
+    in_checkout = (above / "pyproject.toml").is_file() and (above / "config").is_dir()
+    return Places(
+        checkout=above if in_checkout else None,
+        config=user_config_path(NAME, appauthor=False),
+        state=user_state_path(NAME, appauthor=False),
+        home=os.path.expanduser("~"),  # noqa: PTH111  # Path.home() raises for an account without a folder
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """
+    One of the three files: the place, the name to show for it, and its bytes (empty where there is none).
+
+    `problem` says why an existing or named file could not be read. `exposed`: others may read it.
+    """
+
+    path: Path
+    shown: str
+    data: bytes = b""
+    problem: str = ""
+    exposed: bool = False
+
+
+def find(name: str, variable: str, environ: Mapping[str, str], where: Places) -> File:
+    """
+    The file of that name: the variable's, else `config/` of the checkout, else the user's folder.
+
+    What `variable` names must be there. Where there is none at all, the path is the place for it.
+    """
+    named = environ.get(variable, "")
+    if named:
+        path = absolute(named, environ, where)
+        return _read(path, named) or File(
+            path, named, problem=f"there is no such file: correct or unset {variable}"
+        )
+    folders = [where.config] if where.checkout is None else [where.checkout / "config", where.config]
+    candidates = [folder / name for folder in folders if folder.is_absolute()]
+    for path in candidates:
+        if (file := _read(path, _shown(path, where))) is not None:
+            return file
+    first = candidates[0] if candidates else where.config / name
+    return File(first, _shown(first, where))
+
+
+def absolute(text: str, environ: Mapping[str, str], where: Places) -> Path:
+    """What a variable names: from the current folder if it is relative, with `~` as the home folder."""
+    home = environ.get("HOME") or where.home
+    if text == "~" or text.startswith(("~/", f"~{os.sep}")):
+        text = home + text[1:]
+    return Path(text).absolute()
+
+
+def _shown(path: Path, where: Places) -> str:
+    if where.checkout is not None and path.is_relative_to(where.checkout):
+        return path.relative_to(where.checkout).as_posix()
+    return str(path)
+
+
+def _read(path: Path, shown: str) -> File | None:
+    """The file with its bytes or its problem; None where there is none."""
+    if str(path) == os.devnull:  # said in a variable: no such file at all
+        return File(path, shown)
+    try:
+        # Not opened before it is known to be plain: a pipe would make us wait.
+        if stat.S_ISDIR(path.stat().st_mode):
+            return File(path, shown, problem="is a folder: name the file in it")
+        if not path.is_file():
+            return File(path, shown, problem="is not a plain file")
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(LARGEST_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return File(path, shown, problem="is a link that leads nowhere") if path.is_symlink() else None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return File(path, shown, problem=f"cannot be read: {reason}")
+    if len(data) > LARGEST_FILE:
+        return File(path, shown, problem="longer than 1 MiB: this is no file of settings")
+    return File(path, shown, data, exposed=os.name == "posix" and bool(mode & _OTHERS_READ))

@@ -1,0 +1,122 @@
+"""The three files read as one namespace, as Bash has it, and the settings by key taken from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from shlex import quote
+from typing import TypeVar
+
+from gpuwatch_tray.settings.bashdata import Script, parse
+from gpuwatch_tray.settings.expansion import Namespace, Value
+from gpuwatch_tray.settings.keys import KEYS, SMTP_PASS, Key, unknown
+from gpuwatch_tray.settings.kinds import ConfigProblem
+from gpuwatch_tray.settings.paths import File
+
+T = TypeVar("T")
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An assignment of a key: the text, and the file (by its place in the order) and line it stands in."""
+
+    text: str
+    file: int
+    line: int
+
+
+class Reading:
+    """
+    What the files say. `problems` (with the file's place in the order) grows as keys are taken.
+
+    An untouched placeholder is as if its line were not there, but `placeholders` knows it.
+    """
+
+    def __init__(self, files: Sequence[File], environ: Mapping[str, str], home: str) -> None:
+        self.files = files
+        self.problems: list[tuple[int, ConfigProblem]] = []
+        self.warnings: list[str] = []
+        self.unread: set[int] = set()  # files that are there and could not be read
+        self.broken: frozenset[str] = frozenset()
+        self.placeholders: dict[str, Given] = {}
+        self._given: defaultdict[str, list[Given]] = defaultdict(list)
+        namespace = Namespace(environ, home)
+        scripts = [self._script(number, file) for number, file in enumerate(files)]
+        for number, script in enumerate(scripts):
+            values, errors, self.broken = namespace.source(script)
+            for error in (*script.errors, *errors):
+                self.problem(number, error.line, error.key, error.text)
+            for value in values:
+                self._take(number, value, scripts[number:])
+        self._warn_of_exposed()
+
+    def problem(self, file: int, line: int | None, key: str, text: str) -> None:
+        """Note a problem."""
+        self.problems.append((file, ConfigProblem(self.files[file].shown, line, key, text)))
+
+    def sorted_problems(self) -> tuple[ConfigProblem, ...]:
+        """All problems, in the order of files and lines."""
+        found = sorted(self.problems, key=lambda each: (each[0], each[1].line or 0))
+        return tuple(dict.fromkeys(problem for _, problem in found))
+
+    def given(self, key: Key[T], *, files: int = 3) -> Given | None:
+        """The last assignment of the key in the first `files` files, unless it is empty."""
+        found = [given for given in self._given[key.name] if given.file < files]
+        return found[-1] if found and found[-1].text.strip() else None
+
+    def value(self, key: Key[T], *, files: int = 3) -> T:
+        """The key's value, checked; its default where it is not set, or wrong, which is then a problem."""
+        given = self.given(key, files=files)
+        if given is None:
+            return key.default
+        try:
+            return key.check(given.text.strip())
+        except ValueError as error:
+            self.problem(given.file, given.line, key.name, str(error))
+            return key.default
+
+    def _script(self, number: int, file: File) -> Script:
+        binary = file.data.startswith(_UTF16) or b"\0" in file.data
+        if file.problem or binary:
+            self.unread.add(number)
+            self.problem(number, None, "", file.problem or "not a text in UTF-8: save it as UTF-8")
+            return Script()
+        # A byte that is not UTF-8 does no harm in a comment; the checks see to it in a value.
+        text = file.data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+        return parse(text.removesuffix("\r"))
+
+    def _take(self, number: int, value: Value, scripts: Sequence[Script]) -> None:
+        key = KEYS.get(value.name)
+        if key is None:
+            if not _used_later(value, scripts):
+                self.problem(number, value.line, value.name, unknown(value.name))
+            return
+        given = Given(value.text, number, value.line)
+        if key.is_placeholder(value.text):
+            self.placeholders[key.name] = given
+        else:
+            self._given[key.name].append(given)
+        if value.unset:
+            # Not by its name where it may be a part of a password.
+            which = "a variable" if key is SMTP_PASS else f"${value.unset[0]}"
+            shown = self.files[number].shown
+            self.warnings.append(f"{shown}:{value.line}: {key.name}: {which} is set nowhere, so it is empty")
+
+    def _warn_of_exposed(self) -> None:
+        given = self.given(SMTP_PASS)
+        if given is not None and self.files[given.file].exposed:
+            file = self.files[given.file]
+            self.warnings.append(
+                f"{file.shown}: others can read SMTP_PASS: chmod 600 {quote(str(file.path))}"
+            )
+
+
+def _used_later(value: Value, scripts: Sequence[Script]) -> bool:
+    """Whether something behind this assignment takes it in: a helper, then, and not a wrong key."""
+    own, *others = scripts
+    return any(name == value.name and at >= value.end for at, name in own.references) or any(
+        name == value.name for script in others for _, name in script.references
+    )

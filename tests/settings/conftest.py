@@ -1,0 +1,13 @@
+"""What the tests of the settings share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.settings.house import House
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A checkout and a user's folders without any file."""
+    return House(tmp_path)

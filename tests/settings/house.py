@@ -1,0 +1,46 @@
+"""A made-up checkout and home to load settings from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpuwatch_tray.settings import ConfigProblem, Places, Settings, load
+
+WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
+SMTP_TEXT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\nSMTP_PASS='abcd efgh'\n"
+
+
+class House:
+    """A checkout (unless `installed`) and a user's folders below `root`; write files, then load."""
+
+    def __init__(self, root: Path, *, installed: bool = False) -> None:
+        self.root = root
+        self.checkout = root / "checkout"
+        self.user = root / "user"
+        self.places = Places(
+            None if installed else self.checkout, self.user, root / "state", str(root / "home")
+        )
+        for folder in (self.checkout / "config", self.user):
+            folder.mkdir(parents=True)
+
+    def write(self, name: str, content: str | bytes, *, user: bool = False) -> Path:
+        """Write config/NAME of the checkout, or NAME of the user's folder."""
+        file = (self.user if user else self.checkout / "config") / name
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        file.chmod(0o600)
+        return file
+
+    def load(self, **environ: str) -> tuple[Settings, list[str]]:
+        """The settings, and the problems as they are shown."""
+        settings, problems = self.problems(**environ)
+        return settings, [str(problem) for problem in problems]
+
+    def problems(self, **environ: str) -> tuple[Settings, tuple[ConfigProblem, ...]]:
+        """The settings and the problems."""
+        return load(environ, self.places)
+
+    def settings(self, **environ: str) -> Settings:
+        """The settings, which have to be without a problem."""
+        settings, problems = self.load(**environ)
+        assert problems == []
+        return settings

@@ -1,0 +1,73 @@
+"""A password is shown by no problem and no warning, however its line is written."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT
+
+CANARY = "Xq7Kanarienvogel"
+_noise = st.text(" \t\n'\"$\\`#;&|<>(){}[]=~:!a\x01\u00e9", max_size=6)
+_line = st.tuples(
+    st.sampled_from(["SMTP_PASS", "export SMTP_PASS", "SMTP_PASS ", "SMTP_PASSWORD", "A=1 SMTP_PASS", ""]),
+    st.sampled_from(["=", "= ", " =", ":", "+=", "=(", "='", '="', "=$", "=${", "=$(", "=x ", "=\n", ""]),
+    st.lists(st.one_of(_noise, st.just(CANARY)), max_size=4).map("".join),
+).map("".join)
+
+
+@given(st.lists(_line, min_size=1, max_size=4).map("\n".join))
+@settings(
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_line_shows_the_password(house, text):
+    """Whatever is wrong with the line of a password, what is said of it does not hold the password."""
+    house.write(SMTP, os.fsencode(text))
+    loaded, problems = house.load()
+    said = "\n".join([*problems, *loaded.warnings, repr(loaded)])
+    assert CANARY not in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"SMTP_PASS={CANARY}\x01", f"SMTP_PASS=a {CANARY}", f"SMTP_PASS=pa${CANARY}", f"SMTP_PASS = {CANARY}"],
+)
+def test_usual_mistakes_do_not_show_the_password(house, line):
+    """The mistakes that people make are named all the same."""
+    house.write(SMTP, f"SMTP_HOST=h\nSMTP_USER=u\n{line}\n")
+    loaded, problems = house.load()
+    said = [*problems, *loaded.warnings]
+    assert any(text.startswith("config/smtp.env:3: SMTP_PASS: ") for text in said)
+    assert CANARY not in "".join(said)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_password_that_others_can_read_is_warned_of(house):
+    """A file with SMTP_PASS that its group or everybody can read gets one line with the mend."""
+    file = house.write(SMTP, SMTP_TEXT)
+    for mode, warned in ((0o600, False), (0o640, True), (0o604, True), (0o620, False)):
+        file.chmod(mode)
+        expected = (f"config/smtp.env: others can read SMTP_PASS: chmod 600 {file}",) if warned else ()
+        assert house.settings().warnings == expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_file_without_a_password_may_be_read(house):
+    """There is no warning of a placeholder, nor of a file that holds other settings."""
+    house.write(SMTP, "SMTP_PASS=your_pass\n").chmod(0o644)
+    house.write(NOTIFY, SMTP_TEXT).chmod(0o600)
+    assert house.settings().warnings == ()
+
+
+def test_a_variable_that_is_set_nowhere_is_warned_of(house):
+    """It is empty, as in Bash, and its line is named: a typo would pass for an empty value."""
+    house.write(NOTIFY, "\nGMAIL_API_TOKEN=$TOPP/t.json GMAIL_API_CREDENTIALS=/c.json\n")
+    assert house.settings().warnings == (
+        "config/notify.env:2: GMAIL_API_TOKEN: $TOPP is set nowhere, so it is empty",
+    )
