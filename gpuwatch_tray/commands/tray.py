@@ -27,6 +27,7 @@ from gpuwatch_tray.watching import Faces, PopupSink, Watching
 
 log = logging.getLogger(__name__)
 
+WITHOUT_BUS = ("win32", "darwin")  # pystray draws there by itself
 TRAY_HOST = "org.kde.StatusNotifierWatcher"
 TEST_MAIL_WITHIN = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
 
@@ -40,13 +41,11 @@ def run(setup: Setup) -> int:
     """
     for problem in setup.problems:
         log.warning("%s", problem)
-    bus = None
-    if sys.platform == "linux":
-        try:
-            bus = desktop_bus()
-        except BusUnavailable as error:
-            print(f"no desktop here ({error}): watching in the terminal; Ctrl-C ends", flush=True)
-            return headless(setup, "watch")
+    try:
+        bus = desktop_bus()
+    except BusUnavailable as error:
+        print(f"no desktop here ({error}): watching in the terminal; Ctrl-C ends", flush=True)
+        return headless(setup, "watch")
     try:
         return _run(setup, bus)
     finally:
@@ -54,8 +53,14 @@ def run(setup: Setup) -> int:
             bus.close()
 
 
-def desktop_bus() -> SessionBus:
-    """The session bus of a desktop; raises BusUnavailable where there is none, or no desktop on it."""
+def desktop_bus() -> SessionBus | None:
+    """
+    The session bus of a desktop, None on systems that draw without one.
+
+    Raises BusUnavailable where there is none, or no desktop on it, as over SSH.
+    """
+    if sys.platform in WITHOUT_BUS:
+        return None
     bus = SessionBus.connect()
     if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")) or bus.has_owner(TRAY_HOST):
         return bus
