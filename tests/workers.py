@@ -19,7 +19,8 @@ def workers(folder: Path, *commands: Sequence[str]) -> Iterator[list[subprocess.
         for words in commands:
             (folder / words[0]).write_text(WORK)
             child = subprocess.Popen(
-                [sys.executable, *words],
+                ["python", *words],  # the name that people type, whatever stands behind it
+                executable=sys.executable,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -75,9 +75,11 @@ def main() -> None:
             cpu = (sum(seen.cpu_times()[:2]) - cpu) / (time.perf_counter() - before)
             memory = seen.memory_full_info()
             stop(tray, desk)
-    print(f"start to icon   {statistics.median(starts):6.2f} s  (median of {STARTS}, {min(starts):.2f} to {max(starts):.2f})")
+    spread = f"median of {STARTS}, {min(starts):.2f} to {max(starts):.2f}"
+    sizes = f"{memory.pss / 1e6:.1f} MB PSS, {memory.uss / 1e6:.1f} MB USS"
+    print(f"start to icon   {statistics.median(starts):6.2f} s  ({spread})")
     print(f"SIGTERM to end  {statistics.median(ends):6.2f} s  (median of {STARTS})")
-    print(f"memory          {memory.rss / 1e6:6.1f} MB RSS, {memory.pss / 1e6:.1f} MB PSS, {memory.uss / 1e6:.1f} MB USS")
+    print(f"memory          {memory.rss / 1e6:6.1f} MB RSS, {sizes}")
     print(f"CPU             {100 * cpu:6.2f} % of one core over {seconds:g} s at the default interval")
 
 

@@ -25,7 +25,8 @@ def installed(tmp_path):
 
 @pytest.fixture
 def two(tmp_path):
-    with workers(tmp_path, ["train.py", "--token", "hf_canary0123456789abcdefghijkl"], ["eval.py"]) as children:
+    secret = ["train.py", "--token", "hf_canary0123456789abcdefghijkl"]
+    with workers(tmp_path, secret, ["eval.py"]) as children:
         yield [child.pid for child in children]
 
 

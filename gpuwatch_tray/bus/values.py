@@ -1,0 +1,56 @@
+"""Who is spoken to on the bus, what comes back, and where the bus is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call: a bus name, one of its objects, and an interface of that."""
+
+    name: str
+    path: str
+    interface: str
+
+
+DAEMON = Peer("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+
+
+class BusUnavailable(Exception):  # noqa: N818  # a state of the machine, not a mistake
+    """There is no session bus to speak to; the text says why in one line."""
+
+
+class CallFailed(Exception):  # noqa: N818  # what became of the call
+    """A call brought no answer: an error reply (`name` is its D-Bus name), a time-out, or no bus any more."""
+
+    def __init__(self, text: str, name: str = "") -> None:
+        super().__init__(text)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal as it arrived; `sender` is the unique name."""
+
+    sender: str
+    path: str
+    interface: str
+    member: str
+    body: tuple[Any, ...]
+
+
+def session_address(environ: Mapping[str, str]) -> str:
+    """The session bus's address: the variable, else systemd's socket; raises BusUnavailable."""
+    if address := environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return address
+    if runtime := environ.get("XDG_RUNTIME_DIR"):
+        path = Path(runtime) / "bus"
+        if path.is_socket():
+            return f"unix:path={path}"
+    raise BusUnavailable("no session bus: DBUS_SESSION_BUS_ADDRESS is not set")

@@ -1,0 +1,81 @@
+"""
+Popups where the desktop has no notification service for us: the icon's own, and plyer as the last resort.
+
+Neither can replace or close a popup. Windows counts UTF-16 units and loses longer texts, so both clip.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.model import Popup
+
+log = logging.getLogger(__name__)
+
+TITLE_LENGTH = 63
+BODY_LENGTH = 255
+PATIENCE = 2.0
+
+
+class CallbackPopups:
+    """Popups through a function of (title, body), such as the tray icon's own `notify`."""
+
+    def __init__(self, notify: Callable[[str, str], None], name: str) -> None:
+        self._notify = notify
+        self._name = name
+        self._busy: threading.Thread | None = None
+
+    def show(self, popup: Popup) -> bool:
+        """Show it; False when the function fails, hangs for 2 s, or still hangs from the last time."""
+        if self._busy is not None and self._busy.is_alive():
+            return False
+        shown: list[bool] = []
+        # A title that begins with a dash would be an option to notify-send; an empty one crashes macOS.
+        title = clip(popup.title.lstrip("- ") or "gpuwatch-tray", TITLE_LENGTH)
+        body = clip(popup.body, BODY_LENGTH) or " "
+
+        def attempt() -> None:
+            try:
+                self._notify(title, body)
+            except Exception as error:  # noqa: BLE001  # these libraries raise whatever the system does
+                log.info("no popup through %s: %s: %s", self._name, type(error).__name__, error)
+            else:
+                shown.append(True)
+
+        self._busy = threading.Thread(target=attempt, name=f"popup-{self._name}", daemon=True)
+        self._busy.start()
+        self._busy.join(PATIENCE)
+        return bool(shown)
+
+    def close(self, key: str) -> None:
+        """Not possible here: the system takes it off the screen by itself."""
+
+
+def plyer_popups(name: str = "gpuwatch-tray") -> CallbackPopups:
+    """
+    Popups through plyer.
+
+    On Linux only where dbus-python is there: plyer's other ways run a program and do not look whether it
+    failed, so that a popup nobody saw would count as shown.
+    """
+
+    def notify(title: str, body: str) -> None:
+        if sys.platform == "linux":
+            importlib.import_module("dbus")
+        plyer: Any = importlib.import_module("plyer")
+        plyer.notification.notify(title=title, message=body, app_name=name, timeout=10)
+
+    return CallbackPopups(notify, "plyer")
+
+
+def clip(text: str, units: int) -> str:
+    """`text` cut to so many UTF-16 units, never inside a character."""
+    encoded = text.encode("utf-16-le", "replace")
+    return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")

@@ -1,0 +1,200 @@
+"""
+The menu on the bus: com.canonical.dbusmenu, version 3.
+
+The interface follows libdbusmenu's XML. Version 3 hosts send clicks through EventGroup and ask by
+AboutToShowGroup, so both stand beside their single forms. Nothing is sent when nothing has changed; a text
+that changes goes out as ItemsPropertiesUpdated, rows that come or go as LayoutUpdated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # noqa: TID251  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
+
+from gpuwatch_tray.tray.tree import ROOT, Entry, MenuTree
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+PATH = "/MenuBar"
+DEFAULTS: dict[str, str | bool] = {"type": "standard", "label": "", "enabled": True, "visible": True}
+
+# dbus-fast cannot read a plain None behind deferred annotations.
+DBusNothing = Annotated[None, DBusSignature("")]
+DBusInts = Annotated[list[int], DBusSignature("ai")]
+DBusStrings = Annotated[list[str], DBusSignature("as")]
+DBusEvents = Annotated[list[list[Any]], DBusSignature("a(isvu)")]
+DBusNodes = Annotated[list[list[Any]], DBusSignature("a(ia{sv})")]
+DBusLayout = Annotated[tuple[int, list[Any]], DBusSignature("u(ia{sv}av)")]
+DBusIds = Annotated[tuple[list[int], list[int]], DBusSignature("aiai")]
+DBusAny = Annotated[Variant, DBusSignature("v")]
+DBusUpdate = Annotated[tuple[list[Any], list[Any]], DBusSignature("a(ia{sv})a(ias)")]
+DBusRevision = Annotated[tuple[int, int], DBusSignature("ui")]
+
+
+class DBusMenu(ServiceInterface):
+    """The served menu; all methods run on the bus's loop, and so does `activate` of an entry when clicked."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__("com.canonical.dbusmenu")
+        self.tree = MenuTree()
+        self._loop = loop
+        self._entries: Sequence[Entry] = ()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def update(self, entries: Sequence[Entry]) -> None:
+        """Show these rows and tell the hosts what changed."""
+        self._entries = entries
+        self._settle()
+
+    def new_host(self) -> None:
+        """Another host serves the panel now."""
+        self.tree.new_host()
+        self._settle()
+
+    def _settle(self) -> None:
+        change = self.tree.update(self._entries, self._loop.time())
+        if change.updated or change.removed:
+            updated = [[row, _variants(values)] for row, values in change.updated.items()]
+            self.items_properties_updated(updated, [[row, names] for row, names in change.removed.items()])
+        for parent in change.layouts:
+            self.layout_updated(self.tree.revision, parent)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        again = self.tree.settles(self._loop.time())
+        if again is not None:
+            self._timer = self._loop.call_at(again + 0.01, self._settle)
+
+    # --- properties and signals -----------------------------------------------------------------------
+
+    @dbus_property(access=PropertyAccess.READ, name="Version")
+    def version(self) -> DBusUInt32:
+        """The protocol's version."""
+        return 3
+
+    @dbus_property(access=PropertyAccess.READ, name="TextDirection")
+    def text_direction(self) -> DBusStr:
+        """The language's direction."""
+        return "ltr"
+
+    @dbus_property(access=PropertyAccess.READ, name="Status")
+    def status(self) -> DBusStr:
+        """`normal`: the menu itself never asks for attention, the icon does."""
+        return "normal"
+
+    @dbus_property(access=PropertyAccess.READ, name="IconThemePath")
+    def icon_theme_path(self) -> DBusStrings:
+        """Where the items' icons are; they have none."""
+        return []
+
+    @dbus_signal("ItemsPropertiesUpdated")
+    def items_properties_updated(self, updated: list[Any], removed: list[Any]) -> DBusUpdate:
+        """Values of rows have changed."""
+        return updated, removed
+
+    @dbus_signal("LayoutUpdated")
+    def layout_updated(self, revision: int, parent: int) -> DBusRevision:
+        """The children of `parent` have changed; `revision` is GetLayout's."""
+        return revision, parent
+
+    # --- what hosts ask -------------------------------------------------------------------------------
+
+    @dbus_method("GetLayout")
+    def get_layout(self, parent: DBusInt32, depth: DBusInt32, names: DBusStrings) -> DBusLayout:
+        """The rows under `parent`: all for a depth below 0, none for 0; all properties if none is named."""
+        self._known(parent)
+        return self.tree.revision, self._layout(parent, depth, names)
+
+    @dbus_method("GetGroupProperties")
+    def get_group_properties(self, ids: DBusInts, names: DBusStrings) -> DBusNodes:
+        """The properties of these rows, of all rows where none is named; unknown ids are left out."""
+        wanted = ids or list(self.tree.nodes)
+        return [[row, self._values(row, names)] for row in wanted if row in self.tree.nodes]
+
+    @dbus_method("GetProperty")
+    def get_property(self, row: DBusInt32, name: DBusStr) -> DBusAny:
+        """One property of one row, or its default."""
+        self._known(row)
+        values = {**DEFAULTS, **self.tree.nodes[row].properties}
+        if name not in values:
+            raise DBusError(ErrorType.INVALID_ARGS, f"menu row {row} has no property '{name}'")
+        return _variant(values[name])
+
+    @dbus_method("Event")
+    def event(self, row: DBusInt32, kind: DBusStr, data: DBusAny, timestamp: DBusUInt32) -> DBusNothing:
+        """Something happened to a row."""
+        del data, timestamp
+        self._known(row)
+        self._take(row, kind)
+
+    @dbus_method("EventGroup")
+    def event_group(self, events: DBusEvents) -> DBusInts:
+        """Several events in their order; the ids that are not rows. An error if none is."""
+        unknown = []
+        for row, kind, _data, _timestamp in events:
+            if row in self.tree.nodes:
+                self._take(row, kind)
+            else:
+                unknown.append(row)
+        if unknown and len(unknown) == len(events):
+            raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
+        return unknown
+
+    @dbus_method("AboutToShow")
+    def about_to_show(self, row: DBusInt32) -> DBusBool:
+        """Whether the row's children must be fetched again first: never, changes are pushed."""
+        self._known(row)
+        self._asked(row)
+        return False
+
+    @dbus_method("AboutToShowGroup")
+    def about_to_show_group(self, rows: DBusInts) -> DBusIds:
+        """Of these ids, those to be fetched again (none), and those that are not rows."""
+        unknown = [row for row in rows if row not in self.tree.nodes]
+        if unknown and len(unknown) == len(rows):
+            raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
+        for row in rows:
+            self._asked(row)
+        return [], unknown
+
+    def _take(self, row: int, kind: str) -> None:
+        if kind == "opened":
+            self.tree.opened(row, self._loop.time())
+            self._settle()
+        elif kind == "closed":
+            self.tree.closed(row)
+            # after the click that some hosts send behind it
+            self._loop.call_later(0.2, self._settle)
+        elif kind == "clicked" and (activate := self.tree.clickable(row)) is not None:
+            activate()
+
+    def _asked(self, row: int) -> None:
+        """The one word that xfce4-panel says when its menu opens; none when it closes."""
+        if row == ROOT:
+            self.tree.opened(row, self._loop.time(), sure=False)
+
+    def _known(self, row: int) -> None:
+        if row not in self.tree.nodes:
+            raise DBusError(ErrorType.INVALID_ARGS, f"no such menu row: {row}")
+
+    def _values(self, row: int, names: Sequence[str]) -> dict[str, Variant]:
+        values = self.tree.nodes[row].properties
+        return _variants({name: value for name, value in values.items() if not names or name in names})
+
+    def _layout(self, row: int, depth: int, names: Sequence[str]) -> list[Any]:
+        children = self.tree.nodes[row].children if depth != 0 else []
+        below = [Variant("(ia{sv}av)", self._layout(child, depth - 1, names)) for child in children]
+        return [row, self._values(row, names), below]
+
+
+def _variant(value: str | bool) -> Variant:
+    return Variant("b" if isinstance(value, bool) else "s", value)
+
+
+def _variants(values: dict[str, str | bool]) -> dict[str, Variant]:
+    return {name: _variant(value) for name, value in values.items()}

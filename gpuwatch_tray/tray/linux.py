@@ -1,0 +1,113 @@
+"""pystray's Icon over StatusNotifierItem: the backend that pystray lacks, for a session with a bus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import drawing
+from gpuwatch_tray.model import Level
+from gpuwatch_tray.tray import dbusmenu, sni, toolkit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.bus import SessionBus
+    from gpuwatch_tray.tray.controller import View
+    from gpuwatch_tray.tray.menu import Act
+
+
+class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
+    """
+    A pystray Icon that a panel shows.
+
+    Everything is exported on making it, which is done before `run`, on the thread that will run it: pystray's
+    waiting setup thread would keep the process alive if that failed later. The bus's loop is the main loop.
+    """
+
+    HAS_DEFAULT_ACTION = False
+    HAS_NOTIFICATION = False  # notifiers.desktop does that, over the same bus
+
+    def __init__(self, bus: SessionBus, name: str) -> None:
+        super().__init__(name, drawing.image(Level.NO_DATA), name)
+        self.level = Level.NO_DATA
+        self._bus = bus
+        self._item = sni.StatusNotifierItem(name, dbusmenu.PATH)
+        self._dbusmenu = dbusmenu.DBusMenu(bus.loop)
+        self._update_icon()
+        bus.export(dbusmenu.PATH, self._dbusmenu)
+        bus.export(sni.PATH, self._item)
+        self._registration = sni.Registration(bus, (sni.PATH, dbusmenu.PATH), self._dbusmenu.new_host)
+
+    def _update_icon(self) -> None:
+        level = self.level
+        self._bus.post(
+            lambda: self._item.show_icon(drawing.pixmaps(level), drawing.NAMES[level].replace("_", " "))
+        )
+        self._icon_valid = True
+
+    def _update_title(self) -> None:
+        title = self.title
+        self._bus.post(lambda: self._item.show_text(title))
+
+    def _update_menu(self) -> None:
+        rows = toolkit.entries(self.menu, self)
+        self._bus.post(lambda: self._dbusmenu.update(rows))
+
+    def _show(self) -> None:
+        self._update_title()
+        self._bus.post(self._registration.start)
+
+    def _hide(self) -> None:
+        """Nothing to do: the protocol knows no way out but leaving the bus, which ends the panel's icon."""
+
+    def _run(self) -> None:
+        self._mark_ready()
+        try:
+            self._bus.run()
+        finally:
+            self._running = False
+
+    def _run_detached(self) -> None:
+        raise NotImplementedError("the bus's loop needs a thread of its own: use run")
+
+    def _stop(self) -> None:
+        self._bus.stop()
+
+
+class SniBackend:
+    """The tray on Linux; `post` and `stop` may be called from any thread, `present` on the loop's."""
+
+    def __init__(self, bus: SessionBus, name: str, perform: Callable[[Act], None]) -> None:
+        self._bus = bus
+        self._perform = perform
+        self._rows: Any = None
+        self.icon = SniIcon(bus, name)
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Show the icon until `stop`; `ready` is called on a thread of its own once it is exported."""
+
+        def begin(icon: Any) -> None:
+            icon.visible = True
+            ready()
+
+        self.icon.run(begin)
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._bus.stop()
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Have the loop's thread run `job`."""
+        self._bus.post(job)
+
+    def present(self, view: View) -> None:
+        """Show `view`; what does not differ from the last one is not sent."""
+        if view.level is not self.icon.level:
+            self.icon.level = view.level
+            self.icon.icon = drawing.image(view.level)
+            # pystray draws only a visible icon; before that the picture must be right all the same
+            self.icon._update_icon()  # noqa: SLF001
+        self.icon.title = view.title
+        if view.rows != self._rows:
+            self._rows = view.rows
+            self.icon.menu = toolkit.menu(view.rows, self._perform)

@@ -1,0 +1,151 @@
+"""
+pystray's own icon, on Windows and macOS.
+
+Their toolkits take changes on the UI thread only, and Windows destroys a menu that is open when it is
+changed: what comes while the menu is open waits until it closes.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import drawing
+from gpuwatch_tray.model import Level
+from gpuwatch_tray.tray import toolkit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.tray.controller import View
+    from gpuwatch_tray.tray.menu import Act
+
+TITLE_LENGTH = 127  # UTF-16 units that Windows takes for a tooltip
+WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
+
+
+def clip_utf16(text: str, units: int) -> str:
+    """`text` cut to so many UTF-16 units, never inside a character."""
+    encoded = text.encode("utf-16-le", "replace")
+    return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")
+
+
+class NativeBackend:
+    """The tray on Windows and macOS; `wake` makes the UI thread call `_drain`."""
+
+    def __init__(self, name: str, perform: Callable[[Act], None]) -> None:
+        self.icon = toolkit.Icon(name, drawing.image(Level.NO_DATA), name, toolkit.menu((), perform))
+        self._perform = perform
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._level = Level.NO_DATA
+        self._shown: View | None = None
+        self._waiting: View | None = None
+        self._menu_open = False
+        self._running = False
+        self._stopped = False
+        self._wake: Callable[[], None] = self._waker()
+
+    @property
+    def notify(self) -> Callable[[str, str], None] | None:
+        """Show a popup (title, body) through the icon, where this backend can."""
+        if not self.icon.HAS_NOTIFICATION:
+            return None
+        return lambda title, body: self.icon.notify(body, title)
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Show the icon until `stop`."""
+
+        def begin(icon: Any) -> None:
+            icon.visible = True
+            self._running = True
+            self._wake()
+            ready()
+            if self._stopped:
+                icon.stop()
+
+        self.icon.run(begin)
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._stopped = True
+        if self._running:
+            self.icon.stop()
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Have the UI thread run `job`."""
+        self._jobs.put(job)
+        if self._running:
+            self._wake()
+
+    def present(self, view: View) -> None:
+        """Show `view`, or keep it until the menu has closed."""
+        if self._menu_open:
+            self._waiting = view
+            return
+        if view.level is not self._level:
+            self._level = view.level
+            self.icon.icon = drawing.image(view.level)
+        self.icon.title = clip_utf16(view.title, TITLE_LENGTH)
+        if self._shown is None or view.rows != self._shown.rows:
+            self.icon.menu = toolkit.menu(view.rows, self._perform, _spell)
+        self._shown = view
+
+    def menu_shown(self, *, is_open: bool) -> None:
+        """The menu has opened or closed; on the UI thread."""
+        self._menu_open = is_open
+        if not is_open and self._waiting is not None:
+            view, self._waiting = self._waiting, None
+            self.present(view)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            job()
+
+    def _waker(self) -> Callable[[], None]:
+        wake = self._drain
+        if sys.platform == "win32":
+            wake = _wake_windows(self.icon, self._drain, self.menu_shown)
+        elif sys.platform == "darwin":
+            wake = _wake_macos(self._drain)
+        return wake
+
+
+def _spell(label: str) -> str:
+    """A label as Windows takes it, where a single `&` marks the mnemonic."""
+    return label.replace("&", "&&") if sys.platform == "win32" else label
+
+
+def _wake_windows(
+    icon: Any, drain: Callable[[], None], menu_shown: Callable[..., None]
+) -> Callable[[], None]:
+    """Take a message of our own in pystray's window, and notice its menu, which runs inside WM_NOTIFY."""
+    from pystray._util import win32  # noqa: PLC0415, TID251  # exists on Windows only
+
+    handlers = icon._message_handlers  # noqa: SLF001  # pystray has no other way in
+    notified = handlers[win32.WM_NOTIFY]
+
+    def on_notify(wparam: int, lparam: int) -> Any:
+        menu_shown(is_open=True)
+        try:
+            return notified(wparam, lparam)
+        finally:
+            menu_shown(is_open=False)
+
+    def on_wake(_wparam: int, _lparam: int) -> int:
+        drain()
+        return 0
+
+    handlers[win32.WM_NOTIFY] = on_notify
+    handlers[WM_WAKE] = on_wake
+    return lambda: win32.PostMessage(icon._hwnd, WM_WAKE, 0, 0)  # noqa: SLF001
+
+
+def _wake_macos(drain: Callable[[], None]) -> Callable[[], None]:
+    from PyObjCTools import AppHelper  # type: ignore[import-not-found]  # noqa: PLC0415  # macOS only
+
+    return lambda: AppHelper.callAfter(drain)

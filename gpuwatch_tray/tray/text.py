@@ -1,0 +1,114 @@
+"""
+How the menu writes numbers and processes, pure.
+
+A value that could not be read is a `?`; one that the device or the source never gives is left out. Both stay
+apart from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
+
+MIB = 1024**2
+GIB = 1024**3
+MINUTE, HOUR, DAY = 60, 3600, 86400
+COMMAND_LENGTH = 60
+DOT = " · "
+
+T = TypeVar("T")
+
+
+def clip(text: str, length: int) -> str:
+    """`text` on one line of at most `length` characters, without control characters."""
+    line = redact.one_line(text)
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def memory(value: int) -> str:
+    """Bytes as a person reads them: `512 MiB`, `2.8 GiB`."""
+    return f"{value / GIB:.1f} GiB" if value >= GIB else f"{value // MIB} MiB"
+
+
+def elapsed(seconds: float) -> str:
+    """A duration in steps of a minute, an hour from one day on: `24 min`, `3 h 24 min`, `2 d 5 h`."""
+    whole = int(seconds)
+    if whole < MINUTE:
+        return "under a minute"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min"
+    if whole < DAY:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+
+
+def gpu_memory(used: Field[int], total: Field[int]) -> str:
+    """`12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is ever given."""
+    if not (_given(used) or _given(total)):
+        return ""
+    halves = ["?" if isinstance(value, Missing) else f"{value / GIB:.1f}" for value in (used, total)]
+    return " / ".join(halves) + " GiB"
+
+
+def gpu(value: Gpu) -> str:
+    """A GPU's row, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
+    name = known(value.name)
+    title = f"GPU {value.index}" + (f"  {clip(name, 40)}" if name else "")
+    if value.problem is not None:
+        return f"{title}{DOT}{clip(value.problem, 80)}"
+    parts = [
+        title,
+        _field(value.utilisation, lambda percent: f"{percent} %", "? %"),
+        gpu_memory(value.memory_used, value.memory_total),
+        _field(value.temperature, lambda degrees: f"{degrees} °C", "? °C"),
+        _field(value.power, lambda watt: f"{watt:.0f} W", "? W"),
+    ]
+    return DOT.join(part for part in parts if part)
+
+
+def process(value: GpuProcess) -> str:
+    """A process's row, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
+    parts = [
+        f"PID {value.pid}",
+        "user ?" if isinstance(value.user, Missing) else clip(value.user, 32),
+        _field(value.memory, memory, "memory ?"),
+        "time ?" if isinstance(value.elapsed, Missing) else elapsed(value.elapsed),
+        clip(redact.command(value), COMMAND_LENGTH),
+        "graphics only" if value.kinds == {Kind.GRAPHICS} else "",
+    ]
+    return DOT.join(part for part in parts if part)
+
+
+def kinds(value: GpuProcess) -> str:
+    """In which ways a process uses the GPU, with nvidia-smi's letters."""
+    words = {Kind.COMPUTE: "compute", Kind.GRAPHICS: "graphics", Kind.MPS: "compute through MPS"}
+    used = [kind for kind in Kind if kind in value.kinds]
+    if not used:
+        return "unknown"
+    return " and ".join(words[kind] for kind in used) + f" ({'+'.join(kind.value for kind in used)})"
+
+
+def moment(seconds: float) -> str:
+    """A wall-clock time in the machine's zone: `2026-01-07 23:27:48`."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def why(value: Missing) -> str:
+    """Why a value is missing, in a few words."""
+    words = {Why.UNSUPPORTED: "not given here", Why.ERROR: "could not be read", Why.UNKNOWN: "not known"}
+    return clip(f"{words[value.why]}: {value.detail}" if value.detail else words[value.why], 80)
+
+
+def _given(value: Field[T]) -> bool:
+    """Whether there is anything to show: a value, or the failure to read one."""
+    return not isinstance(value, Missing) or value.why is Why.ERROR
+
+
+def _field(value: Field[T], written: Callable[[T], str], failed: str) -> str:
+    if isinstance(value, Missing):
+        return failed if value.why is Why.ERROR else ""
+    return written(value)

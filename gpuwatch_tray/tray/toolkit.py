@@ -1,0 +1,99 @@
+"""
+pystray, imported so that it cannot choose a backend of its own on Linux, and the menu rows as its items.
+
+`import pystray` picks a backend at once, and there it can crash (no display) or settle for one that has no
+menu. On Linux only its model is wanted, so it is given the backend that does nothing; the variable is put
+back for whoever starts a child process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.tray.tree import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gpuwatch_tray.tray.menu import Act, Row
+
+VARIABLE = "PYSTRAY_BACKEND"
+
+
+def _load() -> Any:
+    before = os.environ.get(VARIABLE)
+    if sys.platform == "linux":
+        os.environ[VARIABLE] = "dummy"
+    try:
+        return importlib.import_module("pystray")
+    finally:
+        if before is not None:
+            os.environ[VARIABLE] = before
+        else:
+            os.environ.pop(VARIABLE, None)
+
+
+pystray = _load()
+Icon: Any = pystray.Icon
+BaseIcon: Any = importlib.import_module("pystray._base").Icon
+Menu: Any = pystray.Menu
+MenuItem: Any = pystray.MenuItem
+
+
+class Item(MenuItem):  # type: ignore[misc]  # pystray has no types
+    """A pystray item with the identity of the row that it shows."""
+
+    def __init__(self, row: Row, action: Any, label: str) -> None:
+        super().__init__(label, action, enabled=row.enabled)
+        self.row = row
+
+
+def menu(
+    rows: Iterable[Row], perform: Callable[[Act], None], spell: Callable[[str], str] = lambda label: label
+) -> Any:
+    """The rows as a pystray Menu; a click calls `perform`, `spell` writes labels as the system wants them."""
+    return Menu(*(_item(row, perform, spell) for row in rows))
+
+
+def entries(menu: Any, icon: Any) -> tuple[Entry, ...]:
+    """A pystray Menu as rows for a host: from `menu.items`, for iterating a Menu leaves rows out."""
+    items = list(menu.items) if menu is not None else []
+    return tuple(_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
+
+
+def _item(row: Row, perform: Callable[[Act], None], spell: Callable[[str], str]) -> Any:
+    if row.separator:
+        return Menu.SEPARATOR
+    action: Any = None
+    if row.children:
+        action = menu(row.children, perform, spell)
+    elif row.act is not None:
+        act = row.act
+
+        def action() -> None:
+            perform(act)
+
+    return Item(row, action, spell(row.label))
+
+
+def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
+    if item is Menu.SEPARATOR:
+        return Entry(f"before {_key(following[0])}" if following else "last line")
+    below = entries(item.submenu, icon) if item.submenu is not None else ()
+    row = item.row if isinstance(item, Item) else None
+    return Entry(
+        key=_key(item),
+        label=item.text or " ",
+        enabled=bool(item.enabled),
+        children=below,
+        activate=None if below or (row is not None and row.act is None) else lambda: item(icon),
+        subject=row.subject if row is not None else "",
+        gone=row.gone if row is not None else "Over",
+    )
+
+
+def _key(item: Any) -> str:
+    return item.row.key if isinstance(item, Item) else f"item {item.text}"

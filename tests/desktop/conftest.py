@@ -1,0 +1,31 @@
+"""The desktop's fixtures: a private bus for protocol tests, the whole desktop for those that look."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.desktop import rig
+from tests.desktop.client import BusClient
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    """The address of a private session bus without a panel."""
+    rig.require()
+    with rig.session_bus(tmp_path_factory.mktemp("bus")) as where:
+        yield where
+
+
+@pytest.fixture
+def client(address):
+    """A client of that bus."""
+    with BusClient(address) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory):
+    """The desktop with panel and dunst, started once for all tests that look at it."""
+    rig.require()
+    with rig.desktop(tmp_path_factory.mktemp("desktop")) as running:
+        yield running

@@ -1,0 +1,405 @@
+"""
+A real desktop on a machine without a screen: Xvfb, a session bus, xfwm4, xfce4-panel, a notification daemon.
+
+`desktop(folder)` starts it with a HOME and a runtime folder of its own and ends each process by its id. The
+tools are Debian packages: xvfb xdotool imagemagick dbus xfce4-panel xfwm4 dunst xfce4-notifyd, and
+fonts-dejavu-core to have letters.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dbus_fast import MessageType, Variant  # noqa: TID251  # the tests speak the protocol too
+from PIL import Image  # noqa: TID251  # and look at screenshots
+
+from tests.desktop.client import BusClient, CallError, Monitor, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WATCHER = "org.kde.StatusNotifierWatcher"
+NOTIFICATIONS = "org.freedesktop.Notifications"
+TOOLS = ("Xvfb", "xdotool", "import", "dbus-daemon", "xfwm4", "xfce4-panel", "dunst")
+SCREEN = (1024, 700)
+
+PANEL = """<?xml version="1.0" encoding="UTF-8"?>
+<channel name="xfce4-panel" version="1.0">
+  <property name="configver" type="int" value="2"/>
+  <property name="panels" type="array">
+    <value type="int" value="1"/>
+    <property name="dark-mode" type="bool" value="{dark}"/>
+    <property name="panel-1" type="empty">
+      <property name="position" type="string" value="p=6;x=0;y=0"/>
+      <property name="position-locked" type="bool" value="true"/>
+      <property name="length" type="uint" value="100"/>
+      <property name="size" type="uint" value="32"/>
+      <property name="icon-size" type="uint" value="24"/>
+      <property name="plugin-ids" type="array">
+        <value type="int" value="1"/>
+        <value type="int" value="2"/>
+        <value type="int" value="3"/>
+      </property>
+    </property>
+  </property>
+  <property name="plugins" type="empty">
+    <property name="plugin-1" type="string" value="separator">
+      <property name="expand" type="bool" value="true"/>
+      <property name="style" type="uint" value="0"/>
+    </property>
+    <property name="plugin-2" type="string" value="systray"/>
+    <property name="plugin-3" type="string" value="clock"/>
+  </property>
+</channel>
+"""
+DUNST = "[global]\nfont = DejaVu Sans 10\nwidth = 420\norigin = bottom-right\nmarkup = full\n"
+
+
+def notifyd() -> list[str]:
+    """The path of xfce4-notifyd, which is in no PATH; empty where it is not installed."""
+    return [str(path) for path in Path("/usr/lib").glob("*/xfce4/notifyd/xfce4-notifyd")]
+
+
+def missing() -> list[str]:
+    """The tools of the desktop that this machine lacks."""
+    lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
+    return lacking if notifyd() else [*lacking, "xfce4-notifyd"]
+
+
+def require() -> None:
+    """Skip the test where the tools are missing; under CI, where they must be there, fail it."""
+    if lacking := missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the desktop needs {', '.join(lacking)}")
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str], log: Path, **more: Any) -> Iterator[Any]:
+    """A program in a session of its own, ended by its process group's id, also when the tests are killed."""
+    dying_with_us = ["setpriv", "--pdeathsig", "TERM", *command]
+    with log.open("ab") as output:
+        running = subprocess.Popen(
+            dying_with_us, env=environment, stdout=output, stderr=output, start_new_session=True, **more
+        )
+    try:
+        yield running
+    finally:
+        end(running)
+
+
+def end(running: subprocess.Popen[bytes], patience: float = 2.0) -> None:
+    """End a program started with `start_new_session` and what it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(running.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            running.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+    running.wait()
+
+
+@contextmanager
+def session_bus(folder: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
+    """A private session bus; yields its address."""
+    path = folder / "bus"
+    address = f"unix:path={path}"
+    base = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    command = ["dbus-daemon", "--session", "--nofork", f"--address={address}"]
+    with process(command, environment or base, folder / "dbus-daemon.log"):
+        wait_until(lambda: _listens(path), "the session bus to listen")
+        yield address
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody takes connections: the socket's file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as trying:
+        return trying.connect_ex(str(path)) == 0
+
+
+@dataclass(frozen=True)
+class MenuRow:
+    """One row of the menu, as GetLayout gives it; `label` with its underscores undoubled."""
+
+    id: int
+    label: str
+    enabled: bool
+    separator: bool
+    children: tuple[MenuRow, ...]
+
+    def walk(self) -> Iterator[MenuRow]:
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One Notify call that the notification daemon answered."""
+
+    id: int
+    replaces: int
+    title: str
+    body: str
+    hints: dict[str, Any]
+
+
+def menu_row(layout: list[Any]) -> MenuRow:
+    """A `(ia{sv}av)` of GetLayout."""
+    number, properties, children = layout
+    return MenuRow(
+        number,
+        properties.get("label", "").replace("__", "_"),
+        properties.get("enabled", True),
+        properties.get("type") == "separator",
+        tuple(menu_row(child) for child in children),
+    )
+
+
+@dataclass
+class Desktop:
+    """The running desktop."""
+
+    folder: Path
+    environment: dict[str, str]
+    client: BusClient
+    monitor: Monitor
+    _stack: dict[str, ExitStack] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The session bus's address."""
+        return self.environment["DBUS_SESSION_BUS_ADDRESS"]
+
+    # --- programs -------------------------------------------------------------------------------------
+
+    def start_panel(self) -> None:
+        """Start xfce4-panel and wait until it takes icons."""
+        self._start("panel", ["xfce4-panel", "--disable-wm-check"], WATCHER)
+
+    def stop_panel(self) -> None:
+        """End the panel, and its watcher with it."""
+        self._stop("panel", WATCHER)
+
+    def start_notifier(self, name: str) -> None:
+        """Start a notification daemon, `dunst` or `xfce4-notifyd`, and wait until it answers."""
+        config = self.folder / "home/.config/dunst/dunstrc"
+        command = ["dunst", "-config", str(config)] if name == "dunst" else notifyd()
+        self._start("notifier", command, NOTIFICATIONS)
+
+    def stop_notifier(self) -> None:
+        """End the notification daemon."""
+        self._stop("notifier", NOTIFICATIONS)
+
+    def _start(self, role: str, command: list[str], name: str) -> None:
+        stack = ExitStack()
+        stack.enter_context(process(command, self.environment, self.folder / f"{role}.log"))
+        self._stack[role] = stack
+        wait_until(lambda: self.client.owner(name), f"{command[0]} to own {name}", 10)
+
+    def _stop(self, role: str, name: str) -> None:
+        self._stack.pop(role).close()
+        wait_until(lambda: not self.client.owner(name), f"the owner of {name} to be gone")
+
+    # --- the screen -----------------------------------------------------------------------------------
+
+    def screenshot(self, path: Path) -> Path:
+        """Save the screen as PNG."""
+        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=10)
+        return path
+
+    def icon_position(
+        self, colour: tuple[int, int, int], timeout: float = 5.0, pixels: int = 20
+    ) -> tuple[int, int]:
+        """The middle of the panel's icon, known by its fill; an AssertionError if it is not to be seen."""
+        what = f"an icon of colour {colour} in the panel"
+        return wait_until(lambda: self._find(colour, pixels), what, timeout)
+
+    def icon_gone(self, colour: tuple[int, int, int], timeout: float = 5.0) -> None:
+        """Wait until no icon of this fill is in the panel."""
+        wait_until(lambda: self._find(colour, 20) is None, f"the icon of colour {colour} to go", timeout)
+
+    def _find(self, colour: tuple[int, int, int], pixels: int) -> tuple[int, int] | None:
+        with Image.open(self.screenshot(self.folder / "looking.png")) as shot:
+            panel = shot.convert("RGB").crop((0, 0, SCREEN[0], 40))
+        flat = panel.tobytes()
+        found = [
+            divmod(place // 3, SCREEN[0])
+            for place in range(0, len(flat), 3)
+            if all(abs(flat[place + part] - colour[part]) <= 6 for part in range(3))
+        ]
+        if len(found) < pixels:
+            return None
+        ys, xs = zip(*found, strict=True)
+        return (min(xs) + max(xs)) // 2, (min(ys) + max(ys)) // 2
+
+    def windows(self) -> set[str]:
+        """The ids of the windows on the screen."""
+        answer = self._xdotool("search", "--onlyvisible", "--name", ".*", check=False)
+        return set(answer.split())
+
+    def move(self, position: tuple[int, int]) -> None:
+        """Put the pointer there."""
+        self._xdotool("mousemove", str(position[0]), str(position[1]))
+
+    def right_click(self, position: tuple[int, int]) -> None:
+        """Click the right button there."""
+        self.move(position)
+        self._xdotool("click", "3")
+
+    def left_click(self, position: tuple[int, int]) -> None:
+        """Click the left button there."""
+        self.move(position)
+        self._xdotool("click", "1")
+
+    def close_menu(self) -> None:
+        """Close whatever menu is open, by a click on the empty screen."""
+        self.left_click((20, SCREEN[1] - 20))
+
+    def key(self, *names: str) -> None:
+        """Press keys, such as `Down` and `Escape`."""
+        self._xdotool("key", "--delay", "60", *names)
+
+    def _xdotool(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["xdotool", *words], env=self.environment, check=check, timeout=10, capture_output=True, text=True
+        )
+        return done.stdout
+
+    # --- the bus --------------------------------------------------------------------------------------
+
+    def item(self) -> tuple[str, str, str]:
+        """The registered icon as a peer to call; an AssertionError if there is none."""
+        peer = (WATCHER, "/StatusNotifierWatcher", WATCHER)
+
+        def registered() -> list[str]:
+            try:
+                return self.client.get_all(peer).get("RegisteredStatusNotifierItems", [])
+            except CallError:
+                return []
+
+        name, path = wait_until(registered, "an icon registered with the panel")[0].split("/", 1)
+        return name, f"/{path}", "org.kde.StatusNotifierItem"
+
+    def menu(self) -> tuple[MenuRow, ...]:
+        """The rows of the icon's menu."""
+        _revision, layout = self.client.call(self._menu_peer(), "GetLayout", "iias", 0, -1, [])
+        return menu_row(layout).children
+
+    def labels(self) -> list[str]:
+        """The labels of all rows, submenus included, in their order."""
+        return [row.label for top in self.menu() for row in top.walk() if not row.separator]
+
+    def click(self, label: str) -> None:
+        """Click the row of this label, as a host does."""
+        rows = [row for top in self.menu() for row in top.walk() if row.label == label]
+        if len(rows) != 1:
+            raise AssertionError(f"{len(rows)} rows are called {label!r}: {self.labels()}")
+        data = (rows[0].id, "clicked", Variant("i", 0), 0)
+        self.client.call(self._menu_peer(), "Event", "isvu", *data)
+
+    def _menu_peer(self) -> tuple[str, str, str]:
+        item = self.item()
+        return item[0], self.client.get_all(item)["Menu"], "com.canonical.dbusmenu"
+
+    def notifications(self) -> list[Shown]:
+        """The popups that were shown so far, oldest first."""
+        heard = list(self.monitor.heard)
+        answers = {
+            (one.destination, one.reply_serial): one.body[0]
+            for one in heard
+            if one.kind is MessageType.METHOD_RETURN and one.body
+        }
+        return [
+            Shown(answers[one.sender, one.serial], *(one.body[place] for place in (1, 3, 4, 6)))
+            for one in heard
+            if one.member == "Notify" and (one.sender, one.serial) in answers
+        ]
+
+    def closed_notifications(self) -> list[int]:
+        """The ids of popups that were asked to be closed."""
+        return [one.body[0] for one in list(self.monitor.heard) if one.member == "CloseNotification"]
+
+    def close(self) -> None:
+        for stack in reversed(list(self._stack.values())):
+            stack.close()
+
+
+@contextmanager
+def display(folder: Path) -> Iterator[str]:
+    """An X server on a display number of its own choice; yields the DISPLAY."""
+    reading, writing = os.pipe()
+    size = f"{SCREEN[0]}x{SCREEN[1]}x24"
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", "-noreset"]
+    with process(command, {"PATH": os.environ["PATH"]}, folder / "xvfb.log", pass_fds=[writing]):
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            yield f":{answer.readline().strip()}"
+
+
+@contextmanager
+def desktop(
+    folder: Path, *, panel: bool = True, notifier: str | None = "dunst", dark: bool = True
+) -> Iterator[Desktop]:
+    """The whole desktop, everything it writes under `folder`."""
+    home, runtime = folder / "home", folder / "runtime"
+    for place in (home, runtime):
+        place.mkdir(mode=0o700, parents=True)
+    layout = home / ".config/xfce4/xfconf/xfce-perchannel-xml/xfce4-panel.xml"
+    layout.parent.mkdir(parents=True)
+    layout.write_text(PANEL.format(dark="true" if dark else "false"))
+    dunst = home / ".config/dunst/dunstrc"
+    dunst.parent.mkdir(parents=True)
+    dunst.write_text(DUNST)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "USER": os.environ.get("USER", "tester"),
+        "XDG_RUNTIME_DIR": str(runtime),
+        "XDG_CURRENT_DESKTOP": "XFCE",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "NO_AT_BRIDGE": "1",
+        "GSETTINGS_BACKEND": "memory",
+    }
+    with ExitStack() as stack:
+        environment["DISPLAY"] = stack.enter_context(display(folder))
+        address = stack.enter_context(session_bus(runtime, environment))
+        environment["DBUS_SESSION_BUS_ADDRESS"] = address
+        stack.enter_context(process(["xfwm4", "--compositor=off"], environment, folder / "xfwm4.log"))
+        client = stack.enter_context(BusClient(address))
+        rules = [
+            f"type='method_call',interface='{NOTIFICATIONS}'",
+            "type='method_return'",
+        ]
+        monitor = stack.enter_context(Monitor(address, rules))
+        running = Desktop(folder, environment, client, monitor)
+        stack.callback(running.close)
+        if panel:
+            running.start_panel()
+        if notifier is not None:
+            running.start_notifier(notifier)
+        yield running
+
+
+def shots(default: Path) -> Path:
+    """Where screenshots are kept: GPUWATCH_TEST_SHOTS, or `default`."""
+    place = Path(os.environ.get("GPUWATCH_TEST_SHOTS") or default)
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def settle(seconds: float = 0.4) -> None:
+    """Give the panel time to draw what cannot be asked for, before a screenshot."""
+    time.sleep(seconds)

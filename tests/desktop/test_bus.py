@@ -1,0 +1,155 @@
+"""The session-bus connection: what it does when nobody answers, and when there is no bus."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gpuwatch_tray.bus import DAEMON, BusUnavailable, CallFailed, Peer, SessionBus, session_address
+from tests.desktop.client import BusClient, wait_until
+from tests.desktop.peers import FakeServer
+from tests.desktop.rig import NOTIFICATIONS
+
+pytestmark = pytest.mark.desktop
+
+SERVER = Peer(NOTIFICATIONS, "/org/freedesktop/Notifications", NOTIFICATIONS)
+
+
+@pytest.fixture
+def bus(address):
+    connected = SessionBus.connect(address)
+    turning = threading.Thread(target=connected.run)
+    turning.start()
+    yield connected
+    connected.stop()
+    turning.join(5)
+    connected.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("unix:path=/nowhere/bus", "No such file"),
+        ("nonsense", "did not contain a transport"),
+        ("carrier:pigeon=1", "unknown address transport"),
+    ],
+)
+def test_no_bus_is_one_clear_error(address, why):
+    """Whatever is wrong with the address, it is BusUnavailable with the address in it."""
+    with pytest.raises(BusUnavailable, match=why) as raised:
+        SessionBus.connect(address)
+    assert address in str(raised.value)
+
+
+def test_a_bus_that_does_not_answer_is_given_up(tmp_path):
+    """A socket that accepts and stays silent costs the time-out and no more."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "bus"))
+        listening.listen()
+        with pytest.raises(BusUnavailable, match=r"did not answer within 0\.1 s"):
+            SessionBus.connect(f"unix:path={tmp_path}/bus", timeout=0.1)
+
+
+def test_the_address_is_the_variable_or_systemds_socket(tmp_path):
+    """And without either there is none: nothing is guessed."""
+    assert session_address({"DBUS_SESSION_BUS_ADDRESS": "unix:path=/x"}) == "unix:path=/x"
+    with pytest.raises(BusUnavailable, match="DBUS_SESSION_BUS_ADDRESS is not set"):
+        session_address({"XDG_RUNTIME_DIR": str(tmp_path)})
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "bus"))
+        assert session_address({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"unix:path={tmp_path}/bus"
+
+
+def test_a_call_brings_its_answer(bus):
+    """From another thread than the loop's."""
+    assert bus.call(DAEMON, "GetNameOwner", "s", [bus.name]) == [bus.name]
+
+
+def test_an_error_reply_carries_its_name(bus):
+    """The caller can tell one refusal from another."""
+    with pytest.raises(CallFailed, match="GetNameOwner") as raised:
+        bus.call(DAEMON, "GetNameOwner", "s", ["no.such.name"])
+    assert raised.value.name == "org.freedesktop.DBus.Error.NameHasNoOwner"
+
+
+def test_a_silent_peer_costs_the_timeout(bus, client):
+    """A worker thread is never held for longer."""
+    client.serve(SERVER.path, FakeServer([], silent=True), SERVER.name)
+    began = time.monotonic()
+    with pytest.raises(CallFailed, match=r"did not answer Notify within 0\.2 s"):
+        bus.call(SERVER, "Notify", "susssasa{sv}i", ["a", 0, "", "t", "b", [], {}, -1], timeout=0.2)
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_call_on_the_loops_own_thread_is_refused(bus):
+    """It would wait for itself."""
+    raised = []
+
+    def job():
+        try:
+            bus.call(DAEMON, "GetId")
+        except RuntimeError as error:
+            raised.append(str(error))
+
+    bus.post(job)
+    assert "cannot be used on its thread" in wait_until(lambda: raised, "the refusal")[0]
+
+
+def test_owners_are_told_from_the_first_on(bus, address):
+    """The present owner, each change, and none."""
+    owners = []
+    bus.watch_owner(NOTIFICATIONS, owners.append)
+    wait_until(lambda: owners == [""], "the first answer")
+    with BusClient(address) as one:
+        one.serve(SERVER.path, FakeServer([]), SERVER.name)
+        wait_until(lambda: owners == ["", one.name], "the owner")
+        name = one.name
+    wait_until(lambda: owners == ["", name, ""], "its end")
+
+
+def test_a_closed_bus_fails_at_once(address):
+    """No call waits for a loop that will never turn, and closing twice is harmless."""
+    connected = SessionBus.connect(address)
+    connected.close()
+    connected.close()
+    connected.stop()
+    with pytest.raises(CallFailed, match="gone"):
+        connected.call(DAEMON, "GetId")
+    assert not connected.post(lambda: None)
+
+
+def test_a_waiting_call_ends_when_the_bus_is_closed(address, client):
+    """Quit does not wait for a popup that nobody answers."""
+    client.serve(SERVER.path, FakeServer([], silent=True), SERVER.name)
+    connected = SessionBus.connect(address)
+    turning = threading.Thread(target=connected.run)
+    turning.start()
+    failed = []
+
+    def ask():
+        try:
+            connected.call(SERVER, "Notify", "susssasa{sv}i", ["a", 0, "", "t", "b", [], {}, -1], timeout=20)
+        except CallFailed as error:
+            failed.append(str(error))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: client.of("Notify"), "the call to arrive")
+    connected.stop()
+    turning.join(5)
+    connected.close()
+    asking.join(2)
+    assert len(failed) == 1
+
+
+def test_a_connection_leaves_no_descriptor_open(address):
+    """Connecting and closing many times leaks nothing."""
+    SessionBus.connect(address).close()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        SessionBus.connect(address).close()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

@@ -1,0 +1,133 @@
+"""The tray on a real xfce4-panel: seen in screenshots, clicked with a pointer."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from PIL import Image, ImageChops  # noqa: TID251  # the test looks at the screen
+
+from gpuwatch_tray import drawing
+from gpuwatch_tray.model import Level
+from tests.desktop import rig
+from tests.desktop.client import wait_until
+from tests.desktop.peers import running_tray
+from tests.tray.samples import gpu, process, snapshot, status
+
+pytestmark = pytest.mark.desktop
+
+BUSY = snapshot(
+    [gpu(0), gpu(1, utilisation=3)],
+    [
+        process(2943615, 0, mine=True, command=("python", "train.py", "--api_key=abcdef", "--batch_size=64")),
+        process(2943700, 1, 600.0, user="bob", mine=False),
+    ],
+)
+
+
+@pytest.fixture
+def tray(desk):
+    with running_tray(desk.address, desk.client, status(shown=BUSY)) as running:
+        desk.icon_position(drawing.COLOURS[Level.OK])
+        yield running
+    desk.icon_gone(drawing.COLOURS[Level.OK])
+
+
+def crop(path, box):
+    with Image.open(path) as picture:
+        return picture.convert("RGB").crop(box)
+
+
+def test_the_icon_changes_shape_and_colour_with_the_state(desk, tray, tmp_path):
+    """Each state is found by its colour, and no two look alike in grey."""
+    seen = {}
+    for level in Level:
+        tray.show(status(level, BUSY))
+        x, y = desk.icon_position(drawing.COLOURS[level])
+        shot = desk.screenshot(rig.shots(tmp_path) / f"icon-{drawing.NAMES[level]}.png")
+        seen[level] = (
+            crop(shot, (x - 12, y - 12, x + 12, y + 12)).convert("L").point(lambda v: 255 * (v > 128))
+        )
+    for level in Level:
+        for other in Level:
+            if level < other:
+                assert sum(ImageChops.difference(seen[level], seen[other]).tobytes()) > 255 * 40
+    tray.show(status(shown=BUSY))
+
+
+@pytest.mark.parametrize("button", ["right", "left"])
+def test_either_button_opens_the_menu(desk, tray, tmp_path, button):
+    """The menu's window covers the screen under the icon, and Escape closes it."""
+    position = desk.icon_position(drawing.COLOURS[Level.OK])
+    below = (500, 40, position[0], 200)
+    empty = crop(desk.screenshot(tmp_path / "before.png"), below)
+    (desk.right_click if button == "right" else desk.left_click)(position)
+    shot = rig.shots(tmp_path) / f"menu-{button}.png"
+
+    def opened():
+        return ImageChops.difference(crop(desk.screenshot(shot), below), empty).getbbox()
+
+    wait_until(opened, "the menu on the screen")
+    desk.key("Down", "Down", "Right", "Right")
+    rig.settle()
+    desk.screenshot(shot)
+    desk.close_menu()
+    shot = tmp_path / "after.png"
+    wait_until(lambda: not opened(), "the menu to close")
+    assert not tray.done
+
+
+def test_the_menu_on_the_bus_is_what_the_panel_shows(desk, tray):
+    """The rig reads the rows as the panel does: processes in, secrets out."""
+    labels = desk.labels()
+    assert any(
+        label.startswith("PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py") for label in labels
+    )
+    assert not any("abcdef" in label for label in labels)
+    desk.click("Check now")
+    wait_until(lambda: tray.done, "the click")
+
+
+def test_a_row_is_clicked_with_the_pointer(desk, tray):
+    """Keyboard and pointer reach the action through the real panel."""
+    desk.right_click(desk.icon_position(drawing.COLOURS[Level.OK]))
+    rig.settle()
+    desk.key("Up", "Up", "Return")  # from the end: Quit, then (mail is disabled) Check now
+    wait_until(lambda: tray.done, "the click")
+    assert tray.done[0][0] == "check"
+
+
+def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, tray):
+    """Also with a state that changed while there was no panel."""
+    desk.stop_panel()
+    tray.show(status(Level.CRITICAL, BUSY))
+    began = time.monotonic()
+    desk.start_panel()
+    desk.icon_position(drawing.COLOURS[Level.CRITICAL])
+    assert time.monotonic() - began < 5
+    assert "GPU 1 is lost" in desk.labels()
+    tray.show(status(shown=BUSY))
+    desk.icon_position(drawing.COLOURS[Level.OK])
+
+
+def test_numbers_run_in_an_open_menu_without_closing_it(desk, tray, tmp_path):
+    """Properties change under the pointer, the rows stay where they are, and a process that ends says so."""
+    position = desk.icon_position(drawing.COLOURS[Level.OK])
+    desk.right_click(position)
+    rig.settle()
+    desk.key("Down", "Down", "Right")
+    rig.settle()
+    before = [row.id for top in desk.menu() for row in top.walk()]
+    for percent in (5, 50, 95):
+        tray.show(
+            status(
+                shown=snapshot([gpu(0, utilisation=percent), gpu(1, utilisation=3)], [process(99, 0, 5.0)])
+            )
+        )
+    rig.settle()
+    desk.screenshot(rig.shots(tmp_path) / "menu-live.png")
+    rows = [row for top in desk.menu() for row in top.walk()]
+    assert [row.id for row in rows if row.id in before] == before
+    assert any("95 %" in row.label for row in rows)
+    assert sum(row.label.startswith("Ended: PID") for row in rows) == 2
+    desk.close_menu()
