@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.evaluator import Evaluator, Policy
+from gpuwatch_tray.lock import WatchLock
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.settings import ConfigProblem, Settings
@@ -45,6 +46,10 @@ class UsageError(Exception):
 
 class WorkError(Exception):
     """The work failed: the command ends with exit code 1."""
+
+
+class Occupied(Exception):  # noqa: N818  # a state of the machine, not a mistake
+    """Another process evaluates on this host; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,20 @@ def state_folder(setup: Setup) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def evaluators_store(setup: Setup, face: str) -> Iterator[Store]:
+    """The state, together with the right to evaluate on it; raises Occupied where another has that."""
+    with state_folder(setup) as folder:
+        lock = WatchLock(folder, setup.host, face)
+        if not lock.acquire():
+            raise Occupied(f"{lock.holder()} watches on {setup.host}")
+        try:
+            with closing(Store(folder, setup.host)) as store:
+                yield store
+        finally:
+            lock.release()
 
 
 def evaluator(

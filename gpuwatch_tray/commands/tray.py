@@ -9,15 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from types import FrameType
 
-from gpuwatch_tray.app import Setup, evaluator, open_source, state_folder, this_program
+from gpuwatch_tray.app import Occupied, Setup, evaluator, evaluators_store, open_source, this_program
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
 from gpuwatch_tray.commands.watch import STOP_WITHIN, headless
 from gpuwatch_tray.courier import Courier, delivery_command
-from gpuwatch_tray.lock import WatchLock
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
@@ -45,7 +43,7 @@ def run(setup: Setup) -> int:
         bus = desktop_bus()
     except BusUnavailable as error:
         print(f"no desktop here ({error}): watching in the terminal; Ctrl-C ends", flush=True)
-        return headless(setup, "watch")
+        return headless(setup)
     try:
         return _run(setup, bus)
     finally:
@@ -69,42 +67,42 @@ def desktop_bus() -> SessionBus | None:
 
 
 def _run(setup: Setup, bus: SessionBus | None) -> int:
-    with ExitStack() as stack:
-        folder = stack.enter_context(state_folder(setup))
-        lock = WatchLock(folder, setup.host, "tray")
-        if not lock.acquire():
-            print(f"{lock.holder()} watches on {setup.host} already")
-            return 0
-        stack.callback(lock.release)
-        store = Store(folder, setup.host)
-        stack.callback(store.close)
-        mails = setup.policy.mails
-        courier = Courier(store, delivery_command(), time.time, time.monotonic) if mails else None
-
-        actions = Actions(
-            check_now=lambda: watching.check_now(),  # noqa: PLW0108  # made further down
-            send_test_mail=lambda: send_test_mail(setup, popups),
-            quit=lambda: tray.stop(),  # noqa: PLW0108
-        )
-        tray = Tray(bus, actions)
-        popups = popup_sink(bus, tray)
-
-        def show(status: Status) -> None:
-            tray.show(replace(status, mail_possible=mails))
-
-        faces = Faces(show, popups, courier)
-        watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
-        _stop_on_signals(tray.stop)
-        tray.run(watching.start)
-        if bus is not None:
-            bus.close()  # the icon goes first, whatever the driver does
-        ended = watching.stop(STOP_WITHIN)
+    try:
+        with evaluators_store(setup, "tray") as store:
+            ended = _show(setup, bus, store)
+    except Occupied as other:
+        print(f"{other} already")
+        return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
         log.warning("a driver call does not return: leaving without it")
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _show(setup: Setup, bus: SessionBus | None, store: Store) -> bool:
+    """The tray from its start to Quit; False when a thread is stuck in the driver."""
+    mails = setup.policy.mails
+    courier = Courier(store, delivery_command(), time.time, time.monotonic) if mails else None
+    actions = Actions(
+        check_now=lambda: watching.check_now(),  # noqa: PLW0108  # made further down
+        send_test_mail=lambda: send_test_mail(setup, popups),
+        quit=lambda: tray.stop(),  # noqa: PLW0108
+    )
+    tray = Tray(bus, actions)
+    popups = popup_sink(bus, tray)
+
+    def show(status: Status) -> None:
+        tray.show(replace(status, mail_possible=mails))
+
+    faces = Faces(show, popups, courier)
+    watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
+    _stop_on_signals(tray.stop)
+    tray.run(watching.start)
+    if bus is not None:
+        bus.close()  # the icon goes first, whatever the driver does
+    return watching.stop(STOP_WITHIN)
 
 
 def popup_sink(bus: SessionBus | None, tray: Tray) -> Popups:

@@ -6,15 +6,13 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack
 from datetime import datetime
 from types import FrameType
 from typing import TextIO
 
-from gpuwatch_tray.app import Setup, evaluator, open_source, state_folder
+from gpuwatch_tray.app import Occupied, Setup, evaluator, evaluators_store, open_source
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.courier import Courier, delivery_command
-from gpuwatch_tray.lock import WatchLock
 from gpuwatch_tray.model import Status
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.watching import Faces, Watching
@@ -25,39 +23,38 @@ STOP_WITHIN = 1.5  # seconds for the threads to end
 def run(setup: Setup) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
     setup.require()
-    return headless(setup, "watch")
+    return headless(setup)
 
 
-def headless(setup: Setup, face: str) -> int:
+def headless(setup: Setup) -> int:
     """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(state_folder(setup))
-        lock = WatchLock(folder, setup.host, face)
-        if not lock.acquire():
-            print(f"{lock.holder()} watches on {setup.host} already")
-            return 0
-        stack.callback(lock.release)
-        store = Store(folder, setup.host)
-        stack.callback(store.close)
-        if setup.simulated:
-            print(SIMULATED, flush=True)
-        courier = None
-        if setup.policy.mails:
-            courier = Courier(store, delivery_command(), time.time, time.monotonic)
-        faces = Faces(Printer(sys.stdout).show, courier=courier)
-        watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
-        done = threading.Event()
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            done.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        watching.start()
-        while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
-            pass
-        watching.stop(STOP_WITHIN)
+    try:
+        with evaluators_store(setup, "watch") as store:
+            _loop(setup, store)
+    except Occupied as other:
+        print(f"{other} already")
     return 0
+
+
+def _loop(setup: Setup, store: Store) -> None:
+    if setup.simulated:
+        print(SIMULATED, flush=True)
+    courier = None
+    if setup.policy.mails:
+        courier = Courier(store, delivery_command(), time.time, time.monotonic)
+    faces = Faces(Printer(sys.stdout).show, courier=courier)
+    watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
+    done = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        done.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    watching.start()
+    while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
+        pass
+    watching.stop(STOP_WITHIN)
 
 
 class Printer:
