@@ -118,7 +118,8 @@ class _Session(SMTP):
         """Drop the connection at once, without a word."""
         transport = self._original_transport or self.transport
         if transport is not None:
-            cast("asyncio.Transport", transport).abort()
+            with contextlib.suppress(AttributeError):  # CPython 3.11.2 raises it where TLS has ended already
+                cast("asyncio.Transport", transport).abort()
 
     async def handle_exception(self, error: Exception) -> str:
         """Remember a fault of the server itself, so that a test sees it."""

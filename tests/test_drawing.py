@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import subprocess
 
 import pytest
@@ -11,6 +10,7 @@ from PIL import Image, ImageChops  # noqa: TID251  # the test looks at pictures
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
+from tests.desktop import rig
 
 
 @pytest.mark.parametrize("level", Level)
@@ -62,8 +62,7 @@ def test_pixmaps_are_argb_in_network_order(level):
 @pytest.mark.parametrize("level", Level)
 def test_the_pngs_are_the_drawings_of_the_svgs(level, tmp_path):
     """Nobody changed a source without rendering it."""
-    if shutil.which("rsvg-convert") is None:
-        pytest.skip("needs rsvg-convert of librsvg2-bin")
+    rig.require()
     target = tmp_path / "drawn.png"
     source = drawing.folder() / f"{drawing.NAMES[level]}.svg"
     subprocess.run(
