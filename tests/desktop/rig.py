@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 
 WATCHER = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS = "org.freedesktop.Notifications"
-TOOLS = ("Xvfb", "xdotool", "import", "dbus-daemon", "xfwm4", "xfce4-panel", "dunst", "rsvg-convert", "faketime")
+TOOLS = (
+    "Xvfb",
+    "xdotool",
+    "import",
+    "dbus-daemon",
+    "xfwm4",
+    "xfce4-panel",
+    "dunst",
+    "rsvg-convert",
+    "faketime",
+)
 SCREEN = (1024, 700)
 
 PANEL = """<?xml version="1.0" encoding="UTF-8"?>
