@@ -6,6 +6,7 @@ Nothing here decides anything; it hands the parts to each other.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from gpuwatch_tray import machine
+from gpuwatch_tray import machine, redact
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.evaluator import Evaluator, Policy
 from gpuwatch_tray.lock import WatchLock
@@ -25,7 +26,9 @@ from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.sources import Source
-from gpuwatch_tray.store import Store
+from gpuwatch_tray.store import Store, StoreError
+
+log = logging.getLogger(__name__)
 
 LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run of cron, not a mail every five seconds
 ANSWER_WITHIN = 20.0  # seconds that a driver may take before a command gives it up
@@ -70,7 +73,7 @@ class Setup:
     @property
     def head(self) -> Letterhead:
         """Who writes the mails."""
-        return Letterhead(self.host, self.user, str(self.settings.config))
+        return Letterhead(self.host, self.user, redact.visible(str(self.settings.config)))
 
     @property
     def policy(self) -> Policy:
@@ -150,8 +153,12 @@ class _Remembering:
         """Read, and save the sightings if they have changed."""
         snapshot = self._source.read()
         if self._sightings != self._saved:
-            self._store.save_sightings(self._sightings)
-            self._saved = dict(self._sightings)
+            try:
+                self._store.save_sightings(self._sightings)
+            except StoreError as error:
+                log.warning("%s", error)  # what was read counts all the same
+            else:
+                self._saved = dict(self._sightings)
         return snapshot
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -57,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a windowed start on Windows has none
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     asked = parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO if getattr(asked, "verbose", False) else logging.WARNING,
@@ -67,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         _complain(str(error))
         return WRONG_USE
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` has; the last flush must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except (WorkError, StoreError, OSError) as error:
         _complain(str(error))
         return FAILED

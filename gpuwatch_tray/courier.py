@@ -18,6 +18,7 @@ from gpuwatch_tray.store import Store, StoreError, Waiting
 log = logging.getLogger(__name__)
 
 DEADLINE = 180.0  # seconds for one child; a mail's own time-outs end well before
+PAUSE = 60.0  # seconds before the next child when the last one left the outbox as it was
 REFRESH = 60.0  # seconds after which the outbox is looked at unasked: another process may have changed it
 
 
@@ -46,6 +47,7 @@ class Courier:
         self._child: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._waiting = Waiting()
+        self._unmoved: Waiting | None = None  # what the last child found, and had to find changed
 
     @property
     def waiting(self) -> Waiting:
@@ -72,12 +74,16 @@ class Courier:
         except StoreError as error:
             log.warning("%s", error)
             return False
-        if self._waiting.next_at is not None and self._waiting.next_at <= now:
+        if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._resting():
             self._start()
         return self._waiting != before
 
+    def _resting(self) -> bool:
+        """Whether the last child died without a word: the next one would fare alike, and not wait either."""
+        return self._waiting == self._unmoved and self._monotonic() - self._started < PAUSE
+
     def _start(self) -> None:
-        self._started = self._monotonic()
+        self._started, self._unmoved = self._monotonic(), self._waiting
         # Its own session: the terminal's Ctrl-C and the tray's end leave it to finish.
         self._child = subprocess.Popen(
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True

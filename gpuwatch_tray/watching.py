@@ -110,14 +110,13 @@ class Watching:
 
     def keep(self) -> None:
         """About once a second: is the data too old, and is there mail to send."""
-        news = self._faces.courier is not None and self._faces.courier.tick()
         too_old = self._poller.silence() > self._stale_after
         if too_old and not self._is_stale:
             log.warning("no data for %.0f s: a read hangs or fails", self._poller.silence())
             with self._lock:
                 self._status, self._is_stale = stale(self._status), True
-            news = True
-        if news:
+            self._publish()
+        if self._faces.courier is not None and self._faces.courier.tick():
             self._publish()
 
     def _publish(self) -> None:

@@ -71,6 +71,19 @@ def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts):
     courier._child.wait(5)
 
 
+def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tmp_path):
+    """A child that leaves the outbox as it was costs one start a minute, not one a second."""
+    store, clock, monotonic = parts
+    queue(store)
+    courier = Courier(store, marker(tmp_path), clock, monotonic)
+    for _ in range(130):
+        courier.tick()
+        if courier._child is not None:
+            courier._child.wait(5)
+        monotonic.advance(1)
+    assert (tmp_path / "ran").read_text() == "xxx"
+
+
 def test_a_child_that_hangs_is_ended(parts, caplog):
     """After the deadline the child is killed and named in the log."""
     store, clock, monotonic = parts

@@ -113,6 +113,20 @@ def test_ps_demo_is_labelled(installed):
     assert json.loads(installed.run("ps", "--demo", "--json").stdout)["simulated"] is True
 
 
+def test_ps_into_a_closed_pipe_is_no_error(installed):
+    """`ps | head` ends without a complaint."""
+    command = f"{installed.script} ps --demo --all --watch 0.1 | head -n 1"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert (done.stdout.startswith("SIMULATED"), done.stderr) == (True, "")
+
+
 @pytest.mark.parametrize("words", [["ps", "--watch", "0"], ["ps", "--watch", "x"], ["nonsense"], ["mail"]])
 def test_wrong_use_is_exit_code_2(installed, words):
     """What the command line does not know ends with 2 and a usage line."""
