@@ -15,7 +15,7 @@ from gpuwatch_tray import alerts, messages, rules
 from gpuwatch_tray.alerts import Change, Channel, Due
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, MessageKind, Popup, Snapshot, Status
-from gpuwatch_tray.rules.scope import counted, gaps
+from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.status import status_of
 from gpuwatch_tray.store import Store, StoreError
 
@@ -37,7 +37,7 @@ class Outcome:
     What one evaluation came to.
 
     `popups` are to be shown, each with the alerts it tells of; `over` are the keys of popups to close;
-    `gaps` is what could not be read; `trouble` is set when the state could not be written.
+    `gaps` is what kept a rule from judging; `trouble` is set when the state could not be written.
     """
 
     status: Status
@@ -60,14 +60,15 @@ class Evaluator:
         self._clock = clock
         self._active = store.active()
         self._popup_of: dict[str, str] = {}  # fingerprint -> key of the popup on the screen
-        self._told_unsaved: dict[str, float] = {}  # popups shown that the disk did not take
+        self._shown = store.delivered(Channel.DESKTOP.value)  # for when the disk cannot be asked
         self._trouble: str | None = None
 
     def evaluate(self, snapshot: Snapshot) -> Outcome:
         """Judge `snapshot` and commit what follows from it."""
         now = self._clock()
         verdicts = rules.judge(snapshot, self._policy.limits)
-        processes, missing = counted(snapshot, self._policy.limits), gaps(snapshot)
+        processes = counted(snapshot, self._policy.limits)
+        missing = rules.open_questions(snapshot, verdicts)
         after, changes = alerts.step(self._active, verdicts, now, self._head.host)
         for change in changes:
             log.info("%s: %s: %s", change.alert.rule, change.kind.value, change.alert.reason)
@@ -83,20 +84,20 @@ class Evaluator:
             if str(error) != self._trouble:
                 log.error("%s", error)  # noqa: TRY400  # the one line says it all
             trouble = str(error)
-            due = alerts.due(after.values(), self._told_unsaved, now, self._policy.cooldown)
+            due = alerts.due(after.values(), self._shown, now, self._policy.cooldown)
         self._trouble = trouble
-        status = status_of(snapshot, verdicts, after, processes, missing)
+        status = status_of(snapshot, after, processes, missing)
         popups, over = self._popups(due), self._over(after)
         return Outcome(status, processes, missing, changes, mail, popups, over, trouble)
 
     def shown(self, fingerprints: Sequence[str]) -> None:
         """Start the desktop cooldown of alerts whose popup the desktop has taken."""
         now = self._clock()
+        self._shown.update(dict.fromkeys(fingerprints, now))
         try:
             self._store.record_delivery(fingerprints, Channel.DESKTOP.value, now)
         except StoreError as error:
             log.warning("%s", error)
-            self._told_unsaved.update(dict.fromkeys(fingerprints, now))
 
     def _commit(
         self,
@@ -123,6 +124,8 @@ class Evaluator:
         # The queue is read first: a mail that is sent in between is then seen at least once.
         queued = self._store.queued() if channel is Channel.EMAIL else frozenset[str]()
         delivered = self._store.delivered(channel.value)
+        if channel is Channel.DESKTOP:
+            delivered |= self._shown
         return alerts.due(active.values(), delivered, now, self._policy.cooldown, queued)
 
     def _popups(self, due: Sequence[Due]) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
@@ -148,12 +151,13 @@ class Evaluator:
 
 def mail_now(
     snapshot: Snapshot, policy: Policy, head: Letterhead, now: float
-) -> tuple[tuple[Alert, ...], Message]:
-    """What fires in `snapshot`, and the mail about it, past every cooldown and without any state."""
-    firing, _ = alerts.step({}, rules.judge(snapshot, policy.limits), now, head.host)
-    told = tuple(firing.values())
-    processes = counted(snapshot, policy.limits)
-    return told, _compose(head, told, processes, gaps(snapshot), now, MessageKind.TEST)
+) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
+    """What fires, what is open, and the mail about both, past every cooldown and without any state."""
+    verdicts = rules.judge(snapshot, policy.limits)
+    firing, _ = alerts.step({}, verdicts, now, head.host)
+    told, missing = tuple(firing.values()), rules.open_questions(snapshot, verdicts)
+    message = _compose(head, told, counted(snapshot, policy.limits), missing, now, MessageKind.TEST)
+    return told, missing, message
 
 
 def _compose(

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from gpuwatch_tray.model import Alert, GpuProcess, Level, Severity, Snapshot, Status, Verdict
+from gpuwatch_tray.model import Alert, GpuProcess, Level, Severity, Snapshot, Status
 
 LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
 
 
 def status_of(
     snapshot: Snapshot,
-    verdicts: Iterable[Verdict],
     active: Mapping[str, Alert],
     processes: Sequence[GpuProcess],
     gaps: Sequence[str],
 ) -> Status:
     """
-    The status after one poll; `processes` are those that count, `gaps` what could not be read.
+    The status after one poll; `processes` are those that count, `gaps` what kept a rule from judging.
 
     Green needs every rule to have judged: a rule that cannot tell makes "no data", unless an alert fires,
     whose colour then stands and whose headline names the gap.
     """
     alerts = sorted(active.values(), key=lambda alert: (-alert.severity, alert.since))
-    unknown = list(gaps) or [verdict.unknown for verdict in verdicts if verdict.unknown is not None]
     if snapshot.problem is not None:
         return Status(Level.NO_DATA, f"No data: {snapshot.problem}", snapshot.at, snapshot, tuple(alerts))
     if alerts:
         level = LEVELS[alerts[0].severity]
         headline = alerts[0].reason + (f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else "")
-        headline = "; ".join([headline, *unknown])
-    elif unknown:
-        level, headline = Level.NO_DATA, "; ".join(unknown)
+        headline = "; ".join([headline, *gaps])
+    elif gaps:
+        level, headline = Level.NO_DATA, "; ".join(gaps)
     else:
         in_use = len({process.gpu for process in processes})
         level, headline = Level.OK, f"All within limits: {in_use} of {len(snapshot.gpus)} GPUs in use"

@@ -145,7 +145,7 @@ def test_the_state_is_not_written_while_nothing_changes(evaluator, store):
 
 def test_mail_now_needs_no_state():
     """The mail of --test-mail and --dry-run tells what fires, whatever was sent before."""
-    firing, message = mail_now(BUSY, POLICY, HEAD, START)
+    firing, _, message = mail_now(BUSY, POLICY, HEAD, START)
     assert [alert.rule for alert in firing] == ["gpu_limit"]
     assert "GPU_COUNT(2)" in message.text
     assert mail_now(CALM, POLICY, HEAD, START)[0] == ()

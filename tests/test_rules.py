@@ -37,9 +37,10 @@ def on(*gpus, **facts):
         ([*on(0, 1), process(200, 2, kinds="G")], None),
         ([*on(0, 1), process(200, 2, kinds="C+G")], "GPU_COUNT(3) > GPU_LIMIT(2)"),
         ([*on(0, 1), process(200, 2, kinds="M")], "GPU_COUNT(3) > GPU_LIMIT(2)"),
-        # nobody else's, and nobody's whose owner cannot be told
+        # nobody else's
         ([*on(0, 1), process(200, 2, mine=False)], None),
-        ([*on(0, 1), process(200, 2, mine=None)], None),
+        # graphics of an unknown owner is no matter either
+        ([*on(0, 1), process(200, 2, mine=None, kinds="G")], None),
         # an ignored program, whatever its case
         ([*on(0, 1), process(200, 2, name="Explorer.EXE")], None),
         # known GPUs above the limit fire although another cannot be told
@@ -64,6 +65,11 @@ def test_gpu_limit_fires_with_the_bash_tools_reason(processes, reason):
             "the processes of GPU 1 cannot be read: Unknown Error",
         ),
         (UNREADABLE, "driver not loaded (load it)"),
+        # in a container a process may be mine without my being able to tell
+        (
+            snapshot(process(7, 0, mine=None)),
+            "the owner of process 7 cannot be told (PROCESS_SCOPE=all counts everybody's)",
+        ),
     ],
 )
 def test_gpu_limit_is_open_where_data_is_missing(reading, why):

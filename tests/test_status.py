@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.alerts import step
 from gpuwatch_tray.model import Gpu, Level, Limits, Problem, Snapshot
-from gpuwatch_tray.rules import judge
-from gpuwatch_tray.rules.scope import counted, gaps
+from gpuwatch_tray.rules import judge, open_questions
+from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.status import stale, starting, status_of, with_notes
 from tests.fakes import START, process, snapshot
 
@@ -20,7 +20,7 @@ LIMITS = Limits(gpu_limit=1, max_etime=3600)
 def status(reading, active=None):
     verdicts = judge(reading, LIMITS)
     active, _ = step(active or {}, verdicts, START, "box")
-    return status_of(reading, verdicts, active, counted(reading, LIMITS), gaps(reading))
+    return status_of(reading, active, counted(reading, LIMITS), open_questions(reading, verdicts))
 
 
 @pytest.mark.parametrize(

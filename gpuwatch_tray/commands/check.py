@@ -22,7 +22,6 @@ from gpuwatch_tray.app import (
 from gpuwatch_tray.commands.mail import deliver_now, send_now
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.evaluator import mail_now
-from gpuwatch_tray.rules.scope import gaps
 from gpuwatch_tray.store import Store
 
 
@@ -60,12 +59,12 @@ def _try_out(setup: Setup, *, send: bool, now: float) -> int:
         raise UsageError("a demo mails nowhere: leave out --demo to send a test mail")
     with closing(open_source(setup)) as source:
         snapshot = read_within(source, ANSWER_WITHIN)
-    firing, message = mail_now(snapshot, setup.policy, setup.head, now)
+    firing, unknown, message = mail_now(snapshot, setup.policy, setup.head, now)
     if send:
         print(send_now(setup, message))
     elif firing:
         sys.stdout.write(messages.dry_run(message))
-    _fail(gaps(snapshot))
+    _fail(unknown)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.scope import counted, gaps
+from gpuwatch_tray.rules.scope import counted, gaps, unowned, unowned_line
 
 NAME = "gpu_limit"
 
@@ -23,4 +23,5 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
         return Verdict(NAME, (Finding(NAME, "", Severity.WARNING, reason, in_use),))
     nowhere = [process.pid for process in processes if process.gpu is None]
     unknown = [*gaps(snapshot), *(f"the GPU of process {pid} cannot be told" for pid in nowhere)]
+    unknown += map(unowned_line, unowned(snapshot, limits))
     return Verdict(NAME, unknown="; ".join(unknown) or None)

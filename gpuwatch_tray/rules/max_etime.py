@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch_tray import listing
 from gpuwatch_tray.model import Finding, Limits, Missing, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.scope import counted, gaps
+from gpuwatch_tray.rules.scope import counted, gaps, unowned, unowned_line
 
 NAME = "max_etime"
 
@@ -32,6 +32,9 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
             subject = prefix + process.identity
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limits.max_etime}s) :: {listing.header(process)}"
             findings.setdefault(subject, Finding(NAME, subject, Severity.WARNING, reason, seconds))
+    for process in unowned(snapshot, limits):
+        unknown.append(unowned_line(process))
+        open_subjects.append(f"{snapshot.boot_id}/{process.pid}/")
     missing = gaps(snapshot)
     if missing:
         unknown[:0], open_subjects = missing, [""]

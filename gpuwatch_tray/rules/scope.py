@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gpuwatch_tray.model import GpuProcess, Limits, Missing, Scope, Snapshot
 
 
@@ -10,16 +12,26 @@ def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     The processes that count, in the source's order.
 
     They hold a compute context (nvidia-smi's compute list: C, C+G, MPS), are not among
-    IGNORE_PROCESSES, and belong to the user unless PROCESS_SCOPE is `all`. A process whose owner cannot
-    be told is nobody's own, as in the Bash tool's list.
+    IGNORE_PROCESSES, and belong to the user unless PROCESS_SCOPE is `all`.
     """
-    return tuple(
-        process
-        for process in snapshot.processes
-        if process.computes
-        and (limits.scope is Scope.ALL or process.mine is True)
-        and not _ignored(process, limits)
-    )
+    everyone = limits.scope is Scope.ALL
+    return tuple(p for p in _computing(snapshot, limits) if everyone or p.mine is True)
+
+
+def unowned(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
+    """The processes that might count, if only their owner could be told (in a container, say)."""
+    if limits.scope is Scope.ALL:
+        return ()
+    return tuple(process for process in _computing(snapshot, limits) if process.mine is None)
+
+
+def unowned_line(process: GpuProcess) -> str:
+    """Why such a process leaves a rule open, and the mend."""
+    return f"the owner of process {process.pid} cannot be told (PROCESS_SCOPE=all counts everybody's)"
+
+
+def _computing(snapshot: Snapshot, limits: Limits) -> Iterator[GpuProcess]:
+    return (p for p in snapshot.processes if p.computes and not _ignored(p, limits))
 
 
 def _ignored(process: GpuProcess, limits: Limits) -> bool:

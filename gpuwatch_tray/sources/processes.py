@@ -20,6 +20,8 @@ import psutil  # noqa: TID251  # the one importer
 
 from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing, Why
 
+FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
+
 T = TypeVar("T")
 
 # In a container the driver's PIDs are the host's, which mean nothing here.
@@ -56,9 +58,9 @@ class Facts:
     name: Field[str]
 
     @classmethod
-    def unknown(cls, pid: int, why: Missing) -> Facts:
+    def unknown(cls, pid: int, why: Missing, *, mine: bool | None = None) -> Facts:
         """A process of which nothing can be told."""
-        return cls(pid, why, None, why, why, "", why, why, why)
+        return cls(pid, why, mine, why, why, "", why, why, why)
 
     def on_gpu(self, gpu: int, kinds: frozenset[Kind], memory: Field[int]) -> GpuProcess:
         """The process on one GPU."""
@@ -142,11 +144,11 @@ class Inspector:
                 known = self._lasting(process, identity, known.born)
             cwd = _field(process.cwd)
             if _start(pid)[0] != identity:  # another one has taken the number meanwhile
-                return Facts.unknown(pid, GONE)
+                return self._gone(pid)
         except psutil.AccessDenied:
-            return Facts.unknown(pid, DENIED)
+            return Facts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
         except psutil.Error:
-            return Facts.unknown(pid, GONE)
+            return self._gone(pid)
         self._known[pid] = known
         elapsed = max(0.0, self._steady() - known.born)
         return Facts(
@@ -160,6 +162,20 @@ class Inspector:
             command=known.command,
             name=known.name,
         )
+
+    def _gone(self, pid: int) -> Facts:
+        """Ended, or hidden from us and so somebody else's; within a container it may be anybody's."""
+        return Facts.unknown(pid, GONE, mine=False if self._sees_every_pid else None)
+
+    @cached_property
+    def _sees_every_pid(self) -> bool:
+        """Whether the driver's PIDs are ours: not so in a PID namespace other than the machine's first."""
+        if sys.platform != "linux":
+            return True
+        try:
+            return os.readlink("/proc/self/ns/pid") == FIRST_PID_NAMESPACE  # noqa: PTH115  # no path at all
+        except OSError:
+            return False
 
     def _born(self, start: float) -> float:
         if sys.platform == "linux":
