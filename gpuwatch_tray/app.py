@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -228,8 +227,3 @@ def evaluator(
     if loop:
         policy = replace(policy, cooldown=max(policy.cooldown, LOOP_COOLDOWN))
     return Evaluator(store, policy, setup.head, clock)
-
-
-def this_program() -> list[str]:
-    """The command line that starts this very installation again."""
-    return [sys.executable, "-m", "gpuwatch_tray"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.store import Store, StoreError, Waiting
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Courier:
         self._look.clear()
         self._looked = self._monotonic()
         try:
-            self._waiting = self._store.waiting()
+            self._waiting = self._store.waiting(now)
         except StoreError as error:
             log.warning("%s", error)
             return False
@@ -102,5 +102,5 @@ class Courier:
 
 
 def delivery_command() -> list[str]:
-    """The command line of the child: this very installation."""
-    return [sys.executable, "-m", "gpuwatch_tray", "mail", "deliver"]
+    """The command line of the child."""
+    return [*this_program(), "mail", "deliver"]

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LEASE = 180.0  # seconds for which a run keeps other processes off its mails
 LAST_START = 100.0  # seconds into the lease after which no mail is started: a mail takes 60 s at most
+RECORD_AGAIN = 1.0  # seconds between attempts to record a mail as sent
+RECORD_MARGIN = 10.0  # seconds before the end of the lease at which that is given up
 JITTER = 0.25  # of a delay, added at random, so that machines do not come back in step
 MOST_DOUBLINGS = 20
 
@@ -148,12 +152,28 @@ def deliver_due(
             except Exception as fault:  # noqa: BLE001  # the worker's outermost: no fault may lose a mail
                 error = _internal(fault)
             else:
-                store.mark_sent(mail.id, clock(), f"{receipt.transport}: {receipt.answer}")
+                _record(store, mail, receipt, clock, start + lease - RECORD_MARGIN)
                 log.info("mail %d sent by %s: %s", mail.id, receipt.transport, receipt.answer)
                 sent.append(Sent(mail.id, receipt))
                 continue
         failures.append(_put_back(store, mail, error, clock(), chance()))
     return Report(tuple(sent), tuple(failures))
+
+
+def _record(
+    store: OutboxPort, mail: QueuedMail, receipt: Receipt, clock: Callable[[], float], until: float
+) -> None:
+    """Note that the mail has left, as long as the lease lasts: unrecorded, it would be sent again."""
+    while True:
+        try:
+            store.mark_sent(mail.id, clock(), f"{receipt.transport}: {receipt.answer}")
+        except StoreError as error:
+            if clock() >= until:
+                raise
+            log.warning("mail %d is sent, but that cannot be recorded yet: %s", mail.id, error)
+            time.sleep(RECORD_AGAIN)
+        else:
+            return
 
 
 def _put_back(

@@ -60,7 +60,7 @@ def test_a_mail_that_is_not_sent_is_not_written_again(evaluator, store, clock):
     for _ in range(5):
         evaluator.evaluate(BUSY)
         clock.advance(4000)
-    assert store.waiting().count == 1
+    assert store.waiting(START).count == 1
 
 
 def test_a_restart_within_the_cooldown_says_nothing_again(evaluator, store, clock):
@@ -87,7 +87,7 @@ def test_without_mail_nothing_is_queued(store, clock):
     """Without a recipient, or in a demo, alerts are kept and shown but not mailed."""
     quiet = Evaluator(store, Policy(POLICY.limits, 3600.0, mails=False), HEAD, clock)
     outcome = quiet.evaluate(BUSY)
-    assert (outcome.mail, store.waiting().count, len(outcome.popups)) == (None, 0, 1)
+    assert (outcome.mail, store.waiting(START).count, len(outcome.popups)) == (None, 0, 1)
 
 
 def test_processes_over_the_limit_in_one_poll_are_one_popup(evaluator):
@@ -132,7 +132,7 @@ def test_nothing_is_lost_while_the_disk_is_full(evaluator, store, clock, monkeyp
     assert evaluator.evaluate(BUSY).popups == ()
     monkeypatch.setattr(store, "commit", real)
     assert evaluator.evaluate(BUSY).mail is not None
-    assert store.waiting().count == 1
+    assert store.waiting(START).count == 1
 
 
 def test_the_state_is_not_written_while_nothing_changes(evaluator, store):

@@ -60,13 +60,13 @@ def test_only_a_sent_mail_starts_the_cooldown(store):
     store.mark_retry(mail.id, START + 30, "connection refused")
     assert store.delivered("email") == {}
     assert store.queued() == {"a", "b"}
-    assert store.waiting() == Waiting(1, START, START + 30, "connection refused")
+    assert store.waiting(START) == Waiting(1, START, START + 30, "connection refused")
     assert store.lease_due(START + 29, 60) == ()
     (again,) = store.lease_due(START + 30, 60)
     assert (again.attempts, again.message.message_id) == (1, "<1@box>")
     store.mark_sent(again.id, START + 31, "250 ok")
     assert store.delivered("email") == {"a": START + 31, "b": START + 31}
-    assert (store.queued(), store.waiting()) == (frozenset(), Waiting())
+    assert (store.queued(), store.waiting(START)) == (frozenset(), Waiting())
 
 
 def test_channels_cool_down_apart(store):

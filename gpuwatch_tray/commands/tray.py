@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
-from gpuwatch_tray.app import Occupied, Setup, evaluator, evaluators_store, open_source, this_program
+from gpuwatch_tray.app import Occupied, Setup, evaluator, evaluators_store, open_source
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
 from gpuwatch_tray.commands.watch import STOP_WITHIN, headless
 from gpuwatch_tray.courier import Courier, delivery_command
+from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups

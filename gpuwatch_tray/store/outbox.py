@@ -16,6 +16,10 @@ from typing import Any
 from gpuwatch_tray.model import Message, MessageKind
 
 EMAIL = "email"
+APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
+# When a row may be taken. Times that were set later than now come from before the clock was set back: such a
+# row is free, as nobody knows how long it would have to wait.
+FREE_AT = "CASE WHEN set_at > :now + :apart THEN 0 ELSE max(next_at, lease_until) END"
 COLUMNS = "id, created, kind, subject, text, message_id, fingerprints, attempts, next_at, error"
 
 
@@ -44,8 +48,8 @@ class Waiting:
 def add(database: sqlite3.Connection, message: Message, fingerprints: Iterable[str]) -> None:
     """Queue `message`, due at once. Inside the caller's transaction."""
     database.execute(
-        "INSERT INTO outbox (created, kind, subject, text, message_id, fingerprints, next_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO outbox (created, kind, subject, text, message_id, fingerprints, next_at, set_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.created,
             message.kind.value,
@@ -53,6 +57,7 @@ def add(database: sqlite3.Connection, message: Message, fingerprints: Iterable[s
             message.text,
             message.message_id,
             json.dumps(list(fingerprints)),
+            message.created,
             message.created,
         ),
     )
@@ -65,20 +70,13 @@ def queued_fingerprints(database: sqlite3.Connection) -> frozenset[str]:
 
 
 def lease(database: sqlite3.Connection, now: float, seconds: float) -> tuple[Queued, ...]:
-    """
-    Take what is due, oldest first, for `seconds`. Inside the caller's transaction.
-
-    A time further ahead than a day, or a lease longer than this one, was set before the clock went back:
-    such a row is due.
-    """
+    """Take what is due, oldest first, for `seconds`. Inside the caller's transaction."""
     rows = database.execute(
-        f"SELECT {COLUMNS} FROM outbox WHERE state <> 'sent'"  # noqa: S608  # a constant
-        " AND (next_at <= :now OR next_at > :now + 86400)"
-        " AND (lease_until <= :now OR lease_until > :now + :seconds) ORDER BY id",
-        {"now": now, "seconds": seconds},
+        f"SELECT {COLUMNS} FROM outbox WHERE state <> 'sent' AND {FREE_AT} <= :now ORDER BY id",  # noqa: S608
+        {"now": now, "apart": APART},
     ).fetchall()
-    leases = [(now + seconds, row[0]) for row in rows]
-    database.executemany("UPDATE outbox SET lease_until = ? WHERE id = ?", leases)
+    leases = [(now + seconds, now, row[0]) for row in rows]
+    database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
     return tuple(_queued(row) for row in rows)
 
 
@@ -104,7 +102,11 @@ def record_delivery(
 
 
 def retry(database: sqlite3.Connection, row_id: int, at: float, error: str, *, blocked: bool) -> None:
-    """Put a row back, to be sent at `at`; `blocked` says that a person has to mend something first."""
+    """
+    Put a row back, to be sent at `at`; `blocked` says that a person has to mend something first.
+
+    The lease, which was set just now, gives way; `set_at` stays the time of the lease.
+    """
     database.execute(
         "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at = ?, lease_until = 0, error = ?"
         " WHERE id = ?",
@@ -112,10 +114,19 @@ def retry(database: sqlite3.Connection, row_id: int, at: float, error: str, *, b
     )
 
 
-def waiting(database: sqlite3.Connection) -> Waiting:
+def wake(database: sqlite3.Connection, now: float) -> None:
+    """Make every row that nobody holds due now: what kept them back has been mended."""
+    database.execute(
+        "UPDATE outbox SET next_at = :now, set_at = :now WHERE state <> 'sent' AND lease_until <= :now",
+        {"now": now},
+    )
+
+
+def waiting(database: sqlite3.Connection, now: float) -> Waiting:
     """What waits, in four figures. `next_at` respects leases: nobody need look earlier."""
     count, oldest, next_at = database.execute(
-        "SELECT count(*), min(created), min(max(next_at, lease_until)) FROM outbox WHERE state <> 'sent'"
+        f"SELECT count(*), min(created), min({FREE_AT}) FROM outbox WHERE state <> 'sent'",  # noqa: S608
+        {"now": now, "apart": APART},
     ).fetchone()
     row = database.execute(
         "SELECT error FROM outbox WHERE state <> 'sent' AND error <> '' ORDER BY id DESC LIMIT 1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3  # noqa: TID251  # the store is the one importer
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
     text TEXT NOT NULL, message_id TEXT NOT NULL UNIQUE, fingerprints TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
-    lease_until REAL NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', sent_at REAL
+    lease_until REAL NOT NULL DEFAULT 0, set_at REAL NOT NULL, error TEXT NOT NULL DEFAULT '', sent_at REAL
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (next_at) WHERE state <> 'sent';
 CREATE TABLE IF NOT EXISTS sightings (
@@ -63,6 +64,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    # It holds the text of mails: private from the first byte on, and with it the files that SQLite adds.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
     database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
@@ -71,7 +74,6 @@ def _open(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")  # a mail marked as sent must survive a power cut
         if _version(database) < VERSION:
             database.executescript(SCHEMA)
-        path.chmod(0o600)
         _refuse_newer(database, path)
     except BaseException:
         database.close()

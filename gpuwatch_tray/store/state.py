@@ -97,10 +97,15 @@ class Store:
         with self._writing() as database:
             outbox.retry(database, row_id, at, error, blocked=blocked)
 
-    def waiting(self) -> Waiting:
+    def wake(self, now: float) -> None:
+        """Make every waiting mail due now."""
+        with self._writing() as database:
+            outbox.wake(database, now)
+
+    def waiting(self, now: float) -> Waiting:
         """What waits in the outbox."""
         with self._reading() as database:
-            return outbox.waiting(database)
+            return outbox.waiting(database, now)
 
     def sightings(self) -> dict[tuple[int, str], float]:
         """The processes that the command source has seen: (pid, digest of the command) to start time."""
