@@ -6,6 +6,7 @@ Nothing here decides anything; it hands the parts to each other.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -20,17 +21,19 @@ from pathlib import Path
 from gpuwatch_tray import machine, redact
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.evaluator import Evaluator, Policy
-from gpuwatch_tray.lock import WatchLock
+from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.messages import Letterhead
-from gpuwatch_tray.model import Problem, Snapshot
+from gpuwatch_tray.model import Limits, Problem, Snapshot
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.sources import Source
 from gpuwatch_tray.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
+DEMO_POLL = 5.0  # seconds
 LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run of cron, not a mail every five seconds
 ANSWER_WITHIN = 20.0  # seconds that a driver may take before a command gives it up
+PROGRAM_WITHIN = 25.0  # seconds for MYGPU's program, which its source ends after 20
 
 
 class SourceKind(Enum):
@@ -51,7 +54,19 @@ class WorkError(Exception):
 
 
 class Occupied(Exception):  # noqa: N818  # a state of the machine, not a mistake
-    """Another process evaluates on this host; the text says which."""
+    """Another process evaluates on this state; the text says which, `holder` how it is."""
+
+    def __init__(self, holder: Holder, host: str) -> None:
+        super().__init__(f"{holder} watches on {host}")
+        self.holder = holder
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """The state, and the right to evaluate on it: `report` tells those who come second of any trouble."""
+
+    store: Store
+    report: Callable[[str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,18 @@ class Setup:
     def simulated(self) -> bool:
         """Whether this is a demo: labelled, with a throw-away state, and without mail."""
         return self.source is SourceKind.DEMO
+
+    @property
+    def state_name(self) -> str:
+        """
+        What the state is called: this host's, or that of what MYGPU watches.
+
+        Home folders are shared over NFS, and two watched machines share no alert, no cooldown and no lock.
+        """
+        if self.source is not SourceKind.COMMAND:
+            return self.host
+        digest = hashlib.sha256(self.settings.mygpu.encode(errors="surrogateescape")).hexdigest()
+        return f"{self.host}-{digest[:8]}"
 
     @property
     def head(self) -> Letterhead:
@@ -91,6 +118,8 @@ def set_up(environ: Mapping[str, str], asked: SourceKind | None) -> Setup:
     """Read the settings and settle the source: as asked, else `command` when MYGPU is set, else `nvml`."""
     settings, problems = settings_room.load(environ)
     kind = asked or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
+    if kind is SourceKind.AUTO and settings.mygpu:
+        kind = SourceKind.COMMAND
     if kind is SourceKind.COMMAND and not settings.mygpu:
         raise UsageError("--source command needs the variable MYGPU: a program that prints the process list")
     setup = Setup(settings, problems, kind, machine.host(), machine.user(environ))
@@ -104,7 +133,7 @@ def _settle_auto(setup: Setup) -> Setup:
     probe = replace(setup, source=SourceKind.NVML)
     source = open_source(probe)
     try:
-        problem = read_within(source, ANSWER_WITHIN).problem
+        problem = read_once(probe, source).problem
     finally:
         source.close()
     return replace(setup, source=SourceKind.DEMO) if problem is not None and problem.no_driver else probe
@@ -113,11 +142,10 @@ def _settle_auto(setup: Setup) -> Setup:
 def _as_demo(setup: Setup) -> Setup:
     from gpuwatch_tray.sources import simulated
 
-    return replace(
-        setup,
-        problems=(),
-        settings=replace(setup.settings, limits=simulated.demo_limits(setup.settings.limits)),
-    )
+    # The story is told by its own rules and at its own pace, whatever the user's settings are.
+    limits = simulated.demo_limits(Limits(max_etime=setup.settings.limits.max_etime))
+    settings = replace(setup.settings, limits=limits, poll=min(setup.settings.poll, DEMO_POLL))
+    return replace(setup, problems=(), settings=settings)
 
 
 def open_source(setup: Setup, store: Store | None = None) -> Source:
@@ -165,6 +193,11 @@ class _Remembering:
         self._source.close()
 
 
+def read_once(setup: Setup, source: Source) -> Snapshot:
+    """One snapshot for a command, bounded in time."""
+    return read_within(source, PROGRAM_WITHIN if setup.source is SourceKind.COMMAND else ANSWER_WITHIN)
+
+
 def read_within(source: Source, seconds: float) -> Snapshot:
     """
     One snapshot, or after `seconds` one whose problem says that the driver hangs.
@@ -206,15 +239,19 @@ def state_folder(setup: Setup) -> Iterator[Path]:
 
 
 @contextmanager
-def evaluators_store(setup: Setup, face: str) -> Iterator[Store]:
+def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
     """The state, together with the right to evaluate on it; raises Occupied where another has that."""
     with state_folder(setup) as folder:
-        lock = WatchLock(folder, setup.host, face)
-        if not lock.acquire():
-            raise Occupied(f"{lock.holder()} watches on {setup.host}")
+        lock = WatchLock(folder, setup.state_name)
+
+        def report(trouble: str | None) -> None:
+            lock.describe(this_process(face, mails=setup.policy.mails, trouble=trouble))
+
+        if not lock.acquire(this_process(face, mails=setup.policy.mails)):
+            raise Occupied(lock.holder(), setup.host)
         try:
-            with closing(Store(folder, setup.host)) as store:
-                yield store
+            with closing(Store(folder, setup.state_name)) as store:
+                yield Tenure(store, report)
         finally:
             lock.release()
 

@@ -6,11 +6,14 @@ import argparse
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
-from gpuwatch_tray import __version__
+from gpuwatch_tray import __version__, redact
 from gpuwatch_tray.app import Setup, SourceKind, UsageError, WorkError, set_up
+from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -49,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
     commands.add_parser("watch", parents=[common], help="the loop without a tray", epilog=EPILOG)
 
-    mail = commands.add_parser("mail", help="the outbox and its ways out", epilog=EPILOG)
+    mail = commands.add_parser("mail", help="send what waits, sign in to Gmail", epilog=EPILOG)
     tasks = mail.add_subparsers(dest="task", metavar="TASK", required=True)
     tasks.add_parser("deliver", parents=[common], help="send what waits in the outbox and is due")
     tasks.add_parser("login", parents=[common], aliases=["auth"], help="sign in to Gmail")
@@ -62,24 +65,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a windowed start on Windows has none
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     asked = parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO if getattr(asked, "verbose", False) else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if getattr(asked, "verbose", False):  # ours alone: what libraries tell of mails and sign-ins is not ours
+        logging.getLogger("gpuwatch_tray").setLevel(logging.DEBUG)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
-        return _run(asked)
+        code = _run(asked)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UsageError as error:
         _complain(str(error))
         return WRONG_USE
     except BrokenPipeError:
-        # Whoever read our output has had enough, as `head` has; the last flush must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except (WorkError, StoreError, OSError) as error:
+        _close_output()  # whoever read it has had enough, as `head` has
+        return DONE if asked.command == "ps" else FAILED
+    except (WorkError, StoreError, LockError, OSError) as error:
         _complain(str(error))
+        _close_output()
         return FAILED
     except KeyboardInterrupt:
-        return DONE if asked.command in ("watch", None) else FAILED
+        return DONE if asked.command in {"watch", None} else FAILED
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        _complain(f"unexpected {type(error).__name__}: {redact.text(str(error))} (--verbose tells more)")
+        return FAILED
+    return code
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """End as by an error, so that what is under way, such as MYGPU's program, is ended as well."""
+    raise SystemExit(128 + number)
+
+
+def _close_output() -> None:
+    """Keep what is still to be written from failing once more, at the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ class Evaluator:
             due = alerts.due(after.values(), self._shown, now, self._policy.cooldown)
         self._trouble = trouble
         status = status_of(snapshot, after, processes, missing)
-        popups, over = self._popups(due), self._over(after)
+        popups, over = self._popups(due, simulated=snapshot.simulated), self._over(after)
         return Outcome(status, processes, missing, changes, mail, popups, over, trouble)
 
     def shown(self, fingerprints: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ class Evaluator:
             delivered |= self._shown
         return alerts.due(active.values(), delivered, now, self._policy.cooldown, queued)
 
-    def _popups(self, due: Sequence[Due]) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
+    def _popups(self, due: Sequence[Due], *, simulated: bool) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
         """One popup for each rule's alerts of this poll; an alert told before keeps its popup."""
         groups: dict[str, list[Alert]] = {}
         for notice in due:
@@ -138,7 +138,10 @@ class Evaluator:
             self._popup_of[alert.fingerprint] = home
             groups.setdefault(home, []).append(alert)
         return tuple(
-            (messages.popup(key, members, self._head.host), tuple(a.fingerprint for a in members))
+            (
+                messages.popup(key, members, self._head.host, simulated=simulated),
+                tuple(a.fingerprint for a in members),
+            )
             for key, members in groups.items()
         )
 
@@ -150,13 +153,15 @@ class Evaluator:
 
 
 def mail_now(
-    snapshot: Snapshot, policy: Policy, head: Letterhead, now: float
+    snapshot: Snapshot, policy: Policy, head: Letterhead, now: float, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
     """What fires, what is open, and the mail about both, past every cooldown and without any state."""
     verdicts = rules.judge(snapshot, policy.limits)
     firing, _ = alerts.step({}, verdicts, now, head.host)
     told, missing = tuple(firing.values()), rules.open_questions(snapshot, verdicts)
-    message = _compose(head, told, counted(snapshot, policy.limits), missing, now, MessageKind.TEST)
+    message = _compose(
+        head, told, counted(snapshot, policy.limits), missing, now, MessageKind.TEST, redacted=redacted
+    )
     return told, missing, message
 
 
@@ -167,6 +172,10 @@ def _compose(
     missing: Sequence[str],
     now: float,
     kind: MessageKind,
+    *,
+    redacted: bool = True,
 ) -> Message:
     message_id = f"<{uuid.uuid4().hex}.gpuwatch-tray@{head.host}>"
-    return messages.alert_mail(head, told, processes, missing, now=now, message_id=message_id, kind=kind)
+    return messages.alert_mail(
+        head, told, processes, missing, now=now, message_id=message_id, kind=kind, redacted=redacted
+    )

@@ -1,47 +1,83 @@
-"""One evaluator a state folder and host: the lock, and who holds it."""
+"""One evaluator a state: the lock, who holds it, and whether that one can do its work."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who evaluates: `trouble` says why it cannot at present, `mails` whether it has somebody to mail."""
+
+    pid: int = 0
+    face: str = ""
+    mails: bool = True
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.face}, PID {self.pid}" if self.pid else "another process"
+
+
+class LockError(Exception):
+    """The folder of the state cannot be used; the text names it and the mend."""
+
+
 class WatchLock:
     """
-    The right to evaluate on this host.
+    The right to evaluate on one state.
 
     It is the operating system's lock on a file: a process that dies gives it back. Beside it a small file
-    names the holder, for the ones that come second.
+    describes the holder, for those that come second.
     """
 
-    def __init__(self, folder: Path, host: str, face: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = FileLock(folder / f"watching-{host}.lock", timeout=0)
-        self._holder = folder / f"watching-{host}.json"
-        self._face = face
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / f"watching-{name}.lock", timeout=0)
+        self._file = folder / f"watching-{name}.json"
 
-    def acquire(self) -> bool:
-        """Take the lock, at once or not at all. Raises OSError where the folder cannot be written."""
+    def acquire(self, holder: Holder) -> bool:
+        """Take the lock, at once or not at all. Raises LockError."""
         try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock.acquire()
         except Timeout:
             return False
-        self._holder.write_text(json.dumps({"pid": os.getpid(), "face": self._face}), encoding="utf-8")
+        except OSError as error:
+            mend = "it must be a folder that this user can write; GPUWATCH_CACHE names another"
+            raise LockError(
+                f"{self._folder}: the state cannot be kept there: {error.strerror} ({mend})"
+            ) from error
+        self.describe(holder)
         return True
 
-    def holder(self) -> str:
-        """Who holds the lock, in words: `tray, PID 4711`."""
+    def describe(self, holder: Holder) -> None:
+        """Say how the holder is; on a full disk nobody learns it, and the watching goes on."""
+        part = self._file.with_suffix(".part")
+        with contextlib.suppress(OSError):
+            part.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+            part.replace(self._file)
+
+    def holder(self) -> Holder:
+        """Who holds the lock, as far as it could say."""
         try:
-            facts = json.loads(self._holder.read_text(encoding="utf-8"))
-            return f"{facts['face']}, PID {facts['pid']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+            return Holder(**json.loads(self._file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Holder()
 
     def release(self) -> None:
         """Give the lock back; without it, do nothing."""
         if self._lock.is_locked:
-            self._holder.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
             self._lock.release()
+
+
+def this_process(face: str, *, mails: bool, trouble: str | None = None) -> Holder:
+    """The holder that this process is."""
+    return Holder(os.getpid(), face, mails, trouble)

@@ -15,6 +15,7 @@ from gpuwatch_tray import listing, redact
 from gpuwatch_tray.model import Alert, GpuProcess, Message, MessageKind, Popup
 
 NO_PROCESSES = "<no gpu processes detected>"
+UNREADABLE = "<the process list could not be read>"
 TITLES = {"gpu_limit": "More GPUs in use than the limit", "max_etime": "A process runs longer than the limit"}
 NOT_TRIGGERED = "TEST_MAIL: force send (no threshold triggered)"
 
@@ -37,17 +38,18 @@ def alert_mail(
     now: float,
     message_id: str,
     kind: MessageKind = MessageKind.ALERT,
+    redacted: bool = True,
 ) -> Message:
     """
     The mail about `alerts`; a test mail may have none.
 
     `processes` are those that count, `gaps` what could not be read (`rules.gaps`). `now` is wall time and
-    printed as local time. Command lines are redacted.
+    printed as local time. Command lines are redacted, save on one's own terminal.
     """
     time = datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     first, others = triggered(alerts)
     lost = [redact.text(gap) for gap in gaps]
-    raw = listing.own_text(tuple(processes), redacted=True).rstrip("\n")
+    raw = listing.own_text(tuple(processes), redacted=redacted).rstrip("\n")
     sections = [
         f"Time: {time}\nHost: {head.host}\nUser: {head.user}",
         f"Config: {head.config}\nTriggered:\n{_items(first or [NOT_TRIGGERED])}",
@@ -56,7 +58,7 @@ def alert_mail(
         sections.append(f"Also over MAX_ETIME:\n{_items(others)}")
     if lost:
         sections.append(f"Not readable:\n{_items(lost)}")
-    sections.append(f"Raw output:\n{raw or NO_PROCESSES}\n")
+    sections.append(f"Raw output:\n{raw or (UNREADABLE if lost else NO_PROCESSES)}\n")
     subject = f"[GPU Watchdog] {head.user}@{head.host}  {time}"
     return Message(subject, "\n\n".join(sections), now, message_id, kind)
 
@@ -71,14 +73,15 @@ def triggered(alerts: Sequence[Alert]) -> tuple[list[str], list[str]]:
     return first, [alert.reason for alert in alerts if alert is not worst[alert.rule]]
 
 
-def popup(key: str, alerts: Sequence[Alert], host: str) -> Popup:
+def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> Popup:
     """The one popup about `alerts` of one rule in one poll: the worst in full, the others counted."""
     worst = max(alerts, key=lambda alert: (alert.severity, alert.value))
     lines = worst.reason.split(" :: ")
     if len(alerts) > 1:
         lines.append(f"and {len(alerts) - 1} more")
     body = "\n".join(redact.text(line) for line in lines)
-    return Popup(key, f"{TITLES.get(worst.rule, worst.rule)} on {host}", body, worst.severity)
+    title = f"{'SIMULATED · ' if simulated else ''}{TITLES.get(worst.rule, worst.rule)} on {host}"
+    return Popup(key, title, body, worst.severity)
 
 
 def dry_run(message: Message) -> str:

@@ -68,8 +68,10 @@ class Poller:
 
     def _run(self) -> None:
         due = self._clock()
-        while not self._stopping.is_set():
+        while True:
             self._wake.clear()
+            if self._stopping.is_set():  # looked at after the clearing: a stop's wake is never lost
+                return
             due = min(due, self._clock())  # woken early: the ticks count from here
             self.tick()
             due = max(due + self._interval, self._clock())

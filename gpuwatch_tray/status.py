@@ -49,12 +49,15 @@ def starting(now: float) -> Status:
 def stale(last: Status) -> Status:
     """`last`, after its data has become too old to be shown as the state of things."""
     if last.snapshot is None:
-        return replace(last, level=Level.NO_DATA, headline="No data yet: the driver does not answer")
+        return replace(last, level=Level.NO_DATA, headline="No data yet: the reading does not come back")
     since = datetime.fromtimestamp(last.at).astimezone().strftime("%H:%M:%S")
-    return replace(last, level=Level.NO_DATA, headline=f"No data since {since}: the driver does not answer")
+    return replace(
+        last, level=Level.NO_DATA, headline=f"No data since {since}: the reading does not come back"
+    )
 
 
 def with_notes(status: Status, notes: Sequence[str], *, warn: bool) -> Status:
-    """`status` with further lines for the menu; `warn` keeps it from being green."""
-    level = Level.WARNING if warn and status.level is Level.OK else status.level
-    return replace(status, level=level, notes=tuple(notes))
+    """`status` with further lines for the menu; `warn` keeps it from being green, for the first of them."""
+    if warn and status.level is Level.OK:
+        return replace(status, level=Level.WARNING, headline=notes[0], notes=tuple(notes))
+    return replace(status, notes=tuple(notes))

@@ -18,7 +18,7 @@ from typing import Protocol
 from gpuwatch_tray.app import Setup, SourceKind
 from gpuwatch_tray.courier import Courier
 from gpuwatch_tray.evaluator import Evaluator
-from gpuwatch_tray.model import Popup, Snapshot, Status
+from gpuwatch_tray.model import Level, Popup, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
 from gpuwatch_tray.sources import Source
 from gpuwatch_tray.status import stale, starting, with_notes
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
 STALE_POLLS = 3
 PATIENCE = {SourceKind.COMMAND: 20.0}  # seconds that another machine may take, beyond the interval
-STALE_AT_LEAST = 3.0  # seconds: a busy machine may be late for a short interval
+HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
+STALE_AT_LEAST = 5.0  # seconds: a busy machine may be late for a short interval
 
 
 class PopupSink(Protocol):
@@ -49,6 +50,7 @@ class Faces:
     show: Callable[[Status], None]
     popups: PopupSink | None = None
     courier: Courier | None = None
+    report: Callable[[str | None], None] | None = None  # tells those who come second of any trouble
 
 
 class Watching:
@@ -74,6 +76,7 @@ class Watching:
         self._status = starting(time.time())
         self._trouble: str | None = None
         self._is_stale = False
+        self._reported: str | None = None
 
     def start(self) -> None:
         """Show that the first poll is under way, and poll."""
@@ -87,10 +90,13 @@ class Watching:
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck in the driver, which is then left alone."""
-        self._housekeeper.stop(timeout)
+        self._poller.stop(0.0)  # no further read begins
+        self._source.close()  # a read under way returns, and a program that it runs is ended
+        self._housekeeper.stop(HOUSEKEEPING)
         ended = self._poller.stop(timeout)
-        if ended:
-            self._source.close()
+        if self._faces.courier is not None:
+            self._faces.courier.kick()
+            self._faces.courier.tick()  # what was queued last need not wait for the next start
         return ended
 
     def use(self, snapshot: Snapshot) -> None:
@@ -124,6 +130,10 @@ class Watching:
             notes = self._notes()
             warn = bool(self._setup.problems) or self._trouble is not None
             self._faces.show(with_notes(self._status, notes, warn=warn))
+            trouble = self._status.headline if self._status.level is Level.NO_DATA else self._trouble
+        if self._faces.report is not None and trouble != self._reported:
+            self._reported = trouble
+            self._faces.report(trouble)
 
     def _notes(self) -> Sequence[str]:
         notes = [str(problem) for problem in self._setup.problems]
@@ -133,7 +143,7 @@ class Watching:
         if self._setup.simulated:
             notes.append("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed")
         elif not self._setup.settings.to_email:
-            notes.append("Email is off: TO_EMAIL is not set")
+            notes.append(f"Email is off: {self._setup.settings.no_recipient}")
         elif self._faces.courier is not None:
             waiting = self._faces.courier.waiting
             late = waiting.oldest is not None and time.time() - waiting.oldest > LATE

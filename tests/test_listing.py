@@ -357,7 +357,7 @@ def test_json_has_every_value_and_every_reason():
         user="u",
         mine=True,
         started=AT - 10,
-        elapsed=10.0,
+        elapsed=10.0312,  # shown in tenths
         cwd="/x",
         command=("/usr/bin/python3", "a b"),
     )

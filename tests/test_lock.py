@@ -1,29 +1,56 @@
-"""One evaluator a folder and host."""
+"""One evaluator a folder and state."""
 
 from __future__ import annotations
 
 import os
 
-from gpuwatch_tray.lock import WatchLock
+import pytest
+
+from gpuwatch_tray.lock import Holder, LockError, WatchLock, this_process
+
+TRAY = this_process("tray", mails=True)
 
 
 def test_the_second_is_refused_and_told_who_is_first(tmp_path):
     """While one holds the lock, another does not get it and can name the holder."""
-    first, second = WatchLock(tmp_path, "box", "tray"), WatchLock(tmp_path, "box", "check")
-    assert first.acquire()
-    assert not second.acquire()
-    assert second.holder() == f"tray, PID {os.getpid()}"
+    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    assert first.acquire(TRAY)
+    assert not second.acquire(TRAY)
+    assert str(second.holder()) == f"tray, PID {os.getpid()}"
     second.release()  # not its own: nothing happens
-    assert not second.acquire()
+    assert not second.acquire(TRAY)
     first.release()
-    assert second.acquire()
+    assert second.acquire(TRAY)
     second.release()
 
 
-def test_hosts_that_share_a_folder_do_not_exclude_each_other(tmp_path):
-    """The lock is per host, as home folders are shared over NFS."""
-    one, other = WatchLock(tmp_path, "a", "tray"), WatchLock(tmp_path, "b", "tray")
-    assert one.acquire()
-    assert other.acquire()
+def test_states_that_share_a_folder_do_not_exclude_each_other(tmp_path):
+    """The lock is per host and source, as home folders are shared over NFS."""
+    one, other = WatchLock(tmp_path, "a"), WatchLock(tmp_path, "b")
+    assert one.acquire(TRAY)
+    assert other.acquire(TRAY)
     one.release()
     other.release()
+
+
+def test_a_holder_in_trouble_says_so(tmp_path):
+    """Who comes second learns that the first cannot read the driver, or mails nobody."""
+    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    first.acquire(TRAY)
+    first.describe(this_process("tray", mails=False, trouble="driver not loaded"))
+    assert (second.holder().mails, second.holder().trouble) == (False, "driver not loaded")
+    first.release()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"pid": 1, "news": 2}', "\xff"])
+def test_a_damaged_description_is_an_unknown_holder(tmp_path, text):
+    """Whatever stands in the file, the lock alone decides."""
+    (tmp_path / "watching-box.json").write_text(text, encoding="latin-1")
+    assert WatchLock(tmp_path, "box").holder() == Holder()
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    """The error names the folder and the variable that names another."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LockError, match=r"file: the state cannot be kept there: .*GPUWATCH_CACHE"):
+        WatchLock(tmp_path / "file", "box").acquire(TRAY)

@@ -98,7 +98,7 @@ def test_dry_run_prints_what_the_bash_tool_printed():
 
 def test_a_popup_tells_the_worst_and_counts_the_others():
     """Three processes over the limit in one poll are one popup, the longest in full."""
-    popup = messages.popup("k", [over(1, 30000), over(2, 40000), over(3, 35000)], "box")
+    popup = messages.popup("k", [over(1, 30000), over(2, 40000), over(3, 35000)], "box", simulated=False)
     assert popup.title == "A process runs longer than the limit on box"
     assert "PID=2 " in popup.body
     assert popup.body.endswith("and 2 more")

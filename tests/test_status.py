@@ -87,7 +87,7 @@ def test_an_alert_from_before_does_not_hide_that_there_is_no_data():
 def test_before_the_first_poll_and_after_the_last_there_is_no_data():
     """A start and a hang both show "no data", the hang with the time of the last good poll."""
     assert starting(START).level is Level.NO_DATA
-    assert stale(starting(START)).headline == "No data yet: the driver does not answer"
+    assert stale(starting(START)).headline == "No data yet: the reading does not come back"
     old = stale(status(snapshot(process())))
     assert (old.level, old.headline[:14]) == (Level.NO_DATA, "No data since ")
 

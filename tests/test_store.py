@@ -53,6 +53,15 @@ def test_a_queued_mail_is_leased_once(store, tmp_path):
     other.close()
 
 
+def test_two_that_look_at_once_do_not_both_get_the_mail(store, tmp_path):
+    """A clock that was read a moment before another process took the lease does not make that lease stale."""
+    store.commit({}, START, (message(), ["a"]))
+    other = Store(tmp_path / "state", "box")
+    assert len(store.lease_due(START + 0.001, 60)) == 1
+    assert other.lease_due(START, 60) == ()
+    other.close()
+
+
 def test_only_a_sent_mail_starts_the_cooldown(store):
     """A failure leaves the mail waiting with its error; success records when each alert was told."""
     store.commit({}, START, (message(), ["a", "b"]))
@@ -75,10 +84,23 @@ def test_channels_cool_down_apart(store):
     assert (store.delivered("desktop"), store.delivered("email")) == ({"a": START}, {})
 
 
-def test_a_clock_set_back_does_not_strand_a_mail(store):
-    """A retry time of another era is due: a mail must not wait for years."""
-    store.commit({}, START, (message(created=START + 10 * 86400), ["a"]))
+@pytest.mark.parametrize("ahead", [3 * 3600, 10 * 86400])
+def test_a_clock_set_back_does_not_strand_a_mail(store, ahead):
+    """What was queued or put back by a clock that was ahead is due at once, and whoever asks is told so."""
+    store.commit({}, START, (message(created=START + ahead), ["a"]))
+    (mail,) = store.lease_due(START + ahead, 60)
+    store.mark_retry(mail.id, START + ahead + 30, "refused")
+    assert store.waiting(START).next_at == 0
     assert len(store.lease_due(START, 60)) == 1
+
+
+def test_waking_makes_what_waits_due(store):
+    """When what kept mails back has been mended, none waits for its next attempt."""
+    store.commit({}, START, (message(), ["a"]))
+    (mail,) = store.lease_due(START, 60)
+    store.mark_retry(mail.id, START + 14400, "wrong password", blocked=True)
+    store.wake(START + 60)
+    assert len(store.lease_due(START + 60, 60)) == 1
 
 
 def test_old_deliveries_and_sent_mails_go(store):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.app import (
-    ANSWER_WITHIN,
     Occupied,
     Setup,
     UsageError,
     WorkError,
     evaluator,
-    evaluators_store,
     open_source,
-    read_within,
+    read_once,
+    tenure,
 )
 from gpuwatch_tray.commands.mail import deliver_now, send_now
 from gpuwatch_tray.commands.ps import SIMULATED
@@ -32,42 +31,57 @@ def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], flo
     `dry_run` prints subject and body of what fires, past the cooldown, and changes nothing; `test_mail`
     sends now, whether anything fires or not, and starts no cooldown.
     """
-    setup.require()
     if not setup.settings.to_email and not setup.simulated:
-        raise UsageError(f"{setup.settings.config}: TO_EMAIL is not set: name who is to be mailed")
+        lines = [*map(str, setup.problems), setup.settings.no_recipient]
+        raise UsageError("\n".join(dict.fromkeys(lines)))
+    setup.require()
     if setup.simulated:
         print(SIMULATED)
     if dry_run or test_mail:
         return _try_out(setup, send=test_mail, now=clock())
     try:
-        with evaluators_store(setup, "check") as store, closing(open_source(setup, store)) as source:
-            outcome = evaluator(setup, store, clock, loop=False).evaluate(read_within(source, ANSWER_WITHIN))
-            failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
-            if not setup.simulated:
-                failures += deliver_now(setup, store)
+        failures = _evaluate(setup, clock)
     except Occupied as other:
         print(f"{other}: nothing evaluated here")
-        with closing(Store(setup.settings.state, setup.host)) as store:
-            failures = deliver_now(setup, store)
+        with closing(Store(setup.settings.state, setup.state_name)) as store:
+            failures = [*_doubts(other), *deliver_now(setup, store)]
     _fail(failures)
     return 0
+
+
+def _evaluate(setup: Setup, clock: Callable[[], float]) -> list[str]:
+    with tenure(setup, "check") as held, closing(open_source(setup, held.store)) as source:
+        outcome = evaluator(setup, held.store, clock, loop=False).evaluate(read_once(setup, source))
+        failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
+        return failures if setup.simulated else [*failures, *deliver_now(setup, held.store)]
+
+
+def _doubts(other: Occupied) -> list[str]:
+    """Why the other watcher may not be enough."""
+    doubts = [] if other.holder.trouble is None else [f"{other}, and says: {other.holder.trouble}"]
+    if not other.holder.mails:
+        doubts.append(f"{other}, but mails nobody: TO_EMAIL is not set there")
+    return doubts
 
 
 def _try_out(setup: Setup, *, send: bool, now: float) -> int:
     """`--dry-run` and `--test-mail`: without state, past the cooldown."""
     if send and setup.simulated:
         raise UsageError("a demo mails nowhere: leave out --demo to send a test mail")
+    for warning in setup.settings.warnings:  # here sits the person who can mend it, not with cron
+        print(warning, file=sys.stderr)
     with closing(open_source(setup)) as source:
-        snapshot = read_within(source, ANSWER_WITHIN)
-    firing, unknown, message = mail_now(snapshot, setup.policy, setup.head, now)
+        snapshot = read_once(setup, source)
+    firing, unknown, message = mail_now(snapshot, setup.policy, setup.head, now, redacted=send)
     if send:
         print(send_now(setup, message))
+        unknown = tuple(f"the mail was sent, but: {line}" for line in unknown)
     elif firing:
         sys.stdout.write(messages.dry_run(message))
     _fail(unknown)
     return 0
 
 
-def _fail(lines: Sequence[str]) -> None:
-    if lines:
-        raise WorkError("\n".join(lines))
+def _fail(lines: Iterable[str]) -> None:
+    if text := "\n".join(lines):
+        raise WorkError(text)

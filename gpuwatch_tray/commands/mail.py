@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import closing
 
 from gpuwatch_tray.app import Setup, UsageError, WorkError
 from gpuwatch_tray.delivery import deliver_due
@@ -16,23 +17,25 @@ log = logging.getLogger(__name__)
 
 def deliver(setup: Setup) -> int:
     """Send what the outbox holds and is due; what fails stays there, and is named."""
-    store = Store(setup.settings.state, setup.host)
-    try:
+    _refuse_demo(setup)
+    with closing(Store(setup.settings.state, setup.state_name)) as store:
         failures = deliver_now(setup, store)
-    finally:
-        store.close()
     for line in failures:
         log.error("%s", line)
     return 1 if failures else 0
 
 
 def deliver_now(setup: Setup, store: Store) -> list[str]:
-    """Send what is due, and return a line for each mail that has to wait."""
+    """Send what is due, and return a line for each mail that could not be sent, now or before."""
     # A late import: only the process that sends loads the mail libraries.
     from gpuwatch_tray.notifiers.email import choose
 
     report = deliver_due(store, lambda: choose(setup.settings), time.time)
-    return [f"mail not sent, kept to be sent again: {failure}" for failure in report.failures]
+    failures = [f"mail not sent, kept to be sent again: {failure}" for failure in report.failures]
+    waiting = store.waiting(time.time())
+    if waiting.error and not failures:
+        failures = [f"{waiting.count} unsent, kept to be sent again: {waiting.error}"]
+    return failures
 
 
 def send_now(setup: Setup, message: Message) -> str:
@@ -43,11 +46,15 @@ def send_now(setup: Setup, message: Message) -> str:
         receipt = choose(setup.settings).send(message)
     except TransportError as error:
         raise WorkError(f"mail not sent: {error}") from error
+    # The way is open: what an earlier failure put off need not wait any longer.
+    with closing(Store(setup.settings.state, setup.state_name)) as store:
+        store.wake(time.time())
     return f"mail sent to {', '.join(setup.settings.to_email)} by {receipt.transport}: {receipt.answer}"
 
 
 def login(setup: Setup) -> int:
     """Sign in to Gmail and write token.json."""
+    _refuse_demo(setup)
     setup.require()
     from gpuwatch_tray.notifiers.email import TransportError
     from gpuwatch_tray.notifiers.email.login import login as sign_in
@@ -58,3 +65,8 @@ def login(setup: Setup) -> int:
         raise UsageError(str(error)) from error
     print(f"signed in; the token is in {token}")
     return 0
+
+
+def _refuse_demo(setup: Setup) -> None:
+    if setup.simulated:
+        raise UsageError("a demo mails nowhere: leave out --demo")

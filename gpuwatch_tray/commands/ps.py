@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from gpuwatch_tray import listing
-from gpuwatch_tray.app import ANSWER_WITHIN, Setup, WorkError, open_source, read_within
+from gpuwatch_tray.app import Setup, WorkError, open_source, read_once
 from gpuwatch_tray.model import GpuProcess, Snapshot
 from gpuwatch_tray.rules.scope import gaps
 
@@ -34,7 +34,7 @@ def run(
     source = open_source(setup)
     try:
         while True:
-            snapshot = read_within(source, ANSWER_WITHIN)
+            snapshot = read_once(setup, source)
             text = _json(snapshot, everyone) if as_json else _text(snapshot, everyone)
             if every is not None and sys.stdout.isatty():
                 sys.stdout.write(CLEAR)

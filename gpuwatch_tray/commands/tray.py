@@ -12,15 +12,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
-from gpuwatch_tray.app import Occupied, Setup, evaluator, evaluators_store, open_source
+from gpuwatch_tray.app import Occupied, Setup, Tenure, evaluator, open_source, tenure
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
-from gpuwatch_tray.commands.watch import STOP_WITHIN, headless
+from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
 from gpuwatch_tray.courier import Courier, delivery_command
 from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
-from gpuwatch_tray.store import Store
 from gpuwatch_tray.tray import Actions, Tray
 from gpuwatch_tray.watching import Faces, PopupSink, Watching
 
@@ -69,8 +68,8 @@ def desktop_bus() -> SessionBus | None:
 
 def _run(setup: Setup, bus: SessionBus | None) -> int:
     try:
-        with evaluators_store(setup, "tray") as store:
-            ended = _show(setup, bus, store)
+        with tenure(setup, "tray") as held:
+            ended = _show(setup, bus, held)
     except Occupied as other:
         print(f"{other} already")
         return 0
@@ -82,10 +81,10 @@ def _run(setup: Setup, bus: SessionBus | None) -> int:
     return 0
 
 
-def _show(setup: Setup, bus: SessionBus | None, store: Store) -> bool:
+def _show(setup: Setup, bus: SessionBus | None, held: Tenure) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
     mails = setup.policy.mails
-    courier = Courier(store, delivery_command(), time.time, time.monotonic) if mails else None
+    courier = Courier(held.store, delivery_command(), time.time, time.monotonic) if mails else None
     actions = Actions(
         check_now=lambda: watching.check_now(),  # noqa: PLW0108  # made further down
         send_test_mail=lambda: send_test_mail(setup, popups),
@@ -97,10 +96,16 @@ def _show(setup: Setup, bus: SessionBus | None, store: Store) -> bool:
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=mails))
 
-    faces = Faces(show, popups, courier)
-    watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
+    faces = Faces(show, popups, courier, held.report)
+    watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
     _stop_on_signals(tray.stop)
-    tray.run(watching.start)
+
+    def begin() -> None:
+        watching.start()
+        if setup.problems:
+            popups.show(problem_popup(setup))
+
+    tray.run(begin)
     if bus is not None:
         bus.close()  # the icon goes first, whatever the driver does
     return watching.stop(STOP_WITHIN)
@@ -123,8 +128,15 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
     def handle(_number: int, _frame: FrameType | None) -> None:
         stop()
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
+    for number in end_signals():
+        signal.signal(number, handle)
+
+
+def problem_popup(setup: Setup) -> Popup:
+    """The one popup about the settings: the first problem with file and line, the others counted."""
+    first, *others = map(str, setup.problems)
+    body = first + (f"\nand {len(others)} more: see the menu" if others else "")
+    return Popup("settings", "The settings have an error", body, Severity.WARNING)
 
 
 def send_test_mail(setup: Setup, popups: PopupSink) -> None:
@@ -135,10 +147,11 @@ def send_test_mail(setup: Setup, popups: PopupSink) -> None:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_WITHIN, check=False
         )
-        sent, text = done.returncode == 0, (done.stdout or done.stderr).decode(errors="replace").strip()
+        told, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
+        sent, text = bool(told), "\n".join(filter(None, [told, failed.replace("gpuwatch-tray: ", "")]))
     except subprocess.TimeoutExpired:
         sent, text = False, f"no answer within {TEST_MAIL_WITHIN:g} s"
     log.info("test mail: %s", text)
     title = "Test mail sent" if sent else "The test mail was not sent"
     severity = Severity.INFO if sent else Severity.WARNING
-    popups.show(Popup("test-mail", title, text.removeprefix("gpuwatch-tray: "), severity))
+    popups.show(Popup("test-mail", title, text, severity))

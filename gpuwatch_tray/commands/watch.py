@@ -10,14 +10,13 @@ from datetime import datetime
 from types import FrameType
 from typing import TextIO
 
-from gpuwatch_tray.app import Occupied, Setup, evaluator, evaluators_store, open_source
+from gpuwatch_tray.app import Occupied, Setup, Tenure, evaluator, open_source, tenure
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.courier import Courier, delivery_command
 from gpuwatch_tray.model import Status
-from gpuwatch_tray.store import Store
 from gpuwatch_tray.watching import Faces, Watching
 
-STOP_WITHIN = 1.5  # seconds for the threads to end
+STOP_WITHIN = 1.0  # seconds for the threads to end
 
 
 def run(setup: Setup) -> int:
@@ -29,32 +28,38 @@ def run(setup: Setup) -> int:
 def headless(setup: Setup) -> int:
     """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
     try:
-        with evaluators_store(setup, "watch") as store:
-            _loop(setup, store)
+        with tenure(setup, "watch") as held:
+            _loop(setup, held)
     except Occupied as other:
         print(f"{other} already")
     return 0
 
 
-def _loop(setup: Setup, store: Store) -> None:
+def _loop(setup: Setup, held: Tenure) -> None:
     if setup.simulated:
         print(SIMULATED, flush=True)
     courier = None
     if setup.policy.mails:
-        courier = Courier(store, delivery_command(), time.time, time.monotonic)
-    faces = Faces(Printer(sys.stdout).show, courier=courier)
-    watching = Watching(setup, open_source(setup, store), evaluator(setup, store), faces)
+        courier = Courier(held.store, delivery_command(), time.time, time.monotonic)
+    faces = Faces(Printer(sys.stdout).show, courier=courier, report=held.report)
+    watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         done.set()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in end_signals():
+        signal.signal(number, stop)
     watching.start()
     while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
         pass
     watching.stop(STOP_WITHIN)
+
+
+def end_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a program to end: Ctrl-C, a service's stop, a terminal that is closed."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
 class Printer:
@@ -75,5 +80,7 @@ class Printer:
         time_text = datetime.fromtimestamp(status.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         level = status.level.name.lower().replace("_", " ")
         reasons = [alert.reason for alert in status.alerts] or [status.headline]
-        for line in (*reasons, *notes):
-            print(f"{time_text}  {level:8}  {line}", file=self._out, flush=True)
+        simulated = "SIMULATED · " if status.snapshot is not None and status.snapshot.simulated else ""
+        lines = [(level, simulated + reason) for reason in reasons] + [("note", note) for note in notes]
+        for kind, line in lines:
+            print(f"{time_text}  {kind:8}  {line}", file=self._out, flush=True)

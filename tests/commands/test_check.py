@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +120,13 @@ def test_test_mail_is_sent_past_everything(installed, server, two):
     assert len(server.messages) == 3
 
 
+def test_a_readable_password_is_warned_of_where_a_person_tries_it_out(installed, server):
+    """--test-mail names the file that others can read and the mend; cron's run stays silent."""
+    (installed.folder / "smtp.env").chmod(0o644)
+    assert "chmod 600" in installed.run("check", "--test-mail").stderr
+    assert installed.run("check").stderr == ""
+
+
 def test_a_test_mail_that_fails_says_why(installed):
     """A wrong password is one clear line with the server's answer, without the password."""
     with MailServer() as server:
@@ -186,23 +195,57 @@ def test_with_one_gpu_lost_the_others_alerts_go_out_and_the_loss_is_named(instal
     assert "Not readable:\n- GPU 2" in mail.text
 
 
+@contextmanager
+def watcher(installed, **variables):
+    """A running `watch`, past its first poll."""
+    with subprocess.Popen(
+        [installed.script, "watch"], env=installed.environment | variables, stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            while "Reading" in (line := running.stdout.readline()) or "  note  " in line:
+                pass
+            yield running, line
+        finally:
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(10) == 0
+
+
 def test_beside_a_watcher_check_only_delivers(installed, server, two):
     """While another process watches, check sends what is due and says who watches."""
     installed.play(busy(*two))
-    with subprocess.Popen(
-        [installed.script, "watch"], env=installed.environment, stdout=subprocess.PIPE, text=True
-    ) as watcher:
-        try:
-            line = watcher.stdout.readline()
-            assert "GPU_COUNT(2) > GPU_LIMIT(1)" in line or "Reading" in line
-            done = installed.run("check")
-            assert f"watch, PID {watcher.pid} watches on" in done.stdout
-            assert done.returncode == 0
-            wait_for(lambda: server.messages, "the watcher's mail")
-        finally:
-            watcher.send_signal(signal.SIGTERM)
-            assert watcher.wait(10) == 0
+    with watcher(installed) as (running, line):
+        assert "GPU_COUNT(2) > GPU_LIMIT(1)" in line
+        done = installed.run("check")
+        assert f"watch, PID {running.pid} watches on" in done.stdout
+        assert (done.returncode, done.stderr) == (0, "")
+        wait_for(lambda: server.messages, "the watcher's mail")
     assert len(server.messages) == 1
+
+
+def test_a_watcher_that_cannot_read_the_driver_is_no_reason_for_silence(installed, server):
+    """Beside a watcher without data, check ends with 1 and passes on the reason."""
+    installed.play(Scenario(init_error=DRIVER_NOT_LOADED))
+    with watcher(installed) as (running, _):
+        done = installed.run("check")
+    assert done.returncode == 1
+    assert f"PID {running.pid}" in done.stderr
+    assert "driver" in done.stderr
+
+
+def test_a_watcher_that_mails_nobody_is_named(installed, server):
+    """Beside a watcher without a recipient, check says that nobody is told."""
+    other = installed.write("other.env", "GPU_LIMIT=1\n")
+    with watcher(installed, GPUWATCH_CONFIG=str(other)):
+        done = installed.run("check")
+    assert (done.returncode, "mails nobody" in done.stderr) == (1, True)
+
+
+def test_a_stop_right_after_an_alert_does_not_keep_its_mail_back(installed, server, two):
+    """The mail of an alert that fired as the watcher was stopped is sent all the same."""
+    installed.play(busy(*two))
+    with watcher(installed):
+        pass
+    wait_for(lambda: server.messages, "the mail")
 
 
 def wait_for(fact, what, seconds=20.0):
@@ -251,3 +294,81 @@ def test_the_demo_mails_nowhere(installed, server):
     assert (done.returncode, done.stdout.startswith("SIMULATED")) == (0, True)
     assert installed.run("check", "--demo", "--test-mail").returncode == 2
     assert (server.messages, installed.state.exists()) == ((), False)
+
+
+def test_two_machines_share_no_cooldown(installed, server, two):
+    """What MYGPU watches has a state of its own: this machine's mail does not silence the other's."""
+    installed.play(busy(*two))
+    assert installed.run("check").returncode == 0
+    lines = "".join(
+        f"GPU={n}  MEM=1MiB  PID={n}  ETIME=00:01\\n  CWD: /\\n  CMD: python\\n\\n" for n in (0, 1)
+    )
+    assert installed.run("check", MYGPU=f"printf '{lines}'").returncode == 0
+    assert len(server.messages) == 2
+
+
+def test_a_test_mail_without_data_does_not_claim_an_idle_machine(installed, server):
+    """The mail says that the list could not be read, is sent, and check ends with 1."""
+    installed.play(Scenario(init_error=DRIVER_NOT_LOADED))
+    done = installed.run("check", "--test-mail")
+    assert (done.returncode, "the mail was sent, but: " in done.stderr) == (1, True)
+    (mail,) = server.messages
+    assert mail.text.endswith("Raw output:\n<the process list could not be read>\n")
+
+
+def test_dry_run_shows_ones_own_command_on_ones_own_terminal(installed, server, two):
+    """What is printed here is as `ps` prints it; only what leaves the terminal is redacted."""
+    installed.play(busy(*two))
+    assert "hf_canary0123456789abcdefghijkl" in installed.run("check", "--dry-run").stdout
+
+
+def test_a_rule_that_cannot_judge_is_not_silence(installed, server):
+    """A process whose GPU and age are unknown makes check say so and end with 1."""
+    done = installed.run("check", MYGPU="printf 'GPU=?  MEM=1MiB  PID=5  ETIME=NA\\n'")
+    assert done.returncode == 1
+    assert "the GPU of process 5 cannot be told" in done.stderr
+
+
+def test_a_mail_that_still_waits_is_named_at_every_run(installed, two):
+    """Until it is sent, an unsent mail keeps check from ending with 0."""
+    installed.play(busy(*two))
+    with MailServer() as server:
+        installed.mail_through(server, closed_port())
+        assert [installed.run("check").returncode for _ in range(2)] == [1, 1]
+        installed.mail_through(server)
+        assert installed.run("check", "--test-mail").returncode == 0  # the way is open again
+        assert installed.run("check").returncode == 0
+        assert len(server.messages) == 2
+
+
+def test_a_state_folder_that_cannot_be_used_is_named(installed, server):
+    """The line names the folder and the variable."""
+    done = installed.run("check", GPUWATCH_CACHE="/dev/null/x")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "/dev/null/x" in done.stderr
+
+
+def test_the_demo_does_not_touch_the_real_outbox(installed, server):
+    """A demo mails nowhere, so it is wrong use to ask it to deliver."""
+    done = installed.run("mail", "deliver", "--demo")
+    assert (done.returncode, "mails nowhere" in done.stderr) == (2, True)
+
+
+def test_what_lies_in_the_current_folder_is_not_run(installed, server, two):
+    """A file called like a module in the folder of the start does not get into the sending child."""
+    (installed.folder / "email.py").write_text("raise SystemExit('mine was imported')")
+    installed.play(busy(*two))
+    with watcher(installed):
+        wait_for(lambda: server.messages, "the mail")
+
+
+def test_ending_check_ends_the_program_it_runs(installed):
+    """SIGTERM to check leaves no child of MYGPU behind."""
+    marker = installed.folder / "pid"
+    variables = {"MYGPU": f"sh -c 'echo $$ > {marker}; exec sleep 60'"}
+    with subprocess.Popen([installed.script, "check"], env=installed.environment | variables) as running:
+        wait_for(lambda: marker.exists() and marker.read_text().strip(), "the program")
+        running.terminate()
+        assert running.wait(10) != 0
+    pid = int(marker.read_text())
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")

@@ -107,6 +107,14 @@ def test_ps_of_a_program(installed, tmp_path):
     assert installed.run("ps", MYGPU=f"sh '{program}'").stdout == text
 
 
+def test_auto_takes_mygpu_before_simulated_gpus(installed, tmp_path):
+    """`make run` with MYGPU set shows what MYGPU prints."""
+    installed.environment = without_driver(tmp_path / "none", installed.environment)
+    done = installed.run("ps", "--source", "auto", MYGPU="printf 'GPU=0  MEM=1MiB  PID=5  ETIME=00:01\\n'")
+    assert done.stdout.startswith("GPU=0  MEM=1MiB  PID=5  ETIME=00:01\n")
+    assert installed.run("ps", "--source", "auto").stdout.startswith("SIMULATED")
+
+
 def test_ps_demo_is_labelled(installed):
     """A simulated list says so first, in JSON as a fact."""
     assert installed.run("ps", "--demo").stdout.startswith("SIMULATED")

@@ -108,13 +108,15 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         (mail,) = wait_until(lambda: server.messages, "the mail", timeout=20)
         assert "- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
         assert mail.message["Subject"].startswith("[GPU Watchdog] ada@")
+        assert (mail.tls, mail.user) == (True, server.user)  # STARTTLS, and a login
 
         labels = desk.labels()
         assert any(label.startswith(f"PID {one.pid} · ") and "train.py" in label for label in labels)
         assert any(label.startswith(f"PID {two.pid} · ") and "eval.py" in label for label in labels)
         assert "GPU_COUNT(2) > GPU_LIMIT(1)" in labels[0]
+        closed = desk.windows()
         desk.right_click(position)
-        rig.settle()
+        wait_until(lambda: desk.windows() - closed, "the menu's window")
         desk.key("Down", "Down", "Right")
         rig.settle()
         desk.screenshot(shots / "main-job-menu.png")
@@ -190,12 +192,15 @@ def test_a_second_start_leaves_the_first_alone(installed, desk, start):
 
 def test_a_broken_configuration_warns_and_goes_on(installed, desk, start):
     """With a wrong key the tray starts, shows its warning state, and names file and line."""
+    before = len(desk.notifications())
     installed.write("gpu-watch.env", "POLL_SEC=0.3\nGPU_LIMIT=two\n")
     start()
     desk.icon_position(WARNING)
     labels = desk.labels()
     assert any("gpu-watch.env:2: GPU_LIMIT" in label for label in labels)
-    assert any("TO_EMAIL is not set" in label for label in labels)
+    assert any("Email is off" in label for label in labels)
+    popup = wait_until(lambda: desk.notifications()[before:], "the popup")[0]
+    assert "gpu-watch.env:2: GPU_LIMIT" in popup.body
 
 
 def test_send_test_mail_from_the_menu(installed, desk, start):
@@ -227,9 +232,15 @@ def test_a_mail_the_server_refuses_waits_and_the_menu_says_why(installed, desk, 
 
 
 def test_the_demo_tells_its_story_and_is_labelled(installed, desk, start):
-    """--demo raises the first rule within half a minute, says that it is simulated, and mails nowhere."""
+    """--demo raises each rule within a minute, says on each face that it is simulated, and mails nowhere."""
+    before = len(desk.notifications())
     start("--demo")
     desk.icon_position(WARNING, timeout=40)
-    labels = desk.labels()
-    assert labels[0].startswith("SIMULATED")
+    assert desk.labels()[0].startswith("SIMULATED")
+
+    def popups():
+        return [popup.title for popup in desk.notifications()[before:]]
+
+    wait_until(lambda: len(popups()) == 2, "both rules", timeout=50)
+    assert all(title.startswith("SIMULATED") for title in popups())
     assert not installed.state.exists()
