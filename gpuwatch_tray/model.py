@@ -86,8 +86,8 @@ class Gpu:
     One GPU at one moment.
 
     `problem` is set when the GPU as a whole cannot be read (lost, off the bus): its fields are then
-    Missing. `process_problem` is set when any of its process lists could not be read: the processes known
-    of it are then not all there are.
+    Missing. `process_problem` is set when its list of compute or MPS processes could not be read: the
+    processes known of it are then not all there are.
     """
 
     index: int

@@ -56,7 +56,10 @@ def parse(text: str) -> Listing:
     inside = False
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = raw.rstrip()
-        if _HEADER.match(line.lstrip()):
+        if "\0" in line:  # no text: what stands before it may be cut short
+            bad.append(BadLine(number, line))
+            inside = False
+        elif _HEADER.match(line.lstrip()):
             process = _process(line)
             inside = process is not None
             if process is None:

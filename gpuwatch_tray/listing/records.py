@@ -83,6 +83,7 @@ def _process(process: GpuProcess) -> dict[str, Any]:
     if not isinstance(process.command, Missing):
         command = list(process.command)
     started = process.started if isinstance(process.started, Missing) else _moment(process.started)
+    elapsed = process.elapsed if isinstance(process.elapsed, Missing) else round(process.elapsed, 1)
     fields: dict[str, Field[Any]] = {
         "gpu": UNKNOWN if process.gpu is None else process.gpu,
         "pid": process.pid,
@@ -91,7 +92,7 @@ def _process(process: GpuProcess) -> dict[str, Any]:
         "type": type_text(process),
         "memory_bytes": process.memory,
         "started": started,
-        "elapsed_s": process.elapsed,
+        "elapsed_s": elapsed,
         "cwd": process.cwd,
         "command": command,
         "name": name,

@@ -12,6 +12,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
+from gpuwatch_tray import redact
 from gpuwatch_tray.model import Scope
 from gpuwatch_tray.settings.kinds import NotifyMethod, Secret
 
@@ -27,11 +28,17 @@ _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 # Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
 _ADDRESS = re.compile(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
+_ACCOUNT = re.compile(r"(?<=:).+(?=@)", re.DOTALL)  # scheme://name:password@host, with @ in the password too
+_SEPARATORS = re.compile(r"[,; \t\n]+")
 _HIGHEST_PORT = 65535
 
 
 def shown(text: str) -> str:
-    """A value as an error shows it: in quotes, on one line, cut when long."""
+    """A value as an error shows it: without secrets, in quotes, on one line, cut when long."""
+    text = _ACCOUNT.sub(redact.REDACTED, text)
+    safe = redact.text(text)
+    if safe != redact.visible(text):  # else as it stands: repr shows the odd characters better
+        text = safe
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
 
 
@@ -107,14 +114,14 @@ def programs(text: str) -> frozenset[str]:
 def address(text: str) -> str:
     """One mail address, or the name of an account of this machine."""
     _printable(text)
-    if not _ADDRESS.fullmatch(text) or ("@" not in text and "." in text):
+    if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
         raise ValueError(f"expected a mail address like name@example.org, got {shown(text)}")
     return text
 
 
 def addresses(text: str) -> tuple[str, ...]:
     """Mail addresses separated by commas, semicolons or blanks, each once; the example's is none."""
-    found = dict.fromkeys(part for part in re.split(r"[,;\s]+", text) if part)
+    found = dict.fromkeys(part for part in _SEPARATORS.split(text) if part)
     return tuple(address(part) for part in found if part != EXAMPLE_ADDRESS)
 
 

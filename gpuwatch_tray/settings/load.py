@@ -8,6 +8,7 @@ from gpuwatch_tray.model import Limits
 from gpuwatch_tray.settings import keys, paths
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
 from gpuwatch_tray.settings.reading import Reading
+from gpuwatch_tray.settings.recipient import no_recipient
 from gpuwatch_tray.settings.ways import settle
 
 # In the order of Bash's sourcing.
@@ -33,10 +34,12 @@ def load(
     reading = Reading(files, environ, where.home)
     method, smtp, (credentials, token) = settle(reading, reading.value(keys.NOTIFY_METHOD))
     state = environ.get(_STATE, "")
+    to_email = reading.value(keys.TO_EMAIL)
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, where) if state else where.state,
-        to_email=reading.value(keys.TO_EMAIL),
+        to_email=to_email,
+        no_recipient="" if to_email else no_recipient(reading),
         limits=Limits(
             gpu_limit=reading.value(keys.GPU_LIMIT),
             max_etime=reading.value(keys.MAX_ETIME_MIN) * 60,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +33,18 @@ def places() -> Places:
     in_checkout = (above / "pyproject.toml").is_file() and (above / "config").is_dir()
     return Places(
         checkout=above if in_checkout else None,
-        config=user_config_path(NAME, appauthor=False),
-        state=user_state_path(NAME, appauthor=False),
+        config=_folder(user_config_path, "~/.config"),
+        state=_folder(user_state_path, "~/.local/state"),
         home=os.path.expanduser("~"),  # noqa: PTH111  # Path.home() raises for an account without a folder
     )
+
+
+def _folder(ask: Callable[..., Path], named: str) -> Path:
+    """The user's folder; without a home one below `~`, which is not absolute and never used."""
+    try:
+        return ask(NAME, appauthor=False)
+    except RuntimeError:
+        return Path(named) / NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,8 @@ class File:
     """
     One of the three files: the place, the name to show for it, and its bytes (empty where there is none).
 
-    `problem` says why an existing or named file could not be read. `exposed`: others may read it.
+    `problem` says why an existing or named file could not be read. `exposed`: others may read it. Without
+    `found` there is none, and this is the place for it.
     """
 
     path: Path
@@ -52,6 +61,7 @@ class File:
     data: bytes = b""
     problem: str = ""
     exposed: bool = False
+    found: bool = True
 
 
 def find(name: str, variable: str, environ: Mapping[str, str], where: Places) -> File:
@@ -72,7 +82,7 @@ def find(name: str, variable: str, environ: Mapping[str, str], where: Places) ->
         if (file := _read(path, _shown(path, where))) is not None:
             return file
     first = candidates[0] if candidates else where.config / name
-    return File(first, _shown(first, where))
+    return File(first, _shown(first, where), found=False)
 
 
 def absolute(text: str, environ: Mapping[str, str], where: Places) -> Path:

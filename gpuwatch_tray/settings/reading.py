@@ -17,6 +17,7 @@ from gpuwatch_tray.settings.paths import File
 T = TypeVar("T")
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_LONE_CR = "a carriage return that ends no line: save the file with the line ends LF or CRLF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ class Reading:
         found = [given for given in self._given[key.name] if given.file < files]
         return found[-1] if found and found[-1].text.strip() else None
 
+    def last(self, key: Key[T]) -> Given | None:
+        """The last assignment of the key, empty or a placeholder as it may be."""
+        found = [*self._given[key.name], *filter(None, [self.placeholders.get(key.name)])]
+        return max(found, key=lambda given: (given.file, given.line), default=None)
+
     def value(self, key: Key[T], *, files: int = 3) -> T:
         """The key's value, checked; its default where it is not set, or wrong, which is then a problem."""
         given = self.given(key, files=files)
@@ -85,8 +91,13 @@ class Reading:
             self.problem(number, None, "", file.problem or "not a text in UTF-8: save it as UTF-8")
             return Script()
         # A byte that is not UTF-8 does no harm in a comment; the checks see to it in a value.
-        text = file.data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
-        return parse(text.removesuffix("\r"))
+        text = file.data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
+        before, lone, _ = text.partition("\r")
+        if lone:  # Bash would join the lines on its two sides
+            self.unread.add(number)
+            self.problem(number, before.count("\n") + 1, "", _LONE_CR)
+            return Script()
+        return parse(text)
 
     def _take(self, number: int, value: Value, scripts: Sequence[Script]) -> None:
         key = KEYS.get(value.name)

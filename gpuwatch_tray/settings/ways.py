@@ -18,6 +18,7 @@ from gpuwatch_tray.settings.reading import Reading
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
 _SMTP_NEEDS = (keys.SMTP_HOST, keys.SMTP_USER, keys.SMTP_PASS)
 _GMAIL_NEEDS = (keys.GMAIL_API_CREDENTIALS, keys.GMAIL_API_TOKEN)
+_NO_SENDER = "FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail"
 
 GmailPaths: TypeAlias = tuple[Path | None, Path | None]
 
@@ -28,6 +29,9 @@ def settle(reading: Reading, asked: NotifyMethod) -> tuple[NotifyMethod, SmtpSet
     if asked is NotifyMethod.SMTP or (asked is NotifyMethod.AUTO and smtp_tried):
         _require(reading, _SMTP_NEEDS, _SMTP_FILE, asked)
     smtp = _smtp(reading)
+    no_sender = smtp is not None and "@" not in smtp.user and reading.given(keys.FROM_EMAIL) is None
+    if no_sender and asked is not NotifyMethod.GMAIL_API:
+        reading.warnings.append(_NO_SENDER)
     gmail_tried = _tried(reading, _GMAIL_NEEDS)
     if asked is NotifyMethod.GMAIL_API or (asked is NotifyMethod.AUTO and gmail_tried and not smtp_tried):
         _require(reading, _GMAIL_NEEDS, _NOTIFY_FILE, asked)

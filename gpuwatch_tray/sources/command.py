@@ -1,34 +1,34 @@
 """
 Snapshots from any program that prints the process list: the Bash tool's mygpu.sh, or `ssh host mygpu.sh`.
 
-The text tells when a process started only by its elapsed time, to the second and late by as long as the
-program takes. So the first estimate stands for the process from then on (`sightings`), and one that comes
-out near it is the same process.
+Whatever leaves the list incomplete is a problem, never a shorter list.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shlex
 import shutil
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
 from gpuwatch_tray.sources.bounded import LIMIT, BoundedRun, Outcome
+from gpuwatch_tray.sources.processes import steady
+from gpuwatch_tray.sources.sightings import Recogniser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Sequence
 
-Sightings: TypeAlias = "MutableMapping[tuple[int, str], float]"
+    from gpuwatch_tray.sources.sightings import Sightings
 
-TOLERANCE = 60.0  # seconds by which two estimates of one start may differ
+_BY_HAND = "run it by hand"
 _NAME_LENGTH = 60
+_COMMAND_LENGTH = 120
 _ERROR_LENGTH = 200
 
 
@@ -38,7 +38,7 @@ class CommandSource:
 
     `mygpu` is the path of an executable file, else a command line split as a shell would (none is started).
     `sightings` maps (pid, digest of the command) to the first estimate of the start; whoever keeps it between
-    runs keeps the processes' identities. `timeout` is in seconds.
+    runs keeps the processes' identities. `timeout` is in seconds, `clock` wall time, `steady` is never set.
     """
 
     def __init__(
@@ -49,19 +49,23 @@ class CommandSource:
         user: str,
         timeout: float = 20.0,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady,
         limit: int = LIMIT,
     ) -> None:
         self._mygpu = mygpu
-        self._sightings = sightings
+        self._recogniser = Recogniser(sightings)
         self._user = user
         self._timeout = timeout
         self._clock = clock
+        self._steady = steady
         self._limit = limit
         self._runner = BoundedRun(timeout, limit)
         self.name = f"command: {_shown(mygpu)}"
+        self._called = f"MYGPU ({_shown(mygpu, folders=True)})"
 
     def read(self) -> Snapshot:
-        """Run the program once. Whatever leaves the list incomplete is a problem, never a shorter list."""
+        """Run the program once."""
+        began = self._steady()
         found = self._list()
         now = self._clock()
         if isinstance(found, Problem):
@@ -71,7 +75,7 @@ class CommandSource:
             self.name,
             now,
             gpus=tuple(Gpu(index, uuid="") for index in indexes),
-            processes=self._identified(found, now),
+            processes=self._recogniser.identify(tuple(map(self._owned, found)), now, began, self._steady()),
         )
 
     def close(self) -> None:
@@ -82,7 +86,8 @@ class CommandSource:
         try:
             argv = command_line(self._mygpu)
         except ValueError as error:
-            return Problem(f"MYGPU cannot be read as a command: {error}", "see the quotes in MYGPU")
+            what = "a quote" if "quotation" in str(error) else "a backslash at the end"
+            return Problem(f"MYGPU: {what} is not closed", "see the quotes in MYGPU")
         if not argv:
             return Problem("MYGPU is empty", "unset it, or set it to a program that prints the process list")
         try:
@@ -95,7 +100,7 @@ class CommandSource:
         listed = listing.parse(outcome.out.decode("utf-8", "replace"))
         if listed.bad_lines:
             line = _clip(redact.text(str(listed.bad_lines[0])))
-            return Problem(f"{self.name}: not a line of a process list: {line}", self._by_hand())
+            return Problem(f"{self._called}: not a line of a process list: {line}", _BY_HAND)
         return listed.processes
 
     def _run(self, argv: list[str]) -> Outcome:
@@ -110,42 +115,19 @@ class CommandSource:
 
     def _problem(self, outcome: Outcome) -> Problem | None:
         if self._runner.stopped:
-            return Problem(f"{self.name}: stopped")
+            return Problem(f"{self._called} was stopped")
         if outcome.too_long:
-            return Problem(f"{self.name}: printed more than {self._limit} bytes", self._by_hand())
+            return Problem(f"{self._called} printed more than {self._limit} bytes", _BY_HAND)
         if outcome.timed_out:
             left = ", and cannot be killed" if outcome.stuck else ""
-            return Problem(f"{self.name}: no end after {self._timeout:g} s{left}", self._by_hand())
+            return Problem(f"{self._called} gave no answer within {self._timeout:g} s{left}", _BY_HAND)
         if outcome.stuck:
-            return Problem(f"{self.name}: the last run still hangs and cannot be killed", self._by_hand())
+            return Problem(f"{self._called}: the last run still hangs and cannot be killed", _BY_HAND)
         if outcome.code:
             last = _last_line(outcome.err)
             said = f": {last}" if last else ""
-            return Problem(f"{self.name}: {_ending(outcome.code)}{said}", self._by_hand())
+            return Problem(f"{self._called} {_ending(outcome.code)}{said}", _BY_HAND)
         return None
-
-    def _by_hand(self) -> str:
-        return f"run it by hand: {_shown(self._mygpu, folders=True)}"
-
-    def _identified(self, processes: tuple[GpuProcess, ...], now: float) -> tuple[GpuProcess, ...]:
-        """The processes with owner, start and identity; sightings of those that are gone are forgotten."""
-        seen: dict[tuple[int, str], float] = {}
-        known: list[GpuProcess] = []
-        for process in processes:
-            owned = self._owned(process)
-            key = self._key(owned, seen, now)
-            start = seen.get(key)
-            if start is None:
-                start = self._start(owned, key, now)
-            if start is not None:
-                seen[key] = start
-            if start is not None and not isinstance(owned.elapsed, Missing):
-                owned = replace(owned, started=start, identity=f"{start:.0f}")
-            known.append(owned)
-        for gone in [key for key in self._sightings if key not in seen]:
-            del self._sightings[gone]
-        self._sightings.update(seen)
-        return tuple(known)
 
     def _owned(self, process: GpuProcess) -> GpuProcess:
         if process.mine:
@@ -155,23 +137,6 @@ class CommandSource:
             if isinstance(process.user, Missing)
             else replace(process, mine=process.user == self._user)
         )
-
-    def _key(self, process: GpuProcess, seen: Sightings, now: float) -> tuple[int, str]:
-        """The key of a process; a command not read this time is taken to be the one remembered."""
-        if not isinstance(process.command, Missing):
-            return process.pid, digest(process.command)
-        for remembered in (seen, self._sightings):
-            for key, start in remembered.items():
-                if key[0] == process.pid and _near(process, start, now):
-                    return key
-        return process.pid, ""
-
-    def _start(self, process: GpuProcess, key: tuple[int, str], now: float) -> float | None:
-        """The remembered start where it can be this process's, else the estimate, if there is one."""
-        remembered = self._sightings.get(key)
-        if remembered is not None and _near(process, remembered, now):
-            return remembered
-        return None if isinstance(process.elapsed, Missing) else now - process.elapsed
 
 
 def command_line(mygpu: str) -> list[str]:
@@ -191,25 +156,24 @@ def command_line(mygpu: str) -> list[str]:
     return [os.path.expanduser(word) for word in words]  # noqa: PTH111
 
 
-def digest(command: tuple[str, ...]) -> str:
-    """What stands for a command in `sightings`, which is kept on disk: it may hold secrets."""
-    return hashlib.sha256("\0".join(command).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _near(process: GpuProcess, start: float, now: float) -> bool:
-    return isinstance(process.elapsed, Missing) or abs(now - process.elapsed - start) <= TOLERANCE
-
-
 def _shown(mygpu: str, *, folders: bool = False) -> str:
-    """The command for people, redacted; the program as its name, or with its `folders`."""
+    """The command for people, redacted and quoted; the program as its name, or with its `folders`."""
     try:
         argv = command_line(mygpu)
     except ValueError:
-        argv = mygpu.split()
+        return _clip(redact.one_line(" ".join(redact.arguments(mygpu.split()))), _NAME_LENGTH)
     shown = list(redact.arguments(argv))
-    if folders:
-        return _clip(redact.one_line(" ".join(shown)))
-    return _clip(redact.one_line(" ".join([*map(redact.program, shown[:1]), *shown[1:]])), _NAME_LENGTH)
+    if not folders:
+        shown[:1] = map(redact.program, shown[:1])
+    return _clip(redact.one_line(_joined(shown)), _COMMAND_LENGTH if folders else _NAME_LENGTH)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """As shlex.join, but a path alone stands as it is, and redacted words need no quotes for their stars."""
+    if len(words) == 1:
+        return words[0]
+    plain = ((word, word.replace(redact.REDACTED, "x")) for word in words)
+    return " ".join(word if shlex.quote(bare) == bare else shlex.quote(word) for word, bare in plain)
 
 
 def _cannot_start(program: str, error: OSError) -> Problem:

@@ -32,11 +32,7 @@ EMPTY = Missing(Why.ERROR, "the system gives none")
 
 
 def steady() -> float:
-    """
-    Seconds on a clock that nobody sets.
-
-    On Linux since the boot and through suspend: the clock of the processes' start times, and that of `ps`.
-    """
+    """Seconds on a clock that nobody sets; on Linux since the boot and through suspend, as those of `ps`."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     else:  # noqa: RET505  # mypy knows a platform's code by its branch
@@ -170,12 +166,13 @@ class Inspector:
     @cached_property
     def _sees_every_pid(self) -> bool:
         """Whether the driver's PIDs are ours: not so in a PID namespace other than the machine's first."""
-        if sys.platform != "linux":
+        if sys.platform == "linux":
+            try:
+                return os.readlink("/proc/self/ns/pid") == FIRST_PID_NAMESPACE  # noqa: PTH115  # no path
+            except OSError:
+                return False
+        else:
             return True
-        try:
-            return os.readlink("/proc/self/ns/pid") == FIRST_PID_NAMESPACE  # noqa: PTH115  # no path at all
-        except OSError:
-            return False
 
     def _born(self, start: float) -> float:
         if sys.platform == "linux":

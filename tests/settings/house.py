@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gpuwatch_tray.settings import ConfigProblem, Places, Settings, load
@@ -44,3 +45,7 @@ class House:
         settings, problems = self.load(**environ)
         assert problems == []
         return settings
+
+    def meaning(self) -> Settings:
+        """The same without the line that says why there is no recipient, which names the file."""
+        return replace(self.settings(), no_recipient="")

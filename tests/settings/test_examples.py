@@ -21,19 +21,19 @@ def example(name: str) -> str:
 
 def test_an_untouched_copy_sets_nothing(house):
     """The three examples as they are mean the defaults, without a problem or a warning."""
-    nothing = house.settings()
+    nothing = house.meaning()
     for name in NAMES:
         house.write(name, example(name)).chmod(0o644)
-    assert house.settings() == nothing
+    assert house.meaning() == nothing
 
 
 def test_what_is_commented_out_is_the_default(house):
     """With `#NAME=...` uncommented, the examples still mean the defaults, save the path of a certificate."""
-    nothing = house.settings()
+    nothing = house.meaning()
     for name in NAMES:
         text = re.sub(r"(?m)^#(?=[^ \n])", "", example(name))
         house.write(name, re.sub(r"(?m)^SMTP_CA_FILE=.*", "", text))
-    assert house.settings() == nothing
+    assert house.meaning() == nothing
 
 
 def test_every_key_stands_in_the_example_of_its_file(house):

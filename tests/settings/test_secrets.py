@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gpuwatch_tray.settings.keys import KEYS
 from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT
 
 CANARY = "Xq7Kanarienvogel"
@@ -47,10 +48,37 @@ def test_usual_mistakes_do_not_show_the_password(house, line):
     assert CANARY not in "".join(said)
 
 
+@pytest.mark.parametrize("key", sorted(KEYS.keys() - {"IGNORE_PROCESSES"}))
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"smtp://u:{CANARY}@host",
+        f"smtps://u:pa@{CANARY}@host:587/x",
+        f"u:{CANARY}@host",
+        f"smtp://{'u' * 50}:{CANARY}@host",
+        f"host --password={CANARY}",
+        f"password={CANARY}",
+        f"smtp://u:{CANARY}\u2028@host",
+    ],
+)
+def test_a_password_in_any_other_value_is_not_shown(house, key, value):
+    """People paste the address of a server with the account in it; what is wrong with it is said without."""
+    house.write(SMTP, f"{key}='{value}'\n")
+    loaded, problems = house.load()
+    assert CANARY not in "\n".join([*problems, *loaded.warnings, loaded.no_recipient])
+    assert problems or key in {"SMTP_USER", "SMTP_PASS"}
+
+
+def test_the_rest_of_a_wrong_server_is_shown(house):
+    """Enough is left to see which line is meant."""
+    house.write(SMTP, "SMTP_HOST=smtp://u:secret@host\n")
+    assert "expected the bare name of a server, got 'smtp:***@host'" in "\n".join(house.load()[1])
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_password_that_others_can_read_is_warned_of(house):
     """A file with SMTP_PASS that its group or everybody can read gets one line with the mend."""
-    file = house.write(SMTP, SMTP_TEXT)
+    file = house.write(SMTP, SMTP_TEXT + "FROM_EMAIL=a@b.org\n")
     for mode, warned in ((0o600, False), (0o640, True), (0o604, True), (0o620, False)):
         file.chmod(mode)
         expected = (f"config/smtp.env: others can read SMTP_PASS: chmod 600 {file}",) if warned else ()
@@ -61,7 +89,7 @@ def test_a_password_that_others_can_read_is_warned_of(house):
 def test_a_file_without_a_password_may_be_read(house):
     """There is no warning of a placeholder, nor of a file that holds other settings."""
     house.write(SMTP, "SMTP_PASS=your_pass\n").chmod(0o644)
-    house.write(NOTIFY, SMTP_TEXT).chmod(0o600)
+    house.write(NOTIFY, SMTP_TEXT + "FROM_EMAIL=a@b.org\n").chmod(0o600)
     assert house.settings().warnings == ()
 
 

@@ -119,8 +119,9 @@ def test_a_process_carries_what_the_system_knows_of_it(rig):
     assert process.cwd == os.getcwd()  # noqa: PTH109
 
 
-def test_a_pid_that_is_nobodys_here_has_no_owner(rig):
+def test_a_pid_that_is_nobodys_here_has_no_owner(rig, namespace):
     """In a container the host's PIDs map to nothing: the process is listed, its owner unknown, not mine."""
+    namespace("pid:[4026532000]")
     (process,) = rig.processes(FakeProcess(4_194_303))
     assert process.mine is None
     assert isinstance(process.user, Missing)
@@ -182,7 +183,7 @@ def test_a_gpu_without_graphics_or_mps_has_no_such_processes(rig, kind, code):
     assert [one.pid for one in snapshot.processes] == [11]
 
 
-@pytest.mark.parametrize("kind", ["compute", "graphics", "mps"])
+@pytest.mark.parametrize("kind", ["compute", "mps"])
 @pytest.mark.parametrize("code", [UNKNOWN, NO_PERMISSION])
 def test_a_list_that_fails_is_a_problem_beside_the_processes_known(rig, kind, code):
     """What the other lists have is still shown, and the GPU says that it is not all."""

@@ -334,6 +334,16 @@ def test_a_gpu_whose_values_all_fail_still_has_its_processes(rig):
     assert [one.pid for one in snapshot.processes] == [11]
 
 
+@pytest.mark.parametrize(("failing", "told"), [("compute", True), ("mps", True), ("graphics", False)])
+def test_only_the_lists_that_count_hold_back_the_rules(rig, failing, told):
+    """A graphics list that cannot be read hides no process that could count."""
+    rig.play(FakeGpu(processes=[FakeProcess(11), FakeProcess(12, kinds="M")], errors={failing: UNKNOWN}))
+    snapshot = rig.read()
+    assert snapshot.gpus[0].problem is None
+    assert bool(snapshot.gpus[0].process_problem) is told
+    assert {one.pid for one in snapshot.processes} == {11, 12} - {{"compute": 11, "mps": 12}.get(failing)}
+
+
 def test_a_lost_gpu_is_asked_nothing_more(rig):
     """Calls to a GPU off the bus may take long."""
     rig.read()
@@ -430,7 +440,7 @@ SCENARIOS = st.builds(
 
 def holds_back(fake):
     """Whether nothing may be concluded from the processes that `fake` does list."""
-    wrong = [fake.errors.get(kind, 0) for kind in LISTS]
+    wrong = [fake.errors.get(kind, 0) for kind in ("compute", "mps")]
     return wrong[0] != 0 or any(code not in {0, *UNSUPPORTED_CODES} for code in wrong)
 
 

@@ -136,13 +136,32 @@ def test_a_program_named_to_mislead_does_not_move_the_start(tmp_path):
     assert 0 <= told.elapsed < 60
 
 
+@pytest.mark.usefixtures("namespace")
 def test_a_number_that_is_nobodys_tells_nothing():
-    """The owner is unknown, not somebody else: a container's PIDs may be the host's."""
+    """It is not mine: it ended, or it is hidden, and one's own are not."""
     told = facts(NOBODY)
-    assert told.mine is None
+    assert told.mine is False
     assert told.identity == ""
     for name in ("user", "started", "elapsed", "cwd", "command", "name"):
         assert getattr(told, name) == processes.GONE
+
+
+@linux
+@pytest.mark.parametrize("name", ["pid:[4026532000]", None])
+def test_in_a_container_a_number_that_is_nobodys_may_be_mine(namespace, name):
+    """The driver's PIDs are the host's there: whose the process is cannot be told."""
+    namespace(name)
+    assert facts(NOBODY).mine is None
+
+
+def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
+    """One's own can always be asked about."""
+
+    def refuse(pid):
+        raise psutil.AccessDenied(pid)
+
+    monkeypatch.setattr(processes, "_start", refuse)
+    assert facts(ME) == processes.Facts.unknown(ME, processes.DENIED, mine=False)
 
 
 def test_another_users_process_is_not_mine():
@@ -186,19 +205,21 @@ def test_a_zombie_has_an_owner_and_a_start_but_no_command():
     assert isinstance(told.command, Missing)
 
 
+@pytest.mark.usefixtures("namespace")
 @pytest.mark.parametrize("method", ["cwd", "cmdline", "username"])
 def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
     """No mixture of what was and what is no more."""
     monkeypatch.setattr(psutil.Process, method, refusing(psutil.NoSuchProcess))
-    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE)
+    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
 
 
 @linux
+@pytest.mark.usefixtures("namespace")
 def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
     """The facts of two processes are never put together."""
     ticks = iter([10, 11])
     monkeypatch.setattr(processes, "_ticks", lambda _pid: next(ticks))
-    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE)
+    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
 
 
 @linux

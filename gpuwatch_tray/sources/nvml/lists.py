@@ -11,7 +11,7 @@ from gpuwatch_tray.sources.nvml.binding import DriverError
 
 # Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
 _MOST = 2**22 if sys.platform == "linux" else 2**32 - 2
-_NAMES = {Kind.COMPUTE: "compute", Kind.GRAPHICS: "graphics", Kind.MPS: "MPS"}
+_NAMES = {Kind.COMPUTE: "compute", Kind.MPS: "MPS"}  # the lists that the rules go by
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Lists:
     """
     The processes of one GPU, in the driver's order: those of the compute list first.
 
-    With a `problem`, these are not all there are. `error` is the last one met, `answered` whether any list
-    did answer.
+    With a `problem`, those that compute are not all there are. `error` is the last one met, `answered` tells
+    whether any list did answer.
     """
 
     processes: tuple[Listed, ...]
@@ -43,7 +43,7 @@ def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> List
     Read and merge the three lists; `read` gives one of them or raises DriverError.
 
     A GPU without graphics or MPS has no such list, which is an empty one. One without a compute list cannot
-    be said to be idle, so that is a problem.
+    be said to be idle, so that is a problem. A graphics list that fails is none: its processes never count.
     """
     found: list[tuple[Kind, int, int | None]] = []
     problems: list[str] = []
@@ -56,8 +56,9 @@ def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> List
         except DriverError as error:
             answered = answered or error.unsupported
             if not error.unsupported or kind is Kind.COMPUTE:
-                problems.append(f"{_NAMES[kind]} processes: {error.text}")
                 last = error
+                if kind in _NAMES:
+                    problems.append(f"{_NAMES[kind]} processes: {error.text}")
     return Lists(merged(found), "; ".join(problems) or None, last, answered)
 
 
