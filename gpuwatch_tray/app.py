@@ -12,11 +12,11 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine, redact
 from gpuwatch_tray import settings as settings_room
@@ -24,9 +24,13 @@ from gpuwatch_tray.evaluator import Evaluator, Policy
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Limits, Problem, Snapshot
-from gpuwatch_tray.settings import ConfigProblem, Settings
-from gpuwatch_tray.sources import Source
 from gpuwatch_tray.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gpuwatch_tray.settings import ConfigProblem, Settings
+    from gpuwatch_tray.sources import Source
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,16 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from types import FrameType
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__, redact
 from gpuwatch_tray.app import Setup, SourceKind, UsageError, WorkError, set_up
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 EPILOG = "Exit codes: 0 done, also with nothing to report; 1 the work failed; 2 wrong use or configuration."

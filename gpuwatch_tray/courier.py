@@ -10,10 +10,13 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.store import Store, StoreError, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import alerts, messages, rules
 from gpuwatch_tray.alerts import Change, Channel, Due
-from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, MessageKind, Popup, Snapshot, Status
 from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.status import status_of
 from gpuwatch_tray.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.messages import Letterhead
 
 log = logging.getLogger(__name__)
 

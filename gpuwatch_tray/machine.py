@@ -6,7 +6,10 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def host() -> str:

@@ -7,12 +7,15 @@ Time, Host, User, Config, Triggered (a reason a line, behind `- `) and Raw outpu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
 from gpuwatch_tray.model import Alert, GpuProcess, Message, MessageKind, Popup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Snapshot
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.model import Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, GpuProcess, Level, Severity, Snapshot, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray.app import Setup, SourceKind
-from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Evaluator
 from gpuwatch_tray.model import Level, Popup, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
-from gpuwatch_tray.sources import Source
 from gpuwatch_tray.status import stale, starting, with_notes
-from gpuwatch_tray.store import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.courier import Courier
+    from gpuwatch_tray.evaluator import Evaluator
+    from gpuwatch_tray.sources import Source
+    from gpuwatch_tray.store import Waiting
 
 log = logging.getLogger(__name__)
 

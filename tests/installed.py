@@ -8,10 +8,13 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.mailserver import MailServer
+
+if TYPE_CHECKING:
+    from tests.mailserver import MailServer
 
 SCRIPT = Path(sys.executable).with_name("gpuwatch-tray")
 MIB = 2**20

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 class ChangeKind(Enum):

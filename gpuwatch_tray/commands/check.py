@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.app import (
@@ -22,6 +22,9 @@ from gpuwatch_tray.commands.mail import deliver_now, send_now
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.evaluator import mail_now
 from gpuwatch_tray.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], float] = time.time) -> int:

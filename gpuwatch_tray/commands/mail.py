@@ -6,11 +6,14 @@ import logging
 import sys
 import time
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import Setup, UsageError, WorkError
 from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.model import Message
 from gpuwatch_tray.store import Store
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Message
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
 from gpuwatch_tray.app import Setup, WorkError, open_source, read_once
-from gpuwatch_tray.model import GpuProcess, Snapshot
 from gpuwatch_tray.rules.scope import gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.model import GpuProcess, Snapshot
 
 SIMULATED = "SIMULATED GPUs: nothing here is real"
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"  # home, screen, scroll-back: what `clear` writes

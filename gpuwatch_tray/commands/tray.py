@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import Occupied, Setup, Tenure, evaluator, open_source, tenure
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
@@ -22,6 +21,10 @@ from gpuwatch_tray.notifiers import Popups
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.tray import Actions, Tray
 from gpuwatch_tray.watching import Faces, PopupSink, Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 log = logging.getLogger(__name__)
 

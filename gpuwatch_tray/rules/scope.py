@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import GpuProcess, Limits, Missing, Scope, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.settings.bashdata import Assignment, DataError, Script
 from gpuwatch_tray.settings.words import Literal, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LONGEST = 65536  # characters of a value: A=$A$A, line after line, grows without end
 _BASH_OWN = frozenset(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gpuwatch_tray.model import Limits, Scope
 from gpuwatch_tray.settings import checks
 from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
 from gpuwatch_tray.settings.kinds import NotifyMethod, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 T = TypeVar("T")
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Secret:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.settings import keys, paths
@@ -10,6 +10,9 @@ from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
 from gpuwatch_tray.settings.reading import Reading
 from gpuwatch_tray.settings.recipient import no_recipient
 from gpuwatch_tray.settings.ways import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # In the order of Bash's sourcing.
 _FILES = (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_config_path, user_state_path
 
 import gpuwatch_tray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 NAME = "gpuwatch-tray"
 LARGEST_FILE = 1024 * 1024  # bytes

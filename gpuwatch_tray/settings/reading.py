@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.settings.bashdata import Script, parse
 from gpuwatch_tray.settings.expansion import Namespace, Value
 from gpuwatch_tray.settings.keys import KEYS, SMTP_PASS, Key, unknown
 from gpuwatch_tray.settings.kinds import ConfigProblem
-from gpuwatch_tray.settings.paths import File
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpuwatch_tray.settings.paths import File
 
 T = TypeVar("T")
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gpuwatch_tray.settings import keys
 from gpuwatch_tray.settings.checks import EXAMPLE_ADDRESS
-from gpuwatch_tray.settings.reading import Reading
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.settings.reading import Reading
 
 _HOME_FILE = 0  # TO_EMAIL's, by its place in the order of the files
 _LINE = f'{keys.TO_EMAIL.name}="name@host"'

@@ -7,13 +7,16 @@ its mail waits and the problem is named, rather than that it leaves by a way nob
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.settings import keys
 from gpuwatch_tray.settings.kinds import NotifyMethod, SmtpSettings
-from gpuwatch_tray.settings.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.settings.reading import Reading
 
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
 _SMTP_NEEDS = (keys.SMTP_HOST, keys.SMTP_USER, keys.SMTP_PASS)

@@ -7,7 +7,10 @@ Nothing of the line is quoted save names and words of Bash: a stray word may be 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXPORT = "`export` takes NAME=value here, with the name outside the quotes"
 BRACES = "Bash would expand the braces: put the value in quotes"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gpuwatch_tray.model import Snapshot
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Snapshot
 
 
 class Source(Protocol):

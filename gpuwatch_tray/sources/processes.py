@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil  # noqa: TID251  # the one importer
 
 from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
 

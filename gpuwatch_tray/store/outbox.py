@@ -8,12 +8,14 @@ the lease ends, no other process touches it, and a sender that died loses nothin
 from __future__ import annotations
 
 import json
-import sqlite3  # noqa: TID251  # the store is the one importer
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Message, MessageKind
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Iterable
 
 EMAIL = "email"
 APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included

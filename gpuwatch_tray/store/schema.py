@@ -6,7 +6,10 @@ import logging
 import os
 import sqlite3  # noqa: TID251  # the store is the one importer
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3  # noqa: TID251  # the store is the one importer
 import threading
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, Message, Severity
 from gpuwatch_tray.store import outbox
-from gpuwatch_tray.store.outbox import Queued, Waiting
 from gpuwatch_tray.store.schema import StoreError, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from gpuwatch_tray.store.outbox import Queued, Waiting
 
 KEEP = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
 

@@ -14,11 +14,11 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import Act, Row
 
 if TYPE_CHECKING:
+    from gpuwatch_tray.model import Level
     from collections.abc import Callable
 
     from gpuwatch_tray.bus import SessionBus

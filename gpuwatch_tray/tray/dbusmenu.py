@@ -14,7 +14,7 @@ from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # noqa: TID
 from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
 
-from gpuwatch_tray.tray.tree import ROOT, Entry, MenuTree
+from gpuwatch_tray.tray.tree import ROOT, Change, Entry, MenuTree
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,7 +57,15 @@ class DBusMenu(ServiceInterface):
         self._settle()
 
     def _settle(self) -> None:
-        change = self.tree.update(self._entries, self._loop.time())
+        self._send(self.tree.update(self._entries, self._loop.time()))
+
+    def _shown_anew(self, *, sure: bool) -> bool:
+        """The root is about to be shown: send all that an open menu held back; whether the rows differ."""
+        change = self.tree.shown_anew(self._entries, self._loop.time(), sure=sure)
+        self._send(change)
+        return bool(change.layouts)
+
+    def _send(self, change: Change) -> None:
         if change.updated or change.removed:
             updated = [[row, _variants(values)] for row, values in change.updated.items()]
             self.items_properties_updated(updated, [[row, names] for row, names in change.removed.items()])
@@ -147,23 +155,22 @@ class DBusMenu(ServiceInterface):
 
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
-        """Whether the row's children must be fetched again first: never, changes are pushed."""
+        """Whether the rows must be fetched again first: where the root's opening has changed them."""
         self._known(row)
-        self._asked(row)
-        return False
+        return self._asked([row])
 
     @dbus_method("AboutToShowGroup")
     def about_to_show_group(self, rows: DBusInts) -> DBusIds:
-        """Of these ids, those to be fetched again (none), and those that are not rows."""
+        """Of these ids, those to be fetched again (the root or none), and those that are not rows."""
         unknown = [row for row in rows if row not in self.tree.nodes]
         if unknown and len(unknown) == len(rows):
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
-        for row in rows:
-            self._asked(row)
-        return [], unknown
+        return [ROOT] if self._asked(rows) else [], unknown
 
     def _take(self, row: int, kind: str) -> None:
-        if kind == "opened":
+        if kind == "opened" and row == ROOT:
+            self._shown_anew(sure=True)
+        elif kind == "opened":
             self.tree.opened(row, self._loop.time())
             self._settle()
         elif kind == "closed":
@@ -173,10 +180,9 @@ class DBusMenu(ServiceInterface):
         elif kind == "clicked" and (activate := self.tree.clickable(row)) is not None:
             activate()
 
-    def _asked(self, row: int) -> None:
+    def _asked(self, rows: Sequence[int]) -> bool:
         """The one word that xfce4-panel says when its menu opens; none when it closes."""
-        if row == ROOT:
-            self.tree.opened(row, self._loop.time(), sure=False)
+        return ROOT in rows and self._shown_anew(sure=False)
 
     def _known(self, row: int) -> None:
         if row not in self.tree.nodes:

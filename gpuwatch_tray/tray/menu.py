@@ -44,7 +44,9 @@ class Row:
     One row of the menu.
 
     `subject` names what the row is about wherever it stands (a process may move to another submenu).
-    `gone` is what is put before the label when the subject has ceased while the menu is open.
+    `gone` is what is put before the label when the subject has ceased while the menu is open. An `urgent` row
+    is shown at once, also in an open menu. A `filler` stands for a list's emptiness: it leaves with the first
+    row that comes.
     """
 
     key: str
@@ -54,6 +56,8 @@ class Row:
     children: tuple[Row, ...] = ()
     subject: str = ""
     gone: str = "Over"
+    urgent: bool = False
+    filler: bool = False
 
     @property
     def separator(self) -> bool:
@@ -64,8 +68,8 @@ class Row:
 def rows(status: Status) -> tuple[Row, ...]:
     """The whole menu of a status, from the status line to Quit."""
     return (
-        _text("status", headline(status)),
-        *(_text(f"note:{place}", note) for place, note in enumerate(status.notes)),
+        _urgent("status", headline(status)),
+        *(_urgent(f"note:{place}", note) for place, note in enumerate(status.notes)),
         Row("line:gpus"),
         *_gpus(status.snapshot),
         *([Row("line:alerts")] if status.alerts else []),
@@ -88,17 +92,21 @@ def _text(key: str, label: str) -> Row:
     return Row(key, text.clip(label, LINE) or "?", enabled=False)
 
 
+def _urgent(key: str, label: str) -> Row:
+    return replace(_text(key, label), urgent=True)
+
+
 def _alert(alert: Alert) -> Row:
-    return _text(f"alert:{alert.fingerprint}", f"{SEVERITIES[alert.severity]}: {alert.reason}")
+    return _urgent(f"alert:{alert.fingerprint}", f"{SEVERITIES[alert.severity]}: {alert.reason}")
 
 
 def _gpus(snapshot: Snapshot | None) -> Sequence[Row]:
     if snapshot is None:
-        return [_text("problem", "The GPUs have not been read yet")]
+        return [_urgent("problem", "The GPUs have not been read yet")]
     if snapshot.problem is not None:
         problem = snapshot.problem
-        mend = [_text("mend", problem.mend)] if problem.mend else []
-        return [_text("problem", problem.text), *mend]
+        mend = [_urgent("mend", problem.mend)] if problem.mend else []
+        return [_urgent("problem", problem.text), *mend]
     held: dict[int | None, list[GpuProcess]] = {}
     for process in snapshot.processes:
         held.setdefault(process.gpu, []).append(process)
@@ -107,7 +115,7 @@ def _gpus(snapshot: Snapshot | None) -> Sequence[Row]:
     for index in sorted(held, key=lambda index: (index is None, index or 0)):
         label = "GPU ?" if index is None else f"GPU {index}"
         rows.append(_parent(f"gpu:index:{index}", label, _processes(f"gpu:index:{index}", held[index])))
-    return _unique(rows) or [_text("problem", "No GPUs and no GPU processes are reported")]
+    return _unique(rows) or [_urgent("problem", "No GPUs and no GPU processes are reported")]
 
 
 def _gpu(gpu: Gpu, held: Sequence[GpuProcess]) -> Row:
@@ -117,12 +125,12 @@ def _gpu(gpu: Gpu, held: Sequence[GpuProcess]) -> Row:
     if trouble is not None:
         children.insert(0, _text(f"{key}/trouble", f"processes unknown: {trouble}"))
     elif not held:
-        children.append(replace(_text(f"{key}/none", "no processes"), gone="Until now"))
+        children.append(replace(_text(f"{key}/none", "no processes"), gone="Until now", filler=True))
     return _parent(key, text.gpu(gpu), children)
 
 
 def _parent(key: str, label: str, children: Sequence[Row]) -> Row:
-    return Row(key, label, children=tuple(children), gone="No data")
+    return Row(key, label, children=tuple(children), gone="No data", urgent=True)
 
 
 def _processes(parent: str, held: Sequence[GpuProcess]) -> Sequence[Row]:
@@ -160,7 +168,7 @@ def _process(parent: str, process: GpuProcess) -> Row:
 
 
 def _details(key: str, process: GpuProcess) -> Iterable[Row]:
-    command = f"Command: {redact.command(process)}"
+    command = f"Command: {text.command(process) or 'not known'}"
     lines = textwrap.wrap(command, WRAP, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
     for place, line in enumerate(lines):
         yield Row(f"{key}/command:{place}", line, enabled=False)

@@ -7,17 +7,19 @@ apart from 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MIB = 1024**2
 GIB = 1024**3
 MINUTE, HOUR, DAY = 60, 3600, 86400
-COMMAND_LENGTH = 60
+COMMAND_LENGTH = 40
 DOT = " · "
 
 T = TypeVar("T")
@@ -77,10 +79,16 @@ def process(value: GpuProcess) -> str:
         "user ?" if isinstance(value.user, Missing) else clip(value.user, 32),
         _field(value.memory, memory, "memory ?"),
         "time ?" if isinstance(value.elapsed, Missing) else elapsed(value.elapsed),
-        clip(redact.command(value), COMMAND_LENGTH),
+        clip(command(value) or "command not known", COMMAND_LENGTH),
         "graphics only" if value.kinds == {Kind.GRAPHICS} else "",
     ]
     return DOT.join(part for part in parts if part)
+
+
+def command(value: GpuProcess) -> str:
+    """What may be shown of a process's command line; empty where nothing is known of it."""
+    shown = redact.command(value)
+    return "" if shown == redact.NA else shown
 
 
 def kinds(value: GpuProcess) -> str:

@@ -81,7 +81,9 @@ def _item(row: Row, perform: Callable[[Act], None], spell: Callable[[str], str])
 
 def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
     if item is Menu.SEPARATOR:
-        return Entry(f"before {_key(following[0])}" if following else "last line")
+        after = following[0] if following else None
+        urgent = isinstance(after, Item) and after.row.urgent
+        return Entry(f"before {_key(after)}" if following else "last line", urgent=urgent)
     below = entries(item.submenu, icon) if item.submenu is not None else ()
     row = item.row if isinstance(item, Item) else None
     return Entry(
@@ -92,6 +94,8 @@ def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
         activate=None if below or (row is not None and row.act is None) else lambda: item(icon),
         subject=row.subject if row is not None else "",
         gone=row.gone if row is not None else "Over",
+        urgent=row is not None and row.urgent,
+        filler=row is not None and row.filler,
     )
 
 

@@ -2,9 +2,10 @@
 The menu as a host sees it: nodes with ids, pure.
 
 A node's id stands for its key for as long as the node lives and is never given to another. Under a hand that
-may hold the menu open, rows keep their places: a row whose subject has ceased stays and says so, and new rows
-come last in a submenu that is not on the screen, or wait while it is. Hosts that report opening and closing
-get the plain menu back at `closed`; for those that say less an ended process stays for `HOLD` seconds.
+may hold the menu open, rows keep their order: a row whose subject has ceased stays and says so, and new rows
+come last in a submenu that is not on the screen, or wait while it is. What is urgent (an alert) waits for
+nothing. A host that is about to show the menu gets the plain one; so do, at `closed`, those that tell of
+closing, and for those that say less an ended process stays for `HOLD` seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LONGEST = 120.0  # seconds after an opening that a menu whose host never tells o
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row as it shall be; without a label it is a separating line. The fields are `menu.Row`'s."""
+    """One row as it shall be; without a label it is a separating line. The fields are as `menu.Row`'s."""
 
     key: str
     label: str = ""
@@ -31,6 +32,8 @@ class Entry:
     activate: Callable[[], None] | None = None
     subject: str = ""
     gone: str = "Over"
+    urgent: bool = False
+    filler: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +59,16 @@ class Change:
         return bool(self.updated or self.removed or self.layouts)
 
 
+@dataclass(slots=True)
+class _Pass:
+    """One taking over of entries; `whole` if nothing may linger, `fresh` are the rows that it made."""
+
+    now: float
+    whole: bool = False
+    change: Change = field(default_factory=Change)
+    fresh: set[int] = field(default_factory=set)
+
+
 class MenuTree:
     """The nodes by id. Times are of any one clock that only goes forward, in seconds."""
 
@@ -70,14 +83,13 @@ class MenuTree:
 
     def update(self, entries: Sequence[Entry], now: float) -> Change:
         """Take over the rows as far as an open menu allows; the change is empty when nothing differs."""
-        change = Change()
-        self._alive = frozenset(entry.subject for entry in _walk(entries))
-        fresh: set[int] = set()
-        self._merge(self.nodes[ROOT], entries, now, change, fresh)
-        change.updated = {row: values for row, values in change.updated.items() if row not in fresh}
-        change.layouts = [row for row in change.layouts if row not in fresh]
-        if change.layouts:
-            self.revision += 1
+        return self._take_over(entries, _Pass(now))
+
+    def shown_anew(self, entries: Sequence[Entry], now: float, *, sure: bool = True) -> Change:
+        """The host is about to show the root: all it held back is taken over, and from then on it is open."""
+        self.closed(ROOT)  # whatever it showed before, and be it that it never says so
+        change = self._take_over(entries, _Pass(now, whole=True))
+        self.opened(ROOT, now, sure=sure)
         return change
 
     def opened(self, row: int, now: float, *, sure: bool = True) -> None:
@@ -119,55 +131,71 @@ class MenuTree:
     def _shows(self, row: int, now: float) -> bool:
         return row in self._opened and now - self._opened[row] < HOLD
 
-    def _merge(
-        self, node: Node, entries: Sequence[Entry], now: float, change: Change, fresh: set[int]
-    ) -> None:
+    def _take_over(self, entries: Sequence[Entry], run: _Pass) -> Change:
+        change = run.change
+        self._alive = frozenset(entry.subject for entry in _walk(entries))
+        self._merge(self.nodes[ROOT], entries, run)
+        change.updated = {row: values for row, values in change.updated.items() if row not in run.fresh}
+        change.layouts = [row for row in change.layouts if row not in run.fresh]
+        if change.layouts:
+            self.revision += 1
+        return change
+
+    def _merge(self, node: Node, entries: Sequence[Entry], run: _Pass) -> None:
         held = {self.nodes[row].entry.key: row for row in node.children}
         wanted = {entry.key for entry in entries}
-        is_open = self.is_open(now)
         order: list[int] = []
         for entry in entries:
             row = held.get(entry.key)
             if row is None:
-                if self._shows(node.id, now):
+                if self._shows(node.id, run.now) and not entry.urgent:
                     continue  # a host that shows a list makes no room for more: it waits
                 self._last_id += 1
                 row = self._last_id
                 self.nodes[row] = Node(row, entry)
-                fresh.add(row)
-            self._refresh(self.nodes[row], entry, now, change, fresh)
+                run.fresh.add(row)
+            self._refresh(self.nodes[row], entry, run)
             order.append(row)
         staying = {
             row
             for key, row in held.items()
-            if key not in wanted and self._stays(self.nodes[row], now, change)
+            if key not in wanted
+            and not (order and self.nodes[row].entry.filler)
+            and self._stays(self.nodes[row], run)
         }
-        if is_open:
-            known = [row for row in node.children if row in staying or row in order]
-            order = known + [row for row in order if row not in node.children]
-        else:
-            for row in (row for row in node.children if row in staying):
-                place = node.children.index(row)
-                before = [order.index(other) for other in node.children[:place] if other in order]
-                order.insert(before[-1] + 1 if before else 0, row)
-        if order != node.children:
-            for row in set(node.children).difference(order):
+        arranged = self._arranged(node.children, order, staying, open_=self.is_open(run.now))
+        if arranged != node.children:
+            for row in set(node.children).difference(arranged):
                 self._drop(row)
-            node.children = order
-            change.layouts.append(node.id)
+            node.children = arranged
+            run.change.layouts.append(node.id)
 
-    def _refresh(self, node: Node, entry: Entry, now: float, change: Change, fresh: set[int]) -> None:
+    def _arranged(self, former: list[int], order: list[int], staying: set[int], *, open_: bool) -> list[int]:
+        """The wanted rows and the staying ones; those that an open menu has had keep their order."""
+        if not open_:
+            arranged = list(order)
+            for row in (row for row in former if row in staying):
+                _insert(arranged, row, former)
+            return arranged
+        arranged = [row for row in former if row in staying or row in order]
+        new = [row for row in order if row not in former]
+        for row in new:
+            if self.nodes[row].entry.urgent:
+                _insert(arranged, row, order)
+        return arranged + [row for row in new if row not in arranged]
+
+    def _refresh(self, node: Node, entry: Entry, run: _Pass) -> None:
         node.entry, node.ceased = entry, None
-        self._set(node, _properties(entry), change)
-        self._merge(node, entry.children, now, change, fresh)
+        self._set(node, _properties(entry), run.change)
+        self._merge(node, entry.children, run)
 
-    def _stays(self, node: Node, now: float, change: Change) -> bool:
+    def _stays(self, node: Node, run: _Pass) -> bool:
         """Whether a node that is no longer wanted is kept for a while; marks it if so."""
         if node.ceased is None:
-            node.ceased = now
+            node.ceased = run.now
         moved = node.entry.subject != "" and node.entry.subject in self._alive
-        lingers = node.entry.subject != "" and not moved and now - node.ceased < HOLD
-        if not (self.is_open(now) or (lingers and self._may_be_open(now))):
+        lingers = node.entry.subject != "" and not moved and run.now - node.ceased < HOLD
+        if run.whole or not (self.is_open(run.now) or (lingers and self._may_be_open(run.now))):
             return False
         if node.entry.label and not moved:
             # in front, for a menu on the screen does not grow wider
@@ -175,7 +203,7 @@ class MenuTree:
                 "label": _label(f"{node.entry.gone}: {node.entry.label}"),
                 "enabled": False,
             }
-            self._set(node, node.properties | faded, change)
+            self._set(node, node.properties | faded, run.change)
         return True
 
     def _set(self, node: Node, values: dict[str, str | bool], change: Change) -> None:
@@ -191,6 +219,12 @@ class MenuTree:
         self._opened.pop(row, None)
         for child in self.nodes.pop(row).children:
             self._drop(child)
+
+
+def _insert(rows: list[int], row: int, order: Sequence[int]) -> None:
+    """Put `row` into `rows` behind the last of those that come before it in `order`."""
+    before = [rows.index(other) for other in order[: order.index(row)] if other in rows]
+    rows.insert(before[-1] + 1 if before else 0, row)
 
 
 def _walk(entries: Sequence[Entry]) -> Iterator[Entry]:

@@ -12,7 +12,7 @@ from gpuwatch_tray.model import Level
 from tests.desktop import rig
 from tests.desktop.client import wait_until
 from tests.desktop.peers import running_tray
-from tests.tray.samples import gpu, process, snapshot, status
+from tests.tray.samples import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 
@@ -131,3 +131,47 @@ def test_numbers_run_in_an_open_menu_without_closing_it(desk, tray, tmp_path):
     assert any("95 %" in row.label for row in rows)
     assert sum(row.label.startswith("Ended: PID") for row in rows) == 2
     desk.close_menu()
+
+
+def test_a_menu_opened_again_shows_what_came_since_at_once(desk, tray, tmp_path):
+    """The panel never says that it closed the menu: alerts, notes and processes are there all the same."""
+    folder = rig.shots(tmp_path)
+    held = [process(11, 0, 500.0), process(12, 0, 90.0)]
+    tray.show(status(shown=snapshot([gpu(0), gpu(1, utilisation=0)], held)))
+    position = desk.icon_position(drawing.COLOURS[Level.OK])
+
+    def look(name, *keys):
+        desk.right_click(position)
+        rig.settle()
+        desk.key(*keys) if keys else None
+        rig.settle()
+        shown, labels = crop(desk.screenshot(folder / name), (0, 32, *rig.SCREEN)), desk.labels()
+        desk.key("Escape", "Escape", "Escape")
+        desk.close_menu()
+        rig.settle()
+        return shown, labels
+
+    first, labels = look("menu-first.png", "Down", "Down", "Right")
+    assert "no processes" in labels
+
+    busy = snapshot([gpu(0), gpu(1), gpu(2)], [process(12, 0, 90.0), process(13, 1, 5.0)])
+    note = "config/gpu-watch.env:3: GPU_LIMIT: broken"
+    tray.show(status(Level.WARNING, busy, notes=(note,)))
+    desk.icon_position(drawing.COLOURS[Level.WARNING])
+    # the panel has not told of the closing: what is urgent does not wait for the next opening
+    assert {note, "Warning: GPU_COUNT(3) > GPU_LIMIT(2)"} <= set(desk.labels())
+    again, labels = look("menu-again.png")
+    assert [label.split(" · ")[0] for label in labels if label.startswith(("PID", "GPU "))] == [
+        *("GPU 0  RTX 4090", "PID 12", "GPU 1  RTX 4090", "PID 13", "GPU 2  RTX 4090")
+    ]
+    assert not any(label.startswith(("Ended", "Until now")) for label in labels)
+    assert ImageChops.difference(first, again).getbbox()
+    settled, _ = look("menu-settled.png")
+    assert not ImageChops.difference(settled, again).getbbox()  # nothing was missing on the screen either
+
+    second = status(Level.WARNING, busy, alerts=(alert(), alert("a2", "GPU 1: a second alert")))
+    tray.show(second)
+    assert "Warning: GPU 1: a second alert" in desk.labels()
+    _, labels = look("menu-second.png", "Down", "Down", "Right")
+    assert not any(note in label for label in labels)
+    tray.show(status(shown=BUSY))

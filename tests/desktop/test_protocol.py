@@ -247,23 +247,51 @@ def test_a_process_that_ends_under_an_open_menu_stays_as_ended(tray, client):
     tray.event(0, "opened")
     before = [row.id for row in menu_row(tray.layout()[1]).walk()]
     signals(client)
-    show(tray, process(2, ran=90.0), alerts=(alert(),))
+    show(tray, process(2, ran=90.0))
     assert signals(client) == ["ItemsPropertiesUpdated"]
     assert [row.id for row in menu_row(tray.layout()[1]).walk()] == before
     (ended,) = [row for label, row in tray.rows().items() if label.startswith("Ended: PID")]
     assert not ended.enabled
     tray.event(0, "closed")
-    wait_until(lambda: "Warning: GPU_COUNT(3) > GPU_LIMIT(2)" in tray.rows(), "the menu brought up to date")
-    assert not any(label.startswith("Ended") for label in tray.rows())
+    wait_until(
+        lambda: not any(label.startswith("Ended") for label in tray.rows()), "the menu brought up to date"
+    )
 
 
-@pytest.mark.parametrize(("member", "body"), [("AboutToShow", 0), ("AboutToShowGroup", [0])])
-def test_being_asked_whether_to_show_counts_as_opening(tray, client, member, body):
-    """xfce4-panel says no more than that: no row may come between the others from then on."""
+def asked(tray, client, member):
+    body, signature = (0, "i") if member == "AboutToShow" else ([0], "ai")
+    return client.call(tray.menu_peer, member, signature, body)
+
+
+@pytest.mark.parametrize("member", ["AboutToShow", "AboutToShowGroup"])
+def test_being_asked_whether_to_show_counts_as_opening(tray, client, member):
+    """xfce4-panel says no more than that: a process that ends keeps its place, an alert is shown."""
+    asked(tray, client, member)
     before = [row.id for row in menu_row(tray.layout()[1]).walk()]
-    client.call(tray.menu_peer, member, "i" if body == 0 else "ai", body)
-    show(tray, process(1, ran=500.0), process(2, ran=90.0), alerts=(alert(),))
-    assert [row.id for row in menu_row(tray.layout()[1]).walk()] == before
+    show(tray, process(2, ran=90.0), alerts=(alert(),))
+    after = list(menu_row(tray.layout()[1]).walk())
+    assert [row.id for row in after if row.id in before] == before
+    new = [row for row in after if row.id not in before]
+    assert [(row.separator, row.label) for row in new] == [
+        (True, ""),
+        (False, "Warning: GPU_COUNT(3) > GPU_LIMIT(2)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("member", "yes", "no"),
+    [("AboutToShow", [True], [False]), ("AboutToShowGroup", [[0], []], [[], []])],
+)
+def test_a_menu_that_is_opened_again_is_up_to_date(tray, client, member, yes, no):
+    """The layout is sent before the answer, which says to fetch it, and only where it differs."""
+    assert asked(tray, client, member) == no
+    show(tray, process(2, ran=90.0), process(3, ran=5.0))
+    assert any(label.startswith("Ended") for label in tray.rows())
+    signals(client)
+    assert asked(tray, client, member) == yes
+    assert "LayoutUpdated" in signals(client)
+    assert [label[:5] for label in tray.rows() if label.startswith(("PID", "Ended"))] == ["PID 2", "PID 3"]
+    assert asked(tray, client, member) == no
 
 
 def test_the_menu_says_which_protocol_it_speaks(tray, client):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpuwatch_tray.settings.bashdata import Script
 from gpuwatch_tray.settings.expansion import Namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gpuwatch_tray.settings.bashdata import Script
 
 BASH = shutil.which("bash") or "bash"
 ENVIRONMENT = {

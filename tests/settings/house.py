@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.settings import ConfigProblem, Places, Settings, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
 SMTP_TEXT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\nSMTP_PASS='abcd efgh'\n"

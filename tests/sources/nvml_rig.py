@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import GpuProcess, Snapshot
 from gpuwatch_tray.sources.nvml import NvmlSource
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
 from tests.fakes import Clock
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from pathlib import Path
+
+    from gpuwatch_tray.model import GpuProcess, Snapshot
 
 
 class Rig:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gpuwatch_tray.model import UNKNOWN, Kind, Missing
 from gpuwatch_tray.sources.command import CommandSource
 from gpuwatch_tray.sources.sightings import RETURN, digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the lists are printed by cat")
 

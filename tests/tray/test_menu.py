@@ -51,6 +51,18 @@ def test_rows_come_in_the_order_that_the_hand_learns():
     ]
 
 
+def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
+    """What must not wait for a menu to close is marked; rows under the pointer of a submenu are not."""
+    problem = Problem("the driver does not answer", "reboot")
+    for shown in (snapshot(), snapshot(problem=problem)):
+        rows = menu.rows(status(Level.WARNING, shown, notes=("No email",)))
+        calm = {row.key for row in rows if not row.urgent and not row.separator}
+        assert calm == {"check now", "test mail", "quit"}
+        assert not any(row.urgent for top in rows for row in walk(top.children))
+    (empty,) = [row for row in walk(menu.rows(status(shown=snapshot([gpu()], [])))) if row.filler]
+    assert empty.label == "no processes"
+
+
 def test_only_the_actions_can_be_clicked():
     """Each action row asks for its act, and no other row asks for anything."""
     rows = list(walk(menu.rows(status(Level.WARNING, mail_possible=True))))
@@ -81,6 +93,16 @@ def test_a_process_row_says_whose_how_large_how_long_and_what():
     )
 
 
+def test_a_long_command_is_clipped_in_its_row_and_whole_in_the_details():
+    """Forty characters tell a process from the next one; the submenu has the rest."""
+    long = labels(
+        snapshot(processes=[process(command=("python", "train.py", "--data=/scratch/" + "x" * 30))])
+    )
+    (row,) = [label for label in long if label.startswith("PID")]
+    assert row.split(text.DOT)[-1] == "python train.py --data=/scratch/xxxxxxx…"
+    assert f"Command: python train.py --data=/scratch/{'x' * 30}" in long
+
+
 def test_a_password_in_a_command_never_reaches_the_menu():
     """Commands pass through redaction, in the row and in its details."""
     shown = labels(snapshot(processes=[process(command=("python", "x.py", "--password", "hunter22"))]))
@@ -102,7 +124,8 @@ def test_a_missing_value_is_neither_zero_nor_hidden_failure():
                temperature=UNKNOWN, power=UNKNOWN)  # fmt: skip
     assert text.gpu(bare) == "GPU 0"
     nobody = process(memory=ERROR, user=UNKNOWN, elapsed=UNKNOWN, command=UNKNOWN, name=UNKNOWN)
-    assert text.process(nobody) == "PID 2943615 · user ? · memory ? · time ? · NA"
+    assert text.process(nobody) == "PID 2943615 · user ? · memory ? · time ? · command not known"
+    assert "Command: not known" in labels(snapshot(processes=[nobody]))
     assert text.process(process(memory=UNSUPPORTED, command=("x",))) == "PID 2943615 · alice · 3 h 24 min · x"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -13,9 +15,16 @@ def process(name, label=None):
     return Entry(f"gpu/{name}", label or f"PID {name}", subject=f"process {name}", gone="Ended")
 
 
+NONE = Entry("gpu/none", "no processes", enabled=False, gone="Until now", filler=True)
+
+
+def alert(name="x"):
+    return Entry(f"alert {name}", f"Warning: {name}", enabled=False, urgent=True)
+
+
 def menu(*processes, headline="fine", extra=()):
     return [
-        Entry("status", headline, enabled=False),
+        Entry("status", headline, enabled=False, urgent=True),
         Entry("gpu", "GPU 0", children=tuple(processes)),
         *extra,
         Entry("line"),
@@ -104,16 +113,59 @@ def test_an_ended_process_stays_as_ended_while_the_menu_is_open():
 
 
 def test_new_rows_wait_while_their_own_list_is_on_the_screen():
-    """An alert that comes while the menu is open is shown once it has closed."""
+    """A GPU that comes while the menu is open is shown once it has closed."""
     tree = MenuTree()
     tree.update(menu(), 0.0)
     tree.opened(ROOT, 1.0)
-    alert = Entry("alert", "Warning: x", enabled=False)
-    tree.update(menu(extra=[alert]), 2.0)
+    more = Entry("gpu 1", "GPU 1")
+    tree.update(menu(extra=[more]), 2.0)
     assert labels(tree) == ["fine", "GPU 0", "-", "Quit"]
     tree.closed(ROOT)
-    tree.update(menu(extra=[alert]), 3.0)
-    assert labels(tree) == ["fine", "GPU 0", "Warning: x", "-", "Quit"]
+    tree.update(menu(extra=[more]), 3.0)
+    assert labels(tree) == ["fine", "GPU 0", "GPU 1", "-", "Quit"]
+
+
+def test_an_urgent_row_waits_for_nothing():
+    """An alert comes into an open menu at its place, and an ended process still keeps its own."""
+    tree = MenuTree()
+    tree.update(menu(process(1), process(2)), 0.0)
+    tree.opened(ROOT, 1.0)
+    change = tree.update(menu(process(2), process(3), extra=[alert("x"), alert("y")]), 2.0)
+    assert labels(tree) == ["fine", "GPU 0", "Warning: x", "Warning: y", "-", "Quit"]
+    assert gpu_labels(tree) == ["Ended: PID 1", "PID 2", "PID 3"]
+    assert sorted(change.layouts) == sorted([ROOT, row_of(tree, "gpu")])
+    tree.update(menu(process(2), process(3), extra=[alert("a"), alert("y")]), 3.0)
+    assert labels(tree) == ["fine", "GPU 0", "Warning: a", "Over: Warning: x", "Warning: y", "-", "Quit"]
+
+
+def test_a_host_that_never_tells_of_closing_gets_the_plain_menu_when_it_opens_it_again():
+    """What an opening held back is there at the next one, and nothing of what is over."""
+    tree = MenuTree()
+    tree.update(menu(process(5)), 0.0)
+    tree.shown_anew(menu(process(5)), 4.0, sure=False)
+    late = [*menu(process(3), extra=[Entry("gpu 1", "GPU 1")])]
+    tree.update(late, 6.0)
+    assert gpu_labels(tree) == ["Ended: PID 5", "PID 3"]
+    change = tree.shown_anew(late, 18.0, sure=False)
+    assert sorted(change.layouts) == sorted([ROOT, row_of(tree, "gpu")])
+    assert gpu_labels(tree) == ["PID 3"]
+    assert labels(tree) == ["fine", "GPU 0", "GPU 1", "-", "Quit"]
+    assert tree.is_open(18.0)
+    assert not tree.shown_anew(late, 18.1)
+
+
+def test_a_list_is_not_called_empty_beside_a_row():
+    """With the first process the placeholder goes; while the process waits, it says that it is over."""
+    tree = MenuTree()
+    tree.update(menu(NONE), 0.0)
+    tree.opened(ROOT, 1.0)
+    tree.update(menu(process(1)), 2.0)
+    assert gpu_labels(tree) == ["PID 1"]
+    tree.update(menu(NONE), 3.0)
+    assert gpu_labels(tree) == ["Ended: PID 1", "no processes"]
+    tree.opened(row_of(tree, "gpu"), 4.0)
+    tree.update(menu(process(2)), 5.0)
+    assert gpu_labels(tree) == ["Ended: PID 1", "Until now: no processes"]
 
 
 def test_new_processes_come_last_in_a_submenu_that_is_not_shown_yet():
@@ -210,7 +262,7 @@ def test_a_row_that_gains_or_loses_its_submenu_says_so_by_its_properties():
 
 
 class Hand(RuleBasedStateMachine):
-    """A menu whose processes come and go while a host opens and closes it at any time."""
+    """A menu whose processes and alerts come and go while a host opens and closes it at any time."""
 
     def __init__(self):
         super().__init__()
@@ -219,20 +271,30 @@ class Hand(RuleBasedStateMachine):
         self.given: dict[int, str] = {}
         self.order: dict[int, list[int]] = {}
         self.alive: set[int] = set()
+        self.alerts: set[int] = set()
         self.update()
 
-    def update(self):
-        before = (self.tree.revision, {row: list(node.children) for row, node in self.tree.nodes.items()})
-        change = self.tree.update(menu(*(process(pid) for pid in sorted(self.alive))), self.now)
-        after = {row: list(node.children) for row, node in self.tree.nodes.items()}
-        changed = before[1] != after
-        assert bool(change.layouts) == changed
-        assert (self.tree.revision != before[0]) == changed
-        assert not self.tree.update(menu(*(process(pid) for pid in sorted(self.alive))), self.now)
+    def entries(self):
+        held = [process(pid) for pid in sorted(self.alive)] or [NONE]
+        return menu(*held, extra=[alert(name) for name in sorted(self.alerts)])
 
-    @rule(pids=st.sets(st.integers(1, 6)))
-    def poll(self, pids):
-        self.alive = pids
+    def children(self):
+        return {row: list(node.children) for row, node in self.tree.nodes.items()}
+
+    def take_over(self, step):
+        before, revision = self.children(), self.tree.revision
+        change = step(self.entries(), self.now)
+        changed = before != self.children()
+        assert bool(change.layouts) == changed
+        assert (self.tree.revision != revision) == changed
+
+    def update(self):
+        self.take_over(self.tree.update)
+        assert not self.tree.update(self.entries(), self.now)
+
+    @rule(pids=st.sets(st.integers(1, 6)), alerts=st.sets(st.integers(1, 3)))
+    def poll(self, pids, alerts):
+        self.alive, self.alerts = pids, alerts
         self.update()
 
     @rule(seconds=st.sampled_from([0.1, 5.0, HOLD + 1]))
@@ -242,12 +304,20 @@ class Hand(RuleBasedStateMachine):
             self.order.clear()
         self.update()
 
-    @rule(data=st.data(), sure=st.booleans())
-    def open(self, data, sure):
+    @rule(sure=st.booleans())
+    def open_the_root(self, sure):
+        self.take_over(partial(self.tree.shown_anew, sure=sure))
+        plain = MenuTree()
+        plain.update(self.entries(), 0.0)
+        assert labels(self.tree) == labels(plain)
+        assert gpu_labels(self.tree) == gpu_labels(plain)
+        self.order, self.opened_at = self.children(), self.now
+
+    @rule(data=st.data())
+    def open(self, data):
         row = data.draw(st.sampled_from(sorted(self.tree.nodes)))
-        self.tree.opened(row, self.now, sure=sure)
-        self.order = {row: list(node.children) for row, node in self.tree.nodes.items()}
-        self.opened_at = self.now
+        self.tree.opened(row, self.now)
+        self.order, self.opened_at = self.children(), self.now
 
     @rule()
     def close(self):
@@ -267,21 +337,35 @@ class Hand(RuleBasedStateMachine):
             assert self.given.setdefault(row, node.entry.key) == node.entry.key
 
     @invariant()
-    def open_rows_keep_their_places(self):
+    def open_rows_keep_their_order(self):
         if self.order and self.now - self.opened_at < HOLD:
             for row, children in self.order.items():
-                assert self.tree.nodes[row].children[: len(children)] == children
+                if row not in self.tree.nodes:
+                    continue  # the placeholder
+                fillers = [child for child in children if child not in self.tree.nodes]
+                assert [self.given[child] for child in fillers] in ([], [NONE.key])
+                former = [child for child in children if child not in fillers]
+                now = self.tree.nodes[row].children
+                assert [child for child in now if child in former] == former
+                if row != ROOT and not fillers:
+                    assert now[: len(former)] == former
+
+    @invariant()
+    def every_alert_is_shown_at_once(self):
+        shown = [label for label in labels(self.tree) if label.startswith("Warning")]
+        assert sorted(shown) == [f"Warning: {name}" for name in sorted(self.alerts)]
 
     @invariant()
     def every_live_process_is_shown_once_nothing_is_open(self):
         if not self.tree.is_open(self.now):
-            shown = [label for label in gpu_labels(self.tree) if not label.startswith("Ended")]
+            shown = [label for label in gpu_labels(self.tree) if label.startswith("PID")]
             assert shown == [f"PID {pid}" for pid in sorted(self.alive)]
 
     @invariant()
     def no_dead_process_is_shown_as_alive(self):
-        for label in gpu_labels(self.tree):
-            assert label.startswith("Ended") or int(label.split()[1]) in self.alive
+        pids = {int(label.split()[1]) for label in gpu_labels(self.tree) if label.startswith("PID")}
+        assert pids <= self.alive
+        assert not (pids and any("no processes" in label for label in gpu_labels(self.tree)))
 
 
 TestHand = Hand.TestCase

@@ -7,12 +7,14 @@ NVMLError cannot be hashed or compared with None, and NVMLLibraryMismatchError i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, NewType, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NewType, Protocol, TypeVar, cast
 
 from gpuwatch_tray.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
 

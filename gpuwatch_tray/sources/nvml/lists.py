@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import UNSUPPORTED, Field, Kind, Missing
 from gpuwatch_tray.sources.nvml.binding import DriverError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 # Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
 _MOST = 2**22 if sys.platform == "linux" else 2**32 - 2

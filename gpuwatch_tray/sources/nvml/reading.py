@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.model import UNSUPPORTED, Field, Gpu, Missing, Why
 from gpuwatch_tray.sources.nvml.binding import Driver, DriverError, Handle
-from gpuwatch_tray.sources.nvml.inventory import Seen
 from gpuwatch_tray.sources.nvml.lists import Listed, read_lists
 from gpuwatch_tray.sources.nvml.problems import LOST, gpu_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.sources.nvml.inventory import Seen
 
 T = TypeVar("T")
 

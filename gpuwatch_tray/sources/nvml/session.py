@@ -8,12 +8,15 @@ driver is replaced, every call fails until NVML is shut down and initialised aga
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.sources.nvml.binding import Code, Driver, DriverError
 from gpuwatch_tray.sources.nvml.inventory import Inventory
 from gpuwatch_tray.sources.nvml.problems import LOST, SESSION
 from gpuwatch_tray.sources.nvml.reading import Reading, read_gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Backoff:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
 from gpuwatch_tray.sources.nvml.binding import DriverError
 from gpuwatch_tray.sources.nvml.problems import NO_GPU, explain
-from gpuwatch_tray.sources.nvml.reading import Reading
 from gpuwatch_tray.sources.nvml.session import Session
 from gpuwatch_tray.sources.processes import Inspector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.sources.nvml.reading import Reading
 
 MODULE_VERSION = Path("/sys/module/nvidia/version")
 
