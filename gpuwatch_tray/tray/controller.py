@@ -18,11 +18,10 @@ from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import Act, Row
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Level
     from collections.abc import Callable
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.model import Status
+    from gpuwatch_tray.model import Level, Status
 
 log = logging.getLogger(__name__)
 

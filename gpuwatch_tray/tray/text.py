@@ -8,7 +8,7 @@ apart from 0.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
