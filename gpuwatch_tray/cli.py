@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__, redact
-from gpuwatch_tray.app import Setup, SourceKind, UsageError, WorkError, set_up
+from gpuwatch_tray.app import set_up
+from gpuwatch_tray.context import Setup, SourceKind, UsageError, WorkError
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from gpuwatch_tray.app import Setup, SourceKind
+from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.model import Level, Popup, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
 from gpuwatch_tray.status import stale, starting, with_notes

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.app import LOOP_COOLDOWN, Setup, SourceKind, evaluator
+from gpuwatch_tray.app import LOOP_COOLDOWN, evaluator
+from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.model import Level, Limits
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import Store, Waiting

@@ -8,19 +8,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
-from gpuwatch_tray.app import (
-    Occupied,
-    Setup,
-    UsageError,
-    WorkError,
-    evaluator,
-    open_source,
-    read_once,
-    tenure,
-)
+from gpuwatch_tray.app import Occupied, evaluator, tenure
 from gpuwatch_tray.commands.mail import deliver_now, send_now
 from gpuwatch_tray.commands.ps import SIMULATED
+from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.evaluator import mail_now
+from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.store import Store
 
 if TYPE_CHECKING:

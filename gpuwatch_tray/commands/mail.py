@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import Setup, UsageError, WorkError
+from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.delivery import deliver_due
 from gpuwatch_tray.store import Store
 

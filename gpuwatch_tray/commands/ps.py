@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
-from gpuwatch_tray.app import Setup, WorkError, open_source, read_once
+from gpuwatch_tray.context import Setup, WorkError
+from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.rules.scope import gaps
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import Occupied, Setup, Tenure, evaluator, open_source, tenure
+from gpuwatch_tray.app import Occupied, Tenure, evaluator, tenure
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
 from gpuwatch_tray.courier import Courier, delivery_command
@@ -19,12 +19,15 @@ from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
+from gpuwatch_tray.reading import open_source
 from gpuwatch_tray.tray import Actions, Tray
 from gpuwatch_tray.watching import Faces, PopupSink, Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+
+    from gpuwatch_tray.context import Setup
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,16 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
-from gpuwatch_tray.app import Occupied, Setup, Tenure, evaluator, open_source, tenure
+from gpuwatch_tray.app import Occupied, Tenure, evaluator, tenure
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.courier import Courier, delivery_command
+from gpuwatch_tray.reading import open_source
 from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from gpuwatch_tray.context import Setup
     from gpuwatch_tray.model import Status
 
 STOP_WITHIN = 1.0  # seconds for the threads to end

@@ -1,0 +1,77 @@
+"""What every command runs with: the settings, the source that was settled on, and how it can go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.evaluator import Policy
+from gpuwatch_tray.messages import Letterhead
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.settings import ConfigProblem, Settings
+
+
+class SourceKind(Enum):
+    """Where the numbers come from (`--source`, `--demo`, MYGPU)."""
+
+    NVML = "nvml"
+    COMMAND = "command"
+    AUTO = "auto"
+    DEMO = "demo"
+
+
+class UsageError(Exception):
+    """Wrong use or configuration: the command ends with exit code 2. One line a problem."""
+
+
+class WorkError(Exception):
+    """The work failed: the command ends with exit code 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every command runs with."""
+
+    settings: Settings
+    problems: tuple[ConfigProblem, ...]
+    source: SourceKind
+    host: str
+    user: str
+
+    @property
+    def simulated(self) -> bool:
+        """Whether this is a demo: labelled, with a throw-away state, and without mail."""
+        return self.source is SourceKind.DEMO
+
+    @property
+    def state_name(self) -> str:
+        """
+        What the state is called: this host's, or that of what MYGPU watches.
+
+        Home folders are shared over NFS, and two watched machines share no alert, no cooldown and no lock.
+        """
+        if self.source is not SourceKind.COMMAND:
+            return self.host
+        digest = hashlib.sha256(self.settings.mygpu.encode(errors="surrogateescape")).hexdigest()
+        return f"{self.host}-{digest[:8]}"
+
+    @property
+    def head(self) -> Letterhead:
+        """Who writes the mails."""
+        return Letterhead(self.host, self.user, redact.visible(str(self.settings.config)))
+
+    @property
+    def policy(self) -> Policy:
+        """What evaluations go by."""
+        return Policy(
+            self.settings.limits, self.settings.cooldown, bool(self.settings.to_email) and not self.simulated
+        )
+
+    def require(self) -> None:
+        """Raise UsageError with every problem of the configuration, if there is one."""
+        if self.problems:
+            raise UsageError("\n".join(str(problem) for problem in self.problems))

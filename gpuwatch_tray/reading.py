@@ -1,0 +1,97 @@
+"""The source that was settled on: made, and read once within bounded time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.model import Problem, Snapshot
+from gpuwatch_tray.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.sources import Source
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN = 20.0  # seconds that a driver may take before a command gives it up
+PROGRAM_WITHIN = 25.0  # seconds for MYGPU's program, which its source ends after 20
+
+
+def open_source(setup: Setup, store: Store | None = None) -> Source:
+    """The source that `setup` settled on; `store` remembers what the command source has seen."""
+    # Late imports: a demo needs no driver library, the command source no psutil.
+    if setup.source is SourceKind.DEMO:
+        from gpuwatch_tray.sources.simulated import SimulatedSource
+
+        return SimulatedSource(setup.user, max_etime=setup.settings.limits.max_etime)
+    if setup.source is SourceKind.COMMAND:
+        from gpuwatch_tray.sources.command import CommandSource
+
+        sightings = {} if store is None else store.sightings()
+        source = CommandSource(setup.settings.mygpu, sightings=sightings, user=setup.user)
+        return source if store is None else _Remembering(source, sightings, store)
+    from gpuwatch_tray.sources.nvml import NvmlSource
+
+    return NvmlSource()
+
+
+class _Remembering:
+    """A command source whose sightings outlive the process, so that cron's next run knows them."""
+
+    def __init__(self, source: Source, sightings: dict[tuple[int, str], float], store: Store) -> None:
+        self.name = source.name
+        self._source = source
+        self._sightings = sightings
+        self._store = store
+        self._saved = dict(sightings)
+
+    def read(self) -> Snapshot:
+        """Read, and save the sightings if they have changed."""
+        snapshot = self._source.read()
+        if self._sightings != self._saved:
+            try:
+                self._store.save_sightings(self._sightings)
+            except StoreError as error:
+                log.warning("%s", error)  # what was read counts all the same
+            else:
+                self._saved = dict(self._sightings)
+        return snapshot
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+def read_once(setup: Setup, source: Source) -> Snapshot:
+    """One snapshot for a command, bounded in time."""
+    return read_within(source, PROGRAM_WITHIN if setup.source is SourceKind.COMMAND else ANSWER_WITHIN)
+
+
+def read_within(source: Source, seconds: float) -> Snapshot:
+    """
+    One snapshot, or after `seconds` one whose problem says that the driver hangs.
+
+    The call runs on a daemon thread, which a driver stuck in the kernel may keep for ever.
+    """
+    result: list[Snapshot] = []
+    failure: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            result.append(source.read())
+        except BaseException as error:  # noqa: BLE001  # raised again below, on the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=read, name="read", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failure:
+        raise failure[0]
+    if result:
+        return result[0]
+    mend = "see whether `nvidia-smi` hangs too; `dmesg` may say why"
+    hang = Problem(f"{source.name}: no answer within {seconds:g} s", mend)
+    return Snapshot(source.name, time.time(), problem=hang)
