@@ -20,6 +20,7 @@ from tests.desktop import rig
 from tests.desktop.client import wait_until
 from tests.driver.scenario import GIB, MIB, FakeGpu, FakeProcess, Scenario
 from tests.installed import Installed
+from tests.mailserver import MailServer
 from tests.workers import workers
 
 WIDTH, MENU, POPUP = 800, 264, 124  # pixels of the screen
@@ -37,8 +38,13 @@ def main() -> None:
         folder = Path(name) / "vision"
         folder.mkdir()
         installed = Installed(folder)
-        installed.configure(TO_EMAIL="", GPU_LIMIT=1, POLL_SEC=0.5)
-        with rig.desktop(folder / "desk") as desk, workers(folder, *COMMANDS) as (train, evaluate, serve):
+        installed.configure(GPU_LIMIT=1, POLL_SEC=0.5)
+        with (
+            MailServer() as server,
+            rig.desktop(folder / "desk") as desk,
+            workers(folder, *COMMANDS) as (train, evaluate, serve),
+        ):
+            installed.mail_through(server)
             subprocess.run(["xsetroot", "-solid", "#37506b"], env=desk.environment, check=True)
             card = replace(FakeGpu.numbered(0), name="NVIDIA RTX 4090", memory_total=24 * GIB)
             first = replace(
@@ -63,6 +69,7 @@ def main() -> None:
             try:
                 position = desk.icon_position(drawing.COLOURS[Level.WARNING])
                 wait_until(desk.notifications, "the popup")
+                wait_until(lambda: server.messages, "the mail", timeout=20)
                 desk.right_click(position)
                 rig.settle()
                 menu = desk.screenshot(folder / "menu.png")
