@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
+from gpuwatch_tray.courier import Courier
 from gpuwatch_tray.evaluator import Evaluator
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.model import Limits
@@ -63,11 +64,8 @@ def set_up(environ: Mapping[str, str], asked: SourceKind | None) -> Setup:
 def _settle_auto(setup: Setup) -> Setup:
     """The real GPUs where there is a driver, even one that fails; simulated ones where there is none."""
     probe = replace(setup, source=SourceKind.NVML)
-    source = open_source(probe)
-    try:
+    with closing(open_source(probe)) as source:
         problem = read_once(probe, source).problem
-    finally:
-        source.close()
     return replace(setup, source=SourceKind.DEMO) if problem is not None and problem.no_driver else probe
 
 
@@ -109,6 +107,15 @@ def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
                 yield Tenure(store, report)
         finally:
             lock.release()
+
+
+def courier(setup: Setup, store: Store) -> Courier | None:
+    """The way to the outbox of this set-up; None where nobody is mailed."""
+    if not setup.policy.mails:
+        return None
+    # The child is told the source: the state that it empties is the source's.
+    command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
+    return Courier(store, command, time.time, time.monotonic)
 
 
 def evaluator(

@@ -12,7 +12,6 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.store import Store, StoreError, Waiting
 
 if TYPE_CHECKING:
@@ -102,8 +101,3 @@ class Courier:
         self._child = None
         self._look.set()
         return True
-
-
-def delivery_command() -> list[str]:
-    """The command line of the child."""
-    return [*this_program(), "mail", "deliver"]

@@ -134,6 +134,14 @@ class Snapshot:
     simulated: bool = False
 
 
+LABEL = "SIMULATED GPUs"  # what the faces say that have room for a line of their own
+
+
+def labelled(text: str, *, simulated: bool) -> str:
+    """`text`, marked where it tells of GPUs that are not there."""
+    return f"SIMULATED · {text}" if simulated else text
+
+
 class Severity(IntEnum):
     """How urgent an alert is."""
 

@@ -12,10 +12,10 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.context import Setup, SourceKind
-from gpuwatch_tray.model import Level, Popup, Snapshot, Status
+from gpuwatch_tray.model import Level, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
 from gpuwatch_tray.status import stale, starting, with_notes
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.courier import Courier
     from gpuwatch_tray.evaluator import Evaluator
+    from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.sources import Source
     from gpuwatch_tray.store import Waiting
 
@@ -34,16 +35,6 @@ STALE_POLLS = 3
 PATIENCE = {SourceKind.COMMAND: 20.0}  # seconds that another machine may take, beyond the interval
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 STALE_AT_LEAST = 5.0  # seconds: a busy machine may be late for a short interval
-
-
-class PopupSink(Protocol):
-    """Where popups go. Both calls are bounded in time and may come from any thread."""
-
-    def show(self, popup: Popup) -> bool:
-        """Show or replace; False when it could not be shown."""
-
-    def close(self, key: str) -> None:
-        """Take it from the screen; nothing where it is not there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.app import Occupied, Tenure, evaluator, tenure
+from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
-from gpuwatch_tray.courier import Courier, delivery_command
 from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity, Status
-from gpuwatch_tray.notifiers import Popups
+from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.reading import open_source
 from gpuwatch_tray.tray import Actions, Tray
-from gpuwatch_tray.watching import Faces, PopupSink, Watching
+from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WITHOUT_BUS = ("win32", "darwin")  # pystray draws there by itself
-TRAY_HOST = "org.kde.StatusNotifierWatcher"
 TEST_MAIL_WITHIN = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
 
 
@@ -65,8 +62,10 @@ def desktop_bus() -> SessionBus | None:
     """
     if sys.platform in WITHOUT_BUS:
         return None
+    from gpuwatch_tray.tray.sni import WATCHER
+
     bus = SessionBus.connect()
-    if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")) or bus.has_owner(TRAY_HOST):
+    if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")) or bus.has_owner(WATCHER):
         return bus
     bus.close()
     raise BusUnavailable("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus")
@@ -90,7 +89,6 @@ def _run(setup: Setup, bus: SessionBus | None) -> int:
 def _show(setup: Setup, bus: SessionBus | None, held: Tenure) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
     mails = setup.policy.mails
-    courier = Courier(held.store, delivery_command(), time.time, time.monotonic) if mails else None
     actions = Actions(
         check_now=lambda: watching.check_now(),  # noqa: PLW0108  # made further down
         send_test_mail=lambda: send_test_mail(setup, popups),
@@ -102,7 +100,7 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure) -> bool:
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=mails))
 
-    faces = Faces(show, popups, courier, held.report)
+    faces = Faces(show, popups, courier(setup, held.store), held.report)
     watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
     _stop_on_signals(tray.stop)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
-from gpuwatch_tray.app import Occupied, Tenure, evaluator, tenure
+from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
 from gpuwatch_tray.commands.ps import SIMULATED
-from gpuwatch_tray.courier import Courier, delivery_command
+from gpuwatch_tray.model import labelled
 from gpuwatch_tray.reading import open_source
 from gpuwatch_tray.watching import Faces, Watching
 
@@ -43,10 +42,8 @@ def headless(setup: Setup) -> int:
 def _loop(setup: Setup, held: Tenure) -> None:
     if setup.simulated:
         print(SIMULATED, flush=True)
-    courier = None
-    if setup.policy.mails:
-        courier = Courier(held.store, delivery_command(), time.time, time.monotonic)
-    faces = Faces(Printer(sys.stdout).show, courier=courier, report=held.report)
+    printer = Printer(sys.stdout)
+    faces = Faces(printer.show, courier=courier(setup, held.store), report=held.report)
     watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
     done = threading.Event()
 
@@ -85,7 +82,8 @@ class Printer:
         time_text = datetime.fromtimestamp(status.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         level = status.level.name.lower().replace("_", " ")
         reasons = [alert.reason for alert in status.alerts] or [status.headline]
-        simulated = "SIMULATED · " if status.snapshot is not None and status.snapshot.simulated else ""
-        lines = [(level, simulated + reason) for reason in reasons] + [("note", note) for note in notes]
+        simulated = status.snapshot is not None and status.snapshot.simulated
+        lines = [(level, labelled(reason, simulated=simulated)) for reason in reasons]
+        lines += [("note", note) for note in notes]
         for kind, line in lines:
             print(f"{time_text}  {kind:8}  {line}", file=self._out, flush=True)

@@ -196,10 +196,13 @@ def test_with_one_gpu_lost_the_others_alerts_go_out_and_the_loss_is_named(instal
 
 
 @contextmanager
-def watcher(installed, **variables):
+def watcher(installed, *words, **variables):
     """A running `watch`, past its first poll."""
     with subprocess.Popen(
-        [installed.script, "watch"], env=installed.environment | variables, stdout=subprocess.PIPE, text=True
+        [installed.script, "watch", *words],
+        env=installed.environment | variables,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as running:
         try:
             while "Reading" in (line := running.stdout.readline()) or "  note  " in line:
@@ -220,6 +223,13 @@ def test_beside_a_watcher_check_only_delivers(installed, server, two):
         assert (done.returncode, done.stderr) == (0, "")
         wait_for(lambda: server.messages, "the watcher's mail")
     assert len(server.messages) == 1
+
+
+def test_the_child_that_sends_empties_the_outbox_of_the_source_asked_for(installed, server, two):
+    """--source nvml goes before MYGPU in the watcher, and so it does in the child that it starts."""
+    installed.play(busy(*two))
+    with watcher(installed, "--source", "nvml", MYGPU="true"):
+        wait_for(lambda: server.messages, "the watcher's mail")
 
 
 def test_a_watcher_that_cannot_read_the_driver_is_no_reason_for_silence(installed, server):
