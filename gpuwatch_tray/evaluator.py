@@ -45,7 +45,6 @@ class Outcome:
     """
 
     status: Status
-    processes: tuple[GpuProcess, ...]
     gaps: tuple[str, ...]
     changes: tuple[Change, ...] = ()
     mail: Message | None = None
@@ -92,7 +91,7 @@ class Evaluator:
         self._trouble = trouble
         status = status_of(snapshot, after, processes, missing)
         popups, over = self._popups(due, simulated=snapshot.simulated), self._over(after)
-        return Outcome(status, processes, missing, changes, mail, popups, over, trouble)
+        return Outcome(status, missing, changes, mail, popups, over, trouble)
 
     def shown(self, fingerprints: Sequence[str]) -> None:
         """Start the desktop cooldown of alerts whose popup the desktop has taken."""

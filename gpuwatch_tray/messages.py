@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
-from gpuwatch_tray.model import Alert, GpuProcess, Message, MessageKind, Popup
+from gpuwatch_tray.model import Alert, GpuProcess, Message, MessageKind, Popup, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,8 +83,8 @@ def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> P
     if len(alerts) > 1:
         lines.append(f"and {len(alerts) - 1} more")
     body = "\n".join(redact.text(line) for line in lines)
-    title = f"{'SIMULATED · ' if simulated else ''}{TITLES.get(worst.rule, worst.rule)} on {host}"
-    return Popup(key, title, body, worst.severity)
+    title = f"{TITLES.get(worst.rule, worst.rule)} on {host}"
+    return Popup(key, labelled(title, simulated=simulated), body, worst.severity)
 
 
 def dry_run(message: Message) -> str:

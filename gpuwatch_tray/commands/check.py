@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.app import Occupied, evaluator, tenure
-from gpuwatch_tray.commands.mail import deliver_now, send_now
+from gpuwatch_tray.commands.mail import deliver_now, refuse_demo, send_now
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.evaluator import mail_now
@@ -62,8 +62,8 @@ def _doubts(other: Occupied) -> list[str]:
 
 def _try_out(setup: Setup, *, send: bool, now: float) -> int:
     """`--dry-run` and `--test-mail`: without state, past the cooldown."""
-    if send and setup.simulated:
-        raise UsageError("a demo mails nowhere: leave out --demo to send a test mail")
+    if send:
+        refuse_demo(setup)
     for warning in setup.settings.warnings:  # here sits the person who can mend it, not with cron
         print(warning, file=sys.stderr)
     with closing(open_source(setup)) as source:

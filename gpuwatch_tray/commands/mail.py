@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def deliver(setup: Setup) -> int:
     """Send what the outbox holds and is due; what fails stays there, and is named."""
-    _refuse_demo(setup)
+    refuse_demo(setup)
     with closing(Store(setup.settings.state, setup.state_name)) as store:
         failures = deliver_now(setup, store)
     for line in failures:
@@ -57,7 +57,7 @@ def send_now(setup: Setup, message: Message) -> str:
 
 def login(setup: Setup) -> int:
     """Sign in to Gmail and write token.json."""
-    _refuse_demo(setup)
+    refuse_demo(setup)
     setup.require()
     from gpuwatch_tray.notifiers.email import TransportError
     from gpuwatch_tray.notifiers.email.login import login as sign_in
@@ -70,6 +70,7 @@ def login(setup: Setup) -> int:
     return 0
 
 
-def _refuse_demo(setup: Setup) -> None:
+def refuse_demo(setup: Setup) -> None:
+    """Raise UsageError where a demo is asked to mail."""
     if setup.simulated:
         raise UsageError("a demo mails nowhere: leave out --demo")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
 from gpuwatch_tray.context import Setup, WorkError
+from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.rules.scope import gaps
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuProcess, Snapshot
 
-SIMULATED = "SIMULATED GPUs: nothing here is real"
+SIMULATED = f"{LABEL}: nothing here is real"
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"  # home, screen, scroll-back: what `clear` writes
 
 

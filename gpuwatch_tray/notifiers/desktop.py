@@ -17,7 +17,8 @@ from dbus_fast import Variant  # noqa: TID251  # called through bus
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import CallFailed, Peer, SessionBus, Signal
-from gpuwatch_tray.model import Level, Severity
+from gpuwatch_tray.model import Severity
+from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Popup
@@ -29,7 +30,6 @@ SERVER = Peer(
 )
 PATIENCE = 2.0  # seconds for one popup, all calls together
 URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-ICONS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
 SERVER_DECIDES = -1
 
 
@@ -63,7 +63,7 @@ class DesktopPopups:
                     [
                         self._name,
                         before,
-                        drawing.path(ICONS[popup.severity]).as_uri(),
+                        drawing.path(LEVELS[popup.severity]).as_uri(),
                         popup.title,
                         body,
                         [],

@@ -12,6 +12,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.utf16 import clip
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -73,9 +75,3 @@ def plyer_popups(name: str = "gpuwatch-tray") -> CallbackPopups:
         plyer.notification.notify(title=title, message=body, app_name=name, timeout=10)
 
     return CallbackPopups(notify, "plyer")
-
-
-def clip(text: str, units: int) -> str:
-    """`text` cut to so many UTF-16 units, never inside a character."""
-    encoded = text.encode("utf-16-le", "replace")
-    return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")

@@ -18,7 +18,6 @@ from gpuwatch_tray.model import Gpu, GpuProcess, Kind, Limits, Missing, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-LABEL = "SIMULATED GPUs"
 PERIOD = 90.0
 SECOND_GPU_AT = 12.0
 TOO_LONG_AT = 35.0

@@ -11,13 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Message, MessageKind
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
     from collections.abc import Iterable
 
-EMAIL = "email"
+EMAIL = Channel.EMAIL.value
 APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
 # When a row may be taken. Times that were set later than now come from before the clock was set back: such a
 # row is free, as nobody knows how long it would have to wait.

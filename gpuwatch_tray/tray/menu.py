@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import Missing, Severity, known
+from gpuwatch_tray.model import Missing, Severity, known, labelled
 from gpuwatch_tray.tray import text
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def rows(status: Status) -> tuple[Row, ...]:
 def headline(status: Status) -> str:
     """The reason in one line, labelled where the numbers are simulated."""
     simulated = status.snapshot is not None and status.snapshot.simulated
-    return text.clip(("SIMULATED · " if simulated else "") + status.headline, LINE)
+    return text.clip(labelled(status.headline, simulated=simulated), LINE)
 
 
 def _text(key: str, label: str) -> Row:

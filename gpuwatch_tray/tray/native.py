@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import toolkit
+from gpuwatch_tray.utf16 import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
 
 TITLE_LENGTH = 127  # UTF-16 units that Windows takes for a tooltip
 WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
-
-
-def clip_utf16(text: str, units: int) -> str:
-    """`text` cut to so many UTF-16 units, never inside a character."""
-    encoded = text.encode("utf-16-le", "replace")
-    return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")
 
 
 class NativeBackend:
@@ -86,7 +81,7 @@ class NativeBackend:
         if view.level is not self._level:
             self._level = view.level
             self.icon.icon = drawing.image(view.level)
-        self.icon.title = clip_utf16(view.title, TITLE_LENGTH)
+        self.icon.title = clip(view.title, TITLE_LENGTH)
         if self._shown is None or view.rows != self._shown.rows:
             self.icon.menu = toolkit.menu(view.rows, self._perform, _spell)
         self._shown = view

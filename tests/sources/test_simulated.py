@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import Kind, Limits, Missing, Scope, Snapshot
-from gpuwatch_tray.sources.simulated import LABEL, PERIOD, SimulatedSource, demo_limits, story
+from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, Scope, Snapshot
+from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, story
 
 MAX_ETIME = 21600
 AT = 1_700_000_000.0

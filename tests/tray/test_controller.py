@@ -13,7 +13,8 @@ from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import Actions, Tray, toolkit
 from gpuwatch_tray.tray.controller import View, _Worker
 from gpuwatch_tray.tray.menu import Act, rows
-from gpuwatch_tray.tray.native import NativeBackend, clip_utf16
+from gpuwatch_tray.tray.native import NativeBackend
+from gpuwatch_tray.utf16 import clip
 from tests.tray.samples import process, snapshot, status
 
 
@@ -262,5 +263,5 @@ def test_the_native_popup_is_the_icons_own(native):
 
 def test_a_tooltip_is_cut_between_characters():
     """Windows takes 127 UTF-16 units; a pair is never split."""
-    assert clip_utf16("a" + "\N{ROBOT FACE}" * 80, 127) == "a" + "\N{ROBOT FACE}" * 63
-    assert clip_utf16("short", 127) == "short"
+    assert clip("a" + "\N{ROBOT FACE}" * 80, 127) == "a" + "\N{ROBOT FACE}" * 63
+    assert clip("short", 127) == "short"
