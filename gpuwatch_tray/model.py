@@ -17,6 +17,29 @@ from typing import TypeAlias, TypeVar
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """
+    One moment on two clocks: `wall` is seconds since the epoch, `uptime` seconds since the boot `boot`.
+
+    `uptime` counts suspends and nobody sets it; `boot` is empty where the boot cannot be told.
+    """
+
+    wall: float
+    uptime: float = 0.0
+    boot: str = ""
+
+    def since(self, earlier: Instant) -> float:
+        """
+        Seconds from `earlier` until here: by the uptime within one boot, else by the wall clock.
+
+        Negative where the wall clock was set back over a boot: nobody knows then how long it was.
+        """
+        if self.boot and self.boot == earlier.boot:
+            return self.uptime - earlier.uptime
+        return self.wall - earlier.wall
+
+
 class Why(Enum):
     """In which way a value is missing."""
 
@@ -142,6 +165,23 @@ def labelled(text: str, *, simulated: bool) -> str:
     return f"SIMULATED · {text}" if simulated else text
 
 
+class EmailWhen(Enum):
+    """When an alert is mailed (EMAIL_WHEN)."""
+
+    AWAY = "away"  # nobody at the desk, nobody reacting to the popup, or no popup to react to
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class IconStyle(Enum):
+    """How the icon is drawn (ICON_STYLE)."""
+
+    AUTO = "auto"
+    LIGHT = "light"  # for a light panel
+    DARK = "dark"  # for a dark panel
+    COLOR = "color"
+
+
 class Severity(IntEnum):
     """How urgent an alert is."""
 
@@ -173,7 +213,8 @@ class Finding:
     One condition that a rule found to hold.
 
     `subject` tells this one from others of its rule and holds no value, no threshold and no elapsed time.
-    `value` is for picking the worst of several.
+    `value` is for picking the worst of several. `reason` is the mail's wording (the Bash tool's for its two
+    rules), `text` the sentence that people read on the desktop; empty for the reason itself.
     """
 
     rule: str
@@ -181,6 +222,7 @@ class Finding:
     severity: Severity
     reason: str
     value: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +244,53 @@ class Verdict:
         return self.unknown is not None and subject.startswith(self.unknown_subjects)
 
 
+class Phase(Enum):
+    """Where the condition of an alert stands."""
+
+    PENDING = "pending"  # it holds, but not yet for long enough
+    FIRING = "firing"
+    RECOVERING = "recovering"  # it is over, but not yet for long enough
+    RESOLVED = "resolved"
+
+
+class Reason(Enum):
+    """Why a notice is due, or why it is not: each decision carries one of these."""
+
+    FIRST = "first"
+    SEVERITY_RISE = "severity-rise"
+    COOLDOWN_OVER = "cooldown-over"
+    SNOOZE_OVER = "snooze-over"
+    FLAPPING = "flapping"
+    # why the mail need not wait for the person at the desk
+    AWAY = "away"
+    CRITICAL = "critical"
+    UNACKNOWLEDGED = "unacknowledged"
+    NO_POPUP = "no-popup"
+    ALWAYS = "always"
+    # why nothing is sent now
+    PENDING = "pending"
+    RECOVERING = "recovering"
+    SNOOZED = "snoozed"
+    INHIBITED = "inhibited"
+    ACKNOWLEDGED = "acknowledged"
+    COOLDOWN = "cooldown"
+    QUEUED = "queued"
+    AT_THE_DESK = "at-the-desk"  # the person may see the popup; the mail waits for ESCALATE_MIN
+    NEVER = "never"
+    NO_CHANNEL = "no-channel"
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A finding that has become an alert: one incident, from `since` to its end."""
+    """
+    A finding that has become an alert: one incident, from `since` (wall time) to its end.
+
+    `held` is for how many seconds, and `samples` for how many polls, the present phase has lasted by the
+    evaluator's own clock, gaps left out. `raises` counts how often this fingerprint began to fire within
+    the last hour, this time included. `news` is what lets one notice pass the cooldown, and since when.
+    `covered` says that a snooze held it at the last evaluation. The last three are what became of it for
+    the person: derived anew by every evaluation.
+    """
 
     fingerprint: str
     rule: str
@@ -213,12 +299,32 @@ class Alert:
     reason: str
     since: float
     value: float = 0.0
+    text: str = ""
+    id: int = 0  # how `alerts ack ID` names it
+    phase: Phase = Phase.FIRING
+    held: float = 0.0
+    samples: int = 1
+    fired: Instant | None = None
+    raises: int = 0
+    news: tuple[Reason, Instant] | None = None
+    covered: bool = False
+    resolved: Instant | None = None
+    acknowledged: bool = False
+    snoozed_until: float | None = None  # wall time
+    inhibited_by: str = ""  # the rule of the alert that mutes this one
+
+    @property
+    def said(self) -> str:
+        """The sentence for people."""
+        return self.text or self.reason
 
 
 class MessageKind(Enum):
     """What a mail is for."""
 
     ALERT = "alert"
+    RESOLVED = "resolved"
+    DIGEST = "digest"
     TEST = "test"
 
 
@@ -233,28 +339,65 @@ class Message:
     kind: MessageKind = MessageKind.ALERT
 
 
+class Button(Enum):
+    """What a popup offers to click on."""
+
+    ACKNOWLEDGE = "acknowledge"
+    SNOOZE = "snooze"  # for an hour
+    SHOW = "show"
+    KILL = "kill"  # a process that did not end by itself
+
+
 @dataclass(frozen=True, slots=True)
 class Popup:
-    """One desktop popup. A popup with the same key replaces the one on the screen."""
+    """
+    One desktop popup. A popup with the same key replaces the one on the screen.
+
+    `buttons` are shown where the desktop can, in this order.
+    """
 
     key: str
     title: str
     body: str
     severity: Severity
+    buttons: tuple[Button, ...] = ()
+
+
+class Presence(Enum):
+    """Whether the person is at the desk. UNKNOWN is never taken for PRESENT."""
+
+    PRESENT = "present"
+    AWAY = "away"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What is known of the person: `source` names who says so; `idle` is seconds without input, if told."""
+
+    presence: Presence
+    source: str
+    idle: float | None = None
 
 
 class Level(IntEnum):
     """The state that the icon shows, worst last."""
 
     OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    NO_DATA = 3
+    SNOOZED = 1
+    WARNING = 2
+    CRITICAL = 3
+    NO_DATA = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the tray shows. `headline` is the reason in one line; `notes` are further lines for the menu."""
+    """
+    What the tray shows. `headline` is the reason in one line; `notes` are further lines for the menu.
+
+    `alerts` are those that fire or recover, worst first. `snoozed_until` is the wall time until which
+    everything is snoozed. `in_use` is the number of GPUs in use that GPU_LIMIT counts; None where unknown.
+    """
 
     level: Level
     headline: str
@@ -262,4 +405,6 @@ class Status:
     snapshot: Snapshot | None = None
     alerts: tuple[Alert, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    mail_possible: bool = False  # "Send test mail" has somewhere to go
+    mail_possible: bool = False  # "Send test alert" has somewhere to mail to
+    snoozed_until: float | None = None
+    in_use: int | None = None

@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import Scope
-from gpuwatch_tray.settings.kinds import NotifyMethod, Secret
+from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
+from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret
 
 EXAMPLE_ADDRESS = "you@example.com"
 LARGEST = 999_999_999
@@ -92,6 +92,43 @@ def method(text: str) -> NotifyMethod:
         return NotifyMethod(text.lower())
     except ValueError:
         raise ValueError(f"expected 'auto', 'smtp' or 'gmail_api', got {shown(text)}") from None
+
+
+def email_when(text: str) -> EmailWhen:
+    """When an alert is mailed."""
+    try:
+        return EmailWhen(text.lower())
+    except ValueError:
+        raise ValueError(f"expected 'away', 'always' or 'never', got {shown(text)}") from None
+
+
+def icon_style(text: str) -> IconStyle:
+    """How the icon is drawn."""
+    try:
+        return IconStyle(text.lower())
+    except ValueError:
+        raise ValueError(f"expected 'auto', 'light', 'dark' or 'color', got {shown(text)}") from None
+
+
+def switch(text: str) -> bool:
+    """Whether something is on."""
+    if text.lower() in {"on", "yes", "true", "1"}:
+        return True
+    if text.lower() in {"off", "no", "false", "0"}:
+        return False
+    raise ValueError(f"expected 'on' or 'off', got {shown(text)}")
+
+
+def resolved(text: str) -> frozenset[Resolved]:
+    """By which ways the end of an alert is told."""
+    if text.lower() == "off":
+        return frozenset()
+    try:
+        return frozenset(Resolved(part) for part in text.lower().replace(",", " ").split())
+    except ValueError:
+        raise ValueError(
+            f"expected 'email', 'popup', both with a comma, or 'off', got {shown(text)}"
+        ) from None
 
 
 def programs(text: str) -> frozenset[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from gpuwatch_tray.model import Limits, Scope
+from gpuwatch_tray.model import EmailWhen, IconStyle, Limits, Scope
 from gpuwatch_tray.settings import checks
 from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
-from gpuwatch_tray.settings.kinds import NotifyMethod, Secret
+from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,8 @@ COOLDOWN_MIN = Key("COOLDOWN_MIN", WATCH, checks.whole, 60)
 POLL_SEC = Key("POLL_SEC", WATCH, checks.poll, 5.0)
 PROCESS_SCOPE = Key("PROCESS_SCOPE", WATCH, checks.scope, Scope.MINE)
 IGNORE_PROCESSES = Key("IGNORE_PROCESSES", WATCH, checks.programs, DESKTOP_PROGRAMS)
+ICON_STYLE = Key("ICON_STYLE", WATCH, checks.icon_style, IconStyle.AUTO)
+ICON_BADGE = Key("ICON_BADGE", WATCH, checks.switch, default=False)
 
 NOTIFY_METHOD = Key("NOTIFY_METHOD", NOTIFY, checks.method, NotifyMethod.AUTO)
 GMAIL_API_CREDENTIALS: Key[Path | None] = Key(
@@ -57,6 +59,11 @@ GMAIL_API_CREDENTIALS: Key[Path | None] = Key(
 )
 GMAIL_API_TOKEN: Key[Path | None] = Key("GMAIL_API_TOKEN", NOTIFY, checks.path, None, EXAMPLE_PATH)
 FROM_EMAIL = Key("FROM_EMAIL", NOTIFY, checks.address, "", checks.EXAMPLE_ADDRESS)
+
+EMAIL_WHEN = Key("EMAIL_WHEN", NOTIFY, checks.email_when, EmailWhen.AWAY)
+AWAY_MIN = Key("AWAY_MIN", NOTIFY, checks.whole, 5)
+ESCALATE_MIN = Key("ESCALATE_MIN", NOTIFY, checks.whole, 10)
+NOTIFY_RESOLVED = Key("NOTIFY_RESOLVED", NOTIFY, checks.resolved, frozenset({Resolved.EMAIL}))
 
 SMTP_HOST = Key("SMTP_HOST", SMTP, checks.host, "", "smtp.example.com")
 SMTP_PORT = Key("SMTP_PORT", SMTP, checks.port, 587)
@@ -74,10 +81,16 @@ KEYS: dict[str, Key[Any]] = {
         POLL_SEC,
         PROCESS_SCOPE,
         IGNORE_PROCESSES,
+        ICON_STYLE,
+        ICON_BADGE,
         NOTIFY_METHOD,
         GMAIL_API_CREDENTIALS,
         GMAIL_API_TOKEN,
         FROM_EMAIL,
+        EMAIL_WHEN,
+        AWAY_MIN,
+        ESCALATE_MIN,
+        NOTIFY_RESOLVED,
         SMTP_HOST,
         SMTP_PORT,
         SMTP_USER,

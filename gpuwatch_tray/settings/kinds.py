@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Limits
+from gpuwatch_tray.model import EmailWhen, IconStyle, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,13 @@ class NotifyMethod(Enum):
     GMAIL_API = "gmail_api"
     SMTP = "smtp"
     AUTO = "auto"
+
+
+class Resolved(Enum):
+    """By which ways the end of an alert is told (NOTIFY_RESOLVED)."""
+
+    EMAIL = "email"
+    POPUP = "popup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,12 @@ class Settings:
     from_email: str = ""
     smtp: SmtpSettings | None = None
     mygpu: str = ""
+    email_when: EmailWhen = EmailWhen.AWAY
+    away: int = 300
+    escalate: int = 600
+    tell_resolved: frozenset[Resolved] = frozenset({Resolved.EMAIL})
+    icon_style: IconStyle = IconStyle.AUTO
+    icon_badge: bool = False
     warnings: tuple[str, ...] = ()
 
 

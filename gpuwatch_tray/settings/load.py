@@ -57,6 +57,12 @@ def load(
         from_email=reading.value(keys.FROM_EMAIL, files=_BEFORE_SMTP),
         smtp=smtp,
         mygpu=environ.get("MYGPU", "").strip(),
+        email_when=reading.value(keys.EMAIL_WHEN),
+        away=reading.value(keys.AWAY_MIN) * 60,
+        escalate=reading.value(keys.ESCALATE_MIN) * 60,
+        tell_resolved=reading.value(keys.NOTIFY_RESOLVED),
+        icon_style=reading.value(keys.ICON_STYLE),
+        icon_badge=reading.value(keys.ICON_BADGE),
         warnings=tuple(reading.warnings),
     )
     problems = reading.sorted_problems()
