@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image  # noqa: TID251  # crops the screenshot
+from PIL import Image, ImageChops  # noqa: TID251  # crops the screenshot
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
@@ -23,7 +23,8 @@ from tests.installed import Installed
 from tests.mailserver import MailServer
 from tests.workers import workers
 
-WIDTH, MENU, POPUP = 800, 264, 124  # pixels of the screen
+WIDTH, POPUP, MARGIN = 800, 124, 12  # pixels of the screen
+GROUND = "#37506b"
 COMMANDS = (
     ["train.py", "--config", "configs/base.yaml", "--wandb-key", "0f3c9a7be21d4c58"],
     ["eval.py", "--checkpoint", "runs/17/last.ckpt"],
@@ -45,7 +46,8 @@ def main() -> None:
             workers(folder, *COMMANDS) as (train, evaluate, serve),
         ):
             installed.mail_through(server)
-            subprocess.run(["xsetroot", "-solid", "#37506b"], env=desk.environment, check=True)
+            installed.write("notify.env", "EMAIL_WHEN=always\n")  # the picture shows what became of the mail
+            subprocess.run(["xsetroot", "-solid", GROUND], env=desk.environment, check=True)
             card = replace(FakeGpu.numbered(0), name="NVIDIA RTX 4090", memory_total=24 * GIB)
             first = replace(
                 card,
@@ -82,13 +84,20 @@ def main() -> None:
                 tray.wait(10)
 
 
+def used(shot: Image.Image) -> int:
+    """How far down the panel and its menus reach, with a margin under them; the popup is left out."""
+    above = shot.convert("RGB").crop((0, 0, shot.width, shot.height - POPUP))
+    box = ImageChops.difference(above, Image.new("RGB", above.size, GROUND)).getbbox()
+    return (box[3] if box else 0) + MARGIN
+
+
 def stack(target: Path, menu: Path, processes: Path) -> None:
     """The menu, under it the same with a GPU's processes, under that the popup of the same screen."""
     with Image.open(menu) as one, Image.open(processes) as two:
         left = one.width - WIDTH
         parts = [
-            one.crop((left, 0, one.width, MENU)),
-            two.crop((left, 0, two.width, MENU)),
+            one.crop((left, 0, one.width, used(one))),
+            two.crop((left, 0, two.width, used(two))),
             two.crop((left, two.height - POPUP, two.width, two.height)),
         ]
     picture = Image.new("RGB", (WIDTH, sum(part.height for part in parts)))

@@ -1,0 +1,130 @@
+"""
+The icon's pictures, from the artwork in icons/: the only room that knows Pillow.
+
+Each state has its own silhouette and its own colour of the Okabe-Ito palette, at six sizes, each on whole
+pixels. A dark outline keeps it readable on light panels, and from 22 pixels on a light one around that on
+dark ones; at 16, where the light one would take a quarter of the fill, the fill itself is the bright edge.
+The one-tone pictures leave the telling to the silhouette.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+from PIL import Image  # noqa: TID251  # the one importer
+
+from gpuwatch_tray.drawing import badge
+from gpuwatch_tray.model import IconStyle, Level
+
+SIZES = (16, 22, 24, 32, 48, 64)
+NAMES = {
+    Level.OK: "ok",
+    Level.SNOOZED: "snoozed",
+    Level.WARNING: "warning",
+    Level.CRITICAL: "critical",
+    Level.NO_DATA: "no_data",
+}
+# The fill of each silhouette: Okabe-Ito's bluish green, sky blue, orange and vermillion, and a bluish grey,
+# since plain greys are in the edges of every panel's letters, and the tests find the icon by its fill.
+COLOURS = {
+    Level.OK: (0x00, 0x9E, 0x73),
+    Level.SNOOZED: (0x56, 0xB4, 0xE9),
+    Level.WARNING: (0xE6, 0x9F, 0x00),
+    Level.CRITICAL: (0xD5, 0x5E, 0x00),
+    Level.NO_DATA: (0xAD, 0xB8, 0xC3),
+}
+# The styles of one tone: dark for a light panel, light for a dark one.
+TONES = {
+    IconStyle.LIGHT: (0x1B, 0x1B, 0x1B),
+    IconStyle.DARK: (0xF5, 0xF5, 0xF5),
+}
+BLACK, WHITE, CLEAR = (0, 0, 0, 255), (255, 255, 255), (0, 0, 0, 0)
+
+
+class ArtworkMissing(Exception):  # noqa: N818  # a fact about the installation
+    """A picture of icons/ is not where it belongs; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    What the icon shows. `badge` is the number of GPUs in use; None shows none.
+
+    The style AUTO is COLOR, which is made for every panel: no desktop tells the panel's colour.
+    """
+
+    level: Level
+    style: IconStyle = IconStyle.AUTO
+    badge: int | None = None
+
+
+@cache
+def folder() -> Path:
+    """The icons' folder: in the package (a wheel), else beside it (a checkout); raises ArtworkMissing."""
+    package = Path(__file__).resolve().parent.parent
+    for place in (package / "icons", package.parent / "icons"):
+        if (place / "ok.svg").is_file():
+            return place
+    raise ArtworkMissing(f"no icons beside {package} or in it: install gpuwatch-tray again")
+
+
+def path(level: Level | Look, size: int = 48) -> Path:
+    """The PNG of a state at one of `SIZES`, in colour: for places that are no panel, such as a popup."""
+    state = level.level if isinstance(level, Look) else level
+    return folder() / f"{NAMES[state]}-{size}.png"
+
+
+def image(look: Level | Look, size: int = 64) -> Image.Image:
+    """The picture at one of `SIZES`, RGBA, shared by all who ask: only to look at. Raises ArtworkMissing."""
+    return _image(*_parts(look), size)
+
+
+def pixmaps(look: Level | Look) -> tuple[tuple[int, int, bytes], ...]:
+    """
+    The picture at all sizes as (width, height, pixels), smallest first.
+
+    Pixels are A, R, G, B bytes, row by row, not premultiplied: StatusNotifierItem's IconPixmap.
+    """
+    return _pixmaps(*_parts(look))
+
+
+def _parts(look: Level | Look) -> tuple[Level, IconStyle, str]:
+    """The level, the style and the badge's text: looks that are the same picture become the same."""
+    full = Look(look) if isinstance(look, Level) else look
+    style = full.style if full.style in TONES else IconStyle.COLOR
+    return full.level, style, "" if full.badge is None else badge.label(full.badge)
+
+
+# A tray runs for months: only the pictures of the last few states are kept.
+@lru_cache(maxsize=24)
+def _image(level: Level, style: IconStyle, label: str, size: int) -> Image.Image:
+    tone = TONES.get(style)
+    if tone is None:
+        picture = _open(path(level, size))
+    else:
+        shape = _open(folder() / f"{NAMES[level]}-symbolic-{size}.png").getchannel("A")
+        picture = Image.new("RGBA", shape.size, tone)
+        picture.putalpha(shape)
+    if label:
+        badge.put(picture, label, BLACK if tone is None else CLEAR, tone or WHITE)
+    return picture
+
+
+@lru_cache(maxsize=4)
+def _pixmaps(level: Level, style: IconStyle, label: str) -> tuple[tuple[int, int, bytes], ...]:
+    found = []
+    for size in SIZES:
+        red, green, blue, alpha = _image(level, style, label, size).split()
+        pixels = Image.merge("RGBA", (alpha, red, green, blue)).tobytes()
+        found.append((size, size, pixels))
+    return tuple(found)
+
+
+def _open(file: Path) -> Image.Image:
+    try:
+        with Image.open(file) as picture:
+            return picture.convert("RGBA")
+    except OSError as error:
+        raise ArtworkMissing(f"{file}: {error}: install gpuwatch-tray again") from error
