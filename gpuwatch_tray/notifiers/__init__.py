@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from gpuwatch_tray.redact import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpuwatch_tray.model import Popup
+    from gpuwatch_tray.notifiers.clicks import OnButton
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +27,33 @@ class PopupSink(Protocol):
         """Take the popup with this key off the screen, if it is there."""
 
 
-class Popups:
-    """Several sinks in the order of preference; that none works is said once, until one does again."""
+@runtime_checkable
+class ClickableSink(PopupSink, Protocol):
+    """A sink whose popups can have buttons."""
 
-    def __init__(self, sinks: Sequence[PopupSink]) -> None:
+    def answer(self, on_button: OnButton) -> None:
+        """Show them from now on, and have a thread of the sink's own call `on_button(key, button)`."""
+
+
+class Popups:
+    """
+    Several sinks in the order of preference; that none works is said once, until one does again.
+
+    `on_button` is called with the popup's key and the button that was clicked, from a thread of its own.
+    """
+
+    def __init__(self, sinks: Sequence[PopupSink], on_button: OnButton | None = None) -> None:
         self._sinks = sinks
         self._said = False
+        if on_button is not None:
+            for sink in sinks:
+                if isinstance(sink, ClickableSink):
+                    sink.answer(on_button)
 
     def show(self, popup: Popup) -> bool:
-        """Show it through the first sink that can."""
+        """Show it through the first sink that can, with nothing in its text that none of them could hold."""
+        lines = [visible(line) for line in popup.body.splitlines()]
+        popup = replace(popup, title=visible(popup.title), body="\n".join(lines))
         for sink in self._sinks:
             if sink.show(popup):
                 self._said = False

@@ -2,7 +2,8 @@
 Popups of the Linux desktop: org.freedesktop.Notifications, over the session bus that the tray uses.
 
 Desktop Notifications Specification 1.2. Each key has one notification, which a new text replaces; when the
-notification daemon changes, its ids are worth nothing and are forgotten.
+notification daemon changes, its ids are worth nothing and are forgotten. Where the daemon has buttons, a
+click goes to `on_button` and ends the popup.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import html
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant  # noqa: TID251  # called through bus
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import CallFailed, Peer, SessionBus, Signal
 from gpuwatch_tray.model import Severity
+from gpuwatch_tray.notifiers.buttons import actions
+from gpuwatch_tray.notifiers.clicks import Clicks, OnButton
+from gpuwatch_tray.notifiers.ledger import Click, Ledger
 from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
@@ -29,97 +34,139 @@ SERVER = Peer(
     "org.freedesktop.Notifications", "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 )
 PATIENCE = 2.0  # seconds for one popup, all calls together
+AT_LEAST = 0.1  # seconds for the last of them
 URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SERVER_DECIDES = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the notification daemon with this unique name can, and what it calls itself, if it has buttons."""
+
+    owner: str
+    abilities: frozenset[str]
+    name: str = ""
 
 
 class DesktopPopups:
     """One notification per popup key. Its methods are for worker threads, never for the bus's loop."""
 
-    def __init__(self, bus: SessionBus, name: str = "gpuwatch-tray") -> None:
+    def __init__(
+        self, bus: SessionBus, name: str = "gpuwatch-tray", on_button: OnButton | None = None
+    ) -> None:
         self._bus = bus
         self._name = name
+        self._clicks = None if on_button is None else Clicks(on_button)
         self._turn = threading.Lock()  # one popup at a time
-        self._lock = threading.Lock()  # guards what the loop's thread also changes
-        self._owner = ""
-        self._ids: dict[str, int] = {}
-        self._abilities: frozenset[str] | None = None
-        bus.watch_owner(SERVER.name, self._owner_changed)
-        bus.subscribe(SERVER, "NotificationClosed", self._closed)
+        self._ledger = Ledger()
+        self._server: Server | None = None
+        bus.watch_owner(SERVER.name, self._ledger.owner_changed)
+        bus.subscribe(SERVER, "NotificationClosed", self._heard)
+        bus.subscribe(SERVER, "ActionInvoked", self._heard)
+
+    def answer(self, on_button: OnButton) -> None:
+        """Show buttons from now on, and have a thread of their own call `on_button` for the clicks."""
+        self._clicks = Clicks(on_button)
 
     def show(self, popup: Popup) -> bool:
         """Show it or replace the one with its key; False when no server answers within 2 s."""
         until = time.monotonic() + PATIENCE
         with self._turn:
             try:
-                markup = "body-markup" in self._can(until)
-                with self._lock:
-                    before, owner = self._ids.get(popup.key, 0), self._owner
-                body = html.escape(popup.body, quote=False) if markup else popup.body
-                (given,) = self._bus.call(
-                    SERVER,
-                    "Notify",
-                    "susssasa{sv}i",
-                    [
-                        self._name,
-                        before,
-                        drawing.path(LEVELS[popup.severity]).as_uri(),
-                        popup.title,
-                        body,
-                        [],
-                        self._hints(popup.severity),
-                        SERVER_DECIDES,
-                    ],
-                    timeout=max(0.1, until - time.monotonic()),
-                )
+                self._show(popup, until)
             except CallFailed as error:
                 log.info("no popup: %s", error)
                 return False
-            with self._lock:
-                # a server that was only just started by this call has no former owner to confuse it with
-                if self._owner == owner or not owner:
-                    self._ids[popup.key] = given
         return True
 
     def close(self, key: str) -> None:
         """Take it off the screen; a server that is gone has done so."""
         with self._turn:
-            with self._lock:
-                given = self._ids.pop(key, None)
-            if given is None:
-                return
-            try:
-                self._bus.call(SERVER, "CloseNotification", "u", [given], timeout=PATIENCE)
-            except CallFailed as error:
-                log.info("the popup may stay on the screen: %s", error)
+            number = self._ledger.forget(key)
+            if number is not None:
+                self._close(number, time.monotonic() + PATIENCE)
 
-    def _can(self, until: float) -> frozenset[str]:
-        with self._lock:
-            abilities = self._abilities
-        if abilities is None:
-            (names,) = self._bus.call(SERVER, "GetCapabilities", timeout=max(0.1, until - time.monotonic()))
-            abilities = frozenset(names)
-            with self._lock:
-                self._abilities = abilities
-        return abilities
+    def _show(self, popup: Popup, until: float) -> None:
+        server = self._ask_server(until)
+        if self._clicks is None or "actions" not in server.abilities:
+            popup = replace(popup, buttons=())
+        if self._ledger.just_shown(popup):
+            return
+        former = self._ledger.of(popup.key)
+        if former is not None and former.popup.buttons != popup.buttons:
+            # A replaced popup keeps its first buttons on lxqt-notificationd.
+            self._ledger.forget(popup.key)
+            self._close(former.number, until)
+            former = None
+        owner = self._ledger.expect()
+        try:
+            given = self._notify(popup, 0 if former is None else former.number, server, until)
+            click = self._ledger.note(popup, given, owner)
+        finally:
+            self._ledger.unexpect()
+        self._clicked(click)
 
-    def _hints(self, severity: Severity) -> dict[str, Variant]:
-        return {
-            "urgency": Variant("y", URGENCY[severity]),
-            "category": Variant("s", "device.error" if severity is Severity.CRITICAL else "device"),
+    def _notify(self, popup: Popup, before: int, server: Server, until: float) -> int:
+        markup = "body-markup" in server.abilities
+        hints = {
+            "urgency": Variant("y", URGENCY[popup.severity]),
+            "category": Variant("s", "device.error" if popup.severity is Severity.CRITICAL else "device"),
             "desktop-entry": Variant("s", self._name),
         }
+        body = [
+            self._name,
+            before,
+            drawing.path(LEVELS[popup.severity]).as_uri(),
+            popup.title,
+            html.escape(popup.body, quote=False) if markup else popup.body,
+            actions(popup.buttons, server.name),
+            hints,
+            SERVER_DECIDES,
+        ]
+        (given,) = self._call("Notify", "susssasa{sv}i", body, until)
+        return int(given)
 
-    def _owner_changed(self, owner: str) -> None:
-        with self._lock:
-            if owner != self._owner:
-                self._owner = owner
-                self._ids.clear()
-                self._abilities = None
+    def _close(self, number: int, until: float) -> None:
+        try:
+            self._call("CloseNotification", "u", [number], until)
+        except CallFailed as error:
+            log.info("the popup may stay on the screen: %s", error)
 
-    def _closed(self, signal: Signal) -> None:
-        """Forget the id of a popup that the user has put away: the server may give it to somebody else."""
-        closed = signal.body[0]
-        with self._lock:
-            if signal.sender == self._owner:
-                self._ids = {key: given for key, given in self._ids.items() if given != closed}
+    def _call(self, member: str, signature: str, body: list[Any], until: float) -> list[Any]:
+        left = max(AT_LEAST, until - time.monotonic())
+        return self._bus.call(SERVER, member, signature, body, timeout=left)
+
+    def _ask_server(self, until: float) -> Server:
+        """What the present server is and can; asked once of each."""
+        owner = self._ledger.owner
+        if self._server is None or self._server.owner != owner:
+            (abilities,) = self._call("GetCapabilities", "", [], until)
+            name = self._server_name(until) if "actions" in abilities else ""
+            self._server = Server(owner, frozenset(abilities), name)
+        return self._server
+
+    def _server_name(self, until: float) -> str:
+        try:
+            return str(self._call("GetServerInformation", "", [], until)[0])
+        except CallFailed as error:
+            log.debug("a notification server without a name: %s", error)
+            return ""
+
+    # --- on the loop's thread -------------------------------------------------------------------------
+
+    def _heard(self, signal: Signal) -> None:
+        self._clicked(self._ledger.hear(signal))
+
+    def _clicked(self, click: Click | None) -> None:
+        """Hand the click on, and put away the popup, which dunst and others leave on the screen."""
+        if click is None:
+            return
+        self._bus.post(lambda: self._bus.spawn(self._put_away(click.number)))
+        if click.button is not None and self._clicks is not None:
+            self._clicks.put(click.key, click.button)
+
+    async def _put_away(self, number: int) -> None:
+        try:
+            await self._bus.ask(SERVER, "CloseNotification", "u", [number], timeout=PATIENCE)
+        except CallFailed as error:
+            log.debug("the server has put the popup away itself: %s", error)

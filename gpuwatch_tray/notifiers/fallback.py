@@ -1,7 +1,8 @@
 """
 Popups where the desktop has no notification service for us: the icon's own, and plyer as the last resort.
 
-Neither can replace or close a popup. Windows counts UTF-16 units and loses longer texts, so both clip.
+Neither can replace or close a popup, nor give it buttons. Windows counts UTF-16 units and loses longer
+texts, so both clip.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from PIL import Image  # noqa: TID251  # the test looks at the screen
@@ -52,8 +53,15 @@ def server(client):
 
 def test_one_popup_per_key_replaced_rather_than_stacked(popups, server):
     """The second showing of a key replaces the first, another key stands beside it."""
-    assert all([popups.show(LIMIT), popups.show(LOST), popups.show(LIMIT)])
+    worse = replace(LIMIT, body="GPU_COUNT(4) > GPU_LIMIT(2)")
+    assert all([popups.show(LIMIT), popups.show(LOST), popups.show(worse)])
     assert [(one["id"], one["replaces"]) for one in server.shown] == [(1, 0), (2, 0), (1, 1)]
+
+
+def test_the_same_text_again_is_not_sent_again_at_once(popups, server):
+    """It is on the screen."""
+    assert all([popups.show(LIMIT), popups.show(LIMIT)])
+    assert len(server.shown) == 1
 
 
 def test_urgency_follows_the_severity(popups, server):
@@ -101,7 +109,7 @@ def test_a_popup_put_away_by_the_user_is_not_replaced_but_new(popups, server, cl
     """Its id may be somebody else's by now."""
     popups.show(LIMIT)
     client.do(lambda: server.notification_closed(1, 2))
-    wait_until(lambda: not popups._ids, "the signal")
+    wait_until(lambda: not popups._ledger.of("limit"), "the signal")
     popups.show(LIMIT)
     assert [(one["id"], one["replaces"]) for one in server.shown] == [(1, 0), (2, 0)]
 
@@ -110,13 +118,13 @@ def test_ids_of_a_daemon_that_is_gone_are_forgotten(popups, address):
     """The next daemon gives the same numbers to other people's popups."""
     with BusClient(address) as first:
         first.serve(PATH, FakeServer(["body-markup"], first_id=7), rig.NOTIFICATIONS)
-        wait_until(lambda: popups._owner == first.name, "the first daemon")
+        wait_until(lambda: popups._ledger.owner == first.name, "the first daemon")
         assert popups.show(LIMIT)
-    wait_until(lambda: not popups._owner, "its end")
+    wait_until(lambda: not popups._ledger.owner, "its end")
     with BusClient(address) as second:
         played = FakeServer(["body"])
         second.serve(PATH, played, rig.NOTIFICATIONS)
-        wait_until(lambda: popups._owner == second.name, "the second daemon")
+        wait_until(lambda: popups._ledger.owner == second.name, "the second daemon")
         popups.close("limit")
         assert popups.show(LIMIT)
         assert (played.shown[0]["replaces"], played.closed) == (0, [])

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from gpuwatch_tray.model import Popup, Severity
+from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.notifiers import Popups, fallback
 
 POPUP = Popup("limit", "GPU limit", "GPU_COUNT(3) > GPU_LIMIT(2)", Severity.WARNING)
@@ -50,11 +50,45 @@ def test_that_no_popups_are_possible_is_said_once(caplog):
     ] * 2
 
 
+def test_no_text_can_break_the_way_that_it_goes():
+    """Half a pair cannot be sent over a bus, and a NUL ends the connection that the icon needs too."""
+    sink = Sink(works=True)
+    assert Popups([sink]).show(Popup("k", "a\0b\ud800", "one\x1b\ntwo\u202e\r\nthree", Severity.INFO))
+    (shown,) = sink.shown
+    assert (shown.title, shown.body) == ("a\\x00b\\ud800", "one\\x1b\ntwo\\u202e\nthree")
+
+
 def test_closing_reaches_every_sink():
     """Whoever showed it takes it away."""
     sinks = [Sink(works=True), Sink(works=True)]
     Popups(sinks).close("limit")
     assert [sink.closed for sink in sinks] == [["limit"]] * 2
+
+
+def test_whoever_can_have_buttons_is_told_who_answers_them():
+    """The others are not asked for what their systems cannot do."""
+
+    class Clickable(Sink):
+        on_button = None
+
+        def answer(self, on_button):
+            self.on_button = on_button
+
+    def on_button(_key, _button):
+        pass
+
+    first, second = Clickable(works=True), Clickable(works=True)
+    Popups([first, Sink(works=True), fallback.plyer_popups()], on_button)
+    Popups([second])
+    assert (first.on_button, second.on_button) == (on_button, None)
+
+
+def test_buttons_are_no_words_in_a_popup_that_cannot_have_them():
+    """Nothing to click is promised."""
+    shown = []
+    sink = fallback.CallbackPopups(lambda *words: shown.append(words), "icon")
+    assert sink.show(Popup("limit", "GPU limit", "3 GPUs", Severity.WARNING, tuple(Button)))
+    assert shown == [("GPU limit", "3 GPUs")]
 
 
 def test_a_popup_through_the_icon_is_clipped_to_what_windows_takes():

@@ -1,0 +1,44 @@
+"""A popup's buttons as the notification servers take them, and what a click on one means: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Button
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LABELS = {
+    Button.ACKNOWLEDGE: "Acknowledge",
+    Button.SNOOZE: "Snooze 1 h",
+    Button.SHOW: "Show",
+    Button.KILL: "End it now",
+}
+BODY = "default"  # the action of a click on the popup itself
+UNNAMED = ""  # as GIO sends it: a server that would draw the body's action as a button too leaves it out
+
+XFCE = "Xfce Notify Daemon"  # never takes a click on the body, and may draw a button for it
+LXQT = "lxqt-notificationd"  # makes a combo box of four actions, and of a lone one the body's
+
+
+def actions(buttons: Sequence[Button], server: str) -> list[str]:
+    """
+    The `actions` of a Notify call to the server of this name: ids and labels in turn.
+
+    The body's own action is offered for Show. It is also offered beside a single button, for some servers
+    take a click on the body for a click on that: a popup that is only put away must not end a process.
+    """
+    offered = [text for button in buttons for text in (button.value, LABELS[button])]
+    alone = len(buttons) == 1
+    wanted = alone or (Button.SHOW in buttons and server != LXQT)
+    if wanted and server != XFCE:
+        offered += [BODY, UNNAMED]
+    return offered
+
+
+def meant(action: str, buttons: Sequence[Button]) -> Button | None:
+    """What a click on `action` asks for; None when that is no more than to put the popup away."""
+    if action == BODY:
+        return Button.SHOW if Button.SHOW in buttons else None
+    return next((button for button in buttons if button.value == action), None)

@@ -1,0 +1,155 @@
+"""Which notification ids are ours, and what the server's signals about them mean. No bus, only a lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.notifiers.buttons import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.bus import Signal
+    from gpuwatch_tray.model import Button, Popup
+
+LATE = 2.0  # seconds after its NotificationClosed in which a click still counts: awesome sends it second
+JUST = 1.0  # seconds in which the same text is not shown again
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A popup on the screen: its notification id, with the buttons that it really has, and since when."""
+
+    number: int
+    popup: Popup
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A click on one of our popups, which is over by it; `button` is None where it was only put away."""
+
+    key: str
+    number: int
+    button: Button | None
+
+
+class Ledger:
+    """
+    The popups that are on the screen, by key; safe from any thread.
+
+    The signals about a new popup may be heard before the thread that showed it has noted its id. They are
+    kept until then.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._owner = ""
+        self._shown: dict[str, Entry] = {}
+        self._gone: dict[int, Entry] = {}  # by id; `at` is when they went
+        self._early: list[Signal] | None = None  # while one is being shown
+
+    @property
+    def owner(self) -> str:
+        """The unique name of the server that is there now; empty for none, or not yet known."""
+        with self._lock:
+            return self._owner
+
+    def of(self, key: str) -> Entry | None:
+        """The popup of this key, if it is on the screen."""
+        with self._lock:
+            return self._shown.get(key)
+
+    def just_shown(self, popup: Popup) -> bool:
+        """Whether exactly this one came up within the last second and is still there."""
+        entry = self.of(popup.key)
+        return entry is not None and entry.popup == popup and self._clock() - entry.at < JUST
+
+    def forget(self, key: str) -> int | None:
+        """The id that the popup of this key had until now."""
+        with self._lock:
+            entry = self._shown.pop(key, None)
+        return None if entry is None else entry.number
+
+    # --- showing one ----------------------------------------------------------------------------------
+
+    def expect(self) -> str:
+        """A popup is about to be shown: the server that is there now."""
+        with self._lock:
+            self._early = []
+            return self._owner
+
+    def unexpect(self) -> None:
+        """No popup is being shown any more, whether it could be or not."""
+        with self._lock:
+            self._early = None
+
+    def note(self, popup: Popup, number: int, owner: str) -> Click | None:
+        """It is shown by the server `expect` named; a click on it that was heard meanwhile."""
+        with self._lock:
+            early, self._early = self._early or [], None
+            # a server that was only just started by the call has no former owner to confuse it with
+            if owner and self._owner != owner:
+                return None
+            self._gone.pop(number, None)
+            self._shown[popup.key] = Entry(number, popup, self._clock())
+            clicks = [self._take(signal) for signal in early if signal.body[0] == number]
+        return next(filter(None, clicks), None)
+
+    # --- what the bus tells ---------------------------------------------------------------------------
+
+    def owner_changed(self, owner: str) -> None:
+        """There is another server, or none: ids of the one before are worth nothing to it."""
+        with self._lock:
+            if owner != self._owner:
+                self._owner = owner
+                self._shown.clear()
+                self._gone.clear()
+                self._early = None if self._early is None else []
+
+    def hear(self, signal: Signal) -> Click | None:
+        """What NotificationClosed and ActionInvoked mean for us: a click, or nothing."""
+        with self._lock:
+            # GNOME's shell says it all once more under a name of its own
+            if signal.sender != self._owner or [type(part) for part in signal.body[:1]] != [int]:
+                return None
+            number = signal.body[0]
+            if self._early is not None and self._key(number) is None and number not in self._gone:
+                self._early.append(signal)
+                return None
+            return self._take(signal)
+
+    def _take(self, signal: Signal) -> Click | None:
+        """With the lock held."""
+        match (signal.member, *signal.body):
+            case ("NotificationClosed", int(number), _):
+                self._close(number)
+            case ("ActionInvoked", int(number), str(action)):
+                return self._click(number, action)
+        return None
+
+    def _close(self, number: int) -> None:
+        """Forget the id, which the server may give to somebody else, save for a click on its way."""
+        now = self._clock()
+        self._gone = {old: entry for old, entry in self._gone.items() if now - entry.at < LATE}
+        if (key := self._key(number)) is not None:
+            self._gone[number] = Entry(number, self._shown.pop(key).popup, now)
+
+    def _click(self, number: int, action: str) -> Click | None:
+        """One click ends the popup, so that a server which tells it twice is heard once."""
+        if (key := self._key(number)) is not None:
+            entry = self._shown.pop(key)
+        elif number in self._gone:
+            entry = self._gone.pop(number)
+            if self._clock() - entry.at >= LATE:
+                return None
+        else:
+            return None
+        return Click(entry.popup.key, number, meant(action, entry.popup.buttons))
+
+    def _key(self, number: int) -> str | None:
+        return next((key for key, entry in self._shown.items() if entry.number == number), None)
