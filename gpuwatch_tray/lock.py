@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who evaluates: `trouble` says why it cannot at present, `mails` whether it has somebody to mail."""
+    """
+    Who evaluates: `trouble` says why it cannot at present, `mails` whether it has somebody to mail.
+
+    `address` is where it answers, empty where it does not.
+    """
 
     pid: int = 0
     face: str = ""
     mails: bool = True
     trouble: str | None = None
+    address: str = ""
 
     def __str__(self) -> str:
         return f"{self.face}, PID {self.pid}" if self.pid else "another process"
@@ -69,9 +74,25 @@ class WatchLock:
     def holder(self) -> Holder:
         """Who holds the lock, as far as it could say."""
         try:
-            return Holder(**json.loads(self._file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            found = Holder(**json.loads(self._file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             return Holder()
+        return found if _sound(found) else Holder()
+
+    def free(self) -> bool:
+        """
+        Whether nobody holds it at this moment.
+
+        To find out it is taken and given back, so that a start in the same instant would be refused: ask
+        only when something else says that the holder has gone.
+        """
+        if not self._folder.is_dir():
+            return True
+        try:
+            with self._lock:
+                return True
+        except (Timeout, OSError):
+            return False
 
     def release(self) -> None:
         """Give the lock back; without it, do nothing."""
@@ -81,6 +102,12 @@ class WatchLock:
             self._lock.release()
 
 
-def this_process(face: str, *, mails: bool, trouble: str | None = None) -> Holder:
+def _sound(holder: Holder) -> bool:
+    """Whether each field is what it says; the file may be another version's or damaged."""
+    kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
+    return all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
+
+
+def this_process(face: str, *, mails: bool, trouble: str | None = None, address: str = "") -> Holder:
     """The holder that this process is."""
-    return Holder(os.getpid(), face, mails, trouble)
+    return Holder(os.getpid(), face, mails, trouble, address)

@@ -42,7 +42,51 @@ def test_a_holder_in_trouble_says_so(tmp_path):
     first.release()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"pid": 1, "news": 2}', "\xff"])
+def test_the_description_says_where_the_holder_answers(tmp_path):
+    """`status` from cron, without the session's variables, learns the address from the lock's file."""
+    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    first.acquire(this_process("tray", mails=True))
+    assert second.holder().address == ""
+    first.describe(this_process("tray", mails=True, address="/run/user/1/s"))
+    assert second.holder().address == "/run/user/1/s"
+    first.release()
+    assert second.holder() == Holder()
+
+
+def test_a_description_of_an_older_version_is_read(tmp_path):
+    """What a version without an address wrote names its holder all the same."""
+    text = '{"pid": 7, "face": "tray", "mails": true, "trouble": null}'
+    (tmp_path / "watching-box.json").write_text(text)
+    assert WatchLock(tmp_path, "box").holder() == Holder(7, "tray")
+
+
+def test_whether_the_lock_is_free_can_be_asked_without_keeping_it(tmp_path):
+    """Free before, not while another holds it, free after; without a folder nobody holds it."""
+    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    assert second.free()
+    assert first.acquire(TRAY)
+    assert not second.free()
+    first.release()
+    assert second.free()
+    assert first.acquire(TRAY)  # asking has not taken it
+    first.release()
+    assert WatchLock(tmp_path / "gone", "box").free()
+    assert not (tmp_path / "gone").exists()
+
+
+DAMAGED = [
+    "",
+    "[]",
+    '{"pid": 1, "news": 2}',
+    "\xff",
+    '{"pid": "x"}',
+    '{"pid": 1, "address": ["/s"]}',
+    '{"pid": 1, "face": null}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_description_is_an_unknown_holder(tmp_path, text):
     """Whatever stands in the file, the lock alone decides."""
     (tmp_path / "watching-box.json").write_text(text, encoding="latin-1")

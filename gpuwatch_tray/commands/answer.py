@@ -1,0 +1,152 @@
+"""
+What `status` says: the answer of the program that watches, and the lines that a person reads, pure.
+
+The keys of the answer are `status --json`'s and stay. Times are seconds since the epoch, memory is in bytes,
+temperature in degrees C, power in W, utilisation in %; null stands for what is not known.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import __version__, redact
+from gpuwatch_tray.model import LABEL, known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gpuwatch_tray.model import Alert, Gpu, Status
+
+MIB = 1024**2
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a status does not hold: who answers, and from where the numbers come."""
+
+    face: str  # tray, watch
+    host: str
+    source: str
+    simulated: bool = False
+    mails_waiting: int = 0
+    pid: int = field(default_factory=os.getpid)
+
+
+def describe(status: Status, facts: Facts) -> dict[str, Any]:
+    """The answer to `status`."""
+    return {
+        "state": status.level.name.lower(),
+        "headline": status.headline,
+        "at": status.at,
+        "pid": facts.pid,
+        "face": facts.face,
+        "host": facts.host,
+        "version": __version__,
+        "source": facts.source,
+        "simulated": facts.simulated,
+        "in_use": status.in_use,
+        "gpus": [_gpu(gpu) for gpu in (status.snapshot.gpus if status.snapshot is not None else ())],
+        "alerts": [_alert(alert) for alert in status.alerts],
+        "snoozed_until": status.snoozed_until,
+        "mails_waiting": facts.mails_waiting,
+        "notes": list(status.notes),
+    }
+
+
+def _gpu(gpu: Gpu) -> dict[str, Any]:
+    return {
+        "index": gpu.index,
+        "uuid": gpu.uuid or None,
+        "name": known(gpu.name),
+        "utilisation": known(gpu.utilisation),
+        "memory_used": known(gpu.memory_used),
+        "memory_total": known(gpu.memory_total),
+        "temperature": known(gpu.temperature),
+        "power": known(gpu.power),
+        "problem": gpu.problem,
+    }
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "rule": alert.rule,
+        "severity": alert.severity.name.lower(),
+        "text": alert.said,
+        "reason": alert.reason,
+        "phase": alert.phase.value,
+        "since": alert.since,
+        "acknowledged": alert.acknowledged,
+        "snoozed_until": alert.snoozed_until,
+        "inhibited_by": alert.inhibited_by or None,
+    }
+
+
+def lines(answer: Mapping[str, Any], now: float) -> list[str]:
+    """The answer for a person; also that of another version, which may lack a key."""
+    return [indent + redact.one_line(line) for indent, line in _lines(answer, now)]
+
+
+def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
+    if answer.get("simulated"):
+        yield "", f"{LABEL}: nothing here is real"
+    yield "", f"{_word(answer.get('state'))}: {answer.get('headline', '')}"
+    if (at := answer.get("at")) is not None:
+        yield "", f"data of {_moment(at, now)}, {_age(now - at)} old"
+    if (until := answer.get("snoozed_until")) is not None:
+        yield "", f"everything is snoozed until {_moment(until, now)}"
+    yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
+    yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
+    yield from (("", f"note: {note}") for note in answer.get("notes", ()))
+    if waiting := answer.get("mails_waiting"):
+        yield "", "1 mail waits to be sent" if waiting == 1 else f"{waiting} mails wait to be sent"
+    who = f"{answer.get('face', '?')}, PID {answer.get('pid', '?')} on {answer.get('host', '?')}"
+    yield "", f"{who}, gpuwatch-tray {answer.get('version', '?')}, source {answer.get('source', '?')}"
+
+
+def _gpu_line(gpu: Mapping[str, Any]) -> str:
+    parts = [f"GPU {gpu.get('index', '?')}  {gpu.get('name') or ''}".rstrip()]
+    if gpu.get("problem"):
+        return ", ".join([*parts, str(gpu["problem"])])
+    units = (("utilisation", "{:.0f} %"), ("temperature", "{:.0f} °C"), ("power", "{:.0f} W"))
+    written = [form.format(gpu[key]) for key, form in units if gpu.get(key) is not None]
+    memory = [gpu.get("memory_used"), gpu.get("memory_total")]
+    if memory != [None, None]:
+        halves = ["?" if half is None else f"{half // MIB}" for half in memory]
+        written.insert(0, f"{' / '.join(halves)} MiB")
+    return ", ".join([*parts, *written])
+
+
+def _alert_line(alert: Mapping[str, Any], now: float) -> str:
+    since = f" since {_moment(alert['since'], now)}" if alert.get("since") is not None else ""
+    state = [f"{alert.get('phase', 'firing')}{since}"]
+    if alert.get("acknowledged"):
+        state.append("acknowledged")
+    if (until := alert.get("snoozed_until")) is not None:
+        state.append(f"snoozed until {_moment(until, now)}")
+    if alert.get("inhibited_by"):
+        state.append(f"muted by {alert['inhibited_by']}")
+    text = alert.get("text") or alert.get("reason", "")
+    return f"{alert.get('severity', '?')} {alert.get('id', '?')}: {text} ({', '.join(state)})"
+
+
+def _word(state: object) -> str:
+    return str(state).replace("_", " ")
+
+
+def _moment(at: float, now: float) -> str:
+    """A wall-clock time, with the day where it is another one."""
+    then, today = (datetime.fromtimestamp(seconds).astimezone() for seconds in (at, now))
+    return then.strftime("%H:%M:%S" if then.date() == today.date() else "%Y-%m-%d %H:%M:%S")
+
+
+def _age(seconds: float) -> str:
+    whole = max(int(seconds), 0)
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"

@@ -1,0 +1,91 @@
+"""The way from a command to the program that watches: where it answers, and what it answers."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import control
+from gpuwatch_tray.context import WorkError
+from gpuwatch_tray.lock import Holder, WatchLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gpuwatch_tray.context import Setup
+
+log = logging.getLogger(__name__)
+
+DEMO = "demo"  # what a demo's state is called here: it has no folder that others could know
+
+
+@contextmanager
+def served(setup: Setup, handlers: Mapping[str, control.Handler]) -> Iterator[str]:
+    """
+    Answer requests meanwhile; yields the address, for the lock's description.
+
+    Where no socket can be had the address is empty: nobody can ask then, and the watching goes on.
+    """
+    try:
+        server = control.serve(places(setup), handlers)
+    except control.ControlError as error:
+        log.warning("`status` and `quit` will not reach this one: %s", error)
+        yield ""
+        return
+    try:
+        yield server.address
+    finally:
+        server.stop()
+
+
+def places(setup: Setup) -> tuple[str, ...]:
+    """Where the program that watches this state may answer."""
+    return control.addresses(setup.settings.state, DEMO if setup.simulated else setup.state_name)
+
+
+def reach(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any] | None:
+    """
+    The answer of the program that watches this state, None where there is none.
+
+    Raises WorkError where there is one that does not answer, or answers with an error.
+    """
+    holder = holder_of(setup)
+    known = (holder.address,) if holder.address else places(setup)
+    for address in known:
+        try:
+            return control.ask(address, request, timeout)
+        except control.NobodyThere:
+            continue
+        except control.ControlError as error:
+            raise WorkError(f"{_named(holder)} on {setup.host}: {error}") from error
+    if holder.pid and not lock_of(setup).free():
+        raise WorkError(f"{holder} watches on {setup.host}, but takes no requests: its log tells why")
+    return None
+
+
+def require(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+    """As `reach`, but raises WorkError where there is none to ask."""
+    answer = reach(setup, request, timeout)
+    if answer is None:
+        raise WorkError(f"nothing watches {watched(setup)}: `gpuwatch-tray` starts the tray")
+    return answer
+
+
+def watched(setup: Setup) -> str:
+    """What the state is about, for people."""
+    return f"the demo's GPUs on {setup.host}" if setup.simulated else f"the GPUs here ({setup.state_name})"
+
+
+def lock_of(setup: Setup) -> WatchLock:
+    """The lock of this state; a demo's is in a folder that nobody else knows."""
+    return WatchLock(setup.settings.state, setup.state_name)
+
+
+def holder_of(setup: Setup) -> Holder:
+    """Who holds the lock, as far as it can be known from here."""
+    return Holder() if setup.simulated else lock_of(setup).holder()
+
+
+def _named(holder: Holder) -> str:
+    return str(holder) if holder.pid else "the running program"

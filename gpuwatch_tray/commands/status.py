@@ -1,0 +1,49 @@
+"""`status`: how things stand, as the program that watches has it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import control
+from gpuwatch_tray.commands.answer import lines
+from gpuwatch_tray.commands.asking import holder_of, places, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.lock import Holder
+
+REQUEST = {"do": "status"}
+
+
+def run(setup: Setup, *, as_json: bool, clock: Callable[[], float] = time.time) -> int:
+    """Print what the running tray or `watch` shows; raises WorkError where there is none."""
+    answer = require(setup, REQUEST)
+    print(json.dumps(answer, indent=2) if as_json else "\n".join(lines(answer, clock())))
+    return 0
+
+
+def of_other(holder: Holder, clock: Callable[[], float] = time.time) -> list[str]:
+    """What a second start prints: who was first, and how it is; of one that does not answer only the name."""
+    first = f"{holder} watches already"
+    try:
+        return [first, *lines(control.ask(holder.address, REQUEST), clock())] if holder.address else [first]
+    except control.ControlError as error:
+        return [f"{first}, but it could not be asked: {error}"]
+
+
+def of_namesake(setup: Setup, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
+    """As `of_other`, of the tray that has this session's bus name: its state may be in another folder."""
+    holder = holder_of(setup)
+    if holder.pid == pid and holder.address:
+        return of_other(holder, clock)
+    first = f"tray, PID {pid} watches already in this session" if pid else "another tray is in this session"
+    for address in places(setup):
+        try:
+            return [first, *lines(control.ask(address, REQUEST), clock())]
+        except control.ControlError:
+            continue
+    return [first]

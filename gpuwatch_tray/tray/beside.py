@@ -1,0 +1,44 @@
+"""A backend that has a main loop of its own, or none, beside the session bus's."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.bus import SessionBus
+    from gpuwatch_tray.tray.controller import Backend, View
+
+PATIENCE = 2.0  # seconds for the bus's loop to end
+
+
+class Beside:
+    """Runs `backend` on the main thread, and turns the bus's loop on another: popups go over the bus."""
+
+    def __init__(self, backend: Backend, bus: SessionBus) -> None:
+        self._backend = backend
+        self._bus = bus
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Run both until `stop`."""
+        turning = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
+        turning.start()
+        try:
+            self._backend.run(ready)
+        finally:
+            self._bus.stop()
+            turning.join(PATIENCE)
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._backend.stop()
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Have the drawing thread run `job`."""
+        self._backend.post(job)
+
+    def present(self, view: View) -> None:
+        """Draw `view`."""
+        self._backend.present(view)

@@ -1,0 +1,118 @@
+"""
+Which backend draws the icon here, and the one that draws nothing.
+
+On Linux that is our own over the session bus; without a bus, or where PYSTRAY_BACKEND asks for it, one of
+pystray's. Its xorg icon has no menu, so it is never chosen unasked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gpuwatch_tray.bus import SessionBus
+    from gpuwatch_tray.tray.controller import Backend, View
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "PYSTRAY_BACKEND"
+DUMMY = "dummy"
+NATIVE = {"win32": "win32", "darwin": "darwin"}  # where pystray draws as the system does
+FOREIGN = ("appindicator", "gtk", "xorg")
+UNASKED = ("appindicator", "gtk")
+
+
+class Headless:
+    """No tray to draw on: the same life without an icon."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Wait for `stop`."""
+        ready()
+        self._stopped.wait()
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._stopped.set()
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Nothing is drawn."""
+
+    def present(self, view: View) -> None:
+        """Nothing is drawn."""
+
+
+def asked(environ: Mapping[str, str]) -> str:
+    """The backend that PYSTRAY_BACKEND names, empty for none; raises ValueError for one that is not here."""
+    kind = environ.get(VARIABLE, "")
+    here = (NATIVE[sys.platform],) if sys.platform in NATIVE else FOREIGN
+    if kind and kind not in {*here, DUMMY}:
+        raise ValueError(f"{VARIABLE}: expected {', '.join((*here, DUMMY))} or unset, got {kind!r}")
+    return kind
+
+
+def choose(
+    bus: SessionBus | None,
+    name: str,
+    perform: Callable[[Any], None],
+    environ: Mapping[str, str] = os.environ,
+) -> Backend | None:
+    """The backend of this system and session, None where nothing can be drawn; raises ValueError."""
+    # Late imports: what one system draws with is not installed on the others.
+    kind = asked(environ)
+    if kind != DUMMY and sys.platform in NATIVE:
+        from gpuwatch_tray.tray.native import NativeBackend  # noqa: PLC0415
+
+        return NativeBackend(name, perform)
+    if kind != DUMMY:
+        drawn = _foreign(kind, bus, name, perform, environ)
+        if drawn is not None:
+            return drawn
+        if bus is not None:
+            from gpuwatch_tray.tray.linux import SniBackend  # noqa: PLC0415
+
+            return SniBackend(bus, name, perform)
+    return None
+
+
+def headless(bus: SessionBus | None) -> Backend:
+    """The backend for where nothing can be drawn: the bus still carries popups."""
+    return _with_bus(Headless(), bus)
+
+
+def _foreign(
+    kind: str,
+    bus: SessionBus | None,
+    name: str,
+    perform: Callable[[Any], None],
+    environ: Mapping[str, str],
+) -> Backend | None:
+    """The first of pystray's own that can be used: what was asked for, and without a bus the others."""
+    if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
+        if kind:
+            log.warning("no icon by %s: neither DISPLAY nor WAYLAND_DISPLAY is set", kind)
+        return None
+    from gpuwatch_tray.tray import foreign  # noqa: PLC0415
+
+    for candidate in dict.fromkeys([*filter(None, [kind]), *(UNASKED if bus is None else ())]):
+        try:
+            return _with_bus(foreign.backend(candidate, name, perform), bus)
+        except foreign.Unusable as error:
+            log.warning("no icon by %s: %s", candidate, error)
+    return None
+
+
+def _with_bus(backend: Backend, bus: SessionBus | None) -> Backend:
+    if bus is None:
+        return backend
+    from gpuwatch_tray.tray.beside import Beside  # noqa: PLC0415
+
+    return Beside(backend, bus)

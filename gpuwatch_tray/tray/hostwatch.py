@@ -1,0 +1,83 @@
+"""Nobody shows tray icons here: said once, with what to install."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.tray.sni import WATCHER
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from gpuwatch_tray.bus import SessionBus
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0  # seconds: a login takes its time until the panel is up
+ASK = "Until then, `gpuwatch-tray status` tells how things stand."
+GNOME = (
+    "GNOME shows tray icons only with its extension “AppIndicator and KStatusNotifierItem Support”:"
+    " install it from extensions.gnome.org (Debian and Ubuntu: gnome-shell-extension-appindicator),"
+    " log in again and enable it."
+)
+WLROOTS = "waybar shows tray icons with its module “tray”: add it to the modules in waybar's configuration."
+ANY = (
+    "No program here shows tray icons: start a panel with a tray (StatusNotifier),"
+    " such as xfce4-panel, lxqt-panel or waybar."
+)
+WLROOTS_DESKTOPS = frozenset({"sway", "wlroots", "hyprland", "river", "labwc", "wayfire", "niri"})
+
+
+def advice(environ: Mapping[str, str]) -> str:
+    """What to install on this desktop, by XDG_CURRENT_DESKTOP."""
+    desktops = {name.lower() for name in environ.get("XDG_CURRENT_DESKTOP", "").split(":")}
+    if any(name.startswith("gnome") or name in {"ubuntu", "unity"} for name in desktops):
+        return f"{GNOME} {ASK}"
+    return f"{WLROOTS if desktops & WLROOTS_DESKTOPS else ANY} {ASK}"
+
+
+class NoHost:
+    """
+    Tells, once a run, when nobody has shown tray icons for `patience` seconds in a row.
+
+    It counts on the bus's loop, and calls `tell` on a thread of its own: telling may itself use the bus.
+    """
+
+    def __init__(
+        self,
+        bus: SessionBus,
+        tell: Callable[[str], None],
+        environ: Mapping[str, str],
+        patience: float = PATIENCE,
+    ) -> None:
+        self._bus = bus
+        self._tell = tell
+        self._advice = advice(environ)
+        self._patience = patience
+        self._countdown: asyncio.TimerHandle | None = None
+        self._told = False
+
+    def start(self) -> None:
+        """Begin to watch; from any thread."""
+        self._bus.on_lost(self._cancel)  # whoever lost the bus needs no panel
+        self._bus.watch_owner(WATCHER, self._owned)
+
+    def _owned(self, owner: str) -> None:
+        if owner:
+            self._cancel()
+        elif self._countdown is None and not self._told:
+            self._countdown = self._bus.loop.call_later(self._patience, self._over)
+
+    def _cancel(self) -> None:
+        if self._countdown is not None:
+            self._countdown.cancel()
+            self._countdown = None
+
+    def _over(self) -> None:
+        self._countdown = None
+        self._told = True
+        log.warning("no tray: %s", self._advice)
+        threading.Thread(target=self._tell, args=(self._advice,), name="no-host", daemon=True).start()
