@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.bus import SessionBus
     from gpuwatch_tray.tray.controller import View
-    from gpuwatch_tray.tray.menu import Act
+    from gpuwatch_tray.tray.menu import Deed
 
 
 class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
@@ -28,8 +28,8 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
     HAS_NOTIFICATION = False  # notifiers.desktop does that, over the same bus
 
     def __init__(self, bus: SessionBus, name: str) -> None:
-        super().__init__(name, drawing.image(Level.NO_DATA), name)
-        self.level = Level.NO_DATA
+        self.look = drawing.Look(Level.NO_DATA)
+        super().__init__(name, drawing.image(self.look), name)
         self._bus = bus
         self._item = sni.StatusNotifierItem(name, dbusmenu.PATH)
         self._dbusmenu = dbusmenu.DBusMenu(bus.loop)
@@ -39,10 +39,11 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self._registration = sni.Registration(bus, (sni.PATH, dbusmenu.PATH), self._dbusmenu.new_host)
 
     def _update_icon(self) -> None:
-        level = self.level
-        self._bus.post(
-            lambda: self._item.show_icon(drawing.pixmaps(level), drawing.NAMES[level].replace("_", " "))
-        )
+        look = self.look
+        words = drawing.NAMES[look.level].replace("_", " ")
+        if look.badge is not None:
+            words += f", {look.badge} in use"
+        self._bus.post(lambda: self._item.show_icon(drawing.pixmaps(look), words))
         self._icon_valid = True
 
     def _update_title(self) -> None:
@@ -77,7 +78,7 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
 class SniBackend:
     """The tray on Linux; `post` and `stop` may be called from any thread, `present` on the loop's."""
 
-    def __init__(self, bus: SessionBus, name: str, perform: Callable[[Act], None]) -> None:
+    def __init__(self, bus: SessionBus, name: str, perform: Callable[[Deed], None]) -> None:
         self._bus = bus
         self._perform = perform
         self._rows: Any = None
@@ -102,9 +103,9 @@ class SniBackend:
 
     def present(self, view: View) -> None:
         """Show `view`; what does not differ from the last one is not sent."""
-        if view.level is not self.icon.level:
-            self.icon.level = view.level
-            self.icon.icon = drawing.image(view.level)
+        if view.look != self.icon.look:
+            self.icon.look = view.look
+            self.icon.icon = drawing.image(view.look)
             # pystray draws only a visible icon; before that the picture must be right all the same
             self.icon._update_icon()  # noqa: SLF001
         self.icon.title = view.title

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.tray.controller import View
-    from gpuwatch_tray.tray.menu import Act
+    from gpuwatch_tray.tray.menu import Deed
 
 TITLE_LENGTH = 127  # UTF-16 units that Windows takes for a tooltip
 WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
@@ -29,11 +29,11 @@ WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
 class NativeBackend:
     """The tray on Windows and macOS; `wake` makes the UI thread call `_drain`."""
 
-    def __init__(self, name: str, perform: Callable[[Act], None]) -> None:
-        self.icon = toolkit.Icon(name, drawing.image(Level.NO_DATA), name, toolkit.menu((), perform))
+    def __init__(self, name: str, perform: Callable[[Deed], None]) -> None:
+        self._look = drawing.Look(Level.NO_DATA)
+        self.icon = toolkit.Icon(name, drawing.image(self._look), name, toolkit.menu((), perform))
         self._perform = perform
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._level = Level.NO_DATA
         self._shown: View | None = None
         self._waiting: View | None = None
         self._menu_open = False
@@ -78,9 +78,9 @@ class NativeBackend:
         if self._menu_open:
             self._waiting = view
             return
-        if view.level is not self._level:
-            self._level = view.level
-            self.icon.icon = drawing.image(view.level)
+        if view.look != self._look:
+            self._look = view.look
+            self.icon.icon = drawing.image(view.look)
         self.icon.title = clip(view.title, TITLE_LENGTH)
         if self._shown is None or view.rows != self._shown.rows:
             self.icon.menu = toolkit.menu(view.rows, self._perform, _spell)

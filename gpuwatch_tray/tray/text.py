@@ -7,7 +7,13 @@ apart from 0.
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray import redact
@@ -20,7 +26,11 @@ MIB = 1024**2
 GIB = 1024**3
 MINUTE, HOUR, DAY = 60, 3600, 86400
 COMMAND_LENGTH = 40
+WRAP = 80  # characters of a line of a wrapped text
+WRAP_LINES = 8
 DOT = " · "
+INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
+JOINS = {"win32": subprocess.list2cmdline}
 
 T = TypeVar("T")
 
@@ -29,6 +39,11 @@ def clip(text: str, length: int) -> str:
     """`text` on one line of at most `length` characters, without control characters."""
     line = redact.one_line(text)
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def wrap(text: str) -> list[str]:
+    """`text` on a few lines, cut where it is longer than those."""
+    return textwrap.wrap(text, WRAP, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 
 def memory(value: int) -> str:
@@ -87,8 +102,39 @@ def process(value: GpuProcess) -> str:
 
 def command(value: GpuProcess) -> str:
     """What may be shown of a process's command line; empty where nothing is known of it."""
-    shown = redact.command(value)
-    return "" if shown == redact.NA else shown
+    return _shown(value.mine, value.command, value.name)[0]
+
+
+def program(value: GpuProcess) -> str:
+    """In a word or two what runs: the script of an interpreter, else the program; empty if not known."""
+    return _shown(value.mine, value.command, value.name)[1]
+
+
+# Redaction takes a millisecond for a long command line, and each drawing asks for that of each process.
+@lru_cache(maxsize=256)
+def _shown(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
+    """What `command` and `program` say; these three facts are all that it depends on."""
+    whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
+    called = redact.program(known(name) or "")
+    words = redact.arguments(known(argv) or ()) if mine else ()
+    if words:
+        called = redact.program(words[0])
+        script = words[1] if len(words) > 1 else "-"
+        if INTERPRETERS.fullmatch(called) and not script.startswith("-"):
+            called = redact.program(script)
+    return "" if whole == redact.NA else whole, clip(redact.text(called), COMMAND_LENGTH)
+
+
+def pasted(value: GpuProcess) -> str:
+    """
+    The command for the clipboard: one's own as a shell takes it, secrets included, others' as it is shown.
+
+    The clipboard is the user's own, and a command that is pasted shall run.
+    """
+    argv = known(value.command)
+    if not value.mine or not argv:
+        return command(value)
+    return JOINS.get(sys.platform, shlex.join)(argv)
 
 
 def kinds(value: GpuProcess) -> str:
@@ -103,6 +149,13 @@ def kinds(value: GpuProcess) -> str:
 def moment(seconds: float) -> str:
     """A wall-clock time in the machine's zone: `2026-01-07 23:27:48`."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def until(seconds: float, now: float) -> str:
+    """When something ends: `14:00` today, `tomorrow 08:00`, or with its date."""
+    end, today = (datetime.fromtimestamp(moment).astimezone() for moment in (seconds, now))
+    days = {today.date(): "%H:%M", today.date() + timedelta(days=1): "tomorrow %H:%M"}
+    return end.strftime(days.get(end.date(), "%Y-%m-%d %H:%M"))
 
 
 def why(value: Missing) -> str:

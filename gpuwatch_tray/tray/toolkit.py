@@ -18,7 +18,7 @@ from gpuwatch_tray.tray.tree import Entry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.tray.menu import Act, Row
+    from gpuwatch_tray.tray.menu import Deed, Row
 
 VARIABLE = "PYSTRAY_BACKEND"
 
@@ -52,7 +52,7 @@ class Item(MenuItem):  # type: ignore[misc]  # pystray has no types
 
 
 def menu(
-    rows: Iterable[Row], perform: Callable[[Act], None], spell: Callable[[str], str] = lambda label: label
+    rows: Iterable[Row], perform: Callable[[Deed], None], spell: Callable[[str], str] = lambda label: label
 ) -> Any:
     """The rows as a pystray Menu; a click calls `perform`, `spell` writes labels as the system wants them."""
     return Menu(*(_item(row, perform, spell) for row in rows))
@@ -64,17 +64,17 @@ def entries(menu: Any, icon: Any) -> tuple[Entry, ...]:
     return tuple(_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
 
 
-def _item(row: Row, perform: Callable[[Act], None], spell: Callable[[str], str]) -> Any:
+def _item(row: Row, perform: Callable[[Deed], None], spell: Callable[[str], str]) -> Any:
     if row.separator:
         return Menu.SEPARATOR
     action: Any = None
     if row.children:
         action = menu(row.children, perform, spell)
-    elif row.act is not None:
-        act = row.act
+    elif row.deed is not None:
+        deed = row.deed
 
         def action() -> None:
-            perform(act)
+            perform(deed)
 
     return Item(row, action, spell(row.label))
 
@@ -91,7 +91,7 @@ def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
         label=item.text or " ",
         enabled=bool(item.enabled),
         children=below,
-        activate=None if below or (row is not None and row.act is None) else lambda: item(icon),
+        activate=None if below or (row is not None and row.deed is None) else lambda: item(icon),
         subject=row.subject if row is not None else "",
         gone=row.gone if row is not None else "Over",
         urgent=row is not None and row.urgent,

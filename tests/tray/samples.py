@@ -53,16 +53,23 @@ def snapshot(gpus=None, processes=None, **more):
     )
 
 
-def alert(fingerprint="a1", reason="GPU_COUNT(3) > GPU_LIMIT(2)", severity=Severity.WARNING):
-    return Alert(fingerprint, "gpu_limit", "all", severity, reason, NOW)
+def alert(
+    fingerprint="a1",
+    reason="GPU_COUNT(3) > GPU_LIMIT(2)",
+    severity=Severity.WARNING,
+    **more,
+):
+    return Alert(fingerprint, "gpu_limit", "all", severity, reason, NOW, **more)
 
 
 def status(level=Level.OK, shown=None, **more):
     headlines = {
         Level.OK: "All within limits: 2 of 2 GPUs in use",
+        Level.SNOOZED: "All within limits: 2 of 2 GPUs in use",
         Level.WARNING: "GPU_COUNT(3) > GPU_LIMIT(2)",
         Level.CRITICAL: "GPU 1 is lost",
         Level.NO_DATA: "No data: the driver does not answer",
     }
-    values = {"headline": headlines[level], "alerts": (alert(),) if level is Level.WARNING else (), **more}
-    return Status(level, at=NOW, snapshot=snapshot() if shown is None else shown, **values)
+    alerts = (alert(),) if level is Level.WARNING else ()
+    values = {"headline": headlines[level], "at": NOW, "alerts": alerts, **more}
+    return Status(level, snapshot=snapshot() if shown is None else shown, **values)

@@ -9,13 +9,16 @@ import threading
 
 import pytest
 
-from gpuwatch_tray.model import Level
-from gpuwatch_tray.tray import Actions, Tray, toolkit
-from gpuwatch_tray.tray.controller import View, _Worker
-from gpuwatch_tray.tray.menu import Act, rows
+from gpuwatch_tray import drawing
+from gpuwatch_tray.drawing import Look
+from gpuwatch_tray.model import IconStyle, Level
+from gpuwatch_tray.tray import Act, Deed, Extras, Tray, View, controller, menu, toolkit
+from gpuwatch_tray.tray.menu import rows
 from gpuwatch_tray.tray.native import NativeBackend
+from gpuwatch_tray.tray.worker import LONGEST, Worker
 from gpuwatch_tray.utf16 import clip
-from tests.tray.samples import process, snapshot, status
+from tests.desktop.client import wait_until
+from tests.tray.samples import NOW, process, snapshot, status
 
 
 class Hands:
@@ -29,16 +32,16 @@ class Hands:
         self.hold.set()
 
     def act(self, name):
-        def work():
+        def work(target):
             self.hold.wait(5)
-            self.done.append(name)
+            self.done.append((name, target))
             self.threads.add(threading.current_thread().name)
             self.told.set()
 
         return work
 
     def actions(self):
-        return Actions(self.act("check"), self.act("mail"), self.act("quit"))
+        return {act: self.act(act) for act in Act}
 
 
 class FakeIcon:
@@ -73,7 +76,25 @@ def native(monkeypatch):
 
 
 def view(shown):
-    return View(shown.level, "gpuwatch " + shown.headline, rows(shown))
+    return View(Look(shown.level), "gpuwatch " + shown.headline, rows(shown))
+
+
+@pytest.fixture
+def worker():
+    """Makes a running Worker for some actions, and lets it end after the test."""
+    made = []
+
+    def make(actions):
+        made.append(Worker(actions))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+        for thread in one.threads:
+            thread.join(5)
+            assert not thread.is_alive()
 
 
 def test_without_a_bus_the_tray_runs_headless_until_it_is_stopped():
@@ -108,57 +129,159 @@ def test_what_ready_raises_is_raised_by_run():
         tray.run(ready)
 
 
-def test_clicks_are_carried_out_on_one_worker_thread():
-    """Neither the caller's thread nor several at once."""
+class Canvas:
+    """A backend that keeps what it is given to draw, and draws when it is told to."""
+
+    def __init__(self):
+        self.views = []
+        self.jobs = []
+
+    def post(self, job):
+        self.jobs.append(job)
+
+    def present(self, view):
+        self.views.append(view)
+
+    def draw(self):
+        while self.jobs:
+            self.jobs.pop(0)()
+        return self.views[-1] if self.views else None
+
+
+@pytest.fixture
+def canvas(monkeypatch):
+    """The backend that every Tray of the test gets."""
+    made = Canvas()
+    monkeypatch.setattr(controller, "choose", lambda *_: made)
+    return made
+
+
+def test_the_view_is_the_look_the_title_and_the_rows_of_what_works(canvas):
+    """Style and badge are the tray's, the state the status's; rows are those of the actions at hand."""
+    tray = Tray(None, {Act.QUIT: print}, style=IconStyle.DARK, badge=True)
+    shown = status(Level.WARNING, in_use=3)
+    tray.show(shown)
+    drawn = canvas.draw()
+    assert drawn == View(Look(Level.WARNING, IconStyle.DARK, 3), menu.title(shown), rows(shown, {Act.QUIT}))
+
+
+@pytest.mark.parametrize(
+    ("badge", "in_use", "borne"), [(False, 3, None), (True, 3, 3), (True, 0, 0), (True, None, None)]
+)
+def test_the_badge_is_the_number_of_gpus_in_use_where_it_is_wanted_and_known(canvas, badge, in_use, borne):
+    """An unknown number is no number, and never 0."""
+    tray = Tray(None, {}, badge=badge)
+    tray.show(status(in_use=in_use))
+    assert canvas.draw().look == Look(Level.OK, IconStyle.AUTO, borne)
+
+
+def test_of_several_statuses_the_latest_is_drawn_once(canvas):
+    """A busy loop is not given a queue of pictures to work off."""
+    tray = Tray(None, {})
+    for level in (Level.OK, Level.WARNING, Level.CRITICAL):
+        tray.show(status(level))
+    tray.tell(Extras(about=("x",)))
+    assert len(canvas.jobs) == 1
+    assert canvas.draw().look.level is Level.CRITICAL
+    assert len(canvas.views) == 1
+    tray.show(status(Level.OK))
+    assert canvas.draw().look.level is Level.OK
+
+
+def test_what_is_told_beside_the_status_is_shown_with_it(canvas):
+    """Before the first status nothing is drawn; after it each of the two brings a new menu."""
+    tray = Tray(None, dict.fromkeys(Act, print))
+    tray.tell(Extras(settings_file="/x/gpu-watch.env"))
+    assert canvas.draw() is None
+    tray.show(status())
+    assert "settings" in [row.key for row in canvas.draw().rows]
+    tray.tell(Extras(frozenset({(7, "9")})))
+    keys = [row.key for row in canvas.draw().rows]
+    assert "kill 7:9" in keys
+    assert "settings" not in keys
+
+
+def test_clicks_are_carried_out_in_order_away_from_the_caller(worker):
+    """On the thread of the actions, each with its target."""
     hands = Hands()
-    worker = _Worker(hands.actions())
-    worker.start()
-    for act in (Act.CHECK_NOW, Act.SEND_TEST_MAIL):
-        hands.told.clear()
-        worker.perform(act)
-        assert hands.told.wait(5)
-    worker.end()
-    assert hands.done == ["check", "mail"]
+    working = worker(hands.actions())
+    wanted = [Deed(Act.CHECK_NOW), Deed(Act.SNOOZE, "a1"), Deed(Act.END, "7:9"), Deed(Act.SNOOZE, "a2")]
+    for deed in wanted:
+        working.perform(deed)
+    wait_until(lambda: len(hands.done) == len(wanted), "all to be done")
+    assert hands.done == [(deed.act, deed.target) for deed in wanted]
     assert hands.threads == {"tray-actions"}
 
 
-def test_a_second_click_on_an_action_under_way_is_not_a_second_action():
-    """An impatient hand sends one test mail, not five."""
+def test_a_second_click_on_a_deed_under_way_is_not_a_second_deed(worker):
+    """An impatient hand sends one test alert, not five; afterwards it may send another."""
     hands = Hands()
     hands.hold.clear()
-    worker = _Worker(hands.actions())
-    worker.start()
+    working = worker(hands.actions())
     for _ in range(5):
-        worker.perform(Act.SEND_TEST_MAIL)
+        working.perform(Deed(Act.TEST_ALERT))
+        working.perform(Deed(Act.ACKNOWLEDGE, "a1"))
+        working.perform(Deed(Act.ACKNOWLEDGE, "a2"))
     hands.hold.set()
-    worker.end()
-    worker._thread.join(5)
-    assert hands.done == ["mail"]
+    wait_until(lambda: not working._pending, "all to be done")
+    once = [(Act.ACKNOWLEDGE, "a1"), (Act.ACKNOWLEDGE, "a2"), (Act.TEST_ALERT, "")]
+    assert sorted(hands.done, key=str) == sorted(once, key=str)
+    working.perform(Deed(Act.TEST_ALERT))
+    wait_until(lambda: len(hands.done) == 4, "the next one")
 
 
-def test_quit_does_not_wait_behind_a_slow_mail():
-    """Quit is carried out while another action hangs."""
-    quitted = threading.Event()
-    hanging = threading.Event()
-    worker = _Worker(Actions(lambda: None, lambda: hanging.wait(5), quitted.set))
-    worker.start()
-    worker.perform(Act.SEND_TEST_MAIL)
-    worker.perform(Act.QUIT)
-    assert quitted.wait(2)
+@pytest.mark.parametrize(
+    ("slow", "quick"),
+    [
+        (Act.TEST_ALERT, Act.ACKNOWLEDGE),
+        (Act.TEST_ALERT, Act.COPY_PID),
+        (Act.OPEN_SETTINGS, Act.SNOOZE_ALL),
+        (Act.CHECK_NOW, Act.QUIT),
+        (Act.TEST_ALERT, Act.QUIT),
+    ],
+)
+def test_a_quick_deed_does_not_wait_behind_a_slow_one(worker, slow, quick):
+    """A mail takes minutes, a program of the desktop seconds, and Quit waits for nothing."""
+    hanging, done = threading.Event(), threading.Event()
+    working = worker({slow: lambda _: hanging.wait(5), quick: lambda _: done.set()})
+    working.perform(Deed(slow))
+    working.perform(Deed(quick))
+    assert done.wait(2)
     hanging.set()
-    worker.end()
 
 
-def test_an_action_that_fails_is_logged_and_the_next_click_works(caplog):
-    """A fault in one action does not leave a dead menu."""
+def test_more_clicks_than_a_hand_can_make_are_dropped(worker, caplog):
+    """What waits is bounded, and Quit still passes."""
+    hanging, done = threading.Event(), threading.Event()
+    seen = []
+
+    def snooze(target):
+        hanging.wait(5)
+        seen.append(target)
+
+    working = worker({Act.SNOOZE: snooze, Act.QUIT: lambda _: done.set()})
+    for number in range(LONGEST + 10):
+        working.perform(Deed(Act.SNOOZE, str(number)))
+    working.perform(Deed(Act.QUIT))
+    assert done.wait(2)
+    hanging.set()
+    wait_until(lambda: not working._pending, "all to be done")
+    assert len(seen) == LONGEST
+    assert caplog.text.count("too much is under way") == 10
+
+
+def test_a_deed_that_fails_is_logged_and_the_next_click_works(worker, caplog):
+    """A fault in one does not leave a dead menu, and the log has no target in it."""
+    caplog.set_level("INFO")
     hands = Hands()
-    worker = _Worker(Actions(lambda: 1 / 0, hands.act("mail"), hands.act("quit")))
-    worker.start()
-    worker.perform(Act.CHECK_NOW)
-    worker.perform(Act.SEND_TEST_MAIL)
+    working = worker({**hands.actions(), Act.COPY_COMMAND: lambda _: 1 / 0})
+    for _ in range(2):
+        working.perform(Deed(Act.COPY_COMMAND, "python --password hunter22"))
+        wait_until(lambda: not working._pending, "it to fail")
+    working.perform(Deed(Act.COPY_PID, "7"))
     assert hands.told.wait(5)
-    worker.end()
-    assert "'check now' failed" in caplog.text
+    assert caplog.text.count("'copy the command' failed") == 2
+    assert "hunter22" not in caplog.text
 
 
 def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
@@ -176,10 +299,12 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
 
 
 def test_every_row_of_the_menu_survives_pystrays_model():
-    """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and the click does its act."""
+    """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its deed."""
     clicked = []
-    shown = rows(status(Level.WARNING, mail_possible=True))
+    extras = Extras(frozenset({(7, "9")}), "/x/gpu-watch.env")
+    shown = rows(status(Level.WARNING, mail_possible=True, snoozed_until=NOW), extras=extras)
     entries = toolkit.entries(toolkit.menu(shown, clicked.append), None)
+    wanted = []
 
     def same(row, entry):
         if row.separator:
@@ -192,26 +317,42 @@ def test_every_row_of_the_menu_survives_pystrays_model():
             row.subject,
             row.gone,
         )
+        assert (entry.activate is not None) is (row.deed is not None)
+        if row.deed:
+            wanted.append(row.deed)
+            entry.activate()
         for below, entry_below in zip(row.children, entry.children, strict=True):
             same(below, entry_below)
 
     for row, entry in zip(shown, entries, strict=True):
         same(row, entry)
-    acts = [entry for entry in entries if entry.activate]
-    for entry in acts:
-        entry.activate()
-    assert clicked == [Act.CHECK_NOW, Act.SEND_TEST_MAIL, Act.QUIT]
+    assert clicked == wanted
+    assert {deed.act for deed in clicked} == set(Act)
 
 
 def test_pystrays_own_icon_shows_the_status(native):
-    """Windows and macOS: icon, tooltip and menu follow the view, and a click asks for its act."""
+    """Windows and macOS: icon, tooltip and menu follow the view, and a click asks for its deed."""
     backend, clicked = native
     backend.present(view(status(Level.CRITICAL)))
     assert backend.icon.title == "gpuwatch GPU 1 is lost"
-    assert backend.icon.icon.getpixel((32, 12))[:3] == (0xD5, 0x5E, 0x00)
+    assert backend.icon.icon is drawing.image(Look(Level.CRITICAL))
     (check,) = [item for item in backend.icon.menu.items if item.text == "Check now"]
     check(backend.icon)
-    assert clicked == [Act.CHECK_NOW]
+    assert clicked == [Deed(Act.CHECK_NOW)]
+
+
+def test_pystrays_own_icon_is_drawn_anew_only_when_its_look_changes(native):
+    """Style and badge are part of the look; numbers in the menu are not."""
+    backend, _ = native
+    shown = status()
+    backend.present(View(Look(Level.OK, IconStyle.DARK, 2), "t", rows(shown)))
+    before = backend.icon.icon
+    assert before is drawing.image(Look(Level.OK, IconStyle.DARK, 2))
+    backend.icon.icon = None
+    backend.present(View(Look(Level.OK, IconStyle.DARK, 2), "u", rows(status(Level.WARNING))))
+    assert backend.icon.icon is None
+    backend.present(View(Look(Level.OK, IconStyle.DARK, 1), "u", rows(shown)))
+    assert backend.icon.icon is drawing.image(Look(Level.OK, IconStyle.DARK, 1))
 
 
 def test_a_menu_that_is_open_is_not_replaced(native):

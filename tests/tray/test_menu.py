@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
+import sys
+from dataclasses import replace
+from datetime import datetime
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuwatch_tray import __version__, redact
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
     Kind,
     Level,
     Missing,
+    Phase,
     Problem,
     Severity,
     Status,
     Why,
 )
 from gpuwatch_tray.tray import menu, text
-from gpuwatch_tray.tray.menu import Act
+from gpuwatch_tray.tray.menu import Act, Deed, Extras
 from tests.tray.samples import GIB, NOW, alert, gpu, process, snapshot, status
 
 ERROR = Missing(Why.ERROR, "driver busy")
+
+
+def wall(written):
+    """The wall time that this machine's clock shows as `written`."""
+    return datetime.fromisoformat(written).timestamp()
+
+
+NOON = wall("2026-03-02 12:00")
+AT_TWO = wall("2026-03-02 14:00")
 
 
 def walk(rows):
@@ -33,8 +51,9 @@ def labels(shown, **more):
 
 
 def test_rows_come_in_the_order_that_the_hand_learns():
-    """Status line, notes, GPUs, alerts, actions, Quit, with lines between the groups."""
-    rows = menu.rows(status(Level.WARNING, notes=("No email: TO_EMAIL is not set",), mail_possible=True))
+    """Status line, notes, GPUs, alerts, actions, About and Quit, with lines between the groups."""
+    shown = status(Level.WARNING, notes=("No email: TO_EMAIL is not set",), mail_possible=True)
+    rows = menu.rows(shown, extras=Extras(settings_file="/x/gpu-watch.env"))
     assert [row.label for row in rows] == [
         "GPU_COUNT(3) > GPU_LIMIT(2)",
         "No email: TO_EMAIL is not set",
@@ -44,9 +63,12 @@ def test_rows_come_in_the_order_that_the_hand_learns():
         "",
         "Warning: GPU_COUNT(3) > GPU_LIMIT(2)",
         "",
+        "Snooze all",
         "Check now",
-        "Send test mail",
+        "Send test alert",
+        "Open settings",
         "",
+        "About",
         "Quit",
     ]
 
@@ -57,28 +79,182 @@ def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
     for shown in (snapshot(), snapshot(problem=problem)):
         rows = menu.rows(status(Level.WARNING, shown, notes=("No email",)))
         calm = {row.key for row in rows if not row.urgent and not row.separator}
-        assert calm == {"check now", "test mail", "quit"}
+        assert calm == {"snooze all", "check now", "test alert", "about", "quit"}
         assert not any(row.urgent for top in rows for row in walk(top.children))
     (empty,) = [row for row in walk(menu.rows(status(shown=snapshot([gpu()], [])))) if row.filler]
     assert empty.label == "no processes"
 
 
-def test_only_the_actions_can_be_clicked():
-    """Each action row asks for its act, and no other row asks for anything."""
-    rows = list(walk(menu.rows(status(Level.WARNING, mail_possible=True))))
-    assert {row.act: row.label for row in rows if row.act} == {
-        Act.CHECK_NOW: "Check now",
-        Act.SEND_TEST_MAIL: "Send test mail",
-        Act.QUIT: "Quit",
-    }
-    assert all(row.act or row.children or row.separator or not row.enabled for row in rows)
+MINE, OTHERS = "PID 2943615 · alice", "PID 2943700 · bob"
+ASKS = [
+    # (the submenus on the way, the row, what a click on it asks for)
+    ((), "Check now", Deed(Act.CHECK_NOW)),
+    ((), "Send test alert", Deed(Act.TEST_ALERT)),
+    ((), "Open settings", Deed(Act.OPEN_SETTINGS, "/x/gpu-watch.env")),
+    ((), "Quit", Deed(Act.QUIT)),
+    (("Snooze all",), "1 h", Deed(Act.SNOOZE_ALL)),
+    (("Snooze all",), "Until tomorrow, 08:00", Deed(Act.SNOOZE_TOMORROW)),
+    (("Snooze all",), "Resume", Deed(Act.RESUME)),
+    (("Warning: GPU_COUNT",), "Acknowledge", Deed(Act.ACKNOWLEDGE, "a1")),
+    (("Warning: GPU_COUNT",), "Snooze 1 h", Deed(Act.SNOOZE, "a1")),
+    (("GPU 0", MINE), "Copy PID", Deed(Act.COPY_PID, "2943615")),
+    (("GPU 0", MINE), "Copy command", Deed(Act.COPY_COMMAND, "python train.py --batch_size=64")),
+    (
+        ("GPU 0", MINE, "End process…"),
+        "End PID 2943615 (train.py) now",
+        Deed(Act.END, f"2943615:{process().identity}"),
+    ),
+    (("GPU 1", OTHERS), "Copy PID", Deed(Act.COPY_PID, "2943700")),
+    (("GPU 1", OTHERS), "Copy command", Deed(Act.COPY_COMMAND, "python")),
+    (("PID 7 did not end: kill it…",), "Kill PID 7 now", Deed(Act.KILL, "7:99")),
+]
 
 
-@pytest.mark.parametrize("possible", [True, False])
-def test_test_mail_is_enabled_only_when_it_has_somewhere_to_go(possible):
-    """`mail_possible` of the status switches the row."""
-    (row,) = [row for row in menu.rows(status(mail_possible=possible)) if row.act is Act.SEND_TEST_MAIL]
-    assert row.enabled is possible
+def everything():
+    """A status with something of each kind to show, and the extras."""
+    shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600)
+    return shown, Extras(frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",))
+
+
+@pytest.mark.parametrize(("way", "label", "deed"), ASKS)
+def test_each_row_asks_for_what_it_says(way, label, deed):
+    """The row is found by its way, and its deed is bound to the very thing that it names."""
+    shown, extras = everything()
+    rows = menu.rows(shown, extras=extras)
+    for step in way:
+        rows = next(row.children for row in rows if row.label.startswith(step))
+    assert [row.deed for row in rows if row.label == label] == [deed]
+
+
+def test_no_other_row_asks_for_anything():
+    """What can be clicked is exactly the table above; the rest is there to read or to unfold."""
+    shown, extras = everything()
+    rows = list(walk(menu.rows(shown, extras=extras)))
+    assert sorted(row.label for row in rows if row.deed) == sorted(label for _, label, _ in ASKS)
+    assert all(row.deed or row.children or row.separator or not row.enabled for row in rows)
+    assert not any(row.deed and row.children for row in rows)
+
+
+@pytest.mark.parametrize("act", list(Act))
+def test_a_row_is_shown_only_where_its_act_works(act):
+    """What nobody can carry out here is not offered, and a submenu without a choice is none."""
+    shown, extras = everything()
+    none = list(walk(menu.rows(shown, frozenset(), extras)))
+    assert not any(row.deed for row in none)
+    assert not {"Snooze all", "End process…", "PID 7 did not end: kill it…"} & {row.label for row in none}
+    rows = menu.rows(shown, {act}, extras)
+    assert {row.deed.act for row in walk(rows) if row.deed} == {act}
+    lines = [row.separator for row in rows]
+    assert not any(first and second for first, second in itertools.pairwise(lines))
+
+
+def test_without_a_settings_file_there_is_nothing_to_open():
+    """The extras name the file; without them the row is not there."""
+    assert "Open settings" not in [row.label for row in menu.rows(status())]
+
+
+@pytest.mark.parametrize(
+    ("more", "offered"),
+    [
+        ({}, True),
+        # somebody else's, or perhaps somebody else's
+        ({"mine": False}, False),
+        ({"mine": None}, False),
+        # one that could not be told from the next of that number
+        ({"identity": ""}, False),
+    ],
+)
+def test_only_ones_own_known_processes_can_be_ended(more, offered):
+    """The row is there for a process of mine with an identity, and for no other."""
+    rows = labels(snapshot(processes=[process(**more)]))
+    assert ("End process…" in rows) is offered
+
+
+@pytest.mark.parametrize(("source", "offered"), [("nvml", True), ("simulated", False), ("command: x", False)])
+def test_only_processes_of_this_machine_can_be_ended(source, offered):
+    """A program's list may be another host's, and a simulated PID may be anybody's."""
+    rows = menu.rows(status(shown=replace(snapshot(), source=source)))
+    assert any(row.deed and row.deed.act is Act.END for row in walk(rows)) is offered
+
+
+def test_ending_what_draws_warns_that_it_may_be_the_desktop():
+    """One's own Xorg is on the list as well."""
+    shown = labels(snapshot(processes=[process(kinds=frozenset({Kind.GRAPHICS}))]))
+    assert "It draws on the screen: it may be your desktop itself" in shown
+    assert not any("may be your desktop" in label for label in labels(snapshot()))
+
+
+def test_a_stubborn_process_is_named_where_it_is_known():
+    """The offer to kill stands in the first level, urgent, with its program, and asks again."""
+    extras = Extras(frozenset({(2943615, process().identity)}))
+    (row,) = [row for row in menu.rows(status(), extras=extras) if "did not end" in row.label]
+    assert row.urgent
+    assert [below.label for below in row.children] == ["Kill PID 2943615 (train.py) now"]
+
+
+PROGRAMS = [
+    (("python", "train.py"), "train.py"),
+    (("/usr/bin/python3.11", "/home/a/run 7/train.py", "-x"), "train.py"),
+    (("python", "-m", "torch.distributed"), "python"),
+    (("python",), "python"),
+    (("./a.out", "in.dat"), "a.out"),
+    (("bash", "run.sh"), "run.sh"),
+    (("shasum", "in.dat"), "shasum"),
+    # a title that the process gave itself, in one argument
+    (("ray::worker --key=x",), "ray::worker --key=***"),
+]
+
+
+@pytest.mark.parametrize(("argv", "name"), PROGRAMS)
+def test_a_process_is_called_by_its_script_or_program(argv, name):
+    """In the row that ends it, so that a hand that slipped sees it."""
+    assert text.program(process(command=argv)) == name
+
+
+def test_other_peoples_scripts_are_not_named():
+    """Of a process that is not one's own only the program is said."""
+    assert text.program(process(mine=False)) == "python"
+
+
+def test_the_clipboard_gets_ones_own_command_as_it_is():
+    """It shall run when it is pasted; the rows beside it stay redacted, and so does whoever prints them."""
+    secret = process(command=("python", "x y.py", "--password", "hunter22"))
+    rows = list(walk(menu.rows(status(shown=snapshot(processes=[secret])))))
+    (copy,) = [row for row in rows if row.label == "Copy command"]
+    assert copy.deed == Deed(Act.COPY_COMMAND, "python 'x y.py' --password hunter22")
+    assert "hunter22" not in repr(rows)
+
+
+def test_on_windows_the_copied_command_is_quoted_as_windows_does(monkeypatch):
+    """Its shells know no single quotes."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert text.pasted(process(command=("python", "x y.py", "a'b"))) == 'python "x y.py" a\'b'
+
+
+def test_a_command_that_is_not_known_is_not_copied():
+    """Nothing to copy, no row."""
+    nobody = process(command=UNKNOWN, name=UNKNOWN)
+    assert "Copy command" not in labels(snapshot(processes=[nobody]))
+
+
+@pytest.mark.parametrize(
+    ("possible", "label"), [(True, "Send test alert"), (False, "Send test alert (popup only)")]
+)
+def test_the_test_alert_says_how_far_it_goes(possible, label):
+    """`mail_possible` of the status tells whether there is anywhere to mail to."""
+    (row,) = [row for row in menu.rows(status(mail_possible=possible)) if row.key == "test alert"]
+    assert (row.label, row.enabled) == (label, True)
+
+
+def test_about_tells_name_version_licence_and_what_it_is_given():
+    """Rows to read, in a submenu."""
+    (about,) = [row for row in menu.rows(*everything()[:1], extras=everything()[1]) if row.key == "about"]
+    assert [row.label for row in about.children] == [
+        f"gpuwatch-tray {__version__}",
+        "Licence: MIT",
+        "State: /x/state.db",
+    ]
+    assert not any(row.enabled for row in about.children)
 
 
 def test_a_simulation_is_labelled_in_the_first_row():
@@ -222,8 +398,8 @@ def test_control_characters_and_long_texts_cannot_spoil_a_row():
     rows = labels(snapshot(processes=[process(command=("a\nb\x1b[31m", "x" * 500))]))
     assert all(label.isprintable() for label in rows)
     assert all(len(label) <= 140 for label in rows)
-    reason = alert(reason="y" * 500, severity=Severity.CRITICAL)
-    assert max(len(label) for label in labels(snapshot(), alerts=(reason,))) <= 140
+    long = alert(text="y" * 500, severity=Severity.CRITICAL, acknowledged=True)
+    assert max(len(label) for label in labels(snapshot(), alerts=(long,))) <= 140
 
 
 @pytest.mark.parametrize(
@@ -252,3 +428,132 @@ def test_the_details_of_a_process_tell_command_folder_start_and_type():
     assert "Folder: could not be read: driver busy" in rows
     assert f"Started: {text.moment(NOW - 12240)}" in rows
     assert "Type: compute (C)" in rows
+
+
+SAID = "3 GPUs in use, the limit is 2"
+STATES = [
+    # (what became of the alert, its row's end, its state)
+    ({}, "the limit is 2", "State: firing"),
+    ({"phase": Phase.RECOVERING}, "the limit is 2", "State: recovering"),
+    ({"acknowledged": True}, "· acknowledged", "State: firing, acknowledged"),
+    ({"snoozed_until": AT_TWO}, "· snoozed until 14:00", "State: firing, snoozed until 14:00"),
+    ({"inhibited_by": "gpu_lost"}, "· muted by gpu_lost", "State: firing, muted by gpu_lost"),
+    (
+        {"phase": Phase.RECOVERING, "acknowledged": True, "snoozed_until": AT_TWO, "inhibited_by": "x"},
+        "· muted by x",
+        "State: recovering, acknowledged, snoozed until 14:00, muted by x",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "end", "state"), STATES)
+def test_an_alerts_submenu_tells_sentence_since_when_and_state(more, end, state):
+    """In the words for people; and the row itself ends with what weighs most."""
+    shown = status(Level.WARNING, alerts=(alert(text=SAID, **more),), at=NOON)
+    (row,) = [row for row in menu.rows(shown) if row.key == "alert:a1"]
+    assert row.label.startswith("Warning: 3 GPUs in use")
+    assert row.label.endswith(end)
+    assert [below.label for below in row.children[:3]] == [
+        SAID,
+        f"Since: {text.moment(NOW)}",
+        state,
+    ]
+
+
+def test_an_acknowledged_alert_keeps_its_rows_in_place():
+    """The row that was clicked stays under the hand and cannot be clicked again."""
+    (before,), (after,) = (
+        [row for row in menu.rows(status(alerts=(alert(acknowledged=done),))) if row.key == "alert:a1"]
+        for done in (False, True)
+    )
+    assert [row.key for row in before.children] == [row.key for row in after.children]
+    (row,) = [row for row in after.children if row.deed and row.deed.act is Act.ACKNOWLEDGE]
+    assert (row.label, row.enabled) == ("Acknowledged", False)
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({}, False),
+        ({"snoozed_until": NOW + 60}, True),
+        ({"alerts": (alert(snoozed_until=NOW + 60),)}, True),
+    ],
+)
+def test_resume_is_shown_when_something_is_snoozed(more, shown):
+    """Everything, or a single alert."""
+    assert ("Resume" in labels(snapshot(), **more)) is shown
+
+
+def test_a_snooze_is_said_in_tooltip_and_first_row():
+    """GNOME shows no tooltip; both say until when, however long the reason is."""
+    shown = status(Level.SNOOZED, snoozed_until=AT_TWO, at=NOON)
+    assert menu.title(shown) == "All within limits: 2 of 2 GPUs in use · snoozed until 14:00"
+    assert menu.rows(shown)[0].label == menu.title(shown)
+    long = menu.title(status(headline="x" * 300, snoozed_until=AT_TWO, at=NOON))
+    assert long.endswith("… · snoozed until 14:00")
+    assert len(long) <= 100
+
+
+@pytest.mark.parametrize(
+    ("end", "written"),
+    [
+        (wall("2026-03-02 14:00"), "14:00"),
+        (wall("2026-03-03 08:00"), "tomorrow 08:00"),
+        (wall("2026-03-04 08:00"), "2026-03-04 08:00"),
+        (wall("2026-03-01 23:00"), "2026-03-01 23:00"),
+    ],
+)
+def test_an_end_in_time_is_written_as_a_person_would(end, written):
+    """Today's needs no date."""
+    assert text.until(end, NOON) == written
+
+
+CANARY = "s3cr3tc4n4ry"
+words = st.text(st.characters(codec="utf-8"), max_size=12)
+names = st.text("ab/: _<>", max_size=4)
+processes = st.builds(
+    process,
+    pid=st.integers(1, 4),
+    gpu=st.sampled_from([None, 0, 1]),
+    ran=st.floats(0, 1e7),
+    identity=st.sampled_from(["", "1", "2:3"]),
+    mine=st.sampled_from([True, False, None]),
+    user=words,
+    kinds=st.frozensets(st.sampled_from(Kind)),
+    command=st.one_of(
+        st.just(UNKNOWN),
+        st.lists(words, max_size=3).map(lambda argv: ("python", *argv, "--password", CANARY)),
+        st.just(("curl", f"https://ada:{CANARY}@example.org/")),
+    ),
+)
+alerts = st.builds(
+    alert,
+    fingerprint=names,
+    text=st.one_of(words, st.just(f"python --password={CANARY} runs")),
+    severity=st.sampled_from(Severity),
+    phase=st.sampled_from([Phase.FIRING, Phase.RECOVERING]),
+    acknowledged=st.booleans(),
+    snoozed_until=st.one_of(st.none(), st.floats(0, 2e9)),
+    inhibited_by=words,
+)
+
+
+@given(
+    st.lists(processes, max_size=30),
+    st.lists(alerts, max_size=5),
+    st.lists(words, max_size=2),
+    st.frozensets(st.tuples(st.integers(2, 4), st.sampled_from(["1", "2:3"]))),
+    st.frozensets(st.sampled_from(Act)),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_shown_keys_are_unique_labels_are_lines_and_secrets_stay_out(
+    held, fired, notes, stubborn, offered
+):
+    """Whatever processes call themselves, however often a source repeats itself."""
+    shown = status(shown=snapshot(processes=held), alerts=tuple(fired), notes=tuple(notes), snoozed_until=NOW)
+    rows = list(walk(menu.rows(shown, offered, Extras(stubborn, "/x", ("State: /x",)))))
+    assert len({row.key for row in rows}) == len(rows)
+    for row in rows:
+        assert row.separator or (row.label == redact.visible(row.label) and len(row.label) <= 140)
+        assert CANARY not in row.label
+    assert CANARY not in repr(rows)

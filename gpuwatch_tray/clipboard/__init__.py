@@ -1,0 +1,88 @@
+"""
+Putting a text on the user's clipboard, by the program that the desktop has for it.
+
+The text goes through a pipe, never on a command line, where others could read it. On X11 without such a
+program the tray holds the selection itself, until somebody else takes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+WITHIN = 5.0  # seconds; these programs answer in milliseconds
+X11 = (("xclip", "-selection", "clipboard", "-in"), ("xsel", "--clipboard", "--input"))
+WAYLAND = (("wl-copy", "--type", "text/plain;charset=utf-8"),)
+INSTALL = "install wl-clipboard (Wayland) or xclip (X11)"
+
+
+class ClipboardError(Exception):
+    """The text is not on the clipboard; the message says why, and never holds the text."""
+
+
+def available(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether there is a clipboard that `copy` can reach."""
+    return _way(os.environ if environ is None else environ) is not None
+
+
+def copy(text: str, environ: Mapping[str, str] | None = None) -> None:
+    """Put `text` on the clipboard; raises ClipboardError, within seconds."""
+    way = _way(os.environ if environ is None else environ)
+    if way is None:
+        raise ClipboardError(f"there is no clipboard to reach here: {INSTALL}")
+    way(text)
+
+
+def _way(environ: Mapping[str, str]) -> Callable[[str], None] | None:
+    elsewhere = {
+        "win32": lambda text: _pipe(["clip.exe"], text.encode("utf-16-le"), environ),
+        # it takes bytes for the encoding of the locale, which a login item does not have
+        "darwin": lambda text: _pipe(["pbcopy"], text.encode(), {**environ, "LC_CTYPE": "UTF-8"}),
+    }
+    return elsewhere.get(sys.platform) or _unix(environ)
+
+
+def _unix(environ: Mapping[str, str]) -> Callable[[str], None] | None:
+    display = environ.get("DISPLAY")
+    programs = (*(WAYLAND if environ.get("WAYLAND_DISPLAY") else ()), *(X11 if display else ()))
+    for program, *options in programs:
+        if found := shutil.which(program, path=environ.get("PATH")):
+            return lambda text: _pipe([found, *options], text.encode(), environ)
+    if not display:
+        return None
+
+    def own(text: str) -> None:
+        # Late: a second connection to the X server is for those who copy and have no program for it.
+        from gpuwatch_tray.clipboard.selection import hold  # noqa: PLC0415
+
+        if trouble := hold(text, display, WITHIN):
+            raise ClipboardError(trouble)
+
+    return own
+
+
+def _pipe(command: list[str], data: bytes, environ: Mapping[str, str]) -> None:
+    try:
+        # Not its outputs: what stays behind to serve the clipboard would keep a pipe open.
+        done = subprocess.run(
+            command,
+            input=data,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            timeout=WITHIN,
+            check=False,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise ClipboardError(f"{command[0]} did not take the text within {WITHIN:g} s") from None
+    except OSError as error:
+        raise ClipboardError(f"{command[0]}: {error.strerror or error}") from error
+    if done.returncode:
+        raise ClipboardError(f"{command[0]} failed with exit code {done.returncode}")

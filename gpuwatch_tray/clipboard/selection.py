@@ -1,0 +1,121 @@
+"""
+X11's CLIPBOARD held by ourselves, with python-xlib, which pystray brings along on Linux.
+
+X11 keeps no text: whoever owns the selection hands it out on each paste. So a daemon thread with a connection
+of its own answers, until another owner takes over or the X server goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import queue
+import threading
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+# One property of an X request; more would have to go in pieces (INCR), and no command line is longer.
+LONGEST = 200_000
+TEXTS = ("UTF8_STRING", "text/plain;charset=utf-8", "STRING", "TEXT", "text/plain")
+
+
+def hold(text: str, display: str, within: float) -> str:
+    """Own the selection with `text` from now on; the trouble in a few words, empty when it is done."""
+    answer: queue.SimpleQueue[str] = queue.SimpleQueue()
+    data = text.encode()
+    if len(data) > LONGEST:
+        log.info("clipboard: the text is cut to %d bytes", LONGEST)
+        data = data[:LONGEST].decode(errors="ignore").encode()
+    life = threading.Thread(target=_live, args=(data, display, answer), name="clipboard", daemon=True)
+    life.start()
+    try:
+        return answer.get(timeout=within)
+    except queue.Empty:
+        return f"the X server {display} did not answer within {within:g} s"
+
+
+def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
+    try:
+        error: Any = importlib.import_module("Xlib.error")
+        connection = importlib.import_module("Xlib.display").Display(display)
+    except Exception as failed:  # noqa: BLE001  # python-xlib raises what the socket and its parser do
+        answer.put(f"the X server {display} cannot be reached: {failed}")
+        return
+    # A reader that went away while it was answered is no trouble of ours.
+    connection.set_error_handler(lambda *_: None)
+    # The server has ended, and the clipboard with it.
+    with contextlib.suppress(error.ConnectionClosedError, OSError):
+        try:
+            selection = _Selection(connection, data)
+            answer.put("" if selection.owned() else "another program does not let go of the clipboard")
+            selection.serve()
+        finally:
+            connection.close()
+
+
+class _Selection:
+    """The ownership of CLIPBOARD; on its own thread."""
+
+    def __init__(self, connection: Any, data: bytes) -> None:
+        self._x: Any = importlib.import_module("Xlib.X")
+        self._atoms: Any = importlib.import_module("Xlib.Xatom")
+        self._event: Any = importlib.import_module("Xlib.protocol.event")
+        self._connection = connection
+        self._data = data
+        self._window = connection.screen().root.create_window(
+            0, 0, 1, 1, 0, connection.screen().root_depth, event_mask=self._x.PropertyChangeMask
+        )
+        self._clipboard = connection.intern_atom("CLIPBOARD")
+        self._time = self._now()
+        self._window.set_selection_owner(self._clipboard, self._time)
+
+    def owned(self) -> bool:
+        """Whether the server took us for the owner."""
+        return bool(self._connection.get_selection_owner(self._clipboard) == self._window)
+
+    def serve(self) -> None:
+        """Answer until another owner comes."""
+        if not self.owned():
+            return
+        while (event := self._connection.next_event()).type != self._x.SelectionClear:
+            if event.type == self._x.SelectionRequest:
+                self._answer(event)
+
+    def _now(self) -> int:
+        """The server's time, which an owner must name: that of a change made for nothing else."""
+        self._window.change_property(self._atoms.WM_NAME, self._atoms.STRING, 8, b"gpuwatch-tray")
+        while (event := self._connection.next_event()).type != self._x.PropertyNotify:
+            pass
+        return int(event.time)
+
+    def _answer(self, request: Any) -> None:
+        place = request.property or request.target  # old programs name no property
+        given = self._given(request.target)
+        if given is not None:
+            request.requestor.change_property(place, *given)
+        told = self._event.SelectionNotify(
+            time=request.time,
+            requestor=request.requestor,
+            selection=request.selection,
+            target=request.target,
+            property=self._x.NONE if given is None else place,
+        )
+        request.requestor.send_event(told)
+        self._connection.flush()
+
+    def _given(self, target: int) -> tuple[int, int, Any] | None:
+        """The property (type, format, data) that answers a request; None for what we do not speak."""
+        texts = {self._connection.intern_atom(name): name for name in TEXTS}
+        targets, timestamp = map(self._connection.intern_atom, ("TARGETS", "TIMESTAMP"))
+        if target == targets:
+            return self._atoms.ATOM, 32, [targets, timestamp, *texts]
+        if target == timestamp:
+            return self._atoms.INTEGER, 32, [self._time]
+        if target not in texts:
+            return None
+        name = texts[target]
+        if name == "STRING":  # by definition Latin-1
+            return target, 8, self._data.decode().encode("latin-1", "replace")
+        return (self._connection.intern_atom("UTF8_STRING") if name == "TEXT" else target), 8, self._data

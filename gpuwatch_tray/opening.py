@@ -1,0 +1,69 @@
+"""Opening a file with the program that the desktop has for it; the tray neither waits for it nor ends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WITHIN = 3.0  # seconds in which an opener that cannot open it has said so
+OPENERS = {
+    # Neither Windows nor macOS has a program for `.env`: their text editors do.
+    "win32": (("notepad.exe",),),
+    "darwin": (("open", "-t"),),
+}
+UNIX = (("xdg-open",), ("gio", "open"))
+
+
+class OpeningError(Exception):
+    """The file was not opened; one line that says why."""
+
+
+def available(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether there is a program that opens files here."""
+    return bool(_opener(os.environ if environ is None else environ))
+
+
+def open_file(path: str | Path, environ: Mapping[str, str] | None = None) -> None:
+    """Open the text file at `path` for the user; raises OpeningError, within seconds."""
+    environ = os.environ if environ is None else environ
+    opener = _opener(environ)
+    file = Path(path).absolute()  # never to be taken for an option
+    if not opener:
+        raise OpeningError(f"no program here opens {file}: install xdg-utils")
+    if not file.is_file():
+        raise OpeningError(f"there is no file {file}")
+    try:
+        # In a session of its own, so that it outlives the tray.
+        running = subprocess.Popen(
+            [*opener, str(file)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise OpeningError(f"{opener[0]}: {error.strerror or error}") from error
+    try:
+        code = running.wait(WITHIN)
+    except subprocess.TimeoutExpired:
+        # It is the editor itself. Somebody has to fetch its exit code one day.
+        threading.Thread(target=running.wait, name="opened", daemon=True).start()
+        return
+    if code:
+        raise OpeningError(f"{opener[0]} could not open {file} (exit code {code})")
+
+
+def _opener(environ: Mapping[str, str]) -> list[str]:
+    for program, *options in OPENERS.get(sys.platform, UNIX):
+        if found := shutil.which(program, path=environ.get("PATH")):
+            return [found, *options]
+    return []

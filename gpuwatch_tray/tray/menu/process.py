@@ -1,0 +1,85 @@
+"""The row of one process, and what can be done to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.model import Kind, Missing
+from gpuwatch_tray.tray import text
+from gpuwatch_tray.tray.menu.row import Act, Deed, Row, choice, clickable, plain, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from gpuwatch_tray.model import GpuProcess, Snapshot
+
+LOCAL = "nvml"  # the source whose processes run here and whose identities are the system's own
+LOCAL_ACTS = frozenset({Act.END})
+
+
+def row(parent: str, process: GpuProcess, offered: Collection[Act]) -> Row:
+    """A process of the GPU row `parent`, with its details and its deeds below."""
+    subject = f"process:{process.pid}:{process.identity}"
+    key = f"{parent}/{subject}"
+    below = (*_details(key, process), *_deeds(key, process, offered))
+    return Row(key, text.process(process), children=below, subject=subject, gone="Ended")
+
+
+def stubborn(
+    unresponsive: Iterable[tuple[int, str]], snapshot: Snapshot | None, offered: Collection[Act]
+) -> list[Row]:
+    """A row for each process that was asked to end and did not, with the means to kill it."""
+    held = snapshot.processes if snapshot is not None else ()
+    known = {(process.pid, process.identity): process for process in held}
+    rows: list[Row] = []
+    for pid, identity in sorted(unresponsive):
+        process = known.get((pid, identity))
+        kill = Row(
+            f"kill {pid}:{identity} now",
+            f"Kill {_called(pid, process)} now",
+            Deed(Act.KILL, f"{pid}:{identity}"),
+        )
+        label = f"PID {pid} did not end: kill it…"
+        rows += choice(f"kill {pid}:{identity}", label, clickable(offered, kill), urgent=True)
+    return rows
+
+
+def _details(key: str, process: GpuProcess) -> Iterable[Row]:
+    yield from wrapped(f"{key}/command", f"Command: {text.command(process) or 'not known'}")
+    yield plain(f"{key}/folder", f"Folder: {_folder(process)}")
+    started = process.started
+    moment = text.why(started) if isinstance(started, Missing) else text.moment(started)
+    yield plain(f"{key}/started", f"Started: {moment}")
+    yield plain(f"{key}/type", f"Type: {text.kinds(process)}")
+
+
+def _deeds(key: str, process: GpuProcess, offered: Collection[Act]) -> Iterable[Row]:
+    command = text.pasted(process)
+    yield from clickable(
+        offered,
+        Row(f"{key}/copy PID", "Copy PID", Deed(Act.COPY_PID, str(process.pid))),
+        *([Row(f"{key}/copy command", "Copy command", Deed(Act.COPY_COMMAND, command))] if command else []),
+    )
+    if process.mine and process.identity and process.pid > 0:
+        confirm = Row(
+            f"{key}/end now",
+            f"End {_called(process.pid, process)} now",
+            Deed(Act.END, f"{process.pid}:{process.identity}"),
+        )
+        below = clickable(offered, confirm)
+        if below and process.kinds == {Kind.GRAPHICS}:
+            below.insert(0, plain(f"{key}/drawing", "It draws on the screen: it may be your desktop itself"))
+        yield from choice(f"{key}/end", "End process…", below)
+
+
+def _called(pid: int, process: GpuProcess | None) -> str:
+    name = text.program(process) if process is not None else ""
+    return f"PID {pid} ({name})" if name else f"PID {pid}"
+
+
+def _folder(process: GpuProcess) -> str:
+    """Where it works, for one's own processes only: other people's folders can tell as much as commands."""
+    if not process.mine:
+        return "not shown for other people's processes"
+    return text.why(process.cwd) if isinstance(process.cwd, Missing) else redact.text(process.cwd)

@@ -1,0 +1,109 @@
+"""One row of the menu and what a click on it asks for; and the few forms that rows come in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.tray import text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+LINE = 100  # characters of a free-text row
+
+
+class Act(Enum):
+    """What a click on a row asks for; in brackets, what the deed's target then is."""
+
+    CHECK_NOW = "check now"
+    TEST_ALERT = "send a test alert"
+    ACKNOWLEDGE = "acknowledge"  # (the alert's fingerprint)
+    SNOOZE = "snooze an alert for an hour"  # (the alert's fingerprint)
+    SNOOZE_ALL = "snooze all for an hour"
+    SNOOZE_TOMORROW = "snooze all until tomorrow"
+    RESUME = "resume"
+    COPY_PID = "copy the PID"  # (the text to copy)
+    COPY_COMMAND = "copy the command"  # (the text to copy)
+    END = "end a process"  # (PID:IDENTITY)
+    KILL = "kill a process"  # (PID:IDENTITY)
+    OPEN_SETTINGS = "open the settings"  # (the file)
+    QUIT = "quit"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing to do. The target may be one's own command line with its secrets, so it is never printed."""
+
+    act: Act
+    target: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One row of the menu.
+
+    `subject` names what the row is about wherever it stands (a process may move to another submenu).
+    `gone` is what is put before the label when the subject has ceased while the menu is open. An `urgent` row
+    is shown at once, also in an open menu. A `filler` stands for a list's emptiness: it leaves with the first
+    row that comes.
+    """
+
+    key: str
+    label: str = ""
+    deed: Deed | None = None
+    enabled: bool = True
+    children: tuple[Row, ...] = ()
+    subject: str = ""
+    gone: str = "Over"
+    urgent: bool = False
+    filler: bool = False
+
+    @property
+    def separator(self) -> bool:
+        """Whether it is a line and no row."""
+        return not self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """
+    What the menu shows beside the status.
+
+    `unresponsive` are the processes (PID, identity) that were asked to end and did not; without a
+    `settings_file` there is nothing to open; `about` are further lines of About.
+    """
+
+    unresponsive: frozenset[tuple[int, str]] = frozenset()
+    settings_file: str = ""
+    about: tuple[str, ...] = ()
+
+
+def plain(key: str, label: str, *, urgent: bool = False) -> Row:
+    """A row to read: free text, on one line of bounded length."""
+    return Row(key, text.clip(label, LINE) or "?", enabled=False, urgent=urgent)
+
+
+def wrapped(key: str, words: str) -> list[Row]:
+    """A text to read in full, on as many rows as it takes, within reason."""
+    return [Row(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
+
+
+def clickable(offered: Collection[Act], *rows: Row) -> list[Row]:
+    """Those of `rows` whose act is offered here."""
+    return [row for row in rows if row.deed is not None and row.deed.act in offered]
+
+
+def choice(key: str, label: str, rows: Iterable[Row], *, urgent: bool = False) -> list[Row]:
+    """A submenu that asks which; nothing where there is nothing to choose."""
+    children = tuple(rows)
+    if not any(row.deed is not None for row in children):
+        return []
+    return [Row(key, label, children=children, urgent=urgent)]
+
+
+def unique(rows: Iterable[Row]) -> list[Row]:
+    """The rows without those whose key has been before: a source that says a thing twice says it once."""
+    return list({row.key: row for row in rows}.values())

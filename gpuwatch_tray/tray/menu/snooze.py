@@ -1,0 +1,76 @@
+"""The rows of the alerts and of snoozing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.alerts.attention import MORNING
+from gpuwatch_tray.model import Phase, Severity
+from gpuwatch_tray.tray import text
+from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Row, choice, clickable, plain, unique, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from gpuwatch_tray.model import Alert, Status
+
+SEVERITIES = {Severity.INFO: "Note", Severity.WARNING: "Warning", Severity.CRITICAL: "Critical"}
+
+
+def alerts(status: Status, offered: Collection[Act]) -> list[Row]:
+    """The alerts that fire or recover, worst first, each with its state and what one can do about it."""
+    return unique(_alert(alert, status.at, offered) for alert in status.alerts)
+
+
+def all_of_them(status: Status, offered: Collection[Act]) -> list[Row]:
+    """The submenu that snoozes everything."""
+    snoozed = status.snoozed_until is not None or any(
+        alert.snoozed_until is not None for alert in status.alerts
+    )
+    resume = Row("resume", "Resume", Deed(Act.RESUME))
+    rows = clickable(
+        offered,
+        Row("snooze all 1 h", "1 h", Deed(Act.SNOOZE_ALL)),
+        Row("snooze all tomorrow", f"Until tomorrow, {MORNING:02}:00", Deed(Act.SNOOZE_TOMORROW)),
+        *([resume] if snoozed else []),
+    )
+    return choice("snooze all", "Snooze all", rows)
+
+
+def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
+    key = f"alert:{alert.fingerprint}"
+    said = redact.text(alert.said) or "?"
+    attention = _attention(alert, now)
+    mark = text.DOT + attention[-1] if attention else ""
+    label = text.clip(f"{SEVERITIES[alert.severity]}: {said}", LINE - len(mark)) + mark
+    return Row(key, label, children=tuple(_below(key, alert, now, offered)), urgent=True)
+
+
+def _below(key: str, alert: Alert, now: float, offered: Collection[Act]) -> Iterable[Row]:
+    # the kind stands in front: behind a fingerprint it could be part of another one
+    yield from wrapped(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
+    yield plain(f"since of {key}", f"Since: {text.moment(alert.since)}")
+    phase = "recovering" if alert.phase is Phase.RECOVERING else "firing"
+    yield plain(f"state of {key}", "State: " + ", ".join([phase, *_attention(alert, now)]))
+    done = alert.acknowledged
+    yield from clickable(
+        offered,
+        Row(
+            f"acknowledge {key}",
+            "Acknowledged" if done else "Acknowledge",
+            Deed(Act.ACKNOWLEDGE, alert.fingerprint),
+            enabled=not done,
+        ),
+        Row(f"snooze {key}", "Snooze 1 h", Deed(Act.SNOOZE, alert.fingerprint)),
+    )
+
+
+def _attention(alert: Alert, now: float) -> list[str]:
+    """What became of the alert for the person, the strongest last."""
+    until = alert.snoozed_until
+    return [
+        *(["acknowledged"] if alert.acknowledged else []),
+        *([f"snoozed until {text.until(until, now)}"] if until is not None else []),
+        *([f"muted by {text.clip(alert.inhibited_by, 40)}"] if alert.inhibited_by else []),
+    ]

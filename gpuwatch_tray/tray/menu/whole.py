@@ -1,0 +1,70 @@
+"""The whole menu, from the status line to Quit, and the tooltip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import __version__
+from gpuwatch_tray.model import labelled
+from gpuwatch_tray.tray import text
+from gpuwatch_tray.tray.menu import gpus, process, snooze
+from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Extras, Row, clickable, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from gpuwatch_tray.model import Status
+
+EVERYTHING = frozenset(Act)
+ABOUT = (f"gpuwatch-tray {__version__}", "Licence: MIT")
+
+
+def title(status: Status) -> str:
+    """The tooltip and first row: the reason in one line, marked where it is simulated or snoozed."""
+    simulated = status.snapshot is not None and status.snapshot.simulated
+    until = status.snoozed_until
+    mark = "" if until is None else f"{text.DOT}snoozed until {text.until(until, status.at)}"
+    return text.clip(labelled(status.headline, simulated=simulated), LINE - len(mark)) + mark
+
+
+def rows(
+    status: Status, offered: Collection[Act] = EVERYTHING, extras: Extras | None = None
+) -> tuple[Row, ...]:
+    """The menu of a status; of what can be clicked, only that which is `offered`."""
+    extras = extras or Extras()
+    alerts = [
+        *process.stubborn(extras.unresponsive, status.snapshot, offered),
+        *snooze.alerts(status, offered),
+    ]
+    acts = [
+        *snooze.all_of_them(status, offered),
+        *clickable(
+            offered,
+            Row("check now", "Check now", Deed(Act.CHECK_NOW)),
+            Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
+            *([_settings(extras)] if extras.settings_file else []),
+        ),
+    ]
+    return (
+        plain("status", title(status), urgent=True),
+        *(plain(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
+        Row("line:gpus"),
+        *gpus.rows(status.snapshot, offered),
+        *([Row("line:alerts"), *alerts] if alerts else []),
+        *([Row("line:acts"), *acts] if acts else []),
+        Row("line:quit"),
+        Row("about", "About", children=_about(extras)),
+        *clickable(offered, Row("quit", "Quit", Deed(Act.QUIT))),
+    )
+
+
+def _test_alert(status: Status) -> str:
+    return "Send test alert" if status.mail_possible else "Send test alert (popup only)"
+
+
+def _settings(extras: Extras) -> Row:
+    return Row("settings", "Open settings", Deed(Act.OPEN_SETTINGS, extras.settings_file))
+
+
+def _about(extras: Extras) -> tuple[Row, ...]:
+    return tuple(plain(f"about:{place}", line) for place, line in enumerate((*ABOUT, *extras.about)))
