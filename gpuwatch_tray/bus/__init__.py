@@ -1,5 +1,10 @@
-"""The session bus: one connection that the tray and the popups are handed."""
+"""
+The session bus: one connection that the tray, the popups and presence are handed.
 
+Other buses, such as the system's, are joined on its loop with `Connection.open`.
+"""
+
+from gpuwatch_tray.bus.connection import Connection
 from gpuwatch_tray.bus.session import SessionBus
 from gpuwatch_tray.bus.values import (
     DAEMON,
@@ -8,6 +13,17 @@ from gpuwatch_tray.bus.values import (
     Peer,
     Signal,
     session_address,
+    system_address,
 )
 
-__all__ = ["DAEMON", "BusUnavailable", "CallFailed", "Peer", "SessionBus", "Signal", "session_address"]
+__all__ = [
+    "DAEMON",
+    "BusUnavailable",
+    "CallFailed",
+    "Connection",
+    "Peer",
+    "SessionBus",
+    "Signal",
+    "session_address",
+    "system_address",
+]

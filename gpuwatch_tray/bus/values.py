@@ -1,4 +1,4 @@
-"""Who is spoken to on the bus, what comes back, and where the bus is."""
+"""Who is spoken to on a bus, what comes back, and where the buses are."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ class Peer:
     interface: str
 
 
+SYSTEM_SOCKETS = (Path("/run/dbus/system_bus_socket"), Path("/var/run/dbus/system_bus_socket"))
 DAEMON = Peer("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 
 class BusUnavailable(Exception):  # noqa: N818  # a state of the machine, not a mistake
-    """There is no session bus to speak to; the text says why in one line."""
+    """There is no bus to speak to; the text says why in one line."""
 
 
 class CallFailed(Exception):  # noqa: N818  # what became of the call
@@ -54,3 +55,13 @@ def session_address(environ: Mapping[str, str]) -> str:
         if path.is_socket():
             return f"unix:path={path}"
     raise BusUnavailable("no session bus: DBUS_SESSION_BUS_ADDRESS is not set")
+
+
+def system_address(environ: Mapping[str, str]) -> str:
+    """The system bus's address: the variable, else where every system has it; raises BusUnavailable."""
+    if address := environ.get("DBUS_SYSTEM_BUS_ADDRESS"):
+        return address
+    for path in SYSTEM_SOCKETS:
+        if path.is_socket():
+            return f"unix:path={path}"
+    raise BusUnavailable(f"no system bus: {SYSTEM_SOCKETS[0]} is not there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -9,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.bus import DAEMON, BusUnavailable, CallFailed, Peer, SessionBus, session_address
+from gpuwatch_tray.bus import (
+    DAEMON,
+    BusUnavailable,
+    CallFailed,
+    Connection,
+    Peer,
+    SessionBus,
+    session_address,
+    system_address,
+    values,
+)
+from tests.desktop import rig
 from tests.desktop.client import BusClient, wait_until
 from tests.desktop.peers import FakeServer
 from tests.desktop.rig import NOTIFICATIONS
@@ -64,6 +76,17 @@ def test_the_address_is_the_variable_or_systemds_socket(tmp_path):
         assert session_address({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"unix:path={tmp_path}/bus"
 
 
+def test_the_system_bus_is_the_variables_or_where_every_system_has_it(tmp_path, monkeypatch):
+    """And without either there is none."""
+    assert system_address({"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/x"}) == "unix:path=/x"
+    monkeypatch.setattr(values, "SYSTEM_SOCKETS", (tmp_path / "first", tmp_path / "second"))
+    with pytest.raises(BusUnavailable, match=r"no system bus: .*/first is not there"):
+        system_address({})
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "second"))
+        assert system_address({}) == f"unix:path={tmp_path}/second"
+
+
 def test_a_call_brings_its_answer(bus):
     """From another thread than the loop's."""
     assert bus.call(DAEMON, "GetNameOwner", "s", [bus.name]) == [bus.name]
@@ -109,6 +132,81 @@ def test_owners_are_told_from_the_first_on(bus, address):
         wait_until(lambda: owners == ["", one.name], "the owner")
         name = one.name
     wait_until(lambda: owners == ["", name, ""], "its end")
+
+
+def test_a_change_of_owner_is_newer_than_the_answer_that_is_read_with_it(bus, client, monkeypatch):
+    """Else the panel that starts just as we ask would be forgotten as soon as it is there."""
+    owners, answered, go_on = [], threading.Event(), asyncio.Event()
+    ask = bus.ask
+
+    async def slow(peer, member, *values, **more):
+        try:
+            return await ask(peer, member, *values, **more)
+        finally:
+            if member == "GetNameOwner":
+                answered.set()
+                await go_on.wait()
+
+    monkeypatch.setattr(bus, "ask", slow)
+    bus.watch_owner(NOTIFICATIONS, owners.append)
+    assert answered.wait(5)
+    client.serve(SERVER.path, FakeServer([]), SERVER.name)
+    wait_until(lambda: owners == [client.name], "the change")
+    bus.post(go_on.set)
+    done = threading.Event()
+    bus.post(lambda: bus.loop.call_later(0.1, done.set))
+    assert done.wait(5)
+    assert owners == [client.name]
+
+
+def test_another_bus_is_joined_on_the_same_loop(bus, tmp_path):
+    """It is asked and heard there; when it goes, it is told, calls fail, and the first one goes on."""
+    heard, told = [], []
+
+    def run(work):
+        return asyncio.run_coroutine_threadsafe(work, bus.loop).result(5)
+
+    with rig.session_bus(tmp_path) as where:
+        other = run(Connection.open(where, "system bus"))
+        other.on_lost(lambda: told.append("lost"))
+        with BusClient(where) as client:
+            server = FakeServer([])
+            client.serve(SERVER.path, server, SERVER.name)
+            assert run(other.ask(SERVER, "GetCapabilities")) == [[]]
+            run(other.hear(SERVER, "NotificationClosed", heard.append))
+            client.do(lambda: server.notification_closed(7, 1))
+            wait_until(lambda: heard, "the signal")
+    wait_until(lambda: told, "the loss")
+    with pytest.raises(CallFailed, match="the system bus is gone"):
+        run(other.ask(DAEMON, "GetId"))
+    run(other.leave())
+    assert told == ["lost"]
+    assert bus.call(DAEMON, "GetNameOwner", "s", [bus.name]) == [bus.name]
+
+
+def test_another_bus_is_left_alone(bus, address):
+    """Leaving it is no loss, and the loop goes on; closing the first one ends what is still on it."""
+    told = []
+
+    async def visit():
+        async with asyncio.timeout(2):
+            other = await Connection.open(address, "system bus")
+            other.on_lost(lambda: told.append("lost"))
+            task = other.spawn(asyncio.sleep(60))
+            await other.leave()
+            await asyncio.wait([task])
+            return task.cancelled()
+
+    assert asyncio.run_coroutine_threadsafe(visit(), bus.loop).result(5)
+    assert not told
+    assert bus.connected
+
+
+def test_no_other_bus_is_one_clear_error(bus):
+    """With the name by which it was called."""
+    opening = asyncio.run_coroutine_threadsafe(Connection.open("unix:path=/nowhere", "system bus"), bus.loop)
+    with pytest.raises(BusUnavailable, match=r"no system bus at unix:path=/nowhere: .*No such"):
+        opening.result(5)
 
 
 def test_a_closed_bus_fails_at_once(address):

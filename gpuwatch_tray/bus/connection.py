@@ -1,0 +1,224 @@
+"""One connection to a message bus, on an asyncio loop that it shares with others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from gpuwatch_tray.bus.patience import PatientSocket
+from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, Signal
+
+if TYPE_CHECKING or sys.platform == "linux":  # elsewhere it is not installed, and no bus is looked for
+    from dbus_fast import DBusFastError, Message, MessageType  # noqa: TID251  # the one importer
+    from dbus_fast.aio import MessageBus  # noqa: TID251
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscription:
+    path: str
+    interface: str
+    member: str
+    handler: Callable[[Signal], None]
+
+    def takes(self, signal: Signal) -> bool:
+        return (signal.path, signal.interface, signal.member) == (self.path, self.interface, self.member)
+
+
+async def joined(where: str, label: str, timeout: float) -> MessageBus:  # noqa: ASYNC109  # named in the error
+    """dbus-fast's connection to the bus at the address `where`; raises BusUnavailable."""
+    try:
+        return await asyncio.wait_for(MessageBus(bus_address=where).connect(), timeout)
+    except TimeoutError:
+        raise BusUnavailable(f"the {label} at {where} did not answer within {timeout:g} s") from None
+    except (OSError, EOFError, DBusFastError) as error:
+        raise BusUnavailable(f"no {label} at {where}: {error}") from error
+
+
+class Connection:
+    """
+    What can be asked and heard over one bus. Methods may be called from any thread unless they say otherwise.
+
+    `label` is what its errors call the bus, such as "session bus".
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: MessageBus, label: str) -> None:
+        self.loop = loop
+        self.label = label
+        self._connection = connection
+        self._closed = False
+        self._subscriptions: list[_Subscription] = []
+        self._call_observers: list[Callable[[str], None]] = []
+        self._lost_handlers: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        writer: Any = connection._writer  # noqa: SLF001
+        writer.sock = PatientSocket(writer.sock)
+        connection.add_message_handler(self._receive)
+        self._watch = loop.create_task(self._wait_for_loss())
+
+    @classmethod
+    async def open(cls, where: str, label: str, *, timeout: float = 5.0) -> Self:  # noqa: ASYNC109  # as above
+        """Connect to the bus at the address `where`, on the loop that runs this; raises BusUnavailable."""
+        connection = await joined(where, label, timeout)
+        return cls(asyncio.get_running_loop(), connection, label)
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can still be sent."""
+        return not self._closed and bool(self._connection.connected)
+
+    @property
+    def name(self) -> str:
+        """Our unique name on the bus, such as `:1.42`."""
+        return self._connection.unique_name or ""
+
+    def post(self, job: Callable[[], object]) -> bool:
+        """Have the loop's thread run `job` soon; False when the loop is closed for good."""
+        try:
+            self.loop.call_soon_threadsafe(job)
+        except RuntimeError:
+            return False
+        return True
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine on the loop; only on the loop's thread. It is kept alive until it is done."""
+        task: asyncio.Task[None] = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def leave(self) -> None:
+        """Leave the bus and end what was spawned for it, within half a second; the loop goes on."""
+        self._closed = True
+        self._connection.disconnect()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.wait([self._watch], timeout=0.5)
+
+    async def lost(self) -> None:
+        """Wait until the bus has gone away, or was left."""
+        await asyncio.wait([self._watch])
+
+    async def ask(
+        self,
+        peer: Peer,
+        member: str,
+        signature: str = "",
+        body: Sequence[Any] = (),
+        *,
+        timeout: float = 2.0,  # noqa: ASYNC109  # one bound for both ways of calling
+    ) -> list[Any]:
+        """Call a method on the loop's own thread; raises CallFailed."""
+        if not self.connected:
+            raise CallFailed(f"the {self.label} is gone")
+        message = Message(
+            destination=peer.name,
+            path=peer.path,
+            interface=peer.interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+        )
+        try:
+            reply = await asyncio.wait_for(self._connection.call(message), timeout)
+        except TimeoutError:
+            raise CallFailed(f"{peer.name} did not answer {member} within {timeout:g} s") from None
+        except (OSError, EOFError, DBusFastError) as error:
+            raise CallFailed(f"the {self.label} failed at {member}: {error}") from error
+        if reply is None:
+            raise CallFailed(f"the {self.label} is gone")
+        if reply.message_type is MessageType.ERROR:
+            text = str(reply.body[0]) if reply.body else "no reason given"
+            raise CallFailed(f"{peer.name} refused {member}: {text}", reply.error_name or "")
+        return list(reply.body)
+
+    def subscribe(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
+        """Have the loop's thread call `handler` for each such signal from the owner of the peer's name."""
+        self.post(lambda: self.spawn(self.hear(peer, member, handler)))
+
+    async def hear(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
+        """Subscribe on the loop's own thread; when this returns, no signal is missed any more."""
+        rule = (
+            f"type='signal',sender='{peer.name}',path='{peer.path}',"
+            f"interface='{peer.interface}',member='{member}'"
+        )
+        await self._match(rule, _Subscription(peer.path, peer.interface, member, handler))
+
+    def watch_owner(self, name: str, handler: Callable[[str], None]) -> None:
+        """
+        Have the loop's thread call `handler` with the owner of `name`: now, and at each change.
+
+        The owner is a unique name, or empty for none. The watch stands before the question is asked, so no
+        change falls between. Signals are handed out as they are read, an answer a little later, when whoever
+        awaits it goes on: a change that has been told is newer than the answer, which then counts no more.
+        """
+        rule = (
+            f"type='signal',sender='{DAEMON.name}',interface='{DAEMON.interface}',"
+            f"member='NameOwnerChanged',arg0='{name}'"
+        )
+        told = False
+
+        def changed(signal: Signal) -> None:
+            nonlocal told
+            if signal.sender == DAEMON.name and signal.body[0] == name:
+                told = True
+                handler(signal.body[2])
+
+        async def begin() -> None:
+            await self._match(rule, _Subscription(DAEMON.path, DAEMON.interface, "NameOwnerChanged", changed))
+            try:
+                (owner,) = await self.ask(DAEMON, "GetNameOwner", "s", [name])
+            except CallFailed:
+                owner = ""
+            if not told:
+                handler(owner)
+
+        self.post(lambda: self.spawn(begin()))
+
+    def observe_calls(self, handler: Callable[[str], None]) -> None:
+        """Have the loop's thread call `handler` with the object path of each call that reaches us."""
+        self._call_observers.append(handler)
+
+    def on_lost(self, handler: Callable[[], None]) -> None:
+        """Have the loop's thread call `handler` once when the bus goes away other than by our leaving."""
+        self._lost_handlers.append(handler)
+
+    async def _match(self, rule: str, subscription: _Subscription) -> None:
+        self._subscriptions.append(subscription)
+        try:
+            await self.ask(DAEMON, "AddMatch", "s", [rule])
+        except CallFailed as error:
+            log.warning("the %s took no match rule (%s): %s", self.label, rule, error)
+
+    def _receive(self, message: Message) -> None:
+        if message.message_type is MessageType.METHOD_CALL:
+            for observer in self._call_observers:
+                observer(message.path or "")
+        elif message.message_type is MessageType.SIGNAL:
+            signal = Signal(
+                message.sender or "",
+                message.path or "",
+                message.interface or "",
+                message.member or "",
+                tuple(message.body),
+            )
+            for subscription in self._subscriptions:
+                if subscription.takes(signal):
+                    subscription.handler(signal)
+
+    async def _wait_for_loss(self) -> None:
+        try:
+            await self._connection.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        except (OSError, EOFError, DBusFastError) as error:
+            log.debug("the %s ended: %r", self.label, error)
+        if self._closed:
+            return
+        for handler in self._lost_handlers:
+            handler()

@@ -1,0 +1,6 @@
+"""Whether the person is at the desk: away, present or unknown, and who says so."""
+
+from gpuwatch_tray.presence.desktop import of_this_desktop
+from gpuwatch_tray.presence.watcher import Watch, Watcher
+
+__all__ = ["Watch", "Watcher", "of_this_desktop"]

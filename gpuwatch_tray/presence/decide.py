@@ -1,0 +1,55 @@
+"""The decision, pure: what the sources have read -> away, present or unknown, and by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Presence, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FRESH = 15.0  # seconds, suspends included: what is older says nothing of now
+NOBODY_TELLS = Sighting(Presence.UNKNOWN, "nothing here tells")
+
+
+class Evidence(Enum):
+    """What a reading says of the person."""
+
+    LOCKED = "the screen is locked"
+    IDLE = "so long without input"
+    IDLE_AT_LEAST = "so long or longer without input"  # a small number is no sign of anybody
+    INPUT = "input within the time that counts as away"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one source says, and when that was true: `at` is a Moment's `boot`; `idle` is in seconds."""
+
+    source: str
+    evidence: Evidence
+    at: float
+    idle: float = 0.0
+
+
+def decide(readings: Iterable[Reading], now: float, away: float) -> Sighting:
+    """
+    A locked screen counts before everything; then the first source that knows, in the order given.
+
+    Away is who gave no input for `away` seconds; with 0 only who locked the screen. Nobody is taken for
+    present without a fresh sign of input.
+    """
+    fresh = [reading for reading in readings if now - reading.at <= FRESH]
+    for reading in fresh:
+        if reading.evidence is Evidence.LOCKED:
+            return Sighting(Presence.AWAY, reading.source)
+    for reading in fresh:
+        if reading.evidence is Evidence.INPUT:
+            return Sighting(Presence.PRESENT, reading.source)
+        if 0 < away <= reading.idle:
+            return Sighting(Presence.AWAY, reading.source, reading.idle)
+        if reading.evidence is Evidence.IDLE:
+            return Sighting(Presence.PRESENT, reading.source, reading.idle)
+    return NOBODY_TELLS

@@ -1,0 +1,56 @@
+"""The idle monitors of GNOME's and Cinnamon's compositors, which know of all input, also on Wayland."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.bus import CallFailed, Connection, Peer
+from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
+from gpuwatch_tray.presence.owned import WhileOwned
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.presence.decide import Reading
+
+# Bus name, which is also the interface, and the path of the monitor of all devices together.
+MONITORS = {
+    "org.gnome.Mutter.IdleMonitor": "/org/gnome/Mutter/IdleMonitor/Core",
+    "org.cinnamon.Muffin.IdleMonitor": "/org/cinnamon/Muffin/IdleMonitor/Core",
+}
+
+
+class IdleMonitor:
+    """One of them, asked every `every` seconds while it is there."""
+
+    def __init__(self, bus: Connection, name: str, path: str, sleeps: Sleeps, every: float) -> None:
+        self.name = name
+        self._bus = bus
+        self._path = path
+        self._every = every
+        self._counter = Counter(name, sleeps)
+        self._problem = ""
+        self._service = WhileOwned(bus, name, self._follow, self._counter.forget)
+
+    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
+        """Seconds without input."""
+        return self._counter.reading()
+
+    def state(self) -> str:
+        """Why there is no answer."""
+        return (self._problem or "has not answered yet") if self._service.owner else "not running"
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._service.close()
+
+    async def _follow(self, owner: str) -> None:
+        while True:
+            try:
+                (milliseconds,) = await self._bus.ask(Peer(owner, self._path, self.name), "GetIdletime")
+            except CallFailed as error:
+                self._problem = str(error)
+                self._counter.forget()
+            else:
+                self._problem = ""
+                self._counter.take(moment(), milliseconds / 1000)
+            await asyncio.sleep(self._every)

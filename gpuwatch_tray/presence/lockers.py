@@ -1,0 +1,86 @@
+"""Screen lockers on the session bus: who locked the screen is away, at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.bus import CallFailed, Connection, Peer, Signal
+from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.owned import WhileOwned
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.presence.clock import Moment
+
+# Bus name, which is also the interface, and the paths of its object. KDE has had both.
+LOCKERS = {
+    "org.freedesktop.ScreenSaver": ("/org/freedesktop/ScreenSaver", "/ScreenSaver"),
+    "org.gnome.ScreenSaver": ("/org/gnome/ScreenSaver",),
+    "org.xfce.ScreenSaver": ("/org/xfce/ScreenSaver",),
+    "org.mate.ScreenSaver": ("/org/mate/ScreenSaver",),
+    "org.cinnamon.ScreenSaver": ("/org/cinnamon/ScreenSaver",),
+}
+AGAIN = 60.0  # seconds until it is asked again: a signal may be missed, a service may have been busy
+
+
+class Locker:
+    """One of them. It is told by ActiveChanged, and asked when it appears and every minute."""
+
+    def __init__(self, bus: Connection, name: str, paths: tuple[str, ...], again: float = AGAIN) -> None:
+        self.name = name
+        self._bus = bus
+        self._paths = paths
+        self._again = again
+        self._active: bool | None = None
+        self._signals = 0
+        self._problem = ""
+        for path in paths:
+            bus.subscribe(Peer(name, path, name), "ActiveChanged", self._changed)
+        self._service = WhileOwned(bus, name, self._follow, self._forget)
+
+    def reading(self, now: Moment) -> Reading | None:
+        """Whether the screen is locked; that it is not says nothing of the person."""
+        if not (self._active and self._bus.connected):
+            return None
+        return Reading(f"{self.name} (locked)", Evidence.LOCKED, now.boot)
+
+    def state(self) -> str:
+        """What is known of it."""
+        if not self._service.owner:
+            return "not running"
+        return self._problem or ("does not say" if self._active is None else "not locked")
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._service.close()
+
+    def _forget(self) -> None:
+        self._active = None
+        self._problem = ""
+
+    def _changed(self, signal: Signal) -> None:
+        if signal.sender == self._service.owner and signal.body:
+            self._signals += 1
+            self._active = bool(signal.body[0])
+
+    async def _follow(self, owner: str) -> None:
+        while True:
+            before = self._signals
+            answer = await self._ask(owner)
+            if self._signals == before:  # what was told meanwhile is newer than the answer
+                self._active = answer
+            await asyncio.sleep(self._again)
+
+    async def _ask(self, owner: str) -> bool | None:
+        """What it answers. No answer in time leaves what is known as it is; a refusal takes it back."""
+        for path in self._paths:
+            try:
+                (active,) = await self._bus.ask(Peer(owner, path, self.name), "GetActive")
+            except CallFailed as error:
+                self._problem = str(error)
+                if not error.name:
+                    return self._active
+            else:
+                self._problem = ""
+                return bool(active)
+        return None

@@ -1,0 +1,177 @@
+"""
+logind's session, on the system bus: whether its screen is locked, and whether the desktop calls it idle.
+
+An idle hint that is set is evidence; one that is not set is none, for Plasma never sets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.bus import BusUnavailable, CallFailed, Connection, Peer, Signal, system_address
+from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
+from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.owned import WhileOwned
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOGIND = "org.freedesktop.login1"
+MANAGER = "org.freedesktop.login1.Manager"
+SESSION = "org.freedesktop.login1.Session"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+OWN = "auto"  # logind's name for the caller's session, or the one with the user's display
+AGAIN = 60.0  # seconds until it is asked again: a signal may be missed, logind may have been busy
+JOIN_AGAIN = 30.0  # seconds until the system bus is tried again
+
+
+class Logind:
+    """The session of `environ`, over a connection of its own that lives on the loop of `bus`."""
+
+    name = "logind"
+
+    def __init__(
+        self, bus: Connection, environ: Mapping[str, str], sleeps: Sleeps, again: float = JOIN_AGAIN
+    ) -> None:
+        self._bus = bus
+        self._environ = environ
+        self._sleeps = sleeps
+        self._again = again
+        self._locked = False
+        self._idle_since: float | None = None  # on the `awake` clock; None where the hint is not set
+        self._problem = "has not answered yet"
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        bus.post(self._start)
+
+    def reading(self, now: Moment) -> Reading | None:
+        """That the screen is locked, else for how long at least the session is idle."""
+        if self._locked:
+            return Reading(f"{self.name} (locked)", Evidence.LOCKED, now.boot)
+        since = self._idle_since
+        if since is None:
+            return None
+        idle = max(0.0, now.awake - since) + self._sleeps.after(since)
+        return Reading(f"{self.name} (idle hint)", Evidence.IDLE_AT_LEAST, now.boot, idle)
+
+    def state(self) -> str:
+        """Why there is no reading."""
+        return self._problem or "not locked, and no idle hint"
+
+    def close(self) -> None:
+        """Leave the system bus; from any thread, also when the loop stands still."""
+        self._closed = True
+        self._bus.post(self._end)
+
+    def _start(self) -> None:
+        if not self._closed:
+            self._task = self._bus.spawn(self._live())
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                link = await Connection.open(system_address(self._environ), "system bus")
+            except BusUnavailable as error:
+                self._problem = str(error)
+            else:
+                session = _Session(link, self)
+                try:
+                    await link.lost()
+                finally:
+                    session.close()
+                    self.gone("the system bus went away")
+                    await link.leave()
+            await asyncio.sleep(self._again)
+
+    def gone(self, problem: str) -> None:
+        """Nothing is known of the session, and why."""
+        self._locked, self._idle_since, self._problem = False, None, problem
+
+    def candidates(self) -> list[str]:
+        """The names to look the session up by. A terminal multiplexer may hold the id of one that ended."""
+        return [name for name in (self._environ.get("XDG_SESSION_ID"), OWN) if name]
+
+    def take(self, properties: Mapping[str, Any]) -> None:
+        """Take what is among `properties` (dbus-fast's variants), and leave the rest as it was."""
+        self._problem = ""
+        if "LockedHint" in properties:
+            self._locked = bool(properties["LockedHint"].value)
+        if "IdleHint" in properties:
+            if not properties["IdleHint"].value:
+                self._idle_since = None
+            elif "IdleSinceHintMonotonic" in properties:
+                self._idle_since = properties["IdleSinceHintMonotonic"].value / 1e6
+            elif self._idle_since is None:
+                self._idle_since = moment().awake
+
+
+class _Session:
+    """The session's object while the system bus is there; told by PropertiesChanged, asked every minute."""
+
+    def __init__(self, link: Connection, logind: Logind) -> None:
+        self._link = link
+        self._logind = logind
+        self._heard: set[str] = set()  # the paths whose signals are subscribed to
+        self._path = ""
+        self._signals = 0
+        self._service = WhileOwned(link, LOGIND, self._follow, self._forget)
+
+    def close(self) -> None:
+        self._service.close()
+
+    def _forget(self) -> None:
+        self._path = ""
+        self._logind.gone("has not answered yet" if self._service.owner else "not running")
+
+    async def _follow(self, owner: str) -> None:
+        while True:
+            try:
+                self._path = self._path or await self._find(owner)
+                await self._listen()
+                properties = await self._ask(owner)
+            except CallFailed as error:
+                if error.name or not self._path:  # no answer in time leaves what is known as it is
+                    self._path = ""
+                    self._logind.gone(str(error))
+            else:
+                self._logind.take(properties)
+            await asyncio.sleep(AGAIN)
+
+    async def _ask(self, owner: str) -> Mapping[str, Any]:
+        """The session's properties, at least as new as what was told before; raises CallFailed."""
+        peer = Peer(owner, self._path, PROPERTIES)
+        while True:
+            before = self._signals
+            (properties,) = await self._link.ask(peer, "GetAll", "s", [SESSION])
+            if self._signals == before:  # what was told meanwhile is newer than the answer
+                return dict(properties)
+
+    async def _find(self, owner: str) -> str:
+        """The path of the session's object; raises CallFailed."""
+        manager = Peer(owner, "/org/freedesktop/login1", MANAGER)
+        *first, last = self._logind.candidates()
+        for name in first:
+            try:
+                (path,) = await self._link.ask(manager, "GetSession", "s", [name])
+            except CallFailed:
+                continue
+            return str(path)
+        (path,) = await self._link.ask(manager, "GetSession", "s", [last])
+        return str(path)
+
+    async def _listen(self) -> None:
+        """Before the properties are asked for, so that no change falls between."""
+        if self._path not in self._heard:
+            self._heard.add(self._path)
+            await self._link.hear(Peer(LOGIND, self._path, PROPERTIES), "PropertiesChanged", self._changed)
+
+    def _changed(self, signal: Signal) -> None:
+        interface, changed, _invalidated = signal.body
+        if (interface, signal.path) == (SESSION, self._path) and signal.sender == self._service.owner:
+            self._signals += 1
+            self._logind.take(changed)

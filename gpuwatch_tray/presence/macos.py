@@ -1,0 +1,43 @@
+"""macOS' count of the time without input."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.presence.decide import Evidence, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.presence.clock import Moment
+
+FRAMEWORK = "/System/Library/Frameworks/ApplicationServices.framework/ApplicationServices"
+HARDWARE = 1  # kCGEventSourceStateHIDSystemState: what programs make up does not count
+ANY_INPUT = 2**32 - 1  # kCGAnyInputEventType
+
+
+class EventSource:
+    """CGEventSourceSecondsSinceLastEventType: answers at once, so it is asked at each look."""
+
+    name = "CGEventSource"
+
+    def __init__(self, load: Callable[[str], Any] = ctypes.CDLL) -> None:
+        self._seconds = load(FRAMEWORK).CGEventSourceSecondsSinceLastEventType
+        self._seconds.argtypes = (ctypes.c_int32, ctypes.c_uint32)
+        self._seconds.restype = ctypes.c_double
+
+    def reading(self, now: Moment) -> Reading | None:
+        """Seconds without input."""
+        idle = float(self._seconds(HARDWARE, ANY_INPUT))
+        if not (math.isfinite(idle) and idle >= 0):
+            return None
+        return Reading(self.name, Evidence.IDLE, now.boot, idle)
+
+    def state(self) -> str:
+        """Why there is no answer."""
+        return "macOS does not tell here"
+
+    def close(self) -> None:
+        """Nothing was started."""

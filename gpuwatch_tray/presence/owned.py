@@ -1,0 +1,52 @@
+"""Following a service for as long as it is on the bus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine
+
+    from gpuwatch_tray.bus import Connection
+
+
+class WhileOwned:
+    """
+    Runs `follow(owner)` on the bus's loop while the bus name `name` has an owner, anew for each owner.
+
+    The owner is a unique name: to ask it never starts a service that is not there. `gone` is called first,
+    on the loop's thread, at each change.
+    """
+
+    def __init__(
+        self,
+        bus: Connection,
+        name: str,
+        follow: Callable[[str], Coroutine[Any, Any, None]],
+        gone: Callable[[], None],
+    ) -> None:
+        self.owner = ""
+        self._bus = bus
+        self._follow = follow
+        self._gone = gone
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        bus.watch_owner(name, self._changed)
+
+    def close(self) -> None:
+        """Follow no more; from any thread, also when the loop stands still."""
+        self._closed = True
+        self._bus.post(self._end)
+
+    def _changed(self, owner: str) -> None:
+        self._end()
+        self.owner = owner
+        self._gone()
+        if owner and not self._closed:
+            self._task = self._bus.spawn(self._follow(owner))
+
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None

@@ -1,0 +1,177 @@
+"""
+ext-idle-notify, the Wayland protocol of Plasma and the wlroots compositors, by way of `swayidle`.
+
+swayidle tells when the last input is `away` seconds ago, and when input comes again. It is a child that runs
+all the time: one process, not one for each look.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
+from gpuwatch_tray.presence.decide import Evidence, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+log = logging.getLogger(__name__)
+
+IDLE, ACTIVE = b"idle", b"active"
+SLACK = 2.0  # seconds after which what should have been told has been told
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until it is started again
+STEADY = 60.0  # seconds: who ran for so long starts with the first pause again
+
+
+def command(swayidle: str, setpriv: str, away: float) -> list[str]:
+    """
+    What is run.
+
+    Without a configuration (-C): the user's may lock the screen, and would do so twice. With -w each word
+    is out before the next. setpriv has the child end with the thread that started it, however that ends.
+    """
+    words = [
+        "timeout",
+        f"{max(1, round(away))}",
+        f"echo {IDLE.decode()}",
+        "resume",
+        f"echo {ACTIVE.decode()}",
+    ]
+    return [setpriv, "--pdeathsig", "TERM", swayidle, "-w", "-C", "/dev/null", *words]
+
+
+class Told:
+    """What the child's words mean; pure, and for one child at a time."""
+
+    def __init__(self, away: float, sleeps: Sleeps) -> None:
+        self._away = max(1.0, away)
+        self._sleeps = sleeps
+        self._started: float | None = None  # all on the `awake` clock
+        self._idle_at: float | None = None
+        self._active_at = 0.0
+
+    def start(self, now: Moment) -> None:
+        """A child runs; the person's last input is not known."""
+        self._started, self._idle_at, self._active_at = now.awake, None, 0.0
+
+    def stop(self) -> None:
+        """There is no child."""
+        self._started = None
+
+    def hear(self, word: bytes, now: Moment) -> None:
+        """The child has said `word`."""
+        if word == IDLE:
+            self._idle_at = now.awake
+        elif word == ACTIVE:
+            self._idle_at, self._active_at = None, now.awake
+
+    def reading(self, source: str, now: Moment) -> Reading | None:
+        """
+        Idle from the word on. Otherwise input, where there has been any since the child or the machine woke.
+
+        That is known from the child's saying so, or from its silence for longer than `away`.
+        """
+        started, idle_at = self._started, self._idle_at
+        if started is None:
+            return None
+        if idle_at is not None:
+            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.after(idle_at)
+            return Reading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
+        since = max(started, self._sleeps.woke())
+        if self._active_at > since or now.awake - since > self._away + SLACK:
+            return Reading(source, Evidence.INPUT, now.boot)
+        return None
+
+
+class SwayIdle:
+    """The child, started again with growing pauses when it ends, and the thread that listens to it."""
+
+    name = "swayidle"
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        away: float,
+        sleeps: Sleeps,
+        *,
+        first_pause: float = FIRST_PAUSE,
+        clock: Callable[[], Moment] = moment,
+    ) -> None:
+        self._argv = list(argv)
+        self._environ = dict(environ)
+        self._first_pause = first_pause
+        self._sleeps = sleeps
+        self._clock = clock
+        self._told = Told(away, sleeps)
+        self._problem = "nothing told yet"
+        self._lock = threading.Lock()  # so that no child is started after `close`
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence-swayidle", daemon=True)
+        self._thread.start()
+
+    def reading(self, now: Moment) -> Reading | None:
+        """Idle, or input."""
+        return self._told.reading(self.name, now)
+
+    def state(self) -> str:
+        """Why there is no reading."""
+        return self._problem
+
+    def close(self) -> None:
+        """End the child, by its id, and the thread; within half a second."""
+        with self._lock:
+            self._stop.set()
+            child = self._child
+        if child is not None:
+            child.terminate()
+        self._thread.join(0.4)
+        if self._thread.is_alive() and child is not None:
+            child.kill()
+            self._thread.join(0.1)
+
+    def _run(self) -> None:
+        pause = self._first_pause
+        while not self._stop.is_set():
+            began = self._clock().awake
+            self._live()
+            if self._clock().awake - began >= STEADY:
+                pause = self._first_pause
+            self._stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _live(self) -> None:
+        """One child, from its start to its end."""
+        with self._lock:
+            if self._stop.is_set():
+                return
+            try:
+                self._child = child = subprocess.Popen(
+                    self._argv,
+                    env=self._environ,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # a Ctrl-C in our terminal is not for it
+                )
+            except OSError as error:
+                self._problem = f"cannot be started: {error}"
+                return
+        self._told.start(self._clock())
+        try:
+            for line in child.stdout or ():
+                now = self._clock()
+                self._sleeps.note(now)
+                self._told.hear(line.strip(), now)
+        finally:
+            self._told.stop()
+            child.kill()
+            code = child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
+        self._problem = f"ended with exit status {code}; it is started again"
+        log.debug("swayidle %s", self._problem)

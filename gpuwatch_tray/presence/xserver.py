@@ -1,0 +1,78 @@
+"""
+The X server's own count of the time without input, that of the MIT-SCREEN-SAVER extension.
+
+An X server keeps its clients waiting for as long as one of them has it grabbed, so this has its own thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
+from gpuwatch_tray.presence.xprotocol import XConnection, XFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpuwatch_tray.presence.decide import Reading
+
+CONNECT_AGAIN = 10.0  # seconds
+
+
+class XServer:
+    """The server of the environment's display, asked every `every` seconds."""
+
+    name = "XScreenSaver"
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        sleeps: Sleeps,
+        every: float,
+        connect_again: float = CONNECT_AGAIN,
+    ) -> None:
+        self._environ = environ
+        self._every = every
+        self._connect_again = connect_again
+        self._counter = Counter(self.name, sleeps)
+        self._problem = "has not answered yet"
+        self._connection: XConnection | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence-x", daemon=True)
+        self._thread.start()
+
+    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
+        """Seconds without input."""
+        return self._counter.reading()
+
+    def state(self) -> str:
+        """Why there is no answer."""
+        return self._problem
+
+    def close(self) -> None:
+        """End the thread, within half a second."""
+        self._stop.set()
+        if (connection := self._connection) is not None:
+            connection.interrupt()
+        self._thread.join(0.5)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._ask()
+            except XFailed as error:
+                self._problem = f"display {self._environ.get('DISPLAY')}: {error}"
+            self._counter.forget()
+            self._stop.wait(self._connect_again)
+
+    def _ask(self) -> None:
+        """Connect, and ask again and again until `close`; raises XFailed when the connection is gone."""
+        self._connection = connection = XConnection(self._environ)
+        try:
+            while not self._stop.is_set():
+                self._counter.take(moment(), connection.idle())
+                self._stop.wait(self._every)
+        finally:
+            self._connection = None
+            connection.close()

@@ -1,0 +1,47 @@
+"""The buses that presence listens to, private ones, and the product's connection with its loop turning."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gpuwatch_tray.bus import SessionBus
+from tests.desktop import rig
+from tests.desktop.client import BusClient
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    """The address of a private session bus."""
+    rig.require()
+    with rig.session_bus(tmp_path_factory.mktemp("bus")) as where:
+        yield where
+
+
+@pytest.fixture
+def client(address):
+    """A client of that bus, to serve fakes on."""
+    with BusClient(address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def bus(address):
+    """The product's session bus, running."""
+    connected = SessionBus.connect(address)
+    turning = threading.Thread(target=connected.run)
+    turning.start()
+    yield connected
+    connected.stop()
+    turning.join(5)
+    assert not turning.is_alive()
+    connected.close()
+
+
+@pytest.fixture(scope="session")
+def display(tmp_path_factory):
+    """The DISPLAY of an X server whose pointer only these tests move."""
+    rig.require()
+    with rig.display(tmp_path_factory.mktemp("x")) as name:
+        yield name
