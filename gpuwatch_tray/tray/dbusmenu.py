@@ -3,7 +3,10 @@ The menu on the bus: com.canonical.dbusmenu, version 3.
 
 The interface follows libdbusmenu's XML. Version 3 hosts send clicks through EventGroup and ask by
 AboutToShowGroup, so both stand beside their single forms. Nothing is sent when nothing has changed; a text
-that changes goes out as ItemsPropertiesUpdated, rows that come or go as LayoutUpdated.
+that changes goes out as ItemsPropertiesUpdated; so do rows that come or go while the menu may be open, and as
+LayoutUpdated otherwise (see `tree`). For Plasma on X11 a LayoutUpdated for each submenu after a GetLayout of
+one level would mend a submenu off the screen; it is not sent, for lxqt-panel, which asks by levels as well,
+would clear each of those submenus, the one under the hand among them.
 """
 
 from __future__ import annotations
@@ -43,13 +46,11 @@ class DBusMenu(ServiceInterface):
         super().__init__("com.canonical.dbusmenu")
         self.tree = MenuTree()
         self._loop = loop
-        self._entries: Sequence[Entry] = ()
         self._timer: asyncio.TimerHandle | None = None
 
     def update(self, entries: Sequence[Entry]) -> None:
         """Show these rows and tell the hosts what changed."""
-        self._entries = entries
-        self._settle()
+        self._send(self.tree.update(entries, self._loop.time()))
 
     def new_host(self) -> None:
         """Another host serves the panel now."""
@@ -57,18 +58,12 @@ class DBusMenu(ServiceInterface):
         self._settle()
 
     def _settle(self) -> None:
-        self._send(self.tree.update(self._entries, self._loop.time()))
-
-    def _shown_anew(self, *, sure: bool) -> bool:
-        """The root is about to be shown: send all that an open menu held back; whether the rows differ."""
-        change = self.tree.shown_anew(self._entries, self._loop.time(), sure=sure)
-        self._send(change)
-        return bool(change.layouts)
+        self._send(self.tree.settle(self._loop.time()))
 
     def _send(self, change: Change) -> None:
-        if change.updated or change.removed:
+        if change.updated:
             updated = [[row, _variants(values)] for row, values in change.updated.items()]
-            self.items_properties_updated(updated, [[row, names] for row, names in change.removed.items()])
+            self.items_properties_updated(updated, [])
         for parent in change.layouts:
             self.layout_updated(self.tree.revision, parent)
         if self._timer is not None:
@@ -155,34 +150,47 @@ class DBusMenu(ServiceInterface):
 
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
-        """Whether the rows must be fetched again first: where the root's opening has changed them."""
+        """Whether the rows must be fetched again first: where its opening has changed them."""
         self._known(row)
-        return self._asked([row])
+        return self._asked(row)
 
     @dbus_method("AboutToShowGroup")
     def about_to_show_group(self, rows: DBusInts) -> DBusIds:
-        """Of these ids, those to be fetched again (the root or none), and those that are not rows."""
+        """Of these ids, those to be fetched again, and those that are not rows."""
         unknown = [row for row in rows if row not in self.tree.nodes]
         if unknown and len(unknown) == len(rows):
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
-        return [ROOT] if self._asked(rows) else [], unknown
+        # the second look is at what the first ones left: a list that is put in order may lose rows
+        stale = [row for row in rows if row in self.tree.nodes and self._asked(row)]
+        return stale, unknown
 
     def _take(self, row: int, kind: str) -> None:
+        now = self._loop.time()
         if kind == "opened" and row == ROOT:
-            self._shown_anew(sure=True)
+            self._send(self.tree.root_shown(now, told=True))
         elif kind == "opened":
-            self.tree.opened(row, self._loop.time())
-            self._settle()
+            self.tree.opened(row, now)
         elif kind == "closed":
-            self.tree.closed(row)
+            self.tree.closed(row, now)
             # after the click that some hosts send behind it
             self._loop.call_later(0.2, self._settle)
         elif kind == "clicked" and (activate := self.tree.clickable(row)) is not None:
             activate()
 
-    def _asked(self, rows: Sequence[int]) -> bool:
-        """The one word that xfce4-panel says when its menu opens; none when it closes."""
-        return ROOT in rows and self._shown_anew(sure=False)
+    def _asked(self, row: int) -> bool:
+        """The one word that libdbusmenu-gtk says when its menu opens; none when it closes."""
+        if row == ROOT:
+            change = self.tree.root_shown(self._loop.time(), told=False)
+            stale = ROOT in change.layouts
+            if stale:
+                # behind the answer: Qt fetches at a "yes" and skips the next signal, be it another one
+                change.layouts.remove(ROOT)
+                self._loop.call_soon(lambda: self.layout_updated(self.tree.revision, ROOT))
+            self._send(change)
+            return stale
+        change, stale = self.tree.about_to_show(row, self._loop.time())
+        self._send(change)
+        return stale
 
     def _known(self, row: int) -> None:
         if row not in self.tree.nodes:

@@ -111,4 +111,4 @@ class SniBackend:
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.menu(view.rows, self._perform)
+            self.icon.menu = toolkit.menu(view.rows, self._perform, line=toolkit.keyed_line)

@@ -52,10 +52,23 @@ class Item(MenuItem):  # type: ignore[misc]  # pystray has no types
 
 
 def menu(
-    rows: Iterable[Row], perform: Callable[[Deed], None], spell: Callable[[str], str] = lambda label: label
+    rows: Iterable[Row],
+    perform: Callable[[Deed], None],
+    spell: Callable[[str], str] = lambda label: label,
+    *,
+    line: Callable[[Row], Any] = lambda _: Menu.SEPARATOR,
 ) -> Any:
-    """The rows as a pystray Menu; a click calls `perform`, `spell` writes labels as the system wants them."""
-    return Menu(*(_item(row, perform, spell) for row in rows))
+    """
+    The rows as a pystray Menu; a click calls `perform`, `spell` writes labels as the system wants them.
+
+    `line` makes the items of separating rows: pystray's own know theirs by being the one SEPARATOR.
+    """
+    return Menu(*(_item(row, perform, spell, line) for row in rows))
+
+
+def keyed_line(row: Row) -> Any:
+    """A separator for `entries`, with the identity of its row."""
+    return Item(row, None, "")
 
 
 def entries(menu: Any, icon: Any) -> tuple[Entry, ...]:
@@ -64,12 +77,14 @@ def entries(menu: Any, icon: Any) -> tuple[Entry, ...]:
     return tuple(_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
 
 
-def _item(row: Row, perform: Callable[[Deed], None], spell: Callable[[str], str]) -> Any:
+def _item(
+    row: Row, perform: Callable[[Deed], None], spell: Callable[[str], str], line: Callable[[Row], Any]
+) -> Any:
     if row.separator:
-        return Menu.SEPARATOR
+        return line(row)
     action: Any = None
     if row.children:
-        action = menu(row.children, perform, spell)
+        action = menu(row.children, perform, spell, line=line)
     elif row.deed is not None:
         deed = row.deed
 
@@ -84,6 +99,8 @@ def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
         after = following[0] if following else None
         urgent = isinstance(after, Item) and after.row.urgent
         return Entry(f"before {_key(after)}" if following else "last line", urgent=urgent)
+    if isinstance(item, Item) and item.row.separator:
+        return Entry(item.row.key)
     below = entries(item.submenu, icon) if item.submenu is not None else ()
     row = item.row if isinstance(item, Item) else None
     return Entry(

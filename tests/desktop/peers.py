@@ -12,7 +12,7 @@ from dbus_fast.annotations import DBusBool, DBusSignature, DBusStr, DBusUInt32  
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
 
 from gpuwatch_tray.bus import SessionBus
-from gpuwatch_tray.tray import Actions, Tray
+from gpuwatch_tray.tray import Act, Tray
 from tests.desktop.client import BusClient, wait_until
 from tests.desktop.rig import NOTIFICATIONS, WATCHER, MenuRow, menu_row
 
@@ -107,10 +107,11 @@ class RunningTray:
 
     def __init__(self, address: str, client: BusClient):
         self.client = client
-        self.done: list[tuple[str, str]] = []
+        self.done: list[tuple[str, str]] = []  # what was done, and on which thread
+        self.asked: list[tuple[str, str]] = []  # ... and to what
         self.bus = SessionBus.connect(address)
         self.name = self.bus.name
-        actions = Actions(self._act("check"), self._act("mail"), self._quit)
+        actions = {act: self._act(act.value) for act in Act} | {Act.QUIT: self._quit}
         self.tray = Tray(self.bus, actions)
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._life)
@@ -156,9 +157,13 @@ class RunningTray:
         self.tray.run(self.ready.set)
 
     def _act(self, name: str) -> Any:
-        return lambda: self.done.append((name, threading.current_thread().name))
+        def act(target: str) -> None:
+            self.asked.append((name, target))
+            self.done.append((name, threading.current_thread().name))
 
-    def _quit(self) -> None:
+        return act
+
+    def _quit(self, _target: str) -> None:
         self.done.append(("quit", threading.current_thread().name))
         self.tray.stop()
 

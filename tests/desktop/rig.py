@@ -1,18 +1,16 @@
 """
-A real desktop on a machine without a screen: Xvfb, a session bus, xfwm4, xfce4-panel, a notification daemon.
+A real desktop on a machine without a screen: Xvfb, a session bus, a panel, a notification daemon.
 
 `desktop(folder)` starts it with a HOME and a runtime folder of its own and ends each process by its id. The
-tools are Debian packages: xvfb xdotool imagemagick dbus xfce4-panel xfwm4 dunst xfce4-notifyd, and
-fonts-dejavu-core to have letters.
+panel is one of `hosts`. The tools are Debian packages: see tests/packages.txt.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
+import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,9 +22,29 @@ from dbus_fast import MessageType, Variant  # noqa: TID251  # the tests speak th
 from PIL import Image  # noqa: TID251  # and look at screenshots
 
 from tests.desktop.client import BusClient, CallError, Monitor, wait_until
+from tests.desktop.hosts import HOSTS, XFCE_HOST, Host
+from tests.desktop.programs import SCREEN, display, process, session_bus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = (
+    "NOTIFICATIONS",
+    "SCREEN",
+    "WATCHER",
+    "Desktop",
+    "MenuRow",
+    "Shown",
+    "desktop",
+    "display",
+    "menu_row",
+    "notifyd",
+    "process",
+    "require",
+    "session_bus",
+    "settle",
+    "shots",
+)
 
 WATCHER = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS = "org.freedesktop.Notifications"
@@ -35,43 +53,12 @@ TOOLS = (
     "xdotool",
     "import",
     "dbus-daemon",
-    "xfwm4",
-    "xfce4-panel",
+    "setpriv",
     "dunst",
     "rsvg-convert",
     "faketime",
+    *(tool for host in HOSTS.values() for tool in host.tools),
 )
-SCREEN = (1024, 700)
-
-PANEL = """<?xml version="1.0" encoding="UTF-8"?>
-<channel name="xfce4-panel" version="1.0">
-  <property name="configver" type="int" value="2"/>
-  <property name="panels" type="array">
-    <value type="int" value="1"/>
-    <property name="dark-mode" type="bool" value="{dark}"/>
-    <property name="panel-1" type="empty">
-      <property name="position" type="string" value="p=6;x=0;y=0"/>
-      <property name="position-locked" type="bool" value="true"/>
-      <property name="length" type="uint" value="100"/>
-      <property name="size" type="uint" value="32"/>
-      <property name="icon-size" type="uint" value="24"/>
-      <property name="plugin-ids" type="array">
-        <value type="int" value="1"/>
-        <value type="int" value="2"/>
-        <value type="int" value="3"/>
-      </property>
-    </property>
-  </property>
-  <property name="plugins" type="empty">
-    <property name="plugin-1" type="string" value="separator">
-      <property name="expand" type="bool" value="true"/>
-      <property name="style" type="uint" value="0"/>
-    </property>
-    <property name="plugin-2" type="string" value="systray"/>
-    <property name="plugin-3" type="string" value="clock"/>
-  </property>
-</channel>
-"""
 DUNST = "[global]\nfont = DejaVu Sans 10\nwidth = 420\norigin = bottom-right\nmarkup = full\n"
 
 
@@ -90,52 +77,6 @@ def require() -> None:
     """Skip the test where the tools are missing; under CI, where they must be there, fail it."""
     if lacking := missing():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the desktop needs {', '.join(lacking)}")
-
-
-@contextmanager
-def process(command: list[str], environment: dict[str, str], log: Path, **more: Any) -> Iterator[Any]:
-    """A program in a session of its own, ended by its process group's id, also when the tests are killed."""
-    dying_with_us = ["setpriv", "--pdeathsig", "TERM", *command]
-    with log.open("ab") as output:
-        running = subprocess.Popen(
-            dying_with_us, env=environment, stdout=output, stderr=output, start_new_session=True, **more
-        )
-    try:
-        yield running
-    finally:
-        end(running)
-
-
-def end(running: subprocess.Popen[bytes], patience: float = 2.0) -> None:
-    """End a program started with `start_new_session` and what it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(running.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            running.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-    running.wait()
-
-
-@contextmanager
-def session_bus(folder: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """A private session bus; yields its address."""
-    path = folder / "bus"
-    address = f"unix:path={path}"
-    base = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    command = ["dbus-daemon", "--session", "--nofork", f"--address={address}"]
-    with process(command, environment or base, folder / "dbus-daemon.log"):
-        wait_until(lambda: _listens(path), "the session bus to listen")
-        yield address
-
-
-def _listens(path: Path) -> bool:
-    """Whether somebody takes connections: the socket's file is there a moment earlier."""
-    with socket.socket(socket.AF_UNIX) as trying:
-        return trying.connect_ex(str(path)) == 0
 
 
 @dataclass(frozen=True)
@@ -166,14 +107,14 @@ class Shown:
 
 
 def menu_row(layout: list[Any]) -> MenuRow:
-    """A `(ia{sv}av)` of GetLayout."""
+    """A `(ia{sv}av)` of GetLayout, without the rows that are not to be seen."""
     number, properties, children = layout
     return MenuRow(
         number,
         properties.get("label", "").replace("__", "_"),
         properties.get("enabled", True),
         properties.get("type") == "separator",
-        tuple(menu_row(child) for child in children),
+        tuple(menu_row(child) for child in children if child[1].get("visible", True)),
     )
 
 
@@ -185,6 +126,7 @@ class Desktop:
     environment: dict[str, str]
     client: BusClient
     monitor: Monitor
+    host: Host = XFCE_HOST
     _stack: dict[str, ExitStack] = field(default_factory=dict)
 
     @property
@@ -195,8 +137,8 @@ class Desktop:
     # --- programs -------------------------------------------------------------------------------------
 
     def start_panel(self) -> None:
-        """Start xfce4-panel and wait until it takes icons."""
-        self._start("panel", ["xfce4-panel", "--disable-wm-check"], WATCHER)
+        """Start the panel and wait until it takes icons."""
+        self._start("panel", self.host.command(self.folder), WATCHER, self.host.user)
 
     def stop_panel(self) -> None:
         """End the panel, and its watcher with it."""
@@ -212,9 +154,9 @@ class Desktop:
         """End the notification daemon."""
         self._stop("notifier", NOTIFICATIONS)
 
-    def _start(self, role: str, command: list[str], name: str) -> None:
+    def _start(self, role: str, command: list[str], name: str, user: tuple[str, ...] = ()) -> None:
         stack = ExitStack()
-        stack.enter_context(process(command, self.environment, self.folder / f"{role}.log"))
+        stack.enter_context(process(command, self.environment, self.folder / f"{role}.log", user))
         self._stack[role] = stack
         wait_until(lambda: self.client.owner(name), f"{command[0]} to own {name}", 10)
 
@@ -347,54 +289,47 @@ class Desktop:
 
 
 @contextmanager
-def display(folder: Path) -> Iterator[str]:
-    """An X server on a display number of its own choice; yields the DISPLAY."""
-    reading, writing = os.pipe()
-    size = f"{SCREEN[0]}x{SCREEN[1]}x24"
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", "-noreset"]
-    with process(command, {"PATH": os.environ["PATH"]}, folder / "xvfb.log", pass_fds=[writing]):
-        os.close(writing)
-        with os.fdopen(reading) as answer:
-            yield f":{answer.readline().strip()}"
-
-
-@contextmanager
 def desktop(
-    folder: Path, *, panel: bool = True, notifier: str | None = "dunst", dark: bool = True
+    folder: Path,
+    *,
+    host: Host = XFCE_HOST,
+    panel: bool = True,
+    notifier: str | None = "dunst",
+    dark: bool = True,
 ) -> Iterator[Desktop]:
-    """The whole desktop, everything it writes under `folder`."""
-    home, runtime = folder / "home", folder / "runtime"
-    for place in (home, runtime):
-        place.mkdir(mode=0o700, parents=True)
-    layout = home / ".config/xfce4/xfconf/xfce-perchannel-xml/xfce4-panel.xml"
-    layout.parent.mkdir(parents=True)
-    layout.write_text(PANEL.format(dark="true" if dark else "false"))
-    dunst = home / ".config/dunst/dunstrc"
-    dunst.parent.mkdir(parents=True)
-    dunst.write_text(DUNST)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "USER": os.environ.get("USER", "tester"),
-        "XDG_RUNTIME_DIR": str(runtime),
-        "XDG_CURRENT_DESKTOP": "XFCE",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        "NO_AT_BRIDGE": "1",
-        "GSETTINGS_BACKEND": "memory",
-    }
+    """The whole desktop, everything it writes under `folder`, or where another user must reach it beside."""
     with ExitStack() as stack:
+        if host.user:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpuwatch-desktop-")))
+            folder.chmod(0o755)
+        home, runtime = folder / "home", folder / "runtime"
+        for place in (home, runtime):
+            place.mkdir(mode=0o700, parents=True)
+        dunst = home / ".config/dunst/dunstrc"
+        dunst.parent.mkdir(parents=True)
+        dunst.write_text(DUNST)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "USER": os.environ.get("USER", "tester"),
+            "XDG_RUNTIME_DIR": str(runtime),
+            "XDG_CURRENT_DESKTOP": host.desktop,
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+            "NO_AT_BRIDGE": "1",
+            "GSETTINGS_BACKEND": "memory",
+        }
         environment["DISPLAY"] = stack.enter_context(display(folder))
-        address = stack.enter_context(session_bus(runtime, environment))
+        address = stack.enter_context(session_bus(runtime, environment, anybody=bool(host.user)))
         environment["DBUS_SESSION_BUS_ADDRESS"] = address
-        stack.enter_context(process(["xfwm4", "--compositor=off"], environment, folder / "xfwm4.log"))
         client = stack.enter_context(BusClient(address))
         rules = [
             f"type='method_call',interface='{NOTIFICATIONS}'",
             "type='method_return'",
         ]
         monitor = stack.enter_context(Monitor(address, rules))
-        running = Desktop(folder, environment, client, monitor)
+        host.prepare(folder, environment, stack, dark=dark)
+        running = Desktop(folder, environment, client, monitor, host)
         stack.callback(running.close)
         if panel:
             running.start_panel()

@@ -13,7 +13,6 @@ from gpuwatch_tray.model import Level
 from tests.desktop import rig
 from tests.desktop.client import wait_until
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario, calls_in
-from tests.faketime import adjustable
 from tests.installed import MIB, Installed, busy, closed_port
 from tests.mailserver import MailServer
 from tests.workers import workers
@@ -26,12 +25,9 @@ OK, WARNING, NO_DATA = (drawing.COLOURS[level] for level in (Level.OK, Level.WAR
 class App:
     """The running tray of one installation on one desktop."""
 
-    def __init__(self, installed, desk, *words, clock=None):
+    def __init__(self, installed, desk, *words):
         self.log = installed.folder / "tray.log"
         environment = desk.environment | installed.environment
-        if clock is not None:
-            # not for all: under libfaketime, time.sleep fails when only the wall clock is faked
-            environment |= adjustable(clock)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [installed.script, *words],
@@ -61,6 +57,7 @@ class App:
 def installed(tmp_path):
     mine = Installed(tmp_path)
     mine.configure(POLL_SEC=0.3)
+    mine.write("notify.env", "EMAIL_WHEN=always\n")  # nobody moves the mouse here
     return mine
 
 
@@ -68,8 +65,8 @@ def installed(tmp_path):
 def start(installed, desk):
     running = []
 
-    def begin(*words, **more):
-        running.append(App(installed, desk, *words, **more))
+    def begin(*words):
+        running.append(App(installed, desk, *words))
         return running[-1]
 
     yield begin
@@ -93,9 +90,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         calm = Scenario(gpus=[FakeGpu.numbered(0, FakeProcess(one.pid, 2828 * MIB)), FakeGpu.numbered(1)])
         installed.play(Scenario(gpus=calm.gpus, calls=calls))
         began = time.monotonic()
-        clock = tmp_path / "clock"
-        clock.write_text("+0\n")
-        app = start(clock=clock)
+        app = start()
         desk.item()
         print(f"registered after {time.monotonic() - began:.2f} s")
         desk.icon_position(OK)
@@ -104,7 +99,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         position = desk.icon_position(WARNING)
         popup = wait_until(lambda: desk.notifications()[popups_before:], "the popup")[0]
         assert "More GPUs in use than the limit" in popup.title
-        assert "GPU_COUNT(2) > GPU_LIMIT(1)" in popup.body.replace("&gt;", ">")
+        assert "2 GPUs in use, the limit is 1" in popup.body
         (mail,) = wait_until(lambda: server.messages, "the mail", timeout=20)
         assert "- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
         assert mail.message["Subject"].startswith("[GPU Watchdog] ada@")
@@ -113,7 +108,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         labels = desk.labels()
         assert any(label.startswith(f"PID {one.pid} · ") and "train.py" in label for label in labels)
         assert any(label.startswith(f"PID {two.pid} · ") and "eval.py" in label for label in labels)
-        assert "GPU_COUNT(2) > GPU_LIMIT(1)" in labels[0]
+        assert "2 GPUs in use, the limit is 1" in labels[0]
         closed = desk.windows()
         desk.right_click(position)
         wait_until(lambda: desk.windows() - closed, "the menu's window")
@@ -127,7 +122,7 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         assert (len(server.messages), len(desk.notifications()) - popups_before) == (1, 1)
 
         # an hour later it is told once more, under the same popup
-        clock.write_text("+61m\n")
+        installed.age_deliveries(3660)
         wait_until(lambda: len(server.messages) == 2, "the mail after the cooldown", timeout=20)
         again = wait_until(lambda: desk.notifications()[popups_before + 1 :], "the popup again")[0]
         assert again.replaces == popup.id
@@ -172,8 +167,8 @@ def test_a_hang_is_shown_and_quit_still_works(installed, desk, start):
     app = start()
     desk.icon_position(OK)
     installed.play(Scenario(gpus=healthy.gpus, hang={"compute": 120}))
-    desk.icon_position(NO_DATA, timeout=15)
-    assert desk.labels()[0].startswith("No data since ")
+    wait_until(lambda: desk.labels()[0].startswith("No data since "), "the reason", timeout=15)
+    desk.icon_position(NO_DATA)
     began = time.monotonic()
     desk.click("Quit")
     assert app.quit() == 0
@@ -181,12 +176,14 @@ def test_a_hang_is_shown_and_quit_still_works(installed, desk, start):
 
 
 def test_a_second_start_leaves_the_first_alone(installed, desk, start):
-    """A second tray says who watches and ends with 0."""
+    """A second tray prints who watches, with its status, and ends with 0."""
     first = start()
     desk.icon_position(OK)
     second = start()
     assert second.quit() == 0
-    assert f"tray, PID {first.process.pid} watches on" in second.log.read_text()
+    said = second.log.read_text()
+    assert f"tray, PID {first.process.pid} watches already" in said
+    assert "All within limits" in said
     assert first.process.poll() is None
 
 
@@ -203,16 +200,17 @@ def test_a_broken_configuration_warns_and_goes_on(installed, desk, start):
     assert "gpu-watch.env:2: GPU_LIMIT" in popup.body
 
 
-def test_send_test_mail_from_the_menu(installed, desk, start):
-    """The menu's "Send test mail" sends one, and a popup says by which way."""
+def test_send_a_test_alert_from_the_menu(installed, desk, start):
+    """The menu's "Send test alert" pops up, sends a mail, and the popup says by which way."""
     before = len(desk.notifications())
     with MailServer() as server:
         installed.mail_through(server)
         start()
         desk.icon_position(OK)
-        desk.click("Send test mail")
+        desk.click("Send test alert")
         wait_until(lambda: server.messages, "the test mail", timeout=20)
-        popup = wait_until(lambda: desk.notifications()[before:], "the popup", timeout=20)[0]
+        popup = wait_until(lambda: desk.notifications()[before + 1 :], "the popup", timeout=20)[0]
+        assert desk.notifications()[before].title == "Test alert"
         assert popup.title == "Test mail sent"
         assert "ada@example.org" in popup.body
 

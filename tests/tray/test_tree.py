@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+import pytest
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
-from gpuwatch_tray.tray.tree import HOLD, LONGEST, ROOT, Entry, MenuTree
+from gpuwatch_tray.tray.host import LONGEST
+from gpuwatch_tray.tray.nodes import ROOM_AT_THE_TOP, Kind
+from gpuwatch_tray.tray.tree import HOLD, ROOT, Entry, MenuTree
 
 
-def process(name, label=None):
-    return Entry(f"gpu/{name}", label or f"PID {name}", subject=f"process {name}", gone="Ended")
+def process(name, label=None, *, act=None):
+    below = (Entry(f"gpu/{name}/end", "End process…", activate=act), Entry(f"gpu/{name}/cwd", "Folder: /"))
+    label = label or f"PID {name}"
+    return Entry(f"gpu/{name}", label, subject=f"process {name}", gone="Ended", children=below)
 
 
 NONE = Entry("gpu/none", "no processes", enabled=False, gone="Until now", filler=True)
@@ -25,7 +25,7 @@ def alert(name="x"):
 def menu(*processes, headline="fine", extra=()):
     return [
         Entry("status", headline, enabled=False, urgent=True),
-        Entry("gpu", "GPU 0", children=tuple(processes)),
+        Entry("gpu", "GPU 0", children=tuple(processes), urgent=True),
         *extra,
         Entry("line"),
         Entry("quit", "Quit"),
@@ -33,16 +33,44 @@ def menu(*processes, headline="fine", extra=()):
 
 
 def labels(tree, row=ROOT):
-    return [tree.nodes[child].properties.get("label", "-") for child in tree.nodes[row].children]
+    """What is to be seen."""
+    nodes = [tree.nodes[child] for child in tree.nodes[row].children]
+    return [
+        node.properties.get("label", "-") for node in nodes if node.properties.get("visible") is not False
+    ]
 
 
 def row_of(tree, key):
-    (row,) = [node.id for node in tree.nodes.values() if node.entry.key == key]
+    (row,) = [node.id for node in tree.nodes.values() if node.entry is not None and node.entry.key == key]
     return row
 
 
 def gpu_labels(tree):
     return labels(tree, row_of(tree, "gpu"))
+
+
+def layout(tree):
+    return {row: list(node.children) for row, node in tree.nodes.items()}
+
+
+def served(*processes, **more):
+    """A tree that a host knows, and that is closed: it has told of an opening and of the end of it."""
+    tree = MenuTree()
+    tree.update(menu(*processes, **more), 0.0)
+    tree.root_shown(0.1, told=True)
+    tree.closed(ROOT, 0.2)
+    return tree
+
+
+def opened_by(tree, host, at=1.0):
+    """lxqt-panel asks and tells; xfce4-panel only asks."""
+    change = tree.root_shown(at, told=False)
+    if host == "lxqt":
+        assert not tree.root_shown(at, told=True)
+    return change
+
+
+# --- nothing is open --------------------------------------------------------------------------------------
 
 
 def test_the_same_rows_again_change_nothing():
@@ -56,8 +84,7 @@ def test_the_same_rows_again_change_nothing():
 
 def test_a_text_change_touches_the_property_only():
     """No layout signal, no new revision: an open menu stays open."""
-    tree = MenuTree()
-    tree.update(menu(process(1)), 0.0)
+    tree = served(process(1))
     revision = tree.revision
     change = tree.update(menu(process(1, "PID 1 · 5 min"), headline="hot"), 1.0)
     assert change.updated == {
@@ -70,8 +97,7 @@ def test_a_text_change_touches_the_property_only():
 
 def test_a_new_row_is_a_layout_change_of_its_parent_only():
     """The submenu that grew is named, with a new revision, and the new row needs no property signal."""
-    tree = MenuTree()
-    tree.update(menu(process(1)), 0.0)
+    tree = served(process(1))
     revision = tree.revision
     change = tree.update(menu(process(1), process(2)), 1.0)
     assert change.layouts == [row_of(tree, "gpu")]
@@ -81,10 +107,7 @@ def test_a_new_row_is_a_layout_change_of_its_parent_only():
 
 def test_an_id_is_never_given_to_another_row():
     """A process that ends takes its id with it, and one that comes back gets a new one."""
-    tree = MenuTree()
-    tree.opened(ROOT, 0.0)
-    tree.closed(ROOT)  # a host that tells
-    tree.update(menu(process(1)), 0.0)
+    tree = served(process(1))
     first = row_of(tree, "gpu/1")
     tree.update(menu(process(2)), 1.0)
     assert first not in tree.nodes
@@ -94,279 +117,255 @@ def test_an_id_is_never_given_to_another_row():
 
 def test_underscores_are_doubled_so_that_none_becomes_a_mnemonic():
     """`a_b` is shown as `a_b`."""
-    tree = MenuTree()
-    tree.update(menu(process(1, "batch_size__x")), 0.0)
-    assert gpu_labels(tree) == ["batch__size____x"]
+    assert gpu_labels(served(process(1, "batch_size__x"))) == ["batch__size____x"]
 
 
-def test_an_ended_process_stays_as_ended_while_the_menu_is_open():
-    """Nothing slides under the pointer; the row says what happened and cannot be clicked."""
-    tree = MenuTree()
-    tree.update(menu(process(1), process(2)), 0.0)
-    tree.opened(ROOT, 1.0)
+def test_a_row_that_becomes_a_submenu_is_another_row_for_the_host():
+    """Qt's hosts take that from a row's first properties only."""
+    tree = served(extra=[Entry("a", "A")])
+    plain = row_of(tree, "a")
+    change = tree.update(menu(extra=[Entry("a", "A", children=(Entry("b", "B"),))]), 1.0)
+    assert ROOT in change.layouts
+    assert row_of(tree, "a") != plain
+    assert tree.nodes[row_of(tree, "a")].properties["children-display"] == "submenu"
+
+
+def test_spare_rows_are_in_the_layout_and_not_to_be_seen():
+    """They come last, and each says whether it can be a submenu, before anybody needs it."""
+    tree = served(process(1))
+    spares = [node for row in tree.nodes[ROOT].children if (node := tree.nodes[row]).entry is None]
+    assert [spare.kind for spare in spares] == list(ROOM_AT_THE_TOP)
+    assert all(spare.properties["visible"] is False for spare in spares)
+    assert {"children-display" in spare.properties for spare in spares if spare.kind is Kind.PARENT} == {True}
+    assert tree.nodes[ROOT].children[-len(spares) :] == [spare.id for spare in spares]
+
+
+# --- something is open ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["lxqt", "xfce"])
+def test_an_ended_process_stays_as_ended_while_its_list_is_open(host):
+    """Nothing slides under the pointer; the row says what happened, and nothing of it can be clicked."""
+    tree = served(process(1, act=print), process(2)) if host == "lxqt" else MenuTree()
+    tree.update(menu(process(1, act=print), process(2)), 0.5)
+    opened_by(tree, host)
+    tree.opened(row_of(tree, "gpu"), 1.5)
+    end = row_of(tree, "gpu/1/end")
+    assert tree.clickable(end) is print
     change = tree.update(menu(process(2)), 2.0)
     assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
     assert not change.layouts
-    tree.closed(ROOT)
-    tree.update(menu(process(2)), 3.0)
+    assert tree.clickable(end) is None
+    assert tree.nodes[end].properties["enabled"] is False
+    tree.closed(row_of(tree, "gpu"), 2.5)
+    tree.closed(ROOT, 2.5)
+    assert tree.settle(3.0).layouts == [row_of(tree, "gpu")]
     assert gpu_labels(tree) == ["PID 2"]
+    assert end not in tree.nodes
 
 
-def test_new_rows_wait_while_their_own_list_is_on_the_screen():
-    """A GPU that comes while the menu is open is shown once it has closed."""
+def test_an_ended_row_is_no_wider_than_it_was():
+    """An open menu does not grow wider: the end of a long line gives way."""
+    tree = served(process(1, "PID 1 · " + "x" * 60))
+    opened_by(tree, "lxqt")
+    tree.update(menu(), 2.0)
+    (label,) = gpu_labels(tree)
+    assert label.startswith("Ended: PID 1 · xxx")
+    assert label.endswith("x…")
+    assert len(label) == len("PID 1 · " + "x" * 60)
+
+
+def test_new_rows_take_spare_ones_at_the_end_of_a_list_that_can_grow():
+    """lxqt-panel: properties only; an alert stands behind a line at the end, and no row has moved."""
+    tree = served(process(1))
+    opened_by(tree, "lxqt")
+    tree.opened(row_of(tree, "gpu"), 1.5)
+    before = layout(tree)
+    more = [Entry("line:alerts", urgent=True), alert("x"), alert("y")]
+    change = tree.update(menu(process(1), process(2), extra=more), 2.0)
+    assert labels(tree) == ["fine", "GPU 0", "-", "Quit", "-", "Warning: x", "Warning: y"]
+    assert gpu_labels(tree) == ["PID 1", "PID 2"]
+    assert not change.layouts
+    assert change.updated[row_of(tree, "gpu/2")] == {"label": "PID 2", "enabled": True, "visible": True}
+    assert {row: layout(tree)[row] for row in before if row != row_of(tree, "gpu/2")} == {
+        row: children for row, children in before.items() if row != row_of(tree, "gpu/2")
+    }
+    tree.closed(ROOT, 3.0)
+    change = tree.settle(3.2)
+    assert {ROOT, row_of(tree, "gpu")} <= set(change.layouts)
+    assert labels(tree) == ["fine", "GPU 0", "-", "Warning: x", "Warning: y", "-", "Quit"]
+
+
+def test_a_new_row_comes_behind_all_that_came_before_it():
+    """Rows of both kinds in any order: none is put in front of one that is already seen."""
+    tree = served(process(1))
+    opened_by(tree, "lxqt")
+    submenu = Entry("snooze", "Snooze", children=(Entry("hour", "1 h"),), urgent=True)
+    tree.update(menu(process(1), extra=[alert("x")]), 2.0)
+    tree.update(menu(process(1), extra=[submenu, alert("x")]), 3.0)
+    tree.update(menu(process(1), extra=[alert("a"), submenu, alert("x")]), 4.0)
+    assert labels(tree)[-3:] == ["Warning: x", "Snooze", "Warning: a"]
+
+
+def test_a_gtk_menu_on_the_screen_gets_no_new_row():
+    """It would put scroll arrows over its rows and shift them all: the status line tells of the alert."""
     tree = MenuTree()
-    tree.update(menu(), 0.0)
-    tree.opened(ROOT, 1.0)
-    more = Entry("gpu 1", "GPU 1")
-    tree.update(menu(extra=[more]), 2.0)
-    assert labels(tree) == ["fine", "GPU 0", "-", "Quit"]
-    tree.closed(ROOT)
-    tree.update(menu(extra=[more]), 3.0)
-    assert labels(tree) == ["fine", "GPU 0", "GPU 1", "-", "Quit"]
+    tree.update(menu(process(1)), 0.0)
+    opened_by(tree, "xfce")
+    late = menu(process(1), process(2), extra=[alert("x")], headline="Warning: x")
+    change = tree.update(late, 2.0)
+    assert labels(tree) == ["Warning: x", "GPU 0", "-", "Quit"]
+    assert gpu_labels(tree) == ["PID 1", "PID 2"]  # not on the screen, and so in order
+    assert change.layouts == [row_of(tree, "gpu")]
+    change = opened_by(tree, "xfce", 4.0)
+    assert change.layouts == [ROOT]
+    assert labels(tree) == ["Warning: x", "GPU 0", "Warning: x", "-", "Quit"]
 
 
-def test_an_urgent_row_waits_for_nothing():
-    """An alert comes into an open menu at its place, and an ended process still keeps its own."""
+def test_a_gtk_submenu_on_the_screen_holds_still_until_it_is_told_to_be_closed():
+    """However long that takes."""
     tree = MenuTree()
     tree.update(menu(process(1), process(2)), 0.0)
-    tree.opened(ROOT, 1.0)
-    change = tree.update(menu(process(2), process(3), extra=[alert("x"), alert("y")]), 2.0)
-    assert labels(tree) == ["fine", "GPU 0", "Warning: x", "Warning: y", "-", "Quit"]
-    assert gpu_labels(tree) == ["Ended: PID 1", "PID 2", "PID 3"]
-    assert sorted(change.layouts) == sorted([ROOT, row_of(tree, "gpu")])
-    tree.update(menu(process(2), process(3), extra=[alert("a"), alert("y")]), 3.0)
-    assert labels(tree) == ["fine", "GPU 0", "Warning: a", "Over: Warning: x", "Warning: y", "-", "Quit"]
+    opened_by(tree, "xfce")
+    gpu = row_of(tree, "gpu")
+    tree.opened(gpu, 2.0)
+    assert not tree.update(menu(process(2), process(3)), 3 * LONGEST).layouts
+    assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
+    tree.closed(gpu, 3 * LONGEST + 1)
+    tree.settle(3 * LONGEST + 1)
+    assert gpu_labels(tree) == ["PID 2", "PID 3"]
 
 
-def test_a_host_that_never_tells_of_closing_gets_the_plain_menu_when_it_opens_it_again():
-    """What an opening held back is there at the next one, and nothing of what is over."""
-    tree = MenuTree()
-    tree.update(menu(process(5)), 0.0)
-    tree.shown_anew(menu(process(5)), 4.0, sure=False)
-    late = [*menu(process(3), extra=[Entry("gpu 1", "GPU 1")])]
-    tree.update(late, 6.0)
-    assert gpu_labels(tree) == ["Ended: PID 5", "PID 3"]
-    change = tree.shown_anew(late, 18.0, sure=False)
-    assert sorted(change.layouts) == sorted([ROOT, row_of(tree, "gpu")])
-    assert gpu_labels(tree) == ["PID 3"]
-    assert labels(tree) == ["fine", "GPU 0", "GPU 1", "-", "Quit"]
-    assert tree.is_open(18.0)
-    assert not tree.shown_anew(late, 18.1)
+def test_rows_beyond_the_spare_ones_wait():
+    """A thirteenth alert within one opening is shown at the next; nothing closes for it."""
+    tree = served(process(1))
+    opened_by(tree, "lxqt")
+    many = [alert(f"{number:02}") for number in range(30)]
+    assert not tree.update(menu(process(1), extra=many), 2.0).layouts
+    assert sum(label.startswith("Warning") for label in labels(tree)) == ROOM_AT_THE_TOP.count(Kind.PLAIN)
+    tree.closed(ROOT, 3.0)
+    tree.settle(3.2)
+    assert sum(label.startswith("Warning") for label in labels(tree)) == 30
+
+
+def test_a_submenu_that_is_asked_for_is_put_in_order_without_a_signal():
+    """It is not on the screen yet; the host fetches it at the answer, and its next signal is doubled."""
+    tree = served(process(1), process(5))
+    opened_by(tree, "lxqt")
+    gpu = row_of(tree, "gpu")
+    tree.update(menu(process(3), process(5)), 2.0)
+    assert gpu_labels(tree) == ["Ended: PID 1", "PID 5", "PID 3"]
+    revision = tree.revision
+    change, stale = tree.about_to_show(gpu, 3.0)
+    assert (stale, change.layouts) == (True, [])
+    assert tree.revision == revision + 1
+    assert gpu_labels(tree) == ["PID 3", "PID 5"]
+    tree.opened(gpu, 3.1)
+    tree.update(menu(process(5)), 4.0)
+    assert gpu_labels(tree) == ["Ended: PID 3", "PID 5"]
+    assert tree.about_to_show(gpu, 4.1)[1]  # not told yet, be it another host's question
+    assert gpu_labels(tree) == ["Ended: PID 3", "PID 5"]  # on the screen
+    tree.closed(ROOT, 5.0)
+    # libdbusmenu-qt skips one LayoutUpdated of a menu that it has fetched at an answer
+    assert tree.settle(5.2).layouts.count(gpu) == 2
+
+
+def test_a_new_rows_own_submenu_is_there_when_it_is_asked_for():
+    """A process that came while the menu was open has its details."""
+    tree = served(process(1))
+    opened_by(tree, "lxqt")
+    tree.update(menu(process(1), process(2)), 2.0)
+    new = row_of(tree, "gpu/2")
+    assert labels(tree, new) == ["End process…", "Folder: /"]
+    assert tree.about_to_show(new, 2.5)[1]
+
+
+def test_a_row_that_was_shut_comes_back_in_its_place():
+    """An alert that fires again within one opening is the same row."""
+    tree = served(process(1), extra=[alert("x")])
+    opened_by(tree, "lxqt")
+    row = row_of(tree, "alert x")
+    tree.update(menu(process(1)), 2.0)
+    assert "Over: Warning: x" in labels(tree)
+    tree.update(menu(process(1), extra=[alert("x")]), 3.0)
+    assert "Warning: x" in labels(tree)
+    assert row_of(tree, "alert x") == row
+
+
+def test_a_process_whose_gpu_comes_back_can_be_clicked_again():
+    """What was shut with the row opens with it."""
+    tree = served(process(1, act=print))
+    opened_by(tree, "lxqt")
+    end = row_of(tree, "gpu/1/end")
+    tree.update([entry for entry in menu() if entry.key != "gpu"], 2.0)
+    assert tree.clickable(end) is None
+    tree.update(menu(process(1, act=print)), 3.0)
+    assert tree.clickable(end) is print
+
+
+def test_a_process_that_moved_to_another_submenu_is_not_called_ended():
+    """Only what has ceased is said to have ceased; its numbers run on in both places."""
+    tree = served(process(1))
+    opened_by(tree, "lxqt")
+    elsewhere = Entry("gpu/more/1", "PID 1 · 5 min", subject="process 1", gone="Ended")
+    tree.update(menu(Entry("gpu/more", "… 1 more", children=(elsewhere,))), 2.0)
+    assert gpu_labels(tree) == ["PID 1 · 5 min", "… 1 more"]
 
 
 def test_a_list_is_not_called_empty_beside_a_row():
-    """With the first process the placeholder goes; while the process waits, it says that it is over."""
-    tree = MenuTree()
-    tree.update(menu(NONE), 0.0)
-    tree.opened(ROOT, 1.0)
+    """The placeholder keeps its place, and says that it is over."""
+    tree = served(NONE)
+    opened_by(tree, "lxqt")
     tree.update(menu(process(1)), 2.0)
-    assert gpu_labels(tree) == ["PID 1"]
+    assert gpu_labels(tree) == ["Until now: no processes", "PID 1"]
     tree.update(menu(NONE), 3.0)
-    assert gpu_labels(tree) == ["Ended: PID 1", "no processes"]
-    tree.opened(row_of(tree, "gpu"), 4.0)
-    tree.update(menu(process(2)), 5.0)
-    assert gpu_labels(tree) == ["Ended: PID 1", "Until now: no processes"]
+    assert gpu_labels(tree) == ["no processes", "Ended: PID 1"]
 
 
-def test_new_processes_come_last_in_a_submenu_that_is_not_shown_yet():
-    """With the menu open, the submenu that is opened next is up to date and its old rows did not move."""
-    tree = MenuTree()
-    tree.update(menu(process(5)), 0.0)
-    tree.opened(ROOT, 1.0)
-    tree.update(menu(process(3), process(5)), 2.0)
-    assert gpu_labels(tree) == ["PID 5", "PID 3"]
-    tree.opened(row_of(tree, "gpu"), 3.0)
-    tree.update(menu(process(3), process(5), process(6)), 4.0)
-    assert gpu_labels(tree) == ["PID 5", "PID 3"]
+# --- hosts that say little --------------------------------------------------------------------------------
 
 
-def test_a_host_that_never_tells_of_closing_gets_its_menu_after_the_hold():
-    """A lost "closed" does not freeze the menu for good, and the tree says when to look again."""
+def test_a_host_that_only_asks_gets_its_menu_in_order_after_a_while():
+    """The tree says when to look again."""
     tree = MenuTree()
     tree.update(menu(process(1)), 0.0)
-    tree.opened(ROOT, 10.0, sure=False)
-    tree.update(menu(), 11.0)
-    assert tree.settles(12.0) == 10.0 + HOLD
-    tree.update(menu(), 11.0 + HOLD)
-    assert gpu_labels(tree) == []
-    assert tree.settles(11.0 + HOLD) is None
+    opened_by(tree, "xfce", 10.0)
+    tree.update(menu(process(1), extra=[alert()]), 11.0)
+    assert "Warning: x" not in labels(tree)
+    assert tree.settles(12.0) == 10.0 + LONGEST
+    assert tree.settle(10.0 + LONGEST).layouts == [ROOT]
+    assert "Warning: x" in labels(tree)
+    assert tree.settles(10.0 + LONGEST) is None
 
 
 def test_a_silent_host_keeps_an_ended_process_for_the_hold():
     """Where nobody tells whether the menu is open, it may be."""
     tree = MenuTree()
-    tree.update(menu(process(1), process(2)), 0.0)
-    tree.update(menu(process(2)), 5.0)
-    assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
+    tree.update(menu(process(1), process(2), process(3)), 0.0)
+    tree.update(menu(process(1), process(3)), 5.0)
+    assert gpu_labels(tree) == ["PID 1", "Ended: PID 2", "PID 3"]
     assert tree.settles(6.0) == 5.0 + HOLD
-    tree.update(menu(process(2)), 5.0 + HOLD)
-    assert gpu_labels(tree) == ["PID 2"]
-
-
-def test_a_host_that_tells_of_openings_only_keeps_nothing_long_after_the_last():
-    """xfce4-panel tells when its menu opens: a process that ends much later is just gone."""
-    tree = MenuTree()
-    tree.update(menu(process(1), process(2)), 0.0)
-    tree.opened(ROOT, 1.0, sure=False)
-    tree.update(menu(process(2)), 100.0)
-    assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
-    tree.update(menu(), 1.0 + LONGEST)
-    assert gpu_labels(tree) == []
+    tree.settle(5.0 + HOLD)
+    assert gpu_labels(tree) == ["PID 1", "PID 3"]
+    assert tree.settles(6.0 + HOLD) is None
 
 
 def test_a_new_host_starts_without_the_habits_of_the_last():
     """What the dead panel had open is closed, and whether the new one tells is not known."""
-    tree = MenuTree()
-    tree.opened(ROOT, 0.0)
+    tree = served(process(1))
+    opened_by(tree, "lxqt")
     tree.new_host()
-    assert not tree.is_open(0.1)
-    tree.update(menu(process(1)), 0.2)
-    tree.update(menu(), 0.3)
-    assert gpu_labels(tree) == ["Ended: PID 1"]
+    assert tree.settles(0.2) is None
+    tree.update(menu(NONE), 2.0)
+    assert gpu_labels(tree) == ["Ended: PID 1", "no processes"]
+    assert tree.settles(3.0) == 2.0 + HOLD
 
 
-def test_a_process_that_moved_to_another_submenu_is_not_called_ended():
-    """Only what has ceased is said to have ceased."""
-    tree = MenuTree()
-    tree.update(menu(process(1)), 0.0)
-    tree.opened(ROOT, 1.0)
-    elsewhere = Entry("gpu/more/1", "PID 1", subject="process 1", gone="Ended")
-    tree.update(menu(Entry("gpu/more", "… 1 more", children=(elsewhere,))), 2.0)
-    assert gpu_labels(tree) == ["PID 1", "… 1 more"]
-
-
-def test_a_click_on_an_ended_or_disabled_row_does_nothing():
+def test_a_click_on_a_disabled_or_spare_row_does_nothing():
     """Only a live, enabled row with something to do is clickable."""
-    done = []
     tree = MenuTree()
-    act = Entry("act", "Act", activate=lambda: done.append(1), subject="x")
-    tree.update([act, Entry("off", "Off", enabled=False, activate=lambda: done.append(2))], 0.0)
-    assert tree.clickable(row_of(tree, "off")) is None
-    activate = tree.clickable(row_of(tree, "act"))
-    assert activate is not None
-    tree.opened(ROOT, 0.5)
-    row = row_of(tree, "act")
-    tree.update([], 1.0)
-    assert tree.clickable(row) is None
-
-
-def test_a_row_that_gains_or_loses_its_submenu_says_so_by_its_properties():
-    """`children-display` is set and taken away again."""
-    tree = MenuTree()
-    tree.update([Entry("a", "A")], 0.0)
-    row = row_of(tree, "a")
-    change = tree.update([Entry("a", "A", children=(Entry("b", "B"),))], 1.0)
-    assert change.updated == {row: {"children-display": "submenu"}}
-    change = tree.update([Entry("a", "A")], 2.0)
-    assert change.removed == {row: ["children-display"]}
-
-
-class Hand(RuleBasedStateMachine):
-    """A menu whose processes and alerts come and go while a host opens and closes it at any time."""
-
-    def __init__(self):
-        super().__init__()
-        self.tree = MenuTree()
-        self.now = 0.0
-        self.given: dict[int, str] = {}
-        self.order: dict[int, list[int]] = {}
-        self.alive: set[int] = set()
-        self.alerts: set[int] = set()
-        self.update()
-
-    def entries(self):
-        held = [process(pid) for pid in sorted(self.alive)] or [NONE]
-        return menu(*held, extra=[alert(name) for name in sorted(self.alerts)])
-
-    def children(self):
-        return {row: list(node.children) for row, node in self.tree.nodes.items()}
-
-    def take_over(self, step):
-        before, revision = self.children(), self.tree.revision
-        change = step(self.entries(), self.now)
-        changed = before != self.children()
-        assert bool(change.layouts) == changed
-        assert (self.tree.revision != revision) == changed
-
-    def update(self):
-        self.take_over(self.tree.update)
-        assert not self.tree.update(self.entries(), self.now)
-
-    @rule(pids=st.sets(st.integers(1, 6)), alerts=st.sets(st.integers(1, 3)))
-    def poll(self, pids, alerts):
-        self.alive, self.alerts = pids, alerts
-        self.update()
-
-    @rule(seconds=st.sampled_from([0.1, 5.0, HOLD + 1]))
-    def wait(self, seconds):
-        self.now += seconds
-        if seconds > HOLD:
-            self.order.clear()
-        self.update()
-
-    @rule(sure=st.booleans())
-    def open_the_root(self, sure):
-        self.take_over(partial(self.tree.shown_anew, sure=sure))
-        plain = MenuTree()
-        plain.update(self.entries(), 0.0)
-        assert labels(self.tree) == labels(plain)
-        assert gpu_labels(self.tree) == gpu_labels(plain)
-        self.order, self.opened_at = self.children(), self.now
-
-    @rule(data=st.data())
-    def open(self, data):
-        row = data.draw(st.sampled_from(sorted(self.tree.nodes)))
-        self.tree.opened(row, self.now)
-        self.order, self.opened_at = self.children(), self.now
-
-    @rule()
-    def close(self):
-        self.tree.closed(ROOT)
-        self.order.clear()
-        self.update()
-
-    @rule()
-    def panel_restarts(self):
-        self.tree.new_host()
-        self.order.clear()
-        self.update()
-
-    @invariant()
-    def an_id_stands_for_one_key(self):
-        for row, node in self.tree.nodes.items():
-            assert self.given.setdefault(row, node.entry.key) == node.entry.key
-
-    @invariant()
-    def open_rows_keep_their_order(self):
-        if self.order and self.now - self.opened_at < HOLD:
-            for row, children in self.order.items():
-                if row not in self.tree.nodes:
-                    continue  # the placeholder
-                fillers = [child for child in children if child not in self.tree.nodes]
-                assert [self.given[child] for child in fillers] in ([], [NONE.key])
-                former = [child for child in children if child not in fillers]
-                now = self.tree.nodes[row].children
-                assert [child for child in now if child in former] == former
-                if row != ROOT and not fillers:
-                    assert now[: len(former)] == former
-
-    @invariant()
-    def every_alert_is_shown_at_once(self):
-        shown = [label for label in labels(self.tree) if label.startswith("Warning")]
-        assert sorted(shown) == [f"Warning: {name}" for name in sorted(self.alerts)]
-
-    @invariant()
-    def every_live_process_is_shown_once_nothing_is_open(self):
-        if not self.tree.is_open(self.now):
-            shown = [label for label in gpu_labels(self.tree) if label.startswith("PID")]
-            assert shown == [f"PID {pid}" for pid in sorted(self.alive)]
-
-    @invariant()
-    def no_dead_process_is_shown_as_alive(self):
-        pids = {int(label.split()[1]) for label in gpu_labels(self.tree) if label.startswith("PID")}
-        assert pids <= self.alive
-        assert not (pids and any("no processes" in label for label in gpu_labels(self.tree)))
-
-
-TestHand = Hand.TestCase
-TestHand.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+    act = Entry("act", "Act", activate=print)
+    tree.update([act, Entry("off", "Off", enabled=False, activate=print), Entry("text", "Text")], 0.0)
+    assert tree.clickable(row_of(tree, "act")) is print
+    others = [row for row in tree.nodes if row not in {ROOT, row_of(tree, "act")}]
+    assert [tree.clickable(row) for row in others] == [None] * len(others)
