@@ -181,7 +181,11 @@ def _put_back(
 ) -> Failure:
     pace = PACES[error.kind]
     delay = max(pace.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
-    store.mark_retry(mail.id, now + delay, str(error), blocked=pace.blocked)
+    try:
+        store.mark_retry(mail.id, now + delay, str(error), blocked=pace.blocked)
+    except StoreError as fault:
+        # It is due again when the lease ends, and the next mail may go out.
+        log.warning("mail %d is not sent, and that cannot be recorded: %s", mail.id, fault)
     log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)
     return Failure(mail.id, error.kind, str(error), now + delay)
 

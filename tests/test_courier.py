@@ -2,32 +2,77 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3  # noqa: TID251  # an error code
 import sys
+import time
 
 import pytest
 
 from gpuwatch_tray import courier as room
 from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.model import Message
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock
+from tests.store import faults
+from tests.store.samples import mail, step
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
+# Children that are handed mails: what they answer, by the lines that they read.
+ACCEPTS = """
+import json, sys
+assert sys.argv[1:] == ["--handed"], sys.argv
+for line in sys.stdin:
+    number, fields, attempts = json.loads(line)
+    print("no answer", flush=True)
+    print(json.dumps({"mail": number, "at": %s, "said": "way: 250 " + fields[3]}), flush=True)
+"""
+REFUSES = """
+import json, sys
+for line in sys.stdin:
+    number = json.loads(line)[0]
+    print(json.dumps({"mail": number, "at": %s, "said": "451 later", "blocked": False}), flush=True)
+"""
 
 
 @pytest.fixture
-def parts(tmp_path):
-    store = Store(tmp_path, "box")
+def disk(monkeypatch, tmp_path):
+    return faults.install(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def parts(tmp_path, disk):
+    store = Store(tmp_path, "box", keeper=True)
     yield store, Clock(), Clock(0.0)
     store.close()
 
 
+@pytest.fixture
+def ended():
+    """Couriers whose child is ended with the test."""
+    couriers = []
+    yield couriers.append
+    for each in couriers:
+        if each._child is not None:
+            each._child.kill()
+            each._child.wait(5)
+        if each._talk is not None:
+            each._talk.join(5)
+
+
 def queue(store):
-    store.commit({}, START, (Message("s", "t", START, "<1@box>"), ["a"]))
+    store.commit(step(mail(1, ["a"])))
 
 
 def marker(tmp_path):
     return [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'a').write('x')"]
+
+
+def until_reaped(courier, seconds=20.0):
+    end = time.monotonic() + seconds
+    while courier._child is not None:
+        assert time.monotonic() < end
+        courier.tick()
+        time.sleep(0.02)
 
 
 def test_no_child_without_mail(parts, tmp_path):
@@ -37,10 +82,11 @@ def test_no_child_without_mail(parts, tmp_path):
     assert courier._child is None
 
 
-def test_a_due_mail_starts_one_child(parts, tmp_path):
+def test_a_due_mail_starts_one_child(parts, tmp_path, ended):
     """A kick with a due mail starts the child, and while it runs no second one."""
     store, clock, monotonic = parts
     courier = Courier(store, SLEEPS, clock, monotonic)
+    ended(courier)
     courier.tick()
     queue(store)
     assert not courier.tick()  # not kicked, not yet time for a look
@@ -51,24 +97,21 @@ def test_a_due_mail_starts_one_child(parts, tmp_path):
     courier.tick()
     assert courier._child is first
     assert courier.waiting.count == 1
-    first.kill()
-    first.wait(5)
 
 
-def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts):
+def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts, ended):
     """The child is started when the retry is due, without a kick."""
     store, clock, monotonic = parts
     queue(store)
     (row,) = store.lease_due(START, 60)
     store.mark_retry(row.id, START + 30, "refused")
     courier = Courier(store, SLEEPS, clock, monotonic)
+    ended(courier)
     courier.tick()
     assert (courier._child, courier.waiting.error) == (None, "refused")
     clock.advance(30)
     courier.tick()
     assert courier._child is not None
-    courier._child.kill()
-    courier._child.wait(5)
 
 
 def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tmp_path):
@@ -84,6 +127,18 @@ def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tm
     assert (tmp_path / "ran").read_text() == "xxx"
 
 
+def test_a_child_that_cannot_be_started_is_tried_again_a_minute_later(parts, caplog):
+    """The program is missing, or memory is: a line in the log, and the mail waits."""
+    store, clock, monotonic = parts
+    queue(store)
+    courier = Courier(store, ["/nowhere/gpuwatch-tray"], clock, monotonic)
+    for _ in range(70):
+        courier.tick()
+        monotonic.advance(1)
+    assert caplog.text.count("could not be started") == 2
+    assert store.waiting(START).count == 1
+
+
 def test_a_child_that_hangs_is_ended(parts, caplog):
     """After the deadline the child is killed and named in the log."""
     store, clock, monotonic = parts
@@ -97,3 +152,58 @@ def test_a_child_that_hangs_is_ended(parts, caplog):
     courier.tick()
     assert child.returncode is not None
     assert (courier._child, f"PID {child.pid}" in caplog.text) == (None, True)
+
+
+def test_on_a_full_disk_the_mails_are_handed_to_the_child(parts, disk):
+    """It reads them from a pipe; what it answers is recorded in memory, and a line that is none is not."""
+    store, clock, monotonic = parts
+    queue(store)  # on disk, as it was not full yet
+    courier = Courier(store, [sys.executable, "-c", ACCEPTS % START], clock, monotonic)
+    with disk.failing(sqlite3.SQLITE_FULL):
+        assert courier.tick()
+        assert "disk is full" in store.trouble
+        until_reaped(courier)
+        assert (store.waiting(START).count, set(store.delivered("email"))) == (0, {"a"})
+        assert not courier.tick()
+
+
+def test_what_the_child_could_not_send_waits_in_memory(parts, disk):
+    """With the error and the time of the next attempt."""
+    store, clock, monotonic = parts
+    courier = Courier(store, [sys.executable, "-c", REFUSES % (START + 30)], clock, monotonic)
+    with disk.failing(sqlite3.SQLITE_FULL):
+        queue(store)
+        courier.tick()
+        until_reaped(courier)
+        assert (courier.waiting.error, courier.waiting.next_at) == ("451 later", START + 30)
+
+
+def test_a_child_that_hangs_with_the_mails_keeps_them_until_it_is_ended(parts, disk, ended):
+    """No second child gets them while the first may be sending; then they are due again."""
+    store, clock, monotonic = parts
+    courier = Courier(store, SLEEPS, clock, monotonic)
+    ended(courier)
+    with disk.failing(sqlite3.SQLITE_FULL):
+        queue(store)
+        courier.tick()
+        first = courier._child
+        clock.advance(room.DEADLINE)
+        monotonic.advance(room.DEADLINE)
+        courier.tick()
+        assert (first.returncode is not None, courier._child) == (True, None)
+        clock.advance(room.LEASE - room.DEADLINE)
+        courier.kick()
+        courier.tick()
+        assert courier._child is not None
+
+
+def test_a_large_mail_does_not_hold_up_the_thread_that_hands_it_over(parts, disk, ended):
+    """A child that does not read: the pipe is full, and the round ends all the same."""
+    store, clock, monotonic = parts
+    courier = Courier(store, SLEEPS, clock, monotonic)
+    ended(courier)
+    with disk.failing(sqlite3.SQLITE_FULL):
+        store.commit(step(mail(1, ["a"] * 9), *(mail(n, [json.dumps(n)]) for n in range(2, 2000))))
+        before = time.monotonic()
+        courier.tick()
+        assert time.monotonic() - before < room.HANDED + 2

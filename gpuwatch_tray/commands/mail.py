@@ -8,20 +8,29 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.store import Store
+from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due
+from gpuwatch_tray.store import handover
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
+    from gpuwatch_tray.store import Store
 
 log = logging.getLogger(__name__)
 
 
-def deliver(setup: Setup) -> int:
-    """Send what the outbox holds and is due; what fails stays there, and is named."""
+def deliver(setup: Setup, *, handed: bool = False) -> int:
+    """
+    Send what the outbox holds and is due; what fails stays there, and is named.
+
+    `handed`: not from the outbox, but what another process hands over, which gets the answers.
+    """
     refuse_demo(setup)
-    with closing(Store(setup.settings.state, setup.state_name)) as store:
+    if handed:
+        outbox = handover.Handover(sys.stdin.buffer, sys.stdout.buffer)
+        return 1 if _send_due(setup, outbox).failures else 0
+    with closing(open_store(setup)) as store:
         failures = deliver_now(setup, store)
     for line in failures:
         log.error("%s", line)
@@ -30,15 +39,19 @@ def deliver(setup: Setup) -> int:
 
 def deliver_now(setup: Setup, store: Store) -> list[str]:
     """Send what is due, and return a line for each mail that could not be sent, now or before."""
-    # A late import: only the process that sends loads the mail libraries.
-    from gpuwatch_tray.notifiers.email import choose
-
-    report = deliver_due(store, lambda: choose(setup.settings), time.time)
+    report = _send_due(setup, store)
     failures = [f"mail not sent, kept to be sent again: {failure}" for failure in report.failures]
     waiting = store.waiting(time.time())
     if waiting.error and not failures:
         failures = [f"{waiting.count} unsent, kept to be sent again: {waiting.error}"]
     return failures
+
+
+def _send_due(setup: Setup, outbox: OutboxPort) -> Report:
+    # A late import: only the process that sends loads the mail libraries.
+    from gpuwatch_tray.notifiers.email import choose
+
+    return deliver_due(outbox, lambda: choose(setup.settings), time.time)
 
 
 def send_now(setup: Setup, message: Message) -> str:
@@ -50,7 +63,7 @@ def send_now(setup: Setup, message: Message) -> str:
     except TransportError as error:
         raise WorkError(f"mail not sent: {error}") from error
     # The way is open: what an earlier failure put off need not wait any longer.
-    with closing(Store(setup.settings.state, setup.state_name)) as store:
+    with closing(open_store(setup)) as store:
         store.wake(time.time())
     return f"mail sent to {', '.join(setup.settings.to_email)} by {receipt.transport}: {receipt.answer}"
 

@@ -1,14 +1,32 @@
 """
-The state on disk: alerts, deliveries, the outbox and the sightings, in one SQLite file a host.
+The state on disk: incidents, attention, deliveries, the outbox, the inventory, in one SQLite file a host.
 
-Times are wall times. Every change is one transaction. The file is per host, as home folders are shared
-over NFS; any number of processes may hold it open.
+Times are wall times, with the boot's own clock beside them where a span is measured. Every change is one
+transaction. The file is per host, as home folders are shared over NFS; any number of processes may hold it
+open.
 """
 
 from __future__ import annotations
 
+from gpuwatch_tray.store import handover
+from gpuwatch_tray.store.attention import Attention
+from gpuwatch_tray.store.incidents import Transition
+from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Queued, Waiting
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
+from gpuwatch_tray.store.step import Mail, Memory, Step
 
-__all__ = ["Queued", "Store", "StoreError", "Waiting"]
+__all__ = [
+    "Attention",
+    "KnownGpu",
+    "Mail",
+    "Memory",
+    "Queued",
+    "Step",
+    "Store",
+    "StoreError",
+    "Transition",
+    "Waiting",
+    "handover",
+]

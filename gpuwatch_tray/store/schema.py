@@ -1,28 +1,46 @@
-"""The tables of the state file, and how the file is opened."""
+"""The tables of the state, and how those of an older version are brought up to date."""
 
 from __future__ import annotations
 
-import logging
-import os
 import sqlite3  # noqa: TID251  # the store is the one importer
-import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+VERSION = 3
+TABLES = (
+    "incidents",
+    "transitions",
+    "acknowledgements",
+    "silences",
+    "deliveries",
+    "outbox",
+    "sightings",
+    "inventory",
+    "watches",
+    "marks",
+)
 
-log = logging.getLogger(__name__)
-
-VERSION = 1
-BUSY = 5.0  # seconds to wait for another process's transaction
-
+# An instant (model.Instant) is three columns where it is asked for by SQL, else the JSON list of its three.
 SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS alerts (
-    fingerprint TEXT PRIMARY KEY, rule TEXT NOT NULL, subject TEXT NOT NULL, severity INTEGER NOT NULL,
-    reason TEXT NOT NULL, since REAL NOT NULL, value REAL NOT NULL
+DROP TABLE IF EXISTS alerts;
+CREATE TABLE IF NOT EXISTS incidents (
+    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, rule TEXT NOT NULL, subject TEXT NOT NULL,
+    severity INTEGER NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL, value REAL NOT NULL,
+    phase TEXT NOT NULL, since REAL NOT NULL, held REAL NOT NULL, samples INTEGER NOT NULL, fired TEXT,
+    raises INTEGER NOT NULL, news TEXT, covered INTEGER NOT NULL, resolved TEXT,
+    owed INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS incidents_open ON incidents (id) WHERE phase <> 'resolved' OR owed;
+CREATE TABLE IF NOT EXISTS transitions (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, incident INTEGER NOT NULL, what TEXT NOT NULL, why TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS transitions_of ON transitions (incident);
+CREATE TABLE IF NOT EXISTS acknowledgements (incident INTEGER PRIMARY KEY, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS silences (
+    scope TEXT NOT NULL, name TEXT NOT NULL, at REAL NOT NULL, uptime REAL NOT NULL, boot TEXT NOT NULL,
+    seconds REAL NOT NULL, PRIMARY KEY (scope, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS deliveries (
-    fingerprint TEXT NOT NULL, channel TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (fingerprint, channel)
+    fingerprint TEXT NOT NULL, channel TEXT NOT NULL, at REAL NOT NULL, uptime REAL NOT NULL DEFAULT 0,
+    boot TEXT NOT NULL DEFAULT '', PRIMARY KEY (fingerprint, channel)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -34,61 +52,53 @@ CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (next_at) WHERE state <> 'se
 CREATE TABLE IF NOT EXISTS sightings (
     pid INTEGER NOT NULL, command TEXT NOT NULL, started REAL NOT NULL, PRIMARY KEY (pid, command)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inventory (
+    uuid TEXT PRIMARY KEY, gpu INTEGER NOT NULL, name TEXT NOT NULL, seen REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, due INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
+# What the table of version 1 lacks.
+ADDED = {"uptime": "REAL NOT NULL DEFAULT 0", "boot": "TEXT NOT NULL DEFAULT ''"}
 
 
 class StoreError(Exception):
     """The state cannot be read or written; the text names the file."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """
-    The opened state file, made where there is none.
-
-    A file that is not a database is set aside beside the new one, under a name with the time, and logged:
-    watching goes on. Raises StoreError where no file can be opened.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            return _open(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-            path.rename(aside)
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
-            log.warning("the state file %s is damaged (%s): set aside as %s", path, error, aside.name)
-            return _open(path)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{path}: the state cannot be opened: {error}") from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # It holds the text of mails: private from the first byte on, and with it the files that SQLite adds.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
-    database = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-    try:
-        # Where WAL is refused (a network file system) SQLite answers with the mode that stays: a journal.
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")  # a mail marked as sent must survive a power cut
-        if _version(database) < VERSION:
-            database.executescript(SCHEMA)
-        _refuse_newer(database, path)
-    except BaseException:
-        database.close()
-        raise
+def in_memory() -> sqlite3.Connection:
+    """An empty state that is nowhere on disk."""
+    database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    bring_up_to_date(database)
     return database
 
 
-def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
-    if _version(database) > VERSION:
-        raise StoreError(f"{path}: written by a newer gpuwatch-tray; update, or move the file away")
+def bring_up_to_date(database: sqlite3.Connection) -> None:
+    """Make the tables, or change those of an older version."""
+    if version(database) >= VERSION:
+        return
+    # One transaction, in which nobody else does the same: executescript would commit in between.
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        if version(database) < VERSION:
+            # By its columns, not by the number: version 1 wrote that last, and could be killed before.
+            there = [name for _, name, *_ in database.execute("PRAGMA table_info(deliveries)")]
+            for name, kind in ADDED.items():
+                if there and name not in there:
+                    database.execute(f"ALTER TABLE deliveries ADD COLUMN {name} {kind}")
+            for statement in SCHEMA.split(";\n"):
+                database.execute(statement)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # a full disk has rolled it back already
+            database.execute("ROLLBACK")
+        raise
 
 
-def _version(database: sqlite3.Connection) -> int:
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    return int(version)
+def version(database: sqlite3.Connection) -> int:
+    """Which version's tables these are; 0 for none."""
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    return int(number)

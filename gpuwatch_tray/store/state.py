@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # the store is the one importer
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Alert, Message, Severity
-from gpuwatch_tray.store import outbox
-from gpuwatch_tray.store.schema import StoreError, connect
+from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.model import Alert, Instant
+from gpuwatch_tray.store import attention, incidents, inventory, marks, outbox, watches
+from gpuwatch_tray.store.database import Database
+from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.store.step import Memory, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
+    from gpuwatch_tray.alerts import Silence
+    from gpuwatch_tray.model import Notice
+    from gpuwatch_tray.store.attention import Attention
+    from gpuwatch_tray.store.incidents import Transition
+    from gpuwatch_tray.store.inventory import KnownGpu
     from gpuwatch_tray.store.outbox import Queued, Waiting
+    from gpuwatch_tray.store.step import Mail, Step
+    from gpuwatch_tray.watches import Watch
 
 KEEP = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
+
+
+def _by_wall_clock() -> tuple[float, str]:
+    return 0.0, ""
 
 
 class Store:
@@ -25,125 +37,236 @@ class Store:
     The state of one host in the folder `folder`.
 
     Safe to use from several threads. Every method raises StoreError when the disk or another process is
-    in the way; nothing is then half done.
+    in the way; nothing is then half done. `uptime` gives this boot's clock and name (model.Instant), for what
+    is recorded as delivered.
+
+    The `keeper` is the one process that evaluates on this state: it goes on in memory while the disk cannot
+    be written, and says so in `trouble`. Every other one raises StoreError then.
     """
 
-    def __init__(self, folder: Path, host: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        uptime: Callable[[], tuple[float, str]] = _by_wall_clock,
+        *,
+        keeper: bool = False,
+    ) -> None:
         self.path = folder / f"state-{host}.sqlite3"
-        self._lock = threading.Lock()
-        self._database = connect(self.path)
+        self._uptime = uptime
+        self._database = Database(self.path, keeper=keeper)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the state is in memory only, in one line with the mend; None while it is on disk."""
+        return self._database.trouble
+
+    @property
+    def renewed(self) -> int:
+        """How often the file had to be begun anew: what is known must then be written again."""
+        return self._database.renewed
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
+        """Close the file; what is in memory only is written to it, if that is possible by now."""
+        self._database.close()
 
-    def active(self) -> dict[str, Alert]:
-        """The alerts that were firing at the last commit, by fingerprint."""
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT fingerprint, rule, subject, severity, reason, since, value FROM alerts ORDER BY since"
-            ).fetchall()
-        return {
-            row[0]: Alert(row[0], row[1], row[2], Severity(row[3]), row[4], since=row[5], value=row[6])
-            for row in rows
-        }
+    # --- alerts -----------------------------------------------------------------------------------------
 
-    def delivered(self, channel: str) -> dict[str, float]:
-        """When each fingerprint was last told on `channel`."""
-        with self._reading() as database:
-            rows = database.execute("SELECT fingerprint, at FROM deliveries WHERE channel = ?", (channel,))
-            return dict(rows.fetchall())
+    def memory(self) -> Memory:
+        """What the last evaluation left."""
 
-    def queued(self) -> frozenset[str]:
-        """The fingerprints whose mail is on its way."""
-        with self._reading() as database:
-            return outbox.queued_fingerprints(database)
-
-    def commit(
-        self, active: Mapping[str, Alert], now: float, mail: tuple[Message, Iterable[str]] | None = None
-    ) -> None:
-        """Write the firing alerts and, in the same transaction, a mail about some of them."""
-        with self._writing() as database:
-            database.execute("DELETE FROM alerts")
-            database.executemany(
-                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (a.fingerprint, a.rule, a.subject, a.severity.value, a.reason, a.since, a.value)
-                    for a in active.values()
-                ],
+        def read(database: sqlite3.Connection) -> Memory:
+            found = incidents.opened(database)
+            return Memory(
+                alerts=tuple(alert for alert, owed in found if not owed),
+                ended=tuple(alert for alert, owed in found if owed),
+                raised=tuple(incidents.fired(database)),
+                last=marks.last(database),
+                highest=incidents.highest(database),
             )
+
+        return self._database.read(read)
+
+    def commit(self, step: Step) -> None:
+        """Write what an evaluation came to, together with the mails about it."""
+
+        def write(database: sqlite3.Connection) -> None:
+            incidents.write(database, step.alerts)
+            incidents.write(database, step.ended, owed=True)
+            incidents.write(database, step.silent)
+            incidents.drop(database, step.dropped)
+            incidents.note(database, step.transitions)
+            attention.void(database, step.voided)
+            attention.lift(database, step.lifted)
+            outbox.remove(database, step.merged)
+            for mail in step.mails:
+                outbox.add(database, mail.message, mail.fingerprints, held=mail.held)
+            inventory.write(database, step.gpus)
+            watches.update(database, step.watches)
+            for number in step.told:
+                watches.remove(database, number)
+            marks.set_last(database, step.at)
+            incidents.prune(database)
+            outbox.prune(database, step.at.wall - KEEP)
+
+        self._database.write(write)
+
+    def history(self, limit: int = incidents.KEEP) -> tuple[list[Alert], list[Transition]]:
+        """The last `limit` incidents that are over, newest first, and every transition on file."""
+        return self._database.read(
+            lambda database: (incidents.latest(database, limit), incidents.transitions(database))
+        )
+
+    def note(self, transitions: Collection[Transition]) -> None:
+        """Write down what happened to incidents."""
+        self._database.write(lambda database: incidents.note(database, transitions))
+
+    # --- attention --------------------------------------------------------------------------------------
+
+    def surroundings(self) -> Surroundings:
+        """What others may have written since the last time."""
+
+        def read(database: sqlite3.Connection) -> Surroundings:
+            # The queue is read first: a mail that is sent in between is then seen at least once.
+            queued = outbox.queued_fingerprints(database)
+            delivered = {each.value: outbox.deliveries(database, each.value) for each in Channel}
+            return Surroundings(attention.read(database), inventory.read(database), delivered, queued)
+
+        return self._database.read(read)
+
+    def attention(self) -> Attention:
+        """What is acknowledged and snoozed."""
+        return self._database.read(attention.read)
+
+    def acknowledge(self, ids: Collection[int], transitions: Collection[Transition], at: float) -> None:
+        """Record that the person has seen these incidents."""
+
+        def write(database: sqlite3.Connection) -> None:
+            attention.acknowledge(database, ids, at)
+            incidents.note(database, transitions)
+
+        self._database.write(write)
+
+    def silence(self, silence: Silence, transitions: Collection[Transition] = ()) -> None:
+        """Snooze."""
+
+        def write(database: sqlite3.Connection) -> None:
+            attention.silence(database, silence)
+            incidents.note(database, transitions)
+
+        self._database.write(write)
+
+    def resume(self) -> int:
+        """End every snooze; how many there were."""
+        return self._database.write(attention.resume)
+
+    # --- what the person asked to be told once -----------------------------------------------------------
+
+    def watches(self) -> tuple[Watch, ...]:
+        """What is waited for, oldest first."""
+        return self._database.read(watches.read)
+
+    def add_watch(self, watch: Watch) -> int:
+        """Wait for it; its number."""
+        return self._database.write(lambda database: watches.add(database, watch))
+
+    def come_about(self, number: int, notice: Notice) -> bool:
+        """What a watch waits for has come about; False where it was told or cancelled already."""
+        return self._database.write(lambda database: watches.come_about(database, number, notice))
+
+    def close_watch(self, number: int, mail: Mail | None = None) -> bool:
+        """
+        Wait no longer, as it was told or cancelled; False where nobody does.
+
+        `mail` tells of it: it is queued in the same transaction, or not at all.
+        """
+
+        def write(database: sqlite3.Connection) -> bool:
+            if not watches.remove(database, number):
+                return False
             if mail is not None:
-                outbox.add(database, *mail)
-            database.execute("DELETE FROM outbox WHERE state = 'sent' AND sent_at < ?", (now - KEEP,))
-            database.execute(
-                "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN (SELECT fingerprint FROM alerts)",
-                (now - KEEP,),
-            )
+                outbox.add(database, mail.message, mail.fingerprints, held=mail.held)
+            return True
 
-    def record_delivery(self, fingerprints: Iterable[str], channel: str, now: float) -> None:
+        return self._database.write(write)
+
+    # --- deliveries and the outbox ----------------------------------------------------------------------
+
+    def delivered(self, channel: str) -> dict[str, Instant]:
+        """When each fingerprint was last told on `channel`."""
+        return self._database.read(lambda database: outbox.deliveries(database, channel))
+
+    def record_delivery(
+        self,
+        fingerprints: Collection[str],
+        channel: str,
+        now: Instant,
+        transitions: Collection[Transition] = (),
+    ) -> None:
         """Start the cooldown of `fingerprints` on `channel`."""
-        with self._writing() as database:
+
+        def write(database: sqlite3.Connection) -> None:
             outbox.record_delivery(database, fingerprints, channel, now)
+            incidents.note(database, transitions)
+
+        self._database.write(write)
+
+    def queued_since(self, now: float, seconds: float) -> int:
+        """How many mails were queued within the last `seconds`."""
+        return self._database.read(lambda database: outbox.queued_since(database, now, seconds))
+
+    def held(self) -> tuple[Queued, ...]:
+        """The mails over the cap, oldest first."""
+        return self._database.read(outbox.held)
 
     def lease_due(self, now: float, lease: float) -> tuple[Queued, ...]:
         """Take the mails that are due; for `lease` seconds no other process gets them."""
-        with self._writing() as database:
+
+        def write(database: sqlite3.Connection) -> tuple[Queued, ...]:
+            if self._database.elsewhere:
+                raise StoreError(
+                    f"{self.path}: the process that watches has the mails in memory and sends them, as it"
+                    " cannot write the file (make room on the disk)"
+                )
             return outbox.lease(database, now, lease)
+
+        return self._database.write(write)
 
     def mark_sent(self, row_id: int, now: float, detail: str) -> None:
         """Close a mail that was accepted, and start the cooldowns of its alerts."""
-        with self._writing() as database:
-            outbox.sent(database, row_id, now, detail)
+        at = Instant(now, *self._uptime())
+        self._database.write(lambda database: outbox.sent(database, row_id, at, detail))
 
     def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = False) -> None:
         """Keep a mail that was not accepted, to be sent at `at`."""
-        with self._writing() as database:
-            outbox.retry(database, row_id, at, error, blocked=blocked)
+        self._database.write(lambda database: outbox.retry(database, row_id, at, error, blocked=blocked))
 
     def wake(self, now: float) -> None:
         """Make every waiting mail due now."""
-        with self._writing() as database:
-            outbox.wake(database, now)
+        self._database.write(lambda database: outbox.wake(database, now))
+
+    def try_writing(self) -> None:
+        """Write a little: only then does it show whether the disk takes it."""
+        self._database.write(marks.touch)
 
     def waiting(self, now: float) -> Waiting:
         """What waits in the outbox."""
-        with self._reading() as database:
-            return outbox.waiting(database, now)
+        return self._database.read(lambda database: outbox.waiting(database, now))
+
+    # --- what has been seen -----------------------------------------------------------------------------
+
+    def gpus(self) -> tuple[KnownGpu, ...]:
+        """The GPUs that this host has had."""
+        return self._database.read(inventory.read)
+
+    def forget_gpu(self, uuid: str) -> bool:
+        """Take a GPU out of the inventory; False where it is not in it."""
+        return self._database.write(lambda database: inventory.forget(database, uuid))
 
     def sightings(self) -> dict[tuple[int, str], float]:
         """The processes that the command source has seen: (pid, digest of the command) to start time."""
-        with self._reading() as database:
-            rows = database.execute("SELECT pid, command, started FROM sightings")
-            return {(pid, command): started for pid, command, started in rows.fetchall()}
+        return self._database.read(marks.sightings)
 
     def save_sightings(self, sightings: Mapping[tuple[int, str], float]) -> None:
         """Remember `sightings` instead of those before."""
-        with self._writing() as database:
-            database.execute("DELETE FROM sightings")
-            rows = [(*key, started) for key, started in sightings.items()]
-            database.executemany("INSERT INTO sightings VALUES (?, ?, ?)", rows)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._database
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: the state cannot be read: {error}") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._database
-                except BaseException:
-                    self._database.execute("ROLLBACK")
-                    raise
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                if self._database.in_transaction:  # a COMMIT that failed (disk full) leaves it open
-                    self._database.execute("ROLLBACK")
-                raise StoreError(f"{self.path}: the state cannot be written: {error}") from error
+        self._database.write(lambda database: marks.save_sightings(database, sightings))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.delivery import LEASE, PACES, deliver_due
+from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
 from tests.fakes_outbox import FakeOutbox
 
@@ -236,6 +237,23 @@ def test_a_fault_of_ours_keeps_the_mail_and_tells_no_secret(caplog):
     assert "hunter2" not in str(report.failures[0])
     assert "hunter2" not in caplog.text
     assert "test_delivery.py" in caplog.text
+
+
+def test_a_failure_that_cannot_be_recorded_is_told_and_the_next_mail_tried():
+    """The row stays leased and is due again when the lease ends."""
+
+    class Stubborn(FakeOutbox):
+        def mark_retry(self, *_row, **_more):
+            raise StoreError("the state cannot be written: database is locked")
+
+    outbox = Stubborn()
+    outbox.add()
+    outbox.add()
+    report = run(outbox, FakeTransport(failing(FailureKind.TRANSIENT, "451 later")))
+    assert ([str(each) for each in report.failures], [each.id for each in report.sent]) == (
+        ["451 later"],
+        [2],
+    )
 
 
 def test_the_runner_loads_no_mail_library():

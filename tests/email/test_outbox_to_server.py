@@ -7,10 +7,16 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.delivery import deliver_due
+from gpuwatch_tray.model import Instant
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Store
+from gpuwatch_tray.store import Mail, Step, Store
 from tests.mailserver import MailServer
+
+
+def queue(store, message, *names):
+    """As an evaluation does."""
+    store.commit(Step(Instant(message.created), mails=(Mail(message, names),)))
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def way(server):
 def test_a_mail_waits_for_the_server_and_its_cooldown_starts_when_it_is_sent(server, store, way, message):
     """Refused for now: kept, with the reason; accepted: sent once, under the same Message-ID."""
     now = message.created
-    store.commit({}, now, (message, ["gpu_count:"]))
+    queue(store, message, "gpu_count:")
     server.behave(connect="421 4.3.2 down for repairs")
     (failure,) = deliver_due(store, way, lambda: now).failures
     assert "down for repairs" in str(failure)
@@ -52,14 +58,14 @@ def test_a_mail_waits_for_the_server_and_its_cooldown_starts_when_it_is_sent(ser
     assert deliver_due(store, way, lambda: failure.at - 1).sent == ()
     (sent,) = deliver_due(store, way, lambda: failure.at).sent
     assert sent.receipt.answer.startswith("250 ")
-    assert store.delivered("email") == {"gpu_count:": failure.at}
+    assert store.delivered("email") == {"gpu_count:": Instant(failure.at)}
     assert deliver_due(store, way, lambda: failure.at + 1000).sent == ()
     assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id]
 
 
 def test_a_lost_answer_sends_the_mail_again_under_the_same_id(server, store, way, message):
     """Nothing lost before nothing doubled: at most one more, and mail programs show it once."""
-    store.commit({}, message.created, (message, ["gpu_count:"]))
+    queue(store, message, "gpu_count:")
     server.behave(drop="message", times=1)
     (failure,) = deliver_due(store, way, lambda: message.created).failures
     assert "may have been accepted" in str(failure)
@@ -70,9 +76,9 @@ def test_a_lost_answer_sends_the_mail_again_under_the_same_id(server, store, way
 def test_one_refused_mail_does_not_hold_up_the_next(server, store, way, message):
     """The first is too big, the second is sent."""
     now = message.created
-    store.commit({}, now, (message, ["a"]))
-    store.commit({}, now, (replace(message, message_id="<2@lab>"), ["b"]))
+    queue(store, message, "a")
+    queue(store, replace(message, message_id="<2@lab>"), "b")
     server.behave(message="552 5.3.4 too big", times=1)
     report = deliver_due(store, way, lambda: now)
     assert (len(report.sent), len(report.failures)) == (1, 1)
-    assert store.delivered("email") == {"b": now}
+    assert store.delivered("email") == {"b": Instant(now)}

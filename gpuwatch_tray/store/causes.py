@@ -1,0 +1,53 @@
+"""Why a file cannot be read or written: what is to be done about it, and what people read."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3  # noqa: TID251  # the store is the one importer
+
+from gpuwatch_tray.store.values import UnreadableRow
+
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# What keeps the file from being written, in the words of people, with the mend.
+UNWRITABLE = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "make room on it"),
+    sqlite3.SQLITE_READONLY: ("the file cannot be written", "its folder must be writable for this user"),
+    sqlite3.SQLITE_PERM: ("the file cannot be written", "it must belong to this user"),
+    sqlite3.SQLITE_CANTOPEN: ("the file cannot be opened", "it must belong to this user"),
+    sqlite3.SQLITE_IOERR: (
+        "the disk fails",
+        "see whether it is full or over its quota; `dmesg` may say more",
+    ),
+}
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def _code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def damaged(error: Exception) -> bool:
+    """Whether the file is not what was written."""
+    return isinstance(error, UnreadableRow) or _code(error) in DAMAGED or "decode to UTF-8" in str(error)
+
+
+def unwritable(error: Exception) -> bool:
+    """Whether the disk does not take it; a file that another process keeps is no such case."""
+    return isinstance(error, OSError) or _code(error) in UNWRITABLE
+
+
+def cause(error: Exception) -> tuple[str, str]:
+    """Why the disk does not take it, and the mend."""
+    if isinstance(error, OSError):
+        full = error.errno in FULL
+        return UNWRITABLE[sqlite3.SQLITE_FULL] if full else (str(error), "it must belong to this user")
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return UNWRITABLE[sqlite3.SQLITE_FULL]  # no room for what SQLite keeps beside the file
+    return UNWRITABLE[_code(error)]
+
+
+def said(error: Exception) -> str:
+    """The error with its mend, where there is one."""
+    if _code(error) == sqlite3.SQLITE_BUSY:
+        return f"{error} (another program keeps it; it is tried again)"
+    return f"{error} ({cause(error)[1]})" if _code(error) in UNWRITABLE else str(error)

@@ -1,0 +1,230 @@
+"""
+The database behind the store: the file, or memory while the file cannot be written.
+
+What is read and written comes here as a function of a connection, so that it can be done once more: on a
+file that was damaged and has been set aside, or in memory when the disk is full.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3  # noqa: TID251  # the store is the one importer
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from gpuwatch_tray.store import file
+from gpuwatch_tray.store.causes import FULL, cause, damaged, said, unwritable
+from gpuwatch_tray.store.rescue import copy, give_back
+from gpuwatch_tray.store.schema import StoreError, in_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+RETURN = 15.0  # seconds between attempts to get back to the file
+ATTEMPTS = 3  # the file, the one made in its place, memory
+
+
+class Database:
+    """
+    One state file, followed when another process puts a new one in its place.
+
+    A `keeper` goes on in memory while the file cannot be written, says so in `trouble`, and returns to the
+    file when that is possible again. It must be the only one: two such memories would send the same mails.
+    `renewed` counts how often something may have been lost, so that what is known has to be written again.
+    """
+
+    def __init__(self, path: Path, *, keeper: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.trouble: str | None = None
+        self.renewed = 0
+        self._path = path
+        self._keeper = keeper
+        self._monotonic = monotonic
+        self._claim = file.Claim(path)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._tried = 0.0
+        self._whole = False
+        self._identity: file.Identity | None = None
+        self._open: sqlite3.Connection | None = None
+        self._do(lambda _: None, "opened")
+
+    def close(self) -> None:
+        """Close it; what is in memory only gets a last chance."""
+        with self._lock:
+            if self.trouble is not None:
+                self._return()
+            self._drop()
+            self._claim.drop()
+            self._closed = True
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the mails are in the memory of another process."""
+        return self._claim.of_another()
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` reads, all of it as of one moment. Raises StoreError."""
+        with self._lock:
+            return self._do(lambda database: as_one(database, work, "BEGIN"), "read")
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work`, all of it or nothing. Raises StoreError."""
+        with self._lock:
+            return self._do(lambda database: as_one(database, work), "written")
+
+    def _do(self, work: Callable[[sqlite3.Connection], T], what: str) -> T:
+        if self._closed:
+            raise StoreError(f"{self._path}: the state is closed")
+        if self.trouble is not None and self._monotonic() - self._tried >= RETURN:
+            self._return()
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return work(self._current())
+            except (sqlite3.Error, OSError) as error:
+                if attempt == ATTEMPTS or not self._overcome(error):
+                    raise StoreError(f"{self._path}: the state cannot be {what}: {said(error)}") from error
+        raise AssertionError  # the last attempt has returned or raised
+
+    def _current(self) -> sqlite3.Connection:
+        """The memory, or the file that has the name now."""
+        if self._open is not None and self.trouble is None:
+            there = file.identity(self._path)
+            if there is None:
+                self._make_again(self._open)
+            if there != self._identity:
+                self._drop()
+                self.renewed += 1
+        if self._open is None:
+            self._make_folder()
+            if file.identity(self._path) is None:
+                file.create(self._path)
+            self._identity = file.identity(self._path)
+            self._open = file.connect(self._path, to_read=not self._keeper)
+        return self._open
+
+    def _make_folder(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise StoreError(f"{self._path}: the state cannot be opened: {error}") from error
+
+    def _overcome(self, error: sqlite3.Error | OSError) -> bool:
+        """Whether it is worth another attempt: on a new file, or in memory."""
+        if self.trouble is not None:  # memory itself fails
+            return False
+        if damaged(error):
+            return self._mend(error)
+        if self._keeper and unwritable(error):
+            self._leave(error)
+            return True
+        return False
+
+    def _mend(self, error: Exception) -> bool:
+        """Set the damaged file aside, unless another process has done so already."""
+        try:
+            with file.alone(self._path):
+                if file.identity(self._path) != self._identity:
+                    self._drop()
+                    return True
+                self._drop()
+                self.renewed += 1
+                memory = in_memory()
+                try:
+                    file.set_aside(self._path, error, memory)
+                except (sqlite3.Error, OSError) as failed:
+                    if not (self._keeper and unwritable(failed)):
+                        raise
+                    self._claim.take()
+                    self._float(memory, failed, whole=True)
+                else:
+                    memory.close()
+        except (sqlite3.Error, OSError):
+            log.exception("%s: the damaged state cannot be set aside", self._path)
+            return False
+        return True
+
+    def _make_again(self, held: sqlite3.Connection) -> None:
+        """The file has been deleted: make it again from what the open one still holds."""
+        self._make_folder()
+        with file.alone(self._path):
+            if file.identity(self._path) is None:
+                memory = in_memory()
+                copy(held, memory)
+                file.build(self._path, memory)
+                log.warning("the state file %s was deleted: written again", self._path)
+
+    def _leave(self, error: Exception) -> None:
+        """Go on in memory, with all of the file that can be read."""
+        self._claim.take()  # first: whoever has leased a mail from the file by now is seen in the copy
+        memory = in_memory()
+        whole = False
+        try:
+            if self._open is None:
+                self._open = file.for_reading(self._path)
+            whole = copy(self._open, memory)
+        except (sqlite3.Error, OSError):
+            log.debug("%s cannot be read", self._path, exc_info=True)
+        self._drop()
+        self._float(memory, error, whole=whole)
+
+    def _float(self, memory: sqlite3.Connection, error: Exception, *, whole: bool) -> None:
+        what, mend = cause(error)
+        kept = "alerts and mails are kept in memory only, until they can be written"
+        self.trouble = f"{self._path}: {what}: {kept} ({mend})"
+        log.error("%s", self.trouble)
+        if not whole:
+            self.renewed += 1
+            # Mails and watches of the file must not share a number with those of the memory.
+            for table in ("outbox", "watches"):
+                memory.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+                memory.execute(
+                    "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, int(time.time()))
+                )
+        self._open, self._whole = memory, whole
+        self._tried = self._monotonic()
+
+    def _return(self) -> None:
+        """Write what memory holds to the file, if that is possible now."""
+        memory, whole = self._open, self._whole
+        assert memory is not None  # noqa: S101  # there is trouble, so there is memory
+        self._tried = self._monotonic()
+        trouble, self.trouble, self._open = self.trouble, None, None
+        keeper, self._keeper = self._keeper, False
+        try:
+            self._do(lambda found: as_one(found, lambda _: give_back(memory, found, whole=whole)), "written")
+        except StoreError:
+            self._drop()
+            self.trouble, self._open = trouble, memory
+        else:
+            memory.close()
+            self._claim.drop()
+            log.warning("%s: can be written again, and holds what was in memory", self._path)
+        finally:
+            self._keeper = keeper
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+
+
+def as_one(
+    database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str = "BEGIN IMMEDIATE"
+) -> T:
+    """Do `work` in one transaction."""
+    database.execute(begin)
+    try:
+        done = work(database)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # a full disk has rolled it back already
+            database.execute("ROLLBACK")
+        raise
+    return done

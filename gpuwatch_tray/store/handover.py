@@ -1,0 +1,80 @@
+"""
+Mails handed to the child that sends them, and its answers: JSON lines through two pipes.
+
+So they travel while the outbox is in the memory of another process, as on a full disk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import IO, TYPE_CHECKING, Any
+
+from gpuwatch_tray.model import Message, MessageKind
+from gpuwatch_tray.store.outbox import Queued
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpuwatch_tray.store.state import Store
+
+log = logging.getLogger(__name__)
+
+
+def packed(rows: Iterable[Queued]) -> bytes:
+    """What the child reads: a line for each mail."""
+    lines = []
+    for row in rows:
+        mail = row.message
+        fields = [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value]
+        lines.append(json.dumps([row.id, fields, row.attempts]) + "\n")
+    return "".join(lines).encode("ascii")
+
+
+def record(store: Store, line: bytes) -> None:
+    """Record one answer of the child in `store`. Raises StoreError; a line that is none is left alone."""
+    try:
+        answer: dict[str, Any] = json.loads(line)
+        number, at, text, blocked = answer["mail"], answer["at"], answer["said"], answer.get("blocked")
+    except (ValueError, TypeError, KeyError):
+        log.warning("the mail delivery gave an answer that is none (%d bytes)", len(line))
+        return
+    if blocked is None:
+        store.mark_sent(number, at, text)
+    else:
+        store.mark_retry(number, at, text, blocked=blocked)
+
+
+class Handover:
+    """The outbox of the child: what it was handed, and the way for its answers."""
+
+    def __init__(self, mails: IO[bytes], answers: IO[bytes]) -> None:
+        self._mails = mails
+        self._answers = answers
+
+    def lease_due(self, now: float, lease: float) -> Sequence[Queued]:  # noqa: ARG002  # leased by the sender
+        """All that was handed over; a line that was cut off by the end of the other process is left out."""
+        return [_queued(line) for line in self._mails if line.endswith(b"\n")]
+
+    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
+        """Answer that it was accepted."""
+        self._answer({"mail": row_id, "at": now, "said": detail})
+
+    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = False) -> None:
+        """Answer that it was not, and when it is due again."""
+        self._answer({"mail": row_id, "at": at, "said": error, "blocked": blocked})
+
+    def _answer(self, answer: dict[str, object]) -> None:
+        try:
+            self._answers.write(json.dumps(answer).encode("ascii") + b"\n")
+            self._answers.flush()
+        except OSError as error:
+            # Nobody is left who remembers the rest: it is sent all the same.
+            log.warning("mail %s: who handed it over is gone: %s", answer["mail"], error)
+
+
+def _queued(line: bytes) -> Queued:
+    number, (subject, text, created, message_id, kind), attempts = json.loads(line)
+    return Queued(
+        number, Message(subject, text, created, message_id, MessageKind(kind)), (), attempts, 0.0, ""
+    )

@@ -1,0 +1,175 @@
+"""The incidents: alerts from their first sign to their end, and what happened to each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
+from gpuwatch_tray.store.values import packed, understood, unpacked
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Iterable
+
+KEEP = 100  # incidents that are over, with their transitions
+MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not fill the disk
+FIELDS = (
+    "id, fingerprint, rule, subject, severity, reason, text, value, phase, since, held, samples, fired,"
+    " raises, news, covered, resolved"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One thing that happened to an incident at `at` (wall time): `what`, and the named reason `why`."""
+
+    at: float
+    incident: int
+    what: str
+    why: str = ""
+
+
+def write(database: sqlite3.Connection, alerts: Iterable[Alert], *, owed: bool = False) -> None:
+    """Insert or update these incidents. Inside the caller's transaction."""
+    marks = ", ".join("?" * (FIELDS.count(",") + 2))
+    database.executemany(
+        f"INSERT OR REPLACE INTO incidents ({FIELDS}, owed) VALUES ({marks})",  # noqa: S608
+        [(*_row(alert), owed) for alert in alerts],
+    )
+
+
+def drop(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Forget incidents that never fired. Inside the caller's transaction."""
+    rows = [(number,) for number in ids]
+    database.executemany("DELETE FROM incidents WHERE id = ?", rows)
+    database.executemany("DELETE FROM transitions WHERE incident = ?", rows)
+
+
+def opened(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
+    """The incidents that are not over, and those whose end is still to be told (True)."""
+    rows = database.execute(
+        f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"  # noqa: S608
+    )
+    return [(_alert(row), bool(row[-1])) for row in rows.fetchall()]
+
+
+def latest(database: sqlite3.Connection, limit: int) -> list[Alert]:
+    """The last incidents that fired and are over, newest first."""
+    rows = database.execute(
+        f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"  # noqa: S608
+        " ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return [_alert(row) for row in rows.fetchall()]
+
+
+def every(database: sqlite3.Connection) -> list[Alert]:
+    """All that are on file."""
+    return [_alert(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]  # noqa: S608
+
+
+def fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
+    """When the incidents on file began to fire, by fingerprint."""
+    rows = database.execute("SELECT fingerprint, fired FROM incidents WHERE fired IS NOT NULL")
+    with understood():
+        return [(name, Instant(*json.loads(at))) for name, at in rows.fetchall()]
+
+
+def highest(database: sqlite3.Connection) -> int:
+    """The highest number that an incident has ever had, as far as known."""
+    (number,) = database.execute(
+        "SELECT max(coalesce((SELECT max(id) FROM incidents), 0),"
+        " coalesce((SELECT max(incident) FROM transitions), 0))"
+    ).fetchone()
+    return int(number)
+
+
+def note(database: sqlite3.Connection, transitions: Iterable[Transition]) -> None:
+    """Write down what happened. Inside the caller's transaction."""
+    database.executemany(
+        "INSERT INTO transitions (at, incident, what, why) VALUES (?, ?, ?, ?)",
+        [(each.at, each.incident, each.what, each.why) for each in transitions],
+    )
+
+
+def transitions(database: sqlite3.Connection) -> list[Transition]:
+    """All that is on file, oldest first."""
+    rows = database.execute("SELECT at, incident, what, why FROM transitions ORDER BY id")
+    return [Transition(*row) for row in rows.fetchall()]
+
+
+def prune(database: sqlite3.Connection) -> None:
+    """Keep the last `KEEP` that are over. Inside the caller's transaction."""
+    database.execute(
+        "DELETE FROM incidents WHERE phase = 'resolved' AND NOT owed AND id NOT IN"
+        " (SELECT id FROM incidents WHERE phase = 'resolved' ORDER BY id DESC LIMIT ?)",
+        (KEEP,),
+    )
+    database.execute("DELETE FROM transitions WHERE incident NOT IN (SELECT id FROM incidents)")
+    database.execute(
+        "DELETE FROM transitions WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
+        " (PARTITION BY incident ORDER BY id DESC) AS place FROM transitions) WHERE place > ?)",
+        (MOST_TRANSITIONS,),
+    )
+    database.execute("DELETE FROM acknowledgements WHERE incident NOT IN (SELECT id FROM incidents)")
+
+
+def _row(alert: Alert) -> tuple[Any, ...]:
+    news = None
+    if alert.news is not None:
+        reason, at = alert.news
+        news = json.dumps([reason.value, at.wall, at.uptime, at.boot])
+    return (
+        alert.id,
+        alert.fingerprint,
+        alert.rule,
+        alert.subject,
+        alert.severity.value,
+        alert.reason,
+        alert.text,
+        alert.value,
+        alert.phase.value,
+        alert.since,
+        alert.held,
+        alert.samples,
+        packed(alert.fired),
+        alert.raises,
+        news,
+        alert.covered,
+        packed(alert.resolved),
+    )
+
+
+def _alert(row: tuple[Any, ...]) -> Alert:
+    with understood():
+        return _as_alert(row)
+
+
+def _as_alert(row: tuple[Any, ...]) -> Alert:
+    number, name, rule, subject, severity, reason, text, value, phase, since, held, samples = row[:12]
+    began, raises, news, covered, ended = row[12:17]
+    what = None
+    if news is not None:
+        why, *at = json.loads(news)
+        what = (Reason(why), Instant(*at))
+    return Alert(
+        fingerprint=name,
+        rule=rule,
+        subject=subject,
+        severity=Severity(severity),
+        reason=reason,
+        since=since,
+        value=value,
+        text=text,
+        id=number,
+        phase=Phase(phase),
+        held=held,
+        samples=samples,
+        fired=unpacked(began),
+        raises=raises,
+        news=what,
+        covered=bool(covered),
+        resolved=unpacked(ended),
+    )

@@ -1,0 +1,39 @@
+"""The GPUs that this host has had, by UUID: one that is missing is lost, not gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGpu:
+    """A GPU as it was last seen at `seen` (wall time); `name` is empty where it is not known."""
+
+    uuid: str
+    index: int
+    name: str
+    seen: float
+
+
+def read(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
+    """All of them, by index."""
+    rows = database.execute("SELECT uuid, gpu, name, seen FROM inventory ORDER BY gpu, uuid")
+    return tuple(KnownGpu(*row) for row in rows.fetchall())
+
+
+def write(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
+    """Add or update these. Inside the caller's transaction."""
+    database.executemany(
+        "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen) VALUES (?, ?, ?, ?)",
+        [(each.uuid, each.index, each.name, each.seen) for each in gpus],
+    )
+
+
+def forget(database: sqlite3.Connection, uuid: str) -> bool:
+    """Take one out; False where it is not in it. Inside the caller's transaction."""
+    return database.execute("DELETE FROM inventory WHERE uuid = ?", (uuid,)).rowcount > 0

@@ -1,0 +1,44 @@
+"""When the last evaluation was, and which processes the command source has seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.store.values import packed, understood, unpacked
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Mapping
+
+    from gpuwatch_tray.model import Instant
+
+LAST = "last evaluation"
+
+
+def last(database: sqlite3.Connection) -> Instant | None:
+    """When the last evaluation was that had something to write."""
+    row = database.execute("SELECT value FROM marks WHERE name = ?", (LAST,)).fetchone()
+    with understood():
+        return unpacked(row[0]) if row else None
+
+
+def set_last(database: sqlite3.Connection, at: Instant) -> None:
+    """Inside the caller's transaction, as all below."""
+    database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (LAST, packed(at)))
+
+
+def touch(database: sqlite3.Connection) -> None:
+    """Write something, whatever it is."""
+    database.execute("INSERT INTO marks VALUES ('touched', '1') ON CONFLICT DO UPDATE SET value = value + 1")
+
+
+def sightings(database: sqlite3.Connection) -> dict[tuple[int, str], float]:
+    """The processes that the command source has seen: (pid, digest of the command) to start time."""
+    rows = database.execute("SELECT pid, command, started FROM sightings")
+    return {(pid, command): started for pid, command, started in rows.fetchall()}
+
+
+def save_sightings(database: sqlite3.Connection, seen: Mapping[tuple[int, str], float]) -> None:
+    """Remember `seen` instead of those before."""
+    database.execute("DELETE FROM sightings")
+    database.executemany("INSERT INTO sightings VALUES (?, ?, ?)", [(*key, at) for key, at in seen.items()])

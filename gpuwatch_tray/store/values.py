@@ -1,0 +1,36 @@
+"""Values as the tables hold them, and rows that nobody can have written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3  # noqa: TID251  # the store is the one importer
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class UnreadableRow(sqlite3.DatabaseError):
+    """A row that nobody has written so: the file is damaged, although SQLite does not see it."""
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Raise UnreadableRow where what was read makes no sense."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableRow(f"a row makes no sense: {error}") from error
+
+
+def packed(instant: Instant | None) -> str | None:
+    """An instant as one text."""
+    return None if instant is None else json.dumps([instant.wall, instant.uptime, instant.boot])
+
+
+def unpacked(text: str | None) -> Instant | None:
+    """The instant of such a text."""
+    return None if text is None else Instant(*json.loads(text))

@@ -1,0 +1,29 @@
+"""The stores that these tests share, in both journal modes: where WAL is refused, SQLite keeps a journal."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuwatch_tray.store import Store, file
+
+
+@pytest.fixture(params=["WAL", "DELETE"])
+def journal(request, monkeypatch):
+    """The journal mode, which the file system decides in real life."""
+    monkeypatch.setattr(file, "JOURNAL", request.param)
+    return request.param
+
+
+@pytest.fixture
+def store(tmp_path, journal):
+    opened = Store(tmp_path / "state", "box")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def other(store, tmp_path):
+    """A second process's view of the same state, as far as SQLite tells processes apart."""
+    opened = Store(tmp_path / "state", "box")
+    yield opened
+    opened.close()

@@ -1,0 +1,219 @@
+"""
+A life that is ended by SIGKILL at the n-th step, and its heirs; run as a program of its own, which forks.
+
+A step is each statement, and each renaming and removal of a file and each mail, before and after. Prints,
+for each n, what left: a list of [kind, Message-ID].
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3  # noqa: TID251  # to count its statements
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from gpuwatch_tray.delivery import LEASE, deliver_due
+from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.model import Instant
+from gpuwatch_tray.store import Store, file
+from gpuwatch_tray.transport import Receipt
+from tests.fakes import START
+from tests.store.faults import fault
+from tests.store.samples import BUSY, CALM, HEAD, POLICY, mail, step
+from tests.store.test_damage import overwritten
+from tests.store.test_migration import DATA, VERSION_1
+
+LATER = LEASE + 20.0  # the leases of the dead are over, the cooldown is not
+MOST = 2000  # steps of one life
+RANDOM = 25  # deaths at any moment, between two steps too
+
+
+class Death:
+    """Counts the steps of this process, and ends it at the one that is asked for."""
+
+    at = 0
+    steps = 0
+
+    @classmethod
+    def step(cls) -> None:
+        cls.steps += 1
+        if cls.steps == cls.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Disk:
+    """Full as long as `full` says so."""
+
+    full = False
+
+
+class Connection(sqlite3.Connection):
+    def execute(self, sql, *parameters):
+        Death.step()
+        if Disk.full and sql.startswith(("COMMIT", "CREATE")) and self.on_disk:
+            raise fault(sqlite3.SQLITE_FULL)
+        return super().execute(sql, *parameters)
+
+    def executemany(self, *statement):
+        Death.step()
+        return super().executemany(*statement)
+
+    on_disk = False
+
+
+def opened(path):
+    made = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False, factory=Connection
+    )
+    made.on_disk = True
+    return made
+
+
+def counted(method):
+    """The same, with a step before and one after."""
+
+    def call(*arguments, **more):
+        Death.step()
+        done = method(*arguments, **more)
+        Death.step()
+        return done
+
+    return call
+
+
+class Recorder:
+    """A transport that keeps what it was given in a file, as a server would."""
+
+    name = "file"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "sent"
+
+    def send(self, message):
+        Death.step()
+        with self.path.open("a") as sent:
+            sent.write(json.dumps([message.kind.value, message.message_id]) + "\n")
+        Death.step()
+        return Receipt("file", "250 taken")
+
+
+def life(folder: Path, now: float, reading) -> None:
+    """One evaluation and its delivery, as `check` does them."""
+
+    def instant() -> Instant:
+        return Instant(now, now - START + 500.0, "boot")
+
+    with closing(Store(folder, "box", lambda: (now - START + 500.0, "boot"), keeper=True)) as store:
+        Evaluator(store, POLICY, HEAD, instant, nobody).evaluate(reading)
+        deliver_due(store, lambda: Recorder(folder), lambda: now, chance=lambda: 0.0)
+        Disk.full = False
+
+
+def nothing(_folder: Path) -> None:
+    """The very first start."""
+
+
+def told(folder: Path) -> None:
+    """The alert was mailed a while ago."""
+    life(folder, START - 600, BUSY)
+    (folder / "sent").unlink()
+
+
+def damaged(folder: Path) -> None:
+    """A mail waits, and a page of another table is overwritten."""
+    with closing(Store(folder, "box")) as store:
+        store.commit(step(mail(1, ["box/other"])))
+    overwritten(folder / "state-box.sqlite3", "transitions")
+
+
+def version_1(folder: Path) -> None:
+    """A mail waits in the file of the version before."""
+    with closing(sqlite3.connect(folder / "state-box.sqlite3")) as database:
+        database.executescript(VERSION_1 + DATA + "PRAGMA user_version = 1;")
+
+
+# name -> how it was before, what is read, and whether the disk is full until the end
+PLANS = {
+    "fires": (nothing, BUSY, False),
+    "ends": (told, CALM, False),
+    "damaged": (damaged, BUSY, False),
+    "version-1": (version_1, BUSY, False),
+    "full": (nothing, BUSY, True),
+}
+
+
+def child(work, *arguments) -> int:
+    """Run `work` in a process of its own; its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work(*arguments)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def ended(pid: int) -> int:
+    """The exit code; -9 for a death."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def doomed(folder: Path, reading, full: bool, at: int) -> None:
+    """A life that dies at step `at`."""
+    Death.at, Disk.full = at, full
+    life(folder, START, reading)
+
+
+def heirs(folder: Path, reading) -> None:
+    """Two that come after."""
+    for turn in (1, 2):
+        life(folder, START + turn * LATER, reading)
+
+
+def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | None = None):
+    """One death: how it ended, and what left in all."""
+    folder.mkdir()
+    ended(child(prepare, folder))
+    pid = child(doomed, folder, reading, full, at)
+    if after is not None:
+        time.sleep(after)
+        os.kill(pid, signal.SIGKILL)
+    code = ended(pid)
+    heir = ended(child(heirs, folder, reading))
+    path = folder / "sent"
+    lines = path.read_text().splitlines() if path.exists() else []
+    shutil.rmtree(folder)
+    return code, {"at": at or after, "heir": heir, "sent": [json.loads(line) for line in lines]}
+
+
+def main(plan: str, folder: Path) -> None:
+    """Die at every step, then at any moment."""
+    file._open = opened
+    for name in ("rename", "unlink"):
+        setattr(Path, name, counted(getattr(Path, name)))
+    found = []
+    for at in range(1, MOST):
+        code, result = once(folder / str(at), *PLANS[plan], at=at)
+        found.append(result)
+        if code != -signal.SIGKILL:
+            break
+    begin = time.monotonic()
+    once(folder / "measure", *PLANS[plan])
+    whole = time.monotonic() - begin
+    chance = random.Random(plan)  # noqa: S311  # the same each time
+    for turn in range(RANDOM):
+        _, result = once(folder / f"random-{turn}", *PLANS[plan], after=chance.uniform(0, whole / 2))
+        found.append(result)
+    json.dump({"code": code, "results": found}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

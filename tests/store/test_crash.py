@@ -1,0 +1,71 @@
+"""kill -9 at every step: nothing lost, at most one mail twice, and that one under its own Message-ID."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.store.crashing import PLANS, RANDOM
+
+pytestmark = pytest.mark.skipif(sys.platform not in {"linux", "darwin"}, reason="forks")
+ROOT = Path(__file__).parents[2]
+MEMORY = Path("/dev/shm")
+# plan -> the kinds of mail that must leave
+EXPECTED = {
+    "fires": {"alert"},
+    "ends": {"resolved"},
+    "damaged": {"alert"},
+    "version-1": {"alert"},
+    "full": {"alert"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where there is one, a folder in memory: kill -9 does not test the disk."""
+    if not MEMORY.is_dir():
+        yield tmp_path
+        return
+    made = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_killed_at_every_step_nothing_is_lost(plan, folder):
+    """Whatever dies where, each mail leaves at least once and at most twice, and the heirs go on."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.store.crashing", plan, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    results = answer["results"]
+    assert answer["code"] == 0, "the life that was left alone came to its end"
+    steps = len(results) - RANDOM
+    assert steps > 30
+    doubled = 0
+    for result in results:
+        where = f"killed at {result['at']}: {result}"
+        assert result["heir"] == 0, where
+        ids = [name for _, name in result["sent"]]
+        assert {kind for kind, _ in result["sent"]} == EXPECTED[plan], where
+        mails = 2 if plan == "damaged" else 1  # the one that waited, and the new one
+        if plan != "full":  # what was in memory is gone with it, the Message-ID too
+            assert len(set(ids)) == mails, where
+        assert mails <= len(ids) <= mails + 1, where
+        doubled += len(ids) > mails
+    print(f"{plan}: {steps} steps, {RANDOM} at any moment: lost 0, doubled {doubled}")
+    assert len(results[steps - 1]["sent"]) == mails  # nothing killed, nothing doubled
+    # Between the server's answer and its record there is no help; nor for what was in memory only.
+    assert 0 < doubled < (steps if plan == "full" else 20)

@@ -1,0 +1,79 @@
+"""Several processes that find the same file damaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+from gpuwatch_tray.store import Store, StoreError, file
+from tests.fakes import START
+from tests.store.test_damage import aside
+
+ROOT = Path(__file__).parents[2]
+FINDER = """
+import sys, pathlib, time
+from gpuwatch_tray.store import Store
+from tests.store.samples import mail, step
+folder, number = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+store = Store(folder, "box")
+store.commit(step(mail(number, [f"name-{number}"])))
+store.close()
+"""
+
+
+def test_processes_that_find_it_at_the_same_instant_set_aside_one_file(tmp_path):
+    """Four real processes, several times: one file is set aside, and what they write is in the new one."""
+    children = 4
+    for turn in range(4):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        (folder / "state-box.sqlite3").write_bytes(b"not a database" * 100)
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", FINDER, folder, str(number)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=ROOT,
+            )
+            for number in range(children)
+        ]
+        for child in started:
+            assert child.stdout.readline() == b"ready\n"
+        for child in started:
+            child.stdin.write(b"\n")
+            child.stdin.flush()
+        for child in started:
+            child.communicate(timeout=30)
+            assert child.returncode == 0
+        with closing(Store(folder, "box")) as store:
+            assert len(aside(folder)) == 1
+            assert len(store.lease_due(START, 60)) == children
+
+
+def test_who_sets_it_aside_for_ever_is_not_waited_for(tmp_path, monkeypatch):
+    """A bounded wait, and one line."""
+    monkeypatch.setattr(file, "BUSY", 0.2)
+    (tmp_path / "state-box.sqlite3").write_bytes(b"not a database" * 100)
+    with file.alone(tmp_path / "state-box.sqlite3"):
+        begin = time.monotonic()
+        failed = []
+
+        def attempt():
+            try:
+                Store(tmp_path, "box")
+            except StoreError as error:
+                failed.append(str(error))
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join(10)
+    assert time.monotonic() - begin < 5
+    assert "another process" in failed[0]
+    assert os.listdir(tmp_path)  # noqa: PTH208

@@ -1,0 +1,114 @@
+"""The outbox on a real file: leases, retries, cooldowns."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuwatch_tray.model import Instant, MessageKind
+from gpuwatch_tray.store import Store, Waiting
+from tests.fakes import START
+from tests.store.samples import NOW, alert, mail, message, step
+
+
+def test_a_queued_mail_is_leased_once(store, other):
+    """Two processes never get the same mail, until the lease of the first has run out."""
+    store.commit(step(mail(1, ["a"])))
+    (mine,) = store.lease_due(START, 60)
+    assert (mine.message, mine.fingerprints) == (message(), ("a",))
+    assert other.lease_due(START + 59, 60) == ()
+    assert len(other.lease_due(START + 60, 60)) == 1
+
+
+def test_two_that_look_at_once_do_not_both_get_the_mail(store, other):
+    """A clock that was read a moment before another process took the lease does not make that lease stale."""
+    store.commit(step(mail()))
+    assert len(store.lease_due(START + 0.001, 60)) == 1
+    assert other.lease_due(START, 60) == ()
+
+
+def test_only_a_sent_mail_starts_the_cooldown(tmp_path, journal):
+    """A failure leaves the mail waiting with its error; success records when each alert was told."""
+    store = Store(tmp_path, "box", lambda: (531.0, "boot-1"))
+    store.commit(step(mail(1, ["a", "b"])))
+    (row,) = store.lease_due(START, 60)
+    store.mark_retry(row.id, START + 30, "connection refused")
+    assert store.delivered("email") == {}
+    assert store.surroundings().queued == {"a", "b"}
+    assert store.waiting(START) == Waiting(1, START, START + 30, "connection refused")
+    assert store.lease_due(START + 29, 60) == ()
+    (again,) = store.lease_due(START + 30, 60)
+    assert (again.attempts, again.message.message_id) == (1, "<1@box>")
+    store.mark_sent(again.id, START + 31, "250 ok")
+    told = Instant(START + 31, 531.0, "boot-1")
+    assert store.delivered("email") == {"a": told, "b": told}
+    assert (store.surroundings().queued, store.waiting(START)) == (frozenset(), Waiting())
+    store.close()
+
+
+def test_a_mail_that_tells_of_an_end_starts_no_cooldown(store):
+    """The next firing of that alert is news."""
+    store.commit(step(mail(1, ["a"], kind=MessageKind.RESOLVED)))
+    assert store.surroundings().queued == frozenset()
+    store.mark_sent(1, START, "250 ok")
+    assert store.delivered("email") == {}
+
+
+def test_channels_cool_down_apart(store):
+    """A popup says nothing about the mail of the same alert."""
+    store.record_delivery(["a"], "desktop", NOW)
+    assert (store.delivered("desktop"), store.delivered("email")) == ({"a": NOW}, {})
+
+
+@pytest.mark.parametrize("ahead", [3 * 3600, 10 * 86400])
+def test_a_clock_set_back_does_not_strand_a_mail(store, ahead):
+    """What was queued or put back by a clock that was ahead is due at once, and whoever asks is told so."""
+    store.commit(step(mail(created=START + ahead)))
+    (row,) = store.lease_due(START + ahead, 60)
+    store.mark_retry(row.id, START + ahead + 30, "refused")
+    assert store.waiting(START).next_at == 0
+    assert len(store.lease_due(START, 60)) == 1
+
+
+def test_waking_makes_what_waits_due(store):
+    """When what kept mails back has been mended, none waits for its next attempt."""
+    store.commit(step(mail()))
+    (row,) = store.lease_due(START, 60)
+    store.mark_retry(row.id, START + 14400, "wrong password", blocked=True)
+    store.wake(START + 60)
+    assert len(store.lease_due(START + 60, 60)) == 1
+
+
+def test_waking_leaves_a_mail_that_is_being_sent(store):
+    """Its lease stays: it would be sent twice."""
+    store.commit(step(mail()))
+    store.lease_due(START, 180)
+    store.wake(START + 60)
+    assert store.lease_due(START + 61, 60) == ()
+
+
+def test_a_mail_over_the_cap_is_sent_only_in_a_digest(store):
+    """Held: neither due nor waiting, but its alerts are told soon; the digest takes it up in one step."""
+    store.commit(step(mail(1, ["a"], held=True)))
+    assert (store.lease_due(START, 60), store.waiting(START)) == ((), Waiting())
+    (row,) = store.held()
+    assert store.surroundings().queued == {"a"}
+    assert store.queued_since(START, 3600) == 0
+    store.commit(step(mail(2, ["a", "b"], kind=MessageKind.DIGEST), merged=(row.id,)))
+    assert (store.held(), len(store.lease_due(START, 60))) == ((), 1)
+    assert store.queued_since(START, 3600) == 1
+
+
+def test_a_mail_that_is_gone_is_marked_without_a_word(store):
+    """A damaged state was set aside while it was being sent."""
+    store.mark_sent(7, START, "250 ok")
+    store.mark_retry(7, START, "refused")
+    assert store.waiting(START) == Waiting()
+
+
+def test_old_deliveries_and_sent_mails_go(store):
+    """After thirty days nothing is left of what is over; the cooldown of what still fires stays."""
+    store.commit(step(mail(1, ["a", "b"]), alerts=(alert(1, "b"),)))
+    store.mark_sent(1, START, "")
+    later = Instant(START + 31 * 86400, 500.0, "boot-1")
+    store.commit(step(at=later))
+    assert set(store.delivered("email")) == {"b"}
