@@ -18,14 +18,16 @@ from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Evaluator
+from gpuwatch_tray.evaluator import Evaluator, nobody
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
-from gpuwatch_tray.model import Limits
+from gpuwatch_tray.model import Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from gpuwatch_tray.model import Instant, Sighting
 
 DEMO_POLL = 5.0  # seconds
 LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run of cron, not a mail every five seconds
@@ -39,12 +41,30 @@ class Occupied(Exception):  # noqa: N818  # a state of the machine, not a mistak
         self.holder = holder
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tenure:
-    """The state, and the right to evaluate on it: `report` tells those who come second of any trouble."""
+    """The state, and the right to evaluate on it as `face`; those who come second are told how things are."""
 
     store: Store
-    report: Callable[[str | None], None]
+    face: str
+    describe: Callable[[Holder], None]
+    mails: bool
+    trouble: str | None = None
+    address: str = ""
+
+    def report(self, trouble: str | None) -> None:
+        """Tell of trouble, or of its end."""
+        self.trouble = trouble
+        self.tell()
+
+    def reachable(self, address: str) -> None:
+        """Tell where this process can be asked."""
+        self.address = address
+        self.tell()
+
+    def tell(self) -> None:
+        """Describe this process anew."""
+        self.describe(this_process(self.face, mails=self.mails, trouble=self.trouble, address=self.address))
 
 
 def set_up(environ: Mapping[str, str], asked: SourceKind | None) -> Setup:
@@ -73,7 +93,10 @@ def _as_demo(setup: Setup) -> Setup:
     from gpuwatch_tray.sources import simulated
 
     # The story is told by its own rules and at its own pace, whatever the user's settings are.
-    limits = simulated.demo_limits(Limits(max_etime=setup.settings.limits.max_etime))
+    # That a neighbour is on GPU 0 would be told first of all, and all the time.
+    limit = setup.settings.limits.max_etime
+    limits = Limits(max_etime=simulated.MAX_ETIME if limit is None else limit, use=UseLimits(intruder=False))
+    limits = simulated.demo_limits(limits)
     settings = replace(setup.settings, limits=limits, poll=min(setup.settings.poll, DEMO_POLL))
     return replace(setup, problems=(), settings=settings)
 
@@ -91,20 +114,22 @@ def state_folder(setup: Setup) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def open_store(setup: Setup) -> Store:
+    """The state of this set-up, for whoever does not evaluate."""
+    return Store(setup.settings.state, setup.state_name, machine.uptime)
+
+
 @contextmanager
 def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
     """The state, together with the right to evaluate on it; raises Occupied where another has that."""
     with state_folder(setup) as folder:
         lock = WatchLock(folder, setup.state_name)
 
-        def report(trouble: str | None) -> None:
-            lock.describe(this_process(face, mails=setup.policy.mails, trouble=trouble))
-
         if not lock.acquire(this_process(face, mails=setup.policy.mails)):
             raise Occupied(lock.holder(), setup.host)
         try:
-            with closing(Store(folder, setup.state_name)) as store:
-                yield Tenure(store, report)
+            with closing(Store(folder, setup.state_name, machine.uptime, keeper=True)) as store:
+                yield Tenure(store, face, lock.describe, setup.policy.mails)
         finally:
             lock.release()
 
@@ -119,10 +144,26 @@ def courier(setup: Setup, store: Store) -> Courier | None:
 
 
 def evaluator(
-    setup: Setup, store: Store, clock: Callable[[], float] = time.time, *, loop: bool = True
+    setup: Setup,
+    store: Store,
+    clock: Callable[[], Instant] = machine.now,
+    *,
+    loop: bool = True,
+    presence: Callable[[], Sighting] | None = None,
 ) -> Evaluator:
-    """The evaluator of this set-up on this store; a `loop` keeps a pause between equal mails in any case."""
-    policy = setup.policy
+    """
+    The evaluator of this set-up on this store; a `loop` keeps a pause between equal mails in any case.
+
+    With `presence` there is a desktop to pop up on, and it says whether somebody is there.
+    """
+    policy = replace(setup.policy, holds=loop, popups=presence is not None)
     if loop:
         policy = replace(policy, cooldown=max(policy.cooldown, LOOP_COOLDOWN))
-    return Evaluator(store, policy, setup.head, clock)
+    return Evaluator(store, policy, setup.head, clock, presence or nobody, _lives)
+
+
+def _lives(pid: int, identity: str) -> bool | None:
+    """Whether this process of this machine goes on; asked for only where somebody waits for its end."""
+    from gpuwatch_tray.sources import living
+
+    return living.lives(pid, identity)

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import __version__, redact
 from gpuwatch_tray.app import set_up
@@ -54,13 +54,55 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--dry-run", action="store_true", help="print subject and body, send nothing")
     how.add_argument("--test-mail", action="store_true", help="send a mail now, past the cooldown")
 
+    status = commands.add_parser("status", parents=[common], help="ask the running tray", epilog=EPILOG)
+    status.add_argument("--json", action="store_true", help="as JSON")
+    commands.add_parser("quit", parents=[common], help="end the running tray", epilog=EPILOG)
+    _alerts(commands, common)
+
+    _when(commands, common)
+
     commands.add_parser("watch", parents=[common], help="the loop without a tray", epilog=EPILOG)
 
     mail = commands.add_parser("mail", help="send what waits, sign in to Gmail", epilog=EPILOG)
     tasks = mail.add_subparsers(dest="task", metavar="TASK", required=True)
-    tasks.add_parser("deliver", parents=[common], help="send what waits in the outbox and is due")
+    deliver = tasks.add_parser("deliver", parents=[common], help="send what waits in the outbox and is due")
+    deliver.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the courier
     tasks.add_parser("login", parents=[common], aliases=["auth"], help="sign in to Gmail")
     return top
+
+
+def _alerts(commands: Any, common: argparse.ArgumentParser) -> None:
+    alerts = commands.add_parser(
+        "alerts", parents=[common], help="what fires and why, and your word on it", epilog=EPILOG
+    )
+    alerts.add_argument("--json", action="store_true", help="as JSON")
+    tasks = alerts.add_subparsers(dest="task", metavar="TASK")
+    listed = tasks.add_parser("list", parents=[common], help="what is active, and the last 100 (default)")
+    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+    tasks.add_parser("explain", parents=[common], help="each rule, and what will be sent when and why")
+    ack = tasks.add_parser("ack", parents=[common], help="seen: no repeats until it ends or gets worse")
+    ack.add_argument("ids", nargs="+", metavar="ID", help="the alert's number, as `alerts` prints it")
+    snooze = tasks.add_parser("snooze", parents=[common], help="silence every channel, email included")
+    snooze.add_argument("names", nargs="*", metavar="RULE|ID", help="without one: everything")
+    snooze.add_argument("duration", metavar="DURATION", help="30m, 2h, 1d12h, or tomorrow")
+    tasks.add_parser("resume", parents=[common], help="end every snooze")
+    forget = tasks.add_parser("forget", parents=[common], help="a GPU that was taken out is not lost")
+    forget.add_argument("uuid", metavar="UUID")
+
+
+def _when(commands: Any, common: argparse.ArgumentParser) -> None:
+    when = commands.add_parser("when", help="tell me once when ...", epilog=EPILOG)
+    tasks = when.add_subparsers(dest="task", metavar="TASK", required=True)
+    free = tasks.add_parser("free", parents=[common], help="at least N GPUs have no compute process")
+    free.add_argument("count", type=_number, metavar="N")
+    free.add_argument("--for", dest="hold", metavar="DURATION", help="for so long (default 60s)")
+    ends = tasks.add_parser("ends", parents=[common], help="a process that is on a GPU is gone")
+    ends.add_argument("pid", type=_number, metavar="PID")
+    run = tasks.add_parser("run", parents=[common], help="this command, which it starts, has ended")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
+    tasks.add_parser("list", parents=[common], help="what is waited for")
+    cancel = tasks.add_parser("cancel", parents=[common], help="wait no longer")
+    cancel.add_argument("id", type=_number, metavar="ID", help="its number, as `when list` prints it")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,13 +166,61 @@ def _run(asked: argparse.Namespace) -> int:
         case "mail":
             from gpuwatch_tray.commands import mail
 
-            return mail.deliver(setup) if asked.task == "deliver" else mail.login(setup)
+            return mail.deliver(setup, handed=asked.handed) if asked.task == "deliver" else mail.login(setup)
         case "watch":
             return _watch(setup)
+        case "alerts":
+            return _alerts_task(setup, asked)
+        case "when":
+            return _when_task(setup, asked)
+        case "status":
+            from gpuwatch_tray.commands import status
+
+            return status.run(setup, as_json=asked.json)
+        case "quit":
+            from gpuwatch_tray.commands import quit as end
+
+            return end.run(setup)
         case _:
             from gpuwatch_tray.commands import tray
 
             return tray.run(setup)
+
+
+def _alerts_task(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import alerts
+
+    match asked.task:
+        case "explain":
+            return alerts.explain(setup)
+        case "ack":
+            return alerts.acknowledge(setup, asked.ids)
+        case "snooze":
+            return alerts.snooze(setup, asked.names, asked.duration)
+        case "resume":
+            return alerts.resume(setup)
+        case "forget":
+            return alerts.forget(setup, asked.uuid)
+        case _:
+            return alerts.show(setup, as_json=asked.json)
+
+
+def _when_task(setup: Setup, asked: argparse.Namespace) -> int:
+    if asked.task == "run":
+        from gpuwatch_tray.commands import when_run
+
+        return when_run.run(setup, asked.argv)
+    from gpuwatch_tray.commands import when
+
+    match asked.task:
+        case "free":
+            return when.free(setup, asked.count, asked.hold)
+        case "ends":
+            return when.ends(setup, asked.pid)
+        case "cancel":
+            return when.cancel(setup, asked.id)
+        case _:
+            return when.show(setup)
 
 
 def _watch(setup: Setup) -> int:
@@ -155,6 +245,12 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
     return seconds
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def _complain(text: str) -> None:

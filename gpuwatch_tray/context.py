@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.evaluator import Policy
 from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.model import EmailWhen
+from gpuwatch_tray.settings import Resolved
 
 if TYPE_CHECKING:
     from gpuwatch_tray.settings import ConfigProblem, Settings
+
+
+STALE_POLLS = 3
+STALE_AT_LEAST = 5.0  # seconds: a busy machine may be late for a short interval
+PATIENCE = 20.0  # seconds that another machine may take to answer MYGPU's program, beyond the interval
 
 
 class SourceKind(Enum):
@@ -67,9 +74,24 @@ class Setup:
     @property
     def policy(self) -> Policy:
         """What evaluations go by."""
+        settings = self.settings
         return Policy(
-            self.settings.limits, self.settings.cooldown, bool(self.settings.to_email) and not self.simulated
+            settings.limits,
+            settings.cooldown,
+            mails=bool(settings.to_email) and not self.simulated,
+            email_when=settings.email_when,
+            escalate=settings.escalate,
+            resolved_mail=Resolved.EMAIL in settings.tell_resolved
+            and settings.email_when is not EmailWhen.NEVER,
+            resolved_popup=Resolved.POPUP in settings.tell_resolved,
+            gap=self.stale_after,
         )
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds without a reading from which on the last one says nothing of the present."""
+        patience = PATIENCE if self.source is SourceKind.COMMAND else 0.0
+        return max(STALE_POLLS * self.settings.poll, STALE_AT_LEAST) + patience
 
     def require(self) -> None:
         """Raise UsageError with every problem of the configuration, if there is one."""

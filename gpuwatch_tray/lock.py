@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,10 @@ class WatchLock:
         """Take the lock, at once or not at all. Raises LockError."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock.acquire()
+            with warnings.catch_warnings():
+                # Where the file system has no locks it warns that it takes a file: cron would mail that.
+                warnings.simplefilter("ignore", UserWarning)
+                self._lock.acquire()
         except Timeout:
             return False
         except OSError as error:

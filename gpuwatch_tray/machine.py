@@ -6,15 +6,54 @@ import getpass
 import os
 import socket
 import sys
+import time
+import uuid
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.model import PROCESS, Instant
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def host() -> str:
     """The machine's short name, as `hostname -s` prints it."""
     return socket.gethostname().split(".")[0] or "localhost"
+
+
+def now() -> Instant:
+    """The present moment."""
+    return Instant(time.time(), *uptime())
+
+
+def uptime() -> tuple[float, str]:
+    """
+    The clock that nobody sets, in seconds, and the name of what it counts from.
+
+    On Linux that is the boot, suspends included. Elsewhere no boot has a name that lasts, so that the clock
+    is this process's own: from one process to another only wall time is left.
+    """
+    ask: Callable[[int], float] | None = getattr(time, "clock_gettime", None)
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    boot = _boot()
+    if ask is None or clock is None or not boot:
+        return time.monotonic(), _this_process()
+    return ask(clock), boot
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+@cache
+def _this_process() -> str:
+    return f"{PROCESS}{uuid.uuid4().hex}"
 
 
 def this_program() -> list[str]:

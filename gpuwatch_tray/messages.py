@@ -12,14 +12,50 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
-from gpuwatch_tray.model import Alert, GpuProcess, Message, MessageKind, Popup, labelled
+from gpuwatch_tray.model import (
+    FLAPPING,
+    Alert,
+    Button,
+    GpuProcess,
+    Message,
+    MessageKind,
+    Notice,
+    Popup,
+    Severity,
+    labelled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+MAX_ETIME = "max_etime"
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"
-TITLES = {"gpu_limit": "More GPUs in use than the limit", "max_etime": "A process runs longer than the limit"}
+TITLES = {
+    "gpu_limit": "More GPUs in use than the limit",
+    "max_etime": "A process runs longer than the limit",
+    "gpu_lost": "A GPU is lost",
+    "monitor_blind": "The GPUs cannot be read",
+    "driver_mismatch": "Reboot needed: the NVIDIA driver was replaced",
+    "temperature": "A GPU is hot",
+    "temperature_critical": "A GPU is dangerously hot",
+    "thermal_throttle": "A GPU is slowed down by heat",
+    "hw_slowdown": "A GPU is slowed down by its hardware",
+    "power_cap": "A GPU is kept down by its power limit",
+    "fan": "A fan stands still",
+    "xid_fatal": "A GPU has failed",
+    "xid_app": "The driver reported an error",
+    "ecc": "Memory errors on a GPU",
+    "row_remap": "Worn memory on a GPU",
+    "pcie_width": "A GPU uses too few PCIe lanes",
+    "hung": "A process seems to hang",
+    "idle_holding": "GPU memory is held idle",
+    "memory_full": "GPU memory is nearly full",
+    "intruder": "Somebody else is on your GPU",
+}
+BUTTONS = (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
+MOST_LINES = 5  # alerts that a popup names
+LAST_LINES = 3  # of a command's output, in a popup
 NOT_TRIGGERED = "TEST_MAIL: force send (no threshold triggered)"
 
 
@@ -49,7 +85,7 @@ def alert_mail(
     `processes` are those that count, `gaps` what could not be read (`rules.gaps`). `now` is wall time and
     printed as local time. Command lines are redacted, save on one's own terminal.
     """
-    time = datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    time = _time(now)
     first, others = triggered(alerts)
     lost = [redact.text(gap) for gap in gaps]
     raw = listing.own_text(tuple(processes), redacted=redacted).rstrip("\n")
@@ -67,29 +103,108 @@ def alert_mail(
 
 
 def triggered(alerts: Sequence[Alert]) -> tuple[list[str], list[str]]:
-    """The reasons for "Triggered:" (of each rule the worst, first of equals), and the other reasons."""
-    worst: dict[str, Alert] = {}
-    for alert in alerts:
-        if alert.rule not in worst or alert.value > worst[alert.rule].value:
-            worst[alert.rule] = alert
-    first = [alert.reason for alert in worst.values()]
-    return first, [alert.reason for alert in alerts if alert is not worst[alert.rule]]
+    """The reasons for "Triggered:", and those of the processes over MAX_ETIME beside the longest."""
+    over = [alert for alert in alerts if alert.rule == MAX_ETIME]
+    longest = max(over, key=lambda alert: alert.value, default=None)  # the first of equals
+    shown = [alert for alert in alerts if alert.rule != MAX_ETIME or alert is over[0]]
+    first = [longest.reason if alert.rule == MAX_ETIME and longest else alert.reason for alert in shown]
+    return first, [alert.reason for alert in over if alert is not longest]
+
+
+def resolved_mail(head: Letterhead, alerts: Sequence[Alert], *, now: float, message_id: str) -> Message:
+    """The mail that says that these alerts, of which a mail had told, are over."""
+    time = _time(now)
+    items = [
+        f"{alert.reason} (after {listing.duration(now - alert.since)})" if now > alert.since else alert.reason
+        for alert in alerts
+    ]
+    text = (
+        f"Time: {time}\nHost: {head.host}\nUser: {head.user}\n\n"
+        f"Config: {head.config}\nResolved:\n{_items(items)}\n"
+    )
+    subject = f"[GPU Watchdog] resolved: {head.user}@{head.host}  {time}"
+    return Message(subject, text, now, message_id, MessageKind.RESOLVED)
+
+
+def digest(head: Letterhead, mails: Sequence[Message], *, now: float, message_id: str) -> Message:
+    """One mail in place of those that were held back: what each told, oldest first, and the last whole."""
+    time = _time(now)
+    told = [f"{mail.subject.removeprefix('[GPU Watchdog] ')}\n{_items(_points(mail.text))}" for mail in mails]
+    text = (
+        f"{len(mails)} mails were held back, because so many had gone out already.\n\n"
+        + "\n\n".join(told)
+        + f"\n\nThe last of them:\n\n{mails[-1].text}"
+    )
+    subject = f"[GPU Watchdog] digest of {len(mails)} mails: {head.user}@{head.host}  {time}"
+    return Message(subject, text, now, message_id, MessageKind.DIGEST)
+
+
+def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str) -> Message:
+    """The mail that tells what was asked for; the time is that at which it came about."""
+    time = _time(notice.at)
+    sections = [
+        f"Time: {time}\nHost: {head.host}\nUser: {head.user}",
+        f"Config: {head.config}\nTold as you asked:\n{_items([notice.text, *notice.details])}",
+    ]
+    if notice.output:
+        sections.append("Last lines:\n" + "\n".join(f"  {line}" for line in notice.output))
+    subject = f"[GPU Watchdog] {notice.title}: {head.user}@{head.host}  {time}"
+    return Message(subject, "\n\n".join(sections) + "\n", now, message_id, MessageKind.NOTICE)
+
+
+def notice_popup(key: str, notice: Notice, host: str, *, simulated: bool) -> Popup:
+    """The same as a popup, with the very last lines of a command only."""
+    title = labelled(f"{notice.title} on {host}", simulated=simulated)
+    lines = (notice.text, *notice.details, *notice.output[-LAST_LINES:])
+    return Popup(key, title, "\n".join(lines), Severity.INFO)
 
 
 def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> Popup:
     """The one popup about `alerts` of one rule in one poll: the worst in full, the others counted."""
     worst = max(alerts, key=lambda alert: (alert.severity, alert.value))
-    lines = worst.reason.split(" :: ")
+    lines = [redact.text(worst.said)]
     if len(alerts) > 1:
         lines.append(f"and {len(alerts) - 1} more")
-    body = "\n".join(redact.text(line) for line in lines)
-    title = f"{TITLES.get(worst.rule, worst.rule)} on {host}"
-    return Popup(key, labelled(title, simulated=simulated), body, worst.severity)
+    if any(alert.raises >= FLAPPING for alert in alerts):
+        lines.append("It comes and goes: further notices wait until it stays away for a while")
+    title = labelled(f"{TITLES.get(worst.rule, worst.rule)} on {host}", simulated=simulated)
+    return Popup(key, title, "\n".join(lines), worst.severity, BUTTONS)
+
+
+def resolved_popup(alerts: Sequence[Alert], host: str, *, simulated: bool) -> Popup:
+    """The popup that says that these alerts are over."""
+    title = labelled(f"Resolved on {host}", simulated=simulated)
+    return Popup("resolved", title, _said(alerts), Severity.INFO)
+
+
+def away_popup(alerts: Sequence[Alert], firing: int, *, simulated: bool) -> Popup:
+    """The one popup for somebody who comes back: what fired meanwhile, and how much of it still does."""
+    count = "An alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
+    still = "all over by now" if firing == 0 else f"{firing} still firing"
+    title = labelled(f"{count} while you were away: {still}", simulated=simulated)
+    worst = max(alert.severity for alert in alerts)
+    return Popup("away", title, _said(alerts), worst, (Button.SHOW,))
 
 
 def dry_run(message: Message) -> str:
     """What `check --dry-run` prints."""
     return f"=== DRY RUN (not sending) ===\n{message.subject}\n-----------------------------\n{message.text}"
+
+
+def _said(alerts: Sequence[Alert]) -> str:
+    """A line each, the first few of many."""
+    lines = [redact.text(alert.said) for alert in alerts[:MOST_LINES]]
+    rest = len(alerts) - len(lines)
+    return "\n".join([*lines, f"and {rest} more"] if rest else lines)
+
+
+def _time(now: float) -> str:
+    return datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _points(text: str) -> list[str]:
+    """The items of a mail's lists."""
+    return [line[2:] for line in text.splitlines() if line.startswith("- ")]
 
 
 def _items(lines: Iterable[str]) -> str:

@@ -11,10 +11,11 @@ Units: memory in bytes, temperature in degrees C, power in W, utilisation and fa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, IntFlag
 from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
+PROCESS = "process-"  # what `Instant.boot` begins with where only a process's own clock can be had
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,20 @@ class Instant:
         if self.boot and self.boot == earlier.boot:
             return self.uptime - earlier.uptime
         return self.wall - earlier.wall
+
+    def follows(self, other: Instant, now: Instant) -> bool:
+        """Whether this was after `other`, seen from `now`: what was in this boot was after what was not."""
+        if self.boot != other.boot:
+            if self.boot == now.boot and other.in_a_boot:
+                return True
+            if other.boot == now.boot and self.in_a_boot:
+                return False
+        return self.since(other) > 0
+
+    @property
+    def in_a_boot(self) -> bool:
+        """Whether `boot` is the machine's, of which there is one at a time."""
+        return bool(self.boot) and not self.boot.startswith(PROCESS)
 
 
 class Why(Enum):
@@ -75,6 +90,23 @@ class Kind(Enum):
     MPS = "M"
 
 
+COMPUTING = frozenset({Kind.COMPUTE, Kind.MPS})
+
+
+class ClockLimit(IntFlag):
+    """What keeps the clocks down, with NVML's bits (nvml.h, nvmlClocksEventReason*)."""
+
+    IDLE = 0x01
+    APPLICATION = 0x02
+    POWER_CAP = 0x04
+    HW_SLOWDOWN = 0x08
+    SYNC_BOOST = 0x10
+    SW_THERMAL = 0x20
+    HW_THERMAL = 0x40
+    HW_POWER_BRAKE = 0x80
+    DISPLAY = 0x100
+
+
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
     """
@@ -96,11 +128,12 @@ class GpuProcess:
     cwd: Field[str] = UNKNOWN
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
+    device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
 
     @property
     def computes(self) -> bool:
         """Whether it holds a compute context, as nvidia-smi's compute list has it: C, C+G or MPS."""
-        return Kind.COMPUTE in self.kinds or Kind.MPS in self.kinds
+        return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +158,25 @@ class Gpu:
     fan: Field[int] = UNKNOWN
     problem: str | None = None
     process_problem: str | None = None
+    physical: str = ""  # of a MIG device, the UUID of the GPU that it is a part of; `index` is that GPU's
+    asleep: bool = False  # suspended by the system, and left so: without processes, the rest not known
+    slowdown_at: Field[int] = UNKNOWN  # degrees C from which on the hardware slows itself down
+    limited_by: Field[ClockLimit] = UNKNOWN
+    ecc_corrected: Field[int] = UNKNOWN  # errors since the driver was loaded
+    ecc_uncorrected: Field[int] = UNKNOWN
+    rows_pending: Field[bool] = UNKNOWN  # memory rows that will be remapped at the next reset
+    rows_failed: Field[bool] = UNKNOWN  # memory rows that could not be remapped
+    pcie_width: Field[int] = UNKNOWN  # lanes in use now
+    pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
+
+
+@dataclass(frozen=True, slots=True)
+class Xid:
+    """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
+
+    uuid: str
+    code: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +186,7 @@ class Problem:
     text: str
     mend: str = ""
     no_driver: bool = False  # no NVIDIA driver on this machine (as opposed to one that fails)
+    mismatch: bool = False  # the driver was replaced while it runs: its library and the kernel's part differ
 
     def __str__(self) -> str:
         return f"{self.text} ({self.mend})" if self.mend else self.text
@@ -155,6 +208,8 @@ class Snapshot:
     problem: Problem | None = None
     boot_id: str = ""
     simulated: bool = False
+    events: tuple[Xid, ...] = ()  # since the reading before
+    no_events: str = ""  # why this source tells of no events, where it does not
 
 
 LABEL = "SIMULATED GPUs"  # what the faces say that have room for a line of their own
@@ -197,14 +252,94 @@ class Scope(Enum):
     ALL = "all"
 
 
+class Auto(Enum):
+    """A threshold that each GPU's own limits give."""
+
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class HeatLimits:
+    """
+    The thresholds about heat, clocks and fans. None switches a rule off.
+
+    Temperatures are in degrees C. A `..._hold` is for how many seconds something must go on.
+    """
+
+    warn_at: int | Auto | None = Auto.AUTO
+    warn_hold: float = 5 * 60.0
+    critical_at: int | Auto | None = Auto.AUTO
+    critical_hold: float = 60.0
+    throttle_share: float | None = 0.5  # of the last minutes
+    slowdown_hold: float | None = 60.0
+    power_cap_hold: float | None = None
+    fan_at: int | None = 70
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLimits:
+    """The thresholds about what is broken. None, and False, switch a rule off."""
+
+    blind_hold: float | None = 60.0  # seconds
+    lost: bool = True
+    mismatch: bool = True
+    xid_fatal: bool = True
+    xid_app: bool = True
+    ecc: bool = True
+    ecc_corrected: int | None = 100  # errors in ten minutes; None counts the uncorrected ones alone
+    row_remap: bool = True
+    pcie_hold: float | None = 5 * 60.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class UseLimits:
+    """The thresholds about how the GPUs are used. None, and False, switch a rule off."""
+
+    hung_hold: float | None = 10 * 60.0  # seconds
+    idle_hold: float | None = 30 * 60.0  # seconds
+    idle_memory: int = 2 * 2**30  # bytes
+    idle_below: int = 5  # % of utilisation from which on a GPU is busy
+    memory_full: int | None = None  # %
+    memory_full_hold: float = 10 * 60.0  # seconds
+    intruder: bool = True
+
+
+HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The thresholds of the rules, already in base units."""
+    """The thresholds of the rules, already in base units. None switches a rule off."""
 
-    gpu_limit: int = 2
-    max_etime: int = 360 * 60  # seconds
+    gpu_limit: int | None = 2
+    max_etime: int | None = 360 * 60  # seconds
     scope: Scope = Scope.MINE
     ignore: frozenset[str] = frozenset()  # program names, lower case
+    poll: float = 5.0  # seconds between two looks
+    heat: HeatLimits = HEAT
+    faults: FaultLimits = FAULTS
+    use: UseLimits = USE
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    For how long a rule's condition must hold before it fires, and be over before it is resolved.
+
+    `hold` and `clear` are seconds, `hold_samples` and `clear_samples` polls in a row; both must be met.
+    `critical_after` is for how many seconds an alert may fire before it becomes critical.
+    """
+
+    hold: float = 0.0
+    hold_samples: int = 1
+    clear: float = 0.0
+    clear_samples: int = 1
+    critical_after: float | None = None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether one look is enough to fire."""
+        return self.hold <= 0 and self.hold_samples <= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +366,20 @@ class Verdict:
     What one rule says of one snapshot.
 
     A subject that is not among `findings` is clear, save where `unknown` gives a reason: then nothing may
-    be concluded about it. `unknown_subjects` limits that to subjects with one of these prefixes.
+    be concluded about it. `unknown_subjects` limits that to subjects with one of these prefixes. `band` are
+    the subjects between the threshold that raises and the one that clears. `value` and `threshold` say for
+    people what was measured and what it was held against; `cannot` are lines about the GPUs on which the rule
+    can never fire.
     """
 
     rule: str
     findings: tuple[Finding, ...] = ()
     unknown: str | None = None
     unknown_subjects: tuple[str, ...] = ("",)
+    band: frozenset[str] = frozenset()
+    value: str = ""
+    threshold: str = ""
+    cannot: tuple[str, ...] = ()
 
     def cannot_tell(self, subject: str) -> bool:
         """Whether this verdict leaves the condition of `subject` open."""
@@ -251,6 +393,9 @@ class Phase(Enum):
     FIRING = "firing"
     RECOVERING = "recovering"  # it is over, but not yet for long enough
     RESOLVED = "resolved"
+
+
+FLAPPING = 4  # raises within an hour from which an alert is said to flap
 
 
 class Reason(Enum):
@@ -276,6 +421,7 @@ class Reason(Enum):
     COOLDOWN = "cooldown"
     QUEUED = "queued"
     AT_THE_DESK = "at-the-desk"  # the person may see the popup; the mail waits for ESCALATE_MIN
+    INFO_ONLY = "info-only"  # nothing that should wake anybody: mailed with EMAIL_WHEN=always alone
     NEVER = "never"
     NO_CHANNEL = "no-channel"
 
@@ -325,6 +471,7 @@ class MessageKind(Enum):
     ALERT = "alert"
     RESOLVED = "resolved"
     DIGEST = "digest"
+    NOTICE = "notice"  # what the person asked to be told, once
     TEST = "test"
 
 
@@ -363,6 +510,37 @@ class Popup:
     buttons: tuple[Button, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """
+    What a person asked to be told and has come about, at `at` (wall time).
+
+    `title` is a few words for the subject, `text` the sentence; `details` are further lines, `output` the
+    last lines of a command. All of it may be shown anywhere: secrets are out already.
+    """
+
+    title: str
+    text: str
+    at: float
+    details: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """
+    Something that a person waits to be told, as it is shown.
+
+    `target` is what its act's target was: the number of GPUs, or PID:IDENTITY of a process. `due` says that
+    it has come about and is still to be told.
+    """
+
+    id: int
+    target: str
+    text: str
+    due: bool = False
+
+
 class Presence(Enum):
     """Whether the person is at the desk. UNKNOWN is never taken for PRESENT."""
 
@@ -397,6 +575,7 @@ class Status:
 
     `alerts` are those that fire or recover, worst first. `snoozed_until` is the wall time until which
     everything is snoozed. `in_use` is the number of GPUs in use that GPU_LIMIT counts; None where unknown.
+    `awaited` is what the person waits to be told.
     """
 
     level: Level
@@ -408,3 +587,4 @@ class Status:
     mail_possible: bool = False  # "Send test alert" has somewhere to mail to
     snoozed_until: float | None = None
     in_use: int | None = None
+    awaited: tuple[Awaited, ...] = ()

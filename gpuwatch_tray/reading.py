@@ -24,9 +24,10 @@ def open_source(setup: Setup, store: Store | None = None) -> Source:
     """The source that `setup` settled on; `store` remembers what the command source has seen."""
     # Late imports: a demo needs no driver library, the command source no psutil.
     if setup.source is SourceKind.DEMO:
-        from gpuwatch_tray.sources.simulated import SimulatedSource
+        from gpuwatch_tray.sources.simulated import MAX_ETIME, SimulatedSource
 
-        return SimulatedSource(setup.user, max_etime=setup.settings.limits.max_etime)
+        limit = setup.settings.limits.max_etime
+        return SimulatedSource(setup.user, max_etime=MAX_ETIME if limit is None else limit)
     if setup.source is SourceKind.COMMAND:
         from gpuwatch_tray.sources.command import CommandSource
 
@@ -35,7 +36,7 @@ def open_source(setup: Setup, store: Store | None = None) -> Source:
         return source if store is None else _Remembering(source, sightings, store)
     from gpuwatch_tray.sources.nvml import NvmlSource
 
-    return NvmlSource()
+    return NvmlSource(wake_sleeping=setup.settings.wake_gpu)
 
 
 class _Remembering:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Alert, GpuProcess, Level, Severity, Snapshot, Status
+from gpuwatch_tray.model import Alert, GpuProcess, Level, Phase, Severity, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,29 +19,57 @@ def status_of(
     active: Mapping[str, Alert],
     processes: Sequence[GpuProcess],
     gaps: Sequence[str],
+    snoozed_until: float | None = None,
 ) -> Status:
     """
     The status after one poll; `processes` are those that count, `gaps` what kept a rule from judging.
 
     Green needs every rule to have judged: a rule that cannot tell makes "no data", unless an alert fires,
-    whose colour then stands and whose headline names the gap.
+    whose colour then stands and whose headline names the gap. What is snoozed, all or every alert, shows as
+    snoozed, but never over missing data.
     """
-    alerts = sorted(active.values(), key=lambda alert: (-alert.severity, alert.since))
+    alerts = tuple(
+        sorted(
+            (alert for alert in active.values() if alert.phase is not Phase.PENDING),
+            key=lambda alert: (-alert.severity, alert.since, alert.id),
+        )
+    )
+    in_use = len({process.gpu for process in processes if process.gpu is not None})
+    base = Status(
+        Level.NO_DATA,
+        f"No data: {snapshot.problem}",
+        snapshot.at,
+        snapshot,
+        alerts,
+        snoozed_until=snoozed_until,
+        in_use=None if gaps or snapshot.problem else in_use,
+    )
     if snapshot.problem is not None:
-        return Status(Level.NO_DATA, f"No data: {snapshot.problem}", snapshot.at, snapshot, tuple(alerts))
+        return base
+    heard = [alert for alert in alerts if alert.snoozed_until is None]
+    if heard:
+        told = _sum(heard)
+        open_ = [gap for gap in gaps if gap.lower() not in told.lower()]
+        level = LEVELS[heard[0].severity]
+        if gaps and level is Level.OK:
+            level = Level.NO_DATA
+        return replace(base, level=level, headline="; ".join([told, *open_]))
+    if gaps:
+        return replace(base, headline="; ".join(gaps))
     if alerts:
-        level = LEVELS[alerts[0].severity]
-        headline = alerts[0].reason + (f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else "")
-        headline = "; ".join([headline, *gaps])
-    elif gaps:
-        level, headline = Level.NO_DATA, "; ".join(gaps)
-    else:
-        in_use = len({process.gpu for process in processes})
-        level, headline = Level.OK, f"All within limits: {in_use} of {len(snapshot.gpus)} GPUs in use"
-        if len(snapshot.gpus) < in_use or not any(gpu.uuid for gpu in snapshot.gpus):
-            # a process list names no idle GPU, so there is no total to speak of
-            headline = f"All within limits: {in_use} {'GPU' if in_use == 1 else 'GPUs'} in use"
-    return Status(level, headline, snapshot.at, snapshot, tuple(alerts))
+        return replace(base, level=Level.SNOOZED, headline=f"Snoozed: {_sum(alerts)}")
+    whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
+    calm = f"All within limits: {in_use} of {whole} GPUs in use"
+    if whole < in_use or not any(gpu.uuid for gpu in snapshot.gpus):
+        # a process list names no idle GPU, so there is no total to speak of
+        calm = f"All within limits: {in_use} {'GPU' if in_use == 1 else 'GPUs'} in use"
+    return replace(base, level=Level.OK if snoozed_until is None else Level.SNOOZED, headline=calm)
+
+
+def _sum(alerts: Sequence[Alert]) -> str:
+    """The worst alert in a line, and how many there are."""
+    worst = alerts[0].said + (" (acknowledged)" if alerts[0].acknowledged else "")
+    return worst if len(alerts) == 1 else f"{len(alerts)} alerts: {worst}"
 
 
 def starting(now: float) -> Status:

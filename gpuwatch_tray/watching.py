@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.context import Setup, SourceKind
-from gpuwatch_tray.model import Level, Snapshot, Status
+from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
 from gpuwatch_tray.status import stale, starting, with_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.context import Setup
     from gpuwatch_tray.courier import Courier
-    from gpuwatch_tray.evaluator import Evaluator
+    from gpuwatch_tray.evaluator import Evaluator, Outcome
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.sources import Source
     from gpuwatch_tray.store import Waiting
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
-STALE_POLLS = 3
-PATIENCE = {SourceKind.COMMAND: 20.0}  # seconds that another machine may take, beyond the interval
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
-STALE_AT_LEAST = 5.0  # seconds: a busy machine may be late for a short interval
+BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +60,14 @@ class Watching:
         self._source = source
         self._evaluator = evaluator
         self._faces = faces
-        self._stale_after = max(STALE_POLLS * setup.settings.poll, STALE_AT_LEAST)
-        self._stale_after += PATIENCE.get(setup.source, 0.0)
+        self._monotonic = monotonic
         self._poller = Poller(source.read, self.use, setup.settings.poll, monotonic)
         self._housekeeper = Housekeeper(self.keep)
         self._lock = threading.Lock()
-        self._status = starting(time.time())
+        self._status = self._shown = starting(time.time())
         self._trouble: str | None = None
         self._is_stale = False
+        self._blind_at = 0.0
         self._reported: str | None = None
 
     def start(self) -> None:
@@ -81,6 +79,26 @@ class Watching:
     def check_now(self) -> None:
         """Poll now."""
         self._poller.wake()
+
+    @property
+    def shown(self) -> Status:
+        """What is shown at present."""
+        return self._shown
+
+    @property
+    def mails_waiting(self) -> int:
+        """How many mails wait in the outbox."""
+        return 0 if self._faces.courier is None else self._faces.courier.waiting.count
+
+    def members(self, key: str) -> tuple[str, ...]:
+        """The alerts that the popup with this key tells of."""
+        return self._evaluator.members(key)
+
+    def explain(self) -> tuple[str, ...]:
+        """Each rule on the last reading, and what will be told of its alerts when and why."""
+        with self._lock:
+            snapshot = self._status.snapshot
+        return ("nothing has been read yet",) if snapshot is None else self._evaluator.explain(snapshot)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck in the driver, which is then left alone."""
@@ -98,32 +116,54 @@ class Watching:
         outcome = self._evaluator.evaluate(snapshot)
         with self._lock:
             self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
-        self._publish()
-        if outcome.mail is not None and self._faces.courier is not None:
-            self._faces.courier.kick()
-        if self._faces.popups is not None:
-            for popup, fingerprints in outcome.popups:
-                if self._faces.popups.show(popup):
-                    self._evaluator.shown(fingerprints)
-            for key in outcome.over:
-                self._faces.popups.close(key)
+        self._tell(outcome)
 
     def keep(self) -> None:
         """About once a second: is the data too old, and is there mail to send."""
-        too_old = self._poller.silence() > self._stale_after
-        if too_old and not self._is_stale:
-            log.warning("no data for %.0f s: a read hangs or fails", self._poller.silence())
-            with self._lock:
-                self._status, self._is_stale = stale(self._status), True
-            self._publish()
+        silence = self._poller.silence()
+        if silence > self._setup.stale_after:
+            if not self._is_stale:
+                log.warning("no data for %.0f s: a read hangs or fails", silence)
+                self._blind_at = 0.0
+            if self._monotonic() - self._blind_at >= BLIND_EVERY or not self._is_stale:
+                self._blind_at = self._monotonic()
+                self._go_blind()
         if self._faces.courier is not None and self._faces.courier.tick():
             self._publish()
+
+    def _go_blind(self) -> None:
+        """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
+        problem = Problem("the reading does not come back", "see whether `nvidia-smi` hangs too")
+        outcome = self._evaluator.evaluate(Snapshot(self._source.name, time.time(), problem=problem))
+        with self._lock:
+            last = self._status if self._is_stale else stale(self._status)
+            self._status = replace(last, alerts=outcome.status.alerts, in_use=None)
+            self._trouble, self._is_stale = outcome.trouble, True
+        self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._publish()
+        if outcome.mails and self._faces.courier is not None:
+            self._faces.courier.kick()
+        if self._faces.popups is None:
+            return
+        for popup, fingerprints in outcome.popups:
+            shown = self._faces.popups.show(popup)
+            if fingerprints:
+                self._evaluator.shown(fingerprints, really=shown)
+        for popup, number in outcome.notices:
+            shown = self._faces.popups.show(popup)
+            if number:
+                self._evaluator.notice_shown(number, really=shown)
+        for key in outcome.over:
+            self._faces.popups.close(key)
 
     def _publish(self) -> None:
         with self._lock:
             notes = self._notes()
             warn = bool(self._setup.problems) or self._trouble is not None
-            self._faces.show(with_notes(self._status, notes, warn=warn))
+            self._shown = with_notes(self._status, notes, warn=warn)
+            self._faces.show(self._shown)
             trouble = self._status.headline if self._status.level is Level.NO_DATA else self._trouble
         if self._faces.report is not None and trouble != self._reported:
             self._reported = trouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gpuwatch_tray.model import Gpu, GpuProcess, Kind, Popup, Snapshot
+from gpuwatch_tray.model import Alert, Gpu, GpuProcess, Instant, Kind, Popup, Severity, Snapshot
 
 START = 1_767_799_668.0  # 2026-01-07 15:27:48 UTC
 BOOT = "5f0c7a1e-boot"
@@ -12,16 +12,36 @@ MIB = 1024 * 1024
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that moves when told; called it gives wall time, `instant` gives both clocks."""
 
-    def __init__(self, now: float = START) -> None:
+    def __init__(self, now: float = START, uptime: float = 9000.0) -> None:
         self.now = now
+        self.up = uptime
+        self.boots = 0
 
     def __call__(self) -> float:
         return self.now
 
+    def instant(self) -> Instant:
+        return Instant(self.now, *self.uptime())
+
+    def uptime(self) -> tuple[float, str]:
+        return self.up, f"{BOOT}-{self.boots}"
+
     def advance(self, seconds: float) -> None:
+        """Time passes, awake or suspended."""
         self.now += seconds
+        self.up += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self.now += seconds
+
+    def reboot(self, seconds: float = 40.0) -> None:
+        """The machine is off for a while, and its uptime starts anew."""
+        self.now += seconds
+        self.up = 10.0
+        self.boots += 1
 
 
 def process(pid=100, gpu=0, elapsed=60.0, *, kinds="C", mine=True, **facts) -> GpuProcess:
@@ -45,6 +65,13 @@ def snapshot(*processes: GpuProcess, gpus=4, at=START, **facts) -> Snapshot:
     if isinstance(gpus, int):
         gpus = tuple(Gpu(index, f"GPU-{index:04d}", f"Test GPU {index}") for index in range(gpus))
     return Snapshot("test", at, tuple(gpus), processes, boot_id=BOOT, **facts)
+
+
+def alert(rule="gpu_limit", subject="", severity=Severity.WARNING, **facts) -> Alert:
+    """An alert that fires, unless told otherwise."""
+    base = {"reason": f"{rule} of {subject or 'all'}", "since": START, "id": 1, "fired": Instant(START)}
+    name = "/".join(part for part in ("box", rule, subject) if part)
+    return Alert(name, rule, subject, severity, **(base | facts))
 
 
 @dataclass

@@ -434,14 +434,68 @@ def test_json_of_a_source_that_failed_says_so():
     assert record["gpus"] == record["processes"] == []
 
 
+def held(pid, gpu, user, mib, identity=""):
+    memory = UNKNOWN if mib is None else mib * 2**20
+    owner = UNKNOWN if user is None else user
+    return GpuProcess(pid, gpu, COMPUTE, memory, user=owner, identity=identity)
+
+
+SHARED = (
+    held(1, 0, "ada", 100),
+    held(1, 1, "ada", 50),  # on two GPUs, and one process
+    held(2, 1, "bob", 400),
+    held(2, 1, "bob", 300, "later"),  # another one with the same number
+    held(3, 0, "eve\n", None),
+    held(4, None, "ada", None),
+    held(5, None, None, None),
+)
+
+
+def test_each_user_has_totals():
+    """The largest first, unknown owners last; what is not known is said to be, and no 0."""
+    assert listing.totals_text(SHARED) == (
+        "USER=bob  GPUS=1  PROCESSES=2  MEM=700MiB\n"
+        "USER=ada  GPUS=2+?  PROCESSES=2  MEM=150+?MiB\n"
+        "USER=eve\\n  GPUS=1  PROCESSES=1  MEM=[N/A]MiB\n"
+        "USER=?  GPUS=?  PROCESSES=1  MEM=[N/A]MiB\n"
+    )
+    assert listing.totals_text(()) == ""
+    users = listing.as_json(Snapshot("nvml", AT), SHARED, with_users=True)["users"]
+    assert users[1] == {
+        "user": "ada",
+        "memory_bytes": 150 * 2**20,
+        "memory_unknown": 1,
+        "gpus": [0, 1],
+        "processes": 2,
+    }
+    assert users[3] == {
+        "user": None,
+        "memory_bytes": None,
+        "memory_unknown": 1,
+        "gpus": [],
+        "processes": 1,
+    }
+
+
+def test_the_totals_are_those_of_all_only():
+    """Without --all nothing is added to the JSON."""
+    assert "users" not in listing.as_json(Snapshot("nvml", AT), SHARED)
+
+
+def test_a_list_with_totals_is_read_as_without():
+    """`ssh host gpuwatch-tray ps --all` as MYGPU: the totals are no processes, and no bad lines."""
+    text = listing.all_text(SHARED)
+    assert listing.parse(text + listing.totals_text(SHARED)) == listing.parse(text)
+
+
 def test_json_schema_in_the_docstring_is_the_one_printed():
     """The documented fields are those of the record, in order."""
-    record = listing.as_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,))
-    gpus, processes = record["gpus"][0], record["processes"][0]
+    record = listing.as_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,), with_users=True)
+    gpus, processes, users = (record[key][0] for key in ("gpus", "processes", "users"))
     top = list(record)
     schema = listing.as_json.__doc__.split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
     documented = re.findall(r'"(\w+)":', schema)
-    assert documented == [*top[:-1], *gpus, top[-1], *processes]
+    assert documented == [*top[:-2], *gpus, top[-2], *processes, top[-1], *users]
 
 
 def test_own_command_with_halves_of_characters_can_be_printed():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.messages import Letterhead, alert_mail
-from gpuwatch_tray.model import Alert, MessageKind, Severity
+from gpuwatch_tray.model import Alert, Button, MessageKind, Severity
+from gpuwatch_tray.rules import RULES
+from tests import fakes
 from tests.fakes import START, process
 
 HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
@@ -102,3 +105,91 @@ def test_a_popup_tells_the_worst_and_counts_the_others():
     assert popup.title == "A process runs longer than the limit on box"
     assert "PID=2 " in popup.body
     assert popup.body.endswith("and 2 more")
+
+
+def test_a_popup_says_when_an_alert_comes_and_goes():
+    """A flapping alert's popup says why nothing more will be heard for a while."""
+    popup = messages.popup("k", [replace(COUNT, raises=4)], "box", simulated=False)
+    assert popup.body.endswith("further notices wait until it stays away for a while")
+    assert (
+        "comes and goes" not in messages.popup("k", [replace(COUNT, raises=3)], "box", simulated=False).body
+    )
+
+
+def test_a_popup_offers_what_can_be_done():
+    """Acknowledge, snooze and show stand on a popup about an alert, and nothing that ends a process."""
+    popup = messages.popup("k", [COUNT], "box", simulated=False)
+    assert popup.buttons == (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_a_title(rule):
+    """No popup is titled with the name of a rule."""
+    popup = messages.popup("k", [fakes.alert(rule)], "box", simulated=False)
+    assert popup.title != f"{rule} on box"
+
+
+def test_the_mail_of_an_end_is_the_bash_tools_frame():
+    """Subject and body of "resolved" follow the alert's mail, and say how long it was."""
+    message = messages.resolved_mail(HEAD, [COUNT], now=START + 3700, message_id="<1@box>")
+    assert message.subject == "[GPU Watchdog] resolved: ada@box  2026-01-07 16:29:28"
+    assert message.kind is MessageKind.RESOLVED
+    assert message.text == (
+        "Time: 2026-01-07 16:29:28\n"
+        "Host: box\n"
+        "User: ada\n"
+        "\n"
+        "Config: /etc/gpu-watch.env\n"
+        "Resolved:\n"
+        "- GPU_COUNT(3) > GPU_LIMIT(2) (after 1 h 1 min)\n"
+    )
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_time():
+    """An end before the beginning is told without a length."""
+    message = messages.resolved_mail(HEAD, [COUNT], now=START - 60, message_id="<1@box>")
+    assert "- GPU_COUNT(3) > GPU_LIMIT(2)\n" in message.text
+
+
+def test_a_digest_tells_what_was_held_back():
+    """The digest names each mail that was held with its reasons, and brings the last one whole."""
+    held = [mail([COUNT]), mail([over(1, 30000)])]
+    message = messages.digest(HEAD, held, now=START, message_id="<1@box>")
+    assert message.kind is MessageKind.DIGEST
+    assert message.subject == "[GPU Watchdog] digest of 2 mails: ada@box  2026-01-07 15:27:48"
+    assert message.text.startswith("2 mails were held back, because so many had gone out already.\n\nada@box")
+    assert message.text.count("- GPU_COUNT(3) > GPU_LIMIT(2)\n") == 1
+    assert message.text.endswith(f"The last of them:\n\n{held[-1].text}")
+
+
+@pytest.mark.parametrize(
+    ("count", "firing", "title"),
+    [
+        (1, 1, "An alert while you were away: 1 still firing"),
+        (2, 0, "2 alerts while you were away: all over by now"),
+        (7, 3, "7 alerts while you were away: 3 still firing"),
+    ],
+)
+def test_the_summary_for_somebody_who_comes_back(count, firing, title):
+    """One popup counts what fired, and names the first five."""
+    popup = messages.away_popup([over(n, 30000 + n) for n in range(count)], firing, simulated=False)
+    assert popup.title == title
+    assert len(popup.body.splitlines()) == min(count, 6)
+    assert ("and 2 more" in popup.body) is (count == 7)
+
+
+def test_what_is_over_is_said_in_one_quiet_popup():
+    """The popup of an end is informational and offers nothing."""
+    popup = messages.resolved_popup([COUNT], "box", simulated=True)
+    assert (popup.title, popup.severity, popup.buttons) == ("SIMULATED · Resolved on box", Severity.INFO, ())
+
+
+def test_no_secret_reaches_a_popup():
+    """Whatever an alert says is redacted before it is popped up."""
+    secret = replace(COUNT, reason="train.py --api-key sk-canary0123456789")
+    popups = [
+        messages.popup("k", [secret], "box", simulated=False),
+        messages.resolved_popup([secret], "box", simulated=False),
+        messages.away_popup([secret], 1, simulated=False),
+    ]
+    assert not [popup for popup in popups if "canary" in popup.title + popup.body]

@@ -1,4 +1,4 @@
-"""The two rules: what counts, strictly greater, the Bash tool's reasons, and what is left open."""
+"""The rules: what counts, strictly greater, the Bash tool's reasons, and what is left open."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, Scope, Snapshot
-from gpuwatch_tray.rules import judge
+from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, Scope, Severity, Snapshot, Terms
+from gpuwatch_tray.rules import RULES, judge, judged, open_questions, terms
 from gpuwatch_tray.rules.gpu_limit import gpu_limit
+from gpuwatch_tray.rules.gpu_lost import gpu_lost
 from gpuwatch_tray.rules.max_etime import max_etime
+from gpuwatch_tray.rules.monitor_blind import monitor_blind
 from gpuwatch_tray.rules.scope import counted
 from tests.fakes import BOOT, process, snapshot
 
@@ -134,3 +136,107 @@ def test_time_that_passes_never_changes_a_subject(elapsed, later):
         for p in (young, old)
     ]
     assert names[0] == names[1] != set()
+
+
+HEALTHY = Gpu(0, "GPU-0000", "Test GPU")
+EVERYTHING = Limits(gpu_limit=0, max_etime=-1)
+
+
+@pytest.mark.parametrize(
+    ("reading", "subjects"),
+    [
+        # all answer
+        (snapshot(gpus=(HEALTHY,)), []),
+        # the UUID, never the index
+        (snapshot(gpus=(HEALTHY, LOST)), ["GPU-0001"]),
+        (snapshot(gpus=(Gpu(1, "GPU-0000"), Gpu(0, "GPU-0001", problem="GPU is lost"))), ["GPU-0001"]),
+        # one that never told who it is has nothing but its index
+        (snapshot(gpus=(HEALTHY, Gpu(1, "", problem="GPU is lost"))), ["1"]),
+        # one whose processes cannot be read is there
+        (snapshot(gpus=(HEALTHY, LISTLESS)), []),
+    ],
+)
+def test_gpu_lost_names_the_gpus_that_do_not_answer(reading, subjects):
+    """A GPU that cannot be read as a whole is a critical finding, whatever it is numbered."""
+    verdict = gpu_lost(reading, LIMITS)
+    assert [finding.subject for finding in verdict.findings] == subjects
+    assert {finding.severity for finding in verdict.findings} <= {Severity.CRITICAL}
+    assert verdict.unknown is None
+
+
+def test_gpu_lost_says_nothing_when_nothing_can_be_read():
+    """Without a driver no GPU is lost, and none that was lost is back."""
+    verdict = gpu_lost(UNREADABLE, LIMITS)
+    assert (verdict.findings, verdict.cannot_tell("GPU-0001")) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("reading", "subjects"),
+    [
+        (snapshot(gpus=(HEALTHY,)), []),
+        # nothing at all can be read: that mutes all others
+        (UNREADABLE, [""]),
+        # one GPU's processes cannot: its UUID
+        (snapshot(gpus=(HEALTHY, LISTLESS)), ["GPU-0001"]),
+        # a lost GPU is gpu_lost's
+        (snapshot(gpus=(HEALTHY, LOST)), []),
+    ],
+)
+def test_monitor_blind_finds_what_cannot_be_read(reading, subjects):
+    """What cannot be read is itself a finding, and this rule alone can always tell."""
+    verdict = monitor_blind(reading, LIMITS)
+    assert [finding.subject for finding in verdict.findings] == subjects
+    assert verdict.unknown is None
+
+
+@pytest.mark.parametrize(("poll", "hold"), [(5.0, 60.0), (20.0, 60.0), (60.0, 180.0)])
+def test_monitor_blind_waits_for_a_minute_and_three_polls(poll, hold):
+    """A slow poll does not look blind, two good samples end it, and ten minutes make it critical."""
+    assert terms(Limits(poll=poll))["monitor_blind"] == Terms(hold, 2, 0.0, 2, 600.0)
+
+
+def test_a_lost_gpu_takes_two_polls_and_two_minutes():
+    """gpu_lost fires in two polls, and is over after two healthy minutes."""
+    assert terms(LIMITS)["gpu_lost"] == Terms(hold_samples=2, clear=120.0, clear_samples=2)
+
+
+def test_without_holds_only_what_one_look_can_tell_is_judged():
+    """Cron's runs judge the two rules of the Bash tool and none with a hold, a loop those too."""
+    assert {"gpu_limit", "max_etime"} <= judged(LIMITS, holds=False)
+    assert not {"gpu_lost", "monitor_blind"} & judged(LIMITS, holds=False)
+    assert {"gpu_limit", "max_etime", "gpu_lost", "monitor_blind"} <= judged(LIMITS)
+    for holds in (False, True):
+        names = judged(LIMITS, holds=holds)
+        verdicts = judge(UNREADABLE, LIMITS, holds=holds)
+        assert [verdict.rule for verdict in verdicts] == [name for name in RULES if name in names]
+
+
+def test_each_open_question_is_told_once():
+    """What is missing is named once, however many rules it leaves open."""
+    reading = snapshot(gpus=(HEALTHY, LOST))
+    assert open_questions(reading, judge(reading, LIMITS)) == ("GPU 1 cannot be read: GPU is lost",)
+    unowned = snapshot(process(7, 0, mine=None))
+    assert len(open_questions(unowned, judge(unowned, LIMITS))) == 1
+    assert open_questions(snapshot(), judge(snapshot(), LIMITS)) == ()
+
+
+@pytest.mark.parametrize(
+    "reading", [UNREADABLE, snapshot(process(elapsed=9e4), gpus=(HEALTHY, LOST, LISTLESS))]
+)
+def test_every_rule_says_what_it_measured_and_against_what(reading):
+    """`alerts explain` has a value and a threshold to print for every rule, or why it cannot judge."""
+    for verdict in judge(reading, LIMITS):
+        assert verdict.unknown or (verdict.value and verdict.threshold), verdict.rule
+
+
+@given(one=st.text(min_size=1), other=st.text(min_size=1))
+def test_no_text_is_part_of_a_subject(one, other):
+    """What the driver says of a fault changes no fingerprint."""
+    names = []
+    for text in (one, other):
+        gpus = (HEALTHY, Gpu(1, "GPU-1", problem=text), Gpu(2, "GPU-2", process_problem=text))
+        readings = [snapshot(process(1, 0), gpus=gpus), Snapshot("nvml", 1.0, problem=Problem(text))]
+        found = [f for reading in readings for v in judge(reading, EVERYTHING) for f in v.findings]
+        names.append({(finding.rule, finding.subject) for finding in found})
+    assert names[0] == names[1]
+    assert {"gpu_limit", "max_etime", "gpu_lost", "monitor_blind"} <= {rule for rule, _ in names[0]}

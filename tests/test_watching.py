@@ -9,7 +9,7 @@ import pytest
 
 from gpuwatch_tray.app import LOOP_COOLDOWN, evaluator
 from gpuwatch_tray.context import Setup, SourceKind
-from gpuwatch_tray.model import Level, Limits
+from gpuwatch_tray.model import Level, Limits, Presence, Severity, Sighting
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import Store, Waiting
 from gpuwatch_tray.watching import Faces, Watching
@@ -47,20 +47,34 @@ class Loop:
         self.store = Store(tmp_path, "box")
         self.clock = Clock()
         self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
+        self.presence = Presence.AWAY
+        self.name = "test"
         self.build()
 
     def build(self):
         faces = Faces(self.shown.append, self.popups, self.courier)
-        one = evaluator(self.setup, self.store, self.clock)
+        one = evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
         self.watching = Watching(self.setup, self, one, faces, self.monotonic)
+
+    def sighting(self):
+        return Sighting(self.presence, "test")
 
     def read(self):
         return self.next
 
+    def hang(self, seconds):
+        """The reading does not come back for so long: the housekeeper's rounds, one a second."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.monotonic.advance(1)
+            self.watching.keep()
+
     def poll(self, reading):
         """One poll, on this thread."""
         self.next = reading
+        self.clock.advance(5)
+        self.monotonic.advance(5)
         self.watching._poller.tick()
 
     @property
@@ -151,9 +165,83 @@ def test_a_cooldown_of_zero_is_not_a_mail_at_each_poll(tmp_path):
         loop.poll(BUSY)
         for row in loop.store.lease_due(loop.clock.now, 60):
             loop.store.mark_sent(row.id, loop.clock.now, "")
-        loop.clock.advance(5)
     assert loop.courier.kicks == 1
     loop.clock.advance(LOOP_COOLDOWN)
     loop.poll(BUSY)
     assert loop.courier.kicks == 2
     loop.store.close()
+
+
+def titles(loop):
+    return [popup.title for popup in loop.popups.shown]
+
+
+def test_a_read_that_hangs_is_told(loop):
+    """When no reading comes back, popup and mail say so after a minute more, though the poller hangs."""
+    loop.poll(CALM)
+    loop.hang(14)
+    assert loop.last.level is Level.OK
+    loop.hang(60)
+    assert (titles(loop), loop.last.alerts) == ([], ())
+    loop.hang(10)
+    assert titles(loop) == ["The GPUs cannot be read on box"]
+    assert loop.courier.kicks == 1
+    assert loop.last.level is Level.NO_DATA
+    assert loop.last.headline.startswith("No data since ")
+    assert [alert.rule for alert in loop.last.alerts] == ["monitor_blind"]
+
+
+def test_a_read_that_hangs_for_long_is_critical(loop):
+    """After ten minutes more it is critical, which is told once more and at once."""
+    loop.poll(CALM)
+    loop.hang(80)
+    loop.hang(620)
+    assert [popup.severity for popup in loop.popups.shown] == [Severity.WARNING, Severity.CRITICAL]
+    assert len({popup.key for popup in loop.popups.shown}) == 1
+
+
+def test_two_readings_end_the_blindness(loop):
+    """The first reading that comes back ends "no data", the second the alert and its popup."""
+    loop.poll(CALM)
+    loop.hang(90)
+    loop.poll(CALM)
+    assert [alert.phase.value for alert in loop.last.alerts] == ["recovering"]
+    assert loop.popups.closed == []
+    loop.poll(CALM)
+    assert (loop.last.level, loop.last.alerts) == (Level.OK, ())
+    assert loop.popups.closed == [loop.popups.shown[0].key]
+
+
+def test_a_short_hang_is_not_told(loop):
+    """A reading that comes back within the minute was late, not blind."""
+    loop.poll(CALM)
+    loop.hang(60)
+    for _ in range(3):
+        loop.poll(CALM)
+    assert titles(loop) == []
+
+
+def test_what_fires_is_frozen_while_the_reading_hangs(loop):
+    """A hang ends no alert and repeats none: blind mutes all others."""
+    loop.poll(BUSY)
+    loop.hang(7200)
+    assert {alert.rule for alert in loop.last.alerts} == {"gpu_limit", "monitor_blind"}
+    assert titles(loop).count("More GPUs in use than the limit on box") == 1
+    loop.poll(BUSY)
+    assert {alert.rule for alert in loop.last.alerts} == {"gpu_limit", "monitor_blind"}
+
+
+def test_coming_back_to_the_desk_pops_up_what_was_missed(loop):
+    """The summary goes to the desktop like any popup, and cools nothing down."""
+    loop.poll(BUSY)
+    loop.poll(CALM)
+    loop.presence = Presence.PRESENT
+    loop.poll(CALM)
+    assert titles(loop)[-1] == "An alert while you were away: all over by now"
+
+
+def test_the_last_reading_can_be_explained(loop):
+    """Before the first reading there is nothing to explain; then each rule is."""
+    assert loop.watching.explain() == ("nothing has been read yet",)
+    loop.poll(BUSY)
+    assert any(line.startswith("gpu_limit: 2 GPUs in use") for line in loop.watching.explain())

@@ -1,16 +1,16 @@
-"""Which alerts are due on which channel, by the cooldown."""
+"""
+Which alerts are told on which channel now, and why, or why not yet.
+
+The popup goes at once. The mail goes when nobody is there to see it, or nobody reacts. Every decision, to
+send and not to send, carries a named reason (after Alertmanager's dedup stage), so that it can be explained.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
-
-    from gpuwatch_tray.model import Alert
+from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity
 
 
 class Channel(Enum):
@@ -20,43 +20,138 @@ class Channel(Enum):
     DESKTOP = "desktop"
 
 
-class Reason(Enum):
-    """Why a notice is due."""
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """
+    The ways there are, and the policy: `cooldown` and `escalate` in seconds.
 
-    FIRST = "first"
-    COOLDOWN_OVER = "cooldown-over"
+    `mails`: there is somebody to mail. `popups`: there is a desktop to pop up on; without one, nobody is at
+    the desk.
+    """
+
+    cooldown: float
+    mails: bool
+    popups: bool = False
+    email_when: EmailWhen = EmailWhen.AWAY
+    escalate: float = 600.0
+    presence: Presence = Presence.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """An alert that is to be told now, and why."""
+class Told:
+    """What a channel has already had of an alert."""
+
+    last: Instant | None = None  # the last successful delivery
+    queued: bool = False  # on its way
+    outdated: bool = False  # it was written before the severity rose
+    no_popup: bool = False  # the popup could not be shown
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    What is done about an alert on a channel, and why.
+
+    `step` is, for a mail that goes, why it does not wait for the person. `wait` is after how many seconds a
+    notice that waits would go by itself; None where only an event can change it.
+    """
 
     alert: Alert
+    channel: Channel
+    send: bool
     reason: Reason
+    step: Reason | None = None
+    wait: float | None = None
+
+    def __str__(self) -> str:
+        why = self.reason.value + (f", {self.step.value}" if self.step else "")
+        return f"{self.channel.value} {'now' if self.send else 'not now'} ({why})"
 
 
-def due(
-    active: Iterable[Alert],
-    sent: Mapping[str, float],
-    now: float,
-    cooldown: float,
-    queued: AbstractSet[str] = frozenset(),
-) -> tuple[Due, ...]:
+def decide(alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant) -> Decision:
     """
-    The alerts to tell on one channel.
+    Whether `alert` is told on `channel` now.
 
-    `sent` maps fingerprints to the wall time of the last successful delivery on that channel, `queued`
-    holds those already on their way. The cooldown of an alert runs from its delivery, also over an end
-    and a new start of the condition: at its end a firing alert is told again. A delivery further than
-    one cooldown in the future comes from a clock that was set back, and binds nobody.
+    The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
+    A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was set
+    back over a boot binds nobody.
     """
-    notices = []
-    for alert in active:
-        if alert.fingerprint in queued:
-            continue
-        last = sent.get(alert.fingerprint)
-        if last is None:
-            notices.append(Due(alert, Reason.FIRST))
-        elif abs(now - last) >= cooldown:
-            notices.append(Due(alert, Reason.COOLDOWN_OVER))
-    return tuple(notices)
+    held = _held(alert) or _closed(alert, channel, told, ways)
+    if held is not None:
+        return Decision(alert, channel, send=False, reason=held)
+    reason, wait = _novelty(alert, channel, told, ways, now)
+    if wait is not None:
+        return Decision(alert, channel, send=False, reason=Reason.COOLDOWN, wait=wait)
+    if channel is Channel.DESKTOP:
+        return Decision(alert, channel, send=True, reason=reason)
+    step, wait = _step(alert, told, ways, now)
+    if step is None:
+        return Decision(alert, channel, send=False, reason=Reason.AT_THE_DESK, wait=wait)
+    return Decision(alert, channel, send=True, reason=reason, step=step)
+
+
+def _held(alert: Alert) -> Reason | None:
+    """What keeps the alert from being told anywhere."""
+    if alert.phase is not Phase.FIRING:
+        return Reason.PENDING if alert.phase is Phase.PENDING else Reason.RECOVERING
+    if alert.snoozed_until is not None:
+        return Reason.SNOOZED
+    if alert.inhibited_by:
+        return Reason.INHIBITED
+    return Reason.ACKNOWLEDGED if alert.acknowledged else None
+
+
+def _closed(alert: Alert, channel: Channel, told: Told, ways: Ways) -> Reason | None:
+    """What keeps the channel shut for it."""
+    if channel is Channel.DESKTOP:
+        return None if ways.popups else Reason.NO_CHANNEL
+    if not ways.mails:
+        return Reason.NO_CHANNEL
+    if ways.email_when is EmailWhen.NEVER:
+        return Reason.NEVER
+    if alert.severity is Severity.INFO and ways.email_when is not EmailWhen.ALWAYS:
+        return Reason.INFO_ONLY
+    return Reason.QUEUED if told.queued and not told.outdated else None
+
+
+def _novelty(
+    alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant
+) -> tuple[Reason, float | None]:
+    """Why it may be told (again), or after how many seconds it may."""
+    if told.last is None:
+        return Reason.FIRST, None
+    if alert.news is not None:
+        reason, at = alert.news
+        # Flapping is one notice on the desktop; a mail more in a cooldown would be the opposite of damping.
+        passes = reason is not Reason.FLAPPING or channel is Channel.DESKTOP
+        if passes and at.follows(told.last, now):
+            return reason, None
+    age = now.since(told.last)
+    if abs(age) >= ways.cooldown:
+        return Reason.COOLDOWN_OVER, None
+    return Reason.COOLDOWN, ways.cooldown - age
+
+
+def _step(alert: Alert, told: Told, ways: Ways, now: Instant) -> tuple[Reason | None, float | None]:
+    """Why the mail need not wait for the person, or for how many seconds it does."""
+    if ways.email_when is EmailWhen.ALWAYS:
+        return Reason.ALWAYS, None
+    if alert.severity is Severity.CRITICAL:
+        return Reason.CRITICAL, None
+    if not ways.popups or ways.presence is Presence.AWAY:
+        return Reason.AWAY, None
+    if told.no_popup:
+        return Reason.NO_POPUP, None
+    waited = _waited(alert, now)
+    if waited >= ways.escalate:
+        return Reason.UNACKNOWLEDGED, None
+    return None, ways.escalate - waited
+
+
+def _waited(alert: Alert, now: Instant) -> float:
+    """For how long the person has had the chance to react; the clock's step back counts as long enough."""
+    began = alert.fired or now
+    if alert.news is not None and alert.news[1].follows(began, now):
+        began = alert.news[1]
+    age = now.since(began)
+    return age if age >= 0 else float("inf")

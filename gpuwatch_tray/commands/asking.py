@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import control
+from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.lock import Holder, WatchLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,28 @@ def reach(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> dic
     if holder.pid and not lock_of(setup).free():
         raise WorkError(f"{holder} watches on {setup.host}, but takes no requests: its log tells why")
     return None
+
+
+def ask_or_store(
+    setup: Setup, request: Mapping[str, Any], on_store: Callable[[Store], dict[str, Any]]
+) -> dict[str, Any]:
+    """
+    The answer of the program that watches, else what `on_store` does on its state.
+
+    Raises WorkError where it is refused, and for a demo that does not run: its state is nowhere else.
+    """
+    try:
+        answer = reach(setup, request)
+    except WorkError as error:
+        if setup.simulated or isinstance(error.__cause__, control.Refused):
+            raise
+        answer = None  # who watches finds it in the state at its next look
+    if answer is not None:
+        return answer
+    if setup.simulated:
+        raise WorkError("no demo is running: `gpuwatch-tray --demo` starts one")
+    with closing(open_store(setup)) as store:
+        return on_store(store)
 
 
 def require(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import messages
-from gpuwatch_tray.app import Occupied, evaluator, tenure
+from gpuwatch_tray import machine, messages
+from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
 from gpuwatch_tray.commands.mail import deliver_now, refuse_demo, send_now
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.evaluator import mail_now
 from gpuwatch_tray.reading import open_source, read_once
-from gpuwatch_tray.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gpuwatch_tray.model import Instant
 
-def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], float] = time.time) -> int:
+
+def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], Instant] = machine.now) -> int:
     """
     Evaluate once and send what is due before returning; silent when there is nothing to say.
 
@@ -39,13 +39,13 @@ def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], flo
         failures = _evaluate(setup, clock)
     except Occupied as other:
         print(f"{other}: nothing evaluated here")
-        with closing(Store(setup.settings.state, setup.state_name)) as store:
+        with closing(open_store(setup)) as store:
             failures = [*_doubts(other), *deliver_now(setup, store)]
     _fail(failures)
     return 0
 
 
-def _evaluate(setup: Setup, clock: Callable[[], float]) -> list[str]:
+def _evaluate(setup: Setup, clock: Callable[[], Instant]) -> list[str]:
     with tenure(setup, "check") as held, closing(open_source(setup, held.store)) as source:
         outcome = evaluator(setup, held.store, clock, loop=False).evaluate(read_once(setup, source))
         failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
@@ -60,7 +60,7 @@ def _doubts(other: Occupied) -> list[str]:
     return doubts
 
 
-def _try_out(setup: Setup, *, send: bool, now: float) -> int:
+def _try_out(setup: Setup, *, send: bool, now: Instant) -> int:
     """`--dry-run` and `--test-mail`: without state, past the cooldown."""
     if send:
         refuse_demo(setup)

@@ -34,7 +34,8 @@ def run(
     Print the list, once or `every` so many seconds until interrupted.
 
     The user's own compute processes as the Bash tool printed them, or with `everyone` all processes with
-    owner and type. What could not be read goes to standard error and makes the exit code 1.
+    owner and type, and the totals of each user. What could not be read goes to standard error and makes the
+    exit code 1.
     """
     setup.require()
     source = open_source(setup)
@@ -67,12 +68,13 @@ def own(snapshot: Snapshot) -> tuple[GpuProcess, ...]:
 
 def _text(snapshot: Snapshot, everyone: bool) -> str:
     if everyone:
-        text = listing.all_text(snapshot.processes)
+        text = listing.all_text(snapshot.processes) + listing.totals_text(snapshot.processes)
     else:
         text = listing.own_text(own(snapshot), redacted=False)
     return f"{SIMULATED}\n\n{text}" if snapshot.simulated else text
 
 
 def _json(snapshot: Snapshot, everyone: bool) -> str:
-    facts = listing.as_json(snapshot, snapshot.processes if everyone else own(snapshot))
+    processes = snapshot.processes if everyone else own(snapshot)
+    facts = listing.as_json(snapshot, processes, with_users=everyone)
     return json.dumps(facts, indent=2) + "\n"

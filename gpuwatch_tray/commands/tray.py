@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
-import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray import machine, presence
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
+from gpuwatch_tray.attending import Attending
+from gpuwatch_tray.awaiting import Awaiting
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
+from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.commands.serving import answering
+from gpuwatch_tray.commands.status import of_namesake, of_other
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
-from gpuwatch_tray.machine import this_program
+from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.reading import open_source
-from gpuwatch_tray.tray import Actions, Tray
+from gpuwatch_tray.tray import Tray, asked_backend
 from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.notifiers.clicks import OnButton
 
 log = logging.getLogger(__name__)
 
+COLLECT_EVERY = 50_000  # objects made and not yet freed
 WITHOUT_BUS = ("win32", "darwin")  # pystray draws there by itself
-TEST_MAIL_WITHIN = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
+
+
+class NoDesktop(Exception):  # noqa: N818  # a fact about the session
+    """There is nothing to draw on; the text says what is missing."""
 
 
 def run(setup: Setup) -> int:
@@ -40,43 +51,73 @@ def run(setup: Setup) -> int:
     A broken configuration does not keep it from starting: it goes on with the keys that are right, warns
     and names each problem.
     """
+    try:
+        asked_backend(os.environ)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     for problem in setup.problems:
         log.warning("%s", problem)
     try:
-        bus = desktop_bus()
-    except BusUnavailable as error:
-        print(f"no desktop here ({error}): watching in the terminal; Ctrl-C ends", flush=True)
-        return headless(setup)
+        bus, why = desktop_bus()
+    except NoDesktop as error:
+        return _in_the_terminal(setup, str(error))
     try:
-        return _run(setup, bus)
+        return _run(setup, bus, why)
+    except NoDesktop as error:
+        return _in_the_terminal(setup, str(error))
     finally:
         if bus is not None:
             bus.close()
 
 
-def desktop_bus() -> SessionBus | None:
+def desktop_bus() -> tuple[SessionBus | None, str]:
     """
-    The session bus of a desktop, None on systems that draw without one.
+    The session bus of a desktop, or None with the reason.
 
-    Raises BusUnavailable where there is none, or no desktop on it, as over SSH.
+    Raises NoDesktop where nothing can be drawn without it, as over SSH.
     """
     if sys.platform in WITHOUT_BUS:
-        return None
+        return None, ""
     from gpuwatch_tray.tray.sni import WATCHER
 
-    bus = SessionBus.connect()
-    if any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")) or bus.has_owner(WATCHER):
-        return bus
+    screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    try:
+        bus = SessionBus.connect()
+    except BusUnavailable as error:
+        if screen:
+            return None, str(error)
+        raise NoDesktop(str(error)) from error
+    if screen or bus.has_owner(WATCHER):
+        return bus, ""
     bus.close()
-    raise BusUnavailable("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus")
+    raise NoDesktop("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus")
 
 
-def _run(setup: Setup, bus: SessionBus | None) -> int:
+def _in_the_terminal(setup: Setup, why: str) -> int:
+    return headless(setup, f"no desktop here ({why}): watching in the terminal; Ctrl-C ends")
+
+
+def _settle_memory() -> None:
+    """
+    Spare the collector what lives as long as the program, and let it look less often.
+
+    A menu of 800 processes is rebuilt at each poll from thousands of small objects without cycles: at the
+    default thresholds looking through them takes most of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
+
+
+def _run(setup: Setup, bus: SessionBus | None, why: str) -> int:
     try:
         with tenure(setup, "tray") as held:
-            ended = _show(setup, bus, held)
+            if bus is not None and (pid := _claimed(setup, bus)) is not None:
+                print("\n".join(of_namesake(setup, pid)))
+                return 0
+            ended = _show(setup, bus, held, why)
     except Occupied as other:
-        print(f"{other} already")
+        print("\n".join(of_other(other.holder)))
         return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
@@ -86,36 +127,65 @@ def _run(setup: Setup, bus: SessionBus | None) -> int:
     return 0
 
 
-def _show(setup: Setup, bus: SessionBus | None, held: Tenure) -> bool:
+def _claimed(setup: Setup, bus: SessionBus) -> int | None:
+    """The PID of another tray of this session that watches the same; None where there is none."""
+    from gpuwatch_tray.tray import instance
+
+    watched = "demo" if setup.simulated else ""
+    if setup.source is SourceKind.COMMAND:
+        watched = setup.state_name
+    return instance.claim(bus, instance.name_for(watched))
+
+
+def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
     mails = setup.policy.mails
-    actions = Actions(
-        check_now=lambda: watching.check_now(),  # noqa: PLW0108  # made further down
-        send_test_mail=lambda: send_test_mail(setup, popups),
-        quit=lambda: tray.stop(),  # noqa: PLW0108
-    )
-    tray = Tray(bus, actions)
-    popups = popup_sink(bus, tray)
+    person = Attending(held.store, machine.now)
+    waiting = Awaiting(held.store, machine.now)
+    deeds = Deeds(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
+    settings = setup.settings
+    tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
+    if bus is None and not tray.drawn:
+        raise NoDesktop(why)
+    popups = popup_sink(bus, tray, deeds.clicked)
 
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=mails))
 
-    faces = Faces(show, popups, courier(setup, held.store), held.report)
-    watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
-    _stop_on_signals(tray.stop)
+    with closing(presence.of_this_desktop(bus, os.environ, settings.away)) as desk:
+        faces = Faces(show, popups, courier(setup, held.store), held.report)
+        judge = evaluator(setup, held.store, presence=desk.look)
+        watching = Watching(setup, open_source(setup, held.store), judge, faces)
+        deeds.join(watching, popups, tray.tell)
+        _stop_on_signals(tray.stop)
 
-    def begin() -> None:
-        watching.start()
-        if setup.problems:
-            popups.show(problem_popup(setup))
+        _settle_memory()
 
-    tray.run(begin)
-    if bus is not None:
-        bus.close()  # the icon goes first, whatever the driver does
-    return watching.stop(STOP_WITHIN)
+        def begin() -> None:
+            watching.start()
+            if setup.problems:
+                popups.show(problem_popup(setup))
+
+        if bus is not None and not asked_backend(os.environ):
+            _watch_for_a_panel(bus, popups)
+        with answering(setup, held, watching, tray.stop):
+            tray.run(begin)
+            if bus is not None:
+                bus.close()  # the icon goes first, whatever the driver does
+        return watching.stop(STOP_WITHIN)
 
 
-def popup_sink(bus: SessionBus | None, tray: Tray) -> Popups:
+def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
+    """Say once what to install where nobody shows tray icons."""
+    from gpuwatch_tray.tray.hostwatch import NoHost
+
+    def tell(advice: str) -> None:
+        popups.show(Popup("no-host", "There is no tray for the icon", advice, Severity.WARNING))
+
+    NoHost(bus, tell, os.environ).start()
+
+
+def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popups:
     """The ways to pop up here, best first: the desktop's own service, the icon's own way, plyer."""
     sinks: list[PopupSink] = []
     if bus is not None:
@@ -125,7 +195,7 @@ def popup_sink(bus: SessionBus | None, tray: Tray) -> Popups:
     if tray.notify is not None:
         sinks.append(CallbackPopups(tray.notify, "the tray icon"))
     sinks.append(plyer_popups())
-    return Popups(sinks)
+    return Popups(sinks, on_button)
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
@@ -141,21 +211,3 @@ def problem_popup(setup: Setup) -> Popup:
     first, *others = map(str, setup.problems)
     body = first + (f"\nand {len(others)} more: see the menu" if others else "")
     return Popup("settings", "The settings have an error", body, Severity.WARNING)
-
-
-def send_test_mail(setup: Setup, popups: PopupSink) -> None:
-    """Have a child send a test mail, as `check --test-mail` does, and pop up what came of it."""
-    command = [*this_program(), "check", "--test-mail", "--source", setup.source.value]
-    try:
-        # Only a child loads the mail libraries.
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_WITHIN, check=False
-        )
-        told, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
-        sent, text = bool(told), "\n".join(filter(None, [told, failed.replace("gpuwatch-tray: ", "")]))
-    except subprocess.TimeoutExpired:
-        sent, text = False, f"no answer within {TEST_MAIL_WITHIN:g} s"
-    log.info("test mail: %s", text)
-    title = "Test mail sent" if sent else "The test mail was not sent"
-    severity = Severity.INFO if sent else Severity.WARNING
-    popups.show(Popup("test-mail", title, text, severity))

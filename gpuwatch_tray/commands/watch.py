@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
 from gpuwatch_tray.commands.ps import SIMULATED
+from gpuwatch_tray.commands.serving import answering
+from gpuwatch_tray.commands.status import of_other
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.reading import open_source
 from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
     from gpuwatch_tray.context import Setup
@@ -29,13 +32,15 @@ def run(setup: Setup) -> int:
     return headless(setup)
 
 
-def headless(setup: Setup) -> int:
+def headless(setup: Setup, greeting: str = "") -> int:
     """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
     try:
         with tenure(setup, "watch") as held:
+            if greeting:
+                print(greeting, flush=True)
             _loop(setup, held)
     except Occupied as other:
-        print(f"{other} already")
+        print("\n".join(of_other(other.holder)))
     return 0
 
 
@@ -52,9 +57,10 @@ def _loop(setup: Setup, held: Tenure) -> None:
 
     for number in end_signals():
         signal.signal(number, stop)
-    watching.start()
-    while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
-        pass
+    with answering(setup, held, watching, done.set):
+        watching.start()
+        while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
+            pass
     watching.stop(STOP_WITHIN)
 
 
@@ -70,20 +76,34 @@ class Printer:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._last: tuple[object, ...] = ()
+        self._due: frozenset[int] = frozenset()
 
     def show(self, status: Status) -> None:
-        """Print `status` where it differs from the one before in more than its numbers."""
+        """
+        Print `status` where it differs from the one before in more than its numbers.
+
+        A notice that nobody is mailed stands here; it stays to be told where there is a desktop.
+        """
+        self._show_state(status)
+        due = {each.id: each.text for each in status.awaited if each.due}
+        self._print(status.at, [("notice", due[number]) for number in due.keys() - self._due])
+        self._due = frozenset(due)
+
+    def _show_state(self, status: Status) -> None:
         names = tuple(alert.fingerprint for alert in status.alerts)
         state = (status.level, names, status.notes, status.headline if not names else "")
         if state == self._last:
             return
         notes = status.notes if not self._last or status.notes != self._last[2] else ()
         self._last = state
-        time_text = datetime.fromtimestamp(status.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         level = status.level.name.lower().replace("_", " ")
         reasons = [alert.reason for alert in status.alerts] or [status.headline]
         simulated = status.snapshot is not None and status.snapshot.simulated
         lines = [(level, labelled(reason, simulated=simulated)) for reason in reasons]
         lines += [("note", note) for note in notes]
+        self._print(status.at, lines)
+
+    def _print(self, at: float, lines: Iterable[tuple[str, str]]) -> None:
+        time_text = datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         for kind, line in lines:
             print(f"{time_text}  {kind:8}  {line}", file=self._out, flush=True)

@@ -1,22 +1,40 @@
 """
-One evaluation: a snapshot is judged, the alerts take a step, and what is due is queued or handed out.
+The evaluator: one assessment, one transaction, and what is then to be shown and sent.
 
-The state and the mail about it reach the disk in one transaction, before anything is shown or sent.
+The state and the mails about it reach the disk together, before anything is shown or sent.
 """
 
 from __future__ import annotations
 
 import logging
-import uuid
-from dataclasses import dataclass
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import alerts, messages, rules
-from gpuwatch_tray.alerts import Change, Channel, Due
-from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, MessageKind, Popup, Snapshot, Status
+from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
+from gpuwatch_tray.evaluator.assessing import Assessor
+from gpuwatch_tray.evaluator.chronicle import Chronicle
+from gpuwatch_tray.evaluator.desk import Desk
+from gpuwatch_tray.evaluator.explaining import explain
+from gpuwatch_tray.evaluator.noticing import Noticed, Notices, nobody_knows
+from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
+from gpuwatch_tray.evaluator.post import Post, compose, ends_to_tell, was_told
+from gpuwatch_tray.model import (
+    Alert,
+    EmailWhen,
+    Instant,
+    Message,
+    MessageKind,
+    Popup,
+    Presence,
+    Severity,
+    Sighting,
+    Snapshot,
+)
 from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.status import status_of
-from gpuwatch_tray.store import Store, StoreError
+from gpuwatch_tray.store import Mail, Step, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,159 +44,219 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What an evaluation goes by: limits, the cooldown in seconds, and whether there is a way to mail."""
-
-    limits: Limits
-    cooldown: float
-    mails: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """
-    What one evaluation came to.
-
-    `popups` are to be shown, each with the alerts it tells of; `over` are the keys of popups to close;
-    `gaps` is what kept a rule from judging; `trouble` is set when the state could not be written.
-    """
-
-    status: Status
-    gaps: tuple[str, ...]
-    changes: tuple[Change, ...] = ()
-    mail: Message | None = None
-    popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
-    over: tuple[str, ...] = ()
-    trouble: str | None = None
+def nobody() -> Sighting:
+    """Where there is no desktop, nobody sits at it."""
+    return Sighting(Presence.AWAY, "no desktop")
 
 
 class Evaluator:
-    """Holds the alerts between evaluations; the store holds them between runs."""
+    """
+    Holds the alerts between evaluations; the store holds them between runs. Safe to use from several threads.
 
-    def __init__(self, store: Store, policy: Policy, head: Letterhead, clock: Callable[[], float]) -> None:
+    `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does; both
+    answer at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        head: Letterhead,
+        clock: Callable[[], Instant],
+        presence: Callable[[], Sighting] = nobody,
+        lives: Callable[[int, str], bool | None] = nobody_knows,
+    ) -> None:
         self._store = store
         self._policy = policy
         self._head = head
         self._clock = clock
-        self._active = store.active()
-        self._popup_of: dict[str, str] = {}  # fingerprint -> key of the popup on the screen
-        self._shown = store.delivered(Channel.DESKTOP.value)  # for when the disk cannot be asked
+        self._presence = presence
+        self._turn = threading.Lock()
+        self._assessor = Assessor(store, policy, head.host)
+        self._chronicle = Chronicle()
+        self._desk = Desk(head.host)
+        self._post = Post(store, head)
+        self._notices = Notices(store, policy, head, lives)
         self._trouble: str | None = None
+        self._renewed = store.renewed
 
     def evaluate(self, snapshot: Snapshot) -> Outcome:
         """Judge `snapshot` and commit what follows from it."""
-        now = self._clock()
-        verdicts = rules.judge(snapshot, self._policy.limits)
-        processes = counted(snapshot, self._policy.limits)
-        missing = rules.open_questions(snapshot, verdicts)
-        after, changes = alerts.step(self._active, verdicts, now, self._head.host)
-        for change in changes:
-            log.info("%s: %s: %s", change.alert.rule, change.kind.value, change.alert.reason)
-        trouble: str | None = None
-        mail: Message | None = None
-        try:
-            mail = self._commit(after, changes, processes, missing, now)
-            due = self._due(after, Channel.DESKTOP, now)
-            self._active = after
-        except StoreError as error:
-            # The step is not taken: the next poll takes it again, so that no mail is lost. The popup
-            # need not wait for the disk.
-            if str(error) != self._trouble:
-                log.error("%s", error)  # noqa: TRY400  # the one line says it all
-            trouble = str(error)
-            due = alerts.due(after.values(), self._shown, now, self._policy.cooldown)
-        self._trouble = trouble
-        status = status_of(snapshot, after, processes, missing)
-        popups, over = self._popups(due, simulated=snapshot.simulated), self._over(after)
-        return Outcome(status, missing, changes, mail, popups, over, trouble)
-
-    def shown(self, fingerprints: Sequence[str]) -> None:
-        """Start the desktop cooldown of alerts whose popup the desktop has taken."""
-        now = self._clock()
-        self._shown.update(dict.fromkeys(fingerprints, now))
-        try:
-            self._store.record_delivery(fingerprints, Channel.DESKTOP.value, now)
-        except StoreError as error:
-            log.warning("%s", error)
-
-    def _commit(
-        self,
-        after: dict[str, Alert],
-        changes: Sequence[Change],
-        processes: Sequence[GpuProcess],
-        missing: Sequence[str],
-        now: float,
-    ) -> Message | None:
-        due = self._due(after, Channel.EMAIL, now) if self._policy.mails else ()
-        mail = None
-        if due:
-            told = tuple(notice.alert for notice in due)
-            mail = _compose(self._head, told, processes, missing, now, MessageKind.ALERT)
-            for notice in due:
-                log.info("%s: mail queued (%s)", notice.alert.rule, notice.reason.value)
-        if mail is not None:
-            self._store.commit(after, now, (mail, [notice.alert.fingerprint for notice in due]))
-        elif changes:
-            self._store.commit(after, now)
-        return mail
-
-    def _due(self, active: dict[str, Alert], channel: Channel, now: float) -> tuple[Due, ...]:
-        # The queue is read first: a mail that is sent in between is then seen at least once.
-        queued = self._store.queued() if channel is Channel.EMAIL else frozenset[str]()
-        delivered = self._store.delivered(channel.value)
-        if channel is Channel.DESKTOP:
-            delivered |= self._shown
-        return alerts.due(active.values(), delivered, now, self._policy.cooldown, queued)
-
-    def _popups(self, due: Sequence[Due], *, simulated: bool) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
-        """One popup for each rule's alerts of this poll; an alert told before keeps its popup."""
-        groups: dict[str, list[Alert]] = {}
-        for notice in due:
-            alert = notice.alert
-            key = self._popup_of.setdefault(alert.fingerprint, alert.fingerprint)
-            home = next((k for k, members in groups.items() if members[0].rule == alert.rule), key)
-            self._popup_of[alert.fingerprint] = home
-            groups.setdefault(home, []).append(alert)
-        return tuple(
-            (
-                messages.popup(key, members, self._head.host, simulated=simulated),
-                tuple(a.fingerprint for a in members),
+        with self._turn:
+            now, presence = self._clock(), self._presence().presence
+            found = self._assessor.assess(snapshot, now, presence)
+            self._assessor.noted(found)
+            snoozed = found.snoozed_until is not None
+            noticed = self._notices.look(found.snapshot, now, presence, snoozed=snoozed) or Noticed()
+            mails, trouble = self._committed(found, noticed, now)
+            status = status_of(found.snapshot, found.alerts, found.processes, found.gaps, found.snoozed_until)
+            popups = self._popups(found, now, presence)
+            return Outcome(
+                replace(status, awaited=self._notices.awaited),
+                found.gaps,
+                found.changes,
+                mails,
+                popups,
+                self._desk.over(found.alerts),
+                noticed.told.popups if trouble is None else (),
+                trouble,
             )
-            for key, members in groups.items()
-        )
 
-    def _over(self, active: dict[str, Alert]) -> tuple[str, ...]:
-        """The popups none of whose alerts is firing any more."""
-        gone = {key for name, key in self._popup_of.items() if name not in active}
-        self._popup_of = {name: key for name, key in self._popup_of.items() if name in active}
-        return tuple(sorted(gone - set(self._popup_of.values())))
+    def notice_shown(self, number: int, *, really: bool = True) -> None:
+        """The desktop has taken the popup about this watch; or it has not."""
+        with self._turn:
+            self._notices.shown(number, really=really)
+
+    def tell_due(self) -> int:
+        """Mail what has come about already, without a look at the GPUs; how many. Raises StoreError."""
+        with self._turn:
+            now, presence = self._clock(), self._presence().presence
+            if alerts.snoozed_until(self._store.attention().silences, now) is not None:
+                return 0
+            told = self._notices.due(now, presence)
+            for number, message in zip(told.closed, told.mails, strict=True):
+                self._store.close_watch(number, Mail(message, (), held=self._post.full(now.wall)))
+            return len(told.mails)
+
+    def shown(self, fingerprints: Sequence[str], *, really: bool = True) -> None:
+        """The desktop has taken a popup about these alerts, which starts their cooldown; or it has not."""
+        with self._turn:
+            now = self._clock()
+            if really:
+                for name in fingerprints:
+                    self._assessor.shown(name, now)
+            else:
+                fingerprints = [name for name in fingerprints if self._assessor.not_shown(name)]
+            numbers = {name: self._assessor.number(name) for name in fingerprints}
+            lines = [
+                self._chronicle.popup(name, number, now, really=really)
+                for name, number in numbers.items()
+                if number
+            ]
+            try:
+                if really:
+                    self._store.record_delivery(fingerprints, Channel.DESKTOP.value, now, lines)
+                    for name in fingerprints:
+                        self._assessor.recorded(name)
+                elif lines:
+                    self._store.note(lines)
+            except StoreError as error:
+                log.warning("%s", error)
+
+    def explain(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Each rule on `snapshot`, and what would be told of its alerts; nothing is written or told."""
+        with self._turn:
+            now, sighting = self._clock(), self._presence()
+            found = self._assessor.assess(snapshot, now, sighting.presence)
+            return explain(found, self._policy, sighting, now)
+
+    def members(self, key: str) -> tuple[str, ...]:
+        """The alerts that the popup with this key tells of."""
+        with self._turn:
+            return self._desk.members(key)
+
+    def _committed(
+        self, found: Assessment, noticed: Noticed, now: Instant
+    ) -> tuple[tuple[Message, ...], str | None]:
+        """The mails that were queued, and why nothing could be written, or to memory only."""
+        mails: tuple[Message, ...] = ()
+        trouble = self._assessor.trouble
+        if trouble is None:
+            try:
+                mails = self._commit(found, noticed, now)
+            except StoreError as error:
+                # The step is not taken: the next poll takes it again, so that no mail is lost. The popup
+                # need not wait for the disk.
+                trouble = str(error)
+        if trouble is not None and trouble != self._trouble:
+            log.error("%s", trouble)
+        self._trouble = trouble
+        return mails, trouble or self._store.trouble
+
+    def _commit(self, found: Assessment, noticed: Noticed, now: Instant) -> tuple[Message, ...]:
+        """Write the step, if there is anything to write, and take it."""
+        assessor = self._assessor
+        resolved = [change.alert for change in found.changes if change.kind is ChangeKind.RESOLVED]
+        over = assessor.ended | {alert.fingerprint: alert for alert in resolved}
+        ended = {name: alert for name, alert in over.items() if self._owes(alert, now)}
+        told, settled = ends_to_tell(
+            ended, found.alerts, assessor.delivered(Channel.EMAIL), assessor.queued, now
+        )
+        unowed = [alert for name, alert in over.items() if name not in ended]
+        due = [each.alert for each in found.decisions if each.send and each.channel is Channel.EMAIL]
+        mails, merged = self._post.write(found, due, told, now.wall, noticed.told.mails)
+        done = {alert.id for alert in (*told, *settled)}
+        step = Step(
+            at=now,
+            alerts=tuple(found.alerts.values()),
+            ended=tuple(alert for alert in ended.values() if alert.id not in done),
+            silent=(*unowed, *told, *settled, *assessor.orphans),
+            dropped=tuple(each.alert.id for each in found.changes if each.kind is ChangeKind.DROPPED),
+            voided=tuple(each.alert.id for each in found.changes if each.kind is ChangeKind.ROSE),
+            lifted=assessor.run_out(now),
+            transitions=self._chronicle.entries(found, now),
+            mails=mails,
+            merged=merged,
+            gpus=assessor.new_gpus(found.snapshot),
+            watches=noticed.moved,
+            told=noticed.told.closed,
+        )
+        if step.worth_writing or assessor.changed(found) or self._store.renewed != self._renewed:
+            self._store.commit(step)
+            self._renewed = self._store.renewed
+            for change in found.changes:
+                log.info("%s: %s: %s", change.alert.rule, change.kind.value, change.alert.reason)
+            for each in found.decisions:
+                if each.send:
+                    log.info("%s: %s", each.alert.rule, each)
+        assessor.take(step, found)
+        self._chronicle.take(found)
+        self._post.taken(mails)
+        self._notices.take(noticed)
+        return tuple(mail.message for mail in mails if not mail.held)
+
+    def _owes(self, alert: Alert, now: Instant) -> bool:
+        """Whether its end is to be told by mail, should its beginning have been: an event has no end."""
+        policy = self._policy
+        wanted = policy.mails and policy.resolved_mail and alert.rule not in rules.EVENT_RULES
+        return wanted and not self._assessor.silenced(alert, now)
+
+    def _popups(
+        self, found: Assessment, now: Instant, presence: Presence
+    ) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
+        if not self._policy.popups:
+            return ()
+        simulated = found.snapshot.simulated
+        due = [each.alert for each in found.decisions if each.send and each.channel is Channel.DESKTOP]
+        popups = list(self._desk.popups(due, simulated=simulated))
+        fired = [each.alert for each in found.changes if each.kind is ChangeKind.FIRED]
+        summary = self._desk.back(presence, fired, found.alerts, simulated=simulated)
+        if summary is not None:
+            popups.append((summary, ()))
+        if self._policy.resolved_popup:
+            told = self._assessor.delivered(Channel.DESKTOP)
+            ended = [each.alert for each in found.changes if each.kind is ChangeKind.RESOLVED]
+            over = [
+                alert
+                for alert in ended
+                if was_told(alert, told.get(alert.fingerprint), now)
+                and not self._assessor.silenced(alert, now)
+                and alert.rule not in rules.EVENT_RULES
+            ]
+            if over and self._trouble is None:  # a step that could not be written is taken again
+                popups.append((messages.resolved_popup(over, self._head.host, simulated=simulated), ()))
+        return tuple(popups)
 
 
 def mail_now(
-    snapshot: Snapshot, policy: Policy, head: Letterhead, now: float, *, redacted: bool = True
+    snapshot: Snapshot, policy: Policy, head: Letterhead, now: Instant, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
     """What fires, what is open, and the mail about both, past every cooldown and without any state."""
-    verdicts = rules.judge(snapshot, policy.limits)
-    firing, _ = alerts.step({}, verdicts, now, head.host)
-    told, missing = tuple(firing.values()), rules.open_questions(snapshot, verdicts)
-    message = _compose(
-        head, told, counted(snapshot, policy.limits), missing, now, MessageKind.TEST, redacted=redacted
-    )
-    return told, missing, message
-
-
-def _compose(
-    head: Letterhead,
-    told: Sequence[Alert],
-    processes: Sequence[GpuProcess],
-    missing: Sequence[str],
-    now: float,
-    kind: MessageKind,
-    *,
-    redacted: bool = True,
-) -> Message:
-    message_id = f"<{uuid.uuid4().hex}.gpuwatch-tray@{head.host}>"
-    return messages.alert_mail(
-        head, told, processes, missing, now=now, message_id=message_id, kind=kind, redacted=redacted
-    )
+    verdicts = rules.judge(snapshot, policy.limits, holds=False)
+    firing, _ = alerts.step({}, verdicts, Tick(now), head.host)
+    always = policy.email_when is EmailWhen.ALWAYS
+    told = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)
+    missing = rules.open_questions(snapshot, verdicts)
+    processes = counted(snapshot, policy.limits)
+    kind = MessageKind.TEST
+    return told, missing, compose(head, told, processes, missing, now.wall, kind, redacted=redacted)

@@ -29,6 +29,19 @@ def elapsed_text(seconds: Field[float]) -> str:
     return f"{h:02}:{m:02}:{s:02}" if h else f"{m:02}:{s:02}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a sentence has them: `40 s`, `24 min`, `3 h 24 min`, `2 d 5 h`."""
+    whole = max(0, int(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        hours %= 24
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        minutes %= 60
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min" if minutes else f"{whole} s"
+
+
 def parse_elapsed(text: str) -> Field[float]:
     """The seconds of an elapsed time; unknown for `NA` and for what is no elapsed time (with the text)."""
     text = text.strip()

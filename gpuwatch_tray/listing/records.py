@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.listing.text import type_text
-from gpuwatch_tray.model import UNKNOWN, Field, Gpu, GpuProcess, Missing, Problem, Snapshot
-from gpuwatch_tray.redact import program
+from gpuwatch_tray.listing.totals import totals_json
+from gpuwatch_tray.model import UNKNOWN, ClockLimit, Field, Gpu, GpuProcess, Missing, Problem, Snapshot
+from gpuwatch_tray.redact import called, program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def as_json(snapshot: Snapshot, processes: Sequence[GpuProcess]) -> dict[str, Any]:
+def as_json(
+    snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
+) -> dict[str, Any]:
     """
     Everything that `ps --json` prints, ready for `json.dumps`.
 
@@ -30,15 +33,22 @@ def as_json(snapshot: Snapshot, processes: Sequence[GpuProcess]) -> dict[str, An
         "index": 0, "uuid": "GPU-...", "name": "...",
         "memory_used_bytes": 0, "memory_total_bytes": 0, "utilisation_percent": 0, "temperature_c": 0,
         "power_w": 0.0, "power_limit_w": 0.0, "fan_percent": 0,
+        "slowdown_c": 0, "limited_by": ["sw_thermal"], "ecc_corrected": 0, "ecc_uncorrected": 0,
+        "rows_pending": false, "rows_failed": false, "pcie_width": 16, "pcie_width_most": 16,
+        "physical": null,           of a MIG device, the UUID of its GPU, whose index it has
+        "asleep": false,            suspended by the system, and left so
         "problem": null,            or a text: this GPU cannot be read
         "process_problem": null,    or a text: this GPU's process list is not complete
         "missing": {"fan_percent": "unsupported"}
       }],
       "processes": [{
-        "gpu": 0, "pid": 2943615, "user": "alice", "mine": true, "type": "C",
+        "gpu": 0, "device": null, "pid": 2943615, "user": "alice", "mine": true, "type": "C",
         "memory_bytes": 0, "started": "2026-...", "elapsed_s": 214.2,
         "cwd": "/...", "command": ["python", "train.py"], "name": "python",
         "missing": {}
+      }],
+      "users": [{                   with --all only: the totals of each user, unknown owners as null
+        "user": "alice", "memory_bytes": 0, "memory_unknown": 0, "gpus": [0], "processes": 1
       }]
     }
     ```
@@ -46,9 +56,11 @@ def as_json(snapshot: Snapshot, processes: Sequence[GpuProcess]) -> dict[str, An
     A missing value is null and `missing` says in which way: `unsupported` (this device never gives it),
     `error` (not read this time; the cause may follow a colon), `unknown` (the source was never told),
     `redacted` (another person's arguments). `mine` is null where the owner is unknown. `type` is nvidia-smi's
-    letters, `?` where not known. Times are local with their offset.
+    letters, `?` where not known; `device` is the UUID of the MIG device. Of `users`, `memory_unknown` counts
+    what is not in `memory_bytes`: the processes on a GPU whose memory is not known. Times are local with
+    their offset.
     """
-    return {
+    record = {
         "schema": SCHEMA,
         "source": snapshot.source,
         "simulated": snapshot.simulated,
@@ -57,6 +69,7 @@ def as_json(snapshot: Snapshot, processes: Sequence[GpuProcess]) -> dict[str, An
         "gpus": [_gpu(gpu) for gpu in snapshot.gpus],
         "processes": [_process(process) for process in processes],
     }
+    return record | {"users": totals_json(processes)} if with_users else record
 
 
 def _gpu(gpu: Gpu) -> dict[str, Any]:
@@ -70,9 +83,29 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
         "power_w": gpu.power,
         "power_limit_w": gpu.power_limit,
         "fan_percent": gpu.fan,
+        "slowdown_c": gpu.slowdown_at,
+        "limited_by": _limits(gpu.limited_by),
+        "ecc_corrected": gpu.ecc_corrected,
+        "ecc_uncorrected": gpu.ecc_uncorrected,
+        "rows_pending": gpu.rows_pending,
+        "rows_failed": gpu.rows_failed,
+        "pcie_width": gpu.pcie_width,
+        "pcie_width_most": gpu.pcie_width_most,
     }
-    state = {"problem": gpu.problem, "process_problem": gpu.process_problem}
+    state = {
+        "physical": gpu.physical or None,
+        "asleep": gpu.asleep,
+        "problem": gpu.problem,
+        "process_problem": gpu.process_problem,
+    }
     return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
+
+
+def _limits(found: Field[ClockLimit]) -> Field[list[str]]:
+    """The names of the bits, those that have one."""
+    if isinstance(found, Missing):
+        return found
+    return [limit.name.lower() for limit in ClockLimit if limit in found and limit.name is not None]
 
 
 def _process(process: GpuProcess) -> dict[str, Any]:
@@ -80,12 +113,15 @@ def _process(process: GpuProcess) -> dict[str, Any]:
     command: Field[Any] = process.command
     if isinstance(name, Missing) and not isinstance(process.command, Missing) and process.command:
         name = program(process.command[0].split(" ", 1)[0])
+    if not process.mine and not isinstance(name, Missing):
+        name = called(name)  # it may be a title that holds the whole command
     if not isinstance(process.command, Missing):
         command = list(process.command)
     started = process.started if isinstance(process.started, Missing) else _moment(process.started)
     elapsed = process.elapsed if isinstance(process.elapsed, Missing) else round(process.elapsed, 1)
     fields: dict[str, Field[Any]] = {
         "gpu": UNKNOWN if process.gpu is None else process.gpu,
+        "device": process.device or None,
         "pid": process.pid,
         "user": process.user,
         "mine": UNKNOWN if process.mine is None else process.mine,

@@ -20,7 +20,7 @@ from gpuwatch_tray.redact.visible import one_line, visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["REDACTED", "arguments", "command", "one_line", "program", "text", "visible"]
+__all__ = ["REDACTED", "arguments", "called", "command", "lines", "one_line", "program", "text", "visible"]
 
 NA = "NA"
 
@@ -44,6 +44,15 @@ _GLUED = {
 def program(name: str) -> str:
     """The file name of the program `name`, without folders (either system's) and arguments."""
     return ntpath.basename(name.strip().rstrip("/\\"))
+
+
+def called(name: str) -> str:
+    """
+    What may be shown of the name of a process, which can be a title that holds its whole command.
+
+    A login in a URL ends at the host: without its beginning nobody would know it for one.
+    """
+    return one_line(scan(program(scan(name))))
 
 
 def arguments(argv: Sequence[str]) -> tuple[str, ...]:
@@ -72,6 +81,11 @@ def text(s: str) -> str:
     return visible(scan(s))
 
 
+def lines(s: str) -> tuple[str, ...]:
+    """The lines of a free text without secrets, also those that run over several lines."""
+    return tuple(map(visible, scan(s).split("\n")))
+
+
 def command(process: GpuProcess) -> str:
     """
     What mail, menu, popup and log may show of a process's command line, on one line.
@@ -87,7 +101,7 @@ def command(process: GpuProcess) -> str:
         name = process.command[0].split(" ", 1)[0]
     else:
         return NA
-    return one_line(scan(program(name))) or NA
+    return called(name) or NA
 
 
 def _one(argument: str, before: str, glued: set[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.scope import counted, gaps, unowned, unowned_line
+from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 
 NAME = "gpu_limit"
 
@@ -16,12 +16,18 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     are known to be in use are enough to fire. Below the limit, an unreadable GPU or a process on a GPU
     that cannot be told (`GPU=?`) leaves the answer open: the count might be higher.
     """
-    processes = counted(snapshot, limits)
+    limit = limits.gpu_limit
+    if limit is None:
+        return Verdict(NAME)
+    processes, unowned = sorted_out(snapshot, limits)
     in_use = len({process.gpu for process in processes if process.gpu is not None})
-    if in_use > limits.gpu_limit:
-        reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limits.gpu_limit})"
-        return Verdict(NAME, (Finding(NAME, "", Severity.WARNING, reason, in_use),))
+    value = "1 GPU in use" if in_use == 1 else f"{in_use} GPUs in use"
+    threshold = f"more than {limit}"
+    if in_use > limit:
+        reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limit})"
+        finding = Finding(NAME, "", Severity.WARNING, reason, in_use, f"{value}, the limit is {limit}")
+        return Verdict(NAME, (finding,), value=value, threshold=threshold)
     nowhere = [process.pid for process in processes if process.gpu is None]
     unknown = [*gaps(snapshot), *(f"the GPU of process {pid} cannot be told" for pid in nowhere)]
-    unknown += map(unowned_line, unowned(snapshot, limits))
-    return Verdict(NAME, unknown="; ".join(unknown) or None)
+    unknown += map(unowned_line, unowned)
+    return Verdict(NAME, unknown="; ".join(unknown) or None, value=value, threshold=threshold)

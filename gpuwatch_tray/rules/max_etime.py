@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpuwatch_tray import listing
 from gpuwatch_tray.model import Finding, Limits, Missing, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.scope import counted, gaps, unowned, unowned_line
+from gpuwatch_tray.rules.devices import called, prefix
+from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 
 NAME = "max_etime"
 
@@ -18,24 +19,40 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     with its first. The reason is the Bash tool's, to the letter. An unknown elapsed time leaves that
     PID open; an unreadable process list leaves all open.
     """
+    limit = limits.max_etime
+    if limit is None:
+        return Verdict(NAME)
     findings: dict[str, Finding] = {}
     unknown: list[str] = []
     open_subjects: list[str] = []
-    for process in counted(snapshot, limits):
-        prefix = f"{snapshot.boot_id}/{process.pid}/"
+    longest = -1
+    processes, unowned = sorted_out(snapshot, limits)
+    for process in processes:
         if isinstance(process.elapsed, Missing):
             unknown.append(f"the elapsed time of process {process.pid} is unknown")
-            open_subjects.append(prefix)
+            open_subjects.append(prefix(snapshot, process))
             continue
         seconds = int(process.elapsed)
-        if seconds > limits.max_etime:
-            subject = prefix + process.identity
-            reason = f"MAX_ETIME({seconds}s) > LIMIT({limits.max_etime}s) :: {listing.header(process)}"
-            findings.setdefault(subject, Finding(NAME, subject, Severity.WARNING, reason, seconds))
-    for process in unowned(snapshot, limits):
+        longest = max(longest, seconds)
+        if seconds > limit:
+            subject = prefix(snapshot, process) + process.identity
+            reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {listing.header(process)}"
+            text = (
+                f"{called(process)} has run for {listing.duration(seconds)},"
+                f" the limit is {listing.duration(limit)}"
+            )
+            findings.setdefault(subject, Finding(NAME, subject, Severity.WARNING, reason, seconds, text))
+    for process in unowned:
         unknown.append(unowned_line(process))
-        open_subjects.append(f"{snapshot.boot_id}/{process.pid}/")
+        open_subjects.append(prefix(snapshot, process))
     missing = gaps(snapshot)
     if missing:
         unknown[:0], open_subjects = missing, [""]
-    return Verdict(NAME, tuple(findings.values()), "; ".join(unknown) or None, tuple(open_subjects))
+    return Verdict(
+        NAME,
+        tuple(findings.values()),
+        "; ".join(unknown) or None,
+        tuple(open_subjects),
+        value="no process" if longest < 0 else f"the longest runs for {listing.duration(longest)}",
+        threshold=f"longer than {listing.duration(limit)}",
+    )

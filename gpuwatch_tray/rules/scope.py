@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from gpuwatch_tray.model import GpuProcess, Limits, Missing, Scope, Snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Scope, Snapshot
 
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
@@ -17,15 +12,18 @@ def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     They hold a compute context (nvidia-smi's compute list: C, C+G, MPS), are not among
     IGNORE_PROCESSES, and belong to the user unless PROCESS_SCOPE is `all`.
     """
-    everyone = limits.scope is Scope.ALL
-    return tuple(p for p in _computing(snapshot, limits) if everyone or p.mine is True)
+    return sorted_out(snapshot, limits)[0]
 
 
-def unowned(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
-    """The processes that might count, if only their owner could be told (in a container, say)."""
+def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+    """The processes that count, and those that might, if only their owner could be told (in a container)."""
+    found = computing(snapshot, limits)
     if limits.scope is Scope.ALL:
-        return ()
-    return tuple(process for process in _computing(snapshot, limits) if process.mine is None)
+        return tuple(found), ()
+    return (
+        tuple([process for process in found if process.mine]),
+        tuple([process for process in found if process.mine is None]),
+    )
 
 
 def unowned_line(process: GpuProcess) -> str:
@@ -33,12 +31,14 @@ def unowned_line(process: GpuProcess) -> str:
     return f"the owner of process {process.pid} cannot be told (PROCESS_SCOPE=all counts everybody's)"
 
 
-def _computing(snapshot: Snapshot, limits: Limits) -> Iterator[GpuProcess]:
-    return (p for p in snapshot.processes if p.computes and not _ignored(p, limits))
-
-
-def _ignored(process: GpuProcess, limits: Limits) -> bool:
-    return not isinstance(process.name, Missing) and process.name.lower() in limits.ignore
+def computing(snapshot: Snapshot, limits: Limits) -> list[GpuProcess]:
+    """Everybody's processes with a compute context, without IGNORE_PROCESSES."""
+    ignored = limits.ignore
+    return [
+        process
+        for process in snapshot.processes
+        if process.computes and (isinstance(process.name, Missing) or process.name.lower() not in ignored)
+    ]
 
 
 def gaps(snapshot: Snapshot) -> tuple[str, ...]:
@@ -50,10 +50,20 @@ def gaps(snapshot: Snapshot) -> tuple[str, ...]:
     """
     if snapshot.problem is not None:
         return (str(snapshot.problem),)
+    unread = dict(process_gaps(snapshot))
     lines = []
     for gpu in snapshot.gpus:
         if gpu.problem is not None:
             lines.append(f"GPU {gpu.index} cannot be read: {gpu.problem}")
-        elif gpu.process_problem is not None:
-            lines.append(f"the processes of GPU {gpu.index} cannot be read: {gpu.process_problem}")
+        elif gpu in unread:
+            lines.append(unread[gpu])
     return tuple(lines)
+
+
+def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
+    """The GPUs that answer but for their processes, each with a line that says so."""
+    return tuple(
+        (gpu, f"the processes of GPU {gpu.index} cannot be read: {gpu.process_problem}")
+        for gpu in snapshot.gpus
+        if gpu.problem is None and gpu.process_problem is not None
+    )

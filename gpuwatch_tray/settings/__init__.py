@@ -8,8 +8,17 @@ would execute is a problem with file, line and mend. `bashdata` reads the format
 
 from __future__ import annotations
 
-from gpuwatch_tray.settings.kinds import ConfigProblem, NotifyMethod, Secret, Settings, SmtpSettings
+from gpuwatch_tray.settings.kinds import ConfigProblem, NotifyMethod, Resolved, Secret, Settings, SmtpSettings
 from gpuwatch_tray.settings.load import load
 from gpuwatch_tray.settings.paths import Places
 
-__all__ = ["ConfigProblem", "NotifyMethod", "Places", "Secret", "Settings", "SmtpSettings", "load"]
+__all__ = [
+    "ConfigProblem",
+    "NotifyMethod",
+    "Places",
+    "Resolved",
+    "Secret",
+    "Settings",
+    "SmtpSettings",
+    "load",
+]

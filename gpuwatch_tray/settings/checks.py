@@ -20,8 +20,8 @@ EXAMPLE_ADDRESS = "you@example.com"
 LARGEST = 999_999_999
 LEAST_POLL, MOST_POLL = Decimal("0.2"), Decimal(3600)  # seconds
 _SHOWN = 60  # characters of a wrong value
-_DIGITS = re.compile(r"[0-9]+")
-_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+DIGITS = re.compile(r"[0-9]+")
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
@@ -44,7 +44,7 @@ def shown(text: str) -> str:
 
 def whole(text: str) -> int:
     """A decimal number >= 0, as Bash's arithmetic would read it."""
-    if not _DIGITS.fullmatch(text):
+    if not DIGITS.fullmatch(text):
         raise ValueError(f"expected a whole number >= 0, got {shown(text)}")
     if text[0] == "0" and text != "0":
         plain = text.lstrip("0") or "0"
@@ -60,7 +60,7 @@ def whole(text: str) -> int:
 def port(text: str) -> int:
     """A TCP port."""
     if (
-        not _DIGITS.fullmatch(text)
+        not DIGITS.fullmatch(text)
         or len(text) > len(str(_HIGHEST_PORT))
         or not 0 < int(text) <= _HIGHEST_PORT
     ):
@@ -71,7 +71,7 @@ def port(text: str) -> int:
 def poll(text: str) -> float:
     """Seconds between two polls."""
     span = f"expected seconds from {LEAST_POLL} to {MOST_POLL}, got {shown(text)}"
-    if not _DECIMAL.fullmatch(text):
+    if not DECIMAL.fullmatch(text):
         raise ValueError(f"{span}: a fraction takes a point" if "," in text else span)
     if not LEAST_POLL <= Decimal(text) <= MOST_POLL:
         raise ValueError(span)

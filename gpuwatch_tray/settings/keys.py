@@ -1,57 +1,31 @@
-"""The table of keys: where each stands, how it is read, and what holds where it is not set."""
+"""The table of keys; those of the rules are in `thresholds`."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.model import EmailWhen, IconStyle, Limits, Scope
+from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
 from gpuwatch_tray.settings import checks
 from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
+from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH, Key
 from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret
+from gpuwatch_tray.settings.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-T = TypeVar("T")
-
-WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
 EXAMPLE_PATH = "/ABS/PATH/*"
 
 
-@dataclass(frozen=True, slots=True)
-class Key(Generic[T]):
-    """
-    One key, at home in `file`, though it may stand in any of the three.
-
-    `example` is the pattern of the placeholders that count as not set.
-    """
-
-    name: str
-    file: str
-    check: Callable[[str], T]
-    default: T
-    example: str = ""
-
-    def is_placeholder(self, text: str) -> bool:
-        """Whether this is the example's value, untouched."""
-        return bool(self.example) and fnmatchcase(text, self.example)
-
-
-_LIMITS = Limits()
-
 TO_EMAIL: Key[tuple[str, ...]] = Key("TO_EMAIL", WATCH, checks.addresses, (), checks.EXAMPLE_ADDRESS)
-GPU_LIMIT = Key("GPU_LIMIT", WATCH, checks.whole, _LIMITS.gpu_limit)
-MAX_ETIME_MIN = Key("MAX_ETIME_MIN", WATCH, checks.whole, _LIMITS.max_etime // 60)
 COOLDOWN_MIN = Key("COOLDOWN_MIN", WATCH, checks.whole, 60)
 POLL_SEC = Key("POLL_SEC", WATCH, checks.poll, 5.0)
 PROCESS_SCOPE = Key("PROCESS_SCOPE", WATCH, checks.scope, Scope.MINE)
 IGNORE_PROCESSES = Key("IGNORE_PROCESSES", WATCH, checks.programs, DESKTOP_PROGRAMS)
 ICON_STYLE = Key("ICON_STYLE", WATCH, checks.icon_style, IconStyle.AUTO)
 ICON_BADGE = Key("ICON_BADGE", WATCH, checks.switch, default=False)
+WAKE_GPU = Key("WAKE_GPU", WATCH, checks.switch, default=False)
 
 NOTIFY_METHOD = Key("NOTIFY_METHOD", NOTIFY, checks.method, NotifyMethod.AUTO)
 GMAIL_API_CREDENTIALS: Key[Path | None] = Key(
@@ -71,33 +45,31 @@ SMTP_USER = Key("SMTP_USER", SMTP, checks.user, "", "your_user")
 SMTP_PASS = Key("SMTP_PASS", SMTP, checks.password, Secret(""), "your_pass")
 SMTP_CA_FILE: Key[Path | None] = Key("SMTP_CA_FILE", SMTP, checks.path, None, EXAMPLE_PATH)
 
-KEYS: dict[str, Key[Any]] = {
-    key.name: key
-    for key in (
-        TO_EMAIL,
-        GPU_LIMIT,
-        MAX_ETIME_MIN,
-        COOLDOWN_MIN,
-        POLL_SEC,
-        PROCESS_SCOPE,
-        IGNORE_PROCESSES,
-        ICON_STYLE,
-        ICON_BADGE,
-        NOTIFY_METHOD,
-        GMAIL_API_CREDENTIALS,
-        GMAIL_API_TOKEN,
-        FROM_EMAIL,
-        EMAIL_WHEN,
-        AWAY_MIN,
-        ESCALATE_MIN,
-        NOTIFY_RESOLVED,
-        SMTP_HOST,
-        SMTP_PORT,
-        SMTP_USER,
-        SMTP_PASS,
-        SMTP_CA_FILE,
-    )
-}
+_ALL: tuple[Key[Any], ...] = (
+    TO_EMAIL,
+    COOLDOWN_MIN,
+    POLL_SEC,
+    PROCESS_SCOPE,
+    IGNORE_PROCESSES,
+    ICON_STYLE,
+    ICON_BADGE,
+    WAKE_GPU,
+    *THRESHOLDS,
+    NOTIFY_METHOD,
+    GMAIL_API_CREDENTIALS,
+    GMAIL_API_TOKEN,
+    FROM_EMAIL,
+    EMAIL_WHEN,
+    AWAY_MIN,
+    ESCALATE_MIN,
+    NOTIFY_RESOLVED,
+    SMTP_HOST,
+    SMTP_PORT,
+    SMTP_USER,
+    SMTP_PASS,
+    SMTP_CA_FILE,
+)
+KEYS: dict[str, Key[Any]] = {key.name: key for key in _ALL}
 # Variables of the environment that people look for among the keys.
 _ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER"})
 

@@ -90,6 +90,7 @@ class Settings:
     tell_resolved: frozenset[Resolved] = frozenset({Resolved.EMAIL})
     icon_style: IconStyle = IconStyle.AUTO
     icon_badge: bool = False
+    wake_gpu: bool = False  # whether a GPU that the system has suspended is asked all the same
     warnings: tuple[str, ...] = ()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Limits
-from gpuwatch_tray.settings import keys, paths
+from gpuwatch_tray.settings import keys, paths, thresholds
+from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
 from gpuwatch_tray.settings.reading import Reading
 from gpuwatch_tray.settings.recipient import no_recipient
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 # In the order of Bash's sourcing.
 _FILES = (
-    (keys.WATCH, "GPUWATCH_CONFIG"),
-    (keys.NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
-    (keys.SMTP, "GPUWATCH_SMTP_CONFIG"),
+    (WATCH, "GPUWATCH_CONFIG"),
+    (NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
+    (SMTP, "GPUWATCH_SMTP_CONFIG"),
 )
 _BEFORE_SMTP = 2  # files: notify.env's FROM_EMAIL is the general one, smtp.env's is the server's
 _STATE = "GPUWATCH_CACHE"
@@ -44,10 +45,14 @@ def load(
         to_email=to_email,
         no_recipient="" if to_email else no_recipient(reading),
         limits=Limits(
-            gpu_limit=reading.value(keys.GPU_LIMIT),
-            max_etime=reading.value(keys.MAX_ETIME_MIN) * 60,
+            gpu_limit=reading.value(thresholds.GPU_LIMIT),
+            max_etime=thresholds.seconds(reading.value(thresholds.MAX_ETIME_MIN)),
             scope=reading.value(keys.PROCESS_SCOPE),
             ignore=reading.value(keys.IGNORE_PROCESSES),
+            poll=reading.value(keys.POLL_SEC),
+            heat=thresholds.heat(reading),
+            faults=thresholds.faults(reading),
+            use=thresholds.use(reading),
         ),
         cooldown=reading.value(keys.COOLDOWN_MIN) * 60,
         poll=reading.value(keys.POLL_SEC),
@@ -63,6 +68,7 @@ def load(
         tell_resolved=reading.value(keys.NOTIFY_RESOLVED),
         icon_style=reading.value(keys.ICON_STYLE),
         icon_badge=reading.value(keys.ICON_BADGE),
+        wake_gpu=reading.value(keys.WAKE_GPU),
         warnings=tuple(reading.warnings),
     )
     problems = reading.sorted_problems()

@@ -1,4 +1,4 @@
-"""Where the three files and the state are; the only one that asks the system for its folders."""
+"""Where the three files and the state are, by the folders that the system names."""
 
 from __future__ import annotations
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.settings.bashdata import Script, parse
 from gpuwatch_tray.settings.expansion import Namespace, Value
-from gpuwatch_tray.settings.keys import KEYS, SMTP_PASS, Key, unknown
+from gpuwatch_tray.settings.keys import KEYS, SMTP_PASS, unknown
 from gpuwatch_tray.settings.kinds import ConfigProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gpuwatch_tray.settings.key import Key
     from gpuwatch_tray.settings.paths import File
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from gpuwatch_tray.settings.kinds import NotifyMethod, SmtpSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gpuwatch_tray.settings.key import Key
     from gpuwatch_tray.settings.reading import Reading
 
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
@@ -47,11 +48,11 @@ def settle(reading: Reading, asked: NotifyMethod) -> tuple[NotifyMethod, SmtpSet
     return method, smtp, gmail
 
 
-def _tried(reading: Reading, needs: Sequence[keys.Key[Any]]) -> bool:
+def _tried(reading: Reading, needs: Sequence[Key[Any]]) -> bool:
     return any(reading.given(key) is not None or key.name in reading.broken for key in needs)
 
 
-def _require(reading: Reading, needs: Sequence[keys.Key[Any]], file: int, asked: NotifyMethod) -> None:
+def _require(reading: Reading, needs: Sequence[Key[Any]], file: int, asked: NotifyMethod) -> None:
     """A problem for each key that is not set; not where its file or its line cannot be read at all."""
     if file in reading.unread:
         return

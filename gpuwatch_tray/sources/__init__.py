@@ -13,7 +13,8 @@ class Source(Protocol):
     Something that can be read again and again, by one thread at a time.
 
     A state of the driver or of a program is never an exception: it is a Snapshot with a problem. A read may
-    block for as long as the driver does. `close` never blocks, not even while a read on another thread does.
+    block for as long as the driver does. `close` takes less than a second, even while a read on another
+    thread blocks.
     """
 
     @property

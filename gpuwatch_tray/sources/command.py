@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
+from gpuwatch_tray.sources.births import steady
 from gpuwatch_tray.sources.bounded import LIMIT, BoundedRun, Outcome
-from gpuwatch_tray.sources.processes import steady
 from gpuwatch_tray.sources.sightings import Recogniser
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def end(pid: int, identity: str, *, kill: bool = False) -> Ending:
         except OSError as error:
             return _noted(pid, "", Ending.REFUSED, error)
         facts = _facts(pid)
-        name = redact.text(redact.program(known(facts.name) or ""))
+        name = redact.called(known(facts.name) or "")
         found = _checked(facts, identity)
         if found is not None:
             return _noted(pid, name, found)

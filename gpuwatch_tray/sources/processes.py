@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 import psutil  # noqa: TID251  # the one importer
 
 from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing, Why
+from gpuwatch_tray.sources.births import sees_every_pid, steady, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
-
 T = TypeVar("T")
+
 
 # In a container the driver's PIDs are the host's, which mean nothing here.
 GONE = Missing(Why.ERROR, "no such process here")
@@ -33,12 +33,7 @@ ZOMBIE = Missing(Why.ERROR, "the process has ended")
 EMPTY = Missing(Why.ERROR, "the system gives none")
 
 
-def steady() -> float:
-    """Seconds on a clock that nobody sets; on Linux since the boot and through suspend, as those of `ps`."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    else:  # noqa: RET505  # mypy knows a platform's code by its branch
-        return time.monotonic()
+FRESH = 12  # looks for which what seldom changes is kept: the folder, and after an exec the command
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +55,8 @@ class Facts:
         """A process of which nothing can be told."""
         return cls(pid, why, mine, why, why, "", why, why, why)
 
-    def on_gpu(self, gpu: int, kinds: frozenset[Kind], memory: Field[int]) -> GpuProcess:
-        """The process on one GPU."""
+    def on_gpu(self, gpu: int, kinds: frozenset[Kind], memory: Field[int], device: str = "") -> GpuProcess:
+        """The process on one GPU, or on one of its MIG devices."""
         return GpuProcess(
             self.pid,
             gpu,
@@ -75,12 +70,13 @@ class Facts:
             cwd=self.cwd,
             command=self.command,
             name=self.name,
+            device=device,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Lasting:
-    """The facts that do not change in the life of a process; `born` is its start on the steady clock."""
+@dataclass(slots=True)
+class _Known:
+    """What hardly changes in the life of a process; `born` is its start on the steady clock."""
 
     identity: str
     born: float
@@ -88,6 +84,8 @@ class _Lasting:
     mine: bool | None
     command: Field[tuple[str, ...]]
     name: Field[str]
+    cwd: Field[str]
+    looks: int = 0  # since it was asked for
 
     @property
     def complete(self) -> bool:
@@ -112,7 +110,7 @@ class Inspector:
         self._me = me
         self._clock = clock
         self._steady = steady
-        self._known: dict[int, _Lasting] = {}
+        self._known: dict[int, _Known] = {}
 
     @cached_property
     def boot_id(self) -> str:
@@ -132,21 +130,19 @@ class Inspector:
         known, self._known = self._known, {}
         return {pid: self._facts(pid, known.get(pid)) for pid in pids}
 
-    def _facts(self, pid: int, known: _Lasting | None) -> Facts:
+    def _facts(self, pid: int, known: _Known | None) -> Facts:
         try:
             identity, start = _start(pid)
-            process = psutil.Process(pid)
             if known is None or known.identity != identity:
-                known = self._lasting(process, identity, self._born(start))
-            elif not known.complete:
-                known = self._lasting(process, identity, known.born)
-            cwd = _field(process.cwd)
-            if _start(pid)[0] != identity:  # another one has taken the number meanwhile
-                return self._gone(pid)
+                known = self._ask(pid, identity, self._born(start))
+                known.looks = pid % FRESH  # so that those found together are not all asked together
+            elif not known.complete or known.looks >= FRESH:
+                known = self._ask(pid, identity, known.born)
         except psutil.AccessDenied:
             return Facts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
         except psutil.Error:
             return self._gone(pid)
+        known.looks += 1
         self._known[pid] = known
         elapsed = max(0.0, self._steady() - known.born)
         return Facts(
@@ -156,7 +152,7 @@ class Inspector:
             started=self._clock() - elapsed,
             elapsed=elapsed,
             identity=identity,
-            cwd=cwd if isinstance(cwd, Missing) else _printable(cwd),
+            cwd=known.cwd,
             command=known.command,
             name=known.name,
         )
@@ -167,14 +163,7 @@ class Inspector:
 
     @cached_property
     def _sees_every_pid(self) -> bool:
-        """Whether the driver's PIDs are ours: not so in a PID namespace other than the machine's first."""
-        if sys.platform == "linux":
-            try:
-                return os.readlink("/proc/self/ns/pid") == FIRST_PID_NAMESPACE  # noqa: PTH115  # no path
-            except OSError:
-                return False
-        else:
-            return True
+        return sees_every_pid()
 
     def _born(self, start: float) -> float:
         if sys.platform == "linux":
@@ -183,17 +172,24 @@ class Inspector:
             # The start is wall time there. From the first look on, the steady clock counts.
             return self._steady() - max(0.0, self._clock() - start)
 
-    def _lasting(self, process: psutil.Process, identity: str, born: float) -> _Lasting:
+    def _ask(self, pid: int, identity: str, born: float) -> _Known:
+        """Everything about the process of this identity. Raises psutil.Error where it is gone."""
+        process = psutil.Process(pid)
         command = _field(process.cmdline)
         name = _field(process.name)
-        return _Lasting(
+        cwd = _field(process.cwd)
+        known = _Known(
             identity,
             born,
             user=_field(process.username),
             mine=self._is_mine(process),
             command=command if isinstance(command, Missing) else tuple(map(_printable, command)),
             name=name if isinstance(name, Missing) else _printable(name),
+            cwd=cwd if isinstance(cwd, Missing) else _printable(cwd),
         )
+        if _start(pid)[0] != identity:  # another one has taken the number meanwhile
+            raise psutil.NoSuchProcess(pid)
+        return known
 
     def _is_mine(self, process: psutil.Process) -> bool | None:
         if sys.platform == "win32":
@@ -206,6 +202,15 @@ class Inspector:
             return None if isinstance(uids, Missing) else uids.real == uid
 
 
+def kin() -> frozenset[int]:
+    """The PIDs of this process and of those that it runs under, up to the first."""
+    try:
+        above = [process.pid for process in psutil.Process().parents()]
+    except psutil.Error:
+        above = [os.getppid()]
+    return frozenset([os.getpid(), *above])
+
+
 def _start(pid: int) -> tuple[str, float]:
     """
     What stays the same in the life of a process and is another after its PID was reused; and its start.
@@ -215,22 +220,16 @@ def _start(pid: int) -> tuple[str, float]:
     Raises psutil.Error.
     """
     if sys.platform == "linux":
-        ticks = _ticks(pid)
-        return str(ticks), ticks / os.sysconf("SC_CLK_TCK")
+        try:
+            since = ticks(pid)
+        except PermissionError:
+            raise psutil.AccessDenied(pid) from None
+        except (OSError, ValueError, IndexError):  # the last two: it went while its file was read
+            raise psutil.NoSuchProcess(pid) from None
+        return str(since), since / os.sysconf("SC_CLK_TCK")
     else:  # noqa: RET505
         created = psutil.Process(pid).create_time()
         return f"{created:.2f}", created
-
-
-def _ticks(pid: int) -> int:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except PermissionError:
-        raise psutil.AccessDenied(pid) from None
-    except OSError:
-        raise psutil.NoSuchProcess(pid) from None
-    # The second field is the program's name in brackets and may hold blanks and brackets.
-    return int(stat.rpartition(b")")[2].split()[22 - 3])
 
 
 def _field(ask: Callable[[], T]) -> Field[T]:

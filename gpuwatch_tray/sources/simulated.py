@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
+from gpuwatch_tray.model import ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ SECOND_GPU_AT = 12.0
 TOO_LONG_AT = 35.0
 SECOND_GPU_UNTIL = 62.0
 TRAINING_UNTIL = 70.0
+MAX_ETIME = 6 * 3600  # seconds, where the user has no such limit
 TRAINING_FROM = -18.0  # so the training of the next round starts at 72
 
 _MIB = 2**20
@@ -30,6 +31,8 @@ _FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever na
 _TOTAL = 24 * 1024 * _MIB
 _RESERVED = 420 * _MIB
 _XORG_AGE = 5 * 86400.0
+_SLOWDOWN_AT = 93  # degrees C
+_LANES = 16
 _NOT_ALLOWED = Missing(Why.ERROR, "permission denied")
 
 
@@ -203,6 +206,14 @@ def _gpu(index: int, t: float) -> Gpu:
         power=round(24.0 + 330.0 * min(1.0, load), 1),
         power_limit=450.0,
         fan=round(30 + 35 * heat),
+        slowdown_at=_SLOWDOWN_AT,
+        limited_by=ClockLimit(0) if load else ClockLimit.IDLE,
+        ecc_corrected=0,
+        ecc_uncorrected=0,
+        rows_pending=False,
+        rows_failed=False,
+        pcie_width=_LANES,
+        pcie_width_most=_LANES,
     )
 
 

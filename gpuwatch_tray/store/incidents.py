@@ -77,6 +77,11 @@ def fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
         return [(name, Instant(*json.loads(at))) for name, at in rows.fetchall()]
 
 
+def rules(database: sqlite3.Connection) -> dict[str, str]:
+    """The rule of each fingerprint on file."""
+    return dict(database.execute("SELECT fingerprint, rule FROM incidents").fetchall())
+
+
 def highest(database: sqlite3.Connection) -> int:
     """The highest number that an incident has ever had, as far as known."""
     (number,) = database.execute(

@@ -12,28 +12,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KnownGpu:
-    """A GPU as it was last seen at `seen` (wall time); `name` is empty where it is not known."""
+    """
+    A GPU as it was last seen at `seen` (wall time); `name` is empty where it is not known.
+
+    One that the person has `forgotten` is missed no more, until it is seen again.
+    """
 
     uuid: str
     index: int
     name: str
     seen: float
+    forgotten: bool = False
 
 
 def read(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
     """All of them, by index."""
-    rows = database.execute("SELECT uuid, gpu, name, seen FROM inventory ORDER BY gpu, uuid")
-    return tuple(KnownGpu(*row) for row in rows.fetchall())
+    rows = database.execute("SELECT uuid, gpu, name, seen, forgotten FROM inventory ORDER BY gpu, uuid")
+    return tuple(
+        KnownGpu(uuid, index, name, seen, bool(forgotten))
+        for uuid, index, name, seen, forgotten in rows.fetchall()
+    )
 
 
 def write(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
     """Add or update these. Inside the caller's transaction."""
     database.executemany(
-        "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen) VALUES (?, ?, ?, ?)",
-        [(each.uuid, each.index, each.name, each.seen) for each in gpus],
+        "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen, forgotten) VALUES (?, ?, ?, ?, ?)",
+        [(each.uuid, each.index, each.name, each.seen, each.forgotten) for each in gpus],
     )
 
 
 def forget(database: sqlite3.Connection, uuid: str) -> bool:
-    """Take one out; False where it is not in it. Inside the caller's transaction."""
-    return database.execute("DELETE FROM inventory WHERE uuid = ?", (uuid,)).rowcount > 0
+    """Miss one no more; False where it is not missed. Inside the caller's transaction."""
+    changed = database.execute("UPDATE inventory SET forgotten = 1 WHERE uuid = ? AND NOT forgotten", (uuid,))
+    return changed.rowcount > 0

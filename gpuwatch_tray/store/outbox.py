@@ -18,7 +18,7 @@ from gpuwatch_tray.store.values import understood
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 EMAIL = Channel.EMAIL.value
 APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
@@ -74,24 +74,36 @@ def add(
     )
 
 
-def queued_fingerprints(database: sqlite3.Connection) -> frozenset[str]:
-    """The fingerprints of which a mail is on its way that says that they fire."""
+def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
+    """The fingerprints of which a mail is on its way that says that they fire, and when it was written."""
     rows = database.execute(
-        "SELECT fingerprints FROM outbox WHERE state <> 'sent' AND kind IN (?, ?)", sorted(TELLS)
+        "SELECT fingerprints, created FROM outbox WHERE state <> 'sent' AND kind IN (?, ?) ORDER BY id",
+        sorted(TELLS),
     )
     with understood():
-        return frozenset(name for (names,) in rows for name in json.loads(names))
+        return {name: created for names, created in rows for name in json.loads(names)}
 
 
-def lease(database: sqlite3.Connection, now: float, seconds: float) -> tuple[Queued, ...]:
-    """Take what is due, oldest first, for `seconds`. Inside the caller's transaction."""
+def lease(
+    database: sqlite3.Connection,
+    now: float,
+    seconds: float,
+    silenced: Callable[[str], bool] = lambda _: False,
+) -> tuple[Queued, ...]:
+    """
+    Take what is due, oldest first, for `seconds`. Inside the caller's transaction.
+
+    A mail all of whose alerts (by fingerprint) are `silenced` stays where it is.
+    """
     rows = database.execute(
         f"SELECT {COLUMNS} FROM outbox WHERE {OPEN} AND {FREE_AT} <= :now ORDER BY id",  # noqa: S608
         {"now": now, "apart": APART},
     ).fetchall()
-    leases = [(now + seconds, now, row[0]) for row in rows]
+    mails = [_queued(row) for row in rows]
+    taken = [mail for mail in mails if not mail.fingerprints or not all(map(silenced, mail.fingerprints))]
+    leases = [(now + seconds, now, mail.id) for mail in taken]
     database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
-    return tuple(_queued(row) for row in rows)
+    return tuple(taken)
 
 
 def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:

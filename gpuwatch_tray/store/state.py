@@ -228,9 +228,15 @@ class Store:
                     f"{self.path}: the process that watches has the mails in memory and sends them, as it"
                     " cannot write the file (make room on the disk)"
                 )
-            return outbox.lease(database, now, lease)
+            return outbox.lease(database, now, lease, self._silenced(database, Instant(now, *self._uptime())))
 
         return self._database.write(write)
+
+    def _silenced(self, database: sqlite3.Connection, now: Instant) -> Callable[[str], bool]:
+        """Whether a snooze holds the alert with this fingerprint: also what was queued before it began."""
+        running = [each for each in attention.read(database).silences if each.left(now)]
+        rules = incidents.rules(database) if running else {}
+        return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
 
     def mark_sent(self, row_id: int, now: float, detail: str) -> None:
         """Close a mail that was accepted, and start the cooldowns of its alerts."""

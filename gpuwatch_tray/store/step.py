@@ -73,13 +73,14 @@ class Surroundings:
     """
     What others may have written since: the person, the courier, another process.
 
-    `delivered` has for each channel when which fingerprint was last told, `queued` whose mail is on its way.
+    `delivered` has for each channel when which fingerprint was last told, `queued` whose mail is on its way,
+    and since when.
     """
 
     attention: Attention
     gpus: tuple[KnownGpu, ...]
     delivered: dict[str, dict[str, Instant]]
-    queued: frozenset[str]
+    queued: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,4 +5,3 @@ from gpuwatch_tray.tray.controller import Tray, View
 from gpuwatch_tray.tray.menu import Act, Deed, Extras
 
 __all__ = ["Act", "Deed", "Extras", "Tray", "View", "asked_backend"]
-

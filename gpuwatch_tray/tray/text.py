@@ -77,6 +77,8 @@ def gpu(value: Gpu) -> str:
     title = f"GPU {value.index}" + (f"  {clip(name, 40)}" if name else "")
     if value.problem is not None:
         return f"{title}{DOT}{clip(value.problem, 80)}"
+    if value.asleep:
+        return f"{title}{DOT}asleep"
     parts = [
         title,
         _field(value.utilisation, lambda percent: f"{percent} %", "? %"),
@@ -115,7 +117,7 @@ def program(value: GpuProcess) -> str:
 def _shown(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
     """What `command` and `program` say; these three facts are all that it depends on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
-    called = redact.program(known(name) or "")
+    called = redact.called(known(name) or "")
     words = redact.arguments(known(argv) or ()) if mine else ()
     if words:
         called = redact.program(words[0])

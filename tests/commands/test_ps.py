@@ -59,6 +59,10 @@ def test_ps_leaves_out_graphics_and_shows_a_process_without_memory(installed, wo
     assert not any(line.startswith("GPU=1") for line in headers)
     everyone = installed.run("ps", "--all").stdout
     assert re.search(rf"GPU=1  MEM=5MiB  PID={worker.pid}  .*TYPE=G$", everyone, re.MULTILINE)
+    assert re.search(r"^USER=\S+  GPUS=2  PROCESSES=\d  MEM=\d+\+\?MiB$", everyone, re.MULTILINE)
+    assert "users" in json.loads(installed.run("ps", "--all", "--json").stdout)
+    assert "users" not in json.loads(installed.run("ps", "--json").stdout)
+    assert "USER=" not in installed.run("ps").stdout
 
 
 def test_ps_json_names_what_is_missing(installed, worker):

@@ -13,7 +13,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned references; /* nvmlInit less nvmlShutdown */
 static unsigned inits;      /* how often it was initialised from nothing: the high part of a handle */
 static unsigned loaded_at;  /* `inits` when the scenario was read */
-static char slots[MAX_GPUS * 8][TEXT];
+static char slots[(MAX_GPUS + MAX_MIGS) * 8][TEXT];
 static size_t slot_count;
 
 static void write_down(const Scenario *scenario, const char *call, const char *uuid)
@@ -86,7 +86,7 @@ static const char *uuid_of(Handle handle)
     return number >> 16 == inits && (number & 0xffff) < slot_count ? slots[number & 0xffff] : NULL;
 }
 
-int begin_gpu(const char *call, const char *group, Handle handle, const Gpu **gpu)
+int begin_gpu(const char *call, const char *group, Handle handle, const Gpu **gpu, const Scenario **to)
 {
     pthread_mutex_lock(&lock);
     char uuid[TEXT] = "";
@@ -101,6 +101,8 @@ int begin_gpu(const char *call, const char *group, Handle handle, const Gpu **gp
     const Scenario *scenario = current();
     if (scenario == NULL)
         return UNKNOWN;
+    if (to != NULL)
+        *to = scenario;
     write_down(scenario, call, uuid);
     if (references == 0)
         return UNINITIALIZED;
@@ -109,7 +111,9 @@ int begin_gpu(const char *call, const char *group, Handle handle, const Gpu **gp
     if (uuid_of(handle) == NULL)
         return INVALID_ARGUMENT;
     *gpu = gpu_of(scenario, uuid);
-    if (*gpu == NULL || (*gpu)->lost)
+    if (*gpu == NULL)
+        return strncmp(uuid, "MIG-", 4) == 0 ? INVALID_ARGUMENT : GPU_IS_LOST;
+    if ((*gpu)->lost || ((*gpu)->parent != NULL && (*gpu)->parent->lost))
         return GPU_IS_LOST;
     const Rules *rules[] = {&scenario->errors, &(*gpu)->errors};
     for (size_t i = 0; i < 2; i++) {
@@ -122,10 +126,22 @@ int begin_gpu(const char *call, const char *group, Handle handle, const Gpu **gp
     return SUCCESS;
 }
 
+int begin_physical(const char *call, const char *group, Handle handle, const Gpu **gpu, const Scenario **to)
+{
+    int code = begin_gpu(call, group, handle, gpu, to);
+    return code == SUCCESS && (*gpu)->parent != NULL ? NOT_SUPPORTED : code;
+}
+
 int end(int code)
 {
     pthread_mutex_unlock(&lock);
     return code;
+}
+
+const Scenario *resume(void)
+{
+    pthread_mutex_lock(&lock);
+    return current();
 }
 
 int handle_for(const Gpu *gpu, Handle *handle)
@@ -151,5 +167,19 @@ void add_reference(void)
 
 void drop_reference(void)
 {
-    references--;
+    if (--references == 0)
+        forget_events();
+}
+
+unsigned session(void)
+{
+    return references > 0 ? inits : 0;
+}
+
+void note(const char *what)
+{
+    int changed;
+    const Scenario *scenario = scenario_now(&changed);
+    if (scenario != NULL)
+        write_down(scenario, what, NULL);
 }

@@ -4,9 +4,8 @@
  */
 #include "driver.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#define API __attribute__((visibility("default"))) int
 
 typedef struct {
     unsigned long long total, free, used;
@@ -26,15 +25,8 @@ typedef struct {
     int temperature;
 } Temperature1;
 
-typedef struct {
-    unsigned pid;
-    unsigned long long memory;
-    unsigned gpu_instance, compute_instance;
-} ProcessInfo;
-
 _Static_assert(sizeof(Memory2) == 0x28, "nvmlMemory_v2_t");
 _Static_assert(sizeof(Temperature1) == 0x0c, "nvmlTemperature_v1_t");
-_Static_assert(sizeof(ProcessInfo) == 24, "nvmlProcessInfo_v2_t");
 
 static int copy(const char *text, char *to, unsigned length)
 {
@@ -110,6 +102,25 @@ API nvmlDeviceGetHandleByIndex_v2(unsigned index, Handle *handle)
     return end(code ? code : handle_for(gpu, handle));
 }
 
+API nvmlDeviceGetHandleByPciBusId_v2(const char *id, Handle *handle)
+{
+    const Scenario *scenario;
+    unsigned domain, bus, device;
+    int code = begin("handle_by_pci", &scenario);
+    if (code != SUCCESS)
+        return end(code);
+    if (sscanf(id, "%x:%x:%x.0", &domain, &bus, &device) != 3)
+        return end(INVALID_ARGUMENT);
+    for (size_t i = 0; i < scenario->gpu_count; i++) {
+        const Gpu *gpu = &scenario->gpus[i];
+        if (gpu->domain != domain || gpu->bus != bus || gpu->device != device)
+            continue;
+        code = gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_pci");
+        return end(code ? code : handle_for(gpu, handle));
+    }
+    return end(NOT_FOUND);
+}
+
 API nvmlDeviceGetHandleByUUID(const char *uuid, Handle *handle)
 {
     const Scenario *scenario;
@@ -126,14 +137,14 @@ API nvmlDeviceGetHandleByUUID(const char *uuid, Handle *handle)
 API nvmlDeviceGetUUID(Handle handle, char *uuid, unsigned length)
 {
     const Gpu *gpu;
-    int code = begin_gpu("uuid", "uuid", handle, &gpu);
+    int code = begin_gpu("uuid", "uuid", handle, &gpu, NULL);
     return end(code ? code : copy(gpu->uuid, uuid, length));
 }
 
 API nvmlDeviceGetName(Handle handle, char *name, unsigned length)
 {
     const Gpu *gpu;
-    int code = begin_gpu("name", "name", handle, &gpu);
+    int code = begin_gpu("name", "name", handle, &gpu, NULL);
     return end(code ? code : copy(gpu->name, name, length));
 }
 
@@ -141,7 +152,7 @@ API nvmlDeviceGetName(Handle handle, char *name, unsigned length)
 API nvmlDeviceGetMemoryInfo(Handle handle, Memory *memory)
 {
     const Gpu *gpu;
-    int code = begin_gpu("memory_v1", "memory", handle, &gpu);
+    int code = begin_gpu("memory_v1", "memory", handle, &gpu, NULL);
     if (code == SUCCESS) {
         unsigned long long used = gpu->used + gpu->reserved;
         *memory = (Memory){gpu->total, gpu->total - used, used};
@@ -152,7 +163,7 @@ API nvmlDeviceGetMemoryInfo(Handle handle, Memory *memory)
 API nvmlDeviceGetMemoryInfo_v2(Handle handle, Memory2 *memory)
 {
     const Gpu *gpu;
-    int code = begin_gpu("memory_v2", "memory", handle, &gpu);
+    int code = begin_gpu("memory_v2", "memory", handle, &gpu, NULL);
     if (code == SUCCESS && memory->version != 0x02000028)
         code = ARGUMENT_VERSION_MISMATCH;
     if (code == SUCCESS)
@@ -164,7 +175,9 @@ API nvmlDeviceGetMemoryInfo_v2(Handle handle, Memory2 *memory)
 API nvmlDeviceGetUtilizationRates(Handle handle, Utilisation *utilisation)
 {
     const Gpu *gpu;
-    int code = begin_gpu("utilisation", "utilisation", handle, &gpu);
+    int code = begin_physical("utilisation", "utilisation", handle, &gpu, NULL);
+    if (code == SUCCESS && gpu->mig == 1)
+        code = NOT_SUPPORTED;
     if (code == SUCCESS)
         *utilisation = (Utilisation){gpu->utilisation, gpu->utilisation / 2};
     return end(code);
@@ -173,7 +186,7 @@ API nvmlDeviceGetUtilizationRates(Handle handle, Utilisation *utilisation)
 API nvmlDeviceGetTemperature(Handle handle, unsigned sensor, unsigned *temperature)
 {
     const Gpu *gpu;
-    int code = begin_gpu("temperature_v1", "temperature", handle, &gpu);
+    int code = begin_physical("temperature_v1", "temperature", handle, &gpu, NULL);
     if (code == SUCCESS && sensor != 0)
         code = INVALID_ARGUMENT;
     if (code == SUCCESS)
@@ -184,7 +197,7 @@ API nvmlDeviceGetTemperature(Handle handle, unsigned sensor, unsigned *temperatu
 API nvmlDeviceGetTemperatureV(Handle handle, Temperature1 *temperature)
 {
     const Gpu *gpu;
-    int code = begin_gpu("temperature_v", "temperature", handle, &gpu);
+    int code = begin_physical("temperature_v", "temperature", handle, &gpu, NULL);
     if (code == SUCCESS && temperature->version != 0x0100000C)
         code = ARGUMENT_VERSION_MISMATCH;
     if (code == SUCCESS && temperature->sensor != 0)
@@ -198,7 +211,7 @@ API nvmlDeviceGetTemperatureV(Handle handle, Temperature1 *temperature)
     API function(Handle handle, unsigned *value)                                                             \
     {                                                                                                        \
         const Gpu *gpu;                                                                                      \
-        int code = begin_gpu(call, call, handle, &gpu);                                                      \
+        int code = begin_physical(call, call, handle, &gpu, NULL);                                           \
         if (code == SUCCESS)                                                                                 \
             *value = gpu->field;                                                                             \
         return end(code);                                                                                    \
@@ -208,40 +221,6 @@ NUMBER(nvmlDeviceGetIndex, "index", index)
 NUMBER(nvmlDeviceGetPowerUsage, "power", power)
 NUMBER(nvmlDeviceGetEnforcedPowerLimit, "power_limit", power_limit)
 NUMBER(nvmlDeviceGetFanSpeed, "fan", fan)
-
-/* As the real one: with too little room only the number that there are, and INSUFFICIENT_SIZE. */
-static int list(const char *call, const char *group, char kind, Handle handle, unsigned *count, ProcessInfo *to)
-{
-    const Gpu *gpu;
-    int code = begin_gpu(call, group, handle, &gpu);
-    if (code != SUCCESS)
-        return end(code);
-    unsigned found = 0;
-    for (size_t i = 0; i < gpu->process_count; i++) {
-        const Process *process = &gpu->processes[i];
-        if (process->kind != kind)
-            continue;
-        if (to != NULL && found < *count)
-            to[found] = (ProcessInfo){process->pid, process->memory, ~0U, ~0U};
-        found++;
-    }
-    code = found > *count ? INSUFFICIENT_SIZE : SUCCESS;
-    *count = found;
-    return end(code);
-}
-
-#define LIST(function, call, group, kind)                                                                    \
-    API function(Handle handle, unsigned *count, ProcessInfo *to)                                            \
-    {                                                                                                        \
-        return list(call, group, kind, handle, count, to);                                                   \
-    }
-
-LIST(nvmlDeviceGetComputeRunningProcesses_v2, "compute_v2", "compute", 'C')
-LIST(nvmlDeviceGetComputeRunningProcesses_v3, "compute_v3", "compute", 'C')
-LIST(nvmlDeviceGetGraphicsRunningProcesses_v2, "graphics_v2", "graphics", 'G')
-LIST(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics_v3", "graphics", 'G')
-LIST(nvmlDeviceGetMPSComputeRunningProcesses_v2, "mps_v2", "mps", 'M')
-LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps_v3", "mps", 'M')
 
 __attribute__((visibility("default"))) const char *nvmlErrorString(int code)
 {

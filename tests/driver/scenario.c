@@ -1,4 +1,7 @@
-/* Reads the scenario: a word, a blank and its values on each line; lines after `gpu` are of that GPU. */
+/*
+ * Reads the scenario: a word, a blank and its values on each line. Lines after `gpu` and `migdevice` are of that GPU
+ * and MIG device.
+ */
 #include "scenario.h"
 
 #include <stdio.h>
@@ -7,6 +10,7 @@
 #include <sys/stat.h>
 
 static Scenario scenario;
+static Gpu *described; /* that the next line is of; NULL: the machine */
 static struct stat seen;
 static int loaded;
 
@@ -23,6 +27,17 @@ const Gpu *gpu_of(const Scenario *scenario, const char *uuid)
     for (size_t i = 0; uuid != NULL && i < scenario->gpu_count; i++)
         if (strcmp(scenario->gpus[i].uuid, uuid) == 0)
             return &scenario->gpus[i];
+    for (size_t i = 0; uuid != NULL && i < scenario->mig_count; i++)
+        if (strcmp(scenario->migs[i].uuid, uuid) == 0)
+            return &scenario->migs[i];
+    return NULL;
+}
+
+const Gpu *mig_of(const Scenario *scenario, const Gpu *gpu, unsigned slot)
+{
+    for (size_t i = 0; i < scenario->mig_count; i++)
+        if (scenario->migs[i].parent == gpu && scenario->migs[i].index == slot)
+            return &scenario->migs[i];
     return NULL;
 }
 
@@ -68,6 +83,20 @@ static int of_gpu(Gpu *gpu, const char *word, const char *values)
         return sscanf(values, "%u %u", &gpu->power, &gpu->power_limit) == 2;
     if (strcmp(word, "fan") == 0)
         return sscanf(values, "%u", &gpu->fan) == 1;
+    if (strcmp(word, "pci") == 0)
+        return sscanf(values, "%x %x %x", &gpu->domain, &gpu->bus, &gpu->device) == 3;
+    if (strcmp(word, "slowdown") == 0)
+        return sscanf(values, "%u", &gpu->slowdown) == 1;
+    if (strcmp(word, "clocks") == 0)
+        return sscanf(values, "%llx", &gpu->clocks) == 1;
+    if (strcmp(word, "ecc") == 0)
+        return sscanf(values, "%llu %llu", &gpu->corrected, &gpu->uncorrected) == 2;
+    if (strcmp(word, "rows") == 0)
+        return sscanf(values, "%u %u", &gpu->rows_pending, &gpu->rows_failed) == 2;
+    if (strcmp(word, "width") == 0)
+        return sscanf(values, "%u %u", &gpu->width, &gpu->width_most) == 2;
+    if (strcmp(word, "mig") == 0)
+        return sscanf(values, "%d", &gpu->mig) == 1;
     if (strcmp(word, "lost") == 0)
         return sscanf(values, "%d", &gpu->lost) == 1;
     if (strcmp(word, "process") == 0)
@@ -79,12 +108,22 @@ static int of_gpu(Gpu *gpu, const char *word, const char *values)
     return 0;
 }
 
+static int add_event(const char *values)
+{
+    if (scenario.event_count == MAX_RULES)
+        return 0;
+    Event *event = &scenario.events[scenario.event_count++];
+    return sscanf(values, "%u %95s %llx %llu", &event->number, event->uuid, &event->type, &event->data) == 4;
+}
+
 static int of_machine(const char *word, const char *values)
 {
     if (strcmp(word, "driver") == 0)
         return snprintf(scenario.driver, TEXT, "%s", values) < TEXT;
     if (strcmp(word, "calls") == 0)
         return snprintf(scenario.calls, sizeof scenario.calls, "%s", values) < (int)sizeof scenario.calls;
+    if (strcmp(word, "event") == 0)
+        return add_event(values);
     if (strcmp(word, "stale") == 0)
         return sscanf(values, "%d", &scenario.stale) == 1;
     if (strcmp(word, "error") == 0)
@@ -98,9 +137,19 @@ static int add_gpu(const char *uuid)
 {
     if (scenario.gpu_count == MAX_GPUS)
         return 0;
-    Gpu *gpu = &scenario.gpus[scenario.gpu_count];
-    gpu->index = (unsigned)scenario.gpu_count++;
-    return snprintf(gpu->uuid, TEXT, "%s", uuid) < TEXT;
+    described = &scenario.gpus[scenario.gpu_count];
+    described->index = (unsigned)scenario.gpu_count++;
+    return snprintf(described->uuid, TEXT, "%s", uuid) < TEXT;
+}
+
+/* Of the GPU that was added last. */
+static int add_mig(const char *values)
+{
+    if (scenario.mig_count == MAX_MIGS || scenario.gpu_count == 0)
+        return 0;
+    described = &scenario.migs[scenario.mig_count++];
+    described->parent = &scenario.gpus[scenario.gpu_count - 1];
+    return sscanf(values, "%u %95s", &described->index, described->uuid) == 2 && described->index < MAX_SLOTS;
 }
 
 static void read_line(const char *path, unsigned number, char *line)
@@ -115,8 +164,10 @@ static void read_line(const char *path, unsigned number, char *line)
     int understood;
     if (strcmp(line, "gpu") == 0) {
         understood = add_gpu(values);
-    } else if (scenario.gpu_count > 0) {
-        understood = of_gpu(&scenario.gpus[scenario.gpu_count - 1], line, values);
+    } else if (strcmp(line, "migdevice") == 0) {
+        understood = add_mig(values);
+    } else if (described != NULL) {
+        understood = of_gpu(described, line, values);
     } else {
         understood = of_machine(line, values);
     }
@@ -144,6 +195,7 @@ const Scenario *scenario_now(int *changed)
         abort();
     }
     memset(&scenario, 0, sizeof scenario);
+    described = NULL;
     char line[8192];
     for (unsigned number = 1; fgets(line, sizeof line, file) != NULL; number++)
         read_line(path, number, line);

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-enum { MAX_GPUS = 32, MAX_PROCESSES = 512, MAX_RULES = 64, TEXT = 96, CALL = 32 };
+enum { MAX_GPUS = 32, MAX_MIGS = 32, MAX_SLOTS = 7, MAX_PROCESSES = 512, MAX_RULES = 64, TEXT = 96, CALL = 32 };
 
 /* NVML's own numbers (nvml.h), as far as this driver gives them by itself. */
 enum {
@@ -14,6 +14,7 @@ enum {
     NOT_SUPPORTED = 3,
     NOT_FOUND = 6,
     INSUFFICIENT_SIZE = 7,
+    TIMEOUT = 10,
     GPU_IS_LOST = 15,
     ARGUMENT_VERSION_MISMATCH = 25,
     UNKNOWN = 999
@@ -36,17 +37,32 @@ typedef struct {
     unsigned long long memory;
 } Process;
 
-typedef struct {
+/* A GPU, or a MIG device: that one has a parent, and `index` is its slot there. */
+typedef struct Gpu {
     unsigned index;
     char uuid[TEXT];
     char name[TEXT];
+    const struct Gpu *parent;
+    unsigned domain, bus, device;
     unsigned long long total, reserved, used;
     unsigned utilisation, power, power_limit, fan; /* %, mW, mW, % */
+    unsigned slowdown, width, width_most;          /* degrees C, lanes, lanes */
+    unsigned long long clocks;                     /* what limits them, in NVML's bits */
+    unsigned long long corrected, uncorrected;
+    unsigned rows_pending, rows_failed;
+    int mig; /* the mode: -1 it has none, 0 off, 1 on */
     int temperature, lost;
     Process processes[MAX_PROCESSES];
     size_t process_count;
     Rules errors, hangs;
 } Gpu;
+
+/* An error that the driver reports once: `number` is higher than that of any event before. */
+typedef struct {
+    unsigned number;
+    char uuid[TEXT];
+    unsigned long long type, data;
+} Event;
 
 typedef struct {
     char driver[TEXT];
@@ -54,14 +70,21 @@ typedef struct {
     int stale;        /* what every call answers until nvmlInit is called again; 0: nothing of the kind */
     Gpu gpus[MAX_GPUS];
     size_t gpu_count;
+    Gpu migs[MAX_MIGS];
+    size_t mig_count;
+    Event events[MAX_RULES];
+    size_t event_count;
     Rules errors, hangs;
 } Scenario;
 
 /* The value that `rules` has for `call`, or 0. */
 double rule_for(const Rules *rules, const char *call);
 
-/* The GPU of that UUID, or NULL. */
+/* The GPU or MIG device of that UUID, or NULL. */
 const Gpu *gpu_of(const Scenario *scenario, const char *uuid);
+
+/* The MIG device in that slot of that GPU, or NULL. */
+const Gpu *mig_of(const Scenario *scenario, const Gpu *gpu, unsigned slot);
 
 /*
  * The scenario as the file that FAKE_NVML_SCENARIO names has it now; NULL, with a line on stderr, where there

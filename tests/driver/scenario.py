@@ -10,30 +10,33 @@ A made-up NVIDIA driver for everybody's tests: the C library of this folder and 
 `errors` and `hang` (seconds) are by call. Of a GPU: handle_by_index handle_by_uuid index uuid name memory
 utilisation temperature power power_limit fan compute graphics mps; one version only: memory_v1 memory_v2
 temperature_v1 temperature_v compute_v2 compute_v3, graphics and mps alike (FUNCTION_NOT_FOUND: old driver).
-Of the machine: init shutdown count driver_version nvml_version, and the calls above for all its GPUs. A hang
-ends when the scenario changes. `stale` is what every call answers until nvmlInit is called again, as after
-a resume. `calls` names a file to which every call is appended; `calls_in(path)` counts them.
+Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows width width_most mig_mode mig_count
+mig_handle event_register handle_by_pci; one version only: clocks_event clocks_throttle. Of the machine: init
+shutdown count driver_version nvml_version event_create event_wait event_free, and the calls above for all its
+GPUs. A hang ends when the scenario changes. `stale` is what every call answers until nvmlInit is called
+again, as after a resume. `calls` names a file to which every call is appended; `calls_in(path)` counts them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import os
-import subprocess
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.driver.build import SONAME, library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MIB = 2**20
 GIB = 2**30
+
+XID = 0x8  # nvmlEventTypeXidCriticalError
 
 UNINITIALIZED = 1
 INVALID_ARGUMENT = 2
@@ -51,10 +54,6 @@ NO_DATA = 21
 ARGUMENT_VERSION_MISMATCH = 25
 UNKNOWN = 999
 
-_HERE = Path(__file__).parent
-_SOURCES = ("nvml.c", "driver.c", "scenario.c")
-_FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden")
-_SONAME = "libnvidia-ml.so.1"
 _VARIABLE = "FAKE_NVML_SCENARIO"
 
 
@@ -68,8 +67,38 @@ class FakeProcess:
 
 
 @dataclass(frozen=True)
+class FakeMig:
+    """A MIG device, in a slot of its GPU."""
+
+    slot: int = 0
+    uuid: str = "MIG-00000000-0000-0000-0000-000000000000"
+    name: str = "NVIDIA Test 4090 MIG 1g.10gb"
+    memory_total: int = 10 * GIB
+    memory_used: int = GIB
+    processes: Sequence[FakeProcess] = ()
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+    def lines(self) -> Iterator[str]:
+        yield f"migdevice {self.slot} {self.uuid}"
+        yield f"name {self.name}"
+        yield f"memory {self.memory_total} 0 {self.memory_used}"
+        yield from _processes(self.processes)
+        yield from _rules(self.errors, {})
+
+
+@dataclass(frozen=True)
+class FakeEvent:
+    """An event of a GPU that is reported once; of several the numbers rise. The default is an Xid."""
+
+    number: int
+    uuid: str
+    data: int
+    type: int = XID
+
+
+@dataclass(frozen=True)
 class FakeGpu:
-    """A GPU, with the units of model.Gpu."""
+    """A GPU, with the units of model.Gpu. `migs` None: it has no MIG mode; empty: on, without devices."""
 
     uuid: str = "GPU-00000000-0000-0000-0000-000000000000"
     name: str = "NVIDIA Test 4090"
@@ -81,6 +110,14 @@ class FakeGpu:
     power: float = 60.5
     power_limit: float = 450
     fan: int = 30
+    pci: tuple[int, int, int] = (0, 1, 0)  # domain, bus, device
+    slowdown: int = 93
+    clocks: int = 0
+    ecc: tuple[int, int] = (0, 0)  # corrected, uncorrected
+    rows: tuple[int, int] = (0, 0)  # pending, failed
+    width: tuple[int, int] = (16, 16)  # now, at most
+    migs: Sequence[FakeMig] | None = None
+    mig_mode: int | None = None  # where it is not what `migs` tells
     processes: Sequence[FakeProcess] = ()
     lost: bool = False
     errors: Mapping[str, int] = field(default_factory=dict)
@@ -89,6 +126,7 @@ class FakeGpu:
     @classmethod
     def numbered(cls, number: int, *processes: FakeProcess, **facts: Any) -> FakeGpu:
         """A GPU with a UUID of its own."""
+        facts = {"pci": (0, number + 1, 0)} | facts
         return cls(uuid=f"GPU-00000000-0000-0000-0000-{number:012d}", processes=processes, **facts)
 
     def lines(self) -> Iterator[str]:
@@ -99,11 +137,18 @@ class FakeGpu:
         yield f"temperature {self.temperature}"
         yield f"power {round(self.power * 1000)} {round(self.power_limit * 1000)}"
         yield f"fan {self.fan}"
+        yield "pci {:x} {:x} {:x}".format(*self.pci)
+        yield f"slowdown {self.slowdown}"
+        yield f"clocks {self.clocks:x}"
+        yield "ecc {} {}".format(*self.ecc)
+        yield "rows {} {}".format(*self.rows)
+        yield "width {} {}".format(*self.width)
+        yield f"mig {(-1 if self.migs is None else 1) if self.mig_mode is None else self.mig_mode}"
         yield f"lost {int(self.lost)}"
-        for process in self.processes:
-            memory = "none" if process.memory is None else process.memory
-            yield from (f"process {kind} {process.pid} {memory}" for kind in process.kinds)
+        yield from _processes(self.processes)
         yield from _rules(self.errors, self.hang)
+        for mig in self.migs or ():
+            yield from mig.lines()
 
 
 @dataclass(frozen=True)
@@ -114,6 +159,7 @@ class Scenario:
     driver_version: str = "550.54.14"
     init_error: int = 0
     stale: int = 0
+    events: Sequence[FakeEvent] = ()
     errors: Mapping[str, int] = field(default_factory=dict)
     hang: Mapping[str, float] = field(default_factory=dict)
     calls: Path | None = None
@@ -122,6 +168,7 @@ class Scenario:
         lines = [f"driver {self.driver_version}", f"stale {self.stale}"]
         if self.calls is not None:
             lines.append(f"calls {self.calls}")
+        lines += [f"event {each.number} {each.uuid} {each.type:x} {each.data}" for each in self.events]
         lines += _rules({"init": self.init_error, **self.errors}, self.hang)
         for gpu in self.gpus:
             lines += gpu.lines()
@@ -135,33 +182,27 @@ class Scenario:
         return path
 
 
+def _processes(processes: Sequence[FakeProcess]) -> Iterator[str]:
+    for process in processes:
+        memory = "none" if process.memory is None else process.memory
+        yield from (f"process {kind} {process.pid} {memory}" for kind in process.kinds)
+
+
 def _rules(errors: Mapping[str, int], hang: Mapping[str, float]) -> list[str]:
     lines = [f"error {call} {code}" for call, code in errors.items()]
     return lines + [f"hang {call} {seconds}" for call, seconds in hang.items()]
 
 
-@cache
-def library() -> Path:
-    """The built library, in .build of the checkout: one folder for each state of its sources."""
-    content = b"".join((_HERE / name).read_bytes() for name in (*_SOURCES, "driver.h", "scenario.h"))
-    digest = hashlib.sha256(content + " ".join(_FLAGS).encode()).hexdigest()[:16]
-    target = _HERE.parents[1] / ".build" / f"driver-{digest}" / _SONAME
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{_SONAME}.{os.getpid()}")
-        sources = [str(_HERE / name) for name in _SOURCES]
-        command = ["cc", *_FLAGS, f"-Wl,-soname,{_SONAME}", "-o", str(part), *sources, "-pthread"]
-        built = subprocess.run(command, capture_output=True, text=True, check=False)
-        if built.returncode != 0:
-            raise RuntimeError(f"the test driver does not compile:\n{built.stderr}")
-        part.replace(target)
-    return target
+def environment(
+    scenario: Path, base: Mapping[str, str] | None = None, *, flags: Sequence[str] = ()
+) -> dict[str, str]:
+    """
+    The environment (`base`, else this process's) in which a child finds the test driver and `scenario`.
 
-
-def environment(scenario: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment (`base`, else this process's) in which a child finds the test driver and `scenario`."""
+    `flags` are further ones of the compiler (see build.py).
+    """
     variables = dict(os.environ if base is None else base)
-    folders = [str(library().parent), *filter(None, [variables.get("LD_LIBRARY_PATH")])]
+    folders = [str(library(*flags).parent), *filter(None, [variables.get("LD_LIBRARY_PATH")])]
     return variables | {"LD_LIBRARY_PATH": ":".join(folders), _VARIABLE: str(scenario)}
 
 
@@ -169,7 +210,7 @@ def without_driver(folder: Path, base: Mapping[str, str] | None = None) -> dict[
     """The environment in which a child finds no library of NVIDIA's, even on a machine that has one."""
     folder.mkdir(exist_ok=True)
     # The loader stops at a file of that name which is no library: "invalid ELF header".
-    (folder / _SONAME).write_text("This is no library, so that there is none.\n" * 100, encoding="ascii")
+    (folder / SONAME).write_text("This is no library, so that there is none.\n" * 100, encoding="ascii")
     variables = dict(os.environ if base is None else base)
     return variables | {"LD_LIBRARY_PATH": str(folder)}
 

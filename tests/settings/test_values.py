@@ -36,7 +36,7 @@ def test_every_key_is_read(house):
     house.write(SMTP, SMTP_TEXT + "SMTP_PORT=465\nSMTP_CA_FILE=/ca.pem\nFROM_EMAIL=c@example.org\n")
     settings = house.settings(MYGPU="/opt/mygpu.sh")
     assert settings.to_email == ("a@example.org",)
-    assert settings.limits == Limits(0, 90 * 60, Scope.ALL, frozenset({"blender", "xorg"}))
+    assert settings.limits == Limits(0, 90 * 60, Scope.ALL, frozenset({"blender", "xorg"}), 0.5)
     assert (settings.cooldown, settings.poll) == (900, 0.5)
     assert (settings.notify_method, settings.from_email) == (NotifyMethod.SMTP, "b@example.org")
     assert (settings.gmail_credentials, settings.gmail_token) == (Path("/c.json"), Path("/t.json"))

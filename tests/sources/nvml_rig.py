@@ -24,8 +24,15 @@ class Rig:
         self.module_version = path.with_name("module-version")
         self.clock = Clock()
         self.steady = Clock(0)
-        self.source = NvmlSource(clock=self.clock, steady=self.steady, module_version=self.module_version)
+        self.devices = path.with_name("pci-devices")
+        self.cards = path.with_name("cards")
+        self.source = self.another()
         self.play()
+
+    def another(self, **more) -> NvmlSource:
+        """A source like the rig's own."""
+        own = ("clock", "steady", "module_version", "devices", "cards")
+        return NvmlSource(**{"event_wait": 0.02, **{name: getattr(self, name) for name in own}, **more})
 
     def play(self, *gpus: FakeGpu, **machine) -> None:
         """Play these GPUs; none given: one idle GPU."""

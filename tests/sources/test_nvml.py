@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import pynvml  # noqa: TID251  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.model import UNSUPPORTED, Gpu, Kind, Missing, Why
+from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Kind, Missing, Why
+from tests.driver.build import OLD
 from tests.driver.scenario import (
     ARGUMENT_VERSION_MISMATCH,
     FUNCTION_NOT_FOUND,
@@ -16,7 +21,10 @@ from tests.driver.scenario import (
     NOT_SUPPORTED,
     UNKNOWN,
     FakeGpu,
+    FakeMig,
     FakeProcess,
+    Scenario,
+    environment,
 )
 
 pytestmark = pytest.mark.driver
@@ -29,6 +37,13 @@ FIELDS = {
     "power": ["power"],
     "power_limit": ["power_limit"],
     "fan": ["fan"],
+    "slowdown": ["slowdown_at"],
+    "clocks": ["limited_by"],
+    "ecc": ["ecc_corrected", "ecc_uncorrected"],
+    "ecc_uncorrected": ["ecc_uncorrected"],
+    "rows": ["rows_pending", "rows_failed"],
+    "width": ["pcie_width"],
+    "width_most": ["pcie_width_most"],
 }
 C, G, M = Kind.COMPUTE, Kind.GRAPHICS, Kind.MPS
 
@@ -45,13 +60,35 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         power=288.25,
         power_limit=300,
         fan=44,
+        slowdown=89,
+        clocks=0x44,
+        ecc=(12, 3),
+        rows=(1, 0),
+        width=(4, 8),
     )
     rig.play(FakeGpu.numbered(0), fake)
     snapshot = rig.read()
     assert snapshot.problem is None
     assert snapshot.at == rig.clock.now
     assert snapshot.gpus[1] == Gpu(
-        1, "GPU-7", "NVIDIA RTX 6000", 3 * GIB, 48 * GIB, 98, 71, power=288.25, power_limit=300.0, fan=44
+        1,
+        "GPU-7",
+        "NVIDIA RTX 6000",
+        memory_used=3 * GIB,
+        memory_total=48 * GIB,
+        utilisation=98,
+        temperature=71,
+        power=288.25,
+        power_limit=300.0,
+        fan=44,
+        slowdown_at=89,
+        limited_by=ClockLimit.POWER_CAP | ClockLimit.HW_THERMAL,
+        ecc_corrected=12,
+        ecc_uncorrected=3,
+        rows_pending=True,
+        rows_failed=False,
+        pcie_width=4,
+        pcie_width_most=8,
     )
 
 
@@ -85,10 +122,56 @@ def test_a_field_is_missing_by_itself_and_says_how(rig, call, code, expected):
 @pytest.mark.parametrize("code", [FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, NOT_SUPPORTED])
 def test_an_older_driver_is_asked_by_its_own_calls(rig, code):
     """Memory by the first version, which counts the reserved memory as used; temperature by the old call."""
-    errors = {"memory_v2": code, "temperature_v": code}
-    rig.play(FakeGpu(memory_used=GIB, memory_reserved=512 * MIB, temperature=66, errors=errors))
+    errors = {"memory_v2": code, "temperature_v": code, "clocks_event": code}
+    rig.play(FakeGpu(memory_used=GIB, memory_reserved=512 * MIB, temperature=66, clocks=4, errors=errors))
     gpu = rig.read().gpus[0]
-    assert (gpu.memory_used, gpu.temperature) == (GIB + 512 * MIB, 66)
+    assert (gpu.memory_used, gpu.temperature, gpu.limited_by) == (GIB + 512 * MIB, 66, ClockLimit.POWER_CAP)
+
+
+def test_an_older_driver_is_not_asked_for_the_newer_calls_again(rig):
+    """What it lacks it lacks for good: a steady read is as short as on a new one."""
+    errors = dict.fromkeys(("memory_v2", "temperature_v", "clocks_event", "mps_v3"), FUNCTION_NOT_FOUND)
+    rig.play(FakeGpu(errors=errors))
+    rig.read()
+    rig.calls()
+    rig.read()
+    calls = rig.calls()
+    assert [calls[name] for name in errors] == [0, 0, 0, 0]
+    assert [calls[name] for name in ("memory_v1", "temperature_v1", "clocks_throttle", "mps_v2")] == [1] * 4
+
+
+def test_bits_that_nobody_knows_do_not_disturb_the_known_ones(rig):
+    """A newer driver may have more reasons for low clocks than the model."""
+    rig.play(FakeGpu(clocks=0x8000_0000_0000_0620))
+    assert rig.read().gpus[0].limited_by == ClockLimit.SW_THERMAL
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("nvmlDeviceGetRemappedRows", "rows_failed"),
+        ("nvmlDeviceGetTotalEccErrors", "ecc_uncorrected"),
+        ("nvmlDeviceGetTemperatureThreshold", "slowdown_at"),
+        ("nvmlDeviceGetMaxPcieLinkWidth", "pcie_width_most"),
+        ("nvmlDeviceGetCurrPcieLinkWidth", "pcie_width"),
+        ("NVML_VOLATILE_ECC", "ecc_corrected"),
+    ],
+)
+def test_a_binding_from_before_a_call_leaves_its_value_unsupported(rig, monkeypatch, name, field):
+    """An old pynvml has neither function nor number: an AttributeError that nobody sees."""
+    monkeypatch.delattr(pynvml, name)
+    gpu = rig.read().gpus[0]
+    assert getattr(gpu, field) == UNSUPPORTED
+    assert (gpu.problem, gpu.process_problem, gpu.temperature) == (None, None, 45)
+
+
+@pytest.mark.parametrize("name", ["nvmlDeviceGetMigMode", "nvmlDeviceGetPciInfo", "nvmlEventSetCreate"])
+def test_a_binding_without_mig_bus_or_events_reads_the_gpu_all_the_same(rig, monkeypatch, name):
+    """What needs them is left out."""
+    monkeypatch.delattr(pynvml, name)
+    for _ in range(2):
+        gpu = rig.read().gpus[0]
+    assert (gpu.problem, gpu.process_problem, gpu.utilisation) == (None, None, 12)
 
 
 def test_memory_that_fails_once_does_not_change_its_meaning(rig):
@@ -168,9 +251,27 @@ def test_numbers_that_are_no_pid_are_left_out(rig):
 
 
 def test_a_long_list_arrives_whole(rig):
-    """The binding asks for the size first."""
+    """With too little room the driver only tells how much it takes; the room is kept for the next read."""
     pids = range(1000, 1300)
     assert [one.pid for one in rig.processes(*map(FakeProcess, pids))] == list(pids)
+    rig.calls()
+    assert len(rig.read().processes) == 300
+    assert rig.calls()["compute_v3"] == 1
+
+
+def test_a_list_without_end_is_an_error_and_not_all_the_memory(rig, monkeypatch):
+    """A driver gone astray that names millions of processes is not believed."""
+    rig.read()
+    answer = pynvml.nvmlLib.nvmlDeviceGetComputeRunningProcesses_v3
+
+    def astray(_handle, count, _room):
+        count._obj.value = 2**31
+        return 7  # NVML_ERROR_INSUFFICIENT_SIZE
+
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", astray)
+    assert "compute processes: " in rig.read().gpus[0].process_problem
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
+    assert rig.read().gpus[0].process_problem is None
 
 
 @pytest.mark.parametrize("kind", ["graphics", "mps"])
@@ -229,22 +330,78 @@ def test_nvml_is_initialised_once_and_static_values_are_asked_once(rig):
     assert calls["compute_v3"] == 5
 
 
+SLOW = ("fan", "power_limit", "ecc_corrected", "ecc_uncorrected", "rows", "width", "mig_mode")
+STATIC = ("name", "uuid", "pci", "slowdown", "width_most")
+
+
 def test_what_hardly_changes_is_asked_every_twelfth_time(rig):
-    """Fan and power limit are kept in between."""
+    """It is kept in between; what never changes is asked once."""
+    rig.play(FakeGpu(migs=(), mig_mode=0))
     for _ in range(24):
         gpu = rig.read().gpus[0]
-        assert (gpu.fan, gpu.power_limit) == (30, 450)
+        assert (gpu.fan, gpu.power_limit, gpu.slowdown_at, gpu.pcie_width) == (30, 450, 93, 16)
     calls = rig.calls()
-    assert (calls["fan"], calls["power_limit"], calls["power"]) == (2, 2, 24)
+    assert {name: calls[name] for name in SLOW} == dict.fromkeys(SLOW, 2)
+    assert {name: calls[name] for name in STATIC} == dict.fromkeys(STATIC, 1)
+    assert calls["power"] == 24
+
+
+def test_a_steady_read_asks_seven_things_of_a_gpu_at_most_and_each_list_once(rig):
+    """Whatever the lists hold, be a slow value due or not; beside that only the number of GPUs is asked."""
+    lists = [FakeProcess(1000 + n, kinds="CGM") for n in range(100)]
+    rig.play(FakeGpu.numbered(0, *lists), FakeGpu.numbered(1, migs=(), mig_mode=0), FakeGpu.numbered(2))
+    rig.read()
+    rig.read()
+    rig.calls()
+    costs = []
+    for _ in range(24):
+        rig.read()
+        calls = {name: n for name, n in rig.calls().items() if not name.startswith("event_")}
+        assert calls.pop("count") == 1
+        on_gpus = {name: n for name, n in calls.items() if " " in name}
+        for uuid in (FakeGpu.numbered(n).uuid for n in range(3)):
+            own = [name for name in on_gpus if name.endswith(uuid)]
+            assert {name.split("_v3")[0] for name in own if "_v3" in name} == {"compute", "graphics", "mps"}
+            assert max(on_gpus[name] for name in own) == 1
+            costs.append(len(own) - 3)
+        assert sum(calls.values()) == 2 * sum(on_gpus.values())  # nothing else is called
+    assert max(costs) <= 7
+    assert (min(costs), max(costs)) == (5, 6)
+
+
+def test_mig_devices_are_read_within_the_same_cost(rig):
+    """Seven things and three lists for each GPU of the reading: the divided one and each of its parts."""
+    for number in (0, 1, 7):
+        migs = [FakeMig(slot, f"MIG-{slot}", processes=[FakeProcess(1000 + slot)]) for slot in range(number)]
+        rig.play(FakeGpu(migs=migs))
+        rig.steady.advance(1000)
+        for _ in range(14):
+            rig.read()
+        rig.calls()
+        for _ in range(24):
+            assert len(rig.read().gpus) == number + 1
+            calls = {name: n for name, n in rig.calls().items() if not name.startswith(("event_", "count"))}
+            assert sum(n for name, n in calls.items() if " " in name) <= (7 + 3) * (number + 1)
 
 
 def test_a_slow_value_that_failed_is_asked_again_at_once(rig):
-    """An error is not kept for a minute, "unsupported" is."""
-    rig.play(FakeGpu(errors={"fan": UNKNOWN, "power_limit": NOT_SUPPORTED}))
+    """An error is not kept for a minute, "unsupported" and "forbidden" are."""
+    rig.play(FakeGpu(errors={"fan": UNKNOWN, "power_limit": NOT_SUPPORTED, "ecc": NO_PERMISSION}))
     rig.read()
     rig.play(FakeGpu(fan=55))
     gpu = rig.read().gpus[0]
     assert (gpu.fan, gpu.power_limit) == (55, UNSUPPORTED)
+    assert gpu.ecc_corrected == Missing(Why.ERROR, "Insufficient Permissions")
+
+
+def test_a_static_value_that_was_forbidden_is_asked_again_later(rig):
+    """After twelve reads: rights may come with a device file's group."""
+    rig.play(FakeGpu(errors={"slowdown": NO_PERMISSION}))
+    rig.read()
+    rig.play(FakeGpu())
+    told = [rig.read().gpus[0].slowdown_at for _ in range(24)]
+    assert isinstance(told[10], Missing)
+    assert told[-1] == 93
 
 
 def test_close_shuts_nvml_down(rig):
@@ -254,3 +411,30 @@ def test_close_shuts_nvml_down(rig):
     assert rig.calls()["shutdown"] == 1
     assert "closed" in rig.read().problem.text
     assert rig.calls()["init"] == 0
+
+
+READ = """
+from gpuwatch_tray.sources.nvml import NvmlSource
+source = NvmlSource()
+for _ in range(3):
+    snapshot = source.read()
+gpu, = snapshot.gpus
+print(gpu.process_problem, gpu.memory_used, int(gpu.limited_by), [one.pid for one in snapshot.processes])
+source.close()
+"""
+
+
+def test_a_library_from_before_the_newer_functions_is_read_by_the_older_ones(tmp_path):
+    """The symbols are not there at all, which is an error of another kind than a code."""
+    gpu = FakeGpu(clocks=4, processes=[FakeProcess(11, kinds="CG")])
+    path = Scenario(gpus=[gpu]).write(tmp_path / "scenario")
+    child = subprocess.run(
+        [sys.executable, "-c", READ],
+        env=environment(path, flags=OLD),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert child.stdout == f"None {GIB} 4 [11]\n"
+    assert child.stderr == ""

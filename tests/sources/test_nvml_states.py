@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 import threading
@@ -9,37 +10,33 @@ import time
 import types
 from pathlib import Path
 
+import pynvml  # noqa: TID251  # its answers are bent at the edge
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gpuwatch_tray.model import Missing, Why
-from gpuwatch_tray.sources.nvml import NvmlSource
 from tests.driver.scenario import (
-    ARGUMENT_VERSION_MISMATCH,
     DRIVER_NOT_LOADED,
-    FUNCTION_NOT_FOUND,
     GPU_IS_LOST,
-    INVALID_ARGUMENT,
     LIB_RM_VERSION_MISMATCH,
     NO_PERMISSION,
-    NOT_FOUND,
     NOT_SUPPORTED,
     OPERATING_SYSTEM,
     RESET_REQUIRED,
-    TIMEOUT,
     UNINITIALIZED,
     UNKNOWN,
     FakeGpu,
     FakeProcess,
     Scenario,
     environment,
-    loaded,
     without_driver,
 )
 
 pytestmark = pytest.mark.driver
 
+VALUES = [
+    *("name", "memory", "utilisation", "temperature", "power", "power_limit", "fan"),
+    *("slowdown", "clocks", "ecc", "rows", "width", "width_most", "mig_mode"),
+]
 ROOT = Path(__file__).parents[2]
 READ = """
 from gpuwatch_tray.sources.nvml import NvmlSource
@@ -316,8 +313,7 @@ def test_one_call_that_keeps_failing_does_not_cost_the_session(rig, call):
 @pytest.mark.parametrize("code", [UNKNOWN, NO_PERMISSION, RESET_REQUIRED])
 def test_a_gpu_that_answers_nothing_cannot_be_read(rig, code):
     """All its calls fail: that is said of the GPU, not of each value alone."""
-    calls = ["name", "memory", "utilisation", "temperature", "power", "power_limit", "fan"]
-    dead = dict.fromkeys([*calls, "compute", "graphics", "mps"], code)
+    dead = dict.fromkeys([*VALUES, "compute", "graphics", "mps"], code)
     rig.play(FakeGpu(errors=dead), FakeGpu.numbered(1))
     first, second = rig.read().gpus
     assert first.problem
@@ -327,8 +323,7 @@ def test_a_gpu_that_answers_nothing_cannot_be_read(rig, code):
 
 def test_a_gpu_whose_values_all_fail_still_has_its_processes(rig):
     """An answer of the process lists is an answer."""
-    calls = ["name", "memory", "utilisation", "temperature", "power", "power_limit", "fan"]
-    rig.play(FakeGpu(processes=[FakeProcess(11)], errors=dict.fromkeys(calls, UNKNOWN)))
+    rig.play(FakeGpu(processes=[FakeProcess(11)], errors=dict.fromkeys(VALUES, UNKNOWN)))
     snapshot = rig.read()
     assert (snapshot.gpus[0].problem, snapshot.gpus[0].process_problem) == (None, None)
     assert [one.pid for one in snapshot.processes] == [11]
@@ -352,6 +347,15 @@ def test_a_lost_gpu_is_asked_nothing_more(rig):
     rig.read()
     calls = rig.calls()
     assert (calls["memory_v2"], calls["power"], calls["compute_v3"]) == (1, 0, 0)
+
+
+def test_a_handle_that_is_none_is_not_used(rig, monkeypatch):
+    """A driver in trouble may hand out NULL, and a call with it would end this process."""
+    empty = ctypes.POINTER(ctypes.c_char)()
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda _index: empty)
+    gpu = rig.read().gpus[0]
+    assert gpu.problem.startswith("lost: ")
+    assert rig.calls()["uuid"] == 0
 
 
 def test_a_gpu_that_does_not_tell_its_uuid_cannot_be_read(rig):
@@ -392,95 +396,3 @@ def test_a_call_that_hangs_blocks_the_read_and_not_the_close(rig):
     reader.join(5)
     assert not reader.is_alive()
     assert rig.calls()["shutdown"] == 1
-
-
-# --- anything at all
-
-UNSUPPORTED_CODES = {NOT_SUPPORTED, FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH}
-CODES = st.sampled_from(
-    [
-        *sorted(UNSUPPORTED_CODES),
-        UNINITIALIZED,
-        INVALID_ARGUMENT,
-        NO_PERMISSION,
-        NOT_FOUND,
-        DRIVER_NOT_LOADED,
-        TIMEOUT,
-        GPU_IS_LOST,
-        RESET_REQUIRED,
-        OPERATING_SYSTEM,
-        LIB_RM_VERSION_MISMATCH,
-        UNKNOWN,
-        77,
-    ]
-)
-LISTS = ("compute", "graphics", "mps")
-OF_GPU = ("handle_by_index", "uuid", "name", "memory", "utilisation", "temperature", "power", "fan", *LISTS)
-OF_MACHINE = ("init", "shutdown", "count", "nvml_version")
-
-
-@st.composite
-def fake_gpus(draw):
-    pids = draw(st.lists(st.integers(1, 4_194_303), unique=True, max_size=3))
-    return FakeGpu(
-        uuid=f"GPU-{draw(st.integers(0, 3))}",
-        processes=[FakeProcess(pid, None, draw(st.sampled_from(["C", "G", "M", "CG"]))) for pid in pids],
-        lost=draw(st.integers(0, 9)) == 0,
-        errors=draw(st.dictionaries(st.sampled_from(OF_GPU), CODES, max_size=4)),
-    )
-
-
-SCENARIOS = st.builds(
-    Scenario,
-    gpus=st.lists(fake_gpus(), max_size=4, unique_by=lambda gpu: gpu.uuid),
-    errors=st.dictionaries(st.sampled_from(OF_MACHINE), CODES, max_size=1),
-    stale=st.just(0) | CODES,
-)
-
-
-def holds_back(fake):
-    """Whether nothing may be concluded from the processes that `fake` does list."""
-    wrong = [fake.errors.get(kind, 0) for kind in ("compute", "mps")]
-    return wrong[0] != 0 or any(code not in {0, *UNSUPPORTED_CODES} for code in wrong)
-
-
-def listed(process):
-    """The lists that a process is in."""
-    return {{"C": "compute", "G": "graphics", "M": "mps"}[kind] for kind in process.kinds}
-
-
-def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(tmp_path):
-    """Through any run of failures a read returns, and a GPU without a problem shows just its processes."""
-
-    @settings(max_examples=150, deadline=None)
-    @given(st.lists(SCENARIOS, min_size=1, max_size=4), st.sampled_from([0.0, 40.0]))
-    def holds(scenarios, step):
-        now = [0.0]
-        source = NvmlSource(steady=lambda: now[0])
-        seen = 0
-        for scenario in scenarios:
-            scenario.write(path)
-            snapshot = source.read()
-            now[0] += step
-            if snapshot.problem is not None:
-                assert (snapshot.gpus, snapshot.processes) == ((), ())
-                continue
-            assert snapshot.gpus
-            assert len(snapshot.gpus) >= seen
-            seen = len(snapshot.gpus)
-            check(snapshot, scenario)
-        Scenario().write(path)
-        source.close()
-
-    def check(snapshot, scenario):
-        healthy = [gpu for gpu in snapshot.gpus if gpu.problem is None]
-        for gpu in healthy:
-            fake = next(fake for fake in scenario.gpus if fake.uuid == gpu.uuid)
-            found = {one.pid for one in snapshot.processes if one.gpu == gpu.index}
-            if gpu.process_problem is None:
-                assert not holds_back(fake)
-                assert found == {one.pid for one in fake.processes if listed(one) - fake.errors.keys()}
-        assert {one.gpu for one in snapshot.processes} <= {gpu.index for gpu in healthy}
-
-    with loaded(tmp_path / "scenario") as path:
-        holds()

@@ -12,7 +12,7 @@ import pytest
 
 from gpuwatch_tray.listing import elapsed_text
 from gpuwatch_tray.model import Kind, Missing
-from gpuwatch_tray.sources import processes
+from gpuwatch_tray.sources import births, processes
 from gpuwatch_tray.sources.processes import Inspector
 from tests.fakes import Clock
 
@@ -86,7 +86,7 @@ def test_elapsed_is_what_ps_prints(pid):
 
 def test_a_clock_that_is_set_moves_neither_elapsed_nor_identity():
     """The wall clock goes back an hour: only the wall time of the start follows."""
-    clock, steady = Clock(1_000_000), Clock(processes.steady())
+    clock, steady = Clock(1_000_000), Clock(births.steady())
     inspector = Inspector(clock=clock, steady=steady)
     before = facts(ME, inspector)
     clock.advance(-3600)
@@ -218,7 +218,7 @@ def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
 def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
     """The facts of two processes are never put together."""
     ticks = iter([10, 11])
-    monkeypatch.setattr(processes, "_ticks", lambda _pid: next(ticks))
+    monkeypatch.setattr(processes, "ticks", lambda _pid: next(ticks))
     assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
 
 
@@ -226,10 +226,10 @@ def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
 def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
     inspector = Inspector()
-    monkeypatch.setattr(processes, "_ticks", lambda _pid: 10)
+    monkeypatch.setattr(processes, "ticks", lambda _pid: 10)
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
-    monkeypatch.setattr(processes, "_ticks", lambda _pid: 11)
+    monkeypatch.setattr(processes, "ticks", lambda _pid: 11)
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
@@ -240,12 +240,60 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
     monkeypatch.setattr(psutil.Process, "cmdline", lambda self: asked.append(self.pid) or ["x"])
     inspector = Inspector()
     inspector.describe([ME])
+    inspector._known[ME].looks = 1
     inspector.describe([ME])
     assert asked == [ME]
     inspector.describe([os.getppid()])
     assert list(inspector._known) == [os.getppid()]
     inspector.describe([ME])
     assert asked.count(ME) == 2
+
+
+@linux
+def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
+    """Which tells that it is still the same; psutil is asked nothing, for a dozen looks."""
+    inspector = Inspector()
+    first = facts(ME, inspector)
+    inspector._known[ME].looks = 1
+    read, asked = [], []
+    real = processes.ticks
+    monkeypatch.setattr(processes, "ticks", lambda pid: read.append(pid) or real(pid))
+    monkeypatch.setattr(processes.psutil, "Process", asked.append)
+    for _ in range(processes.FRESH - 1):
+        again = facts(ME, inspector)
+    assert (read, asked) == ([ME] * (processes.FRESH - 1), [])
+    assert (again.command, again.cwd, again.identity) == (first.command, first.cwd, first.identity)
+
+
+def test_a_folder_that_changes_is_noticed_within_a_dozen_looks(monkeypatch, tmp_path):
+    """A minute at the default interval."""
+    inspector = Inspector()
+    facts(ME, inspector)
+    monkeypatch.chdir(tmp_path)
+    assert [facts(ME, inspector).cwd for _ in range(processes.FRESH)][-1] == str(tmp_path)
+
+
+def test_a_program_that_becomes_another_is_noticed_within_a_dozen_looks(monkeypatch):
+    """By exec: number and start stay the same, the command does not."""
+    inspector = Inspector()
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["sh", "run.sh"])
+    facts(ME, inspector)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["python", "train.py"])
+    told = [facts(ME, inspector).command for _ in range(processes.FRESH)]
+    assert told[-1] == ("python", "train.py")
+
+
+@linux
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize("error", [ProcessLookupError(3, "No such process"), ValueError(), IndexError()])
+def test_a_process_that_ends_while_its_start_is_read_is_gone(monkeypatch, error):
+    """The file is there and then empty, or the read itself fails."""
+
+    def end(_pid):
+        raise error
+
+    monkeypatch.setattr(processes, "ticks", end)
+    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
 
 
 def test_a_fact_that_could_not_be_had_is_asked_again(monkeypatch):

@@ -113,7 +113,7 @@ def test_names_from_outside_are_only_values(store):
     store.commit(step(mail(1, (evil,)), alerts=(alert(1, evil),), gpus=(KnownGpu(evil, 0, evil, START),)))
     store.record_delivery([evil], "desktop", NOW)
     assert store.memory().alerts[0].fingerprint == evil
-    assert (store.gpus()[0].uuid, store.surroundings().queued) == (evil, {evil})
+    assert (store.gpus()[0].uuid, set(store.surroundings().queued)) == (evil, {evil})
     assert not store.forget_gpu("' OR 1=1 --")
     assert store.forget_gpu(evil)
 

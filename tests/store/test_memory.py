@@ -94,6 +94,7 @@ def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk,
         assert found.attention().acknowledged == {2}
         assert set(found.delivered("email")) == {"box/gpu_limit"}
         assert [each.uuid for each in found.gpus()] == ["GPU-1"]
+        found.resume()
         assert [row.message.message_id for row in found.lease_due(START, 60)] == ["<2@box>"]
 
 
@@ -177,10 +178,12 @@ def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock
         assert (store.renewed, store.memory().alerts) == (1, ())
         store.commit(step(mail(2, ["b"]), alerts=(alert(1, "new"),)))
     clock.advance(RETURN)
+    assert store.lease_due(START, 60) == ()  # the snooze of the file holds the mails of both
+    store.resume()
     assert [row.message.message_id for row in store.lease_due(START, 60)] == ["<1@box>", "<2@box>"]
     assert store.trouble is None
     assert [each.fingerprint for each in store.memory().alerts] == ["new"]
-    assert (set(store.delivered("email")), len(store.attention().silences)) == ({"told"}, 1)
+    assert (set(store.delivered("email")), len(store.attention().silences)) == ({"told"}, 0)
     store.close()
 
 

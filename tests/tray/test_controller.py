@@ -11,7 +11,7 @@ import pytest
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.drawing import Look
-from gpuwatch_tray.model import IconStyle, Level
+from gpuwatch_tray.model import Awaited, IconStyle, Level
 from gpuwatch_tray.tray import Act, Deed, Extras, Tray, View, controller, menu, toolkit
 from gpuwatch_tray.tray.menu import rows
 from gpuwatch_tray.tray.native import NativeBackend
@@ -302,7 +302,8 @@ def test_every_row_of_the_menu_survives_pystrays_model():
     """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its deed."""
     clicked = []
     extras = Extras(frozenset({(7, "9")}), "/x/gpu-watch.env")
-    shown = rows(status(Level.WARNING, mail_possible=True, snoozed_until=NOW), extras=extras)
+    told = (Awaited(5, "9", "9 GPUs are free"),)
+    shown = rows(status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras)
     entries = toolkit.entries(toolkit.menu(shown, clicked.append), None)
     wanted = []
 

@@ -15,6 +15,7 @@ from gpuwatch_tray import __version__, redact
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
+    Awaited,
     Kind,
     Level,
     Missing,
@@ -60,9 +61,11 @@ def test_rows_come_in_the_order_that_the_hand_learns():
         "",
         "GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W",
         "GPU 1  RTX 4090 · 3 % · 12.3 / 24.0 GiB · 71 °C · 310 W",
+        "Users",
         "",
         "Warning: GPU_COUNT(3) > GPU_LIMIT(2)",
         "",
+        "Tell me when…",
         "Snooze all",
         "Check now",
         "Send test alert",
@@ -79,7 +82,8 @@ def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
     for shown in (snapshot(), snapshot(problem=problem)):
         rows = menu.rows(status(Level.WARNING, shown, notes=("No email",)))
         calm = {row.key for row in rows if not row.urgent and not row.separator}
-        assert calm == {"snooze all", "check now", "test alert", "about", "quit"}
+        choices = {"users", "when free"} if shown.problem is None else set()
+        assert calm == choices | {"snooze all", "check now", "test alert", "about", "quit"}
         assert not any(row.urgent for top in rows for row in walk(top.children))
     (empty,) = [row for row in walk(menu.rows(status(shown=snapshot([gpu()], [])))) if row.filler]
     assert empty.label == "no processes"
@@ -97,6 +101,15 @@ ASKS = [
     (("Snooze all",), "Resume", Deed(Act.RESUME)),
     (("Warning: GPU_COUNT",), "Acknowledge", Deed(Act.ACKNOWLEDGE, "a1")),
     (("Warning: GPU_COUNT",), "Snooze 1 h", Deed(Act.SNOOZE, "a1")),
+    (("Tell me when…",), "1 GPU is free", Deed(Act.WHEN_FREE, "1")),
+    (("Tell me when…",), "2 GPUs are free", Deed(Act.WHEN_FREE, "2")),
+    (("You will be told when 4 GPUs",), "Cancel", Deed(Act.WHEN_CANCEL, "5")),
+    (("GPU 0", MINE), "Tell me when it ends", Deed(Act.WHEN_ENDS, f"2943615:{process().identity}")),
+    (
+        ("GPU 1", OTHERS),
+        "Tell me when it ends",
+        Deed(Act.WHEN_ENDS, f"2943700:{process(2943700, ran=600.0).identity}"),
+    ),
     (("GPU 0", MINE), "Copy PID", Deed(Act.COPY_PID, "2943615")),
     (("GPU 0", MINE), "Copy command", Deed(Act.COPY_COMMAND, "python train.py --batch_size=64")),
     (
@@ -112,7 +125,8 @@ ASKS = [
 
 def everything():
     """A status with something of each kind to show, and the extras."""
-    shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600)
+    awaited = (Awaited(5, "4", "4 GPUs are free for 1 min"),)
+    shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
     return shown, Extras(frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",))
 
 

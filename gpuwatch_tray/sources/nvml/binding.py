@@ -1,97 +1,35 @@
-"""
-The driver, behind a narrow typed face: the only importer of pynvml.
-
-Every exception that a call may raise leaves here as a DriverError. pynvml's own are no good to hold:
-NVMLError cannot be hashed or compared with None, and NVMLLibraryMismatchError is not one of them.
-"""
+"""The driver, behind a narrow typed face: its session, its GPUs, their processes and events."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NewType, Protocol, TypeVar, cast
+import ctypes
+import struct
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Kind
+from gpuwatch_tray.sources.nvml.api import Handle, address_of
+from gpuwatch_tray.sources.nvml.codes import Code, DriverError
+from gpuwatch_tray.sources.nvml.values import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-T = TypeVar("T")
-
-Handle = NewType("Handle", object)
-
-
-class Code(IntEnum):
-    """The codes that make a difference: NVML's own (nvml.h, nvmlReturn_t), and two for a missing pynvml."""
-
-    NO_BINDING = -1
-    SHADOWED_BINDING = -2
-    UNINITIALIZED = 1
-    INVALID_ARGUMENT = 2
-    NOT_SUPPORTED = 3
-    NO_PERMISSION = 4
-    NOT_FOUND = 6
-    DRIVER_NOT_LOADED = 9
-    LIBRARY_NOT_FOUND = 12
-    FUNCTION_NOT_FOUND = 13
-    GPU_IS_LOST = 15
-    RESET_REQUIRED = 16
-    OPERATING_SYSTEM = 17
-    LIB_RM_VERSION_MISMATCH = 18
-    ARGUMENT_VERSION_MISMATCH = 25
-    GPU_NOT_FOUND = 28
-    UNKNOWN = 999
+_NAMES = {Kind.COMPUTE: "Compute", Kind.GRAPHICS: "Graphics", Kind.MPS: "MPSCompute"}
+_INFO = struct.Struct("@IQII")  # nvmlProcessInfo_v2_t: PID, memory, and the two instances of a MIG device
+_NO_MEMORY = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
+_MOST = 2**16  # processes on one GPU: more are a driver gone astray, not a reason to fill the memory
 
 
-# This version of a call is not for this driver or GPU: another version of it may be.
-_OTHER_VERSION = {Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH}
-
-
-class DriverError(Exception):
-    """A call of the driver that gave no answer. `code` is one of nvmlReturn_t, or a negative Code."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-    @property
-    def unsupported(self) -> bool:
-        """Whether this driver or GPU never answers the call, so that nothing is wrong."""
-        return self.code in _OTHER_VERSION
-
-
-class _Pynvml(Protocol):
-    # The part of pynvml that is used here; it has no types of its own.
-    NVMLError: type[Exception]
-    NVMLLibraryMismatchError: type[Exception]
-    NVML_TEMPERATURE_GPU: int
-    nvmlMemory_v2: int  # noqa: N815  # pynvml's names
-    nvmlInit: Callable[[], None]  # noqa: N815
-    nvmlShutdown: Callable[[], None]  # noqa: N815
-    nvmlSystemGetNVMLVersion: Callable[[], str | bytes]  # noqa: N815
-    nvmlDeviceGetCount: Callable[[], int]  # noqa: N815
-    nvmlDeviceGetHandleByIndex: Callable[[int], Handle]  # noqa: N815
-    nvmlDeviceGetUUID: Callable[[Handle], str | bytes]  # noqa: N815
-    nvmlDeviceGetName: Callable[[Handle], str | bytes]  # noqa: N815
-    nvmlDeviceGetMemoryInfo: Callable[..., Any]  # noqa: N815
-    nvmlDeviceGetUtilizationRates: Callable[[Handle], Any]  # noqa: N815
-    nvmlDeviceGetTemperatureV: Callable[[Handle, int], int]  # noqa: N815
-    nvmlDeviceGetTemperature: Callable[[Handle, int], int]  # noqa: N815
-    nvmlDeviceGetPowerUsage: Callable[[Handle], int]  # noqa: N815
-    nvmlDeviceGetEnforcedPowerLimit: Callable[[Handle], int]  # noqa: N815
-    nvmlDeviceGetFanSpeed: Callable[[Handle], int]  # noqa: N815
-
-
-class Driver:
+class Driver(Values):
     """
-    NVML as far as it is used here. Each method makes one call, in the units of the model.
+    NVML as far as it is used here.
 
     Raises DriverError from everything, the constructor included (pynvml missing or the wrong one).
     """
 
     def __init__(self) -> None:
-        self._nvml = _load()
+        super().__init__()
+        self._room = ctypes.create_string_buffer(_INFO.size * 64)
 
     def open(self) -> None:
         """Load the library if need be, and initialise it. Handles from before are void."""
@@ -105,8 +43,7 @@ class Driver:
 
     def library_version(self) -> str:
         """The library's version, such as "12.550.54.14"; it can be asked at any time."""
-        with self._converting():
-            return _text(self._nvml.nvmlSystemGetNVMLVersion)
+        return self._text(self._nvml.nvmlSystemGetNVMLVersion)
 
     def count(self) -> int:
         """How many GPUs the driver lists, lost ones included as long as it does."""
@@ -114,112 +51,81 @@ class Driver:
             return self._nvml.nvmlDeviceGetCount()
 
     def by_index(self, index: int) -> Handle:
-        """The handle of a GPU, good until `close`."""
+        """The GPU at that place."""
         with self._converting():
-            return self._nvml.nvmlDeviceGetHandleByIndex(index)
+            return Handle(self._nvml.nvmlDeviceGetHandleByIndex(index))
 
-    def uuid(self, handle: Handle) -> str:
-        """What names a GPU for good."""
+    def by_pci(self, pci: str) -> Handle:
+        """The GPU at that address of the PCI bus. No other is touched: what sleeps, sleeps on."""
         with self._converting():
-            return _text(lambda: self._nvml.nvmlDeviceGetUUID(handle))
+            return Handle(self._nvml.nvmlDeviceGetHandleByPciBusId(pci.encode("ascii")))
 
-    def name(self, handle: Handle) -> str:
-        """The product's name."""
-        with self._converting():
-            return _text(lambda: self._nvml.nvmlDeviceGetName(handle))
-
-    def memory(self, handle: Handle) -> tuple[int, int]:
-        """Memory used and in all. The first version of the call counts what is reserved as used."""
-
-        def second(handle: Handle) -> Any:
-            return self._nvml.nvmlDeviceGetMemoryInfo(handle, version=self._nvml.nvmlMemory_v2)
-
-        memory = self._newest(handle, second, self._nvml.nvmlDeviceGetMemoryInfo)
-        if not memory.total:  # GPUs that share the machine's memory
-            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
-        return int(memory.used), int(memory.total)
-
-    def utilisation(self, handle: Handle) -> int:
-        """Share of the last sample period in which a kernel ran, in %."""
-        with self._converting():
-            return int(self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-
-    def temperature(self, handle: Handle) -> int:
-        """Temperature of the chip. The older version of the call goes away with CUDA 14."""
-        sensor = self._nvml.NVML_TEMPERATURE_GPU
-        degrees = self._newest(
-            handle,
-            lambda it: self._nvml.nvmlDeviceGetTemperatureV(it, sensor),
-            lambda it: self._nvml.nvmlDeviceGetTemperature(it, sensor),
-        )
-        return degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
-
-    def power(self, handle: Handle) -> float:
-        """Power drawn now, in W (NVML: mW)."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetPowerUsage(handle) / 1000
-
-    def power_limit(self, handle: Handle) -> float:
-        """The limit in force, in W (NVML: mW)."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000
-
-    def fan(self, handle: Handle) -> int:
-        """Intended fan speed in % of the full one."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetFanSpeed(handle)
-
-    def processes(self, handle: Handle, kind: Kind) -> Sequence[tuple[int, int | None]]:
-        """PID and memory (None where the driver gives none) of the processes of one kind."""
-        name = {Kind.COMPUTE: "Compute", Kind.GRAPHICS: "Graphics", Kind.MPS: "MPSCompute"}[kind]
-
-        def version(number: int) -> Callable[[Handle], Any]:
-            call: Callable[[Handle], Any] = getattr(
-                self._nvml, f"nvmlDeviceGet{name}RunningProcesses_v{number}"
-            )
-            return call
-
-        # The third version came with driver 510, the second with 460; the struct is the same.
-        found = self._newest(handle, version(3), version(2))
-        return [(int(one.pid), one.usedGpuMemory) for one in found]
-
-    def _newest(self, handle: Handle, newer: Callable[[Handle], T], older: Callable[[Handle], T]) -> T:
+    def mig_device(self, handle: Handle, slot: int) -> Handle | None:
+        """The MIG device in that slot of a GPU, if there is one."""
         try:
             with self._converting():
-                return newer(handle)
+                return Handle(self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle.raw, slot))
         except DriverError as error:
-            if not error.unsupported:
-                raise
+            if error.code == Code.NOT_FOUND:
+                return None
+            raise
+
+    def processes(self, handle: Handle, kind: Kind) -> Sequence[tuple[int, int | None]]:
+        """
+        PID and memory (None where the driver gives none) of the processes of one kind, in one call.
+
+        pynvml takes two calls for it and makes an object of each process, most of the time of a read.
+        """
+        function = f"nvmlDeviceGet{_NAMES[kind]}RunningProcesses_v"
+
+        def version(number: int) -> Callable[[], Sequence[tuple[int, int | None]]]:
+            return lambda: self._list(getattr(self._nvml.nvmlLib, f"{function}{number}"), handle.raw)
+
+        # The third version came with driver 510, the second with 460; the struct is the same.
+        return self._newest(function, handle, version(3), version(2))
+
+    def _list(self, call: Any, raw: Any) -> Sequence[tuple[int, int | None]]:
+        code = Code.INSUFFICIENT_SIZE
+        while code == Code.INSUFFICIENT_SIZE:
+            count = ctypes.c_uint(len(self._room) // _INFO.size)
+            code = call(raw, ctypes.byref(count), self._room)
+            if code == Code.INSUFFICIENT_SIZE:
+                # At least twice as much: who only ever asks for what there was may never catch up.
+                room = max(count.value, 2 * len(self._room) // _INFO.size)
+                if room > _MOST:
+                    break
+                self._room = ctypes.create_string_buffer(_INFO.size * room)
+        if code:
+            raise self._nvml.NVMLError(int(code))
+        filled = memoryview(self._room)[: _INFO.size * min(count.value, len(self._room) // _INFO.size)]
+        return [
+            (pid, None if memory == _NO_MEMORY else memory) for pid, memory, _, _ in _INFO.iter_unpack(filled)
+        ]
+
+    def create_events(self) -> Any:
+        """An event set; to be freed before `close`."""
         with self._converting():
-            return older(handle)
+            return self._nvml.nvmlEventSetCreate()
 
-    @contextmanager
-    def _converting(self) -> Iterator[None]:
+    def register(self, handle: Handle, events: Any) -> None:
+        """Let the Xid errors of a GPU arrive in an event set, from now on."""
+        with self._converting():
+            self._nvml.nvmlDeviceRegisterEvents(handle.raw, self._nvml.nvmlEventTypeXidCriticalError, events)
+
+    def wait(self, events: Any, seconds: float) -> tuple[int, int] | None:
+        """The GPU (the address of its handle) and the number of the next Xid, or None after that time."""
         try:
-            yield
-        except self._nvml.NVMLError as error:
-            raise DriverError(cast("Any", error).value, str(error)) from None
-        except (self._nvml.NVMLLibraryMismatchError, AttributeError):
-            # AttributeError: a pynvml from before the call.
-            raise DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found") from None
+            with self._converting():
+                found = self._nvml.nvmlEventSetWait_v2(events, round(1000 * seconds))
+        except DriverError as error:
+            if error.code == Code.TIMEOUT:
+                return None
+            raise
+        if not found.eventType & self._nvml.nvmlEventTypeXidCriticalError:
+            return None
+        return address_of(found.device), int(found.eventData)
 
-
-def _load() -> _Pynvml:
-    # Late: the commands that need no driver should not pay for the import, 46 ms.
-    try:
-        import pynvml  # noqa: PLC0415, TID251  # the one importer
-    except ImportError as error:
-        raise DriverError(Code.NO_BINDING, str(error)) from None
-    if hasattr(pynvml, "__path__"):
-        # The official one is a single file; a package is the abandoned `pynvml` <= 11.5 of the same name.
-        raise DriverError(Code.SHADOWED_BINDING, str(pynvml.__file__))
-    return cast("_Pynvml", pynvml)
-
-
-def _text(call: Callable[[], str | bytes]) -> str:
-    """The answer of `call` as text: pynvml decodes, but strictly."""
-    try:
-        answer = call()
-    except UnicodeDecodeError as error:
-        answer = error.object
-    return answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
+    def free_events(self, events: Any) -> None:
+        """Free an event set that nobody waits for any more."""
+        with self._converting():
+            self._nvml.nvmlEventSetFree(events)

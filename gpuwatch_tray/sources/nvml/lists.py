@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import UNSUPPORTED, Field, Kind, Missing
-from gpuwatch_tray.sources.nvml.binding import DriverError
+from gpuwatch_tray.sources.nvml.codes import DriverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +24,11 @@ class Listed:
     pid: int
     kinds: frozenset[Kind]
     memory: Field[int]
+
+    @property
+    def computes(self) -> bool:
+        """Whether it holds a compute context (see model.GpuProcess.computes)."""
+        return Kind.COMPUTE in self.kinds or Kind.MPS in self.kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gpuwatch_tray.model import Problem
-from gpuwatch_tray.sources.nvml.binding import Code, DriverError
+from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
 NO_GPU = Problem(
     "the NVIDIA driver reports no GPU",
@@ -55,6 +55,7 @@ def explain(error: DriverError, library: str = "", module: str = "") -> Problem:
             return Problem(
                 f"the NVIDIA driver was replaced while it runs{_versions(library, module)}",
                 "reboot needed; jobs that run go on, new ones fail",
+                mismatch=True,
             )
         case Code.NO_PERMISSION:
             return Problem(

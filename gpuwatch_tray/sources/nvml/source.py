@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
-from gpuwatch_tray.sources.nvml.binding import DriverError
+from gpuwatch_tray.sources.nvml import events, sleeping
+from gpuwatch_tray.sources.nvml.codes import DriverError
 from gpuwatch_tray.sources.nvml.problems import NO_GPU, explain
 from gpuwatch_tray.sources.nvml.session import Session
 from gpuwatch_tray.sources.processes import Inspector
@@ -17,17 +18,20 @@ from gpuwatch_tray.sources.processes import Inspector
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.sources.nvml.reading import Reading
+    from gpuwatch_tray.sources.nvml.readings import Reading
 
 MODULE_VERSION = Path("/sys/module/nvidia/version")
 
 
 class NvmlSource:
     """
-    Every GPU and GPU process of this machine.
+    Every GPU and GPU process of this machine, and the Xid errors since the reading before.
 
-    pynvml and the driver's library are first touched by `read`. `clock` gives the wall time of a snapshot,
-    `steady` the time of the back-offs; Linux tells the version of the kernel's module in `module_version`.
+    pynvml and the driver's library are first touched by `read`. A GPU that the system has suspended is left
+    so, unless `wake_sleeping`. `clock` gives the wall time of a snapshot, `steady` the time of the back-offs,
+    `event_wait` the seconds that `close` may take at most, or little more. Linux tells the version of the
+    kernel's module in `module_version`, the state of the devices in `devices`, the driver that of its GPUs in
+    `cards`.
     """
 
     name = "nvml"
@@ -38,20 +42,32 @@ class NvmlSource:
         inspector: Inspector | None = None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
+        wake_sleeping: bool = False,
+        event_wait: float = events.WAIT,
         module_version: Path = MODULE_VERSION,
+        devices: Path = sleeping.DEVICES,
+        cards: Path = sleeping.CARDS,
     ) -> None:
         self._inspector = Inspector(clock=clock) if inspector is None else inspector
         self._clock = clock
         self._module_version = module_version
-        self._session = Session(steady)
+        self._events = events.Events(clock, event_wait)
+        sleep = sleeping.Sleep(steady, wake=wake_sleeping, devices=devices, cards=cards)
+        self._session = Session(steady, sleep, self._events)
         self._lock = threading.Lock()
         self._closed = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What this driver does not tell, one line each, as far as the reads have shown."""
+        return (self._events.trouble,) if self._events.trouble else ()
 
     def read(self) -> Snapshot:
         """Read all GPUs. What keeps all of them from being read is a problem, never an empty list."""
         try:
             with self._lock:
-                return self._snapshot()
+                snapshot = self._snapshot()
+                return replace(snapshot, events=self._events.take(), no_events=self._events.trouble)
         finally:
             if self._closed:  # while this read was stuck in the driver
                 self.close()
@@ -59,6 +75,7 @@ class NvmlSource:
     def close(self) -> None:
         """Shut NVML down; where a read is stuck in the driver, that is left to the read's end."""
         self._closed = True
+        self._events.stop()
         if self._lock.acquire(blocking=False):
             try:
                 self._session.end()
@@ -76,14 +93,17 @@ class NvmlSource:
             return replace(nothing, problem=problem)
         if not readings:
             return replace(nothing, problem=NO_GPU)
-        gpus = tuple(reading.gpu for reading in readings)
-        return replace(nothing, gpus=gpus, processes=self._processes(readings))
+        # A GPU, then its MIG devices.
+        each = [one for reading in readings for one in (reading, *reading.parts)]
+        return replace(nothing, gpus=tuple(one.gpu for one in each), processes=self._processes(each))
 
     def _processes(self, readings: Sequence[Reading]) -> tuple[GpuProcess, ...]:
         """By GPU, then in the driver's order, as nvidia-smi lists them."""
         facts = self._inspector.describe({one.pid for reading in readings for one in reading.processes})
         return tuple(
-            facts[one.pid].on_gpu(reading.gpu.index, one.kinds, one.memory)
+            facts[one.pid].on_gpu(
+                reading.gpu.index, one.kinds, one.memory, reading.gpu.uuid if reading.gpu.physical else ""
+            )
             for reading in readings
             for one in reading.processes
         )

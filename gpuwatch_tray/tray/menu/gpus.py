@@ -21,8 +21,12 @@ SHOWN = 20  # processes a GPU lists before "… N more"
 STEP = 256 * text.MIB  # memory is compared in steps of this, so that two alike do not change places
 
 
-def rows(snapshot: Snapshot | None, offered: Collection[Act]) -> list[Row]:
-    """A row for each GPU in the order of their indexes, or the reason why there is none."""
+def rows(snapshot: Snapshot | None, offered: Collection[Act], awaited: Collection[str] = ()) -> list[Row]:
+    """
+    A row for each GPU in the order of their indexes, or the reason why there is none.
+
+    `awaited` are the processes (PID:IDENTITY) whose end the person will be told.
+    """
     if snapshot is None:
         return [plain("problem", "The GPUs have not been read yet", urgent=True)]
     if snapshot.problem is not None:
@@ -30,29 +34,31 @@ def rows(snapshot: Snapshot | None, offered: Collection[Act]) -> list[Row]:
         return [plain(key, redact.text(words), urgent=True) for key, words in told.items() if words]
     if snapshot.source != processes.LOCAL:
         offered = frozenset(offered) - processes.LOCAL_ACTS
-    held: dict[int | None, list[GpuProcess]] = {}
+    held: dict[tuple[int | None, str], list[GpuProcess]] = {}
     for process in snapshot.processes:
-        held.setdefault(process.gpu, []).append(process)
+        held.setdefault((process.gpu, process.device), []).append(process)
+    # a MIG device stands behind its GPU, whose index it has
     shown = [
-        _gpu(gpu, held.pop(gpu.index, []), offered)
+        _gpu(gpu, held.pop((gpu.index, gpu.uuid if gpu.physical else ""), []), offered, awaited)
         for gpu in sorted(snapshot.gpus, key=lambda gpu: gpu.index)
     ]
     # a process list names GPUs that no device list has, and may not be able to name them at all
-    for index in sorted(held, key=lambda index: (index is None, index or 0)):
-        label = "GPU ?" if index is None else f"GPU {index}"
-        key = f"gpu:index:{index}"
-        shown.append(_parent(key, label, _processes(key, held[index], offered)))
+    for index, device in sorted(held, key=lambda place: (place[0] is None, place[0] or 0, place[1])):
+        label = ("GPU ?" if index is None else f"GPU {index}") + (f"  {device}" if device else "")
+        key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
+        shown.append(_parent(key, label, _processes(key, held[index, device], offered, awaited)))
     return unique(shown) or [plain("problem", "No GPUs and no GPU processes are reported", urgent=True)]
 
 
-def _gpu(gpu: Gpu, held: Sequence[GpuProcess], offered: Collection[Act]) -> Row:
+def _gpu(gpu: Gpu, held: Sequence[GpuProcess], offered: Collection[Act], awaited: Collection[str]) -> Row:
     key = f"gpu:{gpu.uuid or gpu.index}"
-    children = _processes(key, held, offered)
+    children = _processes(key, held, offered, awaited)
     trouble = gpu.process_problem or gpu.problem
     if trouble is not None:
         children.insert(0, plain(f"{key}/trouble", f"processes unknown: {redact.text(trouble)}"))
     elif not held:
-        children.append(replace(plain(f"{key}/none", "no processes"), gone="Until now", filler=True))
+        nothing = "asleep, and left so" if gpu.asleep else "no processes"
+        children.append(replace(plain(f"{key}/none", nothing), gone="Until now", filler=True))
     return _parent(key, text.gpu(gpu), children)
 
 
@@ -60,17 +66,19 @@ def _parent(key: str, label: str, children: Sequence[Row]) -> Row:
     return Row(key, label, children=tuple(children), gone="No data", urgent=True)
 
 
-def _processes(parent: str, held: Sequence[GpuProcess], offered: Collection[Act]) -> list[Row]:
+def _processes(
+    parent: str, held: Sequence[GpuProcess], offered: Collection[Act], awaited: Collection[str]
+) -> list[Row]:
     """The processes, longest first, for that order stays; of many, only the largest, and then the rest."""
     first, rest = sorted(held, key=_age), []
     if len(first) > SHOWN:
         largest = {id(process) for process in sorted(first, key=_weight)[:SHOWN]}
         rest = [process for process in first if id(process) not in largest]
         first = [process for process in first if id(process) in largest]
-    shown = unique(processes.row(parent, process, offered) for process in first)
+    shown = unique(processes.row(parent, process, offered, awaited) for process in first)
     if rest:
         more = f"{parent}/more"
-        hidden = unique(processes.row(more, process, offered) for process in rest)
+        hidden = unique(processes.row(more, process, offered, awaited) for process in rest)
         shown.append(Row(more, f"… {len(rest)} more", children=tuple(hidden), gone="Before"))
     return shown
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.tray import text
+from gpuwatch_tray.tray.menu import tell
 from gpuwatch_tray.tray.menu.row import Act, Deed, Row, choice, clickable, plain, wrapped
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ LOCAL = "nvml"  # the source whose processes run here and whose identities are t
 LOCAL_ACTS = frozenset({Act.END})
 
 
-def row(parent: str, process: GpuProcess, offered: Collection[Act]) -> Row:
+def row(parent: str, process: GpuProcess, offered: Collection[Act], awaited: Collection[str] = ()) -> Row:
     """A process of the GPU row `parent`, with its details and its deeds below."""
     subject = f"process:{process.pid}:{process.identity}"
     key = f"{parent}/{subject}"
-    below = (*_details(key, process), *_deeds(key, process, offered))
+    below = (*_details(key, process), *_deeds(key, process, offered, awaited))
     return Row(key, text.process(process), children=below, subject=subject, gone="Ended")
 
 
@@ -54,13 +55,16 @@ def _details(key: str, process: GpuProcess) -> Iterable[Row]:
     yield plain(f"{key}/type", f"Type: {text.kinds(process)}")
 
 
-def _deeds(key: str, process: GpuProcess, offered: Collection[Act]) -> Iterable[Row]:
+def _deeds(
+    key: str, process: GpuProcess, offered: Collection[Act], awaited: Collection[str]
+) -> Iterable[Row]:
     command = text.pasted(process)
     yield from clickable(
         offered,
         Row(f"{key}/copy PID", "Copy PID", Deed(Act.COPY_PID, str(process.pid))),
         *([Row(f"{key}/copy command", "Copy command", Deed(Act.COPY_COMMAND, command))] if command else []),
     )
+    yield from tell.of_process(key, process, offered, awaited)
     if process.mine and process.identity and process.pid > 0:
         confirm = Row(
             f"{key}/end now",

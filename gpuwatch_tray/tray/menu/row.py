@@ -28,6 +28,9 @@ class Act(Enum):
     COPY_COMMAND = "copy the command"  # (the text to copy)
     END = "end a process"  # (PID:IDENTITY)
     KILL = "kill a process"  # (PID:IDENTITY)
+    WHEN_FREE = "tell when GPUs are free"  # (how many)
+    WHEN_ENDS = "tell when a process ends"  # (PID:IDENTITY)
+    WHEN_CANCEL = "tell no longer"  # (the number of what is waited for)
     OPEN_SETTINGS = "open the settings"  # (the file)
     QUIT = "quit"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import __version__
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu import gpus, process, snooze
+from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
 from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Extras, Row, clickable, plain
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def rows(
         *snooze.alerts(status, offered),
     ]
     acts = [
+        *tell.rows(status, offered),
         *snooze.all_of_them(status, offered),
         *clickable(
             offered,
@@ -49,7 +50,8 @@ def rows(
         plain("status", title(status), urgent=True),
         *(plain(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
         Row("line:gpus"),
-        *gpus.rows(status.snapshot, offered),
+        *gpus.rows(status.snapshot, offered, frozenset(each.target for each in status.awaited)),
+        *users.rows(status.snapshot),
         *([Row("line:alerts"), *alerts] if alerts else []),
         *([Row("line:acts"), *acts] if acts else []),
         Row("line:quit"),

@@ -1,0 +1,118 @@
+"""
+What the person does about alerts: acknowledge, snooze, resume. Menu, popups and commands come here.
+
+It is written to the state at once; whoever evaluates on it finds it there at the next look.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts import Scope, Silence, until_tomorrow
+from gpuwatch_tray.model import Phase
+from gpuwatch_tray.rules import RULES
+from gpuwatch_tray.store import Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.model import Alert, Instant
+    from gpuwatch_tray.store import Store
+
+log = logging.getLogger(__name__)
+
+HOUR = 3600.0
+LONGEST = 366 * 86400.0
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": HOUR, "d": 86400.0, "w": 7 * 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
+
+
+class NoSuchAlert(Exception):  # noqa: N818  # a state of things
+    """Nothing that is called so fires; the text says what does."""
+
+
+def seconds(text: str, now: float) -> float:
+    """
+    A duration such as `2h`, `90min`, `1d12h`, or `tomorrow` (until the morning), in seconds from `now`.
+
+    Raises ValueError with what is expected.
+    """
+    words = text.strip().lower()
+    if words == "tomorrow":
+        return until_tomorrow(now)
+    parts = _PART.findall(words)
+    if not parts or _PART.sub("", words).strip():
+        raise ValueError(f"expected a duration such as 30m, 2h, 1d or tomorrow, got {text!r}")
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < total <= LONGEST:
+        raise ValueError(f"expected a duration of up to a year, got {text!r}")
+    return total
+
+
+class Attending:
+    """The person's word on the alerts of one state. Methods answer with a line that says what was done."""
+
+    def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def acknowledge(self, *names: str) -> str:
+        """
+        These alerts, by number or fingerprint, have been seen: no repeats until they end or get worse.
+
+        Raises NoSuchAlert.
+        """
+        found = self._find(names)
+        if pending := [alert for alert in found if alert.phase is Phase.PENDING]:
+            raise NoSuchAlert(f"alert {pending[0].id} does not fire yet: there is nothing to acknowledge")
+        now = self._clock()
+        lines = [Transition(now.wall, alert.id, "acknowledged") for alert in found]
+        self._store.acknowledge([alert.id for alert in found], lines, now.wall)
+        return self._done("acknowledged", found)
+
+    def snooze(self, length: float, *names: str) -> str:
+        """
+        Silence on every channel for `length` seconds: everything, or these rules or alerts.
+
+        Raises NoSuchAlert.
+        """
+        now = self._clock()
+        until = datetime.fromtimestamp(now.wall + length).astimezone().strftime("%Y-%m-%d %H:%M")
+        if not names:
+            self._store.silence(Silence(Scope.ALL, "", now, length))
+            log.info("everything snoozed until %s", until)
+            return f"everything snoozed until {until}"
+        rules = [name for name in names if name in RULES]
+        found = self._find([name for name in names if name not in RULES])
+        for rule in rules:
+            self._store.silence(Silence(Scope.RULE, rule, now, length))
+        for alert in found:
+            line = Transition(now.wall, alert.id, "snoozed", f"until {until}")
+            self._store.silence(Silence(Scope.ALERT, alert.fingerprint, now, length), [line])
+        return self._done(f"snoozed until {until}", found, rules)
+
+    def resume(self) -> str:
+        """End every snooze."""
+        count = self._store.resume()
+        log.info("%d snoozes ended", count)
+        return "nothing was snoozed" if count == 0 else "every snooze ended"
+
+    def _find(self, names: Sequence[str]) -> list[Alert]:
+        active = self._store.memory().alerts
+        found = []
+        for name in names:
+            called = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
+            if not called:
+                ids = ", ".join(str(alert.id) for alert in active) or "none"
+                raise NoSuchAlert(f"no alert {name!r} is active (active: {ids}; rules: {', '.join(RULES)})")
+            found += called
+        return found
+
+    def _done(self, what: str, found: Sequence[Alert], rules: Sequence[str] = ()) -> str:
+        subjects = [*(f"rule {rule}" for rule in rules), *(f"{alert.id}: {alert.said}" for alert in found)]
+        for subject in subjects:
+            log.info("%s: %s", what, subject)
+        return "\n".join(f"{what}: {subject}" for subject in subjects)

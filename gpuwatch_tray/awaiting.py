@@ -1,0 +1,152 @@
+"""
+What the person asks to be told once: menu and commands come here.
+
+It is written to the state at once; whoever evaluates on it finds it there at the next look.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact, watches
+from gpuwatch_tray.model import known
+from gpuwatch_tray.watches import Ends, Free, Run, Watch, free_gpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.model import Instant, Snapshot
+    from gpuwatch_tray.store import Store
+
+log = logging.getLogger(__name__)
+
+HOLD = 60.0  # seconds for which a GPU must have been free
+LOCAL = "nvml"  # the source whose processes run here and whose identities are the system's own
+LONGEST = 120  # characters of a command
+
+
+class CannotAwait(Exception):  # noqa: N818  # a state of things
+    """It cannot be waited for; the text says why."""
+
+
+class NotOnGpu(CannotAwait):
+    """No such process is on a GPU, at least not in this reading."""
+
+
+class Awaiting:
+    """The wishes of one state. Methods answer with a line that says what was done."""
+
+    def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def free(self, count: int, snapshot: Snapshot | None, hold: float = HOLD) -> str:
+        """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises CannotAwait."""
+        if snapshot is not None and snapshot.problem is None:
+            total = len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})
+            if total == 0:
+                raise CannotAwait("idle GPUs cannot be seen here: this source lists processes, not GPUs")
+            if count > total:
+                raise CannotAwait(
+                    f"there {'is' if total == 1 else 'are'} only {total} GPU{'s'[: total > 1]} here"
+                )
+        wish = Free(count, hold)
+        for each in self._store.watches():
+            if isinstance(each.wish, Free) and (each.wish.count, each.wish.hold) == (count, hold):
+                return _already(each)
+        said = self._add(wish)
+        there = None if snapshot is None else free_gpus(snapshot)
+        return said if there is None else f"{said} (free at present: {len(there)})"
+
+    def ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
+        """
+        Wait until the process is gone; with `identity`, that very one. Raises CannotAwait.
+
+        It must be on a GPU in `snapshot`, and may be anybody's.
+        """
+        entries = [] if snapshot is None else [each for each in snapshot.processes if each.pid == pid]
+        if identity is not None:
+            entries = [each for each in entries if each.identity == identity]
+        if snapshot is None or not entries:
+            raise NotOnGpu(_nowhere(pid, snapshot))
+        process = entries[0]
+        local = snapshot.source == LOCAL and bool(process.identity)
+        wish = Ends(
+            pid,
+            process.identity,
+            _clipped(redact.command(process)),
+            snapshot.boot_id,
+            local,
+            tuple(sorted({each.gpu for each in entries if each.gpu is not None})),
+            known(process.elapsed),
+            watches.memory_of(entries),
+            self._clock(),
+        )
+        for each in self._store.watches():
+            if isinstance(each.wish, Ends) and _same(each.wish, wish):
+                return _already(each)
+        return self._add(wish)
+
+    def run(self, pid: int, identity: str, boot: str, called: str) -> int:
+        """A command was started that will report its end; `called` may be shown. The number to report by."""
+        return self._store.add_watch(Watch(0, self._clock(), Run(pid, identity, called, boot)))
+
+    def ran(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
+        """It ended so, with these last lines; False where nobody waits for it (any more)."""
+        wishes = [each.wish for each in self._store.watches() if each.id == number]
+        if not wishes or not isinstance(wishes[0], Run):
+            return False
+        notice = watches.reported(wishes[0], code, seconds, output, self._clock().wall)
+        return self._store.come_about(number, notice)
+
+    def cancel(self, number: int) -> str:
+        """Wait no longer. Raises CannotAwait."""
+        found = self._store.watches()
+        mine = [each for each in found if each.id == number]
+        if not mine or not self._store.close_watch(number):
+            numbers = ", ".join(str(each.id) for each in found) or "none"
+            raise CannotAwait(f"nothing {number} is waited for (waiting: {numbers})")
+        return f"cancelled: {number}: {watches.says(mine[0])}"
+
+    def listed(self) -> list[str]:
+        """A line for each, oldest first."""
+        return [
+            f"{each.id:>5}  {each.text}{', still to be told' if each.due else ''}"
+            for each in map(watches.awaited, self._store.watches())
+        ]
+
+    def _add(self, wish: Free | Ends) -> str:
+        watch = Watch(0, self._clock(), wish)
+        number = self._store.add_watch(watch)
+        log.info("told when %s", watches.says(watch))
+        return f"{number}: you will be told when {watches.says(watch)}"
+
+
+def _already(watch: Watch) -> str:
+    return f"{watch.id}: you will be told already when {watches.says(watch)}"
+
+
+def _same(one: Ends, other: Ends) -> bool:
+    return (one.pid, one.identity, one.boot) == (other.pid, other.identity, other.boot)
+
+
+def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
+    if snapshot is None:
+        return "the GPUs have not been read yet"
+    if snapshot.problem is not None:
+        return f"the GPUs cannot be read: {snapshot.problem}"
+    there = sorted({process.pid for process in snapshot.processes})
+    on_them = f"on them: {', '.join(map(str, there))}" if there else "nothing is on them"
+    unread = [gpu.index for gpu in snapshot.gpus if gpu.problem or gpu.process_problem]
+    gap = f"; GPU {', '.join(map(str, unread))} cannot be read" if unread else ""
+    return f"no process {pid} is on a GPU here ({on_them}{gap})"
+
+
+def called(argv: Sequence[str]) -> str:
+    """What may be shown of a command that the user has typed."""
+    return _clipped(redact.one_line(" ".join(redact.arguments(argv))))
+
+
+def _clipped(command: str) -> str:
+    return command if len(command) <= LONGEST else command[: LONGEST - 1] + "…"

@@ -1,0 +1,177 @@
+"""What the rows of the menu and the buttons of the popups do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import clipboard, opening
+from gpuwatch_tray.alerts import until_tomorrow
+from gpuwatch_tray.attending import HOUR, NoSuchAlert
+from gpuwatch_tray.awaiting import CannotAwait
+from gpuwatch_tray.commands.testing import test_alert
+from gpuwatch_tray.context import SourceKind
+from gpuwatch_tray.model import Button, Popup, Severity, labelled
+from gpuwatch_tray.sources import ending
+from gpuwatch_tray.sources.ending import Ending, Endings, Target
+from gpuwatch_tray.tray import Act, Extras, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.attending import Attending
+    from gpuwatch_tray.awaiting import Awaiting
+    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.notifiers import PopupSink
+    from gpuwatch_tray.watching import Watching
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 1.0  # seconds between two looks after a process that was asked to end
+LINES = 8  # processes that the details name
+KILL = "kill "  # begins the key of a popup that offers to kill a process
+
+
+class Deeds:
+    """
+    The person's clicks, carried out; called from worker threads.
+
+    `tell` is given what the menu shall show beside the status. The parts that need the deeds to be made are
+    handed over by `join`.
+    """
+
+    def __init__(self, setup: Setup, person: Attending, waiting: Awaiting, stop: Callable[[], None]) -> None:
+        self._setup = setup
+        self._person = person
+        self._waiting = waiting
+        self._stop = stop
+        self._endings = Endings()
+        self._offered: frozenset[Target] = frozenset()
+
+    def join(self, watching: Watching, popups: PopupSink, tell: Callable[[Extras], None]) -> None:
+        """Hand over what shows things; before the first click."""
+        self._watching = watching
+        self._popups = popups
+        self._tell = tell
+        self._tell(self._extras())
+
+    def actions(self) -> dict[Act, Callable[[str], None]]:
+        """What can be done here, by act."""
+        able: dict[Act, Callable[[str], None]] = {
+            Act.CHECK_NOW: lambda _: self._watching.check_now(),
+            Act.TEST_ALERT: lambda _: test_alert(self._setup, self._popups),
+            Act.ACKNOWLEDGE: lambda name: self._say(self._person.acknowledge, name),
+            Act.SNOOZE: lambda name: self._say(self._person.snooze, HOUR, name),
+            Act.SNOOZE_ALL: lambda _: self._say(self._person.snooze, HOUR),
+            Act.SNOOZE_TOMORROW: lambda _: self._say(self._person.snooze, until_tomorrow(time.time())),
+            Act.RESUME: lambda _: self._say(self._person.resume),
+            Act.WHEN_FREE: self._when_free,
+            Act.WHEN_ENDS: self._when_ends,
+            Act.WHEN_CANCEL: lambda number: self._await(self._waiting.cancel, int(number)),
+            Act.QUIT: lambda _: self._stop(),
+        }
+        if clipboard.available():
+            able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
+        if opening.available():
+            able[Act.OPEN_SETTINGS] = self._open
+        if self._setup.source is SourceKind.NVML:  # the processes of another machine are not ours to end
+            able |= {Act.END: self._end, Act.KILL: lambda target: self._end(target, kill=True)}
+        return able
+
+    def clicked(self, key: str, button: Button) -> None:
+        """A button of the popup with this key."""
+        members = self._watching.members(key)
+        if button is Button.SHOW:
+            self._popups.show(self._details(members))
+        elif button is Button.ACKNOWLEDGE and members:
+            self._say(self._person.acknowledge, *members)
+        elif button is Button.SNOOZE and members:  # without a name it would be everything
+            self._say(self._person.snooze, HOUR, *members)
+        elif key.startswith(KILL):
+            self._end(key.removeprefix(KILL), kill=True)
+
+    def _say(self, act: Callable[..., str], *words: float | str) -> None:
+        try:
+            act(*words)
+        except NoSuchAlert as error:
+            log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
+        self._watching.check_now()
+
+    def _when_free(self, count: str) -> None:
+        self._await(self._waiting.free, int(count), self._watching.shown.snapshot)
+
+    def _when_ends(self, words: str) -> None:
+        pid, _, identity = words.partition(":")
+        self._await(self._waiting.ends, int(pid), self._watching.shown.snapshot, identity)
+
+    def _await(self, act: Callable[..., str], *words: object) -> None:
+        try:
+            act(*words)
+        except CannotAwait as error:
+            self._complain("You will not be told", str(error))
+        self._watching.check_now()
+
+    def _copy(self, words: str) -> None:
+        try:
+            clipboard.copy(words)
+        except clipboard.ClipboardError as error:
+            self._complain("Not copied", str(error))
+
+    def _open(self, path: str) -> None:
+        try:
+            opening.open_file(path)
+        except opening.OpeningError as error:
+            self._complain("Not opened", str(error))
+
+    def _end(self, words: str, *, kill: bool = False) -> None:
+        target = Target.read(words)
+        found = ending.end(*target, kill=kill)
+        if found.sent:
+            self._endings.asked(*target, time.monotonic(), kill=kill)
+            self._look_later()
+        elif found is not Ending.ENDED_ALREADY:
+            self._complain(f"PID {target.pid} was not ended", found.value)
+        self._watching.check_now()
+
+    def _look_later(self) -> None:
+        timer = threading.Timer(LOOK_AGAIN, self._look)
+        timer.daemon = True
+        timer.start()
+
+    def _look(self) -> None:
+        """Offer to kill what did not end, and take the offer back when it has."""
+        stubborn = frozenset(self._endings.unresponsive(time.monotonic()))
+        for target in stubborn - self._offered:
+            body = f"PID {target.pid} has not ended {ending.PATIENCE:g} s after it was asked to"
+            buttons = (Button.KILL,)
+            self._popups.show(Popup(f"{KILL}{target}", "A process goes on", body, Severity.WARNING, buttons))
+        for target in self._offered - stubborn:
+            self._popups.close(f"{KILL}{target}")
+        if stubborn != self._offered:
+            self._offered = stubborn
+            self._tell(self._extras())
+        if self._endings.waiting():
+            self._look_later()
+
+    def _extras(self) -> Extras:
+        settings = self._setup.settings
+        about = (f"Settings: {settings.config}", f"State: {settings.state}")
+        file = str(settings.config) if settings.config.is_file() else ""
+        return Extras(frozenset(self._offered), file, about)
+
+    def _details(self, members: tuple[str, ...]) -> Popup:
+        """The alerts that were asked about in full, and the processes on the GPUs."""
+        status = self._watching.shown
+        told = [alert for alert in status.alerts if not members or alert.fingerprint in members]
+        lines = [text.clip(alert.said, 200) for alert in told] or [status.headline]
+        processes = status.snapshot.processes if status.snapshot is not None else ()
+        lines += [text.process(process) for process in processes[:LINES]]
+        if len(processes) > LINES:
+            lines.append(f"… {len(processes) - LINES} more: see the menu")
+        title = labelled(f"Details on {self._setup.host}", simulated=self._setup.simulated)
+        return Popup("details", title, "\n".join(lines), Severity.INFO)
+
+    def _complain(self, title: str, why: str) -> None:
+        self._popups.show(Popup("complaint", title, why, Severity.WARNING))

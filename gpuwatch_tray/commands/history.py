@@ -1,0 +1,112 @@
+"""
+The alerts on file as `alerts --json` has them, and as lines; pure.
+
+The keys stay. Times are seconds since the epoch; `history` is every transition with its named reason.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import alerts, redact
+from gpuwatch_tray.alerts import Scope
+from gpuwatch_tray.model import Alert, Instant, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from gpuwatch_tray.store import Store, Transition
+
+NOTHING = "no alert is active, and none is on file"
+
+
+def record(store: Store, now: Instant) -> dict[str, Any]:
+    """What the store holds: `active` (not over), `past` (the last 100, newest first), `snoozes`."""
+    past, transitions = store.history()
+    attention = store.attention()
+    current = alerts.attend(
+        {alert.fingerprint: alert for alert in store.memory().alerts},
+        attention.silences,
+        attention.acknowledged,
+        now,
+    )
+    told: dict[int, list[Transition]] = {}
+    for each in transitions:
+        told.setdefault(each.incident, []).append(each)
+    return {
+        "active": [_alert(alert, told.get(alert.id, ())) for alert in current.values()],
+        "past": [_alert(alert, told.get(alert.id, ())) for alert in past],
+        "snoozes": [
+            {"scope": each.scope.value, "name": each.name, "until": now.wall + left}
+            for each in attention.silences
+            if (left := each.left(now))
+        ],
+    }
+
+
+def _alert(alert: Alert, told: Iterable[Transition]) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "severity": alert.severity.name.lower(),
+        "text": redact.text(alert.said),
+        "reason": redact.text(alert.reason),
+        "phase": alert.phase.value,
+        "since": alert.since,
+        "fired": alert.fired.wall if alert.fired else None,
+        "resolved": alert.resolved.wall if alert.resolved else None,
+        "acknowledged": alert.acknowledged,
+        "snoozed_until": alert.snoozed_until,
+        "inhibited_by": alert.inhibited_by or None,
+        "flapping": alerts.flapping(alert),
+        "history": [{"at": each.at, "what": each.what, "why": redact.text(each.why)} for each in told],
+    }
+
+
+def lines(answer: Mapping[str, Any]) -> list[str]:
+    """The record for a person."""
+    found = [*_section("Active", answer["active"]), *_snoozes(answer["snoozes"])]
+    past = list(_section("Over", answer["past"]))
+    if not answer["active"] and past:
+        found.insert(0, "No alert is active.")
+    return [redact.visible(line) for line in [*found, *past]] or [NOTHING]
+
+
+def _section(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if alerts_:
+        yield f"{title}:"
+    for alert in alerts_:
+        yield f"{alert['id']:>5}  {alert['severity']:8}  {alert['rule']}: {alert['text']}"
+        yield f"       {_state(alert)}"
+        last = ""
+        for each in alert["history"]:
+            why = f" ({each['why']})" if each["why"] and each["why"] not in {alert["text"], last} else ""
+            yield f"         {_moment(each['at'])}  {each['what']}{why}"
+
+
+def _state(alert: Mapping[str, Any]) -> str:
+    if alert["phase"] == Phase.RESOLVED.value:
+        end = f", over since {_moment(alert['resolved'])}" if alert["resolved"] else ""
+        return f"began {_moment(alert['since'])}{end}"
+    states = [f"{alert['phase']} since {_moment(alert['since'])}"]
+    if alert["flapping"]:
+        states.append("comes and goes")
+    if alert["acknowledged"]:
+        states.append("acknowledged")
+    if alert["snoozed_until"] is not None:
+        states.append(f"snoozed until {_moment(alert['snoozed_until'])}")
+    if alert["inhibited_by"]:
+        states.append(f"muted by {alert['inhibited_by']}")
+    return ", ".join(states)
+
+
+def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for each in snoozes:
+        what = "everything" if each["scope"] == Scope.ALL.value else f"{each['scope']} {each['name']}"
+        yield f"Snoozed until {_moment(each['until'])}: {what}"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

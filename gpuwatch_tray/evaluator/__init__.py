@@ -1,0 +1,13 @@
+"""
+One evaluation: a snapshot is judged, the alerts take a step, and what is due is queued or handed out.
+
+`evaluator` does it, `assessing` is the part that decides, `desk` and `post` word what is due, `noticing`
+looks after what the person asked to be told; `policy` holds what they exchange.
+"""
+
+from __future__ import annotations
+
+from gpuwatch_tray.evaluator.evaluator import Evaluator, mail_now, nobody
+from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
+
+__all__ = ["Assessment", "Evaluator", "Outcome", "Policy", "mail_now", "nobody"]

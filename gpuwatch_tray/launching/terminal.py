@@ -1,0 +1,43 @@
+"""
+A terminal for the command's output, so that it behaves as on the real one while its output is also read.
+
+Only the output goes through it: the keyboard, Ctrl-C and job control stay with the real terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+    def pair(real: int) -> tuple[int, int] | None:
+        """The reading side and the command's side of a terminal like `real`; None where none can be had."""
+        try:
+            reading, writing = os.openpty()
+        except OSError:
+            return None
+        with contextlib.suppress(termios.error, OSError):
+            modes = termios.tcgetattr(writing)
+            modes[1] &= ~termios.OPOST  # line ends pass as they are: the real terminal sees to them
+            termios.tcsetattr(writing, termios.TCSANOW, modes)
+        resize(real, reading)
+        return reading, writing
+
+    def resize(real: int, other: int) -> None:
+        """Give the other terminal the size of the real one."""
+        with contextlib.suppress(OSError):
+            size = fcntl.ioctl(real, termios.TIOCGWINSZ, b"\0" * 8)
+            fcntl.ioctl(other, termios.TIOCSWINSZ, size)
+
+else:
+
+    def pair(real: int) -> tuple[int, int] | None:  # noqa: ARG001  # one signature on every system
+        """None: there the command writes to the console itself, and its lines are not kept."""
+        return None
+
+    def resize(real: int, other: int) -> None:
+        """There is no such terminal."""

@@ -1,0 +1,61 @@
+"""Clocks that something keeps down: the hardware in distress, or the power limit."""
+
+from __future__ import annotations
+
+from gpuwatch_tray.model import ClockLimit, Limits, Severity, Snapshot, Terms, Verdict
+from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.tally import Tally
+
+SLOWDOWN, POWER_CAP = "hw_slowdown", "power_cap"
+SLOWED = ClockLimit.HW_SLOWDOWN | ClockLimit.HW_POWER_BRAKE
+CLEAR = 60.0  # seconds
+
+
+def hw_slowdown(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Warn of each GPU whose hardware has slowed it down for HW_SLOWDOWN_MIN minutes.
+
+    Default 1 minute: the bit also blips when the GPU changes its state. It is over when there was none for a
+    minute. NVML's clock event reasons 0x08 (slowdown) and 0x80 (power brake). Source: NVIDIA's nvml.h.
+    """
+    if limits.heat.slowdown_hold is None:
+        return Verdict(SLOWDOWN)
+    text = "is slowed down by its hardware (heat, its power supply, or the mains)"
+    return _limited(Tally(SLOWDOWN, snapshot), SLOWED, Severity.WARNING, text)
+
+
+def hw_slowdown_terms(limits: Limits) -> Terms:
+    """For HW_SLOWDOWN_MIN minutes."""
+    return Terms(hold=limits.heat.slowdown_hold or 0.0, clear=CLEAR)
+
+
+def power_cap(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Tell of each GPU that its power limit has kept down for POWER_CAP_MIN minutes.
+
+    Off by default: under load that is normal. It is over when there was none for a minute. NVML's clock event
+    reason 0x04. Source: NVIDIA's nvml.h.
+    """
+    if limits.heat.power_cap_hold is None:
+        return Verdict(POWER_CAP)
+    text = "is kept down by its power limit"
+    return _limited(Tally(POWER_CAP, snapshot), ClockLimit.POWER_CAP, Severity.INFO, text)
+
+
+def power_cap_terms(limits: Limits) -> Terms:
+    """For POWER_CAP_MIN minutes."""
+    return Terms(hold=limits.heat.power_cap_hold or 0.0, clear=CLEAR)
+
+
+def _limited(tally: Tally, bits: ClockLimit, severity: Severity, text: str) -> Verdict:
+    limited = 0
+    for name, gpu in tally.boards():
+        reasons = tally.value(gpu, "the limit on the clocks", gpu.limited_by, name)
+        if reasons is None:
+            continue
+        if reasons & bits:
+            limited += 1
+            reason = f"{tally.rule.upper()}({label(gpu)}: {reasons & bits:#04x})"
+            tally.found(name, severity, reason, f"{label(gpu)} {text}")
+        tally.measured(limited, f"{limited} {'GPU is' if limited == 1 else 'GPUs are'} kept down so")
+    return tally.verdict(f"the driver names the reason {bits:#04x}")

@@ -1,0 +1,73 @@
+"""The GPUs as rules see them: what names each for good, and which GPU a process is on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.model import Gpu, GpuProcess, Snapshot, known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GIB = 2**30
+
+
+def subject(gpu: Gpu) -> str:
+    """What names a GPU or MIG device in a fingerprint: its UUID, and its index where it never told that."""
+    return gpu.uuid or str(gpu.index)
+
+
+def label(gpu: Gpu) -> str:
+    """A GPU as a person counts them; a MIG device has no number of its own."""
+    return f"MIG device {gpu.uuid} on GPU {gpu.index}" if gpu.physical else f"GPU {gpu.index}"
+
+
+def boards(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
+    """
+    The physical GPUs, each with its subject.
+
+    Heat, fans and faults are those of the board: MIG devices share them. One whose board is not listed
+    stands for it.
+    """
+    seen: set[str] = set()
+    for gpu in sorted(snapshot.gpus, key=lambda gpu: bool(gpu.physical)):
+        name = gpu.physical or subject(gpu)
+        if name not in seen:
+            seen.add(name)
+            yield name, gpu
+
+
+class Places:
+    """Finds the GPU, or the MIG device, that a process is on."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._by_uuid = {gpu.uuid: gpu for gpu in snapshot.gpus if gpu.uuid}
+        self._by_index = {gpu.index: gpu for gpu in snapshot.gpus if not gpu.physical}
+
+    def of(self, process: GpuProcess) -> Gpu | None:
+        """It, or None where the source could not tell."""
+        if process.device:
+            return self._by_uuid.get(process.device)
+        return None if process.gpu is None else self._by_index.get(process.gpu)
+
+
+def identity(snapshot: Snapshot, process: GpuProcess) -> str:
+    """What names a process for good; empty where its start is unknown, as its PID may be used again."""
+    return f"{snapshot.boot_id}/{process.pid}/{process.identity}" if process.identity else ""
+
+
+def size(value: float) -> str:
+    """Bytes as a sentence has them."""
+    return f"{value / GIB:.1f} GiB"
+
+
+def prefix(snapshot: Snapshot, process: GpuProcess) -> str:
+    """What the subjects about a process begin with, whenever it may have started."""
+    return f"{snapshot.boot_id}/{process.pid}/"
+
+
+def called(process: GpuProcess) -> str:
+    """A process as a sentence names it, without its arguments: they may hold a secret."""
+    where = "" if process.gpu is None else f", GPU {process.gpu}"
+    return f"{redact.called(known(process.name) or '') or 'A process'} (PID {process.pid}{where})"

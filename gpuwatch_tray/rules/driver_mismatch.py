@@ -1,0 +1,27 @@
+"""The driver was replaced while it runs."""
+
+from __future__ import annotations
+
+from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Verdict
+
+NAME = "driver_mismatch"
+
+
+def driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Warn that the driver's library and the kernel's part of it differ: a reboot is needed.
+
+    Without a hold and without a unit; over when the driver answers again. Switched by DRIVER_MISMATCH. The
+    subject is empty. Source: NVML_ERROR_LIB_RM_VERSION_MISMATCH in NVIDIA's nvml.h.
+    """
+    if not limits.faults.mismatch:
+        return Verdict(NAME)
+    threshold = "the driver was replaced while it runs"
+    if snapshot.problem is None:
+        return Verdict(NAME, value="the driver answers", threshold=threshold)
+    if not snapshot.problem.mismatch:
+        return Verdict(NAME, unknown=str(snapshot.problem))
+    reason = f"DRIVER_MISMATCH: {snapshot.problem}"
+    text = str(snapshot.problem)
+    finding = Finding(NAME, "", Severity.WARNING, reason, text=text[:1].upper() + text[1:])
+    return Verdict(NAME, (finding,), value=finding.text, threshold=threshold)

@@ -1,0 +1,35 @@
+"""A GPU that was there and is not, or that fell off the bus."""
+
+from __future__ import annotations
+
+from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Terms, Verdict, known
+
+NAME = "gpu_lost"
+TERMS = Terms(hold_samples=2, clear=120.0, clear_samples=2)
+
+
+def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Critical when a GPU as a whole cannot be read in 2 polls, be it lost or missing from the inventory.
+
+    The subject is its UUID, never the index. It is over when the GPU has been healthy for 2 minutes. A
+    reading that failed as a whole says nothing of any GPU. Switched by GPU_LOST.
+    """
+    if not limits.faults.lost:
+        return Verdict(NAME)
+    if snapshot.problem is not None:
+        return Verdict(NAME, unknown=str(snapshot.problem))
+    lost = [gpu for gpu in snapshot.gpus if gpu.problem is not None]
+    findings = tuple(
+        Finding(
+            NAME,
+            gpu.uuid or str(gpu.index),
+            Severity.CRITICAL,
+            f"GPU_LOST(GPU {gpu.index}): {gpu.problem}",
+            text=f"GPU {gpu.index} ({known(gpu.name) or gpu.uuid}) cannot be read: {gpu.problem}",
+        )
+        for gpu in lost
+    )
+    whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
+    value = f"{whole - len(lost)} of {whole} GPUs answer"
+    return Verdict(NAME, findings, value=value, threshold="a GPU does not answer in 2 polls")

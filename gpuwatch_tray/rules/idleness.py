@@ -1,0 +1,151 @@
+"""Processes that hold a GPU without using it: the one that hangs, and the one that holds memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import listing
+from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
+from gpuwatch_tray.rules.devices import Places, called, identity, label, prefix, size, subject
+from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
+from gpuwatch_tray.rules.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gpuwatch_tray.rules.memory import Memory
+
+HUNG, HOLDING = "hung", "idle_holding"
+TERMS = Terms(clear=60.0, clear_samples=2)
+UTILISATION = "the utilisation"
+
+
+def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+    """
+    Warn of each process of mine whose GPUs have done nothing for HUNG_MIN minutes, after it was busy.
+
+    Default 10 minutes at 0 %. Busy is what was alone on a GPU at IDLE_PCT (5 %) or more: of two, one may
+    have slept. The subject is the process, as in `max_etime`. It is over when a GPU of it works at IDLE_PCT
+    or more for a minute, or it is gone. Time that nobody looked at does not count. Source: the threads on
+    runs that hang.
+    """
+    hold = limits.use.hung_hold
+    if hold is None:
+        return Verdict(HUNG)
+    tally = Tally(HUNG, snapshot)
+    hidden = _hidden(snapshot, limits)
+    for name, rows in _rows(tally, snapshot, limits).items():
+        if hidden or not all(idle for _, _, idle in rows):
+            continue
+        if name not in memory.busy:
+            tally.between(name)  # after a restart: of one that has fired this is no recovery
+            continue
+        process = rows[0][0]
+        gpus = [gpu for _, gpu, _ in rows]
+        quiet = _quiet(gpus, memory)
+        if tally.worse(quiet):
+            tally.measured(quiet, f"{called(process)} has done nothing for {listing.duration(quiet)}")
+        if quiet < hold:
+            tally.between(name)
+            continue
+        where = ", ".join(label(gpu) for gpu in gpus) + (" have" if len(gpus) > 1 else " has")
+        reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
+        text = f"{called(process)} was busy, and {where} done nothing for {listing.duration(quiet)}"
+        tally.found(name, Severity.WARNING, reason, text, quiet)
+    return tally.verdict(f"no work for {listing.duration(hold)} after having been busy")
+
+
+def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+    """
+    Tell of each process of mine that holds more than IDLE_HOLD_GIB of a GPU idle for IDLE_HOLD_MIN minutes.
+
+    Default 2 GiB, below 5 % (IDLE_PCT), for 30 minutes. The subject is the process and the GPU; a process
+    that `hung` tells of is left out. It is over when the GPU works or the memory is free for a minute, or the
+    process is gone. Time that nobody looked at does not count. Source: Northeastern's IdleBot (15 and 60
+    minutes).
+    """
+    hold, most = limits.use.idle_hold, limits.use.idle_memory
+    if hold is None:
+        return Verdict(HOLDING)
+    tally = Tally(HOLDING, snapshot)
+    for name, rows in _rows(tally, snapshot, limits).items():
+        hangs = limits.use.hung_hold is not None and name in memory.busy and all(idle for _, _, idle in rows)
+        if hangs and _quiet([gpu for _, gpu, _ in rows], memory) >= (limits.use.hung_hold or 0):
+            continue
+        for process, gpu, idle in rows:
+            if not idle:
+                continue
+            device = subject(gpu)
+            where = f"{name}/{device}"
+            held = tally.value(gpu, "the memory of a process", process.memory, where)
+            if held is None or held <= most:
+                continue
+            idle_for = memory.held_for(name, device)
+            if tally.worse(idle_for):
+                span = listing.duration(idle_for)
+                tally.measured(idle_for, f"{called(process)} holds {size(held)}, idle for {span}")
+            if idle_for < hold:
+                tally.between(where)
+                continue
+            span = listing.duration(idle_for)
+            reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
+            text = f"{called(process)} holds {size(held)}, and the GPU has been idle for {span}"
+            tally.found(where, Severity.INFO, reason, text, idle_for)
+    threshold = f"more than {size(most)} held of a GPU idle for {listing.duration(hold)}"
+    return tally.verdict(threshold)
+
+
+Row = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told
+
+
+def _rows(tally: Tally, snapshot: Snapshot, limits: Limits) -> dict[str, list[Row]]:
+    """The processes that count, by what names them, on each of their GPUs; none where no GPU is idle."""
+    for line in gaps(snapshot):
+        tally.leave_open(line, "")
+    processes, unowned = sorted_out(snapshot, limits)
+    for process in unowned:
+        tally.leave_open(unowned_line(process), prefix(snapshot, process))
+    failed, idle = _states(tally, limits)
+    found: dict[str, list[Row]] = {}
+    if not failed and not any(idle.values()):
+        return found
+    places = Places(snapshot)
+    for process in processes:
+        gpu = places.of(process)
+        if gpu is None or not process.identity:
+            continue
+        if gpu.uuid in failed:
+            tally.value(gpu, UTILISATION, gpu.utilisation, prefix(snapshot, process))
+        found.setdefault(identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
+    return found
+
+
+def _states(tally: Tally, limits: Limits) -> tuple[set[str], dict[int, bool]]:
+    """The GPUs (UUIDs) whose utilisation could not be read this time, and which of the others are idle."""
+    failed: set[str] = set()
+    idle: dict[int, bool] = {}
+    for _, gpu in tally.devices():
+        if not isinstance(gpu.utilisation, Missing):
+            idle[id(gpu)] = gpu.utilisation < limits.use.idle_below
+        elif gpu.utilisation.why is Why.ERROR:
+            failed.add(gpu.uuid)
+        else:
+            tally.value(gpu, UTILISATION, gpu.utilisation)
+    if idle:
+        tally.measured(-1.0, "no such process")
+    return failed, idle
+
+
+def _hidden(snapshot: Snapshot, limits: Limits) -> bool:
+    """Whether a GPU is at work for nobody knows whom: it may be for any process."""
+    return any(
+        gpu.problem is None
+        and gpu.process_problem is not None
+        and (isinstance(gpu.utilisation, Missing) or gpu.utilisation >= limits.use.idle_below)
+        for gpu in snapshot.gpus
+    )
+
+
+def _quiet(gpus: Iterable[Gpu], memory: Memory) -> float:
+    """For how many seconds all of them have done nothing."""
+    return min(memory.quiet_for(subject(gpu)) for gpu in gpus)

@@ -1,0 +1,236 @@
+"""
+What the rules remember from poll to poll: who was busy, what has been idle, hot, or broken, and for how long.
+
+Pure: `observe` gives the memory after a snapshot. All of it is bounded by what is there now: what is
+remembered of a GPU or a process goes with it. Time in which nothing could be read is neither idle nor
+throttled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
+from gpuwatch_tray.rules.devices import Places, boards, identity, subject
+from gpuwatch_tray.rules.window import NOTHING, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+THROTTLE_WINDOW = 5 * 60.0  # seconds
+THROTTLE_POLLS = 6  # polls that it spans at the least
+ECC_WINDOW = 10 * 60.0  # seconds
+EVENT_LASTS = 86400.0  # seconds
+MOST_EVENTS = 64
+MOST_BUSY = 5000  # processes
+GAP = 15.0  # seconds
+EVENT_RULES = frozenset({"xid_fatal", "xid_app", "ecc"})
+THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that happened and leaves no state to look at: when last, and how often."""
+
+    at: Instant
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU or MIG device: when its utilisation was last known, and since when it is idle or does nothing."""
+
+    at: float | None = None
+    idle_from: float | None = None
+    quiet_from: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A physical GPU: seconds of throttling, and errors, in the last minutes; the counters as last seen."""
+
+    sampled: float | None = None
+    throttled: Window = NOTHING
+    counted: float | None = None
+    corrected: int | None = None
+    errors: Window = NOTHING
+    uncorrected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """
+    `clock` counts the seconds since the first look; the times within are by it. `events` go by subject.
+
+    `busy` are the processes that have been seen to work a GPU, `holding` since when one of them (by process
+    and device) holds much memory of a GPU that is idle.
+    """
+
+    clock: float = 0.0
+    at: Instant | None = None
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    boards: Mapping[str, Board] = field(default_factory=dict)
+    busy: frozenset[str] = frozenset()
+    holding: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    events: Mapping[str, Occurrence] = field(default_factory=dict)
+
+    def idle_for(self, device: str) -> float:
+        """For how many seconds it has been idle."""
+        since = self.devices.get(device, Device()).idle_from
+        return 0.0 if since is None else self.clock - since
+
+    def quiet_for(self, device: str) -> float:
+        """For how many seconds it has done nothing at all."""
+        since = self.devices.get(device, Device()).quiet_from
+        return 0.0 if since is None else self.clock - since
+
+    def held_for(self, process: str, device: str) -> float:
+        """For how many seconds the process has held much of its memory while it was idle."""
+        since = self.holding.get((process, device))
+        return 0.0 if since is None else min(self.clock - since, self.idle_for(device))
+
+
+def throttle_window(limits: Limits) -> float:
+    """The seconds over which the share of throttling is taken: a slow poll needs longer."""
+    return max(THROTTLE_WINDOW, THROTTLE_POLLS * limits.poll)
+
+
+def recalled(alerts: Iterable[Alert]) -> Memory:
+    """The memory to begin with: the events of which alerts are still on file."""
+    return Memory(
+        events={
+            alert.subject: Occurrence(alert.fired or Instant(alert.since), max(1, int(alert.value)))
+            for alert in alerts
+            if alert.rule in EVENT_RULES and alert.phase is not Phase.PENDING and _is_event(alert)
+        }
+    )
+
+
+def _is_event(alert: Alert) -> bool:
+    """The corrected errors, which only warn, are a matter of the last minutes."""
+    return alert.rule != "ecc" or alert.severity is Severity.CRITICAL
+
+
+def observe(
+    memory: Memory,
+    snapshot: Snapshot,
+    now: Instant,
+    limits: Limits,
+    *,
+    gap: float = GAP,
+    seen: Iterable[tuple[str, str]] = (),
+) -> Memory:
+    """
+    The memory after `snapshot`, in which `seen` events (rule, subject) are closed.
+
+    Between two looks that lie more than `gap` seconds apart anything may have happened: spans begin anew.
+    """
+    clock = memory.clock if memory.at is None else memory.clock + max(0.0, now.since(memory.at))
+    events = _kept(memory.events, now, seen)
+    for xid in snapshot.events:
+        _happened(events, f"{xid.uuid}/{xid.code}", now)
+    if snapshot.problem is not None:
+        return replace(memory, clock=clock, at=now, events=_bounded(events))
+    boards_now = {}
+    for name, gpu in boards(snapshot):
+        before = memory.boards.get(name, Board())
+        boards_now[name] = _board(before, gpu, clock, limits, gap)
+        more = _more(before.uncorrected, boards_now[name].uncorrected)
+        if more:
+            _happened(events, name, now, more)
+    devices = {
+        subject(gpu): _device(memory.devices.get(subject(gpu), Device()), gpu, clock, limits, gap)
+        for gpu in snapshot.gpus
+    }
+    busy, holding = _processes(memory, snapshot, clock, limits)
+    return Memory(clock, now, devices, boards_now, busy, holding, _bounded(events))
+
+
+def _kept(
+    events: Mapping[str, Occurrence], now: Instant, seen: Iterable[tuple[str, str]]
+) -> dict[str, Occurrence]:
+    closed = {name for rule, name in seen if rule in EVENT_RULES}
+    return {
+        name: each
+        for name, each in events.items()
+        if name not in closed and 0 <= now.since(each.at) < EVENT_LASTS
+    }
+
+
+def _happened(events: dict[str, Occurrence], name: str, now: Instant, times: int = 1) -> None:
+    before = events.pop(name, None)  # and to the end, where the newest stand
+    events[name] = Occurrence(now, times + (0 if before is None else before.count))
+
+
+def _bounded(events: dict[str, Occurrence]) -> dict[str, Occurrence]:
+    return dict(list(events.items())[-MOST_EVENTS:])
+
+
+def _more(before: int | None, now: int | None) -> int:
+    """How far a counter has gone on; one that went back was reset, and has counted since."""
+    if before is None or now is None:
+        return 0
+    return now - before if now >= before else now
+
+
+def _board(before: Board, gpu: Gpu, clock: float, limits: Limits, gap: float) -> Board:
+    after = before
+    if not isinstance(gpu.limited_by, Missing):
+        passed = 0.0 if before.sampled is None else clock - before.sampled
+        amount = passed if gpu.limited_by & THERMAL and passed <= gap else 0.0
+        window = before.throttled.add(clock, throttle_window(limits), amount)
+        after = replace(after, sampled=clock, throttled=window)
+    if not isinstance(gpu.ecc_corrected, Missing):
+        near = before.counted is not None and clock - before.counted <= gap
+        more = _more(before.corrected, gpu.ecc_corrected) if near else 0
+        errors = before.errors.add(clock, ECC_WINDOW, more)
+        after = replace(after, counted=clock, corrected=gpu.ecc_corrected, errors=errors)
+    if not isinstance(gpu.ecc_uncorrected, Missing):
+        after = replace(after, uncorrected=gpu.ecc_uncorrected)
+    return after
+
+
+def _device(before: Device, gpu: Gpu, clock: float, limits: Limits, gap: float) -> Device:
+    if isinstance(gpu.utilisation, Missing):
+        return before
+    near = before.at is not None and clock - before.at <= gap
+
+    def since(earlier: float | None) -> float:
+        return earlier if near and earlier is not None else clock
+
+    return Device(
+        clock,
+        since(before.idle_from) if gpu.utilisation < limits.use.idle_below else None,
+        since(before.quiet_from) if gpu.utilisation == 0 else None,
+    )
+
+
+def _processes(
+    memory: Memory, snapshot: Snapshot, clock: float, limits: Limits
+) -> tuple[frozenset[str], dict[tuple[str, str], float]]:
+    """Who has been busy, and who holds how long."""
+    places = Places(snapshot)
+    there: set[str] = set()
+    on: dict[str, set[str]] = {}
+    holding = {}
+    for process in snapshot.processes:
+        if not process.computes:
+            continue
+        name = identity(snapshot, process)
+        gpu = places.of(process)
+        if name:
+            there.add(name)
+        if gpu is None or isinstance(gpu.utilisation, Missing):
+            continue
+        device = subject(gpu)
+        if gpu.utilisation >= limits.use.idle_below:
+            on.setdefault(device, set()).add(name)
+        elif name and not isinstance(process.memory, Missing) and process.memory > limits.use.idle_memory:
+            holding[name, device] = memory.holding.get((name, device), clock)
+    # Of two on a busy GPU, one may have slept all along: only who is alone with it is known to work.
+    working = {next(iter(names)) for names in on.values() if len(names) == 1} - {""}
+    # Who is not on a list with a gap may be there all the same.
+    whole = all(gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus)
+    keep = not whole and len(memory.busy) < MOST_BUSY
+    return (memory.busy if keep else memory.busy & there) | working, holding

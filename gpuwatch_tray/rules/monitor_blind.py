@@ -1,0 +1,51 @@
+"""Nothing can be read: the monitor itself is blind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Terms, Verdict
+from gpuwatch_tray.rules.devices import subject
+from gpuwatch_tray.rules.scope import process_gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "monitor_blind"
+POLLS = 3
+CRITICAL_AFTER = 600.0  # seconds
+
+
+def monitor_blind(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Warn when no good sample has come for max(BLIND_SEC, 3 polls); critical after 10 minutes.
+
+    The subject is empty where nothing at all can be read (that alert mutes all others), and a GPU's UUID
+    where only its processes cannot. Default 60 s. Two good samples end it. Source: Prometheus's `up` and
+    Grafana's NoData.
+    """
+    if limits.faults.blind_hold is None:
+        return Verdict(NAME)
+    findings = tuple(_findings(snapshot))
+    return Verdict(
+        NAME,
+        findings,
+        value=findings[0].text if findings else "the GPUs can be read",
+        threshold=f"unreadable for {limits.faults.blind_hold:g} s and {POLLS} polls",
+    )
+
+
+def monitor_blind_terms(limits: Limits) -> Terms:
+    """The hold follows the interval: a slow poll must not look blind."""
+    hold = max(limits.faults.blind_hold or 0.0, POLLS * limits.poll)
+    return Terms(hold=hold, hold_samples=2, clear_samples=2, critical_after=CRITICAL_AFTER)
+
+
+def _findings(snapshot: Snapshot) -> Iterator[Finding]:
+    if snapshot.problem is not None:
+        reason = f"MONITOR_BLIND: {snapshot.problem}"
+        yield Finding(NAME, "", Severity.WARNING, reason, text=f"The GPUs cannot be read: {snapshot.problem}")
+        return
+    for gpu, gap in process_gaps(snapshot):
+        reason = f"MONITOR_BLIND(GPU {gpu.index}): {gap}"
+        yield Finding(NAME, subject(gpu), Severity.WARNING, reason, text=gap[:1].upper() + gap[1:])

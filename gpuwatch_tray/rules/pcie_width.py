@@ -1,0 +1,54 @@
+"""A GPU that uses fewer PCIe lanes than it could."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
+from gpuwatch_tray.rules.devices import label, subject
+from gpuwatch_tray.rules.tally import Tally
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Gpu
+    from gpuwatch_tray.rules.memory import Memory
+
+NAME = "pcie_width"
+CLEAR = 60.0  # seconds
+RESTS = 60.0  # seconds of idleness after which a GPU may have let lanes go
+
+
+def pcie_width(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+    """
+    Warn of each GPU that has used fewer lanes than it and its slot can, for PCIE_WIDTH_MIN minutes of work.
+
+    Default 5 minutes; over at full width for a minute. A GPU without a process, or idle for a minute, is not
+    judged: it may have let lanes go to save power. Source: NVIDIA's nvml.h, public DCGM rules.
+    """
+    if limits.faults.pcie_hold is None:
+        return Verdict(NAME)
+    tally = Tally(NAME, snapshot)
+    for name, gpu in tally.boards():
+        width = tally.value(gpu, "the PCIe lanes", gpu.pcie_width, name)
+        most = tally.value(gpu, "the PCIe lanes", gpu.pcie_width_most, name)
+        if width is None or most is None:
+            continue
+        tally.measured(most - width, f"{label(gpu)} uses {width} of {most} lanes")
+        if width >= most:
+            continue
+        if memory.idle_for(subject(gpu)) < RESTS and _used(gpu, snapshot):
+            reason = f"PCIE_WIDTH({label(gpu)}: x{width}) < MAXIMUM(x{most})"
+            text = f"{label(gpu)} uses {width} of its {most} PCIe lanes: is it well seated?"
+            tally.found(name, Severity.WARNING, reason, text, most - width)
+        else:
+            tally.between(name)
+    return tally.verdict("fewer lanes than it could, while it works")
+
+
+def pcie_width_terms(limits: Limits) -> Terms:
+    """For PCIE_WIDTH_MIN minutes."""
+    return Terms(hold=limits.faults.pcie_hold or 0.0, hold_samples=2, clear=CLEAR)
+
+
+def _used(gpu: Gpu, snapshot: Snapshot) -> bool:
+    """Whether a process computes on it, or on a MIG device of it."""
+    return any(process.computes and process.gpu == gpu.index for process in snapshot.processes)

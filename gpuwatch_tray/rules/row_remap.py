@@ -1,0 +1,36 @@
+"""Memory rows that are worn: to be replaced at the next reset, or past replacing."""
+
+from __future__ import annotations
+
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict
+from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.tally import Tally
+
+NAME = "row_remap"
+
+
+def row_remap(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Critical when memory rows could not be remapped; a warning while some wait for the next reset.
+
+    Without a hold; over with a reset of the GPU, as a rule. Switched by ROW_REMAP; it has no unit. Source:
+    NVIDIA's GPU memory error management, public DCGM rules.
+    """
+    if not limits.faults.row_remap:
+        return Verdict(NAME)
+    tally = Tally(NAME, snapshot)
+    worn = 0
+    for name, gpu in tally.boards(lasting=True):
+        failed = tally.value(gpu, "the state of the memory rows", gpu.rows_failed, name)
+        pending = tally.value(gpu, "the state of the memory rows", gpu.rows_pending, name)
+        if failed:
+            text = f"{label(gpu)} has memory rows that could not be remapped: it should be replaced"
+            tally.found(name, Severity.CRITICAL, f"ROW_REMAP({label(gpu)}: failed)", text, 2)
+        elif pending:
+            text = f"{label(gpu)} will remap worn memory rows at its next reset: reset it when it is idle"
+            tally.found(name, Severity.WARNING, f"ROW_REMAP({label(gpu)}: pending)", text, 1)
+        elif failed is None and pending is None:
+            continue
+        worn += bool(failed or pending)
+        tally.measured(worn, f"{worn} {'GPU has' if worn == 1 else 'GPUs have'} worn memory rows")
+    return tally.verdict("rows wait to be remapped, or could not be")

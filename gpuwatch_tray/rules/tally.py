@@ -1,0 +1,122 @@
+"""What a rule gathers while it goes through the GPUs, and the verdict that this comes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from gpuwatch_tray.model import Field, Finding, Gpu, Missing, Severity, Snapshot, Verdict, Why
+from gpuwatch_tray.rules.devices import boards, label, subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T")
+
+
+class Tally:
+    """
+    Filled by one rule for one snapshot.
+
+    A value that could not be read this time leaves its subject open; one that is never given means that the
+    rule cannot fire there, which is said and is no doubt about the rest. A snapshot that failed leaves all
+    open, unless `open_` says that the rule needs none.
+    """
+
+    def __init__(self, rule: str, snapshot: Snapshot, *, open_: bool = True) -> None:
+        self.rule = rule
+        self._snapshot = snapshot
+        self._findings: dict[str, Finding] = {}
+        self._band: set[str] = set()
+        self._open: dict[str, None] = {}  # the lines, each once
+        self._subjects: dict[str, None] = {}
+        self._cannot: dict[str, None] = {}
+        self._worst: tuple[float, str] | None = None
+        if open_ and snapshot.problem is not None:
+            self.leave_open(str(snapshot.problem), "")
+
+    def boards(self, *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
+        """
+        The physical GPUs that can be judged, with their subjects.
+
+        One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is known.
+        """
+        return self._awake(boards(self._snapshot), lasting=lasting)
+
+    def devices(self) -> Iterator[tuple[str, Gpu]]:
+        """The GPUs and the MIG devices that can be judged, with their subjects."""
+        return self._awake((subject(gpu), gpu) for gpu in self._snapshot.gpus)
+
+    def _awake(self, gpus: Iterable[tuple[str, Gpu]], *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
+        if self._snapshot.problem is not None:
+            return
+        for name, gpu in gpus:
+            if gpu.problem is not None:
+                self.leave_open(f"GPU {gpu.index} cannot be read: {gpu.problem}", name)
+            elif gpu.asleep:
+                if lasting:
+                    self._band.add(name)
+            else:
+                yield name, gpu
+
+    def value(self, gpu: Gpu, what: str, value: Field[T], *names: str) -> T | None:
+        """The value; where it is missing, None, and a note of it for the subjects that begin with `names`."""
+        if not isinstance(value, Missing):
+            return value
+        if value.why is Why.ERROR:
+            detail = f": {value.detail}" if value.detail else ""
+            self.leave_open(f"{what} of {label(gpu)} cannot be read{detail}", *names)
+        elif value.why is Why.UNSUPPORTED:
+            self.never(f"{label(gpu)} does not report {what}")
+        else:
+            self.never(f"this source does not report {what}")
+        return None
+
+    def leave_open(self, line: str, *subjects: str) -> None:
+        """Conclude nothing about the subjects that begin so; `line` says why."""
+        self._open[line] = None
+        self._subjects.update(dict.fromkeys(subjects))
+
+    def never(self, line: str) -> None:
+        """The rule cannot fire somewhere; `line` says where and why."""
+        self._cannot[line] = None
+
+    def between(self, name: str) -> None:
+        """Note a subject past the threshold that clears, and not at the one that raises."""
+        self._band.add(name)
+
+    @property
+    def able(self) -> bool:
+        """Whether the rule can fire wherever it was asked to."""
+        return not self._cannot
+
+    def worse(self, value: float) -> bool:
+        """Whether this is the greatest so far: of many processes few are worth a sentence."""
+        return self._worst is None or value > self._worst[0]
+
+    def measured(self, value: float, text: str) -> None:
+        """What was measured of one GPU: the greatest is what people are shown."""
+        if self.worse(value):
+            self._worst = value, text
+
+    def found(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
+        """The condition holds; of several findings about one subject the first stays."""
+        if name not in self._findings:
+            self._findings[name] = Finding(self.rule, name, severity, reason, value, text)
+
+    def verdict(self, threshold: str, calm: str = "no GPU to measure") -> Verdict:
+        """All of it; `calm` is what to say where there was nothing to measure, as opposed to no way to."""
+        return Verdict(
+            self.rule,
+            tuple(self._findings.values()),
+            "; ".join(self._open) or None,
+            tuple(self._subjects) or ("",),
+            frozenset(self._band - self._findings.keys()),
+            self._value(calm),
+            threshold,
+            tuple(self._cannot),
+        )
+
+    def _value(self, calm: str) -> str:
+        if self._worst is not None:
+            return self._worst[1]
+        return "" if self._cannot else calm

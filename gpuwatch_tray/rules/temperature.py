@@ -1,0 +1,91 @@
+"""A GPU that is too hot: the warning, and the critical alert some degrees above it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Auto, Gpu, Limits, Missing, Severity, Snapshot, Terms, Verdict
+from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME, CRITICAL = "temperature", "temperature_critical"
+WARN_AT, WARN_BELOW = 85, 5  # degrees C; degrees below the GPU's own slowdown temperature
+CRITICAL_AT, CRITICAL_BELOW = 90, 3
+CLEAR = 5  # degrees below the limit at which it is over
+CLEAR_HOLD = 3 * 60.0  # seconds
+
+
+def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Warn of each GPU that has been at TEMP_LIMIT_C or above for TEMP_MIN minutes.
+
+    `auto`, the default, is 85 degrees C, or 5 below the GPU's slowdown temperature where that is lower; for
+    5 minutes. It is over at 5 degrees less for 3 minutes. Source: Netdata's dcgm.conf, public DCGM rules.
+    """
+    at = limits.heat.warn_at
+
+    def limit(gpu: Gpu) -> int:
+        if not isinstance(at, int):
+            own = gpu.slowdown_at
+            return WARN_AT if isinstance(own, Missing) else min(WARN_AT, own - WARN_BELOW)
+        return at
+
+    said = (
+        f"{WARN_AT} °C, or {WARN_BELOW} °C below the slowdown temperature" if at is Auto.AUTO else f"{at} °C"
+    )
+    return Verdict(NAME) if at is None else _hot(Tally(NAME, snapshot), limit, Severity.WARNING, said)
+
+
+def temperature_terms(limits: Limits) -> Terms:
+    """For TEMP_MIN minutes."""
+    return Terms(hold=limits.heat.warn_hold, clear=CLEAR_HOLD)
+
+
+def temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Critical: a GPU has been at TEMP_CRITICAL_C or above for TEMP_CRITICAL_MIN minutes.
+
+    `auto`, the default, is 3 degrees below the GPU's slowdown temperature, where it tells that, else 90
+    degrees C; for 1 minute. It is over at 5 degrees less for 3 minutes. Source: as for `temperature`.
+    """
+    at = limits.heat.critical_at
+
+    def limit(gpu: Gpu) -> int:
+        if not isinstance(at, int):
+            own = gpu.slowdown_at
+            return CRITICAL_AT if isinstance(own, Missing) else own - CRITICAL_BELOW
+        return at
+
+    said = (
+        f"{CRITICAL_BELOW} °C below the slowdown temperature, else {CRITICAL_AT} °C"
+        if at is Auto.AUTO
+        else f"{at} °C"
+    )
+    return (
+        Verdict(CRITICAL) if at is None else _hot(Tally(CRITICAL, snapshot), limit, Severity.CRITICAL, said)
+    )
+
+
+def temperature_critical_terms(limits: Limits) -> Terms:
+    """For TEMP_CRITICAL_MIN minutes."""
+    return Terms(hold=limits.heat.critical_hold, clear=CLEAR_HOLD)
+
+
+def _hot(tally: Tally, limit: Callable[[Gpu], int], severity: Severity, said: str) -> Verdict:
+    for name, gpu in tally.boards():
+        degrees = tally.value(gpu, "the temperature", gpu.temperature, name)
+        if degrees is None:
+            continue
+        most = limit(gpu)
+        tally.measured(degrees, f"{label(gpu)} is the hottest with {degrees} °C")
+        if degrees >= most:
+            reason = f"{tally.rule.upper()}({label(gpu)}: {degrees}C) >= LIMIT({most}C)"
+            tally.found(
+                name, severity, reason, f"{label(gpu)} is at {degrees} °C, the limit is {most} °C", degrees
+            )
+        elif degrees > most - CLEAR:
+            tally.between(name)
+    return tally.verdict(f"at {said}")

@@ -1,0 +1,104 @@
+"""Errors that the driver reports with a number (Xid)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict
+from gpuwatch_tray.rules.devices import boards
+from gpuwatch_tray.rules.tally import Tally
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.rules.memory import Memory, Occurrence
+
+FATAL, APP = "xid_fatal", "xid_app"
+FATAL_CODES = {
+    46: "the GPU stopped processing",
+    48: "a memory error that could not be corrected",
+    62: "its micro-controller halted",
+    64: "a worn memory row could not be recorded",
+    74: "an NVLink error",
+    79: "the GPU has fallen off the bus",
+    95: "a memory error that was not contained",
+    109: "a context switch took too long",
+    110: "a security fault",
+    119: "its system processor (GSP) does not answer",
+    120: "an error of its system processor (GSP)",
+    136: "a link could not be trained",
+    140: "a memory error that was not recovered",
+    143: "the GPU could not be initialised",
+    154: "the GPU needs another recovery than before",
+    155: "an NVLink error, told by software",
+    156: "a part of the GPU was retired",
+    158: "a fatal timeout",
+}
+APP_CODES = {
+    8: "a program ran for too long",
+    13: "a program made an error in its graphics engine",
+    31: "a program used memory that is not its own",
+    45: "programs were cleaned up after an earlier error",
+    94: "a memory error that was contained to one program",
+}
+IGNORED_CODES = frozenset({43, 63, 92})
+
+
+def xid_fatal(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+    """
+    Critical: the driver reported an Xid after which the GPU is, as a rule, of no use until it is reset.
+
+    An event: it fires at once and is over when it is acknowledged, or after 24 hours without another. One
+    alert for each GPU and code. Switched by XID_FATAL; it has no unit. Source: NVIDIA's Xid catalogue.
+    """
+    on = limits.faults.xid_fatal
+    return _reported(FATAL, snapshot, memory, "a fatal Xid within 24 h") if on else Verdict(FATAL)
+
+
+def xid_app(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+    """
+    Tell of an Xid that a program caused, as a rule; a warning where the code is not known.
+
+    An event as `xid_fatal` is, with its terms and its source. 43, 63 and 92 are left out: they only
+    follow or report others. Switched by XID_APP.
+    """
+    on = limits.faults.xid_app
+    return _reported(APP, snapshot, memory, "another Xid within 24 h") if on else Verdict(APP)
+
+
+def _reported(rule: str, snapshot: Snapshot, memory: Memory, threshold: str) -> Verdict:
+    """What stays known while nothing can be read: an event is no state."""
+    tally = Tally(rule, snapshot, open_=False)
+    if snapshot.no_events:
+        tally.never(snapshot.no_events)
+    elif snapshot.problem is None and not any(gpu.uuid for gpu in snapshot.gpus):
+        tally.never("this source reports no Xid")
+    index = {name: f"GPU {gpu.index}" for name, gpu in boards(snapshot)}
+    codes = 0
+    for subject, event in memory.events.items():
+        uuid, _, code = subject.rpartition("/")
+        if not uuid or not code.isdigit() or rule_of(int(code)) != rule:
+            continue
+        codes += 1
+        _tell(tally, subject, index.get(uuid, f"GPU {uuid}"), int(code), event)
+    if codes or tally.able:
+        tally.measured(codes, f"{codes} within 24 h")
+    return tally.verdict(threshold)
+
+
+def rule_of(code: int) -> str:
+    """The rule that this code is for; empty for none."""
+    if code in IGNORED_CODES:
+        return ""
+    return FATAL if code in FATAL_CODES else APP
+
+
+def _tell(tally: Tally, subject: str, gpu: str, code: int, event: Occurrence) -> None:
+    meaning = FATAL_CODES.get(code) or APP_CODES.get(code) or "see NVIDIA's catalogue"
+    severity = Severity.CRITICAL if tally.rule == FATAL else Severity.INFO
+    if code not in FATAL_CODES and code not in APP_CODES:
+        severity = Severity.WARNING
+    times = f" {event.count} TIMES" if event.count > 1 else ""
+    often = f", {event.count} times" if event.count > 1 else ""
+    reason = f"XID({gpu}: {code}){times} :: {meaning}"
+    tally.found(
+        subject, severity, reason, f"The driver reported Xid {code} of {gpu}{often}: {meaning}", event.count
+    )

@@ -1,0 +1,66 @@
+"""The checks of thresholds: amounts with a unit, `auto` and `off`. As `checks`, they raise ValueError."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeVar
+
+from gpuwatch_tray.model import Auto
+from gpuwatch_tray.settings.checks import DECIMAL, DIGITS, LARGEST, shown, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_HOTTEST = 150
+_MOST_GIB = 9999
+
+
+def count(text: str) -> int:
+    """A whole number that is not 0."""
+    return _within(text, 1, LARGEST, "a whole number")
+
+
+def percent(text: str) -> int:
+    """A share, from 1 to 100."""
+    return _within(text, 1, 100, "a percentage")
+
+
+def degrees(text: str) -> int:
+    """A temperature that a chip can have, in degrees C."""
+    return _within(text, 1, _HOTTEST, "degrees C")
+
+
+def auto_or_degrees(text: str) -> int | Auto:
+    """A temperature, or that which fits each GPU."""
+    if text.lower() == Auto.AUTO.value:
+        return Auto.AUTO
+    try:
+        return degrees(text)
+    except ValueError as error:
+        raise ValueError(f"{error} (or auto)") from None
+
+
+def gib(text: str) -> int:
+    """An amount of memory, written in GiB, as bytes."""
+    if not DECIMAL.fullmatch(text) or Decimal(text) > _MOST_GIB:
+        mend = ": a fraction takes a point" if "," in text else ""
+        raise ValueError(f"expected GiB from 0 to {_MOST_GIB}, got {shown(text)}{mend}")
+    return int(Decimal(text) * 2**30)
+
+
+def or_off(check: Callable[[str], T]) -> Callable[[str], T | None]:
+    """The check of a threshold whose rule can be switched off: None is off."""
+
+    def checked(text: str) -> T | None:
+        return None if text.lower() == "off" else check(text)
+
+    return checked
+
+
+def _within(text: str, least: int, most: int, what: str) -> int:
+    value = whole(text) if DIGITS.fullmatch(text) else -1
+    if not least <= value <= most:
+        raise ValueError(f"expected {what} from {least} to {most}, got {shown(text)}")
+    return value

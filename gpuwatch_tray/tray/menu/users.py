@@ -1,0 +1,40 @@
+"""The rows of the users: what each of them holds of the GPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.listing import gpus_text, totals
+from gpuwatch_tray.tray import text
+from gpuwatch_tray.tray.menu.row import Row, plain
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.listing import UserTotal
+    from gpuwatch_tray.model import Snapshot
+
+
+def rows(snapshot: Snapshot | None) -> list[Row]:
+    """A submenu with a line for each user; nothing where all is one known user's."""
+    if snapshot is None or snapshot.problem is not None:
+        return []
+    found = totals(snapshot.processes)
+    if len(found) < 2 and all(each.user is not None for each in found):  # noqa: PLR2004  # more than one
+        return []
+    lines = [
+        plain(f"user:{each.user}" if each.user is not None else "owner unknown", _line(each))
+        for each in found
+    ]
+    return [Row("users", "Users", children=tuple(lines), gone="Before")]
+
+
+def _line(total: UserTotal) -> str:
+    memory = "memory ?"
+    if total.memory is not None:
+        memory = text.memory(total.memory) + (" and more" if total.unknown else "")
+    parts = [
+        "owner unknown" if total.user is None else text.clip(total.user, 32) or "?",
+        memory,
+        f"{gpus_text(total)} GPU{'' if total.gpus and len(total.gpus) == 1 and not total.elsewhere else 's'}",
+        f"{total.processes} process{'' if total.processes == 1 else 'es'}",
+    ]
+    return text.DOT.join(parts)

@@ -1,0 +1,151 @@
+"""When a process ends, and how a command ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.listing import duration
+from gpuwatch_tray.model import Missing, Notice, known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.model import GpuProcess, Snapshot
+    from gpuwatch_tray.watches.wishes import Ends, Look, Run
+
+GRACE = 60.0  # seconds for `when run` to report an end that was seen
+GIB, MIB = 2**30, 2**20
+RESTARTED = "the machine was restarted"
+REUSED = "its number is another process's now"
+UNREPORTED = "how it ended is not known: `when run` was ended before it could report"
+
+
+def listed(wish: Ends | Run, snapshot: Snapshot) -> tuple[GpuProcess, ...]:
+    """What the GPUs' lists have of this very process."""
+    if snapshot.problem is not None:
+        return ()
+    return tuple(
+        each for each in snapshot.processes if (each.pid, each.identity) == (wish.pid, wish.identity)
+    )
+
+
+def memory_of(entries: Sequence[GpuProcess]) -> int | None:
+    """What a process holds on all its GPUs together; None where a part of it is not known."""
+    parts = [entry.memory for entry in entries]
+    whole = [part for part in parts if not isinstance(part, Missing)]
+    return sum(whole) if parts and len(whole) == len(parts) else None
+
+
+def step_ends(wish: Ends, look: Look) -> tuple[Ends, Notice | None]:
+    """
+    What the process is seen to do; the notice once it is gone.
+
+    Where the system here can tell, it decides: a process may leave the GPUs and go on. Else the lists decide,
+    if every one of them could be read.
+    """
+    boot = look.snapshot.boot_id or (look.now.boot if wish.local else "")
+    if wish.boot and boot and boot != wish.boot:
+        return wish, _ended(wish, look, RESTARTED)
+    entries = listed(wish, look.snapshot)
+    if entries:
+        return _seen(wish, entries, look), None
+    if look.lives is True:
+        passed = 0.0 if wish.seen is None else max(0.0, look.now.since(wish.seen))
+        ran = None if wish.elapsed is None else wish.elapsed + passed
+        return replace(wish, elapsed=ran, seen=look.now), None
+    others = _holders(wish.pid, look.snapshot)
+    if wish.identity and any(other.identity for other in others):
+        return wish, _ended(wish, look, REUSED)
+    vanished = not wish.local and not others and _complete(look.snapshot)
+    if look.lives is False or vanished:
+        return wish, _ended(wish, look)
+    return wish, None
+
+
+def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
+    """The most memory that the command was seen with; and its end, when nobody reports it."""
+    if wish.boot and look.now.boot != wish.boot:
+        return wish, Notice("Command ended", f"{wish.called}: {RESTARTED}", look.now.wall)
+    wish = replace(wish, peak=_most(wish.peak, memory_of(listed(wish, look.snapshot))))
+    if look.lives is not False:
+        return replace(wish, gone=None), None
+    if wish.gone is None:
+        return replace(wish, gone=look.now), None
+    if abs(look.now.since(wish.gone)) < GRACE:
+        return wish, None
+    text = f"{wish.called}: it has ended"
+    return wish, Notice("Command ended", text, look.now.wall, (UNREPORTED, *_peak(wish.peak)))
+
+
+def reported(wish: Run, code: int, seconds: float, output: Sequence[str], now: float) -> Notice:
+    """The notice of a command that ended with `code` (a signal's is 128 and its number) after `seconds`."""
+    done = code == 0
+    title = "Command finished" if done else "Command failed"
+    how = "done" if done else f"exit code {code}"
+    text = f"{wish.called}: {how} after {duration(seconds)}"
+    return Notice(title, text, now, _peak(wish.peak), tuple(output))
+
+
+def says_ends(wish: Ends) -> str:
+    """What is waited for, as a menu row or `when list` has it."""
+    return f"PID {wish.pid} ({wish.called}) ends"
+
+
+def says_run(wish: Run) -> str:
+    """The same of a command."""
+    return f"{wish.called} ends (started by `when run`, PID {wish.pid})"
+
+
+def _seen(wish: Ends, entries: Sequence[GpuProcess], look: Look) -> Ends:
+    ran = known(entries[0].elapsed)
+    gpus = tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None}))
+    return replace(
+        wish,
+        gpus=gpus or wish.gpus,
+        elapsed=wish.elapsed if ran is None else ran,
+        peak=_most(wish.peak, memory_of(entries)),
+        seen=look.now,
+    )
+
+
+def _holders(pid: int, snapshot: Snapshot) -> list[GpuProcess]:
+    """Whoever has this number in the lists."""
+    return [] if snapshot.problem is not None else [each for each in snapshot.processes if each.pid == pid]
+
+
+def _complete(snapshot: Snapshot) -> bool:
+    """Whether a process that is in no list is on no GPU."""
+    return snapshot.problem is None and all(
+        gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus
+    )
+
+
+def _ended(wish: Ends, look: Look, why: str = "") -> Notice:
+    where = f", GPU {', '.join(map(str, wish.gpus))}" if wish.gpus else ""
+    text = f"PID {wish.pid} ({wish.called}{where}) has ended"
+    passed = None if wish.seen is None else look.now.since(wish.seen)
+    if wish.elapsed is not None and wish.seen is not None:
+        if not why and passed is not None and 0 <= passed <= look.gap:
+            text += f" after {duration(wish.elapsed + passed)}"
+        else:
+            text += f"; when last seen, at {_moment(wish.seen.wall)}, it had run for {duration(wish.elapsed)}"
+    if why:
+        text += f": {why}"
+    return Notice("Process ended", text, look.now.wall, _peak(wish.peak))
+
+
+def _most(one: int | None, other: int | None) -> int | None:
+    return max((each for each in (one, other) if each is not None), default=None)
+
+
+def _peak(peak: int | None) -> tuple[str, ...]:
+    if peak is None:
+        return ()
+    said = f"{peak / GIB:.1f} GiB" if peak >= GIB else f"{peak // MIB} MiB"
+    return (f"the most GPU memory that it was seen with: {said}",)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

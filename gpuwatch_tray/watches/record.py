@@ -1,0 +1,59 @@
+"""A watch as JSON text has it: for the state on disk and the socket."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any, TypeAlias
+
+from gpuwatch_tray.model import Instant, Notice
+from gpuwatch_tray.watches.wishes import Ends, Free, Run, Watch, Wish
+
+Body: TypeAlias = dict[str, Any]
+KINDS: dict[str, type[Free | Ends | Run]] = {"free": Free, "ends": Ends, "run": Run}
+INSTANTS = ("seen", "gone")
+
+
+def packed(watch: Watch) -> Body:
+    """The watch in values that JSON has, without its number."""
+    body: Body = {"asked": _instant(watch.asked), "wish": _wish(watch.wish), "notice": None}
+    if watch.notice is not None:
+        body["notice"] = asdict(watch.notice)
+    return body
+
+
+def unpacked(number: int, body: Body) -> Watch:
+    """The watch again. Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
+    notice = body["notice"]
+    if notice is not None:
+        lists = {name: tuple(map(str, notice[name])) for name in ("details", "output")}
+        notice = Notice(str(notice["title"]), str(notice["text"]), float(notice["at"]), **lists)
+    return Watch(number, Instant(*body["asked"]), _wished(dict(body["wish"])), notice)
+
+
+def _wish(wish: Wish) -> Body:
+    kind = next(name for name, made in KINDS.items() if isinstance(wish, made))
+    body: Body = {"kind": kind}
+    for each in fields(wish):
+        value = getattr(wish, each.name)
+        if isinstance(value, Instant):
+            value = _instant(value)
+        elif each.name == "since":
+            value = [[name, _instant(at)] for name, at in value]
+        body[each.name] = value
+    return body
+
+
+def _wished(body: Body) -> Wish:
+    made = KINDS[body.pop("kind")]
+    for name in INSTANTS:
+        if body.get(name) is not None:
+            body[name] = Instant(*body[name])
+    if "since" in body:
+        body["since"] = tuple((str(name), Instant(*at)) for name, at in body["since"])
+    if "gpus" in body:
+        body["gpus"] = tuple(map(int, body["gpus"]))
+    return made(**body)
+
+
+def _instant(at: Instant) -> list[float | str]:
+    return [at.wall, at.uptime, at.boot]

@@ -1,0 +1,322 @@
+"""What the person asked to be told is told once: by popup, by mail, or by both, and after every mishap."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.awaiting import Awaiting, CannotAwait, NotOnGpu
+from gpuwatch_tray.evaluator import Evaluator
+from gpuwatch_tray.model import EmailWhen, Gpu, MessageKind, Presence, Severity
+from gpuwatch_tray.store import Store, StoreError
+from tests.evaluator.bench import BUSY, CALM, DARK, HEAD, Bench
+from tests.fakes import Clock, process, snapshot
+
+
+class Teller(Bench):
+    """A bench whose desktop shows notices too, and whose system knows which processes live."""
+
+    def open(self) -> None:
+        self.store = Store(self.folder, "box", self.clock.uptime)
+        self.awaiting = Awaiting(self.store, self.clock.instant)
+        self.dead = getattr(self, "dead", set())
+        self.popups = getattr(self, "popups", [])
+        self.evaluator = Evaluator(
+            self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives
+        )
+
+    def _lives(self, pid, _identity):
+        return pid not in self.dead
+
+    def look(self, reading, seconds=5.0):
+        self.clock.advance(seconds)
+        outcome = self.evaluator.evaluate(reading)
+        for popup, number in outcome.notices:
+            if self.screen:
+                self.popups.append(popup)
+            if number:
+                self.evaluator.notice_shown(number, really=self.screen)
+        return outcome
+
+    def notices(self):
+        """The mails that tell what was asked for."""
+        return [mail for mail in self.deliver() if mail.kind is MessageKind.NOTICE]
+
+    def free(self):
+        """Wait for one GPU more than is free in CALM, and see it free for long enough."""
+        self.awaiting.free(2, snapshot())
+        for _ in range(13):
+            self.look(CALM)
+
+
+LOCAL = replace(CALM, source="nvml", boot_id=Clock().uptime()[1])
+TAKEN = replace(BUSY, boot_id=LOCAL.boot_id)
+
+
+@pytest.fixture
+def bench(folder):
+    made = Teller(folder)
+    yield made
+    made.close()
+
+
+def test_the_popup_tells_who_is_there(bench):
+    """Somebody at the desk gets one popup, no mail, and nothing more."""
+    bench.free()
+    for _ in range(3):
+        bench.look(CALM)
+    (popup,) = bench.popups
+    assert popup.title == "2 GPUs free on box"
+    assert popup.body.startswith("GPU 1 (Test GPU 1), GPU 2 (Test GPU 2), GPU 3")
+    assert (popup.severity, popup.buttons) == (Severity.INFO, ())
+    assert bench.notices() == []
+    assert bench.store.watches() == ()
+
+
+@pytest.mark.parametrize(
+    ("email", "presence", "popups", "mailed", "shown"),
+    [
+        # nobody is known to be there: both
+        (EmailWhen.AWAY, Presence.AWAY, True, 1, 1),
+        (EmailWhen.AWAY, Presence.UNKNOWN, True, 1, 1),
+        (EmailWhen.AWAY, Presence.PRESENT, True, 0, 1),
+        (EmailWhen.ALWAYS, Presence.PRESENT, True, 1, 1),
+        (EmailWhen.NEVER, Presence.AWAY, True, 0, 1),
+        # no desktop
+        (EmailWhen.AWAY, Presence.AWAY, False, 1, 0),
+        (EmailWhen.NEVER, Presence.AWAY, False, 0, 0),
+    ],
+)
+def test_the_ways_are_those_of_the_alerts(bench, email, presence, popups, mailed, shown):
+    """EMAIL_WHEN and the person's presence decide on the mail; a popup comes wherever there is a desktop."""
+    bench.restart(email_when=email, popups=popups)
+    bench.presence = presence
+    bench.free()
+    bench.look(CALM)
+    assert (len(bench.notices()), len(bench.popups)) == (mailed, shown)
+    assert (bench.store.watches() == ()) is bool(mailed or shown)
+
+
+def test_the_mail_says_it_in_the_house_style(bench):
+    """Subject, head, the sentence as an item."""
+    bench.presence = Presence.AWAY
+    bench.dead.add(1)
+    bench.awaiting.ends(1, LOCAL)
+    bench.look(replace(LOCAL, processes=()))
+    (mail,) = bench.notices()
+    assert mail.subject.startswith("[GPU Watchdog] Process ended: ada@box  2026-")
+    assert "Host: box\nUser: ada\n\nConfig: /etc/gpu-watch.env\nTold as you asked:\n- PID 1 (" in mail.text
+    assert "(python train.py, GPU 0) has ended after 1 min\n" in mail.text
+
+
+def test_a_popup_that_cannot_be_shown_falls_to_mail(bench):
+    """Where no popup can be shown, the next look queues the mail, and shows no popup beside it."""
+    bench.screen = False
+    bench.free()
+    bench.look(CALM)
+    bench.screen = True
+    bench.look(CALM)
+    assert (len(bench.notices()), bench.popups) == (1, [])
+
+
+def test_without_any_way_it_waits_for_one(bench):
+    """EMAIL_WHEN=never and no popup: it stays due, is shown as that, and is told when a popup can be."""
+    bench.restart(email_when=EmailWhen.NEVER)
+    bench.screen = False
+    bench.free()
+    (waiting,) = bench.look(CALM).status.awaited
+    assert waiting.due
+    bench.restart()
+    bench.screen = True
+    assert bench.look(DARK).status.awaited == ()
+    assert len(bench.popups) == 1
+    bench.look(DARK)
+    assert len(bench.popups) == 1
+
+
+def test_a_snooze_holds_it_back_until_it_ends(bench):
+    """A snooze of everything silences every channel, and loses nothing."""
+    bench.presence = Presence.AWAY
+    bench.store.silence(Silence(Scope.ALL, "", bench.clock.instant(), 3600.0))
+    bench.free()
+    assert (bench.notices(), bench.popups) == ([], [])
+    bench.look(TAKEN, 3600)
+    assert (len(bench.notices()), len(bench.popups)) == (1, 1)
+
+
+def test_a_crash_before_the_popup_tells_after_it(bench):
+    """What had come about and was not yet shown when the program died is shown by the next one."""
+    bench.awaiting.free(2, snapshot())
+    for _ in range(14):
+        bench.clock.advance(5)
+        if bench.evaluator.evaluate(CALM).notices:  # the popup is handed over, and the program dies
+            break
+    bench.restart()
+    bench.look(DARK)
+    assert len(bench.popups) == 1
+    bench.restart()
+    bench.look(DARK)
+    assert len(bench.popups) == 1
+
+
+def test_a_popup_under_way_is_not_shown_twice(bench):
+    """Two threads evaluate: while the desktop has not answered the first, the second shows nothing."""
+    bench.free()
+    bench.awaiting.ends(1, LOCAL)
+    bench.dead.add(1)
+    bench.clock.advance(5)
+    gone = replace(LOCAL, processes=())
+    first, second = bench.evaluator.evaluate(gone), bench.evaluator.evaluate(DARK)
+    assert (len(first.notices), len(second.notices)) == (1, 0)
+
+
+def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(bench, monkeypatch):
+    """A disk that fails just then doubles nothing; the watch is closed when it can be."""
+    with monkeypatch.context() as patch:
+
+        def fail(*_):
+            raise StoreError("full")
+
+        patch.setattr(bench.store, "close_watch", fail)
+        bench.free()
+        bench.look(CALM)
+    assert len(bench.popups) == 1
+    bench.look(CALM)
+    assert (len(bench.popups), bench.store.watches(), bench.notices()) == (1, (), [])
+
+
+def test_over_the_cap_it_comes_with_the_digest(bench):
+    """Mails beyond twenty an hour are held, those that were asked for too, and then told in one."""
+    bench.presence = Presence.AWAY
+    gone = replace(LOCAL, processes=())
+    for pid in range(1, 26):
+        bench.awaiting.ends(pid, replace(LOCAL, processes=(process(pid, 0),)))
+        bench.dead.add(pid)
+        bench.look(gone)
+    assert len(bench.notices()) == 20
+    bench.look(gone, 3700)
+    (digest,) = bench.deliver()
+    assert digest.kind is MessageKind.DIGEST
+    assert [f"PID {pid} (" in digest.text for pid in range(21, 26)] == [True] * 5
+    assert bench.store.watches() == ()
+
+
+def test_what_is_waited_for_is_in_the_status(bench):
+    """Each look says what is waited for, with the number that cancels it."""
+    bench.awaiting.free(2, snapshot())
+    bench.awaiting.ends(1, LOCAL)
+    shown = bench.look(TAKEN).status.awaited
+    assert [(each.id, each.target) for each in shown] == [(1, "2"), (2, "1:start-1")]
+    bench.awaiting.cancel(1)
+    assert [each.id for each in bench.look(TAKEN).status.awaited] == [2]
+
+
+def test_the_disk_is_not_written_for_what_only_waits(bench, monkeypatch):
+    """A watch that waits is written once a minute at most, and never in a poll where nothing moves."""
+    bench.awaiting.free(4, snapshot())
+    bench.awaiting.ends(1, LOCAL)
+    bench.look(CALM)
+    steps = []
+    commit = bench.store.commit
+    monkeypatch.setattr(bench.store, "commit", lambda step: (steps.append(step), commit(step)))
+    for _ in range(120):
+        bench.look(LOCAL)
+    held = 12  # polls within the hold of the GPUs that are free
+    assert len(steps) <= held + 11
+
+
+OUTCOMES = st.lists(
+    st.tuples(
+        st.sampled_from(["calm", "busy", "dark", "gone"]),
+        st.booleans(),  # a restart before this look
+        st.booleans(),  # popups can be shown
+        st.sampled_from([Presence.PRESENT, Presence.AWAY]),
+    ),
+    min_size=3,
+    max_size=24,
+)
+READINGS = {
+    "calm": LOCAL,
+    "busy": replace(BUSY, boot_id=LOCAL.boot_id),
+    "dark": DARK,
+    "gone": replace(LOCAL, processes=()),
+}
+COUNT = itertools.count()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(looks=OUTCOMES)
+def test_whatever_happens_each_is_told_once(folder, looks):
+    """Restarts, refused popups and comings and goings: nothing is told twice, and what came about is told."""
+    with closing(Teller(folder / str(next(COUNT)))) as bench:
+        bench.awaiting.ends(1, LOCAL)
+        bench.awaiting.free(4, snapshot(), 10.0)
+        mails = []
+        for name, restart, bench.screen, bench.presence in looks:
+            if restart:
+                bench.restart()
+            if name == "gone":
+                bench.dead.add(1)
+            bench.look(READINGS[name])
+            mails += bench.notices()
+        bench.screen, bench.presence = True, Presence.PRESENT
+        for _ in range(2):
+            bench.look(READINGS["gone"] if 1 in bench.dead else DARK)
+            mails += bench.notices()
+        told = {each.key for each in bench.popups}
+        assert len(told) == len(bench.popups)  # no popup twice
+        subjects = [mail.text.partition("Told as you asked:\n")[2].splitlines()[0] for mail in mails]
+        assert len(set(subjects)) == len(subjects)  # no mail twice
+        ended = [line for line in [*subjects, *(each.body for each in bench.popups)] if "has ended" in line]
+        assert bool(ended) is (1 in bench.dead)
+
+
+@pytest.mark.parametrize(
+    ("reading", "pid", "said"),
+    [
+        (LOCAL, 77, "no process 77 is on a GPU here (on them: 1)"),
+        (replace(LOCAL, processes=()), 77, "no process 77 is on a GPU here (nothing is on them)"),
+        (
+            snapshot(gpus=(Gpu(0, "GPU-0", problem="lost"),)),
+            77,
+            "no process 77 is on a GPU here (nothing is on them; GPU 0 cannot be read)",
+        ),
+        (DARK, 1, "the GPUs cannot be read: driver not loaded"),
+        (None, 1, "the GPUs have not been read yet"),
+    ],
+)
+def test_only_what_is_on_a_gpu_can_be_waited_for(bench, reading, pid, said):
+    """A PID that no list has is refused with what there is."""
+    with pytest.raises(NotOnGpu) as caught:
+        bench.awaiting.ends(pid, reading)
+    assert str(caught.value) == said
+    with pytest.raises(NotOnGpu):
+        bench.awaiting.ends(1, LOCAL, "of another identity")
+
+
+def test_what_can_never_be_is_refused(bench):
+    """More GPUs than there are, or idle ones where only processes are listed."""
+    with pytest.raises(CannotAwait, match="there are only 4 GPUs here"):
+        bench.awaiting.free(5, snapshot())
+    with pytest.raises(CannotAwait, match="idle GPUs cannot be seen here"):
+        bench.awaiting.free(1, snapshot(gpus=(Gpu(0, ""),)))
+    with pytest.raises(CannotAwait, match=r"nothing 9 is waited for \(waiting: none\)"):
+        bench.awaiting.cancel(9)
+
+
+def test_asking_twice_waits_once(bench):
+    """The same wish is one wish, and says its number."""
+    assert bench.awaiting.free(2, CALM).startswith("1: you will be told when 2 GPUs are free")
+    assert bench.awaiting.free(2, CALM) == "1: you will be told already when 2 GPUs are free for 1 min"
+    bench.awaiting.ends(1, LOCAL)
+    assert bench.awaiting.ends(1, LOCAL).startswith(
+        "2: you will be told already when PID 1 (python train.py)"
+    )
+    assert bench.awaiting.cancel(1) == "cancelled: 1: 2 GPUs are free for 1 min"
+    assert bench.awaiting.listed() == ["    2  PID 1 (python train.py) ends"]

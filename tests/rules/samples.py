@@ -1,0 +1,80 @@
+"""A GPU that is well, and what the rules say of readings that follow each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpuwatch_tray.model import ClockLimit, Gpu, HeatLimits, Instant, Limits, Missing, UseLimits, Why
+from gpuwatch_tray.rules import RULES, Memory, observe
+from tests.fakes import BOOT, START, snapshot
+
+GIB = 2**30
+FAILED = Missing(Why.ERROR, "Unknown Error")
+WELL = Gpu(
+    0,
+    "GPU-0000",
+    "Test GPU",
+    memory_used=10 * GIB,
+    memory_total=24 * GIB,
+    utilisation=90,
+    temperature=60,
+    power=200.0,
+    power_limit=300.0,
+    fan=50,
+    slowdown_at=93,
+    limited_by=ClockLimit(0),
+    ecc_corrected=0,
+    ecc_uncorrected=0,
+    rows_pending=False,
+    rows_failed=False,
+    pcie_width=16,
+    pcie_width_most=16,
+)
+SECOND = replace(WELL, index=1, uuid="GPU-0001")
+# Every rule on, those too that are off by default.
+ALL_ON = Limits(heat=HeatLimits(power_cap_hold=900.0), use=UseLimits(memory_full=95))
+
+
+def gpu(index=0, **facts) -> Gpu:
+    """A GPU that is well but for these facts."""
+    return replace(WELL, index=index, uuid=f"GPU-{index:04d}", **facts)
+
+
+class Poll:
+    """Readings one after the other, with what the rules remember of them."""
+
+    def __init__(self, limits=ALL_ON, memory=None) -> None:
+        self.limits = limits
+        self.memory = memory or Memory()
+        self.now = 0.0
+        self.last = None
+
+    @property
+    def instant(self) -> Instant:
+        """The present moment."""
+        return Instant(START + self.now, 9000.0 + self.now, BOOT)
+
+    def look(self, *processes, seconds=5.0, gpus=(WELL,), seen=(), **facts) -> None:
+        """One poll, `seconds` after the one before."""
+        self.now += seconds
+        self.last = snapshot(*processes, gpus=gpus, **facts)
+        self.memory = observe(self.memory, self.last, self.instant, self.limits, seen=seen)
+
+    def looks(self, *processes, seconds, **facts) -> None:
+        """Polls at the usual interval over so many seconds."""
+        for _ in range(round(seconds / 5)):
+            self.look(*processes, **facts)
+
+    def judge(self, rule):
+        """The rule's verdict on the last reading."""
+        return RULES[rule].judge(self.last, self.limits, self.memory)
+
+    def found(self, rule) -> list[str]:
+        """The reasons that the rule finds."""
+        return [finding.reason for finding in self.judge(rule).findings]
+
+
+def judged(rule, *gpus, processes=(), limits=ALL_ON, memory=None, **facts):
+    """The rule's verdict on one reading."""
+    reading = snapshot(*processes, gpus=gpus or (WELL,), **facts)
+    return RULES[rule].judge(reading, limits, memory or Memory())

@@ -1,0 +1,214 @@
+"""The rules through a real evaluator and store: what is told, what outlives a restart, what is explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch_tray.evaluator import mail_now
+from gpuwatch_tray.model import (
+    UNSUPPORTED,
+    EmailWhen,
+    HeatLimits,
+    Instant,
+    Level,
+    Limits,
+    Phase,
+    Presence,
+    Problem,
+    UseLimits,
+    Xid,
+)
+from gpuwatch_tray.store import StoreError
+from tests.evaluator.bench import HEAD, POLICY, Bench
+from tests.fakes import START, process, snapshot
+from tests.rules.samples import GIB, WELL, gpu
+
+DAY = 86400.0
+JOB = process(7, 0, memory=12 * GIB)
+CALM = snapshot(gpus=(WELL,))
+FALLEN = snapshot(gpus=(WELL,), events=(Xid("GPU-0000", 79, START),))
+STILL = snapshot(JOB, gpus=(gpu(utilisation=0),))
+SHARED = snapshot(JOB, process(8, 0, mine=False), gpus=(WELL,))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """A person away from the desk, under the default limits."""
+    made = Bench(tmp_path, limits=Limits(), resolved_popup=True)
+    made.presence = Presence.AWAY
+    yield made
+    made.close()
+
+
+def firing(bench) -> list[tuple[str, str]]:
+    """What fires, as it is on file."""
+    return [(each.rule, each.subject) for each in bench.store.memory().alerts if each.phase is Phase.FIRING]
+
+
+def test_an_xid_is_told_once_and_stays_until_it_is_acknowledged(bench):
+    """One mail, no repeat within the cooldown, and after the acknowledgement nothing fires or is mailed."""
+    outcome = bench.look(FALLEN)
+    (mail,) = outcome.mails
+    assert "Triggered:\n- XID(GPU 0: 79) :: the GPU has fallen off the bus\n" in mail.text
+    assert outcome.status.level is Level.CRITICAL
+    bench.deliver()
+    assert not any(outcome.mails for outcome in bench.looks(CALM, times=20))
+    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
+    bench.attending.acknowledge("1")
+    outcomes = bench.looks(CALM, times=3)
+    assert firing(bench) == []
+    assert outcomes[-1].status.level is Level.OK
+    assert not any(outcome.mails for outcome in outcomes)
+    assert [popup.key for outcome in outcomes for popup, _ in outcome.popups] == []
+
+
+def test_the_next_xid_after_that_is_news(bench):
+    """An acknowledged event does not hide the next one."""
+    bench.look(FALLEN)
+    bench.deliver()
+    bench.attending.acknowledge("1")
+    bench.look(CALM, 5)
+    bench.look(FALLEN, 3700)
+    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
+    assert len(bench.deliver()) == 1
+
+
+def test_an_xid_outlives_a_restart_and_ends_after_a_day(bench):
+    """The event is recalled from its alert, and is as old as that."""
+    bench.look(FALLEN)
+    bench.restart()
+    bench.look(CALM, 20)
+    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
+    bench.clock.reboot(100)
+    bench.restart()
+    bench.look(CALM, DAY - 200)
+    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
+    bench.look(CALM, 200)
+    assert firing(bench) == []
+
+
+def test_an_xid_is_not_lost_while_nothing_can_be_written(bench, monkeypatch):
+    """The disk is full at the moment of the event: it is told when it can be."""
+
+    def full(_step):
+        raise StoreError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "commit", full)
+        assert bench.look(FALLEN).trouble == "disk full"
+    assert bench.look(CALM, 5).mails
+    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
+
+
+def test_explaining_an_event_does_not_count_it(bench):
+    """`alerts explain` may look at the last reading as often as it likes."""
+    bench.look(FALLEN)
+    for _ in range(5):
+        bench.evaluator.explain(FALLEN)
+    bench.look(CALM, 5)
+    assert bench.store.memory().alerts[0].value == 1
+
+
+def test_a_hang_goes_on_over_a_restart(bench):
+    """The new process has not seen the job work: it says neither that it hangs anew nor that all is well."""
+    bench.looks(snapshot(JOB, gpus=(WELL,)), times=2)
+    bench.looks(STILL, times=122)
+    assert [rule for rule, _ in firing(bench)] == ["hung"]
+    assert len(bench.deliver()) == 1
+    bench.restart()
+    outcomes = bench.looks(STILL, times=200)
+    assert [rule for rule, _ in firing(bench)] == ["hung"]
+    assert not any(outcome.mails for outcome in outcomes)
+    bench.looks(snapshot(JOB, gpus=(WELL,)), times=15)
+    assert firing(bench) == []
+    (over,) = bench.deliver()
+    assert over.subject.startswith("[GPU Watchdog] resolved")
+
+
+def test_what_only_informs_pops_up_and_leaves_the_icon_green(bench):
+    """Somebody else on my GPU: one popup, no mail even though nobody is there, and no colour."""
+    outcomes = bench.looks(SHARED, times=4)
+    popups = [popup for outcome in outcomes for popup, _ in outcome.popups]
+    assert [popup.title for popup in popups] == ["Somebody else is on your GPU on box"]
+    assert not any(outcome.mails for outcome in outcomes)
+    assert outcomes[-1].status.level is Level.OK
+    assert outcomes[-1].status.headline.startswith("bob uses GPU 0, which you use too")
+    assert "email waits: info-only" in bench.history
+
+
+def test_with_email_always_it_is_mailed_too(tmp_path):
+    """EMAIL_WHEN=always means every alert."""
+    bench = Bench(tmp_path, limits=Limits(), email_when=EmailWhen.ALWAYS)
+    outcomes = bench.looks(SHARED, times=3)
+    assert ["INTRUDER(GPU 0: bob)" in mail.text for outcome in outcomes for mail in outcome.mails] == [True]
+    bench.close()
+
+
+def test_a_dry_run_leaves_out_what_would_not_be_mailed():
+    """`check --dry-run` shows the mail that would go."""
+    limits = Limits(use=UseLimits(memory_full=95, memory_full_hold=0))
+    full = snapshot(gpus=(gpu(memory_used=24 * GIB),))
+    for when, count in ((EmailWhen.AWAY, 0), (EmailWhen.ALWAYS, 1)):
+        told, _, _ = mail_now(full, replace(POLICY, limits=limits, email_when=when), HEAD, Instant(START))
+        assert len(told) == count
+
+
+def test_a_mail_about_several_gpus_names_each(bench):
+    """Only the processes over MAX_ETIME are told by the longest; every hot GPU is under Triggered."""
+    hot = snapshot(gpus=(gpu(0, temperature=91), gpu(1, temperature=92)))
+    mails = [mail for outcome in bench.looks(hot, times=14) for mail in outcome.mails]
+    assert [
+        "Triggered:\n- TEMPERATURE_CRITICAL(GPU 0: 91C) >= LIMIT(90C)\n"
+        "- TEMPERATURE_CRITICAL(GPU 1: 92C) >= LIMIT(90C)\n" in mail.text
+        for mail in mails
+    ] == [True]
+
+
+def test_a_critical_temperature_mutes_its_warning(bench):
+    """Of a GPU that is dangerously hot nobody needs to hear that it is hot."""
+    bench.looks(snapshot(gpus=(gpu(temperature=95),)), times=80)
+    assert sorted(firing(bench)) == [("temperature", "GPU-0000"), ("temperature_critical", "GPU-0000")]
+    assert [mail.text.count("TEMPERATURE(") for mail in bench.deliver()] == [0]
+
+
+def test_a_rule_that_is_switched_off_ends_its_alerts_silently(bench):
+    """After INTRUDER=off and a restart, nothing fires and nobody is told that it ended."""
+    bench.looks(SHARED, times=3)
+    assert len(firing(bench)) == 1
+    bench.restart(limits=Limits(use=UseLimits(intruder=False)))
+    outcome = bench.look(SHARED, 5)
+    assert firing(bench) == []
+    assert (outcome.mails, outcome.popups) == ((), ())
+
+
+def test_explain_says_what_is_off_and_what_cannot_fire(bench):
+    """Each rule has its line: off and by which key, not possible here and why, or what it measured."""
+    bench.restart(limits=Limits(heat=HeatLimits(fan_at=None)))
+    lines = bench.evaluator.explain(snapshot(JOB, gpus=(replace(WELL, pcie_width=UNSUPPORTED), gpu(1))))
+    assert "fan: off (FAN_TEMP_C)" in lines
+    assert "memory_full: off (MEMORY_FULL_PCT)" in lines
+    at = next(n for n, line in enumerate(lines) if line.startswith("pcie_width: GPU 1 uses 16 of 16 lanes"))
+    assert lines[at + 1] == "  cannot fire: GPU 0 does not report the PCIe lanes"
+    temperature = next(line for line in lines if line.startswith("temperature: "))
+    assert temperature == (
+        "temperature: GPU 0 is the hottest with 60 °C (fires when at 85 °C, or 5 °C below the slowdown"
+        " temperature), for 5 min, over after 3 min"
+    )
+
+
+def test_explain_says_where_a_rule_cannot_fire_at_all(bench):
+    """A process list knows nothing of heat."""
+    lines = bench.evaluator.explain(snapshot(JOB))
+    assert "temperature: cannot fire here: this source does not report the temperature" in lines
+
+
+def test_a_replaced_driver_is_told_before_the_blindness(bench):
+    """The popup says what to do, at once; the monitor's blindness follows after its minute."""
+    gone = replace(CALM, gpus=(), problem=Problem("the driver was replaced", "reboot needed", mismatch=True))
+    outcome = bench.look(gone)
+    assert [popup.title for popup, _ in outcome.popups] == [
+        "Reboot needed: the NVIDIA driver was replaced on box"
+    ]
+    assert "- DRIVER_MISMATCH: the driver was replaced (reboot needed)\n" in outcome.mails[0].text

@@ -1,0 +1,237 @@
+"""Throttling, memory errors and Xids: shares and counts over time, and what happens once and has no state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, FaultLimits, Instant, Phase, Problem, Severity, Xid
+from gpuwatch_tray.rules import recalled
+from gpuwatch_tray.rules.memory import MOST_EVENTS
+from gpuwatch_tray.rules.xid import APP_CODES, FATAL_CODES, IGNORED_CODES
+from tests.fakes import START, alert
+from tests.rules.samples import ALL_ON, FAILED, Poll, gpu
+
+DAY = 86400
+HOT = gpu(limited_by=ClockLimit.SW_THERMAL)
+COOL = gpu()
+DARK = {"gpus": (), "problem": Problem("driver not loaded")}
+
+
+@pytest.fixture
+def poll():
+    """Readings with every rule on."""
+    return Poll()
+
+
+def xid(code, uuid="GPU-0000"):
+    return {"events": (Xid(uuid, code, START),)}
+
+
+def test_half_of_five_minutes_throttled_is_a_warning(poll):
+    """Every other look throttled by heat for five minutes; at less than that none."""
+    poll.look()
+    for _ in range(28):
+        poll.look(gpus=(HOT,))
+        poll.look(gpus=(COOL,))
+    assert poll.found("thermal_throttle") == []
+    poll.looks(seconds=10, gpus=(HOT,))
+    (finding,) = poll.judge("thermal_throttle").findings
+    assert (finding.subject, finding.severity) == ("GPU-0000", Severity.WARNING)
+    assert finding.reason == "THERMAL_THROTTLE(GPU 0: 50%) >= LIMIT(50%)"
+
+
+@pytest.mark.parametrize("bits", [ClockLimit.SW_THERMAL, ClockLimit.HW_THERMAL | ClockLimit.HW_SLOWDOWN])
+def test_both_kinds_of_heat_count(poll, bits):
+    """Software and hardware thermal slowdown are one."""
+    poll.looks(seconds=160, gpus=(gpu(limited_by=bits),))
+    assert len(poll.found("thermal_throttle")) == 1
+
+
+def test_it_is_over_only_when_no_look_is_throttled(poll):
+    """Below the share, but throttled now: between the thresholds."""
+    poll.looks(seconds=160, gpus=(HOT,))
+    poll.looks(seconds=250, gpus=(COOL,))
+    found = poll.judge("thermal_throttle")
+    assert (found.findings, found.band) == ((), set())
+    poll.look(gpus=(HOT,))
+    assert poll.judge("thermal_throttle").band == {"GPU-0000"}
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        lambda poll: poll.look(seconds=280, gpus=(HOT,)),
+        lambda poll: poll.looks(seconds=280, **DARK),
+        lambda poll: poll.looks(seconds=280, gpus=(gpu(limited_by=FAILED),)),
+    ],
+)
+def test_time_that_nobody_looked_at_is_not_throttled(poll, gap):
+    """Throttled before and after a gap is not throttled throughout it."""
+    poll.looks(seconds=15, gpus=(HOT,))
+    gap(poll)
+    poll.looks(seconds=15, gpus=(HOT,))
+    assert poll.found("thermal_throttle") == []
+
+
+def test_a_slow_poll_takes_a_longer_span():
+    """With a look each five minutes, one throttled look is no share of anything."""
+    poll = Poll(replace(ALL_ON, poll=300.0))
+    poll.look(gpus=(COOL,))
+    poll.look(seconds=300, gpus=(HOT,))
+    assert poll.found("thermal_throttle") == []
+
+
+def test_a_hundred_corrected_errors_in_ten_minutes_warn(poll):
+    """Not the counter counts but how fast it grows, and it is over at half of that."""
+    poll.look(gpus=(gpu(ecc_corrected=10_000),))
+    poll.looks(seconds=300, gpus=(gpu(ecc_corrected=10_099),))
+    found = poll.judge("ecc")
+    assert (found.findings, found.band) == ((), {"GPU-0000"})
+    poll.look(gpus=(gpu(ecc_corrected=10_100),))
+    (finding,) = poll.judge("ecc").findings
+    assert finding.severity is Severity.WARNING
+    assert finding.reason == "ECC(GPU 0: 100 CORRECTED in 10 min) >= LIMIT(100)"
+    poll.looks(seconds=900, gpus=(gpu(ecc_corrected=10_100),))
+    assert (poll.found("ecc"), poll.judge("ecc").band) == ([], set())
+
+
+def test_a_counter_that_was_reset_counts_from_nothing(poll):
+    """A reset is no error, and what the counter has reached since is."""
+    poll.look(gpus=(gpu(ecc_corrected=500, ecc_uncorrected=3),))
+    poll.look(gpus=(gpu(ecc_corrected=40, ecc_uncorrected=0),))
+    assert poll.found("ecc") == []
+    poll.look(gpus=(gpu(ecc_corrected=120, ecc_uncorrected=0),))
+    assert poll.found("ecc") == ["ECC(GPU 0: 120 CORRECTED in 10 min) >= LIMIT(100)"]
+
+
+def test_corrected_errors_over_a_gap_are_spread_over_nobody_knows_what(poll):
+    """Hours of suspend may hold a hundred errors; that is no burst."""
+    poll.look(gpus=(gpu(ecc_corrected=0),))
+    poll.look(seconds=7200, gpus=(gpu(ecc_corrected=5000),))
+    assert poll.found("ecc") == []
+
+
+def test_an_uncorrected_error_is_critical_for_a_day_or_until_it_is_seen(poll):
+    """One more than before, over a gap too; the count at the first sight is nobody's news."""
+    poll.look(gpus=(gpu(ecc_uncorrected=2),))
+    assert poll.found("ecc") == []
+    poll.look(seconds=7200, gpus=(gpu(ecc_uncorrected=4),))
+    (finding,) = poll.judge("ecc").findings
+    assert (finding.reason, finding.severity) == ("ECC(GPU 0: 2 UNCORRECTED)", Severity.CRITICAL)
+    poll.look(seconds=DAY - 10, gpus=(gpu(ecc_uncorrected=4),))
+    assert len(poll.found("ecc")) == 1
+    poll.look(seconds=20, gpus=(gpu(ecc_uncorrected=4),))
+    assert poll.found("ecc") == []
+    poll.look(gpus=(gpu(ecc_uncorrected=5),))
+    poll.look(gpus=(gpu(ecc_uncorrected=5),), seen=[("ecc", "GPU-0000")])
+    assert poll.found("ecc") == []
+
+
+def test_corrected_errors_can_be_left_out_alone(poll):
+    """ECC_CORRECTED=off goes on to tell of uncorrected ones."""
+    poll.limits = replace(ALL_ON, faults=FaultLimits(ecc_corrected=None))
+    poll.look()
+    poll.look(gpus=(gpu(ecc_corrected=9999),))
+    assert poll.found("ecc") == []
+    poll.look(gpus=(gpu(ecc_corrected=9999, ecc_uncorrected=1),))
+    assert len(poll.found("ecc")) == 1
+
+
+def test_a_card_without_ecc_cannot_fire(poll):
+    """A GeForce tells of no memory errors: said, and no doubt."""
+    poll.look(gpus=(gpu(ecc_corrected=UNSUPPORTED, ecc_uncorrected=UNSUPPORTED),))
+    found = poll.judge("ecc")
+    assert (found.unknown, found.value, len(found.cannot)) == (None, "", 2)
+
+
+@pytest.mark.parametrize(
+    ("code", "rule", "severity"),
+    [
+        *((code, "xid_fatal", Severity.CRITICAL) for code in FATAL_CODES),
+        *((code, "xid_app", Severity.INFO) for code in APP_CODES),
+        (69, "xid_app", Severity.WARNING),
+        *((code, None, None) for code in IGNORED_CODES),
+    ],
+)
+def test_each_xid_has_its_rule_and_severity(poll, code, rule, severity):
+    """Fatal codes are critical, those of programs inform, unknown ones warn, some are left out."""
+    poll.look(**xid(code))
+    found = {f.rule: f for name in ("xid_fatal", "xid_app") for f in poll.judge(name).findings}
+    assert set(found) == ({rule} if rule else set())
+    for finding in found.values():
+        assert (finding.subject, finding.severity) == (f"GPU-0000/{code}", severity)
+        assert finding.reason.startswith(f"XID(GPU 0: {code}) :: ")
+
+
+def test_the_codes_of_the_table_are_all_there():
+    """The fatal codes are those of the rule table."""
+    table = {46, 48, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, 154, 155, 156, 158}
+    assert set(FATAL_CODES) == table
+    assert (set(APP_CODES), IGNORED_CODES) == ({8, 13, 31, 45, 94}, {43, 63, 92})
+
+
+def test_an_xid_stays_for_a_day_after_the_last_and_counts(poll):
+    """An event has no state to look at: it stays, is counted, and is over a day after the last one."""
+    poll.look(**xid(79))
+    poll.look(seconds=DAY - 10)
+    assert poll.found("xid_fatal") == ["XID(GPU 0: 79) :: the GPU has fallen off the bus"]
+    poll.look(**xid(79))
+    assert poll.found("xid_fatal") == ["XID(GPU 0: 79) 2 TIMES :: the GPU has fallen off the bus"]
+    poll.look(seconds=DAY - 10)
+    assert len(poll.found("xid_fatal")) == 1
+    poll.look(seconds=20)
+    assert poll.found("xid_fatal") == []
+
+
+def test_an_xid_that_was_seen_is_over_and_may_come_again(poll):
+    """Acknowledged, it closes; the next one is news."""
+    poll.look(events=(Xid("GPU-0000", 79, START), Xid("GPU-0001", 79, START)), gpus=(gpu(), gpu(1)))
+    poll.look(seen=[("xid_fatal", "GPU-0000/79")], gpus=(gpu(), gpu(1)))
+    assert [f.subject for f in poll.judge("xid_fatal").findings] == ["GPU-0001/79"]
+    poll.look(**xid(79))
+    assert len(poll.judge("xid_fatal").findings) == 2
+
+
+def test_an_xid_stays_while_nothing_can_be_read(poll):
+    """The event that kills the driver is told when the driver is dead; nothing is in doubt about it."""
+    poll.look(**xid(79))
+    poll.looks(seconds=60, **DARK)
+    found = poll.judge("xid_fatal")
+    assert [f.reason for f in found.findings] == ["XID(GPU GPU-0000: 79) :: the GPU has fallen off the bus"]
+    assert found.unknown is None
+
+
+def test_a_storm_of_xids_is_bounded(poll):
+    """However many codes come, the newest few are remembered."""
+    for code in range(1000, 1200):
+        poll.look(**xid(code))
+    assert len(poll.memory.events) == MOST_EVENTS
+    assert "GPU-0000/1199" in poll.memory.events
+
+
+def test_a_source_without_events_says_so(poll):
+    """Where no Xid can come, the rule says that it cannot fire."""
+    poll.look(no_events="this driver has no events")
+    assert poll.judge("xid_fatal").cannot == ("this driver has no events",)
+    poll.look(gpus=(gpu(),))
+    assert poll.judge("xid_fatal").cannot == ()
+
+
+def test_events_are_recalled_from_the_alerts_on_file():
+    """After a restart an event is as old as its alert; corrected errors, and what never fired, are none."""
+    at = Instant(START, 100.0, "boot")
+    memory = recalled(
+        [
+            alert("xid_fatal", "GPU-0000/79", Severity.CRITICAL, fired=at, value=3.0),
+            alert("ecc", "GPU-0000", Severity.CRITICAL, fired=at, value=1.0),
+            alert("ecc", "GPU-0001", Severity.WARNING, fired=at, value=150.0),
+            alert("xid_app", "GPU-0000/31", fired=None, phase=Phase.PENDING),
+            alert("temperature", "GPU-0000", fired=at),
+        ]
+    )
+    assert {name: (each.at, each.count) for name, each in memory.events.items()} == {
+        "GPU-0000/79": (at, 3),
+        "GPU-0000": (at, 1),
+    }

@@ -1,0 +1,77 @@
+"""Somebody else on my GPU: who is told of, where, and what is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch_tray.model import UNKNOWN, Limits, Severity, UseLimits
+from gpuwatch_tray.rules import RULES, Memory
+from tests.fakes import process, snapshot
+from tests.rules.samples import WELL, gpu, judged
+
+MINE = process(1, 0)
+BOB = process(2, 0, mine=False, memory=4 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("processes", "subjects"),
+    [
+        ([MINE, BOB], ["GPU-0000/bob"]),
+        # on a GPU of their own nobody intrudes
+        ([MINE, process(2, 1, mine=False)], []),
+        ([BOB], []),
+        # one alert for each user, however many processes
+        ([MINE, BOB, process(3, 0, mine=False)], ["GPU-0000/bob"]),
+        ([MINE, BOB, process(3, 0, mine=False, user="eve")], ["GPU-0000/bob", "GPU-0000/eve"]),
+        # and for each GPU
+        ([MINE, BOB, process(1, 1), process(4, 1, mine=False)], ["GPU-0000/bob", "GPU-0001/bob"]),
+        # a desktop is no computation, neither theirs nor mine
+        ([MINE, process(2, 0, mine=False, kinds="G")], []),
+        ([process(1, 0, kinds="G"), BOB], []),
+        # whose it is cannot be told
+        ([MINE, process(2, 0, mine=None)], []),
+        # somebody else for sure, without a name
+        ([MINE, process(2, 0, mine=False, user=UNKNOWN)], ["GPU-0000/?"]),
+        # on a GPU that cannot be told
+        ([MINE, process(2, None, mine=False)], []),
+        # what never counts
+        ([MINE, process(2, 0, mine=False, name="Xorg")], []),
+    ],
+)
+def test_who_intrudes(processes, subjects):
+    """Another user's compute process on a GPU that one of mine computes on, by GPU and user."""
+    found = judged("intruder", WELL, gpu(1), processes=processes, limits=Limits(ignore=frozenset({"xorg"})))
+    assert [finding.subject for finding in found.findings] == subjects
+    assert {finding.severity for finding in found.findings} <= {Severity.INFO}
+
+
+def test_it_is_told_in_a_sentence_without_arguments():
+    """The other's program is named, and how many more there are; their command line is not."""
+    secret = process(2, 0, mine=False, memory=4 * 2**30, command=("python", "--token", "canary"))
+    (finding,) = judged("intruder", processes=[MINE, secret, process(3, 0, mine=False)]).findings
+    assert finding.text == "bob uses GPU 0, which you use too: python (PID 2, 4.0 GiB) and 1 more"
+    assert finding.reason == "INTRUDER(GPU 0: bob, 2 PROCESSES)"
+
+
+def test_on_a_mig_device_only_who_is_on_the_same_one():
+    """Two users on two parts of a GPU do not share it."""
+    parts = [replace(WELL, uuid=f"MIG-{n}", physical="GPU-0000") for n in "ab"]
+    mine, theirs = process(1, 0, device="MIG-a"), process(2, 0, mine=False, device="MIG-b")
+    assert judged("intruder", *parts, processes=[mine, theirs]).findings == ()
+    same = process(2, 0, mine=False, device="MIG-a")
+    assert [f.subject for f in judged("intruder", *parts, processes=[mine, same]).findings] == ["MIG-a/bob"]
+
+
+def test_a_list_that_failed_leaves_its_gpu_open():
+    """While the processes of a GPU cannot be read, nobody has left it."""
+    found = judged("intruder", gpu(process_problem="Unknown Error"), gpu(1))
+    assert found.cannot_tell("GPU-0000/bob")
+    assert not found.cannot_tell("GPU-0001/bob")
+
+
+def test_it_can_be_switched_off():
+    """INTRUDER=off."""
+    off = Limits(use=UseLimits(intruder=False))
+    assert RULES["intruder"].judge(snapshot(MINE, BOB), off, Memory()).findings == ()
