@@ -1,0 +1,89 @@
+"""
+The values that flow through the house, all frozen.
+
+A field that may be missing is a `Field`: a value, or a `Missing` that says in which of three ways it is
+missing. Nothing downstream may turn a `Missing` into a 0, an empty list or a green icon.
+
+Units: memory in bytes, temperature in degrees C, power in W, utilisation and fan in %, time in seconds
+(wall time since the epoch unless a name says otherwise).
+"""
+
+from __future__ import annotations
+
+from gpuwatch_tray.model.alerts import FLAPPING, Alert, Finding, Phase, Reason, Severity, Verdict
+from gpuwatch_tray.model.fields import UNKNOWN, UNSUPPORTED, Field, Missing, Why, known
+from gpuwatch_tray.model.gpus import (
+    COMPUTING,
+    LABEL,
+    ClockLimit,
+    Gpu,
+    GpuProcess,
+    Kind,
+    Problem,
+    Snapshot,
+    Xid,
+    labelled,
+)
+from gpuwatch_tray.model.limits import Auto, FaultLimits, HeatLimits, Limits, Scope, Terms, UseLimits
+from gpuwatch_tray.model.moments import PROCESS, Instant
+from gpuwatch_tray.model.notices import (
+    Awaited,
+    Button,
+    EmailWhen,
+    IconStyle,
+    Level,
+    Message,
+    MessageKind,
+    Notice,
+    Popup,
+    Presence,
+    Sighting,
+    Status,
+)
+
+__all__ = [
+    "COMPUTING",
+    "FLAPPING",
+    "LABEL",
+    "PROCESS",
+    "UNKNOWN",
+    "UNSUPPORTED",
+    "Alert",
+    "Auto",
+    "Awaited",
+    "Button",
+    "ClockLimit",
+    "EmailWhen",
+    "FaultLimits",
+    "Field",
+    "Finding",
+    "Gpu",
+    "GpuProcess",
+    "HeatLimits",
+    "IconStyle",
+    "Instant",
+    "Kind",
+    "Level",
+    "Limits",
+    "Message",
+    "MessageKind",
+    "Missing",
+    "Notice",
+    "Phase",
+    "Popup",
+    "Presence",
+    "Problem",
+    "Reason",
+    "Scope",
+    "Severity",
+    "Sighting",
+    "Snapshot",
+    "Status",
+    "Terms",
+    "UseLimits",
+    "Verdict",
+    "Why",
+    "Xid",
+    "known",
+    "labelled",
+]

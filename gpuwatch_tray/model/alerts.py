@@ -1,0 +1,141 @@
+"""From what a rule found to an alert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model.moments import Instant
+
+
+class Severity(IntEnum):
+    """How urgent an alert is."""
+
+    INFO = 1
+    WARNING = 2
+    CRITICAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One condition that a rule found to hold.
+
+    `subject` tells this one from others of its rule and holds no value, no threshold and no elapsed time.
+    `value` is for picking the worst of several. `reason` is the mail's wording (the Bash tool's for its two
+    rules), `text` the sentence that people read on the desktop; empty for the reason itself.
+    """
+
+    rule: str
+    subject: str
+    severity: Severity
+    reason: str
+    value: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What one rule says of one snapshot.
+
+    A subject that is not among `findings` is clear, save where `unknown` gives a reason: then nothing may
+    be concluded about it. `unknown_subjects` limits that to subjects with one of these prefixes. `band` are
+    the subjects between the threshold that raises and the one that clears. `value` and `threshold` say for
+    people what was measured and what it was held against; `cannot` are lines about the GPUs on which the rule
+    can never fire.
+    """
+
+    rule: str
+    findings: tuple[Finding, ...] = ()
+    unknown: str | None = None
+    unknown_subjects: tuple[str, ...] = ("",)
+    band: frozenset[str] = frozenset()
+    value: str = ""
+    threshold: str = ""
+    cannot: tuple[str, ...] = ()
+
+    def cannot_tell(self, subject: str) -> bool:
+        """Whether this verdict leaves the condition of `subject` open."""
+        return self.unknown is not None and subject.startswith(self.unknown_subjects)
+
+
+class Phase(Enum):
+    """Where the condition of an alert stands."""
+
+    PENDING = "pending"  # it holds, but not yet for long enough
+    FIRING = "firing"
+    RECOVERING = "recovering"  # it is over, but not yet for long enough
+    RESOLVED = "resolved"
+
+
+FLAPPING = 4  # raises within an hour from which an alert is said to flap
+
+
+class Reason(Enum):
+    """Why a notice is due, or why it is not: each decision carries one of these."""
+
+    FIRST = "first"
+    SEVERITY_RISE = "severity-rise"
+    COOLDOWN_OVER = "cooldown-over"
+    SNOOZE_OVER = "snooze-over"
+    FLAPPING = "flapping"
+    # why the mail need not wait for the person at the desk
+    AWAY = "away"
+    CRITICAL = "critical"
+    UNACKNOWLEDGED = "unacknowledged"
+    NO_POPUP = "no-popup"
+    ALWAYS = "always"
+    # why nothing is sent now
+    PENDING = "pending"
+    RECOVERING = "recovering"
+    SNOOZED = "snoozed"
+    INHIBITED = "inhibited"
+    ACKNOWLEDGED = "acknowledged"
+    COOLDOWN = "cooldown"
+    QUEUED = "queued"
+    AT_THE_DESK = "at-the-desk"  # the person may see the popup; the mail waits for ESCALATE_MIN
+    INFO_ONLY = "info-only"  # nothing that should wake anybody: mailed with EMAIL_WHEN=always alone
+    NEVER = "never"
+    NO_CHANNEL = "no-channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """
+    A finding that has become an alert: one incident, from `since` (wall time) to its end.
+
+    `held` is for how many seconds, and `samples` for how many polls, the present phase has lasted by the
+    evaluator's own clock, gaps left out. `raises` counts how often this fingerprint began to fire within
+    the last hour, this time included. `news` is what lets one notice pass the cooldown, and since when.
+    `covered` says that a snooze held it at the last evaluation. The last three are what became of it for
+    the person: derived anew by every evaluation.
+    """
+
+    fingerprint: str
+    rule: str
+    subject: str
+    severity: Severity
+    reason: str
+    since: float
+    value: float = 0.0
+    text: str = ""
+    id: int = 0  # how `alerts ack ID` names it
+    phase: Phase = Phase.FIRING
+    held: float = 0.0
+    samples: int = 1
+    fired: Instant | None = None
+    raises: int = 0
+    news: tuple[Reason, Instant] | None = None
+    covered: bool = False
+    resolved: Instant | None = None
+    acknowledged: bool = False
+    snoozed_until: float | None = None  # wall time
+    inhibited_by: str = ""  # the rule of the alert that mutes this one
+
+    @property
+    def said(self) -> str:
+        """The sentence for people."""
+        return self.text or self.reason

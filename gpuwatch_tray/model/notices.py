@@ -1,0 +1,153 @@
+"""What people are told: mails, popups, and the status that the tray shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model.alerts import Alert, Severity
+    from gpuwatch_tray.model.gpus import Snapshot
+
+
+class EmailWhen(Enum):
+    """When an alert is mailed (EMAIL_WHEN)."""
+
+    AWAY = "away"  # nobody at the desk, nobody reacting to the popup, or no popup to react to
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class IconStyle(Enum):
+    """How the icon is drawn (ICON_STYLE)."""
+
+    AUTO = "auto"
+    LIGHT = "light"  # for a light panel
+    DARK = "dark"  # for a dark panel
+    COLOR = "color"
+
+
+class MessageKind(Enum):
+    """What a mail is for."""
+
+    ALERT = "alert"
+    RESOLVED = "resolved"
+    DIGEST = "digest"
+    NOTICE = "notice"  # what the person asked to be told, once
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail as the core writes it: no recipient, no transport."""
+
+    subject: str
+    text: str
+    created: float
+    message_id: str
+    kind: MessageKind = MessageKind.ALERT
+
+
+class Button(Enum):
+    """What a popup offers to click on."""
+
+    ACKNOWLEDGE = "acknowledge"
+    SNOOZE = "snooze"  # for an hour
+    SHOW = "show"
+    KILL = "kill"  # a process that did not end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Popup:
+    """
+    One desktop popup. A popup with the same key replaces the one on the screen.
+
+    `buttons` are shown where the desktop can, in this order.
+    """
+
+    key: str
+    title: str
+    body: str
+    severity: Severity
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """
+    What a person asked to be told and has come about, at `at` (wall time).
+
+    `title` is a few words for the subject, `text` the sentence; `details` are further lines, `output` the
+    last lines of a command. All of it may be shown anywhere: secrets are out already.
+    """
+
+    title: str
+    text: str
+    at: float
+    details: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """
+    Something that a person waits to be told, as it is shown.
+
+    `target` is what its act's target was: the number of GPUs, or PID:IDENTITY of a process. `due` says that
+    it has come about and is still to be told.
+    """
+
+    id: int
+    target: str
+    text: str
+    due: bool = False
+
+
+class Presence(Enum):
+    """Whether the person is at the desk. UNKNOWN is never taken for PRESENT."""
+
+    PRESENT = "present"
+    AWAY = "away"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What is known of the person: `source` names who says so; `idle` is seconds without input, if told."""
+
+    presence: Presence
+    source: str
+    idle: float | None = None
+
+
+class Level(IntEnum):
+    """The state that the icon shows, worst last."""
+
+    OK = 0
+    SNOOZED = 1
+    WARNING = 2
+    CRITICAL = 3
+    NO_DATA = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """
+    What the tray shows. `headline` is the reason in one line; `notes` are further lines for the menu.
+
+    `alerts` are those that fire or recover, worst first. `snoozed_until` is the wall time until which
+    everything is snoozed. `in_use` is the number of GPUs in use that GPU_LIMIT counts; None where unknown.
+    `awaited` is what the person waits to be told.
+    """
+
+    level: Level
+    headline: str
+    at: float
+    snapshot: Snapshot | None = None
+    alerts: tuple[Alert, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    mail_possible: bool = False  # "Send test alert" has somewhere to mail to
+    snoozed_until: float | None = None
+    in_use: int | None = None
+    awaited: tuple[Awaited, ...] = ()
