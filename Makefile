@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check pytest lock wheel clean desktop-packages
+.PHONY: run test check pytest bench lock wheel clean desktop-packages
 
 # The real GPUs where there is a driver, else simulated ones; the tray where there is a desktop, else here.
 run: $(VENV)/.run
@@ -25,6 +25,12 @@ check: $(VENV)/.dev
 
 pytest: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# What a poll costs beside the bare driver calls, nvitop and gpustat, which get a virtual environment of their own.
+bench: $(VENV)/.dev
+	@test -x $(VENV)/bench/bin/python || $(PYTHON) -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check install --quiet nvitop gpustat
+	$(BIN)/python -m tests.bench.compare $(VENV)/bench/bin/python
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation

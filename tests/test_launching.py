@@ -143,8 +143,14 @@ def test_a_signal_to_us_reaches_the_command(kept, name):
 @pytest.mark.parametrize("name", ["INT", "QUIT", "HUP"])
 def test_a_signal_of_the_terminal_is_left_to_the_command(kept, name):
     """Ctrl-C goes to the whole group: the command ends as it likes, once, and we report it."""
-    script = f"trap 'echo caught; exit 9' {name}; echo ready; while :; do sleep 0.05; done"
-    with started(kept, *sh(script), start_new_session=True) as it:
+    # no shell: it would tell of the end of its own children
+    code = (
+        "import signal, sys\n"
+        f"signal.signal(signal.SIG{name}, lambda *_: (print('caught', flush=True), sys.exit(9)))\n"
+        "print('ready', flush=True)\n"
+        "while True: signal.pause()\n"
+    )
+    with started(kept, sys.executable, "-c", code, start_new_session=True) as it:
         assert it.stdout.readline() == b"ready\n"
         os.killpg(it.pid, getattr(signal, f"SIG{name}"))
         assert it.stdout.read() == b"caught\n"

@@ -19,6 +19,7 @@ from gpuwatch_tray import listing
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
+    ClockLimit,
     Gpu,
     GpuProcess,
     Kind,
@@ -340,6 +341,15 @@ def test_json_has_every_value_and_every_reason():
         temperature=4,
         power=5.5,
         power_limit=6.0,
+        slowdown_at=90,
+        limited_by=ClockLimit.SW_THERMAL | ClockLimit.HW_SLOWDOWN,
+        ecc_corrected=0,
+        ecc_uncorrected=UNSUPPORTED,
+        rows_pending=False,
+        rows_failed=True,
+        pcie_width=8,
+        pcie_width_most=16,
+        physical="GPU-0",
     )
     lost = Gpu(
         1,
@@ -360,6 +370,7 @@ def test_json_has_every_value_and_every_reason():
         elapsed=10.0312,  # shown in tenths
         cwd="/x",
         command=("/usr/bin/python3", "a b"),
+        device="MIG-1",
     )
     record = json.loads(
         json.dumps(listing.as_json(Snapshot("nvml", AT, (gpu, lost), simulated=True), (mine, SECRET)))
@@ -384,9 +395,19 @@ def test_json_has_every_value_and_every_reason():
         "power_w": 5.5,
         "power_limit_w": 6.0,
         "fan_percent": None,
+        "slowdown_c": 90,
+        "limited_by": ["hw_slowdown", "sw_thermal"],
+        "ecc_corrected": 0,
+        "ecc_uncorrected": None,
+        "rows_pending": False,
+        "rows_failed": True,
+        "pcie_width": 8,
+        "pcie_width_most": 16,
+        "physical": "GPU-0",
+        "asleep": False,
         "problem": None,
         "process_problem": None,
-        "missing": {"fan_percent": "unknown"},
+        "missing": {"fan_percent": "unknown", "ecc_uncorrected": "unsupported"},
     }
     second = record["gpus"][1]
     assert (second["problem"], second["process_problem"], second["uuid"]) == ("lost", "p", None)
@@ -396,6 +417,7 @@ def test_json_has_every_value_and_every_reason():
     assert datetime.fromisoformat(started).timestamp() == pytest.approx(AT - 10, abs=1e-5)
     assert record["processes"][0] == {
         "gpu": 0,
+        "device": "MIG-1",
         "pid": 9,
         "user": "u",
         "mine": True,
