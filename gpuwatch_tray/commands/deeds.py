@@ -11,11 +11,13 @@ from gpuwatch_tray import clipboard, opening
 from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.attending import HOUR, NoSuchAlert
 from gpuwatch_tray.awaiting import CannotAwait
+from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
 from gpuwatch_tray.sources import ending
 from gpuwatch_tray.sources.ending import Ending, Endings, Target
+from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.tray import Act, Extras, text
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class Deeds:
         self._stop = stop
         self._endings = Endings()
         self._offered: frozenset[Target] = frozenset()
+        self._lock = threading.Lock()
+        self._looking = False
 
     def join(self, watching: Watching, popups: PopupSink, tell: Callable[[Extras], None]) -> None:
         """Hand over what shows things; before the first click."""
@@ -75,7 +79,7 @@ class Deeds:
         if clipboard.available():
             able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
         if opening.available():
-            able[Act.OPEN_SETTINGS] = self._open
+            able |= {Act.OPEN_SETTINGS: self._open, Act.OPEN_LOG: self._open}
         if self._setup.source is SourceKind.NVML:  # the processes of another machine are not ours to end
             able |= {Act.END: self._end, Act.KILL: lambda target: self._end(target, kill=True)}
         return able
@@ -97,6 +101,8 @@ class Deeds:
             act(*words)
         except NoSuchAlert as error:
             log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
+        except StoreError as error:
+            self._complain("Not done", str(error))
         self._watching.check_now()
 
     def _when_free(self, count: str) -> None:
@@ -109,7 +115,7 @@ class Deeds:
     def _await(self, act: Callable[..., str], *words: object) -> None:
         try:
             act(*words)
-        except CannotAwait as error:
+        except (CannotAwait, StoreError) as error:
             self._complain("You will not be told", str(error))
         self._watching.check_now()
 
@@ -136,9 +142,24 @@ class Deeds:
         self._watching.check_now()
 
     def _look_later(self) -> None:
-        timer = threading.Timer(LOOK_AGAIN, self._look)
+        """One look at a time, however often it is asked for."""
+        with self._lock:
+            if self._looking:
+                return
+            self._looking = True
+        timer = threading.Timer(LOOK_AGAIN, self._look_once)
         timer.daemon = True
         timer.start()
+
+    def _look_once(self) -> None:
+        with self._lock:
+            self._looking = False
+        try:
+            self._look()
+        except Exception:
+            log.exception("looking after the processes that were asked to end failed")
+        if self._endings.waiting() or self._offered:
+            self._look_later()
 
     def _look(self) -> None:
         """Offer to kill what did not end, and take the offer back when it has."""
@@ -152,14 +173,13 @@ class Deeds:
         if stubborn != self._offered:
             self._offered = stubborn
             self._tell(self._extras())
-        if self._endings.waiting():
-            self._look_later()
 
     def _extras(self) -> Extras:
         settings = self._setup.settings
         about = (f"Settings: {settings.config}", f"State: {settings.state}")
         file = str(settings.config) if settings.config.is_file() else ""
-        return Extras(frozenset(self._offered), file, about)
+        log_file = "" if self._setup.simulated else str(logs.path_of(self._setup))
+        return Extras(frozenset(self._offered), file, about, log_file)
 
     def _details(self, members: tuple[str, ...]) -> Popup:
         """The alerts that were asked about in full, and the processes on the GPUs."""

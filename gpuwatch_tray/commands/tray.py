@@ -16,6 +16,7 @@ from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
+from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_namesake, of_other
@@ -55,6 +56,7 @@ def run(setup: Setup) -> int:
         asked_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    logs.keep(setup)
     for problem in setup.problems:
         log.warning("%s", problem)
     try:
@@ -170,6 +172,7 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
             _watch_for_a_panel(bus, popups)
         with answering(setup, held, watching, tray.stop):
             tray.run(begin)
+            popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
         return watching.stop(STOP_WITHIN)

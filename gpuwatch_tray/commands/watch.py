@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
+from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_other
@@ -29,6 +30,7 @@ STOP_WITHIN = 1.0  # seconds for the threads to end
 def run(setup: Setup) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
     setup.require()
+    logs.keep(setup)
     return headless(setup)
 
 

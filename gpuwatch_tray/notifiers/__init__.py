@@ -35,6 +35,14 @@ class ClickableSink(PopupSink, Protocol):
         """Show them from now on, and have a thread of the sink's own call `on_button(key, button)`."""
 
 
+@runtime_checkable
+class LastingSink(PopupSink, Protocol):
+    """A sink whose popups stay on the screen after us, if nobody takes them off."""
+
+    def end(self) -> None:
+        """Take all off and show no more; the bus's loop stands still by now."""
+
+
 class Popups:
     """
     Several sinks in the order of preference; that none works is said once, until one does again.
@@ -64,6 +72,12 @@ class Popups:
                 "desktop popups are not available here: alerts are told by the icon and by email only"
             )
         return False
+
+    def end(self) -> None:
+        """Take all off the screen and show no more."""
+        for sink in self._sinks:
+            if isinstance(sink, LastingSink):
+                sink.end()
 
     def close(self, key: str) -> None:
         """Take it off the screen, whichever sink showed it."""

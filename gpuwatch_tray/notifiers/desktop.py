@@ -8,6 +8,7 @@ click goes to `on_button` and ends the popup.
 
 from __future__ import annotations
 
+import asyncio
 import html
 import logging
 import threading
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 SERVER = Peer(
     "org.freedesktop.Notifications", "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 )
+LAST = 0.3  # seconds for the last words
 PATIENCE = 2.0  # seconds for one popup, all calls together
 AT_LEAST = 0.1  # seconds for the last of them
 URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
@@ -60,6 +62,7 @@ class DesktopPopups:
         self._turn = threading.Lock()  # one popup at a time
         self._ledger = Ledger()
         self._server: Server | None = None
+        self._ended = False
         bus.watch_owner(SERVER.name, self._ledger.owner_changed)
         bus.subscribe(SERVER, "NotificationClosed", self._heard)
         bus.subscribe(SERVER, "ActionInvoked", self._heard)
@@ -72,6 +75,8 @@ class DesktopPopups:
         """Show it or replace the one with its key; False when no server answers within 2 s."""
         until = time.monotonic() + PATIENCE
         with self._turn:
+            if self._ended:
+                return False
             try:
                 self._show(popup, until)
             except CallFailed as error:
@@ -85,6 +90,20 @@ class DesktopPopups:
             number = self._ledger.forget(key)
             if number is not None:
                 self._close(number, time.monotonic() + PATIENCE)
+
+    def end(self) -> None:
+        """Take all off the screen within `LAST` seconds, on the thread that ran the bus's loop until now."""
+        self._ended = True
+        numbers = self._ledger.forget_all()
+        loop = self._bus.loop
+        if not numbers or not self._bus.connected or loop.is_running():
+            return
+
+        async def close_all() -> None:
+            closing = [loop.create_task(self._put_away(number, LAST)) for number in numbers]
+            await asyncio.wait(closing, timeout=LAST)
+
+        loop.run_until_complete(close_all())
 
     def _show(self, popup: Popup, until: float) -> None:
         server = self._ask_server(until)
@@ -165,8 +184,8 @@ class DesktopPopups:
         if click.button is not None and self._clicks is not None:
             self._clicks.put(click.key, click.button)
 
-    async def _put_away(self, number: int) -> None:
+    async def _put_away(self, number: int, timeout: float = PATIENCE) -> None:  # noqa: ASYNC109  # see bus.ask
         try:
-            await self._bus.ask(SERVER, "CloseNotification", "u", [number], timeout=PATIENCE)
+            await self._bus.ask(SERVER, "CloseNotification", "u", [number], timeout=timeout)
         except CallFailed as error:
             log.debug("the server has put the popup away itself: %s", error)

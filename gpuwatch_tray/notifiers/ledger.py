@@ -75,6 +75,12 @@ class Ledger:
             entry = self._shown.pop(key, None)
         return None if entry is None else entry.number
 
+    def forget_all(self) -> tuple[int, ...]:
+        """The ids of all popups that were on the screen until now."""
+        with self._lock:
+            shown, self._shown = self._shown, {}
+        return tuple(entry.number for entry in shown.values())
+
     # --- showing one ----------------------------------------------------------------------------------
 
     def expect(self) -> str:

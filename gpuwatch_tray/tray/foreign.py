@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import queue
 import tempfile
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.tray.controller import View
+
+log = logging.getLogger(__name__)
 
 XORG = "xorg"
 BUS = "DBUS_SESSION_BUS_ADDRESS"
@@ -135,13 +138,17 @@ class ForeignBackend:
 
     def _work(self) -> None:
         while not self._stopped:
-            self._jobs.get()()
+            job = self._jobs.get()
+            try:
+                job()
+            except Exception:  # else the last icon would stay, also a green one
+                log.exception("drawing failed")
 
     def present(self, view: View) -> None:
         """Show `view`; the menu is made anew only when its rows have changed."""
         if view.look != self._look:
-            self._look = view.look
             self.icon.icon = drawing.image(view.look)
+            self._look = view.look
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows

@@ -103,12 +103,14 @@ class SniBackend:
 
     def present(self, view: View) -> None:
         """Show `view`; what does not differ from the last one is not sent."""
-        if view.look != self.icon.look:
-            self.icon.look = view.look
-            self.icon.icon = drawing.image(view.look)
-            # pystray draws only a visible icon; before that the picture must be right all the same
-            self.icon._update_icon()  # noqa: SLF001
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
             self.icon.menu = toolkit.menu(view.rows, self._perform, line=toolkit.keyed_line)
+        if view.look != self.icon.look:
+            drawing.pixmaps(view.look)  # a picture that cannot be drawn is tried again at the next status
+            picture = drawing.image(view.look)
+            self.icon.look = view.look
+            self.icon.icon = picture
+            # pystray draws only a visible icon; before that the picture must be right all the same
+            self.icon._update_icon()  # noqa: SLF001

@@ -7,6 +7,7 @@ changed: what comes while the menu is open waits until it closes.
 
 from __future__ import annotations
 
+import logging
 import queue
 import sys
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.tray.controller import View
     from gpuwatch_tray.tray.menu import Deed
+
+log = logging.getLogger(__name__)
 
 TITLE_LENGTH = 127  # UTF-16 units that Windows takes for a tooltip
 WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
@@ -79,8 +82,8 @@ class NativeBackend:
             self._waiting = view
             return
         if view.look != self._look:
-            self._look = view.look
             self.icon.icon = drawing.image(view.look)
+            self._look = view.look
         self.icon.title = clip(view.title, TITLE_LENGTH)
         if self._shown is None or view.rows != self._shown.rows:
             self.icon.menu = toolkit.menu(view.rows, self._perform, _spell)
@@ -99,7 +102,10 @@ class NativeBackend:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            job()
+            try:
+                job()
+            except Exception:  # the jobs behind it must not wait
+                log.exception("drawing failed")
 
     def _waker(self) -> Callable[[], None]:
         wake = self._drain

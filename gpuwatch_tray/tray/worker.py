@@ -28,6 +28,7 @@ LANES = {
     Act.COPY_PID: "tray-desktop",
     Act.COPY_COMMAND: "tray-desktop",
     Act.OPEN_SETTINGS: "tray-desktop",
+    Act.OPEN_LOG: "tray-desktop",
 }
 LONGEST = 64  # deeds that may wait; a hand does not click faster
 

@@ -203,3 +203,18 @@ def test_end_process_reaches_the_process_that_was_shown(installed, desk, start, 
         assert doomed.wait(10) != 0
         time.sleep(0.3)
         assert other.poll() is None
+        (log,) = installed.state.glob("gpuwatch-tray-*.log")
+        assert f"end process: PID {doomed.pid} (python): asked to end" in log.read_text()
+        assert "train.py" not in next(line for line in log.read_text().splitlines() if "end process" in line)
+        assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_popups_leave_the_screen_with_the_tray(installed, desk, start, two):
+    """A popup whose buttons nobody would hear any more is taken off at the end."""
+    before = len(desk.notifications())
+    installed.play(busy(*two))
+    app = start()
+    popup = wait_until(lambda: desk.notifications()[before:], "the popup", timeout=20)[0]
+    installed.run("quit")
+    assert app.quit() == 0
+    wait_until(lambda: popup.id in desk.closed_notifications(), "the popup to close")

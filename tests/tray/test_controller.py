@@ -301,7 +301,7 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
 def test_every_row_of_the_menu_survives_pystrays_model():
     """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its deed."""
     clicked = []
-    extras = Extras(frozenset({(7, "9")}), "/x/gpu-watch.env")
+    extras = Extras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log")
     told = (Awaited(5, "9", "9 GPUs are free"),)
     shown = rows(status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras)
     entries = toolkit.entries(toolkit.menu(shown, clicked.append), None)

@@ -54,7 +54,7 @@ def labels(shown, **more):
 def test_rows_come_in_the_order_that_the_hand_learns():
     """Status line, notes, GPUs, alerts, actions, About and Quit, with lines between the groups."""
     shown = status(Level.WARNING, notes=("No email: TO_EMAIL is not set",), mail_possible=True)
-    rows = menu.rows(shown, extras=Extras(settings_file="/x/gpu-watch.env"))
+    rows = menu.rows(shown, extras=Extras(settings_file="/x/gpu-watch.env", log_file="/x/tray.log"))
     assert [row.label for row in rows] == [
         "GPU_COUNT(3) > GPU_LIMIT(2)",
         "No email: TO_EMAIL is not set",
@@ -70,6 +70,7 @@ def test_rows_come_in_the_order_that_the_hand_learns():
         "Check now",
         "Send test alert",
         "Open settings",
+        "Open log",
         "",
         "About",
         "Quit",
@@ -95,6 +96,7 @@ ASKS = [
     ((), "Check now", Deed(Act.CHECK_NOW)),
     ((), "Send test alert", Deed(Act.TEST_ALERT)),
     ((), "Open settings", Deed(Act.OPEN_SETTINGS, "/x/gpu-watch.env")),
+    ((), "Open log", Deed(Act.OPEN_LOG, "/x/tray.log")),
     ((), "Quit", Deed(Act.QUIT)),
     (("Snooze all",), "1 h", Deed(Act.SNOOZE_ALL)),
     (("Snooze all",), "Until tomorrow, 08:00", Deed(Act.SNOOZE_TOMORROW)),
@@ -127,7 +129,7 @@ def everything():
     """A status with something of each kind to show, and the extras."""
     awaited = (Awaited(5, "4", "4 GPUs are free for 1 min"),)
     shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
-    return shown, Extras(frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",))
+    return shown, Extras(frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",), "/x/tray.log")
 
 
 @pytest.mark.parametrize(("way", "label", "deed"), ASKS)

@@ -32,6 +32,7 @@ class Act(Enum):
     WHEN_ENDS = "tell when a process ends"  # (PID:IDENTITY)
     WHEN_CANCEL = "tell no longer"  # (the number of what is waited for)
     OPEN_SETTINGS = "open the settings"  # (the file)
+    OPEN_LOG = "open the log"  # (the file)
     QUIT = "quit"
 
 
@@ -76,12 +77,13 @@ class Extras:
     What the menu shows beside the status.
 
     `unresponsive` are the processes (PID, identity) that were asked to end and did not; without a
-    `settings_file` there is nothing to open; `about` are further lines of About.
+    `settings_file`, or a `log_file`, there is nothing to open; `about` are further lines of About.
     """
 
     unresponsive: frozenset[tuple[int, str]] = frozenset()
     settings_file: str = ""
     about: tuple[str, ...] = ()
+    log_file: str = ""
 
 
 def plain(key: str, label: str, *, urgent: bool = False) -> Row:

@@ -44,6 +44,7 @@ def rows(
             Row("check now", "Check now", Deed(Act.CHECK_NOW)),
             Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
             *([_settings(extras)] if extras.settings_file else []),
+            *([Row("log", "Open log", Deed(Act.OPEN_LOG, extras.log_file))] if extras.log_file else []),
         ),
     ]
     return (

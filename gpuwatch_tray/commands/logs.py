@@ -1,0 +1,56 @@
+"""The log of what runs for months: a file beside the state, that only its user can read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from logging.handlers import RotatingFileHandler
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
+    from pathlib import Path
+
+    from gpuwatch_tray.context import Setup
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LARGEST, KEPT = 1_000_000, 2  # bytes of a file, and older files beside it
+
+
+class PrivateFile(RotatingFileHandler):
+    """A rotated log file that only its user can read; a full disk keeps it from nothing but being written."""
+
+    def _open(self) -> TextIOWrapper[Any]:
+        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Nothing: what fails here would otherwise fill the terminal."""
+
+
+def path_of(setup: Setup) -> Path:
+    """Where the log of this set-up is."""
+    return setup.settings.state / f"gpuwatch-tray-{setup.state_name}.log"
+
+
+def keep(setup: Setup) -> None:
+    """
+    Write down what is done, from each alert to each process that is ended; a demo leaves nothing behind.
+
+    Where the file cannot be written, a full disk included, what matters still goes to standard error.
+    """
+    if setup.simulated:
+        return
+    ours = logging.getLogger("gpuwatch_tray")
+    root = logging.getLogger()
+    for handler in root.handlers:
+        handler.setLevel(ours.level or logging.WARNING)  # the terminal stays as quiet as it was asked to be
+    try:
+        setup.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = PrivateFile(path_of(setup), maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", delay=False)
+    except OSError as error:
+        ours.warning("no log file: %s", error)
+        return
+    file.setFormatter(logging.Formatter(FORMAT))
+    ours.addHandler(file)
+    ours.setLevel(min(logging.INFO, ours.level or logging.INFO))
