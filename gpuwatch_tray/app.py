@@ -20,7 +20,7 @@ from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.courier import Courier
 from gpuwatch_tray.evaluator import Evaluator, nobody
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
-from gpuwatch_tray.model import Limits, UseLimits
+from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.store import Store
 
@@ -136,7 +136,7 @@ def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
 
 def courier(setup: Setup, store: Store) -> Courier | None:
     """The way to the outbox of this set-up; None where nobody is mailed."""
-    if not setup.policy.mails:
+    if not setup.policy.mails or setup.settings.email_when is EmailWhen.NEVER:
         return None
     # The child is told the source: the state that it empties is the source's.
     command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]

@@ -68,7 +68,9 @@ def status_of(
 
 def _sum(alerts: Sequence[Alert]) -> str:
     """The worst alert in a line, and how many there are."""
-    worst = alerts[0].said + (" (acknowledged)" if alerts[0].acknowledged else "")
+    marks = ["over for the moment"] if alerts[0].phase is Phase.RECOVERING else []
+    marks += ["acknowledged"] if alerts[0].acknowledged else []
+    worst = alerts[0].said + (f" ({', '.join(marks)})" if marks else "")
     return worst if len(alerts) == 1 else f"{len(alerts)} alerts: {worst}"
 
 

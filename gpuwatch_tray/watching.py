@@ -65,6 +65,7 @@ class Watching:
         self._housekeeper = Housekeeper(self.keep)
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
+        self._judged: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
         self._is_stale = False
         self._blind_at = 0.0
@@ -97,7 +98,7 @@ class Watching:
     def explain(self) -> tuple[str, ...]:
         """Each rule on the last reading, and what will be told of its alerts when and why."""
         with self._lock:
-            snapshot = self._status.snapshot
+            snapshot = self._judged
         return ("nothing has been read yet",) if snapshot is None else self._evaluator.explain(snapshot)
 
     def stop(self, timeout: float) -> bool:
@@ -116,6 +117,7 @@ class Watching:
         outcome = self._evaluator.evaluate(snapshot)
         with self._lock:
             self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
+            self._judged = outcome.status.snapshot
         self._tell(outcome)
 
     def keep(self) -> None:
@@ -134,8 +136,10 @@ class Watching:
     def _go_blind(self) -> None:
         """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
         problem = Problem("the reading does not come back", "see whether `nvidia-smi` hangs too")
-        outcome = self._evaluator.evaluate(Snapshot(self._source.name, time.time(), problem=problem))
+        blind = Snapshot(self._source.name, time.time(), problem=problem)
+        outcome = self._evaluator.evaluate(blind)
         with self._lock:
+            self._judged = blind
             last = self._status if self._is_stale else stale(self._status)
             self._status = replace(last, alerts=outcome.status.alerts, in_use=None)
             self._trouble, self._is_stale = outcome.trouble, True

@@ -131,7 +131,7 @@ def snoozed(one):
         ((INFO,), ("x",), None, Level.NO_DATA, "It is idle; x"),
         # what is pending is not shown, what recovers is
         ((replace(WARNING, phase=Phase.PENDING),), (), None, Level.OK, CALM),
-        ((replace(WARNING, phase=Phase.RECOVERING),), (), None, Level.WARNING, "It is warm"),
+        ((replace(WARNING, phase=Phase.RECOVERING),), (), None, Level.WARNING, "It is warm (over for the moment)"),
         # acknowledged is said, and goes on
         ((replace(WARNING, acknowledged=True),), (), None, Level.WARNING, "It is warm (acknowledged)"),
         # every alert snoozed

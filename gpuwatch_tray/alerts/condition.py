@@ -85,12 +85,14 @@ def step(
     host: str,
     terms: Mapping[str, Terms] | None = None,
     raised: Mapping[str, int] | None = None,
+    known: Mapping[str, Severity] | None = None,
 ) -> tuple[dict[str, Alert], tuple[Change, ...]]:
     """
     The alerts after these verdicts, and what changed.
 
     Unknown data freezes: an alert whose rule cannot tell, or gave no verdict, stays as it is. `raised` counts
-    the earlier raises of each fingerprint within `FLAP_WINDOW`. A pending alert whose condition ends is
+    the earlier raises of each fingerprint within `FLAP_WINDOW`, `known` is how bad its last incident was: one
+    that is worse is news, though the cooldown of that one still runs. A pending alert whose condition ends is
     dropped silently; a change of kind ROSE voids the acknowledgement.
     """
     judged = {verdict.rule: verdict for verdict in verdicts}
@@ -104,6 +106,8 @@ def step(
             now = _new(key, finding, tick) if before is None else _seen(before, finding, tick)
             now = _promoted(now, its_terms, tick, (raised or {}).get(key, 0))
             now = _severe(before, now, its_terms, tick)
+            if now.fired is tick.now and now.severity > (known or {}).get(key, Severity.CRITICAL):
+                now = replace(now, news=(Reason.SEVERITY_RISE, tick.now))
             after[key] = now
             changes += _differences(before, now)
     for key, alert in active.items():

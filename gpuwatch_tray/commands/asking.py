@@ -92,7 +92,9 @@ def require(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> d
     """As `reach`, but raises WorkError where there is none to ask."""
     answer = reach(setup, request, timeout)
     if answer is None:
-        raise WorkError(f"nothing watches {watched(setup)}: `gpuwatch-tray` starts the tray")
+        start = "gpuwatch-tray --demo" if setup.simulated else "gpuwatch-tray"
+        also = "" if setup.simulated else "; of a demo, as `make run` may start one, ask with --demo"
+        raise WorkError(f"nothing watches {watched(setup)}: `{start}` starts the tray{also}")
     return answer
 
 

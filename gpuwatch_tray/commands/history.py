@@ -91,6 +91,8 @@ def _state(alert: Mapping[str, Any]) -> str:
         end = f", over since {_moment(alert['resolved'])}" if alert["resolved"] else ""
         return f"began {_moment(alert['since'])}{end}"
     states = [f"{alert['phase']} since {_moment(alert['since'])}"]
+    if alert["phase"] == Phase.RECOVERING.value:
+        states = [f"began {_moment(alert['since'])}, over for the moment"]
     if alert["flapping"]:
         states.append("comes and goes")
     if alert["acknowledged"]:

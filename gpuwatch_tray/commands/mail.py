@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due
+from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import handover
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def deliver(setup: Setup, *, handed: bool = False) -> int:
     `handed`: not from the outbox, but what another process hands over, which gets the answers.
     """
     refuse_demo(setup)
-    if handed:
+    if handed and setup.settings.email_when is not EmailWhen.NEVER:
         outbox = handover.Handover(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(setup, outbox).failures else 0
     with closing(open_store(setup)) as store:
@@ -39,6 +40,8 @@ def deliver(setup: Setup, *, handed: bool = False) -> int:
 
 def deliver_now(setup: Setup, store: Store) -> list[str]:
     """Send what is due, and return a line for each mail that could not be sent, now or before."""
+    if setup.settings.email_when is EmailWhen.NEVER:
+        return []  # what waits from before goes when that is changed
     report = _send_due(setup, store)
     failures = [f"mail not sent, kept to be sent again: {failure}" for failure in report.failures]
     waiting = store.waiting(time.time())

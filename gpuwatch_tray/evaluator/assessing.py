@@ -40,6 +40,7 @@ class Assessor:
         # others, for ever.
         judged = rules.judged(policy.limits, holds=policy.holds)
         self._alerts = {each.fingerprint: each for each in memory.alerts if each.rule in judged}
+        self._resting = len(self._alerts) < len(memory.alerts)
         # Nobody judges these any more: their rule is off, or went with an older version.
         on = rules.switched_on(policy.limits)
         self.orphans = tuple(
@@ -48,13 +49,20 @@ class Assessor:
         self._memory = rules.recalled(self._alerts.values())
         self.ended = {each.fingerprint: each for each in memory.ended}
         self._raised = list(memory.raised)
-        self._last = memory.last
+        # What single runs write says nothing of how long a loop has looked.
+        self._last = memory.loop if policy.holds else memory.last
+        self._severities = dict(memory.severities)
         self._highest = memory.highest
         self._around = store.surroundings()
         self._unrecorded: dict[str, Instant] = {}  # popups that were shown while nothing could be written
         numbers = unshown(store.history(0)[1])
         self._no_popup = {name for name, each in self._alerts.items() if each.id in numbers}
         self.trouble: str | None = None
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The fingerprints of the alerts that are not over, by number."""
+        return {alert.id: name for name, alert in self._alerts.items()}
 
     @property
     def queued(self) -> dict[str, float]:
@@ -76,7 +84,13 @@ class Assessor:
         )
         verdicts = rules.judge(snapshot, limits, memory, holds=self._policy.holds)
         stepped, changes = alerts.step(
-            self._alerts, verdicts, self._tick(now), self._host, rules.terms(limits), self._raises(now)
+            self._alerts,
+            verdicts,
+            self._tick(now),
+            self._host,
+            rules.terms(limits),
+            self._raises(now),
+            self._severities,
         )
         numbered = self._numbered(stepped)
         changes = tuple(
@@ -85,8 +99,13 @@ class Assessor:
             else each
             for each in changes
         )
-        risen = {each.alert.id for each in changes if each.kind is ChangeKind.ROSE}
-        active = alerts.attend(numbered, attention.silences, attention.acknowledged - risen, now)
+        voided = {each.alert.id for each in changes if each.kind is ChangeKind.ROSE}
+        voided |= {
+            alert.id
+            for alert in numbered.values()
+            if alert.rule in rules.EVENT_RULES and _happened(memory.events.get(alert.subject), now)
+        }  # what was acknowledged is the event before
+        active = alerts.attend(numbered, attention.silences, attention.acknowledged - voided, now)
         ways = self._policy.ways(presence)
         decisions = tuple(
             alerts.decide(alert, channel, self._told(alert, channel), ways, now)
@@ -103,6 +122,7 @@ class Assessor:
             decisions,
             alerts.snoozed_until(attention.silences, now),
             memory,
+            tuple(voided & attention.acknowledged),
         )
 
     def noted(self, found: Assessment) -> None:
@@ -119,6 +139,8 @@ class Assessor:
         fired = [each.alert for each in found.changes if each.kind is ChangeKind.FIRED]
         self._raised = [each for each in self._raised if abs(step.at.since(each[1])) < FLAP_WINDOW]
         self._raised += [(alert.fingerprint, step.at) for alert in fired]
+        told = [*found.alerts.values(), *(each.alert for each in found.changes)]
+        self._severities |= {alert.fingerprint: alert.severity for alert in told if alert.fired is not None}
         self._no_popup &= set(found.alerts)
 
     def changed(self, found: Assessment) -> bool:
@@ -134,12 +156,19 @@ class Assessor:
             for alert in found.alerts.values()
         )
 
+    def forgotten(self, alert: Alert) -> bool:
+        """Whether it is about a GPU that the person has said to be gone for good."""
+        gone = [each.uuid for each in self._around.gpus if each.forgotten]
+        return any(alert.subject == uuid or alert.subject.startswith(f"{uuid}/") for uuid in gone)
+
     def silenced(self, alert: Alert, now: Instant) -> bool:
         """Whether a snooze covers this alert now, be it over or not."""
         return any(each.covers(alert) and each.left(now) for each in self._around.attention.silences)
 
     def run_out(self, now: Instant) -> tuple[Silence, ...]:
-        """The snoozes that are over."""
+        """The snoozes that are over; what a single run cannot judge may still have to tell of their end."""
+        if not self._policy.holds and self._resting:
+            return ()
         return tuple(each for each in self._around.attention.silences if not each.left(now))
 
     def new_gpus(self, snapshot: Snapshot) -> tuple[KnownGpu, ...]:
@@ -251,6 +280,11 @@ class Assessor:
             outdated=since is not None and news is not None and news > since,
             no_popup=name in self._no_popup,
         )
+
+
+def _happened(event: rules.Occurrence | None, now: Instant) -> bool:
+    """Whether it is this very look that tells of the event."""
+    return event is not None and event.at == now
 
 
 def _essence(alert: Alert) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from gpuwatch_tray.model import Reason
 from gpuwatch_tray.store import Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gpuwatch_tray.alerts import Decision
     from gpuwatch_tray.evaluator.policy import Assessment
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 WORDS = {Channel.EMAIL: "email", Channel.DESKTOP: "popup"}
 OBVIOUS = {Reason.PENDING, Reason.RECOVERING}  # the change of phase says it
 Key = tuple[str, Channel]
+REASONS = frozenset(reason.value for reason in Reason)
 SHOWN, NOT_SHOWN = "popup shown", "popup could not be shown"
+MEANING = {
+    "email queued": (Channel.EMAIL, True),
+    "email waits": (Channel.EMAIL, False),
+    SHOWN: (Channel.DESKTOP, True),
+    "popup waits": (Channel.DESKTOP, False),
+}
 
 
 def unshown(history: Iterable[Transition]) -> frozenset[int]:
@@ -28,10 +35,20 @@ def unshown(history: Iterable[Transition]) -> frozenset[int]:
 
 
 class Chronicle:
-    """Remembers the last decision about each alert and channel, so that each is told once, not every poll."""
+    """
+    Remembers the last decision about each alert and channel, so that each is told once, not every poll.
 
-    def __init__(self) -> None:
+    It begins with what is on file of the alerts in `names` (fingerprints by number): cron starts it anew with
+    every run.
+    """
+
+    def __init__(self, history: Iterable[Transition] = (), names: Mapping[int, str] | None = None) -> None:
         self._last: dict[Key, tuple[bool, Reason]] = {}
+        for each in history:
+            if names and each.incident in names and each.what in MEANING:
+                channel, sent = MEANING[each.what]
+                reason = Reason(each.why) if not sent and each.why in REASONS else Reason.FIRST
+                self._last[names[each.incident], channel] = (sent, reason)
 
     def entries(self, found: Assessment, now: Instant) -> tuple[Transition, ...]:
         """What this evaluation adds. A popup is entered when the desktop has taken it: see `popup`."""

@@ -8,7 +8,7 @@ from gpuwatch_tray import messages
 from gpuwatch_tray.model import Alert, Phase, Popup, Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 class Desk:
@@ -59,18 +59,33 @@ class Desk:
         return tuple(sorted(gone))
 
     def back(
-        self, presence: Presence, fired: Iterable[Alert], alerts: Mapping[str, Alert], *, simulated: bool
+        self,
+        presence: Presence,
+        fired: Iterable[Alert],
+        alerts: Mapping[str, Alert],
+        silenced: Callable[[Alert], bool],
+        *,
+        simulated: bool,
     ) -> Popup | None:
-        """Take note of the presence and of what has just fired; the summary for somebody who is back."""
+        """
+        Take note of the presence and of what has just fired; the summary for somebody who is back.
+
+        What the person has dealt with from afar is not in it, be it over since, nor what is `silenced` now.
+        """
         if presence is Presence.AWAY and self._missed is None:
             self._missed = {}
         if self._missed is None:
             return None
         if presence is not Presence.PRESENT:  # unknown is not present: nobody is seen to be back
             self._missed.update({alert.fingerprint: alert for alert in fired})
+            settled = [name for name in self._missed if _settled(alerts.get(name))]
+            for name in settled:
+                del self._missed[name]
             return None
         missed, self._missed = self._missed, None
-        told = [alert for name, alert in missed.items() if not _settled(alerts.get(name))]
+        told = [
+            alert for name, alert in missed.items() if not _settled(alerts.get(name)) and not silenced(alert)
+        ]
         if not told:
             return None
         now = [alerts.get(alert.fingerprint) for alert in told]

@@ -73,7 +73,7 @@ class Evaluator:
         self._presence = presence
         self._turn = threading.Lock()
         self._assessor = Assessor(store, policy, head.host)
-        self._chronicle = Chronicle()
+        self._chronicle = Chronicle(store.history(0)[1], self._assessor.names)
         self._desk = Desk(head.host)
         self._post = Post(store, head)
         self._notices = Notices(store, policy, head, lives)
@@ -147,7 +147,8 @@ class Evaluator:
         """Each rule on `snapshot`, and what would be told of its alerts; nothing is written or told."""
         with self._turn:
             now, sighting = self._clock(), self._presence()
-            found = self._assessor.assess(snapshot, now, sighting.presence)
+            # What it told of has been taken note of already.
+            found = self._assessor.assess(replace(snapshot, events=()), now, sighting.presence)
             return explain(found, self._policy, sighting, now)
 
     def members(self, key: str) -> tuple[str, ...]:
@@ -188,11 +189,12 @@ class Evaluator:
         done = {alert.id for alert in (*told, *settled)}
         step = Step(
             at=now,
+            loop=self._policy.holds,
             alerts=tuple(found.alerts.values()),
             ended=tuple(alert for alert in ended.values() if alert.id not in done),
             silent=(*unowed, *told, *settled, *assessor.orphans),
             dropped=tuple(each.alert.id for each in found.changes if each.kind is ChangeKind.DROPPED),
-            voided=tuple(each.alert.id for each in found.changes if each.kind is ChangeKind.ROSE),
+            voided=found.voided,
             lifted=assessor.run_out(now),
             transitions=self._chronicle.entries(found, now),
             mails=mails,
@@ -219,7 +221,7 @@ class Evaluator:
         """Whether its end is to be told by mail, should its beginning have been: an event has no end."""
         policy = self._policy
         wanted = policy.mails and policy.resolved_mail and alert.rule not in rules.EVENT_RULES
-        return wanted and not self._assessor.silenced(alert, now)
+        return wanted and not self._assessor.silenced(alert, now) and not self._assessor.forgotten(alert)
 
     def _popups(
         self, found: Assessment, now: Instant, presence: Presence
@@ -230,7 +232,13 @@ class Evaluator:
         due = [each.alert for each in found.decisions if each.send and each.channel is Channel.DESKTOP]
         popups = list(self._desk.popups(due, simulated=simulated))
         fired = [each.alert for each in found.changes if each.kind is ChangeKind.FIRED]
-        summary = self._desk.back(presence, fired, found.alerts, simulated=simulated)
+        summary = self._desk.back(
+            presence,
+            fired,
+            found.alerts,
+            lambda alert: self._assessor.silenced(alert, now),
+            simulated=simulated,
+        )
         if summary is not None:
             popups.append((summary, ()))
         if self._policy.resolved_popup:

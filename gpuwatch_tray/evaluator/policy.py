@@ -62,6 +62,7 @@ class Assessment:
     decisions: tuple[Decision, ...]
     snoozed_until: float | None = None
     memory: Memory = NOTHING
+    voided: tuple[int, ...] = ()  # the acknowledgements that count no more, by number of the incident
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from gpuwatch_tray.rules import gpu_lost as lost
 from gpuwatch_tray.rules.driver_mismatch import driver_mismatch
 from gpuwatch_tray.rules.gpu_limit import gpu_limit
 from gpuwatch_tray.rules.max_etime import max_etime
-from gpuwatch_tray.rules.memory import EVENT_RULES, Memory, observe, recalled
+from gpuwatch_tray.rules.memory import EVENT_RULES, Memory, Occurrence, observe, recalled
 from gpuwatch_tray.rules.memory_full import memory_full, memory_full_terms
 from gpuwatch_tray.rules.monitor_blind import monitor_blind, monitor_blind_terms
 from gpuwatch_tray.rules.pcie_width import pcie_width, pcie_width_terms
@@ -30,6 +30,7 @@ __all__ = [
     "EVENT_RULES",
     "RULES",
     "Memory",
+    "Occurrence",
     "Rule",
     "judge",
     "judged",

@@ -77,6 +77,13 @@ def fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
         return [(name, Instant(*json.loads(at))) for name, at in rows.fetchall()]
 
 
+def severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
+    """How bad the incidents on file were that have fired, by fingerprint, oldest first."""
+    rows = database.execute("SELECT fingerprint, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id")
+    with understood():
+        return [(name, Severity(severity)) for name, severity in rows.fetchall()]
+
+
 def rules(database: sqlite3.Connection) -> dict[str, str]:
     """The rule of each fingerprint on file."""
     return dict(database.execute("SELECT fingerprint, rule FROM incidents").fetchall())

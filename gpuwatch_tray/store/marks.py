@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Instant
 
 LAST = "last evaluation"
+LOOP = "last evaluation of a loop"  # whose polls tell for how long a condition holds
 
 
-def last(database: sqlite3.Connection) -> Instant | None:
+def last(database: sqlite3.Connection, name: str = LAST) -> Instant | None:
     """When the last evaluation was that had something to write."""
-    row = database.execute("SELECT value FROM marks WHERE name = ?", (LAST,)).fetchone()
+    row = database.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
     with understood():
         return unpacked(row[0]) if row else None
 
 
-def set_last(database: sqlite3.Connection, at: Instant) -> None:
+def set_last(database: sqlite3.Connection, at: Instant, name: str = LAST) -> None:
     """Inside the caller's transaction, as all below."""
-    database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (LAST, packed(at)))
+    database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, packed(at)))
 
 
 def touch(database: sqlite3.Connection) -> None:

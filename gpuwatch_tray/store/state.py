@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.alerts import Channel, Scope
 from gpuwatch_tray.model import Alert, Instant
 from gpuwatch_tray.store import attention, incidents, inventory, marks, outbox, watches
 from gpuwatch_tray.store.database import Database
@@ -83,6 +83,8 @@ class Store:
                 raised=tuple(incidents.fired(database)),
                 last=marks.last(database),
                 highest=incidents.highest(database),
+                severities=tuple(incidents.severities(database)),
+                loop=marks.last(database, marks.LOOP),
             )
 
         return self._database.read(read)
@@ -106,6 +108,8 @@ class Store:
             for number in step.told:
                 watches.remove(database, number)
             marks.set_last(database, step.at)
+            if step.loop:
+                marks.set_last(database, step.at, marks.LOOP)
             incidents.prune(database)
             outbox.prune(database, step.at.wall - KEEP)
 
@@ -228,13 +232,20 @@ class Store:
                     f"{self.path}: the process that watches has the mails in memory and sends them, as it"
                     " cannot write the file (make room on the disk)"
                 )
-            return outbox.lease(database, now, lease, self._silenced(database, Instant(now, *self._uptime())))
+            silenced = self._silenced(database, Instant(now, *self._uptime()))
+            return () if silenced is None else outbox.lease(database, now, lease, silenced)
 
         return self._database.write(write)
 
-    def _silenced(self, database: sqlite3.Connection, now: Instant) -> Callable[[str], bool]:
-        """Whether a snooze holds the alert with this fingerprint: also what was queued before it began."""
+    def _silenced(self, database: sqlite3.Connection, now: Instant) -> Callable[[str], bool] | None:
+        """
+        Whether a snooze holds the alert with this fingerprint: also what was queued before it began.
+
+        None while everything is snoozed, and so every mail, whatever it tells of.
+        """
         running = [each for each in attention.read(database).silences if each.left(now)]
+        if any(each.scope is Scope.ALL for each in running):
+            return None
         rules = incidents.rules(database) if running else {}
         return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import Silence
-    from gpuwatch_tray.model import Alert, Instant, Message
+    from gpuwatch_tray.model import Alert, Instant, Message, Severity
     from gpuwatch_tray.store.attention import Attention
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
@@ -28,6 +28,7 @@ class Step:
     """
     What one evaluation writes, all of it or nothing.
 
+    `loop`: it was a loop that looked, not a single run.
     `alerts` are those that are not over, `ended` those that are and whose end is still to be told, `silent`
     those that are over and need no telling (any more), `dropped` (by number) those that never fired. `voided`
     are acknowledgements (by number), `lifted` snoozes that ran out, `merged` the outbox rows that a digest
@@ -36,6 +37,7 @@ class Step:
     """
 
     at: Instant
+    loop: bool = True
     alerts: tuple[Alert, ...] = ()
     ended: tuple[Alert, ...] = ()
     silent: tuple[Alert, ...] = ()
@@ -85,10 +87,17 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What an evaluator goes on from: see `Step`; `raised` tells when which fingerprint began to fire."""
+    """
+    What an evaluator goes on from: see `Step`.
+
+    `raised` tells when which fingerprint began to fire, `severities` how bad it was, oldest first. `last` is
+    when the last evaluation was, `loop` the last one of a loop.
+    """
 
     alerts: tuple[Alert, ...]
     ended: tuple[Alert, ...]
     raised: tuple[tuple[str, Instant], ...]
     last: Instant | None
     highest: int
+    severities: tuple[tuple[str, Severity], ...] = ()
+    loop: Instant | None = None

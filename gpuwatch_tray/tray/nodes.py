@@ -95,7 +95,7 @@ def blank(kind: Kind) -> Values:
 
 def over(entry: Entry) -> str:
     """What the row says when its subject has ceased: no wider than before, for an open menu does not grow."""
-    text = f"{entry.gone}: {entry.label}"
+    text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
     room_for = max(len(entry.label), SHORT)
     return text if len(text) <= room_for else text[: room_for - 1] + "…"
 

@@ -44,7 +44,7 @@ def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
     attention = _attention(alert, now)
     mark = text.DOT + attention[-1] if attention else ""
     label = text.clip(f"{SEVERITIES[alert.severity]}: {said}", LINE - len(mark)) + mark
-    return Row(key, label, children=tuple(_below(key, alert, now, offered)), urgent=True)
+    return Row(key, label, children=tuple(_below(key, alert, now, offered)), gone="Over", urgent=True)
 
 
 def _below(key: str, alert: Alert, now: float, offered: Collection[Act]) -> Iterable[Row]:
