@@ -110,6 +110,7 @@ def test_a_broken_configuration_is_not_green():
 
 
 WARNING = alert("a", text="It is warm")
+RECOVERING = replace(WARNING, phase=Phase.RECOVERING)
 CRITICAL = alert("b", severity=Severity.CRITICAL, text="It burns")
 INFO = alert("c", severity=Severity.INFO, text="It is idle")
 UNTIL = START + 3600
@@ -131,7 +132,7 @@ def snoozed(one):
         ((INFO,), ("x",), None, Level.NO_DATA, "It is idle; x"),
         # what is pending is not shown, what recovers is
         ((replace(WARNING, phase=Phase.PENDING),), (), None, Level.OK, CALM),
-        ((replace(WARNING, phase=Phase.RECOVERING),), (), None, Level.WARNING, "It is warm (over for the moment)"),
+        ((RECOVERING,), (), None, Level.WARNING, "It is warm (over for the moment)"),
         # acknowledged is said, and goes on
         ((replace(WARNING, acknowledged=True),), (), None, Level.WARNING, "It is warm (acknowledged)"),
         # every alert snoozed

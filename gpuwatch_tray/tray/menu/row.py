@@ -50,9 +50,9 @@ class Row:
     One row of the menu.
 
     `subject` names what the row is about wherever it stands (a process may move to another submenu).
-    `gone` is what is put before the label, if anything, when the subject has ceased while the menu is open. An
-    `urgent` row is shown at once, also in an open menu. A `filler` stands for a list's emptiness: it leaves
-    with the first row that comes.
+    `gone` is what is put before the label, if anything, when the subject has ceased while the menu is open.
+    An `urgent` row is shown at once, also in an open menu. A `filler` stands for a list's emptiness: it
+    leaves with the first row that comes.
     """
 
     key: str
