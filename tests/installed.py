@@ -7,7 +7,7 @@ import socket
 import sqlite3  # noqa: TID251  # to turn back the clock of a state
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.mailserver import MailServer
 
 SCRIPT = Path(sys.executable).with_name("gpuwatch-tray")
@@ -80,6 +82,27 @@ class Installed:
         (file,) = self.state.glob("state-*.sqlite3")
         with closing(sqlite3.connect(file, timeout=10)) as database, database:
             database.execute("UPDATE deliveries SET at = at - ?, uptime = uptime - ?", (seconds, seconds))
+
+    @contextmanager
+    def watching(self) -> Iterator[subprocess.Popen[str]]:
+        """A running `watch`, past its first poll."""
+        running = subprocess.Popen(
+            [str(self.script), "watch"],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=self.folder,
+        )
+        try:
+            assert running.stdout is not None
+            lines = iter(running.stdout.readline, "")
+            next(line for line in lines if "Reading" not in line and "note" not in line)
+            yield running
+        finally:
+            running.terminate()
+            running.communicate(timeout=20)
 
     def run(self, *words: str, timeout: float = 60.0, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the console script to its end."""

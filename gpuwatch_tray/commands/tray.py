@@ -168,7 +168,7 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
             if setup.problems:
                 popups.show(problem_popup(setup))
 
-        if bus is not None and not asked_backend(os.environ):
+        if bus is not None and tray.needs_panel:
             _watch_for_a_panel(bus, popups)
         with answering(setup, held, watching, tray.stop):
             tray.run(begin)

@@ -80,6 +80,11 @@ class Tray:
         self._backend: Backend = backend or headless(bus)
 
     @property
+    def needs_panel(self) -> bool:
+        """Whether the icon is seen only where a panel shows it, whatever was asked for."""
+        return bool(getattr(self._backend, "needs_panel", False))
+
+    @property
     def notify(self) -> Callable[[str, str], None] | None:
         """The icon's own way to show a popup (title, body), where it has one."""
         return getattr(self._backend, "notify", None)

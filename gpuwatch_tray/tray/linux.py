@@ -78,6 +78,8 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
 class SniBackend:
     """The tray on Linux; `post` and `stop` may be called from any thread, `present` on the loop's."""
 
+    needs_panel = True
+
     def __init__(self, bus: SessionBus, name: str, perform: Callable[[Deed], None]) -> None:
         self._bus = bus
         self._perform = perform

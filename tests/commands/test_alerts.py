@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -42,27 +40,6 @@ def fired(installed, server, two):
     assert installed.run("check").returncode == 0
     assert len(server.messages) == 1
     return installed
-
-
-@contextmanager
-def watching(installed):
-    """A running `watch` past its first poll."""
-    running = subprocess.Popen(
-        [installed.script, "watch"],
-        env=installed.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=installed.folder,
-    )
-    try:
-        lines = iter(running.stdout.readline, "")
-        next(line for line in lines if "Reading" not in line and "note" not in line)
-        yield running
-    finally:
-        running.terminate()
-        running.communicate(timeout=20)
 
 
 def record(installed):
@@ -205,7 +182,7 @@ def test_through_a_running_watcher(installed, server, two):
     """What is said while `watch` runs is shown by its `status` at once, and `quit` ends it."""
     installed.configure(POLL_SEC=30)
     installed.play(busy(*two))
-    with watching(installed) as running:
+    with installed.watching() as running:
         status = json.loads(installed.run("status", "--json").stdout)
         assert (status["state"], status["face"], status["pid"]) == ("warning", "watch", running.pid)
         (alert,) = status["alerts"]

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -43,27 +42,6 @@ def server(installed):
         yield running
 
 
-@contextmanager
-def watching(installed):
-    """A running `watch` past its first poll."""
-    running = subprocess.Popen(
-        [installed.script, "watch"],
-        env=installed.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=installed.folder,
-    )
-    try:
-        lines = iter(running.stdout.readline, "")
-        next(line for line in lines if "Reading" not in line and "note" not in line)
-        yield running
-    finally:
-        running.terminate()
-        running.communicate(timeout=20)
-
-
 def end(child):
     child.kill()
     child.wait(10)
@@ -78,7 +56,7 @@ def when(installed, *words, code=0, **more):
 def test_a_free_gpu_is_mailed_once(installed, server, worker):
     """Asked of a running watcher: told when the GPUs have been free for the time, and then never again."""
     installed.play(busy(worker.pid, 1))
-    with watching(installed):
+    with installed.watching():
         said = when(installed, "free", "2", "--for", "2s")
         assert said == "1: you will be told when 2 GPUs are free for 2 s (free at present: 0)\n"
         installed.play(CALM)
@@ -86,7 +64,7 @@ def test_a_free_gpu_is_mailed_once(installed, server, worker):
         assert mail.message["Subject"].startswith("[GPU Watchdog] 2 GPUs free: ada@")
         assert "- GPU 0 (NVIDIA Test 4090), GPU 1 (NVIDIA Test 4090) are free: no compute" in mail.text
         assert when(installed, "list") == "nothing is waited for\n"
-    with watching(installed):
+    with installed.watching():
         time.sleep(2.5)  # two polls, in which it could be told again
     assert len(server.messages) == 1
 
@@ -94,7 +72,7 @@ def test_a_free_gpu_is_mailed_once(installed, server, worker):
 def test_the_end_of_a_process_is_mailed(installed, server, worker):
     """Its end is seen although the driver's list is gone, with run time, peak, and no secret."""
     installed.play(busy(worker.pid))
-    with watching(installed):
+    with installed.watching():
         said = when(installed, "ends", str(worker.pid))
         assert said == f"1: you will be told when PID {worker.pid} (python train.py --token ***) ends\n"
         listed = f"    1  PID {worker.pid} (python train.py --token ***) ends\n"
@@ -116,7 +94,7 @@ def test_the_end_of_a_process_is_mailed(installed, server, worker):
 def test_a_process_that_has_just_come_can_be_waited_for(installed, worker):
     """A process younger than the last poll is found by another look."""
     installed.configure(POLL_SEC=30)
-    with watching(installed):
+    with installed.watching():
         installed.play(busy(worker.pid))
         assert "you will be told" in when(installed, "ends", str(worker.pid))
 
@@ -125,7 +103,7 @@ def test_an_end_while_nothing_watched_is_told_at_the_next_start(installed, serve
     """What is asked for is kept: asked with nobody there, it is looked after by whoever comes next."""
     installed.play(busy(worker.pid))
     assert when(installed, "ends", str(worker.pid)).endswith(NOBODY)
-    with watching(installed):
+    with installed.watching():
         assert when(installed, "list").count("\n") == 1
     end(worker)
     installed.play(CALM)
@@ -181,7 +159,7 @@ def test_mistakes(installed, worker, there):
     if not there:
         check()
         return
-    with watching(installed):
+    with installed.watching():
         check()
 
 
@@ -190,7 +168,7 @@ def test_what_is_cancelled_is_not_told(installed, server, worker):
     installed.play(busy(worker.pid))
     when(installed, "ends", str(worker.pid))
     assert when(installed, "cancel", "1").startswith(f"cancelled: 1: PID {worker.pid} (")
-    with watching(installed):
+    with installed.watching():
         assert when(installed, "ends", str(worker.pid)).startswith("2: ")
         assert when(installed, "cancel", "2").startswith("cancelled: 2: ")
         end(worker)
@@ -213,7 +191,7 @@ def test_a_command_is_reported(installed, server, there):
         return server.wait_for(1)[0]
 
     if there:
-        with watching(installed):
+        with installed.watching():
             mail = run()
     else:
         mail = run()
@@ -227,7 +205,7 @@ def test_a_command_is_reported(installed, server, there):
 
 def test_a_command_with_its_peak(installed, server):
     """What the watcher has seen of its memory is in the report."""
-    with watching(installed):
+    with installed.watching():
         words = [installed.script, "when", "run", "sh", "-c", "echo $$; read x"]
         with subprocess.Popen(
             words, env=installed.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -298,7 +276,7 @@ def test_without_mail_and_watcher_it_is_told_later(installed):
     assert done.returncode == 0
     assert done.stderr.endswith("the end is told once gpuwatch-tray runs\n")
     assert ", still to be told\n" in when(installed, "list")
-    with watching(installed) as running:
+    with installed.watching() as running:
         line = running.stdout.readline()
         while "  notice    true: done after " not in line:
             line = running.stdout.readline()
