@@ -54,6 +54,7 @@ PACES = {
     FailureKind.QUOTA: Pace(HOUR, 24 * HOUR),
     # Slower: a wrong password tried every minute locks the account.
     FailureKind.CONFIGURATION: Pace(HOUR / 4, 4 * HOUR, blocked=True),
+    FailureKind.SIGN_IN: Pace(HOUR / 4, 4 * HOUR, blocked=True),
     FailureKind.MESSAGE: Pace(HOUR, HOUR, blocked=True),
     FailureKind.RECIPIENT: Pace(HOUR, HOUR, blocked=True),
 }
@@ -84,8 +85,10 @@ class OutboxPort(Protocol):
     def mark_sent(self, row_id: int, now: float, detail: str) -> None:
         """Record that it was accepted, and by whom."""
 
-    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = ...) -> None:
-        """Put it back, due at `at`, with one more failure."""
+    def mark_retry(
+        self, row_id: int, at: float, error: str, *, blocked: bool = ..., failure: str = ...
+    ) -> None:
+        """Put it back, due at `at`, with one more failure, whose class is `failure`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def _put_back(
     pace = PACES[error.kind]
     delay = max(pace.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
     try:
-        store.mark_retry(mail.id, now + delay, str(error), blocked=pace.blocked)
+        store.mark_retry(mail.id, now + delay, str(error), blocked=pace.blocked, failure=error.kind.value)
     except StoreError as fault:
         # It is due again when the lease ends, and the next mail may go out.
         log.warning("mail %d is not sent, and that cannot be recorded: %s", mail.id, fault)

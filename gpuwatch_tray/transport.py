@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class FailureKind(Enum):
     """What a failure asks for: the runner decides by this, never by the text."""
 
-    CONFIGURATION = "configuration"  # somebody has to change something: password, certificate, sign-in
+    CONFIGURATION = "configuration"  # somebody has to change something: password, certificate
+    SIGN_IN = "sign-in"  # somebody has to sign in to Gmail again
     MESSAGE = "message"  # this mail is not taken: too big
     RECIPIENT = "recipient"  # the address is not taken
     QUOTA = "quota"  # too many mails: hours, not seconds
@@ -47,7 +48,7 @@ class TransportError(Exception):
         self.kind = kind
         self.text = text
         self.mend = mend
-        self.for_all = for_all or kind is FailureKind.CONFIGURATION
+        self.for_all = for_all or kind in (FailureKind.CONFIGURATION, FailureKind.SIGN_IN)
         self.wait = wait
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ class Row:
     attempts: int = 0
     next_at: float = 0.0
     error: str = ""
+    failure: str = ""
     state: str = "queued"
     lease_until: float = 0.0
     detail: str = ""
@@ -48,7 +49,9 @@ class FakeOutbox:
         self.history.append(("sent", row_id))
         self.rows[row_id] = replace(self.rows[row_id], state="sent", lease_until=now, detail=detail, error="")
 
-    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = False) -> None:
+    def mark_retry(
+        self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
+    ) -> None:
         """Put it back."""
         self.history.append(("retry", row_id))
         row = self.rows[row_id]
@@ -58,5 +61,6 @@ class FakeOutbox:
             attempts=row.attempts + 1,
             next_at=at,
             error=error,
+            failure=failure,
             lease_until=0.0,
         )

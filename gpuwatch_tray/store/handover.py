@@ -42,7 +42,7 @@ def record(store: Store, line: bytes) -> None:
     if blocked is None:
         store.mark_sent(number, at, text)
     else:
-        store.mark_retry(number, at, text, blocked=blocked)
+        store.mark_retry(number, at, text, blocked=blocked, failure=answer.get("failure", ""))
 
 
 class Handover:
@@ -60,9 +60,11 @@ class Handover:
         """Answer that it was accepted."""
         self._answer({"mail": row_id, "at": now, "said": detail})
 
-    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = False) -> None:
+    def mark_retry(
+        self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
+    ) -> None:
         """Answer that it was not, and when it is due again."""
-        self._answer({"mail": row_id, "at": at, "said": error, "blocked": blocked})
+        self._answer({"mail": row_id, "at": at, "said": error, "blocked": blocked, "failure": failure})
 
     def _answer(self, answer: dict[str, object]) -> None:
         try:

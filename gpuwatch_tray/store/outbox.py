@@ -45,12 +45,17 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits in the outbox: how many, since when, until when, and the last error."""
+    """
+    What waits in the outbox: how many, since when, until when, and the last error.
+
+    `failure` is that error's class, a value of transport.FailureKind.
+    """
 
     count: int = 0
     oldest: float | None = None
     next_at: float | None = None
     error: str = ""
+    failure: str = ""
 
 
 def add(
@@ -112,7 +117,8 @@ def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -
     if found is None:
         return  # a damaged state was set aside meanwhile, and the row with it
     database.execute(
-        "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ? WHERE id = ?",
+        "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ?, failure = ''"
+        " WHERE id = ?",
         (now.wall, detail, row_id),
     )
     if found[1] in TELLS:
@@ -168,16 +174,18 @@ def remove(database: sqlite3.Connection, ids: Iterable[int]) -> None:
     database.executemany("DELETE FROM outbox WHERE id = ?", [(number,) for number in ids])
 
 
-def retry(database: sqlite3.Connection, row_id: int, at: float, error: str, *, blocked: bool) -> None:
+def retry(
+    database: sqlite3.Connection, row_id: int, at: float, error: str, *, blocked: bool, failure: str
+) -> None:
     """
     Put a row back, to be sent at `at`; `blocked` says that a person has to mend something first.
 
     The lease, which was set just now, gives way; `set_at` stays the time of the lease.
     """
     database.execute(
-        "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at = ?, lease_until = 0, error = ?"
-        " WHERE id = ?",
-        ("blocked" if blocked else "queued", at, error, row_id),
+        "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at = ?, lease_until = 0, error = ?,"
+        " failure = ? WHERE id = ?",
+        ("blocked" if blocked else "queued", at, error, failure, row_id),
     )
 
 
@@ -190,15 +198,15 @@ def wake(database: sqlite3.Connection, now: float) -> None:
 
 
 def waiting(database: sqlite3.Connection, now: float) -> Waiting:
-    """What waits, in four figures. `next_at` respects leases: nobody need look earlier."""
+    """What waits, in five figures. `next_at` respects leases: nobody need look earlier."""
     count, oldest, next_at = database.execute(
         f"SELECT count(*), min(created), min({FREE_AT}) FROM outbox WHERE {OPEN}",  # noqa: S608
         {"now": now, "apart": APART},
     ).fetchone()
     row = database.execute(
-        f"SELECT error FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"  # noqa: S608
+        f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"  # noqa: S608
     ).fetchone()
-    return Waiting(int(count), oldest, next_at, row[0] if row else "")
+    return Waiting(int(count), oldest, next_at, *(row or ("", "")))
 
 
 def prune(database: sqlite3.Connection, before: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3  # noqa: TID251  # the store is the one importer
 
-VERSION = 3
+VERSION = 4
 TABLES = (
     "incidents",
     "transitions",
@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
     text TEXT NOT NULL, message_id TEXT NOT NULL UNIQUE, fingerprints TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
-    lease_until REAL NOT NULL DEFAULT 0, set_at REAL NOT NULL, error TEXT NOT NULL DEFAULT '', sent_at REAL
+    lease_until REAL NOT NULL DEFAULT 0, set_at REAL NOT NULL, error TEXT NOT NULL DEFAULT '', sent_at REAL,
+    failure TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (next_at) WHERE state <> 'sent';
 CREATE TABLE IF NOT EXISTS sightings (
@@ -62,8 +63,12 @@ CREATE TABLE IF NOT EXISTS watches (
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
-# What the table of version 1 lacks.
-ADDED = {"uptime": "REAL NOT NULL DEFAULT 0", "boot": "TEXT NOT NULL DEFAULT ''"}
+# What the tables of older versions lack.
+ADDED = (
+    ("deliveries", "uptime", "REAL NOT NULL DEFAULT 0"),
+    ("deliveries", "boot", "TEXT NOT NULL DEFAULT ''"),
+    ("outbox", "failure", "TEXT NOT NULL DEFAULT ''"),
+)
 
 
 class StoreError(Exception):
@@ -86,10 +91,10 @@ def bring_up_to_date(database: sqlite3.Connection) -> None:
     try:
         if version(database) < VERSION:
             # By its columns, not by the number: version 1 wrote that last, and could be killed before.
-            there = [name for _, name, *_ in database.execute("PRAGMA table_info(deliveries)")]
-            for name, kind in ADDED.items():
-                if there and name not in there:
-                    database.execute(f"ALTER TABLE deliveries ADD COLUMN {name} {kind}")
+            for table, column, kind in ADDED:
+                there = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
+                if there and column not in there:
+                    database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             for statement in SCHEMA.split(";\n"):
                 database.execute(statement)
         database.execute("COMMIT")

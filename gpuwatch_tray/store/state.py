@@ -254,9 +254,13 @@ class Store:
         at = Instant(now, *self._uptime())
         self._database.write(lambda database: outbox.sent(database, row_id, at, detail))
 
-    def mark_retry(self, row_id: int, at: float, error: str, *, blocked: bool = False) -> None:
-        """Keep a mail that was not accepted, to be sent at `at`."""
-        self._database.write(lambda database: outbox.retry(database, row_id, at, error, blocked=blocked))
+    def mark_retry(
+        self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
+    ) -> None:
+        """Keep a mail that was not accepted, to be sent at `at`; `failure` is the class of the error."""
+        self._database.write(
+            lambda database: outbox.retry(database, row_id, at, error, blocked=blocked, failure=failure)
+        )
 
     def wake(self, now: float) -> None:
         """Make every waiting mail due now."""

@@ -122,6 +122,7 @@ KINDS = [
     (FailureKind.AMBIGUOUS, 30.0, HOUR, "queued"),
     (FailureKind.QUOTA, HOUR, 24 * HOUR, "queued"),
     (FailureKind.CONFIGURATION, 900.0, 4 * HOUR, "blocked"),
+    (FailureKind.SIGN_IN, 900.0, 4 * HOUR, "blocked"),
     (FailureKind.MESSAGE, HOUR, HOUR, "blocked"),
     (FailureKind.RECIPIENT, HOUR, HOUR, "blocked"),
 ]
@@ -135,6 +136,7 @@ def test_each_kind_of_failure_keeps_the_mail(kind, first, most, state):
     report = run(outbox, FakeTransport(failing(kind)))
     row = outbox.rows[number]
     assert (row.state, row.next_at, row.attempts) == (state, 1000.0 + first, 1)
+    assert row.failure == kind.value
     assert (report.failures[0].kind, report.failures[0].at) == (kind, row.next_at)
     assert PACES[kind].most == most
 

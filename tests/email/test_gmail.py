@@ -105,11 +105,11 @@ def test_a_token_that_ended_early_is_renewed_and_the_mail_sent_once(google, toke
     assert len(google.mails) == 1
 
 
-def test_a_401_after_the_renewal_is_a_matter_of_configuration(google, token, message):
+def test_a_401_after_the_renewal_wants_a_new_sign_in(google, token, message):
     """Two refusals are enough: sign in again."""
     google.answer("send", 401, {"error": {"code": 401, "message": "no"}})
     error = failure(transport(google, token), message)
-    assert error.kind is FailureKind.CONFIGURATION
+    assert error.kind is FailureKind.SIGN_IN
     assert "mail login" in str(error)
     assert google.count("send") == 2
 
@@ -119,7 +119,7 @@ def test_invalid_grant_is_explained(google, token, message):
     google.write_token(token, expiry=LONG_AGO)
     google.answer("token", 400, {"error": "invalid_grant", "error_description": "Token has been revoked."})
     error = failure(transport(google, token), message)
-    assert error.kind is FailureKind.CONFIGURATION
+    assert error.kind is FailureKind.SIGN_IN
     for words in ("invalid_grant", "'Testing'", "7 days", "gpuwatch-tray mail login"):
         assert words in str(error)
 
@@ -142,7 +142,7 @@ REFUSALS = [
     (403, "rateLimitExceeded", FailureKind.QUOTA, True, "limit"),
     (403, "dailyLimitExceeded", FailureKind.QUOTA, True, "limit"),
     (429, "userRateLimitExceeded", FailureKind.QUOTA, True, "limit"),
-    (403, "insufficientPermissions", FailureKind.CONFIGURATION, True, "mail login"),
+    (403, "insufficientPermissions", FailureKind.SIGN_IN, True, "mail login"),
     (403, "accessNotConfigured", FailureKind.CONFIGURATION, True, "enable the Gmail API"),
     (400, "failedPrecondition", FailureKind.CONFIGURATION, True, "mailbox"),
     (400, "invalidArgument", FailureKind.RECIPIENT, False, "TO_EMAIL"),
@@ -256,7 +256,7 @@ def test_a_bad_token_file_is_named_with_its_fault(google, token, message, conten
     """Each fault has its own line, with the path and the mend, and nobody is asked."""
     token.write_bytes(content if isinstance(content, bytes) else content.encode())
     error = failure(transport(google, token), message)
-    assert error.kind is FailureKind.CONFIGURATION
+    assert error.kind is FailureKind.SIGN_IN
     assert str(token) in str(error)
     assert words in str(error)
     assert google.requests == []

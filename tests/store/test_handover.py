@@ -70,6 +70,7 @@ def test_a_refusal_is_put_back_with_its_reason(store):
     handover.record(store, answers.getvalue())
     waiting = store.waiting(START + 5)
     assert (waiting.error, waiting.next_at) == ("535 wrong password", START + 5 + 1800)
+    assert waiting.failure == FailureKind.CONFIGURATION.value
 
 
 def test_a_line_that_was_cut_off_is_left_out(store):

@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store import Store, StoreError
+from gpuwatch_tray.store import Store, StoreError, Waiting
 from tests.fakes import START
 from tests.store import faults
-from tests.store.samples import NOW, fired
+from tests.store.samples import NOW, fired, mail, step
 
 VERSION_1 = """
 CREATE TABLE alerts (
@@ -71,6 +71,20 @@ def test_version_1_is_taken_over(old):
         check(store)
     with closing(Store(old.parent, "box")) as again:
         assert len(again.memory().alerts) == 1
+
+
+def test_version_3_gets_the_class_of_a_failure(tmp_path):
+    """A mail that waited with an error waits on, with the error and without a class of it."""
+    with closing(Store(tmp_path, "box")) as store:
+        store.commit(step(mail(1)))
+        store.mark_retry(1, START + 30, "451 later", failure="transient")
+        path = store.path
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("ALTER TABLE outbox DROP COLUMN failure; PRAGMA user_version = 3;")
+    with closing(Store(tmp_path, "box")) as store:
+        assert store.waiting(START) == Waiting(1, START, START + 30, "451 later")
+        store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")
+        assert store.waiting(START).failure == "configuration"
 
 
 def test_a_first_start_that_was_killed_half_way_is_taken_over_too(old):

@@ -31,10 +31,10 @@ def test_only_a_sent_mail_starts_the_cooldown(tmp_path, journal):
     store = Store(tmp_path, "box", lambda: (531.0, "boot-1"))
     store.commit(step(mail(1, ["a", "b"])))
     (row,) = store.lease_due(START, 60)
-    store.mark_retry(row.id, START + 30, "connection refused")
+    store.mark_retry(row.id, START + 30, "connection refused", failure="transient")
     assert store.delivered("email") == {}
     assert set(store.surroundings().queued) == {"a", "b"}
-    assert store.waiting(START) == Waiting(1, START, START + 30, "connection refused")
+    assert store.waiting(START) == Waiting(1, START, START + 30, "connection refused", "transient")
     assert store.lease_due(START + 29, 60) == ()
     (again,) = store.lease_due(START + 30, 60)
     assert (again.attempts, again.message.message_id) == (1, "<1@box>")

@@ -128,7 +128,7 @@ class GmailTransport:
         finally:
             session.session.close()
         if answer is None:
-            raise self._error(FailureKind.CONFIGURATION, "sign-in refused", gmail_failures.EXPIRED_SIGN_IN)
+            raise self._error(FailureKind.SIGN_IN, "sign-in refused", gmail_failures.EXPIRED_SIGN_IN)
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
             # A captive portal's page comes as a success.
             raise self._error(FailureKind.TRANSIENT, gmail_failures.PORTAL, NETWORK_MEND, for_all=True)
@@ -150,7 +150,7 @@ class GmailTransport:
             credentials = Credentials.from_authorized_user_info(info)
         except (ValueError, TypeError, AttributeError):
             text = f"{self._token} is no sign-in of Google's"
-            raise googlefiles.problem(text, googlefiles.LOGIN_MEND) from None
+            raise googlefiles.sign_in_needed(text) from None
         # from_authorized_user_info forgets the file's token_uri, and with_token_uri the end of the token.
         complete = credentials.with_token_uri(info.get("token_uri") or googlefiles.TOKEN_URI)
         complete.expiry = credentials.expiry

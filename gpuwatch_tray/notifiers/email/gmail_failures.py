@@ -60,11 +60,11 @@ class Answer:
         if self.status == TOO_MANY or self.reasons & _QUOTA_REASONS:
             return FailureKind.QUOTA, "Gmail's sending limit is reached"
         if self.status == UNAUTHORISED:
-            return FailureKind.CONFIGURATION, EXPIRED_SIGN_IN
+            return FailureKind.SIGN_IN, EXPIRED_SIGN_IN
         if self.status == FORBIDDEN:
             if self.reasons & {"accessNotConfigured", "SERVICE_DISABLED"}:
                 return FailureKind.CONFIGURATION, "enable the Gmail API in the Google Cloud console"
-            return FailureKind.CONFIGURATION, f"{LOGIN_MEND} and allow sending mail"
+            return FailureKind.SIGN_IN, f"{LOGIN_MEND} and allow sending mail"
         if self.status == TOO_BIG:
             return FailureKind.MESSAGE, "the mail is too big for Gmail"
         if self.status in FAULTS:
@@ -81,7 +81,7 @@ def sign_in_refused(code: str) -> tuple[FailureKind, str]:
             FailureKind.CONFIGURATION,
             f"download credentials.json again from the Google Cloud console, then {LOGIN_MEND}",
         )
-    return FailureKind.CONFIGURATION, EXPIRED_SIGN_IN
+    return FailureKind.SIGN_IN, EXPIRED_SIGN_IN
 
 
 def _items(value: object) -> list[Any]:

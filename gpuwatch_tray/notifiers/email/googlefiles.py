@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SCOPE = "https://www.googleapis.com/auth/gmail.send"
@@ -41,11 +42,16 @@ def problem(text: str, mend: str) -> TransportError:
     return TransportError(FailureKind.CONFIGURATION, text, mend)
 
 
+def sign_in_needed(text: str, mend: str = LOGIN_MEND) -> TransportError:
+    """An error that signing in again mends."""
+    return TransportError(FailureKind.SIGN_IN, text, mend)
+
+
 def read_credentials(path: Path | None) -> dict[str, Any]:
     """The client of credentials.json, as Google's libraries take it; TransportError when it is none."""
     if path is None:
         raise problem("GMAIL_API_CREDENTIALS is not set", "set it in notify.env to the file credentials.json")
-    config = _read_json(path, "GMAIL_API_CREDENTIALS", DOWNLOAD_MEND)
+    config = _read_json(path, "GMAIL_API_CREDENTIALS", _download_again)
     if "web" in config:
         raise problem(f"{path}: this client is of the kind 'web', not 'installed'", DOWNLOAD_MEND)
     client = config.get("installed")
@@ -53,25 +59,25 @@ def read_credentials(path: Path | None) -> dict[str, Any]:
     if not isinstance(client, dict) or not all(isinstance(client.get(key), str) for key in needed):
         raise problem(f"{path}: no OAuth client of the kind 'installed' in it", DOWNLOAD_MEND)
     for key in ("auth_uri", "token_uri"):
-        _check_address(path, key, client[key])
+        _check_address(path, key, client[key], _download_again)
     return config
 
 
 def read_token(path: Path) -> dict[str, Any]:
     """What token.json holds, checked as far as we rely on it; TransportError names what is wrong."""
     _check_private(path)
-    token = _read_json(path, "GMAIL_API_TOKEN", LOGIN_MEND)
+    token = _read_json(path, "GMAIL_API_TOKEN", sign_in_needed)
     for key in ("client_id", "client_secret", "refresh_token"):
         if not isinstance(token.get(key), str) or not token[key]:
-            raise problem(f"{path}: no {key} in it", LOGIN_MEND)
+            raise sign_in_needed(f"{path}: no {key} in it")
     for key in ("token", "token_uri", "expiry"):
         if not isinstance(token.get(key, ""), str | None):
-            raise problem(f"{path}: {key} is no text", LOGIN_MEND)
+            raise sign_in_needed(f"{path}: {key} is no text")
     scopes = token.get("scopes") or []
     granted = scopes.split() if isinstance(scopes, str) else scopes
     if granted and not SENDING_SCOPES.intersection(granted):
-        raise problem(f"{path}: this sign-in does not allow sending mail", LOGIN_MEND)
-    _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI)
+        raise sign_in_needed(f"{path}: this sign-in does not allow sending mail")
+    _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI, sign_in_needed)
     return token
 
 
@@ -90,17 +96,21 @@ def write_token(path: Path, text: str) -> None:
         raise
 
 
-def _read_json(path: Path, key: str, mend: str) -> dict[str, Any]:
+def _download_again(text: str) -> TransportError:
+    return problem(text, DOWNLOAD_MEND)
+
+
+def _read_json(path: Path, key: str, wrong: Callable[[str], TransportError]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise problem(f"{path} is missing ({key})", mend) from None
+        raise wrong(f"{path} is missing ({key})") from None
     except OSError as error:
         raise problem(f"{path} cannot be read: {error.strerror}", "make it readable for you") from None
     except ValueError:  # neither UTF-8 nor JSON; the text is not shown, since it holds secrets
-        raise problem(f"{path} is no JSON file", mend) from None
+        raise wrong(f"{path} is no JSON file") from None
     if not isinstance(content, dict):
-        raise problem(f"{path} is no JSON object", mend)
+        raise wrong(f"{path} is no JSON object")
     return content
 
 
@@ -115,10 +125,10 @@ def _check_private(path: Path) -> None:
         raise problem(f"{path} can be read by others", f"chmod 600 {path}")
 
 
-def _check_address(path: Path, key: str, address: str) -> None:
+def _check_address(path: Path, key: str, address: str, wrong: Callable[[str], TransportError]) -> None:
     """Tokens go to this address: encrypted, or not off this machine."""
     parts = urlsplit(address)
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme == "https" or loopback:
         return
-    raise problem(f"{path}: {key} is no https address", DOWNLOAD_MEND)
+    raise wrong(f"{path}: {key} is no https address")
