@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check pytest bench lock wheel clean desktop-packages
+.PHONY: run test check pytest bench lock messages wheel clean desktop-packages
 
 # The real GPUs where there is a driver, else simulated ones; the tray where there is a desktop, else here.
 run: $(VENV)/.run
@@ -34,6 +34,16 @@ bench: $(VENV)/.dev
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation
+
+# The texts in the code into the catalogues of locale/, then what is translated into the form that is read.
+LOCALE := gpuwatch_tray/locale
+messages: $(VENV)/.dev
+	$(BIN)/pybabel --quiet extract --keywords=_ --keywords=N_ --keywords=ngettext:1,2 --no-default-keywords \
+	  --omit-header --no-location --sort-output --output-file $(LOCALE)/gpuwatch_tray.pot gpuwatch_tray
+	$(BIN)/pybabel --quiet update --domain gpuwatch_tray --no-fuzzy-matching --ignore-obsolete --no-wrap \
+	  --input-file $(LOCALE)/gpuwatch_tray.pot --output-dir $(LOCALE)
+	rm $(LOCALE)/gpuwatch_tray.pot
+	$(BIN)/pybabel --quiet compile --domain gpuwatch_tray --directory $(LOCALE)
 
 # The versions that are tested. Run it to move them forward, then `make test`.
 lock: $(VENV)/.dev

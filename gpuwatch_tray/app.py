@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gpuwatch_tray.model import Instant, Sighting
+    from gpuwatch_tray.settings import ConfigProblem, Settings
 
 DEMO_POLL = 5.0  # seconds
 LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run of cron, not a mail every five seconds
@@ -67,9 +68,17 @@ class Tenure:
         self.describe(this_process(self.face, mails=self.mails, trouble=self.trouble, address=self.address))
 
 
-def set_up(environ: Mapping[str, str], asked: SourceKind | None) -> Setup:
-    """Read the settings and settle the source: as asked, else `command` when MYGPU is set, else `nvml`."""
-    settings, problems = settings_room.load(environ)
+def set_up(
+    environ: Mapping[str, str],
+    asked: SourceKind | None,
+    loaded: tuple[Settings, tuple[ConfigProblem, ...]] | None = None,
+) -> Setup:
+    """
+    Settle the source: as asked, else `command` when MYGPU is set, else `nvml`.
+
+    `loaded` is what the settings' files say, where they have been read already.
+    """
+    settings, problems = loaded or settings_room.load(environ)
     kind = asked or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
     if kind is SourceKind.AUTO and settings.mygpu:
         kind = SourceKind.COMMAND

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from gpuwatch_tray import language
+
 VARIABLES = (
     "GPUWATCH_CONFIG",
     "GPUWATCH_NOTIFY_CONFIG",
     "GPUWATCH_SMTP_CONFIG",
     "GPUWATCH_CACHE",
     "MYGPU",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_MESSAGES",
 )
 
 
@@ -26,3 +31,5 @@ def _nobodys_settings(monkeypatch, tmp_path_factory):
         "XDG_CACHE_HOME": ".cache",
     }.items():
         monkeypatch.setenv(name, str(home / folder))
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    language.use(language.ENGLISH)

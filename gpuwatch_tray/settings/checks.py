@@ -13,10 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import LANGUAGES
 from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
 from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret
 
 EXAMPLE_ADDRESS = "you@example.com"
+AUTO = "auto"
 LARGEST = 999_999_999
 LEAST_POLL, MOST_POLL = Decimal("0.2"), Decimal(3600)  # seconds
 _SHOWN = 60  # characters of a wrong value
@@ -108,6 +110,15 @@ def icon_style(text: str) -> IconStyle:
         return IconStyle(text.lower())
     except ValueError:
         raise ValueError(f"expected 'auto', 'light', 'dark' or 'color', got {shown(text)}") from None
+
+
+def language(text: str) -> str:
+    """The language to speak, or AUTO for the system's."""
+    names = {name.lower(): name for name in (AUTO, *LANGUAGES)}
+    found = names.get(text.partition(".")[0].replace("-", "_").lower())
+    if found is None:
+        raise ValueError(f"expected {', '.join(map(repr, names.values()))}, got {shown(text)}")
+    return found
 
 
 def switch(text: str) -> bool:

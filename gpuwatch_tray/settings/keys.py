@@ -38,6 +38,7 @@ EMAIL_WHEN = Key("EMAIL_WHEN", NOTIFY, checks.email_when, EmailWhen.AWAY)
 AWAY_MIN = Key("AWAY_MIN", NOTIFY, checks.whole, 5)
 ESCALATE_MIN = Key("ESCALATE_MIN", NOTIFY, checks.whole, 10)
 NOTIFY_RESOLVED = Key("NOTIFY_RESOLVED", NOTIFY, checks.resolved, frozenset({Resolved.EMAIL}))
+UI_LANGUAGE = Key("UI_LANGUAGE", NOTIFY, checks.language, "auto")
 
 SMTP_HOST = Key("SMTP_HOST", SMTP, checks.host, "", "smtp.example.com")
 SMTP_PORT = Key("SMTP_PORT", SMTP, checks.port, 587)
@@ -63,6 +64,7 @@ _ALL: tuple[Key[Any], ...] = (
     AWAY_MIN,
     ESCALATE_MIN,
     NOTIFY_RESOLVED,
+    UI_LANGUAGE,
     SMTP_HOST,
     SMTP_PORT,
     SMTP_USER,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import ENGLISH
 from gpuwatch_tray.model import EmailWhen, IconStyle, Limits
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Settings:
     icon_style: IconStyle = IconStyle.AUTO
     icon_badge: bool = False
     wake_gpu: bool = False  # whether a GPU that the system has suspended is asked all the same
+    language: str = ENGLISH  # one of language.LANGUAGES
     warnings: tuple[str, ...] = ()
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray import language
 from gpuwatch_tray.model import Limits
-from gpuwatch_tray.settings import keys, paths, thresholds
+from gpuwatch_tray.settings import checks, keys, paths, thresholds
 from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
 from gpuwatch_tray.settings.reading import Reading
@@ -69,6 +70,7 @@ def load(
         icon_style=reading.value(keys.ICON_STYLE),
         icon_badge=reading.value(keys.ICON_BADGE),
         wake_gpu=reading.value(keys.WAKE_GPU),
+        language=_language(reading.value(keys.UI_LANGUAGE), environ),
         warnings=tuple(reading.warnings),
     )
     problems = reading.sorted_problems()
@@ -76,3 +78,7 @@ def load(
         text = "not set, and this account has no home folder: name the folder for the state"
         problems = (ConfigProblem(_STATE, None, "", text), *problems)
     return settings, problems
+
+
+def _language(asked: str, environ: Mapping[str, str]) -> str:
+    return language.of_system(environ) if asked == checks.AUTO else asked

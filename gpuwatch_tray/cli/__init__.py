@@ -1,0 +1,87 @@
+"""The command line: what was asked, and one line and an exit code for what went wrong."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import language, redact, settings
+from gpuwatch_tray.app import set_up
+from gpuwatch_tray.cli.parser import parser
+from gpuwatch_tray.context import SourceKind, UsageError, WorkError
+from gpuwatch_tray.lock import LockError
+from gpuwatch_tray.store import StoreError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import FrameType
+
+__all__ = ["DONE", "FAILED", "WRONG_USE", "main", "parser"]
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a windowed start on Windows has none
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    loaded = settings.load(os.environ)
+    language.use(loaded[0].language)  # first of all: --help speaks it too
+    asked = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if getattr(asked, "verbose", False):  # ours alone: what libraries tell of mails and sign-ins is not ours
+        logging.getLogger("gpuwatch_tray").setLevel(logging.DEBUG)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code: int = asked.run(set_up(os.environ, _source(asked), loaded), asked)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except UsageError as error:
+        _complain(str(error))
+        return WRONG_USE
+    except BrokenPipeError:
+        _close_output()  # whoever read it has had enough, as `head` has
+        return DONE if asked.command == "ps" else FAILED
+    except (WorkError, StoreError, LockError, OSError) as error:
+        _complain(str(error))
+        _close_output()
+        return FAILED
+    except KeyboardInterrupt:
+        return DONE if asked.command in {"watch", None} else FAILED
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        _complain(f"unexpected {type(error).__name__}: {redact.text(str(error))} (--verbose tells more)")
+        return FAILED
+    return code
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """End as by an error, so that what is under way, such as MYGPU's program, is ended as well."""
+    raise SystemExit(128 + number)
+
+
+def _close_output() -> None:
+    """Keep what is still to be written from failing once more, at the interpreter's end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _source(asked: argparse.Namespace) -> SourceKind | None:
+    if getattr(asked, "demo", False):
+        if hasattr(asked, "source"):
+            raise UsageError("--demo and --source exclude each other")
+        return SourceKind.DEMO
+    return SourceKind(asked.source) if hasattr(asked, "source") else None
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        print(f"gpuwatch-tray: {line}", file=sys.stderr)

@@ -1,0 +1,39 @@
+"""The parser of every command, put together from its families."""
+
+from __future__ import annotations
+
+import argparse
+
+from gpuwatch_tray import __version__
+from gpuwatch_tray.cli import alerts, mail, watching, when
+from gpuwatch_tray.cli.branch import Branch, epilog
+from gpuwatch_tray.context import SourceKind
+from gpuwatch_tray.language import _
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command; what it finds has `run`, the function that does it."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--source",
+        choices=[kind.value for kind in SourceKind if kind is not SourceKind.DEMO],
+        help=_(
+            "nvml: the NVIDIA driver (default); command: the program MYGPU (default where it is set);"
+            " auto: the driver, or simulated GPUs where there is none, for trying out"
+        ),
+    )
+    common.add_argument("--demo", action="store_true", help=_("simulated GPUs, labelled so; mails nowhere"))
+    common.add_argument("--verbose", action="store_true", help=_("log every decision to standard error"))
+    top = argparse.ArgumentParser(
+        prog="gpuwatch-tray",
+        description=_("Watch the NVIDIA GPUs of this machine: without a command, from the tray."),
+        epilog=epilog("", "ps", "check --dry-run", "alerts explain"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    top.add_argument("--version", action="version", version=f"gpuwatch-tray {__version__}")
+    top.set_defaults(run=watching.tray)
+    commands = Branch(top.add_subparsers(dest="command", metavar="COMMAND"), common)
+    for family in (watching, alerts, when, mail):
+        family.add(commands)
+    return top
