@@ -43,9 +43,10 @@ class Verdict:
 
     A subject that is not among `findings` is clear, save where `unknown` gives a reason: then nothing may
     be concluded about it. `unknown_subjects` limits that to subjects with one of these prefixes. `band` are
-    the subjects between the threshold that raises and the one that clears. `value` and `threshold` say for
-    people what was measured and what it was held against; `cannot` are lines about the GPUs on which the rule
-    can never fire.
+    the subjects between the threshold that raises and the one that clears. For people, `value` says what was
+    measured, and `threshold` completes "it fires when ..." (the hold apart, which the rule's Terms have);
+    `each` has a line for each GPU that has a limit of its own, `cannot` one for each on which the rule can
+    never fire.
     """
 
     rule: str
@@ -56,6 +57,7 @@ class Verdict:
     value: str = ""
     threshold: str = ""
     cannot: tuple[str, ...] = ()
+    each: tuple[str, ...] = ()
 
     def cannot_tell(self, subject: str) -> bool:
         """Whether this verdict leaves the condition of `subject` open."""

@@ -57,5 +57,5 @@ def _limited(tally: Tally, bits: ClockLimit, severity: Severity, text: str) -> V
             limited += 1
             reason = f"{tally.rule.upper()}({label(gpu)}: {reasons & bits:#04x})"
             tally.found(name, severity, reason, f"{label(gpu)} {text}")
-        tally.measured(limited, f"{limited} {'GPU is' if limited == 1 else 'GPUs are'} kept down so")
-    return tally.verdict(f"the driver names the reason {bits:#04x}")
+        tally.measured(limited, f"{limited or 'no'} {'GPUs are' if limited > 1 else 'GPU is'} kept down so")
+    return tally.verdict(f"a GPU {text}")

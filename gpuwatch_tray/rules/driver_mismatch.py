@@ -16,7 +16,7 @@ def driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     if not limits.faults.mismatch:
         return Verdict(NAME)
-    threshold = "the driver was replaced while it runs"
+    threshold = "the driver was replaced while it runs: its library and its part of the kernel differ"
     if snapshot.problem is None:
         return Verdict(NAME, value="the driver answers", threshold=threshold)
     if not snapshot.problem.mismatch:

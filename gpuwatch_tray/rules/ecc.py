@@ -45,5 +45,5 @@ def ecc(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
             tally.found(name, Severity.WARNING, reason, text, errors)
         elif errors > CLEAR * most:
             tally.between(name)
-    fires = "an error cannot be corrected" + ("" if most is None else f", or {most} are in 10 min")
+    fires = "a memory error cannot be corrected" + ("" if most is None else f", or {most} are within 10 min")
     return tally.verdict(fires)

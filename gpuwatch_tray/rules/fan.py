@@ -41,4 +41,4 @@ def fan(snapshot: Snapshot, limits: Limits) -> Verdict:
             )
         elif degrees > at - CLEAR:
             tally.between(name)
-    return tally.verdict(f"it stands still or fails above {at} °C")
+    return tally.verdict(f"a fan stands still or fails, and its GPU is above {at} °C")

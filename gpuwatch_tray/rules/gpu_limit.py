@@ -12,7 +12,7 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Warn when the processes that count are on more than `limits.gpu_limit` different GPUs.
 
-    Strictly greater, without a hold; default 2; the reason is the Bash tool's, to the letter. GPUs that
+    Strictly greater, without a hold; default 2; rule and reason are the Bash tool's, to the letter. GPUs that
     are known to be in use are enough to fire. Below the limit, an unreadable GPU or a process on a GPU
     that cannot be told (`GPU=?`) leaves the answer open: the count might be higher.
     """
@@ -22,7 +22,7 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     processes, unowned = sorted_out(snapshot, limits)
     in_use = len({process.gpu for process in processes if process.gpu is not None})
     value = "1 GPU in use" if in_use == 1 else f"{in_use} GPUs in use"
-    threshold = f"more than {limit}"
+    threshold = f"more than {limit} {'GPU is' if limit == 1 else 'GPUs are'} in use"
     if in_use > limit:
         reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limit})"
         finding = Finding(NAME, "", Severity.WARNING, reason, in_use, f"{value}, the limit is {limit}")

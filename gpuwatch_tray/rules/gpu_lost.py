@@ -13,7 +13,8 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     Critical when a GPU as a whole cannot be read in 2 polls, be it lost or missing from the inventory.
 
     The subject is its UUID, never the index. It is over when the GPU has been healthy for 2 minutes. A
-    reading that failed as a whole says nothing of any GPU. Switched by GPU_LOST.
+    reading that failed as a whole says nothing of any GPU. Switched by GPU_LOST; it has no unit. Source:
+    NVML_ERROR_GPU_IS_LOST in NVIDIA's nvml.h.
     """
     if not limits.faults.lost:
         return Verdict(NAME)
@@ -32,4 +33,4 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     )
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
     value = f"{whole - len(lost)} of {whole} GPUs answer"
-    return Verdict(NAME, findings, value=value, threshold="a GPU does not answer in 2 polls")
+    return Verdict(NAME, findings, value=value, threshold="a GPU does not answer, or is missing")

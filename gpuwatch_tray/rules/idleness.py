@@ -52,7 +52,8 @@ def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
         reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
         text = f"{called(process)} was busy, and {where} done nothing for {listing.duration(quiet)}"
         tally.found(name, Severity.WARNING, reason, text, quiet)
-    return tally.verdict(f"no work for {listing.duration(hold)} after having been busy")
+    span = listing.duration(hold)
+    return tally.verdict(f"the GPUs of a process of yours that was busy do nothing for {span}")
 
 
 def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
@@ -91,8 +92,8 @@ def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
             reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
             text = f"{called(process)} holds {size(held)}, and the GPU has been idle for {span}"
             tally.found(where, Severity.INFO, reason, text, idle_for)
-    threshold = f"more than {size(most)} held of a GPU idle for {listing.duration(hold)}"
-    return tally.verdict(threshold)
+    calm = f"below {limits.use.idle_below} % for {listing.duration(hold)}"
+    return tally.verdict(f"a process of yours holds more than {size(most)} of a GPU that is {calm}")
 
 
 Row = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told

@@ -60,7 +60,7 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         )
         text = f"{who} uses {label(gpu)}, which you use too: {what}{more}"
         tally.found(f"{device}/{user}", Severity.INFO, reason, text, len(found))
-    tally.measured(len(here), f"{len(here)} {'other' if len(here) == 1 else 'others'} on your GPUs")
+    tally.measured(len(here), f"{len(here) or 'nobody'} else on your GPUs")
     return tally.verdict("another user computes on a GPU that you compute on")
 
 

@@ -54,5 +54,5 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
         "; ".join(unknown) or None,
         tuple(open_subjects),
         value="no process" if longest < 0 else f"the longest runs for {listing.duration(longest)}",
-        threshold=f"longer than {listing.duration(limit)}",
+        threshold=f"a process has run for longer than {listing.duration(limit)}",
     )

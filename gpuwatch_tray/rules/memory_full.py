@@ -35,7 +35,7 @@ def memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
             tally.found(name, Severity.INFO, reason, text, percent)
         elif percent > most - CLEAR:
             tally.between(name)
-    return tally.verdict(f"more than {most} %")
+    return tally.verdict(f"more than {most} % of a GPU's memory is in use")
 
 
 def memory_full_terms(limits: Limits) -> Terms:

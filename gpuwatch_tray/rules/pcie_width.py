@@ -41,7 +41,7 @@ def pcie_width(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
             tally.found(name, Severity.WARNING, reason, text, most - width)
         else:
             tally.between(name)
-    return tally.verdict("fewer lanes than it could, while it works")
+    return tally.verdict("a GPU at work uses fewer PCIe lanes than it could")
 
 
 def pcie_width_terms(limits: Limits) -> Terms:

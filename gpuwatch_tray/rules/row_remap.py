@@ -32,5 +32,5 @@ def row_remap(snapshot: Snapshot, limits: Limits) -> Verdict:
         elif failed is None and pending is None:
             continue
         worn += bool(failed or pending)
-        tally.measured(worn, f"{worn} {'GPU has' if worn == 1 else 'GPUs have'} worn memory rows")
-    return tally.verdict("rows wait to be remapped, or could not be")
+        tally.measured(worn, f"{worn or 'no'} {'GPUs have' if worn > 1 else 'GPU has'} worn memory rows")
+    return tally.verdict("worn memory rows wait to be replaced, or could not be")

@@ -30,6 +30,7 @@ class Tally:
         self._open: dict[str, None] = {}  # the lines, each once
         self._subjects: dict[str, None] = {}
         self._cannot: dict[str, None] = {}
+        self._each: list[str] = []
         self._worst: tuple[float, str] | None = None
         if open_ and snapshot.problem is not None:
             self.leave_open(str(snapshot.problem), "")
@@ -98,6 +99,10 @@ class Tally:
         if self.worse(value):
             self._worst = value, text
 
+    def by_itself(self, line: str) -> None:
+        """What one GPU is held against, where that may be another limit than its neighbour's."""
+        self._each.append(line)
+
     def found(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
         """The condition holds; of several findings about one subject the first stays."""
         if name not in self._findings:
@@ -114,6 +119,7 @@ class Tally:
             self._value(calm),
             threshold,
             tuple(self._cannot),
+            tuple(self._each),
         )
 
     def _value(self, calm: str) -> str:

@@ -34,7 +34,9 @@ def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
         return at
 
     said = (
-        f"{WARN_AT} °C, or {WARN_BELOW} °C below the slowdown temperature" if at is Auto.AUTO else f"{at} °C"
+        f"its limit ({WARN_AT} °C, or {WARN_BELOW} °C below the temperature at which it slows itself down)"
+        if at is Auto.AUTO
+        else f"{at} °C"
     )
     return Verdict(NAME) if at is None else _hot(Tally(NAME, snapshot), limit, Severity.WARNING, said)
 
@@ -60,7 +62,8 @@ def temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
         return at
 
     said = (
-        f"{CRITICAL_BELOW} °C below the slowdown temperature, else {CRITICAL_AT} °C"
+        f"its limit ({CRITICAL_BELOW} °C below the temperature at which it slows itself down,"
+        f" else {CRITICAL_AT} °C)"
         if at is Auto.AUTO
         else f"{at} °C"
     )
@@ -81,6 +84,7 @@ def _hot(tally: Tally, limit: Callable[[Gpu], int], severity: Severity, said: st
             continue
         most = limit(gpu)
         tally.measured(degrees, f"{label(gpu)} is the hottest with {degrees} °C")
+        tally.by_itself(f"{label(gpu)}: {degrees} °C, fires at {most} °C, over at {most - CLEAR} °C")
         if degrees >= most:
             reason = f"{tally.rule.upper()}({label(gpu)}: {degrees}C) >= LIMIT({most}C)"
             tally.found(
@@ -88,4 +92,4 @@ def _hot(tally: Tally, limit: Callable[[Gpu], int], severity: Severity, said: st
             )
         elif degrees > most - CLEAR:
             tally.between(name)
-    return tally.verdict(f"at {said}")
+    return tally.verdict(f"a GPU reaches {said}")

@@ -39,4 +39,4 @@ def thermal_throttle(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verd
             tally.found(name, Severity.WARNING, reason, text, part)
         elif reasons & THERMAL:
             tally.between(name)
-    return tally.verdict(f"it is in {share:.0%} of the last {length / 60:.0f} minutes")
+    return tally.verdict(f"heat has slowed a GPU down in {share:.0%} of the last {length / 60:.0f} minutes")

@@ -49,8 +49,8 @@ def xid_fatal(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     An event: it fires at once and is over when it is acknowledged, or after 24 hours without another. One
     alert for each GPU and code. Switched by XID_FATAL; it has no unit. Source: NVIDIA's Xid catalogue.
     """
-    on = limits.faults.xid_fatal
-    return _reported(FATAL, snapshot, memory, "a fatal Xid within 24 h") if on else Verdict(FATAL)
+    threshold = "the driver reports an error (Xid) after which a GPU must be reset"
+    return _reported(FATAL, snapshot, memory, threshold) if limits.faults.xid_fatal else Verdict(FATAL)
 
 
 def xid_app(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
@@ -60,8 +60,8 @@ def xid_app(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     An event as `xid_fatal` is, with its terms and its source. 43, 63 and 92 are left out: they only
     follow or report others. Switched by XID_APP.
     """
-    on = limits.faults.xid_app
-    return _reported(APP, snapshot, memory, "another Xid within 24 h") if on else Verdict(APP)
+    threshold = "the driver reports any other error (Xid)"
+    return _reported(APP, snapshot, memory, threshold) if limits.faults.xid_app else Verdict(APP)
 
 
 def _reported(rule: str, snapshot: Snapshot, memory: Memory, threshold: str) -> Verdict:
@@ -80,7 +80,7 @@ def _reported(rule: str, snapshot: Snapshot, memory: Memory, threshold: str) -> 
         codes += 1
         _tell(tally, subject, index.get(uuid, f"GPU {uuid}"), int(code), event)
     if codes or tally.able:
-        tally.measured(codes, f"{codes} within 24 h")
+        tally.measured(codes, f"{codes or 'no'} such error{'s'[: codes > 1]} within 24 h")
     return tally.verdict(threshold)
 
 

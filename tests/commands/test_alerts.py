@@ -137,9 +137,9 @@ def test_explain_without_a_watcher(fired):
     done = fired.run("alerts", "explain")
     assert done.returncode == 0
     assert "nothing watches here at the moment" in done.stdout
-    assert "gpu_limit: 2 GPUs in use (fires when more than 1)" in done.stdout
+    assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
-    assert "email: not now (cooldown): told within the cooldown; in 59 min if it still fires" in done.stdout
+    assert "not now: it was told within the cooldown; in 59 min if it still fires (cooldown)" in done.stdout
     assert "monitor_blind: not judged here" in done.stdout
 
 
@@ -195,7 +195,7 @@ def test_through_a_running_watcher(installed, server, two):
         while not acknowledged():
             assert time.monotonic() < until
         explained = installed.run("alerts", "explain").stdout
-        assert "acknowledged: again when it gets worse" in explained
+        assert "you have seen it; it is told again when it gets worse (acknowledged)" in explained
         refused = installed.run("alerts", "ack", "99")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "no alert '99' is active" in refused.stderr

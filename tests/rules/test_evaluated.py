@@ -187,15 +187,32 @@ def test_explain_says_what_is_off_and_what_cannot_fire(bench):
     """Each rule has its line: off and by which key, not possible here and why, or what it measured."""
     bench.restart(limits=Limits(heat=HeatLimits(fan_at=None)))
     lines = bench.evaluator.explain(snapshot(JOB, gpus=(replace(WELL, pcie_width=UNSUPPORTED), gpu(1))))
-    assert "fan: off (FAN_TEMP_C)" in lines
-    assert "memory_full: off (MEMORY_FULL_PCT)" in lines
+    assert "fan: switched off by FAN_TEMP_C" in lines
+    assert "memory_full: switched off by MEMORY_FULL_PCT" in lines
     at = next(n for n, line in enumerate(lines) if line.startswith("pcie_width: GPU 1 uses 16 of 16 lanes"))
-    assert lines[at + 1] == "  cannot fire: GPU 0 does not report the PCIe lanes"
-    temperature = next(line for line in lines if line.startswith("temperature: "))
-    assert temperature == (
-        "temperature: GPU 0 is the hottest with 60 °C (fires when at 85 °C, or 5 °C below the slowdown"
-        " temperature), for 5 min, over after 3 min"
+    assert lines[at + 2] == "  It cannot fire everywhere: GPU 0 does not report the PCIe lanes"
+
+
+def test_explain_names_the_limit_of_each_gpu(bench):
+    """Where it follows from the GPU's own slowdown temperature, the numbers are this GPU's."""
+    hot = snapshot(gpus=(gpu(0, temperature=71), gpu(1, slowdown_at=80), gpu(2, slowdown_at=UNSUPPORTED)))
+    lines = bench.evaluator.explain(hot)
+    at = lines.index("temperature: GPU 0 is the hottest with 71 °C")
+    assert lines[at + 1 : at + 5] == (
+        (
+            "  It fires when a GPU reaches its limit (85 °C, or 5 °C below the temperature at which it"
+            " slows itself down), for 5 min. It is over 3 min after that ends. Set by TEMP_LIMIT_C."
+        ),
+        "  GPU 0: 71 °C, fires at 85 °C, over at 80 °C",
+        "  GPU 1: 60 °C, fires at 75 °C, over at 70 °C",
+        "  GPU 2: 60 °C, fires at 85 °C, over at 80 °C",
     )
+    at = lines.index("temperature_critical: GPU 0 is the hottest with 71 °C")
+    assert [line.split(", ")[1] for line in lines[at + 2 : at + 5]] == [
+        "fires at 90 °C",
+        "fires at 77 °C",
+        "fires at 90 °C",
+    ]
 
 
 def test_explain_says_where_a_rule_cannot_fire_at_all(bench):
