@@ -7,12 +7,16 @@ imports a mail library, so that the process of the tray stays small.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
+
+
+Report: TypeAlias = Callable[[str], None]  # is told what has been done, in a line without secrets
 
 
 class FailureKind(Enum):
@@ -72,3 +76,6 @@ class Transport(Protocol):
 
     def send(self, message: Message) -> Receipt:
         """Hand the mail over, in bounded time."""
+
+    def probe(self, report: Report) -> None:
+        """Do all of that but the sending, and report each step that is done; TransportError."""

@@ -8,7 +8,17 @@ would execute is a problem with file, line and mend. `bashdata` reads the format
 
 from __future__ import annotations
 
-from gpuwatch_tray.settings.kinds import ConfigProblem, NotifyMethod, Resolved, Secret, Settings, SmtpSettings
+from gpuwatch_tray.settings.checks import is_loopback
+from gpuwatch_tray.settings.checks import password as read_password
+from gpuwatch_tray.settings.kinds import (
+    ConfigProblem,
+    NotifyMethod,
+    Resolved,
+    Secret,
+    Settings,
+    SmtpSecurity,
+    SmtpSettings,
+)
 from gpuwatch_tray.settings.load import load
 from gpuwatch_tray.settings.paths import Places
 
@@ -19,6 +29,9 @@ __all__ = [
     "Resolved",
     "Secret",
     "Settings",
+    "SmtpSecurity",
     "SmtpSettings",
+    "is_loopback",
     "load",
+    "read_password",
 ]

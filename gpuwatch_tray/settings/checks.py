@@ -15,7 +15,7 @@ from pathlib import Path
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import LANGUAGES
 from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
-from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret
+from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret, SmtpSecurity
 
 EXAMPLE_ADDRESS = "you@example.com"
 AUTO = "auto"
@@ -198,6 +198,22 @@ def host(text: str) -> str:
         raise ValueError(
             f"expected the bare name of a server, got {shown(text)}: a port goes into SMTP_PORT"
         ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this name or address is this very computer."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
+
+
+def security(text: str) -> SmtpSecurity:
+    """How the connection to the mail server is kept from others."""
+    try:
+        return SmtpSecurity(text.lower())
+    except ValueError:
+        raise ValueError(f"expected 'tls' or 'none', got {shown(text)}") from None
 
 
 def user(text: str) -> str:

@@ -9,7 +9,7 @@ from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
 from gpuwatch_tray.settings import checks
 from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
 from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH, Key
-from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret
+from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret, SmtpSecurity
 from gpuwatch_tray.settings.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ SMTP_HOST = Key("SMTP_HOST", SMTP, checks.host, "", "smtp.example.com")
 SMTP_PORT = Key("SMTP_PORT", SMTP, checks.port, 587)
 SMTP_USER = Key("SMTP_USER", SMTP, checks.user, "", "your_user")
 SMTP_PASS = Key("SMTP_PASS", SMTP, checks.password, Secret(""), "your_pass")
+SMTP_PASS_FILE: Key[Path | None] = Key("SMTP_PASS_FILE", SMTP, checks.path, None, EXAMPLE_PATH)
+SMTP_SECURITY = Key("SMTP_SECURITY", SMTP, checks.security, SmtpSecurity.TLS)
 SMTP_CA_FILE: Key[Path | None] = Key("SMTP_CA_FILE", SMTP, checks.path, None, EXAMPLE_PATH)
 
 _ALL: tuple[Key[Any], ...] = (
@@ -69,6 +71,8 @@ _ALL: tuple[Key[Any], ...] = (
     SMTP_PORT,
     SMTP_USER,
     SMTP_PASS,
+    SMTP_PASS_FILE,
+    SMTP_SECURITY,
     SMTP_CA_FILE,
 )
 KEYS: dict[str, Key[Any]] = {key.name: key for key in _ALL}

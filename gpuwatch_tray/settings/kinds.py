@@ -43,6 +43,13 @@ class NotifyMethod(Enum):
     AUTO = "auto"
 
 
+class SmtpSecurity(Enum):
+    """How the connection to the mail server is kept from others (SMTP_SECURITY)."""
+
+    TLS = "tls"  # and a login
+    NONE = "none"  # plain text and no login, to a relay on this very computer
+
+
 class Resolved(Enum):
     """By which ways the end of an alert is told (NOTIFY_RESOLVED)."""
 
@@ -52,7 +59,12 @@ class Resolved(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """A mail server and the account on it. `ca_file` holds certificates of one's own authority."""
+    """
+    A mail server and the account on it. `ca_file` holds certificates of one's own authority.
+
+    Without a `password` it is in `password_file`, and without that in the system's keyring. There is none
+    where `security` is NONE, and `user` may be empty then.
+    """
 
     host: str
     port: int
@@ -60,6 +72,8 @@ class SmtpSettings:
     password: Secret
     from_email: str
     ca_file: Path | None = None
+    security: SmtpSecurity = SmtpSecurity.TLS
+    password_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

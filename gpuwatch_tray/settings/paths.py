@@ -96,6 +96,14 @@ def absolute(text: str, environ: Mapping[str, str], where: Places) -> Path:
     return Path(text).absolute()
 
 
+def exposed(path: Path) -> bool:
+    """Whether others than its owner may read this file, as far as it is there."""
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & _OTHERS_READ)
+    except (OSError, ValueError):
+        return False
+
+
 def _shown(path: Path, where: Places) -> str:
     if where.checkout is not None and path.is_relative_to(where.checkout):
         return path.relative_to(where.checkout).as_posix()

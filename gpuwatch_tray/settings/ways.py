@@ -8,10 +8,12 @@ its mail waits and the problem is named, rather than that it leaves by a way nob
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gpuwatch_tray.settings import keys
-from gpuwatch_tray.settings.kinds import NotifyMethod, SmtpSettings
+from gpuwatch_tray.settings import keys, paths
+from gpuwatch_tray.settings.checks import is_loopback
+from gpuwatch_tray.settings.kinds import NotifyMethod, SmtpSecurity, SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,26 +22,35 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings.reading import Reading
 
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
-_SMTP_NEEDS = (keys.SMTP_HOST, keys.SMTP_USER, keys.SMTP_PASS)
+_SMTP_KEYS = (keys.SMTP_HOST, keys.SMTP_USER, keys.SMTP_PASS, keys.SMTP_PASS_FILE)
+_RELAY_PORT = 25
 _GMAIL_NEEDS = (keys.GMAIL_API_CREDENTIALS, keys.GMAIL_API_TOKEN)
 _NO_SENDER = "FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail"
+_NO_LOGIN = "SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used"
+_NOT_HERE = (
+    "none is for a server on this computer, such as SMTP_HOST=localhost: take it out, and the mail goes"
+    " encrypted and with a login"
+)
 
 GmailPaths: TypeAlias = tuple[Path | None, Path | None]
 
 
 def settle(reading: Reading, asked: NotifyMethod) -> tuple[NotifyMethod, SmtpSettings | None, GmailPaths]:
     """The way to go, the server if there is one, and Gmail's credentials and token."""
-    smtp_tried = _tried(reading, _SMTP_NEEDS) or _SMTP_FILE in reading.unread
+    security = reading.value(keys.SMTP_SECURITY)
+    smtp_tried = _tried(reading, _SMTP_KEYS) or _SMTP_FILE in reading.unread
+    smtp_tried = smtp_tried or security is not SmtpSecurity.TLS
     if asked is NotifyMethod.SMTP or (asked is NotifyMethod.AUTO and smtp_tried):
-        _require(reading, _SMTP_NEEDS, _SMTP_FILE, asked)
-    smtp = _smtp(reading)
-    no_sender = smtp is not None and "@" not in smtp.user and reading.given(keys.FROM_EMAIL) is None
-    if no_sender and asked is not NotifyMethod.GMAIL_API:
-        reading.warnings.append(_NO_SENDER)
+        _require(reading, _smtp_needs(reading, security), _SMTP_FILE, asked)
+    smtp = _smtp(reading, security)
+    if smtp is not None and asked is not NotifyMethod.GMAIL_API:
+        reading.warnings += _smtp_warnings(reading, smtp)
+        _warn_of_exposed(reading, keys.SMTP_PASS_FILE, smtp.password_file)
     gmail_tried = _tried(reading, _GMAIL_NEEDS)
     if asked is NotifyMethod.GMAIL_API or (asked is NotifyMethod.AUTO and gmail_tried and not smtp_tried):
         _require(reading, _GMAIL_NEEDS, _NOTIFY_FILE, asked)
     gmail = (reading.value(keys.GMAIL_API_CREDENTIALS), reading.value(keys.GMAIL_API_TOKEN))
+    _warn_of_exposed(reading, keys.GMAIL_API_CREDENTIALS, gmail[0])
     method = asked
     if asked is NotifyMethod.AUTO and smtp is None and smtp_tried:
         method = NotifyMethod.SMTP
@@ -72,18 +83,53 @@ def _require(reading: Reading, needs: Sequence[Key[Any]], file: int, asked: Noti
             reading.problem(untouched.file, untouched.line, key.name, text)
 
 
-def _smtp(reading: Reading) -> SmtpSettings | None:
+def _smtp_needs(reading: Reading, security: SmtpSecurity) -> tuple[Key[Any], ...]:
+    """
+    The keys that this server needs.
+
+    Where no line has a password the system's keyring is asked; one that was left as the example has it was
+    forgotten, and where the account is not named either, so was the password.
+    """
+    if security is SmtpSecurity.NONE:
+        return (keys.SMTP_HOST,)
+    account = (keys.SMTP_HOST, keys.SMTP_USER)
+    complete = all(_tried(reading, [key]) for key in account)
+    elsewhere = _tried(reading, [keys.SMTP_PASS_FILE]) or (complete and reading.last(keys.SMTP_PASS) is None)
+    return account if elsewhere else (*account, keys.SMTP_PASS)
+
+
+def _smtp_warnings(reading: Reading, smtp: SmtpSettings) -> list[str]:
+    if smtp.security is SmtpSecurity.NONE:
+        return [_NO_LOGIN] if smtp.password.reveal() or smtp.password_file is not None else []
+    no_sender = "@" not in smtp.user and reading.given(keys.FROM_EMAIL) is None
+    return [_NO_SENDER] if no_sender else []
+
+
+def _warn_of_exposed(reading: Reading, key: Key[Path | None], file: Path | None) -> None:
+    """A file with a secret that others can read."""
+    if file is not None and paths.exposed(file):
+        reading.warnings.append(f"{key.name}: others can read {file}: chmod 600 {quote(str(file))}")
+
+
+def _smtp(reading: Reading, security: SmtpSecurity) -> SmtpSettings | None:
     """The server, if all of it is there and right."""
     before = len(reading.problems)
     host = reading.value(keys.SMTP_HOST)
+    given = reading.given(keys.SMTP_SECURITY)
+    if security is SmtpSecurity.NONE and host and not is_loopback(host) and given is not None:
+        reading.problem(given.file, given.line, keys.SMTP_SECURITY.name, _NOT_HERE)
     port = reading.value(keys.SMTP_PORT)
+    if security is SmtpSecurity.NONE and reading.given(keys.SMTP_PORT) is None:
+        port = _RELAY_PORT
     user = reading.value(keys.SMTP_USER)
     password = reading.value(keys.SMTP_PASS)
+    password_file = reading.value(keys.SMTP_PASS_FILE)
     ca_file = reading.value(keys.SMTP_CA_FILE)
     wrong = len(reading.problems) > before or _SMTP_FILE in reading.unread
     broken = not reading.broken.isdisjoint(name for name in keys.KEYS if name.startswith("SMTP_"))
     # smtp.env's FROM_EMAIL wins, else notify.env's, as Bash's one namespace has it.
     sender = reading.value(keys.FROM_EMAIL)
-    if wrong or broken or not (host and user and password.reveal()):
+    missing = any(not _tried(reading, [key]) for key in _smtp_needs(reading, security))
+    if wrong or broken or missing:
         return None
-    return SmtpSettings(host, port, user, password, sender or user, ca_file)
+    return SmtpSettings(host, port, user, password, sender or user, ca_file, security, password_file)

@@ -86,6 +86,20 @@ def test_a_password_that_others_can_read_is_warned_of(house):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("key", ["SMTP_PASS_FILE", "GMAIL_API_CREDENTIALS"])
+def test_a_file_with_a_secret_that_others_can_read_is_warned_of(house, key, tmp_path):
+    """What a key names is looked at like the settings themselves; one that is not there says nothing yet."""
+    file = tmp_path / "my secret"
+    house.write(SMTP, f"SMTP_HOST=h\nSMTP_USER=a@b.org\nSMTP_PASS_FILE=/nowhere\n{key}='{file}'\n")
+    for mode, warned in ((None, False), (0o600, False), (0o640, True), (0o604, True)):
+        if mode is not None:
+            file.touch()
+            file.chmod(mode)
+        expected = (f"{key}: others can read {file}: chmod 600 '{file}'",) if warned else ()
+        assert house.settings().warnings == expected
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_file_without_a_password_may_be_read(house):
     """There is no warning of a placeholder, nor of a file that holds other settings."""
     house.write(SMTP, "SMTP_PASS=your_pass\n").chmod(0o644)

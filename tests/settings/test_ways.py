@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.settings import NotifyMethod, Secret
+from gpuwatch_tray.settings import NotifyMethod, Secret, SmtpSecurity
 from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 AUTO, BY_SMTP, GMAIL = NotifyMethod.AUTO, NotifyMethod.SMTP, NotifyMethod.GMAIL_API
@@ -62,7 +62,7 @@ def test_smtp_keys_may_stand_in_any_file(house):
     ("smtp", "expected"),
     [
         (
-            "SMTP_HOST=mail.example.org\n",
+            "SMTP_HOST=mail.example.org\n",  # and so the password is forgotten, not in the keyring
             [
                 f"config/smtp.env: SMTP_USER: not set, {HALF}",
                 f"config/smtp.env: SMTP_PASS: not set, {HALF}",
@@ -110,6 +110,66 @@ def test_a_named_smtp_file_that_is_missing_lets_the_mail_wait(house):
     settings, problems = house.load(GPUWATCH_SMTP_CONFIG="/nowhere/smtp.env")
     assert len(problems) == 1
     assert settings.notify_method is BY_SMTP
+
+
+ACCOUNT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "password", "file"),
+    [
+        (ACCOUNT, "", None),
+        (ACCOUNT + "SMTP_PASS_FILE=/ABS/PATH/to/password\n", "", None),
+        (ACCOUNT + "SMTP_PASS_FILE=/etc/lab/password\n", "", Path("/etc/lab/password")),
+        (ACCOUNT + "SMTP_PASS=your_pass\nSMTP_PASS_FILE=/etc/lab/password\n", "", Path("/etc/lab/password")),
+        (ACCOUNT + "SMTP_PASS=x\nSMTP_PASS_FILE=/etc/lab/password\n", "x", Path("/etc/lab/password")),
+    ],
+)
+def test_the_password_may_stand_in_a_file_or_in_the_keyring(house, text, password, file):
+    """With an account and no line with a password the server is set up: the keyring is asked at sending."""
+    house.write(SMTP, text)
+    settings = house.settings()
+    assert (settings.smtp.password.reveal(), settings.smtp.password_file) == (password, file)
+    assert settings.smtp.security is SmtpSecurity.TLS
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1", "LOCALHOST."])
+def test_a_relay_on_this_computer_needs_neither_login_nor_tls(house, host):
+    """Only where SMTP_SECURITY=none asks for it; its port is 25 then."""
+    house.write(SMTP, f"SMTP_HOST={host}\nSMTP_SECURITY=none\n")
+    settings = house.settings()
+    smtp = settings.smtp
+    assert (smtp.security, smtp.port, smtp.user) == (SmtpSecurity.NONE, 25, "")
+    assert (settings.notify_method, settings.warnings) == (AUTO, ())
+    house.write(SMTP, f"SMTP_HOST={host}\nSMTP_SECURITY=None\nSMTP_PORT=1025\n")
+    assert house.settings().smtp.port == 1025
+
+
+@pytest.mark.parametrize("host", ["mail.example.org", "192.0.2.1", "localhost.example.org", "::2"])
+def test_a_server_elsewhere_is_never_spoken_to_in_plain_text(house, host):
+    """SMTP_SECURITY=none for another computer is a problem on its line, and the mail waits."""
+    house.write(SMTP, SMTP_TEXT + f"SMTP_HOST={host}\nSMTP_SECURITY=none\n")
+    settings, (problem,) = house.load()
+    assert problem.startswith("config/smtp.env:5: SMTP_SECURITY: none is for a server on this computer")
+    assert (settings.notify_method, settings.smtp) == (BY_SMTP, None)
+
+
+def test_a_relay_needs_a_host(house):
+    """SMTP_SECURITY=none alone has begun to set up SMTP: its mail waits."""
+    house.write(SMTP, "SMTP_SECURITY=none\n")
+    settings, problems = house.load()
+    assert problems == [
+        "config/smtp.env: SMTP_HOST: not set, but another of its keys is: set it, or none of them"
+    ]
+    assert settings.notify_method is BY_SMTP
+
+
+def test_a_login_that_a_relay_does_not_get_is_told(house):
+    """A password beside SMTP_SECURITY=none is not used, and nobody shall think it is."""
+    house.write(SMTP, SMTP_TEXT + "SMTP_HOST=localhost\nSMTP_SECURITY=none\nFROM_EMAIL=a@b.org\n")
+    assert house.settings().warnings == (
+        "SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used",
+    )
 
 
 def test_notify_method_smtp_needs_a_server(house):

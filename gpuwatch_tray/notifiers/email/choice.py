@@ -8,8 +8,10 @@ are, else the computer's own mail programs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from gpuwatch_tray.notifiers.email.passwords import password_of
 from gpuwatch_tray.settings import NotifyMethod
 from gpuwatch_tray.transport import FailureKind, Transport, TransportError
 
@@ -53,7 +55,7 @@ def _smtp(settings: Settings) -> Transport:
         )
     from gpuwatch_tray.notifiers.email.smtp import SmtpTransport  # noqa: PLC0415  # only the way taken
 
-    return SmtpTransport(settings.smtp, settings.to_email)
+    return SmtpTransport(replace(settings.smtp, password=password_of(settings.smtp)), settings.to_email)
 
 
 def _gmail(settings: Settings) -> Transport:

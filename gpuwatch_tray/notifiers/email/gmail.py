@@ -21,7 +21,7 @@ from googleapiclient.errors import HttpError
 
 from gpuwatch_tray.notifiers.email import gmail_failures, googlefiles, mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,10 +105,8 @@ class GmailTransport:
         sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
         mail = mime.build(message, sender=sender, recipients=recipients)
         raw = mime.as_bytes(mail, utf8=mime.international((sender, *recipients)))
-        if not self._token.exists():
-            googlefiles.read_credentials(self._credentials)  # raises when that is what is missing
-        info = googlefiles.read_token(self._token)
-        scrub = Scrubber(str(info.get(key) or "") for key in ("token", "refresh_token", "client_secret"))
+        info = self._sign_in()
+        scrub = _scrubber(info)
         session = Request()
         try:
             request = functools.partial(session, timeout=self._timeout)
@@ -133,6 +131,25 @@ class GmailTransport:
             # A captive portal's page comes as a success.
             raise self._error(FailureKind.TRANSIENT, gmail_failures.PORTAL, NETWORK_MEND, for_all=True)
         return Receipt(self.name, scrub(f"accepted as {answer['id']}, thread {answer.get('threadId', '?')}"))
+
+    def probe(self, report: Report) -> None:
+        """Renew the sign-in, which only Google can say is good, and send nothing."""
+        mime.addresses(self._to, "TO_EMAIL")
+        info = self._sign_in()
+        report(f"{self._token} is there, and allows sending")
+        session = Request()
+        try:
+            credentials = self._load(info)
+            self._renew(credentials, functools.partial(session, timeout=self._timeout), _scrubber(info))
+        finally:
+            session.session.close()
+        report("Google has renewed the sign-in")
+
+    def _sign_in(self) -> dict[str, Any]:
+        """What token.json holds."""
+        if not self._token.exists():
+            googlefiles.read_credentials(self._credentials)  # raises when that is what is missing
+        return googlefiles.read_token(self._token)
 
     def _error(
         self,
@@ -231,3 +248,7 @@ class GmailTransport:
             link = link.__cause__ or link.__context__
         text = f"no answer: the mail may have been accepted ({scrub(str(error), 160)})"
         return self._error(FailureKind.AMBIGUOUS, text, NETWORK_MEND)
+
+
+def _scrubber(info: dict[str, Any]) -> Scrubber:
+    return Scrubber(str(info.get(key) or "") for key in ("token", "refresh_token", "client_secret"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.notifiers.email import mime
 from gpuwatch_tray.notifiers.email.lines import LONGEST, neutral, one_line
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
 
 TIMEOUT = 30.0  # seconds
+MAILERS, SENDMAIL = ("mail", "mailx"), "sendmail"  # in the order of the Bash tool
 # Where sendmail lives on systems that keep it off the PATH of users and of cron.
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/lib")
 
@@ -54,21 +55,31 @@ class LocalTransport:
     def send(self, message: Message) -> Receipt:
         """Hand the mail to the first program found, in the order of the Bash tool."""
         recipients = mime.addresses(self._to, "TO_EMAIL")
-        for program in ("mail", "mailx"):
+        program, found = self._first()
+        if program in MAILERS:
+            # A line that begins with a tilde is a command to some of these programs (CVE-2021-32749).
+            text = _TILDE.sub(" ~", neutral(message.text)).rstrip()
+            arguments = [found, "-s", mime.one_subject(message.subject), *recipients]
+            return self._run(program, program, arguments, f"{text}\n".encode())
+        sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
+        mail = mime.build(message, sender=sender, recipients=recipients)
+        utf8 = mime.international((sender, *recipients))
+        body = mime.as_bytes(mail, utf8=utf8, line_end="\n")
+        # -oi: a line with a single dot does not end the mail.
+        return self._run("sendmail (queued, not yet delivered)", program, [found, "-t", "-oi"], body)
+
+    def probe(self, report: Report) -> None:
+        """Look for the program; whether it delivers shows only when it is used."""
+        mime.addresses(self._to, "TO_EMAIL")
+        program, found = self._first()
+        report(f"{program} is here: {found}; it queues a mail, and does not tell whether it was delivered")
+
+    def _first(self) -> tuple[str, str]:
+        """The program that is taken, and where it is."""
+        for program in (*MAILERS, SENDMAIL):
             found = self._find(program)
             if found is not None:
-                # A line that begins with a tilde is a command to some of these programs (CVE-2021-32749).
-                text = _TILDE.sub(" ~", neutral(message.text)).rstrip()
-                arguments = [found, "-s", mime.one_subject(message.subject), *recipients]
-                return self._run(program, program, arguments, f"{text}\n".encode())
-        found = self._find("sendmail")
-        if found is not None:
-            sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
-            mail = mime.build(message, sender=sender, recipients=recipients)
-            utf8 = mime.international((sender, *recipients))
-            body = mime.as_bytes(mail, utf8=utf8, line_end="\n")
-            # -oi: a line with a single dot does not end the mail.
-            return self._run("sendmail (queued, not yet delivered)", "sendmail", [found, "-t", "-oi"], body)
+                return program, found
         raise TransportError(
             FailureKind.CONFIGURATION,
             "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx or sendmail",

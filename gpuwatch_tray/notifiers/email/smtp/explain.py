@@ -37,6 +37,7 @@ class Situation:
     name: str  # how people call the transport
     host: str
     implicit: bool
+    plain: bool
     step: Step
     text_sent: bool
     given_up: float | None
@@ -84,6 +85,8 @@ class Situation:
         if self.text_sent and code not in REFUSALS:
             return self._lost(f"unintelligible answer to the {self.step.value}: {said}")
         kind, mend = failures.refusal(self.step, code, answer)
+        if self.plain and code in failures.LOGIN_REFUSALS:
+            mend = failures.PLAIN_MEND
         # All mails have the same sender and recipients; only the text is each mail's own.
         own = kind is FailureKind.MESSAGE or (self.step is Step.TEXT and kind is not FailureKind.QUOTA)
         for_all = not own or code == CLOSING

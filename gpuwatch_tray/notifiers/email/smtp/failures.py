@@ -26,7 +26,11 @@ class Step(Enum):
     TEXT = "mail text"
 
 
-LOGIN_MEND = "check SMTP_USER and SMTP_PASS in smtp.env; Gmail, iCloud and others want an app password here"
+LOGIN_MEND = (
+    "check SMTP_USER and the password (SMTP_PASS or SMTP_PASS_FILE in smtp.env, or `gpuwatch-tray mail"
+    " password`); Gmail, iCloud and others want an app password here"
+)
+PLAIN_MEND = "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
 SENDER_MEND = "set FROM_EMAIL in smtp.env to an address that this account may send from"
 SIZE_MEND = "the mail is too big for this server"
 ADDRESS_MEND = "check TO_EMAIL in gpu-watch.env"

@@ -1,26 +1,31 @@
 """
-Mail by SMTP: TLS always, login always, in bounded time, every failure classed.
+Mail by SMTP: with TLS and a login, in bounded time, every failure classed.
 
 Port 465 speaks TLS from the start (RFC 8314), any other port must offer STARTTLS; nothing is ever said in
-plain text but EHLO and STARTTLS.
+plain text but EHLO and STARTTLS. The exception is a relay on this very computer, where SMTP_SECURITY=none.
 """
 
 from __future__ import annotations
 
+import os
 import smtplib  # noqa: TID251  # this folder is the one importer
 import ssl
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray import machine
 from gpuwatch_tray.notifiers.email import mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber, one_line
 from gpuwatch_tray.notifiers.email.smtp import sockets
 from gpuwatch_tray.notifiers.email.smtp.client import READY, Client
 from gpuwatch_tray.notifiers.email.smtp.explain import IMPLICIT_TLS_PORT, Situation
 from gpuwatch_tray.notifiers.email.smtp.failures import Step
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.settings import SmtpSecurity, is_loopback
+from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.model import Message
     from gpuwatch_tray.settings import SmtpSettings
@@ -50,44 +55,58 @@ class SmtpTransport:
         self._timeout = timeout
         self._deadline = deadline
         self._implicit = smtp.port == IMPLICIT_TLS_PORT if implicit_tls is None else implicit_tls
+        self._plain = smtp.security is SmtpSecurity.NONE
         self._scrub = Scrubber((smtp.password.reveal(),))
         self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
 
     def send(self, message: Message) -> Receipt:
         """Send to all recipients at once. Those refused while others are not are named in the receipt."""
-        sender = mime.address(self._smtp.from_email or self._smtp.user, "FROM_EMAIL")
+        sender = mime.address(self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL")
         recipients = mime.addresses(self._to, "TO_EMAIL")
         utf8 = mime.international((sender, *recipients))
         mail = mime.as_bytes(mime.build(message, sender=sender, recipients=recipients), utf8=utf8)
-        context = self._context()
-        with sockets.Watchdog(self._deadline) as watchdog:
-            client = Client(self._smtp.host, watchdog, self._timeout, context, implicit=self._implicit)
-            try:
-                self._sign_in(client)
-                if utf8 and not client.has_extn("smtputf8"):
-                    raise self._situation(client, watchdog).failure(
-                        FailureKind.CONFIGURATION,
-                        "the server takes ASCII addresses only",
-                        "write TO_EMAIL and FROM_EMAIL without special letters",
-                    )
-                options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
-                refused = client.sendmail(sender, recipients, mail, mail_options=options)
-            # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
-            except (OSError, ValueError) as error:
-                # The chain is cut: those errors hold what was said, and that may be the password.
-                raise self._situation(client, watchdog).explain(error) from None
-            finally:
-                client.leave()
+        with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog) as client:
+            if utf8 and not client.has_extn("smtputf8"):
+                raise self._situation(client, watchdog).failure(
+                    FailureKind.CONFIGURATION,
+                    "the server takes ASCII addresses only",
+                    "write TO_EMAIL and FROM_EMAIL without special letters",
+                )
+            options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
+            refused = client.sendmail(sender, recipients, mail, mail_options=options)
         answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
         if refused:
             answer += f"; refused: {self._situation(client, watchdog).named(refused)}"
         return Receipt(self.name, answer)
+
+    def probe(self, report: Report) -> None:
+        """Connect, encrypt and log in, and send nothing."""
+        mime.address(self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL")
+        mime.addresses(self._to, "TO_EMAIL")
+        with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
+            pass
+
+    @contextmanager
+    def _session(self, watchdog: sockets.Watchdog, report: Report = lambda _: None) -> Iterator[Client]:
+        """A client that is ready to send; whatever goes wrong meanwhile becomes a TransportError."""
+        context = self._context()
+        client = Client(self._smtp.host, watchdog, self._timeout, context, implicit=self._implicit)
+        try:
+            self._sign_in(client, report)
+            yield client
+        # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
+        except (OSError, ValueError) as error:
+            # The chain is cut: those errors hold what was said, and that may be the password.
+            raise self._situation(client, watchdog).explain(error) from None
+        finally:
+            client.leave()
 
     def _situation(self, client: Client, watchdog: sockets.Watchdog) -> Situation:
         return Situation(
             name=self.name,
             host=self._smtp.host,
             implicit=self._implicit,
+            plain=self._plain,
             step=client.step,
             text_sent=client.text_sent,
             given_up=watchdog.seconds if watchdog.expired else None,
@@ -106,14 +125,42 @@ class SmtpTransport:
                 "it must name a readable file with certificates in PEM form",
             ) from None
 
-    def _sign_in(self, client: Client) -> None:
+    def _sign_in(self, client: Client, report: Report) -> None:
         code, answer = client.connect(self._smtp.host, self._smtp.port)
         if code != READY:
             raise smtplib.SMTPConnectError(code, answer)
+        address = "" if client.sock is None else str(client.sock.getpeername()[0]).partition("%")[0]
+        report(f"connected to {address}, port {self._smtp.port}")
         client.step = Step.HELLO
+        if self._plain:
+            if not is_loopback(address):
+                raise TransportError(
+                    FailureKind.CONFIGURATION,
+                    f"{self.name}: {address} is not this computer, and SMTP_SECURITY=none is for no other",
+                    "take SMTP_SECURITY out of smtp.env",
+                )
+            client.ehlo_or_helo_if_needed()
+            report("no TLS and no login, as SMTP_SECURITY=none asks for")
+            return
         client.ehlo_or_helo_if_needed()
         if not self._implicit:
             client.secure()
             client.step = Step.HELLO
             client.ehlo_or_helo_if_needed()
+        report(_encryption(client))
         client.sign_in(self._smtp.user, self._smtp.password.reveal())
+        report(f"logged in as {one_line(self._smtp.user, 100)}")
+
+
+def _local_account() -> str:
+    return f"{machine.user(os.environ)}@{machine.host()}"
+
+
+def _encryption(client: Client) -> str:
+    if not isinstance(client.sock, ssl.SSLSocket):
+        return "not encrypted"
+    ends = (client.sock.getpeercert() or {}).get("notAfter")
+    if not isinstance(ends, str):
+        return f"encrypted by {client.sock.version()}"
+    day = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).date()
+    return f"encrypted by {client.sock.version()}; the certificate is accepted, and good until {day}"

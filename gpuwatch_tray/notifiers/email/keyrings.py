@@ -1,0 +1,81 @@
+"""
+The system's keyring (Secret Service, KWallet, Keychain, Credential Locker), which holds the mail password.
+
+Its library costs half a second and 24 MiB: it is loaded in the process that sends and in `mail password`
+only. A locked keyring asks the person on the screen, so that each question has a time-out.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import keyring  # noqa: TID251  # this module is the one importer
+from keyring.errors import NoKeyringError, PasswordDeleteError  # noqa: TID251
+
+from gpuwatch_tray.notifiers.email.lines import one_line
+from gpuwatch_tray.transport import FailureKind, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+SERVICE = "gpuwatch-tray SMTP"
+PATIENCE = 30.0  # seconds for the person to unlock the keyring
+MEND = (
+    "unlock or install a keyring (as GNOME Keyring or KWallet); where there is no desktop, as under cron, use"
+    " SMTP_PASS_FILE in smtp.env"
+)
+
+
+def password(account: str, patience: float = PATIENCE) -> str | None:
+    """The password that is stored for `account`; None where there is none. TransportError."""
+    return _ask(lambda: keyring.get_password(SERVICE, account), patience)
+
+
+def store(account: str, secret: str, patience: float = PATIENCE) -> str:
+    """Keep `secret` for `account`; returns what the keyring calls itself. TransportError."""
+    _ask(lambda: keyring.set_password(SERVICE, account, secret), patience)
+    return one_line(str(keyring.get_keyring().name), 80)
+
+
+def delete(account: str, patience: float = PATIENCE) -> bool:
+    """Forget the password of `account`; False where there is none. TransportError."""
+
+    def forget() -> bool:
+        try:
+            keyring.delete_password(SERVICE, account)
+        except PasswordDeleteError:
+            return False
+        return True
+
+    return _ask(forget, patience)
+
+
+def _ask(question: Callable[[], T], patience: float) -> T:
+    answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((question(), None))
+        except Exception as error:  # noqa: BLE001  # each keyring has errors of its own
+            answers.put((None, error))
+
+    # A question to a keyring cannot be called off; left behind, the thread ends with the process.
+    threading.Thread(target=run, name="keyring", daemon=True).start()
+    try:
+        answer, error = answers.get(timeout=patience)
+    except queue.Empty:
+        raise _unusable(f"no answer within {patience:g} s: is it locked?") from None
+    if isinstance(error, NoKeyringError):
+        raise _unusable("there is none that can be used") from None
+    if error is not None:
+        # Of a foreign error only the kind is told: nobody knows what its text holds.
+        raise _unusable(type(error).__name__) from None
+    return cast("T", answer)  # no error, so an answer
+
+
+def _unusable(why: str) -> TransportError:
+    return TransportError(FailureKind.CONFIGURATION, f"the keyring cannot be used: {why}", MEND)

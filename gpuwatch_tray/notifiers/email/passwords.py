@@ -1,0 +1,73 @@
+"""The password of the mail server: SMTP_PASS, else the file of SMTP_PASS_FILE, else the system's keyring."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.settings import Secret, SmtpSecurity, read_password
+from gpuwatch_tray.transport import FailureKind, TransportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpuwatch_tray.settings import SmtpSettings
+
+LONGEST_FILE = 4096  # bytes: the key's file was named wrongly if it is longer
+
+
+def password_of(smtp: SmtpSettings) -> Secret:
+    """What to log in with; empty where there is no login. TransportError says where it is missing."""
+    if smtp.security is SmtpSecurity.NONE or smtp.password.reveal():
+        return smtp.password
+    if smtp.password_file is not None:
+        return _from_file(smtp.password_file)
+    from gpuwatch_tray.notifiers.email import keyrings  # noqa: PLC0415  # only where it is asked
+
+    account = account_of(smtp)
+    found = keyrings.password(account)
+    if not found:
+        raise _problem(
+            f"there is no password for {account}: smtp.env has none, nor has the keyring",
+            "`gpuwatch-tray mail password` stores it; or set SMTP_PASS or SMTP_PASS_FILE in smtp.env",
+        )
+    return Secret(found)
+
+
+def account_of(smtp: SmtpSettings) -> str:
+    """How the account is called in the keyring."""
+    return f"{smtp.user}@{smtp.host}"
+
+
+def source_of(smtp: SmtpSettings) -> str:
+    """Where the password is, in words for people; empty where there is no login."""
+    if smtp.security is SmtpSecurity.NONE:
+        return ""
+    if smtp.password.reveal():
+        return "SMTP_PASS"
+    return f"SMTP_PASS_FILE {smtp.password_file}" if smtp.password_file is not None else "the keyring"
+
+
+def _from_file(file: Path) -> Secret:
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would make us wait
+            raise _problem(f"SMTP_PASS_FILE {file} is not a plain file", "it must hold the password alone")
+        with file.open("rb") as opened:
+            content = opened.read(LONGEST_FILE + 1)
+    except OSError as error:
+        text = f"SMTP_PASS_FILE {file} cannot be read: {error.strerror}"
+        raise _problem(text, "write the password into it, and chmod 600") from None
+    if len(content) > LONGEST_FILE or b"\n" in content.strip():
+        raise _problem(f"SMTP_PASS_FILE {file} has more than one line", "it must hold the password alone")
+    try:
+        secret = read_password(content.decode("utf-8-sig"))
+    except ValueError as error:
+        why = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise _problem(f"SMTP_PASS_FILE {file} {why}", "it must hold the password alone") from None
+    if not secret.reveal():
+        raise _problem(f"SMTP_PASS_FILE {file} is empty", "write the password into it")
+    return secret
+
+
+def _problem(text: str, mend: str) -> TransportError:
+    return TransportError(FailureKind.CONFIGURATION, text, mend)
