@@ -3,7 +3,7 @@ The three .env files and the variables of the environment, as Settings.
 
 The files are the part of Bash that is data: what the Bash tool could `source` is read the same, what Bash
 would execute is a problem with file, line and mend. `bashdata` reads the format, `keys` is the table of keys,
-`paths` finds the files, `load` puts them together.
+`paths` finds the files, `load` puts them together, `writing` makes those that are not there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from gpuwatch_tray.settings.kinds import (
 )
 from gpuwatch_tray.settings.load import load
 from gpuwatch_tray.settings.paths import Places
+from gpuwatch_tray.settings.writing import ExampleMissing, files, write_missing
 
 __all__ = [
     "ConfigProblem",
+    "ExampleMissing",
     "NotifyMethod",
     "Places",
     "Resolved",
@@ -31,7 +33,9 @@ __all__ = [
     "Settings",
     "SmtpSecurity",
     "SmtpSettings",
+    "files",
     "is_loopback",
     "load",
     "read_password",
+    "write_missing",
 ]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import language
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.settings import checks, keys, paths, thresholds
-from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
 from gpuwatch_tray.settings.reading import Reading
 from gpuwatch_tray.settings.recipient import no_recipient
@@ -16,12 +15,6 @@ from gpuwatch_tray.settings.ways import settle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# In the order of Bash's sourcing.
-_FILES = (
-    (WATCH, "GPUWATCH_CONFIG"),
-    (NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
-    (SMTP, "GPUWATCH_SMTP_CONFIG"),
-)
 _BEFORE_SMTP = 2  # files: notify.env's FROM_EMAIL is the general one, smtp.env's is the server's
 _STATE = "GPUWATCH_CACHE"
 
@@ -35,7 +28,7 @@ def load(
     Never raises for what files or variables hold. `where` is the real places unless a test says others.
     """
     where = where or paths.places()
-    files = [paths.find(name, variable, environ, where) for name, variable in _FILES]
+    files = paths.find_all(environ, where)
     reading = Reading(files, environ, where.home)
     method, smtp, (credentials, token) = settle(reading, reading.value(keys.NOTIFY_METHOD))
     state = environ.get(_STATE, "")

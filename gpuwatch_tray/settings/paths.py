@@ -6,18 +6,26 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from platformdirs import user_config_path, user_state_path
 
 import gpuwatch_tray
+from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 NAME = "gpuwatch-tray"
+# The files and the variables that name others, in the order of Bash's sourcing.
+FILES = (
+    (WATCH, "GPUWATCH_CONFIG"),
+    (NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
+    (SMTP, "GPUWATCH_SMTP_CONFIG"),
+)
 LARGEST_FILE = 1024 * 1024  # bytes
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,44 @@ def find(name: str, variable: str, environ: Mapping[str, str], where: Places) ->
         return _read(path, named) or File(
             path, named, problem=f"there is no such file: correct or unset {variable}"
         )
-    folders = [where.config] if where.checkout is None else [where.checkout / "config", where.config]
-    candidates = [folder / name for folder in folders if folder.is_absolute()]
-    for path in candidates:
+    places = _candidates(name, where)
+    for path in places:
         if (file := _read(path, _shown(path, where))) is not None:
             return file
-    first = candidates[0] if candidates else where.config / name
+    first = places[0] if places else where.config / name
     return File(first, _shown(first, where), found=False)
+
+
+def find_all(environ: Mapping[str, str], where: Places) -> tuple[File, ...]:
+    """The three files, as `find` finds each."""
+    return tuple(find(name, variable, environ, where) for name, variable in FILES)
+
+
+def stamps(environ: Mapping[str, str], where: Places) -> tuple[Stamp, ...]:
+    """What tells whether any of the three has changed, come or gone, without opening it."""
+    return tuple(
+        _stamp(path)
+        for name, variable in FILES
+        for path in (
+            [absolute(environ[variable], environ, where)]
+            if environ.get(variable)
+            else _candidates(name, where)
+        )
+    )
+
+
+def _candidates(name: str, where: Places) -> list[Path]:
+    """Where a file that no variable names may be, the first place first."""
+    folders = [where.config] if where.checkout is None else [where.checkout / "config", where.config]
+    return [folder / name for folder in folders if folder.is_absolute()]
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
 def absolute(text: str, environ: Mapping[str, str], where: Places) -> Path:
