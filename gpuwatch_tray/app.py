@@ -19,6 +19,7 @@ from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.courier import Courier
 from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
@@ -38,7 +39,7 @@ class Occupied(Exception):  # noqa: N818  # a state of the machine, not a mistak
     """Another process evaluates on this state; the text says which, `holder` how it is."""
 
     def __init__(self, holder: Holder, host: str) -> None:
-        super().__init__(f"{holder} watches on {host}")
+        super().__init__(_("{holder} watches on {host}").format(holder=holder, host=host))
         self.holder = holder
 
 
@@ -83,7 +84,9 @@ def set_up(
     if kind is SourceKind.AUTO and settings.mygpu:
         kind = SourceKind.COMMAND
     if kind is SourceKind.COMMAND and not settings.mygpu:
-        raise UsageError("--source command needs the variable MYGPU: a program that prints the process list")
+        raise UsageError(
+            _("--source command needs the variable MYGPU: a program that prints the process list")
+        )
     setup = Setup(settings, problems, kind, machine.host(), machine.user(environ))
     if kind is SourceKind.AUTO:
         setup = _settle_auto(setup)

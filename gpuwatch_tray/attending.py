@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Scope, Silence, until_tomorrow
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.rules import RULES
 from gpuwatch_tray.store import Transition
@@ -45,10 +46,12 @@ def seconds(text: str, now: float) -> float:
         return until_tomorrow(now)
     parts = _PART.findall(words)
     if not parts or _PART.sub("", words).strip():
-        raise ValueError(f"expected a duration such as 30m, 2h, 1d or tomorrow, got {text!r}")
+        raise ValueError(
+            _("expected a duration such as 30m, 2h, 1d or tomorrow, got {text!r}").format(text=text)
+        )
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not 0 < total <= LONGEST:
-        raise ValueError(f"expected a duration of up to a year, got {text!r}")
+        raise ValueError(_("expected a duration of up to a year, got {text!r}").format(text=text))
     return total
 
 
@@ -67,11 +70,13 @@ class Attending:
         """
         found = self._find(names)
         if pending := [alert for alert in found if alert.phase is Phase.PENDING]:
-            raise NoSuchAlert(f"alert {pending[0].id} does not fire yet: there is nothing to acknowledge")
+            raise NoSuchAlert(
+                _("alert {id} does not fire yet: there is nothing to acknowledge").format(id=pending[0].id)
+            )
         now = self._clock()
         lines = [Transition(now.wall, alert.id, "acknowledged") for alert in found]
         self._store.acknowledge([alert.id for alert in found], lines, now.wall)
-        return self._done("acknowledged", found)
+        return self._done(_("acknowledged"), found)
 
     def snooze(self, length: float, *names: str) -> str:
         """
@@ -84,21 +89,21 @@ class Attending:
         if not names:
             self._store.silence(Silence(Scope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
-            return f"everything snoozed until {until}"
+            return _("everything snoozed until {time}").format(time=until)
         rules = [name for name in names if name in RULES]
         found = self._find([name for name in names if name not in RULES])
         for rule in rules:
             self._store.silence(Silence(Scope.RULE, rule, now, length))
         for alert in found:
-            line = Transition(now.wall, alert.id, "snoozed", f"until {until}")
+            line = Transition(now.wall, alert.id, "snoozed", _("until {time}").format(time=until))
             self._store.silence(Silence(Scope.ALERT, alert.fingerprint, now, length), [line])
-        return self._done(f"snoozed until {until}", found, rules)
+        return self._done(_("snoozed until {time}").format(time=until), found, rules)
 
     def resume(self) -> str:
         """End every snooze."""
         count = self._store.resume()
         log.info("%d snoozes ended", count)
-        return "nothing was snoozed" if count == 0 else "every snooze ended"
+        return _("nothing was snoozed") if count == 0 else _("every snooze ended")
 
     def _find(self, names: Sequence[str]) -> list[Alert]:
         active = self._store.memory().alerts
@@ -106,13 +111,20 @@ class Attending:
         for name in names:
             called = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
             if not called:
-                ids = ", ".join(str(alert.id) for alert in active) or "none"
-                raise NoSuchAlert(f"no alert {name!r} is active (active: {ids}; rules: {', '.join(RULES)})")
+                ids = ", ".join(str(alert.id) for alert in active) or _("none")
+                raise NoSuchAlert(
+                    _("no alert {name!r} is active (active: {ids}; rules: {rules})").format(
+                        name=name, ids=ids, rules=", ".join(RULES)
+                    )
+                )
             found += called
         return found
 
     def _done(self, what: str, found: Sequence[Alert], rules: Sequence[str] = ()) -> str:
-        subjects = [*(f"rule {rule}" for rule in rules), *(f"{alert.id}: {alert.said}" for alert in found)]
+        subjects = [
+            *(_("rule {rule}").format(rule=rule) for rule in rules),
+            *(f"{alert.id}: {alert.said}" for alert in found),
+        ]
         for subject in subjects:
             log.info("%s: %s", what, subject)
         return "\n".join(f"{what}: {subject}" for subject in subjects)

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact, watches
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import known
 from gpuwatch_tray.watches import Ends, Free, Run, Watch, free_gpus
 
@@ -46,10 +47,12 @@ class Awaiting:
         if snapshot is not None and snapshot.problem is None:
             total = len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})
             if total == 0:
-                raise CannotAwait("idle GPUs cannot be seen here: this source lists processes, not GPUs")
+                raise CannotAwait(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
             if count > total:
                 raise CannotAwait(
-                    f"there {'is' if total == 1 else 'are'} only {total} GPU{'s'[: total > 1]} here"
+                    ngettext(
+                        "there is only {total} GPU here", "there are only {total} GPUs here", total
+                    ).format(total=total)
                 )
         wish = Free(count, hold)
         for each in self._store.watches():
@@ -57,7 +60,11 @@ class Awaiting:
                 return _already(each)
         said = self._add(wish)
         there = None if snapshot is None else free_gpus(snapshot)
-        return said if there is None else f"{said} (free at present: {len(there)})"
+        return (
+            said
+            if there is None
+            else _("{said} (free at present: {count})").format(said=said, count=len(there))
+        )
 
     def ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
         """
@@ -105,14 +112,18 @@ class Awaiting:
         found = self._store.watches()
         mine = [each for each in found if each.id == number]
         if not mine or not self._store.close_watch(number):
-            numbers = ", ".join(str(each.id) for each in found) or "none"
-            raise CannotAwait(f"nothing {number} is waited for (waiting: {numbers})")
-        return f"cancelled: {number}: {watches.says(mine[0])}"
+            numbers = ", ".join(str(each.id) for each in found) or _("none")
+            raise CannotAwait(
+                _("nothing {number} is waited for (waiting: {numbers})").format(
+                    number=number, numbers=numbers
+                )
+            )
+        return _("cancelled: {number}: {what}").format(number=number, what=watches.says(mine[0]))
 
     def listed(self) -> list[str]:
         """A line for each, oldest first."""
         return [
-            f"{each.id:>5}  {each.text}{', still to be told' if each.due else ''}"
+            f"{each.id:>5}  {each.text}{_(', still to be told') if each.due else ''}"
             for each in map(watches.awaited, self._store.watches())
         ]
 
@@ -120,11 +131,11 @@ class Awaiting:
         watch = Watch(0, self._clock(), wish)
         number = self._store.add_watch(watch)
         log.info("told when %s", watches.says(watch))
-        return f"{number}: you will be told when {watches.says(watch)}"
+        return _("{number}: you will be told when {what}").format(number=number, what=watches.says(watch))
 
 
 def _already(watch: Watch) -> str:
-    return f"{watch.id}: you will be told already when {watches.says(watch)}"
+    return _("{id}: you will be told already when {what}").format(id=watch.id, what=watches.says(watch))
 
 
 def _same(one: Ends, other: Ends) -> bool:
@@ -133,14 +144,16 @@ def _same(one: Ends, other: Ends) -> bool:
 
 def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
     if snapshot is None:
-        return "the GPUs have not been read yet"
+        return _("the GPUs have not been read yet")
     if snapshot.problem is not None:
-        return f"the GPUs cannot be read: {snapshot.problem}"
+        return _("the GPUs cannot be read: {problem}").format(problem=snapshot.problem)
     there = sorted({process.pid for process in snapshot.processes})
-    on_them = f"on them: {', '.join(map(str, there))}" if there else "nothing is on them"
+    on_them = (
+        _("on them: {pids}").format(pids=", ".join(map(str, there))) if there else _("nothing is on them")
+    )
     unread = [gpu.index for gpu in snapshot.gpus if gpu.problem or gpu.process_problem]
-    gap = f"; GPU {', '.join(map(str, unread))} cannot be read" if unread else ""
-    return f"no process {pid} is on a GPU here ({on_them}{gap})"
+    gap = _("; GPU {gpus} cannot be read").format(gpus=", ".join(map(str, unread))) if unread else ""
+    return _("no process {pid} is on a GPU here ({on_them}{gap})").format(pid=pid, on_them=on_them, gap=gap)
 
 
 def called(argv: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ def of_system(environ: Mapping[str, str]) -> str:
 
 def _(text: str) -> str:
     """`text` in the language that is spoken."""
-    return _catalogue(_chosen).gettext(text)
+    return _catalogue(_chosen).gettext(text) if text else text  # an empty one would be the catalogue's header
 
 
 def ngettext(one: str, many: str, count: int) -> str:

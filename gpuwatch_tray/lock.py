@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from gpuwatch_tray import terms
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,7 +33,7 @@ class Holder:
     address: str = ""
 
     def __str__(self) -> str:
-        return f"{self.face}, PID {self.pid}" if self.pid else "another process"
+        return f"{terms.said(self.face)}, PID {self.pid}" if self.pid else _("another process")
 
 
 class LockError(Exception):
@@ -61,9 +64,11 @@ class WatchLock:
         except Timeout:
             return False
         except OSError as error:
-            mend = "it must be a folder that this user can write; GPUWATCH_CACHE names another"
+            mend = _("it must be a folder that this user can write; GPUWATCH_CACHE names another")
             raise LockError(
-                f"{self._folder}: the state cannot be kept there: {error.strerror} ({mend})"
+                _("{folder}: the state cannot be kept there: {why} ({mend})").format(
+                    folder=self._folder, why=error.strerror, mend=mend
+                )
             ) from error
         self.describe(holder)
         return True

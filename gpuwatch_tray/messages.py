@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import (
     FLAPPING,
     Alert,
@@ -32,26 +33,26 @@ MAX_ETIME = "max_etime"
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"
 TITLES = {
-    "gpu_limit": "More GPUs in use than the limit",
-    "max_etime": "A process runs longer than the limit",
-    "gpu_lost": "A GPU is lost",
-    "monitor_blind": "The GPUs cannot be read",
-    "driver_mismatch": "Reboot needed: the NVIDIA driver was replaced",
-    "temperature": "A GPU is hot",
-    "temperature_critical": "A GPU is dangerously hot",
-    "thermal_throttle": "A GPU is slowed down by heat",
-    "hw_slowdown": "A GPU is slowed down by its hardware",
-    "power_cap": "A GPU is kept down by its power limit",
-    "fan": "A fan stands still",
-    "xid_fatal": "A GPU has failed",
-    "xid_app": "The driver reported an error",
-    "ecc": "Memory errors on a GPU",
-    "row_remap": "Worn memory on a GPU",
-    "pcie_width": "A GPU uses too few PCIe lanes",
-    "hung": "A process seems to hang",
-    "idle_holding": "GPU memory is held idle",
-    "memory_full": "GPU memory is nearly full",
-    "intruder": "Somebody else is on your GPU",
+    "gpu_limit": N_("More GPUs in use than the limit"),
+    "max_etime": N_("A process runs longer than the limit"),
+    "gpu_lost": N_("A GPU is lost"),
+    "monitor_blind": N_("The GPUs cannot be read"),
+    "driver_mismatch": N_("Reboot needed: the NVIDIA driver was replaced"),
+    "temperature": N_("A GPU is hot"),
+    "temperature_critical": N_("A GPU is dangerously hot"),
+    "thermal_throttle": N_("A GPU is slowed down by heat"),
+    "hw_slowdown": N_("A GPU is slowed down by its hardware"),
+    "power_cap": N_("A GPU is kept down by its power limit"),
+    "fan": N_("A fan stands still"),
+    "xid_fatal": N_("A GPU has failed"),
+    "xid_app": N_("The driver reported an error"),
+    "ecc": N_("Memory errors on a GPU"),
+    "row_remap": N_("Worn memory on a GPU"),
+    "pcie_width": N_("A GPU uses too few PCIe lanes"),
+    "hung": N_("A process seems to hang"),
+    "idle_holding": N_("GPU memory is held idle"),
+    "memory_full": N_("GPU memory is nearly full"),
+    "intruder": N_("Somebody else is on your GPU"),
 }
 BUTTONS = (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
 MOST_LINES = 5  # alerts that a popup names
@@ -115,7 +116,9 @@ def resolved_mail(head: Letterhead, alerts: Sequence[Alert], *, now: float, mess
     """The mail that says that these alerts, of which a mail had told, are over."""
     time = _time(now)
     items = [
-        f"{alert.reason} (after {listing.duration(now - alert.since)})" if now > alert.since else alert.reason
+        f"{alert.reason} (after {listing.plain_duration(now - alert.since)})"
+        if now > alert.since
+        else alert.reason
         for alert in alerts
     ]
     text = (
@@ -154,7 +157,7 @@ def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str
 
 def notice_popup(key: str, notice: Notice, host: str, *, simulated: bool) -> Popup:
     """The same as a popup, with the very last lines of a command only."""
-    title = labelled(f"{notice.title} on {host}", simulated=simulated)
+    title = labelled(_("{what} on {host}").format(what=notice.title, host=host), simulated=simulated)
     lines = (notice.text, *notice.details, *notice.output[-LAST_LINES:])
     return Popup(key, title, "\n".join(lines), Severity.INFO)
 
@@ -164,24 +167,27 @@ def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> P
     worst = max(alerts, key=lambda alert: (alert.severity, alert.value))
     lines = [redact.text(worst.said)]
     if len(alerts) > 1:
-        lines.append(f"and {len(alerts) - 1} more")
+        lines.append(_("and {count} more").format(count=len(alerts) - 1))
     if any(alert.raises >= FLAPPING for alert in alerts):
-        lines.append("It comes and goes: further notices wait until it stays away for a while")
-    title = labelled(f"{TITLES.get(worst.rule, worst.rule)} on {host}", simulated=simulated)
+        lines.append(_("It comes and goes: further notices wait until it stays away for a while"))
+    what = _(TITLES.get(worst.rule, worst.rule))
+    title = labelled(_("{what} on {host}").format(what=what, host=host), simulated=simulated)
     return Popup(key, title, "\n".join(lines), worst.severity, BUTTONS)
 
 
 def resolved_popup(alerts: Sequence[Alert], host: str, *, simulated: bool) -> Popup:
     """The popup that says that these alerts are over."""
-    title = labelled(f"Resolved on {host}", simulated=simulated)
+    title = labelled(_("Resolved on {host}").format(host=host), simulated=simulated)
     return Popup("resolved", title, _said(alerts), Severity.INFO)
 
 
 def away_popup(alerts: Sequence[Alert], firing: int, *, simulated: bool) -> Popup:
     """The one popup for somebody who comes back: what fired meanwhile, and how much of it still does."""
-    count = "An alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
-    still = "all over by now" if firing == 0 else f"{firing} still firing"
-    title = labelled(f"{count} while you were away: {still}", simulated=simulated)
+    meanwhile = ngettext(
+        "An alert while you were away: {still}", "{count} alerts while you were away: {still}", len(alerts)
+    )
+    still = _("all over by now") if firing == 0 else _("{count} still firing").format(count=firing)
+    title = labelled(meanwhile.format(count=len(alerts), still=still), simulated=simulated)
     worst = max(alert.severity for alert in alerts)
     return Popup("away", title, _said(alerts), worst, (Button.SHOW,))
 
@@ -195,7 +201,7 @@ def _said(alerts: Sequence[Alert]) -> str:
     """A line each, the first few of many."""
     lines = [redact.text(alert.said) for alert in alerts[:MOST_LINES]]
     rest = len(alerts) - len(lines)
-    return "\n".join([*lines, f"and {rest} more"] if rest else lines)
+    return "\n".join([*lines, _("and {count} more").format(count=rest)] if rest else lines)
 
 
 def _time(now: float) -> str:

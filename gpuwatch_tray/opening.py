@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,9 +39,9 @@ def open_file(path: str | Path, environ: Mapping[str, str] | None = None) -> Non
     opener = _opener(environ)
     file = Path(path).absolute()  # never to be taken for an option
     if not opener:
-        raise OpeningError(f"no program here opens {file}: install xdg-utils")
+        raise OpeningError(_("no program here opens {file}: install xdg-utils").format(file=file))
     if not file.is_file():
-        raise OpeningError(f"there is no file {file}")
+        raise OpeningError(_("there is no file {file}").format(file=file))
     try:
         # In a session of its own, so that it outlives the tray.
         running = subprocess.Popen(
@@ -59,7 +61,11 @@ def open_file(path: str | Path, environ: Mapping[str, str] | None = None) -> Non
         threading.Thread(target=running.wait, name="opened", daemon=True).start()
         return
     if code:
-        raise OpeningError(f"{opener[0]} could not open {file} (exit code {code})")
+        raise OpeningError(
+            _("{program} could not open {file} (exit code {code})").format(
+                program=opener[0], file=file, code=code
+            )
+        )
 
 
 def _opener(environ: Mapping[str, str]) -> list[str]:

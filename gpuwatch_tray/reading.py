@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.store import Store, StoreError
 
@@ -93,6 +94,8 @@ def read_within(source: Source, seconds: float) -> Snapshot:
         raise failure[0]
     if result:
         return result[0]
-    mend = "see whether `nvidia-smi` hangs too; `dmesg` may say why"
-    hang = Problem(f"{source.name}: no answer within {seconds:g} s", mend)
+    mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
+    hang = Problem(
+        _("{source}: no answer within {seconds:g} s").format(source=source.name, seconds=seconds), mend
+    )
     return Snapshot(source.name, time.time(), problem=hang)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Alert, GpuProcess, Level, Phase, Severity, Snapshot, Status
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def status_of(
     in_use = len({process.gpu for process in processes if process.gpu is not None})
     base = Status(
         Level.NO_DATA,
-        f"No data: {snapshot.problem}",
+        _("No data: {problem}").format(problem=snapshot.problem),
         snapshot.at,
         snapshot,
         alerts,
@@ -57,36 +58,40 @@ def status_of(
     if gaps:
         return replace(base, headline="; ".join(gaps))
     if alerts:
-        return replace(base, level=Level.SNOOZED, headline=f"Snoozed: {_sum(alerts)}")
+        return replace(base, level=Level.SNOOZED, headline=_("Snoozed: {alerts}").format(alerts=_sum(alerts)))
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
-    calm = f"All within limits: {in_use} of {whole} GPUs in use"
+    calm = _("All within limits: {in_use} of {whole} GPUs in use").format(in_use=in_use, whole=whole)
     if whole < in_use or not any(gpu.uuid for gpu in snapshot.gpus):
         # a process list names no idle GPU, so there is no total to speak of
-        calm = f"All within limits: {in_use} {'GPU' if in_use == 1 else 'GPUs'} in use"
+        calm = ngettext(
+            "All within limits: {in_use} GPU in use", "All within limits: {in_use} GPUs in use", in_use
+        ).format(in_use=in_use)
     return replace(base, level=Level.OK if snoozed_until is None else Level.SNOOZED, headline=calm)
 
 
 def _sum(alerts: Sequence[Alert]) -> str:
     """The worst alert in a line, and how many there are."""
-    marks = ["over for the moment"] if alerts[0].phase is Phase.RECOVERING else []
-    marks += ["acknowledged"] if alerts[0].acknowledged else []
+    marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
+    marks += [_("acknowledged")] if alerts[0].acknowledged else []
     worst = alerts[0].said + (f" ({', '.join(marks)})" if marks else "")
-    return worst if len(alerts) == 1 else f"{len(alerts)} alerts: {worst}"
+    if len(alerts) == 1:
+        return worst
+    return _("{count} alerts: {worst}").format(count=len(alerts), worst=worst)
 
 
 def starting(now: float) -> Status:
     """The status before the first poll has come back."""
-    return Status(Level.NO_DATA, "Reading the GPUs for the first time", now)
+    return Status(Level.NO_DATA, _("Reading the GPUs for the first time"), now)
 
 
 def stale(last: Status) -> Status:
     """`last`, after its data has become too old to be shown as the state of things."""
     if last.snapshot is None:
-        return replace(last, level=Level.NO_DATA, headline="No data yet: the reading does not come back")
-    since = datetime.fromtimestamp(last.at).astimezone().strftime("%H:%M:%S")
-    return replace(
-        last, level=Level.NO_DATA, headline=f"No data since {since}: the reading does not come back"
-    )
+        headline = _("No data yet: the reading does not come back")
+    else:
+        since = datetime.fromtimestamp(last.at).astimezone().strftime("%H:%M:%S")
+        headline = _("No data since {since}: the reading does not come back").format(since=since)
+    return replace(last, level=Level.NO_DATA, headline=headline)
 
 
 def with_notes(status: Status, notes: Sequence[str], *, warn: bool) -> Status:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
 from gpuwatch_tray.status import stale, starting, with_notes
@@ -99,7 +100,7 @@ class Watching:
         """Each rule on the last reading, and what will be told of its alerts when and why."""
         with self._lock:
             snapshot = self._judged
-        return ("nothing has been read yet",) if snapshot is None else self._evaluator.explain(snapshot)
+        return (_("nothing has been read yet"),) if snapshot is None else self._evaluator.explain(snapshot)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck in the driver, which is then left alone."""
@@ -135,7 +136,7 @@ class Watching:
 
     def _go_blind(self) -> None:
         """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
-        problem = Problem("the reading does not come back", "see whether `nvidia-smi` hangs too")
+        problem = Problem(_("the reading does not come back"), _("see whether `nvidia-smi` hangs too"))
         blind = Snapshot(self._source.name, time.time(), problem=problem)
         outcome = self._evaluator.evaluate(blind)
         with self._lock:
@@ -179,9 +180,9 @@ class Watching:
         if self._trouble is not None:
             notes.append(self._trouble)
         if self._setup.simulated:
-            notes.append("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed")
+            notes.append(_("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed"))
         elif not self._setup.settings.to_email:
-            notes.append(f"Email is off: {self._setup.settings.no_recipient}")
+            notes.append(_("Email is off: {why}").format(why=self._setup.settings.no_recipient))
         elif self._faces.courier is not None:
             waiting = self._faces.courier.waiting
             late = waiting.oldest is not None and time.time() - waiting.oldest > LATE
@@ -192,8 +193,8 @@ class Watching:
 
 def waiting_line(waiting: Waiting) -> str:
     """What waits in the outbox, and why, in one line."""
-    mails = "1 mail waits" if waiting.count == 1 else f"{waiting.count} mails wait"
-    since = ""
+    mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
-        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime(" since %H:%M")
-    return f"Email: {mails}{since}" + (f": {waiting.error}" if waiting.error else "")
+        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%H:%M")
+        mails = _("{mails} since {time}").format(mails=mails, time=since)
+    return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")

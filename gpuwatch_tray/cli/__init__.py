@@ -13,6 +13,7 @@ from gpuwatch_tray import language, redact, settings
 from gpuwatch_tray.app import set_up
 from gpuwatch_tray.cli.parser import parser
 from gpuwatch_tray.context import SourceKind, UsageError, WorkError
+from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
 
@@ -56,7 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE if asked.command in {"watch", None} else FAILED
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=True)
-        _complain(f"unexpected {type(error).__name__}: {redact.text(str(error))} (--verbose tells more)")
+        _complain(
+            _("unexpected {kind}: {error} (--verbose tells more)").format(
+                kind=type(error).__name__, error=redact.text(str(error))
+            )
+        )
         return FAILED
     return code
 
@@ -77,7 +82,7 @@ def _close_output() -> None:
 def _source(asked: argparse.Namespace) -> SourceKind | None:
     if getattr(asked, "demo", False):
         if hasattr(asked, "source"):
-            raise UsageError("--demo and --source exclude each other")
+            raise UsageError(_("--demo and --source exclude each other"))
         return SourceKind.DEMO
     return SourceKind(asked.source) if hasattr(asked, "source") else None
 

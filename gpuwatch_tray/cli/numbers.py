@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from gpuwatch_tray.language import _
+
 
 def seconds(text: str) -> float:
     """A number of seconds above 0."""
@@ -12,12 +14,14 @@ def seconds(text: str) -> float:
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            _("expected a number of seconds above 0, got {text!r}").format(text=text)
+        )
     return found
 
 
 def number(text: str) -> int:
     """A whole number above 0."""
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(_("expected a whole number above 0, got {text!r}").format(text=text))
     return int(text)

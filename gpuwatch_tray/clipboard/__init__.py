@@ -13,13 +13,15 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 WITHIN = 5.0  # seconds; these programs answer in milliseconds
 X11 = (("xclip", "-selection", "clipboard", "-in"), ("xsel", "--clipboard", "--input"))
 WAYLAND = (("wl-copy", "--type", "text/plain;charset=utf-8"),)
-INSTALL = "install wl-clipboard (Wayland) or xclip (X11)"
+INSTALL = N_("install wl-clipboard (Wayland) or xclip (X11)")
 
 
 class ClipboardError(Exception):
@@ -35,7 +37,7 @@ def copy(text: str, environ: Mapping[str, str] | None = None) -> None:
     """Put `text` on the clipboard; raises ClipboardError, within seconds."""
     way = _way(os.environ if environ is None else environ)
     if way is None:
-        raise ClipboardError(f"there is no clipboard to reach here: {INSTALL}")
+        raise ClipboardError(_("there is no clipboard to reach here: {mend}").format(mend=_(INSTALL)))
     way(text)
 
 
@@ -81,8 +83,14 @@ def _pipe(command: list[str], data: bytes, environ: Mapping[str, str]) -> None:
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
-        raise ClipboardError(f"{command[0]} did not take the text within {WITHIN:g} s") from None
+        raise ClipboardError(
+            _("{command} did not take the text within {seconds:g} s").format(
+                command=command[0], seconds=WITHIN
+            )
+        ) from None
     except OSError as error:
         raise ClipboardError(f"{command[0]}: {error.strerror or error}") from error
     if done.returncode:
-        raise ClipboardError(f"{command[0]} failed with exit code {done.returncode}")
+        raise ClipboardError(
+            _("{command} failed with exit code {code}").format(command=command[0], code=done.returncode)
+        )

@@ -14,6 +14,8 @@ import queue
 import threading
 from typing import Any
 
+from gpuwatch_tray.language import _
+
 log = logging.getLogger(__name__)
 
 # One property of an X request; more would have to go in pieces (INCR), and no command line is longer.
@@ -33,7 +35,9 @@ def hold(text: str, display: str, within: float) -> str:
     try:
         return answer.get(timeout=within)
     except queue.Empty:
-        return f"the X server {display} did not answer within {within:g} s"
+        return _("the X server {display} did not answer within {within:g} s").format(
+            display=display, within=within
+        )
 
 
 def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
@@ -41,7 +45,9 @@ def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
         error: Any = importlib.import_module("Xlib.error")
         connection = importlib.import_module("Xlib.display").Display(display)
     except Exception as failed:  # noqa: BLE001  # python-xlib raises what the socket and its parser do
-        answer.put(f"the X server {display} cannot be reached: {failed}")
+        answer.put(
+            _("the X server {display} cannot be reached: {failed}").format(display=display, failed=failed)
+        )
         return
     # A reader that went away while it was answered is no trouble of ours.
     connection.set_error_handler(lambda *_: None)
@@ -49,7 +55,7 @@ def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
     with contextlib.suppress(error.ConnectionClosedError, OSError):
         try:
             selection = _Selection(connection, data)
-            answer.put("" if selection.owned() else "another program does not let go of the clipboard")
+            answer.put("" if selection.owned() else _("another program does not let go of the clipboard"))
             selection.serve()
         finally:
             connection.close()

@@ -13,6 +13,7 @@ from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.asking import ask_or_store, reach
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.control import Refused
+from gpuwatch_tray.language import _
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
@@ -52,12 +53,16 @@ def resume(setup: Setup) -> int:
 def forget(setup: Setup, uuid: str) -> int:
     """Take a GPU that is gone for good out of the inventory."""
     if setup.simulated:
-        raise UsageError("a demo has no inventory: leave out --demo")
+        raise UsageError(_("a demo has no inventory: leave out --demo"))
     with closing(open_store(setup)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
         if not store.forget_gpu(uuid):
-            raise WorkError(f"no GPU {uuid!r} is known (known: {', '.join(known) or 'none'})")
-    print(f"forgotten: {uuid}")
+            raise WorkError(
+                _("no GPU {uuid!r} is known (known: {uuids})").format(
+                    uuid=uuid, uuids=", ".join(known) or _("none")
+                )
+            )
+    print(_("forgotten: {uuid}").format(uuid=uuid))
     return 0
 
 
@@ -68,10 +73,10 @@ def explain(setup: Setup) -> int:
         print("\n".join(answer["lines"]))
         return 0
     if setup.simulated:
-        raise WorkError("no demo is running: `gpuwatch-tray --demo` starts one")
+        raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     with closing(open_store(setup)) as store, closing(open_source(setup, store)) as source:
         lines = evaluator(setup, store, loop=False).explain(read_once(setup, source))
-    print("nothing watches here at the moment: this is what `gpuwatch-tray check` would do\n")
+    print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
     print("\n".join(lines))
     return 0
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import __version__, redact
+from gpuwatch_tray import __version__, redact, terms
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import LABEL, known
 
 if TYPE_CHECKING:
@@ -93,19 +94,25 @@ def lines(answer: Mapping[str, Any], now: float) -> list[str]:
 
 def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     if answer.get("simulated"):
-        yield "", f"{LABEL}: nothing here is real"
-    yield "", f"{_word(answer.get('state'))}: {answer.get('headline', '')}"
+        yield "", _(LABEL)
+    yield "", f"{terms.said(answer.get('state', '?'))}: {answer.get('headline', '')}"
     if (at := answer.get("at")) is not None:
-        yield "", f"data of {_moment(at, now)}, {_age(now - at)} old"
+        yield "", _("data of {time}, {age} old").format(time=_moment(at, now), age=_age(now - at))
     if (until := answer.get("snoozed_until")) is not None:
-        yield "", f"everything is snoozed until {_moment(until, now)}"
+        yield "", _("everything is snoozed until {time}").format(time=_moment(until, now))
     yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
     yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
-    yield from (("", f"note: {note}") for note in answer.get("notes", ()))
+    yield from (("", _("note: {note}").format(note=note)) for note in answer.get("notes", ()))
     if waiting := answer.get("mails_waiting"):
-        yield "", "1 mail waits to be sent" if waiting == 1 else f"{waiting} mails wait to be sent"
-    who = f"{answer.get('face', '?')}, PID {answer.get('pid', '?')} on {answer.get('host', '?')}"
-    yield "", f"{who}, gpuwatch-tray {answer.get('version', '?')}, source {answer.get('source', '?')}"
+        yield (
+            "",
+            ngettext("{count} mail waits to be sent", "{count} mails wait to be sent", waiting).format(
+                count=waiting
+            ),
+        )
+    face, rest = terms.said(answer.get("face", "?")), ("pid", "host", "version", "source")
+    who = _("{face}, PID {pid} on {host}, gpuwatch-tray {version}, source {source}")
+    yield "", who.format(face=face, **{key: answer.get(key, "?") for key in rest})
 
 
 def _gpu_line(gpu: Mapping[str, Any]) -> str:
@@ -122,20 +129,18 @@ def _gpu_line(gpu: Mapping[str, Any]) -> str:
 
 
 def _alert_line(alert: Mapping[str, Any], now: float) -> str:
-    since = f" since {_moment(alert['since'], now)}" if alert.get("since") is not None else ""
-    state = [f"{alert.get('phase', 'firing')}{since}"]
+    state = [terms.said(alert.get("phase", "firing"))]
+    if alert.get("since") is not None:
+        since = _moment(alert["since"], now)
+        state = [_("{phase} since {time}").format(phase=state[0], time=since)]
     if alert.get("acknowledged"):
-        state.append("acknowledged")
+        state.append(_("acknowledged"))
     if (until := alert.get("snoozed_until")) is not None:
-        state.append(f"snoozed until {_moment(until, now)}")
+        state.append(_("snoozed until {time}").format(time=_moment(until, now)))
     if alert.get("inhibited_by"):
-        state.append(f"muted by {alert['inhibited_by']}")
+        state.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     text = alert.get("text") or alert.get("reason", "")
-    return f"{alert.get('severity', '?')} {alert.get('id', '?')}: {text} ({', '.join(state)})"
-
-
-def _word(state: object) -> str:
-    return str(state).replace("_", " ")
+    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {text} ({', '.join(state)})"
 
 
 def _moment(at: float, now: float) -> str:
@@ -146,7 +151,10 @@ def _moment(at: float, now: float) -> str:
 
 def _age(seconds: float) -> str:
     whole = max(int(seconds), 0)
-    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if whole >= 2 * size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
+    if whole >= 2 * DAY:
+        return _("{days} d").format(days=whole // DAY)
+    if whole >= 2 * HOUR:
+        return _("{hours} h").format(hours=whole // HOUR)
+    if whole >= 2 * MINUTE:
+        return _("{minutes} min").format(minutes=whole // MINUTE)
+    return _("{seconds} s").format(seconds=whole)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import control
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import WorkError
+from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock
 
 if TYPE_CHECKING:
@@ -60,9 +61,15 @@ def reach(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> dic
         except control.NobodyThere:
             continue
         except control.ControlError as error:
-            raise WorkError(f"{_named(holder)} on {setup.host}: {error}") from error
+            raise WorkError(
+                _("{watcher} on {host}: {error}").format(watcher=_named(holder), host=setup.host, error=error)
+            ) from error
     if holder.pid and not lock_of(setup).free():
-        raise WorkError(f"{holder} watches on {setup.host}, but takes no requests: its log tells why")
+        raise WorkError(
+            _("{holder} watches on {host}, but takes no requests: its log tells why").format(
+                holder=holder, host=setup.host
+            )
+        )
     return None
 
 
@@ -83,7 +90,7 @@ def ask_or_store(
     if answer is not None:
         return answer
     if setup.simulated:
-        raise WorkError("no demo is running: `gpuwatch-tray --demo` starts one")
+        raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     with closing(open_store(setup)) as store:
         return on_store(store)
 
@@ -93,14 +100,23 @@ def require(setup: Setup, request: Mapping[str, Any], timeout: float = 2.0) -> d
     answer = reach(setup, request, timeout)
     if answer is None:
         start = "gpuwatch-tray --demo" if setup.simulated else "gpuwatch-tray"
-        also = "" if setup.simulated else "; of a demo, as `make run` may start one, ask with --demo"
-        raise WorkError(f"nothing watches {watched(setup)}: `{start}` starts the tray{also}")
+        text = _("nothing watches {what}: `{start}` starts the tray")
+        if not setup.simulated:
+            text = _(
+                "nothing watches {what}: `{start}` starts the tray;"
+                " of a demo, as `make run` may start one, ask with --demo"
+            )
+        raise WorkError(text.format(what=watched(setup), start=start))
     return answer
 
 
 def watched(setup: Setup) -> str:
     """What the state is about, for people."""
-    return f"the demo's GPUs on {setup.host}" if setup.simulated else f"the GPUs here ({setup.state_name})"
+    return (
+        _("the demo's GPUs on {host}").format(host=setup.host)
+        if setup.simulated
+        else _("the GPUs here ({name})").format(name=setup.state_name)
+    )
 
 
 def lock_of(setup: Setup) -> WatchLock:
@@ -114,4 +130,4 @@ def holder_of(setup: Setup) -> Holder:
 
 
 def _named(holder: Holder) -> str:
-    return str(holder) if holder.pid else "the running program"
+    return str(holder) if holder.pid else _("the running program")

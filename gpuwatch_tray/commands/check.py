@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import machine, messages
 from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
 from gpuwatch_tray.commands.mail import deliver_now, refuse_demo, send_now
-from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.evaluator import mail_now
+from gpuwatch_tray.language import _
+from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], Ins
         raise UsageError("\n".join(dict.fromkeys(lines)))
     setup.require()
     if setup.simulated:
-        print(SIMULATED)
+        print(_(LABEL))
     if dry_run or test_mail:
         return _try_out(setup, send=test_mail, now=clock())
     try:
         failures = _evaluate(setup, clock)
     except Occupied as other:
-        print(f"{other}: nothing evaluated here")
+        print(_("{watcher}: nothing evaluated here").format(watcher=other))
         with closing(open_store(setup)) as store:
             failures = [*_doubts(other), *deliver_now(setup, store)]
     _fail(failures)
@@ -54,9 +55,13 @@ def _evaluate(setup: Setup, clock: Callable[[], Instant]) -> list[str]:
 
 def _doubts(other: Occupied) -> list[str]:
     """Why the other watcher may not be enough."""
-    doubts = [] if other.holder.trouble is None else [f"{other}, and says: {other.holder.trouble}"]
+    doubts = (
+        []
+        if other.holder.trouble is None
+        else [_("{watcher}, and says: {trouble}").format(watcher=other, trouble=other.holder.trouble)]
+    )
     if not other.holder.mails:
-        doubts.append(f"{other}, but mails nobody: TO_EMAIL is not set there")
+        doubts.append(_("{watcher}, but mails nobody: TO_EMAIL is not set there").format(watcher=other))
     return doubts
 
 
@@ -71,7 +76,7 @@ def _try_out(setup: Setup, *, send: bool, now: Instant) -> int:
     firing, unknown, message = mail_now(snapshot, setup.policy, setup.head, now, redacted=send)
     if send:
         print(send_now(setup, message))
-        unknown = tuple(f"the mail was sent, but: {line}" for line in unknown)
+        unknown = tuple(_("the mail was sent, but: {gap}").format(gap=line) for line in unknown)
     elif firing:
         sys.stdout.write(messages.dry_run(message))
     _fail(unknown)

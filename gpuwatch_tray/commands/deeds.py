@@ -14,6 +14,7 @@ from gpuwatch_tray.awaiting import CannotAwait
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
 from gpuwatch_tray.sources import ending
 from gpuwatch_tray.sources.ending import Ending, Endings, Target
@@ -102,34 +103,34 @@ class Deeds:
         except NoSuchAlert as error:
             log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
         except StoreError as error:
-            self._complain("Not done", str(error))
+            self._complain(_("Not done"), str(error))
         self._watching.check_now()
 
     def _when_free(self, count: str) -> None:
         self._await(self._waiting.free, int(count), self._watching.shown.snapshot)
 
     def _when_ends(self, words: str) -> None:
-        pid, _, identity = words.partition(":")
+        pid, _colon, identity = words.partition(":")
         self._await(self._waiting.ends, int(pid), self._watching.shown.snapshot, identity)
 
     def _await(self, act: Callable[..., str], *words: object) -> None:
         try:
             act(*words)
         except (CannotAwait, StoreError) as error:
-            self._complain("You will not be told", str(error))
+            self._complain(_("You will not be told"), str(error))
         self._watching.check_now()
 
     def _copy(self, words: str) -> None:
         try:
             clipboard.copy(words)
         except clipboard.ClipboardError as error:
-            self._complain("Not copied", str(error))
+            self._complain(_("Not copied"), str(error))
 
     def _open(self, path: str) -> None:
         try:
             opening.open_file(path)
         except opening.OpeningError as error:
-            self._complain("Not opened", str(error))
+            self._complain(_("Not opened"), str(error))
 
     def _end(self, words: str, *, kill: bool = False) -> None:
         target = Target.read(words)
@@ -138,7 +139,7 @@ class Deeds:
             self._endings.asked(*target, time.monotonic(), kill=kill)
             self._look_later()
         elif found is not Ending.ENDED_ALREADY:
-            self._complain(f"PID {target.pid} was not ended", found.value)
+            self._complain(_("PID {pid} was not ended").format(pid=target.pid), found.value)
         self._watching.check_now()
 
     def _look_later(self) -> None:
@@ -165,9 +166,13 @@ class Deeds:
         """Offer to kill what did not end, and take the offer back when it has."""
         stubborn = frozenset(self._endings.unresponsive(time.monotonic()))
         for target in stubborn - self._offered:
-            body = f"PID {target.pid} has not ended {ending.PATIENCE:g} s after it was asked to"
+            body = _("PID {pid} has not ended {seconds:g} s after it was asked to").format(
+                pid=target.pid, seconds=ending.PATIENCE
+            )
             buttons = (Button.KILL,)
-            self._popups.show(Popup(f"{KILL}{target}", "A process goes on", body, Severity.WARNING, buttons))
+            self._popups.show(
+                Popup(f"{KILL}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
+            )
         for target in self._offered - stubborn:
             self._popups.close(f"{KILL}{target}")
         if stubborn != self._offered:
@@ -176,7 +181,10 @@ class Deeds:
 
     def _extras(self) -> Extras:
         settings = self._setup.settings
-        about = (f"Settings: {settings.config}", f"State: {settings.state}")
+        about = (
+            _("Settings: {file}").format(file=settings.config),
+            _("State folder: {folder}").format(folder=settings.state),
+        )
         file = str(settings.config) if settings.config.is_file() else ""
         log_file = "" if self._setup.simulated else str(logs.path_of(self._setup))
         return Extras(frozenset(self._offered), file, about, log_file)
@@ -189,8 +197,10 @@ class Deeds:
         processes = status.snapshot.processes if status.snapshot is not None else ()
         lines += [text.process(process) for process in processes[:LINES]]
         if len(processes) > LINES:
-            lines.append(f"… {len(processes) - LINES} more: see the menu")
-        title = labelled(f"Details on {self._setup.host}", simulated=self._setup.simulated)
+            lines.append(_("… {count} more: see the menu").format(count=len(processes) - LINES))
+        title = labelled(
+            _("Details on {host}").format(host=self._setup.host), simulated=self._setup.simulated
+        )
         return Popup("details", title, "\n".join(lines), Severity.INFO)
 
     def _complain(self, title: str, why: str) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import alerts, redact
+from gpuwatch_tray import alerts, columns, redact, terms
 from gpuwatch_tray.alerts import Scope
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Instant, Phase
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.store import Store, Transition
 
-NOTHING = "no alert is active, and none is on file"
+NOTHING = N_("no alert is active, and none is on file")
 
 
 def record(store: Store, now: Instant) -> dict[str, Any]:
@@ -67,47 +68,56 @@ def _alert(alert: Alert, told: Iterable[Transition]) -> dict[str, Any]:
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
     """The record for a person."""
-    found = [*_section("Active", answer["active"]), *_snoozes(answer["snoozes"])]
-    past = list(_section("Over", answer["past"]))
+    found = [*_section(_("Active:"), answer["active"]), *_snoozes(answer["snoozes"])]
+    past = list(_section(_("Over:"), answer["past"]))
     if not answer["active"] and past:
-        found.insert(0, "No alert is active.")
-    return [redact.visible(line) for line in [*found, *past]] or [NOTHING]
+        found.insert(0, _("No alert is active."))
+    return [redact.visible(line) for line in [*found, *past]] or [_(NOTHING)]
 
 
 def _section(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if alerts_:
-        yield f"{title}:"
+        yield title
     for alert in alerts_:
-        yield f"{alert['id']:>5}  {alert['severity']:8}  {alert['rule']}: {alert['text']}"
+        severity = columns.padded(terms.said(alert["severity"]), 8)
+        yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state(alert)}"
         last = ""
         for each in alert["history"]:
             why = f" ({each['why']})" if each["why"] and each["why"] not in {alert["text"], last} else ""
-            yield f"         {_moment(each['at'])}  {each['what']}{why}"
+            yield f"         {_moment(each['at'])}  {terms.said(each['what'])}{why}"
 
 
 def _state(alert: Mapping[str, Any]) -> str:
     if alert["phase"] == Phase.RESOLVED.value:
-        end = f", over since {_moment(alert['resolved'])}" if alert["resolved"] else ""
-        return f"began {_moment(alert['since'])}{end}"
-    states = [f"{alert['phase']} since {_moment(alert['since'])}"]
+        if not alert["resolved"]:
+            return _("began {time}").format(time=_moment(alert["since"]))
+        began, over = _moment(alert["since"]), _moment(alert["resolved"])
+        return _("began {began}, over since {over}").format(began=began, over=over)
+    states = [
+        _("{phase} since {time}").format(phase=terms.said(alert["phase"]), time=_moment(alert["since"]))
+    ]
     if alert["phase"] == Phase.RECOVERING.value:
-        states = [f"began {_moment(alert['since'])}, over for the moment"]
+        states = [_("began {time}, over for the moment").format(time=_moment(alert["since"]))]
     if alert["flapping"]:
-        states.append("comes and goes")
+        states.append(_("comes and goes"))
     if alert["acknowledged"]:
-        states.append("acknowledged")
+        states.append(_("acknowledged"))
     if alert["snoozed_until"] is not None:
-        states.append(f"snoozed until {_moment(alert['snoozed_until'])}")
+        states.append(_("snoozed until {time}").format(time=_moment(alert["snoozed_until"])))
     if alert["inhibited_by"]:
-        states.append(f"muted by {alert['inhibited_by']}")
+        states.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     return ", ".join(states)
 
 
 def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for each in snoozes:
-        what = "everything" if each["scope"] == Scope.ALL.value else f"{each['scope']} {each['name']}"
-        yield f"Snoozed until {_moment(each['until'])}: {what}"
+        what = (
+            _("everything")
+            if each["scope"] == Scope.ALL.value
+            else f"{terms.said(each['scope'])} {each['name']}"
+        )
+        yield _("Snoozed until {time}: {what}").format(time=_moment(each["until"]), what=what)
 
 
 def _moment(at: float) -> str:

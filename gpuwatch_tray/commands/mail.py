@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import handover
 
@@ -43,10 +44,14 @@ def deliver_now(setup: Setup, store: Store) -> list[str]:
     if setup.settings.email_when is EmailWhen.NEVER:
         return []  # what waits from before goes when that is changed
     report = _send_due(setup, store)
-    failures = [f"mail not sent, kept to be sent again: {failure}" for failure in report.failures]
+    failures = [
+        _("mail not sent, kept to be sent again: {why}").format(why=failure) for failure in report.failures
+    ]
     waiting = store.waiting(time.time())
     if waiting.error and not failures:
-        failures = [f"{waiting.count} unsent, kept to be sent again: {waiting.error}"]
+        failures = [
+            _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
+        ]
     return failures
 
 
@@ -64,11 +69,13 @@ def send_now(setup: Setup, message: Message) -> str:
     try:
         receipt = choose(setup.settings).send(message)
     except TransportError as error:
-        raise WorkError(f"mail not sent: {error}") from error
+        raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     # The way is open: what an earlier failure put off need not wait any longer.
     with closing(open_store(setup)) as store:
         store.wake(time.time())
-    return f"mail sent to {', '.join(setup.settings.to_email)} by {receipt.transport}: {receipt.answer}"
+    return _("mail sent to {recipients} by {transport}: {answer}").format(
+        recipients=", ".join(setup.settings.to_email), transport=receipt.transport, answer=receipt.answer
+    )
 
 
 def login(setup: Setup) -> int:
@@ -82,11 +89,11 @@ def login(setup: Setup) -> int:
         token = sign_in(setup.settings, open_browser=sys.stdout.isatty(), out=sys.stdout)
     except TransportError as error:
         raise UsageError(str(error)) from error
-    print(f"signed in; the token is in {token}")
+    print(_("signed in; the token is in {file}").format(file=token))
     return 0
 
 
 def refuse_demo(setup: Setup) -> None:
     """Raise UsageError where a demo is asked to mail."""
     if setup.simulated:
-        raise UsageError("a demo mails nowhere: leave out --demo")
+        raise UsageError(_("a demo mails nowhere: leave out --demo"))

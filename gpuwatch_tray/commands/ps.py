@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
 from gpuwatch_tray.context import Setup, WorkError
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.rules.scope import gaps
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuProcess, Snapshot
 
-SIMULATED = f"{LABEL}: nothing here is real"
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"  # home, screen, scroll-back: what `clear` writes
 
 
@@ -71,7 +71,7 @@ def _text(snapshot: Snapshot, everyone: bool) -> str:
         text = listing.all_text(snapshot.processes) + listing.totals_text(snapshot.processes)
     else:
         text = listing.own_text(own(snapshot), redacted=False)
-    return f"{SIMULATED}\n\n{text}" if snapshot.simulated else text
+    return f"{_(LABEL)}\n\n{text}" if snapshot.simulated else text
 
 
 def _json(snapshot: Snapshot, everyone: bool) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import control
+from gpuwatch_tray import control, terms
 from gpuwatch_tray.commands.asking import holder_of, lock_of, places, require
 from gpuwatch_tray.context import WorkError
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,13 +28,17 @@ def run(
     """Ask the program that watches to end, and wait until it has gone; raises WorkError where it does not."""
     known = (holder_of(setup).address, *places(setup))
     answer = require(setup, {"do": "quit"})
-    name = f"{answer.get('face', 'it')}, PID {answer.get('pid', '?')}"
+    name = f"{terms.said(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
     deadline = monotonic() + WITHIN
     while not _gone(setup, known):
         if monotonic() >= deadline:
-            raise WorkError(f"{name}: asked to quit, but still there after {WITHIN:g} s")
+            raise WorkError(
+                _("{name}: asked to quit, but still there after {seconds:g} s").format(
+                    name=name, seconds=WITHIN
+                )
+            )
         sleep(STEP)
-    print(f"ended: {name}")
+    print(_("ended: {name}").format(name=name))
     return 0
 
 

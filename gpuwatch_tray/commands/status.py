@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import control
 from gpuwatch_tray.commands.answer import lines
 from gpuwatch_tray.commands.asking import holder_of, places, require
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +29,11 @@ def run(setup: Setup, *, as_json: bool, clock: Callable[[], float] = time.time) 
 
 def of_other(holder: Holder, clock: Callable[[], float] = time.time) -> list[str]:
     """What a second start prints: who was first, and how it is; of one that does not answer only the name."""
-    first = f"{holder} watches already"
+    first = _("{holder} watches already").format(holder=holder)
     try:
         return [first, *lines(control.ask(holder.address, REQUEST), clock())] if holder.address else [first]
     except control.ControlError as error:
-        return [f"{first}, but it could not be asked: {error}"]
+        return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
 
 
 def of_namesake(setup: Setup, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
@@ -40,7 +41,11 @@ def of_namesake(setup: Setup, pid: int, clock: Callable[[], float] = time.time) 
     holder = holder_of(setup)
     if holder.pid == pid and holder.address:
         return of_other(holder, clock)
-    first = f"tray, PID {pid} watches already in this session" if pid else "another tray is in this session"
+    first = (
+        _("tray, PID {pid} watches already in this session").format(pid=pid)
+        if pid
+        else _("another tray is in this session")
+    )
     for address in places(setup):
         try:
             return [first, *lines(control.ask(address, REQUEST), clock())]

@@ -6,6 +6,7 @@ import logging
 import subprocess
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity, labelled
 
@@ -21,16 +22,20 @@ KEY = "test-alert"
 
 def test_alert(setup: Setup, popups: PopupSink) -> None:
     """Pop up at once; have a child send a test mail, and put into the popup what came of it."""
-    title = labelled("Test alert", simulated=setup.simulated)
+    title = labelled(_("Test alert"), simulated=setup.simulated)
     if not setup.policy.mails:
-        why = "a demo mails nowhere" if setup.simulated else setup.settings.no_recipient
-        popups.show(Popup(KEY, title, f"This is how an alert looks. No mail: {why}", Severity.WARNING))
+        why = _("a demo mails nowhere") if setup.simulated else setup.settings.no_recipient
+        popups.show(
+            Popup(
+                KEY, title, _("This is how an alert looks. No mail: {why}").format(why=why), Severity.WARNING
+            )
+        )
         return
-    popups.show(Popup(KEY, title, "This is how an alert looks. A mail is on its way…", Severity.WARNING))
+    popups.show(Popup(KEY, title, _("This is how an alert looks. A mail is on its way…"), Severity.WARNING))
     sent, text = _mail(setup)
     log.info("test mail: %s", text)
     severity = Severity.INFO if sent else Severity.WARNING
-    popups.show(Popup(KEY, "Test mail sent" if sent else "The test mail was not sent", text, severity))
+    popups.show(Popup(KEY, _("Test mail sent") if sent else _("The test mail was not sent"), text, severity))
 
 
 def _mail(setup: Setup) -> tuple[bool, str]:
@@ -42,9 +47,9 @@ def _mail(setup: Setup) -> tuple[bool, str]:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_WITHIN, check=False
         )
     except subprocess.TimeoutExpired:
-        return False, f"no answer within {TEST_MAIL_WITHIN:g} s"
+        return False, _("no answer within {seconds:g} s").format(seconds=TEST_MAIL_WITHIN)
     told, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
-    lines = [
-        line.removeprefix("gpuwatch-tray: ").removeprefix("mail not sent: ") for line in failed.splitlines()
-    ]
+    # the child speaks our language
+    known = _("mail not sent: {why}").partition("{")[0]
+    lines = [line.removeprefix("gpuwatch-tray: ").removeprefix(known) for line in failed.splitlines()]
     return bool(told), "\n".join([*filter(None, [told]), *lines])

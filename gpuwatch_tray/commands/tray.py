@@ -22,6 +22,7 @@ from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_namesake, of_other
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
@@ -92,11 +93,13 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
     if screen or bus.has_owner(WATCHER):
         return bus, ""
     bus.close()
-    raise NoDesktop("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus")
+    raise NoDesktop(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
 def _in_the_terminal(setup: Setup, why: str) -> int:
-    return headless(setup, f"no desktop here ({why}): watching in the terminal; Ctrl-C ends")
+    return headless(
+        setup, _("no desktop here ({why}): watching in the terminal; Ctrl-C ends").format(why=why)
+    )
 
 
 def _settle_memory() -> None:
@@ -183,7 +186,7 @@ def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     from gpuwatch_tray.tray.hostwatch import NoHost
 
     def tell(advice: str) -> None:
-        popups.show(Popup("no-host", "There is no tray for the icon", advice, Severity.WARNING))
+        popups.show(Popup("no-host", _("There is no tray for the icon"), advice, Severity.WARNING))
 
     NoHost(bus, tell, os.environ).start()
 
@@ -212,5 +215,5 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
 def problem_popup(setup: Setup) -> Popup:
     """The one popup about the settings: the first problem with file and line, the others counted."""
     first, *others = map(str, setup.problems)
-    body = first + (f"\nand {len(others)} more: see the menu" if others else "")
-    return Popup("settings", "The settings have an error", body, Severity.WARNING)
+    body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")
+    return Popup("settings", _("The settings have an error"), body, Severity.WARNING)

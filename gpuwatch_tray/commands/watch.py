@@ -8,12 +8,13 @@ import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
+from gpuwatch_tray import columns, terms
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
 from gpuwatch_tray.commands import logs
-from gpuwatch_tray.commands.ps import SIMULATED
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_other
-from gpuwatch_tray.model import labelled
+from gpuwatch_tray.language import _
+from gpuwatch_tray.model import LABEL, labelled
 from gpuwatch_tray.reading import open_source
 from gpuwatch_tray.watching import Faces, Watching
 
@@ -48,7 +49,7 @@ def headless(setup: Setup, greeting: str = "") -> int:
 
 def _loop(setup: Setup, held: Tenure) -> None:
     if setup.simulated:
-        print(SIMULATED, flush=True)
+        print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
     faces = Faces(printer.show, courier=courier(setup, held.store), report=held.report)
     watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
@@ -88,7 +89,7 @@ class Printer:
         """
         self._show_state(status)
         due = {each.id: each.text for each in status.awaited if each.due}
-        self._print(status.at, [("notice", due[number]) for number in due.keys() - self._due])
+        self._print(status.at, [(_("notice"), due[number]) for number in due.keys() - self._due])
         self._due = frozenset(due)
 
     def _show_state(self, status: Status) -> None:
@@ -98,14 +99,14 @@ class Printer:
             return
         notes = status.notes if not self._last or status.notes != self._last[2] else ()
         self._last = state
-        level = status.level.name.lower().replace("_", " ")
+        level = terms.said(status.level.name.lower())
         reasons = [alert.reason for alert in status.alerts] or [status.headline]
         simulated = status.snapshot is not None and status.snapshot.simulated
         lines = [(level, labelled(reason, simulated=simulated)) for reason in reasons]
-        lines += [("note", note) for note in notes]
+        lines += [(_("note"), note) for note in notes]
         self._print(status.at, lines)
 
     def _print(self, at: float, lines: Iterable[tuple[str, str]]) -> None:
         time_text = datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         for kind, line in lines:
-            print(f"{time_text}  {kind:8}  {line}", file=self._out, flush=True)
+            print(f"{time_text}  {columns.padded(kind, 8)}  {line}", file=self._out, flush=True)

@@ -11,6 +11,7 @@ from gpuwatch_tray.awaiting import HOLD, Awaiting, CannotAwait, NotOnGpu
 from gpuwatch_tray.commands.asking import ask_or_store, holder_of
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.control import Refused
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import Store
     from gpuwatch_tray.watching import Watching
 
-NOBODY = "nothing watches at the moment: start gpuwatch-tray"
-NOTHING = "nothing is waited for"
+NOBODY = N_("nothing watches at the moment: start gpuwatch-tray")
+NOTHING = N_("nothing is waited for")
 NEW_LOOK = 1.5  # seconds to wait for one: less than the asker waits for the answer
 STEP = 0.05
 
@@ -92,14 +93,14 @@ ACTS: dict[str, Act] = {
         waiting.free(int(request["count"]), snapshot, float(request["hold"]))
     ),
     "when ends": lambda waiting, request, snapshot: _said(waiting.ends(int(request["pid"]), snapshot)),
-    "when cancel": lambda waiting, request, _: _said(waiting.cancel(int(request["id"]))),
-    "when list": lambda waiting, _request, _snapshot: _said("\n".join(waiting.listed()) or NOTHING),
-    "when run": lambda waiting, request, _: {
+    "when cancel": lambda waiting, request, _snapshot: _said(waiting.cancel(int(request["id"]))),
+    "when list": lambda waiting, _request, _snapshot: _said("\n".join(waiting.listed())),
+    "when run": lambda waiting, request, _snapshot: {
         "id": waiting.run(
             int(request["pid"]), str(request["identity"]), str(request["boot"]), str(request["called"])
         )
     },
-    "when ran": lambda waiting, request, _: {
+    "when ran": lambda waiting, request, _snapshot: {
         "told": waiting.ran(
             int(request["id"]),
             int(request["code"]),
@@ -123,7 +124,7 @@ def _ask(setup: Setup, request: Mapping[str, Any], *, watched: bool = True) -> i
             raise WorkError(str(error)) from error
 
     said = ask_or_store(setup, request, on_store)["said"]
-    print(said)
-    if watched and said != NOTHING and not setup.simulated and not holder_of(setup).pid:
-        print(NOBODY)
+    print(said or _(NOTHING))
+    if watched and said and not setup.simulated and not holder_of(setup).pid:
+        print(_(NOBODY))
     return 0

@@ -13,6 +13,7 @@ from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
 from gpuwatch_tray.awaiting import Awaiting, called
 from gpuwatch_tray.commands.asking import ask_or_store, reach
 from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.launching import CannotStart, Command
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.model import EmailWhen
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TROUBLE = (WorkError, StoreError, LockError, OSError)
-NO_WAY = "nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs"
+NO_WAY = N_("nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs")
 
 
 def run(setup: Setup, argv: Sequence[str]) -> int:
@@ -37,7 +38,7 @@ def run(setup: Setup, argv: Sequence[str]) -> int:
     """
     words = argv[1:] if argv[:1] == ["--"] else argv
     if not words:
-        raise UsageError("when run needs a command: gpuwatch-tray when run -- python train.py")
+        raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
     began = machine.now()
     try:
         command = Command(words)
@@ -63,14 +64,14 @@ def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
     def on_store(store: Store) -> dict[str, Any]:
         policy = setup.policy
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
-            _complain(NO_WAY)
+            _complain(_(NO_WAY))
         return {"id": Awaiting(store, machine.now).run(pid, identity, boot, told)}
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": told}
     try:
         return int(ask_or_store(setup, request, on_store)["id"])
     except TROUBLE as error:
-        _complain(f"the end of this command will not be told: {error}")
+        _complain(_("the end of this command will not be told: {error}").format(error=error))
         return None
 
 
@@ -90,7 +91,7 @@ def _report(setup: Setup, request: dict[str, Any]) -> None:
             with closing(open_store(setup)) as store:
                 _ran(store, request)
     except TROUBLE as error:
-        _complain(f"the end of this command could not be told: {error}")
+        _complain(_("the end of this command could not be told: {error}").format(error=error))
 
 
 def _ran(store: Store, request: dict[str, Any]) -> bool:

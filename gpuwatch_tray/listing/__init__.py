@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.listing.elapsed import duration, elapsed_text, parse_elapsed
+from gpuwatch_tray.listing.elapsed import duration, elapsed_text, parse_elapsed, plain_duration
 from gpuwatch_tray.listing.parse import BadLine, Listing, parse
 from gpuwatch_tray.listing.records import SCHEMA, as_json
 from gpuwatch_tray.listing.text import all_text, header, own_text, type_text
@@ -22,6 +22,7 @@ __all__ = [
     "own_text",
     "parse",
     "parse_elapsed",
+    "plain_duration",
     "totals",
     "totals_text",
     "type_text",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model.fields import UNKNOWN, Field
 
 
@@ -138,9 +139,9 @@ class Snapshot:
     no_events: str = ""  # why this source tells of no events, where it does not
 
 
-LABEL = "SIMULATED GPUs"  # what the faces say that have room for a line of their own
+LABEL = N_("SIMULATED GPUs: nothing here is real")  # on the faces that have room for a line of their own
 
 
 def labelled(text: str, *, simulated: bool) -> str:
     """`text`, marked where it tells of GPUs that are not there."""
-    return f"SIMULATED · {text}" if simulated else text
+    return _("SIMULATED · {text}").format(text=text) if simulated else text

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Button
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LABELS = {
-    Button.ACKNOWLEDGE: "Acknowledge",
-    Button.SNOOZE: "Snooze 1 h",
-    Button.SHOW: "Show",
-    Button.KILL: "End it now",
+    Button.ACKNOWLEDGE: N_("Acknowledge"),
+    Button.SNOOZE: N_("Snooze 1 h"),
+    Button.SHOW: N_("Show"),
+    Button.KILL: N_("End it now"),
 }
 BODY = "default"  # the action of a click on the popup itself
 UNNAMED = ""  # as GIO sends it: a server that would draw the body's action as a button too leaves it out
@@ -29,7 +30,7 @@ def actions(buttons: Sequence[Button], server: str) -> list[str]:
     The body's own action is offered for Show. It is also offered beside a single button, for some servers
     take a click on the body for a click on that: a popup that is only put away must not end a process.
     """
-    offered = [text for button in buttons for text in (button.value, LABELS[button])]
+    offered = [text for button in buttons for text in (button.value, _(LABELS[button]))]
     alone = len(buttons) == 1
     wanted = alone or (Button.SHOW in buttons and server != LXQT)
     if wanted and server != XFCE:

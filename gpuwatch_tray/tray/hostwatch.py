@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.tray.sni import WATCHER
 
 if TYPE_CHECKING:
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE = 60.0  # seconds: a login takes its time until the panel is up
-ASK = "Until then, `gpuwatch-tray status` tells how things stand."
-GNOME = (
+ASK = N_("Until then, `gpuwatch-tray status` tells how things stand.")
+GNOME = N_(
     "GNOME shows tray icons only with its extension “AppIndicator and KStatusNotifierItem Support”:"
     " install it from extensions.gnome.org (Debian and Ubuntu: gnome-shell-extension-appindicator),"
     " log in again and enable it."
 )
-WLROOTS = "waybar shows tray icons with its module “tray”: add it to the modules in waybar's configuration."
-ANY = (
+WLROOTS = N_(
+    "waybar shows tray icons with its module “tray”: add it to the modules in waybar's configuration."
+)
+ANY = N_(
     "No program here shows tray icons: start a panel with a tray (StatusNotifier),"
     " such as xfce4-panel, lxqt-panel or waybar."
 )
@@ -35,8 +38,8 @@ def advice(environ: Mapping[str, str]) -> str:
     """What to install on this desktop, by XDG_CURRENT_DESKTOP."""
     desktops = {name.lower() for name in environ.get("XDG_CURRENT_DESKTOP", "").split(":")}
     if any(name.startswith("gnome") or name in {"ubuntu", "unity"} for name in desktops):
-        return f"{GNOME} {ASK}"
-    return f"{WLROOTS if desktops & WLROOTS_DESKTOPS else ANY} {ASK}"
+        return f"{_(GNOME)} {_(ASK)}"
+    return f"{_(WLROOTS if desktops & WLROOTS_DESKTOPS else ANY)} {_(ASK)}"
 
 
 class NoHost:

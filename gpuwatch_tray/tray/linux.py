@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import drawing
+from gpuwatch_tray import drawing, terms
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import dbusmenu, sni, toolkit
 
@@ -40,9 +41,9 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
 
     def _update_icon(self) -> None:
         look = self.look
-        words = drawing.NAMES[look.level].replace("_", " ")
+        words = terms.said(drawing.NAMES[look.level])
         if look.badge is not None:
-            words += f", {look.badge} in use"
+            words = _("{state}, {count} in use").format(state=words, count=look.badge)
         self._bus.post(lambda: self._item.show_icon(drawing.pixmaps(look), words))
         self._icon_valid = True
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray import columns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-SHORT = 40  # characters that fit into any menu
+SHORT = 40  # columns that fit into any menu
 Values = dict[str, str | bool]
 
 
@@ -96,8 +98,8 @@ def blank(kind: Kind) -> Values:
 def over(entry: Entry) -> str:
     """What the row says when its subject has ceased: no wider than before, for an open menu does not grow."""
     text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
-    room_for = max(len(entry.label), SHORT)
-    return text if len(text) <= room_for else text[: room_for - 1] + "…"
+    room_for = max(columns.width(entry.label), SHORT)
+    return text if columns.width(text) <= room_for else columns.cut(text, room_for - 1) + "…"
 
 
 def spelt(text: str) -> str:

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from gpuwatch_tray import redact
+from gpuwatch_tray import columns, redact
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MIB = 1024**2
 GIB = 1024**3
 MINUTE, HOUR, DAY = 60, 3600, 86400
 COMMAND_LENGTH = 40
-WRAP = 80  # characters of a line of a wrapped text
+WRAP = 80  # columns of a line of a wrapped text
 WRAP_LINES = 8
 DOT = " · "
 INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
@@ -36,14 +37,16 @@ T = TypeVar("T")
 
 
 def clip(text: str, length: int) -> str:
-    """`text` on one line of at most `length` characters, without control characters."""
+    """`text` on one line of at most `length` columns, without control characters."""
     line = redact.one_line(text)
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return line if columns.width(line) <= length else columns.cut(line, length - 1).rstrip() + "…"
 
 
 def wrap(text: str) -> list[str]:
     """`text` on a few lines, cut where it is longer than those."""
-    return textwrap.wrap(text, WRAP, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
+    # textwrap counts characters: of a text whose characters are wide, fewer of them fill a line
+    length = WRAP * len(text) // (columns.width(text) or 1)
+    return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 
 def memory(value: int) -> str:
@@ -55,12 +58,12 @@ def elapsed(seconds: float) -> str:
     """A duration in steps of a minute, an hour from one day on: `24 min`, `3 h 24 min`, `2 d 5 h`."""
     whole = int(seconds)
     if whole < MINUTE:
-        return "under a minute"
+        return _("under a minute")
     if whole < HOUR:
-        return f"{whole // MINUTE} min"
+        return _("{minutes} min").format(minutes=whole // MINUTE)
     if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+        return _("{hours} h {minutes} min").format(hours=whole // HOUR, minutes=whole % HOUR // MINUTE)
+    return _("{days} d {hours} h").format(days=whole // DAY, hours=whole % DAY // HOUR)
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
@@ -78,7 +81,7 @@ def gpu(value: Gpu) -> str:
     if value.problem is not None:
         return f"{title}{DOT}{clip(value.problem, 80)}"
     if value.asleep:
-        return f"{title}{DOT}asleep"
+        return title + DOT + _("asleep")
     parts = [
         title,
         _field(value.utilisation, lambda percent: f"{percent} %", "? %"),
@@ -93,11 +96,11 @@ def process(value: GpuProcess) -> str:
     """A process's row, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
     parts = [
         f"PID {value.pid}",
-        "user ?" if isinstance(value.user, Missing) else clip(value.user, 32),
-        _field(value.memory, memory, "memory ?"),
-        "time ?" if isinstance(value.elapsed, Missing) else elapsed(value.elapsed),
-        clip(command(value) or "command not known", COMMAND_LENGTH),
-        "graphics only" if value.kinds == {Kind.GRAPHICS} else "",
+        _("user ?") if isinstance(value.user, Missing) else clip(value.user, 32),
+        _field(value.memory, memory, _("memory ?")),
+        _("time ?") if isinstance(value.elapsed, Missing) else elapsed(value.elapsed),
+        clip(command(value) or _("command not known"), COMMAND_LENGTH),
+        _("graphics only") if value.kinds == {Kind.GRAPHICS} else "",
     ]
     return DOT.join(part for part in parts if part)
 
@@ -141,11 +144,15 @@ def pasted(value: GpuProcess) -> str:
 
 def kinds(value: GpuProcess) -> str:
     """In which ways a process uses the GPU, with nvidia-smi's letters."""
-    words = {Kind.COMPUTE: "compute", Kind.GRAPHICS: "graphics", Kind.MPS: "compute through MPS"}
+    words = {
+        Kind.COMPUTE: _("compute"),
+        Kind.GRAPHICS: _("graphics"),
+        Kind.MPS: _("compute through MPS"),
+    }
     used = [kind for kind in Kind if kind in value.kinds]
     if not used:
-        return "unknown"
-    return " and ".join(words[kind] for kind in used) + f" ({'+'.join(kind.value for kind in used)})"
+        return _("unknown")
+    return _(" and ").join(words[kind] for kind in used) + f" ({'+'.join(kind.value for kind in used)})"
 
 
 def moment(seconds: float) -> str:
@@ -156,13 +163,18 @@ def moment(seconds: float) -> str:
 def until(seconds: float, now: float) -> str:
     """When something ends: `14:00` today, `tomorrow 08:00`, or with its date."""
     end, today = (datetime.fromtimestamp(moment).astimezone() for moment in (seconds, now))
-    days = {today.date(): "%H:%M", today.date() + timedelta(days=1): "tomorrow %H:%M"}
-    return end.strftime(days.get(end.date(), "%Y-%m-%d %H:%M"))
+    if end.date() == today.date() + timedelta(days=1):
+        return _("tomorrow {time}").format(time=end.strftime("%H:%M"))
+    return end.strftime("%H:%M" if end.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
 def why(value: Missing) -> str:
     """Why a value is missing, in a few words."""
-    words = {Why.UNSUPPORTED: "not given here", Why.ERROR: "could not be read", Why.UNKNOWN: "not known"}
+    words = {
+        Why.UNSUPPORTED: _("not given here"),
+        Why.ERROR: _("could not be read"),
+        Why.UNKNOWN: _("not known"),
+    }
     return clip(f"{words[value.why]}: {value.detail}" if value.detail else words[value.why], 80)
 
 

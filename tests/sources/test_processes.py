@@ -68,7 +68,7 @@ def test_a_process_on_a_gpu_is_its_facts_with_place_and_memory():
 
 
 @linux
-@pytest.mark.parametrize("pid", [1, ME])
+@pytest.mark.parametrize("pid", [1, ME], ids=["init", "me"])
 def test_elapsed_is_what_ps_prints(pid):
     """`ps -o etime=`, to the second, for the first process of the machine and for a young one."""
     before = facts(pid).elapsed

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import known
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import process as processes
@@ -28,7 +29,7 @@ def rows(snapshot: Snapshot | None, offered: Collection[Act], awaited: Collectio
     `awaited` are the processes (PID:IDENTITY) whose end the person will be told.
     """
     if snapshot is None:
-        return [plain("problem", "The GPUs have not been read yet", urgent=True)]
+        return [plain("problem", _("The GPUs have not been read yet"), urgent=True)]
     if snapshot.problem is not None:
         told = {"problem": snapshot.problem.text, "mend": snapshot.problem.mend}
         return [plain(key, redact.text(words), urgent=True) for key, words in told.items() if words]
@@ -47,7 +48,7 @@ def rows(snapshot: Snapshot | None, offered: Collection[Act], awaited: Collectio
         label = ("GPU ?" if index is None else f"GPU {index}") + (f"  {device}" if device else "")
         key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
         shown.append(_parent(key, label, _processes(key, held[index, device], offered, awaited)))
-    return unique(shown) or [plain("problem", "No GPUs and no GPU processes are reported", urgent=True)]
+    return unique(shown) or [plain("problem", _("No GPUs and no GPU processes are reported"), urgent=True)]
 
 
 def _gpu(gpu: Gpu, held: Sequence[GpuProcess], offered: Collection[Act], awaited: Collection[str]) -> Row:
@@ -55,15 +56,17 @@ def _gpu(gpu: Gpu, held: Sequence[GpuProcess], offered: Collection[Act], awaited
     children = _processes(key, held, offered, awaited)
     trouble = gpu.process_problem or gpu.problem
     if trouble is not None:
-        children.insert(0, plain(f"{key}/trouble", f"processes unknown: {redact.text(trouble)}"))
+        children.insert(
+            0, plain(f"{key}/trouble", _("processes unknown: {trouble}").format(trouble=redact.text(trouble)))
+        )
     elif not held:
-        nothing = "asleep, and left so" if gpu.asleep else "no processes"
-        children.append(replace(plain(f"{key}/none", nothing), gone="Until now", filler=True))
+        nothing = _("asleep, and left so") if gpu.asleep else _("no processes")
+        children.append(replace(plain(f"{key}/none", nothing), gone=_("Until now"), filler=True))
     return _parent(key, text.gpu(gpu), children)
 
 
 def _parent(key: str, label: str, children: Sequence[Row]) -> Row:
-    return Row(key, label, children=tuple(children), gone="No data", urgent=True)
+    return Row(key, label, children=tuple(children), gone=_("No data"), urgent=True)
 
 
 def _processes(
@@ -79,7 +82,9 @@ def _processes(
     if rest:
         more = f"{parent}/more"
         hidden = unique(processes.row(more, process, offered, awaited) for process in rest)
-        shown.append(Row(more, f"… {len(rest)} more", children=tuple(hidden), gone="Before"))
+        shown.append(
+            Row(more, _("… {count} more").format(count=len(rest)), children=tuple(hidden), gone=_("Before"))
+        )
     return shown
 
 

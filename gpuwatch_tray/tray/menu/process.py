@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import tell
@@ -38,21 +39,23 @@ def stubborn(
         process = known.get((pid, identity))
         kill = Row(
             f"kill {pid}:{identity} now",
-            f"Kill {_called(pid, process)} now",
+            _("Kill {process} now").format(process=_called(pid, process)),
             Deed(Act.KILL, f"{pid}:{identity}"),
         )
-        label = f"PID {pid} did not end: kill it…"
+        label = _("PID {pid} did not end: kill it…").format(pid=pid)
         rows += choice(f"kill {pid}:{identity}", label, clickable(offered, kill), urgent=True)
     return rows
 
 
 def _details(key: str, process: GpuProcess) -> Iterable[Row]:
-    yield from wrapped(f"{key}/command", f"Command: {text.command(process) or 'not known'}")
-    yield plain(f"{key}/folder", f"Folder: {_folder(process)}")
+    yield from wrapped(
+        f"{key}/command", _("Command: {command}").format(command=text.command(process) or _("not known"))
+    )
+    yield plain(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
     started = process.started
     moment = text.why(started) if isinstance(started, Missing) else text.moment(started)
-    yield plain(f"{key}/started", f"Started: {moment}")
-    yield plain(f"{key}/type", f"Type: {text.kinds(process)}")
+    yield plain(f"{key}/started", _("Started: {moment}").format(moment=moment))
+    yield plain(f"{key}/type", _("Type: {kinds}").format(kinds=text.kinds(process)))
 
 
 def _deeds(
@@ -61,20 +64,26 @@ def _deeds(
     command = text.pasted(process)
     yield from clickable(
         offered,
-        Row(f"{key}/copy PID", "Copy PID", Deed(Act.COPY_PID, str(process.pid))),
-        *([Row(f"{key}/copy command", "Copy command", Deed(Act.COPY_COMMAND, command))] if command else []),
+        Row(f"{key}/copy PID", _("Copy PID"), Deed(Act.COPY_PID, str(process.pid))),
+        *(
+            [Row(f"{key}/copy command", _("Copy command"), Deed(Act.COPY_COMMAND, command))]
+            if command
+            else []
+        ),
     )
     yield from tell.of_process(key, process, offered, awaited)
     if process.mine and process.identity and process.pid > 0:
         confirm = Row(
             f"{key}/end now",
-            f"End {_called(process.pid, process)} now",
+            _("End {process} now").format(process=_called(process.pid, process)),
             Deed(Act.END, f"{process.pid}:{process.identity}"),
         )
         below = clickable(offered, confirm)
         if below and process.kinds == {Kind.GRAPHICS}:
-            below.insert(0, plain(f"{key}/drawing", "It draws on the screen: it may be your desktop itself"))
-        yield from choice(f"{key}/end", "End process…", below)
+            below.insert(
+                0, plain(f"{key}/drawing", _("It draws on the screen: it may be your desktop itself"))
+            )
+        yield from choice(f"{key}/end", _("End process…"), below)
 
 
 def _called(pid: int, process: GpuProcess | None) -> str:
@@ -85,5 +94,5 @@ def _called(pid: int, process: GpuProcess | None) -> str:
 def _folder(process: GpuProcess) -> str:
     """Where it works, for one's own processes only: other people's folders can tell as much as commands."""
     if not process.mine:
-        return "not shown for other people's processes"
+        return _("not shown for other people's processes")
     return text.why(process.cwd) if isinstance(process.cwd, Missing) else redact.text(process.cwd)

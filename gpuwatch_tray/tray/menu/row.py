@@ -11,7 +11,7 @@ from gpuwatch_tray.tray import text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-LINE = 100  # characters of a free-text row
+LINE = 100  # columns of a free-text row
 
 
 class Act(Enum):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import redact
+from gpuwatch_tray import columns, redact
 from gpuwatch_tray.alerts.attention import MORNING
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Phase, Severity
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Row, choice, clickable, plain, unique, wrapped
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Alert, Status
 
-SEVERITIES = {Severity.INFO: "Note", Severity.WARNING: "Warning", Severity.CRITICAL: "Critical"}
+SEVERITIES = {
+    Severity.INFO: N_("Note"),
+    Severity.WARNING: N_("Warning"),
+    Severity.CRITICAL: N_("Critical"),
+}
 
 
 def alerts(status: Status, offered: Collection[Act]) -> list[Row]:
@@ -28,14 +33,18 @@ def all_of_them(status: Status, offered: Collection[Act]) -> list[Row]:
     snoozed = status.snoozed_until is not None or any(
         alert.snoozed_until is not None for alert in status.alerts
     )
-    resume = Row("resume", "Resume", Deed(Act.RESUME))
+    resume = Row("resume", _("Resume"), Deed(Act.RESUME))
     rows = clickable(
         offered,
-        Row("snooze all 1 h", "1 h", Deed(Act.SNOOZE_ALL)),
-        Row("snooze all tomorrow", f"Until tomorrow, {MORNING:02}:00", Deed(Act.SNOOZE_TOMORROW)),
+        Row("snooze all 1 h", _("1 h"), Deed(Act.SNOOZE_ALL)),
+        Row(
+            "snooze all tomorrow",
+            _("Until tomorrow, {time}").format(time=f"{MORNING:02}:00"),
+            Deed(Act.SNOOZE_TOMORROW),
+        ),
         *([resume] if snoozed else []),
     )
-    return choice("snooze all", "Snooze all", rows)
+    return choice("snooze all", _("Snooze all"), rows)
 
 
 def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
@@ -43,26 +52,28 @@ def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
     said = redact.text(alert.said) or "?"
     attention = _attention(alert, now)
     mark = text.DOT + attention[-1] if attention else ""
-    label = text.clip(f"{SEVERITIES[alert.severity]}: {said}", LINE - len(mark)) + mark
-    return Row(key, label, children=tuple(_below(key, alert, now, offered)), gone="Over", urgent=True)
+    label = text.clip(f"{_(SEVERITIES[alert.severity])}: {said}", LINE - columns.width(mark)) + mark
+    return Row(key, label, children=tuple(_below(key, alert, now, offered)), gone=_("Over"), urgent=True)
 
 
 def _below(key: str, alert: Alert, now: float, offered: Collection[Act]) -> Iterable[Row]:
     # the kind stands in front: behind a fingerprint it could be part of another one
     yield from wrapped(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
-    yield plain(f"since of {key}", f"Since: {text.moment(alert.since)}")
-    phase = "recovering" if alert.phase is Phase.RECOVERING else "firing"
-    yield plain(f"state of {key}", "State: " + ", ".join([phase, *_attention(alert, now)]))
+    yield plain(f"since of {key}", _("Since: {time}").format(time=text.moment(alert.since)))
+    phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
+    yield plain(
+        f"state of {key}", _("State: {state}").format(state=", ".join([phase, *_attention(alert, now)]))
+    )
     done = alert.acknowledged
     yield from clickable(
         offered,
         Row(
             f"acknowledge {key}",
-            "Acknowledged" if done else "Acknowledge",
+            _("Acknowledged") if done else _("Acknowledge"),
             Deed(Act.ACKNOWLEDGE, alert.fingerprint),
             enabled=not done,
         ),
-        Row(f"snooze {key}", "Snooze 1 h", Deed(Act.SNOOZE, alert.fingerprint)),
+        Row(f"snooze {key}", _("Snooze 1 h"), Deed(Act.SNOOZE, alert.fingerprint)),
     )
 
 
@@ -70,7 +81,11 @@ def _attention(alert: Alert, now: float) -> list[str]:
     """What became of the alert for the person, the strongest last."""
     until = alert.snoozed_until
     return [
-        *(["acknowledged"] if alert.acknowledged else []),
-        *([f"snoozed until {text.until(until, now)}"] if until is not None else []),
-        *([f"muted by {text.clip(alert.inhibited_by, 40)}"] if alert.inhibited_by else []),
+        *([_("acknowledged")] if alert.acknowledged else []),
+        *([_("snoozed until {time}").format(time=text.until(until, now))] if until is not None else []),
+        *(
+            [_("muted by {rule}").format(rule=text.clip(alert.inhibited_by, 40))]
+            if alert.inhibited_by
+            else []
+        ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Row, choice, clickable, plain
 from gpuwatch_tray.watches import free_gpus
@@ -19,7 +20,7 @@ MOST = 16  # numbers of GPUs to choose from
 def rows(status: Status, offered: Collection[Act]) -> list[Row]:
     """The submenu of the GPUs, and a row for all that is waited for, with the means to cancel it."""
     waiting = [_waiting(each, offered) for each in status.awaited]
-    return [*choice("when free", "Tell me when…", _free(status, offered)), *waiting]
+    return [*choice("when free", _("Tell me when…"), _free(status, offered)), *waiting]
 
 
 def of_process(
@@ -30,8 +31,8 @@ def of_process(
         return []
     target = f"{process.pid}:{process.identity}"
     if target in awaited:
-        return [plain(f"{key}/told", "You will be told when it ends")]
-    return clickable(offered, Row(f"{key}/tell", "Tell me when it ends", Deed(Act.WHEN_ENDS, target)))
+        return [plain(f"{key}/told", _("You will be told when it ends"))]
+    return clickable(offered, Row(f"{key}/tell", _("Tell me when it ends"), Deed(Act.WHEN_ENDS, target)))
 
 
 def _free(status: Status, offered: Collection[Act]) -> list[Row]:
@@ -56,15 +57,17 @@ def _free(status: Status, offered: Collection[Act]) -> list[Row]:
 
 def _waiting(each: Awaited, offered: Collection[Act]) -> Row:
     key = f"awaited:{each.id}"
-    words = f"To be told: {each.text}" if each.due else f"You will be told when {each.text}"
-    cancel = clickable(offered, Row(f"cancel {key}", "Cancel", Deed(Act.WHEN_CANCEL, str(each.id))))
+    words = (_("To be told: {what}") if each.due else _("You will be told when {what}")).format(
+        what=each.text
+    )
+    cancel = clickable(offered, Row(f"cancel {key}", _("Cancel"), Deed(Act.WHEN_CANCEL, str(each.id))))
     if not cancel:
         return plain(key, words)
-    return Row(key, text.clip(words, LINE) or "?", children=tuple(cancel), gone="No longer")
+    return Row(key, text.clip(words, LINE) or "?", children=tuple(cancel), gone=_("No longer"))
 
 
 def _free_label(number: int) -> str:
-    return "1 GPU is free" if number == 1 else f"{number} GPUs are free"
+    return ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
 
 
 def _total(snapshot: Snapshot) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.listing import gpus_text, totals
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import Row, plain
@@ -28,13 +29,16 @@ def rows(snapshot: Snapshot | None) -> list[Row]:
 
 
 def _line(total: UserTotal) -> str:
-    memory = "memory ?"
+    memory = _("memory ?")
     if total.memory is not None:
-        memory = text.memory(total.memory) + (" and more" if total.unknown else "")
+        memory = text.memory(total.memory)
+        if total.unknown:
+            memory = _("{memory} and more").format(memory=memory)
+    single = total.gpus and len(total.gpus) == 1 and not total.elsewhere
     parts = [
-        "owner unknown" if total.user is None else text.clip(total.user, 32) or "?",
+        _("owner unknown") if total.user is None else text.clip(total.user, 32) or "?",
         memory,
-        f"{gpus_text(total)} GPU{'' if total.gpus and len(total.gpus) == 1 and not total.elsewhere else 's'}",
-        f"{total.processes} process{'' if total.processes == 1 else 'es'}",
+        ngettext("{gpus} GPU", "{gpus} GPUs", 1 if single else 2).format(gpus=gpus_text(total)),
+        ngettext("{count} process", "{count} processes", total.processes).format(count=total.processes),
     ]
     return text.DOT.join(parts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import __version__
+from gpuwatch_tray import __version__, columns
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Status
 
 EVERYTHING = frozenset(Act)
-ABOUT = (f"gpuwatch-tray {__version__}", "Licence: MIT")
+ABOUT = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
 
 
 def title(status: Status) -> str:
     """The tooltip and first row: the reason in one line, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
-    mark = "" if until is None else f"{text.DOT}snoozed until {text.until(until, status.at)}"
-    return text.clip(labelled(status.headline, simulated=simulated), LINE - len(mark)) + mark
+    mark = (
+        ""
+        if until is None
+        else text.DOT + _("snoozed until {time}").format(time=text.until(until, status.at))
+    )
+    return text.clip(labelled(status.headline, simulated=simulated), LINE - columns.width(mark)) + mark
 
 
 def rows(
@@ -41,10 +46,10 @@ def rows(
         *snooze.all_of_them(status, offered),
         *clickable(
             offered,
-            Row("check now", "Check now", Deed(Act.CHECK_NOW)),
+            Row("check now", _("Check now"), Deed(Act.CHECK_NOW)),
             Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
             *([_settings(extras)] if extras.settings_file else []),
-            *([Row("log", "Open log", Deed(Act.OPEN_LOG, extras.log_file))] if extras.log_file else []),
+            *([Row("log", _("Open log"), Deed(Act.OPEN_LOG, extras.log_file))] if extras.log_file else []),
         ),
     ]
     return (
@@ -56,18 +61,18 @@ def rows(
         *([Row("line:alerts"), *alerts] if alerts else []),
         *([Row("line:acts"), *acts] if acts else []),
         Row("line:quit"),
-        Row("about", "About", children=_about(extras)),
-        *clickable(offered, Row("quit", "Quit", Deed(Act.QUIT))),
+        Row("about", _("About"), children=_about(extras)),
+        *clickable(offered, Row("quit", _("Quit"), Deed(Act.QUIT))),
     )
 
 
 def _test_alert(status: Status) -> str:
-    return "Send test alert" if status.mail_possible else "Send test alert (popup only)"
+    return _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
 
 
 def _settings(extras: Extras) -> Row:
-    return Row("settings", "Open settings", Deed(Act.OPEN_SETTINGS, extras.settings_file))
+    return Row("settings", _("Open settings"), Deed(Act.OPEN_SETTINGS, extras.settings_file))
 
 
 def _about(extras: Extras) -> tuple[Row, ...]:
-    return tuple(plain(f"about:{place}", line) for place, line in enumerate((*ABOUT, *extras.about)))
+    return tuple(plain(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT), *extras.about)))
