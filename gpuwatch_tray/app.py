@@ -87,7 +87,8 @@ def set_up(
         raise UsageError(
             _("--source command needs the variable MYGPU: a program that prints the process list")
         )
-    setup = Setup(settings, problems, kind, machine.host(), machine.user(environ))
+    trial = asked in {SourceKind.AUTO, SourceKind.DEMO}
+    setup = Setup(settings, problems, kind, machine.host(), machine.user(environ), trial)
     if kind is SourceKind.AUTO:
         setup = _settle_auto(setup)
     return _as_demo(setup) if setup.simulated else setup

@@ -41,13 +41,14 @@ class WorkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What every command runs with."""
+    """What every command runs with; a `trial` was asked for to try it out and leaves nothing for later."""
 
     settings: Settings
     problems: tuple[ConfigProblem, ...]
     source: SourceKind
     host: str
     user: str
+    trial: bool = False
 
     @property
     def simulated(self) -> bool:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def add(commands: Branch) -> None:
     """Add them."""
-    _setup, tasks = commands.family("setup", _("the settings' files"), "setup config")
+    _setup, tasks = commands.family(
+        "setup", _("the settings' files, the start at login"), "setup config", "setup autostart on"
+    )
     config = tasks.command(
         "config",
         _config,
@@ -27,6 +29,17 @@ def add(commands: Branch) -> None:
     what.add_argument("--check", action="store_true", help=_("every mistake in them, with file and line"))
     what.add_argument("--path", action="store_true", help=_("where they are, or would be"))
 
+    autostart = tasks.command(
+        "autostart", _autostart, _("start the tray at login"), "setup autostart on", "setup autostart status"
+    )
+    autostart.add_argument(
+        "switch",
+        nargs="?",
+        choices=["on", "off", "status"],
+        default="status",
+        help=_("without one: how it stands"),
+    )
+
 
 def _config(setup: Setup, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import config
@@ -34,3 +47,9 @@ def _config(setup: Setup, asked: argparse.Namespace) -> int:
     if asked.check:
         return config.check(setup)
     return config.show_paths() if asked.path else config.write()
+
+
+def _autostart(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import autostart
+
+    return autostart.run(setup, asked.switch)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import clipboard, opening
 from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.attending import HOUR, NoSuchAlert
+from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import CannotAwait
-from gpuwatch_tray.commands import logs
+from gpuwatch_tray.commands import autostart, logs
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.language import _
@@ -54,13 +55,15 @@ class Deeds:
         self._offered: frozenset[Target] = frozenset()
         self._lock = threading.Lock()
         self._looking = False
+        self._login = None if setup.trial else autostart.login()
+        self._shown: Extras | None = None
 
     def join(self, watching: Watching, popups: PopupSink, tell: Callable[[Extras], None]) -> None:
         """Hand over what shows things; before the first click."""
         self._watching = watching
         self._popups = popups
         self._tell = tell
-        self._tell(self._extras())
+        self.look_around()
 
     def actions(self) -> dict[Act, Callable[[str], None]]:
         """What can be done here, by act."""
@@ -81,6 +84,8 @@ class Deeds:
             able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
         if opening.available():
             able |= {Act.OPEN_SETTINGS: self._open, Act.OPEN_LOG: self._open}
+        if self._login is not None:
+            able[Act.AUTOSTART] = self._start_at_login
         if self._setup.source is SourceKind.NVML:  # the processes of another machine are not ours to end
             able |= {Act.END: self._end, Act.KILL: lambda target: self._end(target, kill=True)}
         return able
@@ -132,6 +137,31 @@ class Deeds:
         except opening.OpeningError as error:
             self._complain(_("Not opened"), str(error))
 
+    def look_around(self) -> None:
+        """Have the menu show what has changed beside the status, also elsewhere, as by `setup autostart`."""
+        extras = self._extras()
+        with self._lock:
+            if extras == self._shown:
+                return
+            self._shown = extras
+            self._tell(extras)
+
+    def _start_at_login(self, switch: str) -> None:
+        if self._login is None:
+            return
+        try:
+            self._login.switch(on=switch == "on")
+        except AutostartError as error:
+            self._complain("The start at login was not changed", str(error))
+        self.look_around()
+
+    def _starts_at_login(self) -> bool:
+        try:
+            return self._login is not None and self._login.on()
+        except AutostartError as error:
+            log.debug("start at login: %s", error)  # who clicks on the row is told
+            return False
+
     def _end(self, words: str, *, kill: bool = False) -> None:
         target = Target.read(words)
         found = ending.end(*target, kill=kill)
@@ -177,7 +207,7 @@ class Deeds:
             self._popups.close(f"{KILL}{target}")
         if stubborn != self._offered:
             self._offered = stubborn
-            self._tell(self._extras())
+            self.look_around()
 
     def _extras(self) -> Extras:
         settings = self._setup.settings
@@ -187,7 +217,7 @@ class Deeds:
         )
         file = str(settings.config) if settings.config.is_file() else ""
         log_file = "" if self._setup.simulated else str(logs.path_of(self._setup))
-        return Extras(frozenset(self._offered), file, about, log_file)
+        return Extras(frozenset(self._offered), file, about, log_file, self._starts_at_login())
 
     def _details(self, members: tuple[str, ...]) -> Popup:
         """The alerts that were asked about in full, and the processes on the GPUs."""

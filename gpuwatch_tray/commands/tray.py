@@ -16,7 +16,7 @@ from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
-from gpuwatch_tray.commands import logs
+from gpuwatch_tray.commands import autostart, logs
 from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_namesake, of_other
@@ -58,6 +58,7 @@ def run(setup: Setup) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.keep(setup)
+    autostart.mended(setup)
     for problem in setup.problems:
         log.warning("%s", problem)
     try:
@@ -156,6 +157,7 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
 
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=mails))
+        deeds.look_around()
 
     with closing(presence.of_this_desktop(bus, os.environ, settings.away)) as desk:
         faces = Faces(show, popups, courier(setup, held.store), held.report)

@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
+    from gpuwatch_tray.tray.nodes import Values
+
 PATH = "/MenuBar"
-DEFAULTS: dict[str, str | bool] = {"type": "standard", "label": "", "enabled": True, "visible": True}
+# A toggle-state below 0 is neither on nor off.
+DEFAULTS: Values = {
+    "type": "standard",
+    "label": "",
+    "enabled": True,
+    "visible": True,
+    "toggle-type": "",
+    "toggle-state": -1,
+}
 
 # dbus-fast cannot read a plain None behind deferred annotations.
 DBusNothing = Annotated[None, DBusSignature("")]
@@ -206,9 +216,10 @@ class DBusMenu(ServiceInterface):
         return [row, self._values(row, names), below]
 
 
-def _variant(value: str | bool) -> Variant:
-    return Variant("b" if isinstance(value, bool) else "s", value)
+def _variant(value: str | bool | int) -> Variant:
+    kind = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "s"
+    return Variant(kind, value)
 
 
-def _variants(values: dict[str, str | bool]) -> dict[str, Variant]:
+def _variants(values: Values) -> dict[str, Variant]:
     return {name: _variant(value) for name, value in values.items()}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 SHORT = 40  # columns that fit into any menu
-Values = dict[str, str | bool]
+Values = dict[str, str | bool | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Entry:
     gone: str = "Over"
     urgent: bool = False
     filler: bool = False
+    ticked: bool | None = None
 
 
 class Kind(Enum):
@@ -35,6 +36,7 @@ class Kind(Enum):
 
     LINE = "separator"
     PLAIN = "row"
+    TICK = "tick"
     PARENT = "submenu"
 
     @classmethod
@@ -42,7 +44,9 @@ class Kind(Enum):
         """The kind that shows this entry."""
         if not entry.label:
             return cls.LINE
-        return cls.PARENT if entry.children else cls.PLAIN
+        if entry.children:
+            return cls.PARENT
+        return cls.PLAIN if entry.ticked is None else cls.TICK
 
 
 @dataclass(slots=True)
@@ -66,7 +70,8 @@ class Node:
         entry, kept = self.entry, {"visible": True} if "visible" in self.properties else {}
         if entry is None or self.kind is Kind.LINE:
             return blank(self.kind) | kept
-        return blank(self.kind) | {"label": spelt(entry.label), "enabled": entry.enabled} | kept
+        tick: Values = {"toggle-state": int(bool(entry.ticked))} if self.kind is Kind.TICK else {}
+        return blank(self.kind) | {"label": spelt(entry.label), "enabled": entry.enabled} | tick | kept
 
 
 ROOM_AT_THE_TOP = (Kind.LINE, *(Kind.PARENT, Kind.PLAIN) * 6)
@@ -92,6 +97,8 @@ def blank(kind: Kind) -> Values:
     """What makes a node one of this kind."""
     if kind is Kind.LINE:
         return {"type": "separator"}
+    if kind is Kind.TICK:
+        return {"toggle-type": "checkmark", "toggle-state": 0}
     return {"children-display": "submenu"} if kind is Kind.PARENT else {}
 
 

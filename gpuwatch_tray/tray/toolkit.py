@@ -47,7 +47,8 @@ class Item(MenuItem):  # type: ignore[misc]  # pystray has no types
     """A pystray item with the identity of the row that it shows."""
 
     def __init__(self, row: Row, action: Any, label: str) -> None:
-        super().__init__(label, action, enabled=row.enabled)
+        ticked = None if row.ticked is None else lambda _: bool(row.ticked)
+        super().__init__(label, action, checked=ticked, enabled=row.enabled)
         self.row = row
 
 
@@ -113,6 +114,7 @@ def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
         gone=row.gone if row is not None else "Over",
         urgent=row is not None and row.urgent,
         filler=row is not None and row.filler,
+        ticked=item.checked,
     )
 
 

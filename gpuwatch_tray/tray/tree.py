@@ -200,7 +200,11 @@ class MenuTree:
 
     def _refresh(self, node: Node, entry: Entry, run: _Pass) -> None:
         former = node.entry
-        plain = former is not None and (former.label, former.enabled) == (entry.label, entry.enabled)
+        plain = former is not None and (former.label, former.enabled, former.ticked) == (
+            entry.label,
+            entry.enabled,
+            entry.ticked,
+        )
         revived, node.ceased, node.entry = node.ceased is not None, None, entry
         self._ceased.discard(node.id)
         if revived or not plain or node.id in run.fresh:

@@ -81,13 +81,18 @@ def require() -> None:
 
 @dataclass(frozen=True)
 class MenuRow:
-    """One row of the menu, as GetLayout gives it; `label` with its underscores undoubled."""
+    """
+    One row of the menu, as GetLayout gives it; `label` with its underscores undoubled.
+
+    `ticked` is dbusmenu's toggle-state: 1 or 0 where the row can bear a tick.
+    """
 
     id: int
     label: str
     enabled: bool
     separator: bool
     children: tuple[MenuRow, ...]
+    ticked: int = -1
 
     def walk(self) -> Iterator[MenuRow]:
         yield self
@@ -115,6 +120,7 @@ def menu_row(layout: list[Any]) -> MenuRow:
         properties.get("enabled", True),
         properties.get("type") == "separator",
         tuple(menu_row(child) for child in children if child[1].get("visible", True)),
+        properties["toggle-state"] if properties.get("toggle-type") == "checkmark" else -1,
     )
 
 

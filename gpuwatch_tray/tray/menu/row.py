@@ -31,6 +31,7 @@ class Act(Enum):
     WHEN_FREE = "tell when GPUs are free"  # (how many)
     WHEN_ENDS = "tell when a process ends"  # (PID:IDENTITY)
     WHEN_CANCEL = "tell no longer"  # (the number of what is waited for)
+    AUTOSTART = "start at login"  # (on or off)
     OPEN_SETTINGS = "open the settings"  # (the file)
     OPEN_LOG = "open the log"  # (the file)
     QUIT = "quit"
@@ -52,7 +53,7 @@ class Row:
     `subject` names what the row is about wherever it stands (a process may move to another submenu).
     `gone` is what is put before the label, if anything, when the subject has ceased while the menu is open.
     An `urgent` row is shown at once, also in an open menu. A `filler` stands for a list's emptiness: it
-    leaves with the first row that comes.
+    leaves with the first row that comes. `ticked` is None for a row that cannot bear a tick.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Row:
     gone: str = ""
     urgent: bool = False
     filler: bool = False
+    ticked: bool | None = None
 
     @property
     def separator(self) -> bool:
@@ -77,13 +79,15 @@ class Extras:
     What the menu shows beside the status.
 
     `unresponsive` are the processes (PID, identity) that were asked to end and did not; without a
-    `settings_file`, or a `log_file`, there is nothing to open; `about` are further lines of About.
+    `settings_file`, or a `log_file`, there is nothing to open; `about` are further lines of About;
+    `autostart` says whether it is started at login.
     """
 
     unresponsive: frozenset[tuple[int, str]] = frozenset()
     settings_file: str = ""
     about: tuple[str, ...] = ()
     log_file: str = ""
+    autostart: bool = False
 
 
 def plain(key: str, label: str, *, urgent: bool = False) -> Row:

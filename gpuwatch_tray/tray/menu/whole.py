@@ -48,6 +48,7 @@ def rows(
             offered,
             Row("check now", _("Check now"), Deed(Act.CHECK_NOW)),
             Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
+            _autostart(extras),
             *([_settings(extras)] if extras.settings_file else []),
             *([Row("log", _("Open log"), Deed(Act.OPEN_LOG, extras.log_file))] if extras.log_file else []),
         ),
@@ -68,6 +69,12 @@ def rows(
 
 def _test_alert(status: Status) -> str:
     return _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
+
+
+def _autostart(extras: Extras) -> Row:
+    """A click asks for what the person sees it ask for, whatever has been switched elsewhere meanwhile."""
+    deed = Deed(Act.AUTOSTART, "off" if extras.autostart else "on")
+    return Row("autostart", "Start at login", deed, ticked=extras.autostart)
 
 
 def _settings(extras: Extras) -> Row:

@@ -1,0 +1,82 @@
+"""macOS: a LaunchAgent of the user, by launchd.plist(5). Not run on macOS yet."""
+
+from __future__ import annotations
+
+import plistlib
+from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ExpatError
+
+from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+LABEL = "io.github.gpuwatch_tray"
+
+
+def agent_of(command: Sequence[str]) -> dict[str, Any]:
+    """
+    The agent: started at login, and again when it has crashed; after Quit, which succeeds, it stays ended.
+
+    Only in a session with a screen (Aqua), not when somebody comes in over SSH.
+    """
+    return {
+        "Label": LABEL,
+        "ProgramArguments": list(command),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "LimitLoadToSessionType": "Aqua",
+        "ProcessType": "Interactive",
+    }
+
+
+class LaunchAgent:
+    """The agent's file in `folder`, which launchd reads at login."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / f"{LABEL}.plist"
+
+    @property
+    def where(self) -> str:
+        """The file."""
+        return str(self._file)
+
+    def read(self) -> Entry | None:
+        """What the file says."""
+        agent = self._agent()
+        if agent is None:
+            return None
+        words = agent.get("ProgramArguments")
+        command = tuple(map(str, words)) if isinstance(words, list) else ()
+        return Entry(command, "Disabled" if agent.get("Disabled") is True else "")
+
+    def write(self, command: Sequence[str]) -> None:
+        """Write the file anew."""
+        self._put(agent_of(command))
+
+    def mend(self, command: Sequence[str]) -> None:
+        """Change the program's path."""
+        agent = self._agent()
+        if agent is not None:
+            self._put(agent | {"ProgramArguments": list(command)})
+
+    def remove(self) -> None:
+        """Delete the file; what runs goes on until it is quit."""
+        with told(self.where):
+            self._file.unlink(missing_ok=True)
+
+    def _agent(self) -> dict[str, Any] | None:
+        try:
+            with told(self.where):
+                data = self._file.read_bytes() if self._file.exists() else b""
+            agent = plistlib.loads(data) if data else None
+        except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
+            raise AutostartError(f"{self.where}: this is no property list: delete it") from error
+        return agent if isinstance(agent, dict) else None
+
+    def _put(self, agent: dict[str, Any]) -> None:
+        if not self._file.is_absolute():
+            raise AutostartError("this account has no home folder for it")
+        with told(self.where):
+            replace_file(self._file, plistlib.dumps(agent))

@@ -1,0 +1,123 @@
+"""
+Windows: a value of HKEY_CURRENT_USER's Run key, and Task Manager's switch beside it.
+
+Not run on Windows yet. Task Manager writes 12 bytes of state for each value: an odd first byte (03, 07) means
+switched off, an even one (02, 06) on; without any, the value counts.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from gpuwatch_tray.autostart.entry import AutostartError, Entry, told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
+APPROVED = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
+NAME = "gpuwatch-tray"
+LONGEST = 260  # characters of a Run value ("Run and RunOnce Registry Keys", Microsoft)
+
+
+class Values(Protocol):
+    """The values below HKEY_CURRENT_USER by their key; None for one that is not there. Raises OSError."""
+
+    def get(self, key: str, name: str) -> str | bytes | None:
+        """One value."""
+
+    def set(self, key: str, name: str, value: str) -> None:
+        """Write a text (REG_SZ)."""
+
+    def delete(self, key: str, name: str) -> None:
+        """Delete one, if it is there."""
+
+
+def value_of(command: Sequence[str]) -> str:
+    """The text that starts this command, the program always in quotes."""
+    return " ".join([f'"{command[0]}"', *(subprocess.list2cmdline([word]) for word in command[1:])])
+
+
+def command_of(value: str) -> tuple[str, ...]:
+    """The program of such a text, and its arguments as they are written."""
+    if value.startswith('"'):
+        program, _, rest = value[1:].partition('"')
+    else:
+        program, _, rest = value.partition(" ")
+    return (program, *rest.split())
+
+
+def switched_off(state: str | bytes | None) -> bool:
+    """Whether Task Manager has switched the value off."""
+    return isinstance(state, bytes) and bool(state) and state[0] % 2 == 1
+
+
+class RunKey:
+    """The value in the registry; `values` reaches it."""
+
+    where = rf"HKEY_CURRENT_USER\{RUN}\{NAME}"
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def read(self) -> Entry | None:
+        """What the value says."""
+        with told(self.where):
+            value = self._values.get(RUN, NAME)
+            state = self._values.get(APPROVED, NAME)
+        if not isinstance(value, str):
+            return None
+        return Entry(command_of(value), "Task Manager" if switched_off(state) else "")
+
+    def write(self, command: Sequence[str]) -> None:
+        """Write it, and take Task Manager's switch back."""
+        self.mend(command)
+        with told(self.where):
+            self._values.delete(APPROVED, NAME)
+
+    def mend(self, command: Sequence[str]) -> None:
+        """Write it."""
+        value = value_of(command)
+        if len(value) > LONGEST:
+            raise AutostartError(
+                f"{value} is longer than the {LONGEST} characters that Windows takes: install it elsewhere"
+            )
+        with told(self.where):
+            self._values.set(RUN, NAME, value)
+
+    def remove(self) -> None:
+        """Delete it and its switch."""
+        with told(self.where):
+            self._values.delete(RUN, NAME)
+            self._values.delete(APPROVED, NAME)
+
+
+if sys.platform == "win32":
+    import winreg
+
+    class UserRegistry:
+        """The values of this user's registry."""
+
+        def get(self, key: str, name: str) -> str | bytes | None:
+            """One value."""
+            try:
+                with winreg.OpenKey(winreg.HKEY_CURRENT_USER, key) as opened:
+                    value, _kind = winreg.QueryValueEx(opened, name)
+            except FileNotFoundError:
+                return None
+            return value if isinstance(value, str | bytes) else None
+
+        def set(self, key: str, name: str, value: str) -> None:
+            """Write a text."""
+            with winreg.CreateKey(winreg.HKEY_CURRENT_USER, key) as opened:
+                winreg.SetValueEx(opened, name, 0, winreg.REG_SZ, value)
+
+        def delete(self, key: str, name: str) -> None:
+            """Delete one, if it is there."""
+            try:
+                with winreg.OpenKey(winreg.HKEY_CURRENT_USER, key, 0, winreg.KEY_SET_VALUE) as opened:
+                    winreg.DeleteValue(opened, name)
+            except FileNotFoundError:
+                return

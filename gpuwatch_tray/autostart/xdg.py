@@ -1,0 +1,99 @@
+"""
+Linux: `autostart/gpuwatch-tray.desktop` in the user's configuration folder.
+
+Desktop Application Autostart Specification 0.5: `Hidden=true` is how a desktop's settings switch an entry
+off, and `X-GNOME-Autostart-enabled=false` GNOME's older way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import desktopentry
+from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FILE = "gpuwatch-tray.desktop"
+# GLib looks for the program before it reads `%%` as `%`, and then starts nothing (g_desktop_app_info_load).
+ENV = ("/usr/bin/env",)
+SWITCHES = {"Hidden": "true", "X-GNOME-Autostart-enabled": "false"}
+
+
+def text_of(command: Sequence[str], icon: str) -> str:
+    """The whole entry."""
+    return desktopentry.entry(
+        {
+            "Type": "Application",
+            "Name": "gpuwatch-tray",
+            "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
+            "Comment[zh_CN]": "在托盘中监视本机的 NVIDIA GPU",
+            **_program(command, icon),
+            "Terminal": "false",
+            "StartupNotify": "false",
+            "X-GNOME-Autostart-enabled": "true",
+        }
+    )
+
+
+def _program(command: Sequence[str], icon: str) -> dict[str, str]:
+    line = desktopentry.command_line([*(ENV if "%" in command[0] else ()), *command])
+    return {"Exec": line, "TryExec": command[0], "Icon": icon}
+
+
+def entry_of(text: str) -> Entry:
+    """What the text of an entry says."""
+    values = desktopentry.read(text)
+    off = next(
+        (f"{key}={value}" for key, value in SWITCHES.items() if values.get(key, "").lower() == value), ""
+    )
+    words = tuple(desktopentry.words_of(values.get("Exec", "")))
+    return Entry(words[len(ENV) :] if words[:1] == ENV else words, off)
+
+
+class XdgAutostart:
+    """The file in `folder`, which the desktops read at login; `icon` is its picture."""
+
+    def __init__(self, folder: Path, icon: str) -> None:
+        self._file = folder / FILE
+        self._icon = icon
+
+    @property
+    def where(self) -> str:
+        """The file."""
+        return str(self._file)
+
+    def read(self) -> Entry | None:
+        """What the file says."""
+        text = self._text()
+        return None if text is None else entry_of(text)
+
+    def write(self, command: Sequence[str]) -> None:
+        """Write the file anew."""
+        self._put(text_of(command, self._icon))
+
+    def mend(self, command: Sequence[str]) -> None:
+        """Change the lines that name the program."""
+        text = self._text()
+        if text is not None:
+            self._put(desktopentry.changed(text, _program(command, self._icon)))
+
+    def remove(self) -> None:
+        """Delete the file."""
+        with told(self.where):
+            self._file.unlink(missing_ok=True)
+
+    def _text(self) -> str | None:
+        with told(self.where):
+            try:
+                return self._file.read_bytes().decode(errors="replace")
+            except FileNotFoundError:
+                return None
+
+    def _put(self, text: str) -> None:
+        if not self._file.is_absolute():
+            raise AutostartError("this account has no home folder for it")
+        with told(self.where):
+            replace_file(self._file, text.encode())
