@@ -25,7 +25,7 @@ def run(setup: Setup, switch: str) -> int:
     """Switch it `on` or `off`, and say how it stands (`status`)."""
     if setup.trial and switch == "on":
         raise UsageError(
-            "a demo, or a start with --source auto, is for trying out: it is not for every login"
+            _("a demo, or a start with --source auto, is for trying out: it is not for every login")
         )
     kept = login()
     try:

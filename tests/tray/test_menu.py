@@ -69,6 +69,7 @@ def test_rows_come_in_the_order_that_the_hand_learns():
         "Snooze all",
         "Check now",
         "Send test alert",
+        "Start at login",
         "Open settings",
         "Open log",
         "",
@@ -84,7 +85,7 @@ def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
         rows = menu.rows(status(Level.WARNING, shown, notes=("No email",)))
         calm = {row.key for row in rows if not row.urgent and not row.separator}
         choices = {"users", "when free"} if shown.problem is None else set()
-        assert calm == choices | {"snooze all", "check now", "test alert", "about", "quit"}
+        assert calm == choices | {"snooze all", "check now", "test alert", "autostart", "about", "quit"}
         assert not any(row.urgent for top in rows for row in walk(top.children))
     (empty,) = [row for row in walk(menu.rows(status(shown=snapshot([gpu()], [])))) if row.filler]
     assert empty.label == "no processes"
@@ -95,6 +96,7 @@ ASKS = [
     # (the submenus on the way, the row, what a click on it asks for)
     ((), "Check now", Deed(Act.CHECK_NOW)),
     ((), "Send test alert", Deed(Act.TEST_ALERT)),
+    ((), "Start at login", Deed(Act.AUTOSTART, "on")),
     ((), "Open settings", Deed(Act.OPEN_SETTINGS, "/x/gpu-watch.env")),
     ((), "Open log", Deed(Act.OPEN_LOG, "/x/tray.log")),
     ((), "Quit", Deed(Act.QUIT)),
@@ -149,6 +151,15 @@ def test_no_other_row_asks_for_anything():
     assert sorted(row.label for row in rows if row.deed) == sorted(label for _, label, _ in ASKS)
     assert all(row.deed or row.children or row.separator or not row.enabled for row in rows)
     assert not any(row.deed and row.children for row in rows)
+
+
+def test_the_tick_asks_for_the_other_state():
+    """A click on a row without a tick asks for on, with one for off; no other row can bear a tick."""
+    for told, asked in ((False, "on"), (True, "off")):
+        rows = list(walk(menu.rows(status(), extras=Extras(autostart=told))))
+        assert [(row.label, row.ticked, row.deed.target) for row in rows if row.ticked is not None] == [
+            ("Start at login", told, asked)
+        ]
 
 
 @pytest.mark.parametrize("act", list(Act))

@@ -369,3 +369,14 @@ def test_a_click_on_a_disabled_or_spare_row_does_nothing():
     assert tree.clickable(row_of(tree, "act")) is print
     others = [row for row in tree.nodes if row not in {ROOT, row_of(tree, "act")}]
     assert [tree.clickable(row) for row in others] == [None] * len(others)
+
+
+def test_a_tick_is_one_from_the_first_and_changes_by_its_state_alone():
+    """Qt's hosts take the type from a row's first properties: only the state changes, on the same row."""
+    tree = served(extra=(Entry("tick", "Start at login", ticked=False),))
+    row = row_of(tree, "tick")
+    properties = tree.nodes[row].properties
+    assert (properties["toggle-type"], properties["toggle-state"]) == ("checkmark", 0)
+    change = tree.update(menu(extra=(Entry("tick", "Start at login", ticked=True),)), 1.0)
+    assert (change.updated, change.layouts) == ({row: {"toggle-state": 1}}, [])
+    assert "toggle-type" not in tree.nodes[row_of(tree, "quit")].properties

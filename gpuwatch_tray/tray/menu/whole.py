@@ -74,7 +74,7 @@ def _test_alert(status: Status) -> str:
 def _autostart(extras: Extras) -> Row:
     """A click asks for what the person sees it ask for, whatever has been switched elsewhere meanwhile."""
     deed = Deed(Act.AUTOSTART, "off" if extras.autostart else "on")
-    return Row("autostart", "Start at login", deed, ticked=extras.autostart)
+    return Row("autostart", _("Start at login"), deed, ticked=extras.autostart)
 
 
 def _settings(extras: Extras) -> Row:
