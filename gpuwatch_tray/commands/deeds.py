@@ -152,7 +152,7 @@ class Deeds:
         try:
             self._login.switch(on=switch == "on")
         except AutostartError as error:
-            self._complain("The start at login was not changed", str(error))
+            self._complain(_("The start at login was not changed"), str(error))
         self.look_around()
 
     def _starts_at_login(self) -> bool:
