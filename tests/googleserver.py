@@ -1,5 +1,5 @@
 """
-A local stand-in for Google: the token endpoint, the consent page and Gmail's send, over plain HTTP.
+A local stand-in for Google: consent page, token, revocation and Gmail's send, over plain HTTP.
 
     with GoogleServer() as google:
         google.answer("send", 429, {"error": ...})        # for good; times=1: once
@@ -44,7 +44,7 @@ class GoogleServer:
         return f"http://127.0.0.1:{self._httpd.server_port}/"
 
     def count(self, endpoint: str) -> int:
-        """How often "token", "auth" or "send" was asked."""
+        """How often "token", "auth", "revoke" or "send" was asked."""
         return sum(name == endpoint for name, _ in self.requests)
 
     def answer(self, endpoint: str, status: int, body: object, *, times: int = -1, **headers: str) -> None:
@@ -88,18 +88,25 @@ class GoogleServer:
         found[0] -= 1
         return found[1], found[2], found[3]
 
+    def _back(self, form: dict[str, str]) -> str:
+        query = {"state": form["state"], "code": "4/code", "scope": self.granted}
+        return f"{form['redirect_uri']}?{urlencode(query)}"
+
     def _normal(
         self, endpoint: str, form: dict[str, str], headers: Any, body: bytes
     ) -> tuple[int, object, dict[str, str]]:
         if endpoint == "auth":
-            query = {"state": form["state"], "code": "4/code", "scope": self.granted}
-            return 302, "", {"Location": f"{form['redirect_uri']}?{urlencode(query)}"}
+            return 302, "", {"Location": self._back(form)}
+        if endpoint == "auth_without_browser":  # the address at which the browser would end
+            return 200, self._back(form), {}
         if endpoint == "token":
             token = {"access_token": self.good_token, "expires_in": 3599, "token_type": "Bearer"}
             token["scope"] = self.granted
             if form["grant_type"] == "authorization_code" and self.refresh_token:
                 token["refresh_token"] = self.refresh_token
             return 200, token, {}
+        if endpoint == "revoke":
+            return 200, {}, {}
         if headers["Authorization"] != f"Bearer {self.good_token}":
             return 401, {"error": {"code": 401, "message": "Invalid Credentials"}}, {}
         raw = base64.urlsafe_b64decode(json.loads(body)["raw"])
@@ -113,10 +120,11 @@ class GoogleServer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 path = urlsplit(self.path).path
+                endpoint = path.rpartition("/")[2]  # Gmail's own path ends in send
                 form = {}
-                if path == "/token":
+                if endpoint != "send":
                     form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-                self._reply({"/token": "token", "/gmail/v1/users/me/messages/send": "send"}[path], form, body)
+                self._reply(endpoint, form, body)
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)

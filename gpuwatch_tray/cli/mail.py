@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.cli.numbers import port
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -15,13 +16,26 @@ if TYPE_CHECKING:
 def add(commands: Branch) -> None:
     """Add them."""
     _mail, tasks = commands.family(
-        "mail", _("send what waits, sign in to Gmail"), "mail deliver", "mail login"
+        "mail", _("send what waits, sign in to Gmail, try the way"), "mail deliver", "mail login", "mail test"
     )
     deliver = tasks.command(
         "deliver", _deliver, _("send what waits in the outbox and is due"), "mail deliver --verbose"
     )
     deliver.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the courier
-    tasks.command("login", _login, _("sign in to Gmail"), "mail login", aliases=["auth"])
+    login = tasks.command(
+        "login", _login, _("sign in to Gmail"), "mail login", "mail login --status", aliases=["auth"]
+    )
+    what = login.add_mutually_exclusive_group()
+    what.add_argument("--status", action="store_true", help=_("how the sign-in stands, without the network"))
+    what.add_argument("--revoke", action="store_true", help=_("withdraw it at Google, and delete token.json"))
+    what.add_argument(
+        "--port", type=port, default=None, help=_("where to wait for the browser (default 8765)")
+    )
+    password = tasks.command(
+        "password", _password, _("keep the mail server's password in the system's keyring"), "mail password"
+    )
+    password.add_argument("--delete", action="store_true", help=_("take it out again"))
+    tasks.command("test", _test, _("try the way of the mail, and send nothing"), "mail test")
 
 
 def _deliver(setup: Setup, asked: argparse.Namespace) -> int:
@@ -30,7 +44,21 @@ def _deliver(setup: Setup, asked: argparse.Namespace) -> int:
     return mail.deliver(setup, handed=asked.handed)
 
 
-def _login(setup: Setup, _asked: argparse.Namespace) -> int:
-    from gpuwatch_tray.commands import mail
+def _login(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import signin
 
-    return mail.login(setup)
+    if asked.status:
+        return signin.status(setup)
+    return signin.revoke(setup) if asked.revoke else signin.login(setup, port=asked.port)
+
+
+def _password(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import password
+
+    return password.delete(setup) if asked.delete else password.store(setup)
+
+
+def _test(setup: Setup, _asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import mailtest
+
+    return mailtest.run(setup)

@@ -6,6 +6,8 @@ import argparse
 
 from gpuwatch_tray.language import _
 
+HIGHEST_PORT = 65535
+
 
 def seconds(text: str) -> float:
     """A number of seconds above 0."""
@@ -25,3 +27,12 @@ def number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(_("expected a whole number above 0, got {text!r}").format(text=text))
     return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    found = number(text)
+    if found > HIGHEST_PORT:
+        wrong = _("expected a port up to {most}, got {text!r}").format(most=HIGHEST_PORT, text=text)
+        raise argparse.ArgumentTypeError(wrong)
+    return found

@@ -78,21 +78,6 @@ def send_now(setup: Setup, message: Message) -> str:
     )
 
 
-def login(setup: Setup) -> int:
-    """Sign in to Gmail and write token.json."""
-    refuse_demo(setup)
-    setup.require()
-    from gpuwatch_tray.notifiers.email import TransportError
-    from gpuwatch_tray.notifiers.email.login import login as sign_in
-
-    try:
-        token = sign_in(setup.settings, open_browser=sys.stdout.isatty(), out=sys.stdout)
-    except TransportError as error:
-        raise UsageError(str(error)) from error
-    print(_("signed in; the token is in {file}").format(file=token))
-    return 0
-
-
 def refuse_demo(setup: Setup) -> None:
     """Raise UsageError where a demo is asked to mail."""
     if setup.simulated:

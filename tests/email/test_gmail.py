@@ -6,10 +6,12 @@ import json
 import logging
 import socket
 import stat
+import threading
 from dataclasses import replace
 
 import pytest
 
+from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.gmail import ENDPOINT, GmailTransport
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import SCOPE, GoogleServer
@@ -78,7 +80,7 @@ def test_variables_of_the_environment_do_not_redirect_the_token(google, token, m
 
 
 def test_an_ended_sign_in_is_renewed_and_kept(google, token, message):
-    """The new access token is in the file, mode 0600, and nothing else lies in the folder."""
+    """The new access token is in the file, mode 0600; beside it lies the lock, which holds nothing."""
     google.write_token(token, token="ya29.old", expiry=LONG_AGO)
     transport(google, token).send(message)
     kept = json.loads(token.read_text())
@@ -87,7 +89,9 @@ def test_an_ended_sign_in_is_renewed_and_kept(google, token, message):
     assert kept["refresh_token"] == "1//old-refresh-token"
     assert kept["token_uri"] == f"{google.url}token"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
-    assert list(token.parent.iterdir()) == [token]
+    lock = token.with_name("token.json.lock")
+    assert sorted(token.parent.iterdir()) == [token, lock]
+    assert (lock.read_bytes(), stat.S_IMODE(lock.stat().st_mode)) == (b"", 0o600)
 
 
 def test_a_token_without_expiry_is_renewed_first(google, token, message):
@@ -312,3 +316,55 @@ def test_the_secrets_of_the_sign_in_are_never_told(google, token, message, caplo
         error = failure(transport(google, token), message)
     assert "***" in str(error)
     assert not any(secret in caplog.text for secret in SECRETS)
+
+
+def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypatch):
+    """While a mail waits for the lock a person signs in again: the new sign-in sends, and stays on file."""
+    google.write_token(token, expiry=LONG_AGO)
+    read, looked, sent = googlefiles.read_token, threading.Event(), []
+
+    def look(path):
+        found = read(path)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(googlefiles, "read_token", look)
+    with googlefiles.locked(token):
+        mail = threading.Thread(target=lambda: sent.append(transport(google, token).send(message)))
+        mail.start()
+        assert looked.wait(10)
+        new = google.write_token(token.with_name("new.json"), refresh_token="1//second-sign-in").read_text()
+        googlefiles.write_token(token, new)
+    mail.join(10)
+    assert len(sent) == 1
+    assert google.count("token") == 0
+    assert json.loads(token.read_text())["refresh_token"] == "1//second-sign-in"
+
+
+def test_a_lock_that_cannot_be_had_does_not_stop_the_mail(google, token, message, monkeypatch, caplog):
+    """Somebody holds it for ever: said in the log, and the mail goes out."""
+    monkeypatch.setattr(googlefiles, "LOCK_PATIENCE", 0.05)
+    with googlefiles.locked(token):
+        transport(google, token).send(message)
+    assert len(google.mails) == 1
+    assert "is not locked: Timeout" in caplog.text
+
+
+def test_trying_the_way_renews_the_sign_in_and_sends_nothing(google, token):
+    """Only Google can say whether the sign-in is good, so it is asked for a new token, which is kept."""
+    google.write_token(token, token="ya29.not-yet-ended")
+    steps = []
+    transport(google, token).probe(steps.append)
+    assert steps == [f"{token} is there, and allows sending", "Google has renewed the sign-in"]
+    assert ([name for name, _ in google.requests], google.mails) == (["token"], [])
+    assert json.loads(token.read_text())["token"] == google.good_token
+
+
+def test_trying_the_way_tells_of_a_sign_in_that_has_ended(google, token):
+    """The step before is done, this one fails with the mend."""
+    google.answer("token", 400, {"error": "invalid_grant"})
+    steps = []
+    with pytest.raises(TransportError, match="invalid_grant") as caught:
+        transport(google, token).probe(steps.append)
+    assert caught.value.kind is FailureKind.SIGN_IN
+    assert len(steps) == 1

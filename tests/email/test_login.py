@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import re
 import socket
 import stat
@@ -11,10 +13,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from gpuwatch_tray.notifiers.email.login import login
+from gpuwatch_tray.notifiers.email.login import browser_is_here, login
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import SCOPE, GoogleServer
@@ -92,7 +95,7 @@ def test_a_sign_in_writes_the_token(google, settings):
     assert token["refresh_token"] == "1//new-refresh-token"
     assert token["token_uri"] == f"{google.url}token"
     assert token["scopes"] == [SCOPE]
-    assert "done" in browser.page
+    assert "has arrived" in browser.page
 
 
 def test_the_request_asks_for_sending_only_offline_and_with_pkce(google, settings):
@@ -113,7 +116,11 @@ def test_a_new_sign_in_replaces_the_old_token(google, settings):
     settings.gmail_token.chmod(0o644)
     sign_in(settings)
     assert stat.S_IMODE(settings.gmail_token.stat().st_mode) == 0o600
-    assert {path.name for path in settings.gmail_token.parent.iterdir()} == {"credentials.json", "token.json"}
+    assert {path.name for path in settings.gmail_token.parent.iterdir()} == {
+        "credentials.json",
+        "token.json",
+        "token.json.lock",
+    }
 
 
 def test_the_token_of_a_sign_in_sends_mail(google, settings, message):
@@ -148,14 +155,104 @@ def test_a_refusal_in_the_browser_is_told(google, settings):
         google.answer("auth", 302, "", Location=redirect(address, error="access_denied"))
 
     error = failure(settings, Browser(refuse))
-    assert error.kind is FailureKind.CONFIGURATION
+    assert error.kind is FailureKind.SIGN_IN
     assert "access_denied" in str(error)
     assert not settings.gmail_token.exists()
 
 
-def redirect(address: str, **query: str) -> str:
-    from urllib.parse import parse_qs, urlencode, urlsplit
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "",  # a browser that connects ahead of time, and says nothing
+        "HEAD / HTTP/1.0\r\n\r\n",
+        "POST /?state={state}&code=x HTTP/1.0\r\nContent-Length: 0\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00",  # TLS
+        "GET /?code=stolen&state=wrong HTTP/1.0\r\n\r\n",
+        "GET /?state={state} HTTP/1.0\r\n\r\n",  # neither a code nor an error
+        "GET " + "x" * 70_000 + " HTTP/1.0\r\n\r\n",
+    ],
+)
+def test_what_is_no_answer_to_this_sign_in_changes_nothing(google, settings, monkeypatch, request_text):
+    """Whatever comes to the port first, the sign-in is done by the browser, and the code of nobody else."""
+    monkeypatch.setattr("gpuwatch_tray.notifiers.email.redirect.REQUEST_TIMEOUT", 0.3)
+    monkeypatch.setattr("gpuwatch_tray.notifiers.email.redirect._Handler.timeout", 0.3)
 
+    def disturb(address):
+        (uri,), (state,) = (parse_qs(urlsplit(address).query)[name] for name in ("redirect_uri", "state"))
+        with socket.create_connection(("127.0.0.1", urlsplit(uri).port)) as stray:
+            stray.sendall(request_text.replace("{state}", state).encode("latin-1"))
+            stray.settimeout(5)
+            with contextlib.suppress(OSError):
+                while stray.recv(4096):
+                    pass
+
+    path, _ = sign_in(settings, Browser(disturb))
+    assert path.exists()
+    assert dict(google.requests)["token"]["code"] == "4/code"
+
+
+class Pasting(io.StringIO):
+    """A person who pastes `lines` once the address is there; {back} is where the browser would have ended."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__()
+        self.lines = lines
+        self.reader, self.writer = os.pipe()
+        self._pasted = False
+
+    def flush(self) -> None:
+        found = re.search(r"http://\S+", self.getvalue())
+        if found and not self._pasted:
+            self._pasted = True
+            address = found[0].replace("/auth?", "/auth_without_browser?")
+            with urllib.request.urlopen(address) as answer:  # noqa: S310  # the local Google
+                back = answer.read().decode()
+            os.write(self.writer, "".join(f"{line.format(back=back)}\n" for line in self.lines).encode())
+            os.close(self.writer)
+
+
+@pytest.mark.parametrize(
+    "lines", [("{back}",), ("yes", "", "  {back}  "), ("http://127.0.0.1:1/?state=x&code=y", "{back}")]
+)
+def test_the_address_at_which_the_browser_ended_can_be_pasted(google, settings, lines):
+    """Where no port leads to this computer; a wrong line is told, and the next one counts."""
+    person = Pasting(*lines)
+    path = login(settings, port=0, open_browser=False, timeout=10, out=person, pasted=person.reader)
+    os.close(person.reader)
+    assert json.loads(path.read_text())["refresh_token"] == "1//new-refresh-token"
+    assert person.getvalue().count("not the address") == len([line for line in lines if line]) - 1
+
+
+def test_nothing_pasted_still_waits_for_the_browser(google, settings):
+    """An input that ends at once, as under nohup, is no answer."""
+    reader, writer = os.pipe()
+    os.close(writer)
+    browser = Browser()
+    login(settings, port=0, open_browser=False, timeout=10, out=browser, pasted=reader)
+    browser.done()
+    os.close(reader)
+
+
+# the environment, the platform -> whether a browser is opened
+PLACES = [
+    ({"DISPLAY": ":0"}, "linux", True),
+    ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+    ({}, "linux", False),
+    ({"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "192.0.2.1 5 192.0.2.2 22"}, "linux", False),
+    ({"DISPLAY": ":0", "SSH_TTY": "/dev/pts/1"}, "linux", False),
+    ({}, "darwin", True),
+    ({"SSH_CONNECTION": "192.0.2.1 5 192.0.2.2 22"}, "darwin", False),
+    ({}, "win32", True),
+]
+
+
+@pytest.mark.parametrize(("environ", "platform", "opens"), PLACES)
+def test_a_browser_is_opened_in_front_of_the_person_only(environ, platform, opens):
+    """Not over SSH, where it would open elsewhere or in the terminal; not without a screen."""
+    assert browser_is_here(environ, platform) is opens
+
+
+def redirect(address: str, **query: str) -> str:
     asked = parse_qs(urlsplit(address).query)
     return f"{asked['redirect_uri'][0]}?{urlencode({'state': asked['state'][0], **query})}"
 
@@ -177,7 +274,7 @@ def test_a_refused_exchange_is_told(google, settings):
     """The code was used or has ended."""
     google.answer("token", 400, {"error": "invalid_grant", "error_description": "Malformed auth code."})
     error = failure(settings)
-    assert error.kind is FailureKind.CONFIGURATION
+    assert error.kind is FailureKind.SIGN_IN
     assert "invalid_grant" in str(error)
 
 
@@ -220,7 +317,7 @@ def test_a_busy_port_is_told(settings):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         error = failure(settings, port=port)
-    assert error.kind is FailureKind.CONFIGURATION
+    assert error.kind is FailureKind.SIGN_IN
     assert f"port {port}" in str(error)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import functools
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.auth.exceptions import GoogleAuthError, RefreshError
@@ -73,6 +74,15 @@ class _Http:
         """Nothing is kept open here."""
 
 
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """Google's credentials, what must not be told of them, and whether they have just been renewed."""
+
+    credentials: Any
+    scrub: Scrubber
+    renewed: bool
+
+
 class GmailTransport:
     """
     The way by the Gmail API. `credentials` only serves to say what is missing; sending needs the token.
@@ -105,24 +115,15 @@ class GmailTransport:
         sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
         mail = mime.build(message, sender=sender, recipients=recipients)
         raw = mime.as_bytes(mail, utf8=mime.international((sender, *recipients)))
-        info = self._sign_in()
-        scrub = _scrubber(info)
         session = Request()
+        request = functools.partial(session, timeout=self._timeout)
         try:
-            request = functools.partial(session, timeout=self._timeout)
-            credentials = self._load(info)
-            renewed = not credentials.valid
-            if renewed:
-                self._renew(credentials, request, scrub)
-            answer = self._post(credentials, request, raw)
-            if answer is None and not renewed:
+            held = self._sign_in(request)
+            answer = self._post(held, request, raw)
+            if answer is None and not held.renewed:
                 # Ended before its time, revoked or the clock is wrong: the mail was not taken, so once more.
-                self._renew(credentials, request, scrub)
-                answer = self._post(credentials, request, raw)
-        except HttpError as error:
-            raise self._refused(error, scrub) from None
-        except NoConnection as error:
-            raise self._unreachable(error, scrub) from None
+                held = self._sign_in(request, renew=True)
+                answer = self._post(held, request, raw)
         finally:
             session.session.close()
         if answer is None:
@@ -130,26 +131,37 @@ class GmailTransport:
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
             # A captive portal's page comes as a success.
             raise self._error(FailureKind.TRANSIENT, gmail_failures.PORTAL, NETWORK_MEND, for_all=True)
-        return Receipt(self.name, scrub(f"accepted as {answer['id']}, thread {answer.get('threadId', '?')}"))
+        said = f"accepted as {answer['id']}, thread {answer.get('threadId', '?')}"
+        return Receipt(self.name, held.scrub(said))
 
     def probe(self, report: Report) -> None:
         """Renew the sign-in, which only Google can say is good, and send nothing."""
         mime.addresses(self._to, "TO_EMAIL")
-        info = self._sign_in()
+        self._read()
         report(f"{self._token} is there, and allows sending")
         session = Request()
         try:
-            credentials = self._load(info)
-            self._renew(credentials, functools.partial(session, timeout=self._timeout), _scrubber(info))
+            self._sign_in(functools.partial(session, timeout=self._timeout), renew=True)
         finally:
             session.session.close()
         report("Google has renewed the sign-in")
 
-    def _sign_in(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, Any]:
         """What token.json holds."""
         if not self._token.exists():
             googlefiles.read_credentials(self._credentials)  # raises when that is what is missing
         return googlefiles.read_token(self._token)
+
+    def _sign_in(self, request: Any, *, renew: bool = False) -> _SignIn:
+        """The sign-in of token.json; renewed, and kept, where it has ended or `renew` asks for it."""
+        self._read()  # before the lock, which would be there without a token
+        with googlefiles.locked(self._token):
+            info = self._read()  # as the last who had the lock left it
+            credentials = self._load(info)
+            renew = renew or not credentials.valid
+            if renew:
+                self._renew(credentials, request, _scrubber(info))
+        return _SignIn(credentials, _scrubber(info, credentials.token), renew)
 
     def _error(
         self,
@@ -203,12 +215,12 @@ class GmailTransport:
         text = f"sign-in refused: {scrub(code)}" + (f", {scrub(str(said))}" if said else "")
         return self._error(kind, text, mend)
 
-    def _post(self, credentials: Any, request: Any, raw: bytes) -> Any:
-        """Google's answer; None when the sign-in was not accepted. HttpError, NoConnection."""
+    def _post(self, held: _SignIn, request: Any, raw: bytes) -> Any:
+        """Google's answer; None when the sign-in was not accepted. TransportError."""
         service = build(
             "gmail",
             "v1",
-            http=_Http(request, credentials),
+            http=_Http(request, held.credentials),
             static_discovery=True,
             cache_discovery=False,
             # Both fixed here, or a variable of the environment could send the token elsewhere.
@@ -220,7 +232,9 @@ class GmailTransport:
         except HttpError as error:
             if error.resp.status == gmail_failures.UNAUTHORISED:
                 return None
-            raise
+            raise self._refused(error, held.scrub) from None
+        except NoConnection as error:
+            raise self._unreachable(error, held.scrub) from None
         except ValueError:
             return ""  # JSON was announced, and a page came
         finally:
@@ -250,5 +264,6 @@ class GmailTransport:
         return self._error(FailureKind.AMBIGUOUS, text, NETWORK_MEND)
 
 
-def _scrubber(info: dict[str, Any]) -> Scrubber:
-    return Scrubber(str(info.get(key) or "") for key in ("token", "refresh_token", "client_secret"))
+def _scrubber(info: dict[str, Any], *more: str) -> Scrubber:
+    known = [str(info.get(key) or "") for key in ("token", "refresh_token", "client_secret")]
+    return Scrubber([*known, *more])

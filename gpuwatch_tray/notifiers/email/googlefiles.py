@@ -2,24 +2,31 @@
 The two files of the Gmail sign-in: credentials.json, downloaded from Google, and token.json, written by us.
 
 The token is as good as a password: the file is written with mode 0600, in one step, and neither a link nor
-a file that others can read is taken.
+a file that others can read is taken. Who replaces it holds the lock beside it: a renewal of the old sign-in
+must not undo a new one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import stat
 import tempfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
 
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 SCOPE = "https://www.googleapis.com/auth/gmail.send"
 # Wider scopes that include sending.
@@ -34,6 +41,7 @@ SENDING_SCOPES = frozenset(
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
 LOGIN_MEND = "sign in with `gpuwatch-tray mail login`"
 DOWNLOAD_MEND = "download it again from the Google Cloud console: an OAuth client of the type Desktop app"
+LOCK_PATIENCE = 20.0  # seconds: who holds it waits for one answer of Google's
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -65,20 +73,59 @@ def read_credentials(path: Path | None) -> dict[str, Any]:
 
 def read_token(path: Path) -> dict[str, Any]:
     """What token.json holds, checked as far as we rely on it; TransportError names what is wrong."""
-    _check_private(path)
-    token = _read_json(path, "GMAIL_API_TOKEN", sign_in_needed)
+    token = load_token(path)
     for key in ("client_id", "client_secret", "refresh_token"):
         if not isinstance(token.get(key), str) or not token[key]:
             raise sign_in_needed(f"{path}: no {key} in it")
     for key in ("token", "token_uri", "expiry"):
         if not isinstance(token.get(key, ""), str | None):
             raise sign_in_needed(f"{path}: {key} is no text")
-    scopes = token.get("scopes") or []
-    granted = scopes.split() if isinstance(scopes, str) else scopes
+    granted = scopes_of(token)
     if granted and not SENDING_SCOPES.intersection(granted):
         raise sign_in_needed(f"{path}: this sign-in does not allow sending mail")
     _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI, sign_in_needed)
     return token
+
+
+def load_token(path: Path) -> dict[str, Any]:
+    """What token.json holds, whatever that is; TransportError where it is none, or others can read it."""
+    _check_private(path)
+    return _read_json(path, "GMAIL_API_TOKEN", sign_in_needed)
+
+
+def scopes_of(token: dict[str, Any]) -> list[str]:
+    """What the sign-in allows, as far as the file says."""
+    scopes = token.get("scopes") or []
+    return scopes.split() if isinstance(scopes, str) else [str(scope) for scope in scopes]
+
+
+def expiry_of(token: dict[str, Any]) -> datetime | None:
+    """When the access token ends, which is renewed then; None where the file does not say."""
+    try:
+        return datetime.fromisoformat(str(token.get("expiry"))).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """
+    Nobody else replaces token.json meanwhile.
+
+    Where no lock can be had, as on a disk without locks, it goes on without: a mail is worth more.
+    """
+    if not path.parent.is_dir():  # FileLock would make it
+        yield
+        return
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_PATIENCE, mode=0o600)
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError) as error:
+        log.warning("%s is not locked: %s", path, type(error).__name__)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_token(path: Path, text: str) -> None:
@@ -90,10 +137,21 @@ def write_token(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)  # noqa: PTH105  # a name, as mkstemp gives it
+        _settle(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)  # noqa: PTH108
         raise
+
+
+def _settle(folder: Path) -> None:
+    """Have the new name outlast a power cut, where the system can be asked to."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _download_again(text: str) -> TransportError:

@@ -1,0 +1,83 @@
+"""`mail password`: the mail server's password in the system's keyring."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.app import open_store
+from gpuwatch_tray.commands.mail import refuse_demo
+from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.language import _
+from gpuwatch_tray.settings import SmtpSecurity, read_password
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.settings import SmtpSettings
+
+
+def store(setup: Setup) -> int:
+    """Ask for the password without showing it, and keep it in the keyring; what waited for it is then due."""
+    smtp = _server(setup)
+    from gpuwatch_tray.notifiers.email import TransportError, keyrings
+    from gpuwatch_tray.notifiers.email.passwords import account_of
+
+    account = account_of(smtp)
+    secret = _asked(account)
+    try:
+        name = keyrings.store(account, secret)
+    except TransportError as error:
+        raise WorkError(str(error)) from error
+    print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
+    before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
+    if smtp.password.reveal() or smtp.password_file is not None:
+        print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))
+    with closing(open_store(setup)) as outbox:
+        outbox.wake(time.time())
+    return 0
+
+
+def delete(setup: Setup) -> int:
+    """Take the password out of the keyring."""
+    smtp = _server(setup)
+    from gpuwatch_tray.notifiers.email import TransportError, keyrings
+    from gpuwatch_tray.notifiers.email.passwords import account_of
+
+    account = account_of(smtp)
+    try:
+        there = keyrings.delete(account)
+    except TransportError as error:
+        raise WorkError(str(error)) from error
+    text = _("The password of {account} is deleted.") if there else _("There is no password of {account}.")
+    print(text.format(account=account))
+    return 0
+
+
+def _server(setup: Setup) -> SmtpSettings:
+    refuse_demo(setup)
+    setup.require()
+    smtp = setup.settings.smtp
+    if smtp is None:
+        raise UsageError(_("no mail server is set up: set SMTP_HOST and SMTP_USER in smtp.env first"))
+    if smtp.security is SmtpSecurity.NONE:
+        raise UsageError(_("SMTP_SECURITY=none sends without a login: there is no password to keep"))
+    return smtp
+
+
+def _asked(account: str) -> str:
+    """What the person types twice; from a pipe, its first line."""
+    if not sys.stdin.isatty():
+        text = sys.stdin.readline()
+    else:
+        text = getpass.getpass(_("Password of {account}: ").format(account=account))
+        if getpass.getpass(_("Once more: ")) != text:
+            raise UsageError(_("the two are not the same: nothing is kept"))
+    try:
+        secret = read_password(text).reveal()
+    except ValueError as error:
+        raise UsageError(_("the password {why}").format(why=error)) from error
+    if not secret:
+        raise UsageError(_("an empty password: nothing is kept"))
+    return secret
