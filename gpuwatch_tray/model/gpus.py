@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntFlag
+from functools import cached_property
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model.fields import UNKNOWN, Field
@@ -119,7 +120,7 @@ class Problem:
         return f"{self.text} ({self.mend})" if self.mend else self.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """
     What one reading of a source found.
@@ -137,6 +138,11 @@ class Snapshot:
     simulated: bool = False
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source tells of no events, where it does not
+
+    @cached_property
+    def computing(self) -> tuple[GpuProcess, ...]:
+        """The processes that hold a compute context, which every rule about use begins with."""
+        return tuple([process for process in self.processes if process.computes])
 
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # on the faces that have room for a line of their own

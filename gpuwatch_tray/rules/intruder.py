@@ -29,38 +29,36 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         return Verdict(NAME)
     tally = Tally(NAME, snapshot)
     places = Places(snapshot)
-    mine: set[str] = set()
+    found = computing(snapshot, limits)
     others: dict[tuple[str, str], list[tuple[Gpu, GpuProcess]]] = {}
-    for process in computing(snapshot, limits):
+    for process in [process for process in found if process.mine is False]:
         gpu = places.of(process)
-        if gpu is None or process.mine is None:
-            continue
-        if process.mine:
-            mine.add(subject(gpu))
-        else:
-            user = known(process.user) or NOBODY
-            others.setdefault((subject(gpu), user), []).append((gpu, process))
+        if gpu is not None:
+            others.setdefault((subject(gpu), known(process.user) or NOBODY), []).append((gpu, process))
+    # Where nobody else is, which is the rule, it does not matter where mine are.
+    here = [places.of(process) for process in found if process.mine] if others else []
+    mine = {subject(gpu) for gpu in here if gpu is not None}
     for _, gpu in tally.devices():
         if gpu.process_problem is not None:
             tally.leave_open(
                 f"the processes of GPU {gpu.index} cannot be read: {gpu.process_problem}", subject(gpu)
             )
-    here = {key: found for key, found in others.items() if key[0] in mine}
-    for (device, user), found in here.items():
-        gpu, process = found[0]
+    shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
+    for (device, user), theirs in shared.items():
+        gpu, process = theirs[0]
         who = "Somebody else" if user == NOBODY else user
         what = (
             f"{redact.called(known(process.name) or '') or 'a process'} (PID {process.pid}{_memory(process)})"
         )
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        more = f" and {len(theirs) - 1} more" if len(theirs) > 1 else ""
         reason = (
-            f"INTRUDER({label(gpu)}: {user}, {len(found)} PROCESSES)"
+            f"INTRUDER({label(gpu)}: {user}, {len(theirs)} PROCESSES)"
             if more
             else f"INTRUDER({label(gpu)}: {user})"
         )
         text = f"{who} uses {label(gpu)}, which you use too: {what}{more}"
-        tally.found(f"{device}/{user}", Severity.INFO, reason, text, len(found))
-    tally.measured(len(here), f"{len(here) or 'nobody'} else on your GPUs")
+        tally.found(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
+    tally.measured(len(shared), f"{len(shared) or 'nobody'} else on your GPUs")
     return tally.verdict("another user computes on a GPU that you compute on")
 
 

@@ -214,19 +214,18 @@ def _processes(
     there: set[str] = set()
     on: dict[str, set[str]] = {}
     holding = {}
-    for process in snapshot.processes:
-        if not process.computes:
-            continue
+    most, busy_from = limits.use.idle_memory, limits.use.idle_below
+    for process in snapshot.computing:
         name = identity(snapshot, process)
-        gpu = places.of(process)
         if name:
             there.add(name)
+        gpu = places.of(process)
         if gpu is None or isinstance(gpu.utilisation, Missing):
             continue
         device = subject(gpu)
-        if gpu.utilisation >= limits.use.idle_below:
+        if gpu.utilisation >= busy_from:
             on.setdefault(device, set()).add(name)
-        elif name and not isinstance(process.memory, Missing) and process.memory > limits.use.idle_memory:
+        elif name and not isinstance(process.memory, Missing) and process.memory > most:
             holding[name, device] = memory.holding.get((name, device), clock)
     # Of two on a busy GPU, one may have slept all along: only who is alone with it is known to work.
     working = {next(iter(names)) for names in on.values() if len(names) == 1} - {""}

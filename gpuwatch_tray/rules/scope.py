@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Scope, Snapshot
+from gpuwatch_tray.model import Field, Gpu, GpuProcess, Limits, Missing, Scope, Snapshot
 
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
@@ -19,7 +19,7 @@ def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ..
     """The processes that count, and those that might, if only their owner could be told (in a container)."""
     found = computing(snapshot, limits)
     if limits.scope is Scope.ALL:
-        return tuple(found), ()
+        return found, ()
     return (
         tuple([process for process in found if process.mine]),
         tuple([process for process in found if process.mine is None]),
@@ -31,14 +31,15 @@ def unowned_line(process: GpuProcess) -> str:
     return f"the owner of process {process.pid} cannot be told (PROCESS_SCOPE=all counts everybody's)"
 
 
-def computing(snapshot: Snapshot, limits: Limits) -> list[GpuProcess]:
+def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     """Everybody's processes with a compute context, without IGNORE_PROCESSES."""
-    ignored = limits.ignore
-    return [
-        process
-        for process in snapshot.processes
-        if process.computes and (isinstance(process.name, Missing) or process.name.lower() not in ignored)
-    ]
+    found = snapshot.computing
+    ignored = {name for name in {process.name for process in found} if _ignored(name, limits)}
+    return tuple([process for process in found if process.name not in ignored]) if ignored else found
+
+
+def _ignored(name: Field[str], limits: Limits) -> bool:
+    return not isinstance(name, Missing) and name.lower() in limits.ignore
 
 
 def gaps(snapshot: Snapshot) -> tuple[str, ...]:

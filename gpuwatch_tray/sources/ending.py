@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.model import known
-from gpuwatch_tray.sources.processes import GONE, ZOMBIE, Inspector, kin
+from gpuwatch_tray.sources.facts import GONE, ZOMBIE
+from gpuwatch_tray.sources.processes import Inspector, kin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.sources.processes import Facts
+    from gpuwatch_tray.sources.facts import Facts
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class Endings:
 
 
 def _facts(pid: int) -> Facts:
-    return Inspector().describe([pid])[pid]
+    return Inspector().look(pid)
 
 
 def _over(facts: Facts) -> bool:

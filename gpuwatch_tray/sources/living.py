@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sources.processes import GONE, ZOMBIE, Inspector
+from gpuwatch_tray.sources.facts import GONE, ZOMBIE
+from gpuwatch_tray.sources.processes import Inspector
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.sources.processes import Facts
+    from gpuwatch_tray.sources.facts import Facts
 
 
 def lives(pid: int, identity: str) -> bool | None:
@@ -25,8 +26,8 @@ def lives(pid: int, identity: str) -> bool | None:
 def identity(pid: int) -> tuple[str, str]:
     """What tells this process from others of its number, and the boot that it runs in; each may be empty."""
     inspector = Inspector()
-    return inspector.describe([pid])[pid].identity, inspector.boot_id
+    return inspector.look(pid).identity, inspector.boot_id
 
 
 def _facts(pid: int) -> Facts:
-    return Inspector().describe([pid])[pid]
+    return Inspector().look(pid)

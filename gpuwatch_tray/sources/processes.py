@@ -17,68 +17,28 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil  # noqa: TID251  # the one importer
 
-from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing, Why
+from gpuwatch_tray.model import Field, Missing, Why
 from gpuwatch_tray.sources.births import sees_every_pid, steady, ticks
+from gpuwatch_tray.sources.facts import DENIED, EMPTY, FOREIGN, GONE, ZOMBIE, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
-
-# In a container the driver's PIDs are the host's, which mean nothing here.
-GONE = Missing(Why.ERROR, "no such process here")
-DENIED = Missing(Why.ERROR, "permission denied")
-ZOMBIE = Missing(Why.ERROR, "the process has ended")
-EMPTY = Missing(Why.ERROR, "the system gives none")
-
-
-FRESH = 12  # looks for which what seldom changes is kept: the folder, and after an exec the command
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a process; the fields are those of model.GpuProcess."""
-
-    pid: int
-    user: Field[str]
-    mine: bool | None
-    started: Field[float]
-    elapsed: Field[float]
-    identity: str
-    cwd: Field[str]
-    command: Field[tuple[str, ...]]
-    name: Field[str]
-
-    @classmethod
-    def unknown(cls, pid: int, why: Missing, *, mine: bool | None = None) -> Facts:
-        """A process of which nothing can be told."""
-        return cls(pid, why, mine, why, why, "", why, why, why)
-
-    def on_gpu(self, gpu: int, kinds: frozenset[Kind], memory: Field[int], device: str = "") -> GpuProcess:
-        """The process on one GPU, or on one of its MIG devices."""
-        return GpuProcess(
-            self.pid,
-            gpu,
-            kinds,
-            memory,
-            user=self.user,
-            mine=self.mine,
-            started=self.started,
-            elapsed=self.elapsed,
-            identity=self.identity,
-            cwd=self.cwd,
-            command=self.command,
-            name=self.name,
-            device=device,
-        )
+FRESH = 60  # looks for which what seldom changes is kept: the folder, and the arguments in place
 
 
 @dataclass(slots=True)
 class _Known:
-    """What hardly changes in the life of a process; `born` is its start on the steady clock."""
+    """
+    What hardly changes in the life of a process.
+
+    `born` is its start on the steady clock, `program` changes with the program that it runs.
+    """
 
     identity: str
+    program: bytes
     born: float
     user: Field[str]
     mine: bool | None
@@ -111,6 +71,8 @@ class Inspector:
         self._clock = clock
         self._steady = steady
         self._known: dict[int, _Known] = {}
+        self._missing: set[int] = set()
+        self._foreign = False  # whether the driver's numbers are those of another PID namespace
 
     @cached_property
     def boot_id(self) -> str:
@@ -126,18 +88,34 @@ class Inspector:
             return ""
 
     def describe(self, pids: Iterable[int]) -> dict[int, Facts]:
-        """The facts of each of `pids`; what was remembered of any other is forgotten."""
-        known, self._known = self._known, {}
-        return {pid: self._facts(pid, known.get(pid)) for pid in pids}
+        """
+        The facts of each of `pids`; what was remembered of any other is forgotten.
 
-    def _facts(self, pid: int, known: _Known | None) -> Facts:
+        In a container the driver may list the machine's numbers. One of them that is nobody's here gives that
+        away, and then another that is somebody's here is not that process: none of them is believed.
+        """
+        known, self._known = self._known, {}
+        found = {pid: self._looked(pid, known.get(pid)) for pid in pids}
+        if self._sees_every_pid:
+            return found
+        missing = {pid for pid, facts in found.items() if facts.user == GONE}
+        # A process may end between the driver's list and this look, but not twice.
+        self._foreign = self._foreign or not missing.isdisjoint(self._missing)
+        self._missing = missing
+        return {pid: Facts.unknown(pid, FOREIGN) for pid in found} if missing or self._foreign else found
+
+    def look(self, pid: int) -> Facts:
+        """The facts of the process that has the number here, whoever may have named it."""
+        return self._looked(pid, self._known.get(pid))
+
+    def _looked(self, pid: int, known: _Known | None) -> Facts:
         try:
-            identity, start = _start(pid)
+            identity, start, program = _start(pid)
             if known is None or known.identity != identity:
-                known = self._ask(pid, identity, self._born(start))
+                known = self._ask(pid, identity, program, self._born(start))
                 known.looks = pid % FRESH  # so that those found together are not all asked together
-            elif not known.complete or known.looks >= FRESH:
-                known = self._ask(pid, identity, known.born)
+            elif known.program != program or not known.complete or known.looks >= FRESH:
+                known = self._ask(pid, identity, program, known.born)
         except psutil.AccessDenied:
             return Facts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
         except psutil.Error:
@@ -172,7 +150,7 @@ class Inspector:
             # The start is wall time there. From the first look on, the steady clock counts.
             return self._steady() - max(0.0, self._clock() - start)
 
-    def _ask(self, pid: int, identity: str, born: float) -> _Known:
+    def _ask(self, pid: int, identity: str, program: bytes, born: float) -> _Known:
         """Everything about the process of this identity. Raises psutil.Error where it is gone."""
         process = psutil.Process(pid)
         command = _field(process.cmdline)
@@ -180,6 +158,7 @@ class Inspector:
         cwd = _field(process.cwd)
         known = _Known(
             identity,
+            program,
             born,
             user=_field(process.username),
             mine=self._is_mine(process),
@@ -211,25 +190,25 @@ def kin() -> frozenset[int]:
     return frozenset([os.getpid(), *above])
 
 
-def _start(pid: int) -> tuple[str, float]:
+def _start(pid: int) -> tuple[str, float, bytes]:
     """
-    What stays the same in the life of a process and is another after its PID was reused; and its start.
+    What stays the same in the life of a process and is another after its PID was reused; start and program.
 
-    On Linux both are field 22 of /proc/PID/stat, the ticks from the boot to the start, which no setting of
-    the clock moves; the start is in seconds since the boot. Elsewhere they are wall time, kept by the kernel.
-    Raises psutil.Error.
+    On Linux the first two are field 22 of /proc/PID/stat, the ticks from the boot to the start, which no
+    setting of the clock moves; the start is in seconds since the boot. Elsewhere they are wall time, kept by
+    the kernel, and of the program nothing is told. Raises psutil.Error.
     """
     if sys.platform == "linux":
         try:
-            since = ticks(pid)
+            since, program = ticks(pid)
         except PermissionError:
             raise psutil.AccessDenied(pid) from None
         except (OSError, ValueError, IndexError):  # the last two: it went while its file was read
             raise psutil.NoSuchProcess(pid) from None
-        return str(since), since / os.sysconf("SC_CLK_TCK")
+        return str(since), since / os.sysconf("SC_CLK_TCK"), program
     else:  # noqa: RET505
         created = psutil.Process(pid).create_time()
-        return f"{created:.2f}", created
+        return f"{created:.2f}", created, b""
 
 
 def _field(ask: Callable[[], T]) -> Field[T]:

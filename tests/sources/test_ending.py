@@ -13,7 +13,8 @@ import pytest
 
 from gpuwatch_tray.sources import ending
 from gpuwatch_tray.sources.ending import PATIENCE, Ending, Endings, Target, alive, end
-from gpuwatch_tray.sources.processes import Facts, Inspector, kin
+from gpuwatch_tray.sources.facts import Facts
+from gpuwatch_tray.sources.processes import Inspector, kin
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
 WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"

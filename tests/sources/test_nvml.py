@@ -212,6 +212,15 @@ def test_a_pid_that_is_nobodys_here_has_no_owner(rig, namespace):
     assert process.identity == ""
 
 
+def test_in_a_container_nobody_is_taken_for_a_process_of_the_machine(rig, namespace):
+    """Where one number maps to nothing, one that maps to my process is not mine: no "End process" for it."""
+    namespace("pid:[4026532000]")
+    found = rig.processes(FakeProcess(4_194_303), FakeProcess(os.getpid()))
+    assert [(one.mine, one.identity, isinstance(one.user, Missing)) for one in found] == [
+        (None, "", True)
+    ] * 2
+
+
 def test_the_lists_are_merged_by_pid_and_memory_is_never_summed(rig):
     """A process in several lists is one, of all their kinds, with the largest memory."""
     found = rig.processes(

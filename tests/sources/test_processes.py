@@ -13,6 +13,7 @@ import pytest
 from gpuwatch_tray.listing import elapsed_text
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.sources import births, processes
+from gpuwatch_tray.sources.facts import DENIED, FOREIGN, GONE, Facts
 from gpuwatch_tray.sources.processes import Inspector
 from tests.fakes import Clock
 
@@ -143,7 +144,7 @@ def test_a_number_that_is_nobodys_tells_nothing():
     assert told.mine is False
     assert told.identity == ""
     for name in ("user", "started", "elapsed", "cwd", "command", "name"):
-        assert getattr(told, name) == processes.GONE
+        assert getattr(told, name) == GONE
 
 
 @linux
@@ -154,6 +155,40 @@ def test_in_a_container_a_number_that_is_nobodys_may_be_mine(namespace, name):
     assert facts(NOBODY).mine is None
 
 
+@linux
+def test_in_a_container_one_number_that_is_nobodys_takes_the_trust_from_all(namespace):
+    """The driver names the machine's processes there: a number that is somebody's here is another one's."""
+    namespace("pid:[4026532000]")
+    inspector = Inspector()
+    assert facts(ME, inspector).mine is True
+    for _ in range(2):
+        assert set(inspector.describe([ME, NOBODY]).values()) == {
+            Facts.unknown(ME, FOREIGN),
+            Facts.unknown(NOBODY, FOREIGN),
+        }
+    assert facts(ME, inspector) == Facts.unknown(ME, FOREIGN)
+    assert inspector.look(ME).mine is True  # who asks for this system's own process gets it
+
+
+@linux
+def test_in_a_container_a_process_may_end_between_list_and_look(namespace):
+    """Once missing is not yet another's number: at the next look the others are believed again."""
+    namespace("pid:[4026532000]")
+    inspector = Inspector()
+    inspector.describe([ME, NOBODY])
+    assert facts(ME, inspector).mine is True
+    inspector.describe([ME, NOBODY - 1])
+    assert facts(ME, inspector).mine is True
+
+
+@pytest.mark.usefixtures("namespace")
+def test_on_the_machine_itself_a_number_that_is_nobodys_says_nothing_of_the_others():
+    """It ended, or it is hidden."""
+    inspector = Inspector()
+    for _ in range(3):
+        assert inspector.describe([ME, NOBODY])[ME].mine is True
+
+
 def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
     """One's own can always be asked about."""
 
@@ -161,7 +196,7 @@ def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
         raise psutil.AccessDenied(pid)
 
     monkeypatch.setattr(processes, "_start", refuse)
-    assert facts(ME) == processes.Facts.unknown(ME, processes.DENIED, mine=False)
+    assert facts(ME) == Facts.unknown(ME, DENIED, mine=False)
 
 
 def test_another_users_process_is_not_mine():
@@ -210,26 +245,26 @@ def test_a_zombie_has_an_owner_and_a_start_but_no_command():
 def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
     """No mixture of what was and what is no more."""
     monkeypatch.setattr(psutil.Process, method, refusing(psutil.NoSuchProcess))
-    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
+    assert facts(ME) == Facts.unknown(ME, GONE, mine=False)
 
 
 @linux
 @pytest.mark.usefixtures("namespace")
 def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
     """The facts of two processes are never put together."""
-    ticks = iter([10, 11])
+    ticks = iter([(10, b"python"), (11, b"python")])
     monkeypatch.setattr(processes, "ticks", lambda _pid: next(ticks))
-    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
+    assert facts(ME) == Facts.unknown(ME, GONE, mine=False)
 
 
 @linux
 def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
     inspector = Inspector()
-    monkeypatch.setattr(processes, "ticks", lambda _pid: 10)
+    monkeypatch.setattr(processes, "ticks", lambda _pid: (10, b"python"))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
-    monkeypatch.setattr(processes, "ticks", lambda _pid: 11)
+    monkeypatch.setattr(processes, "ticks", lambda _pid: (11, b"python"))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
@@ -251,7 +286,7 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
 
 @linux
 def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
-    """Which tells that it is still the same; psutil is asked nothing, for a dozen looks."""
+    """Which tells that it is still the same; psutil is asked nothing, for sixty looks."""
     inspector = Inspector()
     first = facts(ME, inspector)
     inspector._known[ME].looks = 1
@@ -265,16 +300,33 @@ def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
     assert (again.command, again.cwd, again.identity) == (first.command, first.cwd, first.identity)
 
 
-def test_a_folder_that_changes_is_noticed_within_a_dozen_looks(monkeypatch, tmp_path):
-    """A minute at the default interval."""
+def test_a_folder_that_changes_is_noticed_within_sixty_looks(monkeypatch, tmp_path):
+    """Five minutes at the default interval."""
     inspector = Inspector()
     facts(ME, inspector)
     monkeypatch.chdir(tmp_path)
     assert [facts(ME, inspector).cwd for _ in range(processes.FRESH)][-1] == str(tmp_path)
 
 
-def test_a_program_that_becomes_another_is_noticed_within_a_dozen_looks(monkeypatch):
-    """By exec: number and start stay the same, the command does not."""
+@linux
+def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
+    """By exec, of a program of the same name too: number and start stay the same, the command does not."""
+    inspector = Inspector()
+    script = "import os, sys; input(); os.execv(sys.executable, [sys.executable, '-c', 'input()', 'two'])"
+    with subprocess.Popen([sys.executable, "-c", script, "one"], stdin=subprocess.PIPE, text=True) as process:
+        before = facts(begun(process).pid, inspector)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while psutil.Process(process.pid).cmdline()[-1:] != ["two"]:
+            os.sched_yield()
+        after = facts(process.pid, inspector)
+        process.communicate("\n")
+    assert (before.command[-1], after.command[-1]) == ("one", "two")
+    assert (before.name, before.identity) == (after.name, after.identity)
+
+
+def test_arguments_that_change_in_place_are_noticed_within_sixty_looks(monkeypatch):
+    """As by setproctitle, or by exec where the system does not tell: five minutes at the default interval."""
     inspector = Inspector()
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["sh", "run.sh"])
     facts(ME, inspector)
@@ -293,7 +345,7 @@ def test_a_process_that_ends_while_its_start_is_read_is_gone(monkeypatch, error)
         raise error
 
     monkeypatch.setattr(processes, "ticks", end)
-    assert facts(ME) == processes.Facts.unknown(ME, processes.GONE, mine=False)
+    assert facts(ME) == Facts.unknown(ME, GONE, mine=False)
 
 
 def test_a_fact_that_could_not_be_had_is_asked_again(monkeypatch):

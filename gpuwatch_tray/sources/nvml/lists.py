@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gpuwatch_tray.model import UNSUPPORTED, Field, Kind, Missing
+from gpuwatch_tray.model import COMPUTING, UNSUPPORTED, Field, Kind
 from gpuwatch_tray.sources.nvml.codes import DriverError
 
 if TYPE_CHECKING:
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 # Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
 _MOST = 2**22 if sys.platform == "linux" else 2**32 - 2
 _NAMES = {Kind.COMPUTE: "compute", Kind.MPS: "MPS"}  # the lists that the rules go by
+# A process is in some of the three lists, a bit for each; sets of an Enum are slow to make, so they are here.
+_BITS = {Kind.COMPUTE: 1, Kind.GRAPHICS: 2, Kind.MPS: 4}
+_KINDS = tuple(frozenset(kind for kind, bit in _BITS.items() if bits & bit) for bits in range(8))
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A process as the driver lists it on one GPU."""
 
     pid: int
@@ -28,7 +30,7 @@ class Listed:
     @property
     def computes(self) -> bool:
         """Whether it holds a compute context (see model.GpuProcess.computes)."""
-        return Kind.COMPUTE in self.kinds or Kind.MPS in self.kinds
+        return not self.kinds.isdisjoint(COMPUTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,13 @@ def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> List
     A GPU without graphics or MPS has no such list, which is an empty one. One without a compute list cannot
     be said to be idle, so that is a problem. A graphics list that fails is none: its processes never count.
     """
-    found: list[tuple[Kind, int, int | None]] = []
+    found: list[tuple[Kind, Sequence[tuple[int, int | None]]]] = []
     problems: list[str] = []
     last: DriverError | None = None
     answered = False
     for kind in (Kind.COMPUTE, Kind.GRAPHICS, Kind.MPS):
         try:
-            found += [(kind, pid, memory) for pid, memory in read(kind)]
+            found.append((kind, read(kind)))
             answered = True
         except DriverError as error:
             answered = answered or error.unsupported
@@ -70,20 +72,29 @@ def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> List
     return Lists(merged(found), "; ".join(problems) or None, last, answered)
 
 
-def merged(found: Iterable[tuple[Kind, int, int | None]]) -> tuple[Listed, ...]:
+def merged(found: Iterable[tuple[Kind, Sequence[tuple[int, int | None]]]]) -> tuple[Listed, ...]:
     """
     One entry for each PID, in the order of first sight; what is no PID is left out.
 
     A process that computes and draws is in two lists with the same memory: the larger number is its memory,
     never the sum.
     """
-    kinds: dict[int, set[Kind]] = {}
-    memories: dict[int, Field[int]] = {}
-    for kind, pid, memory in found:
-        if not 0 < pid <= _MOST:
-            continue
-        kinds.setdefault(pid, set()).add(kind)
-        known = memories.setdefault(pid, UNSUPPORTED)
-        if memory is not None:
-            memories[pid] = memory if isinstance(known, Missing) else max(known, memory)
-    return tuple(Listed(pid, frozenset(kinds[pid]), memories[pid]) for pid in kinds)
+    lists: dict[int, int] = {}
+    memories: dict[int, int | None] = {}
+    for kind, rows in found:
+        bit = _BITS[kind]
+        for pid, memory in rows:
+            if pid in lists:
+                lists[pid] |= bit
+                known = memories[pid]
+                if known is None or (memory is not None and memory > known):
+                    memories[pid] = memory
+            elif 0 < pid <= _MOST:
+                lists[pid] = bit
+                memories[pid] = memory
+    return tuple(
+        [
+            Listed(pid, _KINDS[lists[pid]], UNSUPPORTED if memory is None else memory)
+            for pid, memory in memories.items()
+        ]
+    )

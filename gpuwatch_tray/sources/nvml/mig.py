@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import UNSUPPORTED, Gpu, Missing, Why
+from gpuwatch_tray.model import UNSUPPORTED, Missing, Why
 from gpuwatch_tray.sources.nvml.asking import Asking, both
 from gpuwatch_tray.sources.nvml.codes import DriverError
 from gpuwatch_tray.sources.nvml.inventory import Mig
 from gpuwatch_tray.sources.nvml.lists import read_lists
 from gpuwatch_tray.sources.nvml.problems import LOST
-from gpuwatch_tray.sources.nvml.readings import Reading
+from gpuwatch_tray.sources.nvml.readings import Reading, silent
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.api import Handle
@@ -20,23 +20,7 @@ if TYPE_CHECKING:
 
 _EMPTY = 4  # an empty slot is looked into every fourth read, a quarter of them at each
 _MOST = 64  # slots; an A100 has 7
-_PART = Gpu(
-    0,
-    "",
-    utilisation=UNSUPPORTED,
-    temperature=UNSUPPORTED,
-    power=UNSUPPORTED,
-    power_limit=UNSUPPORTED,
-    fan=UNSUPPORTED,
-    slowdown_at=UNSUPPORTED,
-    limited_by=UNSUPPORTED,
-    ecc_corrected=UNSUPPORTED,
-    ecc_uncorrected=UNSUPPORTED,
-    rows_pending=UNSUPPORTED,
-    rows_failed=UNSUPPORTED,
-    pcie_width=UNSUPPORTED,
-    pcie_width_most=UNSUPPORTED,
-)
+_PART = silent(UNSUPPORTED)
 
 
 def read_parts(driver: Driver, seen: Seen, parent: Asking) -> tuple[tuple[Reading, ...], list[str]]:

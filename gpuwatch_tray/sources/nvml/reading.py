@@ -107,4 +107,6 @@ def _processes(
     if lists.problem is not None:
         troubles.append(lists.problem)
     elsewhere = {one.pid for part in parts for one in part.processes}
+    if not elsewhere:
+        return lists.processes
     return tuple(one for one in lists.processes if one.pid not in elsewhere)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Gpu, Missing, Why
@@ -41,17 +41,11 @@ def asleep(seen: Seen) -> Reading:
     return Reading(Gpu(seen.index, seen.uuid, seen.name.value, asleep=True))
 
 
-def unreachable(seen: Seen) -> Reading:
-    """A GPU that does not answer."""
-    error = seen.error
-    if error is None:
-        raise ValueError("a GPU without a handle has an error")
-    problem = gpu_problem(error)
-    missing = Missing(Why.ERROR, error.text)
-    gpu = Gpu(
-        seen.index,
-        seen.uuid,
-        seen.name.value,
+def silent(missing: Missing) -> Gpu:
+    """A GPU of which no value is known, all for the same reason."""
+    return Gpu(
+        0,
+        "",
         memory_used=missing,
         memory_total=missing,
         utilisation=missing,
@@ -59,8 +53,6 @@ def unreachable(seen: Seen) -> Reading:
         power=missing,
         power_limit=missing,
         fan=missing,
-        problem=problem,
-        process_problem=problem,
         slowdown_at=missing,
         limited_by=missing,
         ecc_corrected=missing,
@@ -69,5 +61,21 @@ def unreachable(seen: Seen) -> Reading:
         rows_failed=missing,
         pcie_width=missing,
         pcie_width_most=missing,
+    )
+
+
+def unreachable(seen: Seen) -> Reading:
+    """A GPU that does not answer."""
+    error = seen.error
+    if error is None:
+        raise ValueError("a GPU without a handle has an error")
+    problem = gpu_problem(error)
+    gpu = replace(
+        silent(Missing(Why.ERROR, error.text)),
+        index=seen.index,
+        uuid=seen.uuid,
+        name=seen.name.value,
+        problem=problem,
+        process_problem=problem,
     )
     return Reading(gpu, error=error)

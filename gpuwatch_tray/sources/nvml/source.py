@@ -101,11 +101,11 @@ class NvmlSource:
         """By GPU, then in the driver's order, as nvidia-smi lists them."""
         facts = self._inspector.describe({one.pid for reading in readings for one in reading.processes})
         return tuple(
-            facts[one.pid].on_gpu(
-                reading.gpu.index, one.kinds, one.memory, reading.gpu.uuid if reading.gpu.physical else ""
-            )
-            for reading in readings
-            for one in reading.processes
+            [
+                facts[pid].on_gpu(gpu.index, kinds, memory, gpu.uuid if gpu.physical else "")
+                for gpu, processes in ((reading.gpu, reading.processes) for reading in readings)
+                for pid, kinds, memory in processes
+            ]
         )
 
 
