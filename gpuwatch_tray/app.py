@@ -172,7 +172,7 @@ def evaluator(
     policy = replace(setup.policy, holds=loop, popups=presence is not None)
     if loop:
         policy = replace(policy, cooldown=max(policy.cooldown, LOOP_COOLDOWN))
-    return Evaluator(store, policy, setup.head, clock, presence or nobody, _lives)
+    return Evaluator(store, policy, setup.head, clock, presence or nobody, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:
@@ -180,3 +180,10 @@ def _lives(pid: int, identity: str) -> bool | None:
     from gpuwatch_tray.sources import living
 
     return living.lives(pid, identity)
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    """Whether the one runs under the other; asked for only where somebody waits for a command's end."""
+    from gpuwatch_tray.sources import living
+
+    return living.descends(pid, ancestor)

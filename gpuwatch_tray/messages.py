@@ -159,7 +159,7 @@ def notice_popup(key: str, notice: Notice, host: str, *, simulated: bool) -> Pop
     """The same as a popup, with the very last lines of a command only."""
     title = labelled(_("{what} on {host}").format(what=notice.title, host=host), simulated=simulated)
     lines = (notice.text, *notice.details, *notice.output[-LAST_LINES:])
-    return Popup(key, title, "\n".join(lines), Severity.INFO)
+    return Popup(key, title, "\n".join(lines), notice.severity)
 
 
 def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> Popup:

@@ -17,7 +17,7 @@ from gpuwatch_tray.evaluator.assessing import Assessor
 from gpuwatch_tray.evaluator.chronicle import Chronicle
 from gpuwatch_tray.evaluator.desk import Desk
 from gpuwatch_tray.evaluator.explaining import explain
-from gpuwatch_tray.evaluator.noticing import Noticed, Notices, nobody_knows
+from gpuwatch_tray.evaluator.noticing import Noticed, Notices, nobody_knows, nobodys_child
 from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
 from gpuwatch_tray.evaluator.post import Post, compose, ends_to_tell, was_told
 from gpuwatch_tray.model import (
@@ -53,8 +53,8 @@ class Evaluator:
     """
     Holds the alerts between evaluations; the store holds them between runs. Safe to use from several threads.
 
-    `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does; both
-    answer at once.
+    `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does, and
+    `descends` whether one process (PID) runs under another; all answer at once.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Evaluator:
         clock: Callable[[], Instant],
         presence: Callable[[], Sighting] = nobody,
         lives: Callable[[int, str], bool | None] = nobody_knows,
+        descends: Callable[[int, int], bool] = nobodys_child,
     ) -> None:
         self._store = store
         self._policy = policy
@@ -76,7 +77,7 @@ class Evaluator:
         self._chronicle = Chronicle(store.history(0)[1], self._assessor.names)
         self._desk = Desk(head.host)
         self._post = Post(store, head)
-        self._notices = Notices(store, policy, head, lives)
+        self._notices = Notices(store, policy, head, lives, descends)
         self._trouble: str | None = None
         self._renewed = store.renewed
 

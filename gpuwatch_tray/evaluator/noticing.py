@@ -35,6 +35,11 @@ def nobody_knows(_pid: int, _identity: str) -> None:
     """Where the system cannot be asked whether a process lives."""
 
 
+def nobodys_child(_pid: int, _ancestor: int) -> bool:
+    """Where the system cannot be asked who has started a process."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """
@@ -65,12 +70,19 @@ class Notices:
     """
 
     def __init__(
-        self, store: Store, policy: Policy, head: Letterhead, lives: Callable[[int, str], bool | None]
+        self,
+        store: Store,
+        policy: Policy,
+        head: Letterhead,
+        lives: Callable[[int, str], bool | None],
+        descends: Callable[[int, int], bool],
     ) -> None:
         self._store = store
         self._policy = policy
         self._head = head
         self._lives = lives
+        self._descends = descends
+        self._related: dict[int, dict[tuple[int, str], bool]] = {}  # by command: who is known to be its child
         self._seen: dict[int, Watch] = {}  # further on than the file: see `watches.worth_keeping`
         self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
         self._unshown: set[int] = set()  # no popup about it could be shown
@@ -102,6 +114,7 @@ class Notices:
         """It is on file: go on from there."""
         closed = set(noticed.told.closed)
         self._seen = {each.id: each for each in noticed.watches if each.id not in closed}
+        self._related = {number: known for number, known in self._related.items() if number in self._seen}
         self._showing |= {number for _, number in noticed.told.popups if number}
         self._shown -= closed
         self._unshown &= set(self._seen)
@@ -129,7 +142,25 @@ class Notices:
         lives = None
         if watches.asks_the_system(watch, snapshot) and not isinstance(watch.wish, watches.Free):
             lives = self._lives(watch.wish.pid, watch.wish.identity)
-        return Look(snapshot, now, self._policy.gap, self._policy.holds, lives)
+        family = self._family(watch, snapshot) if lives else frozenset()
+        return Look(snapshot, now, self._policy.gap, self._policy.holds, lives, family)
+
+    def _family(self, watch: Watch, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
+        """
+        Whom of the processes on the GPUs a command has started; each is asked about once.
+
+        Who was a child stays one when what lies between ends.
+        """
+        if not isinstance(watch.wish, watches.Run):
+            return frozenset()
+        before = self._related.get(watch.id, {})
+        there = {(each.pid, each.identity) for each in snapshot.processes if each.mine and each.identity}
+        known = {
+            each: before[each] if each in before else self._descends(each[0], watch.wish.pid)
+            for each in there
+        }
+        self._related[watch.id] = known
+        return frozenset(each for each, related in known.items() if related)
 
     def _told(self, found: Iterable[Watch], now: Instant, presence: Presence, *, simulated: bool) -> Told:
         mails: list[Message] = []

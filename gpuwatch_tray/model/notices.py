@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.model.alerts import Severity
+
 if TYPE_CHECKING:
-    from gpuwatch_tray.model.alerts import Alert, Severity
+    from gpuwatch_tray.model.alerts import Alert
     from gpuwatch_tray.model.gpus import Snapshot
 
 
@@ -79,7 +81,8 @@ class Notice:
     What a person asked to be told and has come about, at `at` (wall time).
 
     `title` is a few words for the subject, `text` the sentence; `details` are further lines, `output` the
-    last lines of a command. All of it may be shown anywhere: secrets are out already.
+    last lines of a command. All of it may be shown anywhere: secrets are out already. `severity` is a warning
+    where something went wrong.
     """
 
     title: str
@@ -87,6 +90,7 @@ class Notice:
     at: float
     details: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
+    severity: Severity = Severity.INFO
 
 
 @dataclass(frozen=True, slots=True)

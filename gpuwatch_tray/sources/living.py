@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.sources.facts import GONE, ZOMBIE
-from gpuwatch_tray.sources.processes import Inspector
+from gpuwatch_tray.sources.processes import Inspector, above
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources.facts import Facts
@@ -21,6 +21,11 @@ def lives(pid: int, identity: str) -> bool | None:
     if ZOMBIE in (facts.command, facts.name) or GONE in (facts.user, facts.command, facts.name):
         return False
     return facts.identity == identity if facts.identity and identity else None
+
+
+def descends(pid: int, ancestor: int) -> bool:
+    """Whether the process `pid` was started by `ancestor`, itself or through others that still run."""
+    return ancestor in above(pid)
 
 
 def identity(pid: int) -> tuple[str, str]:

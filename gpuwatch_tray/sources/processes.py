@@ -183,11 +183,15 @@ class Inspector:
 
 def kin() -> frozenset[int]:
     """The PIDs of this process and of those that it runs under, up to the first."""
+    return above(os.getpid()) | {os.getpid(), os.getppid()}
+
+
+def above(pid: int) -> frozenset[int]:
+    """The PIDs of the processes that this one runs under, up to the first; none where it is gone."""
     try:
-        above = [process.pid for process in psutil.Process().parents()]
+        return frozenset(process.pid for process in psutil.Process(pid).parents())
     except psutil.Error:
-        above = [os.getppid()]
-    return frozenset([os.getpid(), *above])
+        return frozenset()
 
 
 def _start(pid: int) -> tuple[str, float, bytes]:

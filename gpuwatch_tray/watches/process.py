@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.listing import duration
-from gpuwatch_tray.model import Missing, Notice, known
+from gpuwatch_tray.model import Missing, Notice, Severity, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +22,14 @@ REUSED = "its number is another process's now"
 UNREPORTED = "how it ended is not known: `when run` was ended before it could report"
 
 
-def listed(wish: Ends | Run, snapshot: Snapshot) -> tuple[GpuProcess, ...]:
-    """What the GPUs' lists have of this very process."""
+def listed(
+    wish: Ends | Run, snapshot: Snapshot, family: frozenset[tuple[int, str]] = frozenset()
+) -> tuple[GpuProcess, ...]:
+    """What the GPUs' lists have of this very process, and of its `family`."""
     if snapshot.problem is not None:
         return ()
-    return tuple(
-        each for each in snapshot.processes if (each.pid, each.identity) == (wish.pid, wish.identity)
-    )
+    wanted = family | {(wish.pid, wish.identity)}
+    return tuple(each for each in snapshot.processes if (each.pid, each.identity) in wanted)
 
 
 def memory_of(entries: Sequence[GpuProcess]) -> int | None:
@@ -67,8 +68,10 @@ def step_ends(wish: Ends, look: Look) -> tuple[Ends, Notice | None]:
 def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
     """The most memory that the command was seen with; and its end, when nobody reports it."""
     if wish.boot and look.now.boot != wish.boot:
-        return wish, Notice("Command ended", f"{wish.called}: {RESTARTED}", look.now.wall)
-    wish = replace(wish, peak=_most(wish.peak, memory_of(listed(wish, look.snapshot))))
+        text = f"{wish.called}: {RESTARTED}"
+        return wish, Notice("Command ended", text, look.now.wall, severity=Severity.WARNING)
+    held = listed(wish, look.snapshot, look.family)
+    wish = replace(wish, peak=_most(wish.peak, memory_of(held)))
     if look.lives is not False:
         return replace(wish, gone=None), None
     if wish.gone is None:
@@ -76,7 +79,8 @@ def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
     if abs(look.now.since(wish.gone)) < GRACE:
         return wish, None
     text = f"{wish.called}: it has ended"
-    return wish, Notice("Command ended", text, look.now.wall, (UNREPORTED, *_peak(wish.peak)))
+    details = UNREPORTED, *_peak(wish.peak)
+    return wish, Notice("Command ended", text, look.now.wall, details, severity=Severity.WARNING)
 
 
 def reported(wish: Run, code: int, seconds: float, output: Sequence[str], now: float) -> Notice:
@@ -85,7 +89,8 @@ def reported(wish: Run, code: int, seconds: float, output: Sequence[str], now: f
     title = "Command finished" if done else "Command failed"
     how = "done" if done else f"exit code {code}"
     text = f"{wish.called}: {how} after {duration(seconds)}"
-    return Notice(title, text, now, _peak(wish.peak), tuple(output))
+    severity = Severity.INFO if done else Severity.WARNING
+    return Notice(title, text, now, _peak(wish.peak), tuple(output), severity)
 
 
 def says_ends(wish: Ends) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any, TypeAlias
 
-from gpuwatch_tray.model import Instant, Notice
+from gpuwatch_tray.model import Instant, Notice, Severity
 from gpuwatch_tray.watches.wishes import Ends, Free, Run, Watch, Wish
 
 Body: TypeAlias = dict[str, Any]
@@ -25,8 +25,11 @@ def unpacked(number: int, body: Body) -> Watch:
     """The watch again. Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
     notice = body["notice"]
     if notice is not None:
-        lists = {name: tuple(map(str, notice[name])) for name in ("details", "output")}
-        notice = Notice(str(notice["title"]), str(notice["text"]), float(notice["at"]), **lists)
+        details, output = (tuple(map(str, notice[name])) for name in ("details", "output"))
+        severity = Severity(int(notice.get("severity", Severity.INFO)))  # older states have none
+        notice = Notice(
+            str(notice["title"]), str(notice["text"]), float(notice["at"]), details, output, severity
+        )
     return Watch(number, Instant(*body["asked"]), _wished(dict(body["wish"])), notice)
 
 

@@ -51,8 +51,8 @@ class Run:
     """
     A command that `when run` has started and will report on.
 
-    Whoever watches only helps out: it notes the `peak` memory, and tells of the end when the report does not
-    come. `gone` is since when the process has been gone without one.
+    Whoever watches only helps out: it notes the `peak` memory of the command and of what it started, and
+    tells of the end when the report does not come. `gone` is since when it has been gone without one.
     """
 
     pid: int
@@ -83,7 +83,8 @@ class Look:
 
     After more than `gap` seconds without a look nothing is known of what lay between. A `loop` looks more
     often than that, `check` does not. `lives` is what the system says of the process that is waited for:
-    None where it was not asked or cannot tell.
+    None where it was not asked or cannot tell. `family` are the processes on the GPUs (PID, identity) that
+    a command has started, itself or through others.
     """
 
     snapshot: Snapshot
@@ -91,3 +92,4 @@ class Look:
     gap: float
     loop: bool = True
     lives: bool | None = None
+    family: frozenset[tuple[int, str]] = frozenset()

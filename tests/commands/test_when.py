@@ -204,9 +204,9 @@ def test_a_command_is_reported(installed, server, there):
 
 
 def test_a_command_with_its_peak(installed, server):
-    """What the watcher has seen of its memory is in the report."""
+    """What the watcher has seen of its memory, and of what it started, is in the report."""
     with installed.watching():
-        words = [installed.script, "when", "run", "sh", "-c", "echo $$; read x"]
+        words = [installed.script, "when", "run", "sh", "-c", "sh -c 'echo $$; read x'; exit $?"]
         with subprocess.Popen(
             words, env=installed.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as running:

@@ -16,7 +16,7 @@ from gpuwatch_tray.evaluator import Evaluator
 from gpuwatch_tray.model import EmailWhen, Gpu, MessageKind, Presence, Severity
 from gpuwatch_tray.store import Store, StoreError
 from tests.evaluator.bench import BUSY, CALM, DARK, HEAD, Bench
-from tests.fakes import Clock, process, snapshot
+from tests.fakes import MIB, Clock, process, snapshot
 
 
 class Teller(Bench):
@@ -27,12 +27,18 @@ class Teller(Bench):
         self.awaiting = Awaiting(self.store, self.clock.instant)
         self.dead = getattr(self, "dead", set())
         self.popups = getattr(self, "popups", [])
+        self.children = getattr(self, "children", set())
+        self.asked = []
         self.evaluator = Evaluator(
-            self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives
+            self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
         )
 
     def _lives(self, pid, _identity):
         return pid not in self.dead
+
+    def _descends(self, pid, ancestor):
+        self.asked.append(pid)
+        return (pid, ancestor) in self.children
 
     def look(self, reading, seconds=5.0):
         self.clock.advance(seconds)
@@ -113,6 +119,24 @@ def test_the_mail_says_it_in_the_house_style(bench):
     assert mail.subject.startswith("[GPU Watchdog] Process ended: ada@box  2026-")
     assert "Host: box\nUser: ada\n\nConfig: /etc/gpu-watch.env\nTold as you asked:\n- PID 1 (" in mail.text
     assert "(python train.py, GPU 0) has ended after 1 min\n" in mail.text
+
+
+def test_a_commands_peak_is_that_of_its_children_too(bench):
+    """Each process on the GPUs is asked about once, a child stays one, and what is not mine is no child."""
+    number = bench.awaiting.run(50, "start-50", LOCAL.boot_id, "torchrun a.py")
+    bench.children = {(1, 50)}
+    mine = replace(LOCAL.processes[0], memory=300 * MIB)
+    other = replace(mine, pid=3, mine=False)
+    reading = replace(LOCAL, processes=(mine, replace(mine, pid=2), other))
+    bench.look(reading)
+    bench.children = set()  # what lay between has ended
+    bench.look(replace(reading, processes=(replace(mine, memory=400 * MIB),)))
+    assert sorted(bench.asked) == [1, 2]
+    bench.awaiting.ran(number, 1, 60.0, ())
+    bench.look(reading)
+    (popup,) = bench.popups
+    assert (popup.title, popup.severity) == ("Command failed on box", Severity.WARNING)
+    assert popup.body.endswith("the most GPU memory that it was seen with: 400 MiB")
 
 
 def test_a_popup_that_cannot_be_shown_falls_to_mail(bench):

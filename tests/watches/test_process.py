@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Gpu, Problem
+from gpuwatch_tray.model import UNKNOWN, Gpu, Problem, Severity
 from gpuwatch_tray.watches import (
     GRACE,
     Ends,
@@ -159,10 +159,22 @@ def test_a_notice_stands_until_it_is_told():
 RUN = Run(9, "start-9", "python a.py", "boot-x")
 
 
-def run_look(clock, wish, reading=AWAY, lives=None, after=5.0):
+def run_look(clock, wish, reading=AWAY, lives=None, after=5.0, family=()):
     clock.advance(after)
     now = replace(clock.instant(), boot=wish.wish.boot)
-    return step(wish, Look(reading, now, GAP, lives=lives))
+    return step(wish, Look(reading, now, GAP, lives=lives, family=frozenset(family)))
+
+
+def test_the_peak_of_a_command_is_that_of_all_it_started():
+    """A launcher holds nothing itself: its workers do, together at one look, and others do not count."""
+    clock = Clock()
+    watch = Watch(1, clock.instant(), RUN)
+    workers = [process(pid, gpu, identity="w", memory=200 * MIB) for pid, gpu in ((10, 0), (11, 1))]
+    stranger = process(12, 1, identity="w", memory=900 * MIB)
+    watch = run_look(clock, watch, snapshot(*workers, stranger), lives=True, family=[(10, "w"), (11, "w")])
+    assert watch.wish.peak == 400 * MIB
+    watch = run_look(clock, watch, snapshot(workers[0], stranger), lives=True, family=[(10, "w")])
+    assert watch.wish.peak == 400 * MIB
 
 
 def test_a_command_is_left_to_its_own_report():
@@ -179,6 +191,7 @@ def test_a_command_is_left_to_its_own_report():
     assert (watch.notice.title, watch.notice.text) == ("Command ended", "python a.py: it has ended")
     assert watch.notice.details[0].startswith("how it ended is not known")
     assert watch.notice.details[1] == f"{PEAK}300 MiB"
+    assert watch.notice.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize("lives", [True, None])
@@ -197,6 +210,7 @@ def test_a_command_ends_with_the_machine():
     watch = Watch(1, clock.instant(), RUN)
     done = step(watch, Look(DARK, clock.instant(), GAP))
     assert done.notice.text == "python a.py: the machine was restarted"
+    assert done.notice.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -211,4 +225,5 @@ def test_a_command_that_is_reported(code, title, text):
     """The report says done or the exit code, the run time, the peak and the last lines."""
     notice = reported(replace(RUN, peak=5 * MIB), code, 200.0, ["a", "b"], START)
     assert (notice.title, notice.text, notice.output) == (title, text, ("a", "b"))
+    assert notice.severity is (Severity.INFO if code == 0 else Severity.WARNING)
     assert notice.details == (f"{PEAK}5 MiB",)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import Gpu, Problem
+from gpuwatch_tray.model import Gpu, Problem, Severity
 from gpuwatch_tray.watches import Ends, Free, Look, Run, Watch, free_gpus, packed, step, unpacked
 from tests.fakes import BOOT, MIB, Clock, process, snapshot
 
@@ -144,4 +144,7 @@ def test_a_notice_comes_back_from_the_file():
     watch = Watch(4, clock.instant(), Run(7, "a", "x", peak=3))
     done = step(replace(watch, wish=replace(watch.wish, boot="b")), Look(snapshot(), clock.instant(), GAP))
     assert done.notice is not None
-    assert unpacked(4, json.loads(json.dumps(packed(done)))) == done
+    body = json.loads(json.dumps(packed(done)))
+    assert unpacked(4, body) == done
+    del body["notice"]["severity"]  # as a version wrote it that had none
+    assert unpacked(4, body) == replace(done, notice=replace(done.notice, severity=Severity.INFO))
