@@ -87,6 +87,11 @@ class Watching:
         """What is shown at present."""
         return self._shown
 
+    def look_at_mails(self) -> None:
+        """The outbox was changed by hand: look at once."""
+        if self._faces.courier is not None:
+            self._faces.courier.kick()
+
     @property
     def mails_waiting(self) -> int:
         """How many mails wait in the outbox."""

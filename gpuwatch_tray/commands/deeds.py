@@ -13,6 +13,7 @@ from gpuwatch_tray.attending import HOUR, NoSuchAlert
 from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import CannotAwait
 from gpuwatch_tray.commands import autostart, logs
+from gpuwatch_tray.commands.signing import SigningIn
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.language import _
@@ -63,6 +64,7 @@ class Deeds:
         self._watching = watching
         self._popups = popups
         self._tell = tell
+        self._signing_in = SigningIn(self._setup, popups, watching.look_at_mails)
         self.look_around()
 
     def actions(self) -> dict[Act, Callable[[str], None]]:
@@ -99,6 +101,8 @@ class Deeds:
             self._say(self._person.acknowledge, *members)
         elif button is Button.SNOOZE and members:  # without a name it would be everything
             self._say(self._person.snooze, HOUR, *members)
+        elif button is Button.SIGN_IN:
+            self._signing_in.begin()
         elif key.startswith(KILL):
             self._end(key.removeprefix(KILL), kill=True)
 

@@ -58,6 +58,7 @@ class Button(Enum):
     SNOOZE = "snooze"  # for an hour
     SHOW = "show"
     KILL = "kill"  # a process that did not end by itself
+    SIGN_IN = "sign-in"  # to Gmail again
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ LABELS = {
     Button.SNOOZE: N_("Snooze 1 h"),
     Button.SHOW: N_("Show"),
     Button.KILL: N_("End it now"),
+    Button.SIGN_IN: N_("Sign in again"),
 }
 BODY = "default"  # the action of a click on the popup itself
 UNNAMED = ""  # as GIO sends it: a server that would draw the body's action as a button too leaves it out

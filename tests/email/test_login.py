@@ -308,7 +308,7 @@ def test_the_browser_is_opened_when_asked(settings, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda address, **_: opened.append(address))
     out = io.StringIO()
     with pytest.raises(TransportError):
-        login(settings, port=0, open_browser=True, timeout=0.05, out=out)
+        login(settings, port=0, open_browser=True, timeout=0.5, out=out)
     assert opened[0] in out.getvalue()
 
 

@@ -8,7 +8,9 @@ end the sign-in. So the answer is waited for in `redirect`.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import webbrowser
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -90,10 +92,13 @@ def _tell(address: str, port: int, out: TextIO) -> None:
 
 
 def _open(address: str) -> None:
-    try:
-        webbrowser.open(address, new=1)
-    except webbrowser.Error:
-        return  # the address is printed, and can be opened by hand
+    """Start the browser beside us: what BROWSER names may go on until the person closes it."""
+
+    def run() -> None:
+        with contextlib.suppress(webbrowser.Error):  # the address is printed, and can be opened by hand
+            webbrowser.open(address, new=1)
+
+    threading.Thread(target=run, name="browser", daemon=True).start()
 
 
 def _listen(port: int) -> Redirect:
