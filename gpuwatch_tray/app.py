@@ -18,7 +18,7 @@ from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
@@ -153,7 +153,7 @@ def courier(setup: Setup, store: Store) -> Courier | None:
         return None
     # The child is told the source: the state that it empties is the source's.
     command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
-    return Courier(store, command, time.time, time.monotonic)
+    return Courier(store, command, time.time, time.monotonic, late_digest(setup.head))
 
 
 def evaluator(

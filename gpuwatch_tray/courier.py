@@ -19,6 +19,8 @@ from gpuwatch_tray.store import Store, StoreError, Waiting, handover
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.store import Gather
+
 log = logging.getLogger(__name__)
 
 DEADLINE = 180.0  # seconds for one child; a mail's own time-outs end well before
@@ -33,6 +35,8 @@ class Courier:
     """
     Starts `command` whenever a mail is due, one child at a time; with `--handed` it reads the mails.
 
+    `gather` makes one mail of a stale backlog, where it is not the child that takes it from the outbox.
+
     `tick` is called about once a second from one thread; `kick` may be called from any. `clock` is wall
     time (the outbox's), `monotonic` measures the deadline.
     """
@@ -43,8 +47,10 @@ class Courier:
         command: Sequence[str],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        gather: Gather | None = None,
     ) -> None:
         self._store = store
+        self._gather = gather
         self._command = list(command)
         self._clock = clock
         self._monotonic = monotonic
@@ -96,7 +102,7 @@ class Courier:
         if self._store.trouble is None:
             self._child = self._popen(subprocess.DEVNULL, subprocess.DEVNULL)
             return
-        rows = self._store.lease_due(now, LEASE)
+        rows = self._store.lease_due(now, LEASE, self._gather)
         self._child = self._popen(subprocess.PIPE, subprocess.PIPE, "--handed")
         self._talk = _Talk(self._store, self._child, handover.packed(rows))
         self._talk.handed.wait(HANDED)

@@ -12,10 +12,10 @@ import logging
 import random
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store import Gather, StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEASE = 180.0  # seconds for which a run keeps other processes off its mails
-LAST_START = 100.0  # seconds into the lease after which no mail is started: a mail takes 60 s at most
+# Seconds into the lease after which no mail is started: one takes 60 s at most, and twice with a picture.
+LAST_START = 50.0
 RECORD_AGAIN = 1.0  # seconds between attempts to record a mail as sent
 RECORD_MARGIN = 10.0  # seconds before the end of the lease at which that is given up
 JITTER = 0.25  # of a delay, added at random, so that machines do not come back in step
@@ -55,9 +56,9 @@ PACES = {
     # Slower: a wrong password tried every minute locks the account.
     FailureKind.CONFIGURATION: Pace(HOUR / 4, 4 * HOUR, blocked=True),
     FailureKind.SIGN_IN: Pace(HOUR / 4, 4 * HOUR, blocked=True),
-    FailureKind.MESSAGE: Pace(HOUR, HOUR, blocked=True),
-    FailureKind.RECIPIENT: Pace(HOUR, HOUR, blocked=True),
 }
+# Refused for good: the mail itself, or the address. A person has to look at it.
+FOR_GOOD = frozenset({FailureKind.MESSAGE, FailureKind.RECIPIENT})
 
 
 class QueuedMail(Protocol):
@@ -79,8 +80,8 @@ class QueuedMail(Protocol):
 class OutboxPort(Protocol):
     """What the runner needs of the store."""
 
-    def lease_due(self, now: float, lease: float) -> Sequence[QueuedMail]:
-        """Take what is due; until `now + lease` nobody else gets it."""
+    def lease_due(self, now: float, lease: float, gather: Gather | None = ...) -> Sequence[QueuedMail]:
+        """Take what is due; until `now + lease` nobody else gets it. `gather` makes one mail of a backlog."""
 
     def mark_sent(self, row_id: int, now: float, detail: str) -> None:
         """Record that it was accepted, and by whom."""
@@ -89,6 +90,9 @@ class OutboxPort(Protocol):
         self, row_id: int, at: float, error: str, *, blocked: bool = ..., failure: str = ...
     ) -> None:
         """Put it back, due at `at`, with one more failure, whose class is `failure`."""
+
+    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = ...) -> None:
+        """Give it up: it is kept, and not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +105,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A mail that was not, why, and when it is tried again (wall time)."""
+    """A mail that was not, why, and when it is tried again (wall time); None when it was given up."""
 
     id: int
     kind: FailureKind
     error: str
-    at: float
+    at: float | None
 
     def __str__(self) -> str:
         return self.error
@@ -121,6 +125,11 @@ class Report:
     left: int = 0
 
 
+def no_picture(_message: Message) -> bytes:
+    """Where nothing can be drawn."""
+    return b""
+
+
 def deliver_due(
     store: OutboxPort,
     transport_for: Callable[[], Transport],
@@ -129,14 +138,17 @@ def deliver_due(
     lease: float = LEASE,
     last_start: float = LAST_START,
     chance: Callable[[], float] = random.random,
+    gather: Gather | None = None,
+    draw: Callable[[Message], bytes] = no_picture,
 ) -> Report:
     """
     Send what the outbox holds and is due, once each; the transport is asked for only when something is.
 
+    `gather` makes one mail of a stale backlog, `draw` the picture of a mail, empty where there is none.
     Once the way itself has failed (no connection, wrong password), the rest is put back untried.
     """
     start = clock()
-    due = store.lease_due(start, lease)
+    due = store.lease_due(start, lease, gather)
     sent: list[Sent] = []
     failures: list[Failure] = []
     transport: Transport | None = None
@@ -148,7 +160,7 @@ def deliver_due(
                 return Report(tuple(sent), tuple(failures), len(due) - done)
             try:
                 transport = transport or transport_for()
-                receipt = transport.send(mail.message)
+                receipt = _send(transport, mail.message, draw)
             except TransportError as failed:
                 error = failed
                 broken = failed if failed.for_all else None
@@ -161,6 +173,21 @@ def deliver_due(
                 continue
         failures.append(_put_back(store, mail, error, clock(), chance()))
     return Report(tuple(sent), tuple(failures))
+
+
+def _send(transport: Transport, message: Message, draw: Callable[[Message], bytes]) -> Receipt:
+    """With its picture; where that is too much for the other side, once more without."""
+    try:
+        message = replace(message, picture=draw(message))
+    except Exception:  # a picture is worth no mail
+        log.exception("the picture of a mail cannot be drawn")
+    try:
+        return transport.send(message)
+    except TransportError as error:
+        if error.kind is not FailureKind.MESSAGE or not message.picture:
+            raise
+        log.info("mail not taken (%s): once more without its picture", error)
+    return transport.send(replace(message, picture=b""))
 
 
 def _record(
@@ -182,6 +209,8 @@ def _record(
 def _put_back(
     store: OutboxPort, mail: QueuedMail, error: TransportError, now: float, chance: float
 ) -> Failure:
+    if error.kind in FOR_GOOD:
+        return _give_up(store, mail, error, now)
     pace = PACES[error.kind]
     delay = max(pace.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
     try:
@@ -191,6 +220,15 @@ def _put_back(
         log.warning("mail %d is not sent, and that cannot be recorded: %s", mail.id, fault)
     log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)
     return Failure(mail.id, error.kind, str(error), now + delay)
+
+
+def _give_up(store: OutboxPort, mail: QueuedMail, error: TransportError, now: float) -> Failure:
+    try:
+        store.mark_dead(mail.id, now, str(error), failure=error.kind.value)
+    except StoreError as fault:
+        log.warning("mail %d is given up, and that cannot be recorded: %s", mail.id, fault)
+    log.warning("mail %d given up (%s): %s", mail.id, error.kind.value, error)
+    return Failure(mail.id, error.kind, str(error), None)
 
 
 def _internal(fault: Exception) -> TransportError:

@@ -57,6 +57,7 @@ TITLES = {
 BUTTONS = (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
 MOST_LINES = 5  # alerts that a popup names
 LAST_LINES = 3  # of a command's output, in a popup
+THE_LAST = "\n\nThe last of them:\n\n"  # in a digest
 NOT_TRIGGERED = "TEST_MAIL: force send (no threshold triggered)"
 
 
@@ -129,17 +130,31 @@ def resolved_mail(head: Letterhead, alerts: Sequence[Alert], *, now: float, mess
     return Message(subject, text, now, message_id, MessageKind.RESOLVED)
 
 
-def digest(head: Letterhead, mails: Sequence[Message], *, now: float, message_id: str) -> Message:
-    """One mail in place of those that were held back: what each told, oldest first, and the last whole."""
+def digest(
+    head: Letterhead, mails: Sequence[Message], *, now: float, message_id: str, late: bool = False
+) -> Message:
+    """
+    One mail in place of several: what each told and when, oldest first, and the last whole.
+
+    They were held back, or are `late` because they could not be sent. What is critical comes first.
+    """
     time = _time(now)
-    told = [f"{mail.subject.removeprefix('[GPU Watchdog] ')}\n{_items(_points(mail.text))}" for mail in mails]
-    text = (
-        f"{len(mails)} mails were held back, because so many had gone out already.\n\n"
-        + "\n\n".join(told)
-        + f"\n\nThe last of them:\n\n{mails[-1].text}"
-    )
-    subject = f"[GPU Watchdog] digest of {len(mails)} mails: {head.user}@{head.host}  {time}"
+    ordered = sorted(mails, key=lambda mail: mail.details.severity is not Severity.CRITICAL)
+    critical = sum(mail.details.severity is Severity.CRITICAL for mail in mails)
+    told = map(_told, ordered)
+    why = "could not be sent before" if late else "were held back, because so many had gone out already"
+    text = f"{len(mails)} mails {why}.\n\n" + "\n\n".join(told) + f"{THE_LAST}{mails[-1].text}"
+    worst = f", {critical} critical" if critical else ""
+    subject = f"[GPU Watchdog] digest of {len(mails)} mails{worst}: {head.user}@{head.host}  {time}"
     return Message(subject, text, now, message_id, MessageKind.DIGEST)
+
+
+def _told(mail: Message) -> str:
+    """What one mail told, in short, with the time at which it was written."""
+    if mail.kind is MessageKind.DIGEST:  # what is in it has its own times
+        return mail.text.partition(THE_LAST)[0]
+    title, time = mail.subject.removeprefix("[GPU Watchdog] "), _time(mail.created)
+    return f"{title if time in title else f'{title}  {time}'}\n{_items(_points(mail.text))}"
 
 
 def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str) -> Message:

@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.language import _, ngettext
+from gpuwatch_tray import mailtrouble
+from gpuwatch_tray.language import _
+from gpuwatch_tray.mailtrouble import MailTrouble
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.poller import Housekeeper, Poller
 from gpuwatch_tray.status import stale, starting, with_notes
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.evaluator import Evaluator, Outcome
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.sources import Source
-    from gpuwatch_tray.store import Waiting
 
 log = logging.getLogger(__name__)
 
-LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
@@ -68,6 +67,7 @@ class Watching:
         self._status = self._shown = starting(time.time())
         self._judged: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
+        self._mail_trouble = MailTrouble()
         self._is_stale = False
         self._blind_at = 0.0
         self._reported: str | None = None
@@ -138,6 +138,9 @@ class Watching:
                 self._go_blind()
         if self._faces.courier is not None and self._faces.courier.tick():
             self._publish()
+            for popup in self._mail_trouble.popups(self._faces.courier.waiting):
+                if self._faces.popups is not None:
+                    self._faces.popups.show(popup)
 
     def _go_blind(self) -> None:
         """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
@@ -189,17 +192,5 @@ class Watching:
         elif not self._setup.settings.to_email:
             notes.append(_("Email is off: {why}").format(why=self._setup.settings.no_recipient))
         elif self._faces.courier is not None:
-            waiting = self._faces.courier.waiting
-            late = waiting.oldest is not None and time.time() - waiting.oldest > LATE
-            if waiting.count and (waiting.error or late):  # else it is just being sent
-                notes.append(waiting_line(waiting))
+            notes += mailtrouble.notes(self._faces.courier.waiting, time.time())
         return notes
-
-
-def waiting_line(waiting: Waiting) -> str:
-    """What waits in the outbox, and why, in one line."""
-    mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
-    if waiting.oldest is not None:
-        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%H:%M")
-        mails = _("{mails} since {time}").format(mails=mails, time=since)
-    return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")

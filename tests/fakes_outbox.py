@@ -9,7 +9,7 @@ from gpuwatch_tray.model import Message
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One mail and what has become of it; `state` is queued, blocked or sent."""
+    """One mail and what has become of it; `state` is queued, blocked, sent or dead."""
 
     id: int
     message: Message
@@ -36,9 +36,9 @@ class FakeOutbox:
         self.rows[number] = Row(number, message, next_at=at)
         return number
 
-    def lease_due(self, now: float, lease: float) -> tuple[Row, ...]:
+    def lease_due(self, now: float, lease: float, _gather: object = None) -> tuple[Row, ...]:
         """What is due and not leased, oldest first; leased from here on."""
-        waiting = (row for row in self.rows.values() if row.state != "sent")
+        waiting = (row for row in self.rows.values() if row.state not in {"sent", "dead"})
         due = [row for row in waiting if row.next_at <= now and row.lease_until <= now]
         for row in due:
             self.rows[row.id] = replace(row, lease_until=now + lease)
@@ -63,4 +63,12 @@ class FakeOutbox:
             error=error,
             failure=failure,
             lease_until=0.0,
+        )
+
+    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
+        """Give it up."""
+        self.history.append(("dead", row_id))
+        row = self.rows[row_id]
+        self.rows[row_id] = replace(
+            row, state="dead", next_at=at, error=error, failure=failure, lease_until=0.0
         )

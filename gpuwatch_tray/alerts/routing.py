@@ -45,6 +45,7 @@ class Told:
     queued: bool = False  # on its way
     outdated: bool = False  # it was written before the severity rose
     no_popup: bool = False  # the popup could not be shown
+    given_up: Instant | None = None  # when the last mail was refused for good, or dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def decide(alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant)
         return Decision(alert, channel, send=False, reason=held)
     reason, wait = _novelty(alert, channel, told, ways, now)
     if wait is not None:
-        return Decision(alert, channel, send=False, reason=Reason.COOLDOWN, wait=wait)
+        return Decision(alert, channel, send=False, reason=reason, wait=wait)
     if channel is Channel.DESKTOP:
         return Decision(alert, channel, send=True, reason=reason)
     step, wait = _step(alert, told, ways, now)
@@ -118,18 +119,22 @@ def _novelty(
     alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant
 ) -> tuple[Reason, float | None]:
     """Why it may be told (again), or after how many seconds it may."""
-    if told.last is None:
+    last, quiet = told.last, Reason.COOLDOWN
+    if told.given_up is not None and (last is None or told.given_up.follows(last, now)):
+        # Whatever is written about it now would most likely fare alike: once a cooldown is enough.
+        last, quiet = told.given_up, Reason.GIVEN_UP
+    if last is None:
         return Reason.FIRST, None
     if alert.news is not None:
         reason, at = alert.news
         # Flapping is one notice on the desktop; a mail more in a cooldown would be the opposite of damping.
         passes = reason is not Reason.FLAPPING or channel is Channel.DESKTOP
-        if passes and at.follows(told.last, now):
+        if passes and at.follows(last, now):
             return reason, None
-    age = now.since(told.last)
+    age = now.since(last)
     if abs(age) >= ways.cooldown:
         return Reason.COOLDOWN_OVER, None
-    return Reason.COOLDOWN, ways.cooldown - age
+    return quiet, ways.cooldown - age
 
 
 def _step(alert: Alert, told: Told, ways: Ways, now: Instant) -> tuple[Reason | None, float | None]:

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 def add(commands: Branch) -> None:
     """Add them."""
     _mail, tasks = commands.family(
-        "mail", _("send what waits, sign in to Gmail, try the way"), "mail deliver", "mail login", "mail test"
+        "mail", _("what waits to be sent, and the ways out"), "mail queue", "mail login", "mail test"
     )
+    queue = tasks.command("queue", _queue, _("each mail that has not left, and why"), "mail queue --json")
+    queue.add_argument("--json", action="store_true", help=_("as JSON"))
+    for name, run, summary in (
+        ("retry", _retry, _("have mails sent now, those that were given up too")),
+        ("drop", _drop, _("never send these mails")),
+    ):
+        task = tasks.command(name, run, summary, f"mail {name} 7", f"mail {name} all")
+        task.add_argument("ids", nargs="+", metavar="ID", help=_("its number in `mail queue`, or `all`"))
     deliver = tasks.command(
         "deliver", _deliver, _("send what waits in the outbox and is due"), "mail deliver --verbose"
     )
@@ -42,6 +50,24 @@ def _deliver(setup: Setup, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import mail
 
     return mail.deliver(setup, handed=asked.handed)
+
+
+def _queue(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import queue
+
+    return queue.show(setup, as_json=asked.json)
+
+
+def _retry(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import queue
+
+    return queue.retry(setup, asked.ids)
+
+
+def _drop(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import queue
+
+    return queue.drop(setup, asked.ids)
 
 
 def _login(setup: Setup, asked: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due
-from gpuwatch_tray.language import _
+from gpuwatch_tray.evaluator import late_digest
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import handover
 
@@ -45,13 +46,23 @@ def deliver_now(setup: Setup, store: Store) -> list[str]:
         return []  # what waits from before goes when that is changed
     report = _send_due(setup, store)
     failures = [
-        _("mail not sent, kept to be sent again: {why}").format(why=failure) for failure in report.failures
+        _("mail not sent, kept to be sent again: {why}").format(why=failure)
+        for failure in report.failures
+        if failure.at is not None
     ]
     waiting = store.waiting(time.time())
     if waiting.error and not failures:
         failures = [
             _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
         ]
+    if waiting.dead:
+        failures.append(
+            ngettext(
+                "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
+                "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
+                waiting.dead,
+            ).format(count=waiting.dead, why=waiting.dead_error)
+        )
     return failures
 
 
@@ -59,7 +70,8 @@ def _send_due(setup: Setup, outbox: OutboxPort) -> Report:
     # A late import: only the process that sends loads the mail libraries.
     from gpuwatch_tray.notifiers.email import choose
 
-    return deliver_due(outbox, lambda: choose(setup.settings), time.time)
+    gather = late_digest(setup.head)
+    return deliver_due(outbox, lambda: choose(setup.settings), time.time, gather=gather)
 
 
 def send_now(setup: Setup, message: Message) -> str:

@@ -1,4 +1,4 @@
-"""What the running tray or `watch` answers to `status`, `quit`, `alerts` and `when`."""
+"""What the running tray or `watch` answers to `status`, `quit`, `alerts`, `when` and `mail`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.commands import alerts, when
+from gpuwatch_tray.commands import alerts, queue, when
 from gpuwatch_tray.commands.answer import Facts, describe
 from gpuwatch_tray.commands.asking import served
 
@@ -42,6 +42,7 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         "quit": end,
         **alerts.handlers(held.store, watching),
         **when.handlers(held.store, watching),
+        **queue.handlers(held.store, watching),
     }
     with served(setup, handlers) as address:
         held.reachable(address)

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from gpuwatch_tray.evaluator.evaluator import Evaluator, mail_now, nobody
 from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
+from gpuwatch_tray.evaluator.post import late_digest
 
-__all__ = ["Assessment", "Evaluator", "Outcome", "Policy", "mail_now", "nobody"]
+__all__ = ["Assessment", "Evaluator", "Outcome", "Policy", "late_digest", "mail_now", "nobody"]

@@ -272,6 +272,7 @@ class Assessor:
     def _told(self, alert: Alert, channel: Channel) -> Told:
         name = alert.fingerprint
         since = self._around.queued.get(name)
+        refused = self._around.given_up.get(name) if channel is Channel.EMAIL else None
         risen = alert.news is not None and alert.news[0] is Reason.SEVERITY_RISE
         news = alert.news[1].wall if risen and alert.news is not None else None
         return Told(
@@ -279,6 +280,7 @@ class Assessor:
             queued=since is not None,
             outdated=since is not None and news is not None and news > since,
             no_popup=name in self._no_popup,
+            given_up=None if refused is None else Instant(refused),
         )
 
 

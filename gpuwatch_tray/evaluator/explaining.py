@@ -40,6 +40,7 @@ MEANING = {
     Reason.ACKNOWLEDGED: "you have seen it; it is told again when it gets worse",
     Reason.COOLDOWN: "it was told within the cooldown",
     Reason.QUEUED: "a mail about it is on its way",
+    Reason.GIVEN_UP: "its last mail was given up: see `gpuwatch-tray mail queue`",
     Reason.AT_THE_DESK: "the popup comes first",
     Reason.NEVER: "EMAIL_WHEN is never",
     Reason.INFO_ONLY: "it only informs; with EMAIL_WHEN=always it is mailed too",

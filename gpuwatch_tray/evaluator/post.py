@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase
-from gpuwatch_tray.store import Mail, Queued, Store
+from gpuwatch_tray.store import Gather, Mail, Queued, Store
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -126,6 +126,11 @@ def compose(
     return messages.alert_mail(
         head, told, processes, missing, now=now, message_id=new_id(head), kind=kind, redacted=redacted
     )
+
+
+def late_digest(head: Letterhead) -> Gather:
+    """What makes one mail of several that could not be sent before."""
+    return lambda mails, now: messages.digest(head, mails, now=now, message_id=new_id(head), late=True)
 
 
 def new_id(head: Letterhead) -> str:

@@ -29,6 +29,7 @@ from gpuwatch_tray.model.moments import PROCESS, Instant
 from gpuwatch_tray.model.notices import (
     Awaited,
     Button,
+    Details,
     EmailWhen,
     IconStyle,
     Level,
@@ -71,6 +72,7 @@ __all__ = [
     "Awaited",
     "Button",
     "ClockLimit",
+    "Details",
     "EmailWhen",
     "FaultLimits",
     "Field",

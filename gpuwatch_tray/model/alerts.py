@@ -98,6 +98,7 @@ class Reason(Enum):
     ACKNOWLEDGED = "acknowledged"
     COOLDOWN = "cooldown"
     QUEUED = "queued"
+    GIVEN_UP = "given-up"  # its last mail was refused for good, or dropped
     AT_THE_DESK = "at-the-desk"  # the person may see the popup; the mail waits for ESCALATE_MIN
     INFO_ONLY = "info-only"  # nothing that should wake anybody: mailed with EMAIL_WHEN=always alone
     NEVER = "never"

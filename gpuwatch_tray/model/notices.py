@@ -41,14 +41,43 @@ class MessageKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """
+    What a mail carries beside its text.
+
+    `html` tells the same for a phone, with a place for a picture of `gpus` (their UUIDs). `severity` is the
+    worst that it tells of, `incidents` are the numbers of its alerts, `reminder` says that all of them were
+    told before. `replies_to` are the Message-IDs of the first mails about them, oldest first.
+    """
+
+    html: str = ""
+    host: str = ""
+    severity: Severity | None = None
+    rules: tuple[str, ...] = ()
+    incidents: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
+    replies_to: tuple[str, ...] = ()
+    reminder: bool = False
+
+
+PLAIN = Details()
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A mail as the core writes it: no recipient, no transport."""
+    """
+    A mail as the core writes it: no recipient, no transport.
+
+    `picture` is a PNG for the HTML part. It is drawn when the mail is sent, and never stored.
+    """
 
     subject: str
     text: str
     created: float
     message_id: str
     kind: MessageKind = MessageKind.ALERT
+    details: Details = PLAIN
+    picture: bytes = b""
 
 
 class Button(Enum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from gpuwatch_tray.store import handover
 from gpuwatch_tray.store.attention import Attention
+from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Queued, Waiting
@@ -19,6 +20,7 @@ from gpuwatch_tray.store.step import Mail, Memory, Step
 
 __all__ = [
     "Attention",
+    "Gather",
     "KnownGpu",
     "Mail",
     "Memory",

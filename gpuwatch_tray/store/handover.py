@@ -11,6 +11,7 @@ import logging
 from typing import IO, TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Message, MessageKind
+from gpuwatch_tray.store import letters
 from gpuwatch_tray.store.outbox import Queued
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def packed(rows: Iterable[Queued]) -> bytes:
     lines = []
     for row in rows:
         mail = row.message
-        fields = [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value]
+        details = letters.packed(mail.details)
+        fields = [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value, details]
         lines.append(json.dumps([row.id, fields, row.attempts]) + "\n")
     return "".join(lines).encode("ascii")
 
@@ -39,10 +41,13 @@ def record(store: Store, line: bytes) -> None:
     except (ValueError, TypeError, KeyError):
         log.warning("the mail delivery gave an answer that is none (%d bytes)", len(line))
         return
-    if blocked is None:
+    failure = answer.get("failure", "")
+    if answer.get("dead"):
+        store.mark_dead(number, at, text, failure=failure)
+    elif blocked is None:
         store.mark_sent(number, at, text)
     else:
-        store.mark_retry(number, at, text, blocked=blocked, failure=answer.get("failure", ""))
+        store.mark_retry(number, at, text, blocked=blocked, failure=failure)
 
 
 class Handover:
@@ -52,7 +57,7 @@ class Handover:
         self._mails = mails
         self._answers = answers
 
-    def lease_due(self, now: float, lease: float) -> Sequence[Queued]:  # noqa: ARG002  # leased by the sender
+    def lease_due(self, now: float, lease: float, gather: object = None) -> Sequence[Queued]:  # noqa: ARG002  # done by the sender
         """All that was handed over; a line that was cut off by the end of the other process is left out."""
         return [_queued(line) for line in self._mails if line.endswith(b"\n")]
 
@@ -66,6 +71,10 @@ class Handover:
         """Answer that it was not, and when it is due again."""
         self._answer({"mail": row_id, "at": at, "said": error, "blocked": blocked, "failure": failure})
 
+    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
+        """Answer that it was refused for good."""
+        self._answer({"mail": row_id, "at": at, "said": error, "dead": True, "failure": failure})
+
     def _answer(self, answer: dict[str, object]) -> None:
         try:
             self._answers.write(json.dumps(answer).encode("ascii") + b"\n")
@@ -76,7 +85,8 @@ class Handover:
 
 
 def _queued(line: bytes) -> Queued:
-    number, (subject, text, created, message_id, kind), attempts = json.loads(line)
-    return Queued(
-        number, Message(subject, text, created, message_id, MessageKind(kind)), (), attempts, 0.0, ""
+    number, (subject, text, created, message_id, kind, details), attempts = json.loads(line)
+    message = Message(
+        subject, text, created, message_id, MessageKind(kind), details=letters.unpacked(details)
     )
+    return Queued(number, message, attempts=attempts)

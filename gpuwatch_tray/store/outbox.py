@@ -2,8 +2,9 @@
 The outbox: mails that are to be sent, until they have been.
 
 A row is `queued` (or `blocked`) until its mail has been accepted, then `sent`; `held` is one over the cap,
-which a digest will take up. Who sends a row leases it first: until the lease ends, no other process touches
-it, and a sender that died loses nothing.
+which a digest will take up; `dead` is one that was refused for good, which stays until a person has it sent
+again or drops it (`dropped`). Who sends a row leases it first: until the lease ends, no other process touches
+it, and a sender that died loses nothing. Rows with the same `digest` leave as one mail: see `backlog`.
 """
 
 from __future__ import annotations
@@ -14,33 +15,47 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Instant, Message, MessageKind
+from gpuwatch_tray.store import letters
 from gpuwatch_tray.store.values import understood
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 EMAIL = Channel.EMAIL.value
+AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows no transport
 APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
 # When a row may be taken. Times that were set later than now come from before the clock was set back: such a
 # row is free, as nobody knows how long it would have to wait.
-OPEN = "state NOT IN ('sent', 'held')"
+OPEN = "state IN ('queued', 'blocked')"
+ON_ITS_WAY = "state IN ('queued', 'blocked', 'held')"
 FREE_AT = "CASE WHEN set_at > :now + :apart THEN 0 ELSE max(next_at, lease_until) END"
 CAPPED = tuple(kind.value for kind in MessageKind if kind is not MessageKind.TEST)
 TELLS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # the kinds that say that an alert fires
-COLUMNS = "id, created, kind, subject, text, message_id, fingerprints, attempts, next_at, error"
+COLUMNS = (
+    "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
+    " state, digest"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """One mail of the outbox, and the alerts that it tells of."""
+    """
+    One mail of the outbox, and the alerts that it tells of.
+
+    `failure` is the class of its last `error` (transport.FailureKind); `digest` the Message-ID of the mail
+    in which it was last tried together with others.
+    """
 
     id: int
     message: Message
-    fingerprints: tuple[str, ...]
-    attempts: int
-    next_at: float
-    error: str
+    fingerprints: tuple[str, ...] = ()
+    attempts: int = 0
+    next_at: float = 0.0
+    error: str = ""
+    failure: str = ""
+    state: str = "queued"
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,8 @@ class Waiting:
     """
     What waits in the outbox: how many, since when, until when, and the last error.
 
-    `failure` is that error's class, a value of transport.FailureKind.
+    `failure` is that error's class, a value of transport.FailureKind. `held` mails wait for a digest; `dead`
+    ones were refused for good, `dead_error` says why the last of them was.
     """
 
     count: int = 0
@@ -56,6 +72,9 @@ class Waiting:
     next_at: float | None = None
     error: str = ""
     failure: str = ""
+    held: int = 0
+    dead: int = 0
+    dead_error: str = ""
 
 
 def add(
@@ -63,14 +82,15 @@ def add(
 ) -> None:
     """Queue `message`, due at once, or hold it for a digest. Inside the caller's transaction."""
     database.execute(
-        "INSERT INTO outbox (created, kind, subject, text, message_id, fingerprints, state, next_at, set_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO outbox (created, kind, subject, text, message_id, details, fingerprints, state, next_at,"
+        " set_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.created,
             message.kind.value,
             message.subject,
             message.text,
             message.message_id,
+            letters.packed(message.details),
             json.dumps(list(fingerprints)),
             "held" if held else "queued",
             message.created,
@@ -82,47 +102,47 @@ def add(
 def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
     """The fingerprints of which a mail is on its way that says that they fire, and when it was written."""
     rows = database.execute(
-        "SELECT fingerprints, created FROM outbox WHERE state <> 'sent' AND kind IN (?, ?) ORDER BY id",
+        f"SELECT fingerprints, created FROM outbox WHERE {ON_ITS_WAY} AND kind IN (?, ?) ORDER BY id",  # noqa: S608
         sorted(TELLS),
     )
     with understood():
         return {name: created for names, created in rows for name in json.loads(names)}
 
 
-def lease(
-    database: sqlite3.Connection,
-    now: float,
-    seconds: float,
-    silenced: Callable[[str], bool] = lambda _: False,
-) -> tuple[Queued, ...]:
-    """
-    Take what is due, oldest first, for `seconds`. Inside the caller's transaction.
-
-    A mail all of whose alerts (by fingerprint) are `silenced` stays where it is.
-    """
+def given_up(database: sqlite3.Connection) -> dict[str, float]:
+    """The fingerprints of which a mail was refused for good or dropped, and when last (wall time)."""
     rows = database.execute(
-        f"SELECT {COLUMNS} FROM outbox WHERE {OPEN} AND {FREE_AT} <= :now ORDER BY id",  # noqa: S608
-        {"now": now, "apart": APART},
-    ).fetchall()
-    mails = [_queued(row) for row in rows]
-    taken = [mail for mail in mails if not mail.fingerprints or not all(map(silenced, mail.fingerprints))]
-    leases = [(now + seconds, now, mail.id) for mail in taken]
-    database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
-    return tuple(taken)
+        "SELECT fingerprints, sent_at FROM outbox WHERE state IN ('dead', 'dropped') AND kind IN (?, ?)"
+        " ORDER BY sent_at",
+        sorted(TELLS),
+    )
+    with understood():
+        return {name: at for names, at in rows for name in json.loads(names)}
 
 
 def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
-    """Close a row and start the cooldowns of its alerts. Inside the caller's transaction."""
-    found = database.execute("SELECT fingerprints, kind FROM outbox WHERE id = ?", (row_id,)).fetchone()
-    if found is None:
-        return  # a damaged state was set aside meanwhile, and the row with it
-    database.execute(
-        "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ?, failure = ''"
-        " WHERE id = ?",
-        (now.wall, detail, row_id),
-    )
-    if found[1] in TELLS:
-        record_delivery(database, json.loads(found[0]), EMAIL, now)
+    """
+    Close a row, with those of its digest, and start the cooldowns of its alerts.
+
+    Inside the caller's transaction. Nothing is found where a damaged state was set aside meanwhile.
+    """
+    for number, names, kind in _same_mail(database, row_id):
+        database.execute(
+            "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ?, failure = ''"
+            " WHERE id = ?",
+            (now.wall, detail, number),
+        )
+        if kind in TELLS:
+            record_delivery(database, json.loads(names), EMAIL, now)
+
+
+def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str]]:
+    """A row and those that leave in one mail with it: number, fingerprints, kind."""
+    return database.execute(
+        "SELECT id, fingerprints, kind FROM outbox WHERE id = :id"
+        " OR digest <> '' AND digest = (SELECT digest FROM outbox WHERE id = :id)",
+        {"id": row_id},
+    ).fetchall()
 
 
 def record_delivery(
@@ -137,7 +157,7 @@ def record_delivery(
 
 def every(database: sqlite3.Connection) -> list[Queued]:
     """All that are on file, also those that are sent."""
-    return [_queued(row) for row in database.execute(f"SELECT {COLUMNS} FROM outbox").fetchall()]  # noqa: S608
+    return read(database, "TRUE", {})
 
 
 def every_delivery(database: sqlite3.Connection) -> list[dict[str, Instant]]:
@@ -154,9 +174,10 @@ def deliveries(database: sqlite3.Connection, channel: str) -> dict[str, Instant]
 
 
 def queued_since(database: sqlite3.Connection, now: float, seconds: float) -> int:
-    """How many mails were queued within the last `seconds`, tests and held ones not counted."""
+    """How many mails were queued within the last `seconds`: no tests, no held ones, a digest as one."""
     (count,) = database.execute(
-        f"SELECT count(*) FROM outbox WHERE kind IN ({', '.join('?' * len(CAPPED))}) AND state <> 'held'"  # noqa: S608
+        "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"  # noqa: S608
+        f" WHERE kind IN ({', '.join('?' * len(CAPPED))}) AND state <> 'held'"
         " AND created > ? - ? AND created <= ? + ?",
         (*CAPPED, now, seconds, now, APART),
     ).fetchone()
@@ -165,8 +186,7 @@ def queued_since(database: sqlite3.Connection, now: float, seconds: float) -> in
 
 def held(database: sqlite3.Connection) -> tuple[Queued, ...]:
     """The mails over the cap, oldest first."""
-    rows = database.execute(f"SELECT {COLUMNS} FROM outbox WHERE state = 'held' ORDER BY id")  # noqa: S608
-    return tuple(_queued(row) for row in rows.fetchall())
+    return tuple(read(database, "state = 'held'", {}))
 
 
 def remove(database: sqlite3.Connection, ids: Iterable[int]) -> None:
@@ -180,13 +200,50 @@ def retry(
     """
     Put a row back, to be sent at `at`; `blocked` says that a person has to mend something first.
 
-    The lease, which was set just now, gives way; `set_at` stays the time of the lease.
+    The lease, which was set just now, gives way; `set_at` stays the time of the lease. A digest that may
+    have been accepted is sent again as it was; any other is put together anew.
     """
-    database.execute(
+    state = "blocked" if blocked else "queued"
+    database.executemany(
         "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at = ?, lease_until = 0, error = ?,"
-        " failure = ? WHERE id = ?",
-        ("blocked" if blocked else "queued", at, error, failure, row_id),
+        " failure = ?, digest = CASE WHEN ? THEN digest ELSE '' END WHERE id = ?",
+        [
+            (state, at, error, failure, failure == AMBIGUOUS, number)
+            for number, _, _ in _same_mail(database, row_id)
+        ],
     )
+
+
+def die(database: sqlite3.Connection, row_id: int, at: float, error: str, failure: str) -> None:
+    """Give a row up, as it was refused for good: it stays for a person to look at."""
+    database.executemany(
+        "UPDATE outbox SET state = 'dead', attempts = attempts + 1, sent_at = ?, lease_until = 0, error = ?,"
+        " failure = ?, digest = '' WHERE id = ?",
+        [(at, error, failure, number) for number, _, _ in _same_mail(database, row_id)],
+    )
+
+
+def queue(database: sqlite3.Connection) -> tuple[Queued, ...]:
+    """All that is neither sent nor dropped, oldest first."""
+    return tuple(read(database, "state NOT IN ('sent', 'dropped')", {}))
+
+
+def revive(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
+    """Make these rows due now, dead ones too; how many that were. One that is being sent stays as it is."""
+    return database.executemany(
+        "UPDATE outbox SET state = 'queued', next_at = :now, set_at = :now, sent_at = NULL, attempts = 0"
+        " WHERE id = :id AND state IN ('queued', 'blocked', 'dead') AND lease_until <= :now",
+        [{"id": number, "now": now} for number in ids],
+    ).rowcount
+
+
+def drop(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
+    """Never send these rows; how many that were. One that is being sent stays as it is."""
+    return database.executemany(
+        "UPDATE outbox SET state = 'dropped', sent_at = :now"
+        " WHERE id = :id AND state IN ('queued', 'blocked', 'held', 'dead') AND lease_until <= :now",
+        [{"id": number, "now": now} for number in ids],
+    ).rowcount
 
 
 def wake(database: sqlite3.Connection, now: float) -> None:
@@ -198,7 +255,7 @@ def wake(database: sqlite3.Connection, now: float) -> None:
 
 
 def waiting(database: sqlite3.Connection, now: float) -> Waiting:
-    """What waits, in five figures. `next_at` respects leases: nobody need look earlier."""
+    """What waits, in a few figures. `next_at` respects leases: nobody need look earlier."""
     count, oldest, next_at = database.execute(
         f"SELECT count(*), min(created), min({FREE_AT}) FROM outbox WHERE {OPEN}",  # noqa: S608
         {"now": now, "apart": APART},
@@ -206,12 +263,20 @@ def waiting(database: sqlite3.Connection, now: float) -> Waiting:
     row = database.execute(
         f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"  # noqa: S608
     ).fetchone()
-    return Waiting(int(count), oldest, next_at, *(row or ("", "")))
+    held, dead = database.execute(
+        "SELECT coalesce(sum(state = 'held'), 0), coalesce(sum(state = 'dead'), 0) FROM outbox"
+        " WHERE state IN ('held', 'dead')"
+    ).fetchone()
+    last = database.execute(
+        "SELECT error FROM outbox WHERE state = 'dead' ORDER BY sent_at DESC, id DESC LIMIT 1"
+    ).fetchone()
+    error, failure = row or ("", "")
+    return Waiting(int(count), oldest, next_at, error, failure, held, dead, last[0] if last else "")
 
 
 def prune(database: sqlite3.Connection, before: float) -> None:
     """Forget mails that were sent `before`, and deliveries of alerts that are over. Inside a transaction."""
-    database.execute("DELETE FROM outbox WHERE state = 'sent' AND sent_at < ?", (before,))
+    database.execute("DELETE FROM outbox WHERE state IN ('sent', 'dropped') AND sent_at < ?", (before,))
     database.execute(
         "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN"
         " (SELECT fingerprint FROM incidents WHERE phase <> 'resolved')",
@@ -219,8 +284,16 @@ def prune(database: sqlite3.Connection, before: float) -> None:
     )
 
 
+def read(database: sqlite3.Connection, where: str, values: dict[str, object]) -> list[Queued]:
+    """The rows for which the condition `where` holds, oldest first."""
+    rows = database.execute(f"SELECT {COLUMNS} FROM outbox WHERE {where} ORDER BY id", values)  # noqa: S608
+    return [_queued(row) for row in rows.fetchall()]
+
+
 def _queued(row: tuple[Any, ...]) -> Queued:
-    row_id, created, kind, subject, text, message_id, names, attempts, next_at, error = row
+    row_id, created, kind, subject, text, message_id, details, names, *rest = row
     with understood():
-        message = Message(subject, text, created, message_id, MessageKind(kind))
-        return Queued(row_id, message, tuple(json.loads(names)), attempts, next_at, error)
+        message = Message(
+            subject, text, created, message_id, MessageKind(kind), details=letters.unpacked(details)
+        )
+        return Queued(row_id, message, tuple(json.loads(names)), *rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3  # noqa: TID251  # the store is the one importer
 
-VERSION = 4
+VERSION = 5
 TABLES = (
     "incidents",
     "transitions",
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     text TEXT NOT NULL, message_id TEXT NOT NULL UNIQUE, fingerprints TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
     lease_until REAL NOT NULL DEFAULT 0, set_at REAL NOT NULL, error TEXT NOT NULL DEFAULT '', sent_at REAL,
-    failure TEXT NOT NULL DEFAULT ''
+    failure TEXT NOT NULL DEFAULT '', details TEXT NOT NULL DEFAULT '{{}}', digest TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (next_at) WHERE state <> 'sent';
 CREATE TABLE IF NOT EXISTS sightings (
@@ -68,6 +68,8 @@ ADDED = (
     ("deliveries", "uptime", "REAL NOT NULL DEFAULT 0"),
     ("deliveries", "boot", "TEXT NOT NULL DEFAULT ''"),
     ("outbox", "failure", "TEXT NOT NULL DEFAULT ''"),
+    ("outbox", "details", "TEXT NOT NULL DEFAULT '{}'"),
+    ("outbox", "digest", "TEXT NOT NULL DEFAULT ''"),
 )
 
 

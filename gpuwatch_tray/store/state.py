@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel, Scope
 from gpuwatch_tray.model import Alert, Instant
-from gpuwatch_tray.store import attention, incidents, inventory, marks, outbox, watches
+from gpuwatch_tray.store import attention, backlog, incidents, inventory, marks, outbox, watches
 from gpuwatch_tray.store.database import Database
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.step import Memory, Surroundings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts import Silence
     from gpuwatch_tray.model import Notice
     from gpuwatch_tray.store.attention import Attention
+    from gpuwatch_tray.store.backlog import Gather
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
     from gpuwatch_tray.store.outbox import Queued, Waiting
@@ -134,7 +135,13 @@ class Store:
             # The queue is read first: a mail that is sent in between is then seen at least once.
             queued = outbox.queued_fingerprints(database)
             delivered = {each.value: outbox.deliveries(database, each.value) for each in Channel}
-            return Surroundings(attention.read(database), inventory.read(database), delivered, queued)
+            return Surroundings(
+                attention.read(database),
+                inventory.read(database),
+                delivered,
+                queued,
+                outbox.given_up(database),
+            )
 
         return self._database.read(read)
 
@@ -223,8 +230,12 @@ class Store:
         """The mails over the cap, oldest first."""
         return self._database.read(outbox.held)
 
-    def lease_due(self, now: float, lease: float) -> tuple[Queued, ...]:
-        """Take the mails that are due; for `lease` seconds no other process gets them."""
+    def lease_due(self, now: float, lease: float, gather: Gather | None = None) -> tuple[Queued, ...]:
+        """
+        Take the mails that are due; for `lease` seconds no other process gets them.
+
+        With `gather`, a stale backlog is one mail, which that makes of it.
+        """
 
         def write(database: sqlite3.Connection) -> tuple[Queued, ...]:
             if self._database.elsewhere:
@@ -233,7 +244,7 @@ class Store:
                     " cannot write the file (make room on the disk)"
                 )
             silenced = self._silenced(database, Instant(now, *self._uptime()))
-            return () if silenced is None else outbox.lease(database, now, lease, silenced)
+            return () if silenced is None else backlog.lease(database, now, lease, silenced, gather)
 
         return self._database.write(write)
 
@@ -261,6 +272,22 @@ class Store:
         self._database.write(
             lambda database: outbox.retry(database, row_id, at, error, blocked=blocked, failure=failure)
         )
+
+    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
+        """Give up a mail that was refused for good: it stays, for a person to look at."""
+        self._database.write(lambda database: outbox.die(database, row_id, at, error, failure))
+
+    def queue(self) -> tuple[Queued, ...]:
+        """Every mail that is neither sent nor dropped, oldest first."""
+        return self._database.read(outbox.queue)
+
+    def revive(self, ids: Collection[int], now: float) -> int:
+        """Have these mails sent now, also what was given up; how many there are to send."""
+        return self._database.write(lambda database: outbox.revive(database, ids, now))
+
+    def drop(self, ids: Collection[int], now: float) -> int:
+        """Never send these mails; how many there were."""
+        return self._database.write(lambda database: outbox.drop(database, ids, now))
 
     def wake(self, now: float) -> None:
         """Make every waiting mail due now."""

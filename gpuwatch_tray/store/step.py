@@ -76,13 +76,14 @@ class Surroundings:
     What others may have written since: the person, the courier, another process.
 
     `delivered` has for each channel when which fingerprint was last told, `queued` whose mail is on its way,
-    and since when.
+    and since when. `given_up` is when the last mail about a fingerprint was closed without being sent.
     """
 
     attention: Attention
     gpus: tuple[KnownGpu, ...]
     delivered: dict[str, dict[str, Instant]]
     queued: dict[str, float]
+    given_up: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ TABLE = [
     ("a reboot does not end it", LONG, POPUP, Told(at(-60, "old")), DESK, "no cooldown 3540"),
     ("nor does it last for ever", LONG, POPUP, Told(at(3600, "old")), DESK, "send cooldown-over"),
     ("set back a little over a boot", LONG, POPUP, Told(at(60, "old")), DESK, "no cooldown 3660"),
+    # a mail that was given up is no delivery, but the next one would fare alike
+    ("given up", LONG, MAIL, Told(given_up=Instant(START - 60)), AWAY, "no given-up 3540"),
+    ("given up a cooldown ago", LONG, MAIL, told(-9999, given_up=at(-3600)), AWAY, "send cooldown-over away"),
+    ("delivered since", LONG, MAIL, told(-60, given_up=at(-600)), AWAY, "no cooldown 3540"),
+    ("worse", news(Reason.SEVERITY_RISE), MAIL, Told(given_up=at(-9)), ALWAYS, "send severity-rise always"),
     # what passes it, once
     ("a rise", news(Reason.SEVERITY_RISE), POPUP, told(-60), DESK, "send severity-rise"),
     ("a rise is mailed", news(Reason.SEVERITY_RISE), MAIL, told(-60), AWAY, "send severity-rise away"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.delivery import LEASE, PACES, deliver_due
+from gpuwatch_tray.delivery import FOR_GOOD, LEASE, PACES, deliver_due
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
 from tests.fakes_outbox import FakeOutbox
@@ -104,7 +104,7 @@ def test_a_transient_failure_is_tried_again_after_30_seconds_and_then_twice_as_l
 
 
 @given(
-    kind=st.sampled_from(FailureKind),
+    kind=st.sampled_from(list(PACES)),
     attempts=st.integers(0, 100_000),
     chance=st.floats(0, 1, exclude_max=True),
 )
@@ -123,8 +123,6 @@ KINDS = [
     (FailureKind.QUOTA, HOUR, 24 * HOUR, "queued"),
     (FailureKind.CONFIGURATION, 900.0, 4 * HOUR, "blocked"),
     (FailureKind.SIGN_IN, 900.0, 4 * HOUR, "blocked"),
-    (FailureKind.MESSAGE, HOUR, HOUR, "blocked"),
-    (FailureKind.RECIPIENT, HOUR, HOUR, "blocked"),
 ]
 
 
@@ -221,9 +219,78 @@ def test_no_mail_is_started_that_would_outlast_the_lease():
 
     transport = FakeTransport(during=a_minute_passes)
     report = deliver_due(outbox, lambda: transport, lambda: now[0])
-    assert (len(report.sent), report.left) == (2, 3)
+    assert (len(report.sent), report.left) == (1, 4)
     assert now[0] - 1000.0 < LEASE
-    assert [row.state for row in outbox.rows.values()] == ["sent", "sent", "queued", "queued", "queued"]
+    assert [row.state for row in outbox.rows.values()] == ["sent", "queued", "queued", "queued", "queued"]
+
+
+@pytest.mark.parametrize("kind", [FailureKind.RECIPIENT, FailureKind.MESSAGE])
+def test_what_is_refused_for_good_is_given_up_and_kept(kind):
+    """Dead: not tried again by itself, with its error on file; the next mail is sent all the same."""
+    outbox = FakeOutbox()
+    dead, good = outbox.add(), outbox.add()
+    report = run(outbox, FakeTransport(failing(kind, "550 no such user")))
+    assert [(each.id, each.at) for each in report.failures] == [(dead, None)]
+    row = outbox.rows[dead]
+    assert (row.state, row.error, row.failure) == ("dead", "550 no such user", kind.value)
+    assert outbox.rows[good].state == "sent"
+    assert run(outbox, FakeTransport(), now=9e9).sent == ()
+
+
+def test_every_failure_has_its_action():
+    """A class is tried again at its pace, or given up; none is both or neither."""
+    assert set(PACES) | FOR_GOOD == set(FailureKind)
+    assert not set(PACES) & FOR_GOOD
+
+
+class Pictures(FakeTransport):
+    """Also keeps the pictures it was given."""
+
+    def __init__(self, *plan):
+        super().__init__(*plan)
+        self.pictures = []
+
+    def send(self, message):
+        self.pictures.append(message.picture)
+        return super().send(message)
+
+
+def test_a_mail_that_is_too_big_goes_once_more_without_its_picture():
+    """552: at once, under the same Message-ID; then it has left."""
+    outbox = FakeOutbox()
+    outbox.add()
+    transport = Pictures(failing(FailureKind.MESSAGE, "552 too big"))
+    report = run(outbox, transport, draw=lambda message: b"PNG of " + message.message_id.encode())
+    assert len(report.sent) == 1
+    assert transport.sent == ["<1@test>", "<1@test>"]
+    assert transport.pictures == [b"PNG of <1@test>", b""]
+
+
+def test_too_big_without_its_picture_too_it_is_given_up():
+    """Twice 552: dead. Any other refusal is not tried a second time."""
+    outbox = FakeOutbox()
+    outbox.add()
+    outbox.add()
+    big = failing(FailureKind.MESSAGE, "552 too big")
+    transport = Pictures(big, big, failing(FailureKind.TRANSIENT, "451 later"))
+    report = run(outbox, transport, draw=lambda _: b"PNG")
+    assert [each.kind for each in report.failures] == [FailureKind.MESSAGE, FailureKind.TRANSIENT]
+    assert [row.state for row in outbox.rows.values()] == ["dead", "queued"]
+    assert len(transport.sent) == 3
+
+
+def test_a_picture_that_cannot_be_drawn_keeps_no_mail(caplog):
+    """It leaves without one, and the log says why."""
+
+    def draw(_message):
+        raise OSError("no samples")
+
+    outbox = FakeOutbox()
+    outbox.add()
+    transport = Pictures()
+    assert len(run(outbox, transport, draw=draw).sent) == 1
+    assert transport.pictures == [b""]
+    assert "no samples" in caplog.text
 
 
 def test_a_fault_of_ours_keeps_the_mail_and_tells_no_secret(caplog):

@@ -80,7 +80,9 @@ def test_version_3_gets_the_class_of_a_failure(tmp_path):
         store.mark_retry(1, START + 30, "451 later", failure="transient")
         path = store.path
     with closing(sqlite3.connect(path)) as database:
-        database.executescript("ALTER TABLE outbox DROP COLUMN failure; PRAGMA user_version = 3;")
+        for column in ("failure", "details", "digest"):
+            database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
+        database.execute("PRAGMA user_version = 3")
     with closing(Store(tmp_path, "box")) as store:
         assert store.waiting(START) == Waiting(1, START, START + 30, "451 later")
         store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")

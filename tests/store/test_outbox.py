@@ -89,7 +89,7 @@ def test_waking_leaves_a_mail_that_is_being_sent(store):
 def test_a_mail_over_the_cap_is_sent_only_in_a_digest(store):
     """Held: neither due nor waiting, but its alerts are told soon; the digest takes it up in one step."""
     store.commit(step(mail(1, ["a"], held=True)))
-    assert (store.lease_due(START, 60), store.waiting(START)) == ((), Waiting())
+    assert (store.lease_due(START, 60), store.waiting(START)) == ((), Waiting(held=1))
     (row,) = store.held()
     assert set(store.surroundings().queued) == {"a"}
     assert store.queued_since(START, 3600) == 0
@@ -112,3 +112,46 @@ def test_old_deliveries_and_sent_mails_go(store):
     later = Instant(START + 31 * 86400, 500.0, "boot-1")
     store.commit(step(at=later))
     assert set(store.delivered("email")) == {"b"}
+
+
+def test_a_mail_that_was_given_up_stays_until_a_person_acts(store):
+    """Dead: never due, listed with its error, for as long as it takes; then sent on request."""
+    store.commit(step(mail(1, ["a"])))
+    store.lease_due(START, 60)
+    store.mark_dead(1, START + 1, "550 no such user", failure="recipient")
+    later = Instant(START + 400 * 86400, 500.0, "boot-1")
+    store.commit(step(at=later))
+    assert store.lease_due(later.wall, 60) == ()
+    assert store.waiting(later.wall) == Waiting(dead=1, dead_error="550 no such user")
+    (row,) = store.queue()
+    assert (row.state, row.error, row.failure) == ("dead", "550 no such user", "recipient")
+    assert store.revive([1], later.wall) == 1
+    (again,) = store.lease_due(later.wall, 60)
+    assert (again.message, again.attempts) == (message(), 0)
+
+
+def test_an_alert_whose_mail_was_given_up_may_be_mailed_again(store):
+    """It is not on its way, nor delivered; when it was given up is known, for the pause before the next."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"], kind=MessageKind.RESOLVED)))
+    store.mark_dead(1, START + 1, "550 no")
+    store.mark_dead(2, START + 1, "550 no")
+    around = store.surroundings()
+    assert (around.queued, around.delivered["email"], around.given_up) == ({}, {}, {"a": START + 1})
+
+
+def test_a_mail_that_was_dropped_is_over(store):
+    """Neither due nor listed; its alerts wait for their cooldown, or the next look would write it anew."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"], held=True)))
+    assert store.drop([1, 2], START + 5) == 2
+    assert (store.queue(), store.waiting(START), store.lease_due(START + 60, 60)) == ((), Waiting(), ())
+    assert store.surroundings().given_up == {"a": START + 5, "b": START + 5}
+    store.commit(step(at=Instant(START + 31 * 86400, 500.0, "boot-1")))
+    assert store.surroundings().given_up == {}
+
+
+def test_what_is_being_sent_can_be_neither_retried_nor_dropped(store):
+    """Whoever holds the lease decides first."""
+    store.commit(step(mail()))
+    store.lease_due(START, 60)
+    assert (store.drop([1], START + 59), store.revive([1], START + 59)) == (0, 0)
+    assert store.drop([1], START + 60) == 1

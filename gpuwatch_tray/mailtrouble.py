@@ -1,0 +1,76 @@
+"""
+What keeps mails from leaving, told to the person: a note while it lasts, a popup when it begins; pure.
+
+A mail that is only late needs nobody: the note says it. A popup comes where somebody has to mend something.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.language import _, ngettext
+from gpuwatch_tray.model import Popup, Severity
+from gpuwatch_tray.transport import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpuwatch_tray.store import Waiting
+
+LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
+BLOCKED, DEAD = "mail-blocked", "mail-dead"  # keys of the popups
+BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
+
+
+def notes(waiting: Waiting, now: float) -> Iterator[str]:
+    """The lines for the menu; none while all is well, or is just being sent."""
+    late = waiting.oldest is not None and now - waiting.oldest > LATE
+    if waiting.count and (waiting.error or late):
+        yield _waiting_line(waiting)
+    if waiting.held:
+        yield ngettext(
+            "Email: {count} mail is held for a digest, so many have gone out",
+            "Email: {count} mails are held for a digest, so many have gone out",
+            waiting.held,
+        ).format(count=waiting.held)
+    if waiting.dead:
+        yield ngettext(
+            "Email: {count} mail was given up (`gpuwatch-tray mail queue`): {error}",
+            "Email: {count} mails were given up (`gpuwatch-tray mail queue`): {error}",
+            waiting.dead,
+        ).format(count=waiting.dead, error=waiting.dead_error)
+
+
+class MailTrouble:
+    """Which popup is due as the outbox changes: one for each time that something has to be mended."""
+
+    def __init__(self) -> None:
+        self._failure = ""
+        self._dead = 0
+
+    def popups(self, waiting: Waiting) -> tuple[Popup, ...]:
+        """What is to be shown now that this waits."""
+        due = []
+        failure = waiting.failure if waiting.failure in BLOCKING else ""
+        if failure and failure != self._failure:
+            due.append(
+                Popup(BLOCKED, _("Mail cannot be sent until you act"), waiting.error, Severity.WARNING)
+            )
+        if waiting.dead > self._dead:
+            due.append(Popup(DEAD, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING))
+        self._failure, self._dead = failure, waiting.dead
+        return tuple(due)
+
+
+def _waiting_line(waiting: Waiting) -> str:
+    mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
+    if waiting.oldest is not None:
+        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%H:%M")
+        mails = _("{mails} since {time}").format(mails=mails, time=since)
+    return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
+
+
+def _given_up(waiting: Waiting) -> str:
+    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
+    return f"{waiting.dead_error}\n{advice}"

@@ -1,0 +1,106 @@
+"""
+What is sent next: the mails that are due, and a stale backlog as one digest.
+
+The rows of a digest stay rows of their own, which only share its Message-ID while they are tried together:
+nothing is lost with it, and what may have been accepted is sent again under the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from gpuwatch_tray.model import Message, MessageKind, Severity
+from gpuwatch_tray.store import outbox
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gpuwatch_tray.store.outbox import Queued
+
+Gather: TypeAlias = "Callable[[Sequence[Message], float], Message]"
+STALE = 3600.0  # seconds after which a mail is history rather than news
+FEW = 2  # stale mails from which on they leave as one
+
+
+def lease(
+    database: sqlite3.Connection,
+    now: float,
+    seconds: float,
+    silenced: Callable[[str], bool] = lambda _: False,
+    gather: Gather | None = None,
+) -> tuple[Queued, ...]:
+    """
+    Take what is due for `seconds`; what is most urgent first. Inside the caller's transaction.
+
+    A mail all of whose alerts (by fingerprint) are `silenced` stays where it is. Once several have waited for
+    over an hour, all that waits, also what is held or not due yet, leaves as the one mail that `gather`
+    makes of it: only critical news goes by itself.
+    """
+    at = {"now": now, "apart": outbox.APART}
+
+    def read(where: str) -> list[Queued]:
+        found = outbox.read(database, where, dict(at))
+        return [mail for mail in found if not mail.fingerprints or not all(map(silenced, mail.fingerprints))]
+
+    due = read(f"{outbox.OPEN} AND {outbox.FREE_AT} <= :now")
+    if not due or gather is None:
+        return _leased(database, due, now, seconds)
+    digests = [_again(group, gather, now) for group in _groups(mail for mail in due if mail.digest)]
+    alone = [mail for mail in due if not mail.digest]
+    together: list[Queued] = []
+    # Whenever they would be due: the way is tried now in any case.
+    free = "(lease_until <= :now OR set_at > :now + :apart)"
+    loose = read(f"({outbox.OPEN} AND {free} OR state = 'held') AND digest = ''")
+    if sum(now - mail.message.created >= STALE for mail in loose if mail.state != "held") >= FEW:
+        alone = [mail for mail in loose if _is_urgent(mail, now)]
+        together = [mail for mail in loose if mail not in alone]
+    if together:
+        digests.append(_joined(database, together, gather, now))
+    _leased(database, [*(mail for mail in due if mail.digest), *alone, *together], now, seconds)
+    return (*alone, *digests)
+
+
+def _leased(
+    database: sqlite3.Connection, rows: Iterable[Queued], now: float, seconds: float
+) -> tuple[Queued, ...]:
+    taken = tuple(rows)
+    leases = [(now + seconds, now, row.id) for row in taken]
+    database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
+    return taken
+
+
+def _is_urgent(mail: Queued, now: float) -> bool:
+    message = mail.message
+    critical = message.kind is MessageKind.ALERT and message.details.severity is Severity.CRITICAL
+    return critical and now - message.created < STALE
+
+
+def _groups(rows: Iterable[Queued]) -> list[list[Queued]]:
+    groups: dict[str, list[Queued]] = {}
+    for row in rows:
+        groups.setdefault(row.digest, []).append(row)
+    return list(groups.values())
+
+
+def _joined(database: sqlite3.Connection, rows: list[Queued], gather: Gather, now: float) -> Queued:
+    made = gather([row.message for row in rows], now)
+    database.executemany(
+        "UPDATE outbox SET digest = ?, state = replace(state, 'held', 'queued') WHERE id = ?",
+        [(made.message_id, row.id) for row in rows],
+    )
+    return _standing_for(rows, made)
+
+
+def _again(rows: list[Queued], gather: Gather, now: float) -> Queued:
+    """The digest that these rows were tried in before: nobody knows whether it was accepted."""
+    made = gather([row.message for row in rows], now)
+    return _standing_for(rows, replace(made, message_id=rows[0].digest))
+
+
+def _standing_for(rows: list[Queued], made: Message) -> Queued:
+    """What is done to the first row is done to all of them: see `outbox.SAME_MAIL`."""
+    names = dict.fromkeys(name for row in rows for name in row.fingerprints)
+    most = max(row.attempts for row in rows)
+    return replace(rows[0], message=made, fingerprints=tuple(names), attempts=most)

@@ -1,0 +1,32 @@
+"""What a mail carries beside its text, as the JSON of a column or of a pipe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from gpuwatch_tray.model import Details, Severity
+from gpuwatch_tray.store.values import understood
+
+
+def packed(details: Details) -> str:
+    """The JSON of it, without what is as usual; ASCII, as a process name may hold what no UTF-8 can."""
+    usual = asdict(Details())
+    return json.dumps({key: value for key, value in asdict(details).items() if value != usual[key]})
+
+
+def unpacked(text: str) -> Details:
+    """Read back; raises what a damaged file raises where it is none."""
+    with understood():
+        found = json.loads(text)
+        severity = found.get("severity")
+        return Details(
+            html=found.get("html", ""),
+            host=found.get("host", ""),
+            severity=None if severity is None else Severity(severity),
+            rules=tuple(found.get("rules", ())),
+            incidents=tuple(found.get("incidents", ())),
+            gpus=tuple(found.get("gpus", ())),
+            replies_to=tuple(found.get("replies_to", ())),
+            reminder=found.get("reminder", False),
+        )
