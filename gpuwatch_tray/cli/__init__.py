@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import language, redact, settings
 from gpuwatch_tray.app import set_up
 from gpuwatch_tray.cli.parser import parser
+from gpuwatch_tray.commands import records
 from gpuwatch_tray.context import SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
@@ -35,9 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loaded = settings.load(os.environ)
     language.use(loaded[0].language)  # first of all: --help speaks it too
     asked = parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if getattr(asked, "verbose", False):  # ours alone: what libraries tell of mails and sign-ins is not ours
-        logging.getLogger("gpuwatch_tray").setLevel(logging.DEBUG)
+    records.to_terminal(verbose=getattr(asked, "verbose", False))
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code: int = asked.run(set_up(os.environ, _source(asked), loaded), asked)
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return DONE if asked.command in {"watch", None} else FAILED
     except Exception as error:
-        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        logging.getLogger(__name__).exception("unexpected", extra={"in_file_only": True})
         _complain(
             _("unexpected {kind}: {error} (--verbose tells more)").format(
                 kind=type(error).__name__, error=redact.text(str(error))

@@ -1,4 +1,4 @@
-"""The log of what runs for months: a file beside the state, that only its user can read."""
+"""The log of what runs for months: a file that only its user can read."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.commands.records import FORMAT, Redacted
+
 if TYPE_CHECKING:
     from io import TextIOWrapper
     from pathlib import Path
 
     from gpuwatch_tray.context import Setup
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LARGEST, KEPT = 1_000_000, 2  # bytes of a file, and older files beside it
 
 
@@ -30,7 +31,8 @@ class PrivateFile(RotatingFileHandler):
 
 def path_of(setup: Setup) -> Path:
     """Where the log of this set-up is."""
-    return setup.settings.state / f"gpuwatch-tray-{setup.state_name}.log"
+    folder = setup.settings.log or setup.settings.state / "log"
+    return folder / f"gpuwatch-tray-{setup.state_name}.log"
 
 
 def keep(setup: Setup) -> None:
@@ -46,11 +48,11 @@ def keep(setup: Setup) -> None:
     for handler in root.handlers:
         handler.setLevel(ours.level or logging.WARNING)  # the terminal stays as quiet as it was asked to be
     try:
-        setup.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path_of(setup).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = PrivateFile(path_of(setup), maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", delay=False)
     except OSError as error:
         ours.warning("no log file: %s", error)
         return
-    file.setFormatter(logging.Formatter(FORMAT))
+    file.setFormatter(Redacted(FORMAT))
     ours.addHandler(file)
     ours.setLevel(min(logging.INFO, ours.level or logging.INFO))

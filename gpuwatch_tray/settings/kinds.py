@@ -82,12 +82,14 @@ class Settings:
     Everything that the files and variables say, checked.
 
     `config` is the gpu-watch.env that was read, or the one that would be; `state` is the folder of the
-    state. Times are in seconds. `warnings` are lines for the person whose settings these are. `no_recipient`
-    is the line that says why `to_email` is empty, if it is.
+    state, `log` that of the logs, None for one in the state's. Times are in seconds. `warnings` are lines for
+    the person whose settings these are. `no_recipient` is the line that says why `to_email` is empty, if it
+    is.
     """
 
     config: Path
     state: Path
+    log: Path | None = None
     to_email: tuple[str, ...] = ()
     no_recipient: str = ""
     limits: Limits = field(default_factory=Limits)

@@ -36,6 +36,7 @@ def load(
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, where) if state else where.state,
+        log=None if state else where.log,
         to_email=to_email,
         no_recipient="" if to_email else no_recipient(reading),
         limits=Limits(

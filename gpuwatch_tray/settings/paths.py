@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from platformdirs import user_config_path, user_state_path
+from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
 from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
@@ -36,6 +36,7 @@ class Places:
     config: Path
     state: Path
     home: str
+    log: Path
 
 
 def places() -> Places:
@@ -46,6 +47,7 @@ def places() -> Places:
         checkout=above if in_checkout else None,
         config=_folder(user_config_path, "~/.config"),
         state=_folder(user_state_path, "~/.local/state"),
+        log=_folder(user_log_path, "~/.local/state"),
         home=os.path.expanduser("~"),  # noqa: PTH111  # Path.home() raises for an account without a folder
     )
 

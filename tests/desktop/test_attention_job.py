@@ -203,7 +203,7 @@ def test_end_process_reaches_the_process_that_was_shown(installed, desk, start, 
         assert doomed.wait(10) != 0
         time.sleep(0.3)
         assert other.poll() is None
-        (log,) = installed.state.glob("gpuwatch-tray-*.log")
+        (log,) = installed.state.glob("log/gpuwatch-tray-*.log")
         assert f"end process: PID {doomed.pid} (python): asked to end" in log.read_text()
         assert "train.py" not in next(line for line in log.read_text().splitlines() if "end process" in line)
         assert log.stat().st_mode & 0o777 == 0o600

@@ -22,7 +22,7 @@ class House:
         self.checkout = root / "checkout"
         self.user = root / "user"
         self.places = Places(
-            None if installed else self.checkout, self.user, root / "state", str(root / "home")
+            None if installed else self.checkout, self.user, root / "state", str(root / "home"), root / "log"
         )
         for folder in (self.checkout / "config", self.user):
             folder.mkdir(parents=True)

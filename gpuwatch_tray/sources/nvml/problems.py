@@ -80,9 +80,13 @@ def gpu_problem(error: DriverError) -> str:
             return f"it does not answer: {error.text} (NVML {error.code})"
 
 
+def driver_version(library: str) -> str:
+    """The driver's version in NVML's, which puts that of CUDA before it: 12.550.54.14."""
+    return re.sub(r"^\d{1,2}\.(?=\d{3}\.)", "", library)
+
+
 def _versions(library: str, module: str) -> str:
-    # NVML puts the version of CUDA before that of the driver: 12.550.54.14.
-    library = re.sub(r"^\d{1,2}\.(?=\d{3}\.)", "", library)
+    library = driver_version(library)
     known = [f"library {library}"] if library else []
     if module:
         known.append(f"kernel module {module}")

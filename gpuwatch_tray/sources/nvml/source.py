@@ -89,7 +89,7 @@ class NvmlSource:
         try:
             readings = self._session.readings()
         except DriverError as error:
-            problem = explain(error, self._session.library, _first_line(self._module_version))
+            problem = explain(error, self._session.library, first_line(self._module_version))
             return replace(nothing, problem=problem)
         if not readings:
             return replace(nothing, problem=NO_GPU)
@@ -109,7 +109,8 @@ class NvmlSource:
         )
 
 
-def _first_line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """What the first line of a small file says; empty where there is none."""
     try:
         return path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip()
     except OSError:

@@ -1,0 +1,86 @@
+"""By which way a mail would leave, and what waits for it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.language import _, ngettext
+from gpuwatch_tray.model import EmailWhen
+from gpuwatch_tray.notifiers.email import FailureKind, TransportError, choose
+from gpuwatch_tray.notifiers.email.googlefiles import read_token
+from gpuwatch_tray.notifiers.email.local import LocalTransport
+from gpuwatch_tray.store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gpuwatch_tray.settings import Settings
+    from gpuwatch_tray.store import Store, Waiting
+
+WAY, OUTBOX = "mail", "outbox"
+LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
+PASSING = {FailureKind.TRANSIENT.value, FailureKind.AMBIGUOUS.value, FailureKind.QUOTA.value, ""}
+
+
+def way(settings: Settings) -> Iterator[Line]:
+    """The way that would be taken now; nothing is sent, and no server is asked."""
+    if not settings.to_email:
+        text = _("off: {why}").format(why=redact.text(settings.no_recipient))
+        yield warning(WAY, text, "gpuwatch-tray setup config")
+        return
+    if settings.email_when is EmailWhen.NEVER:
+        yield ok(WAY, _("off: EMAIL_WHEN=never"))
+        return
+    try:
+        name = _chosen(settings)
+    except TransportError as error:
+        yield problem(WAY, redact.text(error.text), redact.text(error.mend))
+        return
+    to = ngettext("to {count} address", "to {count} addresses", len(settings.to_email))
+    text = _("by {way}, {to}").format(way=redact.text(name), to=to.format(count=len(settings.to_email)))
+    yield ok(WAY, text)
+
+
+def _chosen(settings: Settings) -> str:
+    """The way's name, once what it needs of this machine has been seen; raises TransportError."""
+    transport = choose(settings)
+    if isinstance(transport, LocalTransport):
+        transport.probe(lambda _said: None)
+    elif settings.smtp is None and settings.gmail_token is not None:
+        read_token(settings.gmail_token)
+    return transport.name
+
+
+def outbox(open_store: Callable[[], Store | None], now: Callable[[], float] = time.time) -> Iterator[Line]:
+    """What waits; `open_store` returns None where nothing has been written yet."""
+    try:
+        store = open_store()
+        if store is None:
+            yield ok(OUTBOX, _("nothing waits"))
+            return
+        with closing(store):
+            yield _outbox(store.waiting(now()), now())
+    except StoreError as error:
+        yield problem(OUTBOX, redact.text(str(error)))
+
+
+def _outbox(waiting: Waiting, now: float) -> Line:
+    if not waiting.count:
+        return ok(OUTBOX, _("nothing waits"))
+    text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
+    if waiting.oldest is not None:
+        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%Y-%m-%d %H:%M")
+        text += _(" since {time}").format(time=since)
+    if waiting.error:
+        text += f": {redact.text(waiting.error)}"
+        if waiting.failure not in PASSING:
+            return problem(OUTBOX, text, _("`gpuwatch-tray check --test-mail` tries the way"))
+        return warning(OUTBOX, text, _("it is tried again by itself"))
+    if waiting.oldest is not None and now - waiting.oldest > LATE:
+        return warning(OUTBOX, text, _("`gpuwatch-tray mail deliver` sends it now"))
+    return ok(OUTBOX, text)

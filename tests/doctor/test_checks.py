@@ -1,0 +1,86 @@
+"""Every check is bounded, and none takes the others with it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+from gpuwatch_tray.doctor import Check, Line, State, examine
+from gpuwatch_tray.doctor.line import ok, problem, warning, worst
+from gpuwatch_tray.doctor.writing import as_json, as_text
+
+
+def test_a_check_that_hangs_is_a_line(request):
+    """What does not come back in its time is a problem with its mend; the others are told."""
+    release = threading.Event()
+    request.addfinalizer(release.set)
+
+    def hang():
+        release.wait(20)
+        return ()
+
+    began = time.monotonic()
+    checks = [
+        Check("driver", hang, 0.1, "it does not answer", "reboot"),
+        Check("log", lambda: [ok("log", "f")]),
+    ]
+    assert examine(checks) == (
+        problem("driver", "it does not answer within 0.1 s", "reboot"),
+        ok("log", "f"),
+    )
+    assert time.monotonic() - began < 5
+
+
+def test_all_hang_at_the_same_time(request):
+    """Ten that hang take the time of one."""
+    release = threading.Event()
+    request.addfinalizer(release.set)
+
+    def hang():
+        release.wait(20)
+        return ()
+
+    began = time.monotonic()
+    assert len(examine([Check(str(n), hang, 0.2) for n in range(10)])) == 10
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_check_that_fails_says_so_without_the_secret():
+    """An error of a check is a problem of its topic, and its text is redacted."""
+
+    def fail():
+        raise ValueError("--password hunter2")
+
+    (line,) = examine([Check("mail", fail)])
+    assert (line.state, line.topic) == (State.PROBLEM, "mail")
+    assert "ValueError" in line.text
+    assert "hunter2" not in line.text
+
+
+def test_the_lines_as_text_and_json():
+    """Each line with its mend below it and the sum; JSON has the same and the worst state."""
+    lines = (ok("a", "fine"), warning("long topic", "look", "do this"), ok("b", "fine"))
+    assert list(as_text(lines)) == [
+        "ok       a           fine",
+        "WARNING  long topic  look",
+        "                     mend: do this",
+        "ok       b           fine",
+        "",
+        "0 problems, 1 warning",
+    ]
+    answer = json.loads(json.dumps(as_json(lines, host="box", version="1", at=7.0)))
+    assert answer["state"] == "warning"
+    assert answer["lines"][1] == {
+        "state": "warning",
+        "topic": "long topic",
+        "text": "look",
+        "mend": "do this",
+    }
+
+
+def test_the_worst_state_counts():
+    """No line is ok, and a problem is worse than a warning whatever their order."""
+    assert worst(()) is State.OK
+    assert worst((problem("a", ""), warning("b", ""))) is State.PROBLEM
+    assert worst((Line(State.WARNING, "a", ""), ok("b", ""))) is State.WARNING
