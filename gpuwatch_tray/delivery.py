@@ -15,6 +15,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.store import Gather, StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
 
@@ -236,7 +237,11 @@ def _internal(fault: Exception) -> TransportError:
     places = traceback.extract_tb(fault.__traceback__)
     name = type(fault).__name__
     log.error("%s while sending a mail:\n%s", name, "".join(traceback.format_list(places)).rstrip())
-    where = f" at {places[-1].name}, line {places[-1].lineno}" if places else ""
+    if places:
+        last = places[-1]
+        name = _("{fault} at {place}, line {line}").format(fault=name, place=last.name, line=last.lineno)
     return TransportError(
-        FailureKind.TRANSIENT, f"internal error while sending: {name}{where}", "the log has the details"
+        FailureKind.TRANSIENT,
+        _("internal error while sending: {fault}").format(fault=name),
+        _("the log has the details"),
     )

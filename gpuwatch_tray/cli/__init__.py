@@ -33,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a windowed start on Windows has none
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
-    loaded = settings.load(os.environ)
-    language.use(loaded[0].language)  # first of all: --help speaks it too
+    loaded = _settings()
     asked = parser().parse_args(argv)
     records.to_terminal(verbose=getattr(asked, "verbose", False))
     signal.signal(signal.SIGTERM, _terminated)
@@ -63,6 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return FAILED
     return code
+
+
+def _settings() -> tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]:
+    """The settings, and the language that they ask for spoken: first of all, for --help speaks it too."""
+    loaded = settings.load(os.environ)
+    if loaded[0].language != language.used():
+        language.use(loaded[0].language)
+        loaded = settings.load(os.environ)  # once more: what is wrong with them is said in it
+    return loaded
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.control import places, wire
 from gpuwatch_tray.control.wire import ControlError, Line, NobodyThere, Refused
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +37,13 @@ def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[
     try:
         answered = outcome.get(timeout=timeout)
     except queue.Empty:
-        raise ControlError(f"no answer within {timeout:g} s") from None
+        raise ControlError(_("no answer within {seconds:g} s").format(seconds=timeout)) from None
     if isinstance(answered, GONE):
-        raise NobodyThere("nothing answers there") from answered
+        raise NobodyThere(_("nothing answers there")) from answered
     if isinstance(answered, EOFError | ConnectionError):
-        raise ControlError("it hung up without an answer") from answered
+        raise ControlError(_("it hung up without an answer")) from answered
     if isinstance(answered, Exception):
-        raise ControlError(f"it cannot be asked: {answered}") from answered
+        raise ControlError(_("it cannot be asked: {error}").format(error=answered)) from answered
     answer = wire.decode(answered)
     if "error" in answer:
         raise Refused(str(answer["error"]))

@@ -19,6 +19,7 @@ from pathlib import Path
 from platformdirs import user_runtime_path
 
 from gpuwatch_tray.control.wire import ControlError
+from gpuwatch_tray.language import _
 
 NAME = "gpuwatch-tray"
 LONGEST = 103  # bytes of a socket's path: 107 on Linux, 103 on macOS
@@ -80,16 +81,20 @@ def key_file(address: str) -> Path | None:
 
 def private(folder: Path) -> None:
     """Make sure that `folder` is there and this user's alone; raises ControlError."""
-    mend = "remove it, or set XDG_RUNTIME_DIR to a folder of this user alone"
+    mend = _("remove it, or set XDG_RUNTIME_DIR to a folder of this user alone")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or not _ours(found):
-            raise ControlError(f"{folder} belongs to somebody else ({mend})")
+            raise ControlError(
+                _("{folder} belongs to somebody else ({mend})").format(folder=folder, mend=mend)
+            )
         if hasattr(os, "getuid") and stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
             folder.chmod(0o700)
     except OSError as error:
-        raise ControlError(f"{folder} cannot be used: {error.strerror} ({mend})") from error
+        raise ControlError(
+            _("{folder} cannot be used: {why} ({mend})").format(folder=folder, why=error.strerror, mend=mend)
+        ) from error
 
 
 def _ours(found: os.stat_result) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.control import places, wire
 from gpuwatch_tray.control.wire import ControlError, Line, Refused
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,12 +163,16 @@ class Server:
             return wire.encode({"error": str(error)})
         except Exception:  # a fault in one answer must not leave the asker without any
             log.exception("control: a request failed")
-            return wire.encode({"error": "the request failed: the running program's log tells why"})
+            return wire.encode({"error": _("the request failed: the running program's log tells why")})
 
     def _handler(self, asked: object) -> Handler:
         handler = self._handlers.get(asked) if isinstance(asked, str) else None
         if handler is None:
-            raise Refused(f"unknown request: this one knows {', '.join(sorted(self._handlers))}")
+            raise Refused(
+                _("unknown request: this one knows {requests}").format(
+                    requests=", ".join(sorted(self._handlers))
+                )
+            )
         return handler
 
 

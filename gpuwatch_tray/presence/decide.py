@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import Presence, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FRESH = 15.0  # seconds, suspends included: what is older says nothing of now
-NOBODY_TELLS = Sighting(Presence.UNKNOWN, "nothing here tells")
+NOBODY_TELLS = Sighting(Presence.UNKNOWN, N_("nothing here tells"))
 
 
 class Evidence(Enum):
     """What a reading says of the person."""
 
-    LOCKED = "the screen is locked"
-    IDLE = "so long without input"
-    IDLE_AT_LEAST = "so long or longer without input"  # a small number is no sign of anybody
-    INPUT = "input within the time that counts as away"
+    LOCKED = N_("the screen is locked")
+    IDLE = N_("so long without input")
+    IDLE_AT_LEAST = N_("so long or longer without input")  # a small number is no sign of anybody
+    INPUT = N_("input within the time that counts as away")
 
 
 @dataclass(frozen=True, slots=True)

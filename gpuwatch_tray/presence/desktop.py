@@ -6,6 +6,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Sleeps
 from gpuwatch_tray.presence.watcher import Absent, Nobody, Source, Watcher
 
@@ -36,7 +37,7 @@ def of_this_desktop(
     What speaks D-Bus lives on the loop of `bus`, before and while it runs; without a bus it is left out.
     """
     if variable := next((name for name in SSH if environ.get(name)), None):
-        return Nobody(f"{variable} is set: this is a session over SSH")
+        return Nobody(_("{variable} is set: this is a session over SSH").format(variable=variable))
     sleeps = Sleeps()
     # Late imports: each desktop loads what it has.
     if platform == "win32":
@@ -48,7 +49,7 @@ def of_this_desktop(
 
         return Watcher([EventSource()], away, sleeps)
     if not any(environ.get(name) for name in DISPLAYS):
-        return Nobody("neither DISPLAY nor WAYLAND_DISPLAY is set")
+        return Nobody(_("neither DISPLAY nor WAYLAND_DISPLAY is set"))
     return Watcher(_linux(bus, environ, away, sleeps, every), away, sleeps)
 
 
@@ -56,7 +57,7 @@ def _linux(
     bus: SessionBus | None, environ: Mapping[str, str], away: float, sleeps: Sleeps, every: float
 ) -> list[Source]:
     if bus is None:
-        lockers: list[Source] = [Absent("lockers, idle monitors, logind", "there is no session bus")]
+        lockers: list[Source] = [Absent(_("lockers, idle monitors, logind"), _("there is no session bus"))]
         hints: list[Source] = []
     else:
         lockers, hints = _on_the_bus(bus, environ, sleeps, every)
@@ -84,7 +85,7 @@ def _x_server(environ: Mapping[str, str], sleeps: Sleeps, every: float) -> Sourc
     from gpuwatch_tray.presence.xserver import XServer  # noqa: PLC0415  # as above
 
     if _wayland(environ):
-        return Absent(XServer.name, "this is a Wayland session, whose XWayland does not see all input")
+        return Absent(XServer.name, _("this is a Wayland session, whose XWayland does not see all input"))
     return XServer(environ, sleeps, every)
 
 
@@ -92,16 +93,16 @@ def _swayidle(environ: Mapping[str, str], away: float, sleeps: Sleeps) -> Source
     from gpuwatch_tray.presence.swayidle import SwayIdle, command  # noqa: PLC0415  # as above
 
     if not environ.get("WAYLAND_DISPLAY"):
-        return Absent(SwayIdle.name, "this is no Wayland session")
+        return Absent(SwayIdle.name, _("this is no Wayland session"))
     if "GNOME" in environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
-        return Absent(SwayIdle.name, "not needed: GNOME has its own idle monitor")
+        return Absent(SwayIdle.name, _("not needed: GNOME has its own idle monitor"))
     if away <= 0:
-        return Absent(SwayIdle.name, "not needed: AWAY_MIN is 0")
+        return Absent(SwayIdle.name, _("not needed: AWAY_MIN is 0"))
     swayidle, setpriv = (shutil.which(tool, path=environ.get("PATH")) for tool in ("swayidle", "setpriv"))
     if swayidle is None:
-        return Absent(SwayIdle.name, "not installed: with it, idle time is known here (Debian: swayidle)")
+        return Absent(SwayIdle.name, _("not installed: with it, idle time is known here (Debian: swayidle)"))
     if setpriv is None:
-        return Absent(SwayIdle.name, "needs setpriv, which is not installed (Debian: util-linux)")
+        return Absent(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
     return SwayIdle(command(swayidle, setpriv, away), environ, away, sleeps)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.bus import CallFailed, Connection, Peer
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
 from gpuwatch_tray.presence.owned import WhileOwned
 
@@ -37,7 +38,7 @@ class IdleMonitor:
 
     def state(self) -> str:
         """Why there is no answer."""
-        return (self._problem or "has not answered yet") if self._service.owner else "not running"
+        return (self._problem or _("has not answered yet")) if self._service.owner else _("not running")
 
     def close(self) -> None:
         """Ask no more."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.bus import CallFailed, Connection, Peer, Signal
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.decide import Evidence, Reading
 from gpuwatch_tray.presence.owned import WhileOwned
 
@@ -42,13 +43,13 @@ class Locker:
         """Whether the screen is locked; that it is not says nothing of the person."""
         if not (self._active and self._bus.connected):
             return None
-        return Reading(f"{self.name} (locked)", Evidence.LOCKED, now.boot)
+        return Reading(_("{source} (locked)").format(source=self.name), Evidence.LOCKED, now.boot)
 
     def state(self) -> str:
         """What is known of it."""
         if not self._service.owner:
-            return "not running"
-        return self._problem or ("does not say" if self._active is None else "not locked")
+            return _("not running")
+        return self._problem or (_("does not say") if self._active is None else _("not locked"))
 
     def close(self) -> None:
         """Ask no more."""

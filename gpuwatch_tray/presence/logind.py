@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.bus import BusUnavailable, CallFailed, Connection, Peer, Signal, system_address
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
 from gpuwatch_tray.presence.decide import Evidence, Reading
 from gpuwatch_tray.presence.owned import WhileOwned
@@ -40,7 +41,7 @@ class Logind:
         self._again = again
         self._locked = False
         self._idle_since: float | None = None  # on the `awake` clock; None where the hint is not set
-        self._problem = "has not answered yet"
+        self._problem = _("has not answered yet")
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         bus.post(self._start)
@@ -48,16 +49,18 @@ class Logind:
     def reading(self, now: Moment) -> Reading | None:
         """That the screen is locked, else for how long at least the session is idle."""
         if self._locked:
-            return Reading(f"{self.name} (locked)", Evidence.LOCKED, now.boot)
+            return Reading(_("{source} (locked)").format(source=self.name), Evidence.LOCKED, now.boot)
         since = self._idle_since
         if since is None:
             return None
         idle = max(0.0, now.awake - since) + self._sleeps.after(since)
-        return Reading(f"{self.name} (idle hint)", Evidence.IDLE_AT_LEAST, now.boot, idle)
+        return Reading(
+            _("{source} (idle hint)").format(source=self.name), Evidence.IDLE_AT_LEAST, now.boot, idle
+        )
 
     def state(self) -> str:
         """Why there is no reading."""
-        return self._problem or "not locked, and no idle hint"
+        return self._problem or _("not locked, and no idle hint")
 
     def close(self) -> None:
         """Leave the system bus; from any thread, also when the loop stands still."""
@@ -84,7 +87,7 @@ class Logind:
                     await link.lost()
                 finally:
                     session.close()
-                    self.gone("the system bus went away")
+                    self.gone(_("the system bus went away"))
                     await link.leave()
             await asyncio.sleep(self._again)
 
@@ -126,7 +129,7 @@ class _Session:
 
     def _forget(self) -> None:
         self._path = ""
-        self._logind.gone("has not answered yet" if self._service.owner else "not running")
+        self._logind.gone(_("has not answered yet") if self._service.owner else _("not running"))
 
     async def _follow(self, owner: str) -> None:
         while True:

@@ -6,6 +6,7 @@ import ctypes
 import math
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.decide import Evidence, Reading
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class EventSource:
 
     def state(self) -> str:
         """Why there is no answer."""
-        return "macOS does not tell here"
+        return _("macOS does not tell here")
 
     def close(self) -> None:
         """Nothing was started."""

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
 from gpuwatch_tray.presence.decide import Evidence, Reading
 
@@ -107,7 +108,7 @@ class SwayIdle:
         self._sleeps = sleeps
         self._clock = clock
         self._told = Told(away, sleeps)
-        self._problem = "nothing told yet"
+        self._problem = _("nothing told yet")
         self._lock = threading.Lock()  # so that no child is started after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
@@ -159,7 +160,7 @@ class SwayIdle:
                     start_new_session=True,  # a Ctrl-C in our terminal is not for it
                 )
             except OSError as error:
-                self._problem = f"cannot be started: {error}"
+                self._problem = _("cannot be started: {error}").format(error=error)
                 return
         self._told.start(self._clock())
         try:
@@ -173,5 +174,5 @@ class SwayIdle:
             code = child.wait()
             if child.stdout is not None:
                 child.stdout.close()
-        self._problem = f"ended with exit status {code}; it is started again"
+        self._problem = _("ended with exit status {code}; it is started again").format(code=code)
         log.debug("swayidle %s", self._problem)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from gpuwatch_tray import terms
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Presence, Sighting
 from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
 from gpuwatch_tray.presence.decide import Reading, decide
@@ -89,10 +91,12 @@ class Watcher:
         """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
         now = self._clock()
         answer = self.look()
-        lines = [f"{answer.presence.value}: {answer.source}{_ago(answer.idle)}"]
+        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_ago(answer.idle)}"]
         for source in self._sources:
             reading = source.reading(now)
-            said = source.state() if reading is None else reading.evidence.value + _ago(reading.idle or None)
+            said = (
+                source.state() if reading is None else _(reading.evidence.value) + _ago(reading.idle or None)
+            )
             lines.append(f"{source.name}: {said}")
         return tuple(lines)
 
@@ -110,15 +114,15 @@ class Nobody:
 
     def look(self) -> Sighting:
         """Away."""
-        return Sighting(Presence.AWAY, "no desktop")
+        return Sighting(Presence.AWAY, N_("no desktop"))
 
     def sources(self) -> tuple[str, ...]:
         """The answer, and why."""
-        return (f"away: no desktop ({self._why})",)
+        return (_("away: no desktop ({why})").format(why=self._why),)
 
     def close(self) -> None:
         """Nothing was started."""
 
 
 def _ago(idle: float | None) -> str:
-    return "" if idle is None else f" ({idle:.0f} s without input)"
+    return "" if idle is None else " " + _("({idle:.0f} s without input)").format(idle=idle)

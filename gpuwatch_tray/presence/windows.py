@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.decide import Evidence, Reading
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class LastInput:
 
     def state(self) -> str:
         """Why there is no answer."""
-        return "Windows does not tell here: is this a service?"
+        return _("Windows does not tell here: is this a service?")
 
     def close(self) -> None:
         """Nothing was started."""

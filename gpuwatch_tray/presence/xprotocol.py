@@ -15,6 +15,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -40,7 +42,7 @@ def entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
         (family,) = struct.unpack_from(">H", authority, place)
         place += 2
         fields = []
-        for _ in range(4):
+        for _field in range(4):
             if place + 2 > len(authority):
                 return  # it was cut off
             (length,) = struct.unpack_from(">H", authority, place)
@@ -70,7 +72,7 @@ class XConnection:
         display = environ.get("DISPLAY", "")
         local = LOCAL_DISPLAY.fullmatch(display)
         if local is None:
-            raise XFailed("not a display of this machine")
+            raise XFailed(_("not a display of this machine"))
         number = local[1]
         try:
             key = cookie(authority_file(environ).read_bytes(), socket.gethostname(), number)
@@ -102,10 +104,10 @@ class XConnection:
     def _screen_saver(self) -> int:
         """The opcode of the extension that knows the time without input."""
         if self._extension(XWAYLAND):
-            raise XFailed("this is XWayland, which does not see all input")
+            raise XFailed(_("this is XWayland, which does not see all input"))
         opcode = self._extension(SAVER)
         if not opcode:
-            raise XFailed(f"the server lacks the {SAVER} extension")
+            raise XFailed(_("the server lacks the {name} extension").format(name=SAVER))
         return opcode
 
     def _extension(self, name: str) -> int:
@@ -122,15 +124,19 @@ class XConnection:
         self._send(greeting + _padded(name) + _padded(key))
         welcome, length, quarters = struct.unpack("<BB4xH", self._receive(8))
         if quarters * 4 > LARGEST:
-            raise XFailed("its answer makes no sense")
+            raise XFailed(_("its answer makes no sense"))
         said = self._receive(quarters * 4)
         if welcome != 1:
-            raise XFailed(f"refused: {said[:length].decode('latin-1').strip() or 'no reason given'}")
+            raise XFailed(
+                _("refused: {why}").format(
+                    why=said[:length].decode("latin-1").strip() or _("no reason given")
+                )
+            )
         try:
             vendor, formats = struct.unpack_from("<16xH3xB", said)
             (root,) = struct.unpack_from("<I", said, 32 + _up(vendor) + 8 * formats)
         except struct.error:
-            raise XFailed("its answer makes no sense") from None
+            raise XFailed(_("its answer makes no sense")) from None
         return int(root)
 
     def _send(self, data: bytes) -> None:
@@ -145,7 +151,7 @@ class XConnection:
             if packet[0] == REPLY:
                 return packet
             if packet[0] == ERROR:
-                raise XFailed(f"the server answered with error {packet[1]}")
+                raise XFailed(_("the server answered with error {code}").format(code=packet[1]))
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -153,9 +159,9 @@ class XConnection:
             try:
                 part = self._socket.recv(size - len(data))
             except OSError as error:
-                raise XFailed(f"no answer: {error}") from error
+                raise XFailed(_("no answer: {error}").format(error=error)) from error
             if not part:
-                raise XFailed("the connection was ended")
+                raise XFailed(_("the connection was ended"))
             data += part
         return data
 

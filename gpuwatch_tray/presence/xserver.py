@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
 from gpuwatch_tray.presence.xprotocol import XConnection, XFailed
 
@@ -36,7 +37,7 @@ class XServer:
         self._every = every
         self._connect_again = connect_again
         self._counter = Counter(self.name, sleeps)
-        self._problem = "has not answered yet"
+        self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence-x", daemon=True)
@@ -62,7 +63,9 @@ class XServer:
             try:
                 self._ask()
             except XFailed as error:
-                self._problem = f"display {self._environ.get('DISPLAY')}: {error}"
+                self._problem = _("display {display}: {error}").format(
+                    display=self._environ.get("DISPLAY"), error=error
+                )
             self._counter.forget()
             self._stop.wait(self._connect_again)
 

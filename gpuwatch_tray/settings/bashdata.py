@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.settings import wording
 from gpuwatch_tray.settings.scanner import OPERATORS, Scanner
 from gpuwatch_tray.settings.tilde import HOME, tildes
@@ -90,7 +91,7 @@ class _Reader:
             if not scanner.peek():
                 return
             if len(self.errors) >= MOST_ERRORS:
-                self._error(scanner.at, "", "too many errors above: the rest is not read")
+                self._error(scanner.at, "", _("too many errors above: the rest is not read"))
                 return
             scanner.faults.clear()
             words: list[Word] = []
@@ -157,7 +158,7 @@ class _Reader:
                 self._reject_command(words, stray)
                 return
         elif len(words) == 1:
-            self._error(words[0].start, "", wording.EXPORT)
+            self._error(words[0].start, "", _(wording.EXPORT))
         read = [self._assignment(word, export=export) for word in (words[1:] if export else words)]
         self.commands.append(Command(tuple(each for each in read if each is not None), export))
 
@@ -165,7 +166,7 @@ class _Reader:
         split = _split(word)
         if split is None:  # after `export`: a name alone changes nothing
             if not _NAME.fullmatch(word.bare):
-                self._error(word.start, "", wording.EXPORT)
+                self._error(word.start, "", _(wording.EXPORT))
             return None
         name, sign, value = split
         pieces, tilde_fault = tildes(value)
@@ -173,11 +174,11 @@ class _Reader:
             self.scanner.references.append((word.start, HOME.name))
         faults = [(f.at, f.text) for f in self.scanner.faults if word.start <= f.at < word.end]
         if sign != "=":
-            faults.append((word.start, wording.NOT_PLAIN))
+            faults.append((word.start, _(wording.NOT_PLAIN)))
         if tilde_fault:
             faults.append((word.start, tilde_fault))
         if export and _BRACES.search(_skeleton(word)):
-            faults.append((word.start, wording.BRACES))
+            faults.append((word.start, _(wording.BRACES)))
         for at, text in faults:
             self._error(at, name, text)
         if faults:
@@ -189,10 +190,10 @@ class _Reader:
         texts = [word.bare for word in words]
         start = words[stray].start
         if stray:
-            name, _, value = _split(words[stray - 1]) or ("", "", ())
+            name, _sign, value = _split(words[stray - 1]) or ("", "", ())
             self._reject(start, wording.command(texts, stray, name, empty=not value), words)
         elif self.scanner.text[:start].rstrip(" \t").endswith(";"):
-            self._reject(start, wording.AFTER_SEMICOLON, words)
+            self._reject(start, _(wording.AFTER_SEMICOLON), words)
         else:
             meant = texts[0] if len(words) > 1 and texts[1].startswith("=") else ""
             key = meant if _NAME.fullmatch(meant) else ""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.language import LANGUAGES
+from gpuwatch_tray.language import LANGUAGES, _
 from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
 from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret, SmtpSecurity
 
@@ -47,15 +47,18 @@ def shown(text: str) -> str:
 def whole(text: str) -> int:
     """A decimal number >= 0, as Bash's arithmetic would read it."""
     if not DIGITS.fullmatch(text):
-        raise ValueError(f"expected a whole number >= 0, got {shown(text)}")
+        raise ValueError(_("expected a whole number >= 0, got {got}").format(got=shown(text)))
     if text[0] == "0" and text != "0":
         plain = text.lstrip("0") or "0"
         raise ValueError(
-            f"expected a whole number >= 0, got {shown(text)}: Bash takes a leading zero"
-            f" as octal, write {plain}"
+            _(
+                "expected a whole number >= 0, got {got}: Bash takes a leading zero as octal, write {plain}"
+            ).format(got=shown(text), plain=plain)
         )
     if len(text) > len(str(LARGEST)):
-        raise ValueError(f"expected a whole number up to {LARGEST}, got {shown(text)}")
+        raise ValueError(
+            _("expected a whole number up to {most}, got {got}").format(most=LARGEST, got=shown(text))
+        )
     return int(text)
 
 
@@ -66,15 +69,21 @@ def port(text: str) -> int:
         or len(text) > len(str(_HIGHEST_PORT))
         or not 0 < int(text) <= _HIGHEST_PORT
     ):
-        raise ValueError(f"expected a port from 1 to {_HIGHEST_PORT} (587 or 465), got {shown(text)}")
+        raise ValueError(
+            _("expected a port from 1 to {most} (587 or 465), got {got}").format(
+                most=_HIGHEST_PORT, got=shown(text)
+            )
+        )
     return int(text)
 
 
 def poll(text: str) -> float:
     """Seconds between two polls."""
-    span = f"expected seconds from {LEAST_POLL} to {MOST_POLL}, got {shown(text)}"
+    span = _("expected seconds from {least} to {most}, got {got}").format(
+        least=LEAST_POLL, most=MOST_POLL, got=shown(text)
+    )
     if not DECIMAL.fullmatch(text):
-        raise ValueError(f"{span}: a fraction takes a point" if "," in text else span)
+        raise ValueError(_("{said}: a fraction takes a point").format(said=span) if "," in text else span)
     if not LEAST_POLL <= Decimal(text) <= MOST_POLL:
         raise ValueError(span)
     return float(text)
@@ -85,7 +94,7 @@ def scope(text: str) -> Scope:
     try:
         return Scope(text.lower())
     except ValueError:
-        raise ValueError(f"expected 'mine' or 'all', got {shown(text)}") from None
+        raise ValueError(_("expected 'mine' or 'all', got {got}").format(got=shown(text))) from None
 
 
 def method(text: str) -> NotifyMethod:
@@ -93,7 +102,9 @@ def method(text: str) -> NotifyMethod:
     try:
         return NotifyMethod(text.lower())
     except ValueError:
-        raise ValueError(f"expected 'auto', 'smtp' or 'gmail_api', got {shown(text)}") from None
+        raise ValueError(
+            _("expected 'auto', 'smtp' or 'gmail_api', got {got}").format(got=shown(text))
+        ) from None
 
 
 def email_when(text: str) -> EmailWhen:
@@ -101,7 +112,9 @@ def email_when(text: str) -> EmailWhen:
     try:
         return EmailWhen(text.lower())
     except ValueError:
-        raise ValueError(f"expected 'away', 'always' or 'never', got {shown(text)}") from None
+        raise ValueError(
+            _("expected 'away', 'always' or 'never', got {got}").format(got=shown(text))
+        ) from None
 
 
 def icon_style(text: str) -> IconStyle:
@@ -109,7 +122,9 @@ def icon_style(text: str) -> IconStyle:
     try:
         return IconStyle(text.lower())
     except ValueError:
-        raise ValueError(f"expected 'auto', 'light', 'dark' or 'color', got {shown(text)}") from None
+        raise ValueError(
+            _("expected 'auto', 'light', 'dark' or 'color', got {got}").format(got=shown(text))
+        ) from None
 
 
 def language(text: str) -> str:
@@ -117,7 +132,11 @@ def language(text: str) -> str:
     names = {name.lower(): name for name in (AUTO, *LANGUAGES)}
     found = names.get(text.partition(".")[0].replace("-", "_").lower())
     if found is None:
-        raise ValueError(f"expected {', '.join(map(repr, names.values()))}, got {shown(text)}")
+        raise ValueError(
+            _("expected {names}, got {got}").format(
+                names=", ".join(map(repr, names.values())), got=shown(text)
+            )
+        )
     return found
 
 
@@ -127,7 +146,7 @@ def switch(text: str) -> bool:
         return True
     if text.lower() in {"off", "no", "false", "0"}:
         return False
-    raise ValueError(f"expected 'on' or 'off', got {shown(text)}")
+    raise ValueError(_("expected 'on' or 'off', got {got}").format(got=shown(text)))
 
 
 def resolved(text: str) -> frozenset[Resolved]:
@@ -138,7 +157,7 @@ def resolved(text: str) -> frozenset[Resolved]:
         return frozenset(Resolved(part) for part in text.lower().replace(",", " ").split())
     except ValueError:
         raise ValueError(
-            f"expected 'email', 'popup', both with a comma, or 'off', got {shown(text)}"
+            _("expected 'email', 'popup', both with a comma, or 'off', got {got}").format(got=shown(text))
         ) from None
 
 
@@ -152,9 +171,15 @@ def programs(text: str) -> frozenset[str]:
     for name in names:
         _printable(name)
         if "/" in name or "\\" in name:
-            raise ValueError(f"expected names of programs without their folders, got {shown(name)}")
+            raise ValueError(
+                _("expected names of programs without their folders, got {got}").format(got=shown(name))
+            )
         if " " in name and not name.lower().endswith(".exe"):
-            raise ValueError(f"expected names of programs, got {shown(name)}: put a comma between any two")
+            raise ValueError(
+                _("expected names of programs, got {got}: put a comma between any two").format(
+                    got=shown(name)
+                )
+            )
     found = frozenset(name.lower() for name in names if name)
     return frozenset() if found == {"none"} else found
 
@@ -163,7 +188,9 @@ def address(text: str) -> str:
     """One mail address, or the name of an account of this machine."""
     _printable(text)
     if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
-        raise ValueError(f"expected a mail address like name@example.org, got {shown(text)}")
+        raise ValueError(
+            _("expected a mail address like name@example.org, got {got}").format(got=shown(text))
+        )
     return text
 
 
@@ -180,12 +207,16 @@ def path(text: str) -> Path:
     One from the current folder is none: cron starts anywhere. A name that is not UTF-8 stays as it is.
     """
     if _CONTROL.search(text):
-        raise ValueError(f"expected the path of a file, got {shown(text)}")
+        raise ValueError(_("expected the path of a file, got {got}").format(got=shown(text)))
     found = Path(text)
     if found.is_absolute():
         return found
-    mend = "a ~ within quotes stays a ~, write $HOME" if text.startswith("~") else "write it from the root on"
-    raise ValueError(f"expected an absolute path, got {shown(text)}: {mend}")
+    mend = (
+        _("a ~ within quotes stays a ~, write $HOME")
+        if text.startswith("~")
+        else _("write it from the root on")
+    )
+    raise ValueError(_("expected an absolute path, got {got}: {mend}").format(got=shown(text), mend=mend))
 
 
 def host(text: str) -> str:
@@ -196,7 +227,9 @@ def host(text: str) -> str:
         return str(ipaddress.IPv6Address(text))
     except ValueError:
         raise ValueError(
-            f"expected the bare name of a server, got {shown(text)}: a port goes into SMTP_PORT"
+            _("expected the bare name of a server, got {got}: a port goes into SMTP_PORT").format(
+                got=shown(text)
+            )
         ) from None
 
 
@@ -213,7 +246,7 @@ def security(text: str) -> SmtpSecurity:
     try:
         return SmtpSecurity(text.lower())
     except ValueError:
-        raise ValueError(f"expected 'tls' or 'none', got {shown(text)}") from None
+        raise ValueError(_("expected 'tls' or 'none', got {got}").format(got=shown(text))) from None
 
 
 def user(text: str) -> str:
@@ -225,17 +258,19 @@ def password(text: str) -> Secret:
     """A password without its blanks, as the Bash tool took it; errors do not show it."""
     plain = "".join(text.split())
     if _CONTROL.search(plain):
-        raise ValueError("holds a control character: write the password anew")
+        raise ValueError(_("holds a control character: write the password anew"))
     if _NOT_UTF8.search(plain):
-        raise ValueError("is not UTF-8: save the file as UTF-8")
+        raise ValueError(_("is not UTF-8: save the file as UTF-8"))
     return Secret(plain)
 
 
 def _printable(text: str) -> str:
     if _NOT_UTF8.search(text):
-        raise ValueError(f"got {shown(text)}, which is not UTF-8: save the file as UTF-8")
+        raise ValueError(_("got {got}, which is not UTF-8: save the file as UTF-8").format(got=shown(text)))
     if _CONTROL.search(text):
-        raise ValueError(f"got {shown(text)}, which holds a control character: write it anew")
+        raise ValueError(
+            _("got {got}, which holds a control character: write it anew").format(got=shown(text))
+        )
     if text.startswith(_TYPOGRAPHIC):
-        raise ValueError(f"got {shown(text)}: Bash knows only the plain quotes \" and '")
+        raise ValueError(_("got {got}: Bash knows only the plain quotes \" and '").format(got=shown(text)))
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.settings.bashdata import Assignment, DataError, Script
 from gpuwatch_tray.settings.words import Literal, Reference
 
@@ -23,9 +24,9 @@ _BASH_OWN = frozenset(
 )
 # What Bash fills in only where neither the environment nor a file says it.
 _BASH_DEFAULTS = frozenset({"HOSTNAME", "HOSTTYPE", "MACHTYPE", "OSTYPE", "PATH", "SHELL", "TERM"})
-_FILLED_IN = "takes in a variable that Bash itself fills in: write its value out"
-_KEPT = "Bash keeps this name for itself: take another"
-_TOO_LONG = f"longer than {LONGEST} characters"
+_FILLED_IN = N_("takes in a variable that Bash itself fills in: write its value out")
+_KEPT = N_("Bash keeps this name for itself: take another")
+_TOO_LONG = N_("longer than {most} characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,9 @@ class Namespace:
         """The value, or what is wrong with it ('' where that has been said already)."""
         used = [piece.name for piece in assignment.pieces if isinstance(piece, Reference)]
         if _of_bash(assignment.name):
-            return _KEPT
+            return _(_KEPT)
         if any(map(self._filled_in, used)):
-            return _FILLED_IN
+            return _(_FILLED_IN)
         if not self._poisoned.isdisjoint(used):
             return ""
         text = ""
@@ -101,7 +102,7 @@ class Namespace:
                 unset.append(piece.name)
             text += found or ""
             if len(text) > LONGEST:
-                return _TOO_LONG
+                return _(_TOO_LONG).format(most=LONGEST)
         return Value(assignment.name, text, assignment.line, assignment.end, tuple(unset))
 
     def _look_up(self, reference: Reference) -> str | None:

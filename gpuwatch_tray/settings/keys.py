@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
 from gpuwatch_tray.settings import checks
 from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
@@ -83,8 +84,8 @@ _ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE"
 def unknown(name: str) -> str:
     """What to say of a name that is no key."""
     if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
-        return "not a key but a variable of the environment: set it where gpuwatch-tray is started from"
+        return _("not a key but a variable of the environment: set it where gpuwatch-tray is started from")
     near = difflib.get_close_matches(name.upper(), KEYS, n=1, cutoff=0.7)
     if near:
-        return f"unknown key: is {near[0]} meant?"
-    return "unknown key, and no later line uses it: take it out (config/*.env.example lists the keys)"
+        return _("unknown key: is {name} meant?").format(name=near[0])
+    return _("unknown key, and no later line uses it: take it out (config/*.env.example lists the keys)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.settings import checks, keys, paths, thresholds
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
@@ -69,7 +70,7 @@ def load(
     )
     problems = reading.sorted_problems()
     if not settings.state.is_absolute():
-        text = "not set, and this account has no home folder: name the folder for the state"
+        text = _("not set, and this account has no home folder: name the folder for the state")
         problems = (ConfigProblem(_STATE, None, "", text), *problems)
     return settings, problems
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Auto
 from gpuwatch_tray.settings.checks import DECIMAL, DIGITS, LARGEST, shown, whole
 
@@ -19,17 +20,17 @@ _MOST_GIB = 9999
 
 def count(text: str) -> int:
     """A whole number that is not 0."""
-    return _within(text, 1, LARGEST, "a whole number")
+    return _within(text, 1, LARGEST, _("a whole number"))
 
 
 def percent(text: str) -> int:
     """A share, from 1 to 100."""
-    return _within(text, 1, 100, "a percentage")
+    return _within(text, 1, 100, _("a percentage"))
 
 
 def degrees(text: str) -> int:
     """A temperature that a chip can have, in degrees C."""
-    return _within(text, 1, _HOTTEST, "degrees C")
+    return _within(text, 1, _HOTTEST, _("degrees C"))
 
 
 def auto_or_degrees(text: str) -> int | Auto:
@@ -39,14 +40,14 @@ def auto_or_degrees(text: str) -> int | Auto:
     try:
         return degrees(text)
     except ValueError as error:
-        raise ValueError(f"{error} (or auto)") from None
+        raise ValueError(_("{said} (or auto)").format(said=error)) from None
 
 
 def gib(text: str) -> int:
     """An amount of memory, written in GiB, as bytes."""
     if not DECIMAL.fullmatch(text) or Decimal(text) > _MOST_GIB:
-        mend = ": a fraction takes a point" if "," in text else ""
-        raise ValueError(f"expected GiB from 0 to {_MOST_GIB}, got {shown(text)}{mend}")
+        said = _("expected GiB from 0 to {most}, got {got}").format(most=_MOST_GIB, got=shown(text))
+        raise ValueError(_("{said}: a fraction takes a point").format(said=said) if "," in text else said)
     return int(Decimal(text) * 2**30)
 
 
@@ -62,5 +63,9 @@ def or_off(check: Callable[[str], T]) -> Callable[[str], T | None]:
 def _within(text: str, least: int, most: int, what: str) -> int:
     value = whole(text) if DIGITS.fullmatch(text) else -1
     if not least <= value <= most:
-        raise ValueError(f"expected {what} from {least} to {most}, got {shown(text)}")
+        raise ValueError(
+            _("expected {what} from {least} to {most}, got {got}").format(
+                what=what, least=least, most=most, got=shown(text)
+            )
+        )
     return value

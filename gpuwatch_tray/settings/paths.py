@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
+from gpuwatch_tray.language import _
 from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def find(name: str, variable: str, environ: Mapping[str, str], where: Places) ->
     if named:
         path = absolute(named, environ, where)
         return _read(path, named) or File(
-            path, named, problem=f"there is no such file: correct or unset {variable}"
+            path,
+            named,
+            problem=_("there is no such file: correct or unset {variable}").format(variable=variable),
         )
     places = _candidates(name, where)
     for path in places:
@@ -158,17 +161,17 @@ def _read(path: Path, shown: str) -> File | None:
     try:
         # Not opened before it is known to be plain: a pipe would make us wait.
         if stat.S_ISDIR(path.stat().st_mode):
-            return File(path, shown, problem="is a folder: name the file in it")
+            return File(path, shown, problem=_("is a folder: name the file in it"))
         if not path.is_file():
-            return File(path, shown, problem="is not a plain file")
+            return File(path, shown, problem=_("is not a plain file"))
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return File(path, shown, problem="is a link that leads nowhere") if path.is_symlink() else None
+        return File(path, shown, problem=_("is a link that leads nowhere")) if path.is_symlink() else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return File(path, shown, problem=f"cannot be read: {reason}")
+        return File(path, shown, problem=_("cannot be read: {reason}").format(reason=reason))
     if len(data) > LARGEST_FILE:
-        return File(path, shown, problem="longer than 1 MiB: this is no file of settings")
+        return File(path, shown, problem=_("longer than 1 MiB: this is no file of settings"))
     return File(path, shown, data, exposed=os.name == "posix" and bool(mode & _OTHERS_READ))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.settings.bashdata import Script, parse
 from gpuwatch_tray.settings.expansion import Namespace, Value
 from gpuwatch_tray.settings.keys import KEYS, SMTP_PASS, unknown
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_LONE_CR = "a carriage return that ends no line: save the file with the line ends LF or CRLF"
+_LONE_CR = N_("a carriage return that ends no line: save the file with the line ends LF or CRLF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Reading:
     def sorted_problems(self) -> tuple[ConfigProblem, ...]:
         """All problems, in the order of files and lines."""
         found = sorted(self.problems, key=lambda each: (each[0], each[1].line or 0))
-        return tuple(dict.fromkeys(problem for _, problem in found))
+        return tuple(dict.fromkeys(problem for _file, problem in found))
 
     def given(self, key: Key[T], *, files: int = 3) -> Given | None:
         """The last assignment of the key in the first `files` files, unless it is empty."""
@@ -92,14 +93,14 @@ class Reading:
         binary = file.data.startswith(_UTF16) or b"\0" in file.data
         if file.problem or binary:
             self.unread.add(number)
-            self.problem(number, None, "", file.problem or "not a text in UTF-8: save it as UTF-8")
+            self.problem(number, None, "", file.problem or _("not a text in UTF-8: save it as UTF-8"))
             return Script()
         # A byte that is not UTF-8 does no harm in a comment; the checks see to it in a value.
         text = file.data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n").removesuffix("\r")
-        before, lone, _ = text.partition("\r")
+        before, lone, _rest = text.partition("\r")
         if lone:  # Bash would join the lines on its two sides
             self.unread.add(number)
-            self.problem(number, before.count("\n") + 1, "", _LONE_CR)
+            self.problem(number, before.count("\n") + 1, "", _(_LONE_CR))
             return Script()
         return parse(text)
 
@@ -116,16 +117,22 @@ class Reading:
             self._given[key.name].append(given)
         if value.unset:
             # Not by its name where it may be a part of a password.
-            which = "a variable" if key is SMTP_PASS else f"${value.unset[0]}"
+            which = _("a variable") if key is SMTP_PASS else f"${value.unset[0]}"
             shown = self.files[number].shown
-            self.warnings.append(f"{shown}:{value.line}: {key.name}: {which} is set nowhere, so it is empty")
+            self.warnings.append(
+                _("{place}: {which} is set nowhere, so it is empty").format(
+                    place=f"{shown}:{value.line}: {key.name}", which=which
+                )
+            )
 
     def _warn_of_exposed(self) -> None:
         given = self.given(SMTP_PASS)
         if given is not None and self.files[given.file].exposed:
             file = self.files[given.file]
             self.warnings.append(
-                f"{file.shown}: others can read SMTP_PASS: chmod 600 {quote(str(file.path))}"
+                _("{file}: others can read SMTP_PASS: {mend}").format(
+                    file=file.shown, mend=f"chmod 600 {quote(str(file.path))}"
+                )
             )
 
 
@@ -133,5 +140,5 @@ def _used_later(value: Value, scripts: Sequence[Script]) -> bool:
     """Whether something behind this assignment takes it in: a helper, then, and not a wrong key."""
     own, *others = scripts
     return any(name == value.name and at >= value.end for at, name in own.references) or any(
-        name == value.name for script in others for _, name in script.references
+        name == value.name for script in others for _at, name in script.references
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.settings import keys
 from gpuwatch_tray.settings.checks import EXAMPLE_ADDRESS
 
@@ -24,9 +25,9 @@ def no_recipient(reading: Reading) -> str:
     if last is not None:
         place = f"{reading.files[last.file].shown}:{last.line}: {name}"
         if EXAMPLE_ADDRESS in last.text:
-            return f"{place}: still the example's address: put your own"
-        return f"{place}: is empty"
+            return _("{place}: still the example's address: put your own").format(place=place)
+        return _("{place}: is empty").format(place=place)
     file = reading.files[_HOME_FILE]
     if not file.found:
-        return f"there is no {file.shown}: write one with {_LINE}"
-    return f"{file.shown}: {name}: is not set: add {_LINE}"
+        return _("there is no {file}: write one with {line}").format(file=file.shown, line=_LINE)
+    return _("{file}: {key}: is not set: add {line}").format(file=file.shown, key=name, line=_LINE)

@@ -10,6 +10,7 @@ import re
 import string
 from bisect import bisect_left
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.settings.words import Fault, Literal, Piece, Reference, UnclosedError, Word, merged
 
 OPERATORS = frozenset("&|()<>")
@@ -22,9 +23,15 @@ _LETTERS = frozenset(string.ascii_letters + "_")
 _NAME_CHARACTERS = _LETTERS | frozenset(string.digits)
 _OF_THE_SHELL = frozenset(string.digits + "?$!@*#-")
 
-_COMMAND = "is a command that Bash would run: write its output here, or put a literal one in single quotes"
-_OPERATION = "`${NAME}` is all that is read: what Bash works out for `${...}` is to be written out"
-_SHELL = "`$` before a digit or sign is a value of the running shell: a literal one goes in single quotes"
+_COMMAND = N_(
+    "`$(...)` is a command that Bash would run: write its output here, or put a literal one in single quotes"
+)
+_BACKTICK = N_(
+    "a backtick begins what is a command that Bash would run: write its output here,"
+    " or put a literal one in single quotes"
+)
+_OPERATION = N_("`${NAME}` is all that is read: what Bash works out for `${...}` is to be written out")
+_SHELL = N_("`$` before a digit or sign is a value of the running shell: a literal one goes in single quotes")
 
 
 class Scanner:
@@ -72,7 +79,9 @@ class Scanner:
             quotes = _ANSI_QUOTES if c == "'" and not quoted else _DOUBLE_QUOTES if c == '"' else None
             inner = None if quotes is None else quotes.match(self.text, self.at)
             if not c or (quotes is not None and inner is None):
-                raise UnclosedError(start, f"`{pair[0]}` without its `{pair[1]}`")
+                raise UnclosedError(
+                    start, _("`{begin}` without its `{end}`").format(begin=pair[0], end=pair[1])
+                )
             depth += (c == pair[0]) - (c == pair[1])
             self.at = inner.end() if inner is not None else self.at + (2 if c == "\\" else 1)
 
@@ -87,7 +96,7 @@ class Scanner:
             elif c == "\\":
                 after = self.text[self.at + 1 : self.at + 2]
                 if not after:  # which Bash keeps or drops by what came before it
-                    self._fault(self.at, "the file ends with a `\\`: take it away")
+                    self._fault(self.at, _("the file ends with a `\\`: take it away"))
                 self._literal(after, quoted=True)
                 self.at += 1 + len(after)
             elif c == "'":
@@ -146,15 +155,17 @@ class Scanner:
         elif c == "{":
             self._braced(start, quoted=quoted)
         elif c == "(":
-            self._fault(start, f"`$(...)` {_COMMAND}")
+            self._fault(start, _(_COMMAND))
             self.skip_group(start, "()", quoted=False)
         elif c == "[":
-            self._fault(start, "`$[...]` is arithmetic that Bash would do: write its result")
+            self._fault(start, _("`$[...]` is arithmetic that Bash would do: write its result"))
         elif c and c in _OF_THE_SHELL:
-            self._fault(start, _SHELL)
+            self._fault(start, _(_SHELL))
             self.at += 1
         elif c in {"'", '"'} and not quoted:
-            self._fault(start, f"`${c}` begins Bash's own kind of quotes: write {c}...{c} without the $")
+            self._fault(
+                start, _("`${c}` begins Bash's own kind of quotes: write {c}...{c} without the $").format(c=c)
+            )
             if c == "'":
                 self._skip_ansi(start)
         else:
@@ -179,17 +190,17 @@ class Scanner:
             self.at += 1
             self._reference(start, name)
             return
-        self._fault(start, _OPERATION)
+        self._fault(start, _(_OPERATION))
         self.at = brace
         self.skip_group(start, "{}", quoted=quoted)
 
     def _backtick(self) -> None:
         start = self.at
-        self._fault(start, f"a backtick begins what {_COMMAND}")
+        self._fault(start, _(_BACKTICK))
         self.at += 1
         while (c := self.peek()) != "`":
             if not c:
-                raise UnclosedError(start, "a backtick without its second one")
+                raise UnclosedError(start, _("a backtick without its second one"))
             self.at += 2 if c == "\\" else 1
         self.at += 1
 
@@ -204,10 +215,16 @@ class Scanner:
             self._long_quote[self.text[start]] = start
 
     def _never_closed(self, start: int, quote: str) -> UnclosedError:
-        text = f"the quote {quote} that begins here is never closed"
+        text = _("the quote {quote} that begins here is never closed")
+        line = 0
         if quote in self._long_quote:
             line = self.line(self._long_quote[quote])
-            text += f" (or one is missing on line {line}, where a value over several lines begins)"
+            text = _(
+                "the quote {quote} that begins here is never closed"
+                " (or one is missing on line {line}, where a value over several lines begins)"
+            )
         elif quote == "'":
-            text += ": a literal one goes in double quotes"
-        return UnclosedError(start, text)
+            text = _(
+                "the quote {quote} that begins here is never closed: a literal one goes in double quotes"
+            )
+        return UnclosedError(start, text.format(quote=quote, line=line))

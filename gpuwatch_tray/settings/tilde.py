@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.settings.words import Literal, Piece, Reference
 
 HOME = Reference("HOME", home=True)
-OTHER_HOME = "`~name` is the home folder of another account: write that folder (a literal ~ goes in quotes)"
+OTHER_HOME = N_(
+    "`~name` is the home folder of another account: write that folder (a literal ~ goes in quotes)"
+)
 _COLON_TILDE = re.compile(r"(?<=:)(?=~)")
 
 
@@ -31,5 +34,5 @@ def tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
             elif len(part) == 1 or part[1] in "/:":
                 result += [HOME, Literal(part[1:], quoted=False)]
             else:
-                fault = OTHER_HOME
+                fault = _(OTHER_HOME)
     return tuple(result), fault

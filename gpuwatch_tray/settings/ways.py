@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.settings import keys, paths
 from gpuwatch_tray.settings.checks import is_loopback
 from gpuwatch_tray.settings.kinds import NotifyMethod, SmtpSecurity, SmtpSettings
@@ -25,11 +26,11 @@ _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
 _SMTP_KEYS = (keys.SMTP_HOST, keys.SMTP_USER, keys.SMTP_PASS, keys.SMTP_PASS_FILE)
 _RELAY_PORT = 25
 _GMAIL_NEEDS = (keys.GMAIL_API_CREDENTIALS, keys.GMAIL_API_TOKEN)
-_NO_SENDER = "FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail"
-_NO_LOGIN = "SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used"
-_NOT_HERE = (
-    "none is for a server on this computer, such as SMTP_HOST=localhost: take it out, and the mail goes"
-    " encrypted and with a login"
+_NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail")
+_NO_LOGIN = N_("SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used")
+_NOT_HERE = N_(
+    "none is for a server on this computer, such as SMTP_HOST=localhost: take it out,"
+    " and the mail goes encrypted and with a login"
 )
 
 GmailPaths: TypeAlias = tuple[Path | None, Path | None]
@@ -71,16 +72,25 @@ def _require(reading: Reading, needs: Sequence[Key[Any]], file: int, asked: Noti
     for key in needs:
         if key.name in begun:
             continue
-        if asked is NotifyMethod.AUTO:
-            why, mend = f"but {next(iter(begun), 'another of its keys')} is", "set it, or none of them"
-        else:
-            why, mend = f"but NOTIFY_METHOD={asked.value} needs it", "set it, or NOTIFY_METHOD=auto"
         untouched = reading.placeholders.get(key.name)
+        text = _missing(asked, next(iter(begun), ""), example=untouched is not None)
         if untouched is None:
-            reading.problem(file, None, key.name, f"not set, {why}: {mend}")
+            reading.problem(file, None, key.name, text)
         else:
-            text = f"still the example's value, {why}: {mend}"
             reading.problem(untouched.file, untouched.line, key.name, text)
+
+
+def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
+    """What to say of a key that is not set, or left as the `example` has it, where `begun` is set."""
+    if asked is NotifyMethod.AUTO:
+        text = _("not set, but {other} is: set it, or none of them")
+        if example:
+            text = _("still the example's value, but {other} is: set it, or none of them")
+        return text.format(other=begun or _("another of its keys"))
+    text = _("not set, but {way} needs it: set it, or NOTIFY_METHOD=auto")
+    if example:
+        text = _("still the example's value, but {way} needs it: set it, or NOTIFY_METHOD=auto")
+    return text.format(way=f"NOTIFY_METHOD={asked.value}")
 
 
 def _smtp_needs(reading: Reading, security: SmtpSecurity) -> tuple[Key[Any], ...]:
@@ -100,15 +110,19 @@ def _smtp_needs(reading: Reading, security: SmtpSecurity) -> tuple[Key[Any], ...
 
 def _smtp_warnings(reading: Reading, smtp: SmtpSettings) -> list[str]:
     if smtp.security is SmtpSecurity.NONE:
-        return [_NO_LOGIN] if smtp.password.reveal() or smtp.password_file is not None else []
+        return [_(_NO_LOGIN)] if smtp.password.reveal() or smtp.password_file is not None else []
     no_sender = "@" not in smtp.user and reading.given(keys.FROM_EMAIL) is None
-    return [_NO_SENDER] if no_sender else []
+    return [_(_NO_SENDER)] if no_sender else []
 
 
 def _warn_of_exposed(reading: Reading, key: Key[Path | None], file: Path | None) -> None:
     """A file with a secret that others can read."""
     if file is not None and paths.exposed(file):
-        reading.warnings.append(f"{key.name}: others can read {file}: chmod 600 {quote(str(file))}")
+        reading.warnings.append(
+            _("{key}: others can read {file}: {mend}").format(
+                key=key.name, file=file, mend=f"chmod 600 {quote(str(file))}"
+            )
+        )
 
 
 def _smtp(reading: Reading, security: SmtpSecurity) -> SmtpSettings | None:
@@ -117,7 +131,7 @@ def _smtp(reading: Reading, security: SmtpSecurity) -> SmtpSettings | None:
     host = reading.value(keys.SMTP_HOST)
     given = reading.given(keys.SMTP_SECURITY)
     if security is SmtpSecurity.NONE and host and not is_loopback(host) and given is not None:
-        reading.problem(given.file, given.line, keys.SMTP_SECURITY.name, _NOT_HERE)
+        reading.problem(given.file, given.line, keys.SMTP_SECURITY.name, _(_NOT_HERE))
     port = reading.value(keys.SMTP_PORT)
     if security is SmtpSecurity.NONE and reading.given(keys.SMTP_PORT) is None:
         port = _RELAY_PORT

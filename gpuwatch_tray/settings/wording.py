@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXPORT = "`export` takes NAME=value here, with the name outside the quotes"
-BRACES = "Bash would expand the braces: put the value in quotes"
-NOT_PLAIN = "only NAME=value is read: no lists, and nothing is added to"
-NO_BLANKS = "no blanks around ="
-AFTER_SEMICOLON = "Bash would run what follows the `;` as a command: a value with a ; in it goes in quotes"
+EXPORT = N_("`export` takes NAME=value here, with the name outside the quotes")
+BRACES = N_("Bash would expand the braces: put the value in quotes")
+NOT_PLAIN = N_("only NAME=value is read: no lists, and nothing is added to")
+NO_BLANKS = N_("no blanks around =")
+AFTER_SEMICOLON = N_(
+    "Bash would run what follows the `;` as a command: a value with a ; in it goes in quotes"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DECLARE = frozenset({"declare", "typeset", "local", "readonly", "set", "setenv"})
 _INCLUDE = frozenset({"source", "."})
@@ -33,13 +37,17 @@ _WORDS_OF_BASH = frozenset(
 def operator(sign: str) -> str:
     """Of a `;` with nothing before it, `&`, `|`, `<`, `>` or a parenthesis outside quotes."""
     if sign == ";":
-        return "Bash finds nothing to do before this `;`: take it away"
-    return f"`{sign}` outside quotes is an operator of Bash: put a value that holds it in quotes"
+        return _("Bash finds nothing to do before this `;`: take it away")
+    return _("`{sign}` outside quotes is an operator of Bash: put a value that holds it in quotes").format(
+        sign=sign
+    )
 
 
 def group(name: str) -> str:
     """Of `NAME=(...)`."""
-    return f'a list is not read: write {name}="..." with everything between one pair of quotes'
+    return _('a list is not read: write {name}="..." with everything between one pair of quotes').format(
+        name=name
+    )
 
 
 def command(words: Sequence[str], stray: int, before: str = "", *, empty: bool = False) -> str:
@@ -52,16 +60,20 @@ def command(words: Sequence[str], stray: int, before: str = "", *, empty: bool =
     word = words[stray]
     following = words[stray + 1] if stray + 1 < len(words) else ""
     if before:
-        how = NO_BLANKS if empty else "a value with blanks goes in quotes"
-        return f"Bash would run what follows {before}=... as a command: {how}"
+        how = _(NO_BLANKS) if empty else _("a value with blanks goes in quotes")
+        return _("Bash would run what follows {before}=... as a command: {how}").format(
+            before=before, how=how
+        )
     if _NAME.fullmatch(word) and following.startswith("="):
-        return f"Bash would run the command '{word}': {NO_BLANKS}"
+        return _("Bash would run the command '{word}': {how}").format(word=word, how=_(NO_BLANKS))
     if word in _DECLARE:
-        return f"'{word}' is not read: write NAME=value or export NAME=value"
+        return _("'{word}' is not read: write NAME=value or export NAME=value").format(word=word)
     if word in _INCLUDE:
-        return "another file is not read from here: put its lines in this one"
+        return _("another file is not read from here: put its lines in this one")
     if word in _WORDS_OF_BASH:
-        return f"Bash would run '{word}': nothing but NAME=value and export NAME=value is read"
+        return _("Bash would run '{word}': nothing but NAME=value and export NAME=value is read").format(
+            word=word
+        )
     if "=" in word:
-        return "Bash would run this as a command: a name holds only letters, digits and _"
-    return "Bash would run this line as a command: settings are written NAME=value"
+        return _("Bash would run this as a command: a name holds only letters, digits and _")
+    return _("Bash would run this line as a command: settings are written NAME=value")

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
 from gpuwatch_tray.sources.births import steady
 from gpuwatch_tray.sources.bounded import LIMIT, BoundedRun, Outcome
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.sources.sightings import Sightings
 
-_BY_HAND = "run it by hand"
+_BY_HAND = N_("run it by hand")
 _NAME_LENGTH = 60
 _COMMAND_LENGTH = 120
 _ERROR_LENGTH = 200
@@ -86,10 +87,12 @@ class CommandSource:
         try:
             argv = command_line(self._mygpu)
         except ValueError as error:
-            what = "a quote" if "quotation" in str(error) else "a backslash at the end"
-            return Problem(f"MYGPU: {what} is not closed", "see the quotes in MYGPU")
+            what = _("a quote") if "quotation" in str(error) else _("a backslash at the end")
+            return Problem(_("MYGPU: {what} is not closed").format(what=what), _("see the quotes in MYGPU"))
         if not argv:
-            return Problem("MYGPU is empty", "unset it, or set it to a program that prints the process list")
+            return Problem(
+                _("MYGPU is empty"), _("unset it, or set it to a program that prints the process list")
+            )
         try:
             outcome = self._run(argv)
         except OSError as error:
@@ -100,7 +103,10 @@ class CommandSource:
         listed = listing.parse(outcome.out.decode("utf-8", "replace"))
         if listed.bad_lines:
             line = _clip(redact.text(str(listed.bad_lines[0])))
-            return Problem(f"{self._called}: not a line of a process list: {line}", _BY_HAND)
+            return Problem(
+                _("{program}: not a line of a process list: {line}").format(program=self._called, line=line),
+                _(_BY_HAND),
+            )
         return listed.processes
 
     def _run(self, argv: list[str]) -> Outcome:
@@ -115,18 +121,26 @@ class CommandSource:
 
     def _problem(self, outcome: Outcome) -> Problem | None:
         if self._runner.stopped:
-            return Problem(f"{self._called} was stopped")
+            return Problem(_("{program} was stopped").format(program=self._called))
         if outcome.too_long:
-            return Problem(f"{self._called} printed more than {self._limit} bytes", _BY_HAND)
+            return Problem(
+                _("{program} printed more than {most} bytes").format(program=self._called, most=self._limit),
+                _(_BY_HAND),
+            )
         if outcome.timed_out:
-            left = ", and cannot be killed" if outcome.stuck else ""
-            return Problem(f"{self._called} gave no answer within {self._timeout:g} s{left}", _BY_HAND)
+            text = _("{program} gave no answer within {seconds:g} s")
+            if outcome.stuck:
+                text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
+            return Problem(text.format(program=self._called, seconds=self._timeout), _(_BY_HAND))
         if outcome.stuck:
-            return Problem(f"{self._called}: the last run still hangs and cannot be killed", _BY_HAND)
+            return Problem(
+                _("{program}: the last run still hangs and cannot be killed").format(program=self._called),
+                _(_BY_HAND),
+            )
         if outcome.code:
             last = _last_line(outcome.err)
             said = f": {last}" if last else ""
-            return Problem(f"{self._called} {_ending(outcome.code)}{said}", _BY_HAND)
+            return Problem(_ended(self._called, outcome.code) + said, _(_BY_HAND))
         return None
 
     def _owned(self, process: GpuProcess) -> GpuProcess:
@@ -180,15 +194,22 @@ def _cannot_start(program: str, error: OSError) -> Problem:
     shown = redact.text(program)
     if isinstance(error, FileNotFoundError):
         return Problem(
-            f"MYGPU: there is no program {shown}", "set MYGPU to the path of mygpu.sh or a command"
+            _("MYGPU: there is no program {program}").format(program=shown),
+            _("set MYGPU to the path of mygpu.sh or a command"),
         )
     if isinstance(error, PermissionError):
-        return Problem(f"MYGPU: {shown} is not executable", f"chmod +x {shlex.quote(shown)}")
-    return Problem(f"MYGPU: {shown} cannot be started: {error.strerror or error}")
+        return Problem(
+            _("MYGPU: {program} is not executable").format(program=shown), f"chmod +x {shlex.quote(shown)}"
+        )
+    return Problem(
+        _("MYGPU: {program} cannot be started: {why}").format(program=shown, why=error.strerror or error)
+    )
 
 
-def _ending(code: int) -> str:
-    return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+def _ended(program: str, code: int) -> str:
+    if code < 0:
+        return _("{program} was ended by signal {signal}").format(program=program, signal=-code)
+    return _("{program} ended with exit code {code}").format(program=program, code=code)
 
 
 def _last_line(err: bytes) -> str:

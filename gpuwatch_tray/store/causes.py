@@ -5,18 +5,22 @@ from __future__ import annotations
 import errno
 import sqlite3  # noqa: TID251  # the store is the one importer
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.store.values import UnreadableRow
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # What keeps the file from being written, in the words of people, with the mend.
 UNWRITABLE = {
-    sqlite3.SQLITE_FULL: ("the disk is full", "make room on it"),
-    sqlite3.SQLITE_READONLY: ("the file cannot be written", "its folder must be writable for this user"),
-    sqlite3.SQLITE_PERM: ("the file cannot be written", "it must belong to this user"),
-    sqlite3.SQLITE_CANTOPEN: ("the file cannot be opened", "it must belong to this user"),
+    sqlite3.SQLITE_FULL: (N_("the disk is full"), N_("make room on it")),
+    sqlite3.SQLITE_READONLY: (
+        N_("the file cannot be written"),
+        N_("its folder must be writable for this user"),
+    ),
+    sqlite3.SQLITE_PERM: (N_("the file cannot be written"), N_("it must belong to this user")),
+    sqlite3.SQLITE_CANTOPEN: (N_("the file cannot be opened"), N_("it must belong to this user")),
     sqlite3.SQLITE_IOERR: (
-        "the disk fails",
-        "see whether it is full or over its quota; `dmesg` may say more",
+        N_("the disk fails"),
+        N_("see whether it is full or over its quota; `dmesg` may say more"),
     ),
 }
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -38,16 +42,16 @@ def unwritable(error: Exception) -> bool:
 
 def cause(error: Exception) -> tuple[str, str]:
     """Why the disk does not take it, and the mend."""
-    if isinstance(error, OSError):
-        full = error.errno in FULL
-        return UNWRITABLE[sqlite3.SQLITE_FULL] if full else (str(error), "it must belong to this user")
-    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
-        return UNWRITABLE[sqlite3.SQLITE_FULL]  # no room for what SQLite keeps beside the file
-    return UNWRITABLE[_code(error)]
+    if isinstance(error, OSError) and error.errno not in FULL:
+        return str(error), _("it must belong to this user")
+    # no room for what SQLite keeps beside the file is no room either
+    full = isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
+    what, mend = UNWRITABLE[sqlite3.SQLITE_FULL if full else _code(error)]
+    return _(what), _(mend)
 
 
 def said(error: Exception) -> str:
     """The error with its mend, where there is one."""
     if _code(error) == sqlite3.SQLITE_BUSY:
-        return f"{error} (another program keeps it; it is tried again)"
+        return _("{error} (another program keeps it; it is tried again)").format(error=error)
     return f"{error} ({cause(error)[1]})" if _code(error) in UNWRITABLE else str(error)

@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.store import file
 from gpuwatch_tray.store.causes import FULL, cause, damaged, said, unwritable
 from gpuwatch_tray.store.rescue import copy, give_back
@@ -26,6 +27,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 RETURN = 15.0  # seconds between attempts to get back to the file
+CANNOT_BE_OPENED = N_("{path}: the state cannot be opened: {error}")
+CANNOT_BE_READ = N_("{path}: the state cannot be read: {error}")
+CANNOT_BE_WRITTEN = N_("{path}: the state cannot be written: {error}")
 ATTEMPTS = 3  # the file, the one made in its place, memory
 
 
@@ -51,7 +55,7 @@ class Database:
         self._whole = False
         self._identity: file.Identity | None = None
         self._open: sqlite3.Connection | None = None
-        self._do(lambda _: None, "opened")
+        self._do(lambda _database: None, CANNOT_BE_OPENED)
 
     def close(self) -> None:
         """Close it; what is in memory only gets a last chance."""
@@ -70,16 +74,16 @@ class Database:
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` reads, all of it as of one moment. Raises StoreError."""
         with self._lock:
-            return self._do(lambda database: as_one(database, work, "BEGIN"), "read")
+            return self._do(lambda database: as_one(database, work, "BEGIN"), CANNOT_BE_READ)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`, all of it or nothing. Raises StoreError."""
         with self._lock:
-            return self._do(lambda database: as_one(database, work), "written")
+            return self._do(lambda database: as_one(database, work), CANNOT_BE_WRITTEN)
 
-    def _do(self, work: Callable[[sqlite3.Connection], T], what: str) -> T:
+    def _do(self, work: Callable[[sqlite3.Connection], T], failure: str) -> T:
         if self._closed:
-            raise StoreError(f"{self._path}: the state is closed")
+            raise StoreError(_("{path}: the state is closed").format(path=self._path))
         if self.trouble is not None and self._monotonic() - self._tried >= RETURN:
             self._return()
         for attempt in range(1, ATTEMPTS + 1):
@@ -87,7 +91,7 @@ class Database:
                 return work(self._current())
             except (sqlite3.Error, OSError) as error:
                 if attempt == ATTEMPTS or not self._overcome(error):
-                    raise StoreError(f"{self._path}: the state cannot be {what}: {said(error)}") from error
+                    raise StoreError(_(failure).format(path=self._path, error=said(error))) from error
         raise AssertionError  # the last attempt has returned or raised
 
     def _current(self) -> sqlite3.Connection:
@@ -113,7 +117,7 @@ class Database:
         except OSError as error:
             if error.errno in FULL:
                 raise
-            raise StoreError(f"{self._path}: the state cannot be opened: {error}") from error
+            raise StoreError(_(CANNOT_BE_OPENED).format(path=self._path, error=error)) from error
 
     def _overcome(self, error: sqlite3.Error | OSError) -> bool:
         """Whether it is worth another attempt: on a new file, or in memory."""
@@ -176,8 +180,9 @@ class Database:
 
     def _float(self, memory: sqlite3.Connection, error: Exception, *, whole: bool) -> None:
         what, mend = cause(error)
-        kept = "alerts and mails are kept in memory only, until they can be written"
-        self.trouble = f"{self._path}: {what}: {kept} ({mend})"
+        self.trouble = _(
+            "{path}: {what}: alerts and mails are kept in memory only, until they can be written ({mend})"
+        ).format(path=self._path, what=what, mend=mend)
         log.error("%s", self.trouble)
         if not whole:
             self.renewed += 1
@@ -198,7 +203,10 @@ class Database:
         trouble, self.trouble, self._open = self.trouble, None, None
         keeper, self._keeper = self._keeper, False
         try:
-            self._do(lambda found: as_one(found, lambda _: give_back(memory, found, whole=whole)), "written")
+            self._do(
+                lambda found: as_one(found, lambda _database: give_back(memory, found, whole=whole)),
+                CANNOT_BE_WRITTEN,
+            )
         except StoreError:
             self._drop()
             self.trouble, self._open = trouble, memory

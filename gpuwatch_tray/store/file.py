@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from filelock import FileLock, Timeout
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.store.rescue import copy
 from gpuwatch_tray.store.schema import VERSION, StoreError, bring_up_to_date, version
 
@@ -47,7 +48,9 @@ def alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise StoreError(f"{path}: another process is making it anew and does not come to an end") from error
+        raise StoreError(
+            _("{path}: another process is making it anew and does not come to an end").format(path=path)
+        ) from error
     try:
         yield
     finally:
@@ -123,7 +126,9 @@ def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
 
 def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
     if version(database) > VERSION:
-        raise StoreError(f"{path}: written by a newer gpuwatch-tray; update, or move the file away")
+        raise StoreError(
+            _("{path}: written by a newer gpuwatch-tray; update, or move the file away").format(path=path)
+        )
 
 
 def for_reading(path: Path) -> sqlite3.Connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel, Scope
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Alert, Instant
 from gpuwatch_tray.store import attention, backlog, incidents, inventory, marks, outbox, watches
 from gpuwatch_tray.store.database import Database
@@ -240,8 +241,10 @@ class Store:
         def write(database: sqlite3.Connection) -> tuple[Queued, ...]:
             if self._database.elsewhere:
                 raise StoreError(
-                    f"{self.path}: the process that watches has the mails in memory and sends them, as it"
-                    " cannot write the file (make room on the disk)"
+                    _(
+                        "{path}: the process that watches has the mails in memory and sends them, as it"
+                        " cannot write the file (make room on the disk)"
+                    ).format(path=self.path)
                 )
             silenced = self._silenced(database, Instant(now, *self._uptime()))
             return () if silenced is None else backlog.lease(database, now, lease, silenced, gather)
