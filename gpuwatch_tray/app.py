@@ -23,7 +23,9 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
-from gpuwatch_tray.store import Store
+from gpuwatch_tray.recording import Recorder
+from gpuwatch_tray.sampling import Sampler
+from gpuwatch_tray.store import SampleStore, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -154,6 +156,12 @@ def courier(setup: Setup, store: Store) -> Courier | None:
     # The child is told the source: the state that it empties is the source's.
     command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
     return Courier(store, command, time.time, time.monotonic, late_digest(setup.head))
+
+
+def recorder(setup: Setup, store: Store) -> Recorder:
+    """What keeps the past of this set-up, beside its state."""
+    samples = SampleStore(store.path.parent, setup.state_name)
+    return Recorder(samples, Sampler(setup.settings.limits, setup.stale_after), machine.now)
 
 
 def evaluator(

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from gpuwatch_tray.courier import Courier
     from gpuwatch_tray.evaluator import Evaluator, Outcome
     from gpuwatch_tray.notifiers import PopupSink
+    from gpuwatch_tray.recording import Recorder
     from gpuwatch_tray.sources import Source
 
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
+RECORDING = 0.4  # seconds that the last samples may take at the end
 BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 
@@ -55,12 +57,14 @@ class Watching:
         evaluator: Evaluator,
         faces: Faces,
         monotonic: Callable[[], float] = time.monotonic,
+        recorder: Recorder | None = None,
     ) -> None:
         self._setup = setup
         self._source = source
         self._evaluator = evaluator
         self._faces = faces
         self._monotonic = monotonic
+        self._recorder = recorder
         self._poller = Poller(source.read, self.use, setup.settings.poll, monotonic)
         self._housekeeper = Housekeeper(self.keep)
         self._lock = threading.Lock()
@@ -77,6 +81,8 @@ class Watching:
         self._publish()
         self._poller.start()
         self._housekeeper.start()
+        if self._recorder is not None:
+            self._recorder.start()
 
     def check_now(self) -> None:
         """Poll now."""
@@ -101,6 +107,10 @@ class Watching:
         """The alerts that the popup with this key tells of."""
         return self._evaluator.members(key)
 
+    def record_all(self, timeout: float) -> bool:
+        """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
+        return self._recorder is not None and self._recorder.flush(timeout)
+
     def explain(self) -> tuple[str, ...]:
         """Each rule on the last reading, and what will be told of its alerts when and why."""
         with self._lock:
@@ -113,6 +123,8 @@ class Watching:
         self._source.close()  # a read under way returns, and a program that it runs is ended
         self._housekeeper.stop(HOUSEKEEPING)
         ended = self._poller.stop(timeout)
+        if self._recorder is not None:
+            self._recorder.stop(RECORDING)
         if self._faces.courier is not None:
             self._faces.courier.kick()
             self._faces.courier.tick()  # what was queued last need not wait for the next start
@@ -125,6 +137,8 @@ class Watching:
             self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
             self._judged = outcome.status.snapshot
         self._tell(outcome)
+        if self._recorder is not None:
+            self._recorder.take(snapshot, outcome.status.alerts)
 
     def keep(self) -> None:
         """About once a second: is the data too old, and is there mail to send."""
@@ -187,6 +201,8 @@ class Watching:
         notes += self._setup.settings.warnings
         if self._trouble is not None:
             notes.append(self._trouble)
+        if self._recorder is not None and self._recorder.trouble is not None:
+            notes.append(self._recorder.trouble)
         if self._setup.simulated:
             notes.append(_("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed"))
         elif not self._setup.settings.to_email:

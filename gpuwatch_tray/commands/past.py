@@ -2,33 +2,74 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app import open_store
+from gpuwatch_tray import machine
+from gpuwatch_tray.commands.asking import reach
+from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.model import MINUTE, GpuFacts, History
 from gpuwatch_tray.sampling import marks
+from gpuwatch_tray.store import Store, read_samples
 
 if TYPE_CHECKING:
     from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.control import Handler
+    from gpuwatch_tray.watching import Watching
+
+log = logging.getLogger(__name__)
+
+WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
 
 
-def past(
-    setup: Setup,
-    start: float,
-    end: float,
-    *,
-    finest: int = MINUTE,  # noqa: ARG001  # the samples come with their store
-    processes: bool = True,  # noqa: ARG001
-) -> History:
+def past(setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: bool = True) -> History:
     """
-    What is on file of the time from `start` to `end` (wall times). Raises StoreError.
+    What is on file of the time from `start` to `end` (wall times).
+
+    Raises StoreError, and WorkError for a demo that does not run: its past is nowhere else.
 
     The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Without `processes` the single uses of
     processes are left out, of which there are many; their runs are there all the same.
     """
-    with closing(open_store(setup)) as store:
-        gpus = tuple(GpuFacts(known.uuid, known.index, known.name or None) for known in store.gpus())
+    folder = _folder(setup)
+    found = read_samples(
+        folder, setup.state_name, start, end, machine.now().wall, finest=finest, processes=processes
+    )
+    with closing(Store(folder, setup.state_name, machine.uptime)) as store:
+        inventory = store.gpus()
         over, _ = store.history()
         alerts = [*over, *store.memory().alerts]
-    return History(start, end, gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], (), start, end))
+    sampled = {gpu.uuid for gpu in found.gpus}
+    others = (GpuFacts(gpu.uuid, gpu.index, gpu.name or None) for gpu in inventory if gpu.uuid not in sampled)
+    gpus = (*found.gpus, *others)
+    keys = [run.key for run in found.runs]
+    return replace(found, gpus=gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+
+
+def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+    """What the running program answers: where its past is, all of it written."""
+
+    def record(_request: dict[str, Any]) -> dict[str, Any]:
+        watching.record_all(WRITTEN_WITHIN)
+        return {"folder": str(store.path.parent)}
+
+    return {"past": record}
+
+
+def _folder(setup: Setup) -> Path:
+    """Where the past is, written up to now where something watches; a demo's is nowhere else."""
+    try:
+        answer = reach(setup, {"do": "past"})
+    except WorkError as error:
+        if setup.simulated:
+            raise
+        log.info("what was seen last may be missing: %s", error)
+        answer = None
+    if answer is not None:
+        return Path(answer["folder"])
+    if setup.simulated:
+        raise WorkError("no demo is running: `gpuwatch-tray --demo` starts one")
+    return setup.settings.state

@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.commands import alerts, queue, when
+from gpuwatch_tray.commands import alerts, past, queue, when
 from gpuwatch_tray.commands.answer import Facts, describe
 from gpuwatch_tray.commands.asking import served
 
@@ -43,6 +43,7 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         **alerts.handlers(held.store, watching),
         **when.handlers(held.store, watching),
         **queue.handlers(held.store, watching),
+        **past.handlers(held.store, watching),
     }
     with served(setup, handlers) as address:
         held.reachable(address)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine, presence
-from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
+from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
@@ -162,7 +162,8 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
     with closing(presence.of_this_desktop(bus, os.environ, settings.away)) as desk:
         faces = Faces(show, popups, courier(setup, held.store), held.report)
         judge = evaluator(setup, held.store, presence=desk.look)
-        watching = Watching(setup, open_source(setup, held.store), judge, faces)
+        source, past = open_source(setup, held.store), recorder(setup, held.store)
+        watching = Watching(setup, source, judge, faces, recorder=past)
         deeds.join(watching, popups, tray.tell)
         _stop_on_signals(tray.stop)
 

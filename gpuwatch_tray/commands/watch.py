@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from gpuwatch_tray import columns, terms
-from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, tenure
+from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_other
@@ -52,7 +52,8 @@ def _loop(setup: Setup, held: Tenure) -> None:
         print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
     faces = Faces(printer.show, courier=courier(setup, held.store), report=held.report)
-    watching = Watching(setup, open_source(setup, held.store), evaluator(setup, held.store), faces)
+    source, judge = open_source(setup, held.store), evaluator(setup, held.store)
+    watching = Watching(setup, source, judge, faces, recorder=recorder(setup, held.store))
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -50,8 +50,10 @@ from gpuwatch_tray.model.samples import (
     GpuFacts,
     GpuSample,
     History,
+    Minute,
     ProcessRun,
     Span,
+    Stretch,
     Use,
 )
 
@@ -90,6 +92,7 @@ __all__ = [
     "Limits",
     "Message",
     "MessageKind",
+    "Minute",
     "Missing",
     "Notice",
     "Phase",
@@ -104,6 +107,7 @@ __all__ = [
     "Snapshot",
     "Span",
     "Status",
+    "Stretch",
     "Terms",
     "Use",
     "UseLimits",

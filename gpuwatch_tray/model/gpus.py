@@ -96,6 +96,7 @@ class Gpu:
     rows_failed: Field[bool] = UNKNOWN  # memory rows that could not be remapped
     pcie_width: Field[int] = UNKNOWN  # lanes in use now
     pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
+    energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
 
 
 @dataclass(frozen=True, slots=True)

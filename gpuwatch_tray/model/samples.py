@@ -120,6 +120,35 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """
+    All that was seen of one stretch: at most one sample a GPU, one use a process, one a user and GPU.
+
+    Stretches that are alike can stand for several minutes in a row: `seconds` is then a multiple of 60.
+    """
+
+    at: int
+    seconds: int
+    gpus: tuple[GpuSample, ...] = ()
+    users: tuple[Use, ...] = ()
+    processes: tuple[Use, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The wall time at which it ends."""
+        return self.at + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What was seen of one minute, with what is to be known about the GPUs and processes in it."""
+
+    stretch: Stretch
+    facts: tuple[GpuFacts, ...] = ()
+    runs: tuple[ProcessRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AlertMark:
     """
     An alert on the time axis, from when it fired.

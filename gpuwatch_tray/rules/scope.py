@@ -38,6 +38,11 @@ def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     return tuple([process for process in found if process.name not in ignored]) if ignored else found
 
 
+def computes(process: GpuProcess, limits: Limits) -> bool:
+    """Whether it is one of those."""
+    return process.computes and not _ignored(process.name, limits)
+
+
 def _ignored(name: Field[str], limits: Limits) -> bool:
     return not isinstance(name, Missing) and name.lower() in limits.ignore
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.sampling.joining import joined, pieces, portion
 from gpuwatch_tray.sampling.marks import concerned, marks
+from gpuwatch_tray.sampling.sampler import Sampler
+from gpuwatch_tray.sampling.steady import LONGEST, Steady
 
-__all__ = ["concerned", "marks"]
+__all__ = ["LONGEST", "Sampler", "Steady", "concerned", "joined", "marks", "pieces", "portion"]

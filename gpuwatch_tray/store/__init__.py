@@ -14,6 +14,8 @@ from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Queued, Waiting
+from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
 from gpuwatch_tray.store.step import Mail, Memory, Step
@@ -25,10 +27,12 @@ __all__ = [
     "Mail",
     "Memory",
     "Queued",
+    "SampleStore",
     "Step",
     "Store",
     "StoreError",
     "Transition",
     "Waiting",
     "handover",
+    "read_samples",
 ]

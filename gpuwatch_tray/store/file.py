@@ -106,7 +106,7 @@ def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
 
     Where it cannot be written, it is opened `to_read` only, if that is enough.
     """
-    database = _open(path)
+    database = opened(path)
     try:
         try:
             _prepare(database)
@@ -133,7 +133,7 @@ def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
 
 def for_reading(path: Path) -> sqlite3.Connection:
     """Open the file for a short while without writing anything, as on a full disk. Raises sqlite3.Error."""
-    database = _open(path)
+    database = opened(path)
     try:
         # Alone with the file, SQLite keeps in memory what it else keeps in the -shm beside it.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -151,7 +151,7 @@ def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
     What can be read of it is copied into `memory` and into the new file. Raises sqlite3.Error and OSError
     where there is no room for that; nothing is changed then. To be called `alone`.
     """
-    with closing(_open(path)) as source:
+    with closing(opened(path)) as source:
         with suppress(sqlite3.Error):
             source.execute("BEGIN IMMEDIATE")  # another process may be about to commit to it
         whole = copy(source, memory)
@@ -170,9 +170,9 @@ def build(path: Path, memory: sqlite3.Connection) -> None:
     part = path.with_name(f"{path.name}.part")
     for each in (part, _made(path)):
         each.unlink(missing_ok=True)  # of a process that was killed over it
-    _create(part)
+    create_empty(part)
     try:
-        with closing(_open(part)) as database:
+        with closing(opened(part)) as database:
             bring_up_to_date(database)
             database.execute("BEGIN IMMEDIATE")
             copy(memory, database)
@@ -207,16 +207,18 @@ def _place(path: Path) -> None:
     try:
         _made(path).rename(path)
     except FileNotFoundError:
-        _create(path)
+        create_empty(path)
 
 
-def _create(path: Path) -> None:
+def create_empty(path: Path) -> None:
+    """Make an empty file, which must not be there. Raises OSError."""
     # It holds the text of mails: private from the first byte on, and with it the files that SQLite adds.
     # Only ever a new one: to close another descriptor of an open database would drop SQLite's locks on it.
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection to the file as it is. Raises sqlite3.Error."""
     # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 

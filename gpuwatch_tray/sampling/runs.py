@@ -1,0 +1,87 @@
+"""The processes on the GPUs as they go on from reading to reading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.model import ProcessRun, known
+from gpuwatch_tray.rules.scope import computes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gpuwatch_tray.model import GpuProcess, Limits
+    from gpuwatch_tray.sampling.tallies import UseTally
+
+LONGEST_NAME = 64  # characters: a process can give itself a title of any length
+Key: TypeAlias = tuple[int, str, int | None, str]
+
+
+class Run:
+    """One process on one GPU; `tally` is of the minute that is open, None where it was not seen in it."""
+
+    __slots__ = ("computed", "computes", "first", "key", "kinds", "last", "name", "process", "tally", "uuid")
+
+    def __init__(self, key: str, uuid: str, process: GpuProcess, first: float) -> None:
+        self.key = key
+        self.uuid = uuid
+        self.process = process
+        self.name: str | None = None
+        self.first = self.last = first
+        self.kinds: object = None
+        self.computes = self.computed = False
+        self.tally: UseTally | None = None
+
+    def facts(self) -> ProcessRun:
+        """What there is to know about it."""
+        process = self.process
+        if self.name is None:  # worked out once: it takes longer than all the rest
+            self.name = redact.called(known(process.name) or "")[:LONGEST_NAME]
+        return ProcessRun(
+            self.key,
+            process.pid,
+            self.uuid,
+            known(process.user),
+            process.mine,
+            self.name or None,
+            known(process.started),
+            self.computed,
+            self.first,
+            self.last,
+        )
+
+
+class Runs:
+    """Finds the run of a process; `place` names the GPU or MIG device that a new one is on."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._runs: dict[Key, Run] = {}
+
+    def of(
+        self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
+    ) -> list[Run]:
+        """The runs of these processes, which are seen at `now` (wall time), in their order."""
+        known_runs = self._runs
+        found = []
+        for process in processes:
+            key = (process.pid, process.identity, process.gpu, process.device)
+            run = known_runs.get(key)
+            if run is None:
+                uuid = place(process)
+                name = f"{boot}/{process.pid}/{process.identity}/{uuid}"
+                run = known_runs[key] = Run(name, uuid, process, now)
+            if run.kinds is not process.kinds and run.kinds != process.kinds:
+                run.kinds = process.kinds
+                run.computes = computes(process, self._limits)
+                run.computed = run.computed or run.computes
+            run.process = process
+            run.last = now
+            found.append(run)
+        return found
+
+    def seen(self) -> list[Run]:
+        """Those that were seen in the minute that ends by this; the others are forgotten."""
+        self._runs = {key: run for key, run in self._runs.items() if run.tally is not None}
+        return list(self._runs.values())

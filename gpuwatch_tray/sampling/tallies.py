@@ -1,0 +1,112 @@
+"""What is added up while a minute lasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import ClockLimit, GpuSample, Missing, Severity, Span, Use
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Gpu
+
+
+# Heat, or the hardware's own protection; the power limit holds every busy GPU down.
+THROTTLED = ClockLimit.HW_SLOWDOWN | ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL | ClockLimit.HW_POWER_BRAKE
+
+
+class Value:
+    """A value that changes, and may be unknown for a while."""
+
+    __slots__ = ("high", "low", "seconds", "weighed")
+
+    def __init__(self) -> None:
+        self.low = self.high = self.weighed = self.seconds = 0.0
+
+    def add(self, value: float, seconds: float) -> None:
+        """It was `value` for so long."""
+        if not self.seconds:
+            self.low = self.high = value
+        elif value < self.low:
+            self.low = value
+        elif value > self.high:
+            self.high = value
+        self.weighed += value * seconds
+        self.seconds += seconds
+
+    def span(self) -> Span | None:
+        """What it was; None where it was never known."""
+        if not self.seconds:
+            return None
+        mean = self.weighed / self.seconds
+        return Span(self.low, min(max(mean, self.low), self.high), self.high, self.seconds)
+
+
+class UseTally:
+    """What a process, or one user's, makes of a GPU."""
+
+    __slots__ = ("energy", "held", "idle", "memory", "utilisation")
+
+    def __init__(self) -> None:
+        self.held = self.idle = 0.0
+        self.energy: float | None = None
+        self.memory = Value()
+        self.utilisation = Value()
+
+    def use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
+        """All of it as a sample."""
+        memory, utilisation = self.memory.span(), self.utilisation.span()
+        return Use(who, uuid, at, seconds, self.held, memory, utilisation, self.idle, self.energy)
+
+
+class GpuTally(UseTally):
+    """What a GPU does."""
+
+    __slots__ = ("asleep", "covered", "fan", "listed", "power", "readings", "temperature", "throttled")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.covered = self.asleep = self.listed = 0.0
+        self.readings = 0
+        self.temperature, self.power, self.fan, self.throttled = Value(), Value(), Value(), Value()
+
+    def saw(self, gpu: Gpu, seconds: float) -> None:
+        """It answered like this, and it did so for so long."""
+        self.covered += seconds
+        self.readings += 1
+        if gpu.asleep:
+            self.asleep += seconds
+        if gpu.process_problem is None:
+            self.listed += seconds
+        for value, field in (
+            (self.memory, gpu.memory_used),
+            (self.utilisation, gpu.utilisation),
+            (self.temperature, gpu.temperature),
+            (self.power, gpu.power),
+            (self.fan, gpu.fan),
+        ):
+            if not isinstance(field, Missing):
+                value.add(field, seconds)
+        if not isinstance(gpu.limited_by, Missing):
+            self.throttled.add(1.0 if gpu.limited_by & THROTTLED else 0.0, seconds)
+
+    def sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
+        """All of it as a sample."""
+        return GpuSample(
+            uuid,
+            at,
+            seconds,
+            self.covered,
+            self.readings,
+            level=level,
+            energy=self.energy,
+            asleep=self.asleep,
+            listed=self.listed,
+            held=self.held,
+            idle=self.idle,
+            memory=self.memory.span(),
+            utilisation=self.utilisation.span(),
+            temperature=self.temperature.span(),
+            power=self.power.span(),
+            fan=self.fan.span(),
+            throttled=self.throttled.span(),
+        )

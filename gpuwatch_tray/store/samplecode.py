@@ -1,0 +1,208 @@
+"""
+A stretch as the samples' tables hold it: columns of floats, deflated.
+
+One row a stretch, not one a sample: a month of 800 processes is 7,200 rows then and not six millions, and
+what the processes of a GPU have in common is deflated away. Of each 32-bit float the lowest byte is left
+out (an error of 0.003 %), the others lie beside their like. What is unknown is a NaN. Numbers stand for
+names; the processes are apart, as many a reader does without them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import zlib
+from array import array
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
+from gpuwatch_tray.store.values import UnreadableRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Row: TypeAlias = tuple[float, ...]
+
+LEVEL = 1  # of zlib's nine: the higher ones take ten times as long for a twentieth less
+_SPAN = 4  # columns
+_GPU = 8 + 6 * _SPAN
+_USE = 3 + 2 * _SPAN
+_KEPT = (1, 2, 3)  # of the four bytes of a float, lowest first
+_NAN = math.nan
+
+
+class Numbers(Protocol):
+    """What numbers stand for names."""
+
+    def gpu(self, uuid: str) -> int:
+        """The number of a GPU."""
+
+    def user(self, name: str | None) -> int:
+        """The number of a user; 0 for an unknown one."""
+
+    def run(self, key: str) -> int | None:
+        """The number of a process on a GPU; None where it is not on file."""
+
+
+class Names(Protocol):
+    """What names numbers stand for. Raises KeyError."""
+
+    def gpu_of(self, number: int) -> str:
+        """The UUID of a GPU."""
+
+    def user_of(self, number: int) -> str | None:
+        """The name of a user."""
+
+    def run_of(self, number: int) -> str | None:
+        """The key of a process on a GPU; None where it is not on file any more."""
+
+
+def packed(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
+    """The GPUs and users of a stretch, and its processes."""
+    gpus = [(numbers.gpu(each.uuid), 0, _of_gpu(each)) for each in stretch.gpus]
+    users = [(numbers.user(each.who), numbers.gpu(each.uuid), _of_use(each)) for each in stretch.users]
+    processes = [
+        (number, numbers.gpu(each.uuid), _of_use(each))
+        for each in stretch.processes
+        if (number := numbers.run(each.who or "")) is not None
+    ]
+    return _deflated((gpus, _GPU), (users, _USE)), _deflated((processes, _USE))
+
+
+def unpacked(at: int, seconds: int, body: bytes, processes: bytes | None, names: Names) -> Stretch:
+    """The stretch again; without `processes` none of those. Raises UnreadableRow."""
+    try:
+        gpus, users = _inflated(body, _GPU, _USE)
+        (runs,) = ([],) if processes is None else _inflated(processes, _USE)
+        return Stretch(
+            at,
+            seconds,
+            tuple(_gpu(names.gpu_of(number), at, seconds, row) for number, _, row in gpus),
+            tuple(_use(names.user_of(who), names.gpu_of(gpu), at, seconds, row) for who, gpu, row in users),
+            tuple(
+                _use(key, names.gpu_of(gpu), at, seconds, row)
+                for who, gpu, row in runs
+                if (key := names.run_of(who)) is not None
+            ),
+        )
+    except (zlib.error, ValueError, KeyError, IndexError, EOFError) as error:
+        raise UnreadableRow(f"a stretch of the samples makes no sense: {error}") from error
+
+
+def _deflated(*tables: tuple[list[tuple[int, int, Row]], int]) -> bytes:
+    raw = bytearray()
+    for rows, width in tables:
+        numbers = array("I", [len(rows)])
+        numbers.extend([number for number, _, _ in rows])
+        numbers.extend([gpu for _, gpu, _ in rows])
+        columns = zip(*[row for _, _, row in rows], strict=True)
+        values = array("f", [value for column in columns for value in column])
+        if len(values) != len(rows) * width:
+            raise ValueError("a row has as many values as there are columns")
+        raw += _bytes(numbers)
+        floats = _bytes(values)
+        for byte in _KEPT:
+            raw += floats[byte::4]
+    return zlib.compress(raw, LEVEL)
+
+
+def _inflated(body: bytes, *widths: int) -> Iterator[list[tuple[int, int, Row]]]:
+    raw = memoryview(zlib.decompress(body))
+    place = 0
+
+    def taken(size: int) -> memoryview:
+        nonlocal place
+        place += size
+        return raw[place - size : place]
+
+    for width in widths:
+        (count,) = _array("I", taken(4))
+        numbers, gpus = _array("I", taken(4 * count)), _array("I", taken(4 * count))
+        floats = bytearray(4 * count * width)
+        for byte in _KEPT:
+            floats[byte::4] = taken(count * width)
+        values = _array("f", floats)
+        columns = [values[n * count : (n + 1) * count] for n in range(width)]
+        yield list(zip(numbers, gpus, zip(*columns, strict=True), strict=True))
+
+
+def _array(kind: str, raw: memoryview | bytearray) -> array[Any]:
+    found = array(kind)
+    found.frombytes(raw)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
+def _bytes(values: array[Any]) -> bytes:
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tobytes()
+
+
+def _span(span: Span | None) -> Row:
+    return (_NAN, _NAN, _NAN, _NAN) if span is None else (span.low, span.mean, span.high, span.seconds)
+
+
+def _of_gpu(sample: GpuSample) -> Row:
+    return (
+        sample.covered,
+        sample.readings,
+        0.0 if sample.level is None else sample.level,
+        _NAN if sample.energy is None else sample.energy,
+        sample.asleep,
+        sample.listed,
+        sample.held,
+        sample.idle,
+        *_span(sample.memory),
+        *_span(sample.utilisation),
+        *_span(sample.temperature),
+        *_span(sample.power),
+        *_span(sample.fan),
+        *_span(sample.throttled),
+    )
+
+
+def _of_use(use: Use) -> Row:
+    energy = _NAN if use.energy is None else use.energy
+    return (use.held, use.idle, energy, *_span(use.memory), *_span(use.utilisation))
+
+
+def _value(value: float) -> float | None:
+    return None if value != value else value  # noqa: PLR0124  # a NaN is what differs from itself
+
+
+def _spans(row: Row, start: int) -> Iterator[Span | None]:
+    for at in range(start, len(row), _SPAN):
+        low = row[at]
+        yield None if low != low else Span(low, row[at + 1], row[at + 2], row[at + 3])  # noqa: PLR0124
+
+
+def _gpu(uuid: str, at: int, seconds: int, row: Row) -> GpuSample:
+    covered, readings, level, energy, asleep, listed, held, idle = row[:8]
+    memory, utilisation, temperature, power, fan, throttled = _spans(row, 8)
+    return GpuSample(
+        uuid,
+        at,
+        seconds,
+        covered,
+        int(readings),
+        memory,
+        utilisation,
+        temperature,
+        power,
+        fan,
+        throttled,
+        level=Severity(int(level)) if level else None,
+        energy=_value(energy),
+        asleep=asleep,
+        listed=listed,
+        held=held,
+        idle=idle,
+    )
+
+
+def _use(who: str | None, uuid: str, at: int, seconds: int, row: Row) -> Use:
+    held, idle, energy = row[:3]
+    memory, utilisation = _spans(row, 3)
+    return Use(who, uuid, at, seconds, held, memory, utilisation, idle, _value(energy))

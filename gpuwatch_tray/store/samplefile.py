@@ -1,0 +1,101 @@
+"""
+The file of the samples: beside the state, and not in it.
+
+The state is small, must be written at once and must survive; alerts wait for it. The samples are a thousand
+times as large, are written in the background, and may be lost. In one file a write of samples would hold an
+alert's up, a damaged page of samples would be a damaged state, and every rescue would copy all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3  # noqa: TID251  # the store is the one importer
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.store import file
+from gpuwatch_tray.store.schema import StoreError, version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+SCHEMA = f"""
+CREATE TABLE gpus (
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, gpu INTEGER, name TEXT, memory_total INTEGER,
+    slowdown_at INTEGER, physical TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, pid INTEGER NOT NULL, uuid TEXT NOT NULL,
+    owner TEXT, mine INTEGER, name TEXT, started REAL, computes INTEGER NOT NULL, first REAL NOT NULL,
+    last REAL NOT NULL
+);
+CREATE INDEX runs_last ON runs (last);
+CREATE TABLE minutes (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, seconds INTEGER NOT NULL, folded INTEGER NOT NULL DEFAULT 0,
+    body BLOB NOT NULL, processes BLOB NOT NULL
+);
+CREATE INDEX minutes_at ON minutes (at);
+CREATE INDEX minutes_unfolded ON minutes (id) WHERE NOT folded;
+CREATE TABLE tens (at INTEGER PRIMARY KEY, body BLOB NOT NULL, processes BLOB NOT NULL);
+PRAGMA user_version = {VERSION};
+"""
+
+
+def path_in(folder: Path, host: str) -> Path:
+    """The file of this host's samples in `folder`."""
+    return folder / f"samples-{host}.sqlite3"
+
+
+def to_write(path: Path) -> sqlite3.Connection:
+    """Open the file, made where there is none. Raises sqlite3.Error, OSError and StoreError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if file.identity(path) is None:
+        file.create_empty(path)
+    database = file.opened(path)
+    try:
+        database.execute(f"PRAGMA journal_mode = {file.JOURNAL}")
+        database.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last minutes
+        if version(database) == 0:
+            for statement in ("BEGIN IMMEDIATE", *SCHEMA.strip().split(";\n"), "COMMIT"):
+                database.execute(statement)
+        _refuse_newer(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def to_read(path: Path) -> sqlite3.Connection | None:
+    """Open the file without changing it; None where there is none. Raises sqlite3.Error and StoreError."""
+    if file.identity(path) is None:
+        return None
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=file.BUSY, isolation_level=None
+    )
+    try:
+        found = version(database)
+        _refuse_newer(database, path)
+    except BaseException:
+        database.close()
+        raise
+    if found == 0:  # being made at this moment
+        database.close()
+        return None
+    return database
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Give the damaged file another name, in the place of one that was damaged before. Raises OSError."""
+    aside = path.with_name(f"{path.name}.damaged")
+    for end in file.BESIDE:
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    path.replace(aside)
+    log.warning("the samples %s are damaged (%s): set aside as %s, and begun anew", path, error, aside.name)
+
+
+def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
+    if version(database) > VERSION:
+        raise StoreError(f"{path}: written by a newer gpuwatch-tray; update, or move the file away")

@@ -1,0 +1,93 @@
+"""Minutes folded into ten-minute values, and what is old dropped."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, Stretch
+from gpuwatch_tray.sampling import joined, pieces
+from gpuwatch_tray.store.samplecode import packed, unpacked
+from gpuwatch_tray.store.values import UnreadableRow
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+
+    from gpuwatch_tray.store.samplenames import Book
+
+log = logging.getLogger(__name__)
+
+MOST_PROCESSES = 1000  # of one stretch: those that held on longest; users and GPUs have the sums all the same
+MOST_RUNS = 50_000  # processes on file; a machine of short jobs would fill the disk with their names
+SURE = 60  # rows: what is old is told by the clock of so many rows ago, which a wrong clock has not written
+
+
+def unfolded(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:
+    """
+    The minutes that are not in their ten-minute values yet: id, at, seconds, body, processes.
+
+    Without those of the ten minutes that begin at `present`, as more will come.
+    """
+    return database.execute(
+        "SELECT id, at, seconds, body, processes FROM minutes WHERE NOT folded"
+        " AND (at + seconds <= ? OR at >= ?) ORDER BY id",
+        (present, present + TEN_MINUTES),
+    ).fetchall()
+
+
+def fold(database: sqlite3.Connection, book: Book, present: int) -> None:
+    """
+    Add the unfolded minutes to their ten-minute values.
+
+    Each is folded once, whenever it was written: also where the clock was set back, and after a crash. One
+    that cannot be understood is a gap. Inside the caller's transaction.
+    """
+    windows: dict[int, list[Stretch]] = {}
+    for number, at, seconds, body, processes in unfolded(database, present):
+        database.execute("UPDATE minutes SET folded = 1 WHERE id = ?", (number,))
+        for stretch in _understood(at, seconds, body, processes, book):
+            book.seen([use.who for use in stretch.processes], stretch.at, stretch.end)
+            for piece in pieces(stretch, TEN_MINUTES):
+                windows.setdefault(piece.at - piece.at % TEN_MINUTES, []).append(piece)
+    for window, parts in windows.items():
+        there = database.execute("SELECT body, processes FROM tens WHERE at = ?", (window,)).fetchall()
+        for body, processes in there:
+            parts.extend(_understood(window, TEN_MINUTES, body, processes, book))
+        whole = bounded(joined(parts, window, TEN_MINUTES))
+        database.execute("INSERT OR REPLACE INTO tens VALUES (?, ?, ?)", (window, *packed(whole, book)))
+
+
+def _understood(at: int, seconds: int, body: bytes, processes: bytes, book: Book) -> list[Stretch]:
+    try:
+        return [unpacked(at, seconds, body, processes, book)]
+    except UnreadableRow as error:
+        log.warning("%s", error)
+        return []
+
+
+def prune(database: sqlite3.Connection) -> None:
+    """
+    Drop what is old. Inside the caller's transaction.
+
+    How late it is, an older row says: a clock that is wrong for a while must not cost the whole past.
+    """
+    sure = database.execute(
+        "SELECT at + seconds FROM minutes ORDER BY id DESC LIMIT 1 OFFSET ?", (SURE,)
+    ).fetchone()
+    if sure is None:
+        return
+    database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (sure[0] - MINUTES_FOR,))
+    database.execute("DELETE FROM tens WHERE at + ? <= ?", (TEN_MINUTES, sure[0] - TENS_FOR))
+    database.execute(
+        "DELETE FROM runs WHERE last < ? OR id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (sure[0] - TENS_FOR, MOST_RUNS),
+    )
+
+
+def bounded(stretch: Stretch) -> Stretch:
+    """The stretch with no more processes than are kept."""
+    if len(stretch.processes) <= MOST_PROCESSES:
+        return stretch
+    longest = sorted(stretch.processes, key=lambda use: -use.held)[:MOST_PROCESSES]
+    return replace(stretch, processes=tuple(longest))

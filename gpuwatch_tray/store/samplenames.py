@@ -1,0 +1,136 @@
+"""The GPUs, users and processes of the samples, each with the number that stands for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import GpuFacts, ProcessRun
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  # the store is the one importer
+    from collections.abc import Iterable
+
+NOBODY_KNOWN = 0  # the number of an unknown user
+RUNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
+
+
+class Book:
+    """
+    Numbers to names and back, by one connection.
+
+    A new name gets its number in the transaction that is open: after one that failed a new book is needed.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._gpus = {
+            str(uuid): int(number) for number, uuid in self._database.execute("SELECT id, uuid FROM gpus")
+        }
+        self._users: dict[str | None, int] = {
+            str(name): int(number) for number, name in self._database.execute("SELECT id, name FROM users")
+        }
+        self._users[None] = NOBODY_KNOWN
+        self._runs: dict[str, int] = {}
+        self._gpu_names = {number: uuid for uuid, number in self._gpus.items()}
+        self._user_names = {number: name for name, number in self._users.items()}
+        self._run_names: dict[int, str | None] = {}
+
+    def gpu(self, uuid: str) -> int:
+        """The number of a GPU, or of the place that no source could tell (empty)."""
+        if uuid not in self._gpus:
+            insert = "INSERT INTO gpus (uuid) VALUES (?) ON CONFLICT DO UPDATE SET uuid = uuid RETURNING id"
+            (number,) = self._database.execute(insert, (uuid,)).fetchone()
+            self._gpus[uuid], self._gpu_names[number] = number, uuid
+        return self._gpus[uuid]
+
+    def user(self, name: str | None) -> int:
+        """The number of a user."""
+        if name not in self._users:
+            insert = "INSERT INTO users (name) VALUES (?) ON CONFLICT DO UPDATE SET name = name RETURNING id"
+            (number,) = self._database.execute(insert, (name,)).fetchone()
+            self._users[name], self._user_names[number] = number, name
+        return self._users[name]
+
+    def run(self, key: str) -> int | None:
+        """The number of a process; None where it was not noted, or is not on file any more."""
+        if key not in self._runs:
+            row = self._database.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            self._runs[key] = row[0]
+        return self._runs[key]
+
+    def gpu_of(self, number: int) -> str:
+        """The UUID of a GPU."""
+        return self._gpu_names[number]
+
+    def user_of(self, number: int) -> str | None:
+        """The name of a user; None for an unknown one."""
+        return self._user_names[number]
+
+    def run_of(self, number: int) -> str | None:
+        """The key of a process on a GPU; None where it is not on file any more."""
+        if number not in self._run_names:
+            row = self._database.execute("SELECT key FROM runs WHERE id = ?", (number,)).fetchone()
+            self._run_names[number] = None if row is None else row[0]
+        return self._run_names[number]
+
+    def note_gpus(self, gpus: Iterable[GpuFacts]) -> None:
+        """Write down what there is to know about these; what is unknown now may have been known before."""
+        for gpu in gpus:
+            facts = (gpu.index, gpu.name, gpu.memory_total, gpu.slowdown_at, gpu.physical, self.gpu(gpu.uuid))
+            self._database.execute(
+                "UPDATE gpus SET gpu = ?, name = coalesce(?, name), memory_total = coalesce(?, memory_total),"
+                " slowdown_at = coalesce(?, slowdown_at), physical = ? WHERE id = ?",
+                facts,
+            )
+
+    def note_runs(self, runs: Iterable[ProcessRun]) -> None:
+        """Write down these processes, as far as they are known."""
+        marks = ", ".join("?" * (RUNS.count(",") + 1))
+        for run in runs:
+            (number,) = self._database.execute(
+                f"INSERT INTO runs ({RUNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"  # noqa: S608
+                " owner = coalesce(excluded.owner, owner), mine = coalesce(excluded.mine, mine),"
+                " name = coalesce(excluded.name, name), started = coalesce(excluded.started, started),"
+                " computes = max(computes, excluded.computes), first = min(first, excluded.first),"
+                " last = max(last, excluded.last) RETURNING id",
+                (
+                    *(run.key, run.pid, run.uuid, run.user, run.mine, run.name, run.started),
+                    *(run.computes, run.first, run.last),
+                ),
+            ).fetchone()
+            self._runs[run.key], self._run_names[number] = number, run.key
+
+    def noted(self, run: ProcessRun) -> bool:
+        """Whether it has been written down since this book was opened."""
+        return run.key in self._runs
+
+    def seen(self, keys: Iterable[str | None], start: int, end: int) -> None:
+        """These were there from `start` to `end`: what is lost of a program that was killed."""
+        self._database.executemany(
+            "UPDATE runs SET last = ? WHERE key = ? AND last < ?", [(end, key, start) for key in keys]
+        )
+
+
+def gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
+    """The GPUs that have been seen, by index; the boards before their MIG devices."""
+    rows = database.execute(
+        "SELECT uuid, gpu, name, memory_total, slowdown_at, physical FROM gpus WHERE gpu IS NOT NULL"
+        " ORDER BY gpu, physical, uuid"
+    )
+    return tuple(GpuFacts(*row) for row in rows.fetchall())
+
+
+def runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
+    """The processes that were seen between `start` and `end`, as far as they have been written down."""
+    rows = database.execute(
+        f"SELECT {RUNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",  # noqa: S608
+        (start, end),
+    )
+    return [
+        ProcessRun(
+            key, pid, uuid, owner, None if mine is None else bool(mine), name, started, bool(computes), *seen
+        )
+        for key, pid, uuid, owner, mine, name, started, computes, *seen in rows.fetchall()
+    ]

@@ -1,0 +1,151 @@
+"""The samples read, by any process, while another may be writing them."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3  # noqa: TID251  # the store is the one importer
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import MINUTE, MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
+from gpuwatch_tray.sampling import LONGEST, joined, pieces
+from gpuwatch_tray.store import samplefile, samplenames
+from gpuwatch_tray.store.causes import said
+from gpuwatch_tray.store.database import as_one
+from gpuwatch_tray.store.samplecode import unpacked
+from gpuwatch_tray.store.samplenames import Book
+from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.store.values import UnreadableRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def read_samples(
+    folder: Path,
+    host: str,
+    start: float,
+    end: float,
+    now: float,
+    *,
+    finest: int = MINUTE,
+    processes: bool = True,
+) -> History:
+    """
+    What is on file from `start` to `end` (wall times, as is `now`), without marks. Raises StoreError.
+
+    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Without `processes` the single uses of
+    processes are left out; their runs are there all the same. Where there is no file there is no history, and
+    a row that cannot be understood is a gap.
+    """
+    path = samplefile.path_in(folder, host)
+    try:
+        database = samplefile.to_read(path)
+        if database is None:
+            return History(start, end)
+        with closing(database):
+            reader = _Reader(database, start, end, processes=processes)
+            return as_one(database, lambda _: reader.history(now, finest), "BEGIN")
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: the samples cannot be read: {said(error)}") from error
+
+
+class _Reader:
+    """Reads one span of time by one connection."""
+
+    def __init__(self, database: sqlite3.Connection, start: float, end: float, *, processes: bool) -> None:
+        self._database = database
+        self._start = start
+        self._end = end
+        self._columns = "body, processes" if processes else "body, NULL"
+        self._book = Book(database)
+
+    def history(self, now: float, finest: int) -> History:
+        fine = int(now - MINUTES_FOR) // TEN_MINUTES * TEN_MINUTES + TEN_MINUTES
+        if finest != MINUTE:
+            fine = int(self._end) + TEN_MINUTES
+        stretches = [*self._tens(fine), *self._minutes(fine)]
+        samples: dict[str, list[GpuSample]] = {}
+        users: list[Use] = []
+        processes: list[Use] = []
+        for stretch in sorted(stretches, key=lambda stretch: stretch.at):
+            for sample in stretch.gpus:
+                samples.setdefault(sample.uuid, []).append(sample)
+            users += stretch.users
+            processes += stretch.processes
+        return History(
+            self._start,
+            self._end,
+            samplenames.gpus(self._database),
+            {uuid: tuple(found) for uuid, found in samples.items()},
+            tuple(self._runs()),
+            tuple(users),
+            tuple(processes),
+        )
+
+    def _tens(self, until: int) -> Iterator[Stretch]:
+        """The ten-minute values before `until`, those made of minutes that are yet to be folded too."""
+        end = min(self._end, until)
+        rows = self._database.execute(
+            f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",  # noqa: S608
+            (self._start - TEN_MINUTES, end),
+        )
+        parts = list(self._understood(rows))
+        parts += [
+            piece
+            for stretch in self._understood(self._of_minutes(end, "AND NOT folded"))
+            for piece in pieces(stretch, TEN_MINUTES)
+        ]
+        return _aligned((part for part in parts if part.at < end), TEN_MINUTES, self._start)
+
+    def _minutes(self, since: int) -> Iterator[Stretch]:
+        """The minutes from `since` on."""
+        parts = (
+            piece
+            for stretch in self._understood(self._of_minutes(self._end, ""))
+            for piece in pieces(stretch, MINUTE)
+            if since <= piece.at < self._end
+        )
+        return _aligned(parts, MINUTE, self._start)
+
+    def _of_minutes(self, end: float, which: str) -> Iterable[tuple[int, int, bytes, bytes | None]]:
+        return self._database.execute(
+            f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",  # noqa: S608
+            (self._start - LONGEST - TEN_MINUTES, end),
+        )
+
+    def _understood(self, rows: Iterable[tuple[int, int, bytes, bytes | None]]) -> Iterator[Stretch]:
+        for row in rows:
+            try:
+                yield unpacked(*row, self._book)
+            except UnreadableRow as error:
+                log.warning("%s", error)
+
+    def _runs(self) -> Iterator[ProcessRun]:
+        """The runs of that time; the newest minutes tell better than their rows until when they were seen."""
+        seen: dict[str | None, int] = {}
+        rows = self._database.execute("SELECT at, seconds, body, processes FROM minutes WHERE NOT folded")
+        for stretch in self._understood(rows):
+            seen.update({use.who: stretch.end for use in stretch.processes})
+        late = self._start - LONGEST - TEN_MINUTES
+        for run in samplenames.runs(self._database, late, self._end):
+            last = max(run.last, seen.get(run.key, run.last))
+            if last >= self._start:
+                yield run if last == run.last else replace(run, last=float(last))
+
+
+def _aligned(parts: Iterable[Stretch], length: int, start: float) -> Iterator[Stretch]:
+    """One stretch of each length: what lies in the same is joined."""
+    windows: dict[int, list[Stretch]] = {}
+    for part in parts:
+        at = part.at - part.at % length
+        if at + length > start:
+            windows.setdefault(at, []).append(part)
+    for at, found in windows.items():
+        one = found[0]
+        whole = len(found) == 1 and (one.at, one.seconds) == (at, length)
+        yield one if whole else joined(found, at, length)
