@@ -69,6 +69,8 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) install --quiet --constraint requirements.lock --editable . --group dev
 	@touch $@ $(VENV)/.run
 
-# The desktop that the tests run on, a C compiler for the test driver, a clock that can be set.
+# The desktop that the tests run on, a C compiler for the test driver, a clock that can be set; and a mail server,
+# which is unpacked into .build and not installed: it would put itself in the place of this computer's own.
 desktop-packages:
 	@sh tests/install-packages $$(grep -v '^#' tests/packages.txt)
+	@sh tests/unpack-packages .build/debian $$(grep -v '^#' tests/unpacked.txt)
