@@ -18,6 +18,8 @@ GROUP = "[Desktop Entry]"
 # "The Exec key": a word with one of these must be quoted.
 _RESERVED = re.compile(r"[\s\"'\\><~|&;$*?#()`]")
 _IN_QUOTES = re.compile(r"([\"`$\\])")
+# GLib looks for the program before it reads `%%` as `%`, and then starts nothing (g_desktop_app_info_load).
+_ENV = ["/usr/bin/env"]
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
@@ -33,13 +35,20 @@ def command_line(words: Sequence[str]) -> str:
     return " ".join(map(_quote, words))
 
 
+def program(words: Sequence[str]) -> dict[str, str]:
+    """The keys that start this program: `Exec`, and `TryExec`, without which a desktop shows a dead entry."""
+    line = command_line([*(_ENV if "%" in words[0] else ()), *words])
+    return {"Exec": line, "TryExec": words[0]}
+
+
 def words_of(command: str) -> list[str]:
-    """The words of an `Exec` value; field codes such as `%u`, of which ours have none, stay as they are."""
+    """The program and its arguments; field codes such as `%u`, of which ours have none, stay as they are."""
     found = [
         re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match[2] is None else match[2]
         for match in _WORD.finditer(command)
     ]
-    return [word.replace("%%", "%") for word in found]
+    words = [word.replace("%%", "%") for word in found]
+    return words[len(_ENV) :] if words[: len(_ENV)] == _ENV else words
 
 
 def read(text: str) -> dict[str, str]:

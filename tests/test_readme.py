@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from gpuwatch_tray import listing
-from gpuwatch_tray.cli import parser
+from gpuwatch_tray.cli import parser, tree
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,8 +27,45 @@ def test_the_json_schema_is_the_one_in_the_code():
     assert block in README
 
 
-def test_every_command_of_the_command_line_is_in_the_table():
-    """The commands that --help names are those of the README."""
-    subparsers = parser()._subparsers._group_actions[0].choices
+def spelt():
+    """What the command table writes in its first column: (the command's words, its options)."""
     table = README[README.index("## Commands") : README.index("## Settings")]
-    assert [name for name in subparsers if f"gpuwatch-tray {name}" not in table] == []
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    for code in re.findall(r"`([^`]+)`", "\n".join(rows)):
+        words = code.replace("\\|", " ").replace("[", " ").replace("]", " ").split()
+        words = words[words[0] == "gpuwatch-tray" :]
+        options = [word for word in words if word.startswith("--") and word != "--"]
+        yield words, options
+
+
+def meant(words):
+    """The parser that these words lead to."""
+    at = PARSERS["gpuwatch-tray"]
+    for word in words:
+        at = PARSERS.get(f"{at.prog} {word}", at)
+    return at
+
+
+PARSERS = {each.prog: each for each in tree.commands(parser())}
+SHARED = {option for action in tree.actions(parser()) for option in action.option_strings}
+
+
+def test_the_command_table_is_what_help_says():
+    """Each command and each option of --help is in the table, and the table has no other."""
+    table = {}
+    for words, options in spelt():
+        each = meant(words)
+        known = {option for action in tree.actions(each) for option in action.option_strings}
+        assert not [option for option in options if option not in known], words
+        first = [word for word in words if not word.startswith("-")][:1]
+        assert not first or f"gpuwatch-tray {first[0]}" in PARSERS, words
+        table.setdefault(each.prog, set()).update(options)
+    below = {prog.rpartition(" ")[0] for prog in PARSERS}
+    for prog, each in PARSERS.items():
+        options = {option for action in tree.actions(each) for option in action.option_strings} - SHARED
+        if prog in below and not options:
+            continue  # a family, whose tasks stand in the table
+        assert prog in table, f"{prog} is not in the README's command table"
+        assert options <= table[prog], f"{prog}: {options - table[prog]} not in the README's command table"
+    prose = README[README.index("## Commands") : README.index("## Settings")]
+    assert not [option for option in SHARED - {"-h", "--help"} if option not in prose]

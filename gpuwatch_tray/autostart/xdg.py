@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "gpuwatch-tray.desktop"
-# GLib looks for the program before it reads `%%` as `%`, and then starts nothing (g_desktop_app_info_load).
-ENV = ("/usr/bin/env",)
 SWITCHES = {"Hidden": "true", "X-GNOME-Autostart-enabled": "false"}
 
 
@@ -30,17 +28,13 @@ def text_of(command: Sequence[str], icon: str) -> str:
             "Name": "gpuwatch-tray",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
             "Comment[zh_CN]": "在托盘中监视本机的 NVIDIA GPU",
-            **_program(command, icon),
+            **desktopentry.program(command),
+            "Icon": icon,
             "Terminal": "false",
             "StartupNotify": "false",
             "X-GNOME-Autostart-enabled": "true",
         }
     )
-
-
-def _program(command: Sequence[str], icon: str) -> dict[str, str]:
-    line = desktopentry.command_line([*(ENV if "%" in command[0] else ()), *command])
-    return {"Exec": line, "TryExec": command[0], "Icon": icon}
 
 
 def entry_of(text: str) -> Entry:
@@ -49,8 +43,7 @@ def entry_of(text: str) -> Entry:
     off = next(
         (f"{key}={value}" for key, value in SWITCHES.items() if values.get(key, "").lower() == value), ""
     )
-    words = tuple(desktopentry.words_of(values.get("Exec", "")))
-    return Entry(words[len(ENV) :] if words[:1] == ENV else words, off)
+    return Entry(tuple(desktopentry.words_of(values.get("Exec", ""))), off)
 
 
 class XdgAutostart:
@@ -78,7 +71,7 @@ class XdgAutostart:
         """Change the lines that name the program."""
         text = self._text()
         if text is not None:
-            self._put(desktopentry.changed(text, _program(command, self._icon)))
+            self._put(desktopentry.changed(text, desktopentry.program(command) | {"Icon": self._icon}))
 
     def remove(self) -> None:
         """Delete the file."""

@@ -39,6 +39,34 @@ def add(commands: Branch) -> None:
         default="status",
         help=_("without one: how it stands"),
     )
+    desktop = tasks.command(
+        "desktop",
+        _desktop,
+        _("in the desktop's menu, with icons, man page and the completion of bash and fish"),
+        "setup desktop on",
+        "setup desktop off",
+    )
+    desktop.add_argument(
+        "switch",
+        nargs="?",
+        choices=["on", "off", "status"],
+        default="status",
+        help=_("without one: how it stands"),
+    )
+    tasks.command(
+        "service",
+        _service,
+        _("print the systemd unit that runs `watch` on a server without a desktop"),
+        "setup service > ~/.config/systemd/user/gpuwatch-tray.service",
+    )
+    completion = tasks.command(
+        "completion",
+        _completion,
+        _("print the script by which a shell completes the commands"),
+        'setup completion zsh > "${fpath[1]}/_gpuwatch-tray"',
+    )
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help=_("which shell"))
+    tasks.command("manual", _manual, _("print the man page"), "setup manual > gpuwatch-tray.1")
 
 
 def _config(setup: Setup, asked: argparse.Namespace) -> int:
@@ -53,3 +81,30 @@ def _autostart(setup: Setup, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import autostart
 
     return autostart.run(setup, asked.switch)
+
+
+def _desktop(setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.cli import papers
+    from gpuwatch_tray.commands import desktop
+
+    return desktop.run(setup, asked.switch, papers.papers())
+
+
+def _service(_setup: Setup, _asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.commands import desktop
+
+    return desktop.print_service()
+
+
+def _completion(_setup: Setup, asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.cli import papers
+
+    print(papers.completion(asked.shell), end="")
+    return 0
+
+
+def _manual(_setup: Setup, _asked: argparse.Namespace) -> int:
+    from gpuwatch_tray.cli import papers
+
+    print(papers.man_page(), end="")
+    return 0

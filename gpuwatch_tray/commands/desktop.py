@@ -1,0 +1,46 @@
+"""`setup desktop` and `setup service`: the files by which desktop, shell and systemd know the program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import desktopfiles
+from gpuwatch_tray.autostart import start_command
+from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.desktopfiles import DesktopFilesError
+from gpuwatch_tray.language import _
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.desktopfiles import Papers
+
+
+def run(setup: Setup, switch: str, papers: Papers) -> int:
+    """Put the files where the user's desktop finds them (`on`), take them away (`off`), or say (`status`)."""
+    if setup.trial and switch == "on":
+        raise UsageError(
+            _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
+        )
+    files = desktopfiles.files(start_command(), papers)
+    place = desktopfiles.of_user()
+    try:
+        if switch == "on":
+            place.put(files)
+        elif switch == "off":
+            place.take(files)
+    except DesktopFilesError as error:
+        raise WorkError(str(error)) from error
+    there = place.holds(files)
+    if not there:
+        print(_("off: the desktop's menu does not have it"))
+    elif len(there) < len(files):
+        print(_("incomplete: `setup desktop on` writes what is missing"))
+    else:
+        print(_("on: in the desktop's menu, with its icons, man page and completion"))
+    print("\n".join(str(place.folder / name) for name in there), end="\n" if there else "")
+    return 0
+
+
+def print_service() -> int:
+    """Print the systemd unit of `watch`."""
+    print(desktopfiles.service(start_command()), end="")
+    return 0

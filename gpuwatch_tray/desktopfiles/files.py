@@ -1,0 +1,98 @@
+"""
+The files by their place below a `share` folder: the user's own, or a package's.
+
+The menu entry has the name that our popups give as `desktop-entry`, so that a desktop knows whose they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import desktopentry, drawing
+from gpuwatch_tray.model import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME = "gpuwatch-tray"
+METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What is written from the command line's own help: the man page, and what two shells complete by."""
+
+    manual: str
+    bash: str
+    fish: str
+
+
+def files(command: Sequence[str], papers: Papers) -> dict[str, bytes]:
+    """Each file's bytes by its path below the folder; the menu entry starts `command`."""
+    icons = drawing.folder()
+    theme = "icons/hicolor"
+    return {
+        f"applications/{NAME}.desktop": menu_entry(command).encode(),
+        f"metainfo/{METAINFO}": (Path(__file__).parent / METAINFO).read_bytes(),
+        **{
+            f"{theme}/{size}x{size}/apps/{NAME}.png": drawing.path(Level.OK, size).read_bytes()
+            for size in drawing.SIZES
+        },
+        f"{theme}/scalable/apps/{NAME}.svg": (icons / "ok.svg").read_bytes(),
+        f"{theme}/symbolic/apps/{NAME}-symbolic.svg": (icons / "ok-symbolic.svg").read_bytes(),
+        f"man/man1/{NAME}.1": papers.manual.encode(),
+        f"bash-completion/completions/{NAME}": papers.bash.encode(),
+        f"fish/vendor_completions.d/{NAME}.fish": papers.fish.encode(),
+    }
+
+
+def menu_entry(command: Sequence[str]) -> str:
+    """The entry of the desktop's menu."""
+    return desktopentry.entry(
+        {
+            "Type": "Application",
+            "Name": NAME,
+            "GenericName": "GPU Monitor",
+            "GenericName[zh_CN]": "GPU 监视器",
+            "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
+            "Comment[zh_CN]": "在托盘中监视本机的 NVIDIA GPU",
+            **desktopentry.program(command),
+            "Icon": NAME,
+            "Terminal": "false",
+            "StartupNotify": "false",
+            "Categories": "System;Monitor;",
+            "Keywords": "nvidia;gpu;nvml;cuda;monitor;alerts;",
+            "Keywords[zh_CN]": "显卡;监视;告警;",
+        }
+    )
+
+
+def service(command: Sequence[str]) -> str:
+    """
+    The systemd user unit that keeps `watch` running where nobody logs in to a desktop.
+
+    It is not hardened by NoNewPrivileges: a local mailer may be one that needs its own privileges. systemd
+    refuses quotes in the executable's own path and expands no `$$` there, in its arguments it does.
+    """
+    env = ["/usr/bin/env"] if set(command[0]) & set("\"'\\$") else []
+    line = " ".join(map(_unit_quote, [*env, *command, "watch"]))
+    return f"""\
+[Unit]
+Description=Watch the NVIDIA GPUs of this machine
+
+[Service]
+ExecStart={line}
+Restart=on-failure
+RestartSec=30
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def _unit_quote(word: str) -> str:
+    """One word of ExecStart (systemd.service(5), "Command lines"): `%` and `$` doubled, else quoted."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return escaped if escaped.isascii() and not set(escaped) & set(" \t\n'\"\\;") else f'"{escaped}"'

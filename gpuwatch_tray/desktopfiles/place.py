@@ -1,0 +1,71 @@
+"""The user's own share folder: the files put there and taken away, and nothing else touched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+class DesktopFilesError(Exception):
+    """A file cannot be written or taken away; one line that names it."""
+
+
+class Place:
+    """A share folder; its methods raise DesktopFilesError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write the files, each with the folders that it needs."""
+        with self._told():
+            for name, data in files.items():
+                path = self.folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            self._stir()
+
+    def take(self, names: Iterable[str]) -> None:
+        """Delete the files, and the folders below the place that are empty then."""
+        with self._told():
+            for name in names:
+                path = self.folder / name
+                path.unlink(missing_ok=True)
+                for folder in path.relative_to(self.folder).parents:
+                    if folder != Path():
+                        with contextlib.suppress(OSError):  # others' files are in it
+                            (self.folder / folder).rmdir()
+            self._stir()
+
+    def holds(self, names: Iterable[str]) -> list[str]:
+        """Those of the files that are there."""
+        return [name for name in names if (self.folder / name).is_file()]
+
+    def _stir(self) -> None:
+        """Have desktops look into the icon theme again: they go by its folder's date."""
+        theme = self.folder / "icons/hicolor"
+        if theme.is_dir():
+            os.utime(theme)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        if not self.folder.is_absolute():
+            raise DesktopFilesError("this account has no home folder for them")
+        try:
+            yield
+        except OSError as error:
+            raise DesktopFilesError(f"{error.filename}: {error.strerror}") from error
+
+
+def of_user(environ: Mapping[str, str] = os.environ) -> Place:
+    """XDG_DATA_HOME, by default ~/.local/share."""
+    named = Path(environ.get("XDG_DATA_HOME", ""))
+    if named.is_absolute():
+        return Place(named)
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111  # raises nothing
+    return Place(Path(home) / ".local/share")
