@@ -30,12 +30,14 @@ def test_the_json_schema_is_the_one_in_the_code():
 def spelt():
     """What the command table writes in its first column: (the command's words, its options)."""
     table = README[README.index("## Commands") : README.index("## Settings")]
-    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
-    for code in re.findall(r"`([^`]+)`", "\n".join(rows)):
-        words = code.replace("\\|", " ").replace("[", " ").replace("]", " ").split()
-        words = words[words[0] == "gpuwatch-tray" :]
-        options = [word for word in words if word.startswith("--") and word != "--"]
-        yield words, options
+    for row in [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]:
+        last = []
+        for code in re.findall(r"`([^`]+)`", row):
+            words = code.replace("\\|", " ").replace("[", " ").replace("]", " ").split()
+            if words[0].startswith("--"):  # another option of the command before it
+                words = [*last, *words]
+            last = words = words[words[0] == "gpuwatch-tray" :]
+            yield words, [word for word in words if word.startswith("--") and word != "--"]
 
 
 def meant(words):
