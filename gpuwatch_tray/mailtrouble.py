@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
-from gpuwatch_tray.model import Popup, Severity
+from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.transport import FailureKind
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def notes(waiting: Waiting, now: float) -> Iterator[str]:
 
 
 class MailTrouble:
-    """Which popup is due as the outbox changes: one for each time that something has to be mended."""
+    """
+    Which popup is due as the outbox changes: one for each time that something has to be mended.
+
+    A server that cannot be reached in between mends nothing: the same again is no news.
+    """
 
     def __init__(self) -> None:
         self._failure = ""
@@ -52,15 +56,21 @@ class MailTrouble:
     def popups(self, waiting: Waiting) -> tuple[Popup, ...]:
         """What is to be shown now that this waits."""
         due = []
-        failure = waiting.failure if waiting.failure in BLOCKING else ""
+        failure = waiting.failure
+        if waiting.error and failure not in BLOCKING:
+            failure = self._failure
         if failure and failure != self._failure:
-            due.append(
-                Popup(BLOCKED, _("Mail cannot be sent until you act"), waiting.error, Severity.WARNING)
-            )
+            buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
+            title = _("Mail cannot be sent until you act")
+            due.append(Popup(BLOCKED, title, waiting.error, Severity.WARNING, buttons))
         if waiting.dead > self._dead:
             due.append(Popup(DEAD, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING))
         self._failure, self._dead = failure, waiting.dead
         return tuple(due)
+
+    def over(self, waiting: Waiting) -> tuple[str, ...]:
+        """The keys of the popups that this makes obsolete; to be asked before `popups`."""
+        return (BLOCKED,) if self._failure and not waiting.error else ()
 
 
 def _waiting_line(waiting: Waiting) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.recording import Recorder
     from gpuwatch_tray.sources import Source
+    from gpuwatch_tray.store import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +153,14 @@ class Watching:
                 self._go_blind()
         if self._faces.courier is not None and self._faces.courier.tick():
             self._publish()
-            for popup in self._mail_trouble.popups(self._faces.courier.waiting):
-                if self._faces.popups is not None:
-                    self._faces.popups.show(popup)
+            if self._faces.popups is not None:
+                self._tell_of_mails(self._faces.courier.waiting, self._faces.popups)
+
+    def _tell_of_mails(self, waiting: Waiting, popups: PopupSink) -> None:
+        for key in self._mail_trouble.over(waiting):
+            popups.close(key)
+        for popup in self._mail_trouble.popups(waiting):
+            popups.show(popup)
 
     def _go_blind(self) -> None:
         """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""

@@ -8,6 +8,7 @@ import pytest
 
 from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.mailtrouble import MailTrouble
+from gpuwatch_tray.model import Button
 from gpuwatch_tray.store import Waiting
 from tests.fakes import START
 
@@ -35,6 +36,33 @@ def test_what_somebody_has_to_mend_pops_up_once(waiting):
     assert shown(trouble, replace(waiting, count=3, next_at=START + 1800)) == []
     assert shown(trouble, Waiting()) == []
     assert shown(trouble, waiting) == [waiting.error]
+
+
+def test_only_a_sign_in_has_a_button_to_sign_in_again():
+    """A wrong password is not mended by a click."""
+    (sign_in,) = MailTrouble().popups(SIGN_IN)
+    (password,) = MailTrouble().popups(PASSWORD)
+    assert (sign_in.buttons, password.buttons) == ((Button.SIGN_IN,), ())
+
+
+def test_being_offline_in_between_is_no_news():
+    """The same refusal after a failure that mends nothing pops up no second time; another one does."""
+    trouble = MailTrouble()
+    assert len(shown(trouble, SIGN_IN)) == 1
+    assert shown(trouble, LATER) == []
+    assert shown(trouble, SIGN_IN) == []
+    assert len(shown(trouble, PASSWORD)) == 1
+
+
+def test_the_popup_goes_when_the_mails_have_left():
+    """Neither before, nor where there was none."""
+    trouble = MailTrouble()
+    assert trouble.over(Waiting()) == ()
+    shown(trouble, SIGN_IN)
+    assert (trouble.over(SIGN_IN), trouble.over(LATER)) == ((), ())
+    assert trouble.over(Waiting(1, START, START)) == (mailtrouble.BLOCKED,)
+    shown(trouble, Waiting())
+    assert trouble.over(Waiting()) == ()
 
 
 def test_each_mail_that_is_given_up_pops_up():

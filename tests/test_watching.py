@@ -9,7 +9,7 @@ import pytest
 
 from gpuwatch_tray.app import LOOP_COOLDOWN, evaluator
 from gpuwatch_tray.context import Setup, SourceKind
-from gpuwatch_tray.model import Level, Limits, Presence, Severity, Sighting
+from gpuwatch_tray.model import Button, Level, Limits, Presence, Severity, Sighting
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import Store, Waiting
 from gpuwatch_tray.watching import Faces, Watching
@@ -245,3 +245,20 @@ def test_the_last_reading_can_be_explained(loop):
     assert loop.watching.explain() == ("nothing has been read yet",)
     loop.poll(BUSY)
     assert any(line.startswith("gpu_limit: 2 GPUs in use") for line in loop.watching.explain())
+
+
+def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left(loop):
+    """With its button, however often the outbox is looked at meanwhile."""
+    why = "sign-in refused: invalid_grant"
+    loop.courier.news = True
+    for waiting in (
+        Waiting(1, START, START + 900, why, "sign-in"),
+        Waiting(2, START, START + 900, why, "sign-in"),
+    ):
+        loop.courier.waiting = waiting
+        loop.watching.keep()
+    (popup,) = loop.popups.shown
+    assert (popup.body, popup.buttons, loop.popups.closed) == (why, (Button.SIGN_IN,), [])
+    loop.courier.waiting = Waiting()
+    loop.watching.keep()
+    assert loop.popups.closed == [popup.key]
