@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import ClockLimit, Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.tally import Tally
 
 SLOWDOWN, POWER_CAP = "hw_slowdown", "power_cap"
@@ -20,8 +21,11 @@ def hw_slowdown(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     if limits.heat.slowdown_hold is None:
         return Verdict(SLOWDOWN)
-    text = "is slowed down by its hardware (heat, its power supply, or the mains)"
-    return _limited(Tally(SLOWDOWN, snapshot), SLOWED, Severity.WARNING, text)
+    texts = (
+        _("{gpu} is slowed down by its hardware (heat, its power supply, or the mains)"),
+        _("a GPU is slowed down by its hardware (heat, its power supply, or the mains)"),
+    )
+    return _limited(Tally(SLOWDOWN, snapshot), SLOWED, Severity.WARNING, texts)
 
 
 def hw_slowdown_terms(limits: Limits) -> Terms:
@@ -38,8 +42,8 @@ def power_cap(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     if limits.heat.power_cap_hold is None:
         return Verdict(POWER_CAP)
-    text = "is kept down by its power limit"
-    return _limited(Tally(POWER_CAP, snapshot), ClockLimit.POWER_CAP, Severity.INFO, text)
+    texts = _("{gpu} is kept down by its power limit"), _("a GPU is kept down by its power limit")
+    return _limited(Tally(POWER_CAP, snapshot), ClockLimit.POWER_CAP, Severity.INFO, texts)
 
 
 def power_cap_terms(limits: Limits) -> Terms:
@@ -47,15 +51,20 @@ def power_cap_terms(limits: Limits) -> Terms:
     return Terms(hold=limits.heat.power_cap_hold or 0.0, clear=CLEAR)
 
 
-def _limited(tally: Tally, bits: ClockLimit, severity: Severity, text: str) -> Verdict:
+def _limited(tally: Tally, bits: ClockLimit, severity: Severity, texts: tuple[str, str]) -> Verdict:
+    """`texts` are what is said of a `{gpu}`, and when it fires."""
+    text, threshold = texts
     limited = 0
     for name, gpu in tally.boards():
-        reasons = tally.value(gpu, "the limit on the clocks", gpu.limited_by, name)
+        reasons = tally.value(gpu, N_("the limit on the clocks"), gpu.limited_by, name)
         if reasons is None:
             continue
         if reasons & bits:
             limited += 1
             reason = f"{tally.rule.upper()}({label(gpu)}: {reasons & bits:#04x})"
-            tally.found(name, severity, reason, f"{label(gpu)} {text}")
-        tally.measured(limited, f"{limited or 'no'} {'GPUs are' if limited > 1 else 'GPU is'} kept down so")
-    return tally.verdict(f"a GPU {text}")
+            tally.found(name, severity, reason, text.format(gpu=named(gpu)))
+        said = _("no GPU is kept down so")
+        if limited:
+            said = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
+        tally.measured(limited, said.format(count=limited))
+    return tally.verdict(threshold)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Gpu, GpuProcess, Snapshot, known
 
 if TYPE_CHECKING:
@@ -19,8 +20,15 @@ def subject(gpu: Gpu) -> str:
 
 
 def label(gpu: Gpu) -> str:
-    """A GPU as a person counts them; a MIG device has no number of its own."""
+    """A GPU as a person counts them; a MIG device has no number of its own. In English, for the reasons."""
     return f"MIG device {gpu.uuid} on GPU {gpu.index}" if gpu.physical else f"GPU {gpu.index}"
+
+
+def named(gpu: Gpu) -> str:
+    """The same as a sentence has it."""
+    if not gpu.physical:
+        return f"GPU {gpu.index}"
+    return _("MIG device {uuid} on GPU {index}").format(uuid=gpu.uuid, index=gpu.index)
 
 
 def boards(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
@@ -70,4 +78,5 @@ def prefix(snapshot: Snapshot, process: GpuProcess) -> str:
 def called(process: GpuProcess) -> str:
     """A process as a sentence names it, without its arguments: they may hold a secret."""
     where = "" if process.gpu is None else f", GPU {process.gpu}"
-    return f"{redact.called(known(process.name) or '') or 'A process'} (PID {process.pid}{where})"
+    name = redact.called(known(process.name) or "") or _("A process")
+    return f"{name} (PID {process.pid}{where})"

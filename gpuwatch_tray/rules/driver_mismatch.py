@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Verdict
 
 NAME = "driver_mismatch"
@@ -16,9 +17,9 @@ def driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     if not limits.faults.mismatch:
         return Verdict(NAME)
-    threshold = "the driver was replaced while it runs: its library and its part of the kernel differ"
+    threshold = _("the driver was replaced while it runs: its library and its part of the kernel differ")
     if snapshot.problem is None:
-        return Verdict(NAME, value="the driver answers", threshold=threshold)
+        return Verdict(NAME, value=_("the driver answers"), threshold=threshold)
     if not snapshot.problem.mismatch:
         return Verdict(NAME, unknown=str(snapshot.problem))
     reason = f"DRIVER_MISMATCH: {snapshot.problem}"

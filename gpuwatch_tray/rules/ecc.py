@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import boards, label
+from gpuwatch_tray.rules.devices import boards, label, named
 from gpuwatch_tray.rules.memory import ECC_WINDOW, Board, Memory
 from gpuwatch_tray.rules.tally import Tally
 
@@ -24,26 +25,45 @@ def ecc(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
         return Verdict(NAME)
     tally = Tally(NAME, snapshot)
     most = limits.faults.ecc_corrected
-    labels = {name: label(gpu) for name, gpu in boards(snapshot)}
+    gpus = dict(boards(snapshot))
     for name, event in memory.events.items():
         if "/" not in name:
-            often = "A memory error" if event.count == 1 else f"{event.count} memory errors"
-            where = labels.get(name, f"GPU {name}")
-            text = f"{often} that could not be corrected on {where}"
+            board = gpus.get(name)
+            where = f"GPU {name}" if board is None else label(board)
+            text = ngettext(
+                "A memory error that could not be corrected on {gpu}",
+                "{count} memory errors that could not be corrected on {gpu}",
+                event.count,
+            ).format(count=event.count, gpu=where if board is None else named(board))
             reason = f"ECC({where}: {event.count} UNCORRECTED)"
             tally.found(name, Severity.CRITICAL, reason, text, event.count)
     for name, gpu in tally.boards(lasting=True):
-        if tally.value(gpu, "the uncorrected memory errors", gpu.ecc_uncorrected, name) is not None:
-            tally.measured(-1.0, "no uncorrected error more")
-        if most is None or tally.value(gpu, "the corrected memory errors", gpu.ecc_corrected, name) is None:
+        if tally.value(gpu, N_("the uncorrected memory errors"), gpu.ecc_uncorrected, name) is not None:
+            tally.measured(-1.0, _("no uncorrected error more"))
+        if (
+            most is None
+            or tally.value(gpu, N_("the corrected memory errors"), gpu.ecc_corrected, name) is None
+        ):
             continue
         errors = int(memory.boards.get(name, Board()).errors.total(memory.clock, ECC_WINDOW))
-        tally.measured(errors, f"{errors} corrected errors on {label(gpu)} in 10 min")
+        said = ngettext(
+            "{count} corrected error on {gpu} in 10 min",
+            "{count} corrected errors on {gpu} in 10 min",
+            errors,
+        )
+        tally.measured(errors, said.format(count=errors, gpu=named(gpu)))
         if errors >= most:
             reason = f"ECC({label(gpu)}: {errors} CORRECTED in 10 min) >= LIMIT({most})"
-            text = f"{errors} memory errors were corrected on {label(gpu)} in 10 minutes, the limit is {most}"
+            text = ngettext(
+                "{count} memory error was corrected on {gpu} in 10 minutes, the limit is {limit}",
+                "{count} memory errors were corrected on {gpu} in 10 minutes, the limit is {limit}",
+                errors,
+            ).format(count=errors, gpu=named(gpu), limit=most)
             tally.found(name, Severity.WARNING, reason, text, errors)
         elif errors > CLEAR * most:
             tally.between(name)
-    fires = "a memory error cannot be corrected" + ("" if most is None else f", or {most} are within 10 min")
-    return tally.verdict(fires)
+    if most is None:
+        return tally.verdict(_("a memory error cannot be corrected"))
+    return tally.verdict(
+        _("a memory error cannot be corrected, or {count} are within 10 min").format(count=most)
+    )

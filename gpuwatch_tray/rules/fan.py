@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
-from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.tally import Tally
 
 NAME = "fan"
@@ -24,21 +25,26 @@ def fan(snapshot: Snapshot, limits: Limits) -> Verdict:
     tally = Tally(NAME, snapshot)
     for name, gpu in tally.boards():
         if isinstance(gpu.fan, Missing) and gpu.fan.why is not Why.ERROR:
-            tally.value(gpu, "the fan", gpu.fan)
+            tally.value(gpu, N_("the fan"), gpu.fan)
             continue
-        degrees = tally.value(gpu, "the temperature", gpu.temperature, name)
+        degrees = tally.value(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:
             continue
-        speed = "cannot be read" if isinstance(gpu.fan, Missing) else f"{gpu.fan} %"
-        tally.measured(degrees, f"the fan of {label(gpu)}, at {degrees} °C: {speed}")
+        speed = _("cannot be read") if isinstance(gpu.fan, Missing) else f"{gpu.fan} %"
+        measured = _("the fan of {gpu}, at {degrees} °C: {speed}")
+        tally.measured(degrees, measured.format(gpu=named(gpu), degrees=degrees, speed=speed))
         if not isinstance(gpu.fan, Missing) and gpu.fan > 0:
             continue
         if degrees > at:
-            said = "cannot be read" if isinstance(gpu.fan, Missing) else "stands still"
-            reason = f"FAN({label(gpu)}: {speed.replace(' %', '%')}) AT({degrees}C) > LIMIT({at}C)"
-            tally.found(
-                name, Severity.WARNING, reason, f"The fan of {label(gpu)} {said} at {degrees} °C", degrees
-            )
+            speed = "cannot be read" if isinstance(gpu.fan, Missing) else f"{gpu.fan}%"
+            reason = f"FAN({label(gpu)}: {speed}) AT({degrees}C) > LIMIT({at}C)"
+            text = _("The fan of {gpu} stands still at {degrees} °C")
+            if isinstance(gpu.fan, Missing):
+                text = _("The fan of {gpu} cannot be read at {degrees} °C")
+            text = text.format(gpu=named(gpu), degrees=degrees)
+            tally.found(name, Severity.WARNING, reason, text, degrees)
         elif degrees > at - CLEAR:
             tally.between(name)
-    return tally.verdict(f"a fan stands still or fails, and its GPU is above {at} °C")
+    return tally.verdict(
+        _("a fan stands still or fails, and its GPU is above {degrees} °C").format(degrees=at)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Verdict
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 
@@ -21,13 +22,19 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
         return Verdict(NAME)
     processes, unowned = sorted_out(snapshot, limits)
     in_use = len({process.gpu for process in processes if process.gpu is not None})
-    value = "1 GPU in use" if in_use == 1 else f"{in_use} GPUs in use"
-    threshold = f"more than {limit} {'GPU is' if limit == 1 else 'GPUs are'} in use"
+    value = ngettext("{count} GPU in use", "{count} GPUs in use", in_use).format(count=in_use)
+    threshold = ngettext(
+        "more than {limit} GPU is in use", "more than {limit} GPUs are in use", limit
+    ).format(limit=limit)
     if in_use > limit:
         reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limit})"
-        finding = Finding(NAME, "", Severity.WARNING, reason, in_use, f"{value}, the limit is {limit}")
+        text = _("{value}, the limit is {limit}").format(value=value, limit=limit)
+        finding = Finding(NAME, "", Severity.WARNING, reason, in_use, text)
         return Verdict(NAME, (finding,), value=value, threshold=threshold)
     nowhere = [process.pid for process in processes if process.gpu is None]
-    unknown = [*gaps(snapshot), *(f"the GPU of process {pid} cannot be told" for pid in nowhere)]
+    unknown = [
+        *gaps(snapshot),
+        *(_("the GPU of process {pid} cannot be told").format(pid=pid) for pid in nowhere),
+    ]
     unknown += map(unowned_line, unowned)
     return Verdict(NAME, unknown="; ".join(unknown) or None, value=value, threshold=threshold)

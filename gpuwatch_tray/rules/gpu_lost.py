@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Terms, Verdict, known
 
 NAME = "gpu_lost"
@@ -27,10 +28,12 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
             gpu.uuid or str(gpu.index),
             Severity.CRITICAL,
             f"GPU_LOST(GPU {gpu.index}): {gpu.problem}",
-            text=f"GPU {gpu.index} ({known(gpu.name) or gpu.uuid}) cannot be read: {gpu.problem}",
+            text=_("GPU {index} ({name}) cannot be read: {problem}").format(
+                index=gpu.index, name=known(gpu.name) or gpu.uuid, problem=gpu.problem
+            ),
         )
         for gpu in lost
     )
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
-    value = f"{whole - len(lost)} of {whole} GPUs answer"
-    return Verdict(NAME, findings, value=value, threshold="a GPU does not answer, or is missing")
+    value = _("{count} of {whole} GPUs answer").format(count=whole - len(lost), whole=whole)
+    return Verdict(NAME, findings, value=value, threshold=_("a GPU does not answer, or is missing"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
-from gpuwatch_tray.rules.devices import Places, called, identity, label, prefix, size, subject
+from gpuwatch_tray.rules.devices import Places, called, identity, named, prefix, size, subject
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 from gpuwatch_tray.rules.tally import Tally
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 HUNG, HOLDING = "hung", "idle_holding"
 TERMS = Terms(clear=60.0, clear_samples=2)
-UTILISATION = "the utilisation"
+UTILISATION = N_("the utilisation")
 
 
 def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
@@ -35,25 +36,29 @@ def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     tally = Tally(HUNG, snapshot)
     hidden = _hidden(snapshot, limits)
     for name, rows in _rows(tally, snapshot, limits).items():
-        if hidden or not all(idle for _, _, idle in rows):
+        if hidden or not all(idle for _process, _gpu, idle in rows):
             continue
         if name not in memory.busy:
             tally.between(name)  # after a restart: of one that has fired this is no recovery
             continue
         process = rows[0][0]
-        gpus = [gpu for _, gpu, _ in rows]
+        gpus = [gpu for _process, gpu, _idle in rows]
         quiet = _quiet(gpus, memory)
         if tally.worse(quiet):
-            tally.measured(quiet, f"{called(process)} has done nothing for {listing.duration(quiet)}")
+            said = _("{process} has done nothing for {span}")
+            tally.measured(quiet, said.format(process=called(process), span=listing.duration(quiet)))
         if quiet < hold:
             tally.between(name)
             continue
-        where = ", ".join(label(gpu) for gpu in gpus) + (" have" if len(gpus) > 1 else " has")
         reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
-        text = f"{called(process)} was busy, and {where} done nothing for {listing.duration(quiet)}"
+        text = ngettext(
+            "{process} was busy, and {gpus} has done nothing for {span}",
+            "{process} was busy, and {gpus} have done nothing for {span}",
+            len(gpus),
+        ).format(process=called(process), gpus=", ".join(map(named, gpus)), span=listing.duration(quiet))
         tally.found(name, Severity.WARNING, reason, text, quiet)
-    span = listing.duration(hold)
-    return tally.verdict(f"the GPUs of a process of yours that was busy do nothing for {span}")
+    threshold = _("the GPUs of a process of yours that was busy do nothing for {span}")
+    return tally.verdict(threshold.format(span=listing.duration(hold)))
 
 
 def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
@@ -70,30 +75,39 @@ def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
         return Verdict(HOLDING)
     tally = Tally(HOLDING, snapshot)
     for name, rows in _rows(tally, snapshot, limits).items():
-        hangs = limits.use.hung_hold is not None and name in memory.busy and all(idle for _, _, idle in rows)
-        if hangs and _quiet([gpu for _, gpu, _ in rows], memory) >= (limits.use.hung_hold or 0):
+        hangs = (
+            limits.use.hung_hold is not None
+            and name in memory.busy
+            and all(idle for _process, _gpu, idle in rows)
+        )
+        if hangs and _quiet([gpu for _process, gpu, _idle in rows], memory) >= (limits.use.hung_hold or 0):
             continue
         for process, gpu, idle in rows:
             if not idle:
                 continue
             device = subject(gpu)
             where = f"{name}/{device}"
-            held = tally.value(gpu, "the memory of a process", process.memory, where)
+            held = tally.value(gpu, N_("the memory of a process"), process.memory, where)
             if held is None or held <= most:
                 continue
             idle_for = memory.held_for(name, device)
             if tally.worse(idle_for):
                 span = listing.duration(idle_for)
-                tally.measured(idle_for, f"{called(process)} holds {size(held)}, idle for {span}")
+                said = _("{process} holds {memory}, idle for {span}")
+                tally.measured(idle_for, said.format(process=called(process), memory=size(held), span=span))
             if idle_for < hold:
                 tally.between(where)
                 continue
             span = listing.duration(idle_for)
             reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
-            text = f"{called(process)} holds {size(held)}, and the GPU has been idle for {span}"
+            text = _("{process} holds {memory}, and the GPU has been idle for {span}").format(
+                process=called(process), memory=size(held), span=span
+            )
             tally.found(where, Severity.INFO, reason, text, idle_for)
-    calm = f"below {limits.use.idle_below} % for {listing.duration(hold)}"
-    return tally.verdict(f"a process of yours holds more than {size(most)} of a GPU that is {calm}")
+    threshold = _(
+        "a process of yours holds more than {memory} of a GPU that is below {percent} % for {span}"
+    ).format(memory=size(most), percent=limits.use.idle_below, span=listing.duration(hold))
+    return tally.verdict(threshold)
 
 
 Row = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told
@@ -125,7 +139,7 @@ def _states(tally: Tally, limits: Limits) -> tuple[set[str], dict[int, bool]]:
     """The GPUs (UUIDs) whose utilisation could not be read this time, and which of the others are idle."""
     failed: set[str] = set()
     idle: dict[int, bool] = {}
-    for _, gpu in tally.devices():
+    for _name, gpu in tally.devices():
         if not isinstance(gpu.utilisation, Missing):
             idle[id(gpu)] = gpu.utilisation < limits.use.idle_below
         elif gpu.utilisation.why is Why.ERROR:
@@ -133,7 +147,7 @@ def _states(tally: Tally, limits: Limits) -> tuple[set[str], dict[int, bool]]:
         else:
             tally.value(gpu, UTILISATION, gpu.utilisation)
     if idle:
-        tally.measured(-1.0, "no such process")
+        tally.measured(-1.0, _("no such process"))
     return failed, idle
 
 

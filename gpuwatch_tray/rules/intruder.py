@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict, known
-from gpuwatch_tray.rules.devices import Places, label, size, subject
-from gpuwatch_tray.rules.scope import computing
+from gpuwatch_tray.rules.devices import Places, label, named, size, subject
+from gpuwatch_tray.rules.scope import computing, process_gap
 from gpuwatch_tray.rules.tally import Tally
 
 if TYPE_CHECKING:
@@ -38,28 +39,28 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     # Where nobody else is, which is the rule, it does not matter where mine are.
     here = [places.of(process) for process in found if process.mine] if others else []
     mine = {subject(gpu) for gpu in here if gpu is not None}
-    for _, gpu in tally.devices():
+    for _name, gpu in tally.devices():
         if gpu.process_problem is not None:
-            tally.leave_open(
-                f"the processes of GPU {gpu.index} cannot be read: {gpu.process_problem}", subject(gpu)
-            )
+            tally.leave_open(process_gap(gpu), subject(gpu))
     shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
     for (device, user), theirs in shared.items():
         gpu, process = theirs[0]
-        who = "Somebody else" if user == NOBODY else user
-        what = (
-            f"{redact.called(known(process.name) or '') or 'a process'} (PID {process.pid}{_memory(process)})"
-        )
-        more = f" and {len(theirs) - 1} more" if len(theirs) > 1 else ""
+        who = _("Somebody else") if user == NOBODY else user
+        name = redact.called(known(process.name) or "") or _("a process")
+        what = f"{name} (PID {process.pid}{_memory(process)})"
         reason = (
             f"INTRUDER({label(gpu)}: {user}, {len(theirs)} PROCESSES)"
-            if more
+            if len(theirs) > 1
             else f"INTRUDER({label(gpu)}: {user})"
         )
-        text = f"{who} uses {label(gpu)}, which you use too: {what}{more}"
+        text = _("{who} uses {gpu}, which you use too: {what}")
+        if len(theirs) > 1:
+            text = _("{who} uses {gpu}, which you use too: {what} and {more} more")
+        text = text.format(who=who, gpu=named(gpu), what=what, more=len(theirs) - 1)
         tally.found(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
-    tally.measured(len(shared), f"{len(shared) or 'nobody'} else on your GPUs")
-    return tally.verdict("another user computes on a GPU that you compute on")
+    said = _("{count} else on your GPUs") if shared else _("nobody else on your GPUs")
+    tally.measured(len(shared), said.format(count=len(shared)))
+    return tally.verdict(_("another user computes on a GPU that you compute on"))
 
 
 def _memory(process: GpuProcess) -> str:

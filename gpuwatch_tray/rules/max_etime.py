@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray import listing
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Finding, Limits, Missing, Severity, Snapshot, Verdict
 from gpuwatch_tray.rules.devices import called, prefix
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
@@ -29,7 +30,7 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     processes, unowned = sorted_out(snapshot, limits)
     for process in processes:
         if isinstance(process.elapsed, Missing):
-            unknown.append(f"the elapsed time of process {process.pid} is unknown")
+            unknown.append(_("the elapsed time of process {pid} is unknown").format(pid=process.pid))
             open_subjects.append(prefix(snapshot, process))
             continue
         seconds = int(process.elapsed)
@@ -37,9 +38,8 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
         if seconds > limit:
             subject = prefix(snapshot, process) + process.identity
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {listing.header(process)}"
-            text = (
-                f"{called(process)} has run for {listing.duration(seconds)},"
-                f" the limit is {listing.duration(limit)}"
+            text = _("{process} has run for {span}, the limit is {limit}").format(
+                process=called(process), span=listing.duration(seconds), limit=listing.duration(limit)
             )
             findings.setdefault(subject, Finding(NAME, subject, Severity.WARNING, reason, seconds, text))
     for process in unowned:
@@ -48,11 +48,12 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     missing = gaps(snapshot)
     if missing:
         unknown[:0], open_subjects = missing, [""]
+    span = listing.duration(longest)
     return Verdict(
         NAME,
         tuple(findings.values()),
         "; ".join(unknown) or None,
         tuple(open_subjects),
-        value="no process" if longest < 0 else f"the longest runs for {listing.duration(longest)}",
-        threshold=f"a process has run for longer than {listing.duration(limit)}",
+        value=_("no process") if longest < 0 else _("the longest runs for {span}").format(span=span),
+        threshold=_("a process has run for longer than {span}").format(span=listing.duration(limit)),
     )

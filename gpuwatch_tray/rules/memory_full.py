@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.tally import Tally
 
 NAME = "memory_full"
@@ -23,19 +24,22 @@ def memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
         return Verdict(NAME)
     tally = Tally(NAME, snapshot)
     for name, gpu in tally.devices():
-        used = tally.value(gpu, "the memory in use", gpu.memory_used, name)
-        total = tally.value(gpu, "the memory in all", gpu.memory_total, name)
+        used = tally.value(gpu, N_("the memory in use"), gpu.memory_used, name)
+        total = tally.value(gpu, N_("the memory in all"), gpu.memory_total, name)
         if used is None or not total:
             continue
         percent = 100 * used / total
-        tally.measured(percent, f"{label(gpu)} is the fullest with {percent:.0f} %")
+        said = _("{gpu} is the fullest with {percent:.0f} %")
+        tally.measured(percent, said.format(gpu=named(gpu), percent=percent))
         if percent > most:
             reason = f"MEMORY_FULL({label(gpu)}: {percent:.0f}%) > LIMIT({most}%)"
-            text = f"The memory of {label(gpu)} is {percent:.0f} % full, the limit is {most} %"
+            text = _("The memory of {gpu} is {percent:.0f} % full, the limit is {limit} %").format(
+                gpu=named(gpu), percent=percent, limit=most
+            )
             tally.found(name, Severity.INFO, reason, text, percent)
         elif percent > most - CLEAR:
             tally.between(name)
-    return tally.verdict(f"more than {most} % of a GPU's memory is in use")
+    return tally.verdict(_("more than {percent} % of a GPU's memory is in use").format(percent=most))
 
 
 def memory_full_terms(limits: Limits) -> Terms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.rules.devices import subject
 from gpuwatch_tray.rules.scope import process_gaps
@@ -30,8 +31,8 @@ def monitor_blind(snapshot: Snapshot, limits: Limits) -> Verdict:
     return Verdict(
         NAME,
         findings,
-        value=findings[0].text if findings else "the GPUs can be read",
-        threshold="the GPUs or their processes cannot be read",
+        value=findings[0].text if findings else _("the GPUs can be read"),
+        threshold=_("the GPUs or their processes cannot be read"),
     )
 
 
@@ -44,7 +45,8 @@ def monitor_blind_terms(limits: Limits) -> Terms:
 def _findings(snapshot: Snapshot) -> Iterator[Finding]:
     if snapshot.problem is not None:
         reason = f"MONITOR_BLIND: {snapshot.problem}"
-        yield Finding(NAME, "", Severity.WARNING, reason, text=f"The GPUs cannot be read: {snapshot.problem}")
+        text = _("The GPUs cannot be read: {problem}").format(problem=snapshot.problem)
+        yield Finding(NAME, "", Severity.WARNING, reason, text=text)
         return
     for gpu, gap in process_gaps(snapshot):
         reason = f"MONITOR_BLIND(GPU {gpu.index}): {gap}"

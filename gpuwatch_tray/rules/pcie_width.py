@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label, subject
+from gpuwatch_tray.rules.devices import label, named, subject
 from gpuwatch_tray.rules.tally import Tally
 
 if TYPE_CHECKING:
@@ -28,20 +29,23 @@ def pcie_width(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
         return Verdict(NAME)
     tally = Tally(NAME, snapshot)
     for name, gpu in tally.boards():
-        width = tally.value(gpu, "the PCIe lanes", gpu.pcie_width, name)
-        most = tally.value(gpu, "the PCIe lanes", gpu.pcie_width_most, name)
+        width = tally.value(gpu, N_("the PCIe lanes"), gpu.pcie_width, name)
+        most = tally.value(gpu, N_("the PCIe lanes"), gpu.pcie_width_most, name)
         if width is None or most is None:
             continue
-        tally.measured(most - width, f"{label(gpu)} uses {width} of {most} lanes")
+        said = _("{gpu} uses {width} of {most} lanes")
+        tally.measured(most - width, said.format(gpu=named(gpu), width=width, most=most))
         if width >= most:
             continue
         if memory.idle_for(subject(gpu)) < RESTS and _used(gpu, snapshot):
             reason = f"PCIE_WIDTH({label(gpu)}: x{width}) < MAXIMUM(x{most})"
-            text = f"{label(gpu)} uses {width} of its {most} PCIe lanes: is it well seated?"
+            text = _("{gpu} uses {width} of its {most} PCIe lanes: is it well seated?").format(
+                gpu=named(gpu), width=width, most=most
+            )
             tally.found(name, Severity.WARNING, reason, text, most - width)
         else:
             tally.between(name)
-    return tally.verdict("a GPU at work uses fewer PCIe lanes than it could")
+    return tally.verdict(_("a GPU at work uses fewer PCIe lanes than it could"))
 
 
 def pcie_width_terms(limits: Limits) -> Terms:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.tally import Tally
 
 NAME = "row_remap"
@@ -21,16 +22,21 @@ def row_remap(snapshot: Snapshot, limits: Limits) -> Verdict:
     tally = Tally(NAME, snapshot)
     worn = 0
     for name, gpu in tally.boards(lasting=True):
-        failed = tally.value(gpu, "the state of the memory rows", gpu.rows_failed, name)
-        pending = tally.value(gpu, "the state of the memory rows", gpu.rows_pending, name)
+        failed = tally.value(gpu, N_("the state of the memory rows"), gpu.rows_failed, name)
+        pending = tally.value(gpu, N_("the state of the memory rows"), gpu.rows_pending, name)
         if failed:
-            text = f"{label(gpu)} has memory rows that could not be remapped: it should be replaced"
+            text = _("{gpu} has memory rows that could not be remapped: it should be replaced")
+            text = text.format(gpu=named(gpu))
             tally.found(name, Severity.CRITICAL, f"ROW_REMAP({label(gpu)}: failed)", text, 2)
         elif pending:
-            text = f"{label(gpu)} will remap worn memory rows at its next reset: reset it when it is idle"
+            text = _("{gpu} will remap worn memory rows at its next reset: reset it when it is idle")
+            text = text.format(gpu=named(gpu))
             tally.found(name, Severity.WARNING, f"ROW_REMAP({label(gpu)}: pending)", text, 1)
         elif failed is None and pending is None:
             continue
         worn += bool(failed or pending)
-        tally.measured(worn, f"{worn or 'no'} {'GPUs have' if worn > 1 else 'GPU has'} worn memory rows")
-    return tally.verdict("worn memory rows wait to be replaced, or could not be")
+        said = _("no GPU has worn memory rows")
+        if worn:
+            said = ngettext("{count} GPU has worn memory rows", "{count} GPUs have worn memory rows", worn)
+        tally.measured(worn, said.format(count=worn))
+    return tally.verdict(_("worn memory rows wait to be replaced, or could not be"))

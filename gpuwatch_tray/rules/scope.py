@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Limits, Missing, Scope, Snapshot
 
 
@@ -28,7 +29,8 @@ def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ..
 
 def unowned_line(process: GpuProcess) -> str:
     """Why such a process leaves a rule open, and the mend."""
-    return f"the owner of process {process.pid} cannot be told (PROCESS_SCOPE=all counts everybody's)"
+    text = _("the owner of process {pid} cannot be told (PROCESS_SCOPE=all counts everybody's)")
+    return text.format(pid=process.pid)
 
 
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
@@ -60,7 +62,7 @@ def gaps(snapshot: Snapshot) -> tuple[str, ...]:
     lines = []
     for gpu in snapshot.gpus:
         if gpu.problem is not None:
-            lines.append(f"GPU {gpu.index} cannot be read: {gpu.problem}")
+            lines.append(gap(gpu))
         elif gpu in unread:
             lines.append(unread[gpu])
     return tuple(lines)
@@ -69,7 +71,18 @@ def gaps(snapshot: Snapshot) -> tuple[str, ...]:
 def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
     """The GPUs that answer but for their processes, each with a line that says so."""
     return tuple(
-        (gpu, f"the processes of GPU {gpu.index} cannot be read: {gpu.process_problem}")
+        (gpu, process_gap(gpu))
         for gpu in snapshot.gpus
         if gpu.problem is None and gpu.process_problem is not None
     )
+
+
+def gap(gpu: Gpu) -> str:
+    """Why nothing is known of this GPU, which has a problem."""
+    return _("GPU {index} cannot be read: {problem}").format(index=gpu.index, problem=gpu.problem)
+
+
+def process_gap(gpu: Gpu) -> str:
+    """Why its processes are not known, which have a problem."""
+    text = _("the processes of GPU {index} cannot be read: {problem}")
+    return text.format(index=gpu.index, problem=gpu.process_problem)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Field, Finding, Gpu, Missing, Severity, Snapshot, Verdict, Why
-from gpuwatch_tray.rules.devices import boards, label, subject
+from gpuwatch_tray.rules.devices import boards, named, subject
+from gpuwatch_tray.rules.scope import gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +54,7 @@ class Tally:
             return
         for name, gpu in gpus:
             if gpu.problem is not None:
-                self.leave_open(f"GPU {gpu.index} cannot be read: {gpu.problem}", name)
+                self.leave_open(gap(gpu), name)
             elif gpu.asleep:
                 if lasting:
                     self._band.add(name)
@@ -60,16 +62,21 @@ class Tally:
                 yield name, gpu
 
     def value(self, gpu: Gpu, what: str, value: Field[T], *names: str) -> T | None:
-        """The value; where it is missing, None, and a note of it for the subjects that begin with `names`."""
+        """
+        The value; where it is missing, None, and a note of it for the subjects that begin with `names`.
+
+        `what` says in English what it is (`N_`).
+        """
         if not isinstance(value, Missing):
             return value
         if value.why is Why.ERROR:
             detail = f": {value.detail}" if value.detail else ""
-            self.leave_open(f"{what} of {label(gpu)} cannot be read{detail}", *names)
+            line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=named(gpu))
+            self.leave_open(line + detail, *names)
         elif value.why is Why.UNSUPPORTED:
-            self.never(f"{label(gpu)} does not report {what}")
+            self.never(_("{gpu} does not report {what}").format(gpu=named(gpu), what=_(what)))
         else:
-            self.never(f"this source does not report {what}")
+            self.never(_("this source does not report {what}").format(what=_(what)))
         return None
 
     def leave_open(self, line: str, *subjects: str) -> None:
@@ -108,7 +115,7 @@ class Tally:
         if name not in self._findings:
             self._findings[name] = Finding(self.rule, name, severity, reason, value, text)
 
-    def verdict(self, threshold: str, calm: str = "no GPU to measure") -> Verdict:
+    def verdict(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
         """All of it; `calm` is what to say where there was nothing to measure, as opposed to no way to."""
         return Verdict(
             self.rule,
@@ -116,7 +123,7 @@ class Tally:
             "; ".join(self._open) or None,
             tuple(self._subjects) or ("",),
             frozenset(self._band - self._findings.keys()),
-            self._value(calm),
+            self._value(_(calm)),
             threshold,
             tuple(self._cannot),
             tuple(self._each),

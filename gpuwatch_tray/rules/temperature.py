@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Auto, Gpu, Limits, Missing, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.tally import Tally
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
             return WARN_AT if isinstance(own, Missing) else min(WARN_AT, own - WARN_BELOW)
         return at
 
-    said = (
-        f"its limit ({WARN_AT} °C, or {WARN_BELOW} °C below the temperature at which it slows itself down)"
-        if at is Auto.AUTO
-        else f"{at} °C"
-    )
+    said = _("a GPU reaches {degrees} °C").format(degrees=at)
+    if at is Auto.AUTO:
+        said = _(
+            "a GPU reaches its limit ({at} °C,"
+            " or {below} °C below the temperature at which it slows itself down)"
+        ).format(at=WARN_AT, below=WARN_BELOW)
     return Verdict(NAME) if at is None else _hot(Tally(NAME, snapshot), limit, Severity.WARNING, said)
 
 
@@ -61,12 +63,12 @@ def temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
             return CRITICAL_AT if isinstance(own, Missing) else own - CRITICAL_BELOW
         return at
 
-    said = (
-        f"its limit ({CRITICAL_BELOW} °C below the temperature at which it slows itself down,"
-        f" else {CRITICAL_AT} °C)"
-        if at is Auto.AUTO
-        else f"{at} °C"
-    )
+    said = _("a GPU reaches {degrees} °C").format(degrees=at)
+    if at is Auto.AUTO:
+        said = _(
+            "a GPU reaches its limit ({below} °C below the temperature at which it slows itself down,"
+            " else {at} °C)"
+        ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
     return (
         Verdict(CRITICAL) if at is None else _hot(Tally(CRITICAL, snapshot), limit, Severity.CRITICAL, said)
     )
@@ -77,19 +79,22 @@ def temperature_critical_terms(limits: Limits) -> Terms:
     return Terms(hold=limits.heat.critical_hold, clear=CLEAR_HOLD)
 
 
-def _hot(tally: Tally, limit: Callable[[Gpu], int], severity: Severity, said: str) -> Verdict:
+def _hot(tally: Tally, limit: Callable[[Gpu], int], severity: Severity, threshold: str) -> Verdict:
     for name, gpu in tally.boards():
-        degrees = tally.value(gpu, "the temperature", gpu.temperature, name)
+        degrees = tally.value(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:
             continue
         most = limit(gpu)
-        tally.measured(degrees, f"{label(gpu)} is the hottest with {degrees} °C")
-        tally.by_itself(f"{label(gpu)}: {degrees} °C, fires at {most} °C, over at {most - CLEAR} °C")
+        said = _("{gpu} is the hottest with {degrees} °C")
+        tally.measured(degrees, said.format(gpu=named(gpu), degrees=degrees))
+        line = _("{gpu}: {degrees} °C, fires at {limit} °C, over at {clear} °C")
+        tally.by_itself(line.format(gpu=named(gpu), degrees=degrees, limit=most, clear=most - CLEAR))
         if degrees >= most:
             reason = f"{tally.rule.upper()}({label(gpu)}: {degrees}C) >= LIMIT({most}C)"
-            tally.found(
-                name, severity, reason, f"{label(gpu)} is at {degrees} °C, the limit is {most} °C", degrees
+            text = _("{gpu} is at {degrees} °C, the limit is {limit} °C").format(
+                gpu=named(gpu), degrees=degrees, limit=most
             )
+            tally.found(name, severity, reason, text, degrees)
         elif degrees > most - CLEAR:
             tally.between(name)
-    return tally.verdict(f"a GPU reaches {said}")
+    return tally.verdict(threshold)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label
+from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.memory import THERMAL, Board, Memory, throttle_window
 from gpuwatch_tray.rules.tally import Tally
 
@@ -25,18 +26,20 @@ def thermal_throttle(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verd
     tally = Tally(NAME, snapshot)
     length = throttle_window(limits)
     for name, gpu in tally.boards():
-        reasons = tally.value(gpu, "the limit on the clocks", gpu.limited_by, name)
+        reasons = tally.value(gpu, N_("the limit on the clocks"), gpu.limited_by, name)
         if reasons is None:
             continue
         part = memory.boards.get(name, Board()).throttled.total(memory.clock, length) / length
         percent = min(100, round(100 * part))
-        tally.measured(part, f"{label(gpu)} was throttled by heat in {percent} % of the last minutes")
+        said = _("{gpu} was throttled by heat in {percent} % of the last minutes")
+        tally.measured(part, said.format(gpu=named(gpu), percent=percent))
         if part >= share:
             reason = f"THERMAL_THROTTLE({label(gpu)}: {percent}%) >= LIMIT({share:.0%})"
-            text = (
-                f"{label(gpu)} was slowed down by heat in {percent} % of the last {length / 60:.0f} minutes"
+            text = _("{gpu} was slowed down by heat in {percent} % of the last {minutes:.0f} minutes").format(
+                gpu=named(gpu), percent=percent, minutes=length / 60
             )
             tally.found(name, Severity.WARNING, reason, text, part)
         elif reasons & THERMAL:
             tally.between(name)
-    return tally.verdict(f"heat has slowed a GPU down in {share:.0%} of the last {length / 60:.0f} minutes")
+    threshold = _("heat has slowed a GPU down in {share:.0%} of the last {minutes:.0f} minutes")
+    return tally.verdict(threshold.format(share=share, minutes=length / 60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict
 from gpuwatch_tray.rules.devices import boards
 from gpuwatch_tray.rules.tally import Tally
@@ -13,31 +14,31 @@ if TYPE_CHECKING:
 
 FATAL, APP = "xid_fatal", "xid_app"
 FATAL_CODES = {
-    46: "the GPU stopped processing",
-    48: "a memory error that could not be corrected",
-    62: "its micro-controller halted",
-    64: "a worn memory row could not be recorded",
-    74: "an NVLink error",
-    79: "the GPU has fallen off the bus",
-    95: "a memory error that was not contained",
-    109: "a context switch took too long",
-    110: "a security fault",
-    119: "its system processor (GSP) does not answer",
-    120: "an error of its system processor (GSP)",
-    136: "a link could not be trained",
-    140: "a memory error that was not recovered",
-    143: "the GPU could not be initialised",
-    154: "the GPU needs another recovery than before",
-    155: "an NVLink error, told by software",
-    156: "a part of the GPU was retired",
-    158: "a fatal timeout",
+    46: N_("the GPU stopped processing"),
+    48: N_("a memory error that could not be corrected"),
+    62: N_("its micro-controller halted"),
+    64: N_("a worn memory row could not be recorded"),
+    74: N_("an NVLink error"),
+    79: N_("the GPU has fallen off the bus"),
+    95: N_("a memory error that was not contained"),
+    109: N_("a context switch took too long"),
+    110: N_("a security fault"),
+    119: N_("its system processor (GSP) does not answer"),
+    120: N_("an error of its system processor (GSP)"),
+    136: N_("a link could not be trained"),
+    140: N_("a memory error that was not recovered"),
+    143: N_("the GPU could not be initialised"),
+    154: N_("the GPU needs another recovery than before"),
+    155: N_("an NVLink error, told by software"),
+    156: N_("a part of the GPU was retired"),
+    158: N_("a fatal timeout"),
 }
 APP_CODES = {
-    8: "a program ran for too long",
-    13: "a program made an error in its graphics engine",
-    31: "a program used memory that is not its own",
-    45: "programs were cleaned up after an earlier error",
-    94: "a memory error that was contained to one program",
+    8: N_("a program ran for too long"),
+    13: N_("a program made an error in its graphics engine"),
+    31: N_("a program used memory that is not its own"),
+    45: N_("programs were cleaned up after an earlier error"),
+    94: N_("a memory error that was contained to one program"),
 }
 IGNORED_CODES = frozenset({43, 63, 92})
 
@@ -49,7 +50,7 @@ def xid_fatal(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     An event: it fires at once and is over when it is acknowledged, or after 24 hours without another. One
     alert for each GPU and code. Switched by XID_FATAL; it has no unit. Source: NVIDIA's Xid catalogue.
     """
-    threshold = "the driver reports an error (Xid) after which a GPU must be reset"
+    threshold = _("the driver reports an error (Xid) after which a GPU must be reset")
     return _reported(FATAL, snapshot, memory, threshold) if limits.faults.xid_fatal else Verdict(FATAL)
 
 
@@ -60,7 +61,7 @@ def xid_app(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     An event as `xid_fatal` is, with its terms and its source. 43, 63 and 92 are left out: they only
     follow or report others. Switched by XID_APP.
     """
-    threshold = "the driver reports any other error (Xid)"
+    threshold = _("the driver reports any other error (Xid)")
     return _reported(APP, snapshot, memory, threshold) if limits.faults.xid_app else Verdict(APP)
 
 
@@ -70,17 +71,20 @@ def _reported(rule: str, snapshot: Snapshot, memory: Memory, threshold: str) -> 
     if snapshot.no_events:
         tally.never(snapshot.no_events)
     elif snapshot.problem is None and not any(gpu.uuid for gpu in snapshot.gpus):
-        tally.never("this source reports no Xid")
+        tally.never(_("this source reports no Xid"))
     index = {name: f"GPU {gpu.index}" for name, gpu in boards(snapshot)}
     codes = 0
     for subject, event in memory.events.items():
-        uuid, _, code = subject.rpartition("/")
+        uuid, _slash, code = subject.rpartition("/")
         if not uuid or not code.isdigit() or rule_of(int(code)) != rule:
             continue
         codes += 1
         _tell(tally, subject, index.get(uuid, f"GPU {uuid}"), int(code), event)
     if codes or tally.able:
-        tally.measured(codes, f"{codes or 'no'} such error{'s'[: codes > 1]} within 24 h")
+        said = _("no such error within 24 h")
+        if codes:
+            said = ngettext("{count} such error within 24 h", "{count} such errors within 24 h", codes)
+        tally.measured(codes, said.format(count=codes))
     return tally.verdict(threshold)
 
 
@@ -92,13 +96,14 @@ def rule_of(code: int) -> str:
 
 
 def _tell(tally: Tally, subject: str, gpu: str, code: int, event: Occurrence) -> None:
-    meaning = FATAL_CODES.get(code) or APP_CODES.get(code) or "see NVIDIA's catalogue"
+    meaning = FATAL_CODES.get(code) or APP_CODES.get(code) or N_("see NVIDIA's catalogue")
     severity = Severity.CRITICAL if tally.rule == FATAL else Severity.INFO
     if code not in FATAL_CODES and code not in APP_CODES:
         severity = Severity.WARNING
     times = f" {event.count} TIMES" if event.count > 1 else ""
-    often = f", {event.count} times" if event.count > 1 else ""
     reason = f"XID({gpu}: {code}){times} :: {meaning}"
-    tally.found(
-        subject, severity, reason, f"The driver reported Xid {code} of {gpu}{often}: {meaning}", event.count
-    )
+    text = _("The driver reported Xid {code} of {gpu}: {meaning}")
+    if event.count > 1:
+        text = _("The driver reported Xid {code} of {gpu}, {count} times: {meaning}")
+    text = text.format(code=code, gpu=gpu, count=event.count, meaning=_(meaning))
+    tally.found(subject, severity, reason, text, event.count)
