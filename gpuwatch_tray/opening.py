@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Openers: TypeAlias = "Mapping[str, tuple[tuple[str, ...], ...]]"  # by system: programs with their options
 
 WITHIN = 3.0  # seconds in which an opener that cannot open it has said so
 OPENERS = {
@@ -22,6 +24,10 @@ OPENERS = {
     "darwin": (("open", "-t"),),
 }
 UNIX = (("xdg-open",), ("gio", "open"))
+BROWSERS = {
+    "win32": (("rundll32.exe", "url.dll,FileProtocolHandler"),),
+    "darwin": (("open",),),
+}
 
 
 class OpeningError(Exception):
@@ -30,13 +36,22 @@ class OpeningError(Exception):
 
 def available(environ: Mapping[str, str] | None = None) -> bool:
     """Whether there is a program that opens files here."""
-    return bool(_opener(os.environ if environ is None else environ))
+    return bool(_opener(os.environ if environ is None else environ, OPENERS))
 
 
 def open_file(path: str | Path, environ: Mapping[str, str] | None = None) -> None:
     """Open the text file at `path` for the user; raises OpeningError, within seconds."""
+    _open(path, environ, OPENERS)
+
+
+def open_page(path: str | Path, environ: Mapping[str, str] | None = None) -> None:
+    """Open the HTML file at `path` in the browser; raises OpeningError, within seconds."""
+    _open(path, environ, BROWSERS)
+
+
+def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers) -> None:
     environ = os.environ if environ is None else environ
-    opener = _opener(environ)
+    opener = _opener(environ, openers)
     file = Path(path).absolute()  # never to be taken for an option
     if not opener:
         raise OpeningError(_("no program here opens {file}: install xdg-utils").format(file=file))
@@ -68,8 +83,8 @@ def open_file(path: str | Path, environ: Mapping[str, str] | None = None) -> Non
         )
 
 
-def _opener(environ: Mapping[str, str]) -> list[str]:
-    for program, *options in OPENERS.get(sys.platform, UNIX):
+def _opener(environ: Mapping[str, str], openers: Openers) -> list[str]:
+    for program, *options in openers.get(sys.platform, UNIX):
         if found := shutil.which(program, path=environ.get("PATH")):
             return [found, *options]
     return []

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from gpuwatch_tray import opening
-from gpuwatch_tray.opening import OpeningError, available, open_file
+from gpuwatch_tray.opening import OpeningError, available, open_file, open_page
 from tests.desktop.client import wait_until
 
 NOTE = '#!/bin/sh\nfor word in "$0" "$@"; do echo "$word" >> "$TOOLS/called"; done\n'
@@ -111,5 +111,23 @@ def test_windows_and_macos_open_it_with_their_text_editor(tools, settings, monke
     monkeypatch.setattr(shutil, "which", lambda name, path: f"{path}/{name}")  # it asks for the system too
     program(tools, called[0])
     open_file(settings, environment(tools))
+    words = (tools / "called").read_text().splitlines()
+    assert words == [str(tools / called[0]), *called[1:], str(settings)]
+
+
+@pytest.mark.parametrize(
+    ("platform", "called"),
+    [
+        ("linux", ["xdg-open"]),
+        ("win32", ["rundll32.exe", "url.dll,FileProtocolHandler"]),
+        ("darwin", ["open"]),
+    ],
+)
+def test_a_page_goes_to_what_the_system_shows_html_with(tools, settings, monkeypatch, platform, called):
+    """A browser, and not the text editor that a settings file gets."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(shutil, "which", lambda name, path: f"{path}/{name}")
+    program(tools, called[0])
+    open_page(settings, environment(tools))
     words = (tools / "called").read_text().splitlines()
     assert words == [str(tools / called[0]), *called[1:], str(settings)]

@@ -71,6 +71,8 @@ def test_neither_archive_holds_a_secret(archives):
         assert not [name for name in packed if name.endswith((".env", ".json"))]
         assert [name for name in packed if name.endswith("gpu-watch.env.example")]
         assert [name for name in packed if name.endswith("icons/ok-32.png")]
+        for part in ("page.html", "main.js", "vendor/uPlot.iife.min.js", "vendor/uPlot.LICENSE"):
+            assert [name for name in packed if name.endswith(f"report/assets/{part}")]
 
 
 def test_the_wheel_has_both_entry_points(archives):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.cli import alerts, doctor, mail, setup, watching, when
+from gpuwatch_tray.cli import alerts, doctor, mail, report, setup, watching, when
 from gpuwatch_tray.cli.branch import Branch, epilog
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.language import _
@@ -34,6 +34,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"gpuwatch-tray {__version__}")
     top.set_defaults(run=watching.tray)
     commands = Branch(top.add_subparsers(dest="command", metavar="COMMAND"), common)
-    for family in (watching, alerts, when, mail, setup, doctor):
+    for family in (watching, alerts, when, report, mail, setup, doctor):
         family.add(commands)
     return top

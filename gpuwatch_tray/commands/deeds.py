@@ -13,6 +13,7 @@ from gpuwatch_tray.attending import HOUR, NoSuchAlert
 from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import CannotAwait
 from gpuwatch_tray.commands import autostart, logs
+from gpuwatch_tray.commands.details import Details, DetailsError
 from gpuwatch_tray.commands.signing import SigningIn
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind
@@ -52,6 +53,7 @@ class Deeds:
         self._person = person
         self._waiting = waiting
         self._stop = stop
+        self._pages = Details.of(setup)
         self._endings = Endings()
         self._offered: frozenset[Target] = frozenset()
         self._lock = threading.Lock()
@@ -86,6 +88,7 @@ class Deeds:
             able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
         if opening.available():
             able |= {Act.OPEN_SETTINGS: self._open, Act.OPEN_LOG: self._open}
+            able[Act.SHOW_DETAILS] = lambda _: self._show()
         if self._login is not None:
             able[Act.AUTOSTART] = self._start_at_login
         if self._setup.source is SourceKind.NVML:  # the processes of another machine are not ours to end
@@ -96,7 +99,7 @@ class Deeds:
         """A button of the popup with this key."""
         members = self._watching.members(key)
         if button is Button.SHOW:
-            self._popups.show(self._details(members))
+            self._show(members)
         elif button is Button.ACKNOWLEDGE and members:
             self._say(self._person.acknowledge, *members)
         elif button is Button.SNOOZE and members:  # without a name it would be everything
@@ -105,6 +108,14 @@ class Deeds:
             self._signing_in.begin()
         elif key.startswith(KILL):
             self._end(key.removeprefix(KILL), kill=True)
+
+    def _show(self, members: tuple[str, ...] = ()) -> None:
+        """The page in the browser; where that cannot be, the alerts that were asked about in a popup."""
+        try:
+            self._pages.show()
+        except DetailsError as error:
+            log.warning("the details page was not shown: %s", error)
+            self._popups.show(self._details(members))
 
     def _say(self, act: Callable[..., str], *words: float | str) -> None:
         try:

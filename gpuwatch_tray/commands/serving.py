@@ -1,4 +1,4 @@
-"""What the running tray or `watch` answers to `status`, `quit`, `alerts`, `when` and `mail`."""
+"""What the running tray or `watch` answers to `status`, `quit`, `report`, `alerts`, `when` and `mail`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray import redact
 from gpuwatch_tray.commands import alerts, past, queue, when
 from gpuwatch_tray.commands.answer import Facts, describe
 from gpuwatch_tray.commands.asking import served
@@ -37,8 +38,18 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         answer = facts()
         return {"face": answer.face, "pid": answer.pid}
 
+    def details(request: dict[str, Any]) -> dict[str, Any]:
+        snapshot = watching.shown.snapshot
+        mine = [each for each in (snapshot.processes if snapshot is not None else ()) if each.mine]
+        return {
+            "status": status(request),
+            "state": str(held.store.path.parent),  # a demo's is in a folder that nobody else knows
+            "commands": [[each.pid, redact.command(each)] for each in mine],
+        }
+
     handlers = {
         "status": status,
+        "details": details,
         "quit": end,
         **alerts.handlers(held.store, watching),
         **when.handlers(held.store, watching),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.model import Auto, Gpu, Limits, Missing, Severity, Snapshot, Terms, Verdict
+from gpuwatch_tray.model import Auto, Gpu, Limits, Missing, Severity, Snapshot, Terms, Verdict, known
 from gpuwatch_tray.rules.devices import label, named
 from gpuwatch_tray.rules.tally import Tally
 
@@ -27,12 +27,11 @@ def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
     5 minutes. It is over at 5 degrees less for 3 minutes. Source: Netdata's dcgm.conf, public DCGM rules.
     """
     at = limits.heat.warn_at
+    if at is None:
+        return Verdict(NAME)
 
     def limit(gpu: Gpu) -> int:
-        if not isinstance(at, int):
-            own = gpu.slowdown_at
-            return WARN_AT if isinstance(own, Missing) else min(WARN_AT, own - WARN_BELOW)
-        return at
+        return warning_at(known(gpu.slowdown_at), at)
 
     said = _("a GPU reaches {degrees} °C").format(degrees=at)
     if at is Auto.AUTO:
@@ -40,7 +39,14 @@ def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
             "a GPU reaches its limit ({at} °C,"
             " or {below} °C below the temperature at which it slows itself down)"
         ).format(at=WARN_AT, below=WARN_BELOW)
-    return Verdict(NAME) if at is None else _hot(Tally(NAME, snapshot), limit, Severity.WARNING, said)
+    return _hot(Tally(NAME, snapshot), limit, Severity.WARNING, said)
+
+
+def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
+    """The temperature from which `temperature` warns of a GPU that slows itself down at `slowdown_at`."""
+    if not isinstance(limit, Auto):
+        return limit
+    return WARN_AT if slowdown_at is None else min(WARN_AT, slowdown_at - WARN_BELOW)
 
 
 def temperature_terms(limits: Limits) -> Terms:

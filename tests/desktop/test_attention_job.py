@@ -172,8 +172,16 @@ def test_a_snooze_shows_and_silences_and_its_end_tells(installed, desk, start, s
     assert len(desk.notifications()) - before == 1
 
 
-def test_a_click_on_the_popup_shows_the_details(installed, desk, start, server, two):
-    """A click on the body of the popup is Show: the alert in full, and the processes on the GPUs."""
+def test_a_click_on_the_popup_shows_the_page_and_without_a_browser_the_details(
+    installed, desk, start, server, two, tmp_path
+):
+    """A click on the popup is Show, and so is the menu's row: the page, else a popup."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    opener, opened = tools / "xdg-open", tools / "opened.html"
+    opener.write_text("#!/bin/sh\nexit 3\n")
+    opener.chmod(0o755)
+    installed.environment["PATH"] = f"{tools}:{installed.environment['PATH']}"
     before = len(desk.notifications())
     installed.play(busy(*two))
     somebody_is_there(desk)
@@ -188,6 +196,12 @@ def test_a_click_on_the_popup_shows_the_details(installed, desk, start, server, 
     details = wait_until(clicked, "the details", pause=0.3)[0]
     assert details.title.startswith("Details on ")
     assert all(f"PID {pid} · " in details.body for pid in two)
+
+    opener.write_text(f'#!/bin/sh\ncp "$1" "{opened}.part" && mv "{opened}.part" "{opened}"\n')
+    desk.click("Show details…")
+    wait_until(opened.is_file, "the page", timeout=20)
+    assert "2 GPUs in use, the limit is 1" in opened.read_text()
+    assert len(desk.notifications()) == before + 2
 
 
 def test_end_process_reaches_the_process_that_was_shown(installed, desk, start, tmp_path):

@@ -67,6 +67,7 @@ def test_rows_come_in_the_order_that_the_hand_learns():
         "",
         "Tell me when…",
         "Snooze all",
+        "Show details…",
         "Check now",
         "Send test alert",
         "Start at login",
@@ -85,7 +86,8 @@ def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
         rows = menu.rows(status(Level.WARNING, shown, notes=("No email",)))
         calm = {row.key for row in rows if not row.urgent and not row.separator}
         choices = {"users", "when free"} if shown.problem is None else set()
-        assert calm == choices | {"snooze all", "check now", "test alert", "autostart", "about", "quit"}
+        known = {"snooze all", "details", "check now", "test alert", "autostart", "about", "quit"}
+        assert calm == choices | known
         assert not any(row.urgent for top in rows for row in walk(top.children))
     (empty,) = [row for row in walk(menu.rows(status(shown=snapshot([gpu()], [])))) if row.filler]
     assert empty.label == "no processes"
@@ -94,6 +96,7 @@ def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
 MINE, OTHERS = "PID 2943615 · alice", "PID 2943700 · bob"
 ASKS = [
     # (the submenus on the way, the row, what a click on it asks for)
+    ((), "Show details…", Deed(Act.SHOW_DETAILS)),
     ((), "Check now", Deed(Act.CHECK_NOW)),
     ((), "Send test alert", Deed(Act.TEST_ALERT)),
     ((), "Start at login", Deed(Act.AUTOSTART, "on")),

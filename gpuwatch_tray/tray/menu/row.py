@@ -18,6 +18,7 @@ class Act(Enum):
     """What a click on a row asks for; in brackets, what the deed's target then is."""
 
     CHECK_NOW = "check now"
+    SHOW_DETAILS = "show the details"
     TEST_ALERT = "send a test alert"
     ACKNOWLEDGE = "acknowledge"  # (the alert's fingerprint)
     SNOOZE = "snooze an alert for an hour"  # (the alert's fingerprint)

@@ -46,6 +46,7 @@ def rows(
         *snooze.all_of_them(status, offered),
         *clickable(
             offered,
+            Row("details", _("Show details…"), Deed(Act.SHOW_DETAILS)),
             Row("check now", _("Check now"), Deed(Act.CHECK_NOW)),
             Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
             _autostart(extras),

@@ -1,0 +1,59 @@
+"""The tray's way to the details page: a child process makes it and opens the browser."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Self
+
+from gpuwatch_tray import machine, opening
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.context import Setup
+
+WITHIN = 60.0  # seconds for the child: it takes one or two, and longer on a disk that is busy
+
+
+class DetailsError(Exception):
+    """The page was not shown; one line that says why."""
+
+
+class Details:
+    """Shows the page that `command` makes and opens; called from any thread, one page at a time."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, setup: Setup) -> Self:
+        """Those of this set-up."""
+        where = ["--demo"] if setup.simulated else ["--source", setup.source.value]
+        return cls([*machine.this_program(), "report", "--open", *where])
+
+    def show(self) -> None:
+        """Make the page and open it; raises DetailsError. A click while one is being made is that one's."""
+        if not opening.available():
+            raise DetailsError("no program here opens a page: install xdg-utils")
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            done = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=WITHIN,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DetailsError(f"not made within {WITHIN:g} s") from error
+        except OSError as error:
+            raise DetailsError(str(error)) from error
+        finally:
+            self._lock.release()
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise DetailsError(lines[-1] if lines else f"exit code {done.returncode}")

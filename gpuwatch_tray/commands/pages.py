@@ -1,0 +1,68 @@
+"""Where the details page is put, and how: for this user's eyes only, and where the browser can read it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SNAPS = Path("/var/lib/snapd/desktop/applications")
+ASKED_WITHIN = 3.0  # seconds
+
+
+def place(state: Path, name: str, environ: Mapping[str, str], snaps: Path = SNAPS) -> Path:
+    """
+    The page's file: in the state's folder, or in that of a browser from a snap.
+
+    A snap sees no hidden folder of the home and no /tmp of ours, but its own ~/snap/NAME/common, which is as
+    private. Source: snapcraft.io's `home` interface; Ubuntu's Firefox is one.
+    """
+    common = _of_snap(environ, snaps)
+    folder = state / "page" if common is None else common / "gpuwatch-tray"
+    return folder / f"{name}.html"
+
+
+def _of_snap(environ: Mapping[str, str], snaps: Path) -> Path | None:
+    if not snaps.is_dir():
+        return None
+    try:
+        asked = subprocess.run(
+            ["xdg-mime", "query", "default", "text/html"],
+            capture_output=True,
+            timeout=ASKED_WITHIN,
+            check=False,
+            env=dict(environ),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    entry = asked.stdout.decode(errors="replace").strip()
+    if not entry or not (snaps / entry).is_file():
+        return None
+    common = Path(environ.get("HOME", "~")).expanduser() / "snap" / entry.partition("_")[0] / "common"
+    return common if common.is_dir() else None
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, and keep others out of it. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name == "posix":
+        folder.chmod(0o700)
+
+
+def write(file: Path, text: str) -> None:
+    """Put `text` in the place of `file` at once, readable by this user only. Raises OSError."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:  # noqa: PTH123
+            out.write(text)
+        part.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

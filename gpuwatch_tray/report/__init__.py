@@ -1,0 +1,27 @@
+"""
+The details page: one self-contained HTML file about what is on file and how things stand.
+
+Pure: values in, text out. It is made in a process of its own; the tray never loads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.language import _
+from gpuwatch_tray.model import labelled
+from gpuwatch_tray.report.page import page
+from gpuwatch_tray.report.payload import Page, payload
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import History
+
+__all__ = ["Page", "html"]
+
+
+def html(history: History, about: Page) -> str:
+    """The page about `history`."""
+    title = labelled(_("GPUs on {host}").format(host=redact.one_line(about.host)), simulated=about.simulated)
+    noscript = _("This page draws itself with JavaScript, which is switched off here.")
+    return page(payload(history, about), title=title, noscript=noscript)

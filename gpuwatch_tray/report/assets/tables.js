@@ -1,0 +1,83 @@
+// Tables that sort: a cell is { text | node, order, long }, on one line unless it is long; rows beyond the first come when asked for.
+
+const FIRST_ROWS = 50;
+
+function table(titles, rows, caption, numeric) {
+  const body = make("tbody", {});
+  const heads = titles.map((title, column) => {
+    const button = make("button", { class: "sort", type: "button" }, title);
+    const head = make("th", { scope: "col", class: numeric && numeric.includes(column) ? "number" : "" }, button);
+    button.addEventListener("click", () => sort(column));
+    return head;
+  });
+  let all = rows;
+  let most = FIRST_ROWS;
+  const more = make("button", { type: "button" });
+  more.addEventListener("click", () => { most = Infinity; fill(); });
+  const key = (cell) => (cell.order === undefined ? cell.text : cell.order);
+
+  function fill() {
+    body.replaceChildren(...all.slice(0, most).map((row) => make("tr", {}, ...row.map((cell, column) => {
+      const style = numeric && numeric.includes(column) ? "number" : cell.long ? "wrap" : "tight";
+      return make("td", { class: style }, cell.node ? cell.node : cell.text);
+    }))));
+    more.hidden = all.length <= most;
+    more.textContent = say(w.show_all, { count: whole.format(all.length) });
+  }
+
+  function sort(column) {
+    const up = heads[column].getAttribute("aria-sort") !== "ascending";
+    heads.forEach((head) => head.removeAttribute("aria-sort"));
+    heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
+    all = [...rows].sort((one, other) => (up ? 1 : -1) * compare(key(one[column]), key(other[column])));
+    fill();
+  }
+
+  fill();
+  const made = make("table", {}, make("caption", { class: "hidden" }, caption),
+    make("thead", {}, make("tr", {}, ...heads)), body);
+  const scroll = make("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, made);
+  return make("div", { class: "panel" }, scroll, more);
+}
+
+// What is not known comes last, whichever way.
+function compare(one, other) {
+  if (one === null || other === null) return (one === null) - (other === null);
+  if (typeof one === "number" && typeof other === "number") return one - other;
+  return String(one).localeCompare(String(other), lang, { numeric: true });
+}
+
+function processTable() {
+  const section = make("section", { "aria-labelledby": "processes" }, make("h2", { id: "processes" }, w.processes));
+  if (!data.runs.length) {
+    section.append(make("p", { class: "quiet" }, w.no_processes));
+    return section;
+  }
+  const newest = [...data.runs].sort((one, other) => (other.end ?? Infinity) - (one.end ?? Infinity) || other.start - one.start || 0);
+  const rows = newest.map((run) => [
+    { text: data.gpus[run.gpu] ? data.gpus[run.gpu].label : UNKNOWN, order: run.gpu },
+    { text: String(run.pid), order: run.pid },
+    { text: data.owners[run.owner], long: data.owners[run.owner].length > 16 },
+    { node: program(run), text: run.name, long: true },
+    { text: moment(run.start), order: run.start },
+    { text: run.end === null ? w.running : moment(run.end), order: run.end ?? Infinity },
+    { text: duration((run.end ?? data.end) - run.start), order: (run.end ?? data.end) - run.start },
+    { text: value("memory", run.memory), order: run.memory },
+  ]);
+  section.append(table([w.gpu, w.pid, w.owner, w.program, w.seen_from, w.seen_until, w.ran, w.most_memory], rows, w.processes, [1, 6, 7]));
+  return section;
+}
+
+function program(run) {
+  if (!run.command) return make("span", {}, run.name);
+  return make("span", {}, run.name, make("br"), make("span", { class: "command" }, run.command));
+}
+
+function usageTable() {
+  if (!data.usage.length) return null;
+  const section = make("section", { "aria-labelledby": "usage" }, make("h2", { id: "usage" }, w.usage));
+  const rows = data.usage.map((each) => each.map(([text, order]) => ({ text, order })));
+  const numeric = data.usage_titles.map((_, column) => column).slice(1);
+  section.append(table(data.usage_titles, rows, w.usage, numeric));
+  return section;
+}

@@ -1,0 +1,65 @@
+"""
+The page as one HTML file: template, style and program from `assets/`, the data as JSON, nothing from outside.
+
+A strict content security policy lets only these very texts act: a browser loads nothing else, and would not
+run what a process name tried to smuggle in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.report import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "main")
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
+    """The whole file; `payload` is handed to the page's program as it is."""
+    style = _asset("vendor/uPlot.min.css") + palette.style() + _asset("page.css")
+    library = _asset("vendor/uPlot.iife.min.js")
+    parts = "\n".join(_asset(f"{name}.js") for name in PROGRAM)
+    program = f'"use strict";\n(() => {{\n{parts}}})();\n'
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; "
+        f"style-src {_digest(style)}; script-src {_digest(library)} {_digest(program)}"
+    )
+    values = {
+        "lang": html.escape(str(payload["lang"])),
+        "policy": policy,  # hashes and keywords: nothing that a double quote would end
+        "title": html.escape(title),
+        "noscript": html.escape(noscript),
+        "style": style,
+        "data": embedded(payload),
+        "library": library,
+        "program": program,
+    }
+    # In one pass: what is put in is never looked through for places again.
+    return _PLACE.sub(lambda found: values[found[1]], _asset("page.html"))
+
+
+def embedded(payload: Mapping[str, Any]) -> str:
+    """JSON that ends no script element, whatever the strings in it: all but plain letters are escapes."""
+    text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+
+
+def _digest(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text("utf-8")

@@ -1,0 +1,224 @@
+"""
+What the page is told, from what is on file: pure.
+
+Memory is in MiB, power in W, times in whole seconds since the epoch; None is a gap. Every text is one line
+without secrets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import __version__, language, redact
+from gpuwatch_tray.language import _
+from gpuwatch_tray.messages import TITLES
+from gpuwatch_tray.model import Auto, Severity
+from gpuwatch_tray.report import palette, series, standing
+from gpuwatch_tray.report.words import words
+from gpuwatch_tray.rules.temperature import warning_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun, Span
+    from gpuwatch_tray.report.series import Grid
+
+MIB = 2**20
+HOUR = 3600.0
+MOST_RUNS = 4000  # that the page lists: the longest
+LONGEST_TEXT = 300  # characters of a name, a command or a reason
+METRICS = ("memory", "utilisation", "temperature", "power")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    What a page is about, beside the history.
+
+    `live` is the answer to `status` of the program that watches, None where none does. `commands` are the
+    redacted command lines of one's own processes that run, by PID. `warn_at` is TEMP_LIMIT_C, None without
+    it. `usage` is the table of who used what: its heads, and in each row the text of a cell and what it is
+    sorted by.
+    """
+
+    host: str
+    made: float
+    simulated: bool = False
+    live: Mapping[str, Any] | None = None
+    commands: Mapping[int, str] = field(default_factory=dict)
+    warn_at: int | Auto | None = Auto.AUTO
+    usage_titles: Sequence[str] = ()
+    usage: Sequence[Sequence[tuple[str, float | str | None]]] = ()
+
+
+def payload(history: History, page: Page) -> dict[str, Any]:
+    """The page's data."""
+    gpus = sorted(history.gpus, key=lambda gpu: (gpu.index, gpu.physical != "", gpu.uuid))
+    samples = {gpu.uuid: history.samples.get(gpu.uuid, ()) for gpu in gpus}
+    grid = series.grid(_start(history), history.end)
+    places = {gpu.uuid: place for place, gpu in enumerate(gpus)}
+    runs, owners, left_out = _runs(history, places, page)
+    limits = [] if page.warn_at is None else [warning_at(gpu.slowdown_at, page.warn_at) for gpu in gpus]
+    now = standing.overall(page.live, _newest(samples.values()))
+    return {
+        "lang": {language.CHINESE: "zh-CN"}.get(language.used(), language.used()),
+        "words": words(watched=page.live is not None),
+        "version": __version__,
+        "host": redact.one_line(page.host),
+        "made": int(page.made),
+        "simulated": page.simulated,
+        "state": now,
+        "start": int(grid.start),
+        "end": int(grid.end),
+        "step": grid.step,
+        "count": grid.count if any(samples.values()) else 0,
+        "thinned": _thinned(samples.values(), grid),
+        "palette": len(palette.LINES),
+        "owner_palette": len(palette.OWNERS),
+        "gpus": [_gpu(gpu, samples[gpu.uuid], history.marks, page) for gpu in gpus],
+        "metrics": [_metric(key, gpus, sorted(set(limits))) for key in METRICS],
+        "series": {key: [_line(key, samples[gpu.uuid], grid) for gpu in gpus] for key in METRICS},
+        "runs": runs,
+        "runs_left_out": left_out,
+        "owners": owners,
+        "alerts": [_alert(mark) for mark in sorted(history.marks, key=lambda mark: mark.began)],
+        "usage_titles": list(page.usage_titles),
+        "usage": [[list(cell) for cell in row] for row in page.usage],
+    }
+
+
+def _start(history: History) -> float:
+    """Where the page begins: what is asked for, or an hour before the end where less is on file."""
+    first = min((each[0].at for each in history.samples.values() if each), default=history.end)
+    return max(history.start, min(first, history.end - HOUR))
+
+
+def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
+    """The end of the last stretch of which anything is known."""
+    return max((each[-1].at + each[-1].seconds for each in samples if each), default=None)
+
+
+def _thinned(samples: Iterable[Sequence[GpuSample]], grid: Grid) -> bool:
+    return any(sample.seconds < grid.step for each in samples for sample in each)
+
+
+def _gpu(
+    gpu: GpuFacts, samples: Sequence[GpuSample], marks: Iterable[AlertMark], page: Page
+) -> dict[str, Any]:
+    alerts = [mark for mark in marks if gpu.uuid in mark.uuids and mark.ended is None]
+    name = redact.one_line(gpu.name or "")
+    return {
+        "label": label(gpu),
+        "name": _clip(name or gpu.uuid),
+        "state": standing.of_gpu(gpu, alerts, samples, page.live),
+        "facts": standing.facts(gpu, page.live),
+    }
+
+
+def label(gpu: GpuFacts) -> str:
+    """A GPU as a person counts them; a MIG device by the beginning of its UUID."""
+    if not gpu.physical:
+        return _("GPU {index}").format(index=gpu.index)
+    return _("MIG {name} on GPU {index}").format(name=gpu.uuid.removeprefix("MIG-")[:8], index=gpu.index)
+
+
+def _metric(key: str, gpus: Sequence[GpuFacts], limits: Sequence[int]) -> dict[str, Any]:
+    titles = {
+        "memory": (_("Memory"), _("Memory"), "GiB"),
+        "utilisation": (_("Utilisation"), _("Use"), "%"),
+        "temperature": (_("Temperature"), _("Temp."), "°C"),
+        "power": (_("Power"), _("Power"), "W"),
+    }
+    title, short, unit = titles[key]
+    found: dict[str, Any] = {"key": key, "title": title, "short": short, "unit": unit}
+    totals = [gpu.memory_total for gpu in gpus if gpu.memory_total]
+    if key == "memory":
+        found |= {"scale": MIB // 1024, "top": max(totals) // MIB if totals else None}
+    elif key == "utilisation":
+        found["top"] = 100
+    elif key == "temperature":
+        found["limits"] = [{"value": limit, "text": _limit(limit, len(limits))} for limit in limits]
+    return found
+
+
+def _limit(value: int, count: int) -> str:
+    return _("limit {value} °C").format(value=value) if count == 1 else f"{value} °C"
+
+
+def _line(key: str, samples: Sequence[GpuSample], grid: Grid) -> dict[str, list[int | None]]:
+    divisor = MIB if key == "memory" else 1
+    found = series.line(values(key, samples), grid)
+    return {
+        "low": _numbers(found.low, divisor),
+        "mean": _numbers(found.mean, divisor),
+        "high": _numbers(found.high, divisor),
+    }
+
+
+def values(key: str, samples: Iterable[GpuSample]) -> Iterator[series.Value]:
+    """The values of a metric where it is known."""
+    for sample in samples:
+        span: Span | None = getattr(sample, key)
+        if span is not None:
+            yield series.Value(sample.at, sample.seconds, span.low, span.mean, span.high)
+
+
+def _numbers(found: Iterable[float | None], divisor: int) -> list[int | None]:
+    return [None if number is None else round(number / divisor) for number in found]
+
+
+def _runs(
+    history: History, places: Mapping[str, int], page: Page
+) -> tuple[list[dict[str, Any]], list[str], int]:
+    """The process runs, oldest first, the owners that they name by number, and how many are left out."""
+    most: dict[tuple[str | None, str], float] = {}
+    for use in history.processes:
+        if use.memory is not None:
+            key = (use.who, use.uuid)
+            most[key] = max(most.get(key, 0.0), use.memory.high)
+    kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
+    owners: dict[str, int] = {}
+    newest = _newest(history.samples.values())
+    found = []
+    for run in sorted(kept, key=lambda run: (run.first, run.pid)):
+        running = page.live is not None and newest is not None and run.last >= newest - standing.FRESH
+        memory = most.get((run.key, run.uuid))
+        found.append(
+            {
+                "gpu": places.get(run.uuid),
+                "pid": run.pid,
+                "owner": owners.setdefault(_owner(run), len(owners)),
+                "name": _clip(redact.called(run.name or "")) or _("unknown"),
+                "command": _clip(page.commands.get(run.pid, "")) if running else "",
+                "start": int(run.first),
+                "end": None if running else int(run.last),
+                "memory": None if memory is None else round(memory / MIB),
+            }
+        )
+    return found, list(owners), len(history.runs) - len(kept)
+
+
+def _owner(run: ProcessRun) -> str:
+    return _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
+
+
+def _alert(mark: AlertMark) -> dict[str, Any]:
+    words_ = {
+        Severity.INFO: _("info"),
+        Severity.WARNING: _("warning"),
+        Severity.CRITICAL: _("critical"),
+    }
+    return {
+        "level": mark.severity.name.lower(),
+        "word": words_[mark.severity],
+        "rank": int(mark.severity),
+        "title": TITLES.get(mark.rule, mark.rule),
+        "text": _clip(redact.text(mark.text)),
+        "at": int(mark.began),
+        "end": None if mark.ended is None else int(mark.ended),
+    }
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

@@ -1,0 +1,94 @@
+"""How things stand now, in a shape and a word: as the program that watches has it, else not known."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import redact
+from gpuwatch_tray.language import _
+from gpuwatch_tray.model import Level, Severity
+from gpuwatch_tray.status import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
+
+MIB = 2**20
+FRESH = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
+
+
+def overall(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
+    """The state of the whole; `newest` is when anything was last known."""
+    if live is not None:
+        level = Level[str(live.get("state", "no_data")).upper()]
+        return _state(level, redact.text(str(live.get("headline", ""))))
+    if newest is None:
+        return _state(Level.NO_DATA, _("nothing watches here: `gpuwatch-tray` starts the tray"))
+    at = _moment(newest)
+    return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
+
+
+def of_gpu(
+    gpu: GpuFacts,
+    alerts: Sequence[AlertMark],
+    samples: Sequence[GpuSample],
+    live: Mapping[str, Any] | None,
+) -> dict[str, str]:
+    """The state of one GPU, from the alerts about it that go on; no data where nobody sees it."""
+    now = _live_gpu(gpu, live)
+    if now is None:
+        if not samples:
+            return _state(Level.NO_DATA, _("never seen in this time"), "reason")
+        at = _moment(samples[-1].at + samples[-1].seconds)
+        return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
+    if now.get("problem"):
+        return _state(Level.NO_DATA, redact.text(str(now["problem"])), "reason")
+    snoozed = {each.get("id") for each in (live or {}).get("alerts", ()) if each.get("snoozed_until")}
+    heard = [mark for mark in alerts if mark.id not in snoozed]
+    worst = max(heard or alerts, key=lambda mark: mark.severity, default=None)
+    if worst is None or (not heard and worst.severity is Severity.INFO):
+        return _state(Level.OK, "", "reason")
+    level = LEVELS[worst.severity] if heard else Level.SNOOZED
+    return _state(level, redact.text(worst.text), "reason")
+
+
+def facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
+    """What a card tells: a name, a text, and a share from 0 to 1 where there is a whole."""
+    now = _live_gpu(gpu, live)
+    if now is None:
+        return []
+    used, total = now.get("memory_used"), now.get("memory_total") or gpu.memory_total
+    busy, heat, power = now.get("utilisation"), now.get("temperature"), now.get("power")
+    memory = f"{_gib(used)} / {_gib(total)} GiB"
+    return [
+        (_("Memory"), memory, None if used is None or not total else min(used / total, 1.0)),
+        (_("Utilisation"), "?" if busy is None else f"{busy:.0f} %", None if busy is None else busy / 100),
+        (_("Temperature"), "?" if heat is None else f"{heat:.0f} °C", None),
+        (_("Power"), "?" if power is None else f"{power:.0f} W", None),
+    ]
+
+
+def _live_gpu(gpu: GpuFacts, live: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    found: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
+    return next((each for each in found if each.get("uuid") == gpu.uuid), None)
+
+
+def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:
+    names = {
+        Level.OK: _("ok"),
+        Level.SNOOZED: _("snoozed"),
+        Level.WARNING: _("warning"),
+        Level.CRITICAL: _("critical"),
+        Level.NO_DATA: _("no data"),
+    }
+    return {"level": level.name.lower(), "word": names[level], name: text}
+
+
+def _gib(value: float | None) -> str:
+    return "?" if value is None else f"{value / 2**30:.1f}"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
