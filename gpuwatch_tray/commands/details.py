@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 from gpuwatch_tray import machine, opening
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.context import Setup
 
+PAUSE = 1.0  # seconds after a page in which a click was meant for that one: it had to wait its turn
 WITHIN = 60.0  # seconds for the child: it takes one or two, and longer on a disk that is busy
 
 
@@ -26,6 +28,7 @@ class Details:
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
         self._lock = threading.Lock()
+        self._ended = float("-inf")
 
     @classmethod
     def of(cls, setup: Setup) -> Self:
@@ -37,7 +40,7 @@ class Details:
         """Make the page and open it; raises DetailsError. A click while one is being made is that one's."""
         if not opening.available():
             raise DetailsError("no program here opens a page: install xdg-utils")
-        if not self._lock.acquire(blocking=False):
+        if time.monotonic() - self._ended < PAUSE or not self._lock.acquire(blocking=False):
             return
         try:
             done = subprocess.run(
@@ -53,6 +56,7 @@ class Details:
         except OSError as error:
             raise DetailsError(str(error)) from error
         finally:
+            self._ended = time.monotonic()
             self._lock.release()
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines()

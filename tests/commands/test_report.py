@@ -121,6 +121,19 @@ def test_a_child_that_fails_is_an_error_with_its_last_line(monkeypatch):
     told(monkeypatch, "").show()
 
 
+def test_clicks_in_a_row_are_one(monkeypatch, tmp_path):
+    """Whoever clicks thrice gets one page; a click a while later gets another."""
+    monkeypatch.setattr(details, "PAUSE", 0.5)
+    log = tmp_path / "log"
+    shown = told(monkeypatch, f"open({str(log)!r}, 'a').write('x')")
+    for _ in range(3):
+        shown.show()
+    assert log.read_text() == "x"
+    monkeypatch.setattr(details, "PAUSE", 0.0)
+    shown.show()
+    assert log.read_text() == "xx"
+
+
 def test_a_child_that_hangs_is_ended(monkeypatch):
     """A click is never kept for ever."""
     monkeypatch.setattr(details, "WITHIN", 0.3)
