@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,6 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     if hours > MOST_HOURS:
         raise UsageError(f"--hours: expected at most {MOST_HOURS}, the 30 days that are kept, got {hours}")
     live = ask(setup)
-    if live.state is not None:
-        setup = replace(setup, settings=replace(setup.settings, state=live.state))
     now = machine.now().wall
     history = past(setup, now - hours * HOUR, now)
     about = report.Page(
@@ -51,7 +49,8 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
         commands=live.commands,
         warn_at=setup.settings.limits.heat.warn_at,
     )
-    file = Path(out) if out is not None else pages.place(setup.settings.state, setup.state_name, os.environ)
+    folder = live.state or setup.settings.state
+    file = Path(out) if out is not None else pages.place(folder, setup.state_name, os.environ)
     try:
         if out is None:
             pages.make_private(file.parent)
@@ -68,20 +67,12 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
 
 
 def ask(setup: Setup) -> Live:
-    """
-    What is known of the present; nothing where nobody watches, or an older version does.
-
-    Raises WorkError for a demo that does not run: its state is nowhere else.
-    """
+    """What is known of the present; nothing where nobody watches, or an older version does."""
     try:
         answer = reach(setup, {"do": "details"})
     except WorkError as error:
-        if setup.simulated:
-            raise
         log.warning("%s", error)
-        return Live()
-    if answer is None:
-        if setup.simulated:
-            raise WorkError("no demo is running: `gpuwatch-tray --demo` starts one")
-        return Live()
-    return Live(answer["status"], Path(answer["state"]), dict(answer["commands"]))
+        answer = None
+    return (
+        Live() if answer is None else Live(answer["status"], Path(answer["state"]), dict(answer["commands"]))
+    )

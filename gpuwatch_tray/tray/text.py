@@ -45,7 +45,7 @@ def clip(text: str, length: int) -> str:
 def wrap(text: str) -> list[str]:
     """`text` on a few lines, cut where it is longer than those."""
     # textwrap counts characters: of a text whose characters are wide, fewer of them fill a line
-    length = WRAP * len(text) // (columns.width(text) or 1)
+    length = WRAP * len(text) // columns.width(text) if text else WRAP
     return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 
