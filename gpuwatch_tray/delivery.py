@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.store import Gather, StoreError
+from gpuwatch_tray.store import Gather, Rest, StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class OutboxPort(Protocol):
     def lease_due(self, now: float, lease: float, gather: Gather | None = ...) -> Sequence[QueuedMail]:
         """Take what is due; until `now + lease` nobody else gets it. `gather` makes one mail of a backlog."""
 
-    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
-        """Record that it was accepted, and by whom."""
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ...) -> None:
+        """Record that it was accepted, and by whom; keep the `rest` for those who did not get it."""
 
     def mark_retry(
         self, row_id: int, at: float, error: str, *, blocked: bool = ..., failure: str = ...
@@ -168,7 +168,8 @@ def deliver_due(
             except Exception as fault:  # noqa: BLE001  # the worker's outermost: no fault may lose a mail
                 error = _internal(fault)
             else:
-                _record(store, mail, receipt, clock, start + lease - RECORD_MARGIN)
+                rest = _rest(mail, receipt, clock(), chance())
+                _record(store, mail, receipt, rest, clock, start + lease - RECORD_MARGIN)
                 log.info("mail %d sent by %s: %s", mail.id, receipt.transport, receipt.answer)
                 sent.append(Sent(mail.id, receipt))
                 continue
@@ -191,13 +192,34 @@ def _send(transport: Transport, message: Message, draw: Callable[[Message], byte
     return transport.send(replace(message, picture=b""))
 
 
+def _rest(mail: QueuedMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
+    """The mail once more for each group of recipients who were refused while others got it."""
+    found = []
+    for number, missed in enumerate(receipt.missed, mail.id):
+        message, error = mail.message, missed.error
+        details = replace(message.details, only=missed.recipients)
+        # Another mail, for other people: its row needs an identity of its own.
+        message_id = f"{message.message_id.rstrip('>').replace('@', f'.{number}@', 1)}>"
+        pace = PACES.get(error.kind)
+        at = None if pace is None else now + pace.delay(0, chance)
+        log.warning("mail %d was not taken for all: %s", mail.id, error)
+        message = replace(message, details=details, message_id=message_id)
+        found.append(Rest(message, at, str(error), error.kind.value))
+    return tuple(found)
+
+
 def _record(
-    store: OutboxPort, mail: QueuedMail, receipt: Receipt, clock: Callable[[], float], until: float
+    store: OutboxPort,
+    mail: QueuedMail,
+    receipt: Receipt,
+    rest: Sequence[Rest],
+    clock: Callable[[], float],
+    until: float,
 ) -> None:
     """Note that the mail has left, as long as the lease lasts: unrecorded, it would be sent again."""
     while True:
         try:
-            store.mark_sent(mail.id, clock(), f"{receipt.transport}: {receipt.answer}")
+            store.mark_sent(mail.id, clock(), f"{receipt.transport}: {receipt.answer}", rest)
         except StoreError as error:
             if clock() >= until:
                 raise

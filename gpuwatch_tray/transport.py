@@ -61,10 +61,23 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the other side said when it took the mail; `transport` names the way that was used."""
+    """
+    What the other side said when it took the mail; `transport` names the way that was used.
+
+    `missed` are those of several recipients who were refused while others were not.
+    """
 
     transport: str
     answer: str
+    missed: tuple[Missed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Recipients who did not get a mail that others got, and why: as with a failure, the kind decides."""
+
+    recipients: tuple[str, ...]
+    error: TransportError
 
 
 class Transport(Protocol):

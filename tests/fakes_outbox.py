@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.store import Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class FakeOutbox:
 
     rows: dict[int, Row] = field(default_factory=dict)
     history: list[tuple[str, int]] = field(default_factory=list)
+    rest: list[Rest] = field(default_factory=list)
 
     def add(self, subject: str = "mail", at: float = 0.0) -> int:
         """Queue a mail, due at `at`; returns its number."""
@@ -44,8 +51,9 @@ class FakeOutbox:
             self.rows[row.id] = replace(row, lease_until=now + lease)
         return tuple(due)
 
-    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ()) -> None:
         """Close it."""
+        self.rest += rest
         self.history.append(("sent", row_id))
         self.rows[row_id] = replace(self.rows[row_id], state="sent", lease_until=now, detail=detail, error="")
 

@@ -47,7 +47,8 @@ class Details:
 
     `html` tells the same for a phone, with a place for a picture of `gpus` (their UUIDs). `severity` is the
     worst that it tells of, `incidents` are the numbers of its alerts, `reminder` says that all of them were
-    told before. `replies_to` are the Message-IDs of the first mails about them, oldest first.
+    told before. `replies_to` are the Message-IDs of the first mails about them, oldest first. `only` are the
+    recipients who have not got it yet; empty for all.
     """
 
     html: str = ""
@@ -58,6 +59,7 @@ class Details:
     gpus: tuple[str, ...] = ()
     replies_to: tuple[str, ...] = ()
     reminder: bool = False
+    only: tuple[str, ...] = ()
 
 
 PLAIN = Details()

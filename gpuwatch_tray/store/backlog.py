@@ -49,13 +49,16 @@ def lease(
         return _leased(database, due, now, seconds)
     digests = [_again(group, gather, now) for group in _groups(mail for mail in due if mail.digest)]
     alone = [mail for mail in due if not mail.digest]
+    rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
     together: list[Queued] = []
     # Whenever they would be due: the way is tried now in any case.
     free = "(lease_until <= :now OR set_at > :now + :apart)"
     loose = read(f"({outbox.OPEN} AND {free} OR state = 'held') AND digest = ''")
+    loose = [mail for mail in loose if not mail.message.details.only]
     if sum(now - mail.message.created >= STALE for mail in loose if mail.state != "held") >= FEW:
-        alone = [mail for mail in loose if _is_urgent(mail, now)]
-        together = [mail for mail in loose if mail not in alone]
+        urgent = [mail for mail in loose if _is_urgent(mail, now)]
+        together = [mail for mail in loose if mail not in urgent]
+        alone = [*urgent, *rest]
     if together:
         digests.append(_joined(database, together, gather, now))
     _leased(database, [*(mail for mail in due if mail.digest), *alone, *together], now, seconds)

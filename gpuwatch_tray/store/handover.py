@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Message, MessageKind
 from gpuwatch_tray.store import letters
-from gpuwatch_tray.store.outbox import Queued
+from gpuwatch_tray.store.outbox import Queued, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,13 +24,8 @@ log = logging.getLogger(__name__)
 
 def packed(rows: Iterable[Queued]) -> bytes:
     """What the child reads: a line for each mail."""
-    lines = []
-    for row in rows:
-        mail = row.message
-        details = letters.packed(mail.details)
-        fields = [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value, details]
-        lines.append(json.dumps([row.id, fields, row.attempts]) + "\n")
-    return "".join(lines).encode("ascii")
+    lines = [json.dumps([row.id, _fields(row.message), row.attempts]) for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
 def record(store: Store, line: bytes) -> None:
@@ -45,7 +40,7 @@ def record(store: Store, line: bytes) -> None:
     if answer.get("dead"):
         store.mark_dead(number, at, text, failure=failure)
     elif blocked is None:
-        store.mark_sent(number, at, text)
+        store.mark_sent(number, at, text, [_rest(each) for each in answer.get("rest", ())])
     else:
         store.mark_retry(number, at, text, blocked=blocked, failure=failure)
 
@@ -61,9 +56,10 @@ class Handover:
         """All that was handed over; a line that was cut off by the end of the other process is left out."""
         return [_queued(line) for line in self._mails if line.endswith(b"\n")]
 
-    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
-        """Answer that it was accepted."""
-        self._answer({"mail": row_id, "at": now, "said": detail})
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Iterable[Rest] = ()) -> None:
+        """Answer that it was accepted, and hand back what is left of it."""
+        left = [[_fields(each.message), each.at, each.error, each.failure] for each in rest]
+        self._answer({"mail": row_id, "at": now, "said": detail, "rest": left})
 
     def mark_retry(
         self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
@@ -85,8 +81,19 @@ class Handover:
 
 
 def _queued(line: bytes) -> Queued:
-    number, (subject, text, created, message_id, kind, details), attempts = json.loads(line)
-    message = Message(
-        subject, text, created, message_id, MessageKind(kind), details=letters.unpacked(details)
-    )
-    return Queued(number, message, attempts=attempts)
+    number, fields, attempts = json.loads(line)
+    return Queued(number, _message(*fields), attempts=attempts)
+
+
+def _fields(mail: Message) -> list[object]:
+    details = letters.packed(mail.details)
+    return [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value, details]
+
+
+def _message(subject: str, text: str, created: float, message_id: str, kind: str, details: str) -> Message:
+    return Message(subject, text, created, message_id, MessageKind(kind), details=letters.unpacked(details))
+
+
+def _rest(left: Sequence[Any]) -> Rest:
+    fields, at, error, failure = left
+    return Rest(_message(*fields), at, error, failure)

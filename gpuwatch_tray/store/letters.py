@@ -29,4 +29,5 @@ def unpacked(text: str) -> Details:
             gpus=tuple(found.get("gpus", ())),
             replies_to=tuple(found.get("replies_to", ())),
             reminder=found.get("reminder", False),
+            only=tuple(found.get("only", ())),
         )

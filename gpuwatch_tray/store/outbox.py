@@ -77,6 +77,20 @@ class Waiting:
     dead_error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """
+    A mail that some of its recipients have got, for the others (`message.details.only`).
+
+    It is due `at`, or given up where that is None. `failure` is the class of the `error`.
+    """
+
+    message: Message
+    at: float | None
+    error: str
+    failure: str
+
+
 def add(
     database: sqlite3.Connection, message: Message, fingerprints: Iterable[str], *, held: bool = False
 ) -> None:
@@ -95,6 +109,24 @@ def add(
             "held" if held else "queued",
             message.created,
             message.created,
+        ),
+    )
+
+
+def add_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
+    """Keep a mail for those who did not get it; its alerts are told. Inside the caller's transaction."""
+    add(database, rest.message, ())
+    database.execute(
+        "UPDATE outbox SET state = ?, attempts = 1, next_at = ?, set_at = ?, error = ?, failure = ?,"
+        " sent_at = ? WHERE message_id = ?",
+        (
+            "dead" if rest.at is None else "queued",
+            now if rest.at is None else rest.at,
+            now,
+            rest.error,
+            rest.failure,
+            now if rest.at is None else None,
+            rest.message.message_id,
         ),
     )
 

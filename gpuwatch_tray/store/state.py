@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.backlog import Gather
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
-    from gpuwatch_tray.store.outbox import Queued, Waiting
+    from gpuwatch_tray.store.outbox import Queued, Rest, Waiting
     from gpuwatch_tray.store.step import Mail, Step
     from gpuwatch_tray.watches import Watch
 
@@ -263,10 +263,16 @@ class Store:
         rules = incidents.rules(database) if running else {}
         return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
 
-    def mark_sent(self, row_id: int, now: float, detail: str) -> None:
-        """Close a mail that was accepted, and start the cooldowns of its alerts."""
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
+        """Close a mail that was accepted, start the cooldowns of its alerts, and keep the `rest` of it."""
         at = Instant(now, *self._uptime())
-        self._database.write(lambda database: outbox.sent(database, row_id, at, detail))
+
+        def write(database: sqlite3.Connection) -> None:
+            outbox.sent(database, row_id, at, detail)
+            for each in rest:
+                outbox.add_rest(database, each, now)
+
+        self._database.write(write)
 
     def mark_retry(
         self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""

@@ -178,11 +178,10 @@ def test_smtp(house, name):
         ({}, "250 2.0.0 queued as 42"),
         ({"quit": "500 what?"}, "250 2.0.0 queued as 42"),
         ({"drop": "quit"}, "250 2.0.0 queued as 42"),
-        ({"refuse": {"two@example.org": "550 5.1.1 unknown"}}, "refused: two@example.org: 550 5.1.1 unknown"),
     ],
 )
 def test_smtp_that_is_a_success(house, does, says):
-    """ok, QUIT not 221, some recipients refused: sent once, the cooldown runs, nobody is bothered."""
+    """ok, QUIT not 221: sent once, the cooldown runs, nobody is bothered."""
     with MailServer() as server:
         server.behave(**does)
         now = house.message.created
@@ -192,6 +191,35 @@ def test_smtp_that_is_a_success(house, does, says):
         assert list(mailtrouble.notes(house.store.waiting(now), now)) == []
         assert set(house.store.delivered("email")) == {"gpu_count:"}
         assert len(server.messages) == 1
+
+
+def test_smtp_for_some_only(house):
+    """One has it, two not yet, three never: the cooldown runs, each gets it once, and three's is given up."""
+    to = ("one@example.org", "two@example.org", "three@example.org")
+    with MailServer() as server:
+        refused = {"two@example.org": "450 4.2.0 greylisted", "three@example.org": "550 5.1.1 unknown"}
+        server.behave(refuse=refused)
+        way = SmtpTransport(smtp(server)._smtp, to, timeout=5.0, implicit_tls=False)
+        now = house.message.created
+        (popup,) = house.deliver(way, now)
+        assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD, True)
+        waiting = house.store.waiting(now)
+        assert (waiting.count, waiting.dead, waiting.next_at) == (1, 1, now + 30)
+        assert "two@example.org: 450 4.2.0 greylisted" in waiting.error
+        assert set(house.store.delivered("email")) == {"gpu_count:"}
+
+        house.deliver(way, now + 30)  # greylisted still
+        server.behave()
+        for later in (now + 89, now + 90, now + 86400):
+            house.deliver(way, later)
+        assert [mail.recipients for mail in server.messages] == [to[:1], to[1:2]]
+        assert server.messages[1].message["To"] == "two@example.org"
+        assert server.messages[1].text == server.messages[0].text
+        (given_up,) = house.store.queue()
+        house.store.revive([given_up.id], now + 90000)
+        house.deliver(way, now + 90000)
+        assert server.messages[2].recipients == to[2:]
+        assert house.store.queue() == ()
 
 
 def test_smtp_offline(house, no_network):

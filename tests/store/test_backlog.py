@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import Details, Message, MessageKind, Severity
-from gpuwatch_tray.store import Waiting
+from gpuwatch_tray.store import Rest, Waiting
 from gpuwatch_tray.store.backlog import STALE
 from tests.fakes import START
 from tests.store.samples import mail, step
@@ -118,3 +118,17 @@ def test_a_snoozed_mail_is_in_no_digest(store, gather):
     store.silence(Silence(Scope.ALERT, "a", NOW, 2 * STALE))
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
+
+
+def test_what_some_have_not_got_yet_is_in_no_digest(store, gather):
+    """It goes to them alone, as the others would get it twice; what is stale besides leaves as one mail."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
+    (first,) = [row for row in store.lease_due(START, 60) if row.id == 1]
+    details = replace(first.message.details, only=("two@example.org",))
+    left = replace(first.message, details=details, message_id="<1.rest@box>")
+    store.mark_sent(1, START, "250 ok", [Rest(left, START + 30, "450", "transient")])
+    later = START + 2 * 3600
+    alone, digest = store.lease_due(later, 60, gather)
+    assert (alone.message.details.only, alone.message.message_id) == (("two@example.org",), "<1.rest@box>")
+    assert (alone.fingerprints, alone.attempts) == ((), 1)
+    assert set(digest.fingerprints) == {"b", "c"}

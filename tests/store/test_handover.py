@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.delivery import deliver_due
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.store import Mail, Store, handover
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, Missed, Receipt, TransportError
 from tests.fakes import START
 from tests.store.samples import mail, message, step
 
@@ -71,6 +71,29 @@ def test_a_refusal_is_put_back_with_its_reason(store):
     waiting = store.waiting(START + 5)
     assert (waiting.error, waiting.next_at) == ("535 wrong password", START + 5 + 1800)
     assert waiting.failure == FailureKind.CONFIGURATION.value
+
+
+def test_what_some_did_not_get_comes_back(store):
+    """Who was refused while others got it: the mail for them alone is on file with the reason."""
+
+    class Partly(Way):
+        def send(self, found):
+            missed = (
+                Missed(("two@b.org",), TransportError(FailureKind.TRANSIENT, "450 later")),
+                Missed(("three@b.org",), TransportError(FailureKind.RECIPIENT, "550 unknown")),
+            )
+            return replace(super().send(found), missed=missed)
+
+    store.commit(step(mail(1, ["a"])))
+    answers = io.BytesIO()
+    deliver(io.BytesIO(handover.packed(store.lease_due(START, 60))), answers, Partly())
+    handover.record(store, answers.getvalue())
+    later, dead = store.queue()
+    assert (later.message.details.only, later.state, later.next_at) == (("two@b.org",), "queued", START + 35)
+    assert (dead.message.details.only, dead.state, dead.error) == (("three@b.org",), "dead", "550 unknown")
+    assert {later.message.text, dead.message.text} == {message(1).text}
+    assert len({later.message.message_id, dead.message.message_id, message(1).message_id}) == 3
+    assert set(store.delivered("email")) == {"a"}
 
 
 def test_a_line_that_was_cut_off_is_left_out(store):

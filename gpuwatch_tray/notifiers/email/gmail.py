@@ -111,7 +111,7 @@ class GmailTransport:
 
     def send(self, message: Message) -> Receipt:
         """Send to all recipients; a sign-in that is about to end is renewed, and kept."""
-        recipients = mime.addresses(self._to, "TO_EMAIL")
+        recipients = mime.addresses(message.details.only or self._to, "TO_EMAIL")
         sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
         mail = mime.build(message, sender=sender, recipients=recipients)
         raw = mime.as_bytes(mail, utf8=mime.international((sender, *recipients)))

@@ -54,7 +54,7 @@ class LocalTransport:
 
     def send(self, message: Message) -> Receipt:
         """Hand the mail to the first program found, in the order of the Bash tool."""
-        recipients = mime.addresses(self._to, "TO_EMAIL")
+        recipients = mime.addresses(message.details.only or self._to, "TO_EMAIL")
         program, found = self._first()
         if program in MAILERS:
             # A line that begins with a tilde is a command to some of these programs (CVE-2021-32749).

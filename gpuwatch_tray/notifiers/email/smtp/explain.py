@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.notifiers.email.smtp import failures
 from gpuwatch_tray.notifiers.email.smtp.failures import Step
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import FailureKind, Missed, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,17 @@ class Situation:
     def named(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
         """The refused recipients, each with the server's answer."""
         return ", ".join(f"{name}: {code} {self.scrub(text)}" for name, (code, text) in refused.items())
+
+    def missed(self, refused: Mapping[str, tuple[int, bytes]]) -> tuple[Missed, ...]:
+        """The refused recipients by the kind of their refusal."""
+        groups: dict[tuple[FailureKind, str], dict[str, tuple[int, bytes]]] = {}
+        for name, (code, text) in refused.items():
+            verdict = failures.refusal(Step.RECIPIENT, code, self.scrub(text))
+            groups.setdefault(verdict, {})[name] = (code, text)
+        return tuple(
+            Missed(tuple(group), self.failure(kind, f"recipient refused: {self.named(group)}", mend))
+            for (kind, mend), group in groups.items()
+        )
 
     def _answered(self, error: Exception) -> TransportError | None:
         if isinstance(error, smtplib.SMTPRecipientsRefused):

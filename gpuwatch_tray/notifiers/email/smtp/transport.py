@@ -60,9 +60,9 @@ class SmtpTransport:
         self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
 
     def send(self, message: Message) -> Receipt:
-        """Send to all recipients at once. Those refused while others are not are named in the receipt."""
+        """Send to all recipients at once. Those refused while others are not are missed in the receipt."""
         sender = mime.address(self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL")
-        recipients = mime.addresses(self._to, "TO_EMAIL")
+        recipients = mime.addresses(message.details.only or self._to, "TO_EMAIL")
         utf8 = mime.international((sender, *recipients))
         mail = mime.as_bytes(mime.build(message, sender=sender, recipients=recipients), utf8=utf8)
         with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog) as client:
@@ -75,9 +75,10 @@ class SmtpTransport:
             options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
             refused = client.sendmail(sender, recipients, mail, mail_options=options)
         answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
-        if refused:
-            answer += f"; refused: {self._situation(client, watchdog).named(refused)}"
-        return Receipt(self.name, answer)
+        if not refused:
+            return Receipt(self.name, answer)
+        situation = self._situation(client, watchdog)
+        return Receipt(self.name, f"{answer}; refused: {situation.named(refused)}", situation.missed(refused))
 
     def probe(self, report: Report) -> None:
         """Connect, encrypt and log in, and send nothing."""
