@@ -55,5 +55,5 @@ def fault(code):
 def install(monkeypatch, path) -> Disk:
     """Put the disk under every file that the store opens from now on."""
     disk = Disk(path)
-    monkeypatch.setattr(file, "_open", disk.open)
+    monkeypatch.setattr(file, "opened", disk.open)
     return disk
