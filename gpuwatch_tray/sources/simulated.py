@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
+from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,6 +214,7 @@ def _gpu(index: int, t: float) -> Gpu:
         rows_failed=False,
         pcie_width=_LANES,
         pcie_width_most=_LANES,
+        energy=UNSUPPORTED,  # as of many a card
     )
 
 

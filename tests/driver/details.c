@@ -57,6 +57,16 @@ API nvmlDeviceGetCurrentClocksEventReasons(Handle handle, unsigned long long *re
 }
 #endif
 
+/* In mJ. */
+API nvmlDeviceGetTotalEnergyConsumption(Handle handle, unsigned long long *energy)
+{
+    const Gpu *gpu;
+    int code = begin_physical("energy", "energy", handle, &gpu, NULL);
+    if (code == SUCCESS)
+        *energy = gpu->energy;
+    return end(code);
+}
+
 /* Types: corrected 0, uncorrected 1. Counters: since the driver was loaded 0, for ever 1. */
 API nvmlDeviceGetTotalEccErrors(Handle handle, unsigned type, unsigned counter, unsigned long long *count)
 {

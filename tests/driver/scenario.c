@@ -81,6 +81,8 @@ static int of_gpu(Gpu *gpu, const char *word, const char *values)
         return sscanf(values, "%d", &gpu->temperature) == 1;
     if (strcmp(word, "power") == 0)
         return sscanf(values, "%u %u", &gpu->power, &gpu->power_limit) == 2;
+    if (strcmp(word, "energy") == 0)
+        return sscanf(values, "%llu", &gpu->energy) == 1;
     if (strcmp(word, "fan") == 0)
         return sscanf(values, "%u", &gpu->fan) == 1;
     if (strcmp(word, "pci") == 0)

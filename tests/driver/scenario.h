@@ -49,6 +49,7 @@ typedef struct Gpu {
     unsigned slowdown, width, width_most;          /* degrees C, lanes, lanes */
     unsigned long long clocks;                     /* what limits them, in NVML's bits */
     unsigned long long corrected, uncorrected;
+    unsigned long long energy; /* mJ */
     unsigned rows_pending, rows_failed;
     int mig; /* the mode: -1 it has none, 0 off, 1 on */
     int temperature, lost;

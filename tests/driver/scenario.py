@@ -10,7 +10,7 @@ A made-up NVIDIA driver for everybody's tests: the C library of this folder and 
 `errors` and `hang` (seconds) are by call. Of a GPU: handle_by_index handle_by_uuid index uuid name memory
 utilisation temperature power power_limit fan compute graphics mps; one version only: memory_v1 memory_v2
 temperature_v1 temperature_v compute_v2 compute_v3, graphics and mps alike (FUNCTION_NOT_FOUND: old driver).
-Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows width width_most mig_mode mig_count
+Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows width width_most energy mig_mode mig_count
 mig_handle event_register handle_by_pci; one version only: clocks_event clocks_throttle. Of the machine: init
 shutdown count driver_version nvml_version event_create event_wait event_free, and the calls above for all its
 GPUs. A hang ends when the scenario changes. `stale` is what every call answers until nvmlInit is called
@@ -110,6 +110,7 @@ class FakeGpu:
     power: float = 60.5
     power_limit: float = 450
     fan: int = 30
+    energy: float = 1000
     pci: tuple[int, int, int] = (0, 1, 0)  # domain, bus, device
     slowdown: int = 93
     clocks: int = 0
@@ -137,6 +138,7 @@ class FakeGpu:
         yield f"temperature {self.temperature}"
         yield f"power {round(self.power * 1000)} {round(self.power_limit * 1000)}"
         yield f"fan {self.fan}"
+        yield f"energy {round(self.energy * 1000)}"
         yield "pci {:x} {:x} {:x}".format(*self.pci)
         yield f"slowdown {self.slowdown}"
         yield f"clocks {self.clocks:x}"

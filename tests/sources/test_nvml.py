@@ -44,12 +44,13 @@ FIELDS = {
     "rows": ["rows_pending", "rows_failed"],
     "width": ["pcie_width"],
     "width_most": ["pcie_width_most"],
+    "energy": ["energy"],
 }
 C, G, M = Kind.COMPUTE, Kind.GRAPHICS, Kind.MPS
 
 
 def test_each_value_arrives_in_the_units_of_the_model(rig):
-    """Bytes, %, degrees C and W, through the real binding and its structs."""
+    """Bytes, %, degrees C, W and J, through the real binding and its structs."""
     fake = FakeGpu(
         uuid="GPU-7",
         name="NVIDIA RTX 6000",
@@ -65,6 +66,7 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         ecc=(12, 3),
         rows=(1, 0),
         width=(4, 8),
+        energy=98_765_432.125,
     )
     rig.play(FakeGpu.numbered(0), fake)
     snapshot = rig.read()
@@ -89,6 +91,7 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         rows_failed=False,
         pcie_width=4,
         pcie_width_most=8,
+        energy=98_765_432.125,
     )
 
 
@@ -154,6 +157,7 @@ def test_bits_that_nobody_knows_do_not_disturb_the_known_ones(rig):
         ("nvmlDeviceGetTemperatureThreshold", "slowdown_at"),
         ("nvmlDeviceGetMaxPcieLinkWidth", "pcie_width_most"),
         ("nvmlDeviceGetCurrPcieLinkWidth", "pcie_width"),
+        ("nvmlDeviceGetTotalEnergyConsumption", "energy"),
         ("NVML_VOLATILE_ECC", "ecc_corrected"),
     ],
 )
@@ -339,7 +343,7 @@ def test_nvml_is_initialised_once_and_static_values_are_asked_once(rig):
     assert calls["compute_v3"] == 5
 
 
-SLOW = ("fan", "power_limit", "ecc_corrected", "ecc_uncorrected", "rows", "width", "mig_mode")
+SLOW = ("fan", "power_limit", "ecc_corrected", "ecc_uncorrected", "rows", "width", "mig_mode", "energy")
 STATIC = ("name", "uuid", "pci", "slowdown", "width_most")
 
 

@@ -56,7 +56,7 @@ CODES = st.sampled_from(
 )
 LISTS = ("compute", "graphics", "mps")
 VALUES = ("name", "memory", "utilisation", "temperature", "power", "power_limit", "fan")
-MORE_VALUES = ("slowdown", "clocks", "ecc", "ecc_corrected", "rows", "width", "width_most")
+MORE_VALUES = ("slowdown", "clocks", "ecc", "ecc_corrected", "rows", "width", "width_most", "energy")
 VERSIONS = ("memory_v2", "temperature_v", "clocks_event", "compute_v3", "mps_v3")
 MIG = ("mig_mode", "mig_count", "mig_handle")
 OF_GPU = ("handle_by_index", "uuid", "pci", "event_register", *VALUES, *MORE_VALUES, *VERSIONS, *MIG, *LISTS)
@@ -118,6 +118,7 @@ def wild_gpus(draw):
         power=draw(four) / 1000,
         power_limit=draw(four) / 1000,
         fan=draw(four),
+        energy=draw(eight) / 1000,
         slowdown=draw(four),
         clocks=draw(eight),
         ecc=(draw(eight), draw(eight)),

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.driver
 
 VALUES = [
     *("name", "memory", "utilisation", "temperature", "power", "power_limit", "fan"),
-    *("slowdown", "clocks", "ecc", "rows", "width", "width_most", "mig_mode"),
+    *("slowdown", "clocks", "ecc", "rows", "width", "width_most", "energy", "mig_mode"),
 ]
 ROOT = Path(__file__).parents[2]
 READ = """

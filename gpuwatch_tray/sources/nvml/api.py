@@ -54,6 +54,7 @@ class Pynvml(Protocol):
     nvmlDeviceGetFanSpeed: Callable[[Any], int]  # noqa: N815
     nvmlDeviceGetCurrentClocksEventReasons: Callable[[Any], int]  # noqa: N815
     nvmlDeviceGetCurrentClocksThrottleReasons: Callable[[Any], int]  # noqa: N815
+    nvmlDeviceGetTotalEnergyConsumption: Callable[[Any], int]  # noqa: N815
     nvmlDeviceGetTotalEccErrors: Callable[[Any, int, int], int]  # noqa: N815
     nvmlDeviceGetRemappedRows: Callable[[Any], tuple[int, int, int, int]]  # noqa: N815
     nvmlDeviceGetCurrPcieLinkWidth: Callable[[Any], int]  # noqa: N815

@@ -55,6 +55,7 @@ class Seen:
     slowdown_at: Kept[int] = field(default_factory=lambda: Kept(8, lasting=True))
     mig_mode: Kept[bool] = field(default_factory=lambda: Kept(9))
     mig_slots: Kept[int] = field(default_factory=lambda: Kept(10, lasting=True))
+    energy: Kept[float] = field(default_factory=lambda: Kept(11))
 
     @property
     def lost(self) -> bool:

@@ -54,6 +54,7 @@ def _ask(driver: Driver, seen: Seen, asking: Asking) -> Reading:
     width = seen.pcie_width.ask(asking, driver.pcie_width, reads)
     width_most = seen.pcie_width_most.ask(asking, driver.pcie_width_most, reads)
     slowdown_at = seen.slowdown_at.ask(asking, driver.slowdown_at, reads)
+    energy = seen.energy.ask(asking, driver.energy, reads)
     seen.reads += 1
 
     parts: tuple[Reading, ...] = ()
@@ -81,6 +82,7 @@ def _ask(driver: Driver, seen: Seen, asking: Asking) -> Reading:
         rows_failed=failed,
         pcie_width=width,
         pcie_width_most=width_most,
+        energy=energy,
     )
     return Reading(gpu, processes, parts)
 

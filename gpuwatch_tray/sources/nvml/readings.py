@@ -61,6 +61,7 @@ def silent(missing: Missing) -> Gpu:
         rows_failed=missing,
         pcie_width=missing,
         pcie_width_most=missing,
+        energy=missing,
     )
 
 

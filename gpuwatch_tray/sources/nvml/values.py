@@ -71,6 +71,11 @@ class Values(Calls):
         with self._converting():
             return self._nvml.nvmlDeviceGetPowerUsage(handle.raw) / 1000
 
+    def energy(self, handle: Handle) -> float:
+        """What it drew since the driver was loaded, in J (NVML: mJ)."""
+        with self._converting():
+            return self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle.raw) / 1000
+
     def power_limit(self, handle: Handle) -> float:
         """The limit in force, in W (NVML: mW)."""
         with self._converting():
