@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import machine
+from gpuwatch_tray import attending, machine
 from gpuwatch_tray.commands.asking import reach
-from gpuwatch_tray.context import WorkError
-from gpuwatch_tray.model import MINUTE, GpuFacts, History
+from gpuwatch_tray.context import UsageError, WorkError
+from gpuwatch_tray.language import _
+from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
 from gpuwatch_tray.sampling import marks
 from gpuwatch_tray.store import Store, read_samples
 
@@ -49,6 +50,19 @@ def past(setup: Setup, start: float, end: float, *, finest: int = MINUTE, proces
     return replace(found, gpus=gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
 
 
+def since(length: str, now: float) -> float:
+    """The wall time that lies a duration such as `7d` before `now`. Raises UsageError."""
+    try:
+        seconds = attending.seconds(length, now)
+    except ValueError as error:
+        raise UsageError(f"--since: {error}") from error
+    if length.strip().lower() == "tomorrow":
+        raise UsageError(
+            _("--since: expected a duration such as 12h or 7d, got {text!r}").format(text=length)
+        )
+    return now - min(seconds, TENS_FOR)
+
+
 def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
     """What the running program answers: where its past is, all of it written."""
 
@@ -71,5 +85,5 @@ def _folder(setup: Setup) -> Path:
     if answer is not None:
         return Path(answer["folder"])
     if setup.simulated:
-        raise WorkError("no demo is running: `gpuwatch-tray --demo` starts one")
+        raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     return setup.settings.state

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.sampling.joining import joined, pieces, portion
+from gpuwatch_tray.sampling.joining import joined, pieces, portion, summed, total
 from gpuwatch_tray.sampling.marks import concerned, marks
 from gpuwatch_tray.sampling.sampler import Sampler
 from gpuwatch_tray.sampling.steady import LONGEST, Steady
 
-__all__ = ["LONGEST", "Sampler", "Steady", "concerned", "joined", "marks", "pieces", "portion"]
+__all__ = [
+    "LONGEST",
+    "Sampler",
+    "Steady",
+    "concerned",
+    "joined",
+    "marks",
+    "pieces",
+    "portion",
+    "summed",
+    "total",
+]

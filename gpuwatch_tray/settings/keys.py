@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
-from gpuwatch_tray.settings import checks
+from gpuwatch_tray.settings import checks, measures
 from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
 from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH, Key
 from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret, SmtpSecurity
@@ -27,6 +27,7 @@ IGNORE_PROCESSES = Key("IGNORE_PROCESSES", WATCH, checks.programs, DESKTOP_PROGR
 ICON_STYLE = Key("ICON_STYLE", WATCH, checks.icon_style, IconStyle.AUTO)
 ICON_BADGE = Key("ICON_BADGE", WATCH, checks.switch, default=False)
 WAKE_GPU = Key("WAKE_GPU", WATCH, checks.switch, default=False)
+ENERGY_PRICE: Key[float | None] = Key("ENERGY_PRICE", WATCH, measures.or_off(measures.price), None)
 
 NOTIFY_METHOD = Key("NOTIFY_METHOD", NOTIFY, checks.method, NotifyMethod.AUTO)
 GMAIL_API_CREDENTIALS: Key[Path | None] = Key(
@@ -58,6 +59,7 @@ _ALL: tuple[Key[Any], ...] = (
     ICON_STYLE,
     ICON_BADGE,
     WAKE_GPU,
+    ENERGY_PRICE,
     *THRESHOLDS,
     NOTIFY_METHOD,
     GMAIL_API_CREDENTIALS,

@@ -108,6 +108,7 @@ class Settings:
     icon_style: IconStyle = IconStyle.AUTO
     icon_badge: bool = False
     wake_gpu: bool = False  # whether a GPU that the system has suspended is asked all the same
+    energy_price: float | None = None  # of a kWh
     language: str = ENGLISH  # one of language.LANGUAGES
     warnings: tuple[str, ...] = ()
 

@@ -65,6 +65,7 @@ def load(
         icon_style=reading.value(keys.ICON_STYLE),
         icon_badge=reading.value(keys.ICON_BADGE),
         wake_gpu=reading.value(keys.WAKE_GPU),
+        energy_price=reading.value(keys.ENERGY_PRICE),
         language=_language(reading.value(keys.UI_LANGUAGE), environ),
         warnings=tuple(reading.warnings),
     )

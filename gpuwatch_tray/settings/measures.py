@@ -51,6 +51,14 @@ def gib(text: str) -> int:
     return int(Decimal(text) * 2**30)
 
 
+def price(text: str) -> float:
+    """What something costs, in whatever money."""
+    if not DECIMAL.fullmatch(text) or Decimal(text) > LARGEST:
+        said = _("expected a price such as 0.30, got {got}").format(got=shown(text))
+        raise ValueError(_("{said}: a fraction takes a point").format(said=said) if "," in text else said)
+    return float(text)
+
+
 def or_off(check: Callable[[str], T]) -> Callable[[str], T | None]:
     """The check of a threshold whose rule can be switched off: None is off."""
 

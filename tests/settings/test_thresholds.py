@@ -40,6 +40,7 @@ ECC_CORRECTED=10
 ROW_REMAP=off
 PCIE_WIDTH_MIN=9
 WAKE_GPU=on
+ENERGY_PRICE=0.30
 """
 MEANT = Limits(
     gpu_limit=3,
@@ -57,6 +58,7 @@ def test_every_threshold_is_read_in_base_units(house):
     settings = house.settings()
     assert settings.limits == MEANT
     assert settings.wake_gpu is True
+    assert settings.energy_price == 0.3
 
 
 def test_without_any_the_defaults_are_those_of_the_limits(house):

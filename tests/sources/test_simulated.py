@@ -68,7 +68,7 @@ def test_the_training_passes_any_limit(max_etime):
 
 @given(TIMES)
 def test_every_moment_is_plausible(t):
-    """All values of a card without a meter are there and within what it can do; memory holds the processes'."""
+    """Each value that a card without a meter has is within what it can do; its memory holds all processes."""
     snapshot = at(t)
     assert snapshot.simulated
     assert (snapshot.boot_id, snapshot.problem, snapshot.at) == ("simulated", None, AT + t)
