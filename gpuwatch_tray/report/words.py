@@ -50,7 +50,6 @@ def words(*, watched: bool) -> dict[str, str]:
         "began": _("Began"),
         "lasted": _("Lasted"),
         "what": _("Alert"),
-        "reason": _("Reason"),
         "still": _("still fires") if watched else _("end not known"),
         "until": _("over at {at}"),
         "processes": _("Processes"),

@@ -56,11 +56,10 @@ function alertTable() {
   }
   const rows = [...data.alerts].reverse().map((alert) => [
     { node: make("span", { class: "word" }, shape(alert.level), make("span", {}, alert.word)), order: alert.rank },
+    { node: make("span", {}, make("strong", {}, alert.title), make("br"), alert.text), text: alert.title, long: true },
     { text: moment(alert.at), order: alert.at },
     { text: alert.end === null ? w.still : duration(alert.end - alert.at), order: (alert.end ?? data.end) - alert.at },
-    { text: alert.title, long: true },
-    { text: alert.text, long: true },
   ]);
-  section.append(table([w.severity, w.began, w.lasted, w.what, w.reason], rows, w.alerts));
+  section.append(table([w.severity, w.what, w.began, w.lasted], rows, w.alerts));
   return section;
 }

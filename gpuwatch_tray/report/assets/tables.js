@@ -55,16 +55,17 @@ function processTable() {
   }
   const newest = [...data.runs].sort((one, other) => (other.end ?? Infinity) - (one.end ?? Infinity) || other.start - one.start || 0);
   const rows = newest.map((run) => [
-    { text: data.gpus[run.gpu] ? data.gpus[run.gpu].label : UNKNOWN, order: run.gpu },
-    { text: String(run.pid), order: run.pid },
-    { text: data.owners[run.owner], long: data.owners[run.owner].length > 16 },
     { node: program(run), text: run.name, long: true },
+    { text: data.owners[run.owner], long: data.owners[run.owner].length > 16 },
+    { text: data.gpus[run.gpu] ? data.gpus[run.gpu].label : UNKNOWN, order: run.gpu },
+    { text: value("memory", run.memory), order: run.memory },
+    { text: duration((run.end ?? data.end) - run.start), order: (run.end ?? data.end) - run.start },
     { text: moment(run.start), order: run.start },
     { text: run.end === null ? w.running : moment(run.end), order: run.end ?? Infinity },
-    { text: duration((run.end ?? data.end) - run.start), order: (run.end ?? data.end) - run.start },
-    { text: value("memory", run.memory), order: run.memory },
+    { text: String(run.pid), order: run.pid },
   ]);
-  section.append(table([w.gpu, w.pid, w.owner, w.program, w.seen_from, w.seen_until, w.ran, w.most_memory], rows, w.processes, [1, 6, 7]));
+  const titles = [w.program, w.owner, w.gpu, w.most_memory, w.ran, w.seen_from, w.seen_until, w.pid];
+  section.append(table(titles, rows, w.processes, [3, 4, 7]));
   return section;
 }
 

@@ -1,0 +1,242 @@
+"""The page in headless Chromium: drawn, quiet, without barriers, and unmoved by hostile names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image  # noqa: TID251  # the test looks at pictures
+
+from gpuwatch_tray import language
+from gpuwatch_tray.model import History
+from gpuwatch_tray.report import Page, html
+from tests.browser import Browser
+from tests.desktop.rig import shots
+from tests.report import histories
+from tests.report.histories import DAY, END
+from tests.report.test_payload import HOSTILE
+
+pytestmark = pytest.mark.desktop
+
+AXE = Path(__file__).parent.parent / "vendor" / "axe.min.js"
+LABELS = 'document.querySelector("body").innerText'
+TAB, ENTER, SPACE, RIGHT_KEY = ("Tab", 9), ("Enter", 13, "\r"), (" ", 32, " "), ("ArrowRight", 39)
+FOCUS = """(() => {
+  const at = document.activeElement;
+  return [at.tagName, at.getAttribute("aria-label") || at.textContent.trim()].join(" ");
+})()"""
+# The share of a canvas that is not its ground: what has been drawn.
+INK = """[...document.querySelectorAll("canvas")].map((canvas) => {
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let drawn = 0;
+  for (let at = 3; at < data.length; at += 4) drawn += data[at] > 0;
+  return drawn / (data.length / 4);
+})"""
+PLACE = """((place) => {
+  const over = document.querySelectorAll(".u-over")[place].getBoundingClientRect();
+  return [over.x, over.y, over.width];
+})(%d)"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def day():
+    return histories.history(2)
+
+
+def write(folder, history, **more):
+    file = folder / "page.html"
+    about = {"live": histories.live(history)} | more if history.gpus else more
+    file.write_text(html(history, Page("box", history.end, **about)), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def page(tmp_path, day):
+    mine = {run.pid: "python train.py --wandb-key ***" for run in day.runs if run.mine}
+    return write(tmp_path, day, simulated=True, commands=mine)
+
+
+def quiet(browser, file):
+    """Nothing complained, and nothing but the file itself was asked for."""
+    assert browser.problems() == []
+    assert browser.requests() == [file.as_uri()]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_is_drawn_in_silence(browser, page, tmp_path, width, dark):
+    """No console error, no request, each chart drawn, nothing wider than the screen, the theme followed."""
+    browser.open(page, width=width, dark=dark)
+    quiet(browser, page)
+    ink = browser.run(INK)
+    assert len(ink) == 5
+    assert all(share > 0.01 for share in ink)
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert "SIMULATED" in browser.run(LABELS)
+    file = shots(tmp_path / "shots") / f"report-{width}-{'dark' if dark else 'light'}.png"
+    browser.picture(file)
+    with Image.open(file) as picture:
+        ground = picture.convert("L").getpixel((3, 3))
+    assert ground < 60 if dark else ground > 220
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_serious_barrier(browser, page, width, dark):
+    """axe-core's rules of WCAG 2.2 A and AA: names, roles, contrast, order; with every table opened."""
+    browser.open(page, width=width, dark=dark)
+    browser.run('document.querySelectorAll("details").forEach((each) => { each.open = true; })')
+    browser.run(AXE.read_text(encoding="utf-8"))
+    found = browser.run(
+        "axe.run(document, {resultTypes: ['violations']}).then((all) => JSON.stringify(all.violations))"
+    )
+    serious = [
+        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
+        for each in json.loads(found)
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+
+
+def test_everything_works_from_the_keyboard(browser, page):
+    """Tab goes through the page from top to bottom; the range, the slider, a GPU and a column answer keys."""
+    browser.open(page)
+    order = []
+    while not order or (len(order) < 60 and not order[-1].startswith("BODY")):
+        browser.press(*TAB)
+        order.append(browser.run(FOCUS))
+        if order[-1] == "BUTTON 6 h":
+            browser.press(*ENTER)
+            assert browser.run(FOCUS) == "BUTTON 6 h"
+            assert browser.run('document.activeElement.getAttribute("aria-pressed")') == "true"
+        if order[-1] == "INPUT The moment whose values are shown":
+            before = browser.run("document.activeElement.value")
+            browser.press("ArrowLeft", 37)
+            assert browser.run("document.activeElement.value") == str(int(before) - 1)
+            spoken = browser.run('document.activeElement.getAttribute("aria-valuetext")')
+            assert "GPU 0: " in spoken
+            assert " °C" in spoken
+        if order[-1] == "BUTTON GPU 1":
+            browser.press(*SPACE)
+            assert browser.run('document.activeElement.getAttribute("aria-pressed")') == "false"
+        if order[-1] == "BUTTON Owner":
+            browser.press(*ENTER)
+            assert (
+                browser.run('document.activeElement.closest("th").getAttribute("aria-sort")') == "ascending"
+            )
+    expected = [
+        *("A Skip to the content", "BUTTON 1 h", "BUTTON 6 h", "BUTTON All", "BUTTON Zoom in"),
+        *("INPUT The moment whose values are shown", "BUTTON GPU 0", "BUTTON GPU 1"),
+        *("SUMMARY The numbers as a table", "DIV Alerts", "BUTTON Severity", "DIV Processes", "BUTTON Owner"),
+    ]
+    places = [order.index(each) for each in expected]
+    assert places == sorted(places)
+    quiet(browser, page)
+
+
+def test_a_column_sorts_up_and_down(browser, page):
+    """By value, not by letter: memory in MiB comes before GiB; owners by name."""
+    browser.open(page)
+    column = """(() => {
+      const table = document.querySelector("section[aria-labelledby=processes] table");
+      const place = [...table.querySelectorAll("th")].findIndex((each) => each.textContent === "%s");
+      table.querySelectorAll("th button")[place].click();
+      return [...table.querySelectorAll("tbody tr")].map((row) => row.cells[place].innerText);
+    })()"""
+    up, down = (browser.run(column % "Most memory") for _ in range(2))
+    assert up == list(reversed(down))
+    gib = [float(text.split()[0]) / (1024 if "MiB" in text else 1) for text in up]
+    assert gib == sorted(gib)
+    owners = browser.run(column % "Owner")
+    assert owners == sorted(owners)
+
+
+def test_one_cursor_and_one_zoom(browser, page):
+    """The pointer over one chart moves the cursor of all; a drag zooms all, and "All" shows all again."""
+    browser.open(page)
+    cursors = '[...document.querySelectorAll(".u-cursor-x")].map((each) => each.style.transform)'
+    spans = 'document.querySelector(".aside .quiet").textContent'
+    whole = browser.run(spans)
+    box = browser.run(PLACE % 0)
+    browser.mouse("mouseMoved", box[0] + 200, box[1] + 40)
+    assert len(set(browser.run(cursors))) == 1
+    browser.mouse("mousePressed", box[0] + 200, box[1] + 40, button="left", clickCount=1)
+    browser.mouse("mouseMoved", box[0] + 400, box[1] + 40, button="left", buttons=1)
+    browser.mouse("mouseReleased", box[0] + 400, box[1] + 40, button="left", clickCount=1)
+    zoomed = browser.run(spans)
+    assert zoomed != whole
+    browser.run('[...document.querySelectorAll("button")].find((each) => each.textContent === "All").click()')
+    assert browser.run(spans) == whole
+    quiet(browser, page)
+
+
+def test_the_pointer_over_a_mark_tells_the_alert_and_over_a_bar_the_process(browser, page, day):
+    """The reason where the alert began; owner, program and PID where a process ran."""
+    browser.open(page, height=1800)
+    tips = '[...document.querySelectorAll(".tip:not([hidden])")].map((each) => each.textContent).join("")'
+    x, y, width = browser.run(PLACE % 0)
+    share = (day.marks[1].began - day.start) / (day.end - day.start)
+    browser.mouse("mouseMoved", x + share * width, y + 40)
+    assert day.marks[1].text in browser.run(tips)
+    x, y, width = browser.run(PLACE % 4)
+    browser.mouse("mouseMoved", x + 0.05 * width, y + 14)
+    first = min((run for run in day.runs if run.uuid == day.gpus[0].uuid), key=lambda run: run.first)
+    assert f"PID {first.pid}" in browser.run(tips)
+
+
+def test_hostile_names_change_nothing(browser, tmp_path, day):
+    """Markup in the names of processes, owners and alerts is text; the page is as quiet as ever."""
+    told = histories.renamed(day, HOSTILE)
+    told = replace(told, marks=tuple(replace(mark, text=HOSTILE) for mark in told.marks))
+    live = histories.live(told, headline=HOSTILE)
+    file = write(tmp_path, told, live=live, commands=dict.fromkeys((run.pid for run in told.runs), HOSTILE))
+    for width in (390, 1280):
+        browser.open(file, width=width)
+        quiet(browser, file)
+        assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.run("document.scripts.length") == 3
+    text = browser.run(LABELS)
+    assert "<script>alert(1)</script>" in text
+    assert "\u202e" not in text
+
+
+def test_the_policy_lets_nothing_else_act(browser, page):
+    """A script that came into the page by whatever way does not run, and nothing can be loaded."""
+    browser.open(page)
+    browser.run(
+        'const script = document.createElement("script"); script.textContent = "window.broken = 1";'
+        'document.body.append(script); const picture = new Image(); picture.src = "http://127.0.0.1:9/x";'
+        "document.body.append(picture)"
+    )
+    assert browser.run("window.broken") is None
+    assert any("Content Security Policy" in problem for problem in browser.problems())
+
+
+def test_a_fresh_install_has_a_clear_page(browser, tmp_path):
+    """Nothing on file: it says so and what to do, without an error and without an empty chart."""
+    file = write(tmp_path, History(END - DAY, END))
+    browser.open(file)
+    quiet(browser, file)
+    assert "Nothing is recorded yet" in browser.run(LABELS)
+    assert browser.run('document.querySelectorAll("canvas").length') == 0
+
+
+def test_chinese_is_drawn_in_chinese(browser, tmp_path, day):
+    """The page's language is declared, and its dates are written in it."""
+    language.use(language.CHINESE)
+    try:
+        file = write(tmp_path, day)
+    finally:
+        language.use(language.ENGLISH)
+    browser.open(file)
+    quiet(browser, file)
+    assert browser.run("document.documentElement.lang") == "zh-CN"
+    assert "月" in browser.run(LABELS)
