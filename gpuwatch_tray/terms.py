@@ -9,7 +9,11 @@ WORDS = (
     *(N_("ok"), N_("snoozed"), N_("warning"), N_("critical"), N_("no data"), N_("info")),
     *(N_("pending"), N_("firing"), N_("recovering"), N_("resolved"), N_("acknowledged")),
     *(N_("present"), N_("away"), N_("unknown")),
-    *(N_("tray"), N_("watch")),
+    *(N_("tray"), N_("watch"), N_("alert"), N_("rule")),
+    # what became of an alert: `alerts` has it
+    *(N_("fired"), N_("severity rose"), N_("severity fell"), N_("firing again")),
+    *(N_("email queued"), N_("email waits")),
+    *(N_("popup shown"), N_("popup could not be shown"), N_("popup waits")),
 )
 
 

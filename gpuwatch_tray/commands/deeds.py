@@ -184,7 +184,7 @@ class Deeds:
             self._endings.asked(*target, time.monotonic(), kill=kill)
             self._look_later()
         elif found is not Ending.ENDED_ALREADY:
-            self._complain(_("PID {pid} was not ended").format(pid=target.pid), found.value)
+            self._complain(_("PID {pid} was not ended").format(pid=target.pid), _(found.value))
         self._watching.check_now()
 
     def _look_later(self) -> None:

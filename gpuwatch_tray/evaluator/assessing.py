@@ -10,6 +10,7 @@ from gpuwatch_tray.alerts import ChangeKind, Channel, Tick, Told
 from gpuwatch_tray.alerts.condition import FLAP_WINDOW
 from gpuwatch_tray.evaluator.chronicle import unshown
 from gpuwatch_tray.evaluator.policy import Assessment, Policy
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
 from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.store import KnownGpu, StoreError
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts import Silence
     from gpuwatch_tray.store import Step, Store
 
-MISSING = (
-    "the driver does not report it any more (if it was taken out on purpose: gpuwatch-tray alerts forget {})"
+MISSING = N_(
+    "the driver does not report it any more"
+    " (if it was taken out on purpose: gpuwatch-tray alerts forget {uuid})"
 )
 
 
@@ -235,7 +237,7 @@ class Assessor:
         for each in missing:
             index = next(n for n in (each.index, *range(len(taken) + 1)) if n not in taken)
             taken.add(index)
-            problem = MISSING.format(each.uuid)
+            problem = _(MISSING).format(uuid=each.uuid)
             gpus.append(Gpu(index, each.uuid, each.name or each.uuid, problem=problem))
         return replace(snapshot, gpus=tuple(gpus))
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
 from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, terms
+from gpuwatch_tray.terms import said as word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,36 +18,39 @@ if TYPE_CHECKING:
     from gpuwatch_tray.evaluator.policy import Assessment, Policy
     from gpuwatch_tray.model import Instant, Verdict
 
-WORDS = {Channel.EMAIL: "email", Channel.DESKTOP: "popup"}
+WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
 WHERE = {
-    Presence.PRESENT: "You are at the desk",
-    Presence.AWAY: "Nobody is at the desk",
-    Presence.UNKNOWN: "Whether you are at the desk cannot be told",
+    Presence.PRESENT: N_("You are at the desk"),
+    Presence.AWAY: N_("Nobody is at the desk"),
+    Presence.UNKNOWN: N_("Whether you are at the desk cannot be told"),
 }
 MEANING = {
-    Reason.FIRST: "it is new",
-    Reason.SEVERITY_RISE: "it got worse",
-    Reason.COOLDOWN_OVER: "the cooldown is over and it still fires",
-    Reason.SNOOZE_OVER: "the snooze is over and it still fires",
-    Reason.FLAPPING: "it comes and goes",
-    Reason.AWAY: "nobody is at the desk",
-    Reason.CRITICAL: "it is critical",
-    Reason.UNACKNOWLEDGED: "nobody has reacted to the popup",
-    Reason.NO_POPUP: "no popup could be shown",
-    Reason.ALWAYS: "EMAIL_WHEN is always",
-    Reason.PENDING: "it has not held for long enough",
-    Reason.RECOVERING: "the condition is over for the moment",
-    Reason.SNOOZED: "you have snoozed it",
-    Reason.INHIBITED: "another alert mutes it",
-    Reason.ACKNOWLEDGED: "you have seen it; it is told again when it gets worse",
-    Reason.COOLDOWN: "it was told within the cooldown",
-    Reason.QUEUED: "a mail about it is on its way",
-    Reason.GIVEN_UP: "its last mail was given up: see `gpuwatch-tray mail queue`",
-    Reason.AT_THE_DESK: "the popup comes first",
-    Reason.NEVER: "EMAIL_WHEN is never",
-    Reason.INFO_ONLY: "it only informs; with EMAIL_WHEN=always it is mailed too",
+    Reason.FIRST: N_("it is new"),
+    Reason.SEVERITY_RISE: N_("it got worse"),
+    Reason.COOLDOWN_OVER: N_("the cooldown is over and it still fires"),
+    Reason.SNOOZE_OVER: N_("the snooze is over and it still fires"),
+    Reason.FLAPPING: N_("it comes and goes"),
+    Reason.AWAY: N_("nobody is at the desk"),
+    Reason.CRITICAL: N_("it is critical"),
+    Reason.UNACKNOWLEDGED: N_("nobody has reacted to the popup"),
+    Reason.NO_POPUP: N_("no popup could be shown"),
+    Reason.ALWAYS: N_("EMAIL_WHEN is always"),
+    Reason.PENDING: N_("it has not held for long enough"),
+    Reason.RECOVERING: N_("the condition is over for the moment"),
+    Reason.SNOOZED: N_("you have snoozed it"),
+    Reason.INHIBITED: N_("another alert mutes it"),
+    Reason.ACKNOWLEDGED: N_("you have seen it; it is told again when it gets worse"),
+    Reason.COOLDOWN: N_("it was told within the cooldown"),
+    Reason.QUEUED: N_("a mail about it is on its way"),
+    Reason.GIVEN_UP: N_("its last mail was given up: see `gpuwatch-tray mail queue`"),
+    Reason.AT_THE_DESK: N_("the popup comes first"),
+    Reason.NEVER: N_("EMAIL_WHEN is never"),
+    Reason.INFO_ONLY: N_("it only informs; with EMAIL_WHEN=always it is mailed too"),
 }
-NO_CHANNEL = {Channel.EMAIL: "nobody is mailed: TO_EMAIL is not set", Channel.DESKTOP: "no desktop here"}
+NO_CHANNEL = {
+    Channel.EMAIL: N_("nobody is mailed: TO_EMAIL is not set"),
+    Channel.DESKTOP: N_("no desktop here"),
+}
 
 
 def explain(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
@@ -54,8 +59,11 @@ def explain(found: Assessment, policy: Policy, sighting: Sighting, now: Instant)
 
 
 def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
-    idle = "" if sighting.idle is None else f", no input for {listing.duration(sighting.idle)}"
-    yield f"{WHERE[sighting.presence]} (according to: {sighting.source}{idle})."
+    told = _("{where} (according to: {source}).")
+    if sighting.idle is not None:
+        told = _("{where} (according to: {source}, no input for {span}).")
+    idle = listing.duration(sighting.idle or 0.0)
+    yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
     yield _mailing(policy)
     verdicts = {verdict.rule: verdict for verdict in found.verdicts}
     every_terms = terms(policy.limits)
@@ -63,16 +71,19 @@ def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) 
         yield ""
         verdict = verdicts.get(name)
         if not rule.on(policy.limits):
-            yield f"{name}: switched off by {rule.key}"
+            yield _("{rule}: switched off by {key}").format(rule=name, key=rule.key)
         elif verdict is None:
-            yield f"{name}: not judged here: it takes several looks in a row, as the tray and `watch` do"
+            yield _(
+                "{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do"
+            ).format(rule=name)
         elif verdict.cannot and not verdict.value:
-            yield f"{name}: cannot fire here: {'; '.join(verdict.cannot)}"
+            yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
         else:
             yield f"{name}: {_measured(verdict)}"
-            yield f"  It fires when {verdict.threshold}{_terms(every_terms[name])} Set by {rule.key}."
+            yield "  " + _terms(verdict.threshold, every_terms[name], rule.key)
             yield from (f"  {line}" for line in verdict.each)
-            yield from (f"  It cannot fire everywhere: {line}" for line in verdict.cannot)
+            nowhere = _("It cannot fire everywhere: {why}")
+            yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
         for alert in found.alerts.values():
             if alert.rule == name:
                 decisions = [each for each in found.decisions if each.alert is alert]
@@ -82,60 +93,79 @@ def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) 
 def _mailing(policy: Policy) -> str:
     """When a mail goes, in a sentence."""
     if not policy.mails:
-        return "No mail goes: TO_EMAIL is not set."
+        return _("No mail goes: TO_EMAIL is not set.")
     if policy.email_when is EmailWhen.NEVER:
-        return "No mail goes (EMAIL_WHEN=never)."
-    again = f"the same alert again after {listing.duration(policy.cooldown)} (COOLDOWN_MIN)."
+        return _("No mail goes (EMAIL_WHEN=never).")
+    text = _(
+        "A mail goes when nobody is at the desk, when {reaction} pass without an answer to the popup"
+        " (ESCALATE_MIN), and at once when it is critical; the same alert again after {cooldown}"
+        " (COOLDOWN_MIN)."
+    )
     if policy.email_when is EmailWhen.ALWAYS:
-        return f"A mail goes at once (EMAIL_WHEN=always); {again}"
-    if not policy.popups:
-        return f"A mail goes at once, as there is no desktop here; {again}"
-    reaction = f"when {listing.duration(policy.escalate)} pass without an answer to the popup (ESCALATE_MIN)"
-    return f"A mail goes when nobody is at the desk, {reaction}, and at once when it is critical; {again}"
+        text = _(
+            "A mail goes at once (EMAIL_WHEN=always); the same alert again after {cooldown} (COOLDOWN_MIN)."
+        )
+    elif not policy.popups:
+        text = _(
+            "A mail goes at once, as there is no desktop here; the same alert again after {cooldown}"
+            " (COOLDOWN_MIN)."
+        )
+    reaction, cooldown = listing.duration(policy.escalate), listing.duration(policy.cooldown)
+    return text.format(reaction=reaction, cooldown=cooldown)
 
 
 def _measured(verdict: Verdict) -> str:
     if verdict.unknown is not None and not verdict.findings:
-        return f"cannot be judged at present: {verdict.unknown}"
+        return _("cannot be judged at present: {why}").format(why=verdict.unknown)
     return verdict.value
 
 
-def _terms(terms: Terms) -> str:
-    """For how long it must hold, fire until it is critical, and be over."""
-    hold = f", for {listing.duration(terms.hold)}" if terms.hold else ""
-    if not hold and terms.hold_samples > 1:
-        hold = f", in {terms.hold_samples} looks in a row"
-    sentences = [f"{hold}."]
+def _terms(threshold: str, terms: Terms, key: str) -> str:
+    """When it fires, for how long it must hold, fire until it is critical, and be over."""
+    fires = _("It fires when {threshold}.")
+    if terms.hold:
+        fires = _("It fires when {threshold}, for {span}.")
+    elif terms.hold_samples > 1:
+        fires = _("It fires when {threshold}, in {count} looks in a row.")
+    span = listing.duration(terms.hold)
+    sentences = [fires.format(threshold=threshold, span=span, count=terms.hold_samples)]
     if terms.critical_after is not None:
-        sentences.append(f" It is critical {listing.duration(terms.critical_after)} later.")
+        critical = listing.duration(terms.critical_after)
+        sentences.append(_("It is critical {span} later.").format(span=critical))
     if terms.clear:
-        sentences.append(f" It is over {listing.duration(terms.clear)} after that ends.")
-    return "".join(sentences)
+        sentences.append(_("It is over {span} after that ends.").format(span=listing.duration(terms.clear)))
+    sentences.append(_("Set by {key}.").format(key=key))
+    return " ".join(sentences)
 
 
 def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
     age = listing.duration(max(0.0, now.wall - alert.since))
     states = {
-        Phase.PENDING: f"holds for {age}, which is not long enough yet",
-        Phase.FIRING: f"firing for {age}",
-        Phase.RECOVERING: "over for the moment",
+        Phase.PENDING: _("holds for {span}, which is not long enough yet").format(span=age),
+        Phase.FIRING: _("firing for {span}").format(span=age),
+        Phase.RECOVERING: _("over for the moment"),
     }
     parts = [states.get(alert.phase, alert.phase.value)]
     if alert.acknowledged:
-        parts.append("acknowledged")
+        parts.append(_("acknowledged"))
     if alert.snoozed_until is not None:
-        parts.append(f"snoozed for {listing.duration(alert.snoozed_until - now.wall)} more")
+        left = listing.duration(alert.snoozed_until - now.wall)
+        parts.append(_("snoozed for {span} more").format(span=left))
     if alert.inhibited_by:
-        parts.append(f"muted by {alert.inhibited_by}")
-    yield f"  Alert {alert.id}, {alert.severity.name.lower()}, {', '.join(parts)}: {alert.said}"
+        parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
+    severity = word(alert.severity.name.lower())
+    told = _("Alert {id}, {severity}, {state}: {text}")
+    yield "  " + told.format(id=alert.id, severity=severity, state=", ".join(parts), text=alert.said)
     for decision in decisions:
-        yield f"    {WORDS[decision.channel]}: {_decision(decision)}"
+        yield f"    {_(WORDS[decision.channel])}: {_decision(decision)}"
 
 
 def _decision(decision: Decision) -> str:
     """What is done and why, in words, with the reasons' names behind, as `alerts` and the log have them."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
-    said = " and ".join(MEANING.get(each) or NO_CHANNEL[decision.channel] for each in reasons)
-    named = ", ".join(each.value for each in reasons)
-    wait = "" if decision.wait is None else f"; in {listing.duration(decision.wait)} if it still fires"
-    return f"{'now' if decision.send else 'not now'}: {said}{wait} ({named})"
+    said = _(" and ").join(_(MEANING.get(each) or NO_CHANNEL[decision.channel]) for each in reasons)
+    text = _("now: {why}") if decision.send else _("not now: {why}")
+    if decision.wait is not None:
+        text = _("not now: {why}; in {span} if it still fires")
+    span = listing.duration(decision.wait or 0.0)
+    return f"{text.format(why=said, span=span)} ({', '.join(each.value for each in reasons)})"

@@ -19,6 +19,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import known
 from gpuwatch_tray.sources.facts import GONE, ZOMBIE
 from gpuwatch_tray.sources.processes import Inspector, kin
@@ -37,13 +38,13 @@ PATIENCE = 10.0  # seconds that a process has for ending by itself before killin
 class Ending(Enum):
     """What became of the wish to end a process."""
 
-    SIGNALLED = "asked to end"
-    KILLED = "killed"
-    ENDED_ALREADY = "had ended already"
-    NOT_MINE = "refused: it is not your process"
-    ANOTHER = "refused: another process has the number now"
-    PROTECTED = "refused: it is this program or one that it runs under"
-    REFUSED = "refused by the system"
+    SIGNALLED = N_("asked to end")
+    KILLED = N_("killed")
+    ENDED_ALREADY = N_("had ended already")
+    NOT_MINE = N_("refused: it is not your process")
+    ANOTHER = N_("refused: another process has the number now")
+    PROTECTED = N_("refused: it is this program or one that it runs under")
+    REFUSED = N_("refused by the system")
 
     @property
     def sent(self) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import GpuProcess, Missing, Why
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Field, Kind
 
-GONE = Missing(Why.ERROR, "no such process here")
-FOREIGN = Missing(Why.ERROR, "the driver's process numbers are not those of this container")
-DENIED = Missing(Why.ERROR, "permission denied")
-ZOMBIE = Missing(Why.ERROR, "the process has ended")
-EMPTY = Missing(Why.ERROR, "the system gives none")
+GONE = Missing(Why.ERROR, N_("no such process here"))
+FOREIGN = Missing(Why.ERROR, N_("the driver's process numbers are not those of this container"))
+DENIED = Missing(Why.ERROR, N_("permission denied"))
+ZOMBIE = Missing(Why.ERROR, N_("the process has ended"))
+EMPTY = Missing(Why.ERROR, N_("the system gives none"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ def why(value: Missing) -> str:
         Why.ERROR: _("could not be read"),
         Why.UNKNOWN: _("not known"),
     }
-    return clip(f"{words[value.why]}: {value.detail}" if value.detail else words[value.why], 80)
+    return clip(f"{words[value.why]}: {_(value.detail)}" if value.detail else words[value.why], 80)
 
 
 def _given(value: Field[T]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.listing import duration
 from gpuwatch_tray.model import Kind, Notice, known
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, Snapshot
     from gpuwatch_tray.watches.wishes import Free, Look
 
-BY_CHECK = "seen at two runs of `check`: what was between them is not known"
+BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
 
 
 def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
@@ -66,7 +67,9 @@ def step(wish: Free, look: Look) -> tuple[Free, Notice | None]:
 
 def says(wish: Free) -> str:
     """What is waited for, as a menu row or `when list` has it."""
-    return f"{_gpus(wish.count)} free for {duration(wish.hold)}"
+    return ngettext("{count} GPU is free for {span}", "{count} GPUs are free for {span}", wish.count).format(
+        count=wish.count, span=duration(wish.hold)
+    )
 
 
 def _continued(wish: Free, look: Look) -> bool:
@@ -82,16 +85,15 @@ def _continued(wish: Free, look: Look) -> bool:
 def _notice(wish: Free, gpus: Sequence[Gpu], seconds: float, look: Look) -> Notice:
     ordered = sorted(gpus, key=lambda gpu: gpu.index)
     names = ", ".join(_name(gpu) for gpu in ordered)
-    many = "are" if len(ordered) > 1 else "is"
-    text = f"{names} {many} free: no compute process for {duration(seconds)}"
-    title = "GPU free" if wish.count == 1 else f"{wish.count} GPUs free"
-    return Notice(title, text, look.now.wall, () if look.loop else (BY_CHECK,))
+    text = ngettext(
+        "{gpus} is free: no compute process for {span}",
+        "{gpus} are free: no compute process for {span}",
+        len(ordered),
+    ).format(gpus=names, span=duration(seconds))
+    title = _("GPU free") if wish.count == 1 else _("{count} GPUs free").format(count=wish.count)
+    return Notice(title, text, look.now.wall, () if look.loop else (_(BY_CHECK),))
 
 
 def _name(gpu: Gpu) -> str:
     name = known(gpu.name)
     return f"GPU {gpu.index} ({redact.text(name)})" if name else f"GPU {gpu.index}"
-
-
-def _gpus(count: int) -> str:
-    return "1 GPU is" if count == 1 else f"{count} GPUs are"

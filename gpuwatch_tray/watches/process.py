@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.listing import duration
 from gpuwatch_tray.model import Missing, Notice, Severity, known
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
 GIB, MIB = 2**30, 2**20
-RESTARTED = "the machine was restarted"
-REUSED = "its number is another process's now"
-UNREPORTED = "how it ended is not known: `when run` was ended before it could report"
+RESTARTED = N_("the machine was restarted")
+REUSED = N_("its number is another process's now")
+UNREPORTED = N_("how it ended is not known: `when run` was ended before it could report")
 
 
 def listed(
@@ -68,8 +69,8 @@ def step_ends(wish: Ends, look: Look) -> tuple[Ends, Notice | None]:
 def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
     """The most memory that the command was seen with; and its end, when nobody reports it."""
     if wish.boot and look.now.boot != wish.boot:
-        text = f"{wish.called}: {RESTARTED}"
-        return wish, Notice("Command ended", text, look.now.wall, severity=Severity.WARNING)
+        text = f"{wish.called}: {_(RESTARTED)}"
+        return wish, Notice(_("Command ended"), text, look.now.wall, severity=Severity.WARNING)
     held = listed(wish, look.snapshot, look.family)
     wish = replace(wish, peak=_most(wish.peak, memory_of(held)))
     if look.lives is not False:
@@ -78,29 +79,29 @@ def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
         return replace(wish, gone=look.now), None
     if abs(look.now.since(wish.gone)) < GRACE:
         return wish, None
-    text = f"{wish.called}: it has ended"
-    details = UNREPORTED, *_peak(wish.peak)
-    return wish, Notice("Command ended", text, look.now.wall, details, severity=Severity.WARNING)
+    text = _("{command}: it has ended").format(command=wish.called)
+    details = _(UNREPORTED), *_peak(wish.peak)
+    return wish, Notice(_("Command ended"), text, look.now.wall, details, severity=Severity.WARNING)
 
 
 def reported(wish: Run, code: int, seconds: float, output: Sequence[str], now: float) -> Notice:
     """The notice of a command that ended with `code` (a signal's is 128 and its number) after `seconds`."""
     done = code == 0
-    title = "Command finished" if done else "Command failed"
-    how = "done" if done else f"exit code {code}"
-    text = f"{wish.called}: {how} after {duration(seconds)}"
+    title = _("Command finished") if done else _("Command failed")
+    text = _("{command}: done after {span}") if done else _("{command}: exit code {code} after {span}")
+    text = text.format(command=wish.called, code=code, span=duration(seconds))
     severity = Severity.INFO if done else Severity.WARNING
     return Notice(title, text, now, _peak(wish.peak), tuple(output), severity)
 
 
 def says_ends(wish: Ends) -> str:
     """What is waited for, as a menu row or `when list` has it."""
-    return f"PID {wish.pid} ({wish.called}) ends"
+    return _("PID {pid} ({command}) ends").format(pid=wish.pid, command=wish.called)
 
 
 def says_run(wish: Run) -> str:
     """The same of a command."""
-    return f"{wish.called} ends (started by `when run`, PID {wish.pid})"
+    return _("{command} ends (started by `when run`, PID {pid})").format(command=wish.called, pid=wish.pid)
 
 
 def _seen(wish: Ends, entries: Sequence[GpuProcess], look: Look) -> Ends:
@@ -129,16 +130,19 @@ def _complete(snapshot: Snapshot) -> bool:
 
 def _ended(wish: Ends, look: Look, why: str = "") -> Notice:
     where = f", GPU {', '.join(map(str, wish.gpus))}" if wish.gpus else ""
-    text = f"PID {wish.pid} ({wish.called}{where}) has ended"
+    text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
     passed = None if wish.seen is None else look.now.since(wish.seen)
     if wish.elapsed is not None and wish.seen is not None:
+        seen = _moment(wish.seen.wall)
         if not why and passed is not None and 0 <= passed <= look.gap:
-            text += f" after {duration(wish.elapsed + passed)}"
+            text, span = _("PID {pid} ({command}) has ended after {span}"), duration(wish.elapsed + passed)
         else:
-            text += f"; when last seen, at {_moment(wish.seen.wall)}, it had run for {duration(wish.elapsed)}"
+            text = _("PID {pid} ({command}) has ended; when last seen, at {seen}, it had run for {span}")
+            span = duration(wish.elapsed)
+    text = text.format(pid=wish.pid, command=wish.called + where, span=span, seen=seen)
     if why:
-        text += f": {why}"
-    return Notice("Process ended", text, look.now.wall, _peak(wish.peak))
+        text += f": {_(why)}"
+    return Notice(_("Process ended"), text, look.now.wall, _peak(wish.peak))
 
 
 def _most(one: int | None, other: int | None) -> int | None:
@@ -149,7 +153,7 @@ def _peak(peak: int | None) -> tuple[str, ...]:
     if peak is None:
         return ()
     said = f"{peak / GIB:.1f} GiB" if peak >= GIB else f"{peak // MIB} MiB"
-    return (f"the most GPU memory that it was seen with: {said}",)
+    return (_("the most GPU memory that it was seen with: {memory}").format(memory=said),)
 
 
 def _moment(at: float) -> str:

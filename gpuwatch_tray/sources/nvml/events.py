@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Xid
 from gpuwatch_tray.sources.nvml.codes import DriverError
 
@@ -136,5 +137,6 @@ class Events:
 
 def _trouble(error: DriverError) -> str:
     if error.unsupported:
-        return "this driver or GPU reports no Xid errors"
-    return f"Xid errors cannot be heard: {error.text} (NVML {error.code})"
+        return _("this driver or GPU reports no Xid errors")
+    text = _("Xid errors cannot be heard: {why} (NVML {code})")
+    return text.format(why=error.text, code=error.code)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import COMPUTING, UNSUPPORTED, Field, Kind
 from gpuwatch_tray.sources.nvml.codes import DriverError
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 # Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
 _MOST = 2**22 if sys.platform == "linux" else 2**32 - 2
-_NAMES = {Kind.COMPUTE: "compute", Kind.MPS: "MPS"}  # the lists that the rules go by
+# the lists that the rules go by
+_NAMES = {Kind.COMPUTE: N_("compute processes: {why}"), Kind.MPS: N_("MPS processes: {why}")}
 # A process is in some of the three lists, a bit for each; sets of an Enum are slow to make, so they are here.
 _BITS = {Kind.COMPUTE: 1, Kind.GRAPHICS: 2, Kind.MPS: 4}
 _KINDS = tuple(frozenset(kind for kind, bit in _BITS.items() if bits & bit) for bits in range(8))
@@ -68,7 +70,7 @@ def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> List
             if not error.unsupported or kind is Kind.COMPUTE:
                 last = error
                 if kind in _NAMES:
-                    problems.append(f"{_NAMES[kind]} processes: {error.text}")
+                    problems.append(_(_NAMES[kind]).format(why=error.text))
     return Lists(merged(found), "; ".join(problems) or None, last, answered)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import UNSUPPORTED, Missing, Why
 from gpuwatch_tray.sources.nvml.asking import Asking, both
 from gpuwatch_tray.sources.nvml.codes import DriverError
@@ -35,7 +36,7 @@ def read_parts(driver: Driver, seen: Seen, parent: Asking) -> tuple[tuple[Readin
     off: list[str] = []
     slots = seen.mig_slots.ask(parent, driver.mig_slots, seen.reads)
     if isinstance(slots, Missing):
-        return (), [f"MIG devices: {slots.detail or 'not supported'}"]
+        return (), [_("MIG devices: {why}").format(why=slots.detail or _("not supported"))]
     for slot in range(min(slots, _MOST)):
         known = seen.migs.get(slot)
         if known is None and seen.reads > 1 and (slot + seen.reads) % _EMPTY:
@@ -47,7 +48,9 @@ def read_parts(driver: Driver, seen: Seen, parent: Asking) -> tuple[tuple[Readin
             if error.code in LOST:
                 raise
             known = seen.migs.setdefault(slot, Mig(""))  # to be looked at in every read until it answers
-            (off if error.unsupported else troubles).append(f"MIG device {slot}: {error.text}")
+            (off if error.unsupported else troubles).append(
+                _("MIG device {slot}: {why}").format(slot=slot, why=error.text)
+            )
             if known.uuid and not error.unsupported:
                 parts.append(_unreadable(seen, known, error))
             continue

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
-
-NO_GPU = Problem(
-    "the NVIDIA driver reports no GPU",
-    "see whether `nvidia-smi` and `lspci | grep -i nvidia` list it; `sudo dmesg` may say why",
-)
 
 # The session is void, as after a resume from suspend or while the driver is being replaced: a new one may do.
 # A handle from before is an invalid argument.
@@ -25,6 +21,14 @@ SESSION = {
 LOST = {Code.GPU_IS_LOST, Code.GPU_NOT_FOUND}
 
 
+def no_gpu() -> Problem:
+    """The driver answers, and knows of none."""
+    return Problem(
+        _("the NVIDIA driver reports no GPU"),
+        _("see whether `nvidia-smi` and `lspci | grep -i nvidia` list it; `sudo dmesg` may say why"),
+    )
+
+
 def explain(error: DriverError, library: str = "", module: str = "") -> Problem:
     """
     The problem behind `error`, when nothing can be read.
@@ -33,39 +37,41 @@ def explain(error: DriverError, library: str = "", module: str = "") -> Problem:
     """
     match error.code:
         case Code.NO_BINDING:
-            return Problem("the Python package nvidia-ml-py is missing", "pip install nvidia-ml-py")
+            return Problem(_("the Python package nvidia-ml-py is missing"), "pip install nvidia-ml-py")
         case Code.SHADOWED_BINDING:
             return Problem(
-                f"the abandoned Python package pynvml hides nvidia-ml-py ({error.text})",
+                _("the abandoned Python package pynvml hides nvidia-ml-py ({why})").format(why=error.text),
                 "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py",
             )
         case Code.LIBRARY_NOT_FOUND:
             return Problem(
-                "no NVIDIA driver is installed: its library NVML was not found",
-                "install the NVIDIA driver",
+                _("no NVIDIA driver is installed: its library NVML was not found"),
+                _("install the NVIDIA driver"),
                 no_driver=True,
             )
         case Code.DRIVER_NOT_LOADED:
             return Problem(
-                "the NVIDIA driver is not loaded",
-                "`sudo modprobe nvidia`, or reboot; `sudo dmesg` may say why",
+                _("the NVIDIA driver is not loaded"),
+                _("`sudo modprobe nvidia`, or reboot; `sudo dmesg` may say why"),
                 no_driver=True,
             )
         case Code.LIB_RM_VERSION_MISMATCH:
             return Problem(
-                f"the NVIDIA driver was replaced while it runs{_versions(library, module)}",
-                "reboot needed; jobs that run go on, new ones fail",
+                _("the NVIDIA driver was replaced while it runs") + _versions(library, module),
+                _("reboot needed; jobs that run go on, new ones fail"),
                 mismatch=True,
             )
         case Code.NO_PERMISSION:
             return Problem(
-                "no permission to use the NVIDIA driver",
-                "see `ls -l /dev/nvidia*`: the files may need another group, or the container more rights",
+                _("no permission to use the NVIDIA driver"),
+                _("see `ls -l /dev/nvidia*`: the files may need another group, or the container more rights"),
             )
         case _:
             return Problem(
-                f"the NVIDIA driver does not work: {error.text} (NVML {error.code})",
-                "see whether `nvidia-smi` works; `sudo dmesg` may say why",
+                _("the NVIDIA driver does not work: {why} (NVML {code})").format(
+                    why=error.text, code=error.code
+                ),
+                _("see whether `nvidia-smi` works; `sudo dmesg` may say why"),
             )
 
 
@@ -73,11 +79,11 @@ def gpu_problem(error: DriverError) -> str:
     """Why one GPU cannot be read, in one line."""
     match error.code:
         case Code.GPU_IS_LOST | Code.GPU_NOT_FOUND:
-            return "lost: it no longer answers the driver (a reboot is needed as a rule)"
+            return _("lost: it no longer answers the driver (a reboot is needed as a rule)")
         case Code.RESET_REQUIRED:
-            return "it has to be reset (`sudo nvidia-smi --gpu-reset`, or reboot)"
+            return _("it has to be reset (`sudo nvidia-smi --gpu-reset`, or reboot)")
         case _:
-            return f"it does not answer: {error.text} (NVML {error.code})"
+            return _("it does not answer: {why} (NVML {code})").format(why=error.text, code=error.code)
 
 
 def driver_version(library: str) -> str:
@@ -87,7 +93,7 @@ def driver_version(library: str) -> str:
 
 def _versions(library: str, module: str) -> str:
     library = driver_version(library)
-    known = [f"library {library}"] if library else []
+    known = [_("library {version}").format(version=library)] if library else []
     if module:
-        known.append(f"kernel module {module}")
+        known.append(_("kernel module {version}").format(version=module))
     return f" ({', '.join(known)})" if known else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
 from gpuwatch_tray.sources.nvml import events, sleeping
 from gpuwatch_tray.sources.nvml.codes import DriverError
-from gpuwatch_tray.sources.nvml.problems import NO_GPU, explain
+from gpuwatch_tray.sources.nvml.problems import explain, no_gpu
 from gpuwatch_tray.sources.nvml.session import Session
 from gpuwatch_tray.sources.processes import Inspector
 
@@ -92,7 +92,7 @@ class NvmlSource:
             problem = explain(error, self._session.library, first_line(self._module_version))
             return replace(nothing, problem=problem)
         if not readings:
-            return replace(nothing, problem=NO_GPU)
+            return replace(nothing, problem=no_gpu())
         # A GPU, then its MIG devices.
         each = [one for reading in readings for one in (reading, *reading.parts)]
         return replace(nothing, gpus=tuple(one.gpu for one in each), processes=self._processes(each))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.sources.nvml.binding import Driver
 from gpuwatch_tray.sources.nvml.codes import DriverError
 from gpuwatch_tray.sources.nvml.problems import driver_version
@@ -21,5 +22,8 @@ def versions(module: Path = MODULE_VERSION) -> str:
         library = driver_version(Driver().library_version())
     loaded = first_line(module)
     return ", ".join(
-        [*([f"library {library}"] if library else []), *([f"kernel module {loaded}"] if loaded else [])]
+        [
+            *([_("library {version}").format(version=library)] if library else []),
+            *([_("kernel module {version}").format(version=loaded)] if loaded else []),
+        ]
     )
