@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import signal
 import stat
 import subprocess
 import urllib.request
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -334,3 +336,45 @@ def _type(terminal: int, *answers: tuple[str, str]) -> str:
     except OSError:  # the other side is closed
         pass
     return shown
+
+
+def test_no_command_tells_the_password_in_any_form(installed, ring):
+    """A server that repeats it as it is, in base64 and URL-encoded; with --verbose; in the state's files."""
+    secret = "käse+Wörd/?&9"
+    plain = base64.b64encode(f"\0user\0{secret}".encode()).decode()
+    alone = base64.b64encode(secret.encode()).decode()
+    forms = [secret, plain, alone, quote(secret), quote(secret, safe=""), quote_plus(secret)]
+    with MailServer(password=secret) as server:
+        server.behave(auth="535 5.7.8 " + " ".join(forms))
+        account = f"SMTP_HOST={server.host}\nSMTP_PORT={server.port}\nSMTP_USER=user\n"
+        account += f"FROM_EMAIL=watch@example.org\nSMTP_CA_FILE={server.ca_file}\n"
+        file = installed.write("password", secret + "\n")
+        ring.write_text(json.dumps({"gpuwatch-tray SMTP/user@localhost": secret}))
+        said = ""
+        for place in (f"SMTP_PASS='{secret}'\n", f"SMTP_PASS_FILE={file}\n", ""):
+            installed.write("smtp.env", account + place)
+            for command in (("mail", "test"), ("check", "--test-mail")):
+                done = installed.run(*command, "--verbose")
+                assert done.returncode == 1
+                assert "535 5.7.8" in done.stdout + done.stderr
+                said += done.stdout + done.stderr
+        assert server.seen.count("auth") == 6
+    kept = b"".join(path.read_bytes() for path in installed.state.rglob("*") if path.is_file())
+    for form in forms:
+        assert form not in said
+        assert form.encode() not in kept
+
+
+def test_the_local_program_gets_no_secret_and_is_named(installed, tmp_path):
+    """`auto` without a server: which program took the mail is printed, and its arguments hold the subject."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "mail"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\n/bin/cat > {tmp_path}/text\n')
+    program.chmod(0o755)
+    done = installed.run("check", "--test-mail", PATH=str(folder))
+    assert done.returncode == 0
+    assert done.stdout == "mail sent to ada@example.org by mail: exit code 0: queued, not yet delivered\n"
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert (arguments[0], arguments[2:]) == ("-s", ["ada@example.org"])
+    assert arguments[1].startswith("[GPU Watchdog] ada@")

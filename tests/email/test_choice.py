@@ -6,6 +6,7 @@ import pytest
 
 from gpuwatch_tray.notifiers.email import FailureKind, TransportError, choose
 from gpuwatch_tray.settings import NotifyMethod, Secret, Settings, SmtpSettings
+from tests.mailserver import MailServer
 
 
 @pytest.fixture
@@ -66,3 +67,36 @@ def test_without_a_recipient_there_is_no_way(tmp_path, smtp):
     with pytest.raises(TransportError, match=r"gpu-watch\.env: TO_EMAIL is not set") as caught:
         choose(settings(tmp_path, smtp=smtp, to_email=()))
     assert caught.value.kind is FailureKind.CONFIGURATION
+
+
+def local_mailer(tmp_path, monkeypatch):
+    """A `mail` on PATH that leaves a mark where it is run."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "mail").write_text(f"#!/bin/sh\ncat > {tmp_path}/taken\n")
+    (folder / "mail").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return tmp_path / "taken"
+
+
+def test_smtp_that_fails_is_not_passed_on_to_the_local_mailer(tmp_path, monkeypatch, message):
+    """As in the Bash tool: with smtp.env set up, auto is strict; without it the mailer takes the mail."""
+    taken = local_mailer(tmp_path, monkeypatch)
+    with MailServer() as server:
+        server.behave(connect="421 4.3.2 down")
+        smtp = SmtpSettings(server.host, server.port, "user", Secret("p"), "a@example.org", server.ca_file)
+        with pytest.raises(TransportError, match="421"):
+            choose(settings(tmp_path, smtp=smtp)).send(message)
+    assert not taken.exists()
+    receipt = choose(settings(tmp_path)).send(message)
+    assert receipt.transport == "mail"
+    assert taken.read_text() == message.text
+
+
+def test_gmail_that_fails_is_not_passed_on_to_the_local_mailer(tmp_path, monkeypatch, message, gmail):
+    """The two files are there, and their sign-in is none: the mail waits."""
+    taken = local_mailer(tmp_path, monkeypatch)
+    gmail["gmail_token"].chmod(0o600)
+    with pytest.raises(TransportError, match="no client_id"):
+        choose(settings(tmp_path, **gmail)).send(message)
+    assert not taken.exists()
