@@ -18,6 +18,8 @@ from gpuwatch_tray.rules.window import NOTHING, Window
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gpuwatch_tray.model import GpuProcess
+
 THROTTLE_WINDOW = 5 * 60.0  # seconds
 THROTTLE_POLLS = 6  # polls that it spans at the least
 ECC_WINDOW = 10 * 60.0  # seconds
@@ -211,25 +213,34 @@ def _processes(
 ) -> tuple[frozenset[str], dict[tuple[str, str], float]]:
     """Who has been busy, and who holds how long."""
     places = Places(snapshot)
-    there: set[str] = set()
-    on: dict[str, set[str]] = {}
-    holding = {}
-    most, busy_from = limits.use.idle_memory, limits.use.idle_below
-    for process in snapshot.computing:
-        name = identity(snapshot, process)
-        if name:
-            there.add(name)
-        gpu = places.of(process)
+    working: set[str] = set()
+    holding: dict[tuple[str, str], float] = {}
+    for together in _by_place(snapshot):
+        gpu = places.of(together[0])
         if gpu is None or isinstance(gpu.utilisation, Missing):
             continue
+        if gpu.utilisation >= limits.use.idle_below:
+            # Of two on a busy GPU, one may have slept all along: only who is alone with it is known to work.
+            if len(together) == 1:
+                working.add(identity(snapshot, together[0]))
+            continue
         device = subject(gpu)
-        if gpu.utilisation >= busy_from:
-            on.setdefault(device, set()).add(name)
-        elif name and not isinstance(process.memory, Missing) and process.memory > most:
-            holding[name, device] = memory.holding.get((name, device), clock)
-    # Of two on a busy GPU, one may have slept all along: only who is alone with it is known to work.
-    working = {next(iter(names)) for names in on.values() if len(names) == 1} - {""}
+        for each in together:
+            name = identity(snapshot, each)
+            if name and not isinstance(each.memory, Missing) and each.memory > limits.use.idle_memory:
+                holding[name, device] = memory.holding.get((name, device), clock)
+    working.discard("")
+    busy = memory.busy
     # Who is not on a list with a gap may be there all the same.
     whole = all(gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus)
-    keep = not whole and len(memory.busy) < MOST_BUSY
-    return (memory.busy if keep else memory.busy & there) | working, holding
+    if busy and (whole or len(busy) >= MOST_BUSY):
+        busy &= {identity(snapshot, each) for each in snapshot.computing}
+    return busy | working, holding
+
+
+def _by_place(snapshot: Snapshot) -> Iterable[list[GpuProcess]]:
+    """The processes that compute, those of a GPU or of a MIG device together."""
+    found: dict[tuple[int | None, str], list[GpuProcess]] = {}
+    for process in snapshot.computing:
+        found.setdefault((process.gpu, process.device), []).append(process)
+    return found.values()

@@ -2,10 +2,12 @@
 What a poll costs: this program, the bare driver calls through pynvml, nvitop and gpustat, in one run.
 
     make bench        (installs nvitop and gpustat into a virtual environment of their own)
-    .venv/bin/python -m tests.bench.compare PYTHON_WITH_NVITOP_AND_GPUSTAT [POLLS]
+    .venv/bin/python -m tests.bench.compare PYTHON_WITH_NVITOP_AND_GPUSTAT [ROUNDS]
 
 All read the same made-up driver: 8 GPUs with the same 100 real processes on each. Each tool has a process of
-its own. Ratios are to ours; machines differ and are noisy, so nothing is asserted.
+its own, which lives throughout; they poll in turn, a few polls a round, so that what else the machine does
+falls on all alike. Shown are medians, and the least, which the rest of the machine disturbs least. Ratios are
+to the poll of ours in that column; machines differ, so nothing is asserted.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
@@ -25,102 +29,162 @@ from tests.workers import workers
 
 GPUS, PROCESSES = 8, 100
 MIB = 2**20
-POLLS = 20
-STARTS = 5
+ROUNDS = 12
+COUNTED = 12  # polls whose calls are counted: with them every value that hardly changes is asked once
 TOOLS = Path(__file__).with_name("tools.py")
 OURS, BARE = "gpuwatch-tray", "bare calls"
-READERS = {OURS: "ours", BARE: "bare", "nvitop take_snapshots": "nvitop", "gpustat new_query": "gpustat"}
+# The tool of tools.py, and how often it polls in a round.
+READERS = {
+    BARE: ("bare", 10),
+    OURS: ("ours", 10),
+    f"{OURS}, rules and state": ("whole", 10),
+    "nvitop take_snapshots": ("nvitop", 2),
+    "gpustat new_query": ("gpustat", 1),
+}
 COMMANDS = {
-    OURS: ["-P", "-m", "gpuwatch_tray", "ps", "--all"],
+    f"{BARE}, read once": [str(TOOLS), "bare", "once"],
+    f"{OURS} ps --all": ["-P", "-m", "gpuwatch_tray", "ps", "--all"],
     "nvitop -1": ["-P", "-m", "nvitop", "-1"],
     "gpustat": ["-P", "-m", "gpustat"],
 }
 
 
+@dataclass
+class Reader:
+    """One tool's living process, and what it measured."""
+
+    child: subprocess.Popen[str]
+    imported: float = 0.0
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    rss: int = 0
+    calls: float = 0.0
+
+    @classmethod
+    def begun(cls, python: str, tool: str, environment: dict[str, str]) -> Self:
+        """A warm one."""
+        child = subprocess.Popen(
+            [python, str(TOOLS), tool],
+            env=environment | {"PYTHONPATH": str(TOOLS.parents[2])},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=_errors(python),
+            text=True,
+        )
+        reader = cls(child)
+        reader.imported = json.loads(_open(child.stdout).readline())["import"]
+        return reader
+
+    def poll(self, times: int) -> None:
+        """Poll so many times, and keep what it took."""
+        found = self._asked(times)
+        self.walls += found["walls"]
+        self.cpus += found["cpus"]
+        self.rss = found["rss"]
+
+    def count(self, calls: Path) -> None:
+        """How many calls of the driver a poll makes, without the waits for events on a thread beside it."""
+        calls.unlink(missing_ok=True)
+        self._asked(COUNTED)
+        made = {name: n for name, n in calls_in(calls).items() if " " not in name}
+        self.calls = sum(n for name, n in made.items() if not name.startswith("event_")) / COUNTED
+
+    def end(self) -> None:
+        """It ends with its input."""
+        _open(self.child.stdin).close()
+        self.child.wait(30)
+
+    def _asked(self, times: int) -> dict[str, Any]:
+        to, back = _open(self.child.stdin), _open(self.child.stdout)
+        to.write(f"{times}\n")
+        to.flush()
+        answer: dict[str, Any] = json.loads(back.readline())
+        return answer
+
+
+def _errors(python: str) -> int | None:
+    """Where the tool's errors go: nvitop has a page about each call that the made-up driver does not know."""
+    return None if python == sys.executable else subprocess.DEVNULL
+
+
+def _open(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None
+    return stream
+
+
 def main() -> None:
     """Measure and print."""
     others = sys.argv[1]
-    polls = int(sys.argv[2]) if len(sys.argv) > 2 else POLLS
-    with tempfile.TemporaryDirectory() as name:
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
+        held = stack.enter_context(workers(folder, *([f"w{n}.py"] for n in range(PROCESSES))))
+        rows = [FakeProcess(worker.pid, 300 * MIB) for worker in held]
+        played = Scenario(gpus=[FakeGpu.numbered(n, *rows) for n in range(GPUS)])
+        path = played.write(folder / "scenario")
+        environment = driver.environment(path) | {"BENCH": name, "TERM": "dumb"}
+        readers = {
+            label: Reader.begun(_python(label, others), tool, environment)
+            for label, (tool, _) in READERS.items()
+        }
+        for reader in readers.values():
+            stack.callback(reader.end)
+        print(f"{GPUS} GPUs, {PROCESSES} processes on each; steady polls, {rounds} rounds in turn\n")
+        for _ in range(rounds):
+            for label, reader in readers.items():
+                reader.poll(READERS[label][1])
         calls = folder / "calls"
-        with workers(folder, *([f"w{n}.py"] for n in range(PROCESSES))) as held:
-            rows = [FakeProcess(worker.pid, 300 * MIB) for worker in held]
-            played = Scenario(gpus=[FakeGpu.numbered(n, *rows) for n in range(GPUS)], calls=calls)
-            environment = driver.environment(played.write(folder / "scenario"))
-            print(f"{GPUS} GPUs, {PROCESSES} processes on each; {polls} steady polls, medians\n")
-            read = {
-                label: _read(_python(what, others), what, environment, calls, polls)
-                for label, what in READERS.items()
-            }
-            _print_polls(read)
-            started = {
-                label: _start(sys.executable if label == OURS else others, words, environment)
-                for label, words in COMMANDS.items()
-            }
-    _print_starts(started)
+        replace(played, calls=calls).write(path)  # only now: to write the calls down takes time
+        for reader in readers.values():
+            reader.count(calls)
+        _print_polls(readers)
+        played.write(path)
+        _print_starts(_starts(others, environment))
 
 
-def _python(what: str, others: str) -> str:
-    return others if what in {"nvitop", "gpustat"} else sys.executable
+def _python(label: str, others: str) -> str:
+    return others if label.startswith(("nvitop", "gpustat")) else sys.executable
 
 
-def _read(python: str, what: str, environment: dict[str, str], calls: Path, polls: int) -> dict[str, Any]:
-    """One tool's polls, in a process of its own; the driver counts its calls."""
-    child = subprocess.Popen(
-        [python, str(TOOLS), what, str(polls)],
-        env=environment | {"PYTHONPATH": str(TOOLS.parents[2])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    warm = json.loads(child.stdout.readline())  # it has polled twice by now
-    before = sum(calls_in(calls).values())
-    child.stdin.write("\n")
-    child.stdin.flush()
-    found: dict[str, Any] = warm | json.loads(child.stdout.readline())
-    found["calls"] = (sum(calls_in(calls).values()) - before) / polls
-    child.stdin.close()
-    child.wait(30)
-    return found
+def _starts(others: str, environment: dict[str, str]) -> dict[str, list[float]]:
+    """Seconds of whole runs of the command lines, in turn."""
+    took: dict[str, list[float]] = {label: [] for label in COMMANDS}
+    for _ in range(5):
+        for label, words in COMMANDS.items():
+            began = time.perf_counter()
+            subprocess.run(
+                [_python(label, others), *words],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=_errors(_python(label, others)),
+                check=True,
+                timeout=60,
+            )
+            took[label].append(time.perf_counter() - began)
+    return took
 
 
-def _start(python: str, words: list[str], environment: dict[str, str]) -> float:
-    """Seconds of a whole run of the command line, median."""
-    took = []
-    for _ in range(STARTS):
-        began = time.perf_counter()
-        subprocess.run(
-            [python, *words],
-            env=environment | {"TERM": "dumb"},
-            stdout=subprocess.DEVNULL,
-            check=True,
-            timeout=60,
-        )
-        took.append(time.perf_counter() - began)
-    return statistics.median(took)
-
-
-def _print_polls(read: dict[str, dict[str, Any]]) -> None:
-    ours = read[OURS]
-    head = ("", "wall", "to ours", "CPU", "to ours", "calls", "RSS", "import")
+def _print_polls(readers: dict[str, Reader]) -> None:
+    ours = readers[OURS]
     print(
-        f"{head[0]:24}{head[1]:>10}{head[2]:>9}{head[3]:>10}{head[4]:>9}{head[5]:>8}{head[6]:>9}{head[7]:>9}"
+        f"{'a poll':31}{'wall':>10}{'least':>10}{'to ours':>9}{'CPU':>10}{'least':>10}{'to ours':>9}"
+        f"{'calls':>7}{'RSS':>9}{'import':>9}"
     )
-    for label, one in read.items():
-        print(
-            f"{label:24}{1000 * one['wall']:7.1f} ms{one['wall'] / ours['wall']:8.1f}x"
-            f"{1000 * one['cpu']:7.1f} ms{one['cpu'] / max(ours['cpu'], 1e-6):8.1f}x"
-            f"{one['calls']:8.0f}{one['rss'] / 1e6:6.1f} MB{1000 * one['import']:6.0f} ms"
-        )
+    for label, one in readers.items():
+        columns = []
+        for spent, own in ((one.walls, ours.walls), (one.cpus, ours.cpus)):
+            middle, least = 1000 * statistics.median(spent), 1000 * min(spent)
+            columns.append(f"{middle:7.1f} ms{least:7.1f} ms{min(spent) / min(own):8.2f}x")
+        times = "".join(columns)
+        print(f"{label:31}{times}{one.calls:7.1f}{one.rss / 1e6:6.1f} MB{1000 * one.imported:6.0f} ms")
 
 
-def _print_starts(started: dict[str, float]) -> None:
-    print(f"\n{'one run of the command':24}{'wall':>10}{'to ours':>9}")
-    for label, wall in started.items():
-        print(f"{label:24}{1000 * wall:7.0f} ms{wall / started[OURS]:8.1f}x")
+def _print_starts(started: dict[str, list[float]]) -> None:
+    ours = started[f"{OURS} ps --all"]
+    print(f"\n{'one run of the command':31}{'wall':>10}{'least':>10}{'to ours':>9}")
+    for label, took in started.items():
+        ratio = min(took) / min(ours)
+        print(f"{label:31}{1000 * statistics.median(took):7.0f} ms{1000 * min(took):7.0f} ms{ratio:8.2f}x")
 
 
 if __name__ == "__main__":

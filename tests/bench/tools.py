@@ -1,25 +1,44 @@
 """
-One tool's steady polls, for `compare`: `tools.py ours|bare|nvitop|gpustat POLLS`.
+One tool's steady polls, for `compare`: `tools.py ours|whole|bare|nvitop|gpustat`.
 
-Prints a line of JSON when it is warm, waits for a line, polls, and prints another one. It runs under the
-tool's own Python, so it imports nothing but the tool.
+Prints a line of JSON when it is warm; then, for each line that it is given, polls so many times and prints
+another one; ends with its input. It runs under the tool's own Python, so it imports nothing but the tool.
+With `once` behind the name it polls once and ends.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import statistics
+import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 WARM_UP = 2
 
 
 def ours():
+    """A snapshot of everything: what nvitop and gpustat give, with what the rules need."""
     from gpuwatch_tray.sources.nvml import NvmlSource
 
     return NvmlSource().read
+
+
+def whole():
+    """A poll of the tray: the snapshot, every rule, the alerts, and the state on disk."""
+    from gpuwatch_tray import machine
+    from gpuwatch_tray.evaluator import Evaluator, Policy
+    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.model import Limits
+    from gpuwatch_tray.sources.nvml import NvmlSource
+    from gpuwatch_tray.store import Store
+
+    policy = Policy(Limits(gpu_limit=8), 3600.0, mails=True)
+    store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", machine.uptime)
+    evaluator = Evaluator(store, policy, Letterhead("box", "ada", ""), machine.now)
+    read = NvmlSource().read
+    return lambda: evaluator.evaluate(read())
 
 
 def bare():
@@ -54,25 +73,29 @@ def gpustat():
     return gpustat.new_query
 
 
+def resident():
+    """Bytes that this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def main():
-    tool, polls = sys.argv[1], int(sys.argv[2])
     began = time.perf_counter()
-    poll = {"ours": ours, "bare": bare, "nvitop": nvitop, "gpustat": gpustat}[tool]()
+    poll = {"ours": ours, "whole": whole, "bare": bare, "nvitop": nvitop, "gpustat": gpustat}[sys.argv[1]]()
     imported = time.perf_counter() - began
+    if sys.argv[2:] == ["once"]:
+        poll()
+        return
     for _ in range(WARM_UP):
         poll()
     print(json.dumps({"import": imported}), flush=True)
-    sys.stdin.readline()
-    walls, cpus = [], []
-    for _ in range(polls):
-        wall, cpu = time.perf_counter(), time.process_time()
-        poll()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(
-        json.dumps({"wall": statistics.median(walls), "cpu": statistics.median(cpus), "rss": rss}), flush=True
-    )
+    for line in sys.stdin:
+        walls, cpus = [], []
+        for _ in range(int(line)):
+            wall, cpu = time.perf_counter(), time.process_time()
+            poll()
+            walls.append(time.perf_counter() - wall)
+            cpus.append(time.process_time() - cpu)
+        print(json.dumps({"walls": walls, "cpus": cpus, "rss": resident()}), flush=True)
 
 
 if __name__ == "__main__":
