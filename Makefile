@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check pytest bench lock messages wheel clean desktop-packages
+.PHONY: run test check pytest bench lock messages wheel man deb clean desktop-packages
 
 # The real GPUs where there is a driver, else simulated ones; the tray where there is a desktop, else here.
 run: $(VENV)/.run
@@ -34,6 +34,15 @@ bench: $(VENV)/.dev
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation
+
+man: $(VENV)/.dev
+	@mkdir -p build
+	$(BIN)/gpuwatch-tray setup manual > build/gpuwatch-tray.1
+
+# The package for the Debian or Ubuntu release on which it is built, in build/; as any user.
+deb: $(VENV)/.dev
+	$(BIN)/python -m build --no-isolation --wheel --outdir build
+	$(BIN)/python packaging/deb.py build/gpuwatch_tray-*.whl build
 
 # The texts in the code into the catalogues of locale/, then what is translated into the form that is read.
 LOCALE := gpuwatch_tray/locale
