@@ -3,7 +3,7 @@ Build the Debian package: `make deb`, as any user, on the Debian or Ubuntu relea
 
 What pip installs lies with all its libraries in an environment below /usr/lib/gpuwatch-tray, on the release's
 own python3; nothing of the distribution's Python packages is used, and nothing of ours is in their way.
-Beside it stand the files that `setup desktop` puts into a user's folder, for everybody, and the systemd user unit.
+Beside it stand the files that `setup desktop` puts into a user's folder, for everybody, and the unit.
 
     python packaging/deb.py WHEEL FOLDER      prints the path of the package
 """
