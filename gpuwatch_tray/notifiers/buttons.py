@@ -17,6 +17,7 @@ LABELS = {
     Button.KILL: N_("End it now"),
     Button.SIGN_IN: N_("Sign in again"),
 }
+BY_BODY = (Button.SHOW, Button.SIGN_IN)  # what a click on the popup itself may mean: nothing is lost by it
 BODY = "default"  # the action of a click on the popup itself
 UNNAMED = ""  # as GIO sends it: a server that would draw the body's action as a button too leaves it out
 
@@ -42,5 +43,5 @@ def actions(buttons: Sequence[Button], server: str) -> list[str]:
 def meant(action: str, buttons: Sequence[Button]) -> Button | None:
     """What a click on `action` asks for; None when that is no more than to put the popup away."""
     if action == BODY:
-        return Button.SHOW if Button.SHOW in buttons else None
+        return next((button for button in BY_BODY if button in buttons), None)
     return next((button for button in buttons if button.value == action), None)

@@ -48,6 +48,7 @@ def test_every_button_has_a_label_and_means_itself():
     ("action", "buttons", "expected"),
     [
         ("default", ALERT, Button.SHOW),
+        ("default", (Button.SIGN_IN,), Button.SIGN_IN),
         ("default", (Button.KILL,), None),  # a popup that is put away ends no process
         ("kill", ALERT, None),  # was not offered
         ("Acknowledge", ALERT, None),
@@ -55,5 +56,5 @@ def test_every_button_has_a_label_and_means_itself():
     ],
 )
 def test_what_a_click_means(action, buttons, expected):
-    """Only what the popup offered, and on its body Show or nothing."""
+    """Only what the popup offered, and on its body Show, the sign-in or nothing."""
     assert meant(action, buttons) is expected
