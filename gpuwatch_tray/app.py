@@ -30,6 +30,7 @@ from gpuwatch_tray.store import SampleStore, Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from gpuwatch_tray.evaluator import Policy
     from gpuwatch_tray.model import Instant, Sighting
     from gpuwatch_tray.settings import ConfigProblem, Settings
 
@@ -94,6 +95,13 @@ def set_up(
     if kind is SourceKind.AUTO:
         setup = _settle_auto(setup)
     return _as_demo(setup) if setup.simulated else setup
+
+
+def renewed(setup: Setup, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> Setup:
+    """`setup` with what the files say now; the source, and so the state, stay."""
+    settings, problems = loaded
+    new = replace(setup, settings=settings, problems=problems)
+    return _as_demo(new) if setup.simulated else new
 
 
 def _settle_auto(setup: Setup) -> Setup:
@@ -164,6 +172,12 @@ def recorder(setup: Setup, store: Store) -> Recorder:
     return Recorder(samples, Sampler(setup.settings.limits, setup.stale_after), machine.now)
 
 
+def policy(setup: Setup, *, loop: bool = True, popups: bool) -> Policy:
+    """What evaluations go by in a `loop` or a single run, on a desktop with `popups` or without one."""
+    found = replace(setup.policy, holds=loop, popups=popups)
+    return replace(found, cooldown=max(found.cooldown, LOOP_COOLDOWN)) if loop else found
+
+
 def evaluator(
     setup: Setup,
     store: Store,
@@ -177,10 +191,8 @@ def evaluator(
 
     With `presence` there is a desktop to pop up on, and it says whether somebody is there.
     """
-    policy = replace(setup.policy, holds=loop, popups=presence is not None)
-    if loop:
-        policy = replace(policy, cooldown=max(policy.cooldown, LOOP_COOLDOWN))
-    return Evaluator(store, policy, setup.head, clock, presence or nobody, _lives, _descends)
+    goes_by = policy(setup, loop=loop, popups=presence is not None)
+    return Evaluator(store, goes_by, setup.head, clock, presence or nobody, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

@@ -37,6 +37,7 @@ class Poller:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._last_good = clock()
+        self._fault = ""
         # A daemon: a driver call that never returns must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
 
@@ -48,6 +49,11 @@ class Poller:
     def wake(self) -> None:
         """Poll now rather than at the next tick."""
         self._wake.set()
+
+    def pace(self, interval: float) -> None:
+        """Poll every `interval` seconds from now on, and once at once."""
+        self._interval = interval
+        self.wake()
 
     def stop(self, timeout: float) -> bool:
         """End the thread; False when it is stuck in a call and did not end within `timeout` seconds."""
@@ -66,8 +72,12 @@ class Poller:
         try:
             self._use(self._read())
             self._last_good = self._clock()
-        except Exception:
-            log.exception("a poll failed; the next one is due in %g s", self._interval)
+        except Exception as error:
+            if repr(error) != self._fault:  # the first one's traceback says it all: the log is not endless
+                log.exception("a poll failed; the next one is due in %g s", self._interval)
+            self._fault = repr(error)
+        else:
+            self._fault = ""
 
     def _run(self) -> None:
         due = self._clock()
@@ -84,11 +94,12 @@ class Poller:
 class Housekeeper:
     """Calls `keep` every `period` seconds on a thread of its own, whatever happens to the poller's."""
 
-    def __init__(self, keep: Callable[[], None], period: float = 1.0) -> None:
+    def __init__(self, keep: Callable[[], None], period: float = 1.0, name: str = "housekeeper") -> None:
         self._keep = keep
         self._period = period
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
+        self._fault = ""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -104,5 +115,9 @@ class Housekeeper:
         while not self._stopping.wait(self._period):
             try:
                 self._keep()
-            except Exception:
-                log.exception("housekeeping failed; it is tried again in %g s", self._period)
+            except Exception as error:
+                if repr(error) != self._fault:
+                    log.exception("%s: failed; tried again in %g s", self._thread.name, self._period)
+                self._fault = repr(error)
+            else:
+                self._fault = ""

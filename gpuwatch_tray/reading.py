@@ -40,6 +40,15 @@ def open_source(setup: Setup, store: Store | None = None) -> Source:
     return NvmlSource(wake_sleeping=setup.settings.wake_gpu)
 
 
+def adjust(source: Source, setup: Setup) -> None:
+    """Have an open source go by these settings."""
+    if setup.source is SourceKind.NVML:
+        from gpuwatch_tray.sources.nvml import NvmlSource
+
+        if isinstance(source, NvmlSource):
+            source.wake_sleeping(wake=setup.settings.wake_gpu)
+
+
 class _Remembering:
     """A command source whose sightings outlive the process, so that cron's next run knows them."""
 

@@ -17,7 +17,7 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpuwatch_tray.model import Alert, Instant, Minute, Snapshot
+    from gpuwatch_tray.model import Alert, Instant, Limits, Minute, Snapshot
     from gpuwatch_tray.sampling import Sampler
     from gpuwatch_tray.store import SampleStore
 
@@ -55,6 +55,10 @@ class Recorder:
         if over:
             self._waiting.extend(over)
             self._wake.set()
+
+    def adjust(self, limits: Limits, gap: float) -> None:
+        """Go by these from the next reading on; `gap` is in seconds."""
+        self._sampler.adjust(limits, gap)
 
     def flush(self, timeout: float) -> bool:
         """Write the minutes that are over; False where that takes longer than `timeout` seconds."""

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.courier import Courier
-    from gpuwatch_tray.evaluator import Evaluator, Outcome
+    from gpuwatch_tray.evaluator import Evaluator, Outcome, Policy
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.recording import Recorder
+    from gpuwatch_tray.settings import ConfigProblem
     from gpuwatch_tray.sources import Source
     from gpuwatch_tray.store import Waiting
 
@@ -46,6 +47,7 @@ class Faces:
     popups: PopupSink | None = None
     courier: Courier | None = None
     report: Callable[[str | None], None] | None = None  # tells those who come second of any trouble
+    see: Callable[[Snapshot], None] | None = None  # is given each reading, once all is told about it
 
 
 class Watching:
@@ -88,6 +90,30 @@ class Watching:
     def check_now(self) -> None:
         """Poll now."""
         self._poller.wake()
+
+    def adopt(self, setup: Setup, policy: Policy, courier: Callable[[], Courier | None]) -> None:
+        """
+        Go by these settings from now on, and look at once.
+
+        `courier` makes the way to the outbox, None where nobody is mailed; one that is under way is kept.
+        """
+        self._evaluator.adopt(policy, setup.head)
+        allowed = courier()
+        with self._lock:
+            self._setup = setup
+            kept = self._faces.courier or allowed
+            self._faces = replace(self._faces, courier=None if allowed is None else kept)
+        if self._recorder is not None:
+            self._recorder.adjust(setup.settings.limits, setup.stale_after)
+        self.look_at_mails()
+        self._publish()
+        self._poller.pace(setup.settings.poll)
+
+    def complain(self, problems: tuple[ConfigProblem, ...]) -> None:
+        """The new settings are wrong, in this; the old ones hold."""
+        with self._lock:
+            self._setup = replace(self._setup, problems=problems)
+        self._publish()
 
     @property
     def shown(self) -> Status:
@@ -140,6 +166,8 @@ class Watching:
         self._tell(outcome)
         if self._recorder is not None:
             self._recorder.take(snapshot, outcome.status.alerts)
+        if self._faces.see is not None:
+            self._faces.see(snapshot)
 
     def keep(self) -> None:
         """About once a second: is the data too old, and is there mail to send."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray import machine
+from gpuwatch_tray.store import Store
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 
@@ -55,6 +57,11 @@ class Installed:
     def play(self, scenario: Scenario) -> None:
         """Have the driver answer so from now on."""
         scenario.write(self.scenario)
+
+    def met(self) -> None:
+        """As if the tray had been started before, and had greeted."""
+        with closing(Store(self.state, machine.host())) as store:
+            store.greet()
 
     def write(self, name: str, text: str = "") -> Path:
         """Write one of the settings files."""

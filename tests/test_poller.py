@@ -77,7 +77,7 @@ def test_housekeeping_goes_on_after_an_error(caplog):
     assert rounds.acquire(timeout=WAIT)
     assert rounds.acquire(timeout=WAIT)
     keeper.stop(WAIT)
-    assert "housekeeping failed" in caplog.text
+    assert "housekeeper: failed" in caplog.text
 
 
 @pytest.mark.parametrize(("interval", "cost", "expected"), [(5.0, 1.0, [0, 5, 10]), (5.0, 12.0, [0, 12, 24])])

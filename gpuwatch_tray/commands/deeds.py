@@ -12,17 +12,17 @@ from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.attending import HOUR, NoSuchAlert
 from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import CannotAwait
-from gpuwatch_tray.commands import autostart, logs
+from gpuwatch_tray.commands import autostart, config, logs
 from gpuwatch_tray.commands.details import Details, DetailsError
 from gpuwatch_tray.commands.signing import SigningIn
 from gpuwatch_tray.commands.testing import test_alert
-from gpuwatch_tray.context import SourceKind
+from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
 from gpuwatch_tray.sources import ending
 from gpuwatch_tray.sources.ending import Ending, Endings, Target
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.tray import Act, Extras, text
+from gpuwatch_tray.tray import Act, Deed, Extras, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,13 +61,35 @@ class Deeds:
         self._login = None if setup.trial else autostart.login()
         self._shown: Extras | None = None
 
-    def join(self, watching: Watching, popups: PopupSink, tell: Callable[[Extras], None]) -> None:
-        """Hand over what shows things; before the first click."""
+    def join(
+        self,
+        watching: Watching,
+        popups: PopupSink,
+        tell: Callable[[Extras], None],
+        perform: Callable[[Deed], None],
+    ) -> None:
+        """Hand over what shows things, and `perform`, for what may take long; before the first click."""
+        self._perform = perform
         self._watching = watching
         self._popups = popups
         self._tell = tell
         self._signing_in = SigningIn(self._setup, popups, watching.look_at_mails)
         self.look_around()
+
+    def adopt(self, setup: Setup) -> None:
+        """Go by these settings from now on."""
+        self._setup = setup
+        self.look_around()
+
+    @property
+    def mails(self) -> bool:
+        """Whether a test alert has somebody to mail."""
+        return self._setup.policy.mails
+
+    @property
+    def welcome(self) -> tuple[Button, ...]:
+        """What the popup of the first start offers."""
+        return (Button.TEST, *((Button.SETTINGS,) if opening.available() else ()))
 
     def actions(self) -> dict[Act, Callable[[str], None]]:
         """What can be done here, by act."""
@@ -87,7 +109,7 @@ class Deeds:
         if clipboard.available():
             able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
         if opening.available():
-            able |= {Act.OPEN_SETTINGS: self._open, Act.OPEN_LOG: self._open}
+            able |= {Act.OPEN_SETTINGS: self._open_settings, Act.OPEN_LOG: self._open}
             able[Act.SHOW_DETAILS] = lambda _: self._show()
         if self._login is not None:
             able[Act.AUTOSTART] = self._start_at_login
@@ -104,6 +126,10 @@ class Deeds:
             self._say(self._person.acknowledge, *members)
         elif button is Button.SNOOZE and members:  # without a name it would be everything
             self._say(self._person.snooze, HOUR, *members)
+        elif button is Button.TEST:
+            self._perform(Deed(Act.TEST_ALERT))
+        elif button is Button.SETTINGS:
+            self._perform(Deed(Act.OPEN_SETTINGS, str(self._setup.settings.config)))
         elif button is Button.SIGN_IN:
             self._signing_in.begin()
         elif key.startswith(KILL):
@@ -145,6 +171,16 @@ class Deeds:
             clipboard.copy(words)
         except clipboard.ClipboardError as error:
             self._complain(_("Not copied"), str(error))
+
+    def _open_settings(self, path: str) -> None:
+        """Open the file, which is written first where there is none."""
+        try:
+            if not self._setup.settings.config.is_file():
+                path = str(next(iter(config.write_missing()), path))
+        except WorkError as error:
+            self._complain(_("Not opened"), str(error))
+            return
+        self._open(path)
 
     def _open(self, path: str) -> None:
         try:
@@ -230,9 +266,10 @@ class Deeds:
             _("Settings: {file}").format(file=settings.config),
             _("State folder: {folder}").format(folder=settings.state),
         )
-        file = str(settings.config) if settings.config.is_file() else ""
         log_file = "" if self._setup.simulated else str(logs.path_of(self._setup))
-        return Extras(frozenset(self._offered), file, about, log_file, self._starts_at_login())
+        return Extras(
+            frozenset(self._offered), str(settings.config), about, log_file, self._starts_at_login()
+        )
 
     def _details(self, members: tuple[str, ...]) -> Popup:
         """The alerts that were asked about in full, and the processes on the GPUs."""

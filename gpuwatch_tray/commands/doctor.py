@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__, doctor, redact, settings
 from gpuwatch_tray.app import open_store
-from gpuwatch_tray.commands import logs
+from gpuwatch_tray.commands import autostart, logs
 from gpuwatch_tray.commands.asking import holder_of, places
 from gpuwatch_tray.context import Setup, SourceKind, UsageError, WorkError
 from gpuwatch_tray.doctor import (
@@ -22,6 +22,7 @@ from gpuwatch_tray.doctor import (
     desktop,
     driver,
     files,
+    login,
     mail,
     program,
     secrets,
@@ -117,6 +118,7 @@ def checks(setup: Setup, environ: Mapping[str, str], patience: float | None = No
             _("the desktop's programs do not answer"),
             _("log out and in again"),
         ),
+        on_disk(login.TOPIC, lambda: login.look(autostart.login)),
         on_disk(mail.WAY, lambda: mail.way(ours)),
         on_disk(mail.OUTBOX, lambda: mail.outbox(lambda: _store(setup))),
         on_disk(files.STATE, lambda: files.state(_state_file(setup))),

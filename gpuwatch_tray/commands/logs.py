@@ -55,4 +55,5 @@ def keep(setup: Setup) -> None:
         return
     file.setFormatter(Redacted(FORMAT))
     ours.addHandler(file)
+    logging.getLogger("asyncio").addHandler(file)  # what is raised on the bus's loop
     ours.setLevel(min(logging.INFO, ours.level or logging.INFO))

@@ -9,15 +9,18 @@ import signal
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import machine, presence
+from gpuwatch_tray import faults, machine, presence
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
 from gpuwatch_tray.commands import autostart, logs
 from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.commands.greeting import Greeting
+from gpuwatch_tray.commands.reloading import Reloading, problem_popup
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_namesake, of_other
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
@@ -26,7 +29,8 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
-from gpuwatch_tray.reading import open_source
+from gpuwatch_tray.reading import adjust, open_source
+from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.tray import Tray, asked_backend
 from gpuwatch_tray.watching import Faces, Watching
 
@@ -145,7 +149,6 @@ def _claimed(setup: Setup, bus: SessionBus) -> int | None:
 
 def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
-    mails = setup.policy.mails
     person = Attending(held.store, machine.now)
     waiting = Awaiting(held.store, machine.now)
     deeds = Deeds(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
@@ -154,34 +157,58 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
     if bus is None and not tray.drawn:
         raise NoDesktop(why)
     popups = popup_sink(bus, tray, deeds.clicked)
+    greeting = Greeting(setup, held.store, popups, deeds.welcome)
 
     def show(status: Status) -> None:
-        tray.show(replace(status, mail_possible=mails))
+        tray.show(replace(status, mail_possible=deeds.mails))
         deeds.look_around()
 
-    with closing(presence.of_this_desktop(bus, os.environ, settings.away)) as desk:
-        faces = Faces(show, popups, courier(setup, held.store), held.report)
+    watch_desk = partial(presence.of_this_desktop, bus, os.environ)
+    with closing(presence.Adjustable(watch_desk, settings.away)) as desk, faults.heard(_teller(popups)):
+        faces = Faces(show, popups, courier(setup, held.store), held.report, greeting.see)
         judge = evaluator(setup, held.store, presence=desk.look)
         source, past = open_source(setup, held.store), recorder(setup, held.store)
         watching = Watching(setup, source, judge, faces, recorder=past)
-        deeds.join(watching, popups, tray.tell)
+        deeds.join(watching, popups, tray.tell, tray.perform)
         _stop_on_signals(tray.stop)
 
+        def adopt(new: Setup) -> None:
+            tray.wear(new.settings.icon_style, badge=new.settings.icon_badge)
+            desk.adjust(new.settings.away)
+            adjust(source, new)
+            deeds.adopt(new)
+
+        reloading = Reloading(setup, held, watching, Changes(os.environ), adopt, popups)
         _settle_memory()
 
         def begin() -> None:
             watching.start()
             if setup.problems:
-                popups.show(problem_popup(setup))
+                popups.show(problem_popup(setup, _("The settings have an error")))
+            reloading.start()
 
         if bus is not None and tray.needs_panel:
             _watch_for_a_panel(bus, popups)
         with answering(setup, held, watching, tray.stop):
             tray.run(begin)
+            reloading.stop()
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
         return watching.stop(STOP_WITHIN)
+
+
+def _teller(popups: PopupSink) -> Callable[[str], None]:
+    """Tells of a fault of ours."""
+
+    def tell(what: str) -> None:
+        advice = _(
+            "It is in the log, and the work goes on. `gpuwatch-tray doctor --report FILE` writes what a bug"
+            " report needs."
+        )
+        popups.show(Popup("fault", _("An error in gpuwatch-tray"), f"{what}\n{advice}", Severity.WARNING))
+
+    return tell
 
 
 def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
@@ -213,10 +240,3 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
 
     for number in end_signals():
         signal.signal(number, handle)
-
-
-def problem_popup(setup: Setup) -> Popup:
-    """The one popup about the settings: the first problem with file and line, the others counted."""
-    first, *others = map(str, setup.problems)
-    body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")
-    return Popup("settings", _("The settings have an error"), body, Severity.WARNING)

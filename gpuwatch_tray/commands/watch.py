@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from gpuwatch_tray import columns, terms
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.commands import logs
+from gpuwatch_tray.commands.reloading import Reloading
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_other
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, labelled
-from gpuwatch_tray.reading import open_source
+from gpuwatch_tray.reading import adjust, open_source
+from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
@@ -54,6 +58,7 @@ def _loop(setup: Setup, held: Tenure) -> None:
     faces = Faces(printer.show, courier=courier(setup, held.store), report=held.report)
     source, judge = open_source(setup, held.store), evaluator(setup, held.store)
     watching = Watching(setup, source, judge, faces, recorder=recorder(setup, held.store))
+    reloading = Reloading(setup, held, watching, Changes(os.environ), partial(adjust, source))
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -63,8 +68,10 @@ def _loop(setup: Setup, held: Tenure) -> None:
         signal.signal(number, stop)
     with answering(setup, held, watching, done.set):
         watching.start()
+        reloading.start()
         while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
             pass
+    reloading.stop()
     watching.stop(STOP_WITHIN)
 
 

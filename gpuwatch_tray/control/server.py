@@ -14,6 +14,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.control import places, wire
 from gpuwatch_tray.control.wire import ControlError, Line, Refused
+from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -66,7 +68,10 @@ class Server:
             raise ControlError(f"no socket at {self.address}: {error}") from error
         self._ended.clear()
         self._acceptor = threading.Thread(
-            target=self._accept, args=(self._listener,), name="control", daemon=True
+            target=endure,
+            args=("control", partial(self._accept, self._listener), self._ended),
+            name="control",
+            daemon=True,
         )
         self._acceptor.start()
 

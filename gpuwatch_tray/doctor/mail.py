@@ -64,9 +64,26 @@ def outbox(open_store: Callable[[], Store | None], now: Callable[[], float] = ti
             yield ok(OUTBOX, _("nothing waits"))
             return
         with closing(store):
-            yield _outbox(store.waiting(now()), now())
+            waiting = store.waiting(now())
+            yield _outbox(waiting, now())
+            yield from _kept(waiting)
     except StoreError as error:
         yield problem(OUTBOX, redact.text(str(error)))
+
+
+def _kept(waiting: Waiting) -> Iterator[Line]:
+    """What is in the outbox and goes nowhere by itself."""
+    if waiting.held:
+        text = ngettext(
+            "{count} mail is held for a digest", "{count} mails are held for a digest", waiting.held
+        )
+        yield ok(OUTBOX, text.format(count=waiting.held))
+    if waiting.dead:
+        text = ngettext(
+            "{count} mail was given up: {error}", "{count} mails were given up: {error}", waiting.dead
+        )
+        said = text.format(count=waiting.dead, error=redact.text(waiting.dead_error))
+        yield problem(OUTBOX, said, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID")
 
 
 def _outbox(waiting: Waiting, now: float) -> Line:

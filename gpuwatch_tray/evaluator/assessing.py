@@ -16,6 +16,8 @@ from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.store import KnownGpu, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gpuwatch_tray.alerts import Silence
     from gpuwatch_tray.store import Step, Store
 
@@ -43,11 +45,7 @@ class Assessor:
         judged = rules.judged(policy.limits, holds=policy.holds)
         self._alerts = {each.fingerprint: each for each in memory.alerts if each.rule in judged}
         self._resting = len(self._alerts) < len(memory.alerts)
-        # Nobody judges these any more: their rule is off, or went with an older version.
-        on = rules.switched_on(policy.limits)
-        self.orphans = tuple(
-            replace(each, phase=Phase.RESOLVED) for each in memory.alerts if each.rule not in on
-        )
+        self.orphans = _orphans(memory.alerts, policy)
         self._memory = rules.recalled(self._alerts.values())
         self.ended = {each.fingerprint: each for each in memory.ended}
         self._raised = list(memory.raised)
@@ -60,6 +58,14 @@ class Assessor:
         numbers = unshown(store.history(0)[1])
         self._no_popup = {name for name, each in self._alerts.items() if each.id in numbers}
         self.trouble: str | None = None
+
+    def adopt(self, policy: Policy) -> None:
+        """Go by `policy` from now on; the alerts stay, save those that nobody judges any more."""
+        self._policy = policy
+        gone = _orphans(self._alerts.values(), policy)
+        self.orphans += gone
+        over = {each.fingerprint for each in gone}
+        self._alerts = {name: each for name, each in self._alerts.items() if name not in over}
 
     @property
     def names(self) -> dict[int, str]:
@@ -284,6 +290,12 @@ class Assessor:
             no_popup=name in self._no_popup,
             given_up=None if refused is None else Instant(refused),
         )
+
+
+def _orphans(found: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
+    """Those that nobody judges any more, over: their rule is off, or went with an older version."""
+    on = rules.switched_on(policy.limits)
+    return tuple(replace(each, phase=Phase.RESOLVED) for each in found if each.rule not in on)
 
 
 def _happened(event: rules.Occurrence | None, now: Instant) -> bool:

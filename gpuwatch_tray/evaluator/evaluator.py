@@ -81,6 +81,19 @@ class Evaluator:
         self._trouble: str | None = None
         self._renewed = store.renewed
 
+    def adopt(self, policy: Policy, head: Letterhead) -> None:
+        """
+        Go by `policy` from the next evaluation on.
+
+        What is known of each alert stays: one that waits to fire goes on waiting, one that was told is not
+        told again. An alert of a rule that is off now is over, and nothing is told of its end.
+        """
+        with self._turn:
+            self._policy, self._head = policy, head
+            self._assessor.adopt(policy)
+            self._post.adopt(head)
+            self._notices.adopt(policy, head)
+
     def evaluate(self, snapshot: Snapshot) -> Outcome:
         """Judge `snapshot` and commit what follows from it."""
         with self._turn:

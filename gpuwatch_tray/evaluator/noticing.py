@@ -89,6 +89,10 @@ class Notices:
         self._shown: set[int] = set()  # shown, and that could not be written
         self.awaited: tuple[Awaited, ...] = ()
 
+    def adopt(self, policy: Policy, head: Letterhead) -> None:
+        """Go by these from now on."""
+        self._policy, self._head = policy, head
+
     def look(self, snapshot: Snapshot, now: Instant, presence: Presence, *, snoozed: bool) -> Noticed | None:
         """Each watch takes its step; None where the store cannot be read. A snooze holds back what is due."""
         try:

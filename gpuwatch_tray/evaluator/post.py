@@ -31,6 +31,10 @@ class Post:
         self._head = head
         self._holding = bool(store.held())
 
+    def adopt(self, head: Letterhead) -> None:
+        """Write with this head from now on."""
+        self._head = head
+
     def write(
         self,
         found: Assessment,

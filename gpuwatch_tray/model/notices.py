@@ -88,6 +88,8 @@ class Button(Enum):
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"  # for an hour
     SHOW = "show"
+    TEST = "test"  # send a test alert
+    SETTINGS = "settings"  # open them
     KILL = "kill"  # a process that did not end by itself
     SIGN_IN = "sign-in"  # to Gmail again
 

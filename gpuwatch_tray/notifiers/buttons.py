@@ -14,6 +14,8 @@ LABELS = {
     Button.ACKNOWLEDGE: N_("Acknowledge"),
     Button.SNOOZE: N_("Snooze 1 h"),
     Button.SHOW: N_("Show"),
+    Button.TEST: N_("Send a test alert"),
+    Button.SETTINGS: N_("Open settings"),
     Button.KILL: N_("End it now"),
     Button.SIGN_IN: N_("Sign in again"),
 }

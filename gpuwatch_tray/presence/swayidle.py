@@ -12,6 +12,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
 from gpuwatch_tray.presence.decide import Evidence, Reading
@@ -112,7 +113,9 @@ class SwayIdle:
         self._lock = threading.Lock()  # so that no child is started after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="presence-swayidle", daemon=True)
+        self._thread = threading.Thread(
+            target=endure, args=(self.name, self._run, self._stop), name="presence-swayidle", daemon=True
+        )
         self._thread.start()
 
     def reading(self, now: Moment) -> Reading | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
 from gpuwatch_tray.presence.xprotocol import XConnection, XFailed
@@ -40,7 +41,9 @@ class XServer:
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="presence-x", daemon=True)
+        self._thread = threading.Thread(
+            target=endure, args=("presence-x", self._run, self._stop), name="presence-x", daemon=True
+        )
         self._thread.start()
 
     def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time

@@ -56,7 +56,7 @@ class Runs:
     """Finds the run of a process; `place` names the GPU or MIG device that a new one is on."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._runs: dict[Key, Run] = {}
 
     def of(
@@ -74,7 +74,7 @@ class Runs:
                 run = known_runs[key] = Run(name, uuid, process, now)
             if run.kinds is not process.kinds and run.kinds != process.kinds:
                 run.kinds = process.kinds
-                run.computes = computes(process, self._limits)
+                run.computes = computes(process, self.limits)
                 run.computed = run.computed or run.computes
             run.process = process
             run.last = now

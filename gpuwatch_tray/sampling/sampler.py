@@ -36,6 +36,11 @@ class Sampler:
         self._meters: dict[str, Meter] = {}
         self._runs = Runs(limits)
 
+    def adjust(self, limits: Limits, gap: float) -> None:
+        """Go by these from the next reading on; whether a known process computes stays as it was."""
+        self._limits = self._runs.limits = limits
+        self._gap = gap
+
     def take(self, snapshot: Snapshot, alerts: Iterable[Alert], now: Instant) -> tuple[Minute, ...]:
         """Add a reading, made at `now`, with the alerts that are there; the minutes that are over by it."""
         seconds = 0.0 if self._before is None else now.since(self._before)

@@ -3,11 +3,13 @@ The three .env files and the variables of the environment, as Settings.
 
 The files are the part of Bash that is data: what the Bash tool could `source` is read the same, what Bash
 would execute is a problem with file, line and mend. `bashdata` reads the format, `keys` is the table of keys,
-`paths` finds the files, `load` puts them together, `writing` makes those that are not there.
+`paths` finds the files, `load` puts them together, `writing` makes those that are not there,
+`changes` tells when they have changed.
 """
 
 from __future__ import annotations
 
+from gpuwatch_tray.settings.changes import Changes
 from gpuwatch_tray.settings.checks import is_loopback
 from gpuwatch_tray.settings.checks import password as read_password
 from gpuwatch_tray.settings.kinds import (
@@ -24,6 +26,7 @@ from gpuwatch_tray.settings.paths import Places
 from gpuwatch_tray.settings.writing import ExampleMissing, files, write_missing
 
 __all__ = [
+    "Changes",
     "ConfigProblem",
     "ExampleMissing",
     "NotifyMethod",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Instant
 
 LAST = "last evaluation"
+GREETED = "greeted"  # the person has been told that this state is watched
 LOOP = "last evaluation of a loop"  # whose polls tell for how long a condition holds
 
 
@@ -26,6 +27,16 @@ def last(database: sqlite3.Connection, name: str = LAST) -> Instant | None:
 def set_last(database: sqlite3.Connection, at: Instant, name: str = LAST) -> None:
     """Inside the caller's transaction, as all below."""
     database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, packed(at)))
+
+
+def has(database: sqlite3.Connection, name: str) -> bool:
+    """Whether this mark was set."""
+    return database.execute("SELECT 1 FROM marks WHERE name = ?", (name,)).fetchone() is not None
+
+
+def put(database: sqlite3.Connection, name: str) -> None:
+    """Set a mark that says no more than that it was."""
+    database.execute("INSERT OR REPLACE INTO marks VALUES (?, '1')", (name,))
 
 
 def touch(database: sqlite3.Connection) -> None:

@@ -310,6 +310,14 @@ class Store:
         """What waits in the outbox."""
         return self._database.read(lambda database: outbox.waiting(database, now))
 
+    def greeted(self) -> bool:
+        """Whether the person has been greeted: this is not the first start on this state."""
+        return self._database.read(lambda database: marks.has(database, marks.GREETED))
+
+    def greet(self) -> None:
+        """The person has been greeted."""
+        self._database.write(lambda database: marks.put(database, marks.GREETED))
+
     # --- what has been seen -----------------------------------------------------------------------------
 
     def gpus(self) -> tuple[KnownGpu, ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.bus import SessionBus
     from gpuwatch_tray.model import Status
-    from gpuwatch_tray.tray.menu import Act, Extras, Row
+    from gpuwatch_tray.tray.menu import Act, Deed, Extras, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,10 @@ class Tray:
         self.drawn = backend is not None
         self._backend: Backend = backend or headless(bus)
 
+    def perform(self, deed: Deed) -> None:
+        """Have this done as if its row had been clicked; never blocks."""
+        self._worker.perform(deed)
+
     @property
     def needs_panel(self) -> bool:
         """Whether the icon is seen only where a panel shows it, whatever was asked for."""
@@ -127,6 +131,12 @@ class Tray:
         """Show this beside the status; from any thread, and the latest wins."""
         with self._lock:
             self._extras = extras
+        self._post()
+
+    def wear(self, style: IconStyle, *, badge: bool) -> None:
+        """Draw the icon in this style from now on; from any thread."""
+        with self._lock:
+            self._style, self._badge = style, badge
         self._post()
 
     def _post(self) -> None:

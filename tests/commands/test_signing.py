@@ -165,6 +165,6 @@ def test_the_button_of_the_popup_begins_it(setup, monkeypatch):
             """Nothing."""
 
     deeds = Deeds(setup[0], None, None, lambda: None)
-    deeds.join(Watching(), FakePopups(), lambda _extras: None)
+    deeds.join(Watching(), FakePopups(), lambda _extras: None, lambda _deed: None)
     deeds.clicked("mail-blocked", Button.SIGN_IN)
     assert len(begun) == 1

@@ -29,7 +29,7 @@ class Desk(Loop):
         waiting = Awaiting(self.store, self.clock.instant)
         person = Attending(self.store, self.clock.instant)
         deeds = Deeds(self.setup, person, waiting, lambda: None)
-        deeds.join(self.watching, self.popups, lambda _: None)
+        deeds.join(self.watching, self.popups, lambda _: None, lambda _: None)
         self.actions = deeds.actions()
 
     def click(self, act, target):

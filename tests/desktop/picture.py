@@ -40,6 +40,7 @@ def main() -> None:
         folder.mkdir()
         installed = Installed(folder)
         installed.configure(GPU_LIMIT=1, POLL_SEC=0.5)
+        installed.met()
         with (
             MailServer() as server,
             rig.desktop(folder / "desk") as desk,

@@ -29,6 +29,7 @@ LOCKER = "org.gnome.ScreenSaver"
 def installed(tmp_path):
     mine = Installed(tmp_path)
     mine.configure(POLL_SEC=0.3)
+    mine.met()
     return mine
 
 

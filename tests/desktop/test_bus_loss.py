@@ -26,6 +26,7 @@ def test_the_watching_outlives_the_session_bus(tmp_path):
     calls = tmp_path / "calls"
     installed = Installed(tmp_path)
     installed.configure(POLL_SEC=0.3)
+    installed.met()
     installed.write("notify.env", "EMAIL_WHEN=always\n")
     with (
         workers(tmp_path, ["train.py"], ["eval.py"]) as (one, two),

@@ -58,6 +58,7 @@ def installed(tmp_path):
     mine = Installed(tmp_path)
     mine.configure(POLL_SEC=0.3)
     mine.write("notify.env", "EMAIL_WHEN=always\n")  # nobody moves the mouse here
+    mine.met()
     return mine
 
 
@@ -231,7 +232,7 @@ def test_a_mail_the_server_refuses_waits_and_the_menu_says_why(installed, desk, 
 
 def test_the_demo_tells_its_story_and_is_labelled(installed, desk, start):
     """--demo raises each rule within a minute, says on each face that it is simulated, and mails nowhere."""
-    before = len(desk.notifications())
+    before, kept = len(desk.notifications()), sorted(installed.state.rglob("*"))
     start("--demo")
     desk.icon_position(WARNING, timeout=40)
     assert desk.labels()[0].startswith("SIMULATED")
@@ -241,4 +242,4 @@ def test_the_demo_tells_its_story_and_is_labelled(installed, desk, start):
 
     wait_until(lambda: len(popups()) == 2, "both rules", timeout=50)
     assert all(title.startswith("SIMULATED") for title in popups())
-    assert not installed.state.exists()
+    assert sorted(installed.state.rglob("*")) == kept

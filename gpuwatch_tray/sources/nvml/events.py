@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Xid
 from gpuwatch_tray.sources.nvml.codes import DriverError
@@ -68,8 +70,10 @@ class Events:
         self._gpus = gpus
         if gpus:
             self._stop = threading.Event()
-            args = driver, dict(handles), self._stop
-            self._thread = threading.Thread(target=self.listen, args=args, name="nvml events", daemon=True)
+            listen = partial(self.listen, driver, dict(handles), self._stop)
+            self._thread = threading.Thread(
+                target=endure, args=("Xid errors", listen, self._stop), name="nvml events", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:

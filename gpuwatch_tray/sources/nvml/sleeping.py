@@ -34,7 +34,7 @@ class Sleep:
         self, steady: Callable[[], float], *, wake: bool = False, devices: Path = DEVICES, cards: Path = CARDS
     ) -> None:
         self._steady = steady
-        self._wake = wake
+        self.wake = wake
         self._devices = devices
         self._driver = cards
         self._found: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Sleep:
 
     def cards(self) -> Sequence[str]:
         """The places on the PCI bus of NVIDIA's GPUs; none where the system does not tell."""
-        if self._wake:
+        if self.wake:
             return ()
         now = self._steady()
         if self._looked is None or now - self._looked >= LOOK:
@@ -53,13 +53,13 @@ class Sleep:
 
     def asleep(self, pci: str) -> bool:
         """Whether the GPU there is suspended."""
-        if self._wake or not pci:
+        if self.wake or not pci:
             return False
         return _line(self._devices / pci / "power" / "runtime_status") == "suspended"
 
     def may_sleep(self, pci: str) -> bool:
         """Whether the driver would let the GPU there sleep, were nobody to use it."""
-        if self._wake or not pci or _line(self._devices / pci / "power" / "control") != "auto":
+        if self.wake or not pci or _line(self._devices / pci / "power" / "control") != "auto":
             return False
         for line in _text(self._driver / pci / "power").splitlines():
             name, _, value = line.partition(":")

@@ -52,7 +52,7 @@ class NvmlSource:
         self._clock = clock
         self._module_version = module_version
         self._events = events.Events(clock, event_wait)
-        sleep = sleeping.Sleep(steady, wake=wake_sleeping, devices=devices, cards=cards)
+        self._sleep = sleep = sleeping.Sleep(steady, wake=wake_sleeping, devices=devices, cards=cards)
         self._session = Session(steady, sleep, self._events)
         self._lock = threading.Lock()
         self._closed = False
@@ -61,6 +61,10 @@ class NvmlSource:
     def notes(self) -> tuple[str, ...]:
         """What this driver does not tell, one line each, as far as the reads have shown."""
         return (self._events.trouble,) if self._events.trouble else ()
+
+    def wake_sleeping(self, *, wake: bool) -> None:
+        """Whether GPUs that the system has suspended are asked from the next read on; from any thread."""
+        self._sleep.wake = wake
 
     def read(self) -> Snapshot:
         """Read all GPUs. What keeps all of them from being read is a problem, never an empty list."""

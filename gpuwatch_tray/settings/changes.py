@@ -1,0 +1,47 @@
+"""Whether the three files have changed since they were read, and what they say then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from gpuwatch_tray.settings import paths
+from gpuwatch_tray.settings.load import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
+
+Loaded: TypeAlias = "tuple[Settings, tuple[ConfigProblem, ...]]"
+
+
+class Changes:
+    """
+    Asked about once a second, from one thread; a look costs a `stat` of each file.
+
+    An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
+    recipient. So a change counts only when two looks in a row have found the files the same, and reading them
+    has not overlapped with another change. The first look that finds them at rest reads them as well, for
+    what was changed while the program started.
+    """
+
+    def __init__(self, environ: Mapping[str, str], where: paths.Places | None = None) -> None:
+        self._environ = environ
+        self._where = where or paths.places()
+        self._read: tuple[paths.Stamp, ...] | None = None
+        self._before: tuple[paths.Stamp, ...] | None = None
+
+    def look(self) -> Loaded | None:
+        """What the files say, if they have changed and are at rest; None otherwise."""
+        now = self._stamps()
+        at_rest, self._before = now == self._before, now
+        if now == self._read or not at_rest:
+            return None
+        loaded = load(self._environ, self._where)
+        if self._stamps() != now:
+            return None
+        self._read = now
+        return loaded
+
+    def _stamps(self) -> tuple[paths.Stamp, ...]:
+        return paths.stamps(self._environ, self._where)

@@ -1,0 +1,74 @@
+"""When the files are read again."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuwatch_tray.settings import Changes
+from tests.settings.house import SMTP, WATCH, House
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path, installed=True)
+
+
+@pytest.fixture
+def changes(house):
+    """A look that has seen the files at rest."""
+    made = Changes({}, house.places)
+    assert made.look() is None
+    assert made.look() is not None  # what may have changed while the program started
+    assert made.look() is None
+    return made
+
+
+def test_a_change_counts_once_it_is_at_rest(house, changes):
+    """The first look sees it, the second reads it, the third has nothing new."""
+    house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    assert changes.look() is None
+    settings, problems = changes.look()
+    assert (settings.limits.gpu_limit, problems) == (7, ())
+    assert changes.look() is None
+
+
+def test_a_file_that_is_still_being_written_is_not_read(house, changes):
+    """An editor that empties the file first does not switch anything off in between."""
+    house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    changes.look()
+    changes.look()
+    house.write(WATCH, "", user=True)
+    assert changes.look() is None
+    house.write(WATCH, "GPU_LIMIT=70\n", user=True)
+    assert changes.look() is None
+    assert changes.look()[0].limits.gpu_limit == 70
+
+
+def test_a_file_that_changes_under_the_reading_is_read_again(house, changes, monkeypatch):
+    """What was read while somebody wrote does not count."""
+    file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    assert changes.look() is None
+
+    def meanwhile(environ, where):
+        found = original(environ, where)
+        file.write_text("GPU_LIMIT=77\n")
+        return found
+
+    original = changes.look.__func__.__globals__["load"]
+    monkeypatch.setitem(changes.look.__func__.__globals__, "load", meanwhile)
+    assert changes.look() is None
+    monkeypatch.undo()
+    assert [changes.look(), changes.look()][1][0].limits.gpu_limit == 77
+
+
+def test_a_file_that_goes_means_the_defaults(house, changes):
+    """The last one too; and a mistake in another comes with its line."""
+    file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    changes.look()
+    changes.look()
+    file.unlink()
+    house.write(SMTP, "SMTP_PORT=none\n", user=True)
+    changes.look()
+    settings, (problem,) = changes.look()
+    assert settings.limits.gpu_limit == 2
+    assert "smtp.env:1: SMTP_PORT" in str(problem)
