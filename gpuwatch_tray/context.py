@@ -70,7 +70,9 @@ class Setup:
     @property
     def head(self) -> Letterhead:
         """Who writes the mails."""
-        return Letterhead(self.host, self.user, redact.visible(str(self.settings.config)))
+        return Letterhead(
+            self.host, self.user, redact.visible(str(self.settings.config)), self.settings.threading
+        )
 
     @property
     def policy(self) -> Policy:

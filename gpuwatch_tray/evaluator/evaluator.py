@@ -19,7 +19,7 @@ from gpuwatch_tray.evaluator.desk import Desk
 from gpuwatch_tray.evaluator.explaining import explain
 from gpuwatch_tray.evaluator.noticing import Noticed, Notices, nobody_knows, nobodys_child
 from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
-from gpuwatch_tray.evaluator.post import Post, compose, ends_to_tell, was_told
+from gpuwatch_tray.evaluator.post import Post, compose, ends_to_tell, threaded, was_told
 from gpuwatch_tray.model import (
     Alert,
     EmailWhen,
@@ -200,6 +200,7 @@ class Evaluator:
         unowed = [alert for name, alert in over.items() if name not in ended]
         due = [each.alert for each in found.decisions if each.send and each.channel is Channel.EMAIL]
         mails, merged = self._post.write(found, due, told, now.wall, noticed.told.mails)
+        found = replace(found, alerts=threaded(found.alerts, mails))
         done = {alert.id for alert in (*told, *settled)}
         step = Step(
             at=now,

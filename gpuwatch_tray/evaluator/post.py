@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
-from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase
+from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
 from gpuwatch_tray.store import Gather, Mail, Queued, Store
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 HOUR, DAY = 3600.0, 86400.0
 PER_HOUR, PER_DAY = 20, 100
+AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is told that was told before
 
 
 class Post:
@@ -46,7 +49,7 @@ class Post:
         """The mails to queue, and the held ones (by row) that one of them takes up. Raises StoreError."""
         mails = []
         if due:
-            message = compose(self._head, due, found.processes, found.gaps, now)
+            message = compose(self._head, due, found.processes, found.gaps, now, reminder=_known(found, due))
             mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
         if over:
             message = messages.resolved_mail(self._head, over, now=now, message_id=new_id(self._head))
@@ -125,11 +128,42 @@ def compose(
     kind: MessageKind = MessageKind.ALERT,
     *,
     redacted: bool = True,
+    reminder: bool = False,
 ) -> Message:
     """The mail about `told`."""
     return messages.alert_mail(
-        head, told, processes, missing, now=now, message_id=new_id(head), kind=kind, redacted=redacted
+        head,
+        told,
+        processes,
+        missing,
+        now=now,
+        message_id=new_id(head),
+        kind=kind,
+        redacted=redacted,
+        reminder=reminder,
     )
+
+
+def _known(found: Assessment, due: Sequence[Alert]) -> bool:
+    """Whether a mail about all of these incidents was written before, and none of them is worse since."""
+    again = {
+        each.alert.fingerprint
+        for each in found.decisions
+        if each.send and each.channel is Channel.EMAIL and each.reason in AGAIN
+    }
+    return all(alert.thread is not None and alert.fingerprint in again for alert in due)
+
+
+def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Alert]:
+    """The alerts, each with the first mail about it."""
+    after = dict(alerts)
+    for mail in mails:
+        if mail.message.kind is MessageKind.ALERT:
+            for name in mail.fingerprints:
+                if name in after and after[name].thread is None:
+                    thread = (mail.message.message_id, mail.message.created)
+                    after[name] = replace(after[name], thread=thread)
+    return after
 
 
 def late_digest(head: Letterhead) -> Gather:

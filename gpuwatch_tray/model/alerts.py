@@ -113,7 +113,8 @@ class Alert:
     `held` is for how many seconds, and `samples` for how many polls, the present phase has lasted by the
     evaluator's own clock, gaps left out. `raises` counts how often this fingerprint began to fire within
     the last hour, this time included. `news` is what lets one notice pass the cooldown, and since when.
-    `covered` says that a snooze held it at the last evaluation. The last three are what became of it for
+    `covered` says that a snooze held it at the last evaluation. `thread` is the first mail about it: its
+    Message-ID and when it was written (wall time). The last three are what became of it for
     the person: derived anew by every evaluation.
     """
 
@@ -134,6 +135,7 @@ class Alert:
     news: tuple[Reason, Instant] | None = None
     covered: bool = False
     resolved: Instant | None = None
+    thread: tuple[str, float] | None = None
     acknowledged: bool = False
     snoozed_until: float | None = None  # wall time
     inhibited_by: str = ""  # the rule of the alert that mutes this one

@@ -45,10 +45,10 @@ class Details:
     """
     What a mail carries beside its text.
 
-    `html` tells the same for a phone, with a place for a picture of `gpus` (their UUIDs). `severity` is the
-    worst that it tells of, `incidents` are the numbers of its alerts, `reminder` says that all of them were
-    told before. `replies_to` are the Message-IDs of the first mails about them, oldest first. `only` are the
-    recipients who have not got it yet; empty for all.
+    `html` tells the same for a phone, with a place for a picture of the GPU that `subjects` are about (those
+    of its alerts, the worst first). `severity` is the worst that it tells of, `incidents` are the numbers of
+    its alerts, `reminder` says that all of them were told before. `replies_to` are the Message-IDs of the
+    first mails about them, oldest first. `only` are the recipients who have not got it yet; empty for all.
     """
 
     html: str = ""
@@ -56,7 +56,7 @@ class Details:
     severity: Severity | None = None
     rules: tuple[str, ...] = ()
     incidents: tuple[int, ...] = ()
-    gpus: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
     replies_to: tuple[str, ...] = ()
     reminder: bool = False
     only: tuple[str, ...] = ()

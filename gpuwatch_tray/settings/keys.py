@@ -40,6 +40,7 @@ EMAIL_WHEN = Key("EMAIL_WHEN", NOTIFY, checks.email_when, EmailWhen.AWAY)
 AWAY_MIN = Key("AWAY_MIN", NOTIFY, checks.whole, 5)
 ESCALATE_MIN = Key("ESCALATE_MIN", NOTIFY, checks.whole, 10)
 NOTIFY_RESOLVED = Key("NOTIFY_RESOLVED", NOTIFY, checks.resolved, frozenset({Resolved.EMAIL}))
+MAIL_THREADING = Key("MAIL_THREADING", NOTIFY, checks.switch, default=False)
 UI_LANGUAGE = Key("UI_LANGUAGE", NOTIFY, checks.language, "auto")
 
 SMTP_HOST = Key("SMTP_HOST", SMTP, checks.host, "", "smtp.example.com")
@@ -69,6 +70,7 @@ _ALL: tuple[Key[Any], ...] = (
     AWAY_MIN,
     ESCALATE_MIN,
     NOTIFY_RESOLVED,
+    MAIL_THREADING,
     UI_LANGUAGE,
     SMTP_HOST,
     SMTP_PORT,

@@ -109,6 +109,7 @@ class Settings:
     icon_badge: bool = False
     wake_gpu: bool = False  # whether a GPU that the system has suspended is asked all the same
     energy_price: float | None = None  # of a kWh
+    threading: bool = False  # one subject for all mails about an incident
     language: str = ENGLISH  # one of language.LANGUAGES
     warnings: tuple[str, ...] = ()
 

@@ -66,6 +66,7 @@ def load(
         icon_badge=reading.value(keys.ICON_BADGE),
         wake_gpu=reading.value(keys.WAKE_GPU),
         energy_price=reading.value(keys.ENERGY_PRICE),
+        threading=reading.value(keys.MAIL_THREADING),
         language=_language(reading.value(keys.UI_LANGUAGE), environ),
         warnings=tuple(reading.warnings),
     )

@@ -17,7 +17,7 @@ KEEP = 100  # incidents that are over, with their transitions
 MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not fill the disk
 FIELDS = (
     "id, fingerprint, rule, subject, severity, reason, text, value, phase, since, held, samples, fired,"
-    " raises, news, covered, resolved"
+    " raises, news, covered, resolved, thread"
 )
 
 
@@ -151,6 +151,7 @@ def _row(alert: Alert) -> tuple[Any, ...]:
         news,
         alert.covered,
         packed(alert.resolved),
+        None if alert.thread is None else json.dumps(alert.thread),
     )
 
 
@@ -161,7 +162,7 @@ def _alert(row: tuple[Any, ...]) -> Alert:
 
 def _as_alert(row: tuple[Any, ...]) -> Alert:
     number, name, rule, subject, severity, reason, text, value, phase, since, held, samples = row[:12]
-    began, raises, news, covered, ended = row[12:17]
+    began, raises, news, covered, ended, thread = row[12:18]
     what = None
     if news is not None:
         why, *at = json.loads(news)
@@ -184,4 +185,9 @@ def _as_alert(row: tuple[Any, ...]) -> Alert:
         news=what,
         covered=bool(covered),
         resolved=unpacked(ended),
+        thread=None if thread is None else _thread(*json.loads(thread)),
     )
+
+
+def _thread(message_id: str, at: float) -> tuple[str, float]:
+    return message_id, float(at)

@@ -26,7 +26,7 @@ def unpacked(text: str) -> Details:
             severity=None if severity is None else Severity(severity),
             rules=tuple(found.get("rules", ())),
             incidents=tuple(found.get("incidents", ())),
-            gpus=tuple(found.get("gpus", ())),
+            subjects=tuple(found.get("subjects", ())),
             replies_to=tuple(found.get("replies_to", ())),
             reminder=found.get("reminder", False),
             only=tuple(found.get("only", ())),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3  # noqa: TID251  # the store is the one importer
 
-VERSION = 5
+VERSION = 6
 TABLES = (
     "incidents",
     "transitions",
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     severity INTEGER NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL, value REAL NOT NULL,
     phase TEXT NOT NULL, since REAL NOT NULL, held REAL NOT NULL, samples INTEGER NOT NULL, fired TEXT,
     raises INTEGER NOT NULL, news TEXT, covered INTEGER NOT NULL, resolved TEXT,
-    owed INTEGER NOT NULL DEFAULT 0
+    owed INTEGER NOT NULL DEFAULT 0, thread TEXT
 );
 CREATE INDEX IF NOT EXISTS incidents_open ON incidents (id) WHERE phase <> 'resolved' OR owed;
 CREATE TABLE IF NOT EXISTS transitions (
@@ -65,6 +65,7 @@ PRAGMA user_version = {VERSION};
 """
 # What the tables of older versions lack.
 ADDED = (
+    ("incidents", "thread", "TEXT"),
     ("deliveries", "uptime", "REAL NOT NULL DEFAULT 0"),
     ("deliveries", "boot", "TEXT NOT NULL DEFAULT ''"),
     ("outbox", "failure", "TEXT NOT NULL DEFAULT ''"),

@@ -196,7 +196,7 @@ def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | No
 
 def main(plan: str, folder: Path) -> None:
     """Die at every step, then at any moment."""
-    file._open = opened
+    file.opened = opened
     for name in ("rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
     found = []

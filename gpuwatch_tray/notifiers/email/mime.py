@@ -8,20 +8,44 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray import messages
+from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notifiers.email.lines import neutral, one_line
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from email.policy import Policy
 
     from gpuwatch_tray.model import Message
 
+LONGEST_VALUE = 200  # characters of a header of ours
+_NOT_A_LABEL = re.compile(r"[^A-Za-z0-9]+")
+_NOT_OF_AN_ID = re.compile(r"[^\x21-\x7e]|[<>]")
+
+
+class _Unbroken(UnstructuredHeader, BaseHeader):
+    """A header whose words stand as they are: the email package would encode a long Message-ID."""
+
+    def fold(self, *, policy: Policy[Any]) -> str:
+        """A word a line."""
+        return f"{self.name}: {f'{policy.linesep} '.join(self.split())}{policy.linesep}"
+
+
+def _policy() -> EmailPolicy[EmailMessage]:
+    registry = HeaderRegistry()
+    for name in ("in-reply-to", "references", "list-id"):
+        registry.map_to_type(name, _Unbroken)
+    return SMTP.clone(header_factory=registry)
+
+
+POLICY = _policy()
 # What an address may not hold here: blanks, controls, and the signs that would make it several or a route.
 _BAD_ADDRESS = re.compile(r"[\s\x00-\x20\x7f-\x9f<>(),;:\\\"\[\]]")
 
@@ -66,16 +90,65 @@ def build(message: Message, *, sender: str, recipients: Sequence[str]) -> EmailM
 
     Subject and text are neutralised: process names in them belong to strangers.
     """
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=POLICY)
     if sender:
         mail["From"] = _header(sender)
     mail["To"] = tuple(_header(each) for each in recipients)
     mail["Subject"] = one_subject(message.subject)
     mail["Date"] = format_datetime(datetime.fromtimestamp(message.created).astimezone())
-    mail["Message-ID"] = f"<{one_line(message.message_id).strip('<>').replace(' ', '')}>"
-    mail["Auto-Submitted"] = "auto-generated"
+    mail["Message-ID"] = _one_id(message.message_id)
+    for name, value in _about(message):
+        mail[name] = value
     mail.set_content(neutral(message.text))
+    _add_html(mail, message)
     return mail
+
+
+def _about(message: Message) -> Iterator[tuple[str, str]]:
+    """What says of which kind the mail is, and to which others it belongs."""
+    details = message.details
+    yield "Auto-Submitted", "auto-generated"
+    if details.replies_to:
+        names = [_one_id(name) for name in details.replies_to]
+        yield "In-Reply-To", names[0]
+        yield "References", " ".join(names)
+    if not details.host:
+        return  # one of an older version
+    # A name below `localhost` belongs to nobody else (RFC 2919, 5).
+    label = _NOT_A_LABEL.sub("-", details.host).strip("-") or "host"
+    yield "List-Id", f"<gpuwatch-tray.{label[:60]}.localhost>"
+    yield "X-GPUWatch-Host", one_line(details.host, LONGEST_VALUE)
+    yield "X-GPUWatch-State", _state(message)
+    if details.incidents:
+        yield "X-GPUWatch-Incident", one_line(" ".join(map(str, details.incidents)), LONGEST_VALUE)
+    if details.rules:
+        yield "X-GPUWatch-Rule", one_line(" ".join(details.rules), LONGEST_VALUE)
+
+
+def _state(message: Message) -> str:
+    if message.kind is MessageKind.ALERT:
+        return "reminder" if message.details.reminder else "firing"
+    return str(message.kind.value)
+
+
+def _one_id(name: str) -> str:
+    """A Message-ID as a header may have it."""
+    return f"<{_NOT_OF_AN_ID.sub('', name)}>"
+
+
+def _add_html(mail: EmailMessage, message: Message) -> None:
+    """The HTML part, with the picture in it, as what mail programs should rather show."""
+    html = message.details.html
+    if not html:
+        return
+    if not message.picture:
+        html = messages.without_picture(html)
+    mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    shown = f"<{messages.CHART}>"
+    if message.picture and f"cid:{messages.CHART}" in html:
+        part = mail.get_payload(1)
+        assert isinstance(part, EmailMessage)  # noqa: S101  # it was made on the line before
+        part.add_related(message.picture, "image", "png", cid=shown, disposition="inline", filename="gpu.png")
 
 
 def one_subject(subject: str) -> str:

@@ -1,0 +1,28 @@
+"""
+What people are told, pure: the mail's subject, text and HTML (`letters`, `html`), and popups.
+
+The text is the Bash tool's and stays English; HTML and popups speak the language of the settings.
+"""
+
+from __future__ import annotations
+
+from gpuwatch_tray.messages.heads import TITLES, Letterhead
+from gpuwatch_tray.messages.html import CHART, without_picture
+from gpuwatch_tray.messages.letters import alert_mail, digest, dry_run, notice_mail, resolved_mail
+from gpuwatch_tray.messages.popups import away_popup, notice_popup, popup, resolved_popup
+
+__all__ = [
+    "CHART",
+    "TITLES",
+    "Letterhead",
+    "alert_mail",
+    "away_popup",
+    "digest",
+    "dry_run",
+    "notice_mail",
+    "notice_popup",
+    "popup",
+    "resolved_mail",
+    "resolved_popup",
+    "without_picture",
+]

@@ -1,0 +1,279 @@
+"""
+The mail's HTML part, pure: short, for a phone first, in the language that is spoken.
+
+Tables and styles of their own on each element, as mail programs know little else; nothing is fetched from
+anywhere. A state is a shape and a word, never a colour alone. All that is not ours is escaped: names of
+processes belong to strangers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import language, listing, redact
+from gpuwatch_tray.language import N_, _, ngettext
+from gpuwatch_tray.messages.heads import Letterhead, moment, title
+from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, Notice, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpuwatch_tray.model import Alert
+
+CHART = "chart@gpuwatch-tray"  # the Content-ID of the picture
+MOST_ROWS = 20  # of a table: the text part has them all
+MOST_TOLD = 60  # mails that a digest names
+LONGEST = 240  # characters of a command or a reason
+MIB = 2**20
+
+_PICTURE = re.compile(r"<!--picture-->.*?<!--/picture-->", re.DOTALL)
+# The band's colours have white on them with a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
+CRITICAL, WARNING, INFO, OVER, PLAIN = "#b3261e", "#8a5a00", "#005a9c", "#1a6e3c", "#46525f"
+LOOKS = {
+    Severity.CRITICAL: ("◆", N_("critical"), CRITICAL),
+    Severity.WARNING: ("▲", N_("warning"), WARNING),
+    Severity.INFO: ("●", N_("info"), INFO),
+}
+INK, QUIET, RULE, PAPER, GROUND = "#16202a", "#52606d", "#d9dfe5", "#ffffff", "#eef1f4"
+SANS = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
+MONO = "font-family:ui-monospace,Menlo,Consolas,monospace"
+# What follows the theme: the mail programs that know `prefers-color-scheme` also keep classes.
+STYLE = (
+    ":root{color-scheme:light dark;supported-color-schemes:light dark}"
+    "@media (prefers-color-scheme:dark){"
+    ".g{background:#0f1418!important}.p{background:#1a2127!important}"
+    ".i{color:#e6ebf0!important}.q{color:#adb8c3!important}.r{border-color:#37424d!important}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The coloured head: what state it is, as a shape and words, of what, where and when."""
+
+    shape: str
+    state: str
+    colour: str
+    title: str
+    where: str
+
+
+def without_picture(text: str) -> str:
+    """The HTML for a mail that has no picture."""
+    return _PICTURE.sub("", text)
+
+
+def of_alerts(
+    head: Letterhead,
+    alerts: Sequence[Alert],
+    processes: Sequence[GpuProcess],
+    lost: Sequence[str],
+    *,
+    now: float,
+    kind: MessageKind,
+    reminder: bool,
+) -> str:
+    """What fires, and the processes that count; `lost` are the lines about what could not be read."""
+    ordered = sorted(alerts, key=lambda alert: -alert.severity)
+    if not ordered:
+        shape, state, colour = "○", _("test: nothing fires"), PLAIN
+    else:
+        shape, word, colour = LOOKS[ordered[0].severity]
+        again = _("still firing") if reminder else _("firing")
+        state = f"{_(word)} · {_('test') if kind is MessageKind.TEST else again}"
+    band = Band(shape, state, colour, _headline(ordered) or _("Test mail"), _where(head, now))
+    parts = [_rows(_("Reasons"), [_reason(alert, now) for alert in ordered])]
+    parts.append(_rows(_("Not readable"), [_plain(line) for line in lost]))
+    parts.append(_picture(ordered))
+    if processes:
+        parts.append(_rows(_("GPU processes"), [_process(each) for each in processes]))
+    elif not lost:
+        parts.append(_rows(_("GPU processes"), [_plain(_("none"))]))
+    return _page(head, band, parts)
+
+
+def of_ends(head: Letterhead, alerts: Sequence[Alert], *, now: float) -> str:
+    """What is over."""
+    ordered = sorted(alerts, key=lambda alert: -alert.severity)
+    band = Band("✔", _("resolved"), OVER, _headline(ordered), _where(head, now))
+    rows = [_end(alert, now) for alert in ordered]
+    return _page(head, band, [_rows(_("Over"), rows), _picture(ordered)])
+
+
+def of_digest(
+    head: Letterhead, mails: Sequence[tuple[Message, Sequence[str]]], *, now: float, late: bool
+) -> str:
+    """What several mails told, each with its points."""
+    if late:
+        why = ngettext(
+            "{count} mail could not be sent before", "{count} mails could not be sent before", len(mails)
+        )
+    else:
+        why = ngettext("{count} mail was held back", "{count} mails were held back", len(mails))
+    worst = max((mail.details.severity for mail, _points in mails if mail.details.severity), default=None)
+    shape, word, colour = LOOKS[worst] if worst else ("≡", "", PLAIN)
+    state = f"{_('digest')} · {_(word)}" if word else _("digest")
+    band = Band(shape, state, colour, why.format(count=len(mails)), _where(head, now))
+    return _page(head, band, [_rows(_("Told since"), [_mail(*each) for each in mails], MOST_TOLD)])
+
+
+def of_notice(head: Letterhead, notice: Notice) -> str:
+    """What a person asked to be told."""
+    shape, _word, colour = LOOKS[notice.severity]
+    band = Band(shape, _("told as you asked"), colour, notice.title, _where(head, notice.at))
+    lines = [_plain(line) for line in (notice.text, *notice.details)]
+    output = [_cell(_code(line)) for line in notice.output]
+    return _page(head, band, [_rows("", lines), _rows(_("Last lines"), output)])
+
+
+def _page(head: Letterhead, band: Band, parts: Iterable[str]) -> str:
+    """
+    The whole document: one column of at most 600 pixels, which a phone shows in its full width.
+
+    The first words, which lists of mails show beside the subject, are the state and the title.
+    """
+    foot = _("Settings: {file}. What fires and why: `gpuwatch-tray alerts`.").format(file=head.config)
+    return (
+        f'<!DOCTYPE html><html lang="{language.used().replace("_", "-")}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{_safe(band.title)}</title><style>{STYLE}</style></head>"
+        f'<body class="g" style="margin:0;padding:0;background:{GROUND}">'
+        f'<table role="presentation" class="g" width="100%" cellpadding="0" cellspacing="0"'
+        f' style="background:{GROUND}"><tr><td align="center" style="padding:12px 8px">'
+        f'<table role="presentation" class="p" width="100%" cellpadding="0" cellspacing="0"'
+        f' style="max-width:600px;background:{PAPER};border-radius:10px;overflow:hidden;table-layout:fixed">'
+        f'<tr><td style="background:{band.colour};color:#ffffff;padding:14px 16px;{SANS}">'
+        f'<div style="font-size:15px;line-height:20px"><span style="font-size:18px">{band.shape}</span>'
+        f'&nbsp; <b style="letter-spacing:.02em">{_safe(band.state)}</b></div>'
+        f'<div style="font-size:20px;line-height:26px;font-weight:600;padding-top:4px;word-break:break-word">'
+        f"{_safe(_clipped(band.title))}</div>"
+        f'<div style="font-size:13px;line-height:18px;padding-top:4px">{_safe(band.where)}</div></td></tr>'
+        f"{''.join(parts)}"
+        f'<tr><td class="q" style="padding:14px 16px;color:{QUIET};font-size:12px;line-height:17px;{SANS};'
+        f'word-break:break-word">{_safe(foot)}</td></tr></table></td></tr></table></body></html>'
+    )
+
+
+def _rows(heading: str, cells: Sequence[str], most: int = MOST_ROWS) -> str:
+    """A section: a heading and a table of rows; '' without any. The rest of many are counted."""
+    if not cells:
+        return ""
+    shown = list(cells[:most])
+    if rest := len(cells) - len(shown):
+        shown.append(_plain(_("… and {count} more: the text part has them all").format(count=rest)))
+    head = ""
+    if heading:
+        style = f"color:{QUIET};font-size:12px;line-height:16px;padding-bottom:2px;font-weight:600;{SANS}"
+        head = f'<div class="q" style="{style}">{_safe(heading)}</div>'
+    rows = "".join(f"<tr>{cell}</tr>" for cell in shown)
+    return (
+        f'<tr><td style="padding:14px 16px 0">{head}<table width="100%" cellpadding="0" cellspacing="0"'
+        f' style="table-layout:fixed">{rows}</table></td></tr>'
+    )
+
+
+def _cell(content: str) -> str:
+    style = (
+        f"padding:7px 0;border-top:1px solid {RULE};color:{INK};font-size:14px;line-height:20px;{SANS};"
+        "word-break:break-word;overflow-wrap:anywhere"
+    )
+    return f'<td class="i r" style="{style}">{content}</td>'
+
+
+def _plain(line: str) -> str:
+    return _cell(_safe(_clipped(line)))
+
+
+def _quiet(line: str) -> str:
+    return f'<div class="q" style="color:{QUIET};font-size:13px;line-height:18px">{_safe(line)}</div>'
+
+
+def _code(line: str) -> str:
+    style = f"color:{QUIET};font-size:12px;line-height:17px;{MONO}"
+    return f'<div class="q" style="{style}">{_safe(_clipped(line))}</div>'
+
+
+def _reason(alert: Alert, now: float) -> str:
+    shape, word, _colour = LOOKS[alert.severity]
+    since = _("{shape} {severity}, for {time}").format(
+        shape=shape, severity=_(word), time=listing.duration(max(0.0, now - alert.since))
+    )
+    return _cell(f"<b>{_safe(title(alert.rule))}</b><br>{_said(alert)}{_quiet(since)}")
+
+
+def _end(alert: Alert, now: float) -> str:
+    lasted = _("✔ over after {time}").format(time=listing.duration(max(0.0, now - alert.since)))
+    return _cell(f"<b>{_safe(title(alert.rule))}</b><br>{_said(alert)}{_quiet(lasted)}")
+
+
+def _said(alert: Alert) -> str:
+    return _safe(_clipped(redact.text(alert.said)))
+
+
+def _process(process: GpuProcess) -> str:
+    gpu = "?" if process.gpu is None else process.gpu
+    memory = "?" if isinstance(process.memory, Missing) else f"{process.memory // MIB} MiB"
+    first = f"<b>GPU {gpu}</b> &nbsp;{memory} &nbsp;PID {process.pid} &nbsp;{_elapsed(process)}"
+    lines = [_code(redact.command(process))]
+    if not isinstance(process.cwd, Missing):
+        lines.append(_code(redact.text(process.cwd)))
+    return _cell(first + "".join(lines))
+
+
+def _elapsed(process: GpuProcess) -> str:
+    return _safe(listing.elapsed_text(process.elapsed))
+
+
+def _mail(mail: Message, points: Sequence[str]) -> str:
+    severity = mail.details.severity
+    if mail.kind is MessageKind.RESOLVED:
+        shape, word = "✔", _("resolved")
+    elif severity is None:
+        shape, word = "○", mail.kind.value
+    else:
+        shape, word = LOOKS[severity][0], _(LOOKS[severity][1])
+    first = f"<b>{_safe(moment(mail.created))}</b> &nbsp;{shape} {_safe(word)}"
+    few = points[:3]
+    lines = "".join(f"<div>{_safe(_clipped(point))}</div>" for point in few)
+    more = (
+        _quiet(_("and {count} more").format(count=len(points) - len(few))) if len(points) > len(few) else ""
+    )
+    return _cell(first + lines + more)
+
+
+def _picture(alerts: Sequence[Alert]) -> str:
+    """The place of the picture: it is taken out again where there is none when the mail is sent."""
+    if not any(alert.subject for alert in alerts):
+        return ""
+    alt = _("The last hours of the GPU: memory, utilisation and temperature")
+    return (
+        '<!--picture--><tr><td style="padding:14px 16px 0">'
+        f'<img src="cid:{CHART}" alt="{_safe(alt)}" width="568"'
+        ' style="width:100%;max-width:568px;height:auto;border:0;border-radius:6px;display:block">'
+        "</td></tr><!--/picture-->"
+    )
+
+
+def _headline(alerts: Sequence[Alert]) -> str:
+    """The worst one's title, and how many there are beside it."""
+    if not alerts:
+        return ""
+    first = title(alerts[0].rule)
+    rest = len(alerts) - 1
+    return f"{first} {_('and {count} more').format(count=rest)}" if rest else first
+
+
+def _where(head: Letterhead, at: float) -> str:
+    return f"{head.user}@{head.host} · {moment(at)}"
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _safe(text: str) -> str:
+    """Foreign text in a place where HTML stands: nothing in it is a tag, or moves what is read."""
+    return escape(redact.visible(text))
