@@ -161,7 +161,7 @@ def deliver_due(
                 return Report(tuple(sent), tuple(failures), len(due) - done)
             try:
                 transport = transport or transport_for()
-                receipt = _send(transport, mail.message, draw)
+                receipt = send(transport, mail.message, draw)
             except TransportError as failed:
                 error = failed
                 broken = failed if failed.for_all else None
@@ -177,7 +177,7 @@ def deliver_due(
     return Report(tuple(sent), tuple(failures))
 
 
-def _send(transport: Transport, message: Message, draw: Callable[[Message], bytes]) -> Receipt:
+def send(transport: Transport, message: Message, draw: Callable[[Message], bytes]) -> Receipt:
     """With its picture; where that is too much for the other side, once more without."""
     try:
         message = replace(message, picture=draw(message))

@@ -9,8 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import open_store
+from gpuwatch_tray.commands.picture import drawer
 from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due
+from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due, send
 from gpuwatch_tray.evaluator import late_digest
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
@@ -70,8 +71,14 @@ def _send_due(setup: Setup, outbox: OutboxPort) -> Report:
     # A late import: only the process that sends loads the mail libraries.
     from gpuwatch_tray.notifiers.email import choose
 
-    gather = late_digest(setup.head)
-    return deliver_due(outbox, lambda: choose(setup.settings), time.time, gather=gather)
+    # The picture is drawn here: the tray stays small, and what it shows is as new as can be.
+    return deliver_due(
+        outbox,
+        lambda: choose(setup.settings),
+        time.time,
+        gather=late_digest(setup.head),
+        draw=drawer(setup),
+    )
 
 
 def send_now(setup: Setup, message: Message) -> str:
@@ -79,7 +86,7 @@ def send_now(setup: Setup, message: Message) -> str:
     from gpuwatch_tray.notifiers.email import TransportError, choose
 
     try:
-        receipt = choose(setup.settings).send(message)
+        receipt = send(choose(setup.settings), message, drawer(setup))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     # The way is open: what an earlier failure put off need not wait any longer.

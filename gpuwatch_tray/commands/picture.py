@@ -1,38 +1,51 @@
-"""The mail's picture, drawn by the process that sends: it alone loads the drawing, and has the last samples."""
+"""The mail's picture, drawn by the process that sends: it alone loads the drawing."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.model import MINUTE, MessageKind
+from gpuwatch_tray.rules.temperature import warning_at
+from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.context import Setup
-    from gpuwatch_tray.model import History, Message
+    from gpuwatch_tray.model import Auto, History, Message
+
+log = logging.getLogger(__name__)
 
 HOURS = 6  # that it shows
 MOST = 200_000  # bytes
 
 
 def drawer(setup: Setup) -> Callable[[Message], bytes]:
-    """What draws the last hours of the GPU that a mail is about; b'' where it is about none, or nothing is known."""
+    """What draws the last hours of the GPU that a mail is about; b'' where there is nothing to draw."""
     from gpuwatch_tray.commands.past import past
 
     def draw(message: Message) -> bytes:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
             return b""
         end = message.created
-        return of(
-            past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=False), message.details.subjects
-        )
+        try:
+            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=False)
+        except (StoreError, WorkError) as error:
+            log.info("no picture: %s", error)
+            return b""
+        return of(found, message.details.subjects, setup.settings.limits.heat.warn_at)
 
     return draw
 
 
-def of(history: History, subjects: tuple[str, ...]) -> bytes:
-    """The picture of the first GPU that one of these subjects is about and of which something is known."""
+def of(history: History, subjects: tuple[str, ...], warn_at: int | Auto | None = None) -> bytes:
+    """
+    The picture of the first GPU that one of these subjects is about and of which something is known.
+
+    `warn_at` is TEMP_LIMIT_C: the temperature in degrees C at which the GPU is warned of.
+    """
     from gpuwatch_tray.drawing.chart import chart
     from gpuwatch_tray.sampling import concerned
 
@@ -43,5 +56,6 @@ def of(history: History, subjects: tuple[str, ...]) -> bytes:
     if gpu is None:
         return b""
     marks = [mark for mark in history.marks if gpu.uuid in mark.uuids]
-    drawn = chart(gpu, history.samples[gpu.uuid], history.start, history.end, marks=marks)
+    limit = None if warn_at is None else warning_at(gpu.slowdown_at, warn_at)
+    drawn = chart(gpu, history.samples[gpu.uuid], history.start, history.end, limit=limit, marks=marks)
     return drawn if len(drawn) <= MOST else b""

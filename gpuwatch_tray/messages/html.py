@@ -125,7 +125,7 @@ def of_notice(head: Letterhead, notice: Notice) -> str:
     band = Band(shape, _("told as you asked"), colour, notice.title, _where(head, notice.at))
     lines = [_plain(line) for line in (notice.text, *notice.details)]
     output = [_cell(_code(line)) for line in notice.output]
-    return _page(head, band, [_rows("", lines), _rows(_("Last lines"), output)])
+    return _page(head, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])
 
 
 def _page(head: Letterhead, band: Band, parts: Iterable[str]) -> str:
@@ -164,10 +164,8 @@ def _rows(heading: str, cells: Sequence[str], most: int = MOST_ROWS) -> str:
     shown = list(cells[:most])
     if rest := len(cells) - len(shown):
         shown.append(_plain(_("… and {count} more: the text part has them all").format(count=rest)))
-    head = ""
-    if heading:
-        style = f"color:{QUIET};font-size:12px;line-height:16px;padding-bottom:2px;font-weight:600;{SANS}"
-        head = f'<div class="q" style="{style}">{_safe(heading)}</div>'
+    style = f"color:{QUIET};font-size:12px;line-height:16px;padding-bottom:2px;font-weight:600;{SANS}"
+    head = f'<div class="q" style="{style}">{_safe(heading)}</div>'
     rows = "".join(f"<tr>{cell}</tr>" for cell in shown)
     return (
         f'<tr><td style="padding:14px 16px 0">{head}<table width="100%" cellpadding="0" cellspacing="0"'
@@ -218,7 +216,7 @@ def _process(process: GpuProcess) -> str:
     memory = "?" if isinstance(process.memory, Missing) else f"{process.memory // MIB} MiB"
     first = f"<b>GPU {gpu}</b> &nbsp;{memory} &nbsp;PID {process.pid} &nbsp;{_elapsed(process)}"
     lines = [_code(redact.command(process))]
-    if not isinstance(process.cwd, Missing):
+    if process.mine and not isinstance(process.cwd, Missing):
         lines.append(_code(redact.text(process.cwd)))
     return _cell(first + "".join(lines))
 
@@ -263,7 +261,7 @@ def _headline(alerts: Sequence[Alert]) -> str:
         return ""
     first = title(alerts[0].rule)
     rest = len(alerts) - 1
-    return f"{first} {_('and {count} more').format(count=rest)}" if rest else first
+    return _("{title}, and {count} more").format(title=first, count=rest) if rest else first
 
 
 def _where(head: Letterhead, at: float) -> str:

@@ -7,7 +7,7 @@ import pytest
 from gpuwatch_tray.evaluator import mail_now
 from gpuwatch_tray.evaluator.post import PER_DAY, PER_HOUR
 from gpuwatch_tray.model import EmailWhen, Instant, MessageKind, Presence, Severity
-from tests.evaluator.bench import BUSY, CALM, DARK, HEAD, POLICY, Bench
+from tests.evaluator.bench import BUSY, CALM, DARK, HEAD, POLICY, Bench, at, with_heat
 from tests.fakes import START, process, snapshot
 
 OVER = snapshot(process(1, 0, 4000.0))  # one process beyond MAX_ETIME
@@ -313,3 +313,47 @@ def test_mail_now_needs_no_state():
     assert message.kind is MessageKind.TEST
     assert mail_now(CALM, POLICY, HEAD, Instant(START))[0] == ()
     assert OVER.processes[0].command[1] in mail_now(OVER, POLICY, HEAD, Instant(START))[2].text
+
+
+def test_the_mails_about_an_incident_answer_its_first(away):
+    """Over cooldowns, restarts and the end: one thread. The next incident begins another."""
+    away.look(BUSY)
+    (first,) = away.deliver()
+    away.restart()
+    away.look(BUSY, 3600)
+    (again,) = away.deliver()
+    away.restart()
+    away.look(CALM, 60)
+    (over,) = away.deliver()
+    mails = (first, again, over)
+    root = (first.message_id,)
+    assert [mail.details.replies_to for mail in mails] == [(), root, root]
+    assert [mail.details.reminder for mail in mails] == [False, True, False]
+    assert {mail.details.incidents for mail in mails} == {(1,)}
+    away.look(BUSY, 3600)
+    (anew,) = away.deliver()
+    assert anew.details.replies_to == ()
+
+
+def test_a_mail_about_something_new_beside_the_old_is_no_reminder(away):
+    """It says firing, and is in the thread of the old one, and the first of the new one."""
+    away.look(BUSY)
+    (first,) = away.deliver()
+    both = snapshot(process(1, 0, 4000.0), process(2, 1))
+    away.look(both, 3600)
+    (mixed,) = away.deliver()
+    assert (mixed.details.replies_to, mixed.details.reminder) == ((first.message_id,), False)
+    away.look(snapshot(), 60)
+    (over,) = away.deliver()
+    assert over.details.replies_to == (first.message_id, mixed.message_id)
+
+
+def test_what_is_worse_is_no_reminder(away, monkeypatch):
+    """The first mail warned; the rise is told as firing, in its thread."""
+    with_heat(monkeypatch)
+    away.looks(at(90), times=7)
+    (first,) = away.deliver()
+    away.looks(at(97), times=3)
+    (worse,) = away.deliver()
+    assert (worse.details.reminder, worse.details.severity) == (False, Severity.CRITICAL)
+    assert worse.details.replies_to == (first.message_id,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3  # noqa: TID251  # to write the file as the old version did
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,21 @@ def test_version_3_gets_the_class_of_a_failure(tmp_path):
         assert store.waiting(START) == Waiting(1, START, START + 30, "451 later")
         store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")
         assert store.waiting(START).failure == "configuration"
+
+
+def test_version_5_gets_threads(tmp_path):
+    """An alert that fired before has no first mail on file; the next one about it becomes it."""
+    with closing(Store(tmp_path, "box")) as store:
+        store.commit(fired(1))
+        path = store.path
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("ALTER TABLE incidents DROP COLUMN thread; PRAGMA user_version = 5;")
+    with closing(Store(tmp_path, "box")) as store:
+        (one,) = store.memory().alerts
+        assert one.thread is None
+        threaded = replace(one, thread=("<1@box>", START))
+        store.commit(step(alerts=(threaded,)))
+        assert store.memory().alerts == (threaded,)
 
 
 def test_a_first_start_that_was_killed_half_way_is_taken_over_too(old):

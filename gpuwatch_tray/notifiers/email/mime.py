@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST_VALUE = 200  # characters of a header of ours
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9]+")
-_NOT_OF_AN_ID = re.compile(r"[^\x21-\x7e]|[<>]")
+_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9@.+_=-]")
 
 
 class _Unbroken(UnstructuredHeader, BaseHeader):
@@ -132,8 +132,8 @@ def _state(message: Message) -> str:
 
 
 def _one_id(name: str) -> str:
-    """A Message-ID as a header may have it."""
-    return f"<{_NOT_OF_AN_ID.sub('', name)}>"
+    """A Message-ID as a header may have it; ours are made of these letters."""
+    return f"<{_NOT_OF_AN_ID.sub('', name)[:LONGEST_VALUE]}>"
 
 
 def _add_html(mail: EmailMessage, message: Message) -> None:
