@@ -44,15 +44,9 @@ deb: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation --wheel --outdir build
 	$(BIN)/python packaging/deb.py build/gpuwatch_tray-*.whl build
 
-# The texts in the code into the catalogues of locale/, then what is translated into the form that is read.
-LOCALE := gpuwatch_tray/locale
+# The texts in the code into the catalogues of locale/, and what is translated into the form that is read.
 messages: $(VENV)/.dev
-	$(BIN)/pybabel --quiet extract --keywords=_ --keywords=N_ --keywords=ngettext:1,2 --no-default-keywords \
-	  --omit-header --no-location --sort-output --output-file $(LOCALE)/gpuwatch_tray.pot gpuwatch_tray
-	$(BIN)/pybabel --quiet update --domain gpuwatch_tray --no-fuzzy-matching --ignore-obsolete --no-wrap \
-	  --input-file $(LOCALE)/gpuwatch_tray.pot --output-dir $(LOCALE)
-	rm $(LOCALE)/gpuwatch_tray.pot
-	$(BIN)/pybabel --quiet compile --domain gpuwatch_tray --directory $(LOCALE)
+	@$(BIN)/python -m tests.catalogue
 
 # The versions that are tested. Run it to move them forward, then `make test`.
 lock: $(VENV)/.dev

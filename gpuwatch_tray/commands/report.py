@@ -13,6 +13,7 @@ from gpuwatch_tray.commands import pages
 from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.commands.past import past
 from gpuwatch_tray.context import UsageError, WorkError
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,8 @@ class Live:
 def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     """Make the page of the last `hours`, print its file's name, and open it if it is to be shown."""
     if hours > MOST_HOURS:
-        raise UsageError(f"--hours: expected at most {MOST_HOURS}, the 30 days that are kept, got {hours}")
+        text = _("--hours: expected at most {most}, the 30 days that are kept, got {hours}")
+        raise UsageError(text.format(most=MOST_HOURS, hours=hours))
     live = ask(setup)
     now = machine.now().wall
     history = past(setup, now - hours * HOUR, now)

@@ -12,6 +12,7 @@ import logging
 import sqlite3  # noqa: TID251  # the store is the one importer
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.store import file
 from gpuwatch_tray.store.schema import StoreError, version
 
@@ -98,4 +99,5 @@ def set_aside(path: Path, error: Exception) -> None:
 
 def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
     if version(database) > VERSION:
-        raise StoreError(f"{path}: written by a newer gpuwatch-tray; update, or move the file away")
+        text = _("{path}: written by a newer gpuwatch-tray; update, or move the file away")
+        raise StoreError(text.format(path=path))

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
 from gpuwatch_tray.sampling import LONGEST, joined, pieces
 from gpuwatch_tray.store import samplefile, samplenames
@@ -49,9 +50,10 @@ def read_samples(
             return History(start, end)
         with closing(database):
             reader = _Reader(database, start, end, processes=processes)
-            return as_one(database, lambda _: reader.history(now, finest), "BEGIN")
+            return as_one(database, lambda _database: reader.history(now, finest), "BEGIN")
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: the samples cannot be read: {said(error)}") from error
+        text = _("{path}: the samples cannot be read: {error}")
+        raise StoreError(text.format(path=path, error=said(error))) from error
 
 
 class _Reader:

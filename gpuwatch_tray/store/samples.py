@@ -6,6 +6,7 @@ import sqlite3  # noqa: TID251  # the store is the one importer
 from collections import deque
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TEN_MINUTES
 from gpuwatch_tray.sampling import Steady
 from gpuwatch_tray.store import file, samplefile
@@ -71,7 +72,8 @@ class SampleStore:
         except (sqlite3.Error, OSError) as error:
             self._drop()
             if not damaged(error):
-                raise StoreError(f"{self.path}: the samples cannot be written: {said(error)}") from error
+                text = _("{path}: the samples cannot be written: {error}")
+                raise StoreError(text.format(path=self.path, error=said(error))) from error
             self._begin_anew(error)
 
     def _begin_anew(self, error: Exception) -> None:
@@ -80,7 +82,8 @@ class SampleStore:
             self._write()
         except (sqlite3.Error, OSError) as failed:
             self._drop()
-            raise StoreError(f"{self.path}: the samples cannot be begun anew: {said(failed)}") from failed
+            text = _("{path}: the samples cannot be begun anew: {error}")
+            raise StoreError(text.format(path=self.path, error=said(failed))) from failed
 
     def _write(self) -> None:
         if self._database is not None and file.identity(self.path) != self._identity:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
 from gpuwatch_tray.sources.nvml import events, sleeping
 from gpuwatch_tray.sources.nvml.codes import DriverError
@@ -89,7 +90,7 @@ class NvmlSource:
     def _snapshot(self) -> Snapshot:
         nothing = Snapshot(self.name, self._clock(), boot_id=self._inspector.boot_id)
         if self._closed:
-            return replace(nothing, problem=Problem("the NVML source is closed"))
+            return replace(nothing, problem=Problem(_("the NVML source is closed")))
         try:
             readings = self._session.readings()
         except DriverError as error:

@@ -25,7 +25,7 @@ def rows(snapshot: Snapshot | None) -> list[Row]:
         plain(f"user:{each.user}" if each.user is not None else "owner unknown", _line(each))
         for each in found
     ]
-    return [Row("users", "Users", children=tuple(lines))]
+    return [Row("users", _("Users"), children=tuple(lines))]
 
 
 def _line(total: UserTotal) -> str:
