@@ -14,6 +14,7 @@ from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.commands.past import past
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
+from gpuwatch_tray.model import MINUTE, TEN_MINUTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,9 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
         raise UsageError(text.format(most=MOST_HOURS, hours=hours))
     live = ask(setup)
     now = machine.now().wall
-    history = past(setup, now - hours * HOUR, now)
+    start = now - hours * HOUR
+    finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
+    history = past(setup, start, now, finest=finest)
     about = report.Page(
         setup.host,
         now,

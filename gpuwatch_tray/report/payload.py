@@ -28,6 +28,7 @@ MIB = 2**20
 HOUR = 3600.0
 MOST_RUNS = 4000  # that the page lists: the longest
 LONGEST_TEXT = 300  # characters of a name, a command or a reason
+USAGE = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh")
 METRICS = ("memory", "utilisation", "temperature", "power")
 
 
@@ -38,8 +39,7 @@ class Page:
 
     `live` is the answer to `status` of the program that watches, None where none does. `commands` are the
     redacted command lines of one's own processes that run, by PID. `warn_at` is TEMP_LIMIT_C, None without
-    it. `usage` is the table of who used what: its heads, and in each row the text of a cell and what it is
-    sorted by.
+    it. `usage` is who used what, as `report usage --json` has it.
     """
 
     host: str
@@ -48,8 +48,7 @@ class Page:
     live: Mapping[str, Any] | None = None
     commands: Mapping[int, str] = field(default_factory=dict)
     warn_at: int | Auto | None = Auto.AUTO
-    usage_titles: Sequence[str] = ()
-    usage: Sequence[Sequence[tuple[str, float | str | None]]] = ()
+    usage: Mapping[str, Any] | None = None
 
 
 def payload(history: History, page: Page) -> dict[str, Any]:
@@ -83,8 +82,7 @@ def payload(history: History, page: Page) -> dict[str, Any]:
         "runs_left_out": left_out,
         "owners": owners,
         "alerts": [_alert(mark) for mark in sorted(history.marks, key=lambda mark: mark.began)],
-        "usage_titles": list(page.usage_titles),
-        "usage": [[list(cell) for cell in row] for row in page.usage],
+        "usage": None if page.usage is None else _usage(page.usage),
     }
 
 
@@ -218,6 +216,20 @@ def _alert(mark: AlertMark) -> dict[str, Any]:
         "at": int(mark.began),
         "end": None if mark.ended is None else int(mark.ended),
     }
+
+
+def _usage(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Who, and the measures in this order; those who cannot be told, and nobody, are rows of their own."""
+    measures = [*USAGE, *(["cost"] if found["energy_price"] is not None else [])]
+    others = {"unknown": _("unknown owner"), "nobody": _("nobody")}
+    rows = [
+        [
+            others.get(row["kind"]) or _clip(redact.one_line(str(row["user"]))),
+            *(row[each] for each in measures),
+        ]
+        for row in found["rows"]
+    ]
+    return {"measures": measures, "rows": rows, "total": [found["total"][each] for each in measures]}
 
 
 def _clip(text: str) -> str:

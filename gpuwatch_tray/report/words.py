@@ -62,6 +62,14 @@ def words(*, watched: bool) -> dict[str, str]:
         "ran": _("On the GPU for"),
         "most_memory": _("Most memory"),
         "usage": _("Who used what"),
+        "user": _("User"),
+        "gpu_hours": _("GPU-hours"),
+        "gib_hours": _("GiB-hours"),
+        "utilisation_percent": _("Mean use, %"),
+        "idle_held_hours": _("Idle-held hours"),
+        "energy_kwh": _("Energy, kWh"),
+        "cost": _("Cost"),
+        "total": _("Total"),
         "show_all": _("Show all {count}"),
         "empty": _(
             "Nothing is recorded yet. While gpuwatch-tray runs, a value a minute is kept of each GPU;"

@@ -184,3 +184,21 @@ def live(told, *, state="critical", headline="GPU 1 is at 91 °C, the limit is 9
 def renamed(told, name):
     """The same with every process of this name, and every owner too."""
     return replace(told, runs=tuple(replace(run, name=name, user=name) for run in told.runs))
+
+
+def usage(*rows, price=0.3):
+    """As `report usage --json` has it; a row is (kind, user, hours)."""
+
+    def measures(hours):
+        values = {"gpu_hours": hours, "gib_hours": 8.5 * hours, "utilisation_percent": 61.0}
+        energy = 0.2 * hours
+        return values | {"idle_held_hours": hours / 9, "energy_kwh": energy, "cost": price and energy * price}
+
+    rows = rows or (
+        ("user", "ada", 20.25),
+        ("user", "grace", 11.5),
+        ("unknown", None, 7.0),
+        ("nobody", None, 0.0),
+    )
+    told = [{"kind": kind, "user": user} | measures(hours) for kind, user, hours in rows]
+    return {"energy_price": price, "rows": told, "total": measures(sum(hours for _, _, hours in rows))}

@@ -53,7 +53,7 @@ def day():
 
 def write(folder, history, **more):
     file = folder / "page.html"
-    about = {"live": histories.live(history)} | more if history.gpus else more
+    about = {"live": histories.live(history), "usage": histories.usage()} | more if history.gpus else more
     file.write_text(html(history, Page("box", history.end, **about)), encoding="utf-8")
     return file
 

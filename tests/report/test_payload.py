@@ -200,6 +200,18 @@ def test_the_limit_line_is_the_rules():
     assert metric["limits"] == []
 
 
+def test_who_used_what_names_the_unknown_and_nobody():
+    """Their rows are not a user's, whatever a user is called; the cost is there where a price is."""
+    history = histories.history(1)
+    found = told(history, usage=histories.usage())["usage"]
+    assert [row[0] for row in found["rows"]] == ["ada", "grace", "unknown owner", "nobody"]
+    assert found["measures"][-1] == "cost"
+    assert found["total"][0] == 38.75
+    free = told(history, usage=histories.usage(("user", HOSTILE, 1.0), price=None))["usage"]
+    assert "cost" not in free["measures"]
+    assert "\u202e" not in free["rows"][0][0]
+
+
 def test_the_page_speaks_the_language():
     """The language is handed to the page, for its numbers and dates."""
     language.use(language.CHINESE)

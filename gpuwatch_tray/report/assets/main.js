@@ -200,7 +200,7 @@ function begin() {
     document.body.dataset.drawn = "yes";
     return;
   }
-  main.replaceChildren(cards(), history(), alertTable(), processTable(), ...[usageTable()].filter(Boolean));
+  main.replaceChildren(...[cards(), history(), alertTable(), usageTable(), processTable()].filter(Boolean));
   redraw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let width = innerWidth;

@@ -2,7 +2,7 @@
 
 const FIRST_ROWS = 50;
 
-function table(titles, rows, caption, numeric) {
+function table(titles, rows, caption, numeric, total) {
   const body = make("tbody", {});
   const heads = titles.map((title, column) => {
     const button = make("button", { class: "sort", type: "button" }, title);
@@ -36,6 +36,8 @@ function table(titles, rows, caption, numeric) {
   fill();
   const made = make("table", {}, make("caption", { class: "hidden" }, caption),
     make("thead", {}, make("tr", {}, ...heads)), body);
+  if (total) made.append(make("tfoot", {}, make("tr", {}, ...total.map((text, column) =>
+    make(column ? "td" : "th", column ? { class: "number" } : { scope: "row" }, text)))));
   const scroll = make("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, made);
   return make("div", { class: "panel" }, scroll, more);
 }
@@ -74,11 +76,16 @@ function program(run) {
   return make("span", {}, run.name, make("br"), make("span", { class: "command" }, run.command));
 }
 
+const hundredth = new Intl.NumberFormat(lang, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
 function usageTable() {
-  if (!data.usage.length) return null;
+  if (!data.usage || !data.usage.rows.length) return null;
   const section = make("section", { "aria-labelledby": "usage" }, make("h2", { id: "usage" }, w.usage));
-  const rows = data.usage.map((each) => each.map(([text, order]) => ({ text, order })));
-  const numeric = data.usage_titles.map((_, column) => column).slice(1);
-  section.append(table(data.usage_titles, rows, w.usage, numeric));
+  const number = (each) => ({ text: each === null ? UNKNOWN : hundredth.format(each), order: each });
+  const rows = data.usage.rows.map(([who, ...numbers]) => [{ text: who, long: who.length > 16 }, ...numbers.map(number)]);
+  const titles = [w.user, ...data.usage.measures.map((each) => w[each])];
+  const numeric = titles.map((_, column) => column).slice(1);
+  const total = [w.total, ...data.usage.total.map((each) => number(each).text)];
+  section.append(table(titles, rows, w.usage, numeric, total));
   return section;
 }
