@@ -29,10 +29,11 @@ MOST_HOURS = 30 * 24  # for which samples are kept
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the program that watches told: its status, its state's folder, own processes' commands by PID."""
+    """What the program that watches told: see `report.Page`; and the folder of its state."""
 
     status: Mapping[str, Any] | None = None
     state: Path | None = None
+    present: frozenset[int] = frozenset()
     commands: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -51,6 +52,7 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
         now,
         simulated=setup.simulated,
         live=live.status,
+        present=live.present,
         commands=live.commands,
         warn_at=setup.settings.limits.heat.warn_at,
     )
@@ -78,6 +80,7 @@ def ask(setup: Setup) -> Live:
     except WorkError as error:
         log.warning("%s", error)
         answer = None
-    return (
-        Live() if answer is None else Live(answer["status"], Path(answer["state"]), dict(answer["commands"]))
-    )
+    if answer is None:
+        return Live()
+    commands = dict(answer["commands"])
+    return Live(answer["status"], Path(answer["state"]), frozenset(answer["present"]), commands)

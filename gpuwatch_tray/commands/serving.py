@@ -40,11 +40,12 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
 
     def details(request: dict[str, Any]) -> dict[str, Any]:
         snapshot = watching.shown.snapshot
-        mine = [each for each in (snapshot.processes if snapshot is not None else ()) if each.mine]
+        present = () if snapshot is None else snapshot.processes
         return {
             "status": status(request),
             "state": str(held.store.path.parent),  # a demo's is in a folder that nobody else knows
-            "commands": [[each.pid, redact.command(each)] for each in mine],
+            "present": [each.pid for each in present],
+            "commands": [[each.pid, redact.command(each)] for each in present if each.mine],
         }
 
     handlers = {

@@ -69,13 +69,8 @@ def chart(
     height = (HEIGHT - TOP - BOTTOM - BETWEEN * len(panels)) / len(panels)
     for place, (word, unit, key, divisor, ends, at) in enumerate(panels):
         top = TOP + BETWEEN + place * (height + BETWEEN)
-        values = (
-            series.Value(each.at, each.seconds, span.low / divisor, span.mean / divisor, span.high / divisor)
-            for each in samples
-            if (span := getattr(each, key)) is not None
-        )
         panel = _Panel(pen, top, height, grid, colour)
-        line = series.line(values, grid)
+        line = _divided(series.line(samples, key, grid), divisor)
         panel.frame(f"{word}  {unit}", _ends(line, ends, at), timed=place == len(panels) - 1)
         panel.marks(marks)
         panel.values(line)
@@ -86,6 +81,14 @@ def chart(
     few = small.quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(out, "PNG", optimize=True)
     return out.getvalue()
+
+
+def _divided(line: Line, divisor: int) -> Line:
+    lists = (
+        [None if each is None else each / divisor for each in some]
+        for some in (line.low, line.mean, line.high)
+    )
+    return series.Line(*lists)
 
 
 def _ends(line: Line, ends: tuple[float | None, float | None], limit: int | None) -> tuple[float, float]:

@@ -19,13 +19,13 @@ from gpuwatch_tray.report.words import words
 from gpuwatch_tray.rules.temperature import warning_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun, Span
+    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun
     from gpuwatch_tray.report.series import Grid
 
 MIB = 2**20
-HOUR = 3600.0
+LEAST = 900.0  # seconds that a page shows, however little is on file
 MOST_RUNS = 4000  # that the page lists: the longest
 LONGEST_TEXT = 300  # characters of a name, a command or a reason
 USAGE = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh")
@@ -37,15 +37,16 @@ class Page:
     """
     What a page is about, beside the history.
 
-    `live` is the answer to `status` of the program that watches, None where none does. `commands` are the
-    redacted command lines of one's own processes that run, by PID. `warn_at` is TEMP_LIMIT_C, None without
-    it. `usage` is who used what, as `report usage --json` has it.
+    `live` is the answer to `status` of the program that watches, None where none does; `present` are the PIDs
+    that it sees on GPUs, `commands` the redacted command lines of one's own among them. `warn_at` is
+    TEMP_LIMIT_C, None without it. `usage` is who used what, as `report usage --json` has it.
     """
 
     host: str
     made: float
     simulated: bool = False
     live: Mapping[str, Any] | None = None
+    present: Collection[int] = ()
     commands: Mapping[int, str] = field(default_factory=dict)
     warn_at: int | Auto | None = Auto.AUTO
     usage: Mapping[str, Any] | None = None
@@ -68,8 +69,8 @@ def payload(history: History, page: Page) -> dict[str, Any]:
         "made": int(page.made),
         "simulated": page.simulated,
         "state": now,
-        "start": int(grid.start),
-        "end": int(grid.end),
+        "start": grid.start,
+        "end": grid.end,
         "step": grid.step,
         "count": grid.count if any(samples.values()) else 0,
         "thinned": _thinned(samples.values(), grid),
@@ -87,9 +88,9 @@ def payload(history: History, page: Page) -> dict[str, Any]:
 
 
 def _start(history: History) -> float:
-    """Where the page begins: what is asked for, or an hour before the end where less is on file."""
+    """Where the page begins: what is asked for, or where something is on file."""
     first = min((each[0].at for each in history.samples.values() if each), default=history.end)
-    return max(history.start, min(first, history.end - HOUR))
+    return max(history.start, min(first, history.end - LEAST))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
@@ -146,20 +147,12 @@ def _limit(value: int, count: int) -> str:
 
 def _line(key: str, samples: Sequence[GpuSample], grid: Grid) -> dict[str, list[int | None]]:
     divisor = MIB if key == "memory" else 1
-    found = series.line(values(key, samples), grid)
+    found = series.line(samples, key, grid)
     return {
         "low": _numbers(found.low, divisor),
         "mean": _numbers(found.mean, divisor),
         "high": _numbers(found.high, divisor),
     }
-
-
-def values(key: str, samples: Iterable[GpuSample]) -> Iterator[series.Value]:
-    """The values of a metric where it is known."""
-    for sample in samples:
-        span: Span | None = getattr(sample, key)
-        if span is not None:
-            yield series.Value(sample.at, sample.seconds, span.low, span.mean, span.high)
 
 
 def _numbers(found: Iterable[float | None], divisor: int) -> list[int | None]:
@@ -180,7 +173,8 @@ def _runs(
     newest = _newest(history.samples.values())
     found = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
-        running = page.live is not None and newest is not None and run.last >= newest - standing.FRESH
+        # also by the time: a PID is used again
+        running = run.pid in page.present and newest is not None and run.last >= newest - standing.FRESH
         memory = most.get((run.key, run.uuid))
         found.append(
             {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from gpuwatch_tray.model import GpuSample, Span
 
 MOST = 2200  # steps: more than a wide screen has pixels for
 STEPS = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
@@ -16,25 +20,14 @@ STEPS = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seco
 class Grid:
     """`count` steps of `step` seconds from `start` (wall time) on."""
 
-    start: float
+    start: int
     step: int
     count: int
 
     @property
-    def end(self) -> float:
+    def end(self) -> int:
         """Where the last step ends."""
         return self.start + self.count * self.step
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A metric over `length` seconds from `at` (wall time) on, in any unit."""
-
-    at: float
-    length: float
-    low: float
-    mean: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +43,36 @@ def grid(start: float, end: float, most: int = MOST) -> Grid:
     """The finest grid over this span that has at most about `most` steps; its steps begin at whole ones."""
     span = max(end - start, STEPS[0])
     step = next((step for step in STEPS if span / step <= most), STEPS[-1])
-    first = start // step * step
-    return Grid(first, step, max(int(-((first - end) // step)), 1))
+    first = int(start // step) * step
+    return Grid(first, step, max(math.ceil((end - first) / step), 1))
 
 
-def line(values: Iterable[Value], on: Grid) -> Line:
+def line(samples: Iterable[GpuSample], metric: str, on: Grid) -> Line:
     """
-    The values on the grid. A step's mean weighs each value by the time that it covers of the step.
+    The values of `metric`, a field of the samples, on the grid.
 
-    A value that covers many steps stands in each of them, and one at the edge of two counts for both by its
-    share: a minute value on a grid of minutes is never spread over a gap of more than half a step.
+    A step's mean weighs each sample by the time that it covers of the step. One that is longer than a step
+    stands in each that it covers, and nowhere else.
     """
     low: list[float | None] = [None] * on.count
     high: list[float | None] = [None] * on.count
     total = [0.0] * on.count
-    weight = [0.0] * on.count
-    for value in values:
-        first = max(int((value.at - on.start) // on.step), 0)
-        last = min(int((value.at + value.length - on.start - 1e-6) // on.step), on.count - 1)
-        for place in range(first, last + 1):
-            begin = on.start + place * on.step
-            share = min(value.at + value.length, begin + on.step) - max(value.at, begin)
-            if share <= 0:
-                continue
+    weight = [0] * on.count
+    value_of = operator.attrgetter(metric)
+    for sample in samples:
+        value: Span | None = value_of(sample)
+        if value is None:
+            continue
+        begin = sample.at - on.start
+        end = begin + sample.seconds
+        for place in range(max(begin // on.step, 0), min((end - 1) // on.step + 1, on.count)):
+            share = min(end, (place + 1) * on.step) - max(begin, place * on.step)
             total[place] += value.mean * share
             weight[place] += share
             lowest, highest = low[place], high[place]
-            low[place] = value.low if lowest is None else min(lowest, value.low)
-            high[place] = value.high if highest is None else max(highest, value.high)
+            if lowest is None or value.low < lowest:
+                low[place] = value.low
+            if highest is None or value.high > highest:
+                high[place] = value.high
     mean = [total[place] / weight[place] if weight[place] else None for place in range(on.count)]
     return Line(low, mean, high)

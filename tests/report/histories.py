@@ -202,3 +202,8 @@ def usage(*rows, price=0.3):
     )
     told = [{"kind": kind, "user": user} | measures(hours) for kind, user, hours in rows]
     return {"energy_price": price, "rows": told, "total": measures(sum(hours for _, _, hours in rows))}
+
+
+def present(told):
+    """The PIDs that are on a GPU at the end."""
+    return [run.pid for run in told.runs if run.last == told.end]

@@ -53,7 +53,8 @@ def day():
 
 def write(folder, history, **more):
     file = folder / "page.html"
-    about = {"live": histories.live(history), "usage": histories.usage()} | more if history.gpus else more
+    there = {"live": histories.live(history), "present": histories.present(history)} if history.gpus else {}
+    about = {"usage": histories.usage()} | there | more
     file.write_text(html(history, Page("box", history.end, **about)), encoding="utf-8")
     return file
 

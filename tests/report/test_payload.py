@@ -12,7 +12,7 @@ from gpuwatch_tray.model import AlertMark, GpuSample, History, Severity, Span
 from gpuwatch_tray.report import Page, html
 from gpuwatch_tray.report.page import embedded
 from gpuwatch_tray.report.payload import MOST_RUNS, payload
-from gpuwatch_tray.report.series import MOST, Value, grid, line
+from gpuwatch_tray.report.series import MOST, Grid, grid, line
 from tests.report import histories
 from tests.report.histories import DAY, END, HOUR
 
@@ -21,6 +21,10 @@ HOSTILE = "</script><script>alert(1)</script>\"'\u202e\u2028\x1b[31m\udcff" + "x
 
 def told(history, **about):
     return payload(history, Page("box", history.end, **about))
+
+
+def sample(at, seconds, low, mean, high):
+    return GpuSample("GPU-a", at, seconds, seconds, 1, power=Span(low, mean, high, seconds))
 
 
 def test_a_gap_stays_a_gap():
@@ -55,22 +59,22 @@ def test_a_grid_has_no_more_steps_than_a_screen_shows(seconds):
 
 def test_a_step_keeps_the_lowest_and_the_highest_of_its_samples():
     """Thinned, the mean is weighed by time, and no peak is lost."""
-    values = [Value(0, 60, 1, 2, 3), Value(60, 180, 4, 6, 99)]
-    found = line(values, replace(grid(0, 240), step=240, count=1, start=0.0))
+    samples = [sample(0, 60, 1, 2, 3), sample(60, 180, 4, 6, 99)]
+    found = line(samples, "power", Grid(0, 240, 1))
     assert (found.low, found.mean, found.high) == ([1], [5.0], [99])
 
 
 def test_a_ten_minute_value_stands_in_each_of_its_minutes():
     """On a finer grid there is no gap within a sample, and none is filled beyond it."""
-    found = line([Value(60, 600, 1, 2, 3)], replace(grid(0, 780), start=0.0, step=60, count=13))
+    found = line([sample(60, 600, 1, 2, 3)], "power", Grid(0, 60, 13))
     assert found.mean == [None, *[2.0] * 10, None, None]
 
 
 def test_the_page_begins_where_something_is_on_file():
-    """A day of which twenty minutes are on file is an hour's page, not an empty one."""
+    """A day of which twenty minutes are on file is a page of those, not an empty one."""
     history = histories.history(1, 20 * 60, gap=False)
     found = told(replace(history, start=END - DAY))
-    assert found["end"] - found["start"] <= 62 * 60
+    assert found["end"] - found["start"] <= 22 * 60
 
 
 def test_thinned_says_so():
@@ -136,8 +140,16 @@ def test_a_command_is_shown_of_what_runs_only():
     last = replace(last, first=END - 600.0)
     before = replace(last, key="boot/old", first=END - 9000.0, last=END - 8000.0)
     history = replace(history, runs=(before, last))
-    found = told(history, live=histories.live(history), commands={last.pid: "python train.py"})
+    more = {"present": [last.pid], "commands": {last.pid: "python train.py"}}
+    found = told(history, live=histories.live(history), **more)
     assert [run["command"] for run in found["runs"]] == ["", "python train.py"]
+
+
+def test_what_has_ended_since_the_last_sample_does_not_run():
+    """Seen a minute ago, but not by the watcher now: it has ended."""
+    history = histories.history(1, gap=False)
+    found = told(history, live=histories.live(history))
+    assert all(run["end"] is not None for run in found["runs"])
 
 
 def test_unknown_owners_are_named_so():

@@ -194,9 +194,10 @@ function history() {
 function begin() {
   head();
   foot();
-  const main = document.getElementById("main");
+  const main = document.getElementById("main");  // what stands there is for those without JavaScript
   if (!data.gpus.length || !data.count) {
-    main.replaceChildren(make("p", { class: "empty" }, w.empty), alertTable());
+    const nothing = make("p", { class: "empty" }, w.empty);
+    main.replaceChildren(...(data.gpus.length ? [cards(), nothing] : [nothing]), alertTable());
     document.body.dataset.drawn = "yes";
     return;
   }
