@@ -139,6 +139,7 @@ class Snapshot:
     simulated: bool = False
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source tells of no events, where it does not
+    mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:

@@ -12,17 +12,18 @@ def driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Warn that the driver's library and the kernel's part of it differ: a reboot is needed.
 
-    Without a hold and without a unit; over when the driver answers again. Switched by DRIVER_MISMATCH. The
-    subject is empty. Source: NVML_ERROR_LIB_RM_VERSION_MISMATCH in NVIDIA's nvml.h.
+    Without a hold and without a unit; over when the driver answers again, and fits. Switched by
+    DRIVER_MISMATCH. The subject is empty. Source: NVML_ERROR_LIB_RM_VERSION_MISMATCH in NVIDIA's nvml.h.
     """
     if not limits.faults.mismatch:
         return Verdict(NAME)
     threshold = _("the driver was replaced while it runs: its library and its part of the kernel differ")
-    if snapshot.problem is None:
+    problem = snapshot.problem or snapshot.mismatch
+    if problem is None:
         return Verdict(NAME, value=_("the driver answers"), threshold=threshold)
-    if not snapshot.problem.mismatch:
-        return Verdict(NAME, unknown=str(snapshot.problem))
-    reason = f"DRIVER_MISMATCH: {snapshot.problem}"
-    text = str(snapshot.problem)
+    if not problem.mismatch:
+        return Verdict(NAME, unknown=str(problem))
+    reason = f"DRIVER_MISMATCH: {problem}"
+    text = str(problem)
     finding = Finding(NAME, "", Severity.WARNING, reason, text=text[:1].upper() + text[1:])
     return Verdict(NAME, (finding,), value=finding.text, threshold=threshold)

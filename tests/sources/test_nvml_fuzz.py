@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import rules
-from gpuwatch_tray.model import Instant, Limits, Missing, Scope
+from gpuwatch_tray.model import Instant, Level, Limits, Missing, Scope
+from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.sources.nvml import NvmlSource
+from gpuwatch_tray.status import status_of
+from gpuwatch_tray.watches import free_gpus
 from tests.driver.scenario import (
     ARGUMENT_VERSION_MISMATCH,
     DRIVER_NOT_LOADED,
@@ -204,9 +207,18 @@ def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(path):
                 whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
                 assert len(whole) >= max(1, seen)
                 seen = len(whole)
+                faces(snapshot)
             if snapshot.problem is None:
                 check(snapshot, scenario)
         played.end()
+
+    def faces(snapshot):
+        """With any gap the icon is not green, and no GPU with a gap counts as free."""
+        gaps = {gpu.uuid for gpu in snapshot.gpus if gpu.problem or gpu.process_problem}
+        verdicts = rules.judge(snapshot, LIMITS)
+        shown = status_of(snapshot, {}, counted(snapshot, LIMITS), rules.open_questions(snapshot, verdicts))
+        assert not gaps or shown.level is Level.NO_DATA
+        assert not gaps & set(free_gpus(snapshot) or ())
 
     def check(snapshot, scenario):
         healthy = [gpu for gpu in snapshot.gpus if gpu.problem is None and not gpu.physical]
@@ -217,6 +229,7 @@ def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(path):
             assert set(found) <= {one.pid for one in everything}
             if gpu.process_problem is None:
                 assert certain(fake) <= set(found)
+                assert not certain(fake) or gpu.uuid not in free_gpus(snapshot)
                 assert fake.migs or not holds_back(fake)
         assert {one.gpu for one in snapshot.processes} <= {gpu.index for gpu in healthy}
         known = {gpu.uuid for gpu in snapshot.gpus}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
-from gpuwatch_tray.sources.nvml import events, sleeping
+from gpuwatch_tray.sources.nvml import events, replaced, sleeping
 from gpuwatch_tray.sources.nvml.codes import DriverError
 from gpuwatch_tray.sources.nvml.problems import explain, no_gpu
 from gpuwatch_tray.sources.nvml.session import Session
@@ -18,10 +17,9 @@ from gpuwatch_tray.sources.processes import Inspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from gpuwatch_tray.sources.nvml.readings import Reading
-
-MODULE_VERSION = Path("/sys/module/nvidia/version")
 
 
 class NvmlSource:
@@ -31,8 +29,8 @@ class NvmlSource:
     pynvml and the driver's library are first touched by `read`. A GPU that the system has suspended is left
     so, unless `wake_sleeping`. `clock` gives the wall time of a snapshot, `steady` the time of the back-offs,
     `event_wait` the seconds that `close` may take at most, or little more. Linux tells the version of the
-    kernel's module in `module_version`, the state of the devices in `devices`, the driver that of its GPUs in
-    `cards`.
+    kernel's module in `module_version`, what this process has loaded in `maps`, the state of the devices in
+    `devices`, the driver that of its GPUs in `cards`.
     """
 
     name = "nvml"
@@ -45,13 +43,14 @@ class NvmlSource:
         steady: Callable[[], float] = time.monotonic,
         wake_sleeping: bool = False,
         event_wait: float = events.WAIT,
-        module_version: Path = MODULE_VERSION,
+        module_version: Path = replaced.MODULE_VERSION,
+        maps: Path = replaced.MAPS,
         devices: Path = sleeping.DEVICES,
         cards: Path = sleeping.CARDS,
     ) -> None:
         self._inspector = Inspector(clock=clock) if inspector is None else inspector
         self._clock = clock
-        self._module_version = module_version
+        self._replaced = replaced.Replaced(module_version, maps)
         self._events = events.Events(clock, event_wait)
         self._sleep = sleep = sleeping.Sleep(steady, wake=wake_sleeping, devices=devices, cards=cards)
         self._session = Session(steady, sleep, self._events)
@@ -94,10 +93,11 @@ class NvmlSource:
         try:
             readings = self._session.readings()
         except DriverError as error:
-            problem = explain(error, self._session.library, first_line(self._module_version))
+            problem = explain(error, self._session.library, self._replaced.module)
             return replace(nothing, problem=problem)
         if not readings:
             return replace(nothing, problem=no_gpu())
+        nothing = replace(nothing, mismatch=self._replaced.look())
         # A GPU, then its MIG devices.
         each = [one for reading in readings for one in (reading, *reading.parts)]
         return replace(nothing, gpus=tuple(one.gpu for one in each), processes=self._processes(each))
@@ -112,11 +112,3 @@ class NvmlSource:
                 for pid, kinds, memory in processes
             ]
         )
-
-
-def first_line(path: Path) -> str:
-    """What the first line of a small file says; empty where there is none."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip()
-    except OSError:
-        return ""

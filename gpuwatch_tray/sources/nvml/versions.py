@@ -9,7 +9,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.sources.nvml.binding import Driver
 from gpuwatch_tray.sources.nvml.codes import DriverError
 from gpuwatch_tray.sources.nvml.problems import driver_version
-from gpuwatch_tray.sources.nvml.source import MODULE_VERSION, first_line
+from gpuwatch_tray.sources.nvml.replaced import MODULE_VERSION, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
