@@ -26,11 +26,13 @@ check: $(VENV)/.dev
 pytest: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
 
-# What a poll costs beside the bare driver calls, nvitop and gpustat, which get a virtual environment of their own.
-bench: $(VENV)/.dev
+# What a poll costs beside the bare driver calls, nvitop and gpustat, which get a virtual environment of their own;
+# and what the tray does on a panel, from its start on.
+bench: $(VENV)/.dev desktop-packages
 	@test -x $(VENV)/bench/bin/python || $(PYTHON) -m venv $(VENV)/bench
 	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check install --quiet nvitop gpustat
 	$(BIN)/python -m tests.bench.compare $(VENV)/bench/bin/python
+	$(BIN)/python -m tests.bench.tray_cost
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation

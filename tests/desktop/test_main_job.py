@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
+from filelock import FileLock, Timeout
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
+from gpuwatch_tray.tray import instance
 from tests.desktop import rig
 from tests.desktop.client import wait_until
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario, calls_in
@@ -174,6 +177,49 @@ def test_a_hang_is_shown_and_quit_still_works(installed, desk, start):
     desk.click("Quit")
     assert app.quit() == 0
     assert time.monotonic() - began < 2
+
+
+KEPT = """
+import os, sys, time
+from gpuwatch_tray.cli import main
+os._exit = lambda code: time.sleep(60)
+sys.exit(main())
+"""
+
+
+def test_nothing_stays_behind_where_the_kernel_keeps_the_process(installed, desk, start):
+    """A call that no signal ends keeps the process; icon, bus name, lock and socket are gone within 2 s."""
+    healthy = Scenario(gpus=[FakeGpu.numbered(0)])
+    installed.play(healthy)
+    installed.script = installed.write("kept", f"#!{sys.executable}{KEPT}")
+    installed.script.chmod(0o700)
+    app = start()
+    desk.icon_position(OK)
+    names = [instance.NAME, desk.item()[0]]
+    assert all(map(desk.client.owner, names))
+    (lock,) = installed.state.glob("watching-*.lock")
+    installed.play(Scenario(gpus=healthy.gpus, hang={"compute": 120}))
+    wait_until(lambda: desk.labels()[0].startswith("No data since "), "the reason", timeout=15)
+    desk.click("Quit")
+
+    def gone():
+        sockets = [*installed.folder.rglob("*.sock"), *(desk.folder / "runtime").rglob("*.sock")]
+        return not sockets and not any(map(desk.client.owner, names)) and free(lock)
+
+    try:
+        wait_until(gone, "their going", timeout=2)
+        assert app.process.poll() is None
+    finally:
+        app.process.kill()
+        app.process.wait(10)
+
+
+def free(lock):
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 def test_a_second_start_leaves_the_first_alone(installed, desk, start):
