@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from contextlib import closing
 
 import pytest
 
+from gpuwatch_tray import machine
+from gpuwatch_tray.store import Store
 from tests.desktop.client import wait_until
 from tests.desktop.test_main_job import App
 from tests.googleserver import GoogleServer
-from tests.installed import Installed, busy, closed_port
-from tests.workers import workers
+from tests.installed import Installed, closed_port
+from tests.store.samples import mail, step
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 
@@ -51,37 +55,32 @@ def installed(tmp_path, google):
 def test_one_popup_explains_and_a_click_on_it_signs_in_again(installed, desk, google, tmp_path):
     """invalid_grant: the likely cause in one popup; the click opens the browser; the mail waits meanwhile."""
     google.answer("token", 400, {"error": "invalid_grant", "error_description": "Bad Request"})
+    installed.state.mkdir()
+    with closing(Store(installed.state, machine.host())) as store:
+        store.commit(step(mail(1, ["a"], created=time.time())))
     before = len(desk.notifications())
 
     def popups(title):
         return [one for one in desk.notifications()[before:] if one.title == title]
 
-    with workers(tmp_path, ["train.py"], ["eval.py"]) as children:
-        installed.play(busy(*(child.pid for child in children)))
-        app = App(installed, desk)
-        try:
-            (ended,) = wait_until(
-                lambda: popups("Mail cannot be sent until you act"), "the popup", timeout=30
-            )
-            for words in ("invalid_grant", "'Testing'", "7 days"):
-                assert words in ended.body
-            google.answer("token", 400, {}, times=0)
+    def clicked():  # dunst answers before the popup is on the screen
+        subprocess.run(["dunstctl", "action", "0"], env=desk.environment, check=True, timeout=10)
+        return popups("Waiting for your sign-in to Gmail")
 
-            def clicked():  # dunst answers before the popup is on the screen
-                subprocess.run(["dunstctl", "action", "0"], env=desk.environment, check=True, timeout=10)
-                return popups("Waiting for your sign-in to Gmail")
+    def tried_again():
+        return [label for label in desk.labels() if label.startswith("Email: ") and "not reached" in label]
 
-            wait_until(clicked, "the sign-in to begin", pause=0.3, timeout=20)
-            wait_until(lambda: popups("Signed in to Gmail"), "the sign-in", timeout=30)
-            assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
-            wait_until(
-                lambda: any(
-                    label.startswith("Email: ") and "not reached" in label for label in desk.labels()
-                ),
-                "the mail to be tried again at once",
-                timeout=30,
-            )
-            assert len(popups(BLOCKED)) == 1
-            assert google.mails == []
-        finally:
-            app.close()
+    app = App(installed, desk)
+    try:
+        (ended,) = wait_until(lambda: popups(BLOCKED), "the popup", timeout=30)
+        for words in ("invalid_grant", "'Testing'", "7 days"):
+            assert words in ended.body
+        google.answer("token", 400, {}, times=0)
+        wait_until(clicked, "the sign-in to begin", pause=0.3, timeout=20)
+        wait_until(lambda: popups("Signed in to Gmail"), "the sign-in", timeout=30)
+        assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
+        wait_until(tried_again, "the mail to be tried again at once", timeout=30)
+        assert len(popups(BLOCKED)) == 1
+        assert google.mails == []
+    finally:
+        app.close()

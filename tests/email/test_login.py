@@ -21,6 +21,7 @@ from gpuwatch_tray.notifiers.email.login import browser_is_here, login
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import SCOPE, GoogleServer
+from tests.installed import closed_port
 
 
 @pytest.fixture
@@ -319,6 +320,13 @@ def test_a_busy_port_is_told(settings):
         error = failure(settings, port=port)
     assert error.kind is FailureKind.SIGN_IN
     assert f"port {port}" in str(error)
+
+
+def test_a_second_sign_in_can_follow_at_once(google, settings):
+    """What the system remembers of the last connection to the port does not stand in the way."""
+    port = closed_port()
+    for _ in range(3):
+        assert sign_in(settings, port=port)[0].exists()
 
 
 # what is in credentials.json -> words of the error

@@ -31,7 +31,9 @@ class Redirect(HTTPServer):
     `state` is set once the address for the browser is known, before anything is waited for.
     """
 
-    allow_reuse_address = False  # a second sign-in on this port must be an error, not a race
+    # A second sign-in on this port must be an error, not a race: on Windows the option would allow that. On
+    # POSIX it only allows what it is named for, another sign-in within a minute of the last.
+    allow_reuse_address = os.name == "posix"
 
     def __init__(self, port: int) -> None:
         self.state = ""
