@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from gpuwatch_tray import language
@@ -33,3 +36,10 @@ def _nobodys_settings(monkeypatch, tmp_path_factory):
         monkeypatch.setenv(name, str(home / folder))
     monkeypatch.setenv("LANG", "C.UTF-8")
     language.use(language.ENGLISH)
+
+
+@pytest.fixture
+def short():
+    """A folder with a short path: that of a socket may have 107 bytes (unix(7)), and tmp_path's is long."""
+    with tempfile.TemporaryDirectory(prefix="gw") as folder:
+        yield Path(folder)

@@ -377,26 +377,26 @@ def test_an_answer_that_is_none_is_an_error(tmp_path, reply):
 
 
 @pytest.fixture
-def runtime(tmp_path, monkeypatch):
+def runtime(short, monkeypatch):
     """A session's runtime folder."""
-    folder = tmp_path / "run"
+    folder = short / "run"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     return folder
 
 
-def test_the_runtime_folder_comes_first_then_the_states(tmp_path, runtime):
+def test_the_runtime_folder_comes_first_then_the_states(short, runtime):
     """Each state has a socket of its own, and no state's name makes it long."""
-    first, second, last = control.addresses(tmp_path / "state", "box")
+    first, second, last = control.addresses(short / "state", "box")
     assert first.startswith(str(runtime / "gpuwatch-tray"))
-    assert second.startswith(str(tmp_path / "state" / "control"))
+    assert second.startswith(str(short / "state" / "control"))
     assert last.startswith(tempfile.gettempdir())
     others = [
-        control.addresses(tmp_path / "state", "other"),
-        control.addresses(tmp_path / "elsewhere", "box"),
+        control.addresses(short / "state", "other"),
+        control.addresses(short / "elsewhere", "box"),
     ]
     assert len({first, *(other[0] for other in others)}) == 3
-    assert len(control.addresses(tmp_path, "b" * 5000)[0]) == len(first)
+    assert len(control.addresses(short, "b" * 5000)[0]) == len(first)
 
 
 @pytest.mark.parametrize("mode", [None, 0o755])

@@ -77,9 +77,9 @@ def zone(monkeypatch):
 
 
 @pytest.fixture
-def environ(tmp_path, monkeypatch):
+def environ(tmp_path, short, monkeypatch):
     """A user with a state folder and a session of the test's own, as set_up is given it."""
-    runtime = tmp_path / "run"
+    runtime = short / "run"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     files = {}
@@ -227,10 +227,10 @@ def test_status_asks_the_running_one(setup, capsys):
         assert json.loads(capsys.readouterr().out) == answer.describe(WARNING, FACTS)
 
 
-def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, tmp_path):
+def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, short):
     """The lock's description names the address, so XDG_RUNTIME_DIR need not be set."""
     with watching(setup, {"status": lambda _: {"state": "ok"}}) as address:
-        assert address.startswith(str(tmp_path / "run"))
+        assert address.startswith(str(short / "run"))
         monkeypatch.delenv("XDG_RUNTIME_DIR")
         assert asking.reach(setup, {"do": "status"}) == {"state": "ok"}
 

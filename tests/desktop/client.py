@@ -18,6 +18,7 @@ from dbus_fast.aio import MessageBus  # noqa: TID251
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PATIENCE = 15.0  # seconds: only a failing test waits so long, but two at a time share a small machine
 DAEMON = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 
@@ -29,7 +30,7 @@ class CallError(Exception):
         self.name = name
 
 
-def wait_until(fact: Callable[[], Any], what: str, timeout: float = 5.0, pause: float = 0.02) -> Any:
+def wait_until(fact: Callable[[], Any], what: str, timeout: float = PATIENCE, pause: float = 0.02) -> Any:
     """The first true answer of `fact`; an AssertionError that names `what` after `timeout` s."""
     until = time.monotonic() + timeout
     while True:
@@ -76,7 +77,7 @@ class BusClient:
     def name(self) -> str:
         return self.bus.unique_name or ""
 
-    def wait(self, work: Any, timeout: float = 5.0) -> Any:
+    def wait(self, work: Any, timeout: float = PATIENCE) -> Any:
         """Run a coroutine on the client's loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
@@ -89,7 +90,12 @@ class BusClient:
         self._loop.close()
 
     def call(
-        self, peer: tuple[str, str, str], member: str, signature: str = "", *body: Any, timeout: float = 5.0
+        self,
+        peer: tuple[str, str, str],
+        member: str,
+        signature: str = "",
+        *body: Any,
+        timeout: float = PATIENCE,
     ) -> list[Any]:
         """Call a method; the answer's values with variants unpacked. Raises CallError for an error reply."""
         destination, path, interface = peer

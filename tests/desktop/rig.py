@@ -21,7 +21,7 @@ import pytest
 from dbus_fast import MessageType, Variant  # noqa: TID251  # the tests speak the protocol too
 from PIL import Image  # noqa: TID251  # and look at screenshots
 
-from tests.desktop.client import BusClient, CallError, Monitor, wait_until
+from tests.desktop.client import PATIENCE, BusClient, CallError, Monitor, wait_until
 from tests.desktop.hosts import HOSTS, XFCE_HOST, Host
 from tests.desktop.programs import SCREEN, display, process, session_bus
 
@@ -178,13 +178,13 @@ class Desktop:
         return path
 
     def icon_position(
-        self, colour: tuple[int, int, int], timeout: float = 5.0, pixels: int = 20
+        self, colour: tuple[int, int, int], timeout: float = PATIENCE, pixels: int = 20
     ) -> tuple[int, int]:
         """The middle of the panel's icon, known by its fill; an AssertionError if it is not to be seen."""
         what = f"an icon of colour {colour} in the panel"
         return wait_until(lambda: self._find(colour, pixels), what, timeout)
 
-    def icon_gone(self, colour: tuple[int, int, int], timeout: float = 5.0) -> None:
+    def icon_gone(self, colour: tuple[int, int, int], timeout: float = PATIENCE) -> None:
         """Wait until no icon of this fill is in the panel."""
         wait_until(lambda: self._find(colour, 20) is None, f"the icon of colour {colour} to go", timeout)
 

@@ -13,7 +13,7 @@ import pytest
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.desktop import rig
-from tests.desktop.client import wait_until
+from tests.desktop.client import PATIENCE, wait_until
 
 pytestmark = pytest.mark.desktop
 
@@ -106,7 +106,7 @@ class Program:
     def stop(self):
         """The exit code after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(5)
+        return self.process.wait(PATIENCE)
 
     def close(self):
         self.process.stdin.close()
