@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from gpuwatch_tray import columns, terms
+from gpuwatch_tray import columns, faults, terms
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.reloading import Reloading
@@ -66,7 +66,8 @@ def _loop(setup: Setup, held: Tenure) -> None:
 
     for number in end_signals():
         signal.signal(number, stop)
-    with answering(setup, held, watching, done.set):
+    # A fault is in the terminal already, by its log line.
+    with faults.heard(lambda _what: None), answering(setup, held, watching, done.set):
         watching.start()
         reloading.start()
         while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C

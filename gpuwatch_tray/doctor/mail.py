@@ -14,6 +14,8 @@ from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.notifiers.email import FailureKind, TransportError, choose
 from gpuwatch_tray.notifiers.email.googlefiles import read_token
 from gpuwatch_tray.notifiers.email.local import LocalTransport
+from gpuwatch_tray.notifiers.email.passwords import password_of, source_of
+from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
@@ -49,9 +51,15 @@ def way(settings: Settings) -> Iterator[Line]:
 def _chosen(settings: Settings) -> str:
     """The way's name, once what it needs of this machine has been seen; raises TransportError."""
     transport = choose(settings)
+    smtp = settings.smtp
     if isinstance(transport, LocalTransport):
         transport.probe(lambda _said: None)
-    elif settings.smtp is None and settings.gmail_token is not None:
+    elif isinstance(transport, SmtpTransport) and smtp is not None:
+        if smtp.password_file is not None:
+            password_of(smtp)  # not where it is in the keyring, which may ask the person to unlock it
+        if source := source_of(smtp):
+            return _("{way} with the password of {source}").format(way=transport.name, source=source)
+    elif settings.gmail_token is not None:
         read_token(settings.gmail_token)
     return transport.name
 

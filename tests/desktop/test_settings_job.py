@@ -82,7 +82,7 @@ def test_from_the_first_start_to_a_mistake_that_is_mended(bare, desk, tmp_path, 
         )
         assert opened == f"{file}\n"
 
-        file.write_text("ICON_STYLE=dark\n")
+        file.write_text("ICON_STYLE=dark\nAWAY_MIN=7\nWAKE_GPU=off\nWAKE_GPU=on\n")
         looks(desk, Level.OK, IconStyle.DARK)
         file.write_text("ICON_STYLE=dark\nGPU_LIMIT=0\n")
         looks(desk, Level.WARNING, IconStyle.DARK)

@@ -147,7 +147,10 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     assert never.state is State.OK
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("hunter2"), "ada@example.org")
     (by_server,) = mail.way(replace(ours, smtp=server))
-    assert by_server.text == "by SMTP mail.example.org:587, to 1 address"
+    assert by_server.text == "by SMTP mail.example.org:587 with the password of SMTP_PASS, to 1 address"
+    nowhere = replace(server, password=Secret(""), password_file=tmp_path / "pass")
+    (no_password,) = mail.way(replace(ours, smtp=nowhere))
+    assert (no_password.state, "SMTP_PASS_FILE" in no_password.text) == (State.PROBLEM, True)
     by_gmail = {"notify_method": NotifyMethod.GMAIL_API, "gmail_token": tmp_path / "token.json"}
     (unsigned,) = mail.way(replace(ours, **by_gmail))
     assert unsigned.state is State.PROBLEM
