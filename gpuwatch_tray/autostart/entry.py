@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -60,7 +62,9 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        raise AutostartError(f"{what}: a path that is not UTF-8 cannot be written there") from error
+        raise AutostartError(
+            _("{what}: a path that is not UTF-8 cannot be written there").format(what=what)
+        ) from error
     except OSError as error:
         raise AutostartError(f"{what}: {error.strerror or error}") from error
 

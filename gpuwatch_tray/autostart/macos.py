@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,11 +73,13 @@ class LaunchAgent:
                 data = self._file.read_bytes() if self._file.exists() else b""
             agent = plistlib.loads(data) if data else None
         except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
-            raise AutostartError(f"{self.where}: this is no property list: delete it") from error
+            raise AutostartError(
+                _("{where}: this is no property list: delete it").format(where=self.where)
+            ) from error
         return agent if isinstance(agent, dict) else None
 
     def _put(self, agent: dict[str, Any]) -> None:
         if not self._file.is_absolute():
-            raise AutostartError("this account has no home folder for it")
+            raise AutostartError(_("this account has no home folder for it"))
         with told(self.where):
             replace_file(self._file, plistlib.dumps(agent))

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray.autostart.entry import AutostartError, Entry, told
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,9 @@ class RunKey:
         value = value_of(command)
         if len(value) > LONGEST:
             raise AutostartError(
-                f"{value} is longer than the {LONGEST} characters that Windows takes: install it elsewhere"
+                _(
+                    "{value} is longer than the {most} characters that Windows takes: install it elsewhere"
+                ).format(value=value, most=LONGEST)
             )
         with told(self.where):
             self._values.set(RUN, NAME, value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import desktopentry
 from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def text_of(command: Sequence[str], icon: str) -> str:
             "Type": "Application",
             "Name": "gpuwatch-tray",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
-            "Comment[zh_CN]": "在托盘中监视本机的 NVIDIA GPU",
+            "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
             **desktopentry.program(command),
             "Icon": icon,
             "Terminal": "false",
@@ -87,6 +88,6 @@ class XdgAutostart:
 
     def _put(self, text: str) -> None:
         if not self._file.is_absolute():
-            raise AutostartError("this account has no home folder for it")
+            raise AutostartError(_("this account has no home folder for it"))
         with told(self.where):
             replace_file(self._file, text.encode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gpuwatch_tray.bus.patience import PatientSocket
 from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, Signal
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING or sys.platform == "linux":  # elsewhere it is not installed, and no bus is looked for
     from dbus_fast import DBusFastError, Message, MessageType  # noqa: TID251  # the one importer
@@ -37,9 +38,15 @@ async def joined(where: str, label: str, timeout: float) -> MessageBus:  # noqa:
     try:
         return await asyncio.wait_for(MessageBus(bus_address=where).connect(), timeout)
     except TimeoutError:
-        raise BusUnavailable(f"the {label} at {where} did not answer within {timeout:g} s") from None
+        raise BusUnavailable(
+            _("the {bus} at {where} did not answer within {seconds:g} s").format(
+                bus=label, where=where, seconds=timeout
+            )
+        ) from None
     except (OSError, EOFError, DBusFastError) as error:
-        raise BusUnavailable(f"no {label} at {where}: {error}") from error
+        raise BusUnavailable(
+            _("no {bus} at {where}: {error}").format(bus=label, where=where, error=error)
+        ) from error
 
 
 class Connection:
@@ -117,7 +124,7 @@ class Connection:
     ) -> list[Any]:
         """Call a method on the loop's own thread; raises CallFailed."""
         if not self.connected:
-            raise CallFailed(f"the {self.label} is gone")
+            raise CallFailed(_("the {bus} is gone").format(bus=self.label))
         message = Message(
             destination=peer.name,
             path=peer.path,
@@ -129,14 +136,23 @@ class Connection:
         try:
             reply = await asyncio.wait_for(self._connection.call(message), timeout)
         except TimeoutError:
-            raise CallFailed(f"{peer.name} did not answer {member} within {timeout:g} s") from None
+            raise CallFailed(
+                _("{service} did not answer {member} within {seconds:g} s").format(
+                    service=peer.name, member=member, seconds=timeout
+                )
+            ) from None
         except (OSError, EOFError, DBusFastError) as error:
-            raise CallFailed(f"the {self.label} failed at {member}: {error}") from error
+            raise CallFailed(
+                _("the {bus} failed at {member}: {error}").format(bus=self.label, member=member, error=error)
+            ) from error
         if reply is None:
-            raise CallFailed(f"the {self.label} is gone")
+            raise CallFailed(_("the {bus} is gone").format(bus=self.label))
         if reply.message_type is MessageType.ERROR:
-            text = str(reply.body[0]) if reply.body else "no reason given"
-            raise CallFailed(f"{peer.name} refused {member}: {text}", reply.error_name or "")
+            text = str(reply.body[0]) if reply.body else _("no reason given")
+            raise CallFailed(
+                _("{service} refused {member}: {why}").format(service=peer.name, member=member, why=text),
+                reply.error_name or "",
+            )
         return list(reply.body)
 
     def subscribe(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.bus.connection import Connection, joined
 from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, session_address
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,20 +76,24 @@ class SessionBus(Connection):
         if threading.get_ident() == self._thread:
             raise RuntimeError("SessionBus.call waits for the loop and cannot be used on its thread")
         if not self.connected:
-            raise CallFailed("the session bus is gone")
+            raise CallFailed(_("the session bus is gone"))
         asking = self.ask(peer, member, signature, body, timeout=timeout)
         try:
             future = asyncio.run_coroutine_threadsafe(asking, self.loop)
         except RuntimeError:
             asking.close()
-            raise CallFailed("the session bus is closed") from None
+            raise CallFailed(_("the session bus is closed")) from None
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise CallFailed(f"{peer.name} did not answer {member} within {timeout:g} s") from None
+            raise CallFailed(
+                _("{service} did not answer {member} within {seconds:g} s").format(
+                    service=peer.name, member=member, seconds=timeout
+                )
+            ) from None
         except concurrent.futures.CancelledError:
-            raise CallFailed("the session bus is closed") from None
+            raise CallFailed(_("the session bus is closed")) from None
 
     def run(self) -> None:
         """Turn the loop on this thread until `stop`; also when the bus goes away meanwhile."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,7 +56,7 @@ def session_address(environ: Mapping[str, str]) -> str:
         path = Path(runtime) / "bus"
         if path.is_socket():
             return f"unix:path={path}"
-    raise BusUnavailable("no session bus: DBUS_SESSION_BUS_ADDRESS is not set")
+    raise BusUnavailable(_("no session bus: DBUS_SESSION_BUS_ADDRESS is not set"))
 
 
 def system_address(environ: Mapping[str, str]) -> str:
@@ -64,4 +66,4 @@ def system_address(environ: Mapping[str, str]) -> str:
     for path in SYSTEM_SOCKETS:
         if path.is_socket():
             return f"unix:path={path}"
-    raise BusUnavailable(f"no system bus: {SYSTEM_SOCKETS[0]} is not there")
+    raise BusUnavailable(_("no system bus: {socket} is not there").format(socket=SYSTEM_SOCKETS[0]))

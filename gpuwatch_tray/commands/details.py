@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from gpuwatch_tray import machine, opening
+from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ class Details:
     def show(self) -> None:
         """Make the page and open it; raises DetailsError. A click while one is being made is that one's."""
         if not opening.available():
-            raise DetailsError("no program here opens a page: install xdg-utils")
+            raise DetailsError(_("no program here opens a page: install xdg-utils"))
         if time.monotonic() - self._ended < PAUSE or not self._lock.acquire(blocking=False):
             return
         try:
@@ -52,7 +53,7 @@ class Details:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise DetailsError(f"not made within {WITHIN:g} s") from error
+            raise DetailsError(_("not made within {seconds:g} s").format(seconds=WITHIN)) from error
         except OSError as error:
             raise DetailsError(str(error)) from error
         finally:
@@ -60,4 +61,4 @@ class Details:
             self._lock.release()
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise DetailsError(lines[-1] if lines else f"exit code {done.returncode}")
+            raise DetailsError(lines[-1] if lines else _("exit code {code}").format(code=done.returncode))

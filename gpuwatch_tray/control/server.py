@@ -183,7 +183,7 @@ class Server:
 
 def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> Server:
     """A server at the first address that can be used; raises ControlError with the last one's trouble."""
-    trouble = ControlError("no place for the control socket: every path to it is too long")
+    trouble = ControlError(_("no place for the control socket: every path to it is too long"))
     for address in candidates:
         server = Server(address, handlers)
         try:

@@ -55,16 +55,16 @@ def menu_entry(command: Sequence[str]) -> str:
             "Type": "Application",
             "Name": NAME,
             "GenericName": "GPU Monitor",
-            "GenericName[zh_CN]": "GPU 监视器",
+            "GenericName[zh_CN]": "GPU 监控器",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
-            "Comment[zh_CN]": "在托盘中监视本机的 NVIDIA GPU",
+            "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
             **desktopentry.program(command),
             "Icon": NAME,
             "Terminal": "false",
             "StartupNotify": "false",
             "Categories": "System;Monitor;",
             "Keywords": "nvidia;gpu;nvml;cuda;monitor;alerts;",
-            "Keywords[zh_CN]": "显卡;监视;告警;",
+            "Keywords[zh_CN]": "显卡;监控;告警;",
         }
     )
 

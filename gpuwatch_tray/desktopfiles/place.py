@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -55,7 +57,7 @@ class Place:
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         if not self.folder.is_absolute():
-            raise DesktopFilesError("this account has no home folder for them")
+            raise DesktopFilesError(_("this account has no home folder for them"))
         try:
             yield
         except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image  # noqa: TID251  # the one importer
 
 from gpuwatch_tray.drawing import badge
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import IconStyle, Level
 
 SIZES = (16, 22, 24, 32, 48, 64)
@@ -67,7 +68,9 @@ def folder() -> Path:
     for place in (package / "icons", package.parent / "icons"):
         if (place / "ok.svg").is_file():
             return place
-    raise ArtworkMissing(f"no icons beside {package} or in it: install gpuwatch-tray again")
+    raise ArtworkMissing(
+        _("no icons beside {package} or in it: install gpuwatch-tray again").format(package=package)
+    )
 
 
 def path(level: Level | Look, size: int = 48) -> Path:
@@ -127,4 +130,6 @@ def _open(file: Path) -> Image.Image:
         with Image.open(file) as picture:
             return picture.convert("RGBA")
     except OSError as error:
-        raise ArtworkMissing(f"{file}: {error}: install gpuwatch-tray again") from error
+        raise ArtworkMissing(
+            _("{file}: {error}: install gpuwatch-tray again").format(file=file, error=error)
+        ) from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.passwords import password_of
 from gpuwatch_tray.settings import NotifyMethod
 from gpuwatch_tray.transport import FailureKind, Transport, TransportError
@@ -24,8 +25,8 @@ def choose(settings: Settings) -> Transport:
     if not settings.to_email:
         raise TransportError(
             FailureKind.CONFIGURATION,
-            f"{settings.config}: TO_EMAIL is not set",
-            'write TO_EMAIL="name@host" into it',
+            _("{config}: TO_EMAIL is not set").format(config=settings.config),
+            _('write TO_EMAIL="name@host" into it'),
         )
     match settings.notify_method:
         case NotifyMethod.SMTP:
@@ -50,8 +51,8 @@ def _smtp(settings: Settings) -> Transport:
     if settings.smtp is None:
         raise TransportError(
             FailureKind.CONFIGURATION,
-            "mail is to go by SMTP, but smtp.env is not set up",
-            "set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env",
+            _("mail is to go by SMTP, but smtp.env is not set up"),
+            _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
     from gpuwatch_tray.notifiers.email.smtp import SmtpTransport  # noqa: PLC0415  # only the way taken
 
@@ -62,8 +63,8 @@ def _gmail(settings: Settings) -> Transport:
     if settings.gmail_token is None:
         raise TransportError(
             FailureKind.CONFIGURATION,
-            "mail is to go by Gmail, but GMAIL_API_TOKEN is not set",
-            "set GMAIL_API_CREDENTIALS and GMAIL_API_TOKEN in notify.env",
+            _("mail is to go by Gmail, but GMAIL_API_TOKEN is not set"),
+            _("set GMAIL_API_CREDENTIALS and GMAIL_API_TOKEN in notify.env"),
         )
     from gpuwatch_tray.notifiers.email.gmail import GmailTransport  # noqa: PLC0415  # only the way taken
 

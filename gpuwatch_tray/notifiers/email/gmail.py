@@ -20,6 +20,7 @@ from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import gmail_failures, googlefiles, mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 ENDPOINT = "https://gmail.googleapis.com/"
 TIMEOUT = 15.0  # seconds for one request
-NETWORK_MEND = "check the network"
+NETWORK_MEND = N_("check the network")
 # Errors by which a connection never came about, by name: they belong to a library that is not ours to import.
 _NEVER_REACHED = frozenset(
     {"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError", "ProxyError", "gaierror"}
@@ -127,24 +128,26 @@ class GmailTransport:
         finally:
             session.session.close()
         if answer is None:
-            raise self._error(FailureKind.SIGN_IN, "sign-in refused", gmail_failures.EXPIRED_SIGN_IN)
+            raise self._error(FailureKind.SIGN_IN, _("sign-in refused"), _(gmail_failures.EXPIRED_SIGN_IN))
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
             # A captive portal's page comes as a success.
-            raise self._error(FailureKind.TRANSIENT, gmail_failures.PORTAL, NETWORK_MEND, for_all=True)
-        said = f"accepted as {answer['id']}, thread {answer.get('threadId', '?')}"
+            raise self._error(FailureKind.TRANSIENT, _(gmail_failures.PORTAL), _(NETWORK_MEND), for_all=True)
+        said = _("accepted as {id}, thread {thread}").format(
+            id=answer["id"], thread=answer.get("threadId", "?")
+        )
         return Receipt(self.name, held.scrub(said))
 
     def probe(self, report: Report) -> None:
         """Renew the sign-in, which only Google can say is good, and send nothing."""
         mime.addresses(self._to, "TO_EMAIL")
         self._read()
-        report(f"{self._token} is there, and allows sending")
+        report(_("{file} is there, and allows sending").format(file=self._token))
         session = Request()
         try:
             self._sign_in(functools.partial(session, timeout=self._timeout), renew=True)
         finally:
             session.session.close()
-        report("Google has renewed the sign-in")
+        report(_("Google has renewed the sign-in"))
 
     def _read(self) -> dict[str, Any]:
         """What token.json holds."""
@@ -178,7 +181,7 @@ class GmailTransport:
         try:
             credentials = Credentials.from_authorized_user_info(info)
         except (ValueError, TypeError, AttributeError):
-            text = f"{self._token} is no sign-in of Google's"
+            text = _("{file} is no sign-in of Google's").format(file=self._token)
             raise googlefiles.sign_in_needed(text) from None
         # from_authorized_user_info forgets the file's token_uri, and with_token_uri the end of the token.
         complete = credentials.with_token_uri(info.get("token_uri") or googlefiles.TOKEN_URI)
@@ -191,12 +194,12 @@ class GmailTransport:
         except RefreshError as error:
             raise self._sign_in_refused(error, scrub) from None
         except NoConnection as error:
-            text = f"the sign-in cannot be renewed: {scrub(str(error))}"
-            raise self._error(FailureKind.TRANSIENT, text, NETWORK_MEND, for_all=True) from None
+            text = _("the sign-in cannot be renewed: {error}").format(error=scrub(str(error)))
+            raise self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True) from None
         except (TypeError, AttributeError, ValueError, GoogleAuthError):
             # What the library makes of a page in place of a token.
             raise self._error(
-                FailureKind.TRANSIENT, gmail_failures.PORTAL, NETWORK_MEND, for_all=True
+                FailureKind.TRANSIENT, _(gmail_failures.PORTAL), _(NETWORK_MEND), for_all=True
             ) from None
         try:
             googlefiles.write_token(self._token, credentials.to_json())
@@ -208,11 +211,15 @@ class GmailTransport:
         details = error.args[1] if len(error.args) > 1 else None
         code = details.get("error") if isinstance(details, dict) else None
         if error.retryable or not isinstance(code, str):
-            text = f"the sign-in cannot be renewed now: {scrub(str(error.args[0]), 120)}"
-            return self._error(FailureKind.TRANSIENT, text, NETWORK_MEND, for_all=True)
+            text = _("the sign-in cannot be renewed now: {error}").format(
+                error=scrub(str(error.args[0]), 120)
+            )
+            return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
         kind, mend = gmail_failures.sign_in_refused(code)
         said = details.get("error_description") if isinstance(details, dict) else None
-        text = f"sign-in refused: {scrub(code)}" + (f", {scrub(str(said))}" if said else "")
+        text = _("sign-in refused: {code}").format(code=scrub(code)) + (
+            f", {scrub(str(said))}" if said else ""
+        )
         return self._error(kind, text, mend)
 
     def _post(self, held: _SignIn, request: Any, raw: bytes) -> Any:
@@ -247,7 +254,7 @@ class GmailTransport:
         own = kind in (FailureKind.MESSAGE, FailureKind.RECIPIENT)
         return self._error(
             kind,
-            f"refused: {answer.status} {scrub(answer.text)}".rstrip(),
+            _("refused: {status} {text}").format(status=answer.status, text=scrub(answer.text)).rstrip(),
             mend,
             for_all=not own,
             wait=float(asked) if asked.isdecimal() else None,
@@ -257,11 +264,11 @@ class GmailTransport:
         link: BaseException | None = error
         while link is not None:
             if type(link).__name__ in _NEVER_REACHED or isinstance(link, ConnectionRefusedError):
-                text = f"not reached: {scrub(str(error), 160)}"
-                return self._error(FailureKind.TRANSIENT, text, NETWORK_MEND, for_all=True)
+                text = _("not reached: {error}").format(error=scrub(str(error), 160))
+                return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
             link = link.__cause__ or link.__context__
-        text = f"no answer: the mail may have been accepted ({scrub(str(error), 160)})"
-        return self._error(FailureKind.AMBIGUOUS, text, NETWORK_MEND)
+        text = _("no answer: the mail may have been accepted ({error})").format(error=scrub(str(error), 160))
+        return self._error(FailureKind.AMBIGUOUS, text, _(NETWORK_MEND))
 
 
 def _scrubber(info: dict[str, Any], *more: str) -> Scrubber:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gpuwatch_tray.notifiers.email.googlefiles import LOGIN_MEND
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.transport import FailureKind
 
 UNAUTHORISED = 401
@@ -15,10 +15,10 @@ TOO_BIG = 413
 TOO_MANY = 429
 FAULTS = range(500, 600)
 
-PORTAL = "the answer is a page, not Google's: does this network want a sign-in?"
-EXPIRED_SIGN_IN = (
-    f"{LOGIN_MEND}; while the Google app is in 'Testing', a sign-in ends after 7 days: publish it first. "
-    "Other causes: access revoked, password changed, six months unused"
+PORTAL = N_("the answer is a page, not Google's: does this network want a sign-in?")
+EXPIRED_SIGN_IN = N_(
+    "sign in with `gpuwatch-tray mail login`; while the Google app is in 'Testing', a sign-in ends after"
+    " 7 days: publish it first. Other causes: access revoked, password changed, six months unused"
 )
 
 _QUOTA_REASONS = frozenset(
@@ -58,20 +58,20 @@ class Answer:
     def verdict(self) -> tuple[FailureKind, str]:
         """The kind of failure, and the mend."""
         if self.status == TOO_MANY or self.reasons & _QUOTA_REASONS:
-            return FailureKind.QUOTA, "Gmail's sending limit is reached"
+            return FailureKind.QUOTA, _("Gmail's sending limit is reached")
         if self.status == UNAUTHORISED:
-            return FailureKind.SIGN_IN, EXPIRED_SIGN_IN
+            return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
         if self.status == FORBIDDEN:
             if self.reasons & {"accessNotConfigured", "SERVICE_DISABLED"}:
-                return FailureKind.CONFIGURATION, "enable the Gmail API in the Google Cloud console"
-            return FailureKind.SIGN_IN, f"{LOGIN_MEND} and allow sending mail"
+                return FailureKind.CONFIGURATION, _("enable the Gmail API in the Google Cloud console")
+            return FailureKind.SIGN_IN, _("sign in with `gpuwatch-tray mail login` and allow sending mail")
         if self.status == TOO_BIG:
-            return FailureKind.MESSAGE, "the mail is too big for Gmail"
+            return FailureKind.MESSAGE, _("the mail is too big for Gmail")
         if self.status in FAULTS:
             return FailureKind.TRANSIENT, ""
         if "failedPrecondition" in self.reasons or "FAILED_PRECONDITION" in self.reasons:
-            return FailureKind.CONFIGURATION, "this Google account has no Gmail mailbox"
-        return FailureKind.RECIPIENT, "check TO_EMAIL in gpu-watch.env"
+            return FailureKind.CONFIGURATION, _("this Google account has no Gmail mailbox")
+        return FailureKind.RECIPIENT, _("check TO_EMAIL in gpu-watch.env")
 
 
 def sign_in_refused(code: str) -> tuple[FailureKind, str]:
@@ -79,9 +79,12 @@ def sign_in_refused(code: str) -> tuple[FailureKind, str]:
     if code in ("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"):
         return (
             FailureKind.CONFIGURATION,
-            f"download credentials.json again from the Google Cloud console, then {LOGIN_MEND}",
+            _(
+                "download credentials.json again from the Google Cloud console, then sign in with"
+                " `gpuwatch-tray mail login`"
+            ),
         )
-    return FailureKind.SIGN_IN, EXPIRED_SIGN_IN
+    return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
 
 
 def _items(value: object) -> list[Any]:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ SENDING_SCOPES = frozenset(
     }
 )
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
-LOGIN_MEND = "sign in with `gpuwatch-tray mail login`"
-DOWNLOAD_MEND = "download it again from the Google Cloud console: an OAuth client of the type Desktop app"
+LOGIN_MEND = N_("sign in with `gpuwatch-tray mail login`")
+DOWNLOAD_MEND = N_("download it again from the Google Cloud console: an OAuth client of the type Desktop app")
 LOCK_PATIENCE = 20.0  # seconds: who holds it waits for one answer of Google's
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -50,22 +51,28 @@ def problem(text: str, mend: str) -> TransportError:
     return TransportError(FailureKind.CONFIGURATION, text, mend)
 
 
-def sign_in_needed(text: str, mend: str = LOGIN_MEND) -> TransportError:
-    """An error that signing in again mends."""
-    return TransportError(FailureKind.SIGN_IN, text, mend)
+def sign_in_needed(text: str, mend: str = "") -> TransportError:
+    """An error that signing in again mends, or else `mend`."""
+    return TransportError(FailureKind.SIGN_IN, text, mend or _(LOGIN_MEND))
 
 
 def read_credentials(path: Path | None) -> dict[str, Any]:
     """The client of credentials.json, as Google's libraries take it; TransportError when it is none."""
     if path is None:
-        raise problem("GMAIL_API_CREDENTIALS is not set", "set it in notify.env to the file credentials.json")
+        raise problem(
+            _("GMAIL_API_CREDENTIALS is not set"), _("set it in notify.env to the file credentials.json")
+        )
     config = _read_json(path, "GMAIL_API_CREDENTIALS", _download_again)
     if "web" in config:
-        raise problem(f"{path}: this client is of the kind 'web', not 'installed'", DOWNLOAD_MEND)
+        raise problem(
+            _("{path}: this client is of the kind 'web', not 'installed'").format(path=path), _(DOWNLOAD_MEND)
+        )
     client = config.get("installed")
     needed = ("client_id", "client_secret", "auth_uri", "token_uri")
     if not isinstance(client, dict) or not all(isinstance(client.get(key), str) for key in needed):
-        raise problem(f"{path}: no OAuth client of the kind 'installed' in it", DOWNLOAD_MEND)
+        raise problem(
+            _("{path}: no OAuth client of the kind 'installed' in it").format(path=path), _(DOWNLOAD_MEND)
+        )
     for key in ("auth_uri", "token_uri"):
         _check_address(path, key, client[key], _download_again)
     return config
@@ -76,13 +83,13 @@ def read_token(path: Path) -> dict[str, Any]:
     token = load_token(path)
     for key in ("client_id", "client_secret", "refresh_token"):
         if not isinstance(token.get(key), str) or not token[key]:
-            raise sign_in_needed(f"{path}: no {key} in it")
+            raise sign_in_needed(_("{path}: no {key} in it").format(path=path, key=key))
     for key in ("token", "token_uri", "expiry"):
         if not isinstance(token.get(key, ""), str | None):
-            raise sign_in_needed(f"{path}: {key} is no text")
+            raise sign_in_needed(_("{path}: {key} is no text").format(path=path, key=key))
     granted = scopes_of(token)
     if granted and not SENDING_SCOPES.intersection(granted):
-        raise sign_in_needed(f"{path}: this sign-in does not allow sending mail")
+        raise sign_in_needed(_("{path}: this sign-in does not allow sending mail").format(path=path))
     _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI, sign_in_needed)
     return token
 
@@ -155,20 +162,23 @@ def _settle(folder: Path) -> None:
 
 
 def _download_again(text: str) -> TransportError:
-    return problem(text, DOWNLOAD_MEND)
+    return problem(text, _(DOWNLOAD_MEND))
 
 
 def _read_json(path: Path, key: str, wrong: Callable[[str], TransportError]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise wrong(f"{path} is missing ({key})") from None
+        raise wrong(_("{path} is missing ({key})").format(path=path, key=key)) from None
     except OSError as error:
-        raise problem(f"{path} cannot be read: {error.strerror}", "make it readable for you") from None
+        raise problem(
+            _("{path} cannot be read: {why}").format(path=path, why=error.strerror),
+            _("make it readable for you"),
+        ) from None
     except ValueError:  # neither UTF-8 nor JSON; the text is not shown, since it holds secrets
-        raise wrong(f"{path} is no JSON file") from None
+        raise wrong(_("{path} is no JSON file").format(path=path)) from None
     if not isinstance(content, dict):
-        raise wrong(f"{path} is no JSON object")
+        raise wrong(_("{path} is no JSON object").format(path=path))
     return content
 
 
@@ -178,9 +188,9 @@ def _check_private(path: Path) -> None:
     except OSError:
         return  # reading it will say why
     if stat.S_ISLNK(mode):
-        raise problem(f"{path} is a link", "GMAIL_API_TOKEN must name the file itself")
+        raise problem(_("{path} is a link").format(path=path), _("GMAIL_API_TOKEN must name the file itself"))
     if os.name == "posix" and mode & OTHERS:
-        raise problem(f"{path} can be read by others", f"chmod 600 {path}")
+        raise problem(_("{path} can be read by others").format(path=path), f"chmod 600 {path}")
 
 
 def _check_address(path: Path, key: str, address: str, wrong: Callable[[str], TransportError]) -> None:
@@ -189,4 +199,4 @@ def _check_address(path: Path, key: str, address: str, wrong: Callable[[str], Tr
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme == "https" or loopback:
         return
-    raise wrong(f"{path}: {key} is no https address")
+    raise wrong(_("{path}: {key} is no https address").format(path=path, key=key))

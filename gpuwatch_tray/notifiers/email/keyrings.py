@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import keyring  # noqa: TID251  # this module is the one importer
 from keyring.errors import NoKeyringError, PasswordDeleteError  # noqa: TID251
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
 from gpuwatch_tray.transport import FailureKind, TransportError
 
@@ -24,9 +25,9 @@ T = TypeVar("T")
 
 SERVICE = "gpuwatch-tray SMTP"
 PATIENCE = 30.0  # seconds for the person to unlock the keyring
-MEND = (
-    "unlock or install a keyring (as GNOME Keyring or KWallet); where there is no desktop, as under cron, use"
-    " SMTP_PASS_FILE in smtp.env"
+MEND = N_(
+    "unlock or install a keyring (as GNOME Keyring or KWallet); where there is no"
+    " desktop, as under cron, use SMTP_PASS_FILE in smtp.env"
 )
 
 
@@ -68,9 +69,9 @@ def _ask(question: Callable[[], T], patience: float) -> T:
     try:
         answer, error = answers.get(timeout=patience)
     except queue.Empty:
-        raise _unusable(f"no answer within {patience:g} s: is it locked?") from None
+        raise _unusable(_("no answer within {seconds:g} s: is it locked?").format(seconds=patience)) from None
     if isinstance(error, NoKeyringError):
-        raise _unusable("there is none that can be used") from None
+        raise _unusable(_("there is none that can be used")) from None
     if error is not None:
         # Of a foreign error only the kind is told: nobody knows what its text holds.
         raise _unusable(type(error).__name__) from None
@@ -78,4 +79,6 @@ def _ask(question: Callable[[], T], patience: float) -> T:
 
 
 def _unusable(why: str) -> TransportError:
-    return TransportError(FailureKind.CONFIGURATION, f"the keyring cannot be used: {why}", MEND)
+    return TransportError(
+        FailureKind.CONFIGURATION, _("the keyring cannot be used: {why}").format(why=why), _(MEND)
+    )

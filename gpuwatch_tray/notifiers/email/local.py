@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email import mime
 from gpuwatch_tray.notifiers.email.lines import LONGEST, neutral, one_line
 from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
@@ -72,7 +73,11 @@ class LocalTransport:
         """Look for the program; whether it delivers shows only when it is used."""
         mime.addresses(self._to, "TO_EMAIL")
         program, found = self._first()
-        report(f"{program} is here: {found}; it queues a mail, and does not tell whether it was delivered")
+        report(
+            _(
+                "{program} is here: {file}; it queues a mail, and does not tell whether it was delivered"
+            ).format(program=program, file=found)
+        )
 
     def _first(self) -> tuple[str, str]:
         """The program that is taken, and where it is."""
@@ -82,8 +87,11 @@ class LocalTransport:
                 return program, found
         raise TransportError(
             FailureKind.CONFIGURATION,
-            "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx or sendmail",
-            "set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env",
+            _(
+                "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx"
+                " or sendmail"
+            ),
+            _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
 
     def _find(self, program: str) -> str | None:
@@ -104,19 +112,26 @@ class LocalTransport:
             except subprocess.TimeoutExpired:
                 raise TransportError(
                     FailureKind.AMBIGUOUS,
-                    f"{program} did not end within {self._timeout:g} s: the mail may have been taken",
-                    f"try it by hand: {arguments[0]}",
+                    _("{program} did not end within {seconds:g} s: the mail may have been taken").format(
+                        program=program, seconds=self._timeout
+                    ),
+                    _("try it by hand: {program}").format(program=arguments[0]),
                 ) from None
             except OSError as error:
                 raise TransportError(
                     FailureKind.CONFIGURATION,
-                    f"{arguments[0]} cannot be run: {error.strerror}",
-                    "repair or remove it, or set up smtp.env",
+                    _("{program} cannot be run: {why}").format(program=arguments[0], why=error.strerror),
+                    _("repair or remove it, or set up smtp.env"),
                 ) from None
             output.seek(0)
             said = one_line(output.read(10_000).decode("utf-8", "replace"), LONGEST)
         if code != 0:
             raise TransportError(
-                FailureKind.TRANSIENT, f"{program} failed with exit code {code}: {said or 'it said nothing'}"
+                FailureKind.TRANSIENT,
+                _("{program} failed with exit code {code}: {said}").format(
+                    program=program, code=code, said=said or _("it said nothing")
+                ),
             )
-        return Receipt(transport, f"exit code 0: queued, not yet delivered{f' ({said})' if said else ''}")
+        return Receipt(
+            transport, _("exit code 0: queued, not yet delivered") + (f" ({said})" if said else "")
+        )

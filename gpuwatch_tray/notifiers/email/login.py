@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from google_auth_oauthlib.flow import InstalledAppFlow
 from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]  # has no types
 
-from gpuwatch_tray.language import _
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import HOST, Redirect, take_pasted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PORT = 8765
 TIMEOUT = 300.0  # seconds for the person in front of the browser
 EXCHANGE_TIMEOUT = 15.0  # seconds for Google to give the token
-AGAIN = "sign in again with `gpuwatch-tray mail login`"
+AGAIN = N_("sign in again with `gpuwatch-tray mail login`")
 
 
 def browser_is_here(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
@@ -58,7 +58,9 @@ def login(
     TransportError says what failed: the files, the port, the time, the person's or Google's refusal.
     """
     if settings.gmail_token is None:
-        raise googlefiles.problem("GMAIL_API_TOKEN is not set", "set it in notify.env: where token.json goes")
+        raise googlefiles.problem(
+            _("GMAIL_API_TOKEN is not set"), _("set it in notify.env: where token.json goes")
+        )
     config = googlefiles.read_credentials(settings.gmail_credentials)
     scrub = Scrubber((config["installed"]["client_secret"],))
     flow = InstalledAppFlow.from_client_config(config, scopes=[googlefiles.SCOPE])
@@ -75,10 +77,14 @@ def login(
         if open_browser:
             _open(address)
         if not server.wait(timeout):
-            raise googlefiles.sign_in_needed(f"nobody signed in within {timeout:g} s", AGAIN)
+            raise googlefiles.sign_in_needed(
+                _("nobody signed in within {seconds:g} s").format(seconds=timeout), _(AGAIN)
+            )
     answer = server.answer or {}
     if "error" in answer:
-        raise googlefiles.sign_in_needed(f"Google refused the sign-in: {scrub(answer['error'][0])}", AGAIN)
+        raise googlefiles.sign_in_needed(
+            _("Google refused the sign-in: {error}").format(error=scrub(answer["error"][0])), _(AGAIN)
+        )
     _exchange(flow, server.query, scrub)
     return _keep(flow, settings.gmail_token)
 
@@ -106,8 +112,8 @@ def _listen(port: int) -> Redirect:
         return Redirect(port)
     except OSError as error:
         raise googlefiles.sign_in_needed(
-            f"port {port} on {HOST} cannot be used: {error.strerror}",
-            "is another sign-in still waiting? End it, or give another port with --port",
+            _("port {port} on {host} cannot be used: {why}").format(port=port, host=HOST, why=error.strerror),
+            _("is another sign-in still waiting? End it, or give another port with --port"),
         ) from None
 
 
@@ -118,14 +124,18 @@ def _exchange(flow: Any, query: str, scrub: Scrubber) -> None:
     except Warning:  # raised, not warned: oauthlib's way to say that other scopes were granted
         raise _wrong_scope() from None
     except OAuth2Error as error:
-        raise googlefiles.sign_in_needed(f"Google gave no token: {scrub(str(error.error))}", AGAIN) from None
+        raise googlefiles.sign_in_needed(
+            _("Google gave no token: {error}").format(error=scrub(str(error.error))), _(AGAIN)
+        ) from None
     except OSError as error:  # requests' errors are
         raise TransportError(
-            FailureKind.TRANSIENT, f"Google's token address is not reached: {scrub(str(error), 160)}", AGAIN
+            FailureKind.TRANSIENT,
+            _("Google's token address is not reached: {error}").format(error=scrub(str(error), 160)),
+            _(AGAIN),
         ) from None
     except ValueError:
         raise TransportError(
-            FailureKind.TRANSIENT, "the token address answered with something else", AGAIN
+            FailureKind.TRANSIENT, _("the token address answered with something else"), _(AGAIN)
         ) from None
 
 
@@ -136,19 +146,23 @@ def _keep(flow: Any, path: Path) -> Path:
         raise _wrong_scope()
     if not credentials.refresh_token:
         raise googlefiles.sign_in_needed(
-            "Google gave no refresh token",
-            "take away the app's access on https://myaccount.google.com/permissions, then " + AGAIN,
+            _("Google gave no refresh token"),
+            _(
+                "take away the app's access on https://myaccount.google.com/permissions,"
+                " then sign in again with `gpuwatch-tray mail login`"
+            ),
         )
     try:
         with googlefiles.locked(path):
             googlefiles.write_token(path, credentials.to_json())
     except OSError as error:
-        text = f"{path} cannot be written: {error.strerror}"
-        raise googlefiles.problem(text, "correct GMAIL_API_TOKEN in notify.env") from None
+        text = _("{path} cannot be written: {why}").format(path=path, why=error.strerror)
+        raise googlefiles.problem(text, _("correct GMAIL_API_TOKEN in notify.env")) from None
     return path
 
 
 def _wrong_scope() -> TransportError:
     return googlefiles.sign_in_needed(
-        "sending mail was not allowed", f"{AGAIN} and tick the box for sending mail"
+        _("sending mail was not allowed"),
+        _("sign in again with `gpuwatch-tray mail login` and tick the box for sending mail"),
     )

@@ -15,6 +15,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import messages
+from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notifiers.email.lines import neutral, one_line
 from gpuwatch_tray.transport import FailureKind, TransportError
@@ -68,8 +69,8 @@ def address(text: str, key: str) -> str:
     if bad or (at and not plain):
         raise TransportError(
             FailureKind.CONFIGURATION,
-            f"{key}: {one_line(text, 80)!r} is no mail address",
-            f"correct {key}: one or more addresses like you@example.org",
+            _("{key}: {text!r} is no mail address").format(key=key, text=one_line(text, 80)),
+            _("correct {key}: one or more addresses like you@example.org").format(key=key),
         )
     return f"{local}@{plain}" if at else local
 

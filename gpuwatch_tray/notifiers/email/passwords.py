@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.settings import Secret, SmtpSecurity, read_password
 from gpuwatch_tray.transport import FailureKind, TransportError
 
@@ -28,8 +29,10 @@ def password_of(smtp: SmtpSettings) -> Secret:
     found = keyrings.password(account)
     if not found:
         raise _problem(
-            f"there is no password for {account}: smtp.env has none, nor has the keyring",
-            "`gpuwatch-tray mail password` stores it; or set SMTP_PASS or SMTP_PASS_FILE in smtp.env",
+            _("there is no password for {account}: smtp.env has none, nor has the keyring").format(
+                account=account
+            ),
+            _("`gpuwatch-tray mail password` stores it; or set SMTP_PASS or SMTP_PASS_FILE in smtp.env"),
         )
     return Secret(found)
 
@@ -45,27 +48,35 @@ def source_of(smtp: SmtpSettings) -> str:
         return ""
     if smtp.password.reveal():
         return "SMTP_PASS"
-    return f"SMTP_PASS_FILE {smtp.password_file}" if smtp.password_file is not None else "the keyring"
+    return f"SMTP_PASS_FILE {smtp.password_file}" if smtp.password_file is not None else _("the keyring")
 
 
 def _from_file(file: Path) -> Secret:
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would make us wait
-            raise _problem(f"SMTP_PASS_FILE {file} is not a plain file", "it must hold the password alone")
+            raise _problem(
+                _("SMTP_PASS_FILE {file} is not a plain file").format(file=file),
+                _("it must hold the password alone"),
+            )
         with file.open("rb") as opened:
             content = opened.read(LONGEST_FILE + 1)
     except OSError as error:
-        text = f"SMTP_PASS_FILE {file} cannot be read: {error.strerror}"
-        raise _problem(text, "write the password into it, and chmod 600") from None
+        text = _("SMTP_PASS_FILE {file} cannot be read: {why}").format(file=file, why=error.strerror)
+        raise _problem(text, _("write the password into it, and chmod 600")) from None
     if len(content) > LONGEST_FILE or b"\n" in content.strip():
-        raise _problem(f"SMTP_PASS_FILE {file} has more than one line", "it must hold the password alone")
+        raise _problem(
+            _("SMTP_PASS_FILE {file} has more than one line").format(file=file),
+            _("it must hold the password alone"),
+        )
     try:
         secret = read_password(content.decode("utf-8-sig"))
     except ValueError as error:
-        why = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise _problem(f"SMTP_PASS_FILE {file} {why}", "it must hold the password alone") from None
+        why = _("is not UTF-8") if isinstance(error, UnicodeDecodeError) else str(error)
+        raise _problem(
+            _("SMTP_PASS_FILE {file} {why}").format(file=file, why=why), _("it must hold the password alone")
+        ) from None
     if not secret.reveal():
-        raise _problem(f"SMTP_PASS_FILE {file} is empty", "write the password into it")
+        raise _problem(_("SMTP_PASS_FILE {file} is empty").format(file=file), _("write the password into it"))
     return secret
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from google.auth.exceptions import TransportError as NoConnection
 from google.auth.transport.requests import Request
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.transport import FailureKind, TransportError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 ENDPOINT = "https://oauth2.googleapis.com/revoke"
 TIMEOUT = 15.0  # seconds
 DONE = 200
-NOT_REVOKED = (
+NOT_REVOKED = N_(
     "the file is kept; try again, or take the access away on https://myaccount.google.com/permissions"
 )
 
@@ -39,8 +40,8 @@ def revoke(path: Path, *, endpoint: str = ENDPOINT, timeout: float = TIMEOUT) ->
         try:
             path.unlink()
         except OSError as error:
-            text = f"{path} cannot be deleted: {error.strerror}"
-            raise googlefiles.problem(text, "delete it by hand") from None
+            text = _("{path} cannot be deleted: {why}").format(path=path, why=error.strerror)
+            raise googlefiles.problem(text, _("delete it by hand")) from None
     return withdrawn
 
 
@@ -53,16 +54,18 @@ def _withdraw(secret: str, endpoint: str, timeout: float) -> bool:
     try:
         answer = session(url=endpoint, method="POST", body=body, headers=headers, timeout=timeout)
     except NoConnection as error:
-        text = f"the sign-in is not withdrawn, Google is not reached: {scrub(str(error), 160)}"
-        raise TransportError(FailureKind.TRANSIENT, text, NOT_REVOKED) from None
+        text = _("the sign-in is not withdrawn, Google is not reached: {error}").format(
+            error=scrub(str(error), 160)
+        )
+        raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
     finally:
         session.session.close()
     if answer.status == DONE and not _is_page(answer.data):
         return True
     if _error_of(answer.data) == "invalid_token":
         return False
-    text = f"the sign-in is not withdrawn, Google answered {answer.status}"
-    raise TransportError(FailureKind.TRANSIENT, text, NOT_REVOKED)
+    text = _("the sign-in is not withdrawn, Google answered {code}").format(code=answer.status)
+    raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED))
 
 
 def _is_page(content: bytes) -> bool:

@@ -8,6 +8,7 @@ import hmac
 import smtplib  # noqa: TID251  # this folder is the one importer
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.smtp import sockets
 from gpuwatch_tray.notifiers.email.smtp.failures import Step
 
@@ -121,7 +122,9 @@ class Client(smtplib.SMTP):
                 reply = self.docmd(_base64(name + b" " + digest.encode()))
         else:
             ways = " ".join(offered) or "none"
-            raise smtplib.SMTPNotSupportedError(f"no login that we know is offered (offered: {ways})")
+            raise smtplib.SMTPNotSupportedError(
+                _("no login that we know is offered (offered: {ways})").format(ways=ways)
+            )
         if reply[0] != SIGNED_IN:
             raise smtplib.SMTPAuthenticationError(*reply)
 

@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.smtp import failures
 from gpuwatch_tray.notifiers.email.smtp.failures import Step
 from gpuwatch_tray.transport import FailureKind, Missed, TransportError
@@ -46,7 +47,11 @@ class Situation:
     def explain(self, error: Exception) -> TransportError:
         """The answers of the server first (smtplib's errors are OSErrors), then TLS, then the network."""
         if self.given_up is not None:  # an answer cut short is no answer
-            return self._lost(f"no end after {self.given_up:g} s, given up at {self.step.value}")
+            return self._lost(
+                _("no end after {seconds:g} s, given up at {step}").format(
+                    seconds=self.given_up, step=_(self.step.value)
+                )
+            )
         return self._answered(error) or self._secured(error) or self._connected(error)
 
     def failure(
@@ -66,7 +71,10 @@ class Situation:
             verdict = failures.refusal(Step.RECIPIENT, code, self.scrub(text))
             groups.setdefault(verdict, {})[name] = (code, text)
         return tuple(
-            Missed(tuple(group), self.failure(kind, f"recipient refused: {self.named(group)}", mend))
+            Missed(
+                tuple(group),
+                self.failure(kind, _("recipient refused: {answers}").format(answers=self.named(group)), mend),
+            )
             for (kind, mend), group in groups.items()
         )
 
@@ -77,7 +85,7 @@ class Situation:
                 for code, text in error.recipients.values()
             )
             kind = min(found, key=_MOST_HOPE_FIRST.index)
-            text = f"recipient refused: {self.named(error.recipients)}"
+            text = _("recipient refused: {answers}").format(answers=self.named(error.recipients))
             return self.failure(kind, text, found[kind], for_all=True)
         if isinstance(error, smtplib.SMTPResponseException):
             return self._refused(error.smtp_code, self.scrub(error.smtp_error))
@@ -85,28 +93,37 @@ class Situation:
             if self.step is Step.STARTTLS:
                 return self.failure(
                     FailureKind.CONFIGURATION,
-                    "the server offers no STARTTLS, and the password is never sent in plain text",
-                    f"use a port of the server with TLS: SMTP_PORT={IMPLICIT_TLS_PORT} or 587",
+                    _("the server offers no STARTTLS, and the password is never sent in plain text"),
+                    _("use a port of the server with TLS: SMTP_PORT={port} or 587").format(
+                        port=IMPLICIT_TLS_PORT
+                    ),
                 )
-            return self.failure(FailureKind.CONFIGURATION, self.scrub(str(error)), failures.SERVER_MEND)
+            return self.failure(FailureKind.CONFIGURATION, self.scrub(str(error)), _(failures.SERVER_MEND))
         return None
 
     def _refused(self, code: int, answer: str) -> TransportError:
-        said = f"{code} {answer}" if code > 0 else f"{answer!r}, which is not SMTP"
+        said = f"{code} {answer}" if code > 0 else _("{answer!r}, which is not SMTP").format(answer=answer)
         if self.text_sent and code not in REFUSALS:
-            return self._lost(f"unintelligible answer to the {self.step.value}: {said}")
+            return self._lost(
+                _("unintelligible answer to the {step}: {said}").format(step=_(self.step.value), said=said)
+            )
         kind, mend = failures.refusal(self.step, code, answer)
         if self.plain and code in failures.LOGIN_REFUSALS:
-            mend = failures.PLAIN_MEND
+            mend = _(failures.PLAIN_MEND)
         # All mails have the same sender and recipients; only the text is each mail's own.
         own = kind is FailureKind.MESSAGE or (self.step is Step.TEXT and kind is not FailureKind.QUOTA)
         for_all = not own or code == CLOSING
-        return self.failure(kind, f"{self.step.value} refused: {said}", mend, for_all=for_all)
+        return self.failure(
+            kind,
+            _("{step} refused: {said}").format(step=_(self.step.value), said=said),
+            mend,
+            for_all=for_all,
+        )
 
     def _secured(self, error: Exception) -> TransportError | None:
         if isinstance(error, ssl.SSLCertVerificationError):
             reason, mend = failures.certificate(error, self.host)
-            text = f"the server's certificate is not accepted: {self.scrub(reason)}"
+            text = _("the server's certificate is not accepted: {why}").format(why=self.scrub(reason))
             return self.failure(FailureKind.CONFIGURATION, text, mend)
         if isinstance(error, ssl.SSLError) and self.step in (Step.GREETING, Step.STARTTLS):
             kind, words, mend = failures.handshake(error, implicit=self.implicit)
@@ -115,27 +132,35 @@ class Situation:
 
     def _connected(self, error: Exception) -> TransportError:
         if not isinstance(error, OSError):
-            place = self.step.value
-            words = "SMTP_HOST is no host name" if self.step is Step.CONNECT else f"bad answer at {place}"
-            return self.failure(FailureKind.CONFIGURATION, words, failures.SERVER_MEND)
+            place = _(self.step.value)
+            words = (
+                _("SMTP_HOST is no host name")
+                if self.step is Step.CONNECT
+                else _("bad answer at {place}").format(place=place)
+            )
+            return self.failure(FailureKind.CONFIGURATION, words, _(failures.SERVER_MEND))
         if isinstance(error, socket.gaierror):
-            text = f"the address of the host cannot be found: {error.strerror}"
-            return self.failure(FailureKind.TRANSIENT, text, failures.NETWORK_MEND, for_all=True)
+            text = _("the address of the host cannot be found: {why}").format(why=error.strerror)
+            return self.failure(FailureKind.TRANSIENT, text, _(failures.NETWORK_MEND), for_all=True)
         # smtplib wraps a time-out or a reset in an error of its own.
         cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
         if isinstance(cause, TimeoutError):
-            return self._lost(f"no answer in time at {self.step.value}")
+            return self._lost(_("no answer in time at {step}").format(step=_(self.step.value)))
         if self.step is Step.CONNECT:
             text = self.scrub(error.strerror or str(error))
-            return self.failure(FailureKind.TRANSIENT, text, failures.NETWORK_MEND, for_all=True)
-        return self._lost(f"the connection was lost at {self.step.value}")
+            return self.failure(FailureKind.TRANSIENT, text, _(failures.NETWORK_MEND), for_all=True)
+        return self._lost(_("the connection was lost at {step}").format(step=_(self.step.value)))
 
     def _lost(self, text: str) -> TransportError:
         if self.text_sent:
-            return self.failure(FailureKind.AMBIGUOUS, f"{text}: the mail may have been accepted")
+            return self.failure(
+                FailureKind.AMBIGUOUS, _("{text}: the mail may have been accepted").format(text=text)
+            )
         mend = ""
         if self.step is Step.CONNECT:
-            mend = failures.NETWORK_MEND
+            mend = _(failures.NETWORK_MEND)
         elif self.step is Step.GREETING and not self.implicit:
-            mend = f"where the port speaks TLS from the start, it must be SMTP_PORT={IMPLICIT_TLS_PORT}"
+            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}").format(
+                port=IMPLICIT_TLS_PORT
+            )
         return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not Step.TEXT)

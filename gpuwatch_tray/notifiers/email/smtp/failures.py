@@ -10,33 +10,36 @@ import re
 import ssl
 from enum import Enum
 
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.transport import FailureKind
 
 
 class Step(Enum):
     """Where in the conversation we are, in words for people."""
 
-    CONNECT = "connecting"
-    GREETING = "greeting"
+    CONNECT = N_("connecting")
+    GREETING = N_("greeting")
     HELLO = "EHLO"
     STARTTLS = "STARTTLS"
-    LOGIN = "login"
-    SENDER = "sender"
-    RECIPIENT = "recipient"
-    TEXT = "mail text"
+    LOGIN = N_("login")
+    SENDER = N_("sender")
+    RECIPIENT = N_("recipient")
+    TEXT = N_("mail text")
 
 
-LOGIN_MEND = (
-    "check SMTP_USER and the password (SMTP_PASS or SMTP_PASS_FILE in smtp.env, or `gpuwatch-tray mail"
-    " password`); Gmail, iCloud and others want an app password here"
+LOGIN_MEND = N_(
+    "check SMTP_USER and the password (SMTP_PASS or SMTP_PASS_FILE in smtp.env, or"
+    " `gpuwatch-tray mail password`); Gmail, iCloud and others want an app password here"
 )
-PLAIN_MEND = "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
-SENDER_MEND = "set FROM_EMAIL in smtp.env to an address that this account may send from"
-SIZE_MEND = "the mail is too big for this server"
-ADDRESS_MEND = "check TO_EMAIL in gpu-watch.env"
-SERVER_MEND = "check SMTP_HOST and SMTP_PORT in smtp.env"
-NETWORK_MEND = "check the network, and SMTP_HOST and SMTP_PORT in smtp.env"
-CA_MEND = "for a lab's own certificate authority set SMTP_CA_FILE in smtp.env to its certificate"
+PLAIN_MEND = N_(
+    "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
+)
+SENDER_MEND = N_("set FROM_EMAIL in smtp.env to an address that this account may send from")
+SIZE_MEND = N_("the mail is too big for this server")
+ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
+SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
+NETWORK_MEND = N_("check the network, and SMTP_HOST and SMTP_PORT in smtp.env")
+CA_MEND = N_("for a lab's own certificate authority set SMTP_CA_FILE in smtp.env to its certificate")
 
 # Replies (RFC 5321, RFC 4954)
 TEMPORARY = range(400, 500)
@@ -59,18 +62,18 @@ def refusal(step: Step, code: int, answer: str) -> tuple[FailureKind, str]:
     """The kind and the mend of a reply that was no consent."""
     detail = enhanced(answer)
     if code == REFUSED and detail == "5.4.5":
-        return FailureKind.QUOTA, "the account's sending limit is reached"
+        return FailureKind.QUOTA, _("the account's sending limit is reached")
     if code in TEMPORARY:
         return FailureKind.TRANSIENT, ""
     if code in LOGIN_REFUSALS or step is Step.LOGIN:
-        return FailureKind.CONFIGURATION, LOGIN_MEND
+        return FailureKind.CONFIGURATION, _(LOGIN_MEND)
     if step in _BEFORE_THE_MAIL or code not in PERMANENT:
-        return FailureKind.CONFIGURATION, SERVER_MEND
+        return FailureKind.CONFIGURATION, _(SERVER_MEND)
     if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not Step.RECIPIENT):
-        return FailureKind.MESSAGE, SIZE_MEND
+        return FailureKind.MESSAGE, _(SIZE_MEND)
     if step is Step.SENDER:
-        return FailureKind.CONFIGURATION, SENDER_MEND
-    return FailureKind.RECIPIENT, ADDRESS_MEND
+        return FailureKind.CONFIGURATION, _(SENDER_MEND)
+    return FailureKind.RECIPIENT, _(ADDRESS_MEND)
 
 
 def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
@@ -78,21 +81,27 @@ def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, st
     reason = str(getattr(error, "verify_message", "") or error).rstrip(".")
     lower = reason.lower()
     if "expired" in lower or "not yet valid" in lower:
-        return reason, "the server's administrator has to renew it, or this computer's clock is wrong"
+        return reason, _("the server's administrator has to renew it, or this computer's clock is wrong")
     if "mismatch" in lower or "not valid for" in lower:
-        return reason, f"SMTP_HOST must be a name that the certificate holds, {host} is none"
-    return reason, CA_MEND
+        return reason, _("SMTP_HOST must be a name that the certificate holds, {host} is none").format(
+            host=host
+        )
+    return reason, _(CA_MEND)
 
 
 def handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKind, str, str]:
     """The kind, the words and the mend of a TLS handshake that failed for another reason."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return FailureKind.TRANSIENT, "the server closed the connection during the TLS handshake", ""
+        return FailureKind.TRANSIENT, _("the server closed the connection during the TLS handshake"), ""
     reason = (error.reason or "").replace("_", " ").lower() or str(error)
     if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
         return (
             FailureKind.CONFIGURATION,
-            f"the server does not speak TLS from the start on this port ({reason})",
-            "set SMTP_PORT=587 in smtp.env for STARTTLS",
+            _("the server does not speak TLS from the start on this port ({reason})").format(reason=reason),
+            _("set SMTP_PORT=587 in smtp.env for STARTTLS"),
         )
-    return FailureKind.CONFIGURATION, f"TLS handshake failed: {reason}", SERVER_MEND
+    return (
+        FailureKind.CONFIGURATION,
+        _("TLS handshake failed: {reason}").format(reason=reason),
+        _(SERVER_MEND),
+    )

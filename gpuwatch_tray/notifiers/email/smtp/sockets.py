@@ -16,6 +16,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,7 +49,7 @@ class Watchdog:
         left = self._end - time.monotonic()
         if left <= 0:
             self.expired = True
-            raise TimeoutError("no time left")
+            raise TimeoutError(_("no time left"))
         return min(left, at_most)
 
     def watch(self, sock: socket.socket) -> None:
@@ -101,7 +103,9 @@ def resolve_within(host: str, port: int, seconds: float, look_up: Resolve = reso
     try:
         answer = answers.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"the name look-up took longer than {seconds:g} s") from None
+        raise TimeoutError(
+            _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
+        ) from None
     if isinstance(answer, list):
         return answer
     raise answer
@@ -111,7 +115,7 @@ def connect(
     host: str, port: int, watchdog: Watchdog, timeout: float, look_up: Resolve = resolve
 ) -> socket.socket:
     """A connection to the first address that answers; else the last address's OSError."""
-    last: OSError = OSError("the name has no address")
+    last: OSError = OSError(_("the name has no address"))
     for family, numeric, number in resolve_within(host, port, watchdog.left(timeout), look_up):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine
+from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email import mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber, one_line
 from gpuwatch_tray.notifiers.email.smtp import sockets
@@ -69,8 +70,8 @@ class SmtpTransport:
             if utf8 and not client.has_extn("smtputf8"):
                 raise self._situation(client, watchdog).failure(
                     FailureKind.CONFIGURATION,
-                    "the server takes ASCII addresses only",
-                    "write TO_EMAIL and FROM_EMAIL without special letters",
+                    _("the server takes ASCII addresses only"),
+                    _("write TO_EMAIL and FROM_EMAIL without special letters"),
                 )
             options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
             refused = client.sendmail(sender, recipients, mail, mail_options=options)
@@ -78,7 +79,11 @@ class SmtpTransport:
         if not refused:
             return Receipt(self.name, answer)
         situation = self._situation(client, watchdog)
-        return Receipt(self.name, f"{answer}; refused: {situation.named(refused)}", situation.missed(refused))
+        return Receipt(
+            self.name,
+            _("{answer}; refused: {recipients}").format(answer=answer, recipients=situation.named(refused)),
+            situation.missed(refused),
+        )
 
     def probe(self, report: Report) -> None:
         """Connect, encrypt and log in, and send nothing."""
@@ -122,8 +127,8 @@ class SmtpTransport:
             reason = error.strerror or str(error)
             raise TransportError(
                 FailureKind.CONFIGURATION,
-                f"SMTP_CA_FILE {ca_file} cannot be used: {one_line(reason)}",
-                "it must name a readable file with certificates in PEM form",
+                _("SMTP_CA_FILE {file} cannot be used: {why}").format(file=ca_file, why=one_line(reason)),
+                _("it must name a readable file with certificates in PEM form"),
             ) from None
 
     def _sign_in(self, client: Client, report: Report) -> None:
@@ -131,17 +136,19 @@ class SmtpTransport:
         if code != READY:
             raise smtplib.SMTPConnectError(code, answer)
         address = "" if client.sock is None else str(client.sock.getpeername()[0]).partition("%")[0]
-        report(f"connected to {address}, port {self._smtp.port}")
+        report(_("connected to {address}, port {port}").format(address=address, port=self._smtp.port))
         client.step = Step.HELLO
         if self._plain:
             if not is_loopback(address):
                 raise TransportError(
                     FailureKind.CONFIGURATION,
-                    f"{self.name}: {address} is not this computer, and SMTP_SECURITY=none is for no other",
-                    "take SMTP_SECURITY out of smtp.env",
+                    _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other").format(
+                        way=self.name, address=address
+                    ),
+                    _("take SMTP_SECURITY out of smtp.env"),
                 )
             client.ehlo_or_helo_if_needed()
-            report("no TLS and no login, as SMTP_SECURITY=none asks for")
+            report(_("no TLS and no login, as SMTP_SECURITY=none asks for"))
             return
         client.ehlo_or_helo_if_needed()
         if not self._implicit:
@@ -150,7 +157,7 @@ class SmtpTransport:
             client.ehlo_or_helo_if_needed()
         report(_encryption(client))
         client.sign_in(self._smtp.user, self._smtp.password.reveal())
-        report(f"logged in as {one_line(self._smtp.user, 100)}")
+        report(_("logged in as {user}").format(user=one_line(self._smtp.user, 100)))
 
 
 def _local_account() -> str:
@@ -159,9 +166,11 @@ def _local_account() -> str:
 
 def _encryption(client: Client) -> str:
     if not isinstance(client.sock, ssl.SSLSocket):
-        return "not encrypted"
+        return _("not encrypted")
     ends = (client.sock.getpeercert() or {}).get("notAfter")
     if not isinstance(ends, str):
-        return f"encrypted by {client.sock.version()}"
+        return _("encrypted by {version}").format(version=client.sock.version())
     day = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).date()
-    return f"encrypted by {client.sock.version()}; the certificate is accepted, and good until {day}"
+    return _("encrypted by {version}; the certificate is accepted, and good until {day}").format(
+        version=client.sock.version(), day=day
+    )
