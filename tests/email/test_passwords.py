@@ -176,7 +176,7 @@ def test_the_password_of_the_keyring_logs_in(ring, message, tmp_path):
     """From the keyring to the server's 250."""
     with MailServer(password="geheim-ä") as server:
         smtp = SmtpSettings(server.host, server.port, server.user, Secret(""), "a@b.org", server.ca_file)
-        settings = Settings(Path("/c"), tmp_path, ("one@example.org",), smtp=smtp)
+        settings = Settings(Path("/c"), tmp_path, to_email=("one@example.org",), smtp=smtp)
         keyrings.store(f"{server.user}@{server.host}", "geheim-ä")
         choose(settings).send(message)
         assert server.messages[0].user == server.user
