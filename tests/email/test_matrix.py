@@ -222,6 +222,21 @@ def test_smtp_for_some_only(house):
         assert house.store.queue() == ()
 
 
+@pytest.mark.parametrize("refusal", ["450 4.2.0 greylisted", "550 5.1.1 unknown"])
+def test_who_is_refused_again_holds_up_no_other_mail(house, message, refusal):
+    """The mail for two alone is refused once more; the next mail of the same run reaches one all the same."""
+    with MailServer() as server:
+        server.behave(refuse={"two@example.org": "450 4.2.0 greylisted"})
+        now = message.created
+        house.deliver(smtp(server), now)
+        server.behave(refuse={"two@example.org": refusal})
+        news = Mail(replace(message, message_id="<news@lab>", created=now + 30), ("news",))
+        house.store.commit(Step(Instant(now + 30), mails=(news,)))
+        house.deliver(smtp(server), now + 30)
+        assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id, "<news@lab>"]
+        assert "news" in house.store.delivered("email")
+
+
 def test_smtp_offline(house, no_network):
     """No name can be looked up: told in the menu alone, and tried again."""
     settings = SmtpSettings("smtp.example.org", 587, "u", Secret("p"), "gpu@example.org")

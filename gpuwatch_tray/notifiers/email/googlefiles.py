@@ -152,8 +152,10 @@ def write_token(path: Path, text: str) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Have the new name outlast a power cut, where the system can be asked to."""
-    if os.name == "posix":
+    """Have the new name outlast a power cut, where the system and the disk can be asked to."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

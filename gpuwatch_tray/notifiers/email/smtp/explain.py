@@ -33,7 +33,12 @@ _MOST_HOPE_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where the conversation stood when it failed. `given_up`: the deadline in seconds, where it passed."""
+    """
+    Where the conversation stood when it failed.
+
+    `given_up`: the deadline in seconds, where it passed. `partly`: the mail was for some of the recipients
+    only, so that their refusal says nothing of other mails.
+    """
 
     name: str  # how people call the transport
     host: str
@@ -43,6 +48,7 @@ class Situation:
     text_sent: bool
     given_up: float | None
     scrub: Scrubber
+    partly: bool = False
 
     def explain(self, error: Exception) -> TransportError:
         """The answers of the server first (smtplib's errors are OSErrors), then TLS, then the network."""
@@ -86,7 +92,7 @@ class Situation:
             )
             kind = min(found, key=_MOST_HOPE_FIRST.index)
             text = _("recipient refused: {answers}").format(answers=self.named(error.recipients))
-            return self.failure(kind, text, found[kind], for_all=True)
+            return self.failure(kind, text, found[kind], for_all=not self.partly)
         if isinstance(error, smtplib.SMTPResponseException):
             return self._refused(error.smtp_code, self.scrub(error.smtp_error))
         if isinstance(error, smtplib.SMTPNotSupportedError):

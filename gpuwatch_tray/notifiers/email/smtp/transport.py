@@ -66,7 +66,8 @@ class SmtpTransport:
         recipients = mime.addresses(message.details.only or self._to, "TO_EMAIL")
         utf8 = mime.international((sender, *recipients))
         mail = mime.as_bytes(mime.build(message, sender=sender, recipients=recipients), utf8=utf8)
-        with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog) as client:
+        partly = bool(message.details.only)
+        with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
             if utf8 and not client.has_extn("smtputf8"):
                 raise self._situation(client, watchdog).failure(
                     FailureKind.CONFIGURATION,
@@ -93,7 +94,9 @@ class SmtpTransport:
             pass
 
     @contextmanager
-    def _session(self, watchdog: sockets.Watchdog, report: Report = lambda _: None) -> Iterator[Client]:
+    def _session(
+        self, watchdog: sockets.Watchdog, report: Report = lambda _: None, *, partly: bool = False
+    ) -> Iterator[Client]:
         """A client that is ready to send; whatever goes wrong meanwhile becomes a TransportError."""
         context = self._context()
         client = Client(self._smtp.host, watchdog, self._timeout, context, implicit=self._implicit)
@@ -103,11 +106,11 @@ class SmtpTransport:
         # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
         except (OSError, ValueError) as error:
             # The chain is cut: those errors hold what was said, and that may be the password.
-            raise self._situation(client, watchdog).explain(error) from None
+            raise self._situation(client, watchdog, partly=partly).explain(error) from None
         finally:
             client.leave()
 
-    def _situation(self, client: Client, watchdog: sockets.Watchdog) -> Situation:
+    def _situation(self, client: Client, watchdog: sockets.Watchdog, *, partly: bool = False) -> Situation:
         return Situation(
             name=self.name,
             host=self._smtp.host,
@@ -117,6 +120,7 @@ class SmtpTransport:
             text_sent=client.text_sent,
             given_up=watchdog.seconds if watchdog.expired else None,
             scrub=self._scrub,
+            partly=partly,
         )
 
     def _context(self) -> ssl.SSLContext:
