@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from gpuwatch_tray import machine, opening, report
 from gpuwatch_tray.commands import pages
 from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.commands.past import past
+from gpuwatch_tray.commands.usage import record
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TEN_MINUTES
+from gpuwatch_tray.usage import By, usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +45,9 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     if hours > MOST_HOURS:
         text = _("--hours: expected at most {most}, the 30 days that are kept, got {hours}")
         raise UsageError(text.format(most=MOST_HOURS, hours=hours))
+    # A month is half a million small values, none of them in a cycle: looking through them again and again
+    # would take half of the time, and this process ends right after.
+    gc.disable()
     live = ask(setup)
     now = machine.now().wall
     start = now - hours * HOUR
@@ -55,6 +61,7 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
         present=live.present,
         commands=live.commands,
         warn_at=setup.settings.limits.heat.warn_at,
+        usage=record(usage(history, By.USER), history, setup.settings.energy_price),
     )
     folder = live.state or setup.settings.state
     file = Path(out) if out is not None else pages.place(folder, setup.state_name, os.environ)
