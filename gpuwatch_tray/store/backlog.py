@@ -47,7 +47,11 @@ def lease(
     due = read(f"{outbox.OPEN} AND {outbox.FREE_AT} <= :now")
     if not due or gather is None:
         return _leased(database, due, now, seconds)
-    digests = [_again(group, gather, now) for group in _groups(mail for mail in due if mail.digest)]
+    tried = [
+        outbox.read(database, f"digest = :name AND {outbox.ON_ITS_WAY}", {"name": name})
+        for name in dict.fromkeys(mail.digest for mail in due if mail.digest)
+    ]
+    digests = [_again(group, gather, now) for group in tried]
     alone = [mail for mail in due if not mail.digest]
     rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
     together: list[Queued] = []
@@ -61,7 +65,7 @@ def lease(
         alone = [*urgent, *rest]
     if together:
         digests.append(_joined(database, together, gather, now))
-    _leased(database, [*(mail for mail in due if mail.digest), *alone, *together], now, seconds)
+    _leased(database, [*(mail for group in tried for mail in group), *alone, *together], now, seconds)
     return (*alone, *digests)
 
 
@@ -80,19 +84,10 @@ def _is_urgent(mail: Queued, now: float) -> bool:
     return critical and now - message.created < STALE
 
 
-def _groups(rows: Iterable[Queued]) -> list[list[Queued]]:
-    groups: dict[str, list[Queued]] = {}
-    for row in rows:
-        groups.setdefault(row.digest, []).append(row)
-    return list(groups.values())
-
-
 def _joined(database: sqlite3.Connection, rows: list[Queued], gather: Gather, now: float) -> Queued:
     made = gather([row.message for row in rows], now)
-    database.executemany(
-        "UPDATE outbox SET digest = ?, state = replace(state, 'held', 'queued') WHERE id = ?",
-        [(made.message_id, row.id) for row in rows],
-    )
+    names = [(made.message_id, row.id) for row in rows]
+    database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", names)
     return _standing_for(rows, made)
 
 
@@ -103,7 +98,7 @@ def _again(rows: list[Queued], gather: Gather, now: float) -> Queued:
 
 
 def _standing_for(rows: list[Queued], made: Message) -> Queued:
-    """What is done to the first row is done to all of them: see `outbox.SAME_MAIL`."""
+    """What becomes of the first row becomes of all of them."""
     names = dict.fromkeys(name for row in rows for name in row.fingerprints)
     most = max(row.attempts for row in rows)
     return replace(rows[0], message=made, fingerprints=tuple(names), attempts=most)

@@ -217,8 +217,8 @@ def queued_since(database: sqlite3.Connection, now: float, seconds: float) -> in
 
 
 def held(database: sqlite3.Connection) -> tuple[Queued, ...]:
-    """The mails over the cap, oldest first."""
-    return tuple(read(database, "state = 'held'", {}))
+    """The mails over the cap, oldest first, but for those that leave with a backlog."""
+    return tuple(read(database, "state = 'held' AND digest = ''", {}))
 
 
 def remove(database: sqlite3.Connection, ids: Iterable[int]) -> None:
@@ -237,8 +237,9 @@ def retry(
     """
     state = "blocked" if blocked else "queued"
     database.executemany(
-        "UPDATE outbox SET state = ?, attempts = attempts + 1, next_at = ?, lease_until = 0, error = ?,"
-        " failure = ?, digest = CASE WHEN ? THEN digest ELSE '' END WHERE id = ?",
+        "UPDATE outbox SET state = CASE state WHEN 'held' THEN state ELSE ? END, attempts = attempts + 1,"
+        " next_at = ?, lease_until = 0, error = ?, failure = ?,"
+        " digest = CASE WHEN ? THEN digest ELSE '' END WHERE id = ?",
         [
             (state, at, error, failure, failure == AMBIGUOUS, number)
             for number, _, _ in _same_mail(database, row_id)

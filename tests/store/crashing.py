@@ -19,10 +19,10 @@ from contextlib import closing
 from pathlib import Path
 
 from gpuwatch_tray.delivery import LEASE, deliver_due
-from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import Store, file
-from gpuwatch_tray.transport import Receipt
+from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
 from tests.fakes import START
 from tests.store.faults import fault
 from tests.store.samples import BUSY, CALM, HEAD, POLICY, mail, step
@@ -31,6 +31,7 @@ from tests.store.test_migration import DATA, VERSION_1
 
 LATER = LEASE + 20.0  # the leases of the dead are over, the cooldown is not
 MOST = 2000  # steps of one life
+OVER_THE_CAP = 3  # the number of that mail
 RANDOM = 25  # deaths at any moment, between two steps too
 
 
@@ -45,6 +46,12 @@ class Death:
         cls.steps += 1
         if cls.steps == cls.at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Way:
+    """Refuses every mail for good as long as `refuses` says so."""
+
+    refuses = False
 
 
 class Disk:
@@ -97,6 +104,8 @@ class Recorder:
 
     def send(self, message):
         Death.step()
+        if Way.refuses:
+            raise TransportError(FailureKind.RECIPIENT, "550 no such user")
         with self.path.open("a") as sent:
             sent.write(json.dumps([message.kind.value, message.message_id]) + "\n")
         Death.step()
@@ -111,7 +120,8 @@ def life(folder: Path, now: float, reading) -> None:
 
     with closing(Store(folder, "box", lambda: (now - START + 500.0, "boot"), keeper=True)) as store:
         Evaluator(store, POLICY, HEAD, instant, nobody).evaluate(reading)
-        deliver_due(store, lambda: Recorder(folder), lambda: now, chance=lambda: 0.0)
+        gather = late_digest(HEAD)
+        deliver_due(store, lambda: Recorder(folder), lambda: now, chance=lambda: 0.0, gather=gather)
         Disk.full = False
 
 
@@ -138,6 +148,18 @@ def version_1(folder: Path) -> None:
         database.executescript(VERSION_1 + DATA + "PRAGMA user_version = 1;")
 
 
+def backlog(folder: Path) -> None:
+    """Nothing could be sent for hours: two mails wait, and one is held over the cap."""
+    with closing(Store(folder, "box")) as store:
+        for number in (1, 2, 3):
+            old = mail(number, ["box/other"], created=START - 7200, held=number == OVER_THE_CAP)
+            store.commit(step(old))
+
+
+def refused(_folder: Path) -> None:
+    """The very first start, and the server does not take the recipient."""
+
+
 # name -> how it was before, what is read, and whether the disk is full until the end
 PLANS = {
     "fires": (nothing, BUSY, False),
@@ -145,6 +167,8 @@ PLANS = {
     "damaged": (damaged, BUSY, False),
     "version-1": (version_1, BUSY, False),
     "full": (nothing, BUSY, True),
+    "backlog": (backlog, CALM, False),
+    "refused": (refused, BUSY, False),
 }
 
 
@@ -166,28 +190,35 @@ def ended(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def doomed(folder: Path, reading, full: bool, at: int) -> None:
+def doomed(folder: Path, reading, full: bool, refuses: bool, at: int) -> None:
     """A life that dies at step `at`."""
-    Death.at, Disk.full = at, full
+    Death.at, Disk.full, Way.refuses = at, full, refuses
     life(folder, START, reading)
 
 
-def heirs(folder: Path, reading) -> None:
-    """Two that come after."""
-    for turn in (1, 2):
-        life(folder, START + turn * LATER, reading)
+def heirs(folder: Path, reading, refuses: bool) -> None:
+    """Two that come after; before the second, somebody mends the address and asks for what was given up."""
+    Way.refuses = refuses
+    life(folder, START + LATER, reading)
+    Way.refuses = False
+    if refuses:
+        with closing(Store(folder, "box")) as store:
+            assert [row.state for row in store.queue()] == ["dead"]
+            store.revive([row.id for row in store.queue()], START + LATER + 1)
+    life(folder, START + 2 * LATER, reading)
 
 
 def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | None = None):
     """One death: how it ended, and what left in all."""
     folder.mkdir()
     ended(child(prepare, folder))
-    pid = child(doomed, folder, reading, full, at)
+    refuses = prepare is refused
+    pid = child(doomed, folder, reading, full, refuses, at)
     if after is not None:
         time.sleep(after)
         os.kill(pid, signal.SIGKILL)
     code = ended(pid)
-    heir = ended(child(heirs, folder, reading))
+    heir = ended(child(heirs, folder, reading, refuses))
     path = folder / "sent"
     lines = path.read_text().splitlines() if path.exists() else []
     shutil.rmtree(folder)

@@ -87,6 +87,17 @@ def test_a_digest_that_was_refused_for_now_takes_up_what_has_come_since(store, g
     assert second.message.message_id != first.message.message_id
 
 
+def test_what_is_held_stays_held_when_the_digest_does_not_leave(store, gather):
+    """It was tried with the others, and counts against no cap; while that goes on, no other digest has it."""
+    store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"], held=True)))
+    (row,) = store.lease_due(LATER, 60, gather)
+    assert "<3@box>" in row.message.text
+    assert store.held() == ()
+    store.mark_retry(row.id, LATER + 30, "451 later", failure="transient")
+    assert [each.id for each in store.held()] == [3]
+    assert store.queued_since(LATER, 86400) == 2
+
+
 @pytest.mark.parametrize("died", [False, True])
 def test_a_digest_that_may_have_been_accepted_is_sent_again_as_it_was(store, gather, died):
     """A lost answer, or a sender that died: the same mails under the same Message-ID; the rest apart."""
