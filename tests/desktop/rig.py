@@ -102,12 +102,13 @@ class MenuRow:
 
 @dataclass(frozen=True)
 class Shown:
-    """One Notify call that the notification daemon answered."""
+    """One Notify call that the notification daemon answered; `actions` are ids and labels in turn."""
 
     id: int
     replaces: int
     title: str
     body: str
+    actions: list[str]
     hints: dict[str, Any]
 
 
@@ -280,7 +281,7 @@ class Desktop:
             if one.kind is MessageType.METHOD_RETURN and one.body
         }
         return [
-            Shown(answers[one.sender, one.serial], *(one.body[place] for place in (1, 3, 4, 6)))
+            Shown(answers[one.sender, one.serial], *(one.body[place] for place in (1, 3, 4, 5, 6)))
             for one in heard
             if one.member == "Notify" and (one.sender, one.serial) in answers
         ]
