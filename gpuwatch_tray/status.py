@@ -73,7 +73,9 @@ def _sum(alerts: Sequence[Alert]) -> str:
     """The worst alert in a line, and how many there are."""
     marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
     marks += [_("acknowledged")] if alerts[0].acknowledged else []
-    worst = alerts[0].said + (f" ({', '.join(marks)})" if marks else "")
+    worst = alerts[0].said
+    if marks:
+        worst = _("{text} ({state})").format(text=worst, state=_(", ").join(marks))
     if len(alerts) == 1:
         return worst
     return _("{count} alerts: {worst}").format(count=len(alerts), worst=worst)

@@ -10,6 +10,10 @@ WORDS = (
     *(N_("pending"), N_("firing"), N_("recovering"), N_("resolved"), N_("acknowledged")),
     *(N_("present"), N_("away"), N_("unknown")),
     *(N_("tray"), N_("watch"), N_("alert"), N_("rule")),
+    # what `doctor` looks at
+    *(N_("program"), N_("settings"), N_("driver"), N_("source"), N_("Xid errors"), N_("popups")),
+    *(N_("presence"), N_("autostart"), N_("mail"), N_("outbox"), N_("state"), N_("log"), N_("secrets")),
+    N_("watching"),
     # what became of an alert: `alerts` has it
     *(N_("fired"), N_("severity rose"), N_("severity fell"), N_("firing again")),
     *(N_("email queued"), N_("email waits")),

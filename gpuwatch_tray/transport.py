@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
 
@@ -56,7 +58,9 @@ class TransportError(Exception):
         self.wait = wait
 
     def __str__(self) -> str:
-        return f"{self.text} ({self.mend})" if self.mend else self.text
+        if not self.mend:
+            return self.text
+        return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Branch:
             name,
             parents=[self.common],
             help=summary,
-            description=f"{summary[:1].upper()}{summary[1:]}.",
+            description=_("{summary}.").format(summary=summary[:1].upper() + summary[1:]),
             epilog=epilog(*examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             aliases=aliases,

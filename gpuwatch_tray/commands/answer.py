@@ -140,7 +140,8 @@ def _alert_line(alert: Mapping[str, Any], now: float) -> str:
     if alert.get("inhibited_by"):
         state.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     text = alert.get("text") or alert.get("reason", "")
-    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {text} ({', '.join(state)})"
+    told = _("{text} ({state})").format(text=text, state=_(", ").join(state))
+    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {told}"
 
 
 def _moment(at: float, now: float) -> str:

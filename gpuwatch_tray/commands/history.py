@@ -107,7 +107,7 @@ def _state(alert: Mapping[str, Any]) -> str:
         states.append(_("snoozed until {time}").format(time=_moment(alert["snoozed_until"])))
     if alert["inhibited_by"]:
         states.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
-    return ", ".join(states)
+    return _(", ").join(states)
 
 
 def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:

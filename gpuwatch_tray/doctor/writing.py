@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray import columns, terms
 from gpuwatch_tray.doctor.line import State, worst
 from gpuwatch_tray.language import _, ngettext
 
@@ -18,17 +19,18 @@ SCHEMA = 1
 def as_text(lines: tuple[Line, ...]) -> Iterator[str]:
     """A line each, with its mend below it, and the sum."""
     words = {State.OK: _("ok"), State.WARNING: _("WARNING"), State.PROBLEM: _("PROBLEM")}
-    wide = max((len(word) for word in words.values()), default=0)
-    topics = max((len(line.topic) for line in lines), default=0)
+    wide = max(map(columns.width, words.values()))
+    topics = max((columns.width(terms.said(line.topic)) for line in lines), default=0)
     for line in lines:
-        yield f"{words[line.state]:{wide}}  {line.topic:{topics}}  {line.text}"
+        head = columns.padded(words[line.state], wide), columns.padded(terms.said(line.topic), topics)
+        yield "  ".join([*head, line.text])
         if line.mend:
-            yield f"{'':{wide}}  {'':{topics}}  {_('mend')}: {line.mend}"
+            yield " " * (wide + topics + 4) + _("mend: {mend}").format(mend=line.mend)
     warnings, problems = (
         sum(1 for line in lines if line.state is state) for state in (State.WARNING, State.PROBLEM)
     )
     yield ""
-    yield ", ".join(
+    yield _(", ").join(
         (
             ngettext("{count} problem", "{count} problems", problems).format(count=problems),
             ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings),

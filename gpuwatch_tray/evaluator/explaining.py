@@ -155,7 +155,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
         parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
     severity = word(alert.severity.name.lower())
     told = _("Alert {id}, {severity}, {state}: {text}")
-    yield "  " + told.format(id=alert.id, severity=severity, state=", ".join(parts), text=alert.said)
+    yield "  " + told.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.said)
     for decision in decisions:
         yield f"    {_(WORDS[decision.channel])}: {_decision(decision)}"
 

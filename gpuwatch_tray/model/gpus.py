@@ -118,7 +118,9 @@ class Problem:
     mismatch: bool = False  # the driver was replaced while it runs: its library and the kernel's part differ
 
     def __str__(self) -> str:
-        return f"{self.text} ({self.mend})" if self.mend else self.text
+        if not self.mend:
+            return self.text
+        return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
 @dataclass(frozen=True)

@@ -54,4 +54,6 @@ def said(error: Exception) -> str:
     """The error with its mend, where there is one."""
     if _code(error) == sqlite3.SQLITE_BUSY:
         return _("{error} (another program keeps it; it is tried again)").format(error=error)
-    return f"{error} ({cause(error)[1]})" if _code(error) in UNWRITABLE else str(error)
+    if _code(error) not in UNWRITABLE:
+        return str(error)
+    return _("{text} ({mend})").format(text=error, mend=cause(error)[1])

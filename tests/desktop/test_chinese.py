@@ -23,9 +23,7 @@ pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 
 ENGLISH = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b", re.IGNORECASE)  # two words beside each other
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-NAMES = re.compile(
-    r"gpuwatch-tray \S+|NVIDIA Test \d+|`[^`]*`|PID \d+|GPU \d|/\S*|train\.py|--\S+"
-)
+NAMES = re.compile(r"gpuwatch-tray \S+|NVIDIA Test \d+|`[^`]*`|PID \d+|GPU \d|/\S*|train\.py|--\S+")
 
 
 def english(lines):

@@ -62,7 +62,7 @@ def _below(key: str, alert: Alert, now: float, offered: Collection[Act]) -> Iter
     yield plain(f"since of {key}", _("Since: {time}").format(time=text.moment(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
     yield plain(
-        f"state of {key}", _("State: {state}").format(state=", ".join([phase, *_attention(alert, now)]))
+        f"state of {key}", _("State: {state}").format(state=_(", ").join([phase, *_attention(alert, now)]))
     )
     done = alert.acknowledged
     yield from clickable(
