@@ -21,6 +21,7 @@ PREFIX = "[GPU Watchdog] "
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"
 THE_LAST = "\n\nThe last of them:\n\n"  # in a digest
+MOST_THREADS = 19  # beside the oldest, the newest ones: servers refuse a head without end
 NOT_TRIGGERED = "TEST_MAIL: force send (no threshold triggered)"
 
 
@@ -153,6 +154,7 @@ def _details(
     html: str,
     reminder: bool = False,
 ) -> Details:
+    names = [name for name, _ in _threads(alerts) if name != message_id]
     worst_first = sorted(alerts, key=lambda alert: -alert.severity)
     return Details(
         html=html,
@@ -161,7 +163,7 @@ def _details(
         rules=tuple(dict.fromkeys(alert.rule for alert in alerts)),
         incidents=tuple(alert.id for alert in alerts if alert.id),
         subjects=tuple(each.subject for each in worst_first if each.subject),
-        replies_to=tuple(name for name, _ in _threads(alerts) if name != message_id),
+        replies_to=(*names[:1], *names[1:][-MOST_THREADS:]),
         reminder=reminder,
     )
 

@@ -42,6 +42,15 @@ def test_the_text_comes_first_and_is_the_bash_tools(state):
     assert mail["X-GPUWatch-State"] == state
 
 
+def test_on_the_wire_it_is_ascii(message):
+    """Text, HTML and picture: also a server without 8BITMIME takes it, and the text comes back."""
+    made = replace(message, details=letters.firing().details, picture=PNG)
+    assert not made.text.isascii()
+    assert wire(made).isascii()
+    text = sent(made).get_body(("plain",)).get_content()
+    assert text.replace("\r\n", "\n") == made.text
+
+
 def test_a_picture_is_in_the_html_part_and_nowhere_else():
     """Inline by its Content-ID: no attachment to open, nothing to fetch."""
     mail = sent(replace(letters.firing(), picture=PNG))
@@ -91,6 +100,16 @@ def test_a_mail_about_two_incidents_is_in_both_threads():
     mail = sent(letters.firing(first, second, letters.alert(id=9)))
     assert mail["In-Reply-To"] == "<b@lab1>"
     assert mail["References"].split() == ["<b@lab1>", "<a@lab1>"]
+
+
+def test_a_mail_about_very_many_incidents_has_a_head_of_bounded_length():
+    """The oldest thread and the newest ones."""
+    alerts = [
+        replace(letters.COUNT, id=number, thread=(f"<{number}@lab1>", float(number))) for number in range(500)
+    ]
+    mail = sent(letters.firing(*alerts))
+    assert mail["References"].split() == ["<0@lab1>", *(f"<{number}@lab1>" for number in range(481, 500))]
+    assert len(mail["X-GPUWatch-Incident"]) <= 200
 
 
 def test_the_subject_of_the_first_mail_for_all_where_it_is_asked_for():

@@ -43,7 +43,8 @@ def _policy() -> EmailPolicy[EmailMessage]:
     registry = HeaderRegistry()
     for name in ("in-reply-to", "references", "list-id"):
         registry.map_to_type(name, _Unbroken)
-    return SMTP.clone(header_factory=registry)
+    # 7-bit: nobody asks the server whether it takes more (8BITMIME).
+    return SMTP.clone(header_factory=registry, cte_type="7bit")
 
 
 POLICY = _policy()

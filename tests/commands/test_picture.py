@@ -1,0 +1,97 @@
+"""The mail's picture, from readings of a driver to the part in the mail; and the child that sends it."""
+
+from __future__ import annotations
+
+import io
+import signal
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from PIL import Image  # noqa: TID251  # to look at what was drawn
+
+from gpuwatch_tray import machine
+from gpuwatch_tray.commands import picture
+from gpuwatch_tray.model import History, Instant
+from gpuwatch_tray.store import Mail, SampleStore, Step, Store
+from tests import letters
+from tests.driver.scenario import FakeGpu, Scenario
+from tests.installed import Installed
+from tests.mailserver import MailServer
+from tests.pasts import Past, gpu
+from tests.report.histories import HOUR, history, uuid
+
+
+@pytest.fixture
+def installed(tmp_path):
+    made = Installed(tmp_path)
+    made.configure(POLL_SEC=0.3)
+    return made
+
+
+@pytest.fixture
+def server(installed):
+    with MailServer() as running:
+        installed.mail_through(running)
+        yield running
+
+
+def test_the_gpu_that_the_alert_is_about_is_drawn():
+    """Named by the subject, or by the process that the subject names; the first of several that is known."""
+    past = history(gpus=2, seconds=6 * HOUR)
+    one, two = (picture.of(past, (uuid(n),)) for n in (0, 1))
+    assert one != two
+    assert one.startswith(b"\x89PNG")
+    assert picture.of(past, (f"{uuid(1)}/79",)) == two
+    run = replace(past.runs[0], key=f"boot/7/start/{uuid(1)}", uuid=uuid(1))
+    assert picture.of(replace(past, runs=(run,)), ("boot/7/start",)) == two
+    assert picture.of(past, ("GPU-gone", uuid(1))) == two
+    assert len(picture.of(past, (uuid(0),), 50)) > len(one)  # the line of the limit
+
+
+def test_nothing_is_drawn_where_nothing_is_known():
+    """An alert of the machine, a GPU without samples, an empty past."""
+    past = history(gpus=1, seconds=HOUR)
+    assert picture.of(past, ("GPU-gone",)) == b""
+    assert picture.of(past, ()) == b""
+    assert picture.of(History(0.0, 1.0), (uuid(0),)) == b""
+
+
+def watched_before(installed, uuid, seconds=1200):
+    """As if a tray had watched this GPU for the last minutes."""
+    past = Past(installed.state)
+    past.store = SampleStore(installed.state, machine.host())
+    past.clock.now = time.time() - seconds - 60
+    past.looks(seconds=seconds, gpus=(replace(gpu(1), uuid=uuid),))
+    past.stop()
+
+
+@pytest.mark.driver
+def test_a_lost_gpu_is_mailed_with_its_last_readings(installed, server):
+    """The whole way: on file, lost, queued, drawn by the child, sent, and read by a mail program."""
+    gpus = [FakeGpu.numbered(0), FakeGpu.numbered(1)]
+    watched_before(installed, gpus[1].uuid)
+    with installed.watching():
+        installed.play(Scenario(gpus=[gpus[0], replace(gpus[1], lost=True)]))
+        mail = server.wait_for(1, timeout=30.0)[0].message
+    assert mail["X-GPUWatch-Rule"] == "gpu_lost"
+    _text, related = mail.iter_parts()
+    _html, png = related.iter_parts()
+    assert png.get_content_type() == "image/png"
+    assert len(png.get_content()) <= picture.MOST
+    with Image.open(io.BytesIO(png.get_content())) as drawn:
+        assert drawn.size == (720, 640)
+
+
+@pytest.mark.driver
+def test_the_child_outlives_the_program_that_started_it(installed, server):
+    """What was queued last leaves although the watcher is told to end."""
+    with installed.watching() as running:
+        now = machine.now()
+        made = replace(letters.firing(), created=now.wall)
+        with closing(Store(installed.state, machine.host())) as store:
+            store.commit(Step(Instant(now.wall), mails=(Mail(made, ()),)))
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+    assert server.wait_for(1, timeout=30.0)[0].message["Message-ID"] == letters.ID
