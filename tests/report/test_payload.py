@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from gpuwatch_tray import language
 from gpuwatch_tray.model import AlertMark, GpuSample, History, Severity, Span
 from gpuwatch_tray.report import Page, html
-from gpuwatch_tray.report.page import embedded
-from gpuwatch_tray.report.payload import MOST_RUNS, payload
+from gpuwatch_tray.report.page import ASSETS, PROGRAM, embedded
+from gpuwatch_tray.report.payload import MOST_RUNS, USAGE, payload
 from gpuwatch_tray.report.series import MOST, Grid, grid, line
+from gpuwatch_tray.report.words import words
 from tests.report import histories
 from tests.report.histories import DAY, END, HOUR
 
@@ -222,6 +224,14 @@ def test_who_used_what_names_the_unknown_and_nobody():
     free = told(history, usage=histories.usage(("user", HOSTILE, 1.0), price=None))["usage"]
     assert "cost" not in free["measures"]
     assert "\u202e" not in free["rows"][0][0]
+
+
+def test_the_program_has_each_word_that_it_shows_and_no_other():
+    """A word that the page's program asks for is handed to it; none is translated for nothing."""
+    program = "".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in PROGRAM)
+    asked = set(re.findall(r"\bw\.(\w+)", program))
+    measures = {*USAGE, "cost"}  # by their names in the data
+    assert asked | measures == set(words(watched=True))
 
 
 def test_the_page_speaks_the_language():
