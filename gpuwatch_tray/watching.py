@@ -126,6 +126,11 @@ class Watching:
             self._faces.courier.kick()
 
     @property
+    def is_stale(self) -> bool:
+        """Whether the last reading is too old to be the state of things."""
+        return self._is_stale
+
+    @property
     def mails_waiting(self) -> int:
         """How many mails wait in the outbox."""
         return 0 if self._faces.courier is None else self._faces.courier.waiting.count

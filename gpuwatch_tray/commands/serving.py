@@ -6,10 +6,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import redact
 from gpuwatch_tray.commands import alerts, past, queue, when
 from gpuwatch_tray.commands.answer import Facts, describe
 from gpuwatch_tray.commands.asking import served
+from gpuwatch_tray.commands.present import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,14 +39,11 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         return {"face": answer.face, "pid": answer.pid}
 
     def details(request: dict[str, Any]) -> dict[str, Any]:
-        snapshot = watching.shown.snapshot
-        present = () if snapshot is None else snapshot.processes
+        told = present(watching.shown, status(request), stale=watching.is_stale)
         return {
-            "status": status(request),
-            "state": str(held.store.path.parent),  # a demo's is in a folder that nobody else knows
-            "present": [each.pid for each in present],
-            "commands": [[each.pid, redact.command(each)] for each in present if each.mine],
-        }
+            **told,
+            "state": str(held.store.path.parent),
+        }  # a demo's is in a folder that nobody else knows
 
     handlers = {
         "status": status,

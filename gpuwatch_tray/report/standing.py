@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Level, Severity
+from gpuwatch_tray.model import Level
 from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
 
-MIB = 2**20
 FRESH = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
 
 
@@ -43,15 +42,24 @@ def of_gpu(
             return _state(Level.NO_DATA, _("never seen in this time"), "reason")
         at = _moment(samples[-1].at + samples[-1].seconds)
         return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
-    if now.get("problem"):
-        return _state(Level.NO_DATA, redact.text(str(now["problem"])), "reason")
     snoozed = {each.get("id") for each in (live or {}).get("alerts", ()) if each.get("snoozed_until")}
     heard = [mark for mark in alerts if mark.id not in snoozed]
     worst = max(heard or alerts, key=lambda mark: mark.severity, default=None)
-    if worst is None or (not heard and worst.severity is Severity.INFO):
-        return _state(Level.OK, "", "reason")
-    level = LEVELS[worst.severity] if heard else Level.SNOOZED
-    return _state(level, redact.text(worst.text), "reason")
+    level = Level.OK if worst is None else LEVELS[worst.severity]
+    if not heard and level is not Level.OK:
+        level = Level.SNOOZED
+    gap = now.get("problem") or (_gap(now, live) if level in {Level.OK, Level.SNOOZED} else "")
+    if gap:  # what is not known is never calm
+        return _state(Level.NO_DATA, redact.text(str(gap)), "reason")
+    return _state(level, "" if worst is None else redact.text(worst.text), "reason")
+
+
+def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
+    """Why a GPU that nothing is told of is not known to be well; empty where it is."""
+    if now.get("gap") or live is None or live.get("state") != Level.NO_DATA.name.lower():
+        return str(now.get("gap") or "")
+    blamed = any(each.get("gap") or each.get("problem") for each in live.get("gpus", ()))
+    return "" if blamed else str(live.get("headline", ""))
 
 
 def facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
@@ -72,7 +80,7 @@ def facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str,
 
 def _live_gpu(gpu: GpuFacts, live: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     found: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
-    return next((each for each in found if each.get("uuid") == gpu.uuid), None)
+    return next((each for each in found if (each.get("uuid") or str(each.get("index"))) == gpu.uuid), None)
 
 
 def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:

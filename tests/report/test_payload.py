@@ -125,6 +125,34 @@ def test_a_gpu_that_cannot_be_read_is_no_data_whatever_was_before():
     assert states[1]["reason"].startswith("not seen since")
 
 
+@pytest.mark.parametrize(
+    ("state", "gaps", "levels"),
+    [
+        # one GPU cannot be read in full: it alone is not calm
+        ("no_data", ["not all of it can be read", ""], ["no_data", "ok"]),
+        # nothing is known, and no GPU is to blame: none is calm
+        ("no_data", ["", ""], ["no_data", "no_data"]),
+        # an alert that fires stands above the gap, as in the icon; one that is snoozed does not
+        ("warning", ["", "fan: lost"], ["ok", "critical"]),
+        ("ok", ["", ""], ["ok", "critical"]),
+    ],
+)
+def test_a_card_is_never_calm_over_missing_data(state, gaps, levels):
+    """Green needs every value to be known that could be, as with the icon."""
+    history = histories.history(2)
+    live = histories.live(history, state=state)
+    for gpu, gap in zip(live["gpus"], gaps, strict=True):
+        gpu["gap"] = gap
+    if state == "no_data":
+        history = replace(history, marks=())
+    states = [gpu["state"] for gpu in told(history, live=live)["gpus"]]
+    assert [each["level"] for each in states] == levels
+    assert all(each["reason"] for each in states if each["level"] == "no_data")
+    if state == "warning":
+        live["alerts"] = [{"id": 4, "snoozed_until": END + 60.0}]
+        assert told(history, live=live)["gpus"][1]["state"]["level"] == "no_data"
+
+
 def test_what_is_not_known_of_a_card_is_a_question_mark():
     """An unknown utilisation is no bar at 0."""
     history = histories.history(1)
