@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import ProcessRun, known
+from gpuwatch_tray.model import Missing, ProcessRun, known
 from gpuwatch_tray.rules.scope import computes
 
 if TYPE_CHECKING:
@@ -21,13 +21,18 @@ Key: TypeAlias = tuple[int, str, int | None, str]
 class Run:
     """One process on one GPU; `tally` is of the minute that is open, None where it was not seen in it."""
 
-    __slots__ = ("computed", "computes", "first", "key", "kinds", "last", "name", "process", "tally", "uuid")
+    __slots__ = (
+        *("computed", "computes", "first", "key", "kinds", "last", "mine", "name", "process", "tally"),
+        *("user", "uuid"),
+    )
 
     def __init__(self, key: str, uuid: str, process: GpuProcess, first: float) -> None:
         self.key = key
         self.uuid = uuid
         self.process = process
         self.name: str | None = None
+        self.user: str | None = None
+        self.mine: bool | None = None
         self.first = self.last = first
         self.kinds: object = None
         self.computes = self.computed = False
@@ -36,14 +41,16 @@ class Run:
     def facts(self) -> ProcessRun:
         """What there is to know about it."""
         process = self.process
+        if not isinstance(process.user, Missing):  # once told, it stays known
+            self.user, self.mine = process.user, process.mine
         if self.name is None:  # worked out once: it takes longer than all the rest
             self.name = redact.called(known(process.name) or "")[:LONGEST_NAME]
         return ProcessRun(
             self.key,
             process.pid,
             self.uuid,
-            known(process.user),
-            process.mine,
+            self.user,
+            self.mine,
             self.name or None,
             known(process.started),
             self.computed,

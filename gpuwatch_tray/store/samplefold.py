@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1000  # of one stretch: those that held on longest; users and GPUs have the sums all the same
 MOST_RUNS = 50_000  # processes on file; a machine of short jobs would fill the disk with their names
-SURE = 60  # rows: what is old is told by the clock of so many rows ago, which a wrong clock has not written
+SURE = 60  # rows, an hour or more, of which one at least was written by a clock that was right
 
 
 def unfolded(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:
@@ -70,18 +70,18 @@ def prune(database: sqlite3.Connection) -> None:
     """
     Drop what is old. Inside the caller's transaction.
 
-    How late it is, an older row says: a clock that is wrong for a while must not cost the whole past.
+    How late it is, the earliest of the last rows says: a clock that is wrong for a while must not cost the
+    whole past.
     """
-    sure = database.execute(
-        "SELECT at + seconds FROM minutes ORDER BY id DESC LIMIT 1 OFFSET ?", (SURE,)
-    ).fetchone()
-    if sure is None:
+    last = "SELECT at + seconds AS late FROM minutes ORDER BY id DESC LIMIT ?"
+    late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (SURE,)).fetchone()  # noqa: S608
+    if count < SURE:
         return
-    database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (sure[0] - MINUTES_FOR,))
-    database.execute("DELETE FROM tens WHERE at + ? <= ?", (TEN_MINUTES, sure[0] - TENS_FOR))
+    database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (late - MINUTES_FOR,))
+    database.execute("DELETE FROM tens WHERE at + ? <= ?", (TEN_MINUTES, late - TENS_FOR))
     database.execute(
         "DELETE FROM runs WHERE last < ? OR id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (sure[0] - TENS_FOR, MOST_RUNS),
+        (late - TENS_FOR, MOST_RUNS),
     )
 
 
