@@ -81,20 +81,20 @@ class Recorder:
             self._wake.wait()
             self._wake.clear()
             stopping = self._stopping
-            self._try(self._write)
-        self._try(self._end)
-
-    def _write(self) -> None:
-        asked = list(self._asked)
-        try:
-            while self._waiting:
-                self._store.add(self._waiting.popleft())
-            if asked:
-                self._store.flush()
-        finally:
+            asked = list(self._asked)
+            self._try(self._flushed if asked else self._write)
             for done in asked:
                 self._asked.remove(done)
                 done.set()
+        self._try(self._end)
+
+    def _write(self) -> None:
+        while self._waiting:
+            self._store.add(self._waiting.popleft())
+
+    def _flushed(self) -> None:
+        self._write()
+        self._store.flush()
 
     def _end(self) -> None:
         try:

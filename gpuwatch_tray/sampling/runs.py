@@ -22,8 +22,8 @@ class Run:
     """One process on one GPU; `tally` is of the minute that is open, None where it was not seen in it."""
 
     __slots__ = (
-        *("computed", "computes", "first", "key", "kinds", "last", "mine", "name", "process", "tally"),
-        *("user", "uuid"),
+        *("computed", "computes", "first", "key", "kinds", "last", "mine", "name", "process", "reading"),
+        *("tally", "user", "uuid"),
     )
 
     def __init__(self, key: str, uuid: str, process: GpuProcess, first: float) -> None:
@@ -36,6 +36,7 @@ class Run:
         self.first = self.last = first
         self.kinds: object = None
         self.computes = self.computed = False
+        self.reading = 0  # the last one that it was in
         self.tally: UseTally | None = None
 
     def facts(self) -> ProcessRun:
@@ -65,12 +66,14 @@ class Runs:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._runs: dict[Key, Run] = {}
+        self._readings = 0
 
     def of(
         self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
     ) -> list[Run]:
         """The runs of these processes, which are seen at `now` (wall time), in their order."""
         known_runs = self._runs
+        self._readings = reading = self._readings + 1
         found = []
         for process in processes:
             key = (process.pid, process.identity, process.gpu, process.device)
@@ -85,10 +88,12 @@ class Runs:
                 run.computed = run.computed or run.computes
             run.process = process
             run.last = now
+            run.reading = reading
             found.append(run)
         return found
 
     def seen(self) -> list[Run]:
-        """Those that were seen in the minute that ends by this; the others are forgotten."""
-        self._runs = {key: run for key, run in self._runs.items() if run.tally is not None}
-        return list(self._runs.values())
+        """Those that were seen in the minute that ends by this; who is gone by now is forgotten."""
+        found = [run for run in self._runs.values() if run.tally is not None]
+        self._runs = {key: run for key, run in self._runs.items() if run.reading == self._readings}
+        return found

@@ -8,8 +8,6 @@ from gpuwatch_tray.model import MINUTE
 from gpuwatch_tray.sampling.joining import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gpuwatch_tray.model import GpuSample, Span, Stretch, Use
 
 LONGEST = 30 * MINUTE  # seconds that may be lost when the machine loses its power
@@ -67,43 +65,49 @@ def alike(one: Stretch, other: Stretch) -> bool:
 
 
 def _gpus_alike(one: GpuSample, other: GpuSample) -> bool:
+    a, b = one.seconds, other.seconds
     return (
         one.uuid == other.uuid
         and one.level == other.level
-        and _shares(one, (one.covered,)) == _shares(other, (other.covered,)) == (1,)
-        and _shares(one, (one.asleep, one.listed, one.held, one.idle))
-        == _shares(other, (other.asleep, other.listed, other.held, other.idle))
         and (one.energy is None) == (other.energy is None)
-        and _near(one, one.memory, other, other.memory, _MIB)
-        and _near(one, one.utilisation, other, other.utilisation, _PERCENT)
-        and _near(one, one.temperature, other, other.temperature, _DEGREES)
-        and _near(one, one.power, other, other.power, _WATTS)
-        and _near(one, one.fan, other, other.fan, _PERCENT)
-        and _near(one, one.throttled, other, other.throttled, 0.0)
+        and one.covered >= SEEN * a
+        and other.covered >= SEEN * b
+        and _as_long(one.asleep / a, other.asleep / b)
+        and _as_long(one.listed / a, other.listed / b)
+        and _as_long(one.held / a, other.held / b)
+        and _as_long(one.idle / a, other.idle / b)
+        and _near(one.power, other.power, _WATTS, a, b)
+        and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
+        and _near(one.memory, other.memory, _MIB, a, b)
+        and _near(one.temperature, other.temperature, _DEGREES, a, b)
+        and _near(one.fan, other.fan, _PERCENT, a, b)
+        and _near(one.throttled, other.throttled, 0.0, a, b)
     )
 
 
 def _uses_alike(one: Use, other: Use) -> bool:
+    a, b = one.seconds, other.seconds
     return (
-        (one.who, one.uuid) == (other.who, other.uuid)
+        one.who == other.who
+        and one.uuid == other.uuid
         and (one.energy is None) == (other.energy is None)
-        and _shares(one, (one.held, one.idle)) == _shares(other, (other.held, other.idle))
-        and _near(one, one.memory, other, other.memory, _MIB)
-        and _near(one, one.utilisation, other, other.utilisation, _PERCENT)
+        and _as_long(one.held / a, other.held / b)
+        and _as_long(one.idle / a, other.idle / b)
+        and _near(one.memory, other.memory, _MIB, a, b)
+        and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
     )
 
 
-def _shares(of: GpuSample | Use, seconds: Sequence[float]) -> tuple[float, ...]:
-    """The shares of the stretch: 1 and 0 for the whole of it and nothing, whatever the clock's slew."""
-    found = (each / of.seconds for each in seconds)
-    return tuple(1 if share >= SEEN else share for share in found)
+def _as_long(share: float, other: float) -> bool:
+    """Whether two shares of the time are the same, but for the clock's slew."""
+    return abs(share - other) <= 1 - SEEN
 
 
-def _near(of: GpuSample | Use, a: Span | None, other: GpuSample | Use, b: Span | None, most: float) -> bool:
+def _near(a: Span | None, b: Span | None, most: float, of_a: int, of_b: int) -> bool:
     if a is None or b is None:
         return a is b
     return (
-        _shares(of, (a.seconds,)) == _shares(other, (b.seconds,))
-        and abs(a.low - b.low) <= most
+        abs(a.low - b.low) <= most
         and abs(a.high - b.high) <= most
+        and _as_long(a.seconds / of_a, b.seconds / of_b)
     )

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1000  # of one stretch: those that held on longest; users and GPUs have the sums all the same
 MOST_RUNS = 50_000  # processes on file; a machine of short jobs would fill the disk with their names
-SURE = 60  # rows, an hour or more, of which one at least was written by a clock that was right
+SURE = 60  # rows, an hour to a day, of which one at least was written by a clock that was right
 
 
 def unfolded(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:

@@ -237,6 +237,21 @@ def test_a_process_whose_gpu_is_not_told_is_kept_as_such():
     assert (use.uuid, use.held, use.energy, use.utilisation) == ("", 10.0, None, None)
 
 
+@pytest.mark.parametrize("every", [5.0, 50.0, 120.0])
+def test_a_process_that_comes_at_the_turn_of_a_minute_is_kept(every):
+    """The reading that ends a minute is the first that it is in."""
+    readings = Readings(every=every, gap=3 * every)
+    readings.looks(times=round(60 / every) or 1)
+    for _ in range(4):
+        readings.look(process(1), process(2))
+    readings.look()
+    uses = readings.uses("processes")
+    assert total(uses, "held") == pytest.approx(8 * every)
+    runs = {run.key: run for minute in readings.minutes for run in minute.runs}
+    assert {use.who for use in uses} == set(runs)
+    assert {run.last - run.first for run in runs.values()} == {3 * every}
+
+
 def test_a_reused_pid_is_another_process():
     """The identity tells them apart, and so does the boot."""
     readings = Readings()
