@@ -76,6 +76,7 @@ def main(wheel: Path, folder: Path) -> Path:
     _write(tree / "DEBIAN/control", control.encode())
     package = folder / f"{NAME}_{__version__}_{architecture}.deb"
     _told("dpkg-deb", "--root-owner-group", "--build", tree, package)
+    shutil.rmtree(tree)
     return package
 
 

@@ -25,7 +25,7 @@ def archives(tmp_path_factory):
     """The wheel and the sdist, built from a copy of the checkout in which a person's secrets lie."""
     place = tmp_path_factory.mktemp("dist")
     tree, out = place / "tree", place / "out"
-    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "build", "dist"))
     shutil.copy(ROOT / ".gitignore", tree)
     for secret in ("secret/token.json", "secret/credentials.json", "config/smtp.env", "config/gpu-watch.env"):
         (tree / secret).write_text("a secret")
