@@ -109,7 +109,8 @@ def test_an_end_while_nothing_watched_is_told_at_the_next_start(installed, serve
     installed.play(CALM)
     assert installed.run("check").returncode == 0
     (mail,) = server.messages
-    assert f"- PID {worker.pid} (python train.py --token ***, GPU 0) has ended after" in mail.text
+    # "after 2 s", or on a busy machine when it was last seen
+    assert f"- PID {worker.pid} (python train.py --token ***, GPU 0) has ended" in mail.text
     assert installed.run("check").returncode == 0
     assert len(server.messages) == 1
 
