@@ -11,14 +11,14 @@ def width(text: str) -> int:
     """The columns that `text` takes."""
     if text.isascii():
         return len(text)
-    return sum(2 if unicodedata.east_asian_width(sign) in WIDE else 1 for sign in text)
+    return sum(map(_width, text))
 
 
 def cut(text: str, columns: int) -> str:
     """The beginning of `text` that fits into so many columns."""
     taken = 0
     for place, sign in enumerate(text):
-        taken += width(sign)
+        taken += _width(sign)
         if taken > columns:
             return text[:place]
     return text
@@ -27,3 +27,9 @@ def cut(text: str, columns: int) -> str:
 def padded(text: str, columns: int) -> str:
     """`text` with blanks up to so many columns."""
     return text + " " * max(0, columns - width(text))
+
+
+def _width(sign: str) -> int:
+    if unicodedata.combining(sign):  # stands over the one before it
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in WIDE else 1
