@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
@@ -113,5 +114,5 @@ class Recorder:
                 log.warning("%s", trouble)
         except Exception:
             log.exception("samples were lost")
-            trouble = "samples were lost: the log tells why"
+            trouble = _("samples were lost: the log tells why")
         self.trouble = trouble

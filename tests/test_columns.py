@@ -15,7 +15,7 @@ SENTENCE = "正在使用 3 个 GPU，上限为 2"
     ("said", "wide"), [("", 0), ("GPU 0", 5), ("退出", 4), ("71 °C", 5), (SENTENCE, 27), ("e\u0301", 1)]
 )
 def test_a_wide_character_takes_two_columns(said, wide):
-    """Chinese characters and full-width punctuation count double, Latin letters once, an accent over one not."""
+    """Chinese characters and full-width punctuation count double, an accent over a letter not at all."""
     assert columns.width(said) == wide
 
 

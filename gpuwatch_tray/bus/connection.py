@@ -40,12 +40,12 @@ async def joined(where: str, label: str, timeout: float) -> MessageBus:  # noqa:
     except TimeoutError:
         raise BusUnavailable(
             _("the {bus} at {where} did not answer within {seconds:g} s").format(
-                bus=label, where=where, seconds=timeout
+                bus=_(label), where=where, seconds=timeout
             )
         ) from None
     except (OSError, EOFError, DBusFastError) as error:
         raise BusUnavailable(
-            _("no {bus} at {where}: {error}").format(bus=label, where=where, error=error)
+            _("no {bus} at {where}: {error}").format(bus=_(label), where=where, error=error)
         ) from error
 
 
@@ -124,7 +124,7 @@ class Connection:
     ) -> list[Any]:
         """Call a method on the loop's own thread; raises CallFailed."""
         if not self.connected:
-            raise CallFailed(_("the {bus} is gone").format(bus=self.label))
+            raise CallFailed(_("the {bus} is gone").format(bus=_(self.label)))
         message = Message(
             destination=peer.name,
             path=peer.path,
@@ -143,10 +143,12 @@ class Connection:
             ) from None
         except (OSError, EOFError, DBusFastError) as error:
             raise CallFailed(
-                _("the {bus} failed at {member}: {error}").format(bus=self.label, member=member, error=error)
+                _("the {bus} failed at {member}: {error}").format(
+                    bus=_(self.label), member=member, error=error
+                )
             ) from error
         if reply is None:
-            raise CallFailed(_("the {bus} is gone").format(bus=self.label))
+            raise CallFailed(_("the {bus} is gone").format(bus=_(self.label)))
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else _("no reason given")
             raise CallFailed(

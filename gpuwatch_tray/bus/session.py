@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.bus.connection import Connection, joined
 from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, session_address
-from gpuwatch_tray.language import _
+from gpuwatch_tray.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LABEL = N_("session bus")
+
 
 class SessionBus(Connection):
     """The connection, made by `connect`. Methods may be called from any thread unless they say otherwise."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: MessageBus) -> None:
-        super().__init__(loop, connection, "session bus")
+        super().__init__(loop, connection, LABEL)
         self._stopped = asyncio.Event()
         self._thread: int | None = None
         loop.set_exception_handler(self._loop_error)
@@ -45,7 +47,7 @@ class SessionBus(Connection):
         where = address or session_address(os.environ)
         loop = asyncio.new_event_loop()
         try:
-            connection = loop.run_until_complete(joined(where, "session bus", timeout))
+            connection = loop.run_until_complete(joined(where, LABEL, timeout))
         except BusUnavailable:
             loop.close()
             raise

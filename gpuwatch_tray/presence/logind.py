@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.bus import BusUnavailable, CallFailed, Connection, Peer, Signal, system_address
-from gpuwatch_tray.language import _
+from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
 from gpuwatch_tray.presence.decide import Evidence, Reading
 from gpuwatch_tray.presence.owned import WhileOwned
@@ -78,7 +78,7 @@ class Logind:
     async def _live(self) -> None:
         while True:
             try:
-                link = await Connection.open(system_address(self._environ), "system bus")
+                link = await Connection.open(system_address(self._environ), N_("system bus"))
             except BusUnavailable as error:
                 self._problem = str(error)
             else:

@@ -13,6 +13,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -55,7 +57,8 @@ def asked(environ: Mapping[str, str]) -> str:
     kind = environ.get(VARIABLE, "")
     here = (NATIVE[sys.platform],) if sys.platform in NATIVE else FOREIGN
     if kind and kind not in {*here, DUMMY}:
-        raise ValueError(f"{VARIABLE}: expected {', '.join((*here, DUMMY))} or unset, got {kind!r}")
+        text = _("{variable}: expected {names} or unset, got {got!r}")
+        raise ValueError(text.format(variable=VARIABLE, names=", ".join((*here, DUMMY)), got=kind))
     return kind
 
 

@@ -67,7 +67,7 @@ class LocalTransport:
         utf8 = mime.international((sender, *recipients))
         body = mime.as_bytes(mail, utf8=utf8, line_end="\n")
         # -oi: a line with a single dot does not end the mail.
-        return self._run("sendmail (queued, not yet delivered)", program, [found, "-t", "-oi"], body)
+        return self._run(_("sendmail (queued, not yet delivered)"), program, [found, "-t", "-oi"], body)
 
     def probe(self, report: Report) -> None:
         """Look for the program; whether it delivers shows only when it is used."""
