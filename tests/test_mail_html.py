@@ -139,6 +139,8 @@ def test_it_speaks_the_persons_language_and_the_text_does_not():
     assert chinese.text == english.text
     assert chinese.subject == english.subject
     assert '<html lang="zh-CN">' in chinese.details.html
+    band = Reader(chinese.details.html).text.partition("ada@lab1")[0]
+    assert not [word for word in ("critical", "firing", "GPU is") if word in band]
 
 
 @pytest.mark.parametrize("text", letters.HOSTILE)
