@@ -1,12 +1,14 @@
-"""When a process was born, by a clock that nobody sets, as what, and whether its number is one of ours."""
+"""When a process was born, by a clock that nobody sets, as what, and whether the driver may mean it."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from pathlib import Path
 
 FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
+DRIVER_FILES = ("/dev/nvidia", "/dev/dxg")  # the driver's, and Windows' in its Linux subsystem
 
 _STAT = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
 
@@ -47,3 +49,17 @@ def sees_every_pid() -> bool:
             return False
     else:
         return True
+
+
+def holds_the_driver(pid: int) -> bool:
+    """Whether a process of one's own has a file of the driver open, as all on a GPU have. Linux only."""
+    try:
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                if str(file.readlink()).startswith(DRIVER_FILES):
+                    return True
+            except OSError:
+                continue  # closed meanwhile
+    except OSError:
+        return False
+    return False

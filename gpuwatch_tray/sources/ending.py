@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import known
+from gpuwatch_tray.sources.births import holds_the_driver, sees_every_pid
 from gpuwatch_tray.sources.facts import GONE, ZOMBIE
 from gpuwatch_tray.sources.processes import Inspector, kin
 
@@ -43,6 +44,7 @@ class Ending(Enum):
     ENDED_ALREADY = N_("had ended already")
     NOT_MINE = N_("refused: it is not your process")
     ANOTHER = N_("refused: another process has the number now")
+    OUTSIDE = N_("refused: in this container the number is that of a process without a GPU")
     PROTECTED = N_("refused: it is this program or one that it runs under")
     REFUSED = N_("refused by the system")
 
@@ -157,7 +159,10 @@ def _checked(facts: Facts, identity: str) -> Ending | None:
         return Ending.ENDED_ALREADY
     if not identity or facts.identity != identity:
         return Ending.ANOTHER
-    return None if facts.mine else Ending.NOT_MINE
+    if not facts.mine:
+        return Ending.NOT_MINE
+    # In a container the driver may mean the process of that number outside of it.
+    return None if sees_every_pid() or holds_the_driver(facts.pid) else Ending.OUTSIDE
 
 
 def _sender(pid: int, stack: ExitStack) -> Callable[[int], None]:

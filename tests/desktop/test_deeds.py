@@ -15,6 +15,7 @@ from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol to
 
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Kind
+from gpuwatch_tray.sources import ending
 from gpuwatch_tray.sources.ending import PATIENCE, Ending, Endings, Target, end
 from gpuwatch_tray.sources.processes import Inspector
 from gpuwatch_tray.tray import Act, Extras, Tray
@@ -94,8 +95,9 @@ class Clicked:
 
 
 @pytest.fixture
-def clicked(address, client):
-    """The running tray."""
+def clicked(address, client, monkeypatch):
+    """The running tray, outside of a container wherever the tests run."""
+    monkeypatch.setattr(ending, "sees_every_pid", lambda: True)
     made = Clicked(address, client)
     ready = threading.Event()
     life = threading.Thread(target=made.tray.run, args=(ready.set,))

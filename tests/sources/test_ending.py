@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gpuwatch_tray.sources import ending
+from gpuwatch_tray.sources import births, ending
 from gpuwatch_tray.sources.ending import PATIENCE, Ending, Endings, Target, alive, end
 from gpuwatch_tray.sources.facts import Facts
 from gpuwatch_tray.sources.processes import Inspector, kin
@@ -35,6 +35,12 @@ def child(before="", *words):
 
 def identity(pid):
     return Inspector().describe([pid])[pid].identity
+
+
+@pytest.fixture(autouse=True)
+def _first_namespace(monkeypatch):
+    """Also where the tests run in a container themselves."""
+    monkeypatch.setattr(ending, "sees_every_pid", lambda: True)
 
 
 @pytest.fixture(params=["descriptor", "number", "old kernel"])
@@ -121,6 +127,22 @@ def test_a_process_of_somebody_else_is_never_signalled(monkeypatch, mine):
         monkeypatch.setattr(ending, "_facts", lambda _pid: Facts(**{**values, "mine": mine}))
         assert end(running.pid, who) is Ending.NOT_MINE
         assert running.poll() is None
+
+
+def test_in_a_container_what_holds_no_driver_is_not_ended(monkeypatch, tmp_path):
+    """The driver may have meant one outside of it; what has the driver open is meant indeed."""
+    monkeypatch.setattr(ending, "sees_every_pid", lambda: False)
+    device = tmp_path / "nvidia0"
+    device.touch()
+    monkeypatch.setattr(births, "DRIVER_FILES", (str(device),))
+    with (
+        child() as (running, who),
+        child("held = open(__import__('sys').argv[1]);", device) as (other, whose),
+    ):
+        assert end(running.pid, who) is Ending.OUTSIDE
+        assert running.poll() is None
+        assert end(other.pid, whose) is Ending.SIGNALLED
+        assert other.wait(10) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("kill", [False, True])
