@@ -10,12 +10,14 @@ log, the Bash tool's list and the text of its mail.
 from __future__ import annotations
 
 import gettext
+import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DOMAIN = "gpuwatch_tray"
 ENGLISH, CHINESE = "en", "zh_CN"
@@ -38,16 +40,52 @@ def used() -> str:
     return _chosen
 
 
-def of_system(environ: Mapping[str, str]) -> str:
-    """The language that the environment asks for, as far as there is a catalogue; else English."""
+if sys.platform == "win32":
+    import ctypes
+    import locale
+
+    def of_desktop() -> str:
+        """The language that the person has chosen in Windows' settings."""
+        return locale.windows_locale.get(ctypes.windll.kernel32.GetUserDefaultUILanguage(), "")
+
+elif sys.platform == "darwin":
+    import subprocess
+
+    def of_desktop() -> str:
+        """The language that the person has chosen in macOS' settings."""
+        command = ["defaults", "read", "-g", "AppleLanguages"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=2.0, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return first_of(done.stdout)
+
+else:
+
+    def of_desktop() -> str:
+        """Nothing: here the variables say it."""
+        return ""
+
+
+def first_of(languages: str) -> str:
+    """The first of a list as macOS's `defaults` prints it."""
+    found = re.search(r"[A-Za-z][\w-]+", languages)
+    return found[0] if found else ""
+
+
+def of_system(environ: Mapping[str, str], of_desktop: Callable[[], str] = of_desktop) -> str:
+    """The language that the environment asks for, else the desktop, as far as there is a catalogue."""
     for variable in VARIABLES:
         for asked in environ.get(variable, "").split(":"):
-            plain = asked.partition(".")[0].partition("@")[0].replace("-", "_")
-            if plain.lower() in {"zh", "zh_cn", "zh_sg", "zh_hans", "zh_hans_cn"}:
-                return CHINESE
-            if plain:
-                return ENGLISH
-    return ENGLISH
+            if asked:
+                return _known(asked)
+    return _known(of_desktop())
+
+
+def _known(asked: str) -> str:
+    plain = asked.partition(".")[0].partition("@")[0].replace("-", "_").lower()
+    chinese = plain in {"zh", "zh_cn", "zh_sg"} or plain.startswith("zh_hans")
+    return CHINESE if chinese else ENGLISH
 
 
 def _(text: str) -> str:

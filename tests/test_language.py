@@ -26,6 +26,22 @@ def test_the_system_says_which_language(environ, expected):
     assert language.of_system(environ) == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"), [("zh-Hans-CN", "zh_CN"), ("zh_CN", "zh_CN"), ("zh-Hant-TW", "en"), ("", "en")]
+)
+def test_where_no_variable_says_it_the_desktop_does(told, expected):
+    """Windows and macOS start programs without these variables; a variable that is set goes first."""
+    assert language.of_system({}, lambda: told) == expected
+    assert language.of_system({"LANG": "en_GB.UTF-8"}, lambda: told) == "en"
+
+
+def test_macos_names_the_languages_in_their_order():
+    """The first of what `defaults read -g AppleLanguages` prints counts."""
+    assert language.first_of('(\n    "zh-Hans-CN",\n    "en-GB"\n)\n') == "zh-Hans-CN"
+    assert language.first_of("(\n    en\n)\n") == "en"
+    assert language.first_of("") == ""
+
+
 def test_a_setting_goes_before_the_system(tmp_path):
     """UI_LANGUAGE names a language whatever the system speaks; auto, the default, is the system's."""
     house = House(tmp_path)
