@@ -262,3 +262,23 @@ def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left
     loop.courier.waiting = Waiting()
     loop.watching.keep()
     assert loop.popups.closed == [popup.key]
+
+
+class FakeRecorder:
+    def __init__(self):
+        self.trouble = None
+        self.taken = []
+
+    def take(self, reading, alerts):
+        self.taken.append((reading, [alert.rule for alert in alerts]))
+
+
+def test_each_reading_is_recorded_with_its_alerts_and_trouble_is_a_note(loop):
+    """What keeps the samples gets what was judged; why it cannot keep them stands in the menu, no more."""
+    loop.watching._recorder = recorder = FakeRecorder()
+    loop.poll(BUSY)
+    assert recorder.taken == [(BUSY, ["gpu_limit"])]
+    recorder.trouble = "samples-box.sqlite3: the disk is full"
+    loop.poll(CALM)
+    assert recorder.trouble in loop.last.notes
+    assert loop.last.level is Level.OK

@@ -172,37 +172,34 @@ def _value(value: float) -> float | None:
     return None if value != value else value  # noqa: PLR0124  # a NaN is what differs from itself
 
 
-def _spans(row: Row, start: int) -> Iterator[Span | None]:
-    for at in range(start, len(row), _SPAN):
-        low = row[at]
-        yield None if low != low else Span(low, row[at + 1], row[at + 2], row[at + 3])  # noqa: PLR0124
+def _span_at(row: Row, at: int) -> Span | None:
+    low = row[at]
+    return None if low != low else Span(low, row[at + 1], row[at + 2], row[at + 3])  # noqa: PLR0124
 
 
 def _gpu(uuid: str, at: int, seconds: int, row: Row) -> GpuSample:
     covered, readings, level, energy, asleep, listed, held, idle = row[:8]
-    memory, utilisation, temperature, power, fan, throttled = _spans(row, 8)
     return GpuSample(
         uuid,
         at,
         seconds,
         covered,
         int(readings),
-        memory,
-        utilisation,
-        temperature,
-        power,
-        fan,
-        throttled,
-        level=Severity(int(level)) if level else None,
-        energy=_value(energy),
-        asleep=asleep,
-        listed=listed,
-        held=held,
-        idle=idle,
+        _span_at(row, 8),
+        _span_at(row, 12),
+        _span_at(row, 16),
+        _span_at(row, 20),
+        _span_at(row, 24),
+        _span_at(row, 28),
+        Severity(int(level)) if level else None,
+        _value(energy),
+        asleep,
+        listed,
+        held,
+        idle,
     )
 
 
 def _use(who: str | None, uuid: str, at: int, seconds: int, row: Row) -> Use:
-    held, idle, energy = row[:3]
-    memory, utilisation = _spans(row, 3)
-    return Use(who, uuid, at, seconds, held, memory, utilisation, idle, _value(energy))
+    energy = _value(row[2])
+    return Use(who, uuid, at, seconds, row[0], _span_at(row, 3), _span_at(row, 7), row[1], energy)
