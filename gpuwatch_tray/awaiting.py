@@ -148,12 +148,14 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
     if snapshot.problem is not None:
         return _("the GPUs cannot be read: {problem}").format(problem=snapshot.problem)
     there = sorted({process.pid for process in snapshot.processes})
-    on_them = (
+    listed = (
         _("on them: {pids}").format(pids=", ".join(map(str, there))) if there else _("nothing is on them")
     )
     unread = [gpu.index for gpu in snapshot.gpus if gpu.problem or gpu.process_problem]
-    gap = _("; GPU {gpus} cannot be read").format(gpus=", ".join(map(str, unread))) if unread else ""
-    return _("no process {pid} is on a GPU here ({on_them}{gap})").format(pid=pid, on_them=on_them, gap=gap)
+    text = _("no process {pid} is on a GPU here ({known})")
+    if unread:
+        text = _("no process {pid} is on a GPU here ({known}; GPU {gpus} cannot be read)")
+    return text.format(pid=pid, known=listed, gpus=", ".join(map(str, unread)))
 
 
 def called(argv: Sequence[str]) -> str:

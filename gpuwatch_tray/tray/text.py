@@ -152,7 +152,10 @@ def kinds(value: GpuProcess) -> str:
     used = [kind for kind in Kind if kind in value.kinds]
     if not used:
         return _("unknown")
-    return _(" and ").join(words[kind] for kind in used) + f" ({'+'.join(kind.value for kind in used)})"
+    said, *others = [words[kind] for kind in used]
+    for other in others:
+        said = _("{one} and {other}").format(one=said, other=other)
+    return f"{said} ({'+'.join(kind.value for kind in used)})"
 
 
 def moment(seconds: float) -> str:
