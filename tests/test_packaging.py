@@ -73,6 +73,7 @@ def test_neither_archive_holds_a_secret(archives):
         assert [name for name in packed if name.endswith("icons/ok-32.png")]
         for part in ("page.html", "main.js", "vendor/uPlot.iife.min.js", "vendor/uPlot.LICENSE"):
             assert [name for name in packed if name.endswith(f"report/assets/{part}")]
+        assert [name for name in packed if name.endswith("locale/zh_CN/LC_MESSAGES/gpuwatch_tray.mo")]
 
 
 def test_the_wheel_has_both_entry_points(archives):
