@@ -65,7 +65,8 @@ class Server:
                 Path(self.address).chmod(0o600)
         except (OSError, ValueError) as error:
             self._close()
-            raise ControlError(f"no socket at {self.address}: {error}") from error
+            text = _("no socket at {address}: {error}").format(address=self.address, error=error)
+            raise ControlError(text) from error
         self._ended.clear()
         self._acceptor = threading.Thread(
             target=endure,

@@ -17,6 +17,8 @@ import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.language import _
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -47,9 +49,9 @@ def decode(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):  # deep nesting ends the parser's patience, not ours
-        raise ControlError("the message is not JSON") from None
+        raise ControlError(_("the message is not JSON")) from None
     if not isinstance(value, dict):
-        raise ControlError("the message is not a JSON object")
+        raise ControlError(_("the message is not a JSON object"))
     return value
 
 
