@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from dataclasses import replace
 
 import pytest
@@ -147,3 +148,15 @@ def test_no_header_can_be_made_by_a_stranger(text):
         "list-id", "x-gpuwatch-host", "x-gpuwatch-state", "x-gpuwatch-incident", "x-gpuwatch-rule",
         "mime-version", "content-type",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "host", ["实验室", "", "x@y", "<a b>", ".lab.", "a\r\nBcc: e@example.org", "\u202elab"]
+)
+def test_a_message_id_is_one_whatever_the_host_is_called(message, host):
+    """Servers refuse `<...@>` and the like; the answers to it name the same one."""
+    name = f"<0f5144c4.gpuwatch-tray@{host}>"
+    made = replace(message, message_id=name, details=Details(host=host, replies_to=(name,)))
+    mail = mime.build(made, sender="a@example.org", recipients=("b@example.org",))
+    assert re.fullmatch(r"<[\w-]+(\.[\w-]+)*@[\w-]+(\.[\w-]+)*>", str(mail["Message-ID"]), re.ASCII)
+    assert str(mail["References"]) == str(mail["Message-ID"])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST_VALUE = 200  # characters of a header of ours
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9]+")
-_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9@.+_=-]")
+_NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9.+_=-]")
 
 
 class _Unbroken(UnstructuredHeader, BaseHeader):
@@ -134,8 +134,10 @@ def _state(message: Message) -> str:
 
 
 def _one_id(name: str) -> str:
-    """A Message-ID as a header may have it; ours are made of these letters."""
-    return f"<{_NOT_OF_AN_ID.sub('', name)[:LONGEST_VALUE]}>"
+    """A Message-ID as a header may have it (RFC 5322, 3.6.4), whatever letters the host's name is made of."""
+    own, _at, host = name.partition("@")
+    left, right = (_NOT_OF_AN_ID.sub("", part)[: LONGEST_VALUE // 2].strip(".") for part in (own, host))
+    return f"<{left or 'unnamed'}@{right or 'localhost'}>"
 
 
 def _add_html(mail: EmailMessage, message: Message) -> None:
