@@ -182,6 +182,12 @@ def test_a_failed_goodbye_does_not_undo_the_mail(server, message, quit_reply):
     assert transport(server).send(message).answer.startswith("250 ")
 
 
+def test_any_answer_that_begins_with_2_is_consent(server, message):
+    """A server whose answer to the text is no 250 would otherwise get the mail again and again."""
+    server.behave(message="251 2.0.0 passed on")
+    assert transport(server).send(message).answer == "251 2.0.0 passed on"
+
+
 # what the server answers, at which step -> the kind, whether other mails are affected, words of the error
 REFUSALS = [
     ({"connect": "554 5.3.2 go away"}, FailureKind.CONFIGURATION, True, "greeting refused: 554 5.3.2"),

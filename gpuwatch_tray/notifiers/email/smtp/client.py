@@ -24,6 +24,8 @@ READY = 220
 SIGNED_IN = 235
 GO_ON_LOGIN = 334
 GO_ON_TEXT = 354
+ACCEPTED = 250
+CONSENT = range(200, 300)
 
 
 class Client(smtplib.SMTP):
@@ -94,10 +96,15 @@ class Client(smtplib.SMTP):
         return super().rcpt(recip, options)
 
     def data(self, msg: str | bytes) -> tuple[int, bytes]:  # type: ignore[override]  # typeshed wants a buffer
-        """DATA and the text; keeps the answer, which smtplib drops."""
+        """
+        DATA and the text; keeps the answer, which smtplib drops.
+
+        Any 2xx is consent (RFC 5321, 4.3.2: the first digit counts); smtplib takes 250 alone.
+        """
         self.step = Step.TEXT
         self.accepted = super().data(msg)
-        return self.accepted
+        code, answer = self.accepted
+        return (ACCEPTED, answer) if code in CONSENT else self.accepted
 
     def sign_in(self, user: str, password: str) -> None:
         """
