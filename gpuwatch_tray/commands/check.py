@@ -75,8 +75,10 @@ def _try_out(setup: Setup, *, send: bool, now: Instant) -> int:
         snapshot = read_once(setup, source)
     firing, unknown, message = mail_now(snapshot, setup.policy, setup.head, now, redacted=send)
     if send:
-        print(send_now(setup, message))
-        unknown = tuple(_("the mail was sent, but: {gap}").format(gap=line) for line in unknown)
+        said, refused = send_now(setup, message)
+        print(said)
+        gaps = [_("the mail was sent, but: {gap}").format(gap=line) for line in unknown]
+        unknown = (*refused, *gaps)
     elif firing:
         sys.stdout.write(messages.dry_run(message))
     _fail(unknown)

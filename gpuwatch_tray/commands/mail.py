@@ -81,9 +81,13 @@ def _send_due(setup: Setup, outbox: OutboxPort) -> Report:
     )
 
 
-def send_now(setup: Setup, message: Message) -> str:
-    """Send `message` past the outbox, and return by which transport and what the server answered."""
-    from gpuwatch_tray.notifiers.email import TransportError, choose
+def send_now(setup: Setup, message: Message) -> tuple[str, list[str]]:
+    """
+    Send `message` past the outbox: by which transport it left and what the server answered.
+
+    With it a line for each of several recipients, or group of them, who was refused. Raises WorkError.
+    """
+    from gpuwatch_tray.notifiers.email import TransportError, choose, mime
 
     try:
         receipt = send(choose(setup.settings), message, drawer(setup))
@@ -92,9 +96,13 @@ def send_now(setup: Setup, message: Message) -> str:
     # The way is open: what an earlier failure put off need not wait any longer.
     with closing(open_store(setup)) as store:
         store.wake(time.time())
-    return _("mail sent to {recipients} by {transport}: {answer}").format(
-        recipients=", ".join(setup.settings.to_email), transport=receipt.transport, answer=receipt.answer
+    refused = {name for missed in receipt.missed for name in missed.recipients}
+    to = mime.addresses(setup.settings.to_email, "TO_EMAIL")
+    got = [name for name in to if name not in refused]
+    said = _("mail sent to {recipients} by {transport}: {answer}").format(
+        recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
     )
+    return said, [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
 
 
 def refuse_demo(setup: Setup) -> None:

@@ -68,6 +68,8 @@ def _server(setup: Setup) -> SmtpSettings:
 
 def _asked(account: str) -> str:
     """What the person types twice; from a pipe, its first line."""
+    if sys.stdin is None:  # closed, or a windowed start on Windows
+        raise UsageError(_("there is nothing to read the password from: run it in a terminal"))
     if not sys.stdin.isatty():
         text = sys.stdin.readline()
     else:

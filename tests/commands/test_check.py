@@ -121,6 +121,17 @@ def test_test_mail_is_sent_past_everything(installed, server, two):
     assert len(server.messages) == 3
 
 
+def test_a_test_mail_that_some_did_not_get_says_who(installed, server):
+    """The address with the typing error is the one to be found by trying: named, and exit code 1."""
+    installed.configure(TO_EMAIL='"ada@example.org, typo@example.org"')
+    server.behave(refuse={"typo@example.org": "550 5.1.1 no such user"})
+    done = installed.run("check", "--test-mail")
+    assert done.returncode == 1
+    assert done.stdout.startswith("mail sent to ada@example.org by SMTP")
+    assert "typo@example.org: 550 5.1.1 no such user" in done.stderr
+    assert [mail.recipients for mail in server.messages] == [("ada@example.org",)]
+
+
 def test_a_readable_password_is_warned_of_where_a_person_tries_it_out(installed, server):
     """--test-mail names the file that others can read and the mend; cron's run stays silent."""
     (installed.folder / "smtp.env").chmod(0o644)

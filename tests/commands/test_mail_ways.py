@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -288,6 +289,22 @@ def test_a_password_goes_into_the_keyring_and_out_again(installed, ring):
             "There is no password of ada@localhost.\n",
         ]
         assert "hunter2" not in without.stdout + tried.stdout
+
+
+def test_without_any_input_no_password_can_be_asked_for(installed, ring):
+    """Standard input closed, as some starters leave it: wrong use, in one line."""
+    installed.write("smtp.env", "SMTP_HOST=mail.example.org\nSMTP_USER=ada@example.org\n")
+    command = shlex.join([str(installed.script), "mail", "password"])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {command} <&-"],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "run it in a terminal" in done.stderr
 
 
 def test_without_a_keyring_the_other_way_is_told(installed):
