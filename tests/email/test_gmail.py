@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -10,6 +11,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+import requests
 
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.gmail import ENDPOINT, GmailTransport
@@ -368,3 +370,91 @@ def test_trying_the_way_tells_of_a_sign_in_that_has_ended(google, token):
         transport(google, token).probe(steps.append)
     assert caught.value.kind is FailureKind.SIGN_IN
     assert len(steps) == 1
+
+
+def test_the_login_of_a_netrc_does_not_take_the_place_of_the_sign_in(
+    google, token, message, tmp_path, monkeypatch
+):
+    """A `default` entry of ~/.netrc is for FTP; sent to Google, it would be a refused sign-in and a leak."""
+    file = tmp_path / "netrc"
+    file.write_text("default login anonymous password other-secret\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    transport(google, token).send(message)
+    assert [name for name, _ in google.requests] == ["send"]
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 407, 408])
+def test_a_page_with_an_error_status_gives_up_no_mail(google, token, message, status):
+    """What a proxy on the way there says is neither Google's refusal of the address nor of the sign-in."""
+    google.answer("send", status, "<html>Blocked by the firewall</html>")
+    error = failure(transport(google, token), message)
+    assert (error.kind, error.for_all) == (FailureKind.TRANSIENT, True)
+    assert google.count("send") == 1
+
+
+@pytest.mark.parametrize("status", [404, 408, 409, 425])
+def test_what_google_says_of_the_request_gives_up_no_mail(google, token, message, status):
+    """Only 400 is about the mail and its recipients."""
+    google.answer("send", status, {"error": {"code": status, "message": "try later"}})
+    assert failure(transport(google, token), message).kind is FailureKind.TRANSIENT
+
+
+def test_a_redirect_does_not_get_the_secrets(google, token, message):
+    """A 307 would have the refresh token and the mail sent on to whatever it names."""
+    google.write_token(token, expiry=LONG_AGO)
+    google.answer("token", 307, "", Location=f"{google.url}elsewhere")
+    assert failure(transport(google, token), message).kind is FailureKind.TRANSIENT
+    assert google.count("elsewhere") == 0
+
+
+def test_a_proxy_that_cannot_be_used_is_told_as_such(google, token, message, monkeypatch):
+    """Nothing was sent: the mail cannot have been accepted."""
+    monkeypatch.setenv("HTTP_PROXY", "socks5h://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "")
+    way = GmailTransport(token, ("one@example.org",), endpoint="http://gmail.example.invalid/")
+    error = failure(way, message)
+    assert error.kind is FailureKind.TRANSIENT
+    assert "SOCKS" in error.text
+
+
+@pytest.mark.parametrize("endpoint", ["token", "send"])
+def test_a_server_that_drips_is_ended_by_the_deadline(google, token, message, endpoint):
+    """A byte now and then outlasts every time-out by read; the mail as a whole ends in time."""
+    over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _address = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not over.wait(0.05):
+                    connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        if endpoint == "token":
+            google.write_token(token, expiry=LONG_AGO, token_uri=f"{url}token")
+        way = GmailTransport(token, ("one@example.org",), endpoint=url, timeout=5.0, deadline=0.5)
+        error = failure(way, message)
+        over.set()
+        thread.join()
+    assert error.kind is (FailureKind.TRANSIENT if endpoint == "token" else FailureKind.AMBIGUOUS)
+    assert "0.5 s" in error.text
+
+
+def test_each_address_gets_a_short_try_only(google, token, message, monkeypatch):
+    """A dead IPv6 route has several addresses, which must not eat up the time of the IPv4 ones."""
+    asked = []
+
+    class Session(requests.Session):
+        def request(self, *args, **options):
+            asked.append(options["timeout"])
+            return super().request(*args, **options)
+
+    monkeypatch.setattr(requests, "Session", Session)
+    GmailTransport(token, ("one@example.org",), endpoint=google.url).send(message)
+    assert asked == [(5.0, 15.0)]

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from gpuwatch_tray.notifiers.email import login as login_module
+from gpuwatch_tray.notifiers.email import redirect as redirect_module
 from gpuwatch_tray.notifiers.email.login import browser_is_here, login
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.transport import FailureKind, TransportError
@@ -285,6 +287,61 @@ def test_an_exchange_without_a_token_is_told(google, settings, status):
     google.answer("token", status, "<html>?</html>")
     assert "mail login" in str(failure(settings))
     assert not settings.gmail_token.exists()
+
+
+@pytest.mark.parametrize("answer", [[1], [], None, 5, {"access_token": 5}, {"access_token": "x", "scope": 7}])
+def test_an_answer_that_is_no_token_is_told(google, settings, answer):
+    """JSON of another kind makes the libraries stumble; the person gets one clear line all the same."""
+    google.answer("token", 200, answer)
+    assert "something else" in failure(settings).text
+    assert not settings.gmail_token.exists()
+
+
+def test_a_connection_that_drips_does_not_outlast_the_sign_in(settings, monkeypatch):
+    """A byte now and then to the port is cut off: the time that the person has still ends."""
+    monkeypatch.setattr(redirect_module, "REQUEST_TIMEOUT", 0.3)
+    over = threading.Event()
+    cut = []
+
+    def drip(address):
+        port = urlsplit(parse_qs(urlsplit(address).query)["redirect_uri"][0]).port
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            try:
+                while not over.wait(0.05):
+                    connection.sendall(b"x")
+            except OSError:
+                cut.append(True)
+
+    class Dripping(Browser):
+        def _open(self):
+            drip(self.address)
+
+    browser = Dripping()
+    with pytest.raises(TransportError) as caught:
+        login(settings, port=0, open_browser=False, timeout=0.5, out=browser)
+    over.set()
+    browser.done()
+    assert "nobody signed in" in caught.value.text
+    assert cut
+
+
+def test_a_token_address_that_drips_is_given_up(settings, google, monkeypatch):
+    """The exchange as a whole ends in time."""
+    monkeypatch.setattr(login_module, "EXCHANGE_DEADLINE", 0.3)
+    over = threading.Event()
+    answer = google._programmed
+
+    def late(endpoint):
+        if endpoint == "token":
+            over.wait(10)
+        return answer(endpoint)
+
+    monkeypatch.setattr(google, "_programmed", late)
+    try:
+        error = failure(settings)
+    finally:
+        over.set()
+    assert "0.3 s" in error.text
 
 
 def test_nobody_in_front_of_the_browser_ends_in_time(settings):

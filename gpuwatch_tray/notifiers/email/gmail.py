@@ -8,14 +8,13 @@ again by itself when the connection drops, which doubles mails, and ignores HTTP
 from __future__ import annotations
 
 import base64
-import functools
 import logging
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.exceptions import TransportError as NoConnection
-from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
@@ -23,6 +22,7 @@ from googleapiclient.errors import HttpError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import gmail_failures, googlefiles, mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber
+from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web
 from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
 
 if TYPE_CHECKING:
@@ -34,11 +34,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDPOINT = "https://gmail.googleapis.com/"
-TIMEOUT = 15.0  # seconds for one request
+DEADLINE = 60.0  # seconds for one mail, the renewal of the sign-in included
 NETWORK_MEND = N_("check the network")
 # Errors by which a connection never came about, by name: they belong to a library that is not ours to import.
 _NEVER_REACHED = frozenset(
-    {"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError", "ProxyError", "gaierror"}
+    {
+        "NewConnectionError",
+        "ConnectTimeoutError",
+        "NameResolutionError",
+        "SSLError",
+        "ProxyError",
+        "InvalidProxyURL",
+        "InvalidSchema",
+        "gaierror",
+    }
 )
 
 
@@ -88,7 +97,8 @@ class GmailTransport:
     """
     The way by the Gmail API. `credentials` only serves to say what is missing; sending needs the token.
 
-    `endpoint` is an argument for tests and nothing else: whoever could set it would get the token.
+    `endpoint` is an argument for tests and nothing else: whoever could set it would get the token. `timeout`
+    is for a silence of the server, `deadline` for a mail as a whole, in seconds.
     """
 
     name = "Gmail API"
@@ -102,6 +112,7 @@ class GmailTransport:
         from_email: str = "",
         endpoint: str = ENDPOINT,
         timeout: float = TIMEOUT,
+        deadline: float = DEADLINE,
     ) -> None:
         self._token = token
         self._to = to
@@ -109,6 +120,7 @@ class GmailTransport:
         self._from = from_email
         self._endpoint = endpoint
         self._timeout = timeout
+        self._deadline = deadline
 
     def send(self, message: Message) -> Receipt:
         """Send to all recipients; a sign-in that is about to end is renewed, and kept."""
@@ -116,8 +128,7 @@ class GmailTransport:
         sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
         mail = mime.build(message, sender=sender, recipients=recipients)
         raw = mime.as_bytes(mail, utf8=mime.international((sender, *recipients)))
-        session = Request()
-        request = functools.partial(session, timeout=self._timeout)
+        request = Web(self._timeout, self._deadline)
         try:
             held = self._sign_in(request)
             answer = self._post(held, request, raw)
@@ -126,7 +137,7 @@ class GmailTransport:
                 held = self._sign_in(request, renew=True)
                 answer = self._post(held, request, raw)
         finally:
-            session.session.close()
+            request.close()
         if answer is None:
             raise self._error(FailureKind.SIGN_IN, _("sign-in refused"), _(gmail_failures.EXPIRED_SIGN_IN))
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
@@ -142,11 +153,11 @@ class GmailTransport:
         mime.addresses(self._to, "TO_EMAIL")
         self._read()
         report(_("{file} is there, and allows sending").format(file=self._token))
-        session = Request()
+        request = Web(self._timeout, self._deadline)
         try:
-            self._sign_in(functools.partial(session, timeout=self._timeout), renew=True)
+            self._sign_in(request, renew=True)
         finally:
-            session.session.close()
+            request.close()
         report(_("Google has renewed the sign-in"))
 
     def _read(self) -> dict[str, Any]:
@@ -263,6 +274,8 @@ class GmailTransport:
     def _unreachable(self, error: BaseException, scrub: Scrubber) -> TransportError:
         link: BaseException | None = error
         while link is not None:
+            if any(isinstance(each, ssl.SSLEOFError) for each in link.args):
+                break  # cut off, and nobody knows whether before the request
             if type(link).__name__ in _NEVER_REACHED or isinstance(link, ConnectionRefusedError):
                 text = _("not reached: {error}").format(error=scrub(str(error), 160))
                 return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)

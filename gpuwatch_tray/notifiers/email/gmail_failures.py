@@ -11,6 +11,7 @@ from gpuwatch_tray.transport import FailureKind
 
 UNAUTHORISED = 401
 FORBIDDEN = 403
+BAD_REQUEST = 400
 TOO_BIG = 413
 TOO_MANY = 429
 FAULTS = range(500, 600)
@@ -35,11 +36,16 @@ _QUOTA_REASONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that was no consent. `reasons` are Google's words for machines, `text` is for people."""
+    """
+    An answer that was no consent. `reasons` are Google's words for machines, `text` is for people.
+
+    `foreign`: it is not in Google's form, as the page of something on the way there.
+    """
 
     status: int
     reasons: frozenset[str]
     text: str
+    foreign: bool = False
 
     @classmethod
     def parse(cls, status: int, content: bytes) -> Answer:
@@ -47,7 +53,7 @@ class Answer:
         try:
             error = json.loads(content)["error"]
         except (ValueError, TypeError, KeyError):
-            return cls(status, frozenset(), "")
+            return cls(status, frozenset(), "", foreign=True)
         if not isinstance(error, dict):
             return cls(status, frozenset(), str(error))
         items: list[Any] = [error, *_items(error.get("errors")), *_items(error.get("details"))]
@@ -61,6 +67,8 @@ class Answer:
             return FailureKind.QUOTA, _("Gmail's sending limit is reached")
         if self.status == UNAUTHORISED:
             return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
+        if self.foreign and self.status not in (*FAULTS, TOO_BIG):
+            return FailureKind.TRANSIENT, _(PORTAL)
         if self.status == FORBIDDEN:
             if self.reasons & {"accessNotConfigured", "SERVICE_DISABLED"}:
                 return FailureKind.CONFIGURATION, _("enable the Gmail API in the Google Cloud console")
@@ -71,7 +79,9 @@ class Answer:
             return FailureKind.TRANSIENT, ""
         if "failedPrecondition" in self.reasons or "FAILED_PRECONDITION" in self.reasons:
             return FailureKind.CONFIGURATION, _("this Google account has no Gmail mailbox")
-        return FailureKind.RECIPIENT, _("check TO_EMAIL in gpu-watch.env")
+        if self.status != BAD_REQUEST:  # about the request or the way there, and not about the mail
+            return FailureKind.TRANSIENT, ""
+        return FailureKind.RECIPIENT, _("check TO_EMAIL in gpu-watch.env, and FROM_EMAIL")
 
 
 def sign_in_refused(code: str) -> tuple[FailureKind, str]:

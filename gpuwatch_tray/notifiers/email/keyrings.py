@@ -7,15 +7,14 @@ only. A locked keyring asks the person on the screen, so that each question has 
 
 from __future__ import annotations
 
-import queue
-import threading
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import keyring  # noqa: TID251  # this module is the one importer
 from keyring.errors import NoKeyringError, PasswordDeleteError  # noqa: TID251
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
+from gpuwatch_tray.notifiers.email.within import within
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
@@ -56,26 +55,16 @@ def delete(account: str, patience: float = PATIENCE) -> bool:
 
 
 def _ask(question: Callable[[], T], patience: float) -> T:
-    answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((question(), None))
-        except Exception as error:  # noqa: BLE001  # each keyring has errors of its own
-            answers.put((None, error))
-
-    # A question to a keyring cannot be called off; left behind, the thread ends with the process.
-    threading.Thread(target=run, name="keyring", daemon=True).start()
+    # A question to a keyring cannot be called off.
     try:
-        answer, error = answers.get(timeout=patience)
-    except queue.Empty:
+        return within(patience, question, "keyring")
+    except TimeoutError:
         raise _unusable(_("no answer within {seconds:g} s: is it locked?").format(seconds=patience)) from None
-    if isinstance(error, NoKeyringError):
+    except NoKeyringError:
         raise _unusable(_("there is none that can be used")) from None
-    if error is not None:
+    except Exception as error:  # noqa: BLE001  # each keyring has errors of its own
         # Of a foreign error only the kind is told: nobody knows what its text holds.
         raise _unusable(type(error).__name__) from None
-    return cast("T", answer)  # no error, so an answer
 
 
 def _unusable(why: str) -> TransportError:

@@ -21,6 +21,7 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import HOST, Redirect, take_pasted
+from gpuwatch_tray.notifiers.email.within import within
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 PORT = 8765
 TIMEOUT = 300.0  # seconds for the person in front of the browser
-EXCHANGE_TIMEOUT = 15.0  # seconds for Google to give the token
+EXCHANGE_TIMEOUT = 15.0  # seconds of silence while Google gives the token
+EXCHANGE_DEADLINE = 30.0  # seconds for all of it
 AGAIN = N_("sign in again with `gpuwatch-tray mail login`")
 
 
@@ -85,8 +87,7 @@ def login(
         raise googlefiles.sign_in_needed(
             _("Google refused the sign-in: {error}").format(error=scrub(answer["error"][0])), _(AGAIN)
         )
-    _exchange(flow, server.query, scrub)
-    return _keep(flow, settings.gmail_token)
+    return _keep(_exchange(flow, server.query, scrub), settings.gmail_token)
 
 
 def _tell(address: str, port: int, out: TextIO) -> None:
@@ -117,30 +118,40 @@ def _listen(port: int) -> Redirect:
         ) from None
 
 
-def _exchange(flow: Any, query: str, scrub: Scrubber) -> None:
-    """The code for the token. oauthlib wants https in the address, which a loopback address has not."""
-    try:
+def _exchange(flow: Any, query: str, scrub: Scrubber) -> Any:
+    """
+    Google's credentials for the code of the redirect.
+
+    oauthlib wants https in the address, which a loopback address has not.
+    """
+
+    def fetch() -> Any:
         flow.fetch_token(authorization_response=f"https://{HOST}/?{query}", timeout=EXCHANGE_TIMEOUT)
+        return flow.credentials
+
+    try:
+        return within(EXCHANGE_DEADLINE, fetch, "exchange")
     except Warning:  # raised, not warned: oauthlib's way to say that other scopes were granted
         raise _wrong_scope() from None
     except OAuth2Error as error:
         raise googlefiles.sign_in_needed(
             _("Google gave no token: {error}").format(error=scrub(str(error.error))), _(AGAIN)
         ) from None
-    except OSError as error:  # requests' errors are
+    except OSError as error:  # requests' errors are, and the time-out
+        said = scrub(str(error), 160) or _("no end after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
         raise TransportError(
             FailureKind.TRANSIENT,
-            _("Google's token address is not reached: {error}").format(error=scrub(str(error), 160)),
+            _("Google's token address is not reached: {error}").format(error=said),
             _(AGAIN),
         ) from None
-    except ValueError:
+    except (ValueError, TypeError, AttributeError, KeyError):
+        # What the libraries make of an answer that is no token.
         raise TransportError(
             FailureKind.TRANSIENT, _("the token address answered with something else"), _(AGAIN)
         ) from None
 
 
-def _keep(flow: Any, path: Path) -> Path:
-    credentials = flow.credentials
+def _keep(credentials: Any, path: Path) -> Path:
     granted = credentials.granted_scopes if credentials.granted_scopes is not None else credentials.scopes
     if not googlefiles.SENDING_SCOPES.intersection(granted or ()):
         raise _wrong_scope()

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from google.auth.exceptions import TransportError as NoConnection
-from google.auth.transport.requests import Request
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
+from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ENDPOINT = "https://oauth2.googleapis.com/revoke"
-TIMEOUT = 15.0  # seconds
+DEADLINE = 30.0  # seconds for all of it
 DONE = 200
 NOT_REVOKED = N_(
     "the file is kept; try again, or take the access away on https://myaccount.google.com/permissions"
@@ -47,19 +47,19 @@ def revoke(path: Path, *, endpoint: str = ENDPOINT, timeout: float = TIMEOUT) ->
 
 def _withdraw(secret: str, endpoint: str, timeout: float) -> bool:
     """Whether Google has withdrawn it, or (False) did not know it any more."""
-    session, scrub = Request(), Scrubber((secret,))
+    web, scrub = Web(timeout, DEADLINE), Scrubber((secret,))
     # In the body, where no log of the way there has it.
     body = urlencode({"token": secret})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     try:
-        answer = session(url=endpoint, method="POST", body=body, headers=headers, timeout=timeout)
+        answer = web(endpoint, method="POST", body=body, headers=headers)
     except NoConnection as error:
         text = _("the sign-in is not withdrawn, Google is not reached: {error}").format(
             error=scrub(str(error), 160)
         )
         raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
     finally:
-        session.session.close()
+        web.close()
     if answer.status == DONE and not _is_page(answer.data):
         return True
     if _error_of(answer.data) == "invalid_token":

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import queue
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.language import _
+from gpuwatch_tray.notifiers.email.within import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,25 +90,12 @@ def resolve(host: str, port: int) -> list[Place]:
 
 def resolve_within(host: str, port: int, seconds: float, look_up: Resolve = resolve) -> list[Place]:
     """As `resolve`, with a time-out: TimeoutError after `seconds`. Passes OSError and ValueError on."""
-    answers: queue.SimpleQueue[list[Place] | OSError | ValueError] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(look_up(host, port))
-        except (OSError, ValueError) as error:
-            answers.put(error)
-
-    # A look-up cannot be called off; left behind, the thread ends with the look-up or the process.
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
+        return within(seconds, lambda: look_up(host, port), "resolve")
+    except TimeoutError:
         raise TimeoutError(
             _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
         ) from None
-    if isinstance(answer, list):
-        return answer
-    raise answer
 
 
 def connect(
