@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
@@ -135,7 +136,7 @@ def _terms(threshold: str, terms: Terms, key: str) -> str:
     if terms.clear:
         sentences.append(_("It is over {span} after that ends.").format(span=listing.duration(terms.clear)))
     sentences.append(_("Set by {key}.").format(key=key))
-    return " ".join(sentences)
+    return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
 
 
 def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
