@@ -268,6 +268,8 @@ class Fake:
         if seconds is None:  # as the word to end
             self.waits.append(events)
             return False
+        if not self.answers:  # nothing left in the set
+            return None
         answer = self.answers.pop(0)
         if isinstance(answer, DriverError):
             raise answer
@@ -315,3 +317,50 @@ def test_of_a_storm_the_last_ones_are_kept():
     """The queue is bounded, however long nobody reads."""
     _, events = listen(*[(5, code) for code in range(200)])
     assert [one.code for one in events.take()] == list(range(136, 200))
+
+
+def test_a_storm_of_one_error_hides_no_other():
+    """A program's errors come by the hundred, the one that needs a reset once."""
+    _, events = listen((5, 79), *[(5, 13)] * 300, (6, 48), *[(5, 31)] * 300)
+    codes = [(one.uuid, one.code) for one in events.take()]
+    assert len(codes) == 64
+    assert {("GPU-1", 79), ("GPU-1", 13), ("", 48), ("GPU-1", 31)} == set(codes)
+
+
+class Full(Fake):
+    """A driver that has more to tell when the word to end comes."""
+
+    def is_set(self):
+        return len(self.answers) < 3
+
+
+def test_what_is_in_the_set_when_it_is_given_up_is_still_told():
+    """The GPU that falls off the bus changes what is listened to: just then there is something to hear."""
+    driver, events = Full((5, 1), (5, 2), (5, 3), (5, 4)), Events(lambda: 7.0)
+    events.listen(driver, {"GPU-1": SimpleNamespace(address=5)}, driver)
+    assert [one.code for one in events.take()] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("call", ["event_create", "event_register"])
+def test_what_keeps_it_from_hearing_for_a_while_makes_it_deaf_no_longer(rig, call):
+    """It is tried again by itself, though the GPUs stay the same, and the note goes."""
+    rig.play(ZERO, ONE, errors={call: UNKNOWN})
+    until(lambda: rig.read() and rig.source.notes)
+    assert rig.source.notes == ("Xid errors cannot be heard: Unknown Error (NVML 999)",)
+    rig.play(ZERO, ONE)
+    until(lambda: not rig.source.notes)
+    rig.play(ZERO, ONE, events=[FakeEvent(1, ONE.uuid, 79)])
+    assert [one.code for one in heard(rig)] == [79]
+    assert len(threads()) == 1
+
+
+def test_one_that_cannot_be_registered_yet_keeps_the_others_heard(rig):
+    """And is heard itself as soon as it can be."""
+    listening(rig, FakeGpu.numbered(0, errors={"event_register": UNKNOWN}), ONE)
+    rig.play(FakeGpu.numbered(0, errors={"event_register": UNKNOWN}), ONE, events=[FakeEvent(1, ONE.uuid, 13)])
+    assert [one.code for one in heard(rig)] == [13]
+    assert len(rig.source.notes) == 1
+    rig.play(ZERO, ONE)
+    until(lambda: not rig.source.notes)
+    rig.play(ZERO, ONE, events=[FakeEvent(2, ZERO.uuid, 48)])
+    assert [(one.uuid, one.code) for one in heard(rig)] == [(ZERO.uuid, 48)]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
+import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Xid
+from gpuwatch_tray.sources.nvml.backoff import Backoff
 from gpuwatch_tray.sources.nvml.codes import DriverError
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 WAIT = 0.4  # seconds of one wait
 _SLACK = 0.2  # seconds beyond, in which a wait that is over comes back
 _FIRST, _MOST = 1.0, 60.0  # seconds of back-off from a wait that fails at once
-_BOUND = 64  # events between two readings; of a storm the last ones count
+_BOUND = 64  # events between two readings; of a storm the last ones, and one of each GPU and code
 
 
 class Stop(Protocol):
@@ -50,17 +52,17 @@ class Events:
         self.trouble = ""
         self._clock = clock
         self._wait = wait
-        self._queue: deque[Xid] = deque(maxlen=_BOUND)
+        self._queue: list[Xid] = []
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._gpus: frozenset[str] = frozenset()
 
     def take(self) -> tuple[Xid, ...]:
         """What was heard since."""
-        taken = []
-        while self._queue:
-            taken.append(self._queue.popleft())
-        return tuple(taken)
+        with self._lock:
+            taken, self._queue = tuple(self._queue), []
+        return taken
 
     def hear(self, driver: Driver, handles: Mapping[str, Handle]) -> None:
         """Listen to these GPUs, by UUID; nothing is done where that is so already."""
@@ -94,49 +96,92 @@ class Events:
 
     def listen(self, driver: Driver, handles: Mapping[str, Handle], stop: Stop) -> None:
         """Listen until `stop`, or until it is clear that nothing will be heard."""
-        try:
-            events = driver.create_events()
-        except DriverError as error:
-            self.trouble = _trouble(error)
-            return
-        try:
-            registered = self._register(driver, handles, events)
-            if registered:
-                self._listen(driver, events, registered, stop)
-        finally:
-            with contextlib.suppress(DriverError):  # it went with the session
-                driver.free_events(events)
-
-    def _register(self, driver: Driver, handles: Mapping[str, Handle], events: Any) -> dict[int, str]:
-        registered: dict[int, str] = {}
-        trouble = ""
-        for uuid, handle in handles.items():
-            try:
-                driver.register(handle, events)
-            except DriverError as error:
-                trouble = trouble or _trouble(error)
-            else:
-                registered[handle.address] = uuid
-        self.trouble = trouble
-        return registered
-
-    def _listen(self, driver: Driver, events: Any, uuids: Mapping[int, str], stop: Stop) -> None:
         pause = 0.0
         while not stop.is_set():
+            try:
+                events = driver.create_events()
+            except DriverError as error:
+                self.trouble = _trouble(error)
+                if error.unsupported:
+                    return
+                pause = _longer(pause)
+                stop.wait(pause)
+                continue
+            try:
+                self._listen(driver, events, handles, stop)
+            finally:
+                with contextlib.suppress(DriverError):  # it went with the session
+                    driver.free_events(events)
+            return
+
+    def _listen(self, driver: Driver, events: Any, handles: Mapping[str, Handle], stop: Stop) -> None:
+        heard: dict[int, str] = {}
+        missed = self._register(driver, events, handles, heard)
+        again, pause = Backoff(_FIRST, _MOST), 0.0
+        while not stop.is_set():
+            left = {uuid: handles[uuid] for uuid, error in missed.items() if not error.unsupported}
+            if not heard and not left:
+                return
+            if left and again.due(time.monotonic()):
+                missed = {uuid: error for uuid, error in missed.items() if error.unsupported}
+                missed |= self._register(driver, events, left, heard)
+                again.miss(time.monotonic())
+            if not heard:
+                stop.wait(self._wait)
+                continue
             try:
                 found = driver.wait(events, self._wait)
             except DriverError as error:
                 self.trouble = _trouble(error)
                 if error.unsupported:
                     return
-                pause = min(max(2 * pause, _FIRST), _MOST)
+                pause = _longer(pause)
                 stop.wait(pause)  # a wait that fails does so at once
                 continue
-            if pause:
-                self.trouble, pause = "", 0.0
+            pause = 0.0
+            self.trouble = next(map(_trouble, missed.values()), "")
             if found is not None:
-                address, code = found
-                self._queue.append(Xid(uuids.get(address, ""), code, self._clock()))
+                self._note(found, heard)
+        self._drain(driver, events, heard)
+
+    def _register(
+        self, driver: Driver, events: Any, handles: Mapping[str, Handle], heard: dict[int, str]
+    ) -> dict[str, DriverError]:
+        """Add to the GPUs that are `heard` (UUIDs by the handle's address); why the others are not."""
+        missed: dict[str, DriverError] = {}
+        for uuid, handle in handles.items():
+            try:
+                driver.register(handle, events)
+            except DriverError as error:
+                missed[uuid] = error.with_traceback(None)
+            else:
+                heard[handle.address] = uuid
+        self.trouble = next(map(_trouble, missed.values()), "")
+        return missed
+
+    def _drain(self, driver: Driver, events: Any, heard: Mapping[int, str]) -> None:
+        """What the set holds already would go with it: the GPU that falls off the bus ends this very set."""
+        with contextlib.suppress(DriverError):
+            for _event in range(_BOUND):
+                found = driver.wait(events, 0)
+                if found is None:
+                    return
+                self._note(found, heard)
+
+    def _note(self, found: tuple[int, int], heard: Mapping[int, str]) -> None:
+        """Keep it; where there are too many, one goes of which another tells, so that no code is lost."""
+        address, code = found
+        xid = Xid(heard.get(address, ""), code, self._clock())
+        with self._lock:
+            self._queue.append(xid)
+            if len(self._queue) > _BOUND:
+                told = Counter((each.uuid, each.code) for each in self._queue)
+                repeated = (each for each in self._queue if told[each.uuid, each.code] > 1)
+                self._queue.remove(next(repeated, self._queue[0]))
+
+
+def _longer(pause: float) -> float:
+    return min(max(2 * pause, _FIRST), _MOST)
 
 
 def _trouble(error: DriverError) -> str:
