@@ -48,9 +48,12 @@ def _source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[Line]:
     if found is not None:
         yield problem(topic, redact.text(found.text), redact.text(found.mend))
         return
+    whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
+    mig = len(snapshot.gpus) - whole
     parts = [
         versions() if snapshot.source == "nvml" else snapshot.source,
-        ngettext("{count} GPU", "{count} GPUs", len(snapshot.gpus)).format(count=len(snapshot.gpus)),
+        ngettext("{count} GPU", "{count} GPUs", whole).format(count=whole),
+        ngettext("{count} MIG device", "{count} MIG devices", mig).format(count=mig) if mig else "",
     ]
     yield ok(topic, ", ".join(filter(None, parts)))
 

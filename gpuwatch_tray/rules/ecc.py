@@ -29,7 +29,7 @@ def ecc(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     for name, event in memory.events.items():
         if "/" not in name:
             board = gpus.get(name)
-            where = f"GPU {name}" if board is None else label(board)
+            where = name if board is None else label(board)
             text = ngettext(
                 "A memory error that could not be corrected on {gpu}",
                 "{count} memory errors that could not be corrected on {gpu}",
@@ -38,12 +38,12 @@ def ecc(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
             reason = f"ECC({where}: {event.count} UNCORRECTED)"
             tally.found(name, Severity.CRITICAL, reason, text, event.count)
     for name, gpu in tally.boards(lasting=True):
-        if tally.value(gpu, N_("the uncorrected memory errors"), gpu.ecc_uncorrected, name) is not None:
+        # Not held: where ECC was switched off, an event that was acknowledged is over all the same.
+        what = N_("the uncorrected memory errors")
+        if tally.value(gpu, what, gpu.ecc_uncorrected, name, held=False) is not None:
             tally.measured(-1.0, _("no uncorrected error more"))
-        if (
-            most is None
-            or tally.value(gpu, N_("the corrected memory errors"), gpu.ecc_corrected, name) is None
-        ):
+        what = N_("the corrected memory errors")
+        if most is None or tally.value(gpu, what, gpu.ecc_corrected, name, held=False) is None:
             continue
         errors = int(memory.boards.get(name, Board()).errors.total(memory.clock, ECC_WINDOW))
         said = ngettext(

@@ -25,7 +25,7 @@ def fan(snapshot: Snapshot, limits: Limits) -> Verdict:
     tally = Tally(NAME, snapshot)
     for name, gpu in tally.boards():
         if isinstance(gpu.fan, Missing) and gpu.fan.why is not Why.ERROR:
-            tally.value(gpu, N_("the fan"), gpu.fan)
+            tally.value(gpu, N_("the fan"), gpu.fan, name)
             continue
         degrees = tally.value(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:

@@ -36,6 +36,8 @@ def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     tally = Tally(HUNG, snapshot)
     hidden = _hidden(snapshot, limits)
     for name, rows in _rows(tally, snapshot, limits).items():
+        if any(idle is None for _process, _gpu, idle in rows):
+            tally.between(name)  # that this is not told any more is no recovery
         if hidden or not all(idle for _process, _gpu, idle in rows):
             continue
         if name not in memory.busy:
@@ -83,10 +85,12 @@ def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
         if hangs and _quiet([gpu for _process, gpu, _idle in rows], memory) >= (limits.use.hung_hold or 0):
             continue
         for process, gpu, idle in rows:
-            if not idle:
-                continue
             device = subject(gpu)
             where = f"{name}/{device}"
+            if idle is None:
+                tally.between(where)
+            if not idle:
+                continue
             held = tally.value(gpu, N_("the memory of a process"), process.memory, where)
             if held is None or held <= most:
                 continue
@@ -114,7 +118,7 @@ Row = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where
 
 
 def _rows(tally: Tally, snapshot: Snapshot, limits: Limits) -> dict[str, list[Row]]:
-    """The processes that count, by what names them, on each of their GPUs; none where no GPU is idle."""
+    """The processes that count, by what names them, on each of their GPUs; none where every GPU works."""
     for line in gaps(snapshot):
         tally.leave_open(line, "")
     processes, unowned = sorted_out(snapshot, limits)
@@ -122,7 +126,7 @@ def _rows(tally: Tally, snapshot: Snapshot, limits: Limits) -> dict[str, list[Ro
         tally.leave_open(unowned_line(process), prefix(snapshot, process))
     failed, idle = _states(tally, limits)
     found: dict[str, list[Row]] = {}
-    if not failed and not any(idle.values()):
+    if not any(idle.values()) and len(idle) == len(snapshot.gpus):
         return found
     places = Places(snapshot)
     for process in processes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict, known
+from gpuwatch_tray.language import _, ngettext
+from gpuwatch_tray.model import Limits, Scope, Severity, Snapshot, Terms, Verdict, known
 from gpuwatch_tray.rules.devices import Places, label, named, size, subject
-from gpuwatch_tray.rules.scope import computing, process_gap
+from gpuwatch_tray.rules.scope import computing, process_gap, unowned_line
 from gpuwatch_tray.rules.tally import Tally
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     for _name, gpu in tally.devices():
         if gpu.process_problem is not None:
             tally.leave_open(process_gap(gpu), subject(gpu))
+    unowned = [process for process in found if process.mine is None]
+    for process in unowned:
+        gpu = places.of(process)
+        if limits.scope is Scope.ALL:  # who has set that has seen to it that this is no doubt
+            tally.never(_("the owners of the processes cannot be told here"))
+        else:
+            tally.leave_open(unowned_line(process), "" if gpu is None else subject(gpu))
     shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
     for (device, user), theirs in shared.items():
         gpu, process = theirs[0]
@@ -58,8 +65,12 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
             text = _("{who} uses {gpu}, which you use too: {what} and {more} more")
         text = text.format(who=who, gpu=named(gpu), what=what, more=len(theirs) - 1)
         tally.found(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
-    said = _("{count} else on your GPUs") if shared else _("nobody else on your GPUs")
-    tally.measured(len(shared), said.format(count=len(shared)))
+    users = len({user for _device, user in shared})
+    said = _("nobody else on your GPUs")
+    if users:
+        said = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
+    if users or not unowned:
+        tally.measured(users, said.format(count=users))
     return tally.verdict(_("another user computes on a GPU that you compute on"))
 
 

@@ -61,14 +61,16 @@ class Tally:
             else:
                 yield name, gpu
 
-    def value(self, gpu: Gpu, what: str, value: Field[T], *names: str) -> T | None:
+    def value(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
         """
         The value; where it is missing, None, and a note of it for the subjects that begin with `names`.
 
-        `what` says in English what it is (`N_`).
+        A subject of exactly that name does not recover by that, though the value may never be given again,
+        unless it is not `held`. `what` says in English what it is (`N_`).
         """
         if not isinstance(value, Missing):
             return value
+        self._band.update(names if held else ())
         if value.why is Why.ERROR:
             detail = f": {value.detail}" if value.detail else ""
             line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=named(gpu))

@@ -41,6 +41,7 @@ APP_CODES = {
     94: N_("a memory error that was contained to one program"),
 }
 IGNORED_CODES = frozenset({43, 63, 92})
+NAMELESS = "GPU ?"  # as a process list has it
 
 
 def xid_fatal(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
@@ -72,14 +73,14 @@ def _reported(rule: str, snapshot: Snapshot, memory: Memory, threshold: str) -> 
         tally.never(snapshot.no_events)
     elif snapshot.problem is None and not any(gpu.uuid for gpu in snapshot.gpus):
         tally.never(_("this source reports no Xid"))
-    index = {name: f"GPU {gpu.index}" for name, gpu in boards(snapshot)}
+    names = {name: f"GPU {gpu.index}" for name, gpu in boards(snapshot)}
     codes = 0
     for subject, event in memory.events.items():
-        uuid, _slash, code = subject.rpartition("/")
-        if not uuid or not code.isdigit() or rule_of(int(code)) != rule:
+        uuid, slash, code = subject.rpartition("/")
+        if not slash or not code.isdigit() or rule_of(int(code)) != rule:
             continue
         codes += 1
-        _tell(tally, subject, index.get(uuid, f"GPU {uuid}"), int(code), event)
+        _tell(tally, subject, names.get(uuid, uuid) or NAMELESS, int(code), event)
     if codes or tally.able:
         said = _("no such error within 24 h")
         if codes:

@@ -88,6 +88,12 @@ def test_a_gpu_that_reports_all_lets_every_rule_fire():
     assert (events.state, events.text) == (State.OK, "are heard")
 
 
+def test_mig_devices_are_counted_by_themselves():
+    """They are parts of a GPU, not further ones."""
+    parts = [replace(full(), uuid=f"MIG-{n}", physical="GPU-0000") for n in "ab"]
+    assert look(snapshot(gpus=(full(), *parts)))[0].text == "library 550.54.14, 1 GPU, 2 MIG devices"
+
+
 def test_each_gpu_has_its_own_rules():
     """What one GPU does not report is said of it alone, rule by rule."""
     lines = look(snapshot(gpus=(full(), full(1, fan=UNSUPPORTED))))

@@ -9,6 +9,7 @@ import pytest
 from gpuwatch_tray.evaluator import mail_now
 from gpuwatch_tray.model import (
     UNSUPPORTED,
+    ClockLimit,
     EmailWhen,
     HeatLimits,
     Instant,
@@ -229,3 +230,21 @@ def test_a_replaced_driver_is_told_before_the_blindness(bench):
         "Reboot needed: the NVIDIA driver was replaced on box"
     ]
     assert "- DRIVER_MISMATCH: the driver was replaced (reboot needed)\n" in outcome.mails[0].text
+
+
+@pytest.mark.parametrize(
+    ("rule", "hot", "silent"),
+    [
+        ("temperature_critical", {"temperature": 99}, {"temperature": UNSUPPORTED}),
+        ("hw_slowdown", {"limited_by": ClockLimit.HW_SLOWDOWN}, {"limited_by": UNSUPPORTED}),
+        ("fan", {"fan": 0, "temperature": 80}, {"fan": UNSUPPORTED, "temperature": 80}),
+    ],
+)
+def test_nobody_is_told_that_it_is_over_because_the_driver_falls_silent(bench, rule, hot, silent):
+    """An hour without the value resolves nothing; its return in order does."""
+    bench.looks(snapshot(gpus=(gpu(**hot),)), times=40)
+    assert (rule, "GPU-0000") in firing(bench)
+    bench.looks(snapshot(gpus=(gpu(**silent),)), times=720)
+    assert (rule, "GPU-0000") in firing(bench)
+    bench.looks(CALM, times=60)
+    assert firing(bench) == []

@@ -199,7 +199,7 @@ def test_an_xid_stays_while_nothing_can_be_read(poll):
     poll.look(**xid(79))
     poll.looks(seconds=60, **DARK)
     found = poll.judge("xid_fatal")
-    assert [f.reason for f in found.findings] == ["XID(GPU GPU-0000: 79) :: the GPU has fallen off the bus"]
+    assert [f.reason for f in found.findings] == ["XID(GPU-0000: 79) :: the GPU has fallen off the bus"]
     assert found.unknown is None
 
 
@@ -235,3 +235,28 @@ def test_events_are_recalled_from_the_alerts_on_file():
         "GPU-0000/79": (at, 3),
         "GPU-0000": (at, 1),
     }
+
+
+def test_an_xid_of_a_gpu_that_the_driver_does_not_name_is_told(poll):
+    """An alert without a name is better than none."""
+    poll.look(**xid(79, uuid=""))
+    (finding,) = poll.judge("xid_fatal").findings
+    assert (finding.subject, finding.severity) == ("/79", Severity.CRITICAL)
+    assert finding.text == "The driver reported Xid 79 of GPU ?: the GPU has fallen off the bus"
+
+
+def test_errors_of_a_gpu_without_a_uuid_are_no_xid(poll):
+    """Its subject is its index, a number like that of an Xid."""
+    poll.look(gpus=(replace(COOL, uuid=""),))
+    poll.look(gpus=(replace(COOL, uuid="", ecc_uncorrected=1),))
+    assert list(poll.memory.events) == ["0"]
+    assert poll.judge("xid_app").findings == ()
+
+
+def test_where_ecc_was_switched_off_an_event_that_is_seen_is_over(poll):
+    """The counters are gone for good: an acknowledged alert must not stay for ever."""
+    poll.look()
+    poll.look(gpus=(gpu(ecc_uncorrected=1),))
+    poll.look(gpus=(gpu(ecc_uncorrected=UNSUPPORTED, ecc_corrected=UNSUPPORTED),), seen=[("ecc", "GPU-0000")])
+    found = poll.judge("ecc")
+    assert (found.findings, found.band, found.unknown) == ((), set(), None)

@@ -225,6 +225,15 @@ def test_where_no_utilisation_is_ever_told_it_is_said(poll, missing):
         assert poll.judge(rule).value == ""
 
 
+def test_utilisation_that_is_told_no_more_is_no_sign_of_life(poll):
+    """What is said of a process stays where its GPU stops telling, until it works or is gone."""
+    poll.look(JOB, gpus=(gpu(utilisation=UNSUPPORTED), gpu(1)))
+    assert poll.judge("hung").band == {NAME}
+    assert poll.judge("idle_holding").band == {f"{NAME}/GPU-0000"}
+    poll.look(gpus=(gpu(utilisation=UNSUPPORTED),))
+    assert poll.judge("hung").band == frozenset()
+
+
 def test_an_owner_that_cannot_be_told_leaves_that_process_open(poll):
     """In a container nobody knows whose it is."""
     poll.look(replace(JOB, mine=None), gpus=(STILL,))

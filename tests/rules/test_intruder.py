@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Limits, Severity, UseLimits
+from gpuwatch_tray.model import UNKNOWN, Limits, Scope, Severity, UseLimits
 from gpuwatch_tray.rules import RULES, Memory
 from tests.fakes import process, snapshot
 from tests.rules.samples import WELL, gpu, judged
@@ -75,3 +75,25 @@ def test_it_can_be_switched_off():
     """INTRUDER=off."""
     off = Limits(use=UseLimits(intruder=False))
     assert RULES["intruder"].judge(snapshot(MINE, BOB), off, Memory()).findings == ()
+
+
+def test_an_owner_that_cannot_be_told_is_no_departure():
+    """Who may be anybody leaves that GPU open, and nobody says that there is nobody else."""
+    found = judged("intruder", WELL, gpu(1), processes=[MINE, process(2, 0, mine=None)])
+    assert found.cannot_tell("GPU-0000/bob")
+    assert not found.cannot_tell("GPU-0001/bob")
+    assert judged("intruder", processes=[MINE, process(2, None, mine=None)]).cannot_tell("GPU-0000/bob")
+
+
+def test_where_owners_do_not_matter_it_only_cannot_fire():
+    """PROCESS_SCOPE=all is the mend for owners that cannot be told: it must not leave the icon grey."""
+    found = judged("intruder", processes=[process(2, 0, mine=None)], limits=Limits(scope=Scope.ALL))
+    assert (found.findings, found.unknown, found.value) == ((), None, "")
+    assert found.cannot == ("the owners of the processes cannot be told here",)
+
+
+def test_how_many_others_there_are_is_counted_by_person():
+    """One of them on two GPUs is one."""
+    rows = [MINE, BOB, process(1, 1), process(4, 1, mine=False)]
+    assert judged("intruder", WELL, gpu(1), processes=rows).value == "1 other user on your GPUs"
+    assert judged("intruder", processes=[MINE]).value == "nobody else on your GPUs"

@@ -152,6 +152,13 @@ def test_a_value_that_is_never_given_is_said_and_is_no_doubt(rule, missing, line
     assert [each for each in found.cannot if each.startswith(line)]
 
 
+@pytest.mark.parametrize("rule", [*(name for name in FIELDS if name != "ecc"), "fan"])
+def test_a_value_that_is_given_no_more_is_no_recovery(rule):
+    """An alert about it does not end by the driver's silence, as when a GPU is divided meanwhile."""
+    found = verdict_of(rule, gpu(0, **{FIELDS.get(rule, rule): UNSUPPORTED}), gpu(1))
+    assert found.band == {"GPU-0000"}
+
+
 @pytest.mark.parametrize(
     "rule", sorted(set(RULES) - {"monitor_blind", "driver_mismatch", "xid_fatal", "xid_app"})
 )

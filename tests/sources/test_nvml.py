@@ -397,6 +397,13 @@ def test_mig_devices_are_read_within_the_same_cost(rig):
             assert sum(n for name, n in calls.items() if " " in name) <= (7 + 3) * (number + 1)
 
 
+@pytest.mark.parametrize("degrees", [0, 1000, 2**32 - 2])
+def test_a_threshold_that_is_no_temperature_is_none(rig, degrees):
+    """0 would make every GPU too hot, and a negative one without its sign would make none."""
+    rig.play(FakeGpu(slowdown=degrees))
+    assert rig.read().gpus[0].slowdown_at == UNSUPPORTED
+
+
 def test_a_slow_value_that_failed_is_asked_again_at_once(rig):
     """An error is not kept for a minute, "unsupported" and "forbidden" are."""
     rig.play(FakeGpu(errors={"fan": UNKNOWN, "power_limit": NOT_SUPPORTED, "ecc": NO_PERMISSION}))

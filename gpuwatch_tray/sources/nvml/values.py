@@ -9,6 +9,7 @@ from gpuwatch_tray.sources.nvml.api import Calls, Handle
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
 _ALL_LIMITS = sum(ClockLimit)
+_HOTTEST = 150  # degrees C that a threshold can be
 
 
 class Values(Calls):
@@ -64,7 +65,10 @@ class Values(Calls):
         """The temperature from which on the hardware slows itself down."""
         with self._converting():
             threshold = self._nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-            return int(self._nvml.nvmlDeviceGetTemperatureThreshold(handle.raw, threshold))
+            degrees = int(self._nvml.nvmlDeviceGetTemperatureThreshold(handle.raw, threshold))
+        if not 0 < degrees <= _HOTTEST:  # no temperature: every GPU, or none, would be too hot
+            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        return degrees
 
     def power(self, handle: Handle) -> float:
         """Power drawn now, in W (NVML: mW)."""
