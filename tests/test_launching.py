@@ -113,10 +113,22 @@ def test_a_reader_that_has_had_enough_ends_the_command(kept):
 def test_what_is_left_in_the_background_is_not_waited_for(kept):
     """A command that leaves a daemon behind has ended when it has, though the daemon holds its output."""
     began = time.monotonic()
-    done = run(kept, *sh("sleep 30 & echo $!; exit 5"))
-    os.kill(int(done.stdout), signal.SIGKILL)
-    assert done.returncode == 5
-    assert time.monotonic() - began < 15
+    with started(kept, *sh("sleep 30 & echo $!; exit 5")) as it:
+        left = int(it.stdout.readline())
+        assert it.wait(20) == 5
+        assert time.monotonic() - began < 15
+        os.kill(left, signal.SIGKILL)
+        assert it.stdout.read() == b""
+
+
+def test_what_is_left_in_the_background_writes_on(kept, tmp_path):
+    """A start script's training must not be ended by its next line, as nobody reads it any more."""
+    script = "(while [ ! -e over ]; do sleep 0.05; done; echo late; echo alive > alive) & echo begun"
+    with started(kept, *sh(script), cwd=tmp_path) as it:
+        assert it.wait(20) == 0
+        (tmp_path / "over").touch()
+        assert it.stdout.read() == b"begun\nlate\n"
+    assert (tmp_path / "alive").read_text() == "alive\n"
 
 
 @contextmanager
@@ -236,6 +248,16 @@ def test_a_terminal_that_changes_its_size_tells_the_command(terminal):
     it.read(until=b"ready\r\n")
     fcntl.ioctl(it.main, termios.TIOCSWINSZ, struct.pack("4H", 50, 120, 0, 0))
     assert b"50 120\r\n" in it.read()
+
+
+def test_on_a_terminal_what_is_left_in_the_background_writes_on(terminal, tmp_path):
+    """It goes on to that terminal, as without us."""
+    over = tmp_path / "over"
+    it = terminal(*sh(f"trap '' HUP; (while [ ! -e {over} ]; do sleep 0.05; done; echo late) & echo begun"))
+    it.read(until=b"begun\r\n")
+    assert it.running.wait(20) == 0
+    over.touch()
+    assert b"late" in it.read(until=b"late")
 
 
 def test_ctrl_c_reaches_the_command_once(kept, terminal):

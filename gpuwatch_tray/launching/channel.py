@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import select
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 AGAIN = 0.01  # seconds until the next attempt to write to somebody who takes no more at the moment
+PATIENCE = 1.0  # seconds for the reader to stop between two chunks
 
 
 class Channel:
@@ -33,6 +38,8 @@ class Channel:
         self._reading: int | None = None
         self.end = target
         self.last = 0.0  # when something came last, on the monotonic clock
+        self._word, self._told = os.pipe()  # the word to stop
+        self._stopped = False
         made = terminal.pair(target) if self._terminal else os.pipe()
         if made is not None:
             self._reading, self.end = made
@@ -57,6 +64,28 @@ class Channel:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def hand_over(self) -> None:
+        """
+        Leave what may still come to a program of its own.
+
+        What the command has left running would be ended by its next line, once nobody reads it any more.
+        """
+        if self._reading is None or not self._thread.is_alive():
+            return
+        os.write(self._told, b".")
+        self._thread.join(PATIENCE)
+        if not self._stopped:
+            return
+        with contextlib.suppress(OSError):  # no such program: Windows
+            subprocess.Popen(
+                ["cat"],
+                stdin=self._reading,
+                stdout=self._target,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        os.close(self._reading)
+
     def resize(self) -> None:
         """The real terminal has another size now."""
         if self._terminal and self._reading is not None:
@@ -67,7 +96,7 @@ class Channel:
         assert reading is not None  # noqa: S101  # else there is no thread
         heard = True  # whether somebody takes what is written
         try:
-            while data := _read(reading):
+            while self._comes(reading) and (data := _read(reading)):
                 self.last = time.monotonic()
                 self._tail.feed(self._name, data)
                 if heard:
@@ -75,7 +104,17 @@ class Channel:
         except BrokenPipeError:
             pass  # whoever read it has had enough: the command learns it at its next write
         finally:
-            os.close(reading)
+            if not self._stopped:
+                os.close(reading)
+
+    def _comes(self, reading: int) -> bool:
+        """Wait for more; False at the word to stop."""
+        if sys.platform != "win32":  # there pipes cannot be waited for, and the word is not heard
+            waiting = select.poll()
+            waiting.register(reading, select.POLLIN)
+            waiting.register(self._word, select.POLLIN)
+            self._stopped = (self._word, select.POLLIN) in waiting.poll()
+        return not self._stopped
 
 
 def _read(reading: int) -> bytes:

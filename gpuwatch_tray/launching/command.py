@@ -41,7 +41,7 @@ class Command:
     A running command, with this process's input, folder and environment; on the main thread.
 
     Raises CannotStart. Signals that were ignored when this process began stay so, as under nohup. What the
-    command leaves running in the background loses its output when this process ends.
+    command leaves running in the background goes on to write to where it did.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
@@ -84,7 +84,8 @@ class Command:
             while not channel.done(QUIET / 6):
                 now = time.monotonic()
                 if now - max(ended, channel.last) > QUIET or now - ended > MOST:
-                    break  # what it left in the background holds on to it
+                    channel.hand_over()  # what it left in the background holds on to it
+                    break
         return SIGNALLED - code if code < 0 else code
 
     def lines(self) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from gpuwatch_tray.rules.scope import computing, process_gap, unowned_line
 from gpuwatch_tray.rules.tally import Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gpuwatch_tray.model import Gpu, GpuProcess
 
 NAME = "intruder"
@@ -43,12 +45,7 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         if gpu.process_problem is not None:
             tally.leave_open(process_gap(gpu), subject(gpu))
     unowned = [process for process in found if process.mine is None]
-    for process in unowned:
-        gpu = places.of(process)
-        if limits.scope is Scope.ALL:  # who has set that has seen to it that this is no doubt
-            tally.never(_("the owners of the processes cannot be told here"))
-        else:
-            tally.leave_open(unowned_line(process), "" if gpu is None else subject(gpu))
+    _doubt(tally, places, unowned, limits)
     shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
     for (device, user), theirs in shared.items():
         gpu, process = theirs[0]
@@ -72,6 +69,16 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     if users or not unowned:
         tally.measured(users, said.format(count=users))
     return tally.verdict(_("another user computes on a GPU that you compute on"))
+
+
+def _doubt(tally: Tally, places: Places, unowned: Iterable[GpuProcess], limits: Limits) -> None:
+    """Owners that cannot be told leave their GPU open; not where PROCESS_SCOPE is the mend for it."""
+    for process in unowned:
+        gpu = places.of(process)
+        if limits.scope is Scope.ALL:
+            tally.never(_("the owners of the processes cannot be told here"))
+        else:
+            tally.leave_open(unowned_line(process), "" if gpu is None else subject(gpu))
 
 
 def _memory(process: GpuProcess) -> str:

@@ -357,7 +357,9 @@ def test_what_keeps_it_from_hearing_for_a_while_makes_it_deaf_no_longer(rig, cal
 def test_one_that_cannot_be_registered_yet_keeps_the_others_heard(rig):
     """And is heard itself as soon as it can be."""
     listening(rig, FakeGpu.numbered(0, errors={"event_register": UNKNOWN}), ONE)
-    rig.play(FakeGpu.numbered(0, errors={"event_register": UNKNOWN}), ONE, events=[FakeEvent(1, ONE.uuid, 13)])
+    rig.play(
+        FakeGpu.numbered(0, errors={"event_register": UNKNOWN}), ONE, events=[FakeEvent(1, ONE.uuid, 13)]
+    )
     assert [one.code for one in heard(rig)] == [13]
     assert len(rig.source.notes) == 1
     rig.play(ZERO, ONE)
