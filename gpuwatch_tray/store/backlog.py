@@ -42,7 +42,7 @@ def lease(
 
     def read(where: str) -> list[Queued]:
         found = outbox.read(database, where, dict(at))
-        return [mail for mail in found if not mail.fingerprints or not all(map(silenced, mail.fingerprints))]
+        return [mail for mail in found if not outbox.quiet(mail.fingerprints, silenced)]
 
     due = read(f"{outbox.OPEN} AND {outbox.FREE_AT} <= :now")
     if not due or gather is None:

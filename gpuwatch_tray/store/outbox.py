@@ -20,7 +20,7 @@ from gpuwatch_tray.store.values import understood
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 EMAIL = Channel.EMAIL.value
 AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows no transport
@@ -287,12 +287,26 @@ def wake(database: sqlite3.Connection, now: float) -> None:
     )
 
 
-def waiting(database: sqlite3.Connection, now: float) -> Waiting:
-    """What waits, in a few figures. `next_at` respects leases: nobody need look earlier."""
-    count, oldest, next_at = database.execute(
-        f"SELECT count(*), min(created), min({FREE_AT}) FROM outbox WHERE {OPEN}",  # noqa: S608
+def quiet(names: Collection[str], silenced: Callable[[str], bool]) -> bool:
+    """Whether a mail that tells of these alerts, by fingerprint, stays where it is while they are snoozed."""
+    return bool(names) and all(map(silenced, names))
+
+
+def waiting(
+    database: sqlite3.Connection, now: float, silenced: Callable[[str], bool] = lambda _: False
+) -> Waiting:
+    """
+    What waits, in a few figures. `next_at` respects leases and snoozes: nobody need look earlier.
+
+    None where all that waits is snoozed.
+    """
+    rows = database.execute(
+        f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",  # noqa: S608
         {"now": now, "apart": APART},
-    ).fetchone()
+    ).fetchall()
+    oldest = min((created for created, _, _ in rows), default=None)
+    with understood():
+        next_at = min((at for _, at, names in rows if not quiet(json.loads(names), silenced)), default=None)
     row = database.execute(
         f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"  # noqa: S608
     ).fetchone()
@@ -304,7 +318,7 @@ def waiting(database: sqlite3.Connection, now: float) -> Waiting:
         "SELECT error FROM outbox WHERE state = 'dead' ORDER BY sent_at DESC, id DESC LIMIT 1"
     ).fetchone()
     error, failure = row or ("", "")
-    return Waiting(int(count), oldest, next_at, error, failure, held, dead, last[0] if last else "")
+    return Waiting(len(rows), oldest, next_at, error, failure, held, dead, last[0] if last else "")
 
 
 def prune(database: sqlite3.Connection, before: float) -> None:

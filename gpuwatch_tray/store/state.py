@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel, Scope
@@ -307,8 +308,14 @@ class Store:
         self._database.write(marks.touch)
 
     def waiting(self, now: float) -> Waiting:
-        """What waits in the outbox."""
-        return self._database.read(lambda database: outbox.waiting(database, now))
+        """What waits in the outbox; while everything is snoozed, nothing of it is due at any time."""
+
+        def read(database: sqlite3.Connection) -> Waiting:
+            silenced = self._silenced(database, Instant(now, *self._uptime()))
+            found = outbox.waiting(database, now, silenced or (lambda _: False))
+            return found if silenced is not None else replace(found, next_at=None)
+
+        return self._database.read(read)
 
     def greeted(self) -> bool:
         """Whether the person has been greeted: this is not the first start on this state."""

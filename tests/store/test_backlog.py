@@ -131,6 +131,21 @@ def test_a_snoozed_mail_is_in_no_digest(store, gather):
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
 
 
+@pytest.mark.parametrize("scope", ["alert", "all"])
+def test_nobody_need_look_for_a_snoozed_mail(store, scope):
+    """A child a minute all through the night would find nothing that it may send."""
+    from gpuwatch_tray.alerts import Scope, Silence
+    from tests.store.samples import NOW
+
+    store.commit(step(mail(1, ["a"])))
+    store.silence(Silence(Scope(scope), "a" if scope == "alert" else "", NOW, 600))
+    found = store.waiting(START + 30)
+    assert (found.count, found.next_at) == (1, None)
+    store.commit(step(mail(2, ["b"])))
+    assert (store.waiting(START + 30).next_at is None) == (scope == "all")
+    assert store.waiting(START + 601).next_at is not None
+
+
 def test_what_some_have_not_got_yet_is_in_no_digest(store, gather):
     """It goes to them alone, as the others would get it twice; what is stale besides leaves as one mail."""
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
