@@ -8,6 +8,7 @@ the mails from the outbox itself; while that is in memory only, they are handed 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import threading
@@ -29,6 +30,7 @@ PAUSE = 60.0  # seconds before the next child when the last one left the outbox 
 REFRESH = 60.0  # seconds after which the outbox is looked at unasked: another process may have changed it
 HANDED = 2.0  # seconds that the child may take to begin to read what it is handed
 AGAIN = 1.0  # seconds between attempts to record what it answered
+REAPED = 5.0  # seconds for a killed child to go; one that hangs in the kernel does not
 
 
 class Courier:
@@ -59,6 +61,7 @@ class Courier:
         self._looked = monotonic()
         self._child: subprocess.Popen[bytes] | None = None
         self._talk: _Talk | None = None
+        self._killed = False
         self._started = 0.0
         self._waiting = Waiting()
         self._unmoved: Waiting | None = None  # what the last child found, and had to find changed
@@ -115,10 +118,16 @@ class Courier:
         if child.poll() is None or (self._talk is not None and self._talk.is_alive()):
             if self._monotonic() - self._started < DEADLINE:
                 return False
-            log.error("the mail delivery (PID %d) did not end within %g s: ended", child.pid, DEADLINE)
-            child.kill()
-            child.wait(5.0)
+            if not self._killed:
+                log.error("the mail delivery (PID %d) did not end within %g s: ended", child.pid, DEADLINE)
+                child.kill()
+                self._killed = True
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(REAPED)
+            if child.poll() is None:
+                return False  # on a disk that does not answer, say, the next one would hang as well
         self._child = self._talk = None
+        self._killed = False
         self._look.set()
         return True
 

@@ -154,6 +154,30 @@ def test_a_child_that_hangs_is_ended(parts, caplog):
     assert (courier._child, f"PID {child.pid}" in caplog.text) == (None, True)
 
 
+def test_a_child_that_cannot_be_killed_stops_neither_the_polls_nor_is_it_joined_by_more(
+    parts, monkeypatch, ended
+):
+    """As on a network disk that does not answer: looked at again at each tick, reaped once it has gone."""
+    monkeypatch.setattr(room, "REAPED", 0.01)
+    store, clock, monotonic = parts
+    queue(store)
+    courier = Courier(store, SLEEPS, clock, monotonic)
+    ended(courier)
+    courier.tick()
+    child = courier._child
+    with monkeypatch.context() as stuck:
+        stuck.setattr(child, "kill", lambda: None)
+        for _ in range(3):
+            clock.advance(room.DEADLINE)
+            monotonic.advance(room.DEADLINE)
+            assert not courier.tick()
+            assert courier._child is child
+    child.kill()
+    child.wait(5)
+    courier.tick()
+    assert courier._child is not child
+
+
 def test_on_a_full_disk_the_mails_are_handed_to_the_child(parts, disk):
     """It reads them from a pipe; what it answers is recorded in memory, and a line that is none is not."""
     store, clock, monotonic = parts
