@@ -418,6 +418,23 @@ def test_a_proxy_that_cannot_be_used_is_told_as_such(google, token, message, mon
     assert "SOCKS" in error.text
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["http://bob:s3cr3t-word@proxy:99999", "http://bob:s3cr3t/word@proxy:1", "http://b:s3cr3t#w@proxy:1"],
+)
+@pytest.mark.parametrize("expiry", ["2999-01-01T00:00:00Z", LONG_AGO])
+def test_the_password_of_a_proxy_is_never_told(google, token, message, monkeypatch, address, expiry):
+    """The libraries quote an address of wrong form; nothing was sent, and the error holds no password."""
+    monkeypatch.setenv("HTTP_PROXY", address)
+    monkeypatch.setenv("NO_PROXY", "")
+    google.write_token(token, expiry=expiry, token_uri="http://127.0.0.1:1/token")
+    error = failure(
+        GmailTransport(token, ("one@example.org",), endpoint="http://gmail.example.invalid/"), message
+    )
+    assert error.kind is FailureKind.TRANSIENT
+    assert "s3cr3t" not in str(error)
+
+
 @pytest.mark.parametrize("endpoint", ["token", "send"])
 def test_a_server_that_drips_is_ended_by_the_deadline(google, token, message, endpoint):
     """A byte now and then outlasts every time-out by read; the mail as a whole ends in time."""

@@ -22,7 +22,7 @@ from googleapiclient.errors import HttpError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import gmail_failures, googlefiles, mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber
-from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web
+from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web, proxy_secrets
 from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ _NEVER_REACHED = frozenset(
         "ProxyError",
         "InvalidProxyURL",
         "InvalidSchema",
+        "InvalidURL",
+        "LocationParseError",
         "gaierror",
     }
 )
@@ -286,4 +288,4 @@ class GmailTransport:
 
 def _scrubber(info: dict[str, Any], *more: str) -> Scrubber:
     known = [str(info.get(key) or "") for key in ("token", "refresh_token", "client_secret")]
-    return Scrubber([*known, *more])
+    return Scrubber([*known, *more, *proxy_secrets()])

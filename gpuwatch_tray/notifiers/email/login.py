@@ -21,6 +21,7 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import HOST, Redirect, take_pasted
+from gpuwatch_tray.notifiers.email.web import proxy_secrets
 from gpuwatch_tray.notifiers.email.within import within
 from gpuwatch_tray.transport import FailureKind, TransportError
 
@@ -64,7 +65,7 @@ def login(
             _("GMAIL_API_TOKEN is not set"), _("set it in notify.env: where token.json goes")
         )
     config = googlefiles.read_credentials(settings.gmail_credentials)
-    scrub = Scrubber((config["installed"]["client_secret"],))
+    scrub = Scrubber((config["installed"]["client_secret"], *proxy_secrets()))
     flow = InstalledAppFlow.from_client_config(config, scopes=[googlefiles.SCOPE])
     with _listen(port) as server:
         flow.redirect_uri = server.address

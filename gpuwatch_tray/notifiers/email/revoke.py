@@ -12,7 +12,7 @@ from google.auth.exceptions import TransportError as NoConnection
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
-from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web
+from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web, proxy_secrets
 from gpuwatch_tray.transport import FailureKind, TransportError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def revoke(path: Path, *, endpoint: str = ENDPOINT, timeout: float = TIMEOUT) ->
 
 def _withdraw(secret: str, endpoint: str, timeout: float) -> bool:
     """Whether Google has withdrawn it, or (False) did not know it any more."""
-    web, scrub = Web(timeout, DEADLINE), Scrubber((secret,))
+    web, scrub = Web(timeout, DEADLINE), Scrubber((secret, *proxy_secrets()))
     # In the body, where no log of the way there has it.
     body = urlencode({"token": secret})
     headers = {"content-type": "application/x-www-form-urlencoded"}

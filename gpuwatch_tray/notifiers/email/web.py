@@ -8,8 +8,10 @@ route with the whole time-out, follows redirects with the secrets in the body, a
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 from google.auth.exceptions import TransportError as NoConnection
 from google.auth.transport.requests import Request
@@ -18,10 +20,20 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.within import within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CONNECT_TIMEOUT = 5.0  # seconds for one address: a dead IPv6 route must not eat the time of the next
 TIMEOUT = 15.0  # seconds of silence
+
+
+_PROXY_LOGIN = re.compile(r"[^:]*://[^:]*:(.*)@")
+
+
+def proxy_secrets() -> Iterator[str]:
+    """The passwords of the proxies, whole and in the pieces that libraries quote of a wrong address."""
+    for address in getproxies().values():
+        if found := _PROXY_LOGIN.match(address):
+            yield from (found[1], *re.split(r"[/#?@]", found[1]))
 
 
 def _as_it_is(request: Any) -> Any:
