@@ -13,7 +13,7 @@ from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus
 
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.tray import Act, Tray
-from tests.desktop.client import BusClient, wait_until
+from tests.desktop.client import PATIENCE, BusClient, wait_until
 from tests.desktop.rig import NOTIFICATIONS, WATCHER, MenuRow, menu_row
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class RunningTray:
         for _ in range(3):
             done = threading.Event()
             self.bus.post(done.set)
-            assert done.wait(5)
+            assert done.wait(PATIENCE)
 
     def item(self) -> dict[str, Any]:
         return self.client.get_all((self.name, "/StatusNotifierItem", ITEM))
