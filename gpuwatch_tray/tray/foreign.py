@@ -1,8 +1,8 @@
 """
 pystray's own icons on Linux: appindicator and gtk, which need PyGObject and its typelibs, and xorg.
 
-They are for a session without a bus, and for who asks for them. GTK takes changes on its main loop's thread
-only; xorg's methods wait for its main loop, so they are called on a thread that may wait.
+They are for a session without a bus, and for who asks for them. Each takes changes on its main loop's thread
+only.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import importlib
 import logging
 import os
 import queue
+import select
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -22,7 +24,7 @@ from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import toolkit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gpuwatch_tray.tray.controller import View
 
@@ -38,10 +40,10 @@ class Unusable(Exception):  # noqa: N818  # a state of the machine, not a mistak
     """One of these backends cannot draw here; the text says why in one line."""
 
 
-def backend(kind: str, name: str, perform: Callable[[Any], None]) -> ForeignBackend:
+def backend(kind: str, name: str, perform: Callable[[Any], None]) -> XorgBackend | GtkBackend:
     """The backend `kind` of pystray; raises Unusable."""
-    make = ForeignBackend if kind == XORG else GtkBackend
-    return make(_icon_class(kind), name, perform)
+    icon = _icon_class(kind)
+    return XorgBackend(icon, name, perform) if kind == XORG else GtkBackend(icon, name, perform)
 
 
 def _icon_class(kind: str) -> Any:
@@ -57,7 +59,41 @@ def _icon_class(kind: str) -> Any:
     except failures as error:
         mend = "" if kind == XORG else f" ({INSTALL})"
         raise Unusable(f"{error}{mend}") from error
-    return found if kind == XORG else _gtk_icon(found)
+    return _xorg_icon(found) if kind == XORG else _gtk_icon(found)
+
+
+def _xorg_icon(base: Any) -> Any:
+    """
+    The xorg icon of pystray, all of it on one thread.
+
+    Its own way lets every thread write to the X server. Xlib then leaves a request unsent now and then, until
+    the next event: a picture that stays the old one, or an end that never comes.
+    """
+
+    class XorgIcon(base):  # type: ignore[misc]  # pystray has no types
+        def __init__(self, *words: Any) -> None:
+            self.jobs = _Jobs()
+            super().__init__(*words)
+
+        def _events(self) -> Iterator[Any]:
+            """What comes from the server; between that the jobs, until the end."""
+            while not self.jobs.ended:
+                self._display.flush()
+                if self._display.pending_events():
+                    yield self._display.next_event()
+                elif not self.jobs.do_one():
+                    self.jobs.wait(self._display)
+
+        def _run(self) -> None:
+            try:
+                super()._run()
+            finally:
+                self._running = False
+                with contextlib.suppress(Exception):  # the server has gone, and the icon with it
+                    self._window.destroy()
+                    self._display.flush()
+
+    return XorgIcon
 
 
 def _gtk_icon(base: Any) -> Any:
@@ -91,6 +127,49 @@ def _gtk_icon(base: Any) -> Any:
     return GtkIcon
 
 
+class _Jobs:
+    """What a main loop that waits for a socket has to do besides; `put` and `end` never block."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._ear, self._bell = socket.socketpair()
+        for each in (self._ear, self._bell):
+            each.setblocking(False)
+
+    def put(self, job: Callable[[], None]) -> None:
+        """Have the loop do `job`, also one that has yet to begin."""
+        self._jobs.put(job)
+        self._ring()
+
+    def end(self) -> None:
+        """The loop is to end; also from a signal's handler."""
+        self.ended = True
+        self._ring()
+
+    def do_one(self) -> bool:
+        """Do one on this thread; False where there is none."""
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return False
+        try:
+            job()
+        except Exception:  # else the last icon would stay, also a green one
+            log.exception("drawing failed")
+        return True
+
+    def wait(self, other: Any) -> None:
+        """Wait until there is something to do, or something to read from `other`."""
+        select.select([self._ear, other], [], [])
+        with contextlib.suppress(BlockingIOError):
+            self._ear.recv(4096)
+
+    def _ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # so many have rung that it wakes all the same
+            self._bell.send(b"!")
+
+
 class _Silent:
     """In the place of pystray's notifier."""
 
@@ -99,14 +178,52 @@ class _Silent:
 
 
 class ForeignBackend:
-    """The tray by one of pystray's own backends; here xorg, whose changes are made on a thread that waits."""
+    """The tray by one of pystray's own backends."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
         self.icon = icon(name, drawing.image(Level.NO_DATA), name, toolkit.menu((), perform))
         self._perform = perform
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._look: object = None
         self._rows: object = ()
+
+    def present(self, view: View) -> None:
+        """Show `view`; the menu is made anew only when its rows have changed."""
+        if view.look != self._look:
+            self.icon.icon = drawing.image(view.look)
+            self._look = view.look
+        self.icon.title = view.title
+        if view.rows != self._rows:
+            self._rows = view.rows
+            self.icon.menu = toolkit.menu(view.rows, self._perform)
+
+
+class XorgBackend(ForeignBackend):
+    """The tray by xorg, whose main loop does the jobs."""
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Show the icon until `stop`."""
+        self.post(self._appear)
+        self.icon.run(lambda _icon: ready())
+
+    def stop(self) -> None:
+        """Make `run` return; from any thread, a signal's handler, and before `run`."""
+        self.icon.jobs.end()
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Have the main loop do `job`."""
+        self.icon.jobs.put(job)
+
+    def _appear(self) -> None:
+        self.icon.visible = True
+
+
+class GtkBackend(ForeignBackend):
+    """The tray by GTK, whose main loop does the jobs; a menu that is open is left alone until it closes."""
+
+    def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
+        super().__init__(icon, name, perform)
+        self._glib = importlib.import_module("gi.repository.GLib")
+        self._waiting: View | None = None
         self._running = False
         self._stopped = False
 
@@ -116,7 +233,6 @@ class ForeignBackend:
         def begin(icon: Any) -> None:
             icon.visible = True
             self._running = True
-            self._begin_jobs()
             ready()
             if self._stopped:
                 self.stop()
@@ -130,40 +246,6 @@ class ForeignBackend:
             threading.Thread(target=self.icon.stop, name="tray-stop", daemon=True).start()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have `job` done soon, one after the other."""
-        self._jobs.put(job)
-
-    def _begin_jobs(self) -> None:
-        threading.Thread(target=self._work, name="tray-drawing", daemon=True).start()
-
-    def _work(self) -> None:
-        while not self._stopped:
-            job = self._jobs.get()
-            try:
-                job()
-            except Exception:  # else the last icon would stay, also a green one
-                log.exception("drawing failed")
-
-    def present(self, view: View) -> None:
-        """Show `view`; the menu is made anew only when its rows have changed."""
-        if view.look != self._look:
-            self.icon.icon = drawing.image(view.look)
-            self._look = view.look
-        self.icon.title = view.title
-        if view.rows != self._rows:
-            self._rows = view.rows
-            self.icon.menu = toolkit.menu(view.rows, self._perform)
-
-
-class GtkBackend(ForeignBackend):
-    """The tray by GTK, whose main loop does the jobs; a menu that is open is left alone until it closes."""
-
-    def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
-        super().__init__(icon, name, perform)
-        self._glib = importlib.import_module("gi.repository.GLib")
-        self._waiting: View | None = None
-
-    def post(self, job: Callable[[], None]) -> None:
         """Have GTK's main loop do `job`, also one that has yet to begin."""
 
         def once() -> bool:
@@ -171,9 +253,6 @@ class GtkBackend(ForeignBackend):
             return False  # GLib would call it again
 
         self._glib.idle_add(once)
-
-    def _begin_jobs(self) -> None:
-        """GTK's main loop does them."""
 
     def present(self, view: View) -> None:
         """Show `view`, or keep it until the menu has closed."""

@@ -182,7 +182,7 @@ def test_xorg_draws_where_it_is_asked_for(desk, start):
     """It has no menu, but the icon follows the state, and the end is as quiet."""
     program = start("xorg")
     program.wait_for("ready")
-    assert "chose ForeignBackend" in program.text()
+    assert "chose XorgBackend" in program.text()
     desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
     program.show(Level.CRITICAL, "second")
     desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=10)
