@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language, redact, settings
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    Loaded = tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]
+
 __all__ = ["DONE", "FAILED", "WRONG_USE", "main", "parser"]
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
+READ_WITHIN = 8.0  # seconds that the settings' files may take when `doctor` asks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a windowed start on Windows has none
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
-    loaded = _settings()
+    words = sys.argv[1:] if argv is None else argv
+    loaded = _settings_within(READ_WITHIN) if "doctor" in words else _settings()
+    if loaded is None:
+        language.use(language.of_system(os.environ))
+        text = _("the settings' files do not answer within {seconds:g} s: are they on a network drive?")
+        _complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
+        return FAILED
     asked = parser().parse_args(argv)
     records.to_terminal(verbose=getattr(asked, "verbose", False))
     signal.signal(signal.SIGTERM, _terminated)
@@ -64,7 +74,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _settings() -> tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]:
+def _settings_within(seconds: float) -> Loaded | None:
+    """The settings, or None where their drive hangs: the doctor is asked what hangs."""
+    found: list[Loaded] = []
+    reading = threading.Thread(target=lambda: found.append(_settings()), name="settings", daemon=True)
+    reading.start()
+    reading.join(seconds)
+    return found[0] if found else None
+
+
+def _settings() -> Loaded:
     """The settings, and the language that they ask for spoken: first of all, for --help speaks it too."""
     loaded = settings.load(os.environ)
     if loaded[0].language != language.used():

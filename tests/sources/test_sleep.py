@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.model import UNKNOWN
+from gpuwatch_tray.reading import adjust
+from gpuwatch_tray.settings import Settings
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess
 
 pytestmark = pytest.mark.driver
@@ -261,6 +264,20 @@ def test_with_the_setting_a_sleeping_gpu_is_woken_and_read(rig, bus):
         assert [one.pid for one in snapshot.processes] == [11]
     source.close()
     assert rig.calls()["init"] == 1
+
+
+def test_the_setting_holds_from_the_next_look_when_it_changes(rig, bus):
+    """WAKE_GPU read again while the program runs: woken from now on, and left asleep again after that."""
+    laptop(bus, "suspended")
+    rig.play(FakeGpu.numbered(0, FakeProcess(11)))
+    source = rig.another()
+    seen = []
+    for wake in (False, True, False):
+        setup = Setup(Settings(rig.devices, rig.devices, wake_gpu=wake), (), SourceKind.NVML, "box", "ada")
+        adjust(source, setup)
+        seen.append([gpu.asleep for gpu in source.read().gpus])
+    source.close()
+    assert seen == [[True], [False], [True]]
 
 
 def test_a_system_that_tells_nothing_of_its_devices_is_read_as_ever(rig):

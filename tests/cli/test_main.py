@@ -1,0 +1,37 @@
+"""The command line as a whole: what stands before every command."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gpuwatch_tray import cli, settings
+
+
+@pytest.fixture
+def stuck(monkeypatch):
+    """The settings lie on a network drive that does not answer."""
+    answer, load = threading.Event(), settings.load
+
+    def late(environ):
+        answer.wait(30)
+        return load(environ)
+
+    monkeypatch.setattr(settings, "load", late)
+    monkeypatch.setattr(cli, "READ_WITHIN", 0.05)
+    yield
+    answer.set()
+    for thread in threading.enumerate():
+        if thread.name == "settings":
+            thread.join(10)
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["--verbose", "doctor", "--json"]])
+@pytest.mark.usefixtures("stuck")
+def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
+    """Where the settings cannot even be read, that is what it says."""
+    assert cli.main(words) == cli.FAILED
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("gpuwatch-tray: the settings' files do not answer within 0.05 s: are they on a")
