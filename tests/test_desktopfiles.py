@@ -40,6 +40,16 @@ def test_on_and_off_leave_nothing_but_the_users_own(tmp_path):
     assert installed.run("--demo", "setup", "desktop", "on").returncode == 2
 
 
+def test_what_a_package_brought_is_named(tmp_path):
+    """Installed for everybody, the menu has it, and `off` is no promise that it has not."""
+    installed = Installed(tmp_path)
+    entry = tmp_path / "usr/applications/gpuwatch-tray.desktop"
+    entry.parent.mkdir(parents=True)
+    entry.touch()
+    told = installed.run("setup", "desktop", XDG_DATA_DIRS=f"relative:{tmp_path / 'usr'}")
+    assert told.stdout == f"on for everybody, by a package: {entry}\n"
+
+
 @pytest.mark.parametrize("command", ["/usr/bin/gpuwatch-tray", ODD])
 def test_the_validators_find_nothing(tmp_path, command):
     """desktop-file-validate and appstreamcli accept the files, whatever the program's path."""

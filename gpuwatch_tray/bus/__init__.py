@@ -15,6 +15,7 @@ from gpuwatch_tray.bus.values import (
     session_address,
     system_address,
 )
+from gpuwatch_tray.bus.visit import visited
 
 __all__ = [
     "DAEMON",
@@ -26,4 +27,5 @@ __all__ = [
     "Signal",
     "session_address",
     "system_address",
+    "visited",
 ]

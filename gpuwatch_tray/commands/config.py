@@ -35,11 +35,13 @@ def write_missing() -> tuple[Path, ...]:
 
 
 def check(setup: Setup) -> int:
-    """Raise UsageError with every mistake in them; else say that there is none, and what is worth a look."""
+    """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
     for warning in setup.settings.warnings:
         print(_("warning: {text}").format(text=warning), file=sys.stderr)
     setup.require()
     print(_("no mistake in the settings"))
+    if not setup.settings.to_email:
+        print(_("Email is off: {why}").format(why=setup.settings.no_recipient))
     return 0
 
 

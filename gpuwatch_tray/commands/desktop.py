@@ -30,7 +30,9 @@ def run(setup: Setup, switch: str, papers: Papers) -> int:
     except DesktopFilesError as error:
         raise WorkError(str(error)) from error
     there = place.holds(files)
-    if not there:
+    if not there and (of_package := desktopfiles.of_everybody(desktopfiles.MENU_ENTRY)) is not None:
+        print(_("on for everybody, by a package: {file}").format(file=of_package))
+    elif not there:
         print(_("off: the desktop's menu does not have it"))
     elif len(there) < len(files):
         print(_("incomplete: `setup desktop on` writes what is missing"))

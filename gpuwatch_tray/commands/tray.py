@@ -17,7 +17,7 @@ from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, te
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
 from gpuwatch_tray.bus import BusUnavailable, SessionBus
-from gpuwatch_tray.commands import autostart, logs
+from gpuwatch_tray.commands import autostart, lastwords, logs
 from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.greeting import Greeting
 from gpuwatch_tray.commands.reloading import Reloading, problem_popup
@@ -62,6 +62,14 @@ def run(setup: Setup) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.keep(setup)
+    try:
+        return _run_here(setup)
+    except Exception as error:
+        lastwords.tell(error)
+        raise
+
+
+def _run_here(setup: Setup) -> int:
     autostart.mended(setup)
     for problem in setup.problems:
         log.warning("%s", problem)

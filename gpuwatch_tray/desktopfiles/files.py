@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = "gpuwatch-tray"
+MENU_ENTRY = f"applications/{NAME}.desktop"
 METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
 
 
@@ -34,7 +35,7 @@ def files(command: Sequence[str], papers: Papers) -> dict[str, bytes]:
     icons = drawing.folder()
     theme = "icons/hicolor"
     return {
-        f"applications/{NAME}.desktop": menu_entry(command).encode(),
+        MENU_ENTRY: menu_entry(command).encode(),
         f"metainfo/{METAINFO}": (Path(__file__).parent / METAINFO).read_bytes(),
         **{
             f"{theme}/{size}x{size}/apps/{NAME}.png": drawing.path(Level.OK, size).read_bytes()

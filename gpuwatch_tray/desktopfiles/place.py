@@ -64,6 +64,13 @@ class Place:
             raise DesktopFilesError(f"{error.filename}: {error.strerror}") from error
 
 
+def of_everybody(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where a package has put the file of this name for all users (XDG_DATA_DIRS); None where none has."""
+    folders = (environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
+    paths = (Path(folder) / name for folder in folders)
+    return next((path for path in paths if path.is_absolute() and path.is_file()), None)
+
+
 def of_user(environ: Mapping[str, str] = os.environ) -> Place:
     """XDG_DATA_HOME, by default ~/.local/share."""
     named = Path(environ.get("XDG_DATA_HOME", ""))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.bus import DAEMON, BusUnavailable, CallFailed, SessionBus, session_address
+from gpuwatch_tray.bus import DAEMON, BusUnavailable, CallFailed, SessionBus, session_address, visited
 from gpuwatch_tray.doctor import person
 from gpuwatch_tray.doctor.line import Line, ok, problem, warning
 from gpuwatch_tray.language import _
@@ -21,7 +19,6 @@ TRAY, POPUPS = "tray", "popups"
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 SYSTEMS = {"win32": "Windows", "darwin": "macOS"}  # where pystray draws as the system does
 CONNECT, ANSWER = 3.0, 2.0  # seconds
-LEAVE = 1.0  # seconds for the bus's loop to end
 
 
 def look(environ: Mapping[str, str], away: float, program: Callable[[int], str]) -> Iterator[Line]:
@@ -36,7 +33,7 @@ def look(environ: Mapping[str, str], away: float, program: Callable[[int], str])
         return
     screen = any(environ.get(name) for name in DISPLAYS)
     try:
-        with _connected(session_address(environ)) as bus:
+        with visited(session_address(environ), timeout=CONNECT) as bus:
             yield _tray(bus, environ, program, screen=screen)
             yield from _popups(bus, screen=screen)
             yield from person.look(bus, environ, away)
@@ -49,21 +46,6 @@ def look(environ: Mapping[str, str], away: float, program: Callable[[int], str])
             text = _("no desktop here ({why}): `gpuwatch-tray` watches in the terminal").format(why=why)
             yield ok(TRAY, text)
         yield from person.look(None, environ, away)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[SessionBus]:
-    """The session bus, its loop turning on a thread of its own."""
-    bus = SessionBus.connect(address, timeout=CONNECT)
-    turning = threading.Thread(target=bus.run, name="doctor bus", daemon=True)
-    turning.start()
-    try:
-        yield bus
-    finally:
-        bus.stop()
-        turning.join(LEAVE)
-        if not turning.is_alive():
-            bus.close()
 
 
 def _tray(

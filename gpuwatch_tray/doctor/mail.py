@@ -33,7 +33,8 @@ def way(settings: Settings) -> Iterator[Line]:
     """The way that would be taken now; nothing is sent, and no server is asked."""
     if not settings.to_email:
         text = _("off: {why}").format(why=redact.text(settings.no_recipient))
-        yield warning(WAY, text, "gpuwatch-tray setup config")
+        there = settings.config.is_file()
+        yield warning(WAY, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup config")
         return
     if settings.email_when is EmailWhen.NEVER:
         yield ok(WAY, _("off: EMAIL_WHEN=never"))

@@ -22,7 +22,7 @@ def driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
     if problem is None:
         return Verdict(NAME, value=_("the driver answers"), threshold=threshold)
     if not problem.mismatch:
-        return Verdict(NAME, unknown=str(problem))
+        return Verdict(NAME, unknown=str(problem), threshold=threshold)
     reason = f"DRIVER_MISMATCH: {problem}"
     text = str(problem)
     finding = Finding(NAME, "", Severity.WARNING, reason, text=text[:1].upper() + text[1:])

@@ -19,8 +19,9 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     if not limits.faults.lost:
         return Verdict(NAME)
+    threshold = _("a GPU does not answer, or is missing")
     if snapshot.problem is not None:
-        return Verdict(NAME, unknown=str(snapshot.problem))
+        return Verdict(NAME, unknown=str(snapshot.problem), threshold=threshold)
     lost = [gpu for gpu in snapshot.gpus if gpu.problem is not None]
     findings = tuple(
         Finding(
@@ -36,4 +37,4 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     )
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
     value = _("{count} of {whole} GPUs answer").format(count=whole - len(lost), whole=whole)
-    return Verdict(NAME, findings, value=value, threshold=_("a GPU does not answer, or is missing"))
+    return Verdict(NAME, findings, value=value, threshold=threshold)

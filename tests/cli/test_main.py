@@ -34,4 +34,6 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
     assert cli.main(words) == cli.FAILED
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("gpuwatch-tray: the settings' files do not answer within 0.05 s: are they on a")
+    assert said.err.startswith(
+        "gpuwatch-tray: the settings' files do not answer within 0.05 s: are they on a"
+    )

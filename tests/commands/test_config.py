@@ -23,7 +23,16 @@ def test_it_writes_them_once(bare):
     again = bare.run("setup", "config")
     assert (again.returncode, again.stdout.count("left as it is: ")) == (0, 3)
     checked = bare.run("setup", "config", "--check")
-    assert (checked.returncode, checked.stdout) == (0, "no mistake in the settings\n")
+    place = f"{bare.folder / 'gpu-watch.env'}:11: TO_EMAIL"
+    assert (checked.returncode, checked.stdout.splitlines()) == (
+        0,
+        [
+            "no mistake in the settings",
+            f"Email is off: {place}: still the example's address: put your own",
+        ],
+    )
+    bare.configure()
+    assert bare.run("setup", "config", "--check").stdout == "no mistake in the settings\n"
 
 
 def test_check_names_every_mistake(bare):

@@ -157,7 +157,8 @@ def test_what_a_newcomer_does(ada, wheel, desk, tmp_path):
         assert number == 1
         files[0].write_text(edited)
         desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=20)
-        assert ada.says("setup", "config", "--check") == "no mistake in the settings\n"
+        checked = ada.says("setup", "config", "--check")
+        assert checked.startswith("no mistake in the settings\nEmail is off: ")
 
         # At every login, and in the desktop's menu.
         assert ada.says("setup", "autostart", "on").startswith(f"on: at login it starts {ada.program}\n")

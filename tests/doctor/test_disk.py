@@ -143,6 +143,10 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     """Which way would be taken and why none is: no recipient, never, a server, no token, no program."""
     (off,) = mail.way(replace(ours, to_email=(), no_recipient="TO_EMAIL is not set"))
     assert (off.state, off.text) == (State.WARNING, "off: TO_EMAIL is not set")
+    assert off.mend == "gpuwatch-tray setup config"
+    (tmp_path / "gpu-watch.env").touch()
+    (off,) = mail.way(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
+    assert off.mend == "set TO_EMAIL in that file"
     (never,) = mail.way(replace(ours, email_when=EmailWhen.NEVER))
     assert never.state is State.OK
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("hunter2"), "ada@example.org")

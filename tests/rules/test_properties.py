@@ -184,3 +184,10 @@ def test_no_value_is_part_of_a_subject(one, other, memory, more):
         "row_remap",
         "intruder",
     }
+
+
+def test_what_would_fire_is_said_also_where_nothing_can_be_read():
+    """`alerts explain` names the threshold of every rule, on a good reading and on none."""
+    blind = replace(snapshot(), problem=Problem("driver not loaded", "load it"))
+    for reading in (snapshot(process()), blind):
+        assert [verdict.rule for verdict in judge(reading, ALL_ON) if not verdict.threshold] == []

@@ -1,0 +1,29 @@
+"""The session bus for a short visit, by who has no main loop to turn it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.bus.session import SessionBus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEAVE = 1.0  # seconds for the loop to end
+
+
+@contextmanager
+def visited(address: str | None = None, *, timeout: float = 3.0) -> Iterator[SessionBus]:
+    """The session bus, its loop turning on a thread of its own; raises BusUnavailable."""
+    bus = SessionBus.connect(address, timeout=timeout)
+    turning = threading.Thread(target=bus.run, name="bus visit", daemon=True)
+    turning.start()
+    try:
+        yield bus
+    finally:
+        bus.stop()
+        turning.join(LEAVE)
+        if not turning.is_alive():
+            bus.close()
