@@ -8,6 +8,7 @@ from gpuwatch_tray.bus.connection import Connection
 from gpuwatch_tray.bus.session import SessionBus
 from gpuwatch_tray.bus.values import (
     DAEMON,
+    WITHOUT_BUS,
     BusUnavailable,
     CallFailed,
     Peer,
@@ -19,6 +20,7 @@ from gpuwatch_tray.bus.visit import visited
 
 __all__ = [
     "DAEMON",
+    "WITHOUT_BUS",
     "BusUnavailable",
     "CallFailed",
     "Connection",

@@ -22,6 +22,7 @@ class Peer:
 
 
 SYSTEM_SOCKETS = (Path("/run/dbus/system_bus_socket"), Path("/var/run/dbus/system_bus_socket"))
+WITHOUT_BUS = ("win32", "darwin")  # systems whose desktops have none
 DAEMON = Peer("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 

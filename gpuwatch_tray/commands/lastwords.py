@@ -12,7 +12,7 @@ import sys
 import time
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.bus import BusUnavailable, visited
+from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, visited
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
@@ -39,7 +39,7 @@ def tell(error: Exception) -> None:
     popup = Popup(
         "ended", _("gpuwatch-tray has ended: no GPU is watched"), f"{why}\n{advice}", Severity.CRITICAL
     )
-    if sys.platform in {"win32", "darwin"}:
+    if sys.platform in WITHOUT_BUS:
         Popups([plyer_popups()]).show(popup)
         return
     from gpuwatch_tray.notifiers.desktop import DesktopPopups

@@ -16,7 +16,7 @@ from gpuwatch_tray import faults, machine, presence
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
-from gpuwatch_tray.bus import BusUnavailable, SessionBus
+from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
 from gpuwatch_tray.commands import autostart, lastwords, logs
 from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.greeting import Greeting
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLLECT_EVERY = 50_000  # objects made and not yet freed
-WITHOUT_BUS = ("win32", "darwin")  # pystray draws there by itself
 
 
 class NoDesktop(Exception):  # noqa: N818  # a fact about the session
@@ -92,7 +91,7 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
 
     Raises NoDesktop where nothing can be drawn without it, as over SSH.
     """
-    if sys.platform in WITHOUT_BUS:
+    if sys.platform in WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
     from gpuwatch_tray.tray.sni import WATCHER
 
