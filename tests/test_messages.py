@@ -9,7 +9,7 @@ import pytest
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.messages import Letterhead, alert_mail
-from gpuwatch_tray.model import Alert, Button, MessageKind, Severity
+from gpuwatch_tray.model import Alert, Button, MessageKind, Notice, Severity
 from gpuwatch_tray.rules import RULES
 from tests import fakes
 from tests.fakes import START, process
@@ -160,6 +160,18 @@ def test_a_digest_tells_what_was_held_back():
     assert message.text.startswith("2 mails were held back, because so many had gone out already.\n\nada@box")
     assert message.text.count("- GPU_COUNT(3) > GPU_LIMIT(2)\n") == 1
     assert message.text.endswith(f"The last of them:\n\n{held[-1].text}")
+
+
+def test_a_digest_keeps_what_a_command_printed_last():
+    """Its last lines say why it failed, and no other mail will."""
+    notice = Notice(
+        "train.py has ended", "it ended with exit code 1", START, (), ("- epoch 7", "out of memory")
+    )
+    held = [messages.notice_mail(HEAD, notice, now=START, message_id="<1@box>"), mail([COUNT])]
+    one = messages.digest(HEAD, held, now=START, message_id="<2@box>")
+    again = messages.digest(HEAD, [one, mail([COUNT])], now=START, message_id="<3@box>")
+    for message in (one, again):
+        assert "- it ended with exit code 1\n\nLast lines:\n  - epoch 7\n  out of memory\n\n" in message.text
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ PREFIX = "[GPU Watchdog] "
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"
 THE_LAST = "\n\nThe last of them:\n\n"  # in a digest
+LAST_LINES = "\n\nLast lines:\n"  # of a command's output
 MOST_THREADS = 19  # beside the oldest, the newest ones: servers refuse a head without end
 NOT_TRIGGERED = "TEST_MAIL: force send (no threshold triggered)"
 
@@ -124,7 +125,9 @@ def _told(mail: Message) -> str:
     if mail.kind is MessageKind.DIGEST:  # what is in it has its own times
         return mail.text.partition(THE_LAST)[0]
     subject, time = mail.subject.removeprefix(PREFIX), moment(mail.created)
-    return f"{subject if time in subject else f'{subject}  {time}'}\n{_items(_points(mail.text))}"
+    told = f"{subject if time in subject else f'{subject}  {time}'}\n{_items(_points(mail.text))}"
+    _before, heading, output = mail.text.partition(LAST_LINES)
+    return f"{told}{heading}{output}".rstrip("\n") if mail.kind is MessageKind.NOTICE else told
 
 
 def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str) -> Message:
@@ -134,11 +137,11 @@ def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str
         f"Time: {time}\nHost: {head.host}\nUser: {head.user}",
         f"Config: {head.config}\nTold as you asked:\n{_items([notice.text, *notice.details])}",
     ]
-    if notice.output:
-        sections.append("Last lines:\n" + "\n".join(f"  {line}" for line in notice.output))
     subject = f"{PREFIX}{notice.title}: {head.user}@{head.host}  {time}"
     details = Details(html.of_notice(head, notice), head.host, notice.severity)
-    return Message(subject, "\n\n".join(sections) + "\n", now, message_id, MessageKind.NOTICE, details)
+    output = LAST_LINES + "\n".join(f"  {line}" for line in notice.output) if notice.output else ""
+    text = "\n\n".join(sections) + f"{output}\n"
+    return Message(subject, text, now, message_id, MessageKind.NOTICE, details)
 
 
 def dry_run(message: Message) -> str:
