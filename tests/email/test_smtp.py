@@ -193,6 +193,7 @@ REFUSALS = [
     ({"connect": "554 5.3.2 go away"}, FailureKind.CONFIGURATION, True, "greeting refused: 554 5.3.2"),
     ({"connect": "421 4.3.2 busy"}, FailureKind.TRANSIENT, True, "421 4.3.2 busy"),
     ({"connect": "HTTP/1.1 400 Bad"}, FailureKind.CONFIGURATION, True, "which is not SMTP"),
+    ({"ehlo": "421 4.3.2 closing"}, FailureKind.TRANSIENT, True, "EHLO refused: 421 4.3.2"),
     ({"starttls": "454 4.7.0 no TLS now"}, FailureKind.TRANSIENT, True, "STARTTLS refused: 454"),
     ({"auth": "535 5.7.8 wrong"}, FailureKind.CONFIGURATION, True, "SMTP_PASS"),
     ({"auth": "534 5.7.9 app password needed"}, FailureKind.CONFIGURATION, True, "app password"),
@@ -211,7 +212,8 @@ REFUSALS = [
     ({"message": "451 4.3.0 filter is down"}, FailureKind.TRANSIENT, False, "filter is down"),
     ({"message": "421 4.3.2 closing"}, FailureKind.TRANSIENT, True, "421"),
     ({"message": "552 5.3.4 too big"}, FailureKind.MESSAGE, False, "too big"),
-    ({"message": "554 5.7.1 spam"}, FailureKind.RECIPIENT, False, "spam"),
+    ({"message": "554 5.7.1 spam"}, FailureKind.RECIPIENT, False, "spam (the server's rules refuse"),
+    ({"message": "550 5.1.1 unknown"}, FailureKind.RECIPIENT, False, "TO_EMAIL"),
     ({"message": "550 5.4.5 quota"}, FailureKind.QUOTA, True, "limit"),
     ({"message": "?? what"}, FailureKind.AMBIGUOUS, False, "may have been accepted"),
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.smtp import sockets
-from gpuwatch_tray.notifiers.email.smtp.failures import Step
+from gpuwatch_tray.notifiers.email.smtp.failures import TEMPORARY, Step
 
 if TYPE_CHECKING:
     import socket
@@ -83,6 +83,13 @@ class Client(smtplib.SMTP):
         """As smtplib's; a 354 means that what is sent next is the text."""
         code, answer = super().getreply()
         self._go_on = code == GO_ON_TEXT
+        return code, answer
+
+    def ehlo(self, name: str = "") -> tuple[int, bytes]:
+        """As smtplib's; a server that has no time now is not greeted once more by HELO."""
+        code, answer = super().ehlo(name)
+        if code in TEMPORARY:
+            raise smtplib.SMTPHeloError(code, answer)
         return code, answer
 
     def mail(self, sender: str, options: Sequence[str] = ()) -> tuple[int, bytes]:

@@ -36,6 +36,7 @@ PLAIN_MEND = N_(
 )
 SENDER_MEND = N_("set FROM_EMAIL in smtp.env to an address that this account may send from")
 SIZE_MEND = N_("the mail is too big for this server")
+POLICY_MEND = N_("the server's rules refuse this mail: its administrator can say why")
 ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
 SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
 NETWORK_MEND = N_("check the network, and SMTP_HOST and SMTP_PORT in smtp.env")
@@ -71,6 +72,8 @@ def refusal(step: Step, code: int, answer: str) -> tuple[FailureKind, str]:
         return FailureKind.CONFIGURATION, _(SERVER_MEND)
     if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not Step.RECIPIENT):
         return FailureKind.MESSAGE, _(SIZE_MEND)
+    if step is Step.TEXT and detail.startswith("5.7."):
+        return FailureKind.RECIPIENT, _(POLICY_MEND)
     if step is Step.SENDER:
         return FailureKind.CONFIGURATION, _(SENDER_MEND)
     return FailureKind.RECIPIENT, _(ADDRESS_MEND)
