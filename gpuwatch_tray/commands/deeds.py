@@ -14,13 +14,12 @@ from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import CannotAwait
 from gpuwatch_tray.commands import autostart, config, logs
 from gpuwatch_tray.commands.details import Details, DetailsError
+from gpuwatch_tray.commands.endings import KILL, ProcessEndings
 from gpuwatch_tray.commands.signing import SigningIn
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
-from gpuwatch_tray.sources import ending
-from gpuwatch_tray.sources.ending import Ending, Endings, Target
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.tray import Act, Deed, Extras, text
 
@@ -35,9 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 1.0  # seconds between two looks after a process that was asked to end
 LINES = 8  # processes that the details name
-KILL = "kill "  # begins the key of a popup that offers to kill a process
 
 
 class Deeds:
@@ -54,10 +51,7 @@ class Deeds:
         self._waiting = waiting
         self._stop = stop
         self._pages = Details.of(setup)
-        self._endings = Endings()
-        self._offered: frozenset[Target] = frozenset()
         self._lock = threading.Lock()
-        self._looking = False
         self._login = None if setup.trial else autostart.login()
         self._shown: Extras | None = None
 
@@ -73,6 +67,7 @@ class Deeds:
         self._watching = watching
         self._popups = popups
         self._tell = tell
+        self._endings = ProcessEndings(popups, self.look_around)
         self._signing_in = SigningIn(self._setup, popups, watching.look_at_mails)
         self.look_around()
 
@@ -214,51 +209,11 @@ class Deeds:
             return False
 
     def _end(self, words: str, *, kill: bool = False) -> None:
-        target = Target.read(words)
-        found = ending.end(*target, kill=kill)
-        if found.sent:
-            self._endings.asked(*target, time.monotonic(), kill=kill)
-            self._look_later()
-        elif found is not Ending.ENDED_ALREADY:
-            self._complain(_("PID {pid} was not ended").format(pid=target.pid), _(found.value))
+        refused = self._endings.end(words, kill=kill)
+        if refused:
+            title = _("PID {pid} was not ended").format(pid=words.partition(":")[0])
+            self._complain(title, refused)
         self._watching.check_now()
-
-    def _look_later(self) -> None:
-        """One look at a time, however often it is asked for."""
-        with self._lock:
-            if self._looking:
-                return
-            self._looking = True
-        timer = threading.Timer(LOOK_AGAIN, self._look_once)
-        timer.daemon = True
-        timer.start()
-
-    def _look_once(self) -> None:
-        with self._lock:
-            self._looking = False
-        try:
-            self._look()
-        except Exception:
-            log.exception("looking after the processes that were asked to end failed")
-        if self._endings.waiting() or self._offered:
-            self._look_later()
-
-    def _look(self) -> None:
-        """Offer to kill what did not end, and take the offer back when it has."""
-        stubborn = frozenset(self._endings.unresponsive(time.monotonic()))
-        for target in stubborn - self._offered:
-            body = _("PID {pid} has not ended {seconds:g} s after it was asked to").format(
-                pid=target.pid, seconds=ending.PATIENCE
-            )
-            buttons = (Button.KILL,)
-            self._popups.show(
-                Popup(f"{KILL}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
-            )
-        for target in self._offered - stubborn:
-            self._popups.close(f"{KILL}{target}")
-        if stubborn != self._offered:
-            self._offered = stubborn
-            self.look_around()
 
     def _extras(self) -> Extras:
         settings = self._setup.settings
@@ -267,9 +222,7 @@ class Deeds:
             _("State folder: {folder}").format(folder=settings.state),
         )
         log_file = "" if self._setup.simulated else str(logs.path_of(self._setup))
-        return Extras(
-            frozenset(self._offered), str(settings.config), about, log_file, self._starts_at_login()
-        )
+        return Extras(self._endings.offered, str(settings.config), about, log_file, self._starts_at_login())
 
     def _details(self, members: tuple[str, ...]) -> Popup:
         """The alerts that were asked about in full, and the processes on the GPUs."""
