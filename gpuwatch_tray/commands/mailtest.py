@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.commands.mail import refuse_demo
+from gpuwatch_tray.context import UsageError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ def run(setup: Setup) -> int:
     """Print each step with `ok` or `failed` and what mends it; 0 when the whole way is open, else 1."""
     refuse_demo(setup)
     setup.require()
+    if not setup.settings.to_email:
+        raise UsageError(setup.settings.no_recipient)
     from gpuwatch_tray.notifiers.email import TransportError, choose, passwords
 
     def done(step: str) -> None:

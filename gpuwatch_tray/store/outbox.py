@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EMAIL = Channel.EMAIL.value
 AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows no transport
+DEAD_KEPT = 200
 APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
 # When a row may be taken. Times that were set later than now come from before the clock was set back: such a
 # row is free, as nobody knows how long it would have to wait.
@@ -322,8 +323,18 @@ def waiting(
 
 
 def prune(database: sqlite3.Connection, before: float) -> None:
-    """Forget mails that were sent `before`, and deliveries of alerts that are over. Inside a transaction."""
+    """
+    Forget mails that were sent `before`, and deliveries of alerts that are over. Inside a transaction.
+
+    Of the dead ones the latest `DEAD_KEPT` stay, by number, as a clock may be wrong: a mistyped address must
+    not fill the disk.
+    """
     database.execute("DELETE FROM outbox WHERE state IN ('sent', 'dropped') AND sent_at < ?", (before,))
+    database.execute(
+        "DELETE FROM outbox WHERE state = 'dead' AND id <="
+        " (SELECT id FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (DEAD_KEPT,),
+    )
     database.execute(
         "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN"
         " (SELECT fingerprint FROM incidents WHERE phase <> 'resolved')",

@@ -257,6 +257,14 @@ def test_trying_the_local_program_names_it(installed, tmp_path):
     assert not (tmp_path / "was-run").exists()
 
 
+def test_without_a_recipient_there_is_no_way_to_try(installed):
+    """Wrong configuration, as for `check`: the line says where TO_EMAIL belongs."""
+    installed.write("gpu-watch.env", "")
+    done = installed.run("mail", "test")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "TO_EMAIL" in done.stderr
+
+
 def test_a_password_goes_into_the_keyring_and_out_again(installed, ring):
     """From a pipe; it then logs in, and stands in no file of ours; its account is told, never itself."""
     with MailServer(user="ada", password="hunter2hunter2") as server:

@@ -123,6 +123,14 @@ def test_a_failing_program_is_tried_again_with_its_words(folder, message):
     assert "mail failed with exit code 75: mail: cannot send message: queue full" in str(error)
 
 
+def test_a_recipient_that_is_nobody_is_refused_for_good(folder, message):
+    """sysexits.h's EX_NOUSER: tried again it would be refused again, and the person is told."""
+    program(folder, "sendmail", "echo 'nobody... User unknown' >&2; exit 67")
+    error = failure(transport(folder), message)
+    assert error.kind is FailureKind.RECIPIENT
+    assert "User unknown" in str(error)
+
+
 def test_a_program_that_hangs_is_ended(folder, message):
     """After the time-out nobody knows whether it was taken."""
     program(folder, "mail", "exec sleep 60")

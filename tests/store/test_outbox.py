@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.model import Instant, MessageKind
-from gpuwatch_tray.store import Store, Waiting
+from gpuwatch_tray.store import Store, Waiting, outbox
 from tests.fakes import START
 from tests.store.samples import NOW, alert, mail, message, step
 
@@ -155,3 +155,13 @@ def test_what_is_being_sent_can_be_neither_retried_nor_dropped(store):
     store.lease_due(START, 60)
     assert (store.drop([1], START + 59), store.revive([1], START + 59)) == (0, 0)
     assert store.drop([1], START + 60) == 1
+
+
+def test_of_the_mails_given_up_the_latest_are_kept(store, monkeypatch):
+    """A mistyped address does not fill the disk in months; what still waits is not counted."""
+    monkeypatch.setattr(outbox, "DEAD_KEPT", 3)
+    store.commit(step(*(mail(number) for number in range(1, 7))))
+    for row in store.lease_due(START, 60)[:5]:
+        store.mark_dead(row.id, START, "550 no such user")
+    store.commit(step())
+    assert [row.id for row in store.queue()] == [3, 4, 5, 6]

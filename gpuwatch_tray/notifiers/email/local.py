@@ -27,6 +27,7 @@ TIMEOUT = 30.0  # seconds
 MAILERS, SENDMAIL = ("mail", "mailx"), "sendmail"  # in the order of the Bash tool
 # Where sendmail lives on systems that keep it off the PATH of users and of cron.
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/lib")
+NO_USER = 67  # sysexits.h: EX_NOUSER
 
 _TILDE = re.compile(r"^~", re.MULTILINE)
 
@@ -127,7 +128,7 @@ class LocalTransport:
             said = one_line(output.read(10_000).decode("utf-8", "replace"), LONGEST)
         if code != 0:
             raise TransportError(
-                FailureKind.TRANSIENT,
+                FailureKind.RECIPIENT if code == NO_USER else FailureKind.TRANSIENT,
                 _("{program} failed with exit code {code}: {said}").format(
                     program=program, code=code, said=said or _("it said nothing")
                 ),
