@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from gpuwatch_tray.language import _
 from gpuwatch_tray.settings import paths
+from gpuwatch_tray.settings.kinds import ConfigProblem
 from gpuwatch_tray.settings.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
+    from gpuwatch_tray.settings.kinds import Settings
 
 Loaded: TypeAlias = "tuple[Settings, tuple[ConfigProblem, ...]]"
 
@@ -23,6 +25,9 @@ class Changes:
     recipient. So a change counts only when two looks in a row have found the files the same, and reading them
     has not overlapped with another change. The first look that finds them at rest reads them as well, for
     what was changed while the program started.
+
+    A file that was there and is gone is a mistake: a home folder that is not mounted at the moment must not
+    switch off a rule or a recipient either.
     """
 
     def __init__(self, environ: Mapping[str, str], where: paths.Places | None = None) -> None:
@@ -30,6 +35,7 @@ class Changes:
         self._where = where or paths.places()
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
+        self._there: set[int] = set()  # the files that were there at some time, by their place
 
     def look(self) -> Loaded | None:
         """What the files say, if they have changed and are at rest; None otherwise."""
@@ -37,11 +43,22 @@ class Changes:
         at_rest, self._before = now == self._before, now
         if now == self._read or not at_rest:
             return None
-        loaded = load(self._environ, self._where)
+        settings, problems = load(self._environ, self._where)
         if self._stamps() != now:
             return None
         self._read = now
-        return loaded
+        self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
+        named = {problem.path for problem in problems}
+        return settings, (*(gone for gone in self._gone(now) if gone.path not in named), *problems)
+
+    def _gone(self, stamps: tuple[paths.Stamp, ...]) -> list[ConfigProblem]:
+        text = _("is gone: put it back, or start again to go by the defaults")
+        files = paths.watched(self._environ, self._where)
+        return [
+            ConfigProblem(str(file), None, "", text)
+            for place, file in enumerate(files)
+            if place in self._there and stamps[place] is None
+        ]
 
     def _stamps(self) -> tuple[paths.Stamp, ...]:
         return paths.stamps(self._environ, self._where)

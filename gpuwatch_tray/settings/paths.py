@@ -105,10 +105,10 @@ def find_all(environ: Mapping[str, str], where: Places) -> tuple[File, ...]:
     return tuple(find(name, variable, environ, where) for name, variable in FILES)
 
 
-def stamps(environ: Mapping[str, str], where: Places) -> tuple[Stamp, ...]:
-    """What tells whether any of the three has changed, come or gone, without opening it."""
+def watched(environ: Mapping[str, str], where: Places) -> tuple[Path, ...]:
+    """Every place at which one of the three may be."""
     return tuple(
-        _stamp(path)
+        path
         for name, variable in FILES
         for path in (
             [absolute(environ[variable], environ, where)]
@@ -116,6 +116,11 @@ def stamps(environ: Mapping[str, str], where: Places) -> tuple[Stamp, ...]:
             else _candidates(name, where)
         )
     )
+
+
+def stamps(environ: Mapping[str, str], where: Places) -> tuple[Stamp, ...]:
+    """What tells whether any of those files has changed, come or gone, without opening it."""
+    return tuple(map(_stamp, watched(environ, where)))
 
 
 def _candidates(name: str, where: Places) -> list[Path]:

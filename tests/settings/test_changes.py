@@ -61,14 +61,22 @@ def test_a_file_that_changes_under_the_reading_is_read_again(house, changes, mon
     assert [changes.look(), changes.look()][1][0].limits.gpu_limit == 77
 
 
-def test_a_file_that_goes_means_the_defaults(house, changes):
-    """The last one too; and a mistake in another comes with its line."""
+def test_a_file_that_goes_is_a_mistake_until_it_is_back(house, changes):
+    """A home that is not mounted for a while switches off nothing; the others' mistakes are told too."""
     file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
     changes.look()
     changes.look()
     file.unlink()
-    house.write(SMTP, "SMTP_PORT=none\n", user=True)
+    other = house.write(SMTP, "SMTP_PORT=none\n", user=True)
     changes.look()
-    settings, (problem,) = changes.look()
-    assert settings.limits.gpu_limit == 2
-    assert "smtp.env:1: SMTP_PORT" in str(problem)
+    _settings, (gone, wrong) = changes.look()
+    assert str(gone) == f"{file}: is gone: put it back, or start again to go by the defaults"
+    assert "smtp.env:1: SMTP_PORT" in str(wrong)
+    other.write_text("# SMTP_PORT\n")
+    changes.look()
+    _settings, still = changes.look()
+    assert still == (gone,)
+    file.write_text("GPU_LIMIT=8\n")
+    changes.look()
+    settings, none = changes.look()
+    assert (settings.limits.gpu_limit, none) == (8, ())
