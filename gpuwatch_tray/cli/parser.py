@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.cli import alerts, doctor, mail, report, setup, watching, when
+from gpuwatch_tray.cli import alerts, doctor, mail, report, setup, watching, when, wording
 from gpuwatch_tray.cli.branch import Branch, epilog
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.language import _
@@ -13,6 +13,7 @@ from gpuwatch_tray.language import _
 
 def parser() -> argparse.ArgumentParser:
     """The parser of every command; what it finds has `run`, the function that does it."""
+    wording.speak()
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--source",
@@ -31,7 +32,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
     )
-    top.add_argument("--version", action="version", version=f"gpuwatch-tray {__version__}")
+    top.add_argument(
+        "--version",
+        action="version",
+        version=f"gpuwatch-tray {__version__}",
+        help=_("show program's version number and exit"),  # argparse's own is not looked up
+    )
     top.set_defaults(run=watching.tray)
     commands = Branch(top.add_subparsers(dest="command", metavar="COMMAND"), common)
     for family in (watching, alerts, when, report, mail, setup, doctor):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
 
-from gpuwatch_tray import cli, settings
+from gpuwatch_tray import cli, language, settings
 
 
 @pytest.fixture
@@ -37,3 +38,37 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
     assert said.err.startswith(
         "gpuwatch-tray: the settings' files do not answer within 0.05 s: are they on a"
     )
+
+
+@pytest.fixture
+def chinese():
+    """In Simplified Chinese."""
+    language.use(language.CHINESE)
+    yield
+    language.use(language.ENGLISH)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["setup", "autostart", "--help"],
+        ["setup"],
+        ["setup", "autostart", "maybe"],
+        ["--bogus"],
+        ["setup", "config", "--check", "--path"],
+        ["doctor", "--report"],
+        ["--demo=1"],
+    ],
+)
+@pytest.mark.usefixtures("chinese")
+def test_argparse_speaks_the_language_as_well(words, capsys):
+    """Help and the lines about wrong use, argparse's own words included."""
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(words)
+    said = "".join(capsys.readouterr())
+    english = (
+        r"usage|error|options|positional|argument|show |invalid|choice|required|unrecognized|ignored|exit"
+    )
+    assert said
+    assert re.findall(english, said) == []
