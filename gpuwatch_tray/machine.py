@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import secrets
 import socket
 import sys
 import time
-import uuid
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ def _boot() -> str:
 
 @cache
 def _this_process() -> str:
-    return f"{PROCESS}{uuid.uuid4().hex}"
+    return f"{PROCESS}{secrets.token_hex(16)}"
 
 
 def this_program() -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.autostart.command import start_command
-from gpuwatch_tray.autostart.macos import LaunchAgent
 from gpuwatch_tray.autostart.xdg import XdgAutostart
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def _registry(icon: str, environ: Mapping[str, str]) -> Registry:
 
         found = RunKey(UserRegistry())
     elif sys.platform == "darwin":
+        from gpuwatch_tray.autostart.macos import LaunchAgent  # noqa: PLC0415  # macOS only
+
         found = LaunchAgent(home / "Library/LaunchAgents")
     else:
         named = Path(environ.get("XDG_CONFIG_HOME", ""))

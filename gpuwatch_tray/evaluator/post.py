@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import uuid
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -173,4 +173,4 @@ def late_digest(head: Letterhead) -> Gather:
 
 def new_id(head: Letterhead) -> str:
     """A Message-ID that no other mail has."""
-    return f"<{uuid.uuid4().hex}.gpuwatch-tray@{head.host}>"
+    return f"<{secrets.token_hex(16)}.gpuwatch-tray@{head.host}>"

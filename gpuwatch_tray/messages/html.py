@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language, listing, redact
@@ -274,4 +273,6 @@ def _clipped(text: str) -> str:
 
 def _safe(text: str) -> str:
     """Foreign text in a place where HTML stands: nothing in it is a tag, or moves what is read."""
+    from html import escape  # noqa: PLC0415  # with every entity there is, for which an idle tray has no use
+
     return escape(redact.visible(text))
