@@ -148,6 +148,11 @@ class Snapshot:
         """The processes that hold a compute context, which every rule about use begins with."""
         return tuple([process for process in self.processes if process.computes])
 
+    @cached_property
+    def programs(self) -> frozenset[Field[str]]:
+        """The names of those processes: a few, however many processes there are."""
+        return frozenset([process.name for process in self.computing])
+
 
 LABEL = N_("SIMULATED GPUs: nothing here is real")  # on the faces that have room for a line of their own
 

@@ -36,7 +36,7 @@ def unowned_line(process: GpuProcess) -> str:
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     """Everybody's processes with a compute context, without IGNORE_PROCESSES."""
     found = snapshot.computing
-    ignored = {name for name in {process.name for process in found} if _ignored(name, limits)}
+    ignored = {name for name in snapshot.programs if _ignored(name, limits)}
     return tuple([process for process in found if process.name not in ignored]) if ignored else found
 
 
