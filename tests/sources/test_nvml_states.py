@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pynvml  # noqa: TID251  # its answers are bent at the edge
@@ -172,6 +173,24 @@ def test_after_a_resume_the_session_is_renewed_within_the_read(rig, code):
     assert (calls["shutdown"], calls["init"]) == (1, 1)
 
 
+def test_a_lost_gpu_leaves_its_index_to_the_one_that_has_it_now(rig):
+    """A renewed session counts on without it: two GPUs of one number would be taken for one another."""
+    first, second, third = (FakeGpu.numbered(n) for n in range(3))
+    rig.play(first, second, third)
+    rig.read()
+    rig.play(first, replace(second, lost=True), third)
+    rig.read()
+    rig.steady.advance(600)
+    rig.play(first, third)
+    rig.read()
+    found = [(gpu.index, gpu.uuid[-1], gpu.problem is None) for gpu in rig.read().gpus]
+    assert found == [(0, "0", True), (1, "2", True), (2, "1", False)]
+    rig.steady.advance(600)
+    rig.play(first, second, third)
+    rig.read()
+    assert [(gpu.index, gpu.uuid[-1]) for gpu in rig.read().gpus] == [(0, "0"), (1, "1"), (2, "2")]
+
+
 def test_gpus_are_known_by_uuid_when_their_order_changes(rig):
     """After a renewal their indexes and order are the driver's new ones, with each GPU's own processes."""
     rig.play(FakeGpu.numbered(0, FakeProcess(10)), FakeGpu.numbered(1, FakeProcess(11)))
@@ -257,7 +276,7 @@ def test_a_gpu_that_the_driver_no_longer_lists_is_not_forgotten(rig):
     rig.read()
     rig.play(FakeGpu.numbered(1))
     snapshot = rig.read()
-    assert [(gpu.uuid[-1], gpu.problem is None) for gpu in snapshot.gpus] == [("0", False), ("1", True)]
+    assert [(gpu.uuid[-1], gpu.problem is None) for gpu in snapshot.gpus] == [("1", True), ("0", False)]
     rig.play_none()
     snapshot = rig.read()
     assert snapshot.problem is None

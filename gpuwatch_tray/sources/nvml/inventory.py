@@ -138,6 +138,16 @@ class Inventory:
             self._match(missing, index, "").lose(failure)
         for seen in missing:
             seen.lose(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
+        self._apart(count)
+
+    def _apart(self, count: int) -> None:
+        """Another index for a GPU whose own is another's now: nobody shall take the two for one."""
+        taken = {seen.index for seen in self.gpus if seen.handle is not None}
+        for seen in self.gpus:
+            if seen.handle is None:
+                if seen.index in taken:
+                    seen.index = next(n for n in range(count, count + len(self.gpus)) if n not in taken)
+                taken.add(seen.index)
 
     def _enumerate_awake(self, driver: Driver, count: int, sleeping: list[str]) -> None:
         """By their places on the PCI bus: to ask for an index would wake the GPU that has it."""
