@@ -153,10 +153,9 @@ def _kept(
     events: Mapping[str, Occurrence], now: Instant, seen: Iterable[tuple[str, str]]
 ) -> dict[str, Occurrence]:
     closed = {name for rule, name in seen if rule in EVENT_RULES}
+    # A clock that was set back over a boot makes it negative: then nobody knows, and it stays.
     return {
-        name: each
-        for name, each in events.items()
-        if name not in closed and 0 <= now.since(each.at) < EVENT_LASTS
+        name: each for name, each in events.items() if name not in closed and now.since(each.at) < EVENT_LASTS
     }
 
 

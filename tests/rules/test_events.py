@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, FaultLimits, Instant, Phase, Problem, Severity, Xid
-from gpuwatch_tray.rules import recalled
+from gpuwatch_tray.rules import Memory, Occurrence, recalled
 from gpuwatch_tray.rules.memory import MOST_EVENTS
 from gpuwatch_tray.rules.xid import APP_CODES, FATAL_CODES, IGNORED_CODES
 from tests.fakes import START, alert
@@ -260,3 +260,13 @@ def test_where_ecc_was_switched_off_an_event_that_is_seen_is_over(poll):
     poll.look(gpus=(gpu(ecc_uncorrected=UNSUPPORTED, ecc_corrected=UNSUPPORTED),), seen=[("ecc", "GPU-0000")])
     found = poll.judge("ecc")
     assert (found.findings, found.band, found.unknown) == ((), set(), None)
+
+
+def test_a_clock_that_comes_up_in_the_past_ends_no_event(poll):
+    """After a reboot with a flat battery the Xid from before is still to be seen; a day later it is over."""
+    before = Occurrence(Instant(START + 3 * DAY, 50_000.0, "the boot before"))
+    poll = Poll(memory=Memory(events={"GPU-0000/79": before}))
+    poll.look()
+    assert len(poll.found("xid_fatal")) == 1
+    poll.look(seconds=4 * DAY)
+    assert poll.found("xid_fatal") == []
