@@ -19,7 +19,6 @@ from tests.installed import Installed
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 
 ROOT = Path(__file__).parent.parent.parent
-LATE = 3.0  # seconds from the start of the program to that of the panel
 NAME = "io.github.gpuwatch_tray"
 ODD = 'my "GPUs" of $HOME `x` 100% 显卡'
 
@@ -49,15 +48,15 @@ def early(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("folder", "launcher"),
+    ("folder", "launcher", "late"),  # `late`: seconds from the start of the program to that of the panel
     [
-        (ODD, ["gio", "launch", ".config/autostart/gpuwatch-tray.desktop"]),
+        (ODD, ["gio", "launch", ".config/autostart/gpuwatch-tray.desktop"], 10.0),
         # dex 0.9 knows no escapes within quotes, and leaves `%%` as it is
-        ("my GPUs 显卡", ["dex", "--autostart", "--environment", "XFCE"]),
+        ("my GPUs 显卡", ["dex", "--autostart", "--environment", "XFCE"], 1.0),
     ],
     ids=["glib", "dex"],
 )
-def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launcher):
+def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launcher, late):
     """Started from the file in an odd folder seconds before the panel, the icon is there with it."""
     script = installed_in(tmp_path / folder)
     installed = Installed(tmp_path, early.environment, script=script)
@@ -70,7 +69,7 @@ def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launch
     subprocess.run(launcher, env=session, cwd=home, check=True, timeout=20)
     try:
         wait_until(lambda: early.client.owner(NAME), "the tray to have started", 20)
-        time.sleep(LATE)
+        time.sleep(late)
         early.start_panel()
         early.icon_position(drawing.COLOURS[Level.OK])
         tick = {row.label: row for row in early.menu()}["Start at login"]
