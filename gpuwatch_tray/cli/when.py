@@ -22,7 +22,10 @@ def add(commands: Branch) -> None:
     ends = tasks.command("ends", _ends, _("a process that is on a GPU is gone"), "when ends 2943615")
     ends.add_argument("pid", type=number, metavar="PID")
     run = tasks.command(
-        "run", _run, _("this command, which it starts, has ended"), "when run -- python train.py"
+        "run",
+        _run,
+        _("a command that it starts has ended; the command's exit code is passed on"),
+        "when run -- python train.py",
     )
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGUMENTS...")
     tasks.command("list", _list, _("what is waited for"), "when list")
