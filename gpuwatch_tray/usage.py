@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sampling import summed, total
+from gpuwatch_tray.sampling import summed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,9 +88,10 @@ def usage(history: History, by: By) -> Usage:
             grouped.setdefault(use.who, []).append(use)
         rows = [Row(who, _of_uses(found)) for who, found in grouped.items()]
         rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
-    # A GPU that is divided is counted by its parts, save for what only the board draws.
-    divided = {gpu.physical for gpu in history.gpus if gpu.physical}
-    counted = [sample for sample in samples if sample.uuid not in divided]
+    # A GPU is counted by its parts while it is divided, save for what only the board draws.
+    board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
+    divided = {(board[sample.uuid], sample.at) for sample in samples if sample.uuid in board}
+    counted = [sample for sample in samples if (sample.uuid, sample.at) not in divided]
     nowhere = sum(use.held for use in history.users if not use.uuid)
     drawn = _kwh(sample.energy for sample in samples)
     shared = _kwh(use.energy for use in history.users)
@@ -101,7 +102,9 @@ def usage(history: History, by: By) -> Usage:
         tuple(rows),
         Sums(
             sum(sample.held for sample in counted) / HOUR + nowhere / HOUR,
-            summed(row.sums.memory for row in rows),
+            _memory(each.memory for each in counted)
+            if by is By.GPU
+            else summed(row.sums.memory for row in rows),
             _mean(sample.utilisation for sample in counted),
             sum(sample.idle for sample in counted) / HOUR,
             drawn,
@@ -136,8 +139,12 @@ def _memory(spans: Iterable[Span | None]) -> float | None:
 
 
 def _mean(spans: Iterable[Span | None]) -> float | None:
-    whole = total(spans)
-    return None if whole is None else whole.mean
+    weighed = seconds = 0.0
+    for span in spans:
+        if span is not None:
+            weighed += span.mean * span.seconds
+            seconds += span.seconds
+    return weighed / seconds if seconds else None
 
 
 def _kwh(energies: Iterable[float | None]) -> float | None:

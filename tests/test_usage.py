@@ -80,6 +80,22 @@ def test_a_divided_gpu_is_counted_by_its_parts():
     assert (whole.hours, whole.energy) == (1.0, 1.0)
 
 
+def test_a_gpu_that_was_divided_once_is_counted_whole_since():
+    """Its own hours count again from when it has no parts: the store knows the parts for good."""
+    gpus = (GpuFacts("GPU-a", 0), GpuFacts("MIG-1", 0, physical="GPU-a"))
+    board = (sample(held=3600.0), sample(at=3600, held=3600.0, utilisation=span(90.0)))
+    parts = (sample("MIG-1", energy=None, utilisation=None),)
+    whole = usage(history(gpus=gpus, samples={"GPU-a": board, "MIG-1": parts}), By.GPU).whole
+    assert (whole.hours, whole.utilisation) == (1.5, 90.0)
+
+
+def test_the_memory_of_a_divided_gpu_is_in_the_total_once():
+    """The board's is that of its parts."""
+    gpus = (GpuFacts("GPU-a", 0), GpuFacts("MIG-1", 0, physical="GPU-a"))
+    samples = {uuid: (sample(uuid, memory=span(4 * GIB)),) for uuid in ("GPU-a", "MIG-1")}
+    assert usage(history(gpus=gpus, samples=samples), By.GPU).whole.memory == 4.0
+
+
 def test_a_gpu_that_no_source_told_is_held_all_the_same():
     """`GPU=?` of the command source."""
     assert usage(history(users=(use(uuid=""),)), By.USER).whole.hours == 1.0

@@ -15,7 +15,7 @@ from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
 from gpuwatch_tray.sampling import marks
-from gpuwatch_tray.store import Store, read_samples
+from gpuwatch_tray.store import Store, Uses, read_samples
 
 if TYPE_CHECKING:
     from gpuwatch_tray.context import Setup
@@ -27,14 +27,16 @@ log = logging.getLogger(__name__)
 WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
 
 
-def past(setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: bool = True) -> History:
+def past(
+    setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: Uses = Uses.EACH
+) -> History:
     """
     What is on file of the time from `start` to `end` (wall times).
 
     Raises StoreError, and WorkError for a demo that does not run: its past is nowhere else.
 
-    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Without `processes` the single uses of
-    processes are left out, of which there are many; their runs are there all the same.
+    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Of the uses of processes there are very
+    many; their runs are there whichever are wanted.
     """
     folder = _folder(setup)
     # A month is a million small values without cycles: looking through them took a third of the time.

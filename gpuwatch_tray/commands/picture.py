@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.model import MINUTE, MessageKind
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store import StoreError, Uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def drawer(setup: Setup) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=False)
+            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=Uses.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""

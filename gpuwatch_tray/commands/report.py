@@ -17,6 +17,7 @@ from gpuwatch_tray.commands.usage import record
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TEN_MINUTES
+from gpuwatch_tray.store import Uses
 from gpuwatch_tray.usage import By, usage
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     now = machine.now().wall
     start = now - hours * HOUR
     finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
-    history = past(setup, start, now, finest=finest)
+    history = past(setup, start, now, finest=finest, processes=Uses.SUMMED)
     about = report.Page(
         setup.host,
         now,

@@ -12,6 +12,7 @@ from gpuwatch_tray import columns, machine, redact
 from gpuwatch_tray.commands.past import past, since
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, MINUTE, MINUTES_FOR, TEN_MINUTES
+from gpuwatch_tray.store import Uses
 from gpuwatch_tray.usage import HOUR, By, Sums, usage
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def run(setup: Setup, by: By, length: str, *, as_json: bool, as_csv: bool) -> in
     now = machine.now().wall
     start = since(length, now)
     finest = MINUTE if now - start <= MINUTES_FOR else TEN_MINUTES
-    history = past(setup, start, now, finest=finest, processes=by is By.PROCESS)
+    processes = Uses.SUMMED if by is By.PROCESS else Uses.NONE
+    history = past(setup, start, now, finest=finest, processes=processes)
     found = usage(history, by)
     answer = record(found, history, setup.settings.energy_price)
     if as_json:

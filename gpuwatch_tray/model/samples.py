@@ -172,7 +172,8 @@ class History:
     What is on file of the time from `start` to `end`.
 
     `samples` are those of each GPU (UUID), oldest first: ten-minute ones, then those of the last 48 h by the
-    minute, unless all were asked for by ten. `users` and `processes` are their uses, oldest first.
+    minute, unless all were asked for by ten. `users` and `processes` are their uses, oldest first; of
+    processes there may be one over all of the time instead, or none, as was asked for.
     """
 
     start: float

@@ -170,6 +170,7 @@ def _runs(
             most[key] = max(most.get(key, 0.0), use.memory.high)
     kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
     owners: dict[str, int] = {}
+    names = {name: _clip(redact.called(name or "")) or _("unknown") for name in {run.name for run in kept}}
     newest = _newest(history.samples.values())
     found = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
@@ -181,7 +182,7 @@ def _runs(
                 "gpu": places.get(run.uuid),
                 "pid": run.pid,
                 "owner": owners.setdefault(_owner(run), len(owners)),
-                "name": _clip(redact.called(run.name or "")) or _("unknown"),
+                "name": names[run.name],
                 "command": _clip(redact.one_line(page.commands.get(run.pid, ""))) if running else "",
                 "start": int(run.first),
                 "end": None if running else int(run.last),

@@ -65,8 +65,11 @@ def line(samples: Iterable[GpuSample], metric: str, on: Grid) -> Line:
             continue
         begin = sample.at - on.start
         end = begin + sample.seconds
-        for place in range(max(begin // on.step, 0), min((end - 1) // on.step + 1, on.count)):
-            share = min(end, (place + 1) * on.step) - max(begin, place * on.step)
+        first, last = begin // on.step, (end - 1) // on.step
+        for place in range(max(first, 0), min(last + 1, on.count)):
+            share = sample.seconds
+            if first != last:
+                share = min(end, (place + 1) * on.step) - max(begin, place * on.step)
             total[place] += value.mean * share
             weight[place] += share
             lowest, highest = low[place], high[place]

@@ -14,7 +14,7 @@ from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Queued, Rest, Waiting
-from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samplereader import Uses, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
@@ -33,6 +33,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Transition",
+    "Uses",
     "Waiting",
     "handover",
     "read_samples",

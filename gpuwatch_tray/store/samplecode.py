@@ -78,15 +78,30 @@ def unpacked(at: int, seconds: int, body: bytes, processes: bytes | None, names:
             at,
             seconds,
             tuple(_gpu(names.gpu_of(number), at, seconds, row) for number, _, row in gpus),
-            tuple(_use(names.user_of(who), names.gpu_of(gpu), at, seconds, row) for who, gpu, row in users),
+            tuple(use_of(names.user_of(who), names.gpu_of(gpu), at, seconds, row) for who, gpu, row in users),
             tuple(
-                _use(key, names.gpu_of(gpu), at, seconds, row)
+                use_of(key, names.gpu_of(gpu), at, seconds, row)
                 for who, gpu, row in runs
                 if (key := names.run_of(who)) is not None
             ),
         )
     except (zlib.error, ValueError, KeyError, IndexError, EOFError) as error:
         raise UnreadableRow(f"a stretch of the samples makes no sense: {error}") from error
+
+
+def process_rows(processes: bytes) -> list[tuple[int, int, Row]]:
+    """The processes of a stretch: the numbers of run and GPU, and columns. Raises UnreadableRow."""
+    try:
+        (rows,) = _inflated(processes, _USE)
+    except (zlib.error, ValueError, EOFError) as error:
+        raise UnreadableRow(f"a stretch of the samples makes no sense: {error}") from error
+    return rows
+
+
+def use_of(who: str | None, uuid: str, at: int, seconds: int, row: Row) -> Use:
+    """The use that a row's columns tell of."""
+    energy = _value(row[2])
+    return Use(who, uuid, at, seconds, row[0], _span_at(row, 3), _span_at(row, 7), row[1], energy)
 
 
 def _deflated(*tables: tuple[list[tuple[int, int, Row]], int]) -> bytes:
@@ -198,8 +213,3 @@ def _gpu(uuid: str, at: int, seconds: int, row: Row) -> GpuSample:
         held,
         idle,
     )
-
-
-def _use(who: str | None, uuid: str, at: int, seconds: int, row: Row) -> Use:
-    energy = _value(row[2])
-    return Use(who, uuid, at, seconds, row[0], _span_at(row, 3), _span_at(row, 7), row[1], energy)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3  # noqa: TID251  # the store is the one importer
 from contextlib import closing
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
@@ -16,6 +18,7 @@ from gpuwatch_tray.store.causes import said
 from gpuwatch_tray.store.database import as_one
 from gpuwatch_tray.store.samplecode import unpacked
 from gpuwatch_tray.store.samplenames import Book
+from gpuwatch_tray.store.samplesums import UseSums
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.values import UnreadableRow
 
@@ -26,6 +29,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Uses(Enum):
+    """What is wanted of the uses of processes: none, one a process over all of the time, or each there is."""
+
+    NONE = "none"
+    SUMMED = "summed"
+    EACH = "each"
+
+
 def read_samples(
     folder: Path,
     host: str,
@@ -34,14 +45,14 @@ def read_samples(
     now: float,
     *,
     finest: int = MINUTE,
-    processes: bool = True,
+    processes: Uses = Uses.EACH,
 ) -> History:
     """
     What is on file from `start` to `end` (wall times, as is `now`), without marks. Raises StoreError.
 
-    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Without `processes` the single uses of
-    processes are left out; their runs are there all the same. Where there is no file there is no history, and
-    a row that cannot be understood is a gap.
+    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Of `processes` all the uses are there, a
+    sum of each, or none; their runs are there all the same. Where there is no file there is no history, and a
+    row that cannot be understood is a gap.
     """
     path = samplefile.path_in(folder, host)
     try:
@@ -49,7 +60,7 @@ def read_samples(
         if database is None:
             return History(start, end)
         with closing(database):
-            reader = _Reader(database, start, end, processes=processes)
+            reader = _Reader(database, start, end, processes)
             return as_one(database, lambda _database: reader.history(now, finest), "BEGIN")
     except (sqlite3.Error, OSError) as error:
         text = _("{path}: the samples cannot be read: {error}")
@@ -59,11 +70,12 @@ def read_samples(
 class _Reader:
     """Reads one span of time by one connection."""
 
-    def __init__(self, database: sqlite3.Connection, start: float, end: float, *, processes: bool) -> None:
+    def __init__(self, database: sqlite3.Connection, start: float, end: float, processes: Uses) -> None:
         self._database = database
         self._start = start
         self._end = end
-        self._columns = "body, processes" if processes else "body, NULL"
+        self._processes = processes
+        self._columns = "body, processes" if processes is Uses.EACH else "body, NULL"
         self._book = Book(database)
 
     def history(self, now: float, finest: int) -> History:
@@ -79,6 +91,8 @@ class _Reader:
                 samples.setdefault(sample.uuid, []).append(sample)
             users += stretch.users
             processes += stretch.processes
+        if self._processes is Uses.SUMMED:
+            processes += self._summed(fine)
         return History(
             self._start,
             self._end,
@@ -108,17 +122,40 @@ class _Reader:
         """The minutes from `since` on."""
         parts = (
             piece
-            for stretch in self._understood(self._of_minutes(self._end, ""))
+            for stretch in self._understood(self._of_minutes(self._end, "", since))
             for piece in pieces(stretch, MINUTE)
             if since <= piece.at < self._end
         )
         return _aligned(parts, MINUTE, self._start)
 
-    def _of_minutes(self, end: float, which: str) -> Iterable[tuple[int, int, bytes, bytes | None]]:
+    def _of_minutes(
+        self, end: float, which: str, since: float = 0.0
+    ) -> Iterable[tuple[int, int, bytes, bytes | None]]:
         return self._database.execute(
             f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",  # noqa: S608
-            (self._start - LONGEST - TEN_MINUTES, end),
+            (max(self._start, since) - LONGEST - TEN_MINUTES, end),
         )
+
+    def _summed(self, fine: int) -> Iterator[Use]:
+        """The uses of each process in one, out of the same rows."""
+        sums, tens = UseSums(self._book), "SELECT at, ?, processes FROM tens WHERE at < ? AND at + ? > ?"
+        minutes = "SELECT at, seconds, processes FROM minutes WHERE at < ? AND at + seconds > ?"
+        start, end = _down(self._start, TEN_MINUTES), -_down(-min(self._end, fine), TEN_MINUTES)
+        rows = self._database.execute(tens, (TEN_MINUTES, end, TEN_MINUTES, start))
+        self._add(sums, rows, start, end)
+        rows = self._database.execute(f"{minutes} AND NOT folded", (end, start))
+        self._add(sums, rows, start, end)
+        start, end = max(_down(self._start, MINUTE), fine), -_down(-self._end, MINUTE)
+        if start < end:
+            self._add(sums, self._database.execute(minutes, (end, start)), start, end)
+        return sums.uses(int(self._start), math.ceil(self._end - self._start))
+
+    def _add(self, sums: UseSums, rows: Iterable[tuple[int, int, bytes]], start: int, end: int) -> None:
+        for at, seconds, processes in rows:
+            try:
+                sums.add(processes, (min(at + seconds, end) - max(at, start)) / seconds)
+            except UnreadableRow as error:
+                log.warning("%s", error)
 
     def _understood(self, rows: Iterable[tuple[int, int, bytes, bytes | None]]) -> Iterator[Stretch]:
         for row in rows:
@@ -138,6 +175,11 @@ class _Reader:
             last = max(run.last, seen.get(run.key, run.last))
             if last >= self._start:
                 yield run if last == run.last else replace(run, last=float(last))
+
+
+def _down(at: float, length: int) -> int:
+    """The multiple of `length` at or before `at`."""
+    return int(at // length) * length
 
 
 def _aligned(parts: Iterable[Stretch], length: int, start: float) -> Iterator[Stretch]:

@@ -103,6 +103,7 @@ class SampleStore:
         self._facts.clear()
         if full:
             self._runs.clear()
+            self._book = None  # nor does it grow with all the processes that have ever been
 
     def _written(self, database: sqlite3.Connection, book: Book) -> bool:
         """Insert what waits, and tidy up once in ten minutes; whether that was done."""

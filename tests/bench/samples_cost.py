@@ -31,7 +31,7 @@ from gpuwatch_tray.model import (
     Stretch,
 )
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, read_samples
+from gpuwatch_tray.store import SampleStore, Uses, read_samples
 from gpuwatch_tray.usage import By, usage
 from tests.fakes import BOOT, MIB, process, snapshot
 from tests.pasts import NOON, gpu
@@ -113,8 +113,9 @@ def main() -> None:
         print(f"a minute on the writer's: median {median(late):.1f} ms, mean {mean(late):.1f} ms")
         print(f"the file after a month: {store.path.stat().st_size / 1e6:.1f} MB")
         for what, asked in (
-            ("30 days by ten minutes, for a page", {"finest": TEN_MINUTES, "processes": False}),
-            ("30 days with the last 48 h by the minute, and all processes", {}),
+            ("30 days by ten minutes, for a page", {"finest": TEN_MINUTES, "processes": Uses.NONE}),
+            ("30 days with the last 48 h by the minute, and all processes, for an export", {}),
+            ("30 days with the sums of each process", {"finest": TEN_MINUTES, "processes": Uses.SUMMED}),
         ):
             gc.collect()
             began = time.process_time()

@@ -25,7 +25,7 @@ from gpuwatch_tray.model import (
     Stretch,
     Why,
 )
-from gpuwatch_tray.store import StoreError, read_samples, samplefold
+from gpuwatch_tray.store import StoreError, Uses, read_samples, samplefold
 from tests.fakes import alert
 from tests.pasts import NOON, UUID, Past, gpu, process
 from tests.store import faults
@@ -307,6 +307,15 @@ def test_short_jobs_do_not_fill_the_disk(machine, monkeypatch):
     )
 
 
+def test_a_writer_of_short_jobs_does_not_grow(machine):
+    """What it knows of processes that are over is forgotten once in ten minutes: it runs for months."""
+    sizes = []
+    for number in range(100):
+        machine.looks(*[process(1000 * number + n) for n in range(50)], seconds=MINUTE)
+        sizes.append(len(machine.store._book._runs) if machine.store._book else 0)
+    assert max(sizes) <= 12 * 50
+
+
 def test_a_later_word_completes_what_is_known_of_a_process(machine):
     """An owner that could not be told at first has a name from when it could; what was known stays known."""
     machine.looks(process(1, user=UNKNOWN, mine=None, kinds="G"), seconds=2 * MINUTE)
@@ -341,3 +350,19 @@ def test_the_size_is_bounded(tmp_path):
         (row,) = found.execute("SELECT avg(length(body) + length(processes)) FROM minutes").fetchone()
     month = (MINUTES_FOR // MINUTE + TENS_FOR // TEN_MINUTES) * (row + 100)
     assert 5_000_000 < month < 25_000_000
+
+
+@pytest.mark.parametrize("finest", [MINUTE, TEN_MINUTES])
+@pytest.mark.parametrize("shift", [0, 60, 90, 700])
+def test_a_sum_of_uses_is_cut_where_the_uses_are(machine, finest, shift):
+    """Half an hour that was told as one stretch is counted from the window on in which the time begins."""
+    machine.looks(process(1), process(2, memory=UNKNOWN), seconds=2 * HOUR)
+    asked = {"start": NOON + shift, "end": NOON + 5000 + shift, "finest": finest}
+    each = machine.past(**asked).processes
+    summed = machine.past(processes=Uses.SUMMED, **asked).processes
+    assert len({use.who for use in each}) == len(summed) == 2
+    for use in summed:
+        mine = [one for one in each if one.who == use.who]
+        assert use.held == pytest.approx(sum(one.held for one in mine))
+        assert (use.memory is None) == all(one.memory is None for one in mine)
+    assert machine.past(processes=Uses.NONE, **asked).processes == ()

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES
+from gpuwatch_tray.model import MINUTE, MINUTES_FOR, TEN_MINUTES
 from gpuwatch_tray.sampling import LONGEST
-from gpuwatch_tray.store import read_samples
+from gpuwatch_tray.store import Uses, read_samples
 from gpuwatch_tray.usage import By, usage
 from tests.pasts import NOON
 from tests.store.usemonth import DAY, EVENTS, HOUR, STEP, USERS, Month
@@ -27,7 +27,7 @@ def test_a_month_is_told_as_it_was(tmp_path):
     month = Month(tmp_path)
     month.run()
     history = all_of(month)
-    for check in (users, gpus, processes, what_nobody_saw, ten_minutes):
+    for check in (users, gpus, processes, sums, what_nobody_saw, ten_minutes):
         check(month, history)
     size(month)
 
@@ -68,6 +68,17 @@ def processes(month, history):
         truth, told = month.truth.hours["run", job.pid], sum(found.get(job.pid, [0.0]))
         killed = any(job.start < at < job.end + LONGEST for at in kills)
         assert told == pytest.approx(truth, abs=2 * STEP / HOUR + 0.02 * truth + killed * LONGEST / HOUR), job
+
+
+def sums(month, history):
+    """The sums of each process are those of its uses, by the minute and by ten."""
+    for finest in (MINUTE, TEN_MINUTES):
+        each = usage(all_of(month, finest=finest), By.PROCESS)
+        summed = usage(all_of(month, finest=finest, processes=Uses.SUMMED), By.PROCESS)
+        assert [row.who for row in summed.rows] == [row.who for row in each.rows]
+        for one, other in zip(summed.rows, each.rows, strict=True):
+            for name in ("hours", "memory", "utilisation", "idle", "energy"):
+                assert getattr(one.sums, name) == pytest.approx(getattr(other.sums, name)), (one, other)
 
 
 def what_nobody_saw(month, history):
