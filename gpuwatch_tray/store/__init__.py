@@ -13,7 +13,8 @@ from gpuwatch_tray.store.attention import Attention
 from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
-from gpuwatch_tray.store.outbox import Queued, Rest, Waiting
+from gpuwatch_tray.store.outbox import Rest
+from gpuwatch_tray.store.queued import Queued, Waiting
 from gpuwatch_tray.store.samplereader import Uses, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError

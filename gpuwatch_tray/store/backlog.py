@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.model import Message, MessageKind, Severity
-from gpuwatch_tray.store import outbox
+from gpuwatch_tray.store import queued
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.store.outbox import Queued
+    from gpuwatch_tray.store.queued import Queued
 
 Gather: TypeAlias = "Callable[[Sequence[Message], float], Message]"
 STALE = 3600.0  # seconds after which a mail is history rather than news
@@ -38,17 +38,17 @@ def lease(
     over an hour, all that waits, also what is held or not due yet, leaves as the one mail that `gather`
     makes of it: only critical news goes by itself.
     """
-    at = {"now": now, "apart": outbox.APART}
+    at = {"now": now, "apart": queued.APART}
 
     def read(where: str) -> list[Queued]:
-        found = outbox.read(database, where, dict(at))
-        return [mail for mail in found if not outbox.quiet(mail.fingerprints, silenced)]
+        found = queued.read(database, where, dict(at))
+        return [mail for mail in found if not queued.quiet(mail.fingerprints, silenced)]
 
-    due = read(f"{outbox.OPEN} AND {outbox.FREE_AT} <= :now")
+    due = read(f"{queued.OPEN} AND {queued.FREE_AT} <= :now")
     if not due or gather is None:
         return _leased(database, due, now, seconds)
     tried = [
-        outbox.read(database, f"digest = :name AND {outbox.ON_ITS_WAY}", {"name": name})
+        queued.read(database, f"digest = :name AND {queued.ON_ITS_WAY}", {"name": name})
         for name in dict.fromkeys(mail.digest for mail in due if mail.digest)
     ]
     digests = [_again(group, gather, now) for group in tried]
@@ -57,7 +57,7 @@ def lease(
     together: list[Queued] = []
     # Whenever they would be due: the way is tried now in any case.
     free = "(lease_until <= :now OR set_at > :now + :apart)"
-    loose = read(f"({outbox.OPEN} AND {free} OR state = 'held') AND digest = ''")
+    loose = read(f"({queued.OPEN} AND {free} OR state = 'held') AND digest = ''")
     loose = [mail for mail in loose if not mail.message.details.only]
     if sum(now - mail.message.created >= STALE for mail in loose if mail.state != "held") >= FEW:
         urgent = [mail for mail in loose if _is_urgent(mail, now)]

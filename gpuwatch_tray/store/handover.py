@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Message, MessageKind
 from gpuwatch_tray.store import letters
-from gpuwatch_tray.store.outbox import Queued, Rest
+from gpuwatch_tray.store.outbox import Rest
+from gpuwatch_tray.store.queued import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ import sqlite3  # noqa: TID251  # the store is the one importer
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.store import attention, incidents, inventory, marks, outbox, watches
+from gpuwatch_tray.store import attention, deliveries, incidents, inventory, marks, queued, watches
 from gpuwatch_tray.store.schema import TABLES
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "transitions": incidents.transitions,
     "acknowledgements": attention.read,
     "silences": attention.read,
-    "deliveries": outbox.every_delivery,
-    "outbox": outbox.every,
+    "deliveries": deliveries.every,
+    "outbox": queued.every,
     "sightings": marks.sightings,
     "inventory": inventory.read,
     "watches": watches.read,

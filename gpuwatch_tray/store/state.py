@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Channel, Scope
-from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Alert, Instant
-from gpuwatch_tray.store import attention, backlog, incidents, inventory, marks, outbox, watches
+from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.store import (
+    attention,
+    deliveries,
+    incidents,
+    inventory,
+    marks,
+    outbox,
+    queued,
+    watches,
+)
 from gpuwatch_tray.store.database import Database
-from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.store.mailroom import Mailroom
 from gpuwatch_tray.store.step import Memory, Surroundings
 
 if TYPE_CHECKING:
@@ -19,12 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpuwatch_tray.alerts import Silence
-    from gpuwatch_tray.model import Notice
+    from gpuwatch_tray.model import Alert, Notice
     from gpuwatch_tray.store.attention import Attention
-    from gpuwatch_tray.store.backlog import Gather
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
-    from gpuwatch_tray.store.outbox import Queued, Rest, Waiting
     from gpuwatch_tray.store.step import Mail, Step
     from gpuwatch_tray.watches import Watch
 
@@ -35,7 +39,7 @@ def _by_wall_clock() -> tuple[float, str]:
     return 0.0, ""
 
 
-class Store:
+class Store(Mailroom):
     """
     The state of one host in the folder `folder`.
 
@@ -115,6 +119,7 @@ class Store:
                 marks.set_last(database, step.at, marks.LOOP)
             incidents.prune(database)
             outbox.prune(database, step.at.wall - KEEP)
+            deliveries.prune(database, step.at.wall - KEEP)
 
         self._database.write(write)
 
@@ -135,14 +140,14 @@ class Store:
 
         def read(database: sqlite3.Connection) -> Surroundings:
             # The queue is read first: a mail that is sent in between is then seen at least once.
-            queued = outbox.queued_fingerprints(database)
-            delivered = {each.value: outbox.deliveries(database, each.value) for each in Channel}
+            waiting = queued.queued_fingerprints(database)
+            delivered = {each.value: deliveries.on(database, each.value) for each in Channel}
             return Surroundings(
                 attention.read(database),
                 inventory.read(database),
                 delivered,
-                queued,
-                outbox.given_up(database),
+                waiting,
+                queued.given_up(database),
             )
 
         return self._database.read(read)
@@ -203,119 +208,9 @@ class Store:
 
         return self._database.write(write)
 
-    # --- deliveries and the outbox ----------------------------------------------------------------------
-
-    def delivered(self, channel: str) -> dict[str, Instant]:
-        """When each fingerprint was last told on `channel`."""
-        return self._database.read(lambda database: outbox.deliveries(database, channel))
-
-    def record_delivery(
-        self,
-        fingerprints: Collection[str],
-        channel: str,
-        now: Instant,
-        transitions: Collection[Transition] = (),
-    ) -> None:
-        """Start the cooldown of `fingerprints` on `channel`."""
-
-        def write(database: sqlite3.Connection) -> None:
-            outbox.record_delivery(database, fingerprints, channel, now)
-            incidents.note(database, transitions)
-
-        self._database.write(write)
-
-    def queued_since(self, now: float, seconds: float) -> int:
-        """How many mails were queued within the last `seconds`."""
-        return self._database.read(lambda database: outbox.queued_since(database, now, seconds))
-
-    def held(self) -> tuple[Queued, ...]:
-        """The mails over the cap, oldest first."""
-        return self._database.read(outbox.held)
-
-    def lease_due(self, now: float, lease: float, gather: Gather | None = None) -> tuple[Queued, ...]:
-        """
-        Take the mails that are due; for `lease` seconds no other process gets them.
-
-        With `gather`, a stale backlog is one mail, which that makes of it.
-        """
-
-        def write(database: sqlite3.Connection) -> tuple[Queued, ...]:
-            if self._database.elsewhere:
-                raise StoreError(
-                    _(
-                        "{path}: the process that watches has the mails in memory and sends them, as it"
-                        " cannot write the file (make room on the disk)"
-                    ).format(path=self.path)
-                )
-            silenced = self._silenced(database, Instant(now, *self._uptime()))
-            return () if silenced is None else backlog.lease(database, now, lease, silenced, gather)
-
-        return self._database.write(write)
-
-    def _silenced(self, database: sqlite3.Connection, now: Instant) -> Callable[[str], bool] | None:
-        """
-        Whether a snooze holds the alert with this fingerprint: also what was queued before it began.
-
-        None while everything is snoozed, and so every mail, whatever it tells of.
-        """
-        running = [each for each in attention.read(database).silences if each.left(now)]
-        if any(each.scope is Scope.ALL for each in running):
-            return None
-        rules = incidents.rules(database) if running else {}
-        return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
-
-    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
-        """Close a mail that was accepted, start the cooldowns of its alerts, and keep the `rest` of it."""
-        at = Instant(now, *self._uptime())
-
-        def write(database: sqlite3.Connection) -> None:
-            outbox.sent(database, row_id, at, detail)
-            for each in rest:
-                outbox.add_rest(database, each, now)
-
-        self._database.write(write)
-
-    def mark_retry(
-        self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
-    ) -> None:
-        """Keep a mail that was not accepted, to be sent at `at`; `failure` is the class of the error."""
-        self._database.write(
-            lambda database: outbox.retry(database, row_id, at, error, blocked=blocked, failure=failure)
-        )
-
-    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
-        """Give up a mail that was refused for good: it stays, for a person to look at."""
-        self._database.write(lambda database: outbox.die(database, row_id, at, error, failure))
-
-    def queue(self) -> tuple[Queued, ...]:
-        """Every mail that is neither sent nor dropped, oldest first."""
-        return self._database.read(outbox.queue)
-
-    def revive(self, ids: Collection[int], now: float) -> int:
-        """Have these mails sent now, also what was given up; how many there are to send."""
-        return self._database.write(lambda database: outbox.revive(database, ids, now))
-
-    def drop(self, ids: Collection[int], now: float) -> int:
-        """Never send these mails; how many there were."""
-        return self._database.write(lambda database: outbox.drop(database, ids, now))
-
-    def wake(self, now: float) -> None:
-        """Make every waiting mail due now."""
-        self._database.write(lambda database: outbox.wake(database, now))
-
     def try_writing(self) -> None:
         """Write a little: only then does it show whether the disk takes it."""
         self._database.write(marks.touch)
-
-    def waiting(self, now: float) -> Waiting:
-        """What waits in the outbox; while everything is snoozed, nothing of it is due at any time."""
-
-        def read(database: sqlite3.Connection) -> Waiting:
-            silenced = self._silenced(database, Instant(now, *self._uptime()))
-            found = outbox.waiting(database, now, silenced or (lambda _: False))
-            return found if silenced is not None else replace(found, next_at=None)
-
-        return self._database.read(read)
 
     def greeted(self) -> bool:
         """Whether the person has been greeted: this is not the first start on this state."""
