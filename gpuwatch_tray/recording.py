@@ -18,8 +18,8 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpuwatch_tray.model import Alert, Instant, Limits, Minute, Snapshot
-    from gpuwatch_tray.sampling import Sampler
+    from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
+    from gpuwatch_tray.sampling import Over, Sampler
     from gpuwatch_tray.store import SampleStore
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Recorder:
         self._store = store
         self._sampler = sampler
         self._clock = clock
-        self._waiting: deque[Minute] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[Over] = deque(maxlen=MOST_WAITING)
         self._asked: deque[threading.Event] = deque()  # by those who wait until all is written
         self._wake = threading.Event()
         self._stopping = False
@@ -91,7 +91,7 @@ class Recorder:
 
     def _write(self) -> None:
         while self._waiting:
-            self._store.add(self._waiting.popleft())
+            self._store.add(self._waiting.popleft()())
 
     def _flushed(self) -> None:
         self._write()
@@ -100,7 +100,7 @@ class Recorder:
     def _end(self) -> None:
         try:
             for minute in self._sampler.rest():
-                self._store.add(minute)
+                self._store.add(minute())
         finally:
             self._store.close()
 

@@ -47,7 +47,7 @@ class Past:
         self.clock.advance(self.every if seconds is None else seconds)
         reading = snapshot(*processes, gpus=(gpu(),) if gpus is None else gpus, at=self.clock.now, **facts)
         for minute in self.sampler.take(reading, alerts, self.clock.instant()):
-            self.store.add(minute)
+            self.store.add(minute())
 
     def looks(self, *processes, seconds, **facts) -> None:
         """Readings for so long."""
@@ -57,7 +57,7 @@ class Past:
     def stop(self) -> None:
         """It ends, as by Quit."""
         for minute in self.sampler.rest():
-            self.store.add(minute)
+            self.store.add(minute())
         self.store.close()
 
     def kill(self) -> None:

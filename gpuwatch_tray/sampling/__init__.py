@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from gpuwatch_tray.sampling.joining import joined, pieces, portion, summed, total
 from gpuwatch_tray.sampling.marks import concerned, marks
-from gpuwatch_tray.sampling.sampler import Sampler
+from gpuwatch_tray.sampling.sampler import Over, Sampler
 from gpuwatch_tray.sampling.steady import LONGEST, Steady
 
 __all__ = [
     "LONGEST",
+    "Over",
     "Sampler",
     "Steady",
     "concerned",

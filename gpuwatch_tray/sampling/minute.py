@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Alert
     from gpuwatch_tray.sampling.reading import Reading
-    from gpuwatch_tray.sampling.runs import Run
+    from gpuwatch_tray.sampling.runs import Run, Seen
 
 
 class OpenMinute:
@@ -57,15 +57,11 @@ class OpenMinute:
         for key, group in groups.items():
             self._add_user(key, group, reading, seconds, shares)
 
-    def closed(self, runs: Iterable[Run]) -> Minute:
-        """All of it; `runs` are those that were seen in it, whose tallies end here."""
-        at, found = self.at, []
-        uses = []
-        for run in runs:
-            if run.tally is not None:
-                found.append(run.facts())
-                uses.append(run.tally.use(run.key, run.uuid, at, MINUTE))
-                run.tally = None
+    def closed(self, runs: Sequence[Seen]) -> Minute:
+        """All of it, once it is over; `runs` are those that were seen in it."""
+        at = self.at
+        found = [seen.facts() for seen in runs]
+        uses = [seen.tally.use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
         levels = self._by_gpu([run.key for run in found])
         gpus = [tally.sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
         users = [tally.use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.model import Missing, ProcessRun, known
@@ -39,23 +39,33 @@ class Run:
         self.reading = 0  # the last one that it was in
         self.tally: UseTally | None = None
 
+
+class Seen(NamedTuple):
+    """A run as it was at the end of a minute in which it was seen; nothing of the next one changes it."""
+
+    run: Run
+    process: GpuProcess
+    computed: bool
+    last: float
+    tally: UseTally
+
     def facts(self) -> ProcessRun:
-        """What there is to know about it."""
-        process = self.process
+        """What there is to know about it; of a run, on one thread only."""
+        run, process = self.run, self.process
         if not isinstance(process.user, Missing):  # once told, it stays known
-            self.user, self.mine = process.user, process.mine
-        if self.name is None:  # worked out once: it takes longer than all the rest
-            self.name = redact.called(known(process.name) or "")[:LONGEST_NAME]
+            run.user, run.mine = process.user, process.mine
+        if run.name is None:  # worked out once: it takes longer than all the rest
+            run.name = redact.called(known(process.name) or "")[:LONGEST_NAME]
         return ProcessRun(
-            self.key,
+            run.key,
             process.pid,
-            self.uuid,
-            self.user,
-            self.mine,
-            self.name or None,
+            run.uuid,
+            run.user,
+            run.mine,
+            run.name or None,
             known(process.started),
             self.computed,
-            self.first,
+            run.first,
             self.last,
         )
 
@@ -92,8 +102,12 @@ class Runs:
             found.append(run)
         return found
 
-    def seen(self) -> list[Run]:
+    def seen(self) -> list[Seen]:
         """Those that were seen in the minute that ends by this; who is gone by now is forgotten."""
-        found = [run for run in self._runs.values() if run.tally is not None]
+        found = []
+        for run in self._runs.values():
+            if run.tally is not None:
+                found.append(Seen(run, run.process, run.computed, run.last, run.tally))
+                run.tally = None
         self._runs = {key: run for key, run in self._runs.items() if run.reading == self._readings}
         return found

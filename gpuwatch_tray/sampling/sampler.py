@@ -7,7 +7,8 @@ long that was the boot's own clock says; where it lies, the wall clock of this r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.model import MINUTE
 from gpuwatch_tray.sampling.minute import OpenMinute
@@ -15,15 +16,18 @@ from gpuwatch_tray.sampling.reading import Reading
 from gpuwatch_tray.sampling.runs import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gpuwatch_tray.model import Alert, Instant, Limits, Minute, Snapshot
     from gpuwatch_tray.sampling.meter import Meter
 
+# A minute that is over, to be made where the time for it is: of many processes it takes longer than a reading.
+Over: TypeAlias = "Callable[[], Minute]"
 
 class Sampler:
     """
-    Adds readings up; `take` gives the minutes that are over.
+    Adds readings up; `take` gives the minutes that are over, each to be called once, in their order, on any
+    one thread.
 
     `gap` is the time between two readings (seconds) from which on nothing is known of what lay between.
     """
@@ -41,7 +45,7 @@ class Sampler:
         self._limits = self._runs.limits = limits
         self._gap = gap
 
-    def take(self, snapshot: Snapshot, alerts: Iterable[Alert], now: Instant) -> tuple[Minute, ...]:
+    def take(self, snapshot: Snapshot, alerts: Iterable[Alert], now: Instant) -> tuple[Over, ...]:
         """Add a reading, made at `now`, with the alerts that are there; the minutes that are over by it."""
         seconds = 0.0 if self._before is None else now.since(self._before)
         self._before = now
@@ -51,7 +55,7 @@ class Sampler:
         reading = Reading(snapshot, self._limits, seconds, self._meters)
         runs = self._runs.of(snapshot.processes, snapshot.boot_id, reading.place, now.wall)
         reading.count(runs)
-        over: list[Minute] = []
+        over: list[Over] = []
         for at, part in minutes(now.wall - seconds, now.wall):
             if self._open is None or self._open.at != at:
                 over += self.rest()
@@ -59,10 +63,10 @@ class Sampler:
             self._open.add(reading, runs, part, alerts)
         return tuple(over)
 
-    def rest(self) -> tuple[Minute, ...]:
+    def rest(self) -> tuple[Over, ...]:
         """What has been seen of the minute that is not over, which ends by that."""
         minute, self._open = self._open, None
-        return () if minute is None else (minute.closed(self._runs.seen()),)
+        return () if minute is None else (partial(minute.closed, self._runs.seen()),)
 
 
 def minutes(start: float, end: float) -> Iterator[tuple[int, float]]:

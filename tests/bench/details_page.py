@@ -48,10 +48,10 @@ def live_through(folder):
                 processes.append(_process(run, gpu))
         snapshot = Snapshot("bench", at, tuple(gpus), tuple(processes), boot_id="boot")
         for minute in sampler.take(snapshot, (), Instant(at, BOOT + at - history.start, "boot")):
-            store.add(minute)
+            store.add(minute())
         at += 60
     for minute in sampler.rest():
-        store.add(minute)
+        store.add(minute())
     store.close()
     return len(history.runs)
 

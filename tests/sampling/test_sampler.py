@@ -40,7 +40,7 @@ class Readings:
     def look(self, *processes, gpus=WORKING, alerts=(), seconds=None, **facts):
         self.clock.advance(self.every if seconds is None else seconds)
         reading = snapshot(*processes, gpus=gpus, at=self.clock.now, **facts)
-        self.minutes += self.sampler.take(reading, alerts, self.clock.instant())
+        self.minutes += [over() for over in self.sampler.take(reading, alerts, self.clock.instant())]
 
     def looks(self, *processes, times, **facts):
         for _ in range(times):
@@ -49,7 +49,7 @@ class Readings:
     @property
     def all(self):
         """The minutes, the one that is not over included."""
-        self.minutes += self.sampler.rest()
+        self.minutes += [over() for over in self.sampler.rest()]
         return [minute.stretch for minute in self.minutes]
 
     def samples(self, uuid=UUID):
@@ -250,6 +250,21 @@ def test_a_process_that_comes_at_the_turn_of_a_minute_is_kept(every):
     runs = {run.key: run for minute in readings.minutes for run in minute.runs}
     assert {use.who for use in uses} == set(runs)
     assert {run.last - run.first for run in runs.values()} == {3 * every}
+
+
+def test_a_minute_may_be_made_long_after_it_is_over():
+    """What comes after it changes nothing of it: neither an owner told later nor a process that goes on."""
+    eager, late = Readings(), Readings()
+    waiting = []
+    for number in range(40):
+        facts = {"user": UNKNOWN, "mine": None} if number < 14 else {}
+        there = [process(1, **facts), *([process(2)] if number < 20 else [process(2, kinds="G")])]
+        eager.look(*there)
+        late.clock.advance(late.every)
+        reading = snapshot(*there, gpus=WORKING, at=late.clock.now)
+        waiting += late.sampler.take(reading, (), late.clock.instant())
+    assert len(waiting) == 3
+    assert [over() for over in waiting] == eager.minutes
 
 
 def test_a_reused_pid_is_another_process():

@@ -132,12 +132,12 @@ class Month:
             self._pass(STEP)
             self._read(dark=self.time < dark_until)
         for minute in self.sampler.rest():
-            self.store.add(minute)
+            self.store.add(minute())
         self.store.close()
 
     def _restart(self, seconds) -> None:
         for minute in self.sampler.rest():
-            self.store.add(minute)
+            self.store.add(minute())
         self.store.close()
         self._away(seconds)
 
@@ -195,7 +195,7 @@ class Month:
             return
         there = [job for job in self._near(self.time) if job.start < self.time <= job.end]
         for minute in self.sampler.take(self._snapshot(there, now.wall), (), now):
-            self.store.add(minute)
+            self.store.add(minute())
         if self._since is not None:
             self.truth.seen += self.time - self._since
             for index in range(4):
