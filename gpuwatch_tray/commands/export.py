@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
+from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def run(setup: Setup, length: str, *, as_json: bool) -> int:
     if as_json:
         _as_json(found)
     else:
-        writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+        spreadsheet.write(FIELDS, found)
     return 0
 
 

@@ -18,8 +18,11 @@ from gpuwatch_tray.sampling import marks
 from gpuwatch_tray.store import Store, Uses, read_samples
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.control import Handler
+    from gpuwatch_tray.store import KnownGpu
     from gpuwatch_tray.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -51,11 +54,18 @@ def past(
         inventory = store.gpus()
         over, _ = store.history()
         alerts = [*over, *store.memory().alerts]
-    sampled = {gpu.uuid for gpu in found.gpus}
-    others = (GpuFacts(gpu.uuid, gpu.index, gpu.name or None) for gpu in inventory if gpu.uuid not in sampled)
-    gpus = (*found.gpus, *others)
+    gpus = machines(found, inventory)
     keys = [run.key for run in found.runs]
     return replace(found, gpus=gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+
+
+def machines(found: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:
+    """The GPUs of that time and those that are known of now; what was here long ago, or is forgotten, is not."""
+    expected = {gpu.uuid: gpu for gpu in inventory if not gpu.forgotten}
+    there = {*expected, *found.samples, *(run.uuid for run in found.runs)}
+    sampled = {gpu.uuid: gpu for gpu in found.gpus if gpu.uuid in there}
+    others = (gpu for uuid, gpu in expected.items() if uuid not in sampled)
+    return (*sampled.values(), *(GpuFacts(gpu.uuid, gpu.index, gpu.name or None) for gpu in others))
 
 
 def since(length: str, now: float) -> float:

@@ -7,29 +7,49 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Missing, Why
+from gpuwatch_tray.model import Missing, Phase, Why
+from gpuwatch_tray.rules.devices import Places, identity, subject
+from gpuwatch_tray.sampling import concerned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.model import Gpu, Status
+    from gpuwatch_tray.model import Gpu, Snapshot, Status
 
 
 def present(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
     """
     The answer to `status`, with what the page needs besides; of a `stale` reading no GPU and no process.
 
-    Each GPU has a `gap`: why not all of it is known, empty where it is; with one it is never calm.
+    Each GPU has a `gap`: why not all of it is known, empty where it is; with one it is never calm. Its
+    `alerts` are the numbers of those that fire about it, be they on the disk or not.
     """
     snapshot = None if stale else status.snapshot
     if snapshot is None:
         return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
-    gpus = [{**told, "gap": gap(gpu)} for told, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)]
+    firing = _firing(status, snapshot)
+    gpus = [
+        {**told, "gap": gap(gpu), "alerts": firing[subject(gpu)]}
+        for told, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
+    ]
     return {
         "status": {**answer, "gpus": gpus},
         "present": [each.pid for each in snapshot.processes],
         "commands": [[each.pid, redact.command(each)] for each in snapshot.processes if each.mine],
     }
+
+
+def _firing(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
+    """By what names a GPU, the alerts about it that fire."""
+    places = Places(snapshot)
+    there = ((each, places.of(each)) for each in snapshot.processes)
+    runs = [f"{identity(snapshot, each)}/{subject(gpu)}" for each, gpu in there if gpu is not None]
+    found: dict[str, list[int]] = {subject(gpu): [] for gpu in snapshot.gpus}
+    for alert in status.alerts:
+        if alert.phase is not Phase.PENDING:
+            for name in concerned(alert.subject, found.keys(), runs):
+                found[name].append(alert.id)
+    return found
 
 
 def gap(gpu: Gpu) -> str:

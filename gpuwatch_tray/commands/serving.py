@@ -38,12 +38,11 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         answer = facts()
         return {"face": answer.face, "pid": answer.pid}
 
-    def details(request: dict[str, Any]) -> dict[str, Any]:
-        told = present(watching.shown, status(request), stale=watching.is_stale)
-        return {
-            **told,
-            "state": str(held.store.path.parent),
-        }  # a demo's is in a folder that nobody else knows
+    def details(_request: dict[str, Any]) -> dict[str, Any]:
+        shown = watching.shown  # once: another may follow at any moment
+        told = present(shown, describe(shown, facts()), stale=watching.is_stale)
+        # a demo's state is in a folder that nobody else knows
+        return {**told, "state": str(held.store.path.parent)}
 
     handlers = {
         "status": status,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import columns, machine, redact
+from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, MINUTE, MINUTES_FOR, TEN_MINUTES
@@ -43,9 +42,7 @@ def run(setup: Setup, by: By, length: str, *, as_json: bool, as_csv: bool) -> in
     if as_json:
         print(json.dumps({"simulated": setup.simulated, **answer}, indent=2))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, ["kind", *WHO[by], *MEASURES], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(answer["rows"])
+        spreadsheet.write(["kind", *WHO[by], *MEASURES], answer["rows"])
     else:
         label = [_(LABEL)] if setup.simulated else []
         print("\n".join([*label, *lines(answer, by)]))

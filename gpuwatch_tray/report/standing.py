@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Level
+from gpuwatch_tray.model import Level, Severity
 from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
@@ -35,23 +36,27 @@ def of_gpu(
     samples: Sequence[GpuSample],
     live: Mapping[str, Any] | None,
 ) -> dict[str, str]:
-    """The state of one GPU, from the alerts about it that go on; no data where nobody sees it."""
+    """The state of one GPU, from the alerts about it that go on, as written or told; no data where nobody sees it."""
     now = _live_gpu(gpu, live)
     if now is None:
         if not samples:
             return _state(Level.NO_DATA, _("never seen in this time"), "reason")
         at = _moment(samples[-1].at + samples[-1].seconds)
         return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
-    snoozed = {each.get("id") for each in (live or {}).get("alerts", ()) if each.get("snoozed_until")}
-    heard = [mark for mark in alerts if mark.id not in snoozed]
-    worst = max(heard or alerts, key=lambda mark: mark.severity, default=None)
-    level = Level.OK if worst is None else LEVELS[worst.severity]
+    told = {each.get("id"): each for each in (live or {}).get("alerts", ())}
+    going = {mark.id: (mark.severity, mark.text) for mark in alerts}
+    for number in now.get("alerts", ()):  # also of a watcher that cannot write them down
+        if number in told:
+            going[number] = Severity[told[number]["severity"].upper()], told[number]["text"]
+    heard = {number for number in going if not told.get(number, {}).get("snoozed_until")}
+    worst = max((going[number] for number in heard or going), key=itemgetter(0), default=None)
+    level = Level.OK if worst is None else LEVELS[worst[0]]
     if not heard and level is not Level.OK:
         level = Level.SNOOZED
     gap = now.get("problem") or (_gap(now, live) if level in {Level.OK, Level.SNOOZED} else "")
     if gap:  # what is not known is never calm
         return _state(Level.NO_DATA, redact.text(str(gap)), "reason")
-    return _state(level, "" if worst is None else redact.text(worst.text), "reason")
+    return _state(level, "" if worst is None else redact.text(worst[1]), "reason")
 
 
 def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from gpuwatch_tray.commands.answer import Facts, describe
 from gpuwatch_tray.commands.present import gap, present
-from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Gpu, Level, Missing, Status, Why
-from tests.fakes import process, snapshot
+from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Gpu, Level, Missing, Phase, Status, Why
+from tests.fakes import BOOT, alert, process, snapshot
 
 CALM = Gpu(0, "GPU-a", temperature=60, fan=UNSUPPORTED, power=UNKNOWN)
 
@@ -45,6 +45,19 @@ def test_a_stale_reading_tells_of_no_gpu_and_no_process():
         "commands": [],
     }
     assert told(Status(Level.NO_DATA, "", 0.0))["present"] == []
+
+
+def test_a_gpu_has_the_numbers_of_the_alerts_about_it():
+    """Of itself and of a process on it; what is yet to fire is none."""
+    reading = snapshot(process(1, 1), gpus=2)
+    ran = f"{BOOT}/1/start-1"
+    alerts = (
+        alert(id=4, subject="GPU-0000"),
+        alert(id=5, subject=ran),
+        alert(id=6, subject="GPU-0001", phase=Phase.PENDING),
+    )
+    found = told(Status(Level.WARNING, "", 0.0, reading, alerts))["status"]["gpus"]
+    assert [each["alerts"] for each in found] == [[4], [5]]
 
 
 def test_commands_are_ones_own_and_redacted():

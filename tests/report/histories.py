@@ -31,7 +31,7 @@ def uuid(gpu):
 
 
 def facts(count=2):
-    return tuple(GpuFacts(uuid(gpu), gpu, "NVIDIA RTX A5000", 24 * GIB, 90) for gpu in range(count))
+    return tuple(GpuFacts(uuid(gpu), gpu, "NVIDIA RTX A5000", 24 * GIB, 93) for gpu in range(count))
 
 
 def runs(gpu, start, end, rng, each=5 * HOUR):
@@ -84,7 +84,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
             work *= 0.93 + 0.07 * math.sin(at / 700 + gpu)
             goal = 35 + 2 * gpu + 42 * work
             if gpu == gpus - 1 and (0.58 < (at - start) / seconds < 0.64 or (at - start) / seconds > 0.92):
-                work, goal = 0.96, 93 if at > end - 0.1 * seconds else 88
+                work, goal = 0.96, 91.4 if at > end - 0.1 * seconds else 88
             heat += (goal - heat) * min(1.0, length / 900)
             if not (gap and 0.42 < (at - start) / seconds < 0.46):
                 line.append(
@@ -100,7 +100,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
             1,
             "gpu_limit",
             Severity.WARNING,
-            "3 GPUs in use, the limit is 2",
+            f"{gpus} GPUs in use, the limit is {gpus - 1}",
             start + seconds * 0.2,
             start + seconds * 0.23,
         ),
@@ -127,7 +127,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
             "temperature_critical",
             Severity.CRITICAL,
             f"GPU {gpus - 1} is at 91 °C, the limit is 90 °C",
-            end - seconds * 0.06,
+            end - seconds * 0.04,
             None,
             (hot,),
         ),

@@ -114,6 +114,17 @@ def test_a_gpu_has_the_state_of_its_own_alerts():
     assert [gpu["state"]["reason"] for gpu in gpus] == ["hotter", "", "stands still"]
 
 
+def test_an_alert_that_is_not_on_the_disk_colours_its_card():
+    """A watcher whose disk is full tells it: the card is not green under a red headline."""
+    history = replace(histories.history(2), marks=())
+    live = histories.live(history)
+    live["alerts"] = [{"id": 7, "severity": "critical", "text": "GPU 1 is at 91 °C", "snoozed_until": None}]
+    live["gpus"][1]["alerts"] = [7]
+    states = [gpu["state"] for gpu in told(history, live=live)["gpus"]]
+    assert [state["level"] for state in states] == ["ok", "critical"]
+    assert states[1]["reason"] == "GPU 1 is at 91 °C"
+
+
 def test_a_gpu_that_cannot_be_read_is_no_data_whatever_was_before():
     """A lost GPU's card tells its problem, and one that the watcher does not list is not seen."""
     history = histories.history(2)
