@@ -193,6 +193,21 @@ def test_the_pointer_over_a_mark_tells_the_alert_and_over_a_bar_the_process(brow
     assert f"PID {first.pid}" in browser.run(tips)
 
 
+def test_the_name_of_a_mig_device_is_not_cut(browser, tmp_path, day):
+    """It has a line of its own above its bars, and the legend beside it is no wider than its panel."""
+    board, other = day.gpus
+    part = replace(other, uuid="MIG-41b3f1a9-0000", physical=board.uuid, index=0)
+    samples = {board.uuid: day.samples[board.uuid], part.uuid: day.samples[other.uuid]}
+    runs = tuple(replace(run, uuid=part.uuid) if run.uuid == other.uuid else run for run in day.runs)
+    browser.open(write(tmp_path, replace(day, gpus=(board, part), samples=samples, runs=runs), live=None))
+    lanes = "[...document.querySelectorAll('figure')].at(-1).querySelector('canvas')"
+    high = browser.run(f"{lanes}.height")
+    legend = "document.querySelector('.scroll-x')"
+    assert browser.run(f"{legend}.scrollWidth <= {legend}.clientWidth")
+    browser.open(write(tmp_path, day))
+    assert browser.run(f"{lanes}.height") == high - 16
+
+
 def test_hostile_names_change_nothing(browser, tmp_path, day):
     """Markup in the names of processes, owners and alerts is text; the page is as quiet as ever."""
     told = histories.renamed(day, HOSTILE)

@@ -1,6 +1,11 @@
 // A lane a GPU: which process ran when, a bar each in its owner's colour.
 
-const ROW = 20, SPACE = 3, LANE_SPACE = 12, MOST_ROWS = 10;
+const ROW = 20, SPACE = 3, LANE_SPACE = 12, MOST_ROWS = 10, FONT = "12px system-ui, sans-serif";
+
+// A name that is wider than the axis, as a MIG device's, has a line of its own above the bars.
+const measure = document.createElement("canvas").getContext("2d");
+measure.font = FONT;
+const isLong = (label) => measure.measureText(label).width > axisWidth - 8;
 
 // The bars of each GPU in as few rows as they need; those beyond `MOST_ROWS` are only counted.
 const lanes = data.gpus.map((gpu, place) => {
@@ -18,9 +23,11 @@ const lanes = data.gpus.map((gpu, place) => {
     ends[row] = run.end ?? data.end;
     bars.push({ run, row });
   }
-  return { label: gpu.label, bars, beyond, rows: Math.max(ends.length, 1) };
+  const above = isLong(gpu.label) ? 16 : 0;
+  const rows = Math.max(ends.length, 1);
+  return { label: gpu.label, bars, beyond, above, height: above + rows * (ROW + SPACE) + LANE_SPACE };
 });
-const lanesHeight = lanes.reduce((sum, lane) => sum + lane.rows * (ROW + SPACE) + LANE_SPACE, 0);
+const lanesHeight = lanes.reduce((sum, lane) => sum + lane.height, 0);
 
 function ownerColour(owner) {
   return colour(`owner${owner % data.owner_palette}`);
@@ -32,9 +39,9 @@ function eachBar(plot, visit) {
     for (const { run, row } of lane.bars) {
       const from = plot.valToPos(run.start, "x", true) / devicePixelRatio;
       const to = plot.valToPos(run.end ?? data.end, "x", true) / devicePixelRatio;
-      visit(run, from, Math.max(to, from + 2), top + row * (ROW + SPACE));
+      visit(run, from, Math.max(to, from + 2), top + lane.above + row * (ROW + SPACE));
     }
-    top += lane.rows * (ROW + SPACE) + LANE_SPACE;
+    top += lane.height;
   }
 }
 
@@ -45,17 +52,18 @@ function drawLanes(plot) {
   context.save();
   context.scale(ratio, ratio);
   context.textBaseline = "middle";
-  context.font = "12px system-ui, sans-serif";
+  context.font = FONT;
   let top = plot.bbox.top / ratio;
   for (const lane of lanes) {
-    const height = lane.rows * (ROW + SPACE) + LANE_SPACE;
+    const middle = top + LANE_SPACE / 2 + ROW / 2;
     context.fillStyle = colour("ink");
+    context.textAlign = lane.above ? "left" : "right";
+    context.fillText(lane.label, lane.above ? left : left - 6, lane.above ? middle - 4 : middle);
     context.textAlign = "right";
-    context.fillText(lane.label, left - 6, top + LANE_SPACE / 2 + ROW / 2);
-    if (lane.beyond) context.fillText(`+${whole.format(lane.beyond)}`, left - 6, top + LANE_SPACE / 2 + ROW / 2 + 16);
+    if (lane.beyond) context.fillText(`+${whole.format(lane.beyond)}`, left - 6, middle + 16);
     context.fillStyle = colour("line");
-    context.fillRect(left, top + height - 1, width, 1);
-    top += height;
+    context.fillRect(left, top + lane.height - 1, width, 1);
+    top += lane.height;
   }
   context.beginPath();
   context.rect(left, 0, width, plot.height);

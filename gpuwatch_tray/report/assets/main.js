@@ -150,7 +150,7 @@ function aside() {
   legend.slider.addEventListener("input", () => moveTo(Number(legend.slider.value)));
   legend.cells = data.gpus.map(() => data.metrics.map(() => make("td", { class: "number" })));
   const rows = data.gpus.map((gpu, place) => {
-    const made = make("button", { type: "button", "aria-pressed": "true" }, swatch(place), gpu.label);
+    const made = make("button", { type: "button", "aria-pressed": "true", class: isLong(gpu.label) ? "long" : null }, swatch(place), gpu.label);
     made.addEventListener("click", () => toggle(place, made));
     const row = make("tr", {}, make("th", { scope: "row" }, made), ...legend.cells[place]);
     for (const event of ["mouseenter", "focusin"]) row.addEventListener(event, () => single(place));
