@@ -60,7 +60,7 @@ def past(
 
 
 def machines(found: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:
-    """The GPUs of that time and those that are known of now; what was here long ago, or is forgotten, is not."""
+    """The GPUs of that time and those that are missed where they are not here; no others that once were."""
     expected = {gpu.uuid: gpu for gpu in inventory if not gpu.forgotten}
     there = {*expected, *found.samples, *(run.uuid for run in found.runs)}
     sampled = {gpu.uuid: gpu for gpu in found.gpus if gpu.uuid in there}

@@ -36,7 +36,7 @@ def of_gpu(
     samples: Sequence[GpuSample],
     live: Mapping[str, Any] | None,
 ) -> dict[str, str]:
-    """The state of one GPU, from the alerts about it that go on, as written or told; no data where nobody sees it."""
+    """The state of one GPU, from the alerts about it, written or told; no data where nobody sees it."""
     now = _live_gpu(gpu, live)
     if now is None:
         if not samples:

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Alert, Instant, Limits, Minute, Snapshot
     from gpuwatch_tray.sampling.meter import Meter
 
-# A minute that is over, to be made where the time for it is: of many processes it takes longer than a reading.
+# A minute that is over, to be made where there is time for it: with many processes it takes long.
 Over: TypeAlias = "Callable[[], Minute]"
+
 
 class Sampler:
     """
-    Adds readings up; `take` gives the minutes that are over, each to be called once, in their order, on any
-    one thread.
+    Adds readings up; `take` gives the minutes that are over.
 
+    Each of them is to be called once, in their order, all on one thread, be it another.
     `gap` is the time between two readings (seconds) from which on nothing is known of what lay between.
     """
 
