@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 SNAPS = Path("/var/lib/snapd/desktop/applications")
 ASKED_WITHIN = 3.0  # seconds
+LEFT_BEHIND = 3600.0  # seconds after which a page that is not whole was left by a program that was killed
 
 
 def place(state: Path, name: str, environ: Mapping[str, str], snaps: Path = SNAPS) -> Path:
@@ -57,6 +60,7 @@ def make_private(folder: Path) -> None:
 
 def write(file: Path, text: str) -> None:
     """Put `text` in the place of `file` at once, readable by this user only. Raises OSError."""
+    _tidy(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:  # noqa: PTH123
@@ -66,3 +70,12 @@ def write(file: Path, text: str) -> None:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _tidy(file: Path) -> None:
+    """Remove what others left unfinished of it, so that nothing piles up."""
+    name = re.compile(re.escape(f".{file.name}.") + "[0-9a-f]{8}")
+    for part in file.parent.glob(".*"):
+        with suppress(OSError):
+            if name.fullmatch(part.name) and time.time() - part.stat().st_mtime > LEFT_BEHIND:
+                part.unlink()

@@ -70,14 +70,13 @@ def machines(found: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, .
 
 def since(length: str, now: float) -> float:
     """The wall time that lies a duration such as `7d` before `now`. Raises UsageError."""
+    wrong = UsageError(_("--since: expected a duration such as 12h or 7d, got {text!r}").format(text=length))
+    if length.strip().lower() == "tomorrow":
+        raise wrong
     try:
         seconds = attending.seconds(length, now)
     except ValueError as error:
-        raise UsageError(f"--since: {error}") from error
-    if length.strip().lower() == "tomorrow":
-        raise UsageError(
-            _("--since: expected a duration such as 12h or 7d, got {text!r}").format(text=length)
-        )
+        raise wrong from error
     return now - min(seconds, TENS_FOR)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import sys
@@ -64,6 +65,20 @@ def test_out_and_hours(installed, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{file}\n")
     assert mode(file) == 0o600
     assert payload(file)["lang"] == "en"
+
+
+def test_what_a_killed_program_left_is_removed(tmp_path):
+    """An unfinished page of an hour ago goes; one that is being made, and other files, stay."""
+    file = tmp_path / "box.html"
+    old, young, other = (
+        tmp_path / f".{name}" for name in ("box.html.0123abcd", "box.html.89abcdef", "bashrc")
+    )
+    for each in (old, young, other):
+        each.write_text("part")
+    for each in (old, other):
+        os.utime(each, (0, 0))
+    pages.write(file, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([file, young, other])
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,17 @@ def test_nothing_recorded_is_said(installed):
     assert not list(installed.state.glob("samples-*"))
 
 
-@pytest.mark.parametrize("words", [("usage", "--since", "tomorrow"), ("usage", "--since", "x"), ("samples",)])
-def test_wrong_use_ends_with_2(installed, words):
-    """A time to come, no time at all, and samples in no format."""
-    assert installed.run("report", *words).returncode == 2
+@pytest.mark.parametrize("length", ["tomorrow", "x", "", "0h", "-5", "400d"])
+def test_what_is_no_time_until_now_ends_with_2(installed, length):
+    """A time to come, none, and no time at all: the line names none of them as right."""
+    done = installed.run("report", "usage", f"--since={length}")
+    assert done.returncode == 2
+    assert f"--since: expected a duration such as 12h or 7d, got {length!r}" in done.stderr
+
+
+def test_samples_in_no_format_end_with_2(installed):
+    """Nobody wants them by accident."""
+    assert installed.run("report", "samples").returncode == 2
 
 
 @pytest.mark.driver

@@ -5,6 +5,7 @@ const times = Array.from({ length: data.count }, (_, place) => data.start + (pla
 const shown = data.gpus.map(() => true);
 const plots = [];  // { plot, figure, metric }; the lanes' among them, without a metric
 const axisWidth = 58;
+const rightEdge = 20;  // to the right of a plot: a moment at its very end is read in full
 let zooming = false;
 
 function timeAxis() {
@@ -88,7 +89,7 @@ function drawLimits(plot, metric) {
 function options(metric, width) {
   const series = [{}, ...data.gpus.flatMap((_, gpu) => seriesOf(gpu))];
   return {
-    width, height: width < 500 ? 168 : 190, series, legend: { show: false }, focus: { alpha: 0.12 }, padding: [16, 10, 0, 0],
+    width, height: width < 500 ? 168 : 190, series, legend: { show: false }, focus: { alpha: 0.12 }, padding: [16, rightEdge, 0, 0],
     bands: data.gpus.map((_, gpu) => ({ series: [3 * gpu + 3, 3 * gpu + 2], fill: `${colour(`gpu${gpu % data.palette}`)}2e` })),
     cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, dist: 8 }, points: { size: 7 }, y: false },
     scales: { x: { time: true, range: inside }, y: { range: (_, low, high) => heights(metric, low, high) } },

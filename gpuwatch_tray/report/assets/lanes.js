@@ -127,7 +127,7 @@ function drawLanesFigure() {
 function lanesPlot(part) {
   const width = part.holder.clientWidth;
   return new uPlot({
-    width, height: lanesHeight + 64, legend: { show: false }, padding: [16, 10, 0, 0],
+    width, height: lanesHeight + 64, legend: { show: false }, padding: [16, rightEdge, 0, 0],
     series: [{}, { show: true, points: { show: false } }],
     cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, dist: 8 }, points: { show: false }, y: false },
     scales: { x: { time: true, range: inside }, y: { range: [0, 1] } },
