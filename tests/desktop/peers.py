@@ -128,6 +128,14 @@ class RunningTray:
             self.bus.post(done.set)
             assert done.wait(PATIENCE)
 
+    def signals(self) -> list[str]:
+        """The names of the signals that the client has heard since the last time."""
+        # Its answer leaves behind all that the tray had sent, whatever still lay in its buffer.
+        self.client.call((self.name, "/StatusNotifierItem", "org.freedesktop.DBus.Peer"), "Ping")
+        names = [one.member for one in self.client.heard]
+        self.client.heard.clear()
+        return names
+
     def item(self) -> dict[str, Any]:
         return self.client.get_all((self.name, "/StatusNotifierItem", ITEM))
 

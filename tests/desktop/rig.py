@@ -272,6 +272,10 @@ class Desktop:
         item = self.item()
         return item[0], self.client.get_all(item)["Menu"], "com.canonical.dbusmenu"
 
+    def clear_popups(self) -> None:
+        """Take from the screen what the tests before left there: it would get the next click."""
+        subprocess.run(["dunstctl", "close-all"], env=self.environment, check=True, timeout=10)
+
     def notifications(self) -> list[Shown]:
         """The popups that were shown so far, oldest first."""
         heard = list(self.monitor.heard)

@@ -183,6 +183,7 @@ def test_a_click_on_the_popup_shows_the_page_and_without_a_browser_the_details(
     opener.write_text("#!/bin/sh\nexit 3\n")
     opener.chmod(0o755)
     installed.environment["PATH"] = f"{tools}:{installed.environment['PATH']}"
+    desk.clear_popups()
     before = len(desk.notifications())
     installed.play(busy(*two))
     somebody_is_there(desk)

@@ -44,13 +44,6 @@ def tray(address, client):
         yield running
 
 
-def signals(client):
-    client.call(DAEMON, "GetId")  # all that was sent before has arrived when this is answered
-    names = [one.member for one in client.heard]
-    client.heard.clear()
-    return names
-
-
 def show(tray, *processes, level=Level.OK, **more):
     tray.show(status(level, snapshot([gpu(0)], list(processes)), **more))
 
@@ -97,18 +90,18 @@ def test_the_tooltip_gives_the_reason_as_valid_markup(tray):
 def test_the_icon_is_sent_only_when_the_state_changes(tray, client):
     """A new reason moves the tooltip; only a new state moves the picture."""
     tray.show(status(headline="other words"))
-    assert "NewIcon" not in signals(client)
+    assert "NewIcon" not in tray.signals()
     tray.show(status(Level.CRITICAL))
-    assert signals(client).count("NewIcon") == 1
+    assert tray.signals().count("NewIcon") == 1
     assert tray.item()["IconAccessibleDesc"] == "gpuwatch-tray: critical"
 
 
 def test_nothing_changed_is_nothing_sent(tray, client):
     """The same status again puts no signal on the bus."""
-    signals(client)
+    tray.signals()
     for _ in range(5):
         tray.show(ONE_GPU)
-    assert signals(client) == []
+    assert tray.signals() == []
 
 
 # --- registration -----------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ def test_one_popup_explains_and_a_click_on_it_signs_in_again(installed, desk, go
     installed.state.mkdir()
     with closing(Store(installed.state, machine.host())) as store:
         store.commit(step(mail(1, ["a"], created=time.time())))
+    desk.clear_popups()
     before = len(desk.notifications())
 
     def popups(title):
