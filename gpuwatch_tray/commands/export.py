@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.model import GpuSample, History, Span, Use
 
+WINDOW = 6 * 3600  # seconds that are in memory at once, a multiple of ten minutes: no sample lies in two
 MEASURED = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
 FIELDS = (
     *("kind", "at", "seconds", "gpu", "uuid", "pid", "user", "name", "level"),
@@ -27,12 +29,25 @@ FIELDS = (
 def run(setup: Setup, length: str, *, as_json: bool) -> int:
     """Print them. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
     now = machine.now().wall
-    found = records(past(setup, since(length, now), now))
+    later = (
+        record
+        for start, end in windows(since(length, now), now)
+        for record in records(past(setup, start, end))
+    )
+    found = itertools.chain(list(itertools.islice(later, 1)), later)  # what cannot be read prints nothing
     if as_json:
         _as_json(found)
     else:
         spreadsheet.write(FIELDS, found)
     return 0
+
+
+def windows(start: float, end: float) -> Iterator[tuple[float, float]]:
+    """The time from `start` to `end`, piece by piece."""
+    while start < end:
+        following = min(start - start % WINDOW + WINDOW, end)
+        yield start, following
+        start = following
 
 
 def records(history: History) -> Iterator[dict[str, Any]]:
@@ -55,8 +70,8 @@ def records(history: History) -> Iterator[dict[str, Any]]:
             yield _record("process", use, index, pid=run.pid, user=run.user, name=run.name)
 
 
-def _as_json(found: Iterator[dict[str, Any]]) -> None:
-    """A list, a record a line: a month of it need not be in memory twice."""
+def _as_json(found: Iterable[dict[str, Any]]) -> None:
+    """A list, a record a line: a month of it need not be in memory."""
     before = "[\n"
     for each in found:
         sys.stdout.write(f"{before}{json.dumps(each)}")
