@@ -333,9 +333,10 @@ class MailServer:
         ready(server.sockets[0].getsockname()[1])
         await stop.wait()
         server.close()
-        for session in self._sessions:
-            session.leave()
-        await asyncio.sleep(0.01)  # lets the transports say goodbye to their protocols
+        for _ in range(3):  # again, for one that was just being accepted
+            for session in self._sessions:
+                session.leave()
+            await asyncio.sleep(0.01)  # lets the transports say goodbye to their protocols
 
     def __enter__(self) -> MailServer:  # noqa: PYI034
         folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="mailserver-"))
