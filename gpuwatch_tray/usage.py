@@ -81,12 +81,12 @@ def usage(history: History, by: By) -> Usage:
         computed = {run.key for run in history.runs if run.computes}
         uses = tuple(use for use in history.processes if use.who in computed)
     if by is By.GPU:
-        rows = [Row(uuid, _of_samples(found)) for uuid, found in history.samples.items()]
+        rows = [Row(uuid, _sums(found)) for uuid, found in history.samples.items()]
     else:
         grouped: dict[str | None, list[Use]] = {}
         for use in uses:
             grouped.setdefault(use.who, []).append(use)
-        rows = [Row(who, _of_uses(found)) for who, found in grouped.items()]
+        rows = [Row(who, _sums(found)) for who, found in grouped.items()]
         rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
     # A GPU is counted by its parts while it is divided, save for what only the board draws.
     board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
@@ -114,23 +114,14 @@ def usage(history: History, by: By) -> Usage:
     )
 
 
-def _of_uses(uses: Sequence[Use]) -> Sums:
+def _sums(stretches: Sequence[Use] | Sequence[GpuSample]) -> Sums:
+    """What these stretches come to: those of a use, or those of a whole GPU."""
     return Sums(
-        sum(use.held for use in uses) / HOUR,
-        _memory(use.memory for use in uses),
-        _mean(use.utilisation for use in uses),
-        sum(use.idle for use in uses) / HOUR,
-        _kwh(use.energy for use in uses),
-    )
-
-
-def _of_samples(samples: Sequence[GpuSample]) -> Sums:
-    return Sums(
-        sum(sample.held for sample in samples) / HOUR,
-        _memory(sample.memory for sample in samples),
-        _mean(sample.utilisation for sample in samples),
-        sum(sample.idle for sample in samples) / HOUR,
-        _kwh(sample.energy for sample in samples),
+        sum(each.held for each in stretches) / HOUR,
+        _memory(each.memory for each in stretches),
+        _mean(each.utilisation for each in stretches),
+        sum(each.idle for each in stretches) / HOUR,
+        _kwh(each.energy for each in stretches),
     )
 
 

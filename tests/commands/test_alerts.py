@@ -9,7 +9,6 @@ import pytest
 
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.installed import Installed, busy
-from tests.mailserver import MailServer
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
@@ -24,13 +23,6 @@ def installed(tmp_path):
 def two(tmp_path):
     with workers(tmp_path, ["train.py"], ["eval.py"]) as children:
         yield [child.pid for child in children]
-
-
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
 
 
 @pytest.fixture

@@ -32,13 +32,6 @@ def two(tmp_path):
         yield [child.pid for child in children]
 
 
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
-
-
 def test_nothing_to_report_is_silence(installed, server):
     """Within the limits check prints nothing, sends nothing and ends with 0."""
     done = installed.run("check")

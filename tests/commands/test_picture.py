@@ -18,7 +18,6 @@ from gpuwatch_tray.store import Mail, SampleStore, Step, Store
 from tests import letters
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.installed import Installed
-from tests.mailserver import MailServer
 from tests.pasts import Past, gpu
 from tests.report.histories import HOUR, history, uuid
 
@@ -28,13 +27,6 @@ def installed(tmp_path):
     made = Installed(tmp_path)
     made.configure(POLL_SEC=0.3)
     return made
-
-
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
 
 
 def test_the_gpu_that_the_alert_is_about_is_drawn():

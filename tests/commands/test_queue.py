@@ -7,7 +7,6 @@ import json
 import pytest
 
 from tests.installed import Installed, busy
-from tests.mailserver import MailServer
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
@@ -18,13 +17,6 @@ def installed(tmp_path):
     made = Installed(tmp_path)
     made.configure(GPU_LIMIT=1)
     return made
-
-
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.installed import MIB, Installed, busy
-from tests.mailserver import MailServer
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
@@ -33,13 +32,6 @@ def installed(tmp_path):
 def worker(tmp_path):
     with workers(tmp_path, ["train.py", "--token", SECRET]) as (child,):
         yield child
-
-
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
 
 
 def end(child):

@@ -1,0 +1,15 @@
+"""What the tests of the installed commands share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mailserver import MailServer
+
+
+@pytest.fixture
+def server(installed):
+    """A mail server that the `installed` program of the test mails through."""
+    with MailServer() as running:
+        installed.mail_through(running)
+        yield running
