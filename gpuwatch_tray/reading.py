@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.store import Store, StoreError
+from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources import Source
@@ -85,26 +85,13 @@ def read_within(source: Source, seconds: float) -> Snapshot:
     """
     One snapshot, or after `seconds` one whose problem says that the driver hangs.
 
-    The call runs on a daemon thread, which a driver stuck in the kernel may keep for ever.
+    A driver stuck in the kernel may keep the thread that asks it for ever.
     """
-    result: list[Snapshot] = []
-    failure: list[BaseException] = []
-
-    def read() -> None:
-        try:
-            result.append(source.read())
-        except BaseException as error:  # noqa: BLE001  # raised again below, on the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=read, name="read", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failure:
-        raise failure[0]
-    if result:
-        return result[0]
-    mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
-    hang = Problem(
-        _("{source}: no answer within {seconds:g} s").format(source=source.name, seconds=seconds), mend
-    )
-    return Snapshot(source.name, time.time(), problem=hang)
+    try:
+        return within(seconds, source.read, "read")
+    except TimeoutError:
+        mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
+        hang = Problem(
+            _("{source}: no answer within {seconds:g} s").format(source=source.name, seconds=seconds), mend
+        )
+        return Snapshot(source.name, time.time(), problem=hang)

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language, redact, settings
@@ -18,6 +17,7 @@ from gpuwatch_tray.context import SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
     import argparse
@@ -76,11 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _settings_within(seconds: float) -> Loaded | None:
     """The settings, or None where their drive hangs: the doctor is asked what hangs."""
-    found: list[Loaded] = []
-    reading = threading.Thread(target=lambda: found.append(_settings()), name="settings", daemon=True)
-    reading.start()
-    reading.join(seconds)
-    return found[0] if found else None
+    try:
+        return within(seconds, _settings, "settings")
+    except TimeoutError:
+        return None
 
 
 def _settings() -> Loaded:

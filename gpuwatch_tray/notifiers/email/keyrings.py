@@ -14,8 +14,8 @@ from keyring.errors import NoKeyringError, PasswordDeleteError  # noqa: TID251
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
-from gpuwatch_tray.notifiers.email.within import within
 from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,8 @@ from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import HOST, Redirect, take_pasted
 from gpuwatch_tray.notifiers.email.web import proxy_secrets
-from gpuwatch_tray.notifiers.email.within import within
 from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from google.auth.exceptions import TransportError as NoConnection
 from google.auth.transport.requests import Request
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.notifiers.email.within import within
+from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

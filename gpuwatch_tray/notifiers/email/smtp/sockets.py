@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.notifiers.email.within import within
+from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
