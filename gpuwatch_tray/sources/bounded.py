@@ -16,10 +16,12 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from gpuwatch_tray.units import MIB
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LIMIT = 4 * 2**20  # bytes of each stream
+LIMIT = 4 * MIB  # bytes of each stream
 _CHUNK = 2**16
 _TICK = 0.1  # seconds
 _GRACE = 0.5  # seconds of silence after the end: what the program wrote is in the pipe already

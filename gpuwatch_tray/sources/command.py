@@ -15,8 +15,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing, redact
+from gpuwatch_tray import redact
 from gpuwatch_tray.language import N_, _
+from gpuwatch_tray.listing.parse import parse_listing
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
 from gpuwatch_tray.sources.births import steady
 from gpuwatch_tray.sources.bounded import LIMIT, BoundedRun, Outcome
@@ -100,7 +101,7 @@ class CommandSource:
         problem = self._problem(outcome)
         if problem is not None:
             return problem
-        listed = listing.parse(outcome.out.decode("utf-8", "replace"))
+        listed = parse_listing(outcome.out.decode("utf-8", "replace"))
         if listed.bad_lines:
             line = _clip(redact.text(str(listed.bad_lines[0])))
             return Problem(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
+from gpuwatch_tray.units import DAY, HOUR, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,14 +24,13 @@ SECOND_GPU_AT = 12.0
 TOO_LONG_AT = 35.0
 SECOND_GPU_UNTIL = 62.0
 TRAINING_UNTIL = 70.0
-MAX_ETIME = 6 * 3600  # seconds, where the user has no such limit
+MAX_ETIME = 6 * HOUR  # seconds, where the user has no such limit
 TRAINING_FROM = -18.0  # so the training of the next round starts at 72
 
-_MIB = 2**20
 _FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever names a real process
-_TOTAL = 24 * 1024 * _MIB
-_RESERVED = 420 * _MIB
-_XORG_AGE = 5 * 86400.0
+_TOTAL = 24 * 1024 * MIB
+_RESERVED = 420 * MIB
+_XORG_AGE = 5 * DAY
 _SLOWDOWN_AT = 93  # degrees C
 _LANES = 16
 _NOT_ALLOWED = Missing(Why.ERROR, "permission denied")
@@ -48,10 +48,10 @@ class _Part:
     load: float
 
 
-_TRAINING = _Part(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * _MIB, 0.86)
-_SECOND = _Part(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * _MIB, 0.93)
-_NOTEBOOK = _Part(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * _MIB, 0.06)
-_XORG_MEMORY = 310 * _MIB
+_TRAINING = _Part(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * MIB, 0.86)
+_SECOND = _Part(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * MIB, 0.93)
+_NOTEBOOK = _Part(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * MIB, 0.06)
+_XORG_MEMORY = 310 * MIB
 
 
 class SimulatedSource:

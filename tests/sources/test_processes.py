@@ -10,7 +10,7 @@ import time
 import psutil  # noqa: TID251  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.listing import elapsed_text
+from gpuwatch_tray.listing.elapsed import elapsed_text
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.sources import births, processes
 from gpuwatch_tray.sources.facts import DENIED, FOREIGN, GONE, Facts

@@ -10,6 +10,7 @@ from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
 from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Extras, Row, clickable, plain
+from gpuwatch_tray.units import end_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,9 +26,7 @@ def title(status: Status) -> str:
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
     mark = (
-        ""
-        if until is None
-        else text.DOT + _("snoozed until {time}").format(time=text.until(until, status.at))
+        "" if until is None else text.DOT + _("snoozed until {time}").format(time=end_time(until, status.at))
     )
     return text.clip(labelled(status.headline, simulated=simulated), LINE - columns.width(mark)) + mark
 
