@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import alerts, columns, redact, terms
+from gpuwatch_tray import alerts, redact, terms
 from gpuwatch_tray.alerts import Scope
+from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Instant, Phase
 from gpuwatch_tray.units import local_time
@@ -79,7 +80,7 @@ def _section(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if alerts_:
         yield title
     for alert in alerts_:
-        severity = columns.padded(terms.said(alert["severity"]), 8)
+        severity = pad_to_width(terms.said(alert["severity"]), 8)
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state(alert)}"
         last = ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import columns, machine, redact
+from gpuwatch_tray import machine, redact
+from gpuwatch_tray.columns import align_columns
 from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 from gpuwatch_tray.language import _
@@ -15,7 +16,7 @@ from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
 from gpuwatch_tray.usage import By, Sums, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.model import GpuFacts, History, ProcessRun
@@ -126,20 +127,7 @@ def lines(answer: dict[str, Any], by: By) -> list[str]:
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
         time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=asked
     )
-    return [*table([head, *rows, whole], named), share]
-
-
-def table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The rows with their columns aligned: the first `left` to the left, the others to the right."""
-    widths = [max(columns.width(cell) for cell in column) for column in zip(*rows, strict=True)]
-    found = []
-    for row in rows:
-        cells = [
-            columns.padded(cell, wide) if place < left else " " * (wide - columns.width(cell)) + cell
-            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ]
-        found.append("  ".join(cells).rstrip())
-    return found
+    return [*align_columns([head, *rows, whole], named), share]
 
 
 def _named(row: dict[str, Any], by: By) -> list[str]:

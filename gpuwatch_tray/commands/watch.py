@@ -9,8 +9,9 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from gpuwatch_tray import columns, faults, terms
+from gpuwatch_tray import faults, terms
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
+from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.reloading import Reloading
 from gpuwatch_tray.commands.serving import answering
@@ -118,4 +119,4 @@ class Printer:
     def _print(self, at: float, lines: Iterable[tuple[str, str]]) -> None:
         time_text = local_time(at)
         for kind, line in lines:
-            print(f"{time_text}  {columns.padded(kind, 8)}  {line}", file=self._out, flush=True)
+            print(f"{time_text}  {pad_to_width(kind, 8)}  {line}", file=self._out, flush=True)

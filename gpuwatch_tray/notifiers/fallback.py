@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.utf16 import clip
+from gpuwatch_tray.utf16 import clip_utf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ class CallbackPopups:
             return False
         shown: list[bool] = []
         # A title that begins with a dash would be an option to notify-send; an empty one crashes macOS.
-        title = clip(popup.title.lstrip("- ") or "gpuwatch-tray", TITLE_LENGTH)
-        body = clip(popup.body, BODY_LENGTH) or " "
+        title = clip_utf16(popup.title.lstrip("- ") or "gpuwatch-tray", TITLE_LENGTH)
+        body = clip_utf16(popup.body, BODY_LENGTH) or " "
 
         def attempt() -> None:
             try:

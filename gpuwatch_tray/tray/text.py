@@ -15,7 +15,8 @@ import textwrap
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from gpuwatch_tray import columns, redact
+from gpuwatch_tray import redact
+from gpuwatch_tray.columns import cut_to_width, display_width
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
 from gpuwatch_tray.units import gib, memory_text, menu_duration
@@ -36,13 +37,13 @@ T = TypeVar("T")
 def clip(text: str, length: int) -> str:
     """`text` on one line of at most `length` columns, without control characters."""
     line = redact.one_line(text)
-    return line if columns.width(line) <= length else columns.cut(line, length - 1).rstrip() + "…"
+    return line if display_width(line) <= length else cut_to_width(line, length - 1).rstrip() + "…"
 
 
 def wrap(text: str) -> list[str]:
     """`text` on a few lines, cut where it is longer than those."""
     # textwrap counts characters: of a text whose characters are wide, fewer of them fill a line
-    length = WRAP * len(text) // columns.width(text) if text else WRAP
+    length = WRAP * len(text) // display_width(text) if text else WRAP
     return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 

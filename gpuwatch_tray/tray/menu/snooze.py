@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import columns, redact
+from gpuwatch_tray import redact
 from gpuwatch_tray.alerts.attention import MORNING
+from gpuwatch_tray.columns import display_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Phase, Severity
 from gpuwatch_tray.tray import text
@@ -53,7 +54,7 @@ def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
     said = redact.text(alert.said) or "?"
     attention = _attention(alert, now)
     mark = text.DOT + attention[-1] if attention else ""
-    label = text.clip(f"{_(SEVERITIES[alert.severity])}: {said}", LINE - columns.width(mark)) + mark
+    label = text.clip(f"{_(SEVERITIES[alert.severity])}: {said}", LINE - display_width(mark)) + mark
     return Row(key, label, children=tuple(_below(key, alert, now, offered)), gone=_("Over"), urgent=True)
 
 

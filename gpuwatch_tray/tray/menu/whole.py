@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import __version__, columns
+from gpuwatch_tray import __version__
+from gpuwatch_tray.columns import display_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
@@ -28,7 +29,7 @@ def title(status: Status) -> str:
     mark = (
         "" if until is None else text.DOT + _("snoozed until {time}").format(time=end_time(until, status.at))
     )
-    return text.clip(labelled(status.headline, simulated=simulated), LINE - columns.width(mark)) + mark
+    return text.clip(labelled(status.headline, simulated=simulated), LINE - display_width(mark)) + mark
 
 
 def rows(
