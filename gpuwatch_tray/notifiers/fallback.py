@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.utf16 import clip_utf16
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +53,7 @@ class CallbackPopups:
             else:
                 shown.append(True)
 
-        self._busy = threading.Thread(target=attempt, name=f"popup-{self._name}", daemon=True)
-        self._busy.start()
+        self._busy = start_thread(f"popup-{self._name}", attempt)
         self._busy.join(PATIENCE)
         return bool(shown)
 
