@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.utf16 import clip_utf16
 from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from gpuwatch_tray.model import Popup
