@@ -33,7 +33,7 @@ def open_source(setup: Setup, store: Store | None = None) -> Source:
         from gpuwatch_tray.sources.command import CommandSource
 
         sightings = {} if store is None else store.sightings()
-        source = CommandSource(setup.settings.mygpu, sightings=sightings, user=setup.user)
+        source = CommandSource(setup.settings.mygpu, first_seen=sightings, user=setup.user)
         return source if store is None else _Remembering(source, sightings, store)
     from gpuwatch_tray.sources.nvml import NvmlSource
 
