@@ -13,6 +13,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gpuwatch_tray.units import GIB, HOUR, MINUTE
+
 WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
 LARGEST = 999_999_999
 EXAMPLE_ADDRESS = "you@example.com"
@@ -39,11 +41,11 @@ class Unit(Enum):
     def to_base(self, number: int | Decimal) -> Any:
         """Convert a number in this unit to the unit that the program counts in."""
         if self is Unit.MINUTES:
-            return number * 60
+            return number * MINUTE
         if self is Unit.SHARE:
             return float(number) / 100
         if self is Unit.GIB:
-            return int(number * 2**30)
+            return int(number * GIB)
         return number if isinstance(number, int) else float(number)
 
 
@@ -159,7 +161,7 @@ COOLDOWN_MIN = Setting("COOLDOWN_MIN", WATCH, ValueType.WHOLE, "60", unit=Unit.M
     comment="Minutes before the same warning is mailed again, counted from the mail that went out. 0"
         " mails it at every check.")
 POLL_SEC = Setting("POLL_SEC", WATCH, ValueType.DECIMAL, "5", unit=Unit.SECONDS,
-    bounds=(Decimal("0.2"), 3600), kept="poll",
+    bounds=(Decimal("0.2"), HOUR), kept="poll",
     about="Seconds between two looks at the GPUs, for the tray and `gpuwatch-tray watch`: 0.2 to 3600.")
 PROCESS_SCOPE = Setting("PROCESS_SCOPE", WATCH, ValueType.CHOICE, "mine", choices=("mine", "all"),
     kept="limits.scope",

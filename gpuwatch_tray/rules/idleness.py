@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.language import N_, _, ngettext
+from gpuwatch_tray.listing.text import process_header
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
 from gpuwatch_tray.rules.devices import (
     GpuLookup,
-    format_gib,
     gpu_name,
     gpu_subject,
     process_identity,
@@ -18,6 +17,7 @@ from gpuwatch_tray.rules.devices import (
 )
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 from gpuwatch_tray.rules.tally import VerdictBuilder
+from gpuwatch_tray.units import duration, gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,21 +56,19 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
         quiet = _quiet_for(gpus, history)
         if builder.is_worst(quiet):
             said = _("{process} has done nothing for {span}")
-            builder.measure(quiet, said.format(process=process_title(process), span=listing.duration(quiet)))
+            builder.measure(quiet, said.format(process=process_title(process), span=duration(quiet)))
         if quiet < hold:
             builder.in_band(name)
             continue
-        reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
+        reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
         text = ngettext(
             "{process} was busy, and {gpus} has done nothing for {span}",
             "{process} was busy, and {gpus} have done nothing for {span}",
             len(gpus),
-        ).format(
-            process=process_title(process), gpus=", ".join(map(gpu_name, gpus)), span=listing.duration(quiet)
-        )
+        ).format(process=process_title(process), gpus=", ".join(map(gpu_name, gpus)), span=duration(quiet))
         builder.fire(name, Severity.WARNING, reason, text, quiet)
     threshold = _("the GPUs of a process of yours that was busy do nothing for {span}")
-    return builder.build(threshold.format(span=listing.duration(hold)))
+    return builder.build(threshold.format(span=duration(hold)))
 
 
 def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
@@ -108,23 +106,24 @@ def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory)
                 continue
             idle_for = history.held_for(name, device)
             if builder.is_worst(idle_for):
-                span = listing.duration(idle_for)
+                span = duration(idle_for)
                 said = _("{process} holds {memory}, idle for {span}")
                 builder.measure(
-                    idle_for, said.format(process=process_title(process), memory=format_gib(held), span=span)
+                    idle_for,
+                    said.format(process=process_title(process), memory=f"{gib(held)} GiB", span=span),
                 )
             if idle_for < hold:
                 builder.in_band(where)
                 continue
-            span = listing.duration(idle_for)
-            reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
+            span = duration(idle_for)
+            reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
             text = _("{process} holds {memory}, and the GPU has been idle for {span}").format(
-                process=process_title(process), memory=format_gib(held), span=span
+                process=process_title(process), memory=f"{gib(held)} GiB", span=span
             )
             builder.fire(where, Severity.INFO, reason, text, idle_for)
     threshold = _(
         "a process of yours holds more than {memory} of a GPU that is below {percent} % for {span}"
-    ).format(memory=format_gib(most), percent=limits.use.idle_below, span=listing.duration(hold))
+    ).format(memory=f"{gib(most)} GiB", percent=limits.use.idle_below, span=duration(hold))
     return builder.build(threshold)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Limits, ProcessScope, Severity, Snapshot, Terms, Verdict, known
-from gpuwatch_tray.rules.devices import GpuLookup, format_gib, gpu_label, gpu_name, gpu_subject
+from gpuwatch_tray.rules.devices import GpuLookup, gpu_label, gpu_name, gpu_subject
 from gpuwatch_tray.rules.scope import computing, process_gap, unowned_line
 from gpuwatch_tray.rules.tally import VerdictBuilder
+from gpuwatch_tray.units import gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,4 +88,4 @@ def _note_unknown_owners(
 
 def _memory_note(process: GpuProcess) -> str:
     memory = known(process.memory)
-    return "" if memory is None else f", {format_gib(memory)}"
+    return "" if memory is None else f", {gib(memory)} GiB"

@@ -29,8 +29,8 @@ _COPYING = {
 }
 _ABOUT = {
     WATCH: "What to watch for.\n\n"
-    "The format is the part of Bash that is data: NAME=value without blanks around the =, quotes round a value"
-    " with blanks, # before a comment, and $NAME for what a line above or the environment says. Nothing is"
+    "The format is the part of Bash that is data: NAME=value without blanks around the =, quotes round a"
+    " value with blanks, # before a comment, and $NAME for what a line above or the environment says. Nothing is"
     " executed.\n"
     "A key without a value, and a key that is not there, has its default. Keys written #NAME=... below"
     " show theirs.\n"
@@ -38,8 +38,8 @@ _ABOUT = {
     "A running tray reads the file again when it changes; `gpuwatch-tray setup config --check` finds"
     " mistakes.",
     NOTIFY: "How the mail leaves, and when. The format is that of gpu-watch.env.",
-    SMTP: "A mail server to send by. The format is that of gpu-watch.env. A FROM_EMAIL written here goes before"
-    " the one of notify.env. The password makes this file yours alone: mode 600.",
+    SMTP: "A mail server to send by. The format is that of gpu-watch.env. A FROM_EMAIL written here goes"
+    " before the one of notify.env. The password makes this file yours alone: mode 600.",
 }
 
 
