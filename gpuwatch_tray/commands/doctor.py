@@ -102,7 +102,9 @@ def checks(setup: Setup, environ: Mapping[str, str], patience: float | None = No
     )
     return [
         Check("program", program.look, within),
-        on_disk(configuration.TOPIC, lambda: configuration.look(ours, setup.problems, found)),
+        on_disk(
+            configuration.SETTINGS_TOPIC, lambda: configuration.check_settings(ours, setup.problems, found)
+        ),
         Check(binding.TOPIC, binding.look, within),
         Check(
             driver.TOPIC,

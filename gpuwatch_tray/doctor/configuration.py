@@ -1,4 +1,4 @@
-"""The settings: every mistake in them, and what is worth a look."""
+"""The check of the settings: every mistake in them, and every warning."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings import ConfigProblem, Settings
     from gpuwatch_tray.settings.writing import SettingsFile
 
-TOPIC = "settings"
+SETTINGS_TOPIC = "settings"
 
 
-def look(
+def check_settings(
     settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
 ) -> Iterator[Line]:
-    """The files that are read, the mistakes, the warnings; who may read the secrets is told elsewhere."""
+    """Yield the files that are read, the mistakes and the warnings; `secrets` checks who may read them."""
     there = [str(place.path) for place in files if place.exists]
     if there:
-        yield ok(TOPIC, _("read from {files}").format(files=", ".join(there)))
+        yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=", ".join(there)))
     else:
-        yield ok(TOPIC, _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)"))
-    for each in problems:
-        yield problem(TOPIC, str(each), _("correct the line"))
+        yield ok(
+            SETTINGS_TOPIC,
+            _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)"),
+        )
+    for found in problems:
+        yield problem(SETTINGS_TOPIC, str(found), _("correct the line"))
     for text in settings.warnings:
         if "chmod 600" not in text:
-            yield warning(TOPIC, text)
+            yield warning(SETTINGS_TOPIC, text)

@@ -131,11 +131,11 @@ def test_the_settings(ours):
     """The files, each mistake as it is told elsewhere, the warnings; exposure is the secrets' business."""
     wrong = ConfigProblem("gpu-watch.env", 12, "GPU_LIMIT", "expected a whole number")
     warned = replace(ours, warnings=("FROM_EMAIL is not set", "smtp.env: others can read it: chmod 600 x"))
-    lines = list(configuration.look(warned, [wrong], [SettingsFile(Path("/a.env"), exists=True)]))
+    lines = list(configuration.check_settings(warned, [wrong], [SettingsFile(Path("/a.env"), exists=True)]))
     assert states(lines) == ["ok", "problem", "warning"]
     assert lines[0].text == "read from /a.env"
     assert lines[1].text == "gpu-watch.env:12: GPU_LIMIT: expected a whole number"
-    (none,) = configuration.look(ours, [], [SettingsFile(Path("/a.env"), exists=False)])
+    (none,) = configuration.check_settings(ours, [], [SettingsFile(Path("/a.env"), exists=False)])
     assert "setup config" in none.text
 
 
