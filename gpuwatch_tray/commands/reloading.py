@@ -65,7 +65,7 @@ class Reloading:
 
     def look(self) -> None:
         """One look; on the thread."""
-        loaded = self._changes.poll()
+        loaded = self._changes.check()
         if loaded is None:
             return
         new = app.renewed(self._setup, loaded)

@@ -34,7 +34,7 @@ class Changes:
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
 
-    def poll(self) -> Loaded | None:
+    def check(self) -> Loaded | None:
         """Read the files if they have changed and are at rest; return None otherwise."""
         now = self._stamps()
         at_rest, self._before = now == self._before, now

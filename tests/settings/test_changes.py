@@ -17,66 +17,66 @@ def house(tmp_path):
 def changes(house):
     """Provide a poll that has seen the files at rest."""
     made = Changes({}, house.places)
-    assert made.poll() is None
-    assert made.poll() is not None  # what may have changed while the program started
-    assert made.poll() is None
+    assert made.check() is None
+    assert made.check() is not None  # what may have changed while the program started
+    assert made.check() is None
     return made
 
 
 def test_a_change_counts_once_it_is_at_rest(house, changes):
     """The first look sees it, the second reads it, the third has nothing new."""
     house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    assert changes.poll() is None
-    settings, problems = changes.poll()
+    assert changes.check() is None
+    settings, problems = changes.check()
     assert (settings.limits.gpu_limit, problems) == (7, ())
-    assert changes.poll() is None
+    assert changes.check() is None
 
 
 def test_a_file_that_is_still_being_written_is_not_read(house, changes):
     """An editor that empties the file first does not switch anything off in between."""
     house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    changes.poll()
-    changes.poll()
+    changes.check()
+    changes.check()
     house.write(WATCH, "", user=True)
-    assert changes.poll() is None
+    assert changes.check() is None
     house.write(WATCH, "GPU_LIMIT=70\n", user=True)
-    assert changes.poll() is None
-    assert changes.poll()[0].limits.gpu_limit == 70
+    assert changes.check() is None
+    assert changes.check()[0].limits.gpu_limit == 70
 
 
 def test_a_file_that_changes_under_the_reading_is_read_again(house, changes, monkeypatch):
     """What was read while somebody wrote does not count."""
     file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    assert changes.poll() is None
+    assert changes.check() is None
 
     def meanwhile(environ, where):
         found = original(environ, where)
         file.write_text("GPU_LIMIT=77\n")
         return found
 
-    original = changes.poll.__func__.__globals__["load"]
-    monkeypatch.setitem(changes.poll.__func__.__globals__, "load", meanwhile)
-    assert changes.poll() is None
+    original = changes.check.__func__.__globals__["load"]
+    monkeypatch.setitem(changes.check.__func__.__globals__, "load", meanwhile)
+    assert changes.check() is None
     monkeypatch.undo()
-    assert [changes.poll(), changes.poll()][1][0].limits.gpu_limit == 77
+    assert [changes.check(), changes.check()][1][0].limits.gpu_limit == 77
 
 
 def test_a_file_that_goes_is_a_mistake_until_it_is_back(house, changes):
     """A home that is not mounted for a while switches off nothing; the others' mistakes are told too."""
     file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    changes.poll()
-    changes.poll()
+    changes.check()
+    changes.check()
     file.unlink()
     other = house.write(SMTP, "SMTP_PORT=none\n", user=True)
-    changes.poll()
-    _settings, (gone, wrong) = changes.poll()
+    changes.check()
+    _settings, (gone, wrong) = changes.check()
     assert str(gone) == f"{file}: is gone: put it back, or start again to go by the defaults"
     assert "smtp.env:1: SMTP_PORT" in str(wrong)
     other.write_text("# SMTP_PORT\n")
-    changes.poll()
-    _settings, still = changes.poll()
+    changes.check()
+    _settings, still = changes.check()
     assert still == (gone,)
     file.write_text("GPU_LIMIT=8\n")
-    changes.poll()
-    settings, none = changes.poll()
+    changes.check()
+    settings, none = changes.check()
     assert (settings.limits.gpu_limit, none) == (8, ())
