@@ -52,7 +52,7 @@ def note(text="boom"):
 def test_each_kind_is_told_once():
     """The same error from the same place is one line, another is another; what was foreseen is none."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         for _ in range(5):
             note()
         assert told.wait() == "ValueError: boom"
@@ -63,7 +63,7 @@ def test_each_kind_is_told_once():
 def test_the_line_names_our_own_place():
     """The last file of ours that the error came through, with its line."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         Poller(fail, lambda _: None, 1.0, Clock(0.0)).tick()
         assert told.wait().startswith("ValueError: boom (poller.py:")
 
@@ -71,7 +71,7 @@ def test_the_line_names_our_own_place():
 def test_a_thread_that_ends_with_a_fault_is_told(caplog):
     """Whatever a thread did not catch is logged with its traceback, and told; an exit is none."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         quiet = threading.Thread(target=exit_thread)
         ending = threading.Thread(target=fail, name="reader")
         for thread in (quiet, ending):
@@ -90,7 +90,7 @@ def exit_thread():
 def test_the_line_holds_no_secret():
     """An error's text is redacted for the popup, and with its traceback for the log."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         note("login failed: --password hunter2")
         assert "hunter2" not in told.wait()
     error = ValueError("--token hunter2")
@@ -108,7 +108,7 @@ def test_a_teller_that_fails_ends_nothing():
         told(line)
         raise OSError("no desktop")
 
-    with faults.heard(tell):
+    with faults.report_errors(tell):
         note()
         told.wait()
         note_another()

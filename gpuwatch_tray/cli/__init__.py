@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language, redact, settings
-from gpuwatch_tray.app import set_up
+from gpuwatch_tray.app import create_context
 from gpuwatch_tray.cli.parser import parser
 from gpuwatch_tray.commands import records
 from gpuwatch_tray.context import SourceKind, UsageError, WorkError
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     records.to_terminal(verbose=getattr(asked, "verbose", False))
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        code: int = asked.run(set_up(os.environ, _source(asked), loaded), asked)
+        code: int = asked.run(create_context(os.environ, _source(asked), loaded), asked)
         if sys.stdout is not None:
             sys.stdout.flush()
     except UsageError as error:

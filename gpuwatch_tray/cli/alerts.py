@@ -9,7 +9,7 @@ from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 def add(commands: Branch) -> None:
@@ -41,37 +41,37 @@ def add(commands: Branch) -> None:
     forget.add_argument("uuid", metavar="UUID")
 
 
-def _show(setup: Setup, asked: argparse.Namespace) -> int:
+def _show(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import alerts
 
     return alerts.show(setup, as_json=asked.json)
 
 
-def _explain(setup: Setup, _asked: argparse.Namespace) -> int:
+def _explain(setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import alerts
 
     return alerts.explain(setup)
 
 
-def _ack(setup: Setup, asked: argparse.Namespace) -> int:
+def _ack(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import alerts
 
     return alerts.acknowledge(setup, asked.ids)
 
 
-def _snooze(setup: Setup, asked: argparse.Namespace) -> int:
+def _snooze(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import alerts
 
     return alerts.snooze(setup, asked.names, asked.duration)
 
 
-def _resume(setup: Setup, _asked: argparse.Namespace) -> int:
+def _resume(setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import alerts
 
     return alerts.resume(setup)
 
 
-def _forget(setup: Setup, asked: argparse.Namespace) -> int:
+def _forget(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import alerts
 
     return alerts.forget(setup, asked.uuid)

@@ -11,9 +11,9 @@ from gpuwatch_tray.language import _
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
-Run: TypeAlias = "Callable[[Setup, argparse.Namespace], int]"
+Run: TypeAlias = "Callable[[RunContext, argparse.Namespace], int]"
 
 
 def epilog(*examples: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 def add(commands: Branch) -> None:
@@ -34,7 +34,7 @@ def add(commands: Branch) -> None:
     )
 
 
-def _doctor(setup: Setup, asked: argparse.Namespace) -> int:
+def _doctor(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import doctor
 
     if asked.log:

@@ -10,7 +10,7 @@ from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 def add(commands: Branch) -> None:
@@ -46,31 +46,31 @@ def add(commands: Branch) -> None:
     tasks.command("test", _test, _("try the way of the mail, and send nothing"), "mail test")
 
 
-def _deliver(setup: Setup, asked: argparse.Namespace) -> int:
+def _deliver(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import mail
 
     return mail.deliver(setup, handed=asked.handed)
 
 
-def _queue(setup: Setup, asked: argparse.Namespace) -> int:
+def _queue(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import queue
 
     return queue.show(setup, as_json=asked.json)
 
 
-def _retry(setup: Setup, asked: argparse.Namespace) -> int:
+def _retry(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import queue
 
     return queue.retry(setup, asked.ids)
 
 
-def _drop(setup: Setup, asked: argparse.Namespace) -> int:
+def _drop(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import queue
 
     return queue.drop(setup, asked.ids)
 
 
-def _login(setup: Setup, asked: argparse.Namespace) -> int:
+def _login(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import signin
 
     if asked.status:
@@ -78,13 +78,13 @@ def _login(setup: Setup, asked: argparse.Namespace) -> int:
     return signin.revoke(setup) if asked.revoke else signin.login(setup, port=asked.port)
 
 
-def _password(setup: Setup, asked: argparse.Namespace) -> int:
+def _password(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import password
 
     return password.delete(setup) if asked.delete else password.store(setup)
 
 
-def _test(setup: Setup, _asked: argparse.Namespace) -> int:
+def _test(setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import mailtest
 
     return mailtest.run(setup)

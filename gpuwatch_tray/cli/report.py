@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 HOURS = 24
@@ -67,19 +67,19 @@ def _formats(parser: argparse.ArgumentParser, *, required: bool) -> None:
     formats.add_argument("--csv", action="store_true", help=_("as CSV"))
 
 
-def _page(setup: Setup, asked: argparse.Namespace) -> int:
+def _page(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import report
 
     return report.run(setup, out=asked.out, hours=asked.hours, show=asked.open)
 
 
-def _usage(setup: Setup, asked: argparse.Namespace) -> int:
+def _usage(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import usage
 
     return usage.run(setup, By(asked.by), asked.since, as_json=asked.json, as_csv=asked.csv)
 
 
-def _samples(setup: Setup, asked: argparse.Namespace) -> int:
+def _samples(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import export
 
     return export.run(setup, asked.since, as_json=asked.json)

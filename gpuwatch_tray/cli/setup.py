@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import argparse
 
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 def add(commands: Branch) -> None:
@@ -69,7 +69,7 @@ def add(commands: Branch) -> None:
     tasks.command("manual", _manual, _("print the man page"), "setup manual > gpuwatch-tray.1")
 
 
-def _config(setup: Setup, asked: argparse.Namespace) -> int:
+def _config(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import config
 
     if asked.check:
@@ -77,33 +77,33 @@ def _config(setup: Setup, asked: argparse.Namespace) -> int:
     return config.show_paths() if asked.path else config.write()
 
 
-def _autostart(setup: Setup, asked: argparse.Namespace) -> int:
+def _autostart(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import autostart
 
     return autostart.run(setup, asked.switch)
 
 
-def _desktop(setup: Setup, asked: argparse.Namespace) -> int:
+def _desktop(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.cli import papers
     from gpuwatch_tray.commands import desktop
 
     return desktop.run(setup, asked.switch, papers.papers())
 
 
-def _service(_setup: Setup, _asked: argparse.Namespace) -> int:
+def _service(_setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import desktop
 
     return desktop.print_service()
 
 
-def _completion(_setup: Setup, asked: argparse.Namespace) -> int:
+def _completion(_setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.cli import papers
 
     print(papers.completion(asked.shell), end="")
     return 0
 
 
-def _manual(_setup: Setup, _asked: argparse.Namespace) -> int:
+def _manual(_setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.cli import papers
 
     print(papers.man_page(), end="")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 def add(commands: Branch) -> None:
@@ -35,38 +35,38 @@ def add(commands: Branch) -> None:
 # Each command is imported where it runs: `ps` needs no tray, the tray no mail.
 
 
-def tray(setup: Setup, _asked: argparse.Namespace) -> int:
+def tray(setup: RunContext, _asked: argparse.Namespace) -> int:
     """Show the tray."""
     from gpuwatch_tray.commands import tray as command
 
     return command.run(setup)
 
 
-def _ps(setup: Setup, asked: argparse.Namespace) -> int:
+def _ps(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import ps
 
     return ps.run(setup, everyone=asked.all, as_json=asked.json, every=asked.watch)
 
 
-def _check(setup: Setup, asked: argparse.Namespace) -> int:
+def _check(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import check
 
     return check.run(setup, dry_run=asked.dry_run, test_mail=asked.test_mail)
 
 
-def _watch(setup: Setup, _asked: argparse.Namespace) -> int:
+def _watch(setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import watch
 
     return watch.run(setup)
 
 
-def _status(setup: Setup, asked: argparse.Namespace) -> int:
+def _status(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import status
 
     return status.run(setup, as_json=asked.json)
 
 
-def _quit(setup: Setup, _asked: argparse.Namespace) -> int:
+def _quit(setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import quit as end
 
     return end.run(setup)

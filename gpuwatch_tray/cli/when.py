@@ -10,7 +10,7 @@ from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from gpuwatch_tray.cli.branch import Branch
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
 def add(commands: Branch) -> None:
@@ -33,31 +33,31 @@ def add(commands: Branch) -> None:
     cancel.add_argument("id", type=number, metavar="ID", help=_("its number, as `when list` prints it"))
 
 
-def _free(setup: Setup, asked: argparse.Namespace) -> int:
+def _free(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import when
 
     return when.free(setup, asked.count, asked.hold)
 
 
-def _ends(setup: Setup, asked: argparse.Namespace) -> int:
+def _ends(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import when
 
     return when.ends(setup, asked.pid)
 
 
-def _run(setup: Setup, asked: argparse.Namespace) -> int:
+def _run(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import when_run
 
     return when_run.run(setup, asked.argv)
 
 
-def _list(setup: Setup, _asked: argparse.Namespace) -> int:
+def _list(setup: RunContext, _asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import when
 
     return when.show(setup)
 
 
-def _cancel(setup: Setup, asked: argparse.Namespace) -> int:
+def _cancel(setup: RunContext, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import when
 
     return when.cancel(setup, asked.id)

@@ -10,9 +10,9 @@ from gpuwatch_tray import attending, machine
 from gpuwatch_tray.app import evaluator, open_store
 from gpuwatch_tray.attending import Attending, NoSuchAlert
 from gpuwatch_tray.commands import history
-from gpuwatch_tray.commands.asking import ask_or_store, reach
-from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.control import Refused
+from gpuwatch_tray.commands.asking import request_or_open_store, reach
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.control import RequestRefusedError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.reading import open_source, read_once
 
@@ -24,37 +24,39 @@ if TYPE_CHECKING:
     from gpuwatch_tray.watching import Watching
 
 
-def show(setup: Setup, *, as_json: bool) -> int:
+def show(context: RunContext, *, as_json: bool) -> int:
     """Print what is active and the last 100, with every transition and its reason."""
-    answer = ask_or_store(setup, {"do": "alerts"}, lambda store: history.record(store, machine.now()))
+    answer = request_or_open_store(
+        context, {"do": "alerts"}, lambda store: history.record(store, machine.now())
+    )
     print(json.dumps(answer, indent=2) if as_json else "\n".join(history.lines(answer)))
     return 0
 
 
-def acknowledge(setup: Setup, names: Sequence[str]) -> int:
+def acknowledge(context: RunContext, names: Sequence[str]) -> int:
     """Record that these alerts have been seen."""
-    return _attend(setup, {"do": "acknowledge", "names": list(names)})
+    return _attend(context, {"do": "acknowledge", "names": list(names)})
 
 
-def snooze(setup: Setup, names: Sequence[str], duration: str) -> int:
+def snooze(context: RunContext, names: Sequence[str], duration: str) -> int:
     """Silence everything, or these rules and alerts, for `duration`."""
     try:
         length = attending.seconds(duration, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _attend(setup, {"do": "snooze", "names": list(names), "seconds": length})
+    return _attend(context, {"do": "snooze", "names": list(names), "seconds": length})
 
 
-def resume(setup: Setup) -> int:
+def resume(context: RunContext) -> int:
     """End every snooze."""
-    return _attend(setup, {"do": "resume"})
+    return _attend(context, {"do": "resume"})
 
 
-def forget(setup: Setup, uuid: str) -> int:
+def forget(context: RunContext, uuid: str) -> int:
     """Take a GPU that is gone for good out of the inventory."""
-    if setup.simulated:
+    if context.simulated:
         raise UsageError(_("a demo has no inventory: leave out --demo"))
-    with closing(open_store(setup)) as store:
+    with closing(open_store(context)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
         if not store.forget_gpu(uuid):
             raise WorkError(
@@ -66,16 +68,16 @@ def forget(setup: Setup, uuid: str) -> int:
     return 0
 
 
-def explain(setup: Setup) -> int:
+def explain(context: RunContext) -> int:
     """Print each rule, its value and threshold, and what will be told when and why."""
-    answer = reach(setup, {"do": "explain"})
+    answer = reach(context, {"do": "explain"})
     if answer is not None:
         print("\n".join(answer["lines"]))
         return 0
-    if setup.simulated:
+    if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
-    with closing(open_store(setup)) as store, closing(open_source(setup, store)) as source:
-        lines = evaluator(setup, store, loop=False).explain(read_once(setup, source))
+    with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
+        lines = evaluator(context, store, loop=False).explain(read_once(context, source))
     print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
     print("\n".join(lines))
     return 0
@@ -105,7 +107,7 @@ def _refusing(
         try:
             return then(act(person, request))
         except NoSuchAlert as error:
-            raise Refused(str(error)) from error
+            raise RequestRefusedError(str(error)) from error
 
     return handle
 
@@ -119,12 +121,12 @@ ACTS: dict[str, Callable[[Attending, Mapping[str, Any]], str]] = {
 }
 
 
-def _attend(setup: Setup, request: dict[str, Any]) -> int:
+def _attend(context: RunContext, request: dict[str, Any]) -> int:
     def on_store(store: Store) -> dict[str, Any]:
         try:
             return {"said": ACTS[request["do"]](Attending(store, machine.now), request)}
         except NoSuchAlert as error:
             raise WorkError(str(error)) from error
 
-    print(ask_or_store(setup, request, on_store)["said"])
+    print(request_or_open_store(context, request, on_store)["said"])
     return 0

@@ -7,7 +7,7 @@ import os
 
 from gpuwatch_tray import autostart, drawing
 from gpuwatch_tray.autostart import AutostartError, Login
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ def login() -> Login:
     return autostart.of_this_system(str(drawing.folder() / "ok.svg"))
 
 
-def run(setup: Setup, switch: str) -> int:
+def run(context: RunContext, switch: str) -> int:
     """Switch it `on` or `off`, and say how it stands (`status`)."""
-    if setup.trial and switch == "on":
+    if context.trial and switch == "on":
         raise UsageError(
             _("a demo, or a start with --source auto, is for trying out: it is not for every login")
         )
@@ -59,9 +59,9 @@ def described(kept: Login) -> list[str]:
     return [*lines, kept.where]
 
 
-def mended(setup: Setup) -> None:
+def mended(context: RunContext) -> None:
     """At the tray's start: put right an entry whose program has moved; a trial leaves it alone."""
-    if setup.trial:
+    if context.trial:
         return
     try:
         done = login().mend()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.attending import Attending
     from gpuwatch_tray.awaiting import Awaiting
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.watching import Watching
 
@@ -45,7 +45,9 @@ class Deeds:
     handed over by `join`.
     """
 
-    def __init__(self, setup: Setup, person: Attending, waiting: Awaiting, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, setup: RunContext, person: Attending, waiting: Awaiting, stop: Callable[[], None]
+    ) -> None:
         self._setup = setup
         self._person = person
         self._waiting = waiting
@@ -71,7 +73,7 @@ class Deeds:
         self._signing_in = SigningIn(self._setup, popups, watching.look_at_mails)
         self.look_around()
 
-    def adopt(self, setup: Setup) -> None:
+    def adopt(self, setup: RunContext) -> None:
         """Go by these settings from now on."""
         self._setup = setup
         self.look_around()

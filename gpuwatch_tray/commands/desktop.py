@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import desktopfiles
 from gpuwatch_tray.autostart import start_command
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.desktopfiles import DesktopFilesError
 from gpuwatch_tray.language import _
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.desktopfiles import Papers
 
 
-def run(setup: Setup, switch: str, papers: Papers) -> int:
+def run(context: RunContext, switch: str, papers: Papers) -> int:
     """Put the files where the user's desktop finds them (`on`), take them away (`off`), or say (`status`)."""
-    if setup.trial and switch == "on":
+    if context.trial and switch == "on":
         raise UsageError(
             _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
         )

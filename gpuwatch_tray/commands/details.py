@@ -13,7 +13,7 @@ from gpuwatch_tray.language import _
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 PAUSE = 1.0  # seconds after a page in which a click was meant for that one: it had to wait its turn
 WITHIN = 60.0  # seconds for the child: it takes one or two, and longer on a disk that is busy
@@ -32,9 +32,9 @@ class Details:
         self._ended = float("-inf")
 
     @classmethod
-    def of(cls, setup: Setup) -> Self:
+    def of(cls, context: RunContext) -> Self:
         """Those of this set-up."""
-        where = ["--demo"] if setup.simulated else ["--source", setup.source.value]
+        where = ["--demo"] if context.simulated else ["--source", context.source.value]
         return cls([*machine.this_program(), "report", "--open", *where])
 
     def show(self) -> None:

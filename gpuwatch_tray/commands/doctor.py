@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import __version__, doctor, redact, settings
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands import autostart, logs
-from gpuwatch_tray.commands.asking import holder_of, places
-from gpuwatch_tray.context import Setup, SourceKind, UsageError, WorkError
+from gpuwatch_tray.commands.asking import lock_holder, places
+from gpuwatch_tray.context import RunContext, SourceKind, UsageError, WorkError
 from gpuwatch_tray.doctor import (
     Check,
     State,
@@ -44,28 +44,28 @@ TAIL = 40  # lines of the log
 TAIL_BYTES = 64 * 1024
 
 
-def run(setup: Setup, *, as_json: bool) -> int:
+def run(context: RunContext, *, as_json: bool) -> int:
     """Print the lines; 1 where there is a problem."""
-    lines = doctor.examine(checks(setup, os.environ))
+    lines = doctor.examine(checks(context, os.environ))
     if as_json:
-        answer = writing.as_json(lines, host=setup.host, version=__version__, at=time.time())
+        answer = writing.as_json(lines, host=context.host, version=__version__, at=time.time())
         print(json.dumps(answer, indent=2))
     else:
         print("\n".join(writing.as_text(lines)))
     return 1 if any(line.state is State.PROBLEM for line in lines) else 0
 
 
-def show_log(setup: Setup) -> int:
+def show_log(context: RunContext) -> int:
     """Print where the log is, and its last lines."""
-    print("\n".join(log_tail(setup)))
+    print("\n".join(log_tail(context)))
     return 0
 
 
-def report(setup: Setup, file: Path) -> int:
+def report(context: RunContext, file: Path) -> int:
     """Write what a bug report needs to a new file: the lines, and the end of the log; raises WorkError."""
-    lines = doctor.examine(checks(setup, os.environ))
+    lines = doctor.examine(checks(context, os.environ))
     at = datetime.now().astimezone().isoformat(timespec="seconds")
-    content = [f"gpuwatch-tray {__version__}, {at}", "", *writing.as_text(lines), "", *log_tail(setup)]
+    content = [f"gpuwatch-tray {__version__}, {at}", "", *writing.as_text(lines), "", *log_tail(context)]
     try:
         with os.fdopen(
             os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
@@ -77,9 +77,9 @@ def report(setup: Setup, file: Path) -> int:
     return 0
 
 
-def log_tail(setup: Setup) -> list[str]:
+def log_tail(context: RunContext) -> list[str]:
     """The path of the log and its last lines, none of which runs over; the log itself is redacted already."""
-    file = logs.path_of(setup)
+    file = logs.path_of(context)
     try:
         with file.open("rb") as log:
             log.seek(max(0, file.stat().st_size - TAIL_BYTES))
@@ -89,24 +89,24 @@ def log_tail(setup: Setup) -> list[str]:
     return [str(file), *redact.lines("\n".join(text.splitlines()[-TAIL:]))]
 
 
-def checks(setup: Setup, environ: Mapping[str, str], patience: float | None = None) -> list[Check]:
+def checks(context: RunContext, environ: Mapping[str, str], patience: float | None = None) -> list[Check]:
     """Every check of this set-up; with `patience` each may take so many seconds, else what suits it."""
-    if setup.simulated:
+    if context.simulated:
         raise UsageError(_("the doctor looks at what is really here: leave out --demo"))
     found = settings.files(environ)
-    ours = setup.settings
+    ours = context.settings
     within = doctor.WITHIN if patience is None else patience
-    answer = PROGRAM_WITHIN if setup.source is SourceKind.COMMAND else ANSWER_WITHIN
+    answer = PROGRAM_WITHIN if context.source is SourceKind.COMMAND else ANSWER_WITHIN
     on_disk = partial(
         Check, within=within, mend=_("is it on a network drive that does not answer? `mount` tells")
     )
     return [
         Check("program", program.look, within),
-        on_disk(configuration.TOPIC, lambda: configuration.look(ours, setup.problems, found)),
+        on_disk(configuration.TOPIC, lambda: configuration.look(ours, context.problems, found)),
         Check(binding.TOPIC, binding.look, within),
         Check(
             driver.TOPIC,
-            lambda: driver.look(open_source(setup), _versions, ours.limits),
+            lambda: driver.look(open_source(context), _versions, ours.limits),
             answer if patience is None else patience,
             _("it does not answer"),
             _("see whether `nvidia-smi` hangs too; `dmesg` may say why"),
@@ -120,25 +120,25 @@ def checks(setup: Setup, environ: Mapping[str, str], patience: float | None = No
         ),
         on_disk(login.TOPIC, lambda: login.look(autostart.login)),
         on_disk(mail.WAY, lambda: mail.way(ours)),
-        on_disk(mail.OUTBOX, lambda: mail.outbox(lambda: _store(setup))),
-        on_disk(files.STATE, lambda: files.state(_state_file(setup))),
-        on_disk(files.LOG, lambda: files.log(logs.path_of(setup))),
-        on_disk(secrets.TOPIC, lambda: secrets.look(_secret_files(setup, found))),
-        Check(watcher.TOPIC, lambda: watcher.look(holder_of(setup), places(setup)), within),
+        on_disk(mail.OUTBOX, lambda: mail.outbox(lambda: _store(context))),
+        on_disk(files.STATE, lambda: files.state(_state_file(context))),
+        on_disk(files.LOG, lambda: files.log(logs.path_of(context))),
+        on_disk(secrets.TOPIC, lambda: secrets.look(_secret_files(context, found))),
+        Check(watcher.TOPIC, lambda: watcher.look(lock_holder(context), places(context)), within),
     ]
 
 
-def _state_file(setup: Setup) -> Path:
-    return setup.settings.state / f"state-{setup.state_name}.sqlite3"
+def _state_file(context: RunContext) -> Path:
+    return context.settings.state / f"state-{context.state_name}.sqlite3"
 
 
-def _store(setup: Setup) -> Store | None:
+def _store(context: RunContext) -> Store | None:
     """The state, if there is one: looking makes none."""
-    return open_store(setup) if _state_file(setup).is_file() else None
+    return open_store(context) if _state_file(context).is_file() else None
 
 
-def _secret_files(setup: Setup, found: Sequence[Place]) -> list[SecretFile]:
-    ours = setup.settings
+def _secret_files(context: RunContext, found: Sequence[Place]) -> list[SecretFile]:
+    ours = context.settings
     _watch, _notify, smtp = found
     plain = [smtp.path, ours.gmail_credentials, None if ours.smtp is None else ours.smtp.password_file]
     files = [SecretFile(path) for path in plain if path is not None]

@@ -14,7 +14,7 @@ from gpuwatch_tray.commands.past import past, since
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import GpuSample, History, Span, Use
 
 WINDOW = 6 * 3600  # seconds that are in memory at once, a multiple of ten minutes: no sample lies in two
@@ -26,13 +26,13 @@ FIELDS = (
 )
 
 
-def run(setup: Setup, length: str, *, as_json: bool) -> int:
+def run(context: RunContext, length: str, *, as_json: bool) -> int:
     """Print them. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
     now = machine.now().wall
     later = (
         record
         for start, end in windows(since(length, now), now)
-        for record in records(past(setup, start, end))
+        for record in records(past(context, start, end))
     )
     found = itertools.chain(list(itertools.islice(later, 1)), later)  # what cannot be read prints nothing
     if as_json:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
     from pathlib import Path
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 LARGEST, KEPT = 1_000_000, 2  # bytes of a file, and older files beside it
 
@@ -29,27 +29,29 @@ class PrivateFile(RotatingFileHandler):
         """Nothing: what fails here would otherwise fill the terminal."""
 
 
-def path_of(setup: Setup) -> Path:
+def path_of(context: RunContext) -> Path:
     """Where the log of this set-up is."""
-    folder = setup.settings.log or setup.settings.state / "log"
-    return folder / f"gpuwatch-tray-{setup.state_name}.log"
+    folder = context.settings.log or context.settings.state / "log"
+    return folder / f"gpuwatch-tray-{context.state_name}.log"
 
 
-def keep(setup: Setup) -> None:
+def keep(context: RunContext) -> None:
     """
     Write down what is done, from each alert to each process that is ended; a demo leaves nothing behind.
 
     Where the file cannot be written, a full disk included, what matters still goes to standard error.
     """
-    if setup.simulated:
+    if context.simulated:
         return
     ours = logging.getLogger("gpuwatch_tray")
     root = logging.getLogger()
     for handler in root.handlers:
         handler.setLevel(ours.level or logging.WARNING)  # the terminal stays as quiet as it was asked to be
     try:
-        path_of(setup).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = PrivateFile(path_of(setup), maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", delay=False)
+        path_of(context).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = PrivateFile(
+            path_of(context), maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", delay=False
+        )
     except OSError as error:
         ours.warning("no log file: %s", error)
         return

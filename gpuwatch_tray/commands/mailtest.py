@@ -9,23 +9,23 @@ from gpuwatch_tray.context import UsageError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 
-def run(setup: Setup) -> int:
+def run(context: RunContext) -> int:
     """Print each step with `ok` or `failed` and what mends it; 0 when the whole way is open, else 1."""
-    refuse_demo(setup)
-    setup.require()
-    if not setup.settings.to_email:
-        raise UsageError(setup.settings.no_recipient)
+    refuse_demo(context)
+    context.require()
+    if not context.settings.to_email:
+        raise UsageError(context.settings.no_recipient)
     from gpuwatch_tray.notifiers.email import TransportError, choose, passwords
 
     def done(step: str) -> None:
         print(f"{_('ok')}      {step}", flush=True)
 
-    smtp = setup.settings.smtp
+    smtp = context.settings.smtp
     try:
-        way = choose(setup.settings)
+        way = choose(context.settings)
         done(_("the mail goes by {way}").format(way=way.name))
         if smtp is not None and way.name.startswith("SMTP ") and (place := passwords.source_of(smtp)):
             done(_("the password is in {place}").format(place=place))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands.mail import refuse_demo
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.settings import SmtpSecurity, read_password
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings import SmtpSettings
 
 
-def store(setup: Setup) -> int:
+def store(context: RunContext) -> int:
     """Ask for the password without showing it, and keep it in the keyring; what waited for it is then due."""
-    smtp = _server(setup)
+    smtp = _server(context)
     from gpuwatch_tray.notifiers.email import TransportError, keyrings
     from gpuwatch_tray.notifiers.email.passwords import account_of
 
@@ -34,14 +34,14 @@ def store(setup: Setup) -> int:
     before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
     if smtp.password.reveal() or smtp.password_file is not None:
         print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))
-    with closing(open_store(setup)) as outbox:
+    with closing(open_store(context)) as outbox:
         outbox.wake(time.time())
     return 0
 
 
-def delete(setup: Setup) -> int:
+def delete(context: RunContext) -> int:
     """Take the password out of the keyring."""
-    smtp = _server(setup)
+    smtp = _server(context)
     from gpuwatch_tray.notifiers.email import TransportError, keyrings
     from gpuwatch_tray.notifiers.email.passwords import account_of
 
@@ -55,10 +55,10 @@ def delete(setup: Setup) -> int:
     return 0
 
 
-def _server(setup: Setup) -> SmtpSettings:
-    refuse_demo(setup)
-    setup.require()
-    smtp = setup.settings.smtp
+def _server(context: RunContext) -> SmtpSettings:
+    refuse_demo(context)
+    context.require()
+    smtp = context.settings.smtp
     if smtp is None:
         raise UsageError(_("no mail server is set up: set SMTP_HOST and SMTP_USER in smtp.env first"))
     if smtp.security is SmtpSecurity.NONE:

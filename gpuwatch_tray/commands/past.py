@@ -20,7 +20,7 @@ from gpuwatch_tray.store import Store, Uses, read_samples
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import KnownGpu
     from gpuwatch_tray.watching import Watching
@@ -31,7 +31,7 @@ WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
 
 
 def past(
-    setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: Uses = Uses.EACH
+    context: RunContext, start: float, end: float, *, finest: int = MINUTE, processes: Uses = Uses.EACH
 ) -> History:
     """
     What is on file of the time from `start` to `end` (wall times).
@@ -41,16 +41,16 @@ def past(
     The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Of the uses of processes there are very
     many; their runs are there whichever are wanted.
     """
-    folder = _folder(setup)
+    folder = _folder(context)
     # A month is a million small values without cycles: looking through them took a third of the time.
     gc.disable()
     try:
         found = read_samples(
-            folder, setup.state_name, start, end, machine.now().wall, finest=finest, processes=processes
+            folder, context.state_name, start, end, machine.now().wall, finest=finest, processes=processes
         )
     finally:
         gc.enable()
-    with closing(Store(folder, setup.state_name, machine.uptime)) as store:
+    with closing(Store(folder, context.state_name, machine.uptime)) as store:
         inventory = store.gpus()
         over, _ = store.history()
         alerts = [*over, *store.memory().alerts]
@@ -90,17 +90,17 @@ def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
     return {"past": record}
 
 
-def _folder(setup: Setup) -> Path:
+def _folder(context: RunContext) -> Path:
     """Where the past is, written up to now where something watches; a demo's is nowhere else."""
     try:
-        answer = reach(setup, {"do": "past"})
+        answer = reach(context, {"do": "past"})
     except WorkError as error:
-        if setup.simulated:
+        if context.simulated:
             raise
         log.info("what was seen last may be missing: %s", error)
         answer = None
     if answer is not None:
         return Path(answer["folder"])
-    if setup.simulated:
+    if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
-    return setup.settings.state
+    return context.settings.state

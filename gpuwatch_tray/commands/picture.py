@@ -13,7 +13,7 @@ from gpuwatch_tray.store import StoreError, Uses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import Auto, History, Message
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ HOURS = 6  # that it shows
 MOST = 200_000  # bytes
 
 
-def drawer(setup: Setup) -> Callable[[Message], bytes]:
+def drawer(context: RunContext) -> Callable[[Message], bytes]:
     """What draws the last hours of the GPU that a mail is about; b'' where there is nothing to draw."""
     from gpuwatch_tray.commands.past import past
 
@@ -31,11 +31,11 @@ def drawer(setup: Setup) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=Uses.NONE)
+            found = past(context, end - HOURS * 3600, end, finest=MINUTE, processes=Uses.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""
-        return of(found, message.details.subjects, setup.settings.limits.heat.warn_at)
+        return of(found, message.details.subjects, context.settings.limits.heat.warn_at)
 
     return draw
 

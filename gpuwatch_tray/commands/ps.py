@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing
-from gpuwatch_tray.context import Setup, WorkError
+from gpuwatch_tray.context import RunContext, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
@@ -23,7 +23,7 @@ CLEAR = "\x1b[H\x1b[2J\x1b[3J"  # home, screen, scroll-back: what `clear` writes
 
 
 def run(
-    setup: Setup,
+    context: RunContext,
     *,
     everyone: bool,
     as_json: bool,
@@ -37,11 +37,11 @@ def run(
     owner and type, and the totals of each user. What could not be read goes to standard error and makes the
     exit code 1.
     """
-    setup.require()
-    source = open_source(setup)
+    context.require()
+    source = open_source(context)
     try:
         while True:
-            snapshot = read_once(setup, source)
+            snapshot = read_once(context, source)
             text = _json(snapshot, everyone) if as_json else _text(snapshot, everyone)
             if every is not None and sys.stdout.isatty():
                 sys.stdout.write(CLEAR)

@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.commands.asking import ask_or_store
+from gpuwatch_tray.commands.asking import request_or_open_store
 from gpuwatch_tray.context import UsageError, WorkError
-from gpuwatch_tray.control import Refused
+from gpuwatch_tray.control import RequestRefusedError
 from gpuwatch_tray.language import _, ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import Queued, Store
     from gpuwatch_tray.watching import Watching
@@ -29,23 +29,23 @@ class NoSuchMail(Exception):  # noqa: N818  # a fact about the outbox
     """No mail of this number can be sent or dropped now."""
 
 
-def show(setup: Setup, *, as_json: bool) -> int:
+def show(context: RunContext, *, as_json: bool) -> int:
     """Print every mail that has not left, when it is tried next, and why it has not."""
-    answer = _ask(setup, {"do": "mail queue"})
+    answer = _ask(context, {"do": "mail queue"})
     print(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(answer["mails"])))
     return 0
 
 
-def retry(setup: Setup, names: Sequence[str]) -> int:
+def retry(context: RunContext, names: Sequence[str]) -> int:
     """Have these mails sent now, those that were given up too."""
-    count = _ask(setup, {"do": "mail retry", "ids": _numbers(names)})["count"]
+    count = _ask(context, {"do": "mail retry", "ids": _numbers(names)})["count"]
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
     return 0
 
 
-def drop(setup: Setup, names: Sequence[str]) -> int:
+def drop(context: RunContext, names: Sequence[str]) -> int:
     """Never send these mails."""
-    count = _ask(setup, {"do": "mail drop", "ids": _numbers(names)})["count"]
+    count = _ask(context, {"do": "mail drop", "ids": _numbers(names)})["count"]
     print(ngettext("{count} mail dropped", "{count} mails dropped", count).format(count=count))
     return 0
 
@@ -58,7 +58,7 @@ def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
             try:
                 answer = act(store, request)
             except NoSuchMail as error:
-                raise Refused(str(error)) from error
+                raise RequestRefusedError(str(error)) from error
             watching.look_at_mails()
             return answer
 
@@ -79,14 +79,14 @@ def _numbers(names: Sequence[str]) -> list[int]:
         ) from None
 
 
-def _ask(setup: Setup, request: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(context: RunContext, request: Mapping[str, Any]) -> dict[str, Any]:
     def on_store(store: Store) -> dict[str, Any]:
         try:
             return ACTS[request["do"]](store, request)
         except NoSuchMail as error:
             raise WorkError(str(error)) from error
 
-    return ask_or_store(setup, request, on_store)
+    return request_or_open_store(context, request, on_store)
 
 
 def _queue(store: Store, _request: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,31 +6,31 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import control, terms
-from gpuwatch_tray.commands.asking import holder_of, lock_of, places, require
+from gpuwatch_tray.commands.asking import lock_holder, store_lock, places, require
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 WITHIN = 5.0  # seconds for it to go
 STEP = 0.05
 
 
 def run(
-    setup: Setup,
+    context: RunContext,
     *,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Ask the program that watches to end, and wait until it has gone; raises WorkError where it does not."""
-    known = (holder_of(setup).address, *places(setup))
-    answer = require(setup, {"do": "quit"})
+    known = (lock_holder(context).address, *places(context))
+    answer = require(context, {"do": "quit"})
     name = f"{terms.said(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
     deadline = monotonic() + WITHIN
-    while not _gone(setup, known):
+    while not _gone(context, known):
         if monotonic() >= deadline:
             raise WorkError(
                 _("{name}: asked to quit, but still there after {seconds:g} s").format(
@@ -42,17 +42,17 @@ def run(
     return 0
 
 
-def _gone(setup: Setup, known: Iterable[str]) -> bool:
+def _gone(context: RunContext, known: Iterable[str]) -> bool:
     """Whether it answers no more and has given the lock back; a demo's lock is nobody's business."""
     if any(_answers(address) for address in known if address):
         return False
-    return setup.simulated or lock_of(setup).free()
+    return context.simulated or store_lock(context).is_free()
 
 
 def _answers(address: str) -> bool:
     try:
         control.ask(address, {"do": "status"}, 4 * STEP)
-    except control.NobodyThere:
+    except control.NotRunningError:
         return False
     except control.ControlError:
         return True

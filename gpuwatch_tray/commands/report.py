@@ -23,7 +23,7 @@ from gpuwatch_tray.usage import By, usage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Live:
     commands: Mapping[int, str] = field(default_factory=dict)
 
 
-def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
+def run(context: RunContext, *, out: str | None, hours: int, show: bool) -> int:
     """Make the page of the last `hours`, print its file's name, and open it if it is to be shown."""
     if hours > MOST_HOURS:
         text = _("--hours: expected at most {most}, the 30 days that are kept, got {hours}")
@@ -49,23 +49,23 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     # A month is half a million small values, none of them in a cycle: looking through them again and again
     # would take half of the time, and this process ends right after.
     gc.disable()
-    live = ask(setup)
+    live = ask(context)
     now = machine.now().wall
     start = now - hours * HOUR
     finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
-    history = past(setup, start, now, finest=finest, processes=Uses.SUMMED)
+    history = past(context, start, now, finest=finest, processes=Uses.SUMMED)
     about = report.Page(
-        setup.host,
+        context.host,
         now,
-        simulated=setup.simulated,
+        simulated=context.simulated,
         live=live.status,
         present=live.present,
         commands=live.commands,
-        warn_at=setup.settings.limits.heat.warn_at,
-        usage=record(usage(history, By.USER), history, setup.settings.energy_price),
+        warn_at=context.settings.limits.heat.warn_at,
+        usage=record(usage(history, By.USER), history, context.settings.energy_price),
     )
-    folder = live.state or setup.settings.state
-    file = Path(out) if out is not None else pages.place(folder, setup.state_name, os.environ)
+    folder = live.state or context.settings.state
+    file = Path(out) if out is not None else pages.place(folder, context.state_name, os.environ)
     try:
         if out is None:
             pages.make_private(file.parent)
@@ -81,10 +81,10 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     return 0
 
 
-def ask(setup: Setup) -> Live:
+def ask(context: RunContext) -> Live:
     """What is known of the present; nothing where nobody watches, or an older version does."""
     try:
-        answer = reach(setup, {"do": "details"})
+        answer = reach(context, {"do": "details"})
     except WorkError as error:
         log.warning("%s", error)
         answer = None

@@ -14,15 +14,17 @@ from gpuwatch_tray.commands.present import present
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.app import Tenure
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.app import StoreLease
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.watching import Watching
 
 ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 
 
 @contextmanager
-def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[], None]) -> Iterator[None]:
+def answering(
+    setup: RunContext, held: StoreLease, watching: Watching, stop: Callable[[], None]
+) -> Iterator[None]:
     """Answer meanwhile."""
 
     def facts() -> Facts:
@@ -54,5 +56,5 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         **past.handlers(held.store, watching),
     }
     with served(setup, handlers) as address:
-        held.reachable(address)
+        held.report_address(address)
         yield

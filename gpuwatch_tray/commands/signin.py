@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands.mail import refuse_demo
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def login(setup: Setup, *, port: int | None = None) -> int:
+def login(context: RunContext, *, port: int | None = None) -> int:
     """
     Sign in to Gmail and write token.json; what waited for that is then due.
 
     A browser is opened where there is one; the address at which it ends can be pasted into a terminal.
     """
-    refuse_demo(setup)
-    setup.require()
+    refuse_demo(context)
+    context.require()
     from gpuwatch_tray.notifiers.email import FailureKind, TransportError
     from gpuwatch_tray.notifiers.email.login import PORT, browser_is_here
     from gpuwatch_tray.notifiers.email.login import login as sign_in
@@ -33,7 +33,7 @@ def login(setup: Setup, *, port: int | None = None) -> int:
     terminal = sys.stdin is not None and sys.stdin.isatty()
     try:
         token = sign_in(
-            setup.settings,
+            context.settings,
             port=PORT if port is None else port,
             open_browser=browser_is_here(os.environ),
             out=sys.stdout,
@@ -42,17 +42,17 @@ def login(setup: Setup, *, port: int | None = None) -> int:
     except TransportError as error:
         wrong = error.kind is FailureKind.CONFIGURATION
         raise (UsageError if wrong else WorkError)(str(error)) from error
-    with closing(open_store(setup)) as store:
+    with closing(open_store(context)) as store:
         store.wake(time.time())
     print(_("Signed in; the token is in {file}.").format(file=token))
     return 0
 
 
-def status(setup: Setup) -> int:
+def status(context: RunContext) -> int:
     """Tell from token.json alone how the sign-in stands; 1 where there is none that could be used."""
     from gpuwatch_tray.notifiers.email import TransportError, googlefiles
 
-    path = _token(setup)
+    path = _token(context)
     try:
         token = googlefiles.read_token(path)
     except TransportError as error:
@@ -65,12 +65,12 @@ def status(setup: Setup) -> int:
     return 0
 
 
-def revoke(setup: Setup) -> int:
+def revoke(context: RunContext) -> int:
     """Withdraw the sign-in at Google, and delete token.json."""
     from gpuwatch_tray.notifiers.email import TransportError
     from gpuwatch_tray.notifiers.email.revoke import revoke as withdraw
 
-    path = _token(setup)
+    path = _token(context)
     try:
         known = withdraw(path)
     except TransportError as error:
@@ -82,9 +82,9 @@ def revoke(setup: Setup) -> int:
     return 0
 
 
-def _token(setup: Setup) -> Path:
-    setup.require()
-    path = setup.settings.gmail_token
+def _token(context: RunContext) -> Path:
+    context.require()
+    path = context.settings.gmail_token
     if path is None:
         raise UsageError(_("GMAIL_API_TOKEN is not set: set it in notify.env, where token.json goes"))
     return path

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import control
 from gpuwatch_tray.commands.answer import lines
-from gpuwatch_tray.commands.asking import holder_of, places, require
+from gpuwatch_tray.commands.asking import lock_holder, places, require
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.context import Setup
-    from gpuwatch_tray.lock import Holder
+    from gpuwatch_tray.context import RunContext
+    from gpuwatch_tray.lock import LockHolder
 
 REQUEST = {"do": "status"}
 
 
-def run(setup: Setup, *, as_json: bool, clock: Callable[[], float] = time.time) -> int:
+def run(context: RunContext, *, as_json: bool, clock: Callable[[], float] = time.time) -> int:
     """Print what the running tray or `watch` shows; raises WorkError where there is none."""
-    answer = require(setup, REQUEST)
+    answer = require(context, REQUEST)
     print(json.dumps(answer, indent=2) if as_json else "\n".join(lines(answer, clock())))
     return 0
 
 
-def of_other(holder: Holder, clock: Callable[[], float] = time.time) -> list[str]:
+def of_other(holder: LockHolder, clock: Callable[[], float] = time.time) -> list[str]:
     """What a second start prints: who was first, and how it is; of one that does not answer only the name."""
     first = _("{holder} watches already").format(holder=holder)
     try:
@@ -36,9 +36,9 @@ def of_other(holder: Holder, clock: Callable[[], float] = time.time) -> list[str
         return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
 
 
-def of_namesake(setup: Setup, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
+def of_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
     """As `of_other`, of the tray that has this session's bus name: its state may be in another folder."""
-    holder = holder_of(setup)
+    holder = lock_holder(context)
     if holder.pid == pid and holder.address:
         return of_other(holder, clock)
     first = (
@@ -46,7 +46,7 @@ def of_namesake(setup: Setup, pid: int, clock: Callable[[], float] = time.time) 
         if pid
         else _("another tray is in this session")
     )
-    for address in places(setup):
+    for address in places(context):
         try:
             return [first, *lines(control.ask(address, REQUEST), clock())]
         except control.ControlError:

@@ -17,7 +17,7 @@ from gpuwatch_tray.usage import HOUR, By, Sums, usage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import GpuFacts, History, ProcessRun
     from gpuwatch_tray.usage import Usage
 
@@ -30,21 +30,21 @@ WHO = {
 MEASURES = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh", "cost")
 
 
-def run(setup: Setup, by: By, length: str, *, as_json: bool, as_csv: bool) -> int:
+def run(context: RunContext, by: By, length: str, *, as_json: bool, as_csv: bool) -> int:
     """Print it. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
     now = machine.now().wall
     start = since(length, now)
     finest = MINUTE if now - start <= MINUTES_FOR else TEN_MINUTES
     processes = Uses.SUMMED if by is By.PROCESS else Uses.NONE
-    history = past(setup, start, now, finest=finest, processes=processes)
+    history = past(context, start, now, finest=finest, processes=processes)
     found = usage(history, by)
-    answer = record(found, history, setup.settings.energy_price)
+    answer = record(found, history, context.settings.energy_price)
     if as_json:
-        print(json.dumps({"simulated": setup.simulated, **answer}, indent=2))
+        print(json.dumps({"simulated": context.simulated, **answer}, indent=2))
     elif as_csv:
         spreadsheet.write(["kind", *WHO[by], *MEASURES], answer["rows"])
     else:
-        label = [_(LABEL)] if setup.simulated else []
+        label = [_(LABEL)] if context.simulated else []
         print("\n".join([*label, *lines(answer, by)]))
     return 0
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import attending, machine
 from gpuwatch_tray.awaiting import HOLD, Awaiting, CannotAwait, NotOnGpu
-from gpuwatch_tray.commands.asking import ask_or_store, holder_of
-from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.control import Refused
+from gpuwatch_tray.commands.asking import request_or_open_store, lock_holder
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.control import RequestRefusedError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.reading import open_source, read_once
 
@@ -30,28 +30,28 @@ STEP = 0.05
 Act: TypeAlias = "Callable[[Awaiting, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
 
 
-def free(setup: Setup, count: int, hold: str | None) -> int:
+def free(context: RunContext, count: int, hold: str | None) -> int:
     """Ask to be told when `count` GPUs have been free for `hold` (a duration; a minute without one)."""
     try:
         seconds = HOLD if hold is None else attending.seconds(hold, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _ask(setup, {"do": "when free", "count": count, "hold": seconds})
+    return _ask(context, {"do": "when free", "count": count, "hold": seconds})
 
 
-def ends(setup: Setup, pid: int) -> int:
+def ends(context: RunContext, pid: int) -> int:
     """Ask to be told when the process `pid`, which is on a GPU, is gone."""
-    return _ask(setup, {"do": "when ends", "pid": pid})
+    return _ask(context, {"do": "when ends", "pid": pid})
 
 
-def cancel(setup: Setup, number: int) -> int:
+def cancel(context: RunContext, number: int) -> int:
     """Wait no longer for `number`."""
-    return _ask(setup, {"do": "when cancel", "id": number}, watched=False)
+    return _ask(context, {"do": "when cancel", "id": number}, watched=False)
 
 
-def show(setup: Setup) -> int:
+def show(context: RunContext) -> int:
     """Print what is waited for."""
-    return _ask(setup, {"do": "when list"})
+    return _ask(context, {"do": "when list"})
 
 
 def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
@@ -75,7 +75,7 @@ def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
                 except NotOnGpu:  # it may have come since
                     answer = act(waiting, request, fresh())
             except CannotAwait as error:
-                raise Refused(str(error)) from error
+                raise RequestRefusedError(str(error)) from error
             watching.check_now()
             return answer
 
@@ -112,19 +112,19 @@ ACTS: dict[str, Act] = {
 READS = {"when free", "when ends"}  # what needs a look at the GPUs
 
 
-def _ask(setup: Setup, request: Mapping[str, Any], *, watched: bool = True) -> int:
+def _ask(context: RunContext, request: Mapping[str, Any], *, watched: bool = True) -> int:
     def on_store(store: Store) -> dict[str, Any]:
         snapshot = None
         if request["do"] in READS:
-            with closing(open_source(setup, store)) as source:
-                snapshot = read_once(setup, source)
+            with closing(open_source(context, store)) as source:
+                snapshot = read_once(context, source)
         try:
             return ACTS[request["do"]](Awaiting(store, machine.now), request, snapshot)
         except CannotAwait as error:
             raise WorkError(str(error)) from error
 
-    said = ask_or_store(setup, request, on_store)["said"]
+    said = request_or_open_store(context, request, on_store)["said"]
     print(said or _(NOTHING))
-    if watched and said and not setup.simulated and not holder_of(setup).pid:
+    if watched and said and not context.simulated and not lock_holder(context).pid:
         print(_(NOBODY))
     return 0

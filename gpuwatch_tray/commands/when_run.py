@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
+from gpuwatch_tray.app import AlreadyRunningError, evaluator, open_store, tenure
 from gpuwatch_tray.awaiting import Awaiting, called
-from gpuwatch_tray.commands.asking import ask_or_store, reach
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.commands.asking import request_or_open_store, reach
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.launching import CannotStart, Command
 from gpuwatch_tray.lock import LockError
@@ -30,7 +30,7 @@ TROUBLE = (WorkError, StoreError, LockError, OSError)
 NO_WAY = N_("nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs")
 
 
-def run(setup: Setup, argv: Sequence[str]) -> int:
+def run(context: RunContext, argv: Sequence[str]) -> int:
     """
     Run the command to its end and report it; its exit code, 128 and the number of a signal, 127 or 126.
 
@@ -45,16 +45,16 @@ def run(setup: Setup, argv: Sequence[str]) -> int:
     except CannotStart as error:
         _complain(str(error))
         return error.code
-    number = _announce(setup, command.pid, words)
+    number = _announce(context, command.pid, words)
     code = command.wait()
     if number is not None:
         seconds = max(0.0, machine.now().since(began))
         report = {"do": "when ran", "id": number, "code": code, "seconds": seconds}
-        _report(setup, {**report, "output": list(command.lines())})
+        _report(context, {**report, "output": list(command.lines())})
     return code
 
 
-def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
+def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
     """Put it on file that the command runs: then its end is told even if this process is killed."""
     from gpuwatch_tray.sources import living
 
@@ -62,33 +62,33 @@ def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
     told = called(argv)
 
     def on_store(store: Store) -> dict[str, Any]:
-        policy = setup.policy
+        policy = context.policy
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
             _complain(_(NO_WAY))
         return {"id": Awaiting(store, machine.now).run(pid, identity, boot, told)}
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": told}
     try:
-        return int(ask_or_store(setup, request, on_store)["id"])
+        return int(request_or_open_store(context, request, on_store)["id"])
     except TROUBLE as error:
         _complain(_("the end of this command will not be told: {error}").format(error=error))
         return None
 
 
-def _report(setup: Setup, request: dict[str, Any]) -> None:
+def _report(context: RunContext, request: dict[str, Any]) -> None:
     """Tell through the program that watches; where there is none, mail as it would without a desktop."""
     try:
         try:
-            if reach(setup, request) is not None:
+            if reach(context, request) is not None:
                 return
         except WorkError as error:
             log.info("%s", error)  # who watches finds it in the state
         try:
-            with tenure(setup, "when run") as held:
-                if _ran(held.store, request) and evaluator(setup, held.store, loop=False).tell_due():
-                    _deliver(setup)
-        except Occupied:
-            with closing(open_store(setup)) as store:
+            with tenure(context, "when run") as held:
+                if _ran(held.store, request) and evaluator(context, held.store, loop=False).tell_due():
+                    _deliver(context)
+        except AlreadyRunningError:
+            with closing(open_store(context)) as store:
                 _ran(store, request)
     except TROUBLE as error:
         _complain(_("the end of this command could not be told: {error}").format(error=error))
@@ -99,9 +99,9 @@ def _ran(store: Store, request: dict[str, Any]) -> bool:
     return waiting.ran(request["id"], request["code"], request["seconds"], request["output"])
 
 
-def _deliver(setup: Setup) -> None:
+def _deliver(context: RunContext) -> None:
     """Have a child send the mail: the command's caller need not wait for the server."""
-    command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
+    command = [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
     subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -11,17 +11,17 @@ from gpuwatch_tray.language import _
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gpuwatch_tray.lock import Holder
+    from gpuwatch_tray.lock import LockHolder
 
 TOPIC = "watching"
 
 
-def look(holder: Holder, places: Sequence[str]) -> Iterator[Line]:
+def look(holder: LockHolder, places: Sequence[str]) -> Iterator[Line]:
     """One line: asked at the address that it named, else where it would answer."""
     for address in [holder.address] if holder.address else places:
         try:
             answer = control.ask(address, {"do": "status"})
-        except control.NobodyThere:
+        except control.NotRunningError:
             continue
         except control.ControlError as error:
             text = _("{holder} does not answer: {why}").format(holder=holder, why=redact.text(str(error)))

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import doctor as room
-from gpuwatch_tray.app import set_up
+from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import doctor, logs
 from gpuwatch_tray.doctor import State
 from gpuwatch_tray.doctor.writing import as_json, as_text
-from gpuwatch_tray.lock import Holder, WatchLock
+from gpuwatch_tray.lock import LockHolder, StoreLock
 from tests.driver.scenario import FakeGpu, Scenario, loaded
 from tests.installed import Installed
 
@@ -44,7 +44,7 @@ def test_the_log_and_the_report(tmp_path):
     assert "No such file" in installed.run("doctor", "--log").stdout
     folder = installed.state / "log"
     folder.mkdir(parents=True)
-    setup = set_up(installed.environment, None)
+    setup = create_context(installed.environment, None)
     file = logs.path_of(setup)
     file.write_text("".join(f"line {n}\n" for n in range(100)))
     path, *tail = installed.run("doctor", "--log").stdout.splitlines()
@@ -72,7 +72,7 @@ def test_a_driver_that_hangs_costs_its_own_line_only(tmp_path):
     with loaded(tmp_path / "scenario") as path:
         installed = Installed(tmp_path)
         installed.configure(TO_EMAIL="")  # the machine that tests may have no mail program
-        setup = set_up(installed.environment, None)
+        setup = create_context(installed.environment, None)
         Scenario(gpus=[FakeGpu.numbered(0)], hang={"count": 60}).write(path)
         began = time.monotonic()
         lines = room.examine(doctor.checks(setup, installed.environment, patience=1.5))
@@ -100,11 +100,11 @@ def planted(folder, secret):
         GPU_LIMIT=f"'--password={secret}'",
         PROCESS_SCOPE=f"'smtp://ada:{secret}@mail.example.org'",
     )
-    setup = set_up(installed.environment, None)
+    setup = create_context(installed.environment, None)
     logs.path_of(setup).parent.mkdir(parents=True, exist_ok=True)
     logs.path_of(setup).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
-    lock = WatchLock(setup.settings.state, setup.state_name)
-    lock.describe(Holder(1, "tray", trouble=f"--password {secret}", address=str(folder / "nobody")))
+    lock = StoreLock(setup.settings.state, setup.state_name)
+    lock.describe(LockHolder(1, "tray", trouble=f"--password {secret}", address=str(folder / "nobody")))
     return installed, setup
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app import set_up
+from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import answer, asking, quit, status  # noqa: A004  # it is called so
 from gpuwatch_tray.context import SourceKind, WorkError
-from gpuwatch_tray.lock import Holder, WatchLock, this_process
+from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
 from gpuwatch_tray.model import UNSUPPORTED, Alert, Gpu, Level, Phase, Problem, Severity, Snapshot, Status
 from tests.fakes import START, snapshot
 
@@ -78,7 +78,7 @@ def zone(monkeypatch):
 
 @pytest.fixture
 def environ(tmp_path, short, monkeypatch):
-    """A user with a state folder and a session of the test's own, as set_up is given it."""
+    """A user with a state folder and a session of the test's own, as create_context is given it."""
     runtime = short / "run"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -91,13 +91,13 @@ def environ(tmp_path, short, monkeypatch):
 
 @pytest.fixture
 def setup(environ):
-    return set_up(environ, SourceKind.NVML)
+    return create_context(environ, SourceKind.NVML)
 
 
 @contextmanager
 def watching(setup, handlers):
     """What the tray does: take the lock, serve, say where."""
-    lock = WatchLock(setup.settings.state, setup.state_name)
+    lock = StoreLock(setup.settings.state, setup.state_name)
     assert lock.acquire(this_process("tray", mails=True))
     try:
         with asking.served(setup, handlers) as address:
@@ -246,13 +246,13 @@ def test_without_a_running_one_status_and_quit_fail_in_one_line(setup, environ):
             assert "\n" not in str(told.value)
         assert asking.reach(setup, {"do": "status"}) is None
         setup.settings.state.mkdir(exist_ok=True)
-        left = WatchLock(setup.settings.state, setup.state_name)
-        left.describe(Holder(99999, "tray", address=str(setup.settings.state / "s")))
+        left = StoreLock(setup.settings.state, setup.state_name)
+        left.describe(LockHolder(99999, "tray", address=str(setup.settings.state / "s")))
 
 
 def test_one_that_takes_no_requests_is_not_taken_for_none(setup):
     """The lock is held but no socket answers: that is an error with the holder's name."""
-    lock = WatchLock(setup.settings.state, setup.state_name)
+    lock = StoreLock(setup.settings.state, setup.state_name)
     lock.acquire(this_process("watch", mails=True))
     with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} watches .* takes no requests"):
         asking.reach(setup, {"do": "status"})
@@ -280,7 +280,7 @@ def test_without_a_place_for_the_socket_the_watching_goes_on(setup, monkeypatch,
 
 def test_a_demo_is_found_without_its_lock(environ, capsys):
     """A demo's state is in a folder that nobody knows, and is apart from the real one's."""
-    demo, real = set_up(environ, SourceKind.DEMO), set_up(environ, SourceKind.NVML)
+    demo, real = create_context(environ, SourceKind.DEMO), create_context(environ, SourceKind.NVML)
     with asking.served(demo, {"status": lambda _: {"state": "ok", "simulated": True}}):
         assert status.run(demo, as_json=False, clock=lambda: START) == 0
         assert "nothing here is real" in capsys.readouterr().out
@@ -294,17 +294,17 @@ def test_a_demo_is_found_without_its_lock(environ, capsys):
 def test_a_second_start_tells_how_the_first_one_is(setup):
     """Its status where it answers, else who it is."""
     with watching(setup, {"status": lambda _: answer.describe(WARNING, FACTS)}):
-        told = status.of_other(asking.holder_of(setup), lambda: START)
+        told = status.of_other(asking.lock_holder(setup), lambda: START)
     assert told[0] == f"tray, PID {os.getpid()} watches already"
     assert told[1] == "warning: 3 GPUs in use, the limit is 2"
-    assert status.of_other(Holder(7, "tray")) == ["tray, PID 7 watches already"]
-    (line,) = status.of_other(Holder(7, "tray", address="/nonexistent/s"))
+    assert status.of_other(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
+    (line,) = status.of_other(LockHolder(7, "tray", address="/nonexistent/s"))
     assert line == "tray, PID 7 watches already, but it could not be asked: nothing answers there"
 
 
 def test_a_demo_started_twice_is_told_of_the_first_by_its_name(environ):
     """A demo's lock is its own, so the session's name tells; one that cannot be asked is named."""
-    demo = set_up(environ, SourceKind.DEMO)
+    demo = create_context(environ, SourceKind.DEMO)
     with asking.served(demo, {"status": lambda _: answer.describe(WARNING, FACTS)}):
         told = status.of_namesake(demo, 7, lambda: START)
         assert told[:2] == ["tray, PID 7 watches already in this session", f"warning: {WARNING.headline}"]
@@ -316,7 +316,7 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(setup, monkeypatch
     """Whichever of the two stops a second start, it prints the first one's status."""
     with watching(setup, {"status": lambda _: answer.describe(WARNING, FACTS)}):
         monkeypatch.delenv("XDG_RUNTIME_DIR")  # the address is the lock's, wherever this one would look
-        holder = asking.holder_of(setup)
+        holder = asking.lock_holder(setup)
         told = status.of_namesake(setup, os.getpid(), lambda: START)
         assert told == status.of_other(holder, lambda: START)
         assert len(told) > 3
@@ -326,12 +326,12 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(setup, monkeypatch
 
 TRAY = """
 import os, signal, sys, threading
-from gpuwatch_tray.app import set_up
+from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import asking
 from gpuwatch_tray.context import SourceKind
-from gpuwatch_tray.lock import WatchLock, this_process
-setup = set_up(os.environ, SourceKind.NVML)
-lock = WatchLock(setup.settings.state, setup.state_name)
+from gpuwatch_tray.lock import StoreLock, this_process
+setup = create_context(os.environ, SourceKind.NVML)
+lock = StoreLock(setup.settings.state, setup.state_name)
 assert lock.acquire(this_process("tray", mails=True))
 asked = threading.Event()
 def leave(request):
@@ -368,7 +368,7 @@ def test_quit_ends_the_other_process_and_waits_for_it(setup, environ, capsys, ho
     """When it returns, the lock can be taken; also where the process left without giving it back."""
     with tray(environ, how) as running:
         assert quit.run(setup) == 0
-        lock = WatchLock(setup.settings.state, setup.state_name)
+        lock = StoreLock(setup.settings.state, setup.state_name)
         assert lock.acquire(this_process("tray", mails=True))
         lock.release()
         assert running.wait(5) == 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gpuwatch_tray import control
 from gpuwatch_tray.doctor import State, watcher
-from gpuwatch_tray.lock import Holder
+from gpuwatch_tray.lock import LockHolder
 
 
 def test_nobody(tmp_path):
     """Nothing that answers is no problem: cron may do the work."""
-    (line,) = watcher.look(Holder(), [str(tmp_path / "nobody")])
+    (line,) = watcher.look(LockHolder(), [str(tmp_path / "nobody")])
     assert (line.state, "nothing watches" in line.text) == (State.OK, True)
 
 
@@ -19,15 +19,15 @@ def test_the_one_that_answers(tmp_path):
     answer = {"face": "tray", "pid": 7, "headline": "All within limits"}
     server = control.serve((address,), {"status": lambda _: answer})
     try:
-        (line,) = watcher.look(Holder(7, "tray", address=server.address), [])
+        (line,) = watcher.look(LockHolder(7, "tray", address=server.address), [])
         assert (line.state, line.text) == (State.OK, "tray, PID 7: All within limits")
-        (line,) = watcher.look(Holder(7, "tray", trouble="disk full", address=server.address), [])
+        (line,) = watcher.look(LockHolder(7, "tray", trouble="disk full", address=server.address), [])
         assert (line.state, line.text) == (State.WARNING, "tray, PID 7: disk full")
     finally:
         server.stop()
     server = control.serve((address,), {})
     try:
-        (line,) = watcher.look(Holder(7, "tray", address=server.address), [])
+        (line,) = watcher.look(LockHolder(7, "tray", address=server.address), [])
         assert (line.state, line.text.startswith("tray, PID 7 does not answer")) == (State.WARNING, True)
     finally:
         server.stop()
