@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import gpuwatch_tray
 from gpuwatch_tray import redact
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ def _log_thread_error(args: threading.ExceptHookArgs) -> None:
 
 def _location(error: BaseException) -> str:
     """Return the last line of this package in the traceback as file:line, or an empty string."""
-    ours = Path(__file__).parent
+    package = Path(gpuwatch_tray.__file__).parent
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_relative_to(ours):
-            return f"{path.relative_to(ours).as_posix()}:{frame.lineno}"
+        if path.is_relative_to(package):
+            return f"{path.relative_to(package).as_posix()}:{frame.lineno}"
     return ""

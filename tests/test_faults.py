@@ -6,7 +6,7 @@ import logging
 import threading
 
 from gpuwatch_tray import faults
-from gpuwatch_tray.commands.records import FORMAT, Redacted
+from gpuwatch_tray.commands.records import LOG_FORMAT, RedactingFormatter
 from gpuwatch_tray.enduring import FIRST, MOST, endure
 from gpuwatch_tray.poller import Poller
 from tests.fakes import Clock, snapshot
@@ -95,7 +95,7 @@ def test_the_line_holds_no_secret():
         assert "hunter2" not in told.wait()
     error = ValueError("--token hunter2")
     record = log.makeRecord("x", logging.ERROR, "f", 1, "failed", (), (ValueError, error, None))
-    written = Redacted(FORMAT).format(record)
+    written = RedactingFormatter(LOG_FORMAT).format(record)
     assert "ValueError" in written
     assert "hunter2" not in written
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gpuwatch_tray.lock import LockHolder, LockError, StoreLock, this_process
+from gpuwatch_tray.lock import LockError, LockHolder, StoreLock, this_process
 
 TRAY = this_process("tray", mails=True)
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
         return FAILED
     asked = parser().parse_args(argv)
-    records.to_terminal(verbose=getattr(asked, "verbose", False))
+    records.log_to_terminal(verbose=getattr(asked, "verbose", False))
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code: int = asked.run(create_context(os.environ, _source(asked), loaded), asked)

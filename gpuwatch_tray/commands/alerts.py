@@ -10,7 +10,7 @@ from gpuwatch_tray import attending, machine
 from gpuwatch_tray.app import evaluator, open_store
 from gpuwatch_tray.attending import Attending, NoSuchAlert
 from gpuwatch_tray.commands import history
-from gpuwatch_tray.commands.asking import request_or_open_store, reach
+from gpuwatch_tray.commands.asking import request_or_use_store, try_request
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.control import RequestRefusedError
 from gpuwatch_tray.language import _
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def show(context: RunContext, *, as_json: bool) -> int:
     """Print what is active and the last 100, with every transition and its reason."""
-    answer = request_or_open_store(
+    answer = request_or_use_store(
         context, {"do": "alerts"}, lambda store: history.record(store, machine.now())
     )
     print(json.dumps(answer, indent=2) if as_json else "\n".join(history.lines(answer)))
@@ -70,7 +70,7 @@ def forget(context: RunContext, uuid: str) -> int:
 
 def explain(context: RunContext) -> int:
     """Print each rule, its value and threshold, and what will be told when and why."""
-    answer = reach(context, {"do": "explain"})
+    answer = try_request(context, {"do": "explain"})
     if answer is not None:
         print("\n".join(answer["lines"]))
         return 0
@@ -128,5 +128,5 @@ def _attend(context: RunContext, request: dict[str, Any]) -> int:
         except NoSuchAlert as error:
             raise WorkError(str(error)) from error
 
-    print(request_or_open_store(context, request, on_store)["said"])
+    print(request_or_use_store(context, request, on_store)["said"])
     return 0

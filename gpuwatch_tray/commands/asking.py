@@ -1,4 +1,4 @@
-"""The way from a command to the program that watches: where it answers, and what it answers."""
+"""The client of the running tray or `watch`: requests over the control socket, or the store without it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEMO = "demo"  # what a demo's state is called here: it has no folder that others could know
+DEMO = "demo"  # the state's name for a demo's address: another process cannot know its folder
 
 
 @contextmanager
-def served(context: RunContext, handlers: Mapping[str, control.Handler]) -> Iterator[str]:
+def serve_requests(context: RunContext, handlers: Mapping[str, control.Handler]) -> Iterator[str]:
     """
-    Answer requests meanwhile; yields the address, for the lock's description.
+    Answer requests during the block; yields the socket's address, for the lock's description.
 
-    Where no socket can be had the address is empty: nobody can ask then, and the watching goes on.
+    Without a usable socket the address is empty: no request can arrive, and the monitor runs all the same.
     """
     try:
-        server = control.serve(places(context), handlers)
+        server = control.serve(control_addresses(context), handlers)
     except control.ControlError as error:
         log.warning("`status` and `quit` will not reach this one: %s", error)
         yield ""
@@ -42,20 +42,21 @@ def served(context: RunContext, handlers: Mapping[str, control.Handler]) -> Iter
         server.stop()
 
 
-def places(context: RunContext) -> tuple[str, ...]:
-    """Where the program that watches this state may answer."""
+def control_addresses(context: RunContext) -> tuple[str, ...]:
+    """Return the possible addresses of the program that watches this state, best first."""
     return control.addresses(context.settings.state, DEMO if context.simulated else context.state_name)
 
 
-def reach(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any] | None:
+def try_request(
+    context: RunContext, request: Mapping[str, Any], timeout: float = 2.0
+) -> dict[str, Any] | None:
     """
-    The answer of the program that watches this state, None where there is none.
+    Send `request` to the program that watches this state and return its answer, None where none runs.
 
-    Raises WorkError where there is one that does not answer, or answers with an error.
+    Raises WorkError where one runs that does not answer, or answers with an error.
     """
     holder = lock_holder(context)
-    known = (holder.address,) if holder.address else places(context)
-    for address in known:
+    for address in (holder.address,) if holder.address else control_addresses(context):
         try:
             return control.ask(address, request, timeout)
         except control.NotRunningError:
@@ -63,7 +64,7 @@ def reach(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0)
         except control.ControlError as error:
             raise WorkError(
                 _("{watcher} on {host}: {error}").format(
-                    watcher=_named(holder), host=context.host, error=error
+                    watcher=_holder_name(holder), host=context.host, error=error
                 )
             ) from error
     if holder.pid and not store_lock(context).is_free():
@@ -75,20 +76,20 @@ def reach(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0)
     return None
 
 
-def request_or_open_store(
+def request_or_use_store(
     context: RunContext, request: Mapping[str, Any], on_store: Callable[[Store], dict[str, Any]]
 ) -> dict[str, Any]:
     """
-    The answer of the program that watches, else what `on_store` does on its state.
+    Send `request` to the running program; where none runs, return what `on_store` does on the store.
 
-    Raises WorkError where it is refused, and for a demo that does not run: its state is nowhere else.
+    Raises WorkError where the request is refused, and for a demo that does not run, which has no store.
     """
     try:
-        answer = reach(context, request)
+        answer = try_request(context, request)
     except WorkError as error:
         if context.simulated or isinstance(error.__cause__, control.RequestRefusedError):
             raise
-        answer = None  # who watches finds it in the state at its next look
+        answer = None  # the running program reads the change from the store
     if answer is not None:
         return answer
     if context.simulated:
@@ -97,9 +98,9 @@ def request_or_open_store(
         return on_store(store)
 
 
-def require(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+def send_request(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
     """As `reach`, but raises WorkError where there is none to ask."""
-    answer = reach(context, request, timeout)
+    answer = try_request(context, request, timeout)
     if answer is None:
         start = "gpuwatch-tray --demo" if context.simulated else "gpuwatch-tray"
         text = _("nothing watches {what}: `{start}` starts the tray")
@@ -108,12 +109,12 @@ def require(context: RunContext, request: Mapping[str, Any], timeout: float = 2.
                 "nothing watches {what}: `{start}` starts the tray;"
                 " of a demo, as `make run` may start one, ask with --demo"
             )
-        raise WorkError(text.format(what=watched(context), start=start))
+        raise WorkError(text.format(what=describe_target(context), start=start))
     return answer
 
 
-def watched(context: RunContext) -> str:
-    """What the state is about, for people."""
+def describe_target(context: RunContext) -> str:
+    """Name the GPUs that this state is about."""
     return (
         _("the demo's GPUs on {host}").format(host=context.host)
         if context.simulated
@@ -122,14 +123,14 @@ def watched(context: RunContext) -> str:
 
 
 def store_lock(context: RunContext) -> StoreLock:
-    """The lock of this state; a demo's is in a folder that nobody else knows."""
+    """Return the lock of this state; not for a demo, whose folder is unknown here."""
     return StoreLock(context.settings.state, context.state_name)
 
 
 def lock_holder(context: RunContext) -> LockHolder:
-    """Who holds the lock, as far as it can be known from here."""
+    """Return the description of the lock's holder; an empty one for a demo."""
     return LockHolder() if context.simulated else store_lock(context).holder()
 
 
-def _named(holder: LockHolder) -> str:
+def _holder_name(holder: LockHolder) -> str:
     return str(holder) if holder.pid else _("the running program")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import __version__, doctor, redact, settings
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands import autostart, logs
-from gpuwatch_tray.commands.asking import lock_holder, places
+from gpuwatch_tray.commands.asking import control_addresses, lock_holder
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError, WorkError
 from gpuwatch_tray.doctor import (
     Check,
@@ -79,7 +79,7 @@ def report(context: RunContext, file: Path) -> int:
 
 def log_tail(context: RunContext) -> list[str]:
     """The path of the log and its last lines, none of which runs over; the log itself is redacted already."""
-    file = logs.path_of(context)
+    file = logs.log_path(context)
     try:
         with file.open("rb") as log:
             log.seek(max(0, file.stat().st_size - TAIL_BYTES))
@@ -122,9 +122,9 @@ def checks(context: RunContext, environ: Mapping[str, str], patience: float | No
         on_disk(mail.WAY, lambda: mail.way(ours)),
         on_disk(mail.OUTBOX, lambda: mail.outbox(lambda: _store(context))),
         on_disk(files.STATE, lambda: files.state(_state_file(context))),
-        on_disk(files.LOG, lambda: files.log(logs.path_of(context))),
+        on_disk(files.LOG, lambda: files.log(logs.log_path(context))),
         on_disk(secrets.TOPIC, lambda: secrets.look(_secret_files(context, found))),
-        Check(watcher.TOPIC, lambda: watcher.look(lock_holder(context), places(context)), within),
+        Check(watcher.TOPIC, lambda: watcher.look(lock_holder(context), control_addresses(context)), within),
     ]
 
 

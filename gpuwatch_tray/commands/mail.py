@@ -1,4 +1,4 @@
-"""`mail`: the outbox and its ways out."""
+"""The delivery of mail: what is due in the outbox, or one message at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import open_store
-from gpuwatch_tray.commands.picture import drawer
+from gpuwatch_tray.commands.picture import picture_drawer
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due, send
 from gpuwatch_tray.evaluator import late_digest
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 def deliver(context: RunContext, *, handed: bool = False) -> int:
     """
-    Send what the outbox holds and is due; what fails stays there, and is named.
+    Run `mail deliver`: send what is due in the outbox; what fails stays there and is logged.
 
-    `handed`: not from the outbox, but what another process hands over, which gets the answers.
+    With `handed` the mails come from another process on standard input, which gets the results.
     """
     refuse_demo(context)
     if handed and context.settings.email_when is not EmailWhen.NEVER:
@@ -42,9 +42,9 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
 
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
-    """Send what is due, and return a line for each mail that could not be sent, now or before."""
+    """Send what is due; return a line for each mail that could not be sent, now or before."""
     if context.settings.email_when is EmailWhen.NEVER:
-        return []  # what waits from before goes when that is changed
+        return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
     failures = [
         _("mail not sent, kept to be sent again: {why}").format(why=failure)
@@ -68,32 +68,32 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
 
 
 def _send_due(context: RunContext, outbox: OutboxPort) -> Report:
-    # A late import: only the process that sends loads the mail libraries.
+    # Only the process that sends loads the mail libraries.
     from gpuwatch_tray.notifiers.email import choose
 
-    # The picture is drawn here: the tray stays small, and what it shows is as new as can be.
+    # The picture is drawn here, not by the tray, which stays small; and it shows the latest samples.
     return deliver_due(
         outbox,
         lambda: choose(context.settings),
         time.time,
         gather=late_digest(context.head),
-        draw=drawer(context),
+        draw=picture_drawer(context),
     )
 
 
 def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
     """
-    Send `message` past the outbox: by which transport it left and what the server answered.
+    Send `message` without the outbox; return a line that names transport and answer.
 
-    With it a line for each of several recipients, or group of them, who was refused. Raises WorkError.
+    The list has a line for each recipient, or group of them, that was refused. Raises WorkError.
     """
     from gpuwatch_tray.notifiers.email import TransportError, choose, mime
 
     try:
-        receipt = send(choose(context.settings), message, drawer(context))
+        receipt = send(choose(context.settings), message, picture_drawer(context))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
-    # The way is open: what an earlier failure put off need not wait any longer.
+    # Sending works: mails that an earlier failure delayed are due now.
     with closing(open_store(context)) as store:
         store.wake(time.time())
     refused = {name for missed in receipt.missed for name in missed.recipients}
@@ -106,6 +106,6 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
 
 
 def refuse_demo(context: RunContext) -> None:
-    """Raise UsageError where a demo is asked to mail."""
+    """Raise UsageError in a demo, which sends no mail."""
     if context.simulated:
         raise UsageError(_("a demo mails nowhere: leave out --demo"))

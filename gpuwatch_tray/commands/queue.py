@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.commands.asking import request_or_open_store
+from gpuwatch_tray.commands.asking import request_or_use_store
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.control import RequestRefusedError
 from gpuwatch_tray.language import _, ngettext
@@ -86,7 +86,7 @@ def _ask(context: RunContext, request: Mapping[str, Any]) -> dict[str, Any]:
         except NoSuchMail as error:
             raise WorkError(str(error)) from error
 
-    return request_or_open_store(context, request, on_store)
+    return request_or_use_store(context, request, on_store)
 
 
 def _queue(store: Store, _request: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import control, terms
-from gpuwatch_tray.commands.asking import lock_holder, store_lock, places, require
+from gpuwatch_tray.commands.asking import control_addresses, lock_holder, send_request, store_lock
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.language import _
 
@@ -26,8 +26,8 @@ def run(
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Ask the program that watches to end, and wait until it has gone; raises WorkError where it does not."""
-    known = (lock_holder(context).address, *places(context))
-    answer = require(context, {"do": "quit"})
+    known = (lock_holder(context).address, *control_addresses(context))
+    answer = send_request(context, {"do": "quit"})
     name = f"{terms.said(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
     deadline = monotonic() + WITHIN
     while not _gone(context, known):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine, opening, report
 from gpuwatch_tray.commands import pages
-from gpuwatch_tray.commands.asking import reach
+from gpuwatch_tray.commands.asking import try_request
 from gpuwatch_tray.commands.past import past
 from gpuwatch_tray.commands.usage import record
 from gpuwatch_tray.context import UsageError, WorkError
@@ -84,7 +84,7 @@ def run(context: RunContext, *, out: str | None, hours: int, show: bool) -> int:
 def ask(context: RunContext) -> Live:
     """What is known of the present; nothing where nobody watches, or an older version does."""
     try:
-        answer = reach(context, {"do": "details"})
+        answer = try_request(context, {"do": "details"})
     except WorkError as error:
         log.warning("%s", error)
         answer = None

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.commands import alerts, past, queue, when
-from gpuwatch_tray.commands.answer import Facts, describe
-from gpuwatch_tray.commands.asking import served
-from gpuwatch_tray.commands.present import present
+from gpuwatch_tray.commands.answer import ResponderInfo, build_status
+from gpuwatch_tray.commands.asking import serve_requests
+from gpuwatch_tray.commands.present import details_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,11 +27,13 @@ def answering(
 ) -> Iterator[None]:
     """Answer meanwhile."""
 
-    def facts() -> Facts:
-        return Facts(held.face, setup.host, setup.source.value, setup.simulated, watching.mails_waiting)
+    def facts() -> ResponderInfo:
+        return ResponderInfo(
+            held.face, setup.host, setup.source.value, setup.simulated, watching.mails_waiting
+        )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:
-        return describe(watching.shown, facts())
+        return build_status(watching.shown, facts())
 
     def end(_request: dict[str, Any]) -> dict[str, Any]:
         timer = threading.Timer(ANSWER_FIRST, stop)
@@ -42,7 +44,7 @@ def answering(
 
     def details(_request: dict[str, Any]) -> dict[str, Any]:
         shown = watching.shown  # once: another may follow at any moment
-        told = present(shown, describe(shown, facts()), stale=watching.is_stale)
+        told = details_answer(shown, build_status(shown, facts()), stale=watching.is_stale)
         # a demo's state is in a folder that nobody else knows
         return {**told, "state": str(held.store.path.parent)}
 
@@ -55,6 +57,6 @@ def answering(
         **queue.handlers(held.store, watching),
         **past.handlers(held.store, watching),
     }
-    with served(setup, handlers) as address:
+    with serve_requests(setup, handlers) as address:
         held.report_address(address)
         yield

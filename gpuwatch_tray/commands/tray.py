@@ -29,7 +29,7 @@ from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.greeting import Greeting
 from gpuwatch_tray.commands.reloading import Reloading, problem_popup
 from gpuwatch_tray.commands.serving import answering
-from gpuwatch_tray.commands.status import of_namesake, of_other
+from gpuwatch_tray.commands.status import describe_namesake, describe_running
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError
 from gpuwatch_tray.language import _
@@ -67,7 +67,7 @@ def run(setup: RunContext) -> int:
         asked_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    logs.keep(setup)
+    logs.log_to_file(setup)
     try:
         return _run_here(setup)
     except Exception as error:
@@ -76,7 +76,7 @@ def run(setup: RunContext) -> int:
 
 
 def _run_here(setup: RunContext) -> int:
-    autostart.mended(setup)
+    autostart.repair_login_item(setup)
     for problem in setup.problems:
         log.warning("%s", problem)
     try:
@@ -137,11 +137,11 @@ def _run(setup: RunContext, bus: SessionBus | None, why: str) -> int:
     try:
         with acquire_store(setup, "tray") as held:
             if bus is not None and (pid := _claimed(setup, bus)) is not None:
-                print("\n".join(of_namesake(setup, pid)))
+                print("\n".join(describe_namesake(setup, pid)))
                 return 0
             ended = _show(setup, bus, held, why)
     except AlreadyRunningError as other:
-        print("\n".join(of_other(other.holder)))
+        print("\n".join(describe_running(other.holder)))
         return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.

@@ -22,7 +22,7 @@ from gpuwatch_tray.app import (
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.reloading import Reloading
 from gpuwatch_tray.commands.serving import answering
-from gpuwatch_tray.commands.status import of_other
+from gpuwatch_tray.commands.status import describe_running
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, labelled
 from gpuwatch_tray.reading import open_source, reconfigure_source
@@ -42,7 +42,7 @@ STOP_WITHIN = 1.0  # seconds for the threads to end
 def run(setup: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
     setup.require()
-    logs.keep(setup)
+    logs.log_to_file(setup)
     return headless(setup)
 
 
@@ -54,7 +54,7 @@ def headless(setup: RunContext, greeting: str = "") -> int:
                 print(greeting, flush=True)
             _loop(setup, held)
     except AlreadyRunningError as other:
-        print("\n".join(of_other(other.holder)))
+        print("\n".join(describe_running(other.holder)))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import attending, machine
 from gpuwatch_tray.awaiting import HOLD, Awaiting, CannotAwait, NotOnGpu
-from gpuwatch_tray.commands.asking import request_or_open_store, lock_holder
+from gpuwatch_tray.commands.asking import lock_holder, request_or_use_store
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.control import RequestRefusedError
 from gpuwatch_tray.language import N_, _
@@ -123,7 +123,7 @@ def _ask(context: RunContext, request: Mapping[str, Any], *, watched: bool = Tru
         except CannotAwait as error:
             raise WorkError(str(error)) from error
 
-    said = request_or_open_store(context, request, on_store)["said"]
+    said = request_or_use_store(context, request, on_store)["said"]
     print(said or _(NOTHING))
     if watched and said and not context.simulated and not lock_holder(context).pid:
         print(_(NOBODY))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import machine
 from gpuwatch_tray.app import AlreadyRunningError, evaluator, open_store, tenure
 from gpuwatch_tray.awaiting import Awaiting, called
-from gpuwatch_tray.commands.asking import request_or_open_store, reach
+from gpuwatch_tray.commands.asking import request_or_use_store, try_request
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.launching import CannotStart, Command
@@ -69,7 +69,7 @@ def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": told}
     try:
-        return int(request_or_open_store(context, request, on_store)["id"])
+        return int(request_or_use_store(context, request, on_store)["id"])
     except TROUBLE as error:
         _complain(_("the end of this command will not be told: {error}").format(error=error))
         return None
@@ -79,7 +79,7 @@ def _report(context: RunContext, request: dict[str, Any]) -> None:
     """Tell through the program that watches; where there is none, mail as it would without a desktop."""
     try:
         try:
-            if reach(context, request) is not None:
+            if try_request(context, request) is not None:
                 return
         except WorkError as error:
             log.info("%s", error)  # who watches finds it in the state

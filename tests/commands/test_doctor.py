@@ -45,7 +45,7 @@ def test_the_log_and_the_report(tmp_path):
     folder = installed.state / "log"
     folder.mkdir(parents=True)
     setup = create_context(installed.environment, None)
-    file = logs.path_of(setup)
+    file = logs.log_path(setup)
     file.write_text("".join(f"line {n}\n" for n in range(100)))
     path, *tail = installed.run("doctor", "--log").stdout.splitlines()
     assert (path, tail[0], tail[-1]) == (str(file), "line 60", "line 99")
@@ -101,8 +101,8 @@ def planted(folder, secret):
         PROCESS_SCOPE=f"'smtp://ada:{secret}@mail.example.org'",
     )
     setup = create_context(installed.environment, None)
-    logs.path_of(setup).parent.mkdir(parents=True, exist_ok=True)
-    logs.path_of(setup).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
+    logs.log_path(setup).parent.mkdir(parents=True, exist_ok=True)
+    logs.log_path(setup).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
     lock = StoreLock(setup.settings.state, setup.state_name)
     lock.describe(LockHolder(1, "tray", trouble=f"--password {secret}", address=str(folder / "nobody")))
     return installed, setup
@@ -134,7 +134,7 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
 def test_the_canary_sings(tmp_path):
     """The test above can fail: what is no secret is told by each of the places where one is hidden."""
     _installed, setup = planted(tmp_path, "x")
-    logs.path_of(setup).write_text(f"INFO gpuwatch_tray: python train.py --run {CANARY}\n")
+    logs.log_path(setup).write_text(f"INFO gpuwatch_tray: python train.py --run {CANARY}\n")
     assert any(CANARY in line for line in doctor.log_tail(setup))
 
 

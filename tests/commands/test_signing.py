@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.app import open_store, create_context
+from gpuwatch_tray.app import create_context, open_store
 from gpuwatch_tray.commands import signing
 from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.mail import deliver_now

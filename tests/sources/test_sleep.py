@@ -273,7 +273,9 @@ def test_the_setting_holds_from_the_next_look_when_it_changes(rig, bus):
     source = rig.another()
     seen = []
     for wake in (False, True, False):
-        setup = RunContext(Settings(rig.devices, rig.devices, wake_gpu=wake), (), SourceKind.NVML, "box", "ada")
+        setup = RunContext(
+            Settings(rig.devices, rig.devices, wake_gpu=wake), (), SourceKind.NVML, "box", "ada"
+        )
         reconfigure_source(source, setup)
         seen.append([gpu.asleep for gpu in source.read().gpus])
     source.close()
