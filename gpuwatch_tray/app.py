@@ -48,7 +48,7 @@ class AlreadyRunningError(Exception):
 
 @dataclass(slots=True)
 class StoreLease:
-    """The store, and the right to evaluate on it as `face`; the lock's file describes this process to others."""
+    """The store and the right to evaluate on it as `face`; the lock's file describes this process."""
 
     store: Store
     face: str

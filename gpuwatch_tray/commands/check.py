@@ -1,4 +1,4 @@
-"""`check`: one evaluation for cron, and the two ways to try it out."""
+"""`check`: one evaluation for cron, and the trials --dry-run and --test-mail."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine, messages
-from gpuwatch_tray.app import AlreadyRunningError, evaluator, open_store, tenure
-from gpuwatch_tray.commands.mail import deliver_now, refuse_demo, send_now
+from gpuwatch_tray.app import AlreadyRunningError, acquire_store, create_evaluator, open_store
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.evaluator import mail_now
 from gpuwatch_tray.language import _
@@ -16,30 +15,40 @@ from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import argparse
+    from collections.abc import Iterable
 
+    from gpuwatch_tray.cli.branch import CommandGroup
     from gpuwatch_tray.model import Instant
 
 
-def run(
-    context: RunContext, *, dry_run: bool, test_mail: bool, clock: Callable[[], Instant] = machine.now
-) -> int:
+def add_commands(commands: CommandGroup) -> None:
+    """Add `check`."""
+    parser = commands.command("check", check_once, _("evaluate once, for cron"), "check --dry-run")
+    trial = parser.add_mutually_exclusive_group()
+    trial.add_argument("--dry-run", action="store_true", help=_("print subject and body, send nothing"))
+    trial.add_argument("--test-mail", action="store_true", help=_("send a mail now, past the cooldown"))
+
+
+def check_once(context: RunContext, args: argparse.Namespace) -> int:
     """
     Evaluate once and send what is due before returning; silent when there is nothing to say.
 
-    `dry_run` prints subject and body of what fires, past the cooldown, and changes nothing; `test_mail`
+    --dry-run prints subject and body of what fires, past the cooldown, and changes nothing; --test-mail
     sends now, whether anything fires or not, and starts no cooldown.
     """
+    from gpuwatch_tray.commands.mail import deliver_now
+
     if not context.settings.to_email and not context.simulated:
         lines = [*map(str, context.problems), context.settings.no_recipient]
         raise UsageError("\n".join(dict.fromkeys(lines)))
-    context.require()
+    context.require_valid_settings()
     if context.simulated:
         print(_(LABEL))
-    if dry_run or test_mail:
-        return _try_out(context, send=test_mail, now=clock())
+    if args.dry_run or args.test_mail:
+        return _try_out(context, send=args.test_mail, now=machine.now())
     try:
-        failures = _evaluate(context, clock)
+        failures = _evaluate(context)
     except AlreadyRunningError as other:
         print(_("{watcher}: nothing evaluated here").format(watcher=other))
         with closing(open_store(context)) as store:
@@ -48,15 +57,17 @@ def run(
     return 0
 
 
-def _evaluate(context: RunContext, clock: Callable[[], Instant]) -> list[str]:
-    with tenure(context, "check") as held, closing(open_source(context, held.store)) as source:
-        outcome = evaluator(context, held.store, clock, loop=False).evaluate(read_once(context, source))
+def _evaluate(context: RunContext) -> list[str]:
+    from gpuwatch_tray.commands.mail import deliver_now
+
+    with acquire_store(context, "check") as lease, closing(open_source(context, lease.store)) as source:
+        outcome = create_evaluator(context, lease.store, loop=False).evaluate(read_once(context, source))
         failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
-        return failures if context.simulated else [*failures, *deliver_now(context, held.store)]
+        return failures if context.simulated else [*failures, *deliver_now(context, lease.store)]
 
 
 def _doubts(other: AlreadyRunningError) -> list[str]:
-    """Why the other watcher may not be enough."""
+    """Say why the other process may not be enough."""
     doubts = (
         []
         if other.holder.trouble is None
@@ -68,14 +79,16 @@ def _doubts(other: AlreadyRunningError) -> list[str]:
 
 
 def _try_out(context: RunContext, *, send: bool, now: Instant) -> int:
-    """`--dry-run` and `--test-mail`: without state, past the cooldown."""
+    """Run a trial: without state, past the cooldown."""
+    from gpuwatch_tray.commands.mail import refuse_demo, send_now
+
     if send:
         refuse_demo(context)
-    for warning in context.settings.warnings:  # here sits the person who can mend it, not with cron
+    for warning in context.settings.warnings:  # cron would mail them at each run
         print(warning, file=sys.stderr)
     with closing(open_source(context)) as source:
         snapshot = read_once(context, source)
-    firing, unknown, message = mail_now(snapshot, context.policy, context.head, now, redacted=send)
+    firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now, redacted=send)
     if send:
         said, refused = send_now(context, message)
         print(said)

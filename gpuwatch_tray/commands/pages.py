@@ -1,4 +1,4 @@
-"""The report page's file, private and readable by the browser; and the child process that makes and opens it."""
+"""The report page's file, which the browser can read, and the child process that makes and opens it."""
 
 from __future__ import annotations
 

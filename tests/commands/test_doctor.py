@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gpuwatch_tray import doctor as room
 from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import doctor, logs
-from gpuwatch_tray.doctor import State
-from gpuwatch_tray.doctor.writing import as_json, as_text
+from gpuwatch_tray.doctor import FindingState
+from gpuwatch_tray.doctor.writing import findings_json, findings_text
 from gpuwatch_tray.lock import LockHolder, StoreLock
 from tests.driver.scenario import FakeGpu, Scenario, loaded
 from tests.installed import Installed
@@ -75,10 +75,10 @@ def test_a_driver_that_hangs_costs_its_own_line_only(tmp_path):
         setup = create_context(installed.environment, None)
         Scenario(gpus=[FakeGpu.numbered(0)], hang={"count": 60}).write(path)
         began = time.monotonic()
-        lines = room.examine(doctor.checks(setup, installed.environment, patience=1.5))
+        lines = room.examine(doctor.list_checks(setup, installed.environment, timeout=1.5))
         assert time.monotonic() - began < 5
         Scenario(gpus=[FakeGpu.numbered(0)]).write(path)  # the hang ends
-    (hang,) = (line for line in lines if line.state is State.PROBLEM)
+    (hang,) = (line for line in lines if line.state is FindingState.PROBLEM)
     assert (hang.topic, hang.text) == ("driver", "it does not answer within 1.5 s")
     assert "nvidia-smi" in hang.mend
     assert len({line.topic for line in lines}) >= 10
@@ -118,11 +118,11 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
     """Text, JSON, log and report hold no secret of the settings, of Google's files, or of the log."""
     folder = tmp_path_factory.mktemp("canary")
     installed, setup = planted(folder, CANARY + tail)
-    kept = [check for check in doctor.checks(setup, installed.environment) if check.topic != "driver"]
+    kept = [check for check in doctor.list_checks(setup, installed.environment) if check.topic != "driver"]
     lines = room.examine(kept)
     said = [
-        *as_text(lines),
-        json.dumps(as_json(lines, host="box", version="1", at=0.0)),
+        *findings_text(lines),
+        json.dumps(findings_json(lines, host="box", version="1", at=0.0)),
         *doctor.log_tail(setup),
         repr(setup.problems),
     ]
@@ -143,5 +143,5 @@ def test_the_report_tells_no_secret_either(tmp_path, monkeypatch, capsys):
     installed, setup = planted(tmp_path, CANARY)
     for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
         monkeypatch.setenv(name, installed.environment[name])
-    doctor.report(setup, tmp_path / "report.txt")
+    doctor.write_report(setup, tmp_path / "report.txt")
     assert CANARY not in (tmp_path / "report.txt").read_text() + capsys.readouterr().out

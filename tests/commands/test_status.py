@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app import create_context
-from gpuwatch_tray.commands import answer, asking, quit, status  # noqa: A004  # it is called so
+from gpuwatch_tray.commands import answer, asking, status
+from gpuwatch_tray.commands.quit import quit_running
 from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
 from gpuwatch_tray.model import UNSUPPORTED, Alert, Gpu, Level, Phase, Problem, Severity, Snapshot, Status
@@ -224,11 +226,11 @@ def test_a_name_with_control_characters_cannot_play_with_the_terminal():
 def test_status_asks_the_running_one(setup, capsys):
     """Lines for a person, or the answer as it is."""
     with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
-        assert status.run(setup, as_json=False, clock=lambda: START) == 0
+        assert status.print_status(setup, Namespace(json=False), lambda: START) == 0
         assert capsys.readouterr().out.splitlines() == answer.status_lines(
             answer.build_status(WARNING, FACTS), START
         )
-        assert status.run(setup, as_json=True) == 0
+        assert status.print_status(setup, Namespace(json=True)) == 0
         assert json.loads(capsys.readouterr().out) == answer.build_status(WARNING, FACTS)
 
 
@@ -243,7 +245,10 @@ def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, short):
 def test_without_a_running_one_status_and_quit_fail_in_one_line(setup, environ):
     """Also after a crash, which leaves a description behind; `try_request` says None for who has another way."""
     for _ in range(2):
-        for asked in (lambda: status.run(setup, as_json=False), lambda: quit.run(setup)):
+        for asked in (
+            lambda: status.print_status(setup, Namespace(json=False)),
+            lambda: quit_running(setup, Namespace()),
+        ):
             with pytest.raises(
                 WorkError, match=r"nothing watches the GPUs here .*`gpuwatch-tray` starts"
             ) as told:
@@ -287,13 +292,13 @@ def test_a_demo_is_found_without_its_lock(environ, capsys):
     """A demo's state is in a folder that nobody knows, and is apart from the real one's."""
     demo, real = create_context(environ, SourceKind.DEMO), create_context(environ, SourceKind.NVML)
     with asking.serve_requests(demo, {"status": lambda _: {"state": "ok", "simulated": True}}):
-        assert status.run(demo, as_json=False, clock=lambda: START) == 0
+        assert status.print_status(demo, Namespace(json=False), lambda: START) == 0
         assert "nothing here is real" in capsys.readouterr().out
         assert asking.try_request(real, {"do": "status"}) is None
         with asking.serve_requests(demo, {}) as second:  # a second demo does not displace the first
             assert second != asking.control_addresses(demo)[0]
     with pytest.raises(WorkError, match="nothing watches the demo's GPUs"):
-        status.run(demo, as_json=False)
+        status.print_status(demo, Namespace(json=False))
 
 
 def test_a_second_start_tells_how_the_first_one_is(setup):
@@ -372,7 +377,7 @@ def tray(environ, how):
 def test_quit_ends_the_other_process_and_waits_for_it(setup, environ, capsys, how):
     """When it returns, the lock can be taken; also where the process left without giving it back."""
     with tray(environ, how) as running:
-        assert quit.run(setup) == 0
+        assert quit_running(setup, Namespace()) == 0
         lock = StoreLock(setup.settings.state, setup.state_name)
         assert lock.acquire(this_process("tray", mails=True))
         lock.release()
@@ -391,7 +396,7 @@ def test_quit_does_not_claim_what_has_not_happened(setup, environ):
         with pytest.raises(
             WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 5 s"
         ):
-            quit.run(setup, monotonic=lambda: now[0], sleep=sleep)
+            quit_running(setup, Namespace(), monotonic=lambda: now[0], sleep=sleep)
         assert running.poll() is None
 
 
