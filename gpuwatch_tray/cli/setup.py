@@ -75,11 +75,11 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
 
 def run_config(context: RunContext, args: argparse.Namespace) -> int:
     """Write the settings' files, check them, or print where they are."""
-    from gpuwatch_tray.commands import config
+    from gpuwatch_tray.commands.config import check, show_paths, write
 
     if args.check:
-        return config.check(context)
-    return config.show_paths() if args.path else config.write()
+        return check(context)
+    return show_paths() if args.path else write()
 
 
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:

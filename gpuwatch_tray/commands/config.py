@@ -38,7 +38,7 @@ def check(setup: RunContext) -> int:
     """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
     for warning in setup.settings.warnings:
         print(_("warning: {text}").format(text=warning), file=sys.stderr)
-    setup.require()
+    setup.require_valid_settings()
     print(_("no mistake in the settings"))
     if not setup.settings.to_email:
         print(_("Email is off: {why}").format(why=setup.settings.no_recipient))

@@ -31,13 +31,13 @@ def print_samples(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray.commands.past import parse_since, read_history
 
     now = machine.now().wall
-    records = (
+    samples = (
         record
         for start, end in windows(parse_since(args.since, now), now)
         for record in sample_records(read_history(context, start, end))
     )
     # Reading the first one now raises its error before anything is printed.
-    records = itertools.chain(list(itertools.islice(records, 1)), records)
+    records = itertools.chain(list(itertools.islice(samples, 1)), samples)
     if args.json:
         _print_json(records)
     else:

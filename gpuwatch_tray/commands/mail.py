@@ -76,7 +76,7 @@ def _send_due(context: RunContext, outbox: OutboxPort) -> Report:
         outbox,
         lambda: choose(context.settings),
         time.time,
-        gather=late_digest(context.head),
+        gather=late_digest(context.mail_identity),
         draw=picture_drawer(context),
     )
 

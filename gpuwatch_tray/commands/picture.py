@@ -24,7 +24,7 @@ MAX_PICTURE_BYTES = 200_000  # bytes
 
 def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
     """Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw."""
-    from gpuwatch_tray.commands.read_history import read_history
+    from gpuwatch_tray.commands.past import read_history
 
     def draw(message: Message) -> bytes:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
@@ -55,7 +55,7 @@ def draw_picture(history: History, subjects: tuple[str, ...], warn_at: int | Aut
     gpu = next((gpu for uuid in named for gpu in history.gpus if gpu.uuid == uuid), None)
     if gpu is None:
         return b""
-    marks = [mark for mark in history.marks if gpu.uuid in mark.uuids]
+    gpu_marks = [mark for mark in history.marks if gpu.uuid in mark.uuids]
     limit = None if warn_at is None else warning_at(gpu.slowdown_at, warn_at)
-    drawn = chart(gpu, history.samples[gpu.uuid], history.start, history.end, limit=limit, marks=marks)
+    drawn = chart(gpu, history.samples[gpu.uuid], history.start, history.end, limit=limit, marks=gpu_marks)
     return drawn if len(drawn) <= MAX_PICTURE_BYTES else b""

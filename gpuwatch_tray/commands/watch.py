@@ -41,7 +41,7 @@ STOP_WITHIN = 1.0  # seconds for the threads to end
 
 def run(setup: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
-    setup.require()
+    setup.require_valid_settings()
     logs.log_to_file(setup)
     return headless(setup)
 

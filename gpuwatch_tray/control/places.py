@@ -39,7 +39,7 @@ def addresses(state: Path, name: str) -> tuple[str, ...]:
 
 
 def _runtime() -> list[Path]:
-    """The user's runtime folder, where the session has one that is this user's alone."""
+    """Return the user's runtime folder, where the session has one that is this user's alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the folder is checked below
         folder = Path(user_runtime_path(NAME, appauthor=False))

@@ -243,7 +243,7 @@ def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, short):
 
 
 def test_without_a_running_one_status_and_quit_fail_in_one_line(setup, environ):
-    """Also after a crash, which leaves a description behind; `try_request` says None for who has another way."""
+    """Also after a crash, which leaves a description behind; `try_request` returns None instead."""
     for _ in range(2):
         for asked in (
             lambda: status.print_status(setup, Namespace(json=False)),
