@@ -199,11 +199,11 @@ def _lives(pid: int, identity: str) -> bool | None:
     """Return whether a process still runs; needed only while a reminder waits for its end."""
     from gpuwatch_tray.sources import living
 
-    return living.lives(pid, identity)
+    return living.is_alive(pid, identity)
 
 
 def _descends(pid: int, ancestor: int) -> bool:
     """Return whether `pid` runs below `ancestor`; needed only while a reminder waits for a command's end."""
     from gpuwatch_tray.sources import living
 
-    return living.descends(pid, ancestor)
+    return living.is_descendant(pid, ancestor)

@@ -10,7 +10,7 @@ from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.store import Store, StoreError
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources import Source
@@ -33,7 +33,7 @@ def open_source(context: RunContext, store: Store | None = None) -> Source:
         from gpuwatch_tray.sources.command import CommandSource
 
         sightings = {} if store is None else store.sightings()
-        source = CommandSource(context.settings.mygpu, sightings=sightings, user=context.user)
+        source = CommandSource(context.settings.mygpu, first_seen=sightings, user=context.user)
         return source if store is None else _RememberingSource(source, sightings, store)
     from gpuwatch_tray.sources.nvml import NvmlSource
 
@@ -90,7 +90,7 @@ def read_with_timeout(source: Source, seconds: float) -> Snapshot:
     A driver that is stuck in the kernel may block the reading thread for ever.
     """
     try:
-        return within(seconds, source.read, "read")
+        return call_with_timeout(seconds, source.read, "read")
     except TimeoutError:
         mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
         hang = Problem(

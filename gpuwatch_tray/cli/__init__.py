@@ -17,7 +17,7 @@ from gpuwatch_tray.context import SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     import argparse
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _load_settings_within(seconds: float) -> LoadedSettings | None:
     """Load the settings; None where their drive hangs, which `doctor` reports."""
     try:
-        return within(seconds, _load_settings, "settings")
+        return call_with_timeout(seconds, _load_settings, "settings")
     except TimeoutError:
         return None
 

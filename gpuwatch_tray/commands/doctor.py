@@ -162,6 +162,6 @@ def _driver_versions() -> str:
 
 def _program_name(pid: int) -> str:
     from gpuwatch_tray.model import known
-    from gpuwatch_tray.sources.processes import Inspector
+    from gpuwatch_tray.sources.processes import ProcessInspector
 
-    return known(Inspector().describe([pid])[pid].name) or ""
+    return known(ProcessInspector().inspect_all([pid])[pid].name) or ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.commands.spreadsheet import write_csv
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import GpuSample, History, Span, Use
 
-WINDOW = 6 * 3600  # seconds in memory at once; a multiple of ten minutes, so that no sample lies in two
+WINDOW = 6 * HOUR  # seconds in memory at once; a multiple of ten minutes, so that no sample lies in two
 MEASURED = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
 SAMPLE_FIELDS = (
     *("kind", "at", "seconds", "gpu", "uuid", "pid", "user", "name", "level"),

@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.units import HOUR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SNAP_ENTRIES = Path("/var/lib/snapd/desktop/applications")
 XDG_MIME_TIMEOUT = 3.0  # seconds
-UNFINISHED_AFTER = 3600.0  # seconds after which a partial page belongs to a program that was killed
+UNFINISHED_AFTER = HOUR  # seconds after which a partial page belongs to a program that was killed
 
 
 def page_file(state: Path, name: str, environ: Mapping[str, str], snaps: Path = SNAP_ENTRIES) -> Path:

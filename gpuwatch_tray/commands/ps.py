@@ -7,10 +7,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.cli.numbers import positive_seconds
 from gpuwatch_tray.context import RunContext, WorkError
 from gpuwatch_tray.language import _
+from gpuwatch_tray.listing.records import listing_json
+from gpuwatch_tray.listing.text import all_text, own_text
+from gpuwatch_tray.listing.totals import totals_text
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.rules.scope import gaps
@@ -73,12 +75,12 @@ def _own_processes(snapshot: Snapshot) -> tuple[GpuProcess, ...]:
 
 def _process_table(snapshot: Snapshot, everyone: bool) -> str:
     if everyone:
-        text = listing.all_text(snapshot.processes) + listing.totals_text(snapshot.processes)
+        text = all_text(snapshot.processes) + totals_text(snapshot.processes)
     else:
-        text = listing.own_text(_own_processes(snapshot), redacted=False)
+        text = own_text(_own_processes(snapshot), redacted=False)
     return f"{_(LABEL)}\n\n{text}" if snapshot.simulated else text
 
 
 def _process_json(snapshot: Snapshot, everyone: bool) -> str:
     processes = snapshot.processes if everyone else _own_processes(snapshot)
-    return json.dumps(listing.as_json(snapshot, processes, with_users=everyone), indent=2) + "\n"
+    return json.dumps(listing_json(snapshot, processes, with_users=everyone), indent=2) + "\n"

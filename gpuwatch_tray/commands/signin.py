@@ -14,6 +14,7 @@ from gpuwatch_tray.cli.numbers import tcp_port
 from gpuwatch_tray.commands.password import delete_password, store_password
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
+from gpuwatch_tray.units import TO_THE_MINUTE
 
 if TYPE_CHECKING:
     import argparse
@@ -136,7 +137,7 @@ def _expiry_text(expiry: datetime | None, now: datetime) -> str:
     """Describe the access token, which lives for an hour."""
     if expiry is None:
         return _("Access token: renewed at the next mail")
-    at = expiry.astimezone().strftime("%Y-%m-%d %H:%M")
+    at = expiry.astimezone().strftime(TO_THE_MINUTE)
     if expiry <= now:
         return _("Access token: ended on {time}, renewed at the next mail").format(time=at)
     return _("Access token: good until {time}, renewed by itself").format(time=at)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import columns, machine, redact
+from gpuwatch_tray import machine, redact
+from gpuwatch_tray.columns import align_columns
 from gpuwatch_tray.commands.export import print_samples
 from gpuwatch_tray.commands.spreadsheet import write_csv
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import LABEL, MINUTE, MINUTES_FOR, TEN_MINUTES
+from gpuwatch_tray.model import LABEL, MINUTES_FOR, TEN_MINUTES
 from gpuwatch_tray.store import Uses
-from gpuwatch_tray.usage import HOUR, By, Sums, usage
+from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
+from gpuwatch_tray.usage import By, Sums, usage
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gpuwatch_tray.cli.branch import CommandGroup
     from gpuwatch_tray.context import RunContext
@@ -149,7 +150,9 @@ def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
 def usage_lines(answer: dict[str, Any], by: By) -> list[str]:
     """Format the usage as a table for a terminal."""
     if not answer["rows"]:
-        return [_("nothing was recorded since {time}").format(time=_moment(answer["start"]))]
+        return [
+            _("nothing was recorded since {time}").format(time=local_time(answer["start"], TO_THE_MINUTE))
+        ]
     priced = answer["energy_price"] is not None
     head = [
         *{
@@ -166,22 +169,9 @@ def usage_lines(answer: dict[str, Any], by: By) -> list[str]:
     seen = sum(answer["seen_hours"].values())
     asked = (answer["end"] - answer["start"]) / HOUR * len(answer["seen_hours"])
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
-        time=_moment(answer["start"]), seen=seen, all=asked
+        time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=asked
     )
-    return [*_table_lines([head, *rows, whole], named), share]
-
-
-def _table_lines(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Align the columns of `rows`: the first `left` to the left, the others to the right."""
-    widths = [max(columns.width(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            columns.padded(cell, wide) if place < left else " " * (wide - columns.width(cell)) + cell
-            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    return [*align_columns([head, *rows, whole], named), share]
 
 
 def _key_cells(row: dict[str, Any], by: By) -> list[str]:
@@ -211,7 +201,3 @@ def _measure_cells(row: dict[str, Any], *, priced: bool) -> list[str]:
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -6,11 +6,10 @@ import os
 import signal
 import sys
 import threading
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from gpuwatch_tray import columns, faults, terms
+from gpuwatch_tray import faults, terms
 from gpuwatch_tray.app import (
     AlreadyRunningError,
     StoreLease,
@@ -19,6 +18,7 @@ from gpuwatch_tray.app import (
     create_evaluator,
     create_recorder,
 )
+from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.reloading import Reloading
 from gpuwatch_tray.commands.serving import answering
@@ -27,6 +27,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, labelled
 from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
+from gpuwatch_tray.units import local_time
 from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
@@ -123,6 +124,6 @@ class Printer:
         self._print(status.at, lines)
 
     def _print(self, at: float, lines: Iterable[tuple[str, str]]) -> None:
-        time_text = datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        time_text = local_time(at)
         for kind, line in lines:
-            print(f"{time_text}  {columns.padded(kind, 8)}  {line}", file=self._out, flush=True)
+            print(f"{time_text}  {pad_to_width(kind, 8)}  {line}", file=self._out, flush=True)

@@ -61,7 +61,7 @@ def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
     from gpuwatch_tray.commands.asking import request_or_use_store
     from gpuwatch_tray.sources import living
 
-    identity, boot = living.identity(pid)
+    identity, boot = living.process_identity(pid)
     name = called(argv)
 
     def on_store(store: Store) -> dict[str, Any]:

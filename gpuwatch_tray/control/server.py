@@ -29,7 +29,7 @@ from gpuwatch_tray.control.wire import (
     decode,
     encode,
 )
-from gpuwatch_tray.enduring import endure
+from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ControlServer:
             raise ControlError(text) from error
         self._ended.clear()
         self._acceptor = threading.Thread(
-            target=endure,
+            target=run_forever,
             args=("control", partial(self._accept, self._listener), self._ended),
             name="control",
             daemon=True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import columns, terms
+from gpuwatch_tray import terms
+from gpuwatch_tray.columns import align_columns, display_width
 from gpuwatch_tray.doctor.line import FindingState, worst_state
 from gpuwatch_tray.language import _, ngettext
 
@@ -19,13 +20,12 @@ SCHEMA = 1
 def findings_text(findings: tuple[Finding, ...]) -> Iterator[str]:
     """Yield a line for each finding, with its mend below it, and the numbers of problems and warnings."""
     words = {FindingState.OK: _("ok"), FindingState.WARNING: _("WARNING"), FindingState.PROBLEM: _("PROBLEM")}
-    wide = max(map(columns.width, words.values()))
-    topics = max((columns.width(terms.said(finding.topic)) for finding in findings), default=0)
+    rows = []
     for finding in findings:
-        head = columns.padded(words[finding.state], wide), columns.padded(terms.said(finding.topic), topics)
-        yield "  ".join([*head, finding.text])
+        rows.append([words[finding.state], terms.said(finding.topic), finding.text])
         if finding.mend:
-            yield " " * (wide + topics + 4) + _("mend: {mend}").format(mend=finding.mend)
+            rows.append(["", "", _("mend: {mend}").format(mend=finding.mend)])
+    yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
     warnings, problems = (
         sum(1 for finding in findings if finding.state is state)
         for state in (FindingState.WARNING, FindingState.PROBLEM)
