@@ -1,10 +1,10 @@
-"""The check of the settings: every mistake in them, and every warning."""
+"""The settings: every mistake in them, and what is worth a look."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ SETTINGS_TOPIC = "settings"
 
 def check_settings(
     settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
-) -> Iterator[Line]:
-    """Yield the files that are read, the mistakes and the warnings; `secrets` checks who may read them."""
+) -> Iterator[Finding]:
+    """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
     there = [str(place.path) for place in files if place.exists]
     if there:
         yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=", ".join(there)))
@@ -28,8 +28,8 @@ def check_settings(
             SETTINGS_TOPIC,
             _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)"),
         )
-    for found in problems:
-        yield problem(SETTINGS_TOPIC, str(found), _("correct the line"))
+    for mistake in problems:
+        yield problem(SETTINGS_TOPIC, str(mistake), _("correct the line"))
     for text in settings.warnings:
         if "chmod 600" not in text:
             yield warning(SETTINGS_TOPIC, text)
