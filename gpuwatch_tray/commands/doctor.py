@@ -146,9 +146,9 @@ def _secret_files(setup: Setup, found: Sequence[Place]) -> list[SecretFile]:
 
 
 def _versions() -> str:
-    from gpuwatch_tray.sources.nvml.versions import versions
+    from gpuwatch_tray.sources.nvml.versions import driver_versions
 
-    return versions()
+    return driver_versions()
 
 
 def _program_of(pid: int) -> str:

@@ -80,13 +80,13 @@ def _section(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if alerts_:
         yield title
     for alert in alerts_:
-        severity = pad_to_width(terms.said(alert["severity"]), 8)
+        severity = pad_to_width(terms.translate_key(alert["severity"]), 8)
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state(alert)}"
         last = ""
         for each in alert["history"]:
             why = f" ({each['why']})" if each["why"] and each["why"] not in {alert["text"], last} else ""
-            yield f"         {local_time(each['at'])}  {terms.said(each['what'])}{why}"
+            yield f"         {local_time(each['at'])}  {terms.translate_key(each['what'])}{why}"
 
 
 def _state(alert: Mapping[str, Any]) -> str:
@@ -96,7 +96,9 @@ def _state(alert: Mapping[str, Any]) -> str:
         began, over = local_time(alert["since"]), local_time(alert["resolved"])
         return _("began {began}, over since {over}").format(began=began, over=over)
     states = [
-        _("{phase} since {time}").format(phase=terms.said(alert["phase"]), time=local_time(alert["since"]))
+        _("{phase} since {time}").format(
+            phase=terms.translate_key(alert["phase"]), time=local_time(alert["since"])
+        )
     ]
     if alert["phase"] == Phase.RECOVERING.value:
         states = [_("began {time}, over for the moment").format(time=local_time(alert["since"]))]
@@ -116,6 +118,6 @@ def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         what = (
             _("everything")
             if each["scope"] == Scope.ALL.value
-            else f"{terms.said(each['scope'])} {each['name']}"
+            else f"{terms.translate_key(each['scope'])} {each['name']}"
         )
         yield _("Snoozed until {time}: {what}").format(time=local_time(each["until"]), what=what)

@@ -28,7 +28,7 @@ def run(
     """Ask the program that watches to end, and wait until it has gone; raises WorkError where it does not."""
     known = (holder_of(setup).address, *places(setup))
     answer = require(setup, {"do": "quit"})
-    name = f"{terms.said(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
+    name = f"{terms.translate_key(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
     deadline = monotonic() + WITHIN
     while not _gone(setup, known):
         if monotonic() >= deadline:

@@ -14,7 +14,7 @@ from gpuwatch_tray.awaiting import Awaiting, called
 from gpuwatch_tray.commands.asking import ask_or_store, reach
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.launching import CannotStart, Command
+from gpuwatch_tray.launching import RunningCommand, StartError
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import StoreError
@@ -41,8 +41,8 @@ def run(setup: Setup, argv: Sequence[str]) -> int:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
     began = machine.now()
     try:
-        command = Command(words)
-    except CannotStart as error:
+        command = RunningCommand(words)
+    except StartError as error:
         _complain(str(error))
         return error.code
     number = _announce(setup, command.pid, words)

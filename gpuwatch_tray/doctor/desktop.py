@@ -51,8 +51,8 @@ def look(environ: Mapping[str, str], away: float, program: Callable[[int], str])
 def _tray(
     bus: SessionBus, environ: Mapping[str, str], program: Callable[[int], str], *, screen: bool
 ) -> Line:
-    from gpuwatch_tray.tray.hostwatch import advice  # noqa: PLC0415  # dbus-fast's part of the tray
-    from gpuwatch_tray.tray.sni import WATCHER  # noqa: PLC0415
+    from gpuwatch_tray.tray.hostwatch import advice  # dbus-fast's part of the tray
+    from gpuwatch_tray.tray.sni import WATCHER
 
     try:
         (owner,) = bus.call(DAEMON, "GetNameOwner", "s", [WATCHER], timeout=ANSWER)
@@ -71,7 +71,7 @@ def _tray(
 
 
 def _popups(bus: SessionBus, *, screen: bool) -> Iterator[Line]:
-    from gpuwatch_tray.notifiers.desktop import SERVER  # noqa: PLC0415  # as above
+    from gpuwatch_tray.notifiers.desktop import SERVER  # as above
 
     began = time.monotonic()
     try:

@@ -22,7 +22,7 @@ def as_text(lines: tuple[Line, ...]) -> Iterator[str]:
     words = {State.OK: _("ok"), State.WARNING: _("WARNING"), State.PROBLEM: _("PROBLEM")}
     rows = []
     for line in lines:
-        rows.append([words[line.state], terms.said(line.topic), line.text])
+        rows.append([words[line.state], terms.translate_key(line.topic), line.text])
         if line.mend:
             rows.append(["", "", _("mend: {mend}").format(mend=line.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))

@@ -71,5 +71,5 @@ def prefix(snapshot: Snapshot, process: GpuProcess) -> str:
 def called(process: GpuProcess) -> str:
     """A process as a sentence names it, without its arguments: they may hold a secret."""
     where = "" if process.gpu is None else f", GPU {process.gpu}"
-    name = redact.called(known(process.name) or "") or _("A process")
+    name = redact.process_name(known(process.name) or "") or _("A process")
     return f"{name} (PID {process.pid}{where})"

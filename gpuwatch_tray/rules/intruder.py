@@ -51,7 +51,7 @@ def intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     for (device, user), theirs in shared.items():
         gpu, process = theirs[0]
         who = _("Somebody else") if user == NOBODY else user
-        name = redact.called(known(process.name) or "") or _("a process")
+        name = redact.process_name(known(process.name) or "") or _("a process")
         what = f"{name} (PID {process.pid}{_memory(process)})"
         reason = (
             f"INTRUDER({label(gpu)}: {user}, {len(theirs)} PROCESSES)"
