@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops, ImageFilter  # noqa: TID251  # the test looks at pictures
+from PIL import Image, ImageChops, ImageFilter  # the test looks at pictures
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.drawing import Look, badge

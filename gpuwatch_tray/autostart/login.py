@@ -67,11 +67,11 @@ def _registry(icon: str, environ: Mapping[str, str]) -> Registry:
     found: Registry
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # raises nothing
     if sys.platform == "win32":
-        from gpuwatch_tray.autostart.windows import RunKey, UserRegistry  # noqa: PLC0415  # Windows only
+        from gpuwatch_tray.autostart.windows import RunKey, UserRegistry  # Windows only
 
         found = RunKey(UserRegistry())
     elif sys.platform == "darwin":
-        from gpuwatch_tray.autostart.macos import LaunchAgent  # noqa: PLC0415  # macOS only
+        from gpuwatch_tray.autostart.macos import LaunchAgent  # macOS only
 
         found = LaunchAgent(home / "Library/LaunchAgents")
     else:

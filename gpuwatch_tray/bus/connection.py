@@ -13,8 +13,8 @@ from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, S
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING or sys.platform == "linux":  # elsewhere it is not installed, and no bus is looked for
-    from dbus_fast import DBusFastError, Message, MessageType  # noqa: TID251  # the one importer
-    from dbus_fast.aio import MessageBus  # noqa: TID251
+    from dbus_fast import DBusFastError, Message, MessageType  # the one importer
+    from dbus_fast.aio import MessageBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -23,8 +23,8 @@ from gpuwatch_tray.language import N_, _
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbus_fast.aio import MessageBus  # noqa: TID251  # for its type
-    from dbus_fast.service import ServiceInterface  # noqa: TID251
+    from dbus_fast.aio import MessageBus  # for its type
+    from dbus_fast.service import ServiceInterface
 
 log = logging.getLogger(__name__)
 

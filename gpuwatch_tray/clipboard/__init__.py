@@ -61,7 +61,7 @@ def _unix(environ: Mapping[str, str]) -> Callable[[str], None] | None:
 
     def own(text: str) -> None:
         # Late: a second connection to the X server is for those who copy and have no program for it.
-        from gpuwatch_tray.clipboard.selection import hold  # noqa: PLC0415
+        from gpuwatch_tray.clipboard.selection import hold
 
         if trouble := hold(text, display, WITHIN):
             raise ClipboardError(trouble)

@@ -155,9 +155,9 @@ def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[Se
 
 
 def _driver_versions() -> str:
-    from gpuwatch_tray.sources.nvml.versions import versions
+    from gpuwatch_tray.sources.nvml.versions import driver_versions
 
-    return versions()
+    return driver_versions()
 
 
 def _program_name(pid: int) -> str:

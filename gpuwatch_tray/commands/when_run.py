@@ -13,6 +13,8 @@ from gpuwatch_tray.app import AlreadyRunningError, acquire_store, create_evaluat
 from gpuwatch_tray.awaiting import Awaiting, called
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
+from gpuwatch_tray.launching import RunningCommand
+from gpuwatch_tray.launching import StartError
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import StoreError
@@ -43,8 +45,8 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
     began = machine.now()
     try:
-        command = Command(words)
-    except CannotStart as error:
+        command = RunningCommand(words)
+    except StartError as error:
         _complain(str(error))
         return error.code
     number = _announce(context, command.pid, words)

@@ -22,7 +22,7 @@ def findings_text(findings: tuple[Finding, ...]) -> Iterator[str]:
     words = {FindingState.OK: _("ok"), FindingState.WARNING: _("WARNING"), FindingState.PROBLEM: _("PROBLEM")}
     rows = []
     for finding in findings:
-        rows.append([words[finding.state], terms.said(finding.topic), finding.text])
+        rows.append([words[finding.state], terms.translate_key(finding.topic), finding.text])
         if finding.mend:
             rows.append(["", "", _("mend: {mend}").format(mend=finding.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))

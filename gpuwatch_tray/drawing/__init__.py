@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from PIL import Image  # noqa: TID251  # the one importer
+from PIL import Image  # the one importer
 
 from gpuwatch_tray.drawing import badge
 from gpuwatch_tray.language import _

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from PIL import Image, ImageFilter  # noqa: TID251  # a room of drawing, the one importer
+from PIL import Image, ImageFilter  # a room of drawing, the one importer
 
 Bitmap: TypeAlias = tuple[str, ...]  # rows from top to bottom, "#" for ink
 

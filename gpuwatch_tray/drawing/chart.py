@@ -12,7 +12,7 @@ import io
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageColor, ImageDraw, ImageFont  # noqa: TID251  # the one importer
+from PIL import Image, ImageColor, ImageDraw, ImageFont  # the one importer
 
 from gpuwatch_tray.model import LABEL, Severity
 from gpuwatch_tray.report import palette, series

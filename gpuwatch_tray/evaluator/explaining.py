@@ -9,7 +9,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
-from gpuwatch_tray.terms import said as word
+from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:

@@ -136,7 +136,8 @@ def _page(head: Letterhead, band: Band, parts: Iterable[str]) -> str:
     """
     foot = _("Settings: {file}. What fires and why: `gpuwatch-tray alerts`.").format(file=head.config)
     return (
-        f'<!DOCTYPE html><html lang="{language.used().replace("_", "-")}"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html><html lang="{language.current_language().replace("_", "-")}">'
+        '<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{_safe(band.title)}</title><style>{STYLE}</style></head>"
@@ -274,6 +275,6 @@ def _clipped(text: str) -> str:
 
 def _safe(text: str) -> str:
     """Foreign text in a place where HTML stands: nothing in it is a tag, or moves what is read."""
-    from html import escape  # noqa: PLC0415  # with every entity there is, for which an idle tray has no use
+    from html import escape  # with every entity there is, for which an idle tray has no use
 
     return escape(redact.visible(text))

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbus_fast import Variant  # noqa: TID251  # called through bus
+from dbus_fast import Variant  # called through bus
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import CallFailed, Peer, SessionBus, Signal

@@ -41,11 +41,11 @@ def of_this_desktop(
     sleeps = Sleeps()
     # Late imports: each desktop loads what it has.
     if platform == "win32":
-        from gpuwatch_tray.presence.windows import LastInput  # noqa: PLC0415
+        from gpuwatch_tray.presence.windows import LastInput
 
         return Watcher([LastInput()], away, sleeps)
     if platform == "darwin":
-        from gpuwatch_tray.presence.macos import EventSource  # noqa: PLC0415
+        from gpuwatch_tray.presence.macos import EventSource
 
         return Watcher([EventSource()], away, sleeps)
     if not any(environ.get(name) for name in DISPLAYS):
@@ -68,10 +68,10 @@ def _on_the_bus(
     bus: SessionBus, environ: Mapping[str, str], sleeps: Sleeps, every: float
 ) -> tuple[list[Source], list[Source]]:
     """Those that are believed before the display's own count, and those that are believed after it."""
-    from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor  # noqa: PLC0415  # as above
-    from gpuwatch_tray.presence.lockers import LOCKERS, Locker  # noqa: PLC0415
-    from gpuwatch_tray.presence.logind import Logind  # noqa: PLC0415
-    from gpuwatch_tray.presence.sessionidle import SessionIdle  # noqa: PLC0415
+    from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor  # as above
+    from gpuwatch_tray.presence.lockers import LOCKERS, Locker
+    from gpuwatch_tray.presence.logind import Logind
+    from gpuwatch_tray.presence.sessionidle import SessionIdle
 
     lockers = [Locker(bus, name, paths) for name, paths in LOCKERS.items()]
     monitors = [IdleMonitor(bus, name, path, sleeps, every) for name, path in MONITORS.items()]
@@ -82,7 +82,7 @@ def _on_the_bus(
 
 
 def _x_server(environ: Mapping[str, str], sleeps: Sleeps, every: float) -> Source:
-    from gpuwatch_tray.presence.xserver import XServer  # noqa: PLC0415  # as above
+    from gpuwatch_tray.presence.xserver import XServer  # as above
 
     if _wayland(environ):
         return Absent(XServer.name, _("this is a Wayland session, whose XWayland does not see all input"))
@@ -90,7 +90,7 @@ def _x_server(environ: Mapping[str, str], sleeps: Sleeps, every: float) -> Sourc
 
 
 def _swayidle(environ: Mapping[str, str], away: float, sleeps: Sleeps) -> Source:
-    from gpuwatch_tray.presence.swayidle import SwayIdle, command  # noqa: PLC0415  # as above
+    from gpuwatch_tray.presence.swayidle import SwayIdle, command  # as above
 
     if not environ.get("WAYLAND_DISPLAY"):
         return Absent(SwayIdle.name, _("this is no Wayland session"))

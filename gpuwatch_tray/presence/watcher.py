@@ -91,7 +91,7 @@ class Watcher:
         """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
         now = self._clock()
         answer = self.look()
-        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_ago(answer.idle)}"]
+        lines = [f"{terms.translate_key(answer.presence.value)}: {_(answer.source)}{_ago(answer.idle)}"]
         for source in self._sources:
             reading = source.reading(now)
             said = (

@@ -62,7 +62,7 @@ def payload(history: History, page: Page) -> dict[str, Any]:
     limits = [] if page.warn_at is None else [warning_at(gpu.slowdown_at, page.warn_at) for gpu in gpus]
     now = standing.overall(page.live, _newest(samples.values()))
     return {
-        "lang": {language.CHINESE: "zh-CN"}.get(language.used(), language.used()),
+        "lang": {language.CHINESE: "zh-CN"}.get(language.current_language(), language.current_language()),
         "words": words(watched=page.live is not None),
         "version": __version__,
         "host": redact.one_line(page.host),
@@ -170,7 +170,9 @@ def _runs(
             most[key] = max(most.get(key, 0.0), use.memory.high)
     kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
     owners: dict[str, int] = {}
-    names = {name: _clip(redact.called(name or "")) or _("unknown") for name in {run.name for run in kept}}
+    names = {
+        name: _clip(redact.process_name(name or "")) or _("unknown") for name in {run.name for run in kept}
+    }
     newest = _newest(history.samples.values())
     found = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):

@@ -10,7 +10,7 @@ from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store.values import understood
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
 

@@ -15,7 +15,7 @@ from gpuwatch_tray.store import queued
 from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Callable, Iterable, Sequence
 
     from gpuwatch_tray.store.queued import Queued

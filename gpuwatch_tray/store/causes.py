@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.store.values import UnreadableRow

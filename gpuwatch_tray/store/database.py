@@ -8,7 +8,7 @@ file that was damaged and has been set aside, or in memory when the disk is full
 from __future__ import annotations
 
 import logging
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar

@@ -8,7 +8,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Instant
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
 

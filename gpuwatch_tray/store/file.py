@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias

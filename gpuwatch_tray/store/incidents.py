@@ -10,7 +10,7 @@ from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
 from gpuwatch_tray.store.values import packed, understood, unpacked
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
 KEEP = 100  # incidents that are over, with their transitions
@@ -35,7 +35,7 @@ def write(database: sqlite3.Connection, alerts: Iterable[Alert], *, owed: bool =
     """Insert or update these incidents. Inside the caller's transaction."""
     marks = ", ".join("?" * (FIELDS.count(",") + 2))
     database.executemany(
-        f"INSERT OR REPLACE INTO incidents ({FIELDS}, owed) VALUES ({marks})",  # noqa: S608
+        f"INSERT OR REPLACE INTO incidents ({FIELDS}, owed) VALUES ({marks})",
         [(*_row(alert), owed) for alert in alerts],
     )
 
@@ -50,7 +50,7 @@ def drop(database: sqlite3.Connection, ids: Iterable[int]) -> None:
 def opened(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
     """The incidents that are not over, and those whose end is still to be told (True)."""
     rows = database.execute(
-        f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"  # noqa: S608
+        f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"
     )
     return [(_alert(row), bool(row[-1])) for row in rows.fetchall()]
 
@@ -58,7 +58,7 @@ def opened(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
 def latest(database: sqlite3.Connection, limit: int) -> list[Alert]:
     """The last incidents that fired and are over, newest first."""
     rows = database.execute(
-        f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"  # noqa: S608
+        f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"
         " ORDER BY id DESC LIMIT ?",
         (limit,),
     )
@@ -67,7 +67,7 @@ def latest(database: sqlite3.Connection, limit: int) -> list[Alert]:
 
 def every(database: sqlite3.Connection) -> list[Alert]:
     """All that are on file."""
-    return [_alert(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]  # noqa: S608
+    return [_alert(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]
 
 
 def fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:

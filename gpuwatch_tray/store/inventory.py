@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
 

@@ -12,7 +12,7 @@ from gpuwatch_tray.store import attention, backlog, deliveries, incidents, outbo
 from gpuwatch_tray.store.schema import StoreError
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Callable, Collection
     from pathlib import Path
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.store.values import packed, understood, unpacked
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Mapping
 
     from gpuwatch_tray.model import Instant

@@ -18,7 +18,7 @@ from gpuwatch_tray.store import deliveries, letters
 from gpuwatch_tray.store.queued import OPEN, TELLS
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
     from gpuwatch_tray.model import Instant, Message
@@ -163,7 +163,7 @@ def drop(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
 def wake(database: sqlite3.Connection, now: float) -> None:
     """Make every row that nobody holds due now: what kept them back has been mended."""
     database.execute(
-        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",  # noqa: S608
+        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",
         {"now": now},
     )
 

@@ -11,7 +11,7 @@ from gpuwatch_tray.store import letters
 from gpuwatch_tray.store.values import understood
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Callable, Collection
 
 APART = 60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
@@ -70,7 +70,7 @@ class Waiting:
 def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
     """The fingerprints of which a mail is on its way that says that they fire, and when it was written."""
     rows = database.execute(
-        f"SELECT fingerprints, created FROM outbox WHERE {ON_ITS_WAY} AND kind IN (?, ?) ORDER BY id",  # noqa: S608
+        f"SELECT fingerprints, created FROM outbox WHERE {ON_ITS_WAY} AND kind IN (?, ?) ORDER BY id",
         sorted(TELLS),
     )
     with understood():
@@ -96,7 +96,7 @@ def every(database: sqlite3.Connection) -> list[Queued]:
 def queued_since(database: sqlite3.Connection, now: float, seconds: float) -> int:
     """How many mails were queued within the last `seconds`: no tests, no held ones, a digest as one."""
     (count,) = database.execute(
-        "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"  # noqa: S608
+        "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"
         f" WHERE kind IN ({', '.join('?' * len(CAPPED))}) AND state <> 'held'"
         " AND created > ? - ? AND created <= ? + ?",
         (*CAPPED, now, seconds, now, APART),
@@ -128,14 +128,14 @@ def waiting(
     None where all that waits is snoozed.
     """
     rows = database.execute(
-        f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",  # noqa: S608
+        f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",
         {"now": now, "apart": APART},
     ).fetchall()
     oldest = min((created for created, _, _ in rows), default=None)
     with understood():
         next_at = min((at for _, at, names in rows if not quiet(json.loads(names), silenced)), default=None)
     row = database.execute(
-        f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"  # noqa: S608
+        f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"
     ).fetchone()
     held, dead = database.execute(
         "SELECT coalesce(sum(state = 'held'), 0), coalesce(sum(state = 'dead'), 0) FROM outbox"
@@ -150,7 +150,7 @@ def waiting(
 
 def read(database: sqlite3.Connection, where: str, values: dict[str, object]) -> list[Queued]:
     """The rows for which the condition `where` holds, oldest first."""
-    rows = database.execute(f"SELECT {COLUMNS} FROM outbox WHERE {where} ORDER BY id", values)  # noqa: S608
+    rows = database.execute(f"SELECT {COLUMNS} FROM outbox WHERE {where} ORDER BY id", values)
     return [_queued(row) for row in rows.fetchall()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ def _copied(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
         try:
             READERS[table](target)
         except sqlite3.DatabaseError:
-            target.execute(f"DELETE FROM {table}")  # noqa: S608  # ours
+            target.execute(f"DELETE FROM {table}")  # ours
             whole = False
     return whole
 
@@ -71,7 +71,7 @@ def give_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bo
         if table in {"outbox", "deliveries"}:
             continue
         if whole or table in {"incidents", "transitions", "acknowledgements"}:  # numbered from the start
-            file.execute(f"DELETE FROM {table}")  # noqa: S608
+            file.execute(f"DELETE FROM {table}")
         _insert(file, "INSERT OR REPLACE", *_content(memory, table))
     if whole:
         file.execute("DELETE FROM outbox WHERE state <> 'sent'")
@@ -102,7 +102,7 @@ def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[li
         columns = [name for name in _columns(source, table) if name in wanted]
         if not columns:  # an older version does not have the table
             return [], [], bool(source.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-        for row in source.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608
+        for row in source.execute(f"SELECT {', '.join(columns)} FROM {table}"):
             rows.append(row)  # noqa: PERF402  # those before an error count
     except sqlite3.DatabaseError:
         return columns, rows, False

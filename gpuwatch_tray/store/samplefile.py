@@ -9,7 +9,7 @@ alert's up, a damaged page of samples would be a damaged state, and every rescue
 from __future__ import annotations
 
 import logging
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _

@@ -12,7 +12,7 @@ from gpuwatch_tray.store.samplecode import packed, unpacked
 from gpuwatch_tray.store.values import UnreadableRow
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
 
     from gpuwatch_tray.store.samplenames import Book
 
@@ -74,7 +74,7 @@ def prune(database: sqlite3.Connection) -> None:
     whole past.
     """
     last = "SELECT at + seconds AS late FROM minutes ORDER BY id DESC LIMIT ?"
-    late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (SURE,)).fetchone()  # noqa: S608
+    late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (SURE,)).fetchone()
     if count < SURE:
         return
     database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (late - MINUTES_FOR,))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.model import GpuFacts, ProcessRun
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
 NOBODY_KNOWN = 0  # the number of an unknown user
@@ -90,7 +90,7 @@ class Book:
         marks = ", ".join("?" * (RUNS.count(",") + 1))
         for run in runs:
             (number,) = self._database.execute(
-                f"INSERT INTO runs ({RUNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"  # noqa: S608
+                f"INSERT INTO runs ({RUNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"
                 " owner = coalesce(excluded.owner, owner), mine = coalesce(excluded.mine, mine),"
                 " name = coalesce(excluded.name, name), started = coalesce(excluded.started, started),"
                 " computes = max(computes, excluded.computes), first = min(first, excluded.first),"
@@ -125,7 +125,7 @@ def gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
 def runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
     """The processes that were seen between `start` and `end`, as far as they have been written down."""
     rows = database.execute(
-        f"SELECT {RUNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",  # noqa: S608
+        f"SELECT {RUNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",
         (start, end),
     )
     return [

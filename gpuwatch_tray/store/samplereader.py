@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 from contextlib import closing
 from dataclasses import replace
 from enum import Enum
@@ -108,7 +108,7 @@ class _Reader:
         """The ten-minute values before `until`, those made of minutes that are yet to be folded too."""
         end = min(self._end, until)
         rows = self._database.execute(
-            f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",  # noqa: S608
+            f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",
             (self._start - TEN_MINUTES, end),
         )
         parts = list(self._understood(rows))
@@ -133,7 +133,7 @@ class _Reader:
         self, end: float, which: str, since: float = 0.0
     ) -> Iterable[tuple[int, int, bytes, bytes | None]]:
         return self._database.execute(
-            f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",  # noqa: S608
+            f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",
             (max(self._start, since) - LONGEST - TEN_MINUTES, end),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 
 VERSION = 6
 TABLES = (

@@ -21,7 +21,7 @@ from gpuwatch_tray.store.step import Memory, Surroundings
 from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 

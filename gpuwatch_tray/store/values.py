@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3  # the store is the one importer
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 

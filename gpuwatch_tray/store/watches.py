@@ -9,7 +9,7 @@ from gpuwatch_tray.store.values import understood
 from gpuwatch_tray.watches import Watch, packed, unpacked
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3  # the store is the one importer
     from collections.abc import Iterable
 
     from gpuwatch_tray.model import Notice

@@ -72,7 +72,7 @@ def choose(
     # Late imports: what one system draws with is not installed on the others.
     kind = asked(environ)
     if kind != DUMMY and sys.platform in NATIVE:
-        from gpuwatch_tray.tray.native import NativeBackend  # noqa: PLC0415
+        from gpuwatch_tray.tray.native import NativeBackend
 
         return NativeBackend(name, perform)
     if kind != DUMMY:
@@ -80,7 +80,7 @@ def choose(
         if drawn is not None:
             return drawn
         if bus is not None:
-            from gpuwatch_tray.tray.linux import SniBackend  # noqa: PLC0415
+            from gpuwatch_tray.tray.linux import SniBackend
 
             return SniBackend(bus, name, perform)
     return None
@@ -103,7 +103,7 @@ def _foreign(
         if kind:
             log.warning("no icon by %s: neither DISPLAY nor WAYLAND_DISPLAY is set", kind)
         return None
-    from gpuwatch_tray.tray import foreign  # noqa: PLC0415
+    from gpuwatch_tray.tray import foreign
 
     for candidate in dict.fromkeys([*filter(None, [kind]), *(UNASKED if bus is None else ())]):
         try:
@@ -116,6 +116,6 @@ def _foreign(
 def _with_bus(backend: Backend, bus: SessionBus | None) -> Backend:
     if bus is None:
         return backend
-    from gpuwatch_tray.tray.beside import Beside  # noqa: PLC0415
+    from gpuwatch_tray.tray.beside import Beside
 
     return Beside(backend, bus)

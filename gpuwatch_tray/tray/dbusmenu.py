@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # noqa: TID251  # served through bus
-from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
-from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 from gpuwatch_tray.tray.tree import ROOT, Change, Entry, MenuTree
 

@@ -41,7 +41,7 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
 
     def _update_icon(self) -> None:
         look = self.look
-        words = terms.said(drawing.NAMES[look.level])
+        words = terms.translate_key(drawing.NAMES[look.level])
         if look.badge is not None:
             words = _("{state}, {count} in use").format(state=words, count=look.badge)
         self._bus.post(lambda: self._item.show_icon(drawing.pixmaps(look), words))

@@ -11,9 +11,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import PropertyAccess  # noqa: TID251  # served through bus
-from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSignature, DBusStr  # noqa: TID251
-from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast import PropertyAccess  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSignature, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal
 
 from gpuwatch_tray.bus import CallFailed, Peer, SessionBus
 

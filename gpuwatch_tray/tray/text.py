@@ -101,7 +101,7 @@ def program(value: GpuProcess) -> str:
 def _shown(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
     """What `command` and `program` say; these three facts are all that it depends on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
-    called = redact.called(known(name) or "")
+    called = redact.process_name(known(name) or "")
     words = redact.arguments(known(argv) or ()) if mine else ()
     if words:
         called = redact.program(words[0])

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import signal
-import sqlite3  # noqa: TID251  # to count its statements
+import sqlite3  # to count its statements
 import sys
 import time
 from contextlib import closing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # to fail as it does
+import sqlite3  # to fail as it does
 from contextlib import contextmanager
 
 from gpuwatch_tray.store import file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # to damage the file
+import sqlite3  # to damage the file
 from contextlib import closing
 from pathlib import Path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # its error codes, and a look into the file
+import sqlite3  # its error codes, and a look into the file
 from contextlib import closing
 
 import pytest

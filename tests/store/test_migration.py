@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3  # noqa: TID251  # to write the file as the old version did
+import sqlite3  # to write the file as the old version did
 from contextlib import closing
 from dataclasses import replace
 

@@ -6,7 +6,7 @@ import itertools
 import logging
 import multiprocessing
 import os
-import sqlite3  # noqa: TID251  # a look into the file
+import sqlite3  # a look into the file
 from contextlib import closing
 
 import pytest
@@ -100,7 +100,7 @@ def busy(number=0):
 
 def rows(machine, table="minutes") -> int:
     with closing(sqlite3.connect(machine.store.path)) as found:
-        return found.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        return found.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 def test_nothing_is_written_while_nothing_changes(machine):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # a look into the file
+import sqlite3  # a look into the file
 from contextlib import closing
 
 import pytest

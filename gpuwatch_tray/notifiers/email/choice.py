@@ -54,7 +54,7 @@ def _smtp(settings: Settings) -> Transport:
             _("mail is to go by SMTP, but smtp.env is not set up"),
             _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
-    from gpuwatch_tray.notifiers.email.smtp import SmtpTransport  # noqa: PLC0415  # only the way taken
+    from gpuwatch_tray.notifiers.email.smtp import SmtpTransport  # only the way taken
 
     return SmtpTransport(replace(settings.smtp, password=password_of(settings.smtp)), settings.to_email)
 
@@ -66,7 +66,7 @@ def _gmail(settings: Settings) -> Transport:
             _("mail is to go by Gmail, but GMAIL_API_TOKEN is not set"),
             _("set GMAIL_API_CREDENTIALS and GMAIL_API_TOKEN in notify.env"),
         )
-    from gpuwatch_tray.notifiers.email.gmail import GmailTransport  # noqa: PLC0415  # only the way taken
+    from gpuwatch_tray.notifiers.email.gmail import GmailTransport  # only the way taken
 
     return GmailTransport(
         settings.gmail_token,
@@ -77,6 +77,6 @@ def _gmail(settings: Settings) -> Transport:
 
 
 def _local(settings: Settings) -> Transport:
-    from gpuwatch_tray.notifiers.email.local import LocalTransport  # noqa: PLC0415  # only the way taken
+    from gpuwatch_tray.notifiers.email.local import LocalTransport  # only the way taken
 
     return LocalTransport(settings.to_email, from_email=settings.from_email)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-import keyring  # noqa: TID251  # this module is the one importer
-from keyring.errors import NoKeyringError, PasswordDeleteError  # noqa: TID251
+import keyring  # this module is the one importer
+from keyring.errors import NoKeyringError, PasswordDeleteError
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line

@@ -23,7 +23,7 @@ def password_of(smtp: SmtpSettings) -> Secret:
         return smtp.password
     if smtp.password_file is not None:
         return _from_file(smtp.password_file)
-    from gpuwatch_tray.notifiers.email import keyrings  # noqa: PLC0415  # only where it is asked
+    from gpuwatch_tray.notifiers.email import keyrings  # only where it is asked
 
     account = account_of(smtp)
     found = keyrings.password(account)

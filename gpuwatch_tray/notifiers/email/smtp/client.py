@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hmac
-import smtplib  # noqa: TID251  # this folder is the one importer
+import smtplib  # this folder is the one importer
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _

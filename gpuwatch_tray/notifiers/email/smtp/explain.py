@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import smtplib  # noqa: TID251  # this folder is the one importer
+import smtplib  # this folder is the one importer
 import socket
 import ssl
 from dataclasses import dataclass

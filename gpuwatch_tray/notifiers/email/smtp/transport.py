@@ -8,7 +8,7 @@ plain text but EHLO and STARTTLS. The exception is a relay on this very computer
 from __future__ import annotations
 
 import os
-import smtplib  # noqa: TID251  # this folder is the one importer
+import smtplib  # this folder is the one importer
 import ssl
 from contextlib import contextmanager
 from datetime import UTC, datetime
