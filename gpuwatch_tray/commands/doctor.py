@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.doctor import Check
     from gpuwatch_tray.doctor.secrets import SecretFile
-    from gpuwatch_tray.settings.writing import Place
+    from gpuwatch_tray.settings.writing import SettingsFile
     from gpuwatch_tray.store import Store
 
 TAIL_LINES = 40
@@ -144,7 +144,7 @@ def _open_existing_store(context: RunContext) -> Store | None:
     return open_store(context) if _state_file(context).is_file() else None
 
 
-def _secret_files(context: RunContext, files: Sequence[Place]) -> list[SecretFile]:
+def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[SecretFile]:
     from gpuwatch_tray.doctor.secrets import SecretFile
 
     ours = context.settings

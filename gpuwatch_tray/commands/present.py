@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Missing, Phase, Why
-from gpuwatch_tray.rules.devices import Places, identity, subject
+from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject, process_identity
 from gpuwatch_tray.sampling import concerned
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) ->
         return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
     firing = _firing_by_gpu(status, snapshot)
     gpus = [
-        {**told, "gap": gpu_gap(gpu), "alerts": firing[subject(gpu)]}
+        {**told, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
         for told, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
     ]
     return {
@@ -43,10 +43,14 @@ def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) ->
 
 def _firing_by_gpu(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
     """Return the numbers of the firing alerts about each GPU, by the GPU's subject."""
-    places = Places(snapshot)
+    places = GpuLookup(snapshot)
     on_gpu = ((process, places.of(process)) for process in snapshot.processes)
-    runs = [f"{identity(snapshot, process)}/{subject(gpu)}" for process, gpu in on_gpu if gpu is not None]
-    numbers: dict[str, list[int]] = {subject(gpu): [] for gpu in snapshot.gpus}
+    runs = [
+        f"{process_identity(snapshot, process)}/{gpu_subject(gpu)}"
+        for process, gpu in on_gpu
+        if gpu is not None
+    ]
+    numbers: dict[str, list[int]] = {gpu_subject(gpu): [] for gpu in snapshot.gpus}
     for alert in status.alerts:
         if alert.phase is not Phase.PENDING:
             for name in concerned(alert.subject, numbers.keys(), runs):

@@ -1,4 +1,4 @@
-"""The settings: every mistake in them, and what is worth a look."""
+"""The check of the settings: every mistake in them, and every warning."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.settings import ConfigProblem, Settings
-    from gpuwatch_tray.settings.writing import Place
+    from gpuwatch_tray.settings.writing import SettingsFile
 
 SETTINGS_TOPIC = "settings"
 
 
 def check_settings(
-    settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[Place]
+    settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
 ) -> Iterator[Finding]:
     """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
     there = [str(place.path) for place in files if place.exists]

@@ -298,7 +298,7 @@ def _orphans(found: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
     return tuple(replace(each, phase=Phase.RESOLVED) for each in found if each.rule not in on)
 
 
-def _happened(event: rules.Occurrence | None, now: Instant) -> bool:
+def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
     """Whether it is this very look that tells of the event."""
     return event is not None and event.at == now
 

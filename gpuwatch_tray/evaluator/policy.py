@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Ways
 from gpuwatch_tray.model import EmailWhen, Presence
-from gpuwatch_tray.rules import Memory
+from gpuwatch_tray.rules import RuleHistory
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import Change, Decision
     from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
 
 
-NOTHING = Memory()
+NOTHING = RuleHistory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Assessment:
     changes: tuple[Change, ...]
     decisions: tuple[Decision, ...]
     snoozed_until: float | None = None
-    memory: Memory = NOTHING
+    memory: RuleHistory = NOTHING
     voided: tuple[int, ...] = ()  # the acknowledgements that count no more, by number of the incident
 
 

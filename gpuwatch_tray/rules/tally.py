@@ -1,4 +1,4 @@
-"""What a rule gathers while it goes through the GPUs, and the verdict that this comes to."""
+"""What the rules share: building a verdict, naming GPUs and processes, and which processes count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Field, Finding, Gpu, Missing, Severity, Snapshot, Verdict, Why
-from gpuwatch_tray.rules.devices import boards, named, subject
+from gpuwatch_tray.rules.devices import gpu_name, gpu_subject, physical_gpus
 from gpuwatch_tray.rules.scope import gap
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Tally:
+class VerdictBuilder:
     """
-    Filled by one rule for one snapshot.
+    Collects the findings of one rule in one snapshot, and builds its verdict.
 
     A value that could not be read this time leaves its subject open; one that is never given means that the
     rule cannot fire there, which is said and is no doubt about the rest. A snapshot that failed leaves all
@@ -39,15 +39,15 @@ class Tally:
 
     def boards(self, *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
         """
-        The physical GPUs that can be judged, with their subjects.
+        Yield the physical GPUs that can be judged, with their subjects.
 
         One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is known.
         """
-        return self._awake(boards(self._snapshot), lasting=lasting)
+        return self._awake(physical_gpus(self._snapshot), lasting=lasting)
 
     def devices(self) -> Iterator[tuple[str, Gpu]]:
-        """The GPUs and the MIG devices that can be judged, with their subjects."""
-        return self._awake((subject(gpu), gpu) for gpu in self._snapshot.gpus)
+        """Yield the GPUs and the MIG devices that can be judged, with their subjects."""
+        return self._awake((gpu_subject(gpu), gpu) for gpu in self._snapshot.gpus)
 
     def _awake(self, gpus: Iterable[tuple[str, Gpu]], *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
         if self._snapshot.problem is not None:
@@ -61,9 +61,9 @@ class Tally:
             else:
                 yield name, gpu
 
-    def value(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
+    def read(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
         """
-        The value; where it is missing, None, and a note of it for the subjects that begin with `names`.
+        Return the value; where it is missing, None, and note that for the subjects that begin with `names`.
 
         A subject of exactly that name does not recover by that, though the value may never be given again,
         unless it is not `held`. `what` says in English what it is (`N_`).
@@ -73,52 +73,52 @@ class Tally:
         self._band.update(names if held else ())
         if value.why is Why.ERROR:
             detail = f": {value.detail}" if value.detail else ""
-            line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=named(gpu))
+            line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=gpu_name(gpu))
             self.leave_open(line + detail, *names)
         elif value.why is Why.UNSUPPORTED:
-            self.never(_("{gpu} does not report {what}").format(gpu=named(gpu), what=_(what)))
+            self.cannot_fire(_("{gpu} does not report {what}").format(gpu=gpu_name(gpu), what=_(what)))
         else:
-            self.never(_("this source does not report {what}").format(what=_(what)))
+            self.cannot_fire(_("this source does not report {what}").format(what=_(what)))
         return None
 
     def leave_open(self, line: str, *subjects: str) -> None:
-        """Conclude nothing about the subjects that begin so; `line` says why."""
+        """Conclude nothing about the subjects that begin with `subjects`; `line` says why."""
         self._open[line] = None
         self._subjects.update(dict.fromkeys(subjects))
 
-    def never(self, line: str) -> None:
-        """The rule cannot fire somewhere; `line` says where and why."""
+    def cannot_fire(self, line: str) -> None:
+        """Note that the rule cannot fire somewhere; `line` says where and why."""
         self._cannot[line] = None
 
-    def between(self, name: str) -> None:
+    def in_band(self, name: str) -> None:
         """Note a subject past the threshold that clears, and not at the one that raises."""
         self._band.add(name)
 
     @property
-    def able(self) -> bool:
+    def can_fire_everywhere(self) -> bool:
         """Whether the rule can fire wherever it was asked to."""
         return not self._cannot
 
-    def worse(self, value: float) -> bool:
-        """Whether this is the greatest so far: of many processes few are worth a sentence."""
+    def is_worst(self, value: float) -> bool:
+        """Tell whether this value is the greatest so far: only that one needs a sentence."""
         return self._worst is None or value > self._worst[0]
 
-    def measured(self, value: float, text: str) -> None:
-        """What was measured of one GPU: the greatest is what people are shown."""
-        if self.worse(value):
+    def measure(self, value: float, text: str) -> None:
+        """Record a measured value with its sentence; the verdict has the greatest."""
+        if self.is_worst(value):
             self._worst = value, text
 
-    def by_itself(self, line: str) -> None:
-        """What one GPU is held against, where that may be another limit than its neighbour's."""
+    def add_gpu_line(self, line: str) -> None:
+        """Add the line of one GPU, where GPUs have limits of their own."""
         self._each.append(line)
 
-    def found(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
-        """The condition holds; of several findings about one subject the first stays."""
+    def fire(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
+        """Add a finding; of several about one subject the first stays."""
         if name not in self._findings:
             self._findings[name] = Finding(self.rule, name, severity, reason, value, text)
 
-    def verdict(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
-        """All of it; `calm` is what to say where there was nothing to measure, as opposed to no way to."""
+    def build(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
+        """Build the verdict; `calm` is the text where nothing was there to measure."""
         return Verdict(
             self.rule,
             tuple(self._findings.values()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Snapshot, known
-from gpuwatch_tray.rules.devices import Places, subject
+from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject
 from gpuwatch_tray.sampling.meter import Meter
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Reading:
     """
 
     def __init__(self, snapshot: Snapshot, limits: Limits, seconds: float, meters: dict[str, Meter]) -> None:
-        self.gpus = {subject(gpu): gpu for gpu in snapshot.gpus if gpu.problem is None}
+        self.gpus = {gpu_subject(gpu): gpu for gpu in snapshot.gpus if gpu.problem is None}
         self.utilisation = {
             name: gpu.utilisation
             for name, gpu in self.gpus.items()
@@ -32,7 +32,7 @@ class Reading:
         self.idle = {name for name, busy in self.utilisation.items() if busy < limits.use.idle_below}
         self.at_work: dict[int | None, int] = {}
         self._seconds = seconds
-        self._places = Places(snapshot)
+        self._places = GpuLookup(snapshot)
         boards = {name: gpu for name, gpu in self.gpus.items() if not gpu.physical}
         for name in meters.keys() - boards.keys():
             del meters[name]  # it did not answer: what it drew meanwhile is not known
@@ -44,7 +44,7 @@ class Reading:
     def place(self, process: GpuProcess) -> str:
         """What names the GPU or MIG device that it is on; empty where the source could not tell."""
         gpu: Gpu | None = self._places.of(process)
-        return process.device if gpu is None else subject(gpu)
+        return process.device if gpu is None else gpu_subject(gpu)
 
     def count(self, runs: Iterable[Run]) -> None:
         """Count what is at work."""

@@ -19,7 +19,7 @@ from gpuwatch_tray.doctor.mail import check_outbox, check_transport
 from gpuwatch_tray.doctor.secrets import SecretFile, check_secrets
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
-from gpuwatch_tray.settings.writing import Place
+from gpuwatch_tray.settings.writing import SettingsFile
 from gpuwatch_tray.store import Mail, Step, Store, Waiting
 from tests.fakes import START, Clock
 
@@ -135,11 +135,11 @@ def test_the_settings(ours):
     """The files, each mistake as it is told elsewhere, the warnings; exposure is the secrets' business."""
     wrong = ConfigProblem("gpu-watch.env", 12, "GPU_LIMIT", "expected a whole number")
     warned = replace(ours, warnings=("FROM_EMAIL is not set", "smtp.env: others can read it: chmod 600 x"))
-    lines = list(check_settings(warned, [wrong], [Place(Path("/a.env"), exists=True)]))
+    lines = list(check_settings(warned, [wrong], [SettingsFile(Path("/a.env"), exists=True)]))
     assert states(lines) == ["ok", "problem", "warning"]
     assert lines[0].text == "read from /a.env"
     assert lines[1].text == "gpu-watch.env:12: GPU_LIMIT: expected a whole number"
-    (none,) = check_settings(ours, [], [Place(Path("/a.env"), exists=False)])
+    (none,) = check_settings(ours, [], [SettingsFile(Path("/a.env"), exists=False)])
     assert "setup config" in none.text
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.settings import ConfigProblem, Places, Settings, load
+from gpuwatch_tray.model.schema import IGNORE_PROCESSES
+from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, load
+from gpuwatch_tray.settings.checks import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+DESKTOP_PROGRAMS = parse(IGNORE_PROCESSES, IGNORE_PROCESSES.default)
 WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
 SMTP_TEXT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\nSMTP_PASS='abcd efgh'\n"
 
@@ -21,7 +24,7 @@ class House:
         self.root = root
         self.checkout = root / "checkout"
         self.user = root / "user"
-        self.places = Places(
+        self.places = SettingsFolders(
             None if installed else self.checkout, self.user, root / "state", str(root / "home"), root / "log"
         )
         for folder in (self.checkout / "config", self.user):
@@ -35,20 +38,20 @@ class House:
         return file
 
     def load(self, **environ: str) -> tuple[Settings, list[str]]:
-        """The settings, and the problems as they are shown."""
+        """Load the settings, and the problems as they are shown."""
         settings, problems = self.problems(**environ)
         return settings, [str(problem) for problem in problems]
 
     def problems(self, **environ: str) -> tuple[Settings, tuple[ConfigProblem, ...]]:
-        """The settings and the problems."""
+        """Load the settings and the problems."""
         return load(environ, self.places)
 
     def settings(self, **environ: str) -> Settings:
-        """The settings, which have to be without a problem."""
+        """Load the settings, which have to be without a problem."""
         settings, problems = self.load(**environ)
         assert problems == []
         return settings
 
     def meaning(self) -> Settings:
-        """The same without the line that says why there is no recipient, which names the file."""
+        """Load the same without the line that says why there is no recipient, which names the file."""
         return replace(self.settings(), no_recipient="")
