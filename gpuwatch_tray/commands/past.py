@@ -81,7 +81,7 @@ def parse_since(length: str, now: float) -> float:
     return now - min(seconds, TENS_FOR)
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def history_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
     """Return the request handler: it writes all samples and answers with their folder."""
 
     def record(_request: dict[str, Any]) -> dict[str, Any]:
