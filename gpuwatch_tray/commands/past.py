@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
+WRITTEN_WITHIN = 1.5  # seconds, less than `try_request` waits for an answer
 
 
 def read_history(

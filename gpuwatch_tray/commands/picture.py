@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICTURE_HOURS = 6
-MAX_PICTURE_BYTES = 200_000  # bytes
+MAX_PICTURE_BYTES = 200_000
 
 
 def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
