@@ -32,11 +32,13 @@ def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = read_history(context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=Uses.NONE)
+            history = read_history(
+                context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=Uses.NONE
+            )
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""
-        return draw_picture(found, message.details.subjects, context.settings.limits.heat.warn_at)
+        return draw_picture(history, message.details.subjects, context.settings.limits.heat.warn_at)
 
     return draw
 

@@ -92,9 +92,9 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
     except CallFailed:
         name, version = "?", ""
     able = redact.text(", ".join(sorted(map(str, abilities))))
-    said = redact.text(f"{name} {version}".rstrip())
+    server = redact.text(f"{name} {version}".rstrip())
     if "actions" in abilities:
-        yield ok(POPUPS_TOPIC, f"{said} ({able})")
+        yield ok(POPUPS_TOPIC, f"{server} ({able})")
     else:
-        text = _("{server} shows no buttons ({able})").format(server=said, able=able)
+        text = _("{server} shows no buttons ({able})").format(server=server, able=able)
         yield warning(POPUPS_TOPIC, text, _("the menu has the same: Acknowledge and Snooze"))

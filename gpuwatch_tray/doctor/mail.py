@@ -95,9 +95,9 @@ def _stuck_results(waiting: Waiting) -> Iterator[CheckResult]:
         text = ngettext(
             "{count} mail was given up: {error}", "{count} mails were given up: {error}", waiting.dead
         )
-        said = text.format(count=waiting.dead, error=redact.text(waiting.dead_error))
+        dead = text.format(count=waiting.dead, error=redact.text(waiting.dead_error))
         yield problem(
-            OUTBOX_TOPIC, said, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID"
+            OUTBOX_TOPIC, dead, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID"
         )
 
 

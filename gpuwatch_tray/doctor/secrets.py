@@ -37,8 +37,8 @@ def check_secrets(files: Iterable[SecretFile]) -> Iterator[CheckResult]:
             mode = file.path.stat().st_mode
         except OSError:
             continue  # the check that needs the file says that it is missing
-        found = [*_check_mode(file, mode), *_check_git(file.path)]
-        yield from found or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
+        wrong = [*_check_mode(file, mode), *_check_git(file.path)]
+        yield from wrong or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
 
 
 def _check_mode(file: SecretFile, mode: int) -> Iterator[CheckResult]:
