@@ -29,8 +29,8 @@ def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) ->
         return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
     firing = _firing_by_gpu(status, snapshot)
     gpus = [
-        {**told, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
-        for told, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
+        {**gpu_json, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
+        for gpu_json, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
     ]
     return {
         "status": {**answer, "gpus": gpus},
@@ -46,7 +46,9 @@ def _firing_by_gpu(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
     places = GpuLookup(snapshot)
     on_gpu = ((process, places.of(process)) for process in snapshot.processes)
     runs = [
-        f"{process_identity(snapshot, process)}/{gpu_subject(gpu)}" for process, gpu in on_gpu if gpu is not None
+        f"{process_identity(snapshot, process)}/{gpu_subject(gpu)}"
+        for process, gpu in on_gpu
+        if gpu is not None
     ]
     numbers: dict[str, list[int]] = {gpu_subject(gpu): [] for gpu in snapshot.gpus}
     for alert in status.alerts:
