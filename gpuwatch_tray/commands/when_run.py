@@ -19,8 +19,6 @@ from gpuwatch_tray.app import (
 from gpuwatch_tray.awaiting import Awaiting, called
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.launching import RunningCommand
-from gpuwatch_tray.launching import StartError
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import StoreError
@@ -44,7 +42,7 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     That is 128 and the number of a signal that ended it, 127 or 126 where it could not be started. An error
     of the report is printed to standard error, and changes neither command nor code.
     """
-    from gpuwatch_tray.launching import CannotStart, Command
+    from gpuwatch_tray.launching import RunningCommand, StartError
 
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
