@@ -41,6 +41,16 @@ def translated() -> list[str]:
     return [name for name in users if name not in ENGLISH_ONLY]
 
 
+def keys() -> set[str]:
+    """Every key that can be set: the examples have all of them."""
+    examples = (ROOT / "config").glob("*.env.example")
+    return {
+        key
+        for path in examples
+        for key in re.findall(r"^#?([A-Z_]+)=", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+
 def prose(text: str) -> str:
     """The text without its blocks of code."""
     return FENCE.sub("", text)

@@ -10,7 +10,6 @@ import pytest
 from gpuwatch_tray import listing
 from gpuwatch_tray.cli import parser, tree
 from gpuwatch_tray.rules import RULES
-from gpuwatch_tray.settings.keys import KEYS
 from tests.documentation import (
     CODE,
     DEVELOPERS,
@@ -18,6 +17,7 @@ from tests.documentation import (
     KEY,
     ROOT,
     anchors,
+    keys,
     links,
     pages,
     prose,
@@ -101,20 +101,20 @@ def test_the_table_of_rules_has_every_rule(page):
     """Each rule has a row, by which it is known in `alerts`, and each row a key that sets it."""
     rows = [line.split(" | ") for line in read(page).splitlines() if line.startswith("| `")]
     assert sorted(name for row in rows for name in CODE.findall(row[0])) == sorted(RULES)
-    assert [row[0] for row in rows if not set(CODE.findall(row[-1])) & set(KEYS)] == []
+    assert [row[0] for row in rows if not set(CODE.findall(row[-1])) & keys()] == []
 
 
 @pytest.mark.parametrize("page", pages())
 def test_every_key_that_is_named_is_one(page):
     """What a page calls a setting can be set."""
     named = {key for code in CODE.findall(prose(read(page))) for key in KEY.findall(code)}
-    assert named - NO_KEYS <= set(KEYS)
+    assert named - NO_KEYS <= keys()
 
 
 @pytest.mark.parametrize("page", ["docs/settings.md", "docs/settings.zh-CN.md"])
 def test_the_page_of_settings_has_every_key(page):
     """Whatever can be set is there to be looked up."""
-    assert set(KEYS) <= {key for code in CODE.findall(read(page)) for key in re.findall(r"[A-Z_]+", code)}
+    assert keys() <= {key for code in CODE.findall(read(page)) for key in re.findall(r"[A-Z_]+", code)}
 
 
 def test_the_exit_codes_are_those_of_help():
