@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
-from gpuwatch_tray.courier import Courier
+from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
@@ -157,13 +157,13 @@ def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
             lock.release()
 
 
-def courier(setup: Setup, store: Store) -> Courier | None:
+def courier(setup: Setup, store: Store) -> OutboxProcess | None:
     """The way to the outbox of this set-up; None where nobody is mailed."""
     if not setup.policy.mails or setup.settings.email_when is EmailWhen.NEVER:
         return None
     # The child is told the source: the state that it empties is the source's.
     command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
-    return Courier(store, command, time.time, time.monotonic, late_digest(setup.head))
+    return OutboxProcess(store, command, time.time, time.monotonic, late_digest(setup.head))
 
 
 def recorder(setup: Setup, store: Store) -> Recorder:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.evaluator import Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.settings import Resolved
 
@@ -68,9 +68,9 @@ class Setup:
         return f"{self.host}-{digest[:8]}"
 
     @property
-    def head(self) -> Letterhead:
+    def head(self) -> MailIdentity:
         """Who writes the mails."""
-        return Letterhead(
+        return MailIdentity(
             self.host, self.user, redact.visible(str(self.settings.config)), self.settings.threading
         )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuwatch_tray import messages
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import MessageKind, Notice, Severity
 from tests.fakes import MIB, START, alert, process
 
-HEAD = Letterhead("lab1", "ada", "/home/ada/.config/gpuwatch-tray/gpu-watch.env")
+HEAD = MailIdentity("lab1", "ada", "/home/ada/.config/gpuwatch-tray/gpu-watch.env")
 CANARY = "hf_canary0123456789abcdefghijkl"
 ID = "<1.gpuwatch-tray@lab1>"
 HOT = alert(

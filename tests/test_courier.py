@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gpuwatch_tray import courier as room
-from gpuwatch_tray.courier import Courier
+from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock
 from tests.store import faults
@@ -55,8 +55,8 @@ def ended():
         if each._child is not None:
             each._child.kill()
             each._child.wait(5)
-        if each._talk is not None:
-            each._talk.join(5)
+        if each._exchange is not None:
+            each._exchange.join(5)
 
 
 def queue(store):
@@ -77,7 +77,7 @@ def until_reaped(courier, seconds=20.0):
 
 def test_no_child_without_mail(parts, tmp_path):
     """An empty outbox starts nothing."""
-    courier = Courier(parts[0], marker(tmp_path), parts[1], parts[2])
+    courier = OutboxProcess(parts[0], marker(tmp_path), parts[1], parts[2])
     courier.tick()
     assert courier._child is None
 
@@ -85,7 +85,7 @@ def test_no_child_without_mail(parts, tmp_path):
 def test_a_due_mail_starts_one_child(parts, tmp_path, ended):
     """A kick with a due mail starts the child, and while it runs no second one."""
     store, clock, monotonic = parts
-    courier = Courier(store, SLEEPS, clock, monotonic)
+    courier = OutboxProcess(store, SLEEPS, clock, monotonic)
     ended(courier)
     courier.tick()
     queue(store)
@@ -105,7 +105,7 @@ def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts, ended):
     queue(store)
     (row,) = store.lease_due(START, 60)
     store.mark_retry(row.id, START + 30, "refused")
-    courier = Courier(store, SLEEPS, clock, monotonic)
+    courier = OutboxProcess(store, SLEEPS, clock, monotonic)
     ended(courier)
     courier.tick()
     assert (courier._child, courier.waiting.error) == (None, "refused")
@@ -118,7 +118,7 @@ def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tm
     """A child that leaves the outbox as it was costs one start a minute, not one a second."""
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, marker(tmp_path), clock, monotonic)
+    courier = OutboxProcess(store, marker(tmp_path), clock, monotonic)
     for _ in range(130):
         courier.tick()
         if courier._child is not None:
@@ -131,7 +131,7 @@ def test_a_child_that_cannot_be_started_is_tried_again_a_minute_later(parts, cap
     """The program is missing, or memory is: a line in the log, and the mail waits."""
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, ["/nowhere/gpuwatch-tray"], clock, monotonic)
+    courier = OutboxProcess(store, ["/nowhere/gpuwatch-tray"], clock, monotonic)
     for _ in range(70):
         courier.tick()
         monotonic.advance(1)
@@ -143,7 +143,7 @@ def test_a_child_that_hangs_is_ended(parts, caplog):
     """After the deadline the child is killed and named in the log."""
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, SLEEPS, clock, monotonic)
+    courier = OutboxProcess(store, SLEEPS, clock, monotonic)
     courier.tick()
     child = courier._child
     clock.advance(1)
@@ -158,10 +158,10 @@ def test_a_child_that_cannot_be_killed_stops_neither_the_polls_nor_is_it_joined_
     parts, monkeypatch, ended
 ):
     """As on a network disk that does not answer: looked at again at each tick, reaped once it has gone."""
-    monkeypatch.setattr(room, "REAPED", 0.01)
+    monkeypatch.setattr(room, "KILL_TIMEOUT", 0.01)
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, SLEEPS, clock, monotonic)
+    courier = OutboxProcess(store, SLEEPS, clock, monotonic)
     ended(courier)
     courier.tick()
     child = courier._child
@@ -182,7 +182,7 @@ def test_on_a_full_disk_the_mails_are_handed_to_the_child(parts, disk):
     """It reads them from a pipe; what it answers is recorded in memory, and a line that is none is not."""
     store, clock, monotonic = parts
     queue(store)  # on disk, as it was not full yet
-    courier = Courier(store, [sys.executable, "-c", ACCEPTS % START], clock, monotonic)
+    courier = OutboxProcess(store, [sys.executable, "-c", ACCEPTS % START], clock, monotonic)
     with disk.failing(sqlite3.SQLITE_FULL):
         assert courier.tick()
         assert "disk is full" in store.trouble
@@ -194,7 +194,7 @@ def test_on_a_full_disk_the_mails_are_handed_to_the_child(parts, disk):
 def test_what_the_child_could_not_send_waits_in_memory(parts, disk):
     """With the error and the time of the next attempt."""
     store, clock, monotonic = parts
-    courier = Courier(store, [sys.executable, "-c", REFUSES % (START + 30)], clock, monotonic)
+    courier = OutboxProcess(store, [sys.executable, "-c", REFUSES % (START + 30)], clock, monotonic)
     with disk.failing(sqlite3.SQLITE_FULL):
         queue(store)
         courier.tick()
@@ -205,7 +205,7 @@ def test_what_the_child_could_not_send_waits_in_memory(parts, disk):
 def test_a_child_that_hangs_with_the_mails_keeps_them_until_it_is_ended(parts, disk, ended):
     """No second child gets them while the first may be sending; then they are due again."""
     store, clock, monotonic = parts
-    courier = Courier(store, SLEEPS, clock, monotonic)
+    courier = OutboxProcess(store, SLEEPS, clock, monotonic)
     ended(courier)
     with disk.failing(sqlite3.SQLITE_FULL):
         queue(store)
@@ -224,10 +224,10 @@ def test_a_child_that_hangs_with_the_mails_keeps_them_until_it_is_ended(parts, d
 def test_a_large_mail_does_not_hold_up_the_thread_that_hands_it_over(parts, disk, ended):
     """A child that does not read: the pipe is full, and the round ends all the same."""
     store, clock, monotonic = parts
-    courier = Courier(store, SLEEPS, clock, monotonic)
+    courier = OutboxProcess(store, SLEEPS, clock, monotonic)
     ended(courier)
     with disk.failing(sqlite3.SQLITE_FULL):
         store.commit(step(mail(1, ["a"] * 9), *(mail(n, [json.dumps(n)]) for n in range(2, 2000))))
         before = time.monotonic()
         courier.tick()
-        assert time.monotonic() - before < room.HANDED + 2
+        assert time.monotonic() - before < room.PIPE_TIMEOUT + 2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands.picture import drawer
 from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due, send
+from gpuwatch_tray.delivery import DeliveryReport, OutboxPort, deliver_due, send_with_picture
 from gpuwatch_tray.evaluator import late_digest
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
@@ -67,14 +67,14 @@ def deliver_now(setup: Setup, store: Store) -> list[str]:
     return failures
 
 
-def _send_due(setup: Setup, outbox: OutboxPort) -> Report:
+def _send_due(setup: Setup, outbox: OutboxPort) -> DeliveryReport:
     # A late import: only the process that sends loads the mail libraries.
-    from gpuwatch_tray.notifiers.email import choose
+    from gpuwatch_tray.notifiers.email import create_transport
 
     # The picture is drawn here: the tray stays small, and what it shows is as new as can be.
     return deliver_due(
         outbox,
-        lambda: choose(setup.settings),
+        lambda: create_transport(setup.settings),
         time.time,
         gather=late_digest(setup.head),
         draw=drawer(setup),
@@ -87,17 +87,17 @@ def send_now(setup: Setup, message: Message) -> tuple[str, list[str]]:
 
     With it a line for each of several recipients, or group of them, who was refused. Raises WorkError.
     """
-    from gpuwatch_tray.notifiers.email import TransportError, choose, mime
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, mime
 
     try:
-        receipt = send(choose(setup.settings), message, drawer(setup))
+        receipt = send_with_picture(create_transport(setup.settings), message, drawer(setup))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     # The way is open: what an earlier failure put off need not wait any longer.
     with closing(open_store(setup)) as store:
         store.wake(time.time())
     refused = {name for missed in receipt.missed for name in missed.recipients}
-    to = mime.addresses(setup.settings.to_email, "TO_EMAIL")
+    to = mime.parse_addresses(setup.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]
     said = _("mail sent to {recipients} by {transport}: {answer}").format(
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer

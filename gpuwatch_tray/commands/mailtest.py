@@ -18,16 +18,16 @@ def run(setup: Setup) -> int:
     setup.require()
     if not setup.settings.to_email:
         raise UsageError(setup.settings.no_recipient)
-    from gpuwatch_tray.notifiers.email import TransportError, choose, passwords
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, passwords
 
     def done(step: str) -> None:
         print(f"{_('ok')}      {step}", flush=True)
 
     smtp = setup.settings.smtp
     try:
-        way = choose(setup.settings)
+        way = create_transport(setup.settings)
         done(_("the mail goes by {way}").format(way=way.name))
-        if smtp is not None and way.name.startswith("SMTP ") and (place := passwords.source_of(smtp)):
+        if smtp is not None and way.name.startswith("SMTP ") and (place := passwords.password_source(smtp)):
             done(_("the password is in {place}").format(place=place))
         way.probe(done)
     except TransportError as error:

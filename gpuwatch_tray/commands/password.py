@@ -22,12 +22,12 @@ def store(setup: Setup) -> int:
     """Ask for the password without showing it, and keep it in the keyring; what waited for it is then due."""
     smtp = _server(setup)
     from gpuwatch_tray.notifiers.email import TransportError, keyrings
-    from gpuwatch_tray.notifiers.email.passwords import account_of
+    from gpuwatch_tray.notifiers.email.passwords import keyring_account
 
-    account = account_of(smtp)
+    account = keyring_account(smtp)
     secret = _asked(account)
     try:
-        name = keyrings.store(account, secret)
+        name = keyrings.store_password(account, secret)
     except TransportError as error:
         raise WorkError(str(error)) from error
     print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
@@ -43,11 +43,11 @@ def delete(setup: Setup) -> int:
     """Take the password out of the keyring."""
     smtp = _server(setup)
     from gpuwatch_tray.notifiers.email import TransportError, keyrings
-    from gpuwatch_tray.notifiers.email.passwords import account_of
+    from gpuwatch_tray.notifiers.email.passwords import keyring_account
 
-    account = account_of(smtp)
+    account = keyring_account(smtp)
     try:
-        there = keyrings.delete(account)
+        there = keyrings.delete_password(account)
     except TransportError as error:
         raise WorkError(str(error)) from error
     text = _("The password of {account} is deleted.") if there else _("There is no password of {account}.")

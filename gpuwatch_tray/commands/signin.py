@@ -27,8 +27,7 @@ def login(setup: Setup, *, port: int | None = None) -> int:
     refuse_demo(setup)
     setup.require()
     from gpuwatch_tray.notifiers.email import FailureKind, TransportError
-    from gpuwatch_tray.notifiers.email.login import PORT, browser_is_here
-    from gpuwatch_tray.notifiers.email.login import login as sign_in
+    from gpuwatch_tray.notifiers.email.login import PORT, browser_is_here, sign_in
 
     terminal = sys.stdin is not None and sys.stdin.isatty()
     try:
@@ -58,9 +57,9 @@ def status(setup: Setup) -> int:
     except TransportError as error:
         raise WorkError(_("Not signed in: {why}").format(why=error)) from error
     print(_("Signed in: {file}").format(file=path))
-    scopes = googlefiles.scopes_of(token)
+    scopes = googlefiles.token_scopes(token)
     print(_("Allows: {scopes}").format(scopes=", ".join(scopes) or _("the file does not say")))
-    print(_until(googlefiles.expiry_of(token), datetime.now(UTC)))
+    print(_until(googlefiles.token_expiry(token), datetime.now(UTC)))
     print(_("Whether Google still takes it, `gpuwatch-tray mail test` says."))
     return 0
 
@@ -68,7 +67,7 @@ def status(setup: Setup) -> int:
 def revoke(setup: Setup) -> int:
     """Withdraw the sign-in at Google, and delete token.json."""
     from gpuwatch_tray.notifiers.email import TransportError
-    from gpuwatch_tray.notifiers.email.revoke import revoke as withdraw
+    from gpuwatch_tray.notifiers.email.revoke import revoke_sign_in as withdraw
 
     path = _token(setup)
     try:

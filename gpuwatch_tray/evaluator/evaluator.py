@@ -39,7 +39,7 @@ from gpuwatch_tray.store import Mail, Step, Store, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Evaluator:
         self,
         store: Store,
         policy: Policy,
-        head: Letterhead,
+        head: MailIdentity,
         clock: Callable[[], Instant],
         presence: Callable[[], Sighting] = nobody,
         lives: Callable[[int, str], bool | None] = nobody_knows,
@@ -81,7 +81,7 @@ class Evaluator:
         self._trouble: str | None = None
         self._renewed = store.renewed
 
-    def adopt(self, policy: Policy, head: Letterhead) -> None:
+    def adopt(self, policy: Policy, head: MailIdentity) -> None:
         """
         Go by `policy` from the next evaluation on.
 
@@ -272,7 +272,7 @@ class Evaluator:
 
 
 def mail_now(
-    snapshot: Snapshot, policy: Policy, head: Letterhead, now: Instant, *, redacted: bool = True
+    snapshot: Snapshot, policy: Policy, head: MailIdentity, now: Instant, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
     """What fires, what is open, and the mail about both, past every cooldown and without any state."""
     verdicts = rules.judge(snapshot, policy.limits, holds=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.evaluator.policy import Policy
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
     from gpuwatch_tray.store import Store
     from gpuwatch_tray.watches import Watch
@@ -73,7 +73,7 @@ class Notices:
         self,
         store: Store,
         policy: Policy,
-        head: Letterhead,
+        head: MailIdentity,
         lives: Callable[[int, str], bool | None],
         descends: Callable[[int, int], bool],
     ) -> None:
@@ -89,7 +89,7 @@ class Notices:
         self._shown: set[int] = set()  # shown, and that could not be written
         self.awaited: tuple[Awaited, ...] = ()
 
-    def adopt(self, policy: Policy, head: Letterhead) -> None:
+    def adopt(self, policy: Policy, head: MailIdentity) -> None:
         """Go by these from now on."""
         self._policy, self._head = policy, head
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
     from gpuwatch_tray.evaluator.policy import Assessment
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import GpuProcess
 
 log = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is
 class Post:
     """Writes the mails; what goes over the cap is held, and told in one digest once there is room again."""
 
-    def __init__(self, store: Store, head: Letterhead) -> None:
+    def __init__(self, store: Store, head: MailIdentity) -> None:
         self._store = store
         self._head = head
         self._holding = bool(store.held())
 
-    def adopt(self, head: Letterhead) -> None:
+    def adopt(self, head: MailIdentity) -> None:
         """Write with this head from now on."""
         self._head = head
 
@@ -120,7 +120,7 @@ def was_told(alert: Alert, last: Instant | None, now: Instant) -> bool:
 
 
 def compose(
-    head: Letterhead,
+    head: MailIdentity,
     told: Sequence[Alert],
     processes: Sequence[GpuProcess],
     missing: Sequence[str],
@@ -166,11 +166,11 @@ def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Al
     return after
 
 
-def late_digest(head: Letterhead) -> Gather:
+def late_digest(head: MailIdentity) -> Gather:
     """What makes one mail of several that could not be sent before."""
     return lambda mails, now: messages.digest(head, mails, now=now, message_id=new_id(head), late=True)
 
 
-def new_id(head: Letterhead) -> str:
+def new_id(head: MailIdentity) -> str:
     """A Message-ID that no other mail has."""
     return f"<{secrets.token_hex(16)}.gpuwatch-tray@{head.host}>"

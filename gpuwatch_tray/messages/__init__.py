@@ -6,7 +6,7 @@ The text is the Bash tool's and stays English; HTML and popups speak the languag
 
 from __future__ import annotations
 
-from gpuwatch_tray.messages.heads import TITLES, Letterhead
+from gpuwatch_tray.messages.heads import TITLES, MailIdentity
 from gpuwatch_tray.messages.html import CHART, without_picture
 from gpuwatch_tray.messages.letters import alert_mail, digest, dry_run, notice_mail, resolved_mail
 from gpuwatch_tray.messages.popups import away_popup, notice_popup, popup, resolved_popup
@@ -14,7 +14,7 @@ from gpuwatch_tray.messages.popups import away_popup, notice_popup, popup, resol
 __all__ = [
     "CHART",
     "TITLES",
-    "Letterhead",
+    "MailIdentity",
     "alert_mail",
     "away_popup",
     "digest",

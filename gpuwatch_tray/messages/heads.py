@@ -33,7 +33,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Letterhead:
+class MailIdentity:
     """
     Who writes: the machine (its short name), the user, and the settings in force.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language, listing, redact
 from gpuwatch_tray.language import N_, _, ngettext
-from gpuwatch_tray.messages.heads import Letterhead, moment, title
+from gpuwatch_tray.messages.heads import MailIdentity, moment, title
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, Notice, Severity
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def without_picture(text: str) -> str:
 
 
 def of_alerts(
-    head: Letterhead,
+    head: MailIdentity,
     alerts: Sequence[Alert],
     processes: Sequence[GpuProcess],
     lost: Sequence[str],
@@ -93,7 +93,7 @@ def of_alerts(
     return _page(head, band, parts)
 
 
-def of_ends(head: Letterhead, alerts: Sequence[Alert], *, now: float) -> str:
+def of_ends(head: MailIdentity, alerts: Sequence[Alert], *, now: float) -> str:
     """What is over."""
     ordered = sorted(alerts, key=lambda alert: -alert.severity)
     band = Band("✔", _("resolved"), OVER, _headline(ordered), _where(head, now))
@@ -102,7 +102,7 @@ def of_ends(head: Letterhead, alerts: Sequence[Alert], *, now: float) -> str:
 
 
 def of_digest(
-    head: Letterhead, mails: Sequence[tuple[Message, Sequence[str]]], *, now: float, late: bool
+    head: MailIdentity, mails: Sequence[tuple[Message, Sequence[str]]], *, now: float, late: bool
 ) -> str:
     """What several mails told, each with its points."""
     if late:
@@ -118,7 +118,7 @@ def of_digest(
     return _page(head, band, [_rows(_("Told since"), [_mail(*each) for each in mails], MOST_TOLD)])
 
 
-def of_notice(head: Letterhead, notice: Notice) -> str:
+def of_notice(head: MailIdentity, notice: Notice) -> str:
     """What a person asked to be told."""
     shape, _word, colour = LOOKS[notice.severity]
     band = Band(shape, _("told as you asked"), colour, notice.title, _where(head, notice.at))
@@ -127,7 +127,7 @@ def of_notice(head: Letterhead, notice: Notice) -> str:
     return _page(head, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])
 
 
-def _page(head: Letterhead, band: Band, parts: Iterable[str]) -> str:
+def _page(head: MailIdentity, band: Band, parts: Iterable[str]) -> str:
     """
     The whole document: one column of at most 600 pixels, which a phone shows in its full width.
 
@@ -263,7 +263,7 @@ def _headline(alerts: Sequence[Alert]) -> str:
     return _("{title}, and {count} more").format(title=first, count=rest) if rest else first
 
 
-def _where(head: Letterhead, at: float) -> str:
+def _where(head: MailIdentity, at: float) -> str:
     return f"{head.user}@{head.host} · {moment(at)}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import listing, redact
 from gpuwatch_tray.messages import html
-from gpuwatch_tray.messages.heads import MAX_ETIME, Letterhead, moment
+from gpuwatch_tray.messages.heads import MAX_ETIME, MailIdentity, moment
 from gpuwatch_tray.model import Alert, Details, GpuProcess, Message, MessageKind, Notice, Severity
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ NOT_TRIGGERED = "TEST_MAIL: force send (no threshold triggered)"
 
 
 def alert_mail(
-    head: Letterhead,
+    head: MailIdentity,
     alerts: Sequence[Alert],
     processes: Iterable[GpuProcess],
     gaps: Iterable[str],
@@ -78,7 +78,7 @@ def triggered(alerts: Sequence[Alert]) -> tuple[list[str], list[str]]:
     return first, [alert.reason for alert in over if alert is not longest]
 
 
-def resolved_mail(head: Letterhead, alerts: Sequence[Alert], *, now: float, message_id: str) -> Message:
+def resolved_mail(head: MailIdentity, alerts: Sequence[Alert], *, now: float, message_id: str) -> Message:
     """The mail that says that these alerts, of which a mail had told, are over."""
     time = moment(now)
     items = [
@@ -96,7 +96,7 @@ def resolved_mail(head: Letterhead, alerts: Sequence[Alert], *, now: float, mess
 
 
 def digest(
-    head: Letterhead, mails: Sequence[Message], *, now: float, message_id: str, late: bool = False
+    head: MailIdentity, mails: Sequence[Message], *, now: float, message_id: str, late: bool = False
 ) -> Message:
     """
     One mail in place of several: what each told and when, oldest first, and the last whole.
@@ -130,7 +130,7 @@ def _told(mail: Message) -> str:
     return f"{told}{heading}{output}".rstrip("\n") if mail.kind is MessageKind.NOTICE else told
 
 
-def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str) -> Message:
+def notice_mail(head: MailIdentity, notice: Notice, *, now: float, message_id: str) -> Message:
     """The mail that tells what was asked for; the time is that at which it came about."""
     time = moment(notice.at)
     sections = [
@@ -150,7 +150,7 @@ def dry_run(message: Message) -> str:
 
 
 def _details(
-    head: Letterhead,
+    head: MailIdentity,
     alerts: Sequence[Alert],
     message_id: str,
     *,
@@ -177,7 +177,7 @@ def _threads(alerts: Iterable[Alert]) -> list[tuple[str, float]]:
     return sorted(found, key=lambda thread: (thread[1], thread[0]))
 
 
-def _subject(head: Letterhead, alerts: Sequence[Alert], own: str) -> str:
+def _subject(head: MailIdentity, alerts: Sequence[Alert], own: str) -> str:
     """The mail's own subject; where mail programs are to put an incident in one thread, its first mail's."""
     threads = _threads(alerts)
     if not head.threading or not threads:
@@ -185,7 +185,7 @@ def _subject(head: Letterhead, alerts: Sequence[Alert], own: str) -> str:
     return f"{PREFIX}{head.user}@{head.host}  {moment(threads[0][1])}"
 
 
-def _stated(head: Letterhead, state: str, text: str, kind: MessageKind) -> str:
+def _stated(head: MailIdentity, state: str, text: str, kind: MessageKind) -> str:
     """The text; with the state in its first line, where the subject does not tell it."""
     stated = head.threading and kind is not MessageKind.TEST
     return f"State: {state}\n{text}" if stated else text

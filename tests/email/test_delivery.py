@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.delivery import FOR_GOOD, LEASE, PACES, deliver_due
+from gpuwatch_tray.delivery import LEASE, PERMANENT_FAILURES, RETRY_POLICIES, deliver_due
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
 from tests.fakes_outbox import FakeOutbox
@@ -104,13 +104,13 @@ def test_a_transient_failure_is_tried_again_after_30_seconds_and_then_twice_as_l
 
 
 @given(
-    kind=st.sampled_from(list(PACES)),
+    kind=st.sampled_from(list(RETRY_POLICIES)),
     attempts=st.integers(0, 100_000),
     chance=st.floats(0, 1, exclude_max=True),
 )
 def test_every_pause_is_bounded_and_spread(kind, attempts, chance):
     """Never under the first pause, never over the longest, and at most a quarter longer by chance."""
-    pace = PACES[kind]
+    pace = RETRY_POLICIES[kind]
     pause = pace.delay(attempts, chance)
     assert pace.first <= pause <= pace.most
     assert pause <= pace.delay(attempts, 0.0) * 1.25
@@ -136,7 +136,7 @@ def test_each_kind_of_failure_keeps_the_mail(kind, first, most, state):
     assert (row.state, row.next_at, row.attempts) == (state, 1000.0 + first, 1)
     assert row.failure == kind.value
     assert (report.failures[0].kind, report.failures[0].at) == (kind, row.next_at)
-    assert PACES[kind].most == most
+    assert RETRY_POLICIES[kind].most == most
 
 
 def test_a_wait_that_the_server_asked_for_is_kept():
@@ -239,8 +239,8 @@ def test_what_is_refused_for_good_is_given_up_and_kept(kind):
 
 def test_every_failure_has_its_action():
     """A class is tried again at its pace, or given up; none is both or neither."""
-    assert set(PACES) | FOR_GOOD == set(FailureKind)
-    assert not set(PACES) & FOR_GOOD
+    assert set(RETRY_POLICIES) | PERMANENT_FAILURES == set(FailureKind)
+    assert not set(RETRY_POLICIES) & PERMANENT_FAILURES
 
 
 class Pictures(FakeTransport):

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from gpuwatch_tray.notifiers.email import googlefiles
-from gpuwatch_tray.notifiers.email.gmail import ENDPOINT, GmailTransport
+from gpuwatch_tray.notifiers.email.gmail import GMAIL_URL, GmailTransport
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import SCOPE, GoogleServer
 
@@ -70,7 +70,7 @@ def test_from_email_of_notify_env_is_the_sender(google, token, message):
 
 def test_the_token_goes_to_google_by_default():
     """No setting and no variable names the address that gets the token."""
-    assert ENDPOINT == "https://gmail.googleapis.com/"
+    assert GMAIL_URL == "https://gmail.googleapis.com/"
 
 
 def test_variables_of_the_environment_do_not_redirect_the_token(google, token, message, monkeypatch):
@@ -331,7 +331,7 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
         return found
 
     monkeypatch.setattr(googlefiles, "read_token", look)
-    with googlefiles.locked(token):
+    with googlefiles.token_lock(token):
         mail = threading.Thread(target=lambda: sent.append(transport(google, token).send(message)))
         mail.start()
         assert looked.wait(10)
@@ -345,8 +345,8 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
 
 def test_a_lock_that_cannot_be_had_does_not_stop_the_mail(google, token, message, monkeypatch, caplog):
     """Somebody holds it for ever: said in the log, and the mail goes out."""
-    monkeypatch.setattr(googlefiles, "LOCK_PATIENCE", 0.05)
-    with googlefiles.locked(token):
+    monkeypatch.setattr(googlefiles, "LOCK_TIMEOUT", 0.05)
+    with googlefiles.token_lock(token):
         transport(google, token).send(message)
     assert len(google.mails) == 1
     assert "is not locked: Timeout" in caplog.text

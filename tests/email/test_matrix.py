@@ -13,7 +13,7 @@ import pytest
 
 from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.mailtrouble import BLOCKED, DEAD, MailTrouble
+from gpuwatch_tray.mailtrouble import BLOCKED_KEY, DEAD_KEY, MailHealth
 from gpuwatch_tray.model import Button, Instant
 from gpuwatch_tray.notifiers.email.gmail import GmailTransport
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
@@ -46,8 +46,8 @@ class Row:
     says: str = ""
 
 
-LOGIN = {"popup": BLOCKED, "delay": HOUR / 4}
-REFUSED = {"popup": DEAD, "delay": None, "copies": 0}
+LOGIN = {"popup": BLOCKED_KEY, "delay": HOUR / 4}
+REFUSED = {"popup": DEAD_KEY, "delay": None, "copies": 0}
 SMTP = {
     "RCPT 450": Row({"rcpt": "450 4.2.1 mailbox busy"}, says="450 4.2.1 mailbox busy"),
     "RCPT 550": Row({"rcpt": "550 5.1.1 unknown"}, **REFUSED, says="check TO_EMAIL"),
@@ -77,7 +77,7 @@ def refusal(status: int, reason: str) -> tuple[str, int, dict]:
     return "send", status, {"error": {"code": status, "message": reason, "errors": [{"reason": reason}]}}
 
 
-SIGN_IN = {"popup": BLOCKED, "delay": HOUR / 4}
+SIGN_IN = {"popup": BLOCKED_KEY, "delay": HOUR / 4}
 GMAIL = {
     "invalid_grant": Row({"token": ("token", 400, {"error": "invalid_grant"})}, **SIGN_IN, says="7 days"),
     "401 twice": Row({"send": ("send", 401, {})}, **SIGN_IN, says="mail login"),
@@ -99,7 +99,7 @@ class House:
     def __init__(self, folder, message):
         self.store = Store(folder, "lab")
         self.message = message
-        self.trouble = MailTrouble()
+        self.trouble = MailHealth()
         self.store.commit(Step(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, way, now):
@@ -112,7 +112,7 @@ class House:
         now = self.message.created
         popups = self.deliver(way, now)
         waiting = self.store.waiting(now)
-        (note,) = mailtrouble.notes(waiting, now)
+        (note,) = mailtrouble.mail_notes(waiting, now)
         assert row.says in note
         assert [popup.key for popup in popups] == ([row.popup] if row.popup else [])
         assert all(row.says in popup.body for popup in popups)
@@ -188,7 +188,7 @@ def test_smtp_that_is_a_success(house, does, says):
         report = deliver_due(house.store, lambda: smtp(server), lambda: now)
         assert says in report.sent[0].receipt.answer
         assert house.deliver(smtp(server), now + 86400) == ()
-        assert list(mailtrouble.notes(house.store.waiting(now), now)) == []
+        assert list(mailtrouble.mail_notes(house.store.waiting(now), now)) == []
         assert set(house.store.delivered("email")) == {"gpu_count:"}
         assert len(server.messages) == 1
 
@@ -202,7 +202,7 @@ def test_smtp_for_some_only(house):
         way = SmtpTransport(smtp(server)._smtp, to, timeout=5.0, implicit_tls=False)
         now = house.message.created
         (popup,) = house.deliver(way, now)
-        assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD, True)
+        assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD_KEY, True)
         waiting = house.store.waiting(now)
         assert (waiting.count, waiting.dead, waiting.next_at) == (1, 1, now + 30)
         assert "two@example.org: 450 4.2.0 greylisted" in waiting.error
@@ -256,7 +256,7 @@ def test_gmail(house, name, tmp_path):
             google.answer(*answer)
         due = house.fails(way, row)
         failure = house.store.waiting(house.message.created).failure
-        assert (failure == "sign-in") is (row.popup == BLOCKED)
+        assert (failure == "sign-in") is (row.popup == BLOCKED_KEY)
         for endpoint in ("send", "token"):
             google.answer(endpoint, 200, {}, times=0)
         house.recovers(way, due, row)
@@ -280,7 +280,7 @@ def test_gmail_whose_sign_in_has_ended_offers_to_sign_in_again(house, tmp_path):
         google.answer("token", 400, {}, times=0)
         house.deliver(way, now + 90 * HOUR)
         assert len(google.mails) == 1
-        assert house.trouble.over(house.store.waiting(now + 90 * HOUR)) == ()
+        assert house.trouble.closed_keys(house.store.waiting(now + 90 * HOUR)) == ()
 
 
 def test_one_broken_way_costs_one_attempt_for_all_that_waits(house, message):
@@ -290,5 +290,5 @@ def test_one_broken_way_costs_one_attempt_for_all_that_waits(house, message):
         house.store.commit(Step(Instant(message.created), mails=(mail,)))
     with MailServer() as server:
         (popup,) = house.deliver(smtp(server, password=Secret("wrong")), message.created)
-        assert (popup.key, server.seen.count("auth")) == (BLOCKED, 1)
+        assert (popup.key, server.seen.count("auth")) == (BLOCKED_KEY, 1)
         assert house.store.waiting(message.created).count == 10

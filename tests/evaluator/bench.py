@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.evaluator import Evaluator, Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import (
     Finding,
     Gpu,
@@ -24,7 +24,7 @@ from gpuwatch_tray.rules import RULES, Rule
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock, process, snapshot
 
-HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
+HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
 POLICY = Policy(LIMITS, 3600.0, mails=True, popups=True)
 BUSY = snapshot(process(1, 0), process(2, 1))
