@@ -71,11 +71,11 @@ def _tray(
 
 
 def _popups(bus: SessionBus, *, screen: bool) -> Iterator[Line]:
-    from gpuwatch_tray.notifiers.desktop import SERVER  # noqa: PLC0415  # as above
+    from gpuwatch_tray.notifiers.desktop import NOTIFICATIONS  # noqa: PLC0415  # as above
 
     began = time.monotonic()
     try:
-        (abilities,) = bus.call(SERVER, "GetCapabilities", timeout=ANSWER)
+        (abilities,) = bus.call(NOTIFICATIONS, "GetCapabilities", timeout=ANSWER)
     except CallFailed as error:
         if not screen and time.monotonic() - began < ANSWER:
             return  # no desktop, no popups: nothing to say
@@ -86,7 +86,7 @@ def _popups(bus: SessionBus, *, screen: bool) -> Iterator[Line]:
         yield warning(POPUPS, text, mend)
         return
     try:
-        name, _vendor, version, _spec = bus.call(SERVER, "GetServerInformation", timeout=ANSWER)
+        name, _vendor, version, _spec = bus.call(NOTIFICATIONS, "GetServerInformation", timeout=ANSWER)
     except CallFailed:
         name, version = "?", ""
     able = redact.text(", ".join(sorted(map(str, abilities))))

@@ -1,7 +1,7 @@
 """
-What people are told, pure: the mail's subject, text and HTML (`letters`, `html`), and popups.
+The text of mails and popups, pure: subject, plain text and HTML of a mail, title and body of a popup.
 
-The text is the Bash tool's and stays English; HTML and popups speak the language of the settings.
+A mail's plain text is the Bash tool's and stays English; HTML and popups are translated.
 """
 
 from __future__ import annotations
