@@ -61,7 +61,7 @@ RETRY_POLICIES = {
 PERMANENT_FAILURES = frozenset({FailureKind.MESSAGE, FailureKind.RECIPIENT})
 
 
-class QueuedMail(Protocol):
+class LeasedMail(Protocol):
     """What the worker needs of a mail in the outbox."""
 
     @property
@@ -80,7 +80,7 @@ class QueuedMail(Protocol):
 class OutboxPort(Protocol):
     """What the worker needs of the outbox."""
 
-    def lease_due(self, now: float, lease: float, gather: Gather | None = ...) -> Sequence[QueuedMail]:
+    def lease_due(self, now: float, lease: float, gather: Gather | None = ...) -> Sequence[LeasedMail]:
         """Lease the mails that are due until `now + lease`; `gather` makes one mail of a backlog."""
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ...) -> None:
@@ -191,7 +191,7 @@ def send_with_picture(transport: Transport, message: Message, draw: Callable[[Me
     return transport.send(replace(message, picture=b""))
 
 
-def _for_missed(mail: QueuedMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
+def _for_missed(mail: LeasedMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
     """Return the mail once more for each group of recipients who were refused while others got it."""
     rest = []
     for number, missed in enumerate(receipt.missed, mail.id):
@@ -209,7 +209,7 @@ def _for_missed(mail: QueuedMail, receipt: Receipt, now: float, chance: float) -
 
 def _record_sent(
     store: OutboxPort,
-    mail: QueuedMail,
+    mail: LeasedMail,
     receipt: Receipt,
     rest: Sequence[Rest],
     clock: Callable[[], float],
@@ -229,7 +229,7 @@ def _record_sent(
 
 
 def _reschedule(
-    store: OutboxPort, mail: QueuedMail, error: TransportError, now: float, chance: float
+    store: OutboxPort, mail: LeasedMail, error: TransportError, now: float, chance: float
 ) -> FailedMail:
     if error.kind in PERMANENT_FAILURES:
         return _give_up(store, mail, error, now)
@@ -244,7 +244,7 @@ def _reschedule(
     return FailedMail(mail.id, error.kind, str(error), now + delay)
 
 
-def _give_up(store: OutboxPort, mail: QueuedMail, error: TransportError, now: float) -> FailedMail:
+def _give_up(store: OutboxPort, mail: LeasedMail, error: TransportError, now: float) -> FailedMail:
     try:
         store.mark_dead(mail.id, now, str(error), failure=error.kind.value)
     except StoreError as fault:

@@ -26,7 +26,7 @@ def over(pid, seconds):
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch):
-    """Times are printed as local time; here the place is Greenwich."""
+    """Set the time zone to UTC, as times are printed as local time."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

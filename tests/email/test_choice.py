@@ -11,13 +11,13 @@ from tests.mailserver import MailServer
 
 @pytest.fixture
 def smtp():
-    """An smtp.env that is set up."""
+    """Return the settings of an smtp.env that is set up."""
     return SmtpSettings("smtp.example.org", 587, "user", Secret("hunter2hunter2"), "a@example.org", None)
 
 
 @pytest.fixture
 def gmail(tmp_path):
-    """The two files of Gmail."""
+    """Write the two files of Gmail."""
     files = {"gmail_credentials": tmp_path / "credentials.json", "gmail_token": tmp_path / "token.json"}
     for file in files.values():
         file.write_text("{}")
@@ -58,8 +58,8 @@ def test_gmail_is_strict(tmp_path, smtp, gmail):
     """NOTIFY_METHOD=gmail_api without a token is an error, not SMTP; with it, SMTP does not matter."""
     with pytest.raises(TransportError, match="GMAIL_API_TOKEN is not set"):
         create_transport(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp))
-    way = create_transport(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp, **gmail))
-    assert way.name == "Gmail API"
+    transport = create_transport(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp, **gmail))
+    assert transport.name == "Gmail API"
 
 
 def test_without_a_recipient_there_is_no_way(tmp_path, smtp):
@@ -70,7 +70,7 @@ def test_without_a_recipient_there_is_no_way(tmp_path, smtp):
 
 
 def local_mailer(tmp_path, monkeypatch):
-    """A `mail` on PATH that leaves a mark where it is run."""
+    """Put a `mail` on PATH that leaves a file when it is run."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "mail").write_text(f"#!/bin/sh\ncat > {tmp_path}/taken\n")

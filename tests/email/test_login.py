@@ -28,7 +28,7 @@ from tests.installed import closed_port
 
 @pytest.fixture
 def google(monkeypatch):
-    """The local Google; its token endpoint is plain http, which oauthlib must be told to bear."""
+    """Return the local Google; its token endpoint is plain http, which oauthlib accepts on request only."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     with GoogleServer() as server:
         yield server
@@ -36,7 +36,7 @@ def google(monkeypatch):
 
 @pytest.fixture
 def settings(google, tmp_path):
-    """A downloaded credentials.json, and no token yet."""
+    """Return settings with a downloaded credentials.json and no token yet."""
     return Settings(
         config=tmp_path / "gpu-watch.env",
         state=tmp_path,

@@ -18,14 +18,14 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
 def wire(message):
-    """The bytes that are handed over."""
+    """Return the bytes that are sent."""
     raw = mime.mail_bytes(mime.build_mail(message, sender="gpu@example.org", recipients=("ada@example.org",)))
     assert max(map(len, raw.split(b"\r\n"))) <= 998  # RFC 5321, 4.5.3.1.6
     return raw
 
 
 def sent(message):
-    """What a mail program reads."""
+    """Return the mail as a mail program parses it."""
     return email.message_from_bytes(wire(message), policy=email.policy.default)
 
 

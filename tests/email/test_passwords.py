@@ -1,4 +1,4 @@
-"""Where the mail password comes from, in which order, and how each place fails."""
+"""The sources of the mail password, their order, and how each fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.mailserver import MailServer
 ACCOUNT = SmtpSettings("mail.example.org", 587, "ada", Secret(""), "ada@example.org")
 
 
-class Memory(KeyringBackend):
+class MemoryKeyring(KeyringBackend):
     """A keyring in memory."""
 
     priority = 1
@@ -46,7 +46,7 @@ class Memory(KeyringBackend):
             raise PasswordDeleteError("not found") from None
 
 
-class Broken(Memory):
+class BrokenKeyring(MemoryKeyring):
     """A keyring each of whose answers is this error."""
 
     def __init__(self, error: Exception) -> None:
@@ -59,8 +59,8 @@ class Broken(Memory):
 
 @pytest.fixture
 def ring():
-    """The keyring of this test; the one before is put back."""
-    before, memory = keyring.get_keyring(), Memory()
+    """Set a keyring for this test, and restore the one before."""
+    before, memory = keyring.get_keyring(), MemoryKeyring()
     keyring.set_keyring(memory)
     yield memory
     keyring.set_keyring(before)
@@ -95,7 +95,7 @@ def test_the_order_is_smtp_pass_then_the_file_then_the_keyring(ring, tmp_path):
 
 def test_a_relay_without_login_asks_nobody(ring, tmp_path):
     """SMTP_SECURITY=none: neither the file nor the keyring is looked at."""
-    keyring.set_keyring(Broken(AssertionError("asked")))
+    keyring.set_keyring(BrokenKeyring(AssertionError("asked")))
     relay = replace(ACCOUNT, security=SmtpSecurity.NONE, password_file=tmp_path / "missing")
     assert (smtp_password(relay).reveal(), password_source(relay)) == ("", "")
 
@@ -142,8 +142,8 @@ def test_no_password_anywhere_says_how_to_store_one(ring):
     ("backend", "words"),
     [
         (fail.Keyring(), "there is none that can be used"),
-        (Broken(KeyringLocked("hunter2")), "KeyringLocked"),
-        (Broken(ZeroDivisionError("hunter2")), "ZeroDivisionError"),
+        (BrokenKeyring(KeyringLocked("hunter2")), "KeyringLocked"),
+        (BrokenKeyring(ZeroDivisionError("hunter2")), "ZeroDivisionError"),
     ],
 )
 def test_a_keyring_that_fails_is_told_with_the_other_way(ring, backend, words):
@@ -159,11 +159,11 @@ def test_a_keyring_that_does_not_answer_is_given_up(ring):
     """A locked one waits for a person, who may not be there."""
     answer = threading.Event()
 
-    class Waiting(Memory):
+    class LockedKeyring(MemoryKeyring):
         def get_password(self, service, username):  # noqa: ARG002
             answer.wait(10)
 
-    keyring.set_keyring(Waiting())
+    keyring.set_keyring(LockedKeyring())
     with pytest.raises(TransportError, match=r"no answer within 0.05 s: is it locked"):
         keyrings.keyring_password("ada@mail.example.org", timeout=0.05)
     answer.set()

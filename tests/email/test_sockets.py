@@ -1,4 +1,4 @@
-"""Connections that come about, and end, in bounded time."""
+"""Connections that are made, and end, in bounded time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gpuwatch_tray.notifiers.email.smtp.sockets import (
 
 @pytest.fixture
 def listener():
-    """A port that takes connections."""
+    """Open a port that accepts connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
 
 @pytest.fixture
 def dead_port():
-    """A port that neither takes nor refuses a connection, as a dead route does: its queue is full."""
+    """Open a port that neither accepts nor refuses a connection, as a dead route: its queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as clients:
         for _ in range(3):
             client = clients.enter_context(socket.socket())
