@@ -58,6 +58,11 @@ class TransportError(Exception):
         return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
+def configuration_error(text: str, mend: str) -> TransportError:
+    """Return an error that a person has to correct."""
+    return TransportError(FailureKind.CONFIGURATION, text, mend)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, assert_never
 from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.passwords import smtp_password
 from gpuwatch_tray.settings import NotifyMethod
-from gpuwatch_tray.transport import FailureKind, Transport, TransportError
+from gpuwatch_tray.transport import Transport, configuration_error
 
 if TYPE_CHECKING:
     from gpuwatch_tray.settings import Settings
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 def create_transport(settings: Settings) -> Transport:
     """Return the transport that `settings` select; TransportError (CONFIGURATION) if it is not set up."""
     if not settings.to_email:
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("{config}: TO_EMAIL is not set").format(config=settings.config),
             _('write TO_EMAIL="name@host" into it'),
         )
@@ -49,8 +48,7 @@ def _has_gmail(settings: Settings) -> bool:
 
 def _smtp(settings: Settings) -> Transport:
     if settings.smtp is None:
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("mail is to go by SMTP, but smtp.env is not set up"),
             _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
@@ -61,8 +59,7 @@ def _smtp(settings: Settings) -> Transport:
 
 def _gmail(settings: Settings) -> Transport:
     if settings.gmail_token is None:
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("mail is to go by Gmail, but GMAIL_API_TOKEN is not set"),
             _("set GMAIL_API_CREDENTIALS and GMAIL_API_TOKEN in notify.env"),
         )

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,11 +43,6 @@ LOGIN_MEND = N_("sign in with `gpuwatch-tray mail login`")
 DOWNLOAD_MEND = N_("download it again from the Google Cloud console: an OAuth client of the type Desktop app")
 LOCK_TIMEOUT = 20.0  # seconds: its holder waits for one answer of Google's
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-def configuration_error(text: str, mend: str) -> TransportError:
-    """Return an error that a person has to correct."""
-    return TransportError(FailureKind.CONFIGURATION, text, mend)
 
 
 def sign_in_error(text: str, mend: str = "") -> TransportError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import TransportError, configuration_error
 from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
@@ -74,6 +74,4 @@ def _ask(call: Callable[[], T], timeout: float) -> T:
 
 
 def _keyring_unusable(why: str) -> TransportError:
-    return TransportError(
-        FailureKind.CONFIGURATION, _("the keyring cannot be used: {why}").format(why=why), _(KEYRING_MEND)
-    )
+    return configuration_error(_("the keyring cannot be used: {why}").format(why=why), _(KEYRING_MEND))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email import mime
 from gpuwatch_tray.notifiers.email.lines import LONGEST_ANSWER, escape_controls, one_line
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, Receipt, TransportError, configuration_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,8 +90,7 @@ class LocalTransport:
             path = shutil.which(program, path=os.pathsep.join(folders))
             if path is not None:
                 return program, path
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _(
                 "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx"
                 " or sendmail"
@@ -117,8 +116,7 @@ class LocalTransport:
                     _("try it by hand: {program}").format(program=arguments[0]),
                 ) from None
             except OSError as error:
-                raise TransportError(
-                    FailureKind.CONFIGURATION,
+                raise configuration_error(
                     _("{program} cannot be run: {why}").format(program=arguments[0], why=error.strerror),
                     _("repair or remove it, or set up smtp.env"),
                 ) from None

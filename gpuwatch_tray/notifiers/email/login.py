@@ -17,7 +17,7 @@ from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import LOOPBACK, RedirectServer, read_pasted
 from gpuwatch_tray.notifiers.email.web import proxy_secrets
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
 from gpuwatch_tray.within import within
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def sign_in(
     from google_auth_oauthlib.flow import InstalledAppFlow  # no other part of this module needs it
 
     if settings.gmail_token is None:
-        raise googlefiles.configuration_error(
+        raise configuration_error(
             _("GMAIL_API_TOKEN is not set"), _("set it in notify.env: where token.json goes")
         )
     config = googlefiles.read_credentials(settings.gmail_credentials)
@@ -169,7 +169,7 @@ def _store_token(credentials: Any, path: Path) -> Path:
             googlefiles.write_token(path, credentials.to_json())
     except OSError as error:
         text = _("{path} cannot be written: {why}").format(path=path, why=error.strerror)
-        raise googlefiles.configuration_error(text, _("correct GMAIL_API_TOKEN in notify.env")) from None
+        raise configuration_error(text, _("correct GMAIL_API_TOKEN in notify.env")) from None
     return path
 
 

@@ -19,7 +19,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.messages import CHART, without_picture
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notifiers.email.lines import escape_controls, one_line
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import configuration_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,8 +69,7 @@ def parse_address(text: str, key: str) -> str:
     # A leading hyphen would be an option to the local mail programs.
     bad = not local or local.startswith("-") or "@" in local or _BAD_ADDRESS.search(local + domain)
     if bad or (at and not plain):
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("{key}: {text!r} is no mail address").format(key=key, text=one_line(text, 80)),
             _("correct {key}: one or more addresses like you@example.org").format(key=key),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email.keyrings import keyring_password
 from gpuwatch_tray.settings import Secret, SmtpSecurity, read_password
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import configuration_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def smtp_password(smtp: SmtpSettings) -> Secret:
     account = keyring_account(smtp)
     password = keyring_password(account)
     if not password:
-        raise _password_error(
+        raise configuration_error(
             _("there is no password for {account}: smtp.env has none, nor has the keyring").format(
                 account=account
             ),
@@ -53,7 +53,7 @@ def password_source(smtp: SmtpSettings) -> str:
 def _read_password_file(file: Path) -> Secret:
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
-            raise _password_error(
+            raise configuration_error(
                 _("SMTP_PASS_FILE {file} is not a plain file").format(file=file),
                 _("it must hold the password alone"),
             )
@@ -61,9 +61,9 @@ def _read_password_file(file: Path) -> Secret:
             content = stream.read(LONGEST_FILE + 1)
     except OSError as error:
         text = _("SMTP_PASS_FILE {file} cannot be read: {why}").format(file=file, why=error.strerror)
-        raise _password_error(text, _("write the password into it, and chmod 600")) from None
+        raise configuration_error(text, _("write the password into it, and chmod 600")) from None
     if len(content) > LONGEST_FILE or b"\n" in content.strip():
-        raise _password_error(
+        raise configuration_error(
             _("SMTP_PASS_FILE {file} has more than one line").format(file=file),
             _("it must hold the password alone"),
         )
@@ -71,15 +71,11 @@ def _read_password_file(file: Path) -> Secret:
         secret = read_password(content.decode("utf-8-sig"))
     except ValueError as error:
         why = _("is not UTF-8") if isinstance(error, UnicodeDecodeError) else str(error)
-        raise _password_error(
+        raise configuration_error(
             _("SMTP_PASS_FILE {file} {why}").format(file=file, why=why), _("it must hold the password alone")
         ) from None
     if not secret.reveal():
-        raise _password_error(
+        raise configuration_error(
             _("SMTP_PASS_FILE {file} is empty").format(file=file), _("write the password into it")
         )
     return secret
-
-
-def _password_error(text: str, mend: str) -> TransportError:
-    return TransportError(FailureKind.CONFIGURATION, text, mend)

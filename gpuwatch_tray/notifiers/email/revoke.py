@@ -13,7 +13,7 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.web import READ_TIMEOUT, BoundedRequest, proxy_secrets
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = R
             path.unlink()
         except OSError as error:
             text = _("{path} cannot be deleted: {why}").format(path=path, why=error.strerror)
-            raise googlefiles.configuration_error(text, _("delete it by hand")) from None
+            raise configuration_error(text, _("delete it by hand")) from None
     return revoked
 
 

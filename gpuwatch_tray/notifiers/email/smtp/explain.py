@@ -66,11 +66,8 @@ class SmtpErrorContext:
     def explain(self, error: Exception) -> TransportError:
         """Return the TransportError for `error`, by the server's reply, else TLS, else the network."""
         if self.expired_after is not None:  # whatever the error, the watchdog caused it
-            return self._connection_lost(
-                _("no end after {seconds:g} s, given up at {step}").format(
-                    seconds=self.expired_after, step=_(self.step.value)
-                )
-            )
+            text = _("no end after {seconds:g} s, given up at {step}")
+            return self._connection_lost(text.format(seconds=self.expired_after, step=self._step_name))
         return self._from_reply(error) or self._from_tls(error) or self._from_network(error)
 
     def failure(
@@ -90,56 +87,52 @@ class SmtpErrorContext:
             kind_and_mend = classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
             groups.setdefault(kind_and_mend, {})[name] = (code, text)
         return tuple(
-            MissedRecipients(
-                tuple(group),
-                self.failure(
-                    kind, _("recipient refused: {answers}").format(answers=self.list_refused(group)), mend
-                ),
-            )
+            MissedRecipients(tuple(group), self._recipients_refused(kind, group, mend))
             for (kind, mend), group in groups.items()
         )
 
+    @property
+    def _step_name(self) -> str:
+        return _(self.step.value)
+
+    def _recipients_refused(
+        self, kind: FailureKind, refused: Mapping[str, tuple[int, bytes]], mend: str, *, for_all: bool = False
+    ) -> TransportError:
+        text = _("recipient refused: {answers}").format(answers=self.list_refused(refused))
+        return self.failure(kind, text, mend, for_all=for_all)
+
     def _from_reply(self, error: Exception) -> TransportError | None:
         if isinstance(error, smtplib.SMTPRecipientsRefused):
-            found = dict(
+            mends = dict(
                 classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
                 for code, text in error.recipients.values()
             )
-            kind = min(found, key=_LEAST_PERMANENT_FIRST.index)
-            text = _("recipient refused: {answers}").format(answers=self.list_refused(error.recipients))
-            return self.failure(kind, text, found[kind], for_all=not self.partly)
+            kind = min(mends, key=_LEAST_PERMANENT_FIRST.index)
+            return self._recipients_refused(kind, error.recipients, mends[kind], for_all=not self.partly)
         if isinstance(error, smtplib.SMTPResponseException):
             return self._refused(error.smtp_code, self.scrub(error.smtp_error))
         if isinstance(error, smtplib.SMTPNotSupportedError):
             if self.step is SmtpStep.STARTTLS:
-                return self.failure(
-                    FailureKind.CONFIGURATION,
-                    _("the server offers no STARTTLS, and the password is never sent in plain text"),
-                    _("use a port of the server with TLS: SMTP_PORT={port} or 587").format(
-                        port=IMPLICIT_TLS_PORT
-                    ),
-                )
+                text = _("the server offers no STARTTLS, and the password is never sent in plain text")
+                mend = _("use a port of the server with TLS: SMTP_PORT={port} or 587")
+                return self.failure(FailureKind.CONFIGURATION, text, mend.format(port=IMPLICIT_TLS_PORT))
             return self.failure(FailureKind.CONFIGURATION, self.scrub(str(error)), _(SERVER_MEND))
         return None
 
     def _refused(self, code: int, answer: str) -> TransportError:
         said = f"{code} {answer}" if code > 0 else _("{answer!r}, which is not SMTP").format(answer=answer)
         if self.text_sent and code not in REFUSALS:
-            return self._connection_lost(
-                _("unintelligible answer to the {step}: {said}").format(step=_(self.step.value), said=said)
-            )
+            text = _("unintelligible answer to the {step}: {said}").format(step=self._step_name, said=said)
+            return self._connection_lost(text)
         kind, mend = classify_refusal(self.step, code, answer)
         if self.plain and code in LOGIN_REFUSALS:
             mend = _(PLAIN_MEND)
-        # All mails have the same sender and recipients; only the text is each mail's own.
-        own = kind is FailureKind.MESSAGE or (self.step is SmtpStep.TEXT and kind is not FailureKind.QUOTA)
-        for_all = not own or code == CLOSING
-        return self.failure(
-            kind,
-            _("{step} refused: {said}").format(step=_(self.step.value), said=said),
-            mend,
-            for_all=for_all,
+        # All mails have the same sender and recipients, but each its own text.
+        this_mail_only = kind is FailureKind.MESSAGE or (
+            self.step is SmtpStep.TEXT and kind is not FailureKind.QUOTA
         )
+        text = _("{step} refused: {said}").format(step=self._step_name, said=said)
+        return self.failure(kind, text, mend, for_all=not this_mail_only or code == CLOSING)
 
     def _from_tls(self, error: Exception) -> TransportError | None:
         if isinstance(error, ssl.SSLCertVerificationError):
@@ -153,35 +146,30 @@ class SmtpErrorContext:
 
     def _from_network(self, error: Exception) -> TransportError:
         if not isinstance(error, OSError):
-            place = _(self.step.value)
-            words = (
-                _("SMTP_HOST is no host name")
-                if self.step is SmtpStep.CONNECT
-                else _("bad answer at {place}").format(place=place)
-            )
-            return self.failure(FailureKind.CONFIGURATION, words, _(SERVER_MEND))
+            text = _("bad answer at {place}").format(place=self._step_name)
+            if self.step is SmtpStep.CONNECT:
+                text = _("SMTP_HOST is no host name")
+            return self.failure(FailureKind.CONFIGURATION, text, _(SERVER_MEND))
         if isinstance(error, socket.gaierror):
             text = _("the address of the host cannot be found: {why}").format(why=error.strerror)
             return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
         # smtplib wraps a time-out or a reset in an error of its own.
         cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
         if isinstance(cause, TimeoutError):
-            return self._connection_lost(_("no answer in time at {step}").format(step=_(self.step.value)))
+            return self._connection_lost(_("no answer in time at {step}").format(step=self._step_name))
         if self.step is SmtpStep.CONNECT:
             text = self.scrub(error.strerror or str(error))
             return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
-        return self._connection_lost(_("the connection was lost at {step}").format(step=_(self.step.value)))
+        return self._connection_lost(_("the connection was lost at {step}").format(step=self._step_name))
 
     def _connection_lost(self, text: str) -> TransportError:
         if self.text_sent:
-            return self.failure(
-                FailureKind.AMBIGUOUS, _("{text}: the mail may have been accepted").format(text=text)
-            )
+            text = _("{text}: the mail may have been accepted").format(text=text)
+            return self.failure(FailureKind.AMBIGUOUS, text)
         mend = ""
         if self.step is SmtpStep.CONNECT:
             mend = _(NETWORK_MEND)
         elif self.step is SmtpStep.GREETING and not self.implicit:
-            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}").format(
-                port=IMPLICIT_TLS_PORT
-            )
+            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}")
+            mend = mend.format(port=IMPLICIT_TLS_PORT)
         return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not SmtpStep.TEXT)

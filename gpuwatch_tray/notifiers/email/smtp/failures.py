@@ -53,8 +53,8 @@ _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463, at the st
 
 def _enhanced_code(answer: str) -> str:
     """Return the enhanced status code of an answer, or ''."""
-    found = _ENHANCED.match(answer)
-    return found[1] if found else ""
+    match = _ENHANCED.match(answer)
+    return match[1] if match else ""
 
 
 def classify_refusal(step: SmtpStep, code: int, answer: str) -> tuple[FailureKind, str]:

@@ -74,8 +74,8 @@ class Watchdog:
 
 def resolve(host: str, port: int) -> list[SocketAddress]:
     """Return the addresses of a host, IPv6 and IPv4 in turn, IPv6 first."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [(family, str(name[0]), port) for family, _, _, _, name in found]
+    results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [(family, str(name[0]), port) for family, _, _, _, name in results]
     six = [address for address in addresses if address[0] == socket.AF_INET6]
     four = [address for address in addresses if address[0] == socket.AF_INET]
     return [address for pair in itertools.zip_longest(six, four) for address in pair if address is not None]

@@ -23,7 +23,7 @@ from gpuwatch_tray.notifiers.email.smtp.explain import IMPLICIT_TLS_PORT, SmtpEr
 from gpuwatch_tray.notifiers.email.smtp.failures import SmtpStep
 from gpuwatch_tray.notifiers.email.smtp.sockets import Watchdog
 from gpuwatch_tray.settings import SmtpSecurity, is_loopback
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, Receipt, configuration_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,8 +138,7 @@ class SmtpTransport:
             return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         except OSError as error:
             reason = error.strerror or str(error)
-            raise TransportError(
-                FailureKind.CONFIGURATION,
+            raise configuration_error(
                 _("SMTP_CA_FILE {file} cannot be used: {why}").format(file=ca_file, why=one_line(reason)),
                 _("it must name a readable file with certificates in PEM form"),
             ) from None
@@ -153,8 +152,7 @@ class SmtpTransport:
         client.step = SmtpStep.HELLO
         if self._plain:
             if not is_loopback(address):
-                raise TransportError(
-                    FailureKind.CONFIGURATION,
+                raise configuration_error(
                     _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other").format(
                         way=self.name, address=address
                     ),
