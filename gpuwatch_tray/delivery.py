@@ -172,7 +172,7 @@ def deliver_due(
                 log.info("mail %d sent by %s: %s", mail.id, receipt.transport, receipt.answer)
                 sent.append(SentMail(mail.id, receipt))
                 continue
-        failures.append(_reschedule(store, mail, error, clock(), chance()))
+        failures.append(_record_failure(store, mail, error, clock(), chance()))
     return DeliveryReport(tuple(sent), tuple(failures))
 
 
@@ -228,29 +228,24 @@ def _record_sent(
             return
 
 
-def _reschedule(
+def _record_failure(
     store: OutboxPort, mail: LeasedMail, error: TransportError, now: float, chance: float
 ) -> FailedMail:
-    if error.kind in PERMANENT_FAILURES:
-        return _give_up(store, mail, error, now)
-    policy = RETRY_POLICIES[error.kind]
-    delay = max(policy.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
+    """Put the mail back for its next attempt, or give it up; unrecorded, it is due when the lease ends."""
+    at = None
     try:
-        store.mark_retry(mail.id, now + delay, str(error), blocked=policy.blocked, failure=error.kind.value)
+        if error.kind in PERMANENT_FAILURES:
+            log.warning("mail %d given up (%s): %s", mail.id, error.kind.value, error)
+            store.mark_dead(mail.id, now, str(error), failure=error.kind.value)
+        else:
+            policy = RETRY_POLICIES[error.kind]
+            delay = max(policy.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
+            at = now + delay
+            log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)
+            store.mark_retry(mail.id, at, str(error), blocked=policy.blocked, failure=error.kind.value)
     except StoreError as fault:
-        # It is due again when the lease ends.
         log.warning("mail %d is not sent, and that cannot be recorded: %s", mail.id, fault)
-    log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)
-    return FailedMail(mail.id, error.kind, str(error), now + delay)
-
-
-def _give_up(store: OutboxPort, mail: LeasedMail, error: TransportError, now: float) -> FailedMail:
-    try:
-        store.mark_dead(mail.id, now, str(error), failure=error.kind.value)
-    except StoreError as fault:
-        log.warning("mail %d is given up, and that cannot be recorded: %s", mail.id, fault)
-    log.warning("mail %d given up (%s): %s", mail.id, error.kind.value, error)
-    return FailedMail(mail.id, error.kind, str(error), None)
+    return FailedMail(mail.id, error.kind, str(error), at)
 
 
 def _internal_error(fault: Exception) -> TransportError:

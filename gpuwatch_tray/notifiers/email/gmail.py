@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,18 +137,14 @@ class GmailTransport:
         """Send to all recipients; renew and store a sign-in that is about to end."""
         recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
         sender = mime.parse_address(self._from, "FROM_EMAIL") if self._from else ""
-        mail = mime.build_mail(message, sender=sender, recipients=recipients)
-        raw = mime.mail_bytes(mail, utf8=mime.needs_smtputf8((sender, *recipients)))
-        request = BoundedRequest(self._timeout, self._deadline)
-        try:
+        raw = mime.build_mail(message, sender=sender, recipients=recipients)
+        with closing(BoundedRequest(self._timeout, self._deadline)) as request:
             sign_in = self._sign_in(request)
             answer = self._post(sign_in, request, raw)
             if answer is None and not sign_in.renewed:
                 # Ended early, revoked, or a wrong clock here: the mail was not accepted, so try once more.
                 sign_in = self._sign_in(request, renew=True)
                 answer = self._post(sign_in, request, raw)
-        finally:
-            request.close()
         if answer is None:
             raise self._error(FailureKind.SIGN_IN, _("sign-in refused"), _(EXPIRED_SIGN_IN))
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
@@ -163,11 +160,8 @@ class GmailTransport:
         mime.parse_addresses(self._to, "TO_EMAIL")
         self._read()
         report(_("{file} is there, and allows sending").format(file=self._token))
-        request = BoundedRequest(self._timeout, self._deadline)
-        try:
+        with closing(BoundedRequest(self._timeout, self._deadline)) as request:
             self._sign_in(request, renew=True)
-        finally:
-            request.close()
         report(_("Google has renewed the sign-in"))
 
     def _read(self) -> dict[str, Any]:

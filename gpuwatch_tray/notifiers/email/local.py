@@ -65,9 +65,7 @@ class LocalTransport:
             arguments = [path, "-s", mime.subject_line(message.subject), *recipients]
             return self._run(program, program, arguments, f"{text}\n".encode())
         sender = mime.parse_address(self._from, "FROM_EMAIL") if self._from else ""
-        mail = mime.build_mail(message, sender=sender, recipients=recipients)
-        utf8 = mime.needs_smtputf8((sender, *recipients))
-        body = mime.mail_bytes(mail, utf8=utf8, line_end="\n")
+        body = mime.build_mail(message, sender=sender, recipients=recipients, line_end="\n")
         # -oi: a line with a single dot does not end the mail.
         return self._run(_("sendmail (queued, not yet delivered)"), program, [path, "-t", "-oi"], body)
 

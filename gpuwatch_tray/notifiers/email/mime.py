@@ -86,11 +86,12 @@ def _header_address(plain: str) -> Address:
     return Address(username=local, domain=domain) if local else Address(username=plain)
 
 
-def build_mail(message: Message, *, sender: str, recipients: Sequence[str]) -> EmailMessage:
+def build_mail(message: Message, *, sender: str, recipients: Sequence[str], line_end: str = "\r\n") -> bytes:
     """
-    Return the mail with all its headers; an empty `sender` leaves From to the program that sends it.
+    Return the mail as it goes over the wire, 7-bit save for addresses beyond ASCII.
 
-    Control characters in subject and text are escaped: the process names in them are written by strangers.
+    An empty `sender` leaves From to the program that sends it. Control characters in subject and text are
+    escaped: the process names in them are written by strangers.
     """
     mail = EmailMessage(policy=POLICY)
     if sender:
@@ -103,7 +104,8 @@ def build_mail(message: Message, *, sender: str, recipients: Sequence[str]) -> E
         mail[name] = value
     mail.set_content(escape_controls(message.text))
     _add_html(mail, message)
-    return mail
+    policy = SMTPUTF8 if needs_smtputf8((sender, *recipients)) else SMTP
+    return mail.as_bytes(policy=policy.clone(linesep=line_end))
 
 
 def _own_headers(message: Message) -> Iterator[tuple[str, str]]:
@@ -163,9 +165,3 @@ def subject_line(subject: str) -> str:
 def needs_smtputf8(addresses: Sequence[str]) -> bool:
     """Return whether one of these addresses needs SMTPUTF8 (RFC 6531)."""
     return not all(address.isascii() for address in addresses)
-
-
-def mail_bytes(mail: EmailMessage, *, utf8: bool = False, line_end: str = "\r\n") -> bytes:
-    """Return the mail as it goes over the wire: 7-bit, save for addresses where `utf8` is set."""
-    policy = (SMTPUTF8 if utf8 else SMTP).clone(linesep=line_end)
-    return mail.as_bytes(policy=policy)

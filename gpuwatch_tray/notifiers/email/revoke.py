@@ -47,19 +47,18 @@ def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = R
 
 def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
     """Return True once Google has revoked the token, False where it no longer knew it."""
-    request, scrub = BoundedRequest(timeout, REVOKE_DEADLINE), Scrubber((secret, *proxy_secrets()))
+    scrub = Scrubber((secret, *proxy_secrets()))
     # In the body, which no log of a proxy holds.
     body = urlencode({"token": secret})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     try:
-        answer = request(endpoint, method="POST", body=body, headers=headers)
+        with contextlib.closing(BoundedRequest(timeout, REVOKE_DEADLINE)) as request:
+            answer = request(endpoint, method="POST", body=body, headers=headers)
     except NoConnection as error:
         text = _("the sign-in is not withdrawn, Google is not reached: {error}").format(
             error=scrub(str(error), 160)
         )
         raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
-    finally:
-        request.close()
     if answer.status == HTTP_OK and not _is_page(answer.data):
         return True
     if _error_of(answer.data) == "invalid_token":

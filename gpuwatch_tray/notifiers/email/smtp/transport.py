@@ -64,12 +64,10 @@ class SmtpTransport:
 
     def send(self, message: Message) -> Receipt:
         """Send to all recipients at once; the receipt's `missed` are those the server refused."""
-        sender = mime.parse_address(
-            self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL"
-        )
+        sender = self._sender()
         recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
         utf8 = mime.needs_smtputf8((sender, *recipients))
-        mail = mime.mail_bytes(mime.build_mail(message, sender=sender, recipients=recipients), utf8=utf8)
+        mail = mime.build_mail(message, sender=sender, recipients=recipients)
         partly = bool(message.details.only)
         with Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
             if utf8 and not client.has_extn("smtputf8"):
@@ -94,10 +92,14 @@ class SmtpTransport:
 
     def probe(self, report: ReportStep) -> None:
         """Connect, encrypt and log in, without sending anything."""
-        mime.parse_address(self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL")
+        self._sender()
         mime.parse_addresses(self._to, "TO_EMAIL")
         with Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
             pass
+
+    def _sender(self) -> str:
+        account = self._smtp.from_email or self._smtp.user
+        return mime.parse_address(account or f"{machine.user(os.environ)}@{machine.host()}", "FROM_EMAIL")
 
     @contextmanager
     def _session(
@@ -169,10 +171,6 @@ class SmtpTransport:
         report(_describe_encryption(client))
         client.log_in(self._smtp.user, self._smtp.password.reveal())
         report(_("logged in as {user}").format(user=one_line(self._smtp.user, 100)))
-
-
-def _local_account() -> str:
-    return f"{machine.user(os.environ)}@{machine.host()}"
 
 
 def _describe_encryption(client: SmtpClient) -> str:
