@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray.language import _
 from gpuwatch_tray.store import Gather, Rest, StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +49,6 @@ class RetryPolicy:
         return min(seconds, self.most)
 
 
-HOUR = 3600.0
 RETRY_POLICIES = {
     FailureKind.TRANSIENT: RetryPolicy(30, HOUR),
     FailureKind.AMBIGUOUS: RetryPolicy(30, HOUR),

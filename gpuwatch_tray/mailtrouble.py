@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.transport import FailureKind
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class MailHealth:
 def _waiting_line(waiting: Waiting) -> str:
     mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
-        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%H:%M")
+        since = local_time(waiting.oldest, "%H:%M")
         mails = _("{mails} since {time}").format(mails=mails, time=since)
     return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
 

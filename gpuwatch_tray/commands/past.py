@@ -13,9 +13,10 @@ from gpuwatch_tray import attending, machine
 from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
+from gpuwatch_tray.model import TENS_FOR, GpuFacts, History
 from gpuwatch_tray.sampling import marks
 from gpuwatch_tray.store import Store, Uses, read_samples
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

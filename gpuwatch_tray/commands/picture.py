@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.context import WorkError
-from gpuwatch_tray.model import MINUTE, MessageKind
+from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.rules.temperature import warning_at
 from gpuwatch_tray.store import StoreError, Uses
+from gpuwatch_tray.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def drawer(setup: Setup) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=Uses.NONE)
+            found = past(setup, end - HOURS * HOUR, end, finest=MINUTE, processes=Uses.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""

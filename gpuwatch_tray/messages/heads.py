@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from gpuwatch_tray.language import N_, _
 
@@ -49,8 +48,3 @@ class MailIdentity:
 def rule_title(rule: str) -> str:
     """Return the title of an alert of this rule."""
     return _(TITLES[rule]) if rule in TITLES else rule
-
-
-def local_time(now: float) -> str:
-    """Return a wall time as local time, in the Bash tool's format."""
-    return datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d %H:%M:%S")

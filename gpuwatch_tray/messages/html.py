@@ -11,10 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import language, listing, redact
+from gpuwatch_tray import language, redact
 from gpuwatch_tray.language import N_, _, ngettext
-from gpuwatch_tray.messages.heads import MailIdentity, local_time, rule_title
+from gpuwatch_tray.listing.elapsed import elapsed_text
+from gpuwatch_tray.messages.heads import MailIdentity, rule_title
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, Notice, Severity
+from gpuwatch_tray.units import MIB, duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +27,6 @@ CHART = "chart@gpuwatch-tray"  # the Content-ID of the picture
 MOST_ROWS = 20  # of a table: the text part has them all
 MOST_MAILS = 60  # that a digest lists
 LONGEST = 240  # characters of a command or a reason
-MIB = 2**20
 
 _PICTURE = re.compile(r"<!--picture-->.*?<!--/picture-->", re.DOTALL)
 # White text on these colours has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
@@ -197,13 +198,13 @@ def _code(line: str) -> str:
 def _reason(alert: Alert, now: float) -> str:
     shape, word, _colour = SEVERITY_STYLES[alert.severity]
     since = _("{shape} {severity}, for {time}").format(
-        shape=shape, severity=_(word), time=listing.duration(max(0.0, now - alert.since))
+        shape=shape, severity=_(word), time=duration(max(0.0, now - alert.since))
     )
     return _cell(f"<b>{_escape(rule_title(alert.rule))}</b><br>{_message(alert)}{_muted(since)}")
 
 
 def _resolved(alert: Alert, now: float) -> str:
-    lasted = _("✔ over after {time}").format(time=listing.duration(max(0.0, now - alert.since)))
+    lasted = _("✔ over after {time}").format(time=duration(max(0.0, now - alert.since)))
     return _cell(f"<b>{_escape(rule_title(alert.rule))}</b><br>{_message(alert)}{_muted(lasted)}")
 
 
@@ -222,7 +223,7 @@ def _process(process: GpuProcess) -> str:
 
 
 def _elapsed(process: GpuProcess) -> str:
-    return _escape(listing.elapsed_text(process.elapsed))
+    return _escape(elapsed_text(process.elapsed))
 
 
 def _mail(mail: Message, points: Sequence[str]) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing, redact
-from gpuwatch_tray.messages.heads import MAX_ETIME, MailIdentity, local_time
+from gpuwatch_tray import redact
+from gpuwatch_tray.listing.text import own_text
+from gpuwatch_tray.messages.heads import MAX_ETIME, MailIdentity
 from gpuwatch_tray.messages.html import alerts_html, digest_html, notice_html, resolved_html
 from gpuwatch_tray.model import Alert, Details, GpuProcess, Message, MessageKind, Notice, Severity
+from gpuwatch_tray.units import duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +49,7 @@ def alert_mail(
     running = tuple(processes)
     first, others = triggered(alerts)
     lost = [redact.text(gap) for gap in gaps]
-    raw = listing.own_text(running, redacted=redacted).rstrip("\n")
+    raw = own_text(running, redacted=redacted).rstrip("\n")
     sections = [
         f"Time: {local_time(now)}\nHost: {identity.host}\nUser: {identity.user}",
         f"Config: {identity.config}\nTriggered:\n{_bullets(first or [NOT_TRIGGERED])}",
@@ -82,7 +84,7 @@ def resolved_mail(identity: MailIdentity, alerts: Sequence[Alert], *, now: float
     """Return the mail that says that these alerts, which were mailed before, are over."""
     time = local_time(now)
     items = [
-        f"{alert.reason} (after {listing.duration(now - alert.since)})" if now > alert.since else alert.reason
+        f"{alert.reason} (after {duration(now - alert.since)})" if now > alert.since else alert.reason
         for alert in alerts
     ]
     text = (

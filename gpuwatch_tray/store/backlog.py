@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.model import Message, MessageKind, Severity
 from gpuwatch_tray.store import queued
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.queued import Queued
 
 Gather: TypeAlias = "Callable[[Sequence[Message], float], Message]"
-STALE = 3600.0  # seconds after which a mail is history rather than news
+STALE = HOUR  # seconds after which a mail is history rather than news
 FEW = 2  # stale mails from which on they leave as one
 
 

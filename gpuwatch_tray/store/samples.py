@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import MINUTE, TEN_MINUTES
+from gpuwatch_tray.model import TEN_MINUTES
 from gpuwatch_tray.sampling import Steady
 from gpuwatch_tray.store import file, samplefile
 from gpuwatch_tray.store.causes import damaged, said
@@ -16,6 +16,7 @@ from gpuwatch_tray.store.samplecode import packed
 from gpuwatch_tray.store.samplefold import MOST_RUNS, bounded, fold, prune, unfolded
 from gpuwatch_tray.store.samplenames import Book
 from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,6 +18,7 @@ from gpuwatch_tray.store import (
 from gpuwatch_tray.store.database import Database
 from gpuwatch_tray.store.mailroom import Mailroom
 from gpuwatch_tray.store.step import Memory, Surroundings
+from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.step import Mail, Step
     from gpuwatch_tray.watches import Watch
 
-KEEP = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
+KEEP = 30 * DAY  # seconds that sent mails and old deliveries are kept
 
 
 def _by_wall_clock() -> tuple[float, str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.listing import duration
 from gpuwatch_tray.model import Missing, Notice, Severity, known
+from gpuwatch_tray.units import duration, local_time, memory_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.watches.wishes import Ends, Look, Run
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
-GIB, MIB = 2**30, 2**20
 RESTARTED = N_("the machine was restarted")
 REUSED = N_("its number is another process's now")
 UNREPORTED = N_("how it ended is not known: `when run` was ended before it could report")
@@ -133,7 +131,7 @@ def _ended(wish: Ends, look: Look, why: str = "") -> Notice:
     text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
     passed = None if wish.seen is None else look.now.since(wish.seen)
     if wish.elapsed is not None and wish.seen is not None:
-        seen = _moment(wish.seen.wall)
+        seen = local_time(wish.seen.wall)
         if not why and passed is not None and 0 <= passed <= look.gap:
             text, span = _("PID {pid} ({command}) has ended after {span}"), duration(wish.elapsed + passed)
         else:
@@ -152,9 +150,4 @@ def _most(one: int | None, other: int | None) -> int | None:
 def _peak(peak: int | None) -> tuple[str, ...]:
     if peak is None:
         return ()
-    said = f"{peak / GIB:.1f} GiB" if peak >= GIB else f"{peak // MIB} MiB"
-    return (_("the most GPU memory that it was seen with: {memory}").format(memory=said),)
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return (_("the most GPU memory that it was seen with: {memory}").format(memory=memory_text(peak)),)

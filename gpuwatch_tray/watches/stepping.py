@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Awaited
+from gpuwatch_tray.units import MIB, MINUTE
 from gpuwatch_tray.watches import free, process
 from gpuwatch_tray.watches.wishes import Ends, Free, Watch
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Instant, Notice, Snapshot
     from gpuwatch_tray.watches.wishes import Look, Wish
 
-MINUTE = 60.0
-STEP = 64 * 2**20  # bytes: a peak that grows by less need not be written
+STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
 
 
 def step(watch: Watch, look: Look) -> Watch:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
 from gpuwatch_tray.transport import TransportError, configuration_error
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def _ask(call: Callable[[], T], timeout: float) -> T:
 
     # A call to a keyring cannot be cancelled.
     try:
-        return within(timeout, call, "keyring")
+        return call_with_timeout(timeout, call, "keyring")
     except TimeoutError:
         why = _("no answer within {seconds:g} s: is it locked?").format(seconds=timeout)
         raise _keyring_unusable(why) from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 import webbrowser
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,7 +17,7 @@ from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import LOOPBACK, RedirectServer, read_pasted
 from gpuwatch_tray.notifiers.email.web import proxy_secrets
 from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +102,7 @@ def _open_browser(address: str) -> None:
         with contextlib.suppress(webbrowser.Error):  # the printed address can be opened by hand
             webbrowser.open(address, new=1)
 
-    threading.Thread(target=run, name="browser", daemon=True).start()
+    start_thread("browser", run)
 
 
 def _listen(port: int) -> RedirectServer:
@@ -131,7 +130,7 @@ def _exchange_code(flow: Any, query: str, scrub: Scrubber) -> Any:
         return flow.credentials
 
     try:
-        return within(EXCHANGE_DEADLINE, fetch, "exchange")
+        return call_with_timeout(EXCHANGE_DEADLINE, fetch, "exchange")
     except Warning:  # oauthlib raises one where other scopes were granted
         raise _wrong_scope() from None
     except OAuth2Error as error:

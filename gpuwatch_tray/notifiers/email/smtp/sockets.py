@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def resolve_with_timeout(
 ) -> list[SocketAddress]:
     """Call `resolver`; TimeoutError after `seconds`, else its own OSError or ValueError."""
     try:
-        return within(seconds, lambda: resolver(host, port), "resolve")
+        return call_with_timeout(seconds, lambda: resolver(host, port), "resolve")
     except TimeoutError:
         raise TimeoutError(
             _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
