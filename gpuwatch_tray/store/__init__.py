@@ -14,28 +14,28 @@ from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Rest
-from gpuwatch_tray.store.queued import Queued, Waiting
-from gpuwatch_tray.store.samplereader import Uses, read_samples
+from gpuwatch_tray.store.queued import OutboxSummary, QueuedMail
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
-from gpuwatch_tray.store.step import Mail, Memory, Step
+from gpuwatch_tray.store.step import Mail, SavedState, Step
 
 __all__ = [
     "Attention",
     "Gather",
     "KnownGpu",
     "Mail",
-    "Memory",
-    "Queued",
+    "SavedState",
+    "QueuedMail",
     "Rest",
     "SampleStore",
     "Step",
     "Store",
     "StoreError",
     "Transition",
-    "Uses",
-    "Waiting",
+    "UseDetail",
+    "OutboxSummary",
     "handover",
     "read_samples",
 ]

@@ -71,7 +71,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EvaluationInputs:
     """
     What others may have written since: the person, the courier, another process.
 
@@ -87,7 +87,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class SavedState:
     """
     What an evaluator goes on from: see `Step`.
 

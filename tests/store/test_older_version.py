@@ -11,7 +11,7 @@ import pytest
 
 from gpuwatch_tray.alerts import Scope, Silence
 from gpuwatch_tray.model import Instant, MessageKind, Notice, Phase, Reason, Severity
-from gpuwatch_tray.store import KnownGpu, Store, Transition, Uses, read_samples
+from gpuwatch_tray.store import KnownGpu, Store, Transition, UseDetail, read_samples
 from gpuwatch_tray.watches import Ends, Free, Run, Watch
 from tests.pasts import NOON, UUID
 
@@ -128,7 +128,7 @@ def test_mails(store):
 
 def test_samples(folder):
     """The samples of both GPUs, their users and their processes, without a gap."""
-    past = read_samples(folder, "box", NOON, NOON + 1380, NOON + 1400, processes=Uses.EACH)
+    past = read_samples(folder, "box", NOON, NOON + 1380, NOON + 1400, processes=UseDetail.EACH)
     assert [gpu.uuid for gpu in past.gpus] == [UUID, "GPU-0001"]
     assert sum(sample.covered for sample in past.samples[UUID]) == pytest.approx(1365)
     assert past.samples["GPU-0001"][3].temperature.mean == 80
