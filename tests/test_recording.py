@@ -113,7 +113,7 @@ def test_a_fault_costs_the_samples_and_nothing_else(rig, shelf, monkeypatch, cap
     assert "log" in rig.recorder.trouble
     shelf.error = None
     with monkeypatch.context() as patched:
-        patched.setattr(rig.recorder._sampler, "take", None)
+        patched.setattr(rig.recorder._sampler, "add", None)
         rig.minutes(1)
     rig.minutes(2)
     assert rig.recorder.flush(30)

@@ -53,7 +53,7 @@ def past(
     with closing(Store(folder, setup.state_name, machine.uptime)) as store:
         inventory = store.gpus()
         over, _ = store.history()
-        alerts = [*over, *store.memory().alerts]
+        alerts = [*over, *store.saved_state().alerts]
     gpus = machines(found, inventory)
     keys = [run.key for run in found.runs]
     return replace(found, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))

@@ -32,7 +32,7 @@ class Post:
     def __init__(self, store: Store, head: Letterhead) -> None:
         self._store = store
         self._head = head
-        self._holding = bool(store.held())
+        self._holding = bool(store.held_mails())
 
     def adopt(self, head: Letterhead) -> None:
         """Write with this head from now on."""
@@ -58,7 +58,7 @@ class Post:
         if not mails and (not self._holding or found.snoozed_until is not None):
             return (), ()
         room = self._room(now)
-        held = self._store.held() if self._holding and room > 0 else ()
+        held = self._store.held_mails() if self._holding and room > 0 else ()
         if not held:
             if len(mails) > room and not self._holding:
                 log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)

@@ -21,7 +21,7 @@ class EnergyMeter:
         """Nothing is known of what was drawn since."""
         self._last, self._moved, self._ahead = None, False, 0.0
 
-    def over(self, seconds: float, counter: float | None, power: float | None) -> float | None:
+    def energy(self, seconds: float, counter: float | None, power: float | None) -> float | None:
         """The energy (J) of an interval of `seconds` that ends with these values; None where unknown."""
         estimate = None if power is None else power * seconds
         last, self._last = self._last, counter

@@ -34,7 +34,7 @@ class OpenMinute:
         for alert in alerts:
             if alert.severity > self._levels.get(alert.subject, 0):
                 self._levels[alert.subject] = alert.severity
-        shares = reading.shares(seconds)
+        shares = reading.energy_shares(seconds)
         groups: dict[tuple[str | None, str], list[TrackedRun]] = {}
         for run in runs:
             tally = run.tally
@@ -59,14 +59,14 @@ class OpenMinute:
         for key, group in groups.items():
             self._add_user(key, group, reading, seconds, shares)
 
-    def closed(self, runs: Sequence[MinuteRun]) -> Minute:
+    def finish(self, runs: Sequence[MinuteRun]) -> Minute:
         """All of it, once it is over; `runs` are those that were seen in it."""
         at = self.at
-        found = [seen.facts() for seen in runs]
-        uses = [seen.tally.use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
+        found = [seen.process_run() for seen in runs]
+        uses = [seen.tally.to_use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
         levels = self._by_gpu([run.key for run in found])
-        gpus = [tally.sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
-        users = [tally.use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]
+        gpus = [tally.to_sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
+        users = [tally.to_use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]
         stretch = Stretch(at, MINUTE, tuple(gpus), tuple(users), tuple(uses))
         return Minute(stretch, tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items()), tuple(found))
 
@@ -75,10 +75,10 @@ class OpenMinute:
         if tally is None:
             tally = self._gpus[name] = GpuAccumulator()
         self._seen[name] = gpu
-        tally.saw(gpu, seconds)
+        tally.add(gpu, seconds)
         if not gpu.physical:
             held = held or gpu.index in reading.at_work  # on its MIG devices
-            tally.energy = sum_known((tally.energy, reading.drawn(gpu.index, seconds)))
+            tally.energy = sum_known((tally.energy, reading.board_energy(gpu.index, seconds)))
         if held:
             tally.held += seconds
             if name in reading.idle:

@@ -49,7 +49,7 @@ class MinuteRun(NamedTuple):
     last: float
     tally: UseAccumulator
 
-    def facts(self) -> ProcessRun:
+    def process_run(self) -> ProcessRun:
         """What there is to know about it; of a run, on one thread only."""
         run, process = self.run, self.process
         if not isinstance(process.user, Missing):  # once told, it stays known
@@ -78,7 +78,7 @@ class RunTracker:
         self._runs: dict[RunKey, TrackedRun] = {}
         self._readings = 0
 
-    def of(
+    def track(
         self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
     ) -> list[TrackedRun]:
         """The runs of these processes, which are seen at `now` (wall time), in their order."""
@@ -102,7 +102,7 @@ class RunTracker:
             found.append(run)
         return found
 
-    def seen(self) -> list[MinuteRun]:
+    def end_minute(self) -> list[MinuteRun]:
         """Those that were seen in the minute that ends by this; who is gone by now is forgotten."""
         found = []
         for run in self._runs.values():

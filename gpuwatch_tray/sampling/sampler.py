@@ -27,7 +27,7 @@ FinishedMinute: TypeAlias = "Callable[[], Minute]"
 
 class Sampler:
     """
-    Adds readings up; `take` gives the minutes that are over.
+    Adds readings up; `add` returns the minutes that are over.
 
     Each of them is to be called once, in their order, all on one thread, be it another.
     `gap` is the time between two readings (seconds) from which on nothing is known of what lay between.
@@ -41,12 +41,12 @@ class Sampler:
         self._meters: dict[str, EnergyMeter] = {}
         self._runs = RunTracker(limits)
 
-    def adjust(self, limits: Limits, gap: float) -> None:
+    def reconfigure(self, limits: Limits, gap: float) -> None:
         """Go by these from the next reading on; whether a known process computes stays as it was."""
         self._limits = self._runs.limits = limits
         self._gap = gap
 
-    def take(self, snapshot: Snapshot, alerts: Iterable[Alert], now: Instant) -> tuple[FinishedMinute, ...]:
+    def add(self, snapshot: Snapshot, alerts: Iterable[Alert], now: Instant) -> tuple[FinishedMinute, ...]:
         """Add a reading, made at `now`, with the alerts that are there; the minutes that are over by it."""
         seconds = 0.0 if self._before is None else now.since(self._before)
         self._before = now
@@ -54,20 +54,20 @@ class Sampler:
             self._meters.clear()
             return ()
         reading = SampledReading(snapshot, self._limits, seconds, self._meters)
-        runs = self._runs.of(snapshot.processes, snapshot.boot_id, reading.place, now.wall)
-        reading.count(runs)
-        over: list[FinishedMinute] = []
+        runs = self._runs.track(snapshot.processes, snapshot.boot_id, reading.gpu_of, now.wall)
+        reading.count_computing(runs)
+        finished: list[FinishedMinute] = []
         for at, part in split_minutes(now.wall - seconds, now.wall):
             if self._open is None or self._open.at != at:
-                over += self.rest()
+                finished += self.finish_minute()
                 self._open = OpenMinute(at)
             self._open.add(reading, runs, part, alerts)
-        return tuple(over)
+        return tuple(finished)
 
-    def rest(self) -> tuple[FinishedMinute, ...]:
+    def finish_minute(self) -> tuple[FinishedMinute, ...]:
         """What has been seen of the minute that is not over, which ends by that."""
         minute, self._open = self._open, None
-        return () if minute is None else (partial(minute.closed, self._runs.seen()),)
+        return () if minute is None else (partial(minute.finish, self._runs.end_minute()),)
 
 
 def split_minutes(start: float, end: float) -> Iterator[tuple[int, float]]:

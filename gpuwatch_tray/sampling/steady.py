@@ -24,7 +24,7 @@ class StretchCompactor:
         self._told: Stretch | None = None
         self._held: list[Stretch] = []
 
-    def take(self, minute: Stretch) -> tuple[Stretch, ...]:
+    def add(self, minute: Stretch) -> tuple[Stretch, ...]:
         """What is to be told now that this minute is over."""
         last = self._held[-1] if self._held else self._told
         if (

@@ -52,7 +52,7 @@ class UseAccumulator:
         self.memory = SpanAccumulator()
         self.utilisation = SpanAccumulator()
 
-    def use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
+    def to_use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
         """All of it as a sample."""
         memory, utilisation = self.memory.span(), self.utilisation.span()
         return Use(who, uuid, at, seconds, self.held, memory, utilisation, self.idle, self.energy)
@@ -74,7 +74,7 @@ class GpuAccumulator(UseAccumulator):
             SpanAccumulator(),
         )
 
-    def saw(self, gpu: Gpu, seconds: float) -> None:
+    def add(self, gpu: Gpu, seconds: float) -> None:
         """It answered like this, and it did so for so long."""
         self.covered += seconds
         self.readings += 1
@@ -94,7 +94,7 @@ class GpuAccumulator(UseAccumulator):
         if not isinstance(gpu.limited_by, Missing):
             self.throttled.add(1.0 if gpu.limited_by & THROTTLED else 0.0, seconds)
 
-    def sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
+    def to_sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
         """All of it as a sample."""
         return GpuSample(
             uuid,

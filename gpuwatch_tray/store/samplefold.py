@@ -47,7 +47,7 @@ def fold_minutes(database: sqlite3.Connection, book: NameDictionary, present: in
     for number, at, seconds, body, processes in unfolded_minutes(database, present):
         database.execute("UPDATE minutes SET folded = 1 WHERE id = ?", (number,))
         for stretch in _decoded(at, seconds, body, processes, book):
-            book.seen([use.who for use in stretch.processes], stretch.at, stretch.end)
+            book.extend_runs([use.who for use in stretch.processes], stretch.at, stretch.end)
             for piece in split_stretch(stretch, TEN_MINUTES):
                 windows.setdefault(piece.at - piece.at % TEN_MINUTES, []).append(piece)
     for window, parts in windows.items():

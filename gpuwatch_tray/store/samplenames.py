@@ -75,7 +75,7 @@ class NameDictionary:
             self._run_names[number] = None if row is None else row[0]
         return self._run_names[number]
 
-    def note_gpus(self, gpus: Iterable[GpuFacts]) -> None:
+    def record_gpus(self, gpus: Iterable[GpuFacts]) -> None:
         """Write down what there is to know about these; what is unknown now may have been known before."""
         for gpu in gpus:
             facts = (gpu.index, gpu.name, gpu.memory_total, gpu.slowdown_at, gpu.physical, self.gpu(gpu.uuid))
@@ -85,7 +85,7 @@ class NameDictionary:
                 facts,
             )
 
-    def note_runs(self, runs: Iterable[ProcessRun]) -> None:
+    def record_runs(self, runs: Iterable[ProcessRun]) -> None:
         """Write down these processes, as far as they are known."""
         marks = ", ".join("?" * (RUN_COLUMNS.count(",") + 1))
         for run in runs:
@@ -102,11 +102,11 @@ class NameDictionary:
             ).fetchone()
             self._runs[run.key], self._run_names[number] = number, run.key
 
-    def noted(self, run: ProcessRun) -> bool:
+    def is_recorded(self, run: ProcessRun) -> bool:
         """Whether it has been written down since this book was opened."""
         return run.key in self._runs
 
-    def seen(self, keys: Iterable[str | None], start: int, end: int) -> None:
+    def extend_runs(self, keys: Iterable[str | None], start: int, end: int) -> None:
         """These were there from `start` to `end`: what is lost of a program that was killed."""
         self._database.executemany(
             "UPDATE runs SET last = ? WHERE key = ? AND last < ?", [(end, key, start) for key in keys]

@@ -1,12 +1,21 @@
-"""The store's one face: each method is one transaction."""
+"""
+The state of one host: what an evaluation writes, what the person did, the mails; a transaction a method.
+
+It is one SQLite file, which any number of processes may hold open. Times are wall times, with the boot's own
+clock beside them where a span is measured.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.alerts import Channel, Scope
+from gpuwatch_tray.language import _
+from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import (
     attention,
+    backlog,
     deliveries,
     incidents,
     inventory,
@@ -16,7 +25,7 @@ from gpuwatch_tray.store import (
     watches,
 )
 from gpuwatch_tray.store.database import Database
-from gpuwatch_tray.store.mailroom import Mailroom
+from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.step import EvaluationInputs, SavedState
 
 if TYPE_CHECKING:
@@ -27,8 +36,11 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts import Silence
     from gpuwatch_tray.model import Alert, Notice
     from gpuwatch_tray.store.attention import Attention
+    from gpuwatch_tray.store.backlog import Gather
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
+    from gpuwatch_tray.store.outbox import Rest
+    from gpuwatch_tray.store.queued import OutboxSummary, QueuedMail
     from gpuwatch_tray.store.step import Mail, Step
     from gpuwatch_tray.watches import Watch
 
@@ -39,7 +51,7 @@ def _no_boot_clock() -> tuple[float, str]:
     return 0.0, ""
 
 
-class Store(Mailroom):
+class Store:
     """
     The state of one host in the folder `folder`.
 
@@ -79,7 +91,7 @@ class Store(Mailroom):
 
     # --- alerts -----------------------------------------------------------------------------------------
 
-    def memory(self) -> SavedState:
+    def saved_state(self) -> SavedState:
         """What the last evaluation left."""
 
         def read(database: sqlite3.Connection) -> SavedState:
@@ -132,13 +144,13 @@ class Store(Mailroom):
             )
         )
 
-    def note(self, transitions: Collection[Transition]) -> None:
+    def add_transitions(self, transitions: Collection[Transition]) -> None:
         """Write down what happened to incidents."""
         self._database.write(lambda database: incidents.add_transitions(database, transitions))
 
     # --- attention --------------------------------------------------------------------------------------
 
-    def surroundings(self) -> EvaluationInputs:
+    def evaluation_inputs(self) -> EvaluationInputs:
         """What others may have written since the last time."""
 
         def read(database: sqlite3.Connection) -> EvaluationInputs:
@@ -168,7 +180,7 @@ class Store(Mailroom):
 
         self._database.write(write)
 
-    def silence(self, silence: Silence, transitions: Collection[Transition] = ()) -> None:
+    def add_silence(self, silence: Silence, transitions: Collection[Transition] = ()) -> None:
         """Snooze."""
 
         def write(database: sqlite3.Connection) -> None:
@@ -177,25 +189,25 @@ class Store(Mailroom):
 
         self._database.write(write)
 
-    def resume(self) -> int:
+    def end_silences(self) -> int:
         """End every snooze; how many there were."""
         return self._database.write(attention.remove_all_silences)
 
     # --- what the person asked to be told once -----------------------------------------------------------
 
-    def watches(self) -> tuple[Watch, ...]:
+    def reminders(self) -> tuple[Watch, ...]:
         """What is waited for, oldest first."""
         return self._database.read(watches.read_reminders)
 
-    def add_watch(self, watch: Watch) -> int:
+    def add_reminder(self, watch: Watch) -> int:
         """Wait for it; its number."""
         return self._database.write(lambda database: watches.add_reminder(database, watch))
 
-    def come_about(self, number: int, notice: Notice) -> bool:
+    def complete_reminder(self, number: int, notice: Notice) -> bool:
         """What a watch waits for has come about; False where it was told or cancelled already."""
         return self._database.write(lambda database: watches.set_reminder_notice(database, number, notice))
 
-    def close_watch(self, number: int, mail: Mail | None = None) -> bool:
+    def close_reminder(self, number: int, mail: Mail | None = None) -> bool:
         """
         Wait no longer, as it was told or cancelled; False where nobody does.
 
@@ -215,11 +227,11 @@ class Store(Mailroom):
         """Write a little: only then does it show whether the disk takes it."""
         self._database.write(marks.write_probe)
 
-    def greeted(self) -> bool:
+    def was_greeted(self) -> bool:
         """Whether the person has been greeted: this is not the first start on this state."""
         return self._database.read(lambda database: marks.has_key(database, marks.GREETED))
 
-    def greet(self) -> None:
+    def record_greeting(self) -> None:
         """The person has been greeted."""
         self._database.write(lambda database: marks.set_key(database, marks.GREETED))
 
@@ -240,3 +252,113 @@ class Store(Mailroom):
     def save_sightings(self, sightings: Mapping[tuple[int, str], float]) -> None:
         """Remember `sightings` instead of those before."""
         self._database.write(lambda database: marks.write_sightings(database, sightings))
+
+    # --- deliveries and the outbox ----------------------------------------------------------------------
+
+    def delivered(self, channel: str) -> dict[str, Instant]:
+        """When each fingerprint was last told on `channel`."""
+        return self._database.read(lambda database: deliveries.read_deliveries_on(database, channel))
+
+    def record_delivery(
+        self,
+        fingerprints: Collection[str],
+        channel: str,
+        now: Instant,
+        transitions: Collection[Transition] = (),
+    ) -> None:
+        """Start the cooldown of `fingerprints` on `channel`."""
+
+        def write(database: sqlite3.Connection) -> None:
+            deliveries.record_deliveries(database, fingerprints, channel, now)
+            incidents.add_transitions(database, transitions)
+
+        self._database.write(write)
+
+    def queued_since(self, now: float, seconds: float) -> int:
+        """How many mails were queued within the last `seconds`."""
+        return self._database.read(lambda database: queued.count_queued_since(database, now, seconds))
+
+    def held_mails(self) -> tuple[QueuedMail, ...]:
+        """The mails over the cap, oldest first."""
+        return self._database.read(queued.read_held)
+
+    def lease_due(self, now: float, lease: float, gather: Gather | None = None) -> tuple[QueuedMail, ...]:
+        """
+        Take the mails that are due; for `lease` seconds no other process gets them.
+
+        With `gather`, a stale backlog is one mail, which that makes of it.
+        """
+
+        def write(database: sqlite3.Connection) -> tuple[QueuedMail, ...]:
+            if self._database.elsewhere:
+                raise StoreError(
+                    _(
+                        "{path}: the process that watches has the mails in memory and sends them, as it"
+                        " cannot write the file (make room on the disk)"
+                    ).format(path=self.path)
+                )
+            silenced = self._silence_check(database, Instant(now, *self._uptime()))
+            return () if silenced is None else backlog.lease_mails(database, now, lease, silenced, gather)
+
+        return self._database.write(write)
+
+    def _silence_check(self, database: sqlite3.Connection, now: Instant) -> Callable[[str], bool] | None:
+        """
+        Whether a snooze holds the alert with this fingerprint: also what was queued before it began.
+
+        None while everything is snoozed, and so every mail, whatever it tells of.
+        """
+        running = [each for each in attention.read_attention(database).silences if each.left(now)]
+        if any(each.scope is Scope.ALL for each in running):
+            return None
+        rules = incidents.read_rules(database) if running else {}
+        return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
+
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
+        """Close a mail that was accepted, start the cooldowns of its alerts, and keep the `rest` of it."""
+        at = Instant(now, *self._uptime())
+
+        def write(database: sqlite3.Connection) -> None:
+            outbox.mark_sent(database, row_id, at, detail)
+            for each in rest:
+                outbox.insert_rest(database, each, now)
+
+        self._database.write(write)
+
+    def mark_retry(
+        self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
+    ) -> None:
+        """Keep a mail that was not accepted, to be sent at `at`; `failure` is the class of the error."""
+        self._database.write(
+            lambda database: outbox.mark_retry(database, row_id, at, error, blocked=blocked, failure=failure)
+        )
+
+    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
+        """Give up a mail that was refused for good: it stays, for a person to look at."""
+        self._database.write(lambda database: outbox.mark_dead(database, row_id, at, error, failure))
+
+    def unsent_mails(self) -> tuple[QueuedMail, ...]:
+        """Every mail that is neither sent nor dropped, oldest first."""
+        return self._database.read(queued.read_queue)
+
+    def resend_mails(self, ids: Collection[int], now: float) -> int:
+        """Have these mails sent now, also what was given up; how many there are to send."""
+        return self._database.write(lambda database: outbox.make_due(database, ids, now))
+
+    def drop_mails(self, ids: Collection[int], now: float) -> int:
+        """Never send these mails; how many there were."""
+        return self._database.write(lambda database: outbox.drop_mails(database, ids, now))
+
+    def make_mails_due(self, now: float) -> None:
+        """Make every waiting mail due now."""
+        self._database.write(lambda database: outbox.make_all_due(database, now))
+
+    def outbox_summary(self, now: float) -> OutboxSummary:
+        """What waits in the outbox; while everything is snoozed, nothing of it is due at any time."""
+
+        def read(database: sqlite3.Connection) -> OutboxSummary:
+            silenced = self._silence_check(database, Instant(now, *self._uptime()))
+            found = queued.read_summary(database, now, silenced or (lambda _: False))
+            return found if silenced is not None else replace(found, next_at=None)
+
+        return self._database.read(read)

@@ -47,10 +47,10 @@ def live_through(folder):
                 gpu = next(facts.index for facts in history.gpus if facts.uuid == run.uuid)
                 processes.append(_process(run, gpu))
         snapshot = Snapshot("bench", at, tuple(gpus), tuple(processes), boot_id="boot")
-        for minute in sampler.take(snapshot, (), Instant(at, BOOT + at - history.start, "boot")):
+        for minute in sampler.add(snapshot, (), Instant(at, BOOT + at - history.start, "boot")):
             store.add(minute())
         at += 60
-    for minute in sampler.rest():
+    for minute in sampler.finish_minute():
         store.add(minute())
     store.close()
     return len(history.runs)
