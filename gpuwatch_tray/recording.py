@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
     from gpuwatch_tray.sampling import FinishedMinute, Sampler
-    from gpuwatch_tray.store import SampleStore
+    from gpuwatch_tray.store.samples import SampleStore
 
 log = logging.getLogger(__name__)
 

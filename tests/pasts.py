@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpuwatch_tray.model import ClockLimit, Gpu, Limits
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, read_samples
+from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import MIB, Clock, process, snapshot
 
 NOON = 1_767_787_200.0  # 2026-01-07 12:00 UTC: a multiple of ten minutes

@@ -10,7 +10,9 @@ import pytest
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, StoreError, read_samples
+from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import Clock, snapshot
 from tests.pasts import NOON, UUID, gpu
 

@@ -15,7 +15,8 @@ from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
 from gpuwatch_tray.sampling import alert_marks
-from gpuwatch_tray.store import Store, UseDetail, read_samples
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,7 +18,7 @@ from pathlib import Path
 from gpuwatch_tray import machine
 from gpuwatch_tray.model import UNKNOWN, Gpu, GpuProcess, Instant, Kind, Limits, Snapshot
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore
+from gpuwatch_tray.store.samples import SampleStore
 from tests.browser import Browser
 from tests.report import histories
 

@@ -11,7 +11,8 @@ import pytest
 
 from gpuwatch_tray.alerts import Scope, Silence
 from gpuwatch_tray.model import Instant, MessageKind, Notice, Phase, Reason, Severity
-from gpuwatch_tray.store import KnownGpu, Store, Transition, UseDetail, read_samples
+from gpuwatch_tray.store import KnownGpu, Store, Transition
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.watches import Ends, Free, Run, Watch
 from tests.pasts import NOON, UUID
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, GpuProcess, Kind, Limits, Problem, Snapshot
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import Clock
 from tests.pasts import NOON, gpu
 
