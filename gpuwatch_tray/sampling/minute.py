@@ -30,7 +30,7 @@ class OpenMinute:
     def add(
         self, reading: SampledReading, runs: Sequence[TrackedRun], seconds: float, alerts: Iterable[Alert]
     ) -> None:
-        """The reading stands for so many seconds of this minute."""
+        """Add a reading that stands for so many seconds of this minute."""
         for alert in alerts:
             if alert.severity > self._levels.get(alert.subject, 0):
                 self._levels[alert.subject] = alert.severity
@@ -60,7 +60,7 @@ class OpenMinute:
             self._add_user(key, group, reading, seconds, shares)
 
     def finish(self, runs: Sequence[MinuteRun]) -> Minute:
-        """All of it, once it is over; `runs` are those that were seen in it."""
+        """Return the whole minute, once it is over; `runs` are those that were seen in it."""
         at = self.at
         found = [seen.process_run() for seen in runs]
         uses = [seen.tally.to_use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
@@ -108,7 +108,7 @@ class OpenMinute:
         _add_gpu_activity(tally, key[1], reading, seconds, None if share is None else share * len(group))
 
     def _by_gpu(self, keys: list[str]) -> dict[str, Severity]:
-        """The worst severity of the alerts about each GPU."""
+        """Return the worst severity of the alerts about each GPU."""
         found: dict[str, Severity] = {}
         for subject, severity in self._levels.items():
             for name in gpus_of_alert(subject, self._gpus.keys(), keys):
@@ -119,7 +119,7 @@ class OpenMinute:
 def _add_gpu_activity(
     tally: UseAccumulator, uuid: str, reading: SampledReading, seconds: float, energy: float | None
 ) -> None:
-    """What the GPU did meanwhile."""
+    """Add what the GPU did meanwhile."""
     busy = reading.utilisation.get(uuid)
     if busy is not None:
         tally.utilisation.add(busy, seconds)

@@ -1,7 +1,7 @@
 """
-The state on disk: alerts, silences, reminders, deliveries, the outbox and the inventory, one SQLite file a host.
+The state on disk: alerts, silences, reminders, deliveries, the outbox and the inventory.
 
-Every change is one transaction. The file is per host, as home folders are shared over NFS.
+It is one SQLite file a host, as home folders are shared over NFS. Every change is one transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Rest
-from gpuwatch_tray.store.queued import OutboxSummary, QueuedMail
+from gpuwatch_tray.store.queued import OutboxMail, OutboxSummary
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
 from gpuwatch_tray.store.step import Mail, SavedState, Step
@@ -22,7 +22,7 @@ __all__ = [
     "KnownGpu",
     "Mail",
     "OutboxSummary",
-    "QueuedMail",
+    "OutboxMail",
     "Rest",
     "SavedState",
     "Step",

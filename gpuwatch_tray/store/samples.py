@@ -1,4 +1,10 @@
-"""The samples' one writer: minutes as they end, folded into ten-minute values, dropped when they are old."""
+"""
+The samples of one host: minutes as they end, folded into ten-minute values, deleted when they are old.
+
+They are in a file beside the state. The state is small, must be written at once and must survive; alerts wait
+for it. The samples are a thousand times as large, are written in the background, and may be lost. In one file
+a write of samples would delay an alert, and a damaged page of samples would be a damaged state.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +40,10 @@ MOST_WAITING = 10  # stretches that are kept for a disk that does not take them
 
 class SampleStore:
     """
-    The samples of one host in the folder `folder`; for one thread, and one process at a time.
+    The writer of the samples of one host in `folder`; for one thread, and one process at a time.
 
-    Nothing is opened before there is something to write. Every method raises StoreError where the disk does
-    not take it; the last minutes are then kept to be written with the next.
+    It opens nothing before there is something to write. Every method raises StoreError where the disk does
+    not accept it; the last minutes are then kept to be written with the next.
     """
 
     def __init__(self, folder: Path, host: str) -> None:
@@ -51,7 +57,7 @@ class SampleStore:
         self._book: NameDictionary | None = None
 
     def add(self, minute: Minute) -> None:
-        """Take a minute; it is written now, or with those that are like it."""
+        """Add a minute; write it now, or later with those that are like it."""
         self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
         if len(self._runs) > MOST_RUNS:  # of a disk that takes nothing
             self._runs.clear()
@@ -59,11 +65,11 @@ class SampleStore:
         self._write_out(self._compactor.add(minute.stretch))
 
     def flush(self) -> None:
-        """Write all that was taken."""
+        """Write all minutes that were added."""
         self._write_out(self._compactor.flush())
 
     def close(self) -> None:
-        """Write all that was taken, and close the file."""
+        """Write all minutes that were added, and close the file."""
         try:
             self.flush()
         finally:
@@ -112,7 +118,7 @@ class SampleStore:
             self._book = None  # nor does it grow with all the processes that have ever been
 
     def _insert(self, database: sqlite3.Connection, book: NameDictionary) -> bool:
-        """Insert what waits, and tidy up once in ten minutes; whether that was done."""
+        """Insert what waits, and fold and prune once in ten minutes; return whether that was done."""
         book.record_gpus(self._facts.values())
         book.record_runs(run for run in self._runs.values() if not book.is_recorded(run))
         for stretch in self._waiting:

@@ -1,8 +1,8 @@
 """
-The state of one host: what an evaluation writes, what the person did, the mails; a transaction a method.
+The state of one host: each method reads or writes it in one transaction.
 
-It is one SQLite file, which any number of processes may hold open. Times are wall times, with the boot's own
-clock beside them where a span is measured.
+Any number of processes may hold the file open. Times are wall times, with the boot's own clock beside them
+where a span is measured.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
     from gpuwatch_tray.store.outbox import Rest
-    from gpuwatch_tray.store.queued import OutboxSummary, QueuedMail
+    from gpuwatch_tray.store.queued import OutboxMail, OutboxSummary
     from gpuwatch_tray.store.step import Mail, Step
     from gpuwatch_tray.watches import Watch
 
@@ -53,14 +53,13 @@ def _no_boot_clock() -> tuple[float, str]:
 
 class Store:
     """
-    The state of one host in the folder `folder`.
+    The state of one host in the folder `folder`; safe to use from several threads.
 
-    Safe to use from several threads. Every method raises StoreError when the disk or another process is
-    in the way; nothing is then half done. `uptime` gives this boot's clock and name (model.Instant), for what
-    is recorded as delivered.
+    Every method raises StoreError when the disk or another process is in the way; nothing is half done then.
+    `uptime` returns this boot's clock and name (see model.Instant), which deliveries are recorded with.
 
-    The `keeper` is the one process that evaluates on this state: it goes on in memory while the disk cannot
-    be written, and says so in `trouble`. Every other one raises StoreError then.
+    The `keeper` is the one process that evaluates on this state: while the disk cannot be written, it goes on
+    in memory and says so in `trouble`. Every other process raises StoreError then.
     """
 
     def __init__(
@@ -77,22 +76,22 @@ class Store:
 
     @property
     def trouble(self) -> str | None:
-        """Why the state is in memory only, in one line with the mend; None while it is on disk."""
+        """Why the state is in memory only, in one line with the remedy; None while it is on disk."""
         return self._database.trouble
 
     @property
     def renewed(self) -> int:
-        """How often the file had to be begun anew: what is known must then be written again."""
+        """How often the file had to be started anew: what is known must then be written again."""
         return self._database.renewed
 
     def close(self) -> None:
-        """Close the file; what is in memory only is written to it, if that is possible by now."""
+        """Close the file, and write to it what is in memory only, if that is possible by now."""
         self._database.close()
 
     # --- alerts -----------------------------------------------------------------------------------------
 
     def saved_state(self) -> SavedState:
-        """What the last evaluation left."""
+        """Return what the last evaluation left."""
 
         def read(database: sqlite3.Connection) -> SavedState:
             found = incidents.read_open_incidents(database)
@@ -109,7 +108,7 @@ class Store:
         return self._database.read(read)
 
     def commit(self, step: Step) -> None:
-        """Write what an evaluation came to, together with the mails about it."""
+        """Write the results of an evaluation together with its mails."""
 
         def write(database: sqlite3.Connection) -> None:
             incidents.write_incidents(database, step.alerts)
@@ -136,7 +135,7 @@ class Store:
         self._database.write(write)
 
     def history(self, limit: int = incidents.INCIDENTS_KEPT) -> tuple[list[Alert], list[Transition]]:
-        """The last `limit` incidents that are over, newest first, and every transition on file."""
+        """Return the last `limit` incidents that are over, newest first, and all transitions."""
         return self._database.read(
             lambda database: (
                 incidents.read_latest_incidents(database, limit),
@@ -145,13 +144,13 @@ class Store:
         )
 
     def add_transitions(self, transitions: Collection[Transition]) -> None:
-        """Write down what happened to incidents."""
+        """Record what happened to incidents."""
         self._database.write(lambda database: incidents.add_transitions(database, transitions))
 
     # --- attention --------------------------------------------------------------------------------------
 
     def evaluation_inputs(self) -> EvaluationInputs:
-        """What others may have written since the last time."""
+        """Return what the person, the mail sender or another process may have written meanwhile."""
 
         def read(database: sqlite3.Connection) -> EvaluationInputs:
             # The queue is read first: a mail that is sent in between is then seen at least once.
@@ -168,7 +167,7 @@ class Store:
         return self._database.read(read)
 
     def attention(self) -> Attention:
-        """What is acknowledged and snoozed."""
+        """Return what is acknowledged and snoozed."""
         return self._database.read(attention.read_attention)
 
     def acknowledge(self, ids: Collection[int], transitions: Collection[Transition], at: float) -> None:
@@ -181,7 +180,7 @@ class Store:
         self._database.write(write)
 
     def add_silence(self, silence: Silence, transitions: Collection[Transition] = ()) -> None:
-        """Snooze."""
+        """Record a snooze."""
 
         def write(database: sqlite3.Connection) -> None:
             attention.add_silence(database, silence)
@@ -190,28 +189,28 @@ class Store:
         self._database.write(write)
 
     def end_silences(self) -> int:
-        """End every snooze; how many there were."""
+        """End every snooze; return how many there were."""
         return self._database.write(attention.remove_all_silences)
 
     # --- what the person asked to be told once -----------------------------------------------------------
 
     def reminders(self) -> tuple[Watch, ...]:
-        """What is waited for, oldest first."""
+        """Return the reminders that wait, oldest first."""
         return self._database.read(watches.read_reminders)
 
     def add_reminder(self, watch: Watch) -> int:
-        """Wait for it; its number."""
+        """Store a reminder; return its number."""
         return self._database.write(lambda database: watches.add_reminder(database, watch))
 
     def complete_reminder(self, number: int, notice: Notice) -> bool:
-        """What a watch waits for has come about; False where it was told or cancelled already."""
+        """Record that what a reminder waits for has happened; return False where it is gone."""
         return self._database.write(lambda database: watches.set_reminder_notice(database, number, notice))
 
     def close_reminder(self, number: int, mail: Mail | None = None) -> bool:
         """
-        Wait no longer, as it was told or cancelled; False where nobody does.
+        Delete a reminder that was delivered or cancelled; return False where it is gone.
 
-        `mail` tells of it: it is queued in the same transaction, or not at all.
+        `mail` is the mail about it: queued in the same transaction, or not at all.
         """
 
         def write(database: sqlite3.Connection) -> bool:
@@ -224,39 +223,39 @@ class Store:
         return self._database.write(write)
 
     def try_writing(self) -> None:
-        """Write a little: only then does it show whether the disk takes it."""
+        """Write a little: only that shows whether the disk accepts it."""
         self._database.write(marks.write_probe)
 
     def was_greeted(self) -> bool:
-        """Whether the person has been greeted: this is not the first start on this state."""
+        """Return whether the welcome was shown, so that this is not the first start on this state."""
         return self._database.read(lambda database: marks.has_key(database, marks.GREETED))
 
     def record_greeting(self) -> None:
-        """The person has been greeted."""
+        """Record that the welcome was shown."""
         self._database.write(lambda database: marks.set_key(database, marks.GREETED))
 
     # --- what has been seen -----------------------------------------------------------------------------
 
     def gpus(self) -> tuple[KnownGpu, ...]:
-        """The GPUs that this host has had."""
+        """Return the GPUs that this host has had."""
         return self._database.read(inventory.read_inventory)
 
     def forget_gpu(self, uuid: str) -> bool:
-        """Take a GPU out of the inventory; False where it is not in it."""
+        """Stop missing a GPU; return False where it is not missed."""
         return self._database.write(lambda database: inventory.mark_gpu_forgotten(database, uuid))
 
     def sightings(self) -> dict[tuple[int, str], float]:
-        """The processes that the command source has seen: (pid, digest of the command) to start time."""
+        """Return when the processes started that the command source has seen, by (pid, command digest)."""
         return self._database.read(marks.read_sightings)
 
     def save_sightings(self, sightings: Mapping[tuple[int, str], float]) -> None:
-        """Remember `sightings` instead of those before."""
+        """Replace the processes that the command source has seen."""
         self._database.write(lambda database: marks.write_sightings(database, sightings))
 
     # --- deliveries and the outbox ----------------------------------------------------------------------
 
     def delivered(self, channel: str) -> dict[str, Instant]:
-        """When each fingerprint was last told on `channel`."""
+        """Return when each fingerprint was last notified on `channel`."""
         return self._database.read(lambda database: deliveries.read_deliveries_on(database, channel))
 
     def record_delivery(
@@ -275,21 +274,21 @@ class Store:
         self._database.write(write)
 
     def queued_since(self, now: float, seconds: float) -> int:
-        """How many mails were queued within the last `seconds`."""
+        """Count the mails that were queued within the last `seconds`."""
         return self._database.read(lambda database: queued.count_queued_since(database, now, seconds))
 
-    def held_mails(self) -> tuple[QueuedMail, ...]:
-        """The mails over the cap, oldest first."""
+    def held_mails(self) -> tuple[OutboxMail, ...]:
+        """Return the mails over the hourly or daily limit, oldest first."""
         return self._database.read(queued.read_held)
 
-    def lease_due(self, now: float, lease: float, gather: Gather | None = None) -> tuple[QueuedMail, ...]:
+    def lease_due(self, now: float, lease: float, gather: Gather | None = None) -> tuple[OutboxMail, ...]:
         """
-        Take the mails that are due; for `lease` seconds no other process gets them.
+        Lease the mails that are due: for `lease` seconds no other process gets them.
 
-        With `gather`, a stale backlog is one mail, which that makes of it.
+        `gather` makes one digest out of a stale backlog.
         """
 
-        def write(database: sqlite3.Connection) -> tuple[QueuedMail, ...]:
+        def write(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
             if self._database.elsewhere:
                 raise StoreError(
                     _(
@@ -304,9 +303,9 @@ class Store:
 
     def _silence_check(self, database: sqlite3.Connection, now: Instant) -> Callable[[str], bool] | None:
         """
-        Whether a snooze holds the alert with this fingerprint: also what was queued before it began.
+        Return a test whether a snooze covers the alert with a fingerprint, also what was queued before it.
 
-        None while everything is snoozed, and so every mail, whatever it tells of.
+        Return None while everything is snoozed, and with it every mail, whatever it is about.
         """
         running = [each for each in attention.read_attention(database).silences if each.left(now)]
         if any(each.scope is Scope.ALL for each in running):
@@ -315,7 +314,7 @@ class Store:
         return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
-        """Close a mail that was accepted, start the cooldowns of its alerts, and keep the `rest` of it."""
+        """Close a mail that was accepted, start the cooldowns of its alerts, and queue the `rest` of it."""
         at = Instant(now, *self._uptime())
 
         def write(database: sqlite3.Connection) -> None:
@@ -328,25 +327,25 @@ class Store:
     def mark_retry(
         self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
     ) -> None:
-        """Keep a mail that was not accepted, to be sent at `at`; `failure` is the class of the error."""
+        """Keep a mail that was not accepted, due again `at`; `failure` is the class of the error."""
         self._database.write(
             lambda database: outbox.mark_retry(database, row_id, at, error, blocked=blocked, failure=failure)
         )
 
     def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
-        """Give up a mail that was refused for good: it stays, for a person to look at."""
+        """Give up a mail that was refused for good; it stays for a person to look at."""
         self._database.write(lambda database: outbox.mark_dead(database, row_id, at, error, failure))
 
-    def unsent_mails(self) -> tuple[QueuedMail, ...]:
-        """Every mail that is neither sent nor dropped, oldest first."""
+    def unsent_mails(self) -> tuple[OutboxMail, ...]:
+        """Return every mail that is neither sent nor dropped, oldest first."""
         return self._database.read(queued.read_queue)
 
     def resend_mails(self, ids: Collection[int], now: float) -> int:
-        """Have these mails sent now, also what was given up; how many there are to send."""
+        """Make these mails due now, those given up too; return how many there are to send."""
         return self._database.write(lambda database: outbox.make_due(database, ids, now))
 
     def drop_mails(self, ids: Collection[int], now: float) -> int:
-        """Never send these mails; how many there were."""
+        """Never send these mails; return how many there were."""
         return self._database.write(lambda database: outbox.drop_mails(database, ids, now))
 
     def make_mails_due(self, now: float) -> None:
@@ -354,7 +353,7 @@ class Store:
         self._database.write(lambda database: outbox.make_all_due(database, now))
 
     def outbox_summary(self, now: float) -> OutboxSummary:
-        """What waits in the outbox; while everything is snoozed, nothing of it is due at any time."""
+        """Summarise what waits in the outbox; while everything is snoozed, nothing of it is ever due."""
 
         def read(database: sqlite3.Connection) -> OutboxSummary:
             silenced = self._silence_check(database, Instant(now, *self._uptime()))
