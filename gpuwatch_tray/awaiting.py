@@ -55,7 +55,7 @@ class Awaiting:
                     ).format(total=total)
                 )
         wish = Free(count, hold)
-        for each in self._store.watches():
+        for each in self._store.reminders():
             if isinstance(each.wish, Free) and (each.wish.count, each.wish.hold) == (count, hold):
                 return _already(each)
         said = self._add(wish)
@@ -90,28 +90,28 @@ class Awaiting:
             watches.memory_of(entries),
             self._clock(),
         )
-        for each in self._store.watches():
+        for each in self._store.reminders():
             if isinstance(each.wish, Ends) and _same(each.wish, wish):
                 return _already(each)
         return self._add(wish)
 
     def run(self, pid: int, identity: str, boot: str, called: str) -> int:
         """A command was started that will report its end; `called` may be shown. The number to report by."""
-        return self._store.add_watch(Watch(0, self._clock(), Run(pid, identity, called, boot)))
+        return self._store.add_reminder(Watch(0, self._clock(), Run(pid, identity, called, boot)))
 
     def ran(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
         """It ended so, with these last lines; False where nobody waits for it (any more)."""
-        wishes = [each.wish for each in self._store.watches() if each.id == number]
+        wishes = [each.wish for each in self._store.reminders() if each.id == number]
         if not wishes or not isinstance(wishes[0], Run):
             return False
         notice = watches.reported(wishes[0], code, seconds, output, self._clock().wall)
-        return self._store.come_about(number, notice)
+        return self._store.complete_reminder(number, notice)
 
     def cancel(self, number: int) -> str:
         """Wait no longer. Raises CannotAwait."""
-        found = self._store.watches()
+        found = self._store.reminders()
         mine = [each for each in found if each.id == number]
-        if not mine or not self._store.close_watch(number):
+        if not mine or not self._store.close_reminder(number):
             numbers = ", ".join(str(each.id) for each in found) or _("none")
             raise CannotAwait(
                 _("nothing {number} is waited for (waiting: {numbers})").format(
@@ -124,12 +124,12 @@ class Awaiting:
         """A line for each, oldest first."""
         return [
             f"{each.id:>5}  {each.text}{_(', still to be told') if each.due else ''}"
-            for each in map(watches.awaited, self._store.watches())
+            for each in map(watches.awaited, self._store.reminders())
         ]
 
     def _add(self, wish: Free | Ends) -> str:
         watch = Watch(0, self._clock(), wish)
-        number = self._store.add_watch(watch)
+        number = self._store.add_reminder(watch)
         log.info("told when %s", watches.says(watch))
         return _("{number}: you will be told when {what}").format(number=number, what=watches.says(watch))
 

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, cast
 
-from gpuwatch_tray.store import Store, StoreError, Waiting, handover
+from gpuwatch_tray.store import OutboxSummary, Store, StoreError, handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,11 +63,11 @@ class OutboxProcess:
         self._exchange: _PipeExchange | None = None
         self._killed = False
         self._started = 0.0
-        self._waiting = Waiting()
-        self._before_child: Waiting | None = None  # the outbox when the last child was started
+        self._waiting = OutboxSummary()
+        self._before_child: OutboxSummary | None = None  # the outbox when the last child was started
 
     @property
-    def waiting(self) -> Waiting:
+    def waiting(self) -> OutboxSummary:
         """What waits in the outbox, at the last check."""
         return self._waiting
 
@@ -87,7 +87,7 @@ class OutboxProcess:
         self._check_requested.clear()
         self._checked_at = self._monotonic()
         try:
-            self._waiting = self._store.waiting(now)
+            self._waiting = self._store.outbox_summary(now)
             if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._is_pausing():
                 self._start(now)
         except (StoreError, OSError) as error:
@@ -107,7 +107,7 @@ class OutboxProcess:
             return
         rows = self._store.lease_due(now, LEASE, self._gather)
         self._child = self._popen(subprocess.PIPE, subprocess.PIPE, "--handed")
-        self._exchange = _PipeExchange(self._store, self._child, handover.packed(rows))
+        self._exchange = _PipeExchange(self._store, self._child, handover.encode_mails(rows))
         self._exchange.written.wait(PIPE_TIMEOUT)
 
     def _popen(self, stdin: int, stdout: int, *options: str) -> subprocess.Popen[bytes]:
@@ -163,7 +163,7 @@ class _PipeExchange(threading.Thread):
         """Record an answer, retrying until the deadline: an unrecorded mail would be sent again."""
         while True:
             try:
-                handover.record(self._store, line)
+                handover.record_answer(self._store, line)
             except StoreError as error:
                 if time.monotonic() >= self._until:
                     log.warning("an answer of the mail delivery cannot be recorded: %s", error)

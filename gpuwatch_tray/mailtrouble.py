@@ -12,14 +12,14 @@ from gpuwatch_tray.units import local_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.store import Waiting
+    from gpuwatch_tray.store import OutboxSummary
 
 LATE_AFTER = 300.0  # seconds after which a mail that waits without an error gets a note
 BLOCKED_KEY, DEAD_KEY = "mail-blocked", "mail-dead"  # of the popups
 BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
 
 
-def mail_notes(waiting: Waiting, now: float) -> Iterator[str]:
+def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
     """Yield the lines for the menu; none while all is well or is being sent."""
     late = waiting.oldest is not None and now - waiting.oldest > LATE_AFTER
     if waiting.count and (waiting.error or late):
@@ -49,7 +49,7 @@ class MailHealth:
         self._failure = ""
         self._dead = 0
 
-    def popups(self, waiting: Waiting) -> tuple[Popup, ...]:
+    def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
         """Return the popups to show now that `waiting` is what waits."""
         due = []
         failure = waiting.failure
@@ -66,12 +66,12 @@ class MailHealth:
         self._failure, self._dead = failure, waiting.dead
         return tuple(due)
 
-    def closed_keys(self, waiting: Waiting) -> tuple[str, ...]:
+    def closed_keys(self, waiting: OutboxSummary) -> tuple[str, ...]:
         """Return the keys of the popups that are obsolete now; call it before `popups`."""
         return (BLOCKED_KEY,) if self._failure and not waiting.error else ()
 
 
-def _waiting_line(waiting: Waiting) -> str:
+def _waiting_line(waiting: OutboxSummary) -> str:
     mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
         since = local_time(waiting.oldest, "%H:%M")
@@ -79,6 +79,6 @@ def _waiting_line(waiting: Waiting) -> str:
     return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
 
 
-def _given_up(waiting: Waiting) -> str:
+def _given_up(waiting: OutboxSummary) -> str:
     advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
     return f"{waiting.dead_error}\n{advice}"

@@ -32,7 +32,7 @@ def deliver(setup: Setup, *, handed: bool = False) -> int:
     """
     refuse_demo(setup)
     if handed and setup.settings.email_when is not EmailWhen.NEVER:
-        outbox = handover.Handover(sys.stdin.buffer, sys.stdout.buffer)
+        outbox = handover.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(setup, outbox).failures else 0
     with closing(open_store(setup)) as store:
         failures = deliver_now(setup, store)
@@ -51,7 +51,7 @@ def deliver_now(setup: Setup, store: Store) -> list[str]:
         for failure in report.failures
         if failure.at is not None
     ]
-    waiting = store.waiting(time.time())
+    waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
         failures = [
             _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
@@ -95,7 +95,7 @@ def send_now(setup: Setup, message: Message) -> tuple[str, list[str]]:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     # The way is open: what an earlier failure put off need not wait any longer.
     with closing(open_store(setup)) as store:
-        store.wake(time.time())
+        store.make_mails_due(time.time())
     refused = {name for missed in receipt.missed for name in missed.recipients}
     to = mime.parse_addresses(setup.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]

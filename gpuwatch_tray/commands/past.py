@@ -14,8 +14,9 @@ from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import TENS_FOR, GpuFacts, History
-from gpuwatch_tray.sampling import marks
-from gpuwatch_tray.store import Store, Uses, read_samples
+from gpuwatch_tray.sampling import alert_marks
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
 
 
 def past(
-    setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: Uses = Uses.EACH
+    setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: UseDetail = UseDetail.EACH
 ) -> History:
     """
     What is on file of the time from `start` to `end` (wall times).
@@ -54,10 +55,10 @@ def past(
     with closing(Store(folder, setup.state_name, machine.uptime)) as store:
         inventory = store.gpus()
         over, _ = store.history()
-        alerts = [*over, *store.memory().alerts]
+        alerts = [*over, *store.saved_state().alerts]
     gpus = machines(found, inventory)
     keys = [run.key for run in found.runs]
-    return replace(found, gpus=gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+    return replace(found, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
 
 
 def machines(found: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:

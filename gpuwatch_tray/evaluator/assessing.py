@@ -39,7 +39,7 @@ class Assessor:
         self._store = store
         self._policy = policy
         self._host = host
-        memory = store.memory()
+        memory = store.saved_state()
         # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
         # others, for ever.
         judged = rules.judged(policy.limits, holds=policy.holds)
@@ -53,7 +53,7 @@ class Assessor:
         self._last = memory.loop if policy.holds else memory.last
         self._severities = dict(memory.severities)
         self._highest = memory.highest
-        self._around = store.surroundings()
+        self._around = store.evaluation_inputs()
         self._unrecorded: dict[str, Instant] = {}  # popups that were shown while nothing could be written
         numbers = unshown(store.history(0)[1])
         self._no_popup = {name for name, each in self._alerts.items() if each.id in numbers}
@@ -214,7 +214,7 @@ class Assessor:
 
     def _look_around(self) -> None:
         try:
-            self._around = self._store.surroundings()
+            self._around = self._store.evaluation_inputs()
         except StoreError as error:
             self.trouble = str(error)
         else:

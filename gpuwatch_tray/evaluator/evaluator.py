@@ -129,7 +129,7 @@ class Evaluator:
                 return 0
             told = self._notices.due(now, presence)
             for number, message in zip(told.closed, told.mails, strict=True):
-                self._store.close_watch(number, Mail(message, (), held=self._post.full(now.wall)))
+                self._store.close_reminder(number, Mail(message, (), held=self._post.full(now.wall)))
             return len(told.mails)
 
     def shown(self, fingerprints: Sequence[str], *, really: bool = True) -> None:
@@ -153,7 +153,7 @@ class Evaluator:
                     for name in fingerprints:
                         self._assessor.recorded(name)
                 elif lines:
-                    self._store.note(lines)
+                    self._store.add_transitions(lines)
             except StoreError as error:
                 log.warning("%s", error)
 

@@ -96,7 +96,7 @@ class Notices:
     def look(self, snapshot: Snapshot, now: Instant, presence: Presence, *, snoozed: bool) -> Noticed | None:
         """Each watch takes its step; None where the store cannot be read. A snooze holds back what is due."""
         try:
-            found = self._store.watches()
+            found = self._store.reminders()
         except StoreError as error:
             log.debug("%s", error)  # the evaluation finds the same, and says so
             return None
@@ -112,7 +112,7 @@ class Notices:
 
     def due(self, now: Instant, presence: Presence) -> Told:
         """What has come about already, without a look at the GPUs. Raises StoreError."""
-        return self._told(self._store.watches(), now, presence, simulated=False)
+        return self._told(self._store.reminders(), now, presence, simulated=False)
 
     def take(self, noticed: Noticed) -> None:
         """It is on file: go on from there."""
@@ -137,7 +137,7 @@ class Notices:
             self._unshown.add(number)
             return
         try:
-            self._store.close_watch(number)
+            self._store.close_reminder(number)
         except StoreError as error:
             log.warning("%s", error)
             self._shown.add(number)

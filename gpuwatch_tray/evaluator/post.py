@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import messages
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
-from gpuwatch_tray.store import Gather, Mail, Queued, Store
+from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
 from gpuwatch_tray.units import DAY, HOUR
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Post:
     def __init__(self, store: Store, head: MailIdentity) -> None:
         self._store = store
         self._head = head
-        self._holding = bool(store.held())
+        self._holding = bool(store.held_mails())
 
     def adopt(self, head: MailIdentity) -> None:
         """Write with this head from now on."""
@@ -58,13 +58,13 @@ class Post:
         if not mails and (not self._holding or found.snoozed_until is not None):
             return (), ()
         room = self._room(now)
-        held = self._store.held() if self._holding and room > 0 else ()
+        held = self._store.held_mails() if self._holding and room > 0 else ()
         if not held:
             if len(mails) > room and not self._holding:
                 log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
             capped = (Mail(m.message, m.fingerprints, held=n >= room) for n, m in enumerate(mails))
             return tuple(capped), ()
-        rows: list[Queued | Mail] = [*held, *mails]
+        rows: list[OutboxMail | Mail] = [*held, *mails]
         # Only what is told to be firing counts as delivered by it: an end that was held starts no cooldown.
         firing = [each for each in rows if each.message.kind is MessageKind.ALERT]
         names = dict.fromkeys(name for each in firing for name in each.fingerprints)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to be queued, with the alerts that it tells of; `held` for one over the cap."""
+    """A mail to be queued, with the fingerprints of its alerts; `held` for one over the limit."""
 
     message: Message
     fingerprints: tuple[str, ...]
@@ -71,12 +71,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EvaluationInputs:
     """
-    What others may have written since: the person, the courier, another process.
+    What the person, the mail sender or another process may have written since the last evaluation.
 
-    `delivered` has for each channel when which fingerprint was last told, `queued` whose mail is on its way,
-    and since when. `given_up` is when the last mail about a fingerprint was closed without being sent.
+    `delivered` is, for each channel, when each fingerprint was last notified; `queued` since when a mail
+    about one is on its way; `given_up` when the last mail about one was closed without being sent.
     """
 
     attention: Attention
@@ -87,12 +87,12 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class SavedState:
     """
-    What an evaluator goes on from: see `Step`.
+    What an evaluator continues from.
 
-    `raised` tells when which fingerprint began to fire, `severities` how bad it was, oldest first. `last` is
-    when the last evaluation was, `loop` the last one of a loop.
+    `alerts` and `ended` are as in `Step`. `raised` is when each fingerprint began to fire, `severities` how
+    severe it was, oldest first. `last` is the last evaluation, `loop` the last one of a loop.
     """
 
     alerts: tuple[Alert, ...]

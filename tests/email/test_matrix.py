@@ -110,13 +110,13 @@ class OutboxUser:
     def deliver(self, transport, now):
         """Run the worker once; return the popups that follow."""
         deliver_due(self.store, lambda: transport, lambda: now, chance=lambda: 0.0)
-        return self.health.popups(self.store.waiting(now))
+        return self.health.popups(self.store.outbox_summary(now))
 
     def fails(self, transport, row):
         """Check a first attempt, what the person sees of it and the outbox; return when it is due again."""
         now = self.message.created
         popups = self.deliver(transport, now)
-        waiting = self.store.waiting(now)
+        waiting = self.store.outbox_summary(now)
         (note,) = mail_notes(waiting, now)
         assert row.says in note
         assert [popup.key for popup in popups] == ([row.popup] if row.popup else [])
@@ -132,10 +132,10 @@ class OutboxUser:
         """Check that the mail is sent once when it is due, and not again."""
         if row.delay is not None:
             self.deliver(transport, at - 1)
-            assert self.store.waiting(at).count == 1
+            assert self.store.outbox_summary(at).count == 1
         for later in (at, at + 1, at + 86400):
             assert self.deliver(transport, later) == ()
-        assert self.store.waiting(at).count == 0
+        assert self.store.outbox_summary(at).count == 0
         assert bool(self.store.delivered("email")) is (row.delay is not None)
 
 
@@ -193,7 +193,7 @@ def test_smtp_that_is_a_success(user, does, says):
         report = deliver_due(user.store, lambda: smtp(server), lambda: now)
         assert says in report.sent[0].receipt.answer
         assert user.deliver(smtp(server), now + 86400) == ()
-        assert list(mail_notes(user.store.waiting(now), now)) == []
+        assert list(mail_notes(user.store.outbox_summary(now), now)) == []
         assert set(user.store.delivered("email")) == {"gpu_count:"}
         assert len(server.messages) == 1
 
@@ -208,7 +208,7 @@ def test_smtp_for_some_only(user):
         now = user.message.created
         (popup,) = user.deliver(transport, now)
         assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD_KEY, True)
-        waiting = user.store.waiting(now)
+        waiting = user.store.outbox_summary(now)
         assert (waiting.count, waiting.dead, waiting.next_at) == (1, 1, now + 30)
         assert "two@example.org: 450 4.2.0 greylisted" in waiting.error
         assert set(user.store.delivered("email")) == {"gpu_count:"}
@@ -220,11 +220,11 @@ def test_smtp_for_some_only(user):
         assert [mail.recipients for mail in server.messages] == [to[:1], to[1:2]]
         assert server.messages[1].message["To"] == "two@example.org"
         assert server.messages[1].text == server.messages[0].text
-        (given_up,) = user.store.queue()
-        user.store.revive([given_up.id], now + 90000)
+        (given_up,) = user.store.unsent_mails()
+        user.store.resend_mails([given_up.id], now + 90000)
         user.deliver(transport, now + 90000)
         assert server.messages[2].recipients == to[2:]
-        assert user.store.queue() == ()
+        assert user.store.unsent_mails() == ()
 
 
 @pytest.mark.parametrize("refusal", ["450 4.2.0 greylisted", "550 5.1.1 unknown"])
@@ -262,7 +262,7 @@ def test_gmail(user, name, tmp_path):
         for answer in row.does.values():
             google.answer(*answer)
         due = user.fails(transport, row)
-        failure = user.store.waiting(user.message.created).failure
+        failure = user.store.outbox_summary(user.message.created).failure
         assert (failure == "sign-in") is (row.popup == BLOCKED_KEY)
         for endpoint in ("send", "token"):
             google.answer(endpoint, 200, {}, times=0)
@@ -283,11 +283,11 @@ def test_gmail_whose_sign_in_has_ended_offers_to_sign_in_again(user, tmp_path):
         assert "'Testing'" in popup.body
         for hours in range(1, 20):
             assert user.deliver(transport, now + 4 * HOUR * hours) == ()
-        user.store.wake(now + 90 * HOUR)  # as the sign-in does
+        user.store.make_mails_due(now + 90 * HOUR)  # as the sign-in does
         google.answer("token", 400, {}, times=0)
         user.deliver(transport, now + 90 * HOUR)
         assert len(google.mails) == 1
-        assert user.health.closed_keys(user.store.waiting(now + 90 * HOUR)) == ()
+        assert user.health.closed_keys(user.store.outbox_summary(now + 90 * HOUR)) == ()
 
 
 def test_one_broken_way_costs_one_attempt_for_all_that_waits(user, message):
@@ -298,4 +298,4 @@ def test_one_broken_way_costs_one_attempt_for_all_that_waits(user, message):
     with MailServer() as server:
         (popup,) = user.deliver(smtp(server, password=Secret("wrong")), message.created)
         assert (popup.key, server.seen.count("auth")) == (BLOCKED_KEY, 1)
-        assert user.store.waiting(message.created).count == 10
+        assert user.store.outbox_summary(message.created).count == 10

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import signal
-import sqlite3  # noqa: TID251  # to count its statements
+import sqlite3
 import sys
 import time
 from contextlib import closing
@@ -203,8 +203,8 @@ def heirs(folder: Path, reading, refuses: bool) -> None:
     Way.refuses = False
     if refuses:
         with closing(Store(folder, "box")) as store:
-            assert [row.state for row in store.queue()] == ["dead"]
-            store.revive([row.id for row in store.queue()], START + LATER + 1)
+            assert [row.state for row in store.unsent_mails()] == ["dead"]
+            store.resend_mails([row.id for row in store.unsent_mails()], START + LATER + 1)
     life(folder, START + 2 * LATER, reading)
 
 
@@ -227,7 +227,7 @@ def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | No
 
 def main(plan: str, folder: Path) -> None:
     """Die at every step, then at any moment."""
-    file.opened = opened
+    file.open_connection = opened
     for name in ("rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
     found = []
