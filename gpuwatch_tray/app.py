@@ -18,7 +18,7 @@ from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
+from gpuwatch_tray.evaluator import Engine, late_digest, nobody
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
@@ -185,14 +185,14 @@ def evaluator(
     *,
     loop: bool = True,
     presence: Callable[[], Sighting] | None = None,
-) -> Evaluator:
+) -> Engine:
     """
     The evaluator of this set-up on this store; a `loop` keeps a pause between equal mails in any case.
 
     With `presence` there is a desktop to pop up on, and it says whether somebody is there.
     """
     goes_by = policy(setup, loop=loop, popups=presence is not None)
-    return Evaluator(store, goes_by, setup.head, clock, presence or nobody, _lives, _descends)
+    return Engine(store, goes_by, setup.head, clock, presence or nobody, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

@@ -11,7 +11,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Scope, Silence, until_tomorrow
+from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.rules import RULES
@@ -31,7 +31,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": HOUR, "d": 86400.0, "w": 7 * 86
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 
 
-class NoSuchAlert(Exception):  # noqa: N818  # a state of things
+class NoSuchAlertError(Exception):  # noqa: N818  # a state of things
     """Nothing that is called so fires; the text says what does."""
 
 
@@ -55,7 +55,7 @@ def seconds(text: str, now: float) -> float:
     return total
 
 
-class Attending:
+class AlertOperations:
     """The person's word on the alerts of one state. Methods answer with a line that says what was done."""
 
     def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
@@ -70,7 +70,7 @@ class Attending:
         """
         found = self._find(names)
         if pending := [alert for alert in found if alert.phase is Phase.PENDING]:
-            raise NoSuchAlert(
+            raise NoSuchAlertError(
                 _("alert {id} does not fire yet: there is nothing to acknowledge").format(id=pending[0].id)
             )
         now = self._clock()
@@ -87,16 +87,16 @@ class Attending:
         now = self._clock()
         until = datetime.fromtimestamp(now.wall + length).astimezone().strftime("%Y-%m-%d %H:%M")
         if not names:
-            self._store.silence(Silence(Scope.ALL, "", now, length))
+            self._store.silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
         rules = [name for name in names if name in RULES]
         found = self._find([name for name in names if name not in RULES])
         for rule in rules:
-            self._store.silence(Silence(Scope.RULE, rule, now, length))
+            self._store.silence(Silence(SilenceScope.RULE, rule, now, length))
         for alert in found:
             line = Transition(now.wall, alert.id, "snoozed", _("until {time}").format(time=until))
-            self._store.silence(Silence(Scope.ALERT, alert.fingerprint, now, length), [line])
+            self._store.silence(Silence(SilenceScope.ALERT, alert.fingerprint, now, length), [line])
         return self._done(_("snoozed until {time}").format(time=until), found, rules)
 
     def resume(self) -> str:
@@ -112,7 +112,7 @@ class Attending:
             called = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
             if not called:
                 ids = ", ".join(str(alert.id) for alert in active) or _("none")
-                raise NoSuchAlert(
+                raise NoSuchAlertError(
                     _("no alert {name!r} is active (active: {ids}; rules: {rules})").format(
                         name=name, ids=ids, rules=", ".join(RULES)
                     )

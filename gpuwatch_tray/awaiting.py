@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact, watches
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import known
-from gpuwatch_tray.watches import Ends, Free, Run, Watch, free_gpus
+from gpuwatch_tray.watches import CommandEnds, GpusFree, ProcessEnds, Reminder, free_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,15 +27,15 @@ LOCAL = "nvml"  # the source whose processes run here and whose identities are t
 LONGEST = 120  # characters of a command
 
 
-class CannotAwait(Exception):  # noqa: N818  # a state of things
+class ReminderError(Exception):  # noqa: N818  # a state of things
     """It cannot be waited for; the text says why."""
 
 
-class NotOnGpu(CannotAwait):
+class NotOnGpuError(ReminderError):
     """No such process is on a GPU, at least not in this reading."""
 
 
-class Awaiting:
+class Reminders:
     """The wishes of one state. Methods answer with a line that says what was done."""
 
     def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
@@ -43,20 +43,20 @@ class Awaiting:
         self._clock = clock
 
     def free(self, count: int, snapshot: Snapshot | None, hold: float = HOLD) -> str:
-        """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises CannotAwait."""
+        """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises ReminderError."""
         if snapshot is not None and snapshot.problem is None:
             total = len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})
             if total == 0:
-                raise CannotAwait(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
+                raise ReminderError(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
             if count > total:
-                raise CannotAwait(
+                raise ReminderError(
                     ngettext(
                         "there is only {total} GPU here", "there are only {total} GPUs here", total
                     ).format(total=total)
                 )
-        wish = Free(count, hold)
+        wish = GpusFree(count, hold)
         for each in self._store.watches():
-            if isinstance(each.wish, Free) and (each.wish.count, each.wish.hold) == (count, hold):
+            if isinstance(each.wish, GpusFree) and (each.wish.count, each.wish.hold) == (count, hold):
                 return _already(each)
         said = self._add(wish)
         there = None if snapshot is None else free_gpus(snapshot)
@@ -68,7 +68,7 @@ class Awaiting:
 
     def ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
         """
-        Wait until the process is gone; with `identity`, that very one. Raises CannotAwait.
+        Wait until the process is gone; with `identity`, that very one. Raises ReminderError.
 
         It must be on a GPU in `snapshot`, and may be anybody's.
         """
@@ -76,10 +76,10 @@ class Awaiting:
         if identity is not None:
             entries = [each for each in entries if each.identity == identity]
         if snapshot is None or not entries:
-            raise NotOnGpu(_nowhere(pid, snapshot))
+            raise NotOnGpuError(_nowhere(pid, snapshot))
         process = entries[0]
         local = snapshot.source == LOCAL and bool(process.identity)
-        wish = Ends(
+        wish = ProcessEnds(
             pid,
             process.identity,
             _clipped(redact.command(process)),
@@ -91,29 +91,29 @@ class Awaiting:
             self._clock(),
         )
         for each in self._store.watches():
-            if isinstance(each.wish, Ends) and _same(each.wish, wish):
+            if isinstance(each.wish, ProcessEnds) and _same(each.wish, wish):
                 return _already(each)
         return self._add(wish)
 
     def run(self, pid: int, identity: str, boot: str, called: str) -> int:
         """A command was started that will report its end; `called` may be shown. The number to report by."""
-        return self._store.add_watch(Watch(0, self._clock(), Run(pid, identity, called, boot)))
+        return self._store.add_watch(Reminder(0, self._clock(), CommandEnds(pid, identity, called, boot)))
 
     def ran(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
         """It ended so, with these last lines; False where nobody waits for it (any more)."""
         wishes = [each.wish for each in self._store.watches() if each.id == number]
-        if not wishes or not isinstance(wishes[0], Run):
+        if not wishes or not isinstance(wishes[0], CommandEnds):
             return False
         notice = watches.reported(wishes[0], code, seconds, output, self._clock().wall)
         return self._store.come_about(number, notice)
 
     def cancel(self, number: int) -> str:
-        """Wait no longer. Raises CannotAwait."""
+        """Wait no longer. Raises ReminderError."""
         found = self._store.watches()
         mine = [each for each in found if each.id == number]
         if not mine or not self._store.close_watch(number):
             numbers = ", ".join(str(each.id) for each in found) or _("none")
-            raise CannotAwait(
+            raise ReminderError(
                 _("nothing {number} is waited for (waiting: {numbers})").format(
                     number=number, numbers=numbers
                 )
@@ -127,18 +127,18 @@ class Awaiting:
             for each in map(watches.awaited, self._store.watches())
         ]
 
-    def _add(self, wish: Free | Ends) -> str:
-        watch = Watch(0, self._clock(), wish)
+    def _add(self, wish: GpusFree | ProcessEnds) -> str:
+        watch = Reminder(0, self._clock(), wish)
         number = self._store.add_watch(watch)
         log.info("told when %s", watches.says(watch))
         return _("{number}: you will be told when {what}").format(number=number, what=watches.says(watch))
 
 
-def _already(watch: Watch) -> str:
+def _already(watch: Reminder) -> str:
     return _("{id}: you will be told already when {what}").format(id=watch.id, what=watches.says(watch))
 
 
-def _same(one: Ends, other: Ends) -> bool:
+def _same(one: ProcessEnds, other: ProcessEnds) -> bool:
     return (one.pid, one.identity, one.boot) == (other.pid, other.identity, other.boot)
 
 

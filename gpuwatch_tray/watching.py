@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.courier import Courier
-    from gpuwatch_tray.evaluator import Evaluator, Outcome, Policy
+    from gpuwatch_tray.evaluator import Engine, EvaluationResult, Policy
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.recording import Recorder
     from gpuwatch_tray.settings import ConfigProblem
@@ -40,7 +40,7 @@ BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class Outputs:
     """Where the results go: the status always, popups where there is a desktop, mail where it is set up."""
 
     show: Callable[[Status], None]
@@ -50,15 +50,15 @@ class Faces:
     see: Callable[[Snapshot], None] | None = None  # is given each reading, once all is told about it
 
 
-class Watching:
+class Monitor:
     """The loop: `start`, then `check_now` at will, then `stop`."""
 
     def __init__(
         self,
         setup: Setup,
         source: Source,
-        evaluator: Evaluator,
-        faces: Faces,
+        evaluator: Engine,
+        faces: Outputs,
         monotonic: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
     ) -> None:
@@ -207,7 +207,7 @@ class Watching:
             self._trouble, self._is_stale = outcome.trouble, True
         self._tell(outcome)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: EvaluationResult) -> None:
         self._publish()
         if outcome.mails and self._faces.courier is not None:
             self._faces.courier.kick()

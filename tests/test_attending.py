@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.attending import NoSuchAlert, seconds
+from gpuwatch_tray.attending import NoSuchAlertError, seconds
 from gpuwatch_tray.model import Level, Presence
 from tests.evaluator.bench import BUSY, CALM, DARK, Bench, core_only
 from tests.fakes import START, process, snapshot
@@ -82,7 +82,9 @@ def test_an_acknowledgement_of_what_is_over_does_nothing(bench):
     bench.look(BUSY)
     bench.deliver()
     bench.look(CALM, 5)
-    with pytest.raises(NoSuchAlert, match=r"no alert '1' is active \(active: none; rules: monitor_blind, "):
+    with pytest.raises(
+        NoSuchAlertError, match=r"no alert '1' is active \(active: none; rules: monitor_blind, "
+    ):
         bench.attending.acknowledge("1")
     assert told(bench.look(BUSY, 7200)) == (1, 1)
 
@@ -90,9 +92,9 @@ def test_an_acknowledgement_of_what_is_over_does_nothing(bench):
 def test_nothing_is_said_for_some_when_one_name_is_wrong(bench):
     """Of several names, one that is unknown leaves all as they were."""
     bench.look(BUSY)
-    with pytest.raises(NoSuchAlert):
+    with pytest.raises(NoSuchAlertError):
         bench.attending.snooze(3600.0, "1", "9")
-    with pytest.raises(NoSuchAlert):
+    with pytest.raises(NoSuchAlertError):
         bench.attending.acknowledge("1", "9")
     attention = bench.store.attention()
     assert (attention.silences, attention.acknowledged) == ((), frozenset())

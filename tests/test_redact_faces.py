@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import listing, messages, redact
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting, called
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders, called
 from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.answer import Facts, describe, lines
-from gpuwatch_tray.evaluator import Evaluator, mail_now
+from gpuwatch_tray.evaluator import Engine, mail_now
 from gpuwatch_tray.model import Gpu, Limits, Presence, Problem, Sighting
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.tray import menu
@@ -38,7 +38,7 @@ def labels(rows):
         yield from labels(row.children)
 
 
-class Faces:
+class Outputs:
     """A run of the whole house over readings, and everything that anybody gets to see of it."""
 
     def __init__(self, folder) -> None:
@@ -47,7 +47,7 @@ class Faces:
         self.seen = []
         self.presence = Presence.AWAY
         policy = replace(POLICY, limits=LIMITS, resolved_popup=True)
-        self.judge = Evaluator(self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False)
+        self.judge = Engine(self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False)
 
     def sighting(self):
         return Sighting(self.presence, "test")
@@ -79,7 +79,10 @@ class Faces:
 
     def run(self, processes):
         """They work for too long on too many GPUs, are waited for, are asked about, and end."""
-        person, waiting = Attending(self.store, self.clock.instant), Awaiting(self.store, self.clock.instant)
+        person, waiting = (
+            AlertOperations(self.store, self.clock.instant),
+            Reminders(self.store, self.clock.instant),
+        )
         busy = replace(snapshot(*processes), source="nvml", boot_id=self.clock.uptime()[1])
         for pid in {each.pid for each in processes}:
             self.show(waiting.ends(pid, busy))
@@ -116,7 +119,7 @@ def secret_lines(argv, *, mine):
 
 def everything_seen(processes, caplog=None):
     folder = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
-    faces = Faces(folder)
+    faces = Outputs(folder)
     try:
         with closing(faces.store):
             faces.run(processes)

@@ -21,7 +21,7 @@ class Channel(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class RoutingPolicy:
     """
     The ways there are, and the policy: `cooldown` and `escalate` in seconds.
 
@@ -38,7 +38,7 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryState:
     """What a channel has already had of an alert."""
 
     last: Instant | None = None  # the last successful delivery
@@ -69,7 +69,9 @@ class Decision:
         return f"{self.channel.value} {'now' if self.send else 'not now'} ({why})"
 
 
-def decide(alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant) -> Decision:
+def decide(
+    alert: Alert, channel: Channel, told: DeliveryState, ways: RoutingPolicy, now: Instant
+) -> Decision:
     """
     Whether `alert` is told on `channel` now.
 
@@ -102,7 +104,7 @@ def _held(alert: Alert) -> Reason | None:
     return Reason.ACKNOWLEDGED if alert.acknowledged else None
 
 
-def _closed(alert: Alert, channel: Channel, told: Told, ways: Ways) -> Reason | None:
+def _closed(alert: Alert, channel: Channel, told: DeliveryState, ways: RoutingPolicy) -> Reason | None:
     """What keeps the channel shut for it."""
     if channel is Channel.DESKTOP:
         return None if ways.popups else Reason.NO_CHANNEL
@@ -116,7 +118,7 @@ def _closed(alert: Alert, channel: Channel, told: Told, ways: Ways) -> Reason | 
 
 
 def _novelty(
-    alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant
+    alert: Alert, channel: Channel, told: DeliveryState, ways: RoutingPolicy, now: Instant
 ) -> tuple[Reason, float | None]:
     """Why it may be told (again), or after how many seconds it may."""
     last, quiet = told.last, Reason.COOLDOWN
@@ -137,7 +139,9 @@ def _novelty(
     return quiet, ways.cooldown - age
 
 
-def _step(alert: Alert, told: Told, ways: Ways, now: Instant) -> tuple[Reason | None, float | None]:
+def _step(
+    alert: Alert, told: DeliveryState, ways: RoutingPolicy, now: Instant
+) -> tuple[Reason | None, float | None]:
     """Why the mail need not wait for the person, or for how many seconds it does."""
     if ways.email_when is EmailWhen.ALWAYS:
         return Reason.ALWAYS, None

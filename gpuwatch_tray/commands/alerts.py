@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import attending, machine
 from gpuwatch_tray.app import evaluator, open_store
-from gpuwatch_tray.attending import Attending, NoSuchAlert
+from gpuwatch_tray.attending import AlertOperations, NoSuchAlertError
 from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.asking import ask_or_store, reach
 from gpuwatch_tray.context import Setup, UsageError, WorkError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 
 def show(setup: Setup, *, as_json: bool) -> int:
@@ -81,9 +81,9 @@ def explain(setup: Setup) -> int:
     return 0
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """What the running program answers about alerts; whatever the person says is shown at once."""
-    person = Attending(store, machine.now)
+    person = AlertOperations(store, machine.now)
 
     def then_look(said: str) -> dict[str, Any]:
         watching.check_now()
@@ -97,20 +97,20 @@ def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
 
 
 def _refusing(
-    act: Callable[[Attending, Mapping[str, Any]], str],
-    person: Attending,
+    act: Callable[[AlertOperations, Mapping[str, Any]], str],
+    person: AlertOperations,
     then: Callable[[str], dict[str, Any]],
 ) -> Handler:
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         try:
             return then(act(person, request))
-        except NoSuchAlert as error:
+        except NoSuchAlertError as error:
             raise Refused(str(error)) from error
 
     return handle
 
 
-ACTS: dict[str, Callable[[Attending, Mapping[str, Any]], str]] = {
+ACTS: dict[str, Callable[[AlertOperations, Mapping[str, Any]], str]] = {
     "acknowledge": lambda person, request: person.acknowledge(*map(str, request.get("names", ()))),
     "snooze": lambda person, request: person.snooze(
         float(request["seconds"]), *map(str, request.get("names", ()))
@@ -122,8 +122,8 @@ ACTS: dict[str, Callable[[Attending, Mapping[str, Any]], str]] = {
 def _attend(setup: Setup, request: dict[str, Any]) -> int:
     def on_store(store: Store) -> dict[str, Any]:
         try:
-            return {"said": ACTS[request["do"]](Attending(store, machine.now), request)}
-        except NoSuchAlert as error:
+            return {"said": ACTS[request["do"]](AlertOperations(store, machine.now), request)}
+        except NoSuchAlertError as error:
             raise WorkError(str(error)) from error
 
     print(ask_or_store(setup, request, on_store)["said"])

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import clipboard, opening
 from gpuwatch_tray.alerts import until_tomorrow
-from gpuwatch_tray.attending import HOUR, NoSuchAlert
+from gpuwatch_tray.attending import HOUR, NoSuchAlertError
 from gpuwatch_tray.autostart import AutostartError
-from gpuwatch_tray.awaiting import CannotAwait
+from gpuwatch_tray.awaiting import ReminderError
 from gpuwatch_tray.commands import autostart, config, logs
 from gpuwatch_tray.commands.details import Details, DetailsError
-from gpuwatch_tray.commands.endings import KILL, ProcessEndings
-from gpuwatch_tray.commands.signing import SigningIn
+from gpuwatch_tray.commands.endings import KILL, TerminationTracker
+from gpuwatch_tray.commands.signing import SignInAction
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.language import _
@@ -26,18 +26,18 @@ from gpuwatch_tray.tray import Act, Deed, Extras, text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.attending import Attending
-    from gpuwatch_tray.awaiting import Awaiting
+    from gpuwatch_tray.attending import AlertOperations
+    from gpuwatch_tray.awaiting import Reminders
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.notifiers import PopupSink
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
 LINES = 8  # processes that the details name
 
 
-class Deeds:
+class ActionDispatcher:
     """
     The person's clicks, carried out; called from worker threads.
 
@@ -45,7 +45,9 @@ class Deeds:
     handed over by `join`.
     """
 
-    def __init__(self, setup: Setup, person: Attending, waiting: Awaiting, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, setup: Setup, person: AlertOperations, waiting: Reminders, stop: Callable[[], None]
+    ) -> None:
         self._setup = setup
         self._person = person
         self._waiting = waiting
@@ -57,7 +59,7 @@ class Deeds:
 
     def join(
         self,
-        watching: Watching,
+        watching: Monitor,
         popups: PopupSink,
         tell: Callable[[Extras], None],
         perform: Callable[[Deed], None],
@@ -67,8 +69,8 @@ class Deeds:
         self._watching = watching
         self._popups = popups
         self._tell = tell
-        self._endings = ProcessEndings(popups, self.look_around)
-        self._signing_in = SigningIn(self._setup, popups, watching.look_at_mails)
+        self._endings = TerminationTracker(popups, self.look_around)
+        self._signing_in = SignInAction(self._setup, popups, watching.look_at_mails)
         self.look_around()
 
     def adopt(self, setup: Setup) -> None:
@@ -141,7 +143,7 @@ class Deeds:
     def _say(self, act: Callable[..., str], *words: float | str) -> None:
         try:
             act(*words)
-        except NoSuchAlert as error:
+        except NoSuchAlertError as error:
             log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
         except StoreError as error:
             self._complain(_("Not done"), str(error))
@@ -157,7 +159,7 @@ class Deeds:
     def _await(self, act: Callable[..., str], *words: object) -> None:
         try:
             act(*words)
-        except (CannotAwait, StoreError) as error:
+        except (ReminderError, StoreError) as error:
             self._complain(_("You will not be told"), str(error))
         self._watching.check_now()
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 KEY = "welcome"
 
 
-class Greeting:
+class Welcome:
     """Pops up at the first good reading of a state that has never been greeted; once a run at most."""
 
     def __init__(self, setup: Setup, store: Store, popups: PopupSink, buttons: tuple[Button, ...]) -> None:

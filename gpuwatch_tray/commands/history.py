@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import alerts, columns, redact, terms
-from gpuwatch_tray.alerts import Scope
+from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Instant, Phase
 
@@ -26,7 +26,7 @@ def record(store: Store, now: Instant) -> dict[str, Any]:
     """What the store holds: `active` (not over), `past` (the last 100, newest first), `snoozes`."""
     past, transitions = store.history()
     attention = store.attention()
-    current = alerts.attend(
+    current = alerts.apply_silences(
         {alert.fingerprint: alert for alert in store.memory().alerts},
         attention.silences,
         attention.acknowledged,
@@ -114,7 +114,7 @@ def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for each in snoozes:
         what = (
             _("everything")
-            if each["scope"] == Scope.ALL.value
+            if each["scope"] == SilenceScope.ALL.value
             else f"{terms.said(each['scope'])} {each['name']}"
         )
         yield _("Snoozed until {time}: {what}").format(time=_moment(each["until"]), what=what)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import KnownGpu
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def since(length: str, now: float) -> float:
     return now - min(seconds, TENS_FOR)
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """What the running program answers: where its past is, all of it written."""
 
     def record(_request: dict[str, Any]) -> dict[str, Any]:

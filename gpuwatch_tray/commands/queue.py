@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import Queued, Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 ALL = "all"
 Act: TypeAlias = "Callable[[Store, Mapping[str, Any]], dict[str, Any]]"
@@ -50,7 +50,7 @@ def drop(setup: Setup, names: Sequence[str]) -> int:
     return 0
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """What the running program answers about the outbox; it looks there at once after each change."""
 
     def handler(act: Act) -> Handler:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.courier import Courier
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.settings import Changes, Settings
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ WITHIN = 0.2  # seconds that the last look may take at the end
 KEY = "settings"
 
 
-class Reloading:
+class SettingsReloader:
     """
     Looks after the files on a thread of its own: a home folder that hangs must not keep the GPUs unwatched.
 
@@ -42,7 +42,7 @@ class Reloading:
         self,
         setup: Setup,
         held: Tenure,
-        watching: Watching,
+        watching: Monitor,
         changes: Changes,
         adopt: Callable[[Setup], None] = lambda _setup: None,
         popups: PopupSink | None = None,

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app import Tenure
     from gpuwatch_tray.context import Setup
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 
 
 @contextmanager
-def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[], None]) -> Iterator[None]:
+def answering(setup: Setup, held: Tenure, watching: Monitor, stop: Callable[[], None]) -> Iterator[None]:
     """Answer meanwhile."""
 
     def facts() -> Facts:

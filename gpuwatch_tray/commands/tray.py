@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import faults, machine, presence
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders
 from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
 from gpuwatch_tray.commands import autostart, lastwords, logs
-from gpuwatch_tray.commands.deeds import Deeds
-from gpuwatch_tray.commands.greeting import Greeting
-from gpuwatch_tray.commands.reloading import Reloading, problem_popup
+from gpuwatch_tray.commands.deeds import ActionDispatcher
+from gpuwatch_tray.commands.greeting import Welcome
+from gpuwatch_tray.commands.reloading import SettingsReloader, problem_popup
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_namesake, of_other
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
@@ -32,7 +32,7 @@ from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.reading import adjust, open_source
 from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.tray import Tray, asked_backend
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 COLLECT_EVERY = 50_000  # objects made and not yet freed
 
 
-class NoDesktop(Exception):  # noqa: N818  # a fact about the session
+class NoDesktopError(Exception):  # noqa: N818  # a fact about the session
     """There is nothing to draw on; the text says what is missing."""
 
 
@@ -74,11 +74,11 @@ def _run_here(setup: Setup) -> int:
         log.warning("%s", problem)
     try:
         bus, why = desktop_bus()
-    except NoDesktop as error:
+    except NoDesktopError as error:
         return _in_the_terminal(setup, str(error))
     try:
         return _run(setup, bus, why)
-    except NoDesktop as error:
+    except NoDesktopError as error:
         return _in_the_terminal(setup, str(error))
     finally:
         if bus is not None:
@@ -101,11 +101,11 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
     except BusUnavailable as error:
         if screen:
             return None, str(error)
-        raise NoDesktop(str(error)) from error
+        raise NoDesktopError(str(error)) from error
     if screen or bus.has_owner(WATCHER):
         return bus, ""
     bus.close()
-    raise NoDesktop(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
+    raise NoDesktopError(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
 def _in_the_terminal(setup: Setup, why: str) -> int:
@@ -156,15 +156,15 @@ def _claimed(setup: Setup, bus: SessionBus) -> int | None:
 
 def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
-    person = Attending(held.store, machine.now)
-    waiting = Awaiting(held.store, machine.now)
-    deeds = Deeds(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
+    person = AlertOperations(held.store, machine.now)
+    waiting = Reminders(held.store, machine.now)
+    deeds = ActionDispatcher(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
     settings = setup.settings
     tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
     if bus is None and not tray.drawn:
-        raise NoDesktop(why)
+        raise NoDesktopError(why)
     popups = popup_sink(bus, tray, deeds.clicked)
-    greeting = Greeting(setup, held.store, popups, deeds.welcome)
+    greeting = Welcome(setup, held.store, popups, deeds.welcome)
 
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=deeds.mails))
@@ -172,10 +172,10 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
 
     watch_desk = partial(presence.of_this_desktop, bus, os.environ)
     with closing(presence.Adjustable(watch_desk, settings.away)) as desk, faults.heard(_teller(popups)):
-        faces = Faces(show, popups, courier(setup, held.store), held.report, greeting.see)
+        faces = Outputs(show, popups, courier(setup, held.store), held.report, greeting.see)
         judge = evaluator(setup, held.store, presence=desk.look)
         source, past = open_source(setup, held.store), recorder(setup, held.store)
-        watching = Watching(setup, source, judge, faces, recorder=past)
+        watching = Monitor(setup, source, judge, faces, recorder=past)
         deeds.join(watching, popups, tray.tell, tray.perform)
         _stop_on_signals(tray.stop)
 
@@ -185,7 +185,7 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
             adjust(source, new)
             deeds.adopt(new)
 
-        reloading = Reloading(setup, held, watching, Changes(os.environ), adopt, popups)
+        reloading = SettingsReloader(setup, held, watching, Changes(os.environ), adopt, popups)
         _settle_memory()
 
         def begin() -> None:

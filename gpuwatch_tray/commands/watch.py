@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, TextIO
 from gpuwatch_tray import columns, faults, terms
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.commands import logs
-from gpuwatch_tray.commands.reloading import Reloading
+from gpuwatch_tray.commands.reloading import SettingsReloader
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import of_other
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, labelled
 from gpuwatch_tray.reading import adjust, open_source
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,10 +55,10 @@ def _loop(setup: Setup, held: Tenure) -> None:
     if setup.simulated:
         print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
-    faces = Faces(printer.show, courier=courier(setup, held.store), report=held.report)
+    faces = Outputs(printer.show, courier=courier(setup, held.store), report=held.report)
     source, judge = open_source(setup, held.store), evaluator(setup, held.store)
-    watching = Watching(setup, source, judge, faces, recorder=recorder(setup, held.store))
-    reloading = Reloading(setup, held, watching, Changes(os.environ), partial(adjust, source))
+    watching = Monitor(setup, source, judge, faces, recorder=recorder(setup, held.store))
+    reloading = SettingsReloader(setup, held, watching, Changes(os.environ), partial(adjust, source))
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

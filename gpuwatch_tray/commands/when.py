@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import attending, machine
-from gpuwatch_tray.awaiting import HOLD, Awaiting, CannotAwait, NotOnGpu
+from gpuwatch_tray.awaiting import HOLD, NotOnGpuError, ReminderError, Reminders
 from gpuwatch_tray.commands.asking import ask_or_store, holder_of
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.control import Refused
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.model import Snapshot
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 NOBODY = N_("nothing watches at the moment: start gpuwatch-tray")
 NOTHING = N_("nothing is waited for")
 NEW_LOOK = 1.5  # seconds to wait for one: less than the asker waits for the answer
 STEP = 0.05
 
-Act: TypeAlias = "Callable[[Awaiting, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
+Act: TypeAlias = "Callable[[Reminders, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
 
 
 def free(setup: Setup, count: int, hold: str | None) -> int:
@@ -54,9 +54,9 @@ def show(setup: Setup) -> int:
     return _ask(setup, {"do": "when list"})
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """What the running program answers; it looks at once after each of them."""
-    waiting = Awaiting(store, machine.now)
+    waiting = Reminders(store, machine.now)
 
     def fresh() -> Snapshot | None:
         """The reading after the one that is shown."""
@@ -72,9 +72,9 @@ def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
             try:
                 try:
                     answer = act(waiting, request, watching.shown.snapshot)
-                except NotOnGpu:  # it may have come since
+                except NotOnGpuError:  # it may have come since
                     answer = act(waiting, request, fresh())
-            except CannotAwait as error:
+            except ReminderError as error:
                 raise Refused(str(error)) from error
             watching.check_now()
             return answer
@@ -119,8 +119,8 @@ def _ask(setup: Setup, request: Mapping[str, Any], *, watched: bool = True) -> i
             with closing(open_source(setup, store)) as source:
                 snapshot = read_once(setup, source)
         try:
-            return ACTS[request["do"]](Awaiting(store, machine.now), request, snapshot)
-        except CannotAwait as error:
+            return ACTS[request["do"]](Reminders(store, machine.now), request, snapshot)
+        except ReminderError as error:
             raise WorkError(str(error)) from error
 
     said = ask_or_store(setup, request, on_store)["said"]

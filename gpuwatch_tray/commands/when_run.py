@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
-from gpuwatch_tray.awaiting import Awaiting, called
+from gpuwatch_tray.awaiting import Reminders, called
 from gpuwatch_tray.commands.asking import ask_or_store, reach
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
@@ -65,7 +65,7 @@ def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
         policy = setup.policy
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
             _complain(_(NO_WAY))
-        return {"id": Awaiting(store, machine.now).run(pid, identity, boot, told)}
+        return {"id": Reminders(store, machine.now).run(pid, identity, boot, told)}
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": told}
     try:
@@ -95,7 +95,7 @@ def _report(setup: Setup, request: dict[str, Any]) -> None:
 
 
 def _ran(store: Store, request: dict[str, Any]) -> bool:
-    waiting = Awaiting(store, machine.now)
+    waiting = Reminders(store, machine.now)
     return waiting.ran(request["id"], request["code"], request["seconds"], request["output"])
 
 

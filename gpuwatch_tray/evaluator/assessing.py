@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import alerts, rules
-from gpuwatch_tray.alerts import ChangeKind, Channel, Tick, Told
+from gpuwatch_tray.alerts import ChangeKind, Channel, DeliveryState, Tick
 from gpuwatch_tray.alerts.condition import FLAP_WINDOW
 from gpuwatch_tray.evaluator.chronicle import unshown
-from gpuwatch_tray.evaluator.policy import Assessment, Policy
+from gpuwatch_tray.evaluator.policy import Evaluation, Policy
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
 from gpuwatch_tray.rules.scope import counted
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gpuwatch_tray.alerts import Silence
-    from gpuwatch_tray.store import Step, Store
+    from gpuwatch_tray.store import Commit, Store
 
 MISSING = N_(
     "the driver does not report it any more"
@@ -53,7 +53,7 @@ class Assessor:
         self._last = memory.loop if policy.holds else memory.last
         self._severities = dict(memory.severities)
         self._highest = memory.highest
-        self._around = store.surroundings()
+        self._around = store.evaluation_inputs()
         self._unrecorded: dict[str, Instant] = {}  # popups that were shown while nothing could be written
         numbers = unshown(store.history(0)[1])
         self._no_popup = {name for name, each in self._alerts.items() if each.id in numbers}
@@ -82,7 +82,7 @@ class Assessor:
         found = self._around.delivered.get(channel.value, {})
         return found | self._unrecorded if channel is Channel.DESKTOP else found
 
-    def assess(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Assessment:
+    def assess(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
         """Judge `snapshot`, take the step in thought, and decide what is told."""
         self._look_around()
         limits, attention = self._policy.limits, self._around.attention
@@ -113,14 +113,14 @@ class Assessor:
             for alert in numbered.values()
             if alert.rule in rules.EVENT_RULES and _happened(memory.events.get(alert.subject), now)
         }  # what was acknowledged is the event before
-        active = alerts.attend(numbered, attention.silences, attention.acknowledged - voided, now)
+        active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
         ways = self._policy.ways(presence)
         decisions = tuple(
             alerts.decide(alert, channel, self._told(alert, channel), ways, now)
             for alert in active.values()
             for channel in Channel
         )
-        return Assessment(
+        return Evaluation(
             snapshot,
             verdicts,
             rules.open_questions(snapshot, verdicts),
@@ -133,11 +133,11 @@ class Assessor:
             tuple(voided & attention.acknowledged),
         )
 
-    def noted(self, found: Assessment) -> None:
+    def noted(self, found: Evaluation) -> None:
         """It has been looked at, whether what follows can be written or not."""
         self._memory = found.memory
 
-    def take(self, step: Step, found: Assessment) -> None:
+    def take(self, step: Commit, found: Evaluation) -> None:
         """The step is written, or needed no writing: go on from it."""
         self._alerts = found.alerts
         self.ended = {alert.fingerprint: alert for alert in step.ended}
@@ -151,7 +151,7 @@ class Assessor:
         self._severities |= {alert.fingerprint: alert.severity for alert in told if alert.fired is not None}
         self._no_popup &= set(found.alerts)
 
-    def changed(self, found: Assessment) -> bool:
+    def changed(self, found: Evaluation) -> bool:
         """Whether the alerts differ from those on file in more than their numbers, or count time there."""
         if {name: _essence(alert) for name, alert in self._alerts.items()} != {
             name: _essence(alert) for name, alert in found.alerts.items()
@@ -214,7 +214,7 @@ class Assessor:
 
     def _look_around(self) -> None:
         try:
-            self._around = self._store.surroundings()
+            self._around = self._store.evaluation_inputs()
         except StoreError as error:
             self.trouble = str(error)
         else:
@@ -277,13 +277,13 @@ class Assessor:
             numbered[name] = alert if alert.id else replace(alert, id=highest)
         return numbered
 
-    def _told(self, alert: Alert, channel: Channel) -> Told:
+    def _told(self, alert: Alert, channel: Channel) -> DeliveryState:
         name = alert.fingerprint
         since = self._around.queued.get(name)
         refused = self._around.given_up.get(name) if channel is Channel.EMAIL else None
         risen = alert.news is not None and alert.news[0] is Reason.SEVERITY_RISE
         news = alert.news[1].wall if risen and alert.news is not None else None
-        return Told(
+        return DeliveryState(
             self.delivered(channel).get(name),
             queued=since is not None,
             outdated=since is not None and news is not None and news > since,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gpuwatch_tray.alerts import Decision
-    from gpuwatch_tray.evaluator.policy import Assessment
+    from gpuwatch_tray.evaluator.policy import Evaluation
     from gpuwatch_tray.model import Instant
 
 WORDS = {Channel.EMAIL: "email", Channel.DESKTOP: "popup"}
@@ -50,7 +50,7 @@ class Chronicle:
                 reason = Reason(each.why) if not sent and each.why in REASONS else Reason.FIRST
                 self._last[names[each.incident], channel] = (sent, reason)
 
-    def entries(self, found: Assessment, now: Instant) -> tuple[Transition, ...]:
+    def entries(self, found: Evaluation, now: Instant) -> tuple[Transition, ...]:
         """What this evaluation adds. A popup is entered when the desktop has taken it: see `popup`."""
         lines = [
             Transition(now.wall, change.alert.id, change.kind.value, change.alert.said)
@@ -66,7 +66,7 @@ class Chronicle:
                 lines.append(Transition(now.wall, decision.alert.id, what, decision.reason.value))
         return tuple(lines)
 
-    def take(self, found: Assessment) -> None:
+    def take(self, found: Evaluation) -> None:
         """The entries are on file."""
         self._last = {_key(each): (each.send, each.reason) for each in found.decisions}
 

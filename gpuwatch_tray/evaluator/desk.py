@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-class Desk:
+class PopupTracker:
     """
     The popups by key: one for each rule's alerts of a poll, which later notices of these alerts replace.
 

@@ -15,10 +15,10 @@ from gpuwatch_tray import alerts, messages, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
 from gpuwatch_tray.evaluator.assessing import Assessor
 from gpuwatch_tray.evaluator.chronicle import Chronicle
-from gpuwatch_tray.evaluator.desk import Desk
+from gpuwatch_tray.evaluator.desk import PopupTracker
 from gpuwatch_tray.evaluator.explaining import explain
-from gpuwatch_tray.evaluator.noticing import Noticed, Notices, nobody_knows, nobodys_child
-from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
+from gpuwatch_tray.evaluator.noticing import ReminderEvaluator, ReminderResult, nobody_knows, nobodys_child
+from gpuwatch_tray.evaluator.policy import Evaluation, EvaluationResult, Policy
 from gpuwatch_tray.evaluator.post import Post, compose, ends_to_tell, threaded, was_told
 from gpuwatch_tray.model import (
     Alert,
@@ -34,7 +34,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.status import status_of
-from gpuwatch_tray.store import Mail, Step, Store, StoreError
+from gpuwatch_tray.store import Commit, Mail, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def nobody() -> Sighting:
     return Sighting(Presence.AWAY, "no desktop")
 
 
-class Evaluator:
+class Engine:
     """
     Holds the alerts between evaluations; the store holds them between runs. Safe to use from several threads.
 
@@ -75,9 +75,9 @@ class Evaluator:
         self._turn = threading.Lock()
         self._assessor = Assessor(store, policy, head.host)
         self._chronicle = Chronicle(store.history(0)[1], self._assessor.names)
-        self._desk = Desk(head.host)
+        self._desk = PopupTracker(head.host)
         self._post = Post(store, head)
-        self._notices = Notices(store, policy, head, lives, descends)
+        self._notices = ReminderEvaluator(store, policy, head, lives, descends)
         self._trouble: str | None = None
         self._renewed = store.renewed
 
@@ -94,18 +94,18 @@ class Evaluator:
             self._post.adopt(head)
             self._notices.adopt(policy, head)
 
-    def evaluate(self, snapshot: Snapshot) -> Outcome:
+    def evaluate(self, snapshot: Snapshot) -> EvaluationResult:
         """Judge `snapshot` and commit what follows from it."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
             found = self._assessor.assess(snapshot, now, presence)
             self._assessor.noted(found)
             snoozed = found.snoozed_until is not None
-            noticed = self._notices.look(found.snapshot, now, presence, snoozed=snoozed) or Noticed()
+            noticed = self._notices.look(found.snapshot, now, presence, snoozed=snoozed) or ReminderResult()
             mails, trouble = self._committed(found, noticed, now)
             status = status_of(found.snapshot, found.alerts, found.processes, found.gaps, found.snoozed_until)
             popups = self._popups(found, now, presence)
-            return Outcome(
+            return EvaluationResult(
                 replace(status, awaited=self._notices.awaited),
                 found.gaps,
                 found.changes,
@@ -171,7 +171,7 @@ class Evaluator:
             return self._desk.members(key)
 
     def _committed(
-        self, found: Assessment, noticed: Noticed, now: Instant
+        self, found: Evaluation, noticed: ReminderResult, now: Instant
     ) -> tuple[tuple[Message, ...], str | None]:
         """The mails that were queued, and why nothing could be written, or to memory only."""
         mails: tuple[Message, ...] = ()
@@ -188,7 +188,7 @@ class Evaluator:
         self._trouble = trouble
         return mails, trouble or self._store.trouble
 
-    def _commit(self, found: Assessment, noticed: Noticed, now: Instant) -> tuple[Message, ...]:
+    def _commit(self, found: Evaluation, noticed: ReminderResult, now: Instant) -> tuple[Message, ...]:
         """Write the step, if there is anything to write, and take it."""
         assessor = self._assessor
         resolved = [change.alert for change in found.changes if change.kind is ChangeKind.RESOLVED]
@@ -202,7 +202,7 @@ class Evaluator:
         mails, merged = self._post.write(found, due, told, now.wall, noticed.told.mails)
         found = replace(found, alerts=threaded(found.alerts, mails))
         done = {alert.id for alert in (*told, *settled)}
-        step = Step(
+        step = Commit(
             at=now,
             loop=self._policy.holds,
             alerts=tuple(found.alerts.values()),
@@ -239,7 +239,7 @@ class Evaluator:
         return wanted and not self._assessor.silenced(alert, now) and not self._assessor.forgotten(alert)
 
     def _popups(
-        self, found: Assessment, now: Instant, presence: Presence
+        self, found: Evaluation, now: Instant, presence: Presence
     ) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
         if not self._policy.popups:
             return ()

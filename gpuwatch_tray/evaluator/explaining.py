@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.alerts import Decision
-    from gpuwatch_tray.evaluator.policy import Assessment, Policy
+    from gpuwatch_tray.evaluator.policy import Evaluation, Policy
     from gpuwatch_tray.model import Instant, Verdict
 
 WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
@@ -54,12 +54,12 @@ NO_CHANNEL = {
 }
 
 
-def explain(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
+def explain(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
     """The lines; times are told as from now."""
     return tuple(_lines(found, policy, sighting, now))
 
 
-def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
+def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
     told = _("{where} (according to: {source}).")
     if sighting.idle is not None:
         told = _("{where} (according to: {source}, no input for {span}).")

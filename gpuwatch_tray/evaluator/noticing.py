@@ -15,7 +15,7 @@ from gpuwatch_tray import messages, watches
 from gpuwatch_tray.evaluator.post import new_id
 from gpuwatch_tray.model import Awaited, EmailWhen, Presence
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.watches import Look
+from gpuwatch_tray.watches import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.messages import Letterhead
     from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watches import Watch
+    from gpuwatch_tray.watches import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def nobodys_child(_pid: int, _ancestor: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReminderNotifications:
     """
     What is to be told now. `closed` (by number) are told by these mails, or were shown before.
 
@@ -54,15 +54,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Noticed:
+class ReminderResult:
     """What one look came to: every watch after it, those of them to write, and what is told."""
 
-    watches: tuple[Watch, ...] = ()
-    moved: tuple[Watch, ...] = ()
-    told: Told = Told()
+    watches: tuple[Reminder, ...] = ()
+    moved: tuple[Reminder, ...] = ()
+    told: ReminderNotifications = ReminderNotifications()
 
 
-class Notices:
+class ReminderEvaluator:
     """
     The watches of one state, between the evaluations; called in turn, never at once.
 
@@ -83,7 +83,7 @@ class Notices:
         self._lives = lives
         self._descends = descends
         self._related: dict[int, dict[tuple[int, str], bool]] = {}  # by command: who is known to be its child
-        self._seen: dict[int, Watch] = {}  # further on than the file: see `watches.worth_keeping`
+        self._seen: dict[int, Reminder] = {}  # further on than the file: see `watches.worth_keeping`
         self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
         self._unshown: set[int] = set()  # no popup about it could be shown
         self._shown: set[int] = set()  # shown, and that could not be written
@@ -93,7 +93,9 @@ class Notices:
         """Go by these from now on."""
         self._policy, self._head = policy, head
 
-    def look(self, snapshot: Snapshot, now: Instant, presence: Presence, *, snoozed: bool) -> Noticed | None:
+    def look(
+        self, snapshot: Snapshot, now: Instant, presence: Presence, *, snoozed: bool
+    ) -> ReminderResult | None:
         """Each watch takes its step; None where the store cannot be read. A snooze holds back what is due."""
         try:
             found = self._store.watches()
@@ -107,14 +109,18 @@ class Notices:
             after.append(new)
             if watches.worth_keeping(row, new):
                 moved.append(new)
-        told = Told() if snoozed else self._told(after, now, presence, simulated=snapshot.simulated)
-        return Noticed(tuple(after), tuple(moved), told)
+        told = (
+            ReminderNotifications()
+            if snoozed
+            else self._told(after, now, presence, simulated=snapshot.simulated)
+        )
+        return ReminderResult(tuple(after), tuple(moved), told)
 
-    def due(self, now: Instant, presence: Presence) -> Told:
+    def due(self, now: Instant, presence: Presence) -> ReminderNotifications:
         """What has come about already, without a look at the GPUs. Raises StoreError."""
         return self._told(self._store.watches(), now, presence, simulated=False)
 
-    def take(self, noticed: Noticed) -> None:
+    def take(self, noticed: ReminderResult) -> None:
         """It is on file: go on from there."""
         closed = set(noticed.told.closed)
         self._seen = {each.id: each for each in noticed.watches if each.id not in closed}
@@ -142,20 +148,20 @@ class Notices:
             log.warning("%s", error)
             self._shown.add(number)
 
-    def _look(self, watch: Watch, snapshot: Snapshot, now: Instant) -> Look:
+    def _look(self, watch: Reminder, snapshot: Snapshot, now: Instant) -> Observation:
         lives = None
-        if watches.asks_the_system(watch, snapshot) and not isinstance(watch.wish, watches.Free):
+        if watches.asks_the_system(watch, snapshot) and not isinstance(watch.wish, watches.GpusFree):
             lives = self._lives(watch.wish.pid, watch.wish.identity)
         family = self._family(watch, snapshot) if lives else frozenset()
-        return Look(snapshot, now, self._policy.gap, self._policy.holds, lives, family)
+        return Observation(snapshot, now, self._policy.gap, self._policy.holds, lives, family)
 
-    def _family(self, watch: Watch, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
+    def _family(self, watch: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
         """
         Whom of the processes on the GPUs a command has started; each is asked about once.
 
         Who was a child stays one when what lies between ends.
         """
-        if not isinstance(watch.wish, watches.Run):
+        if not isinstance(watch.wish, watches.CommandEnds):
             return frozenset()
         before = self._related.get(watch.id, {})
         there = {(each.pid, each.identity) for each in snapshot.processes if each.mine and each.identity}
@@ -166,7 +172,9 @@ class Notices:
         self._related[watch.id] = known
         return frozenset(each for each, related in known.items() if related)
 
-    def _told(self, found: Iterable[Watch], now: Instant, presence: Presence, *, simulated: bool) -> Told:
+    def _told(
+        self, found: Iterable[Reminder], now: Instant, presence: Presence, *, simulated: bool
+    ) -> ReminderNotifications:
         mails: list[Message] = []
         closed: list[int] = []
         popups: list[tuple[Popup, int]] = []
@@ -186,7 +194,7 @@ class Notices:
                     f"{KEY}{each.id}", each.notice, self._head.host, simulated=simulated
                 )
                 popups.append((popup, 0 if mailed else each.id))
-        return Told(tuple(mails), tuple(closed), tuple(popups))
+        return ReminderNotifications(tuple(mails), tuple(closed), tuple(popups))
 
     def _mails(self, number: int, presence: Presence) -> bool:
         """Whether a mail tells it: when nobody is known to be at the desk, or no popup could be shown."""

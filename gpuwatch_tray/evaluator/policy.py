@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Ways
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.model import EmailWhen, Presence
 from gpuwatch_tray.rules import Memory
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.alerts import Change, Decision
+    from gpuwatch_tray.alerts import AlertChange, Decision
     from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
 
 
@@ -38,13 +38,13 @@ class Policy:
     holds: bool = True
     gap: float = 15.0
 
-    def ways(self, presence: Presence) -> Ways:
+    def ways(self, presence: Presence) -> RoutingPolicy:
         """The ways there are while the person is where they are."""
-        return Ways(self.cooldown, self.mails, self.popups, self.email_when, self.escalate, presence)
+        return RoutingPolicy(self.cooldown, self.mails, self.popups, self.email_when, self.escalate, presence)
 
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class Evaluation:
     """
     What a snapshot means, before anything is written or told.
 
@@ -58,7 +58,7 @@ class Assessment:
     gaps: tuple[str, ...]
     processes: tuple[GpuProcess, ...]
     alerts: dict[str, Alert]
-    changes: tuple[Change, ...]
+    changes: tuple[AlertChange, ...]
     decisions: tuple[Decision, ...]
     snoozed_until: float | None = None
     memory: Memory = NOTHING
@@ -66,7 +66,7 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EvaluationResult:
     """
     What one evaluation came to.
 
@@ -77,7 +77,7 @@ class Outcome:
 
     status: Status
     gaps: tuple[str, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[AlertChange, ...] = ()
     mails: tuple[Message, ...] = ()
     popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
     over: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from gpuwatch_tray.store import Gather, Mail, Queued, Store
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from gpuwatch_tray.evaluator.policy import Assessment
+    from gpuwatch_tray.evaluator.policy import Evaluation
     from gpuwatch_tray.messages import Letterhead
     from gpuwatch_tray.model import GpuProcess
 
@@ -40,7 +40,7 @@ class Post:
 
     def write(
         self,
-        found: Assessment,
+        found: Evaluation,
         due: Sequence[Alert],
         over: Sequence[Alert],
         now: float,
@@ -144,7 +144,7 @@ def compose(
     )
 
 
-def _known(found: Assessment, due: Sequence[Alert]) -> bool:
+def _known(found: Evaluation, due: Sequence[Alert]) -> bool:
     """Whether a mail about all of these incidents was written before, and none of them is worse since."""
     again = {
         each.alert.fingerprint

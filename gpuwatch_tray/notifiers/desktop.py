@@ -22,8 +22,8 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import CallFailed, Peer, SessionBus, Signal
 from gpuwatch_tray.model import Severity
 from gpuwatch_tray.notifiers.buttons import actions
-from gpuwatch_tray.notifiers.clicks import Clicks, OnButton
-from gpuwatch_tray.notifiers.ledger import Click, Ledger
+from gpuwatch_tray.notifiers.clicks import ClickQueue, OnButton
+from gpuwatch_tray.notifiers.ledger import Click, NotificationRegistry
 from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class DesktopPopups:
     ) -> None:
         self._bus = bus
         self._name = name
-        self._clicks = None if on_button is None else Clicks(on_button)
+        self._clicks = None if on_button is None else ClickQueue(on_button)
         self._turn = threading.Lock()  # one popup at a time
-        self._ledger = Ledger()
+        self._ledger = NotificationRegistry()
         self._server: Server | None = None
         self._ended = False
         bus.watch_owner(SERVER.name, self._ledger.owner_changed)
@@ -69,7 +69,7 @@ class DesktopPopups:
 
     def answer(self, on_button: OnButton) -> None:
         """Show buttons from now on, and have a thread of their own call `on_button` for the clicks."""
-        self._clicks = Clicks(on_button)
+        self._clicks = ClickQueue(on_button)
 
     def show(self, popup: Popup) -> bool:
         """Show it or replace the one with its key; False when no server answers within 2 s."""

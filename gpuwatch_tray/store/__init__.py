@@ -19,18 +19,18 @@ from gpuwatch_tray.store.samplereader import Uses, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
-from gpuwatch_tray.store.step import Mail, Memory, Step
+from gpuwatch_tray.store.step import Commit, Mail, SavedState
 
 __all__ = [
     "Attention",
+    "Commit",
     "Gather",
     "KnownGpu",
     "Mail",
-    "Memory",
     "Queued",
     "Rest",
     "SampleStore",
-    "Step",
+    "SavedState",
     "Store",
     "StoreError",
     "Transition",

@@ -17,7 +17,7 @@ from gpuwatch_tray.store import (
 )
 from gpuwatch_tray.store.database import Database
 from gpuwatch_tray.store.mailroom import Mailroom
-from gpuwatch_tray.store.step import Memory, Surroundings
+from gpuwatch_tray.store.step import EvaluationInputs, SavedState
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.attention import Attention
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
-    from gpuwatch_tray.store.step import Mail, Step
-    from gpuwatch_tray.watches import Watch
+    from gpuwatch_tray.store.step import Commit, Mail
+    from gpuwatch_tray.watches import Reminder
 
 KEEP = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
 
@@ -79,12 +79,12 @@ class Store(Mailroom):
 
     # --- alerts -----------------------------------------------------------------------------------------
 
-    def memory(self) -> Memory:
+    def memory(self) -> SavedState:
         """What the last evaluation left."""
 
-        def read(database: sqlite3.Connection) -> Memory:
+        def read(database: sqlite3.Connection) -> SavedState:
             found = incidents.opened(database)
-            return Memory(
+            return SavedState(
                 alerts=tuple(alert for alert, owed in found if not owed),
                 ended=tuple(alert for alert, owed in found if owed),
                 raised=tuple(incidents.fired(database)),
@@ -96,7 +96,7 @@ class Store(Mailroom):
 
         return self._database.read(read)
 
-    def commit(self, step: Step) -> None:
+    def commit(self, step: Commit) -> None:
         """Write what an evaluation came to, together with the mails about it."""
 
         def write(database: sqlite3.Connection) -> None:
@@ -135,14 +135,14 @@ class Store(Mailroom):
 
     # --- attention --------------------------------------------------------------------------------------
 
-    def surroundings(self) -> Surroundings:
+    def evaluation_inputs(self) -> EvaluationInputs:
         """What others may have written since the last time."""
 
-        def read(database: sqlite3.Connection) -> Surroundings:
+        def read(database: sqlite3.Connection) -> EvaluationInputs:
             # The queue is read first: a mail that is sent in between is then seen at least once.
             waiting = queued.queued_fingerprints(database)
             delivered = {each.value: deliveries.on(database, each.value) for each in Channel}
-            return Surroundings(
+            return EvaluationInputs(
                 attention.read(database),
                 inventory.read(database),
                 delivered,
@@ -180,11 +180,11 @@ class Store(Mailroom):
 
     # --- what the person asked to be told once -----------------------------------------------------------
 
-    def watches(self) -> tuple[Watch, ...]:
+    def watches(self) -> tuple[Reminder, ...]:
         """What is waited for, oldest first."""
         return self._database.read(watches.read)
 
-    def add_watch(self, watch: Watch) -> int:
+    def add_watch(self, watch: Reminder) -> int:
         """Wait for it; its number."""
         return self._database.write(lambda database: watches.add(database, watch))
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.attention import Attention
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
-    from gpuwatch_tray.watches import Watch
+    from gpuwatch_tray.watches import Reminder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Commit:
     """
     What one evaluation writes, all of it or nothing.
 
@@ -48,7 +48,7 @@ class Step:
     mails: tuple[Mail, ...] = ()
     merged: tuple[int, ...] = ()
     gpus: tuple[KnownGpu, ...] = ()
-    watches: tuple[Watch, ...] = ()
+    watches: tuple[Reminder, ...] = ()
     told: tuple[int, ...] = ()
 
     @property
@@ -71,7 +71,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EvaluationInputs:
     """
     What others may have written since: the person, the courier, another process.
 
@@ -87,7 +87,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class SavedState:
     """
     What an evaluator goes on from: see `Step`.
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.store.values import understood
-from gpuwatch_tray.watches import Watch, packed, unpacked
+from gpuwatch_tray.watches import Reminder, packed, unpacked
 
 if TYPE_CHECKING:
     import sqlite3  # noqa: TID251  # the store is the one importer
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Notice
 
 
-def read(database: sqlite3.Connection) -> tuple[Watch, ...]:
+def read(database: sqlite3.Connection) -> tuple[Reminder, ...]:
     """All of them, oldest first."""
     rows = database.execute("SELECT id, body FROM watches ORDER BY id").fetchall()
     with understood():
         return tuple(unpacked(number, json.loads(body)) for number, body in rows)
 
 
-def add(database: sqlite3.Connection, watch: Watch) -> int:
+def add(database: sqlite3.Connection, watch: Reminder) -> int:
     """Put it on file and give it its number. Inside the caller's transaction, as all below."""
     cursor = database.execute(
         "INSERT INTO watches (body, due) VALUES (?, ?)", (_text(watch), watch.notice is not None)
@@ -30,7 +30,7 @@ def add(database: sqlite3.Connection, watch: Watch) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def update(database: sqlite3.Connection, watches: Iterable[Watch]) -> None:
+def update(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
     """
     Write how far these are.
 
@@ -46,7 +46,7 @@ def come_about(database: sqlite3.Connection, number: int, notice: Notice) -> boo
     """Give a watch its notice, in place of an earlier one; False where it is not on file (any more)."""
     for watch in read(database):
         if watch.id == number:
-            made = Watch(number, watch.asked, watch.wish, notice)
+            made = Reminder(number, watch.asked, watch.wish, notice)
             database.execute("UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_text(made), number))
             return True
     return False
@@ -57,5 +57,5 @@ def remove(database: sqlite3.Connection, number: int) -> bool:
     return database.execute("DELETE FROM watches WHERE id = ?", (number,)).rowcount > 0
 
 
-def _text(watch: Watch) -> str:
+def _text(watch: Reminder) -> str:
     return json.dumps(packed(watch))

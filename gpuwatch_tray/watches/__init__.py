@@ -11,17 +11,24 @@ from gpuwatch_tray.watches.free import free_gpus
 from gpuwatch_tray.watches.process import GRACE, memory_of, reported
 from gpuwatch_tray.watches.record import Body, packed, unpacked
 from gpuwatch_tray.watches.stepping import asks_the_system, awaited, says, step, worth_keeping
-from gpuwatch_tray.watches.wishes import Ends, Free, Look, Run, Watch, Wish
+from gpuwatch_tray.watches.wishes import (
+    CommandEnds,
+    GpusFree,
+    Observation,
+    ProcessEnds,
+    Reminder,
+    ReminderCondition,
+)
 
 __all__ = [
     "GRACE",
     "Body",
-    "Ends",
-    "Free",
-    "Look",
-    "Run",
-    "Watch",
-    "Wish",
+    "CommandEnds",
+    "GpusFree",
+    "Observation",
+    "ProcessEnds",
+    "Reminder",
+    "ReminderCondition",
     "asks_the_system",
     "awaited",
     "free_gpus",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpuwatch_tray.model import Gpu, Snapshot
-    from gpuwatch_tray.watches.wishes import Free, Look
+    from gpuwatch_tray.watches.wishes import GpusFree, Observation
 
 BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
 
@@ -45,7 +45,7 @@ def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
     }
 
 
-def step(wish: Free, look: Look) -> tuple[Free, Notice | None]:
+def step(wish: GpusFree, look: Observation) -> tuple[GpusFree, Notice | None]:
     """
     Which GPUs are free, and since when; the notice once enough of them have been so for long enough.
 
@@ -65,14 +65,14 @@ def step(wish: Free, look: Look) -> tuple[Free, Notice | None]:
     return stepped, _notice(wish, [there[name] for name in long], shortest, look)
 
 
-def says(wish: Free) -> str:
+def says(wish: GpusFree) -> str:
     """What is waited for, as a menu row or `when list` has it."""
     return ngettext("{count} GPU is free for {span}", "{count} GPUs are free for {span}", wish.count).format(
         count=wish.count, span=duration(wish.hold)
     )
 
 
-def _continued(wish: Free, look: Look) -> bool:
+def _continued(wish: GpusFree, look: Observation) -> bool:
     """Whether what was seen at the last look may be held to have gone on until now."""
     if wish.seen is None:
         return False
@@ -82,7 +82,7 @@ def _continued(wish: Free, look: Look) -> bool:
     return wish.seen.boot == look.now.boot and 0 <= passed <= look.gap
 
 
-def _notice(wish: Free, gpus: Sequence[Gpu], seconds: float, look: Look) -> Notice:
+def _notice(wish: GpusFree, gpus: Sequence[Gpu], seconds: float, look: Observation) -> Notice:
     ordered = sorted(gpus, key=lambda gpu: gpu.index)
     names = ", ".join(_name(gpu) for gpu in ordered)
     text = ngettext(

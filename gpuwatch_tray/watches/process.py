@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpuwatch_tray.model import GpuProcess, Snapshot
-    from gpuwatch_tray.watches.wishes import Ends, Look, Run
+    from gpuwatch_tray.watches.wishes import CommandEnds, Observation, ProcessEnds
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
 GIB, MIB = 2**30, 2**20
@@ -24,7 +24,7 @@ UNREPORTED = N_("how it ended is not known: `when run` was ended before it could
 
 
 def listed(
-    wish: Ends | Run, snapshot: Snapshot, family: frozenset[tuple[int, str]] = frozenset()
+    wish: ProcessEnds | CommandEnds, snapshot: Snapshot, family: frozenset[tuple[int, str]] = frozenset()
 ) -> tuple[GpuProcess, ...]:
     """What the GPUs' lists have of this very process, and of its `family`."""
     if snapshot.problem is not None:
@@ -40,7 +40,7 @@ def memory_of(entries: Sequence[GpuProcess]) -> int | None:
     return sum(whole) if parts and len(whole) == len(parts) else None
 
 
-def step_ends(wish: Ends, look: Look) -> tuple[Ends, Notice | None]:
+def step_ends(wish: ProcessEnds, look: Observation) -> tuple[ProcessEnds, Notice | None]:
     """
     What the process is seen to do; the notice once it is gone.
 
@@ -66,7 +66,7 @@ def step_ends(wish: Ends, look: Look) -> tuple[Ends, Notice | None]:
     return wish, None
 
 
-def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
+def step_run(wish: CommandEnds, look: Observation) -> tuple[CommandEnds, Notice | None]:
     """The most memory that the command was seen with; and its end, when nobody reports it."""
     if wish.boot and look.now.boot != wish.boot:
         text = f"{wish.called}: {_(RESTARTED)}"
@@ -84,7 +84,7 @@ def step_run(wish: Run, look: Look) -> tuple[Run, Notice | None]:
     return wish, Notice(_("Command ended"), text, look.now.wall, details, severity=Severity.WARNING)
 
 
-def reported(wish: Run, code: int, seconds: float, output: Sequence[str], now: float) -> Notice:
+def reported(wish: CommandEnds, code: int, seconds: float, output: Sequence[str], now: float) -> Notice:
     """The notice of a command that ended with `code` (a signal's is 128 and its number) after `seconds`."""
     done = code == 0
     title = _("Command finished") if done else _("Command failed")
@@ -94,17 +94,17 @@ def reported(wish: Run, code: int, seconds: float, output: Sequence[str], now: f
     return Notice(title, text, now, _peak(wish.peak), tuple(output), severity)
 
 
-def says_ends(wish: Ends) -> str:
+def says_ends(wish: ProcessEnds) -> str:
     """What is waited for, as a menu row or `when list` has it."""
     return _("PID {pid} ({command}) ends").format(pid=wish.pid, command=wish.called)
 
 
-def says_run(wish: Run) -> str:
+def says_run(wish: CommandEnds) -> str:
     """The same of a command."""
     return _("{command} ends (started by `when run`, PID {pid})").format(command=wish.called, pid=wish.pid)
 
 
-def _seen(wish: Ends, entries: Sequence[GpuProcess], look: Look) -> Ends:
+def _seen(wish: ProcessEnds, entries: Sequence[GpuProcess], look: Observation) -> ProcessEnds:
     ran = known(entries[0].elapsed)
     gpus = tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None}))
     return replace(
@@ -128,7 +128,7 @@ def _complete(snapshot: Snapshot) -> bool:
     )
 
 
-def _ended(wish: Ends, look: Look, why: str = "") -> Notice:
+def _ended(wish: ProcessEnds, look: Observation, why: str = "") -> Notice:
     where = f", GPU {', '.join(map(str, wish.gpus))}" if wish.gpus else ""
     text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
     passed = None if wish.seen is None else look.now.since(wish.seen)

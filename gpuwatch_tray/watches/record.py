@@ -6,14 +6,18 @@ from dataclasses import asdict, fields
 from typing import Any, TypeAlias
 
 from gpuwatch_tray.model import Instant, Notice, Severity
-from gpuwatch_tray.watches.wishes import Ends, Free, Run, Watch, Wish
+from gpuwatch_tray.watches.wishes import CommandEnds, GpusFree, ProcessEnds, Reminder, ReminderCondition
 
 Body: TypeAlias = dict[str, Any]
-KINDS: dict[str, type[Free | Ends | Run]] = {"free": Free, "ends": Ends, "run": Run}
+KINDS: dict[str, type[GpusFree | ProcessEnds | CommandEnds]] = {
+    "free": GpusFree,
+    "ends": ProcessEnds,
+    "run": CommandEnds,
+}
 INSTANTS = ("seen", "gone")
 
 
-def packed(watch: Watch) -> Body:
+def packed(watch: Reminder) -> Body:
     """The watch in values that JSON has, without its number."""
     body: Body = {"asked": _instant(watch.asked), "wish": _wish(watch.wish), "notice": None}
     if watch.notice is not None:
@@ -21,7 +25,7 @@ def packed(watch: Watch) -> Body:
     return body
 
 
-def unpacked(number: int, body: Body) -> Watch:
+def unpacked(number: int, body: Body) -> Reminder:
     """The watch again. Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
     notice = body["notice"]
     if notice is not None:
@@ -30,10 +34,10 @@ def unpacked(number: int, body: Body) -> Watch:
         notice = Notice(
             str(notice["title"]), str(notice["text"]), float(notice["at"]), details, output, severity
         )
-    return Watch(number, Instant(*body["asked"]), _wished(dict(body["wish"])), notice)
+    return Reminder(number, Instant(*body["asked"]), _wished(dict(body["wish"])), notice)
 
 
-def _wish(wish: Wish) -> Body:
+def _wish(wish: ReminderCondition) -> Body:
     kind = next(name for name, made in KINDS.items() if isinstance(wish, made))
     body: Body = {"kind": kind}
     for each in fields(wish):
@@ -46,7 +50,7 @@ def _wish(wish: Wish) -> Body:
     return body
 
 
-def _wished(body: Body) -> Wish:
+def _wished(body: Body) -> ReminderCondition:
     made = KINDS[body.pop("kind")]
     for name in INSTANTS:
         if body.get(name) is not None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class GpusFree:
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
@@ -25,7 +25,7 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class ProcessEnds:
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
@@ -47,7 +47,7 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CommandEnds:
     """
     A command that `when run` has started and will report on.
 
@@ -63,21 +63,21 @@ class Run:
     gone: Instant | None = None
 
 
-Wish: TypeAlias = Free | Ends | Run
+ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class Reminder:
     """A wish on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
 
     id: int
     asked: Instant
-    wish: Wish
+    wish: ReminderCondition
     notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """
     One look at the GPUs, at `now`.
 

@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from gpuwatch_tray.evaluator import Evaluator, Policy
+from gpuwatch_tray.evaluator import Engine, Policy
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.sources.nvml import NvmlSource
@@ -62,7 +62,7 @@ def main() -> None:
         played[0].write(path)
         source = NvmlSource(clock=clock, steady=lambda: clock.up, wake_sleeping=True, event_wait=0.02)
         with closing(Store(folder, "box", clock.uptime)) as store:
-            evaluator = Evaluator(store, policy, Letterhead("box", "ada", ""), clock.instant)
+            evaluator = Engine(store, policy, Letterhead("box", "ada", ""), clock.instant)
             for poll in range(polls):
                 turn, place = divmod(poll, TURN)
                 if place in {0, TROUBLE}:

@@ -9,13 +9,13 @@ import pytest
 
 from gpuwatch_tray import app
 from gpuwatch_tray.app import Tenure
-from gpuwatch_tray.commands.greeting import Greeting
-from gpuwatch_tray.commands.reloading import KEY, Reloading
+from gpuwatch_tray.commands.greeting import Welcome
+from gpuwatch_tray.commands.reloading import KEY, SettingsReloader
 from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.model import Button, Level, Limits, Problem
 from gpuwatch_tray.settings import ConfigProblem, Secret, Settings, SmtpSettings
 from gpuwatch_tray.store import Store
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 from tests.fakes import Clock, FakePopups, process, snapshot
 
 BUSY = snapshot(process(1, 0), process(2, 1))
@@ -32,12 +32,14 @@ class Running:
         setup = Setup(self.settings, (), SourceKind.NVML, "box", "ada")
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
-        faces = Faces(self.shown.append, self.popups)
+        faces = Outputs(self.shown.append, self.popups)
         judge = app.evaluator(setup, self.store, self.clock.instant, presence=app.nobody)
-        self.watching = Watching(setup, self, judge, faces, Clock(0.0))
+        self.watching = Monitor(setup, self, judge, faces, Clock(0.0))
         self.held = Tenure(self.store, "tray", self.describe, mails=False)
         self.adopted, self.next, self.holder = [], None, None
-        self.reloading = Reloading(setup, self.held, self.watching, self, self.adopted.append, self.popups)
+        self.reloading = SettingsReloader(
+            setup, self.held, self.watching, self, self.adopted.append, self.popups
+        )
 
     def read(self):
         return BUSY
@@ -150,7 +152,7 @@ WELCOME = (Button.TEST, Button.SETTINGS)
 
 def greeting(running, **facts):
     setup = Setup(replace(running.settings, **facts), (), SourceKind.NVML, "box", "ada")
-    return Greeting(setup, running.store, running.popups, WELCOME)
+    return Welcome(setup, running.store, running.popups, WELCOME)
 
 
 def test_the_first_start_greets_once(running):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray import opening, settings
-from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.settings import Settings
@@ -15,7 +15,7 @@ from tests.fakes import FakePopups
 FILES = {"GPUWATCH_CONFIG": "gpu-watch.env", "GPUWATCH_NOTIFY_CONFIG": "b", "GPUWATCH_SMTP_CONFIG": "c"}
 
 
-class Watching:
+class Monitor:
     def members(self, _key):
         return ()
 
@@ -34,8 +34,8 @@ class Clicked:
             monkeypatch.setenv(variable, str(folder / name))
         self.file = folder / "gpu-watch.env"
         setup = Setup(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
-        self.deeds = Deeds(setup, None, None, lambda: None)
-        self.deeds.join(Watching(), self.popups, lambda _: None, self.performed.append)
+        self.deeds = ActionDispatcher(setup, None, None, lambda: None)
+        self.deeds.join(Monitor(), self.popups, lambda _: None, self.performed.append)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting
-from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders
+from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.model import Presence
 from gpuwatch_tray.tray import Act
 from tests.fakes import process, snapshot
@@ -26,9 +26,9 @@ class Desk(Loop):
 
     def build(self):
         super().build()
-        waiting = Awaiting(self.store, self.clock.instant)
-        person = Attending(self.store, self.clock.instant)
-        deeds = Deeds(self.setup, person, waiting, lambda: None)
+        waiting = Reminders(self.store, self.clock.instant)
+        person = AlertOperations(self.store, self.clock.instant)
+        deeds = ActionDispatcher(self.setup, person, waiting, lambda: None)
         deeds.join(self.watching, self.popups, lambda _: None, lambda _: None)
         self.actions = deeds.actions()
 

@@ -16,7 +16,7 @@ from gpuwatch_tray.doctor.secrets import SecretFile
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
 from gpuwatch_tray.settings.writing import Place
-from gpuwatch_tray.store import Mail, Step, Store, Waiting
+from gpuwatch_tray.store import Commit, Mail, Store, Waiting
 from tests.fakes import START, Clock
 
 
@@ -167,7 +167,7 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
 
 def queued(store):
     message = Message("subject", "text", START, "<1@box>")
-    store.commit(Step(Clock().instant(), mails=(Mail(message, ()),)))
+    store.commit(Commit(Clock().instant(), mails=(Mail(message, ()),)))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from gpuwatch_tray.model import Button, Instant
 from gpuwatch_tray.notifiers.email.gmail import GmailTransport
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Mail, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
 from tests.googleserver import GoogleServer
 from tests.installed import closed_port
 from tests.mailserver import MailServer
@@ -100,7 +100,7 @@ class House:
         self.store = Store(folder, "lab")
         self.message = message
         self.trouble = MailTrouble()
-        self.store.commit(Step(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
+        self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, way, now):
         """One run; the popups that it leads to."""
@@ -231,7 +231,7 @@ def test_who_is_refused_again_holds_up_no_other_mail(house, message, refusal):
         house.deliver(smtp(server), now)
         server.behave(refuse={"two@example.org": refusal})
         news = Mail(replace(message, message_id="<news@lab>", created=now + 30), ("news",))
-        house.store.commit(Step(Instant(now + 30), mails=(news,)))
+        house.store.commit(Commit(Instant(now + 30), mails=(news,)))
         house.deliver(smtp(server), now + 30)
         assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id, "<news@lab>"]
         assert "news" in house.store.delivered("email")
@@ -287,7 +287,7 @@ def test_one_broken_way_costs_one_attempt_for_all_that_waits(house, message):
     """Ten mails and a wrong password: one login, one popup, ten mails that wait."""
     for number in range(9):
         mail = Mail(replace(message, message_id=f"<{number}@lab>"), (f"rule:{number}",))
-        house.store.commit(Step(Instant(message.created), mails=(mail,)))
+        house.store.commit(Commit(Instant(message.created), mails=(mail,)))
     with MailServer() as server:
         (popup,) = house.deliver(smtp(server, password=Secret("wrong")), message.created)
         assert (popup.key, server.seen.count("auth")) == (BLOCKED, 1)

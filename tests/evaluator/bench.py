@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.evaluator import Evaluator, Policy
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.evaluator import Engine, Policy
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import (
     Finding,
@@ -92,8 +92,8 @@ class Bench:
 
     def open(self) -> None:
         self.store = Store(self.folder, "box", self.clock.uptime)
-        self.attending = Attending(self.store, self.clock.instant)
-        self.evaluator = Evaluator(self.store, self.policy, HEAD, self.clock.instant, self._sighting)
+        self.attending = AlertOperations(self.store, self.clock.instant)
+        self.evaluator = Engine(self.store, self.policy, HEAD, self.clock.instant, self._sighting)
 
     def close(self) -> None:
         self.store.close()

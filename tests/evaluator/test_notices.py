@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.alerts import Scope, Silence
-from gpuwatch_tray.awaiting import Awaiting, CannotAwait, NotOnGpu
-from gpuwatch_tray.evaluator import Evaluator
+from gpuwatch_tray.alerts import Silence, SilenceScope
+from gpuwatch_tray.awaiting import NotOnGpuError, ReminderError, Reminders
+from gpuwatch_tray.evaluator import Engine
 from gpuwatch_tray.model import EmailWhen, Gpu, MessageKind, Presence, Severity
 from gpuwatch_tray.store import Store, StoreError
 from tests.evaluator.bench import BUSY, CALM, DARK, HEAD, Bench
@@ -24,12 +24,12 @@ class Teller(Bench):
 
     def open(self) -> None:
         self.store = Store(self.folder, "box", self.clock.uptime)
-        self.awaiting = Awaiting(self.store, self.clock.instant)
+        self.awaiting = Reminders(self.store, self.clock.instant)
         self.dead = getattr(self, "dead", set())
         self.popups = getattr(self, "popups", [])
         self.children = getattr(self, "children", set())
         self.asked = []
-        self.evaluator = Evaluator(
+        self.evaluator = Engine(
             self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
         )
 
@@ -167,7 +167,7 @@ def test_without_any_way_it_waits_for_one(bench):
 def test_a_snooze_holds_it_back_until_it_ends(bench):
     """A snooze of everything silences every channel, and loses nothing."""
     bench.presence = Presence.AWAY
-    bench.store.silence(Silence(Scope.ALL, "", bench.clock.instant(), 3600.0))
+    bench.store.silence(Silence(SilenceScope.ALL, "", bench.clock.instant(), 3600.0))
     bench.free()
     assert (bench.notices(), bench.popups) == ([], [])
     bench.look(TAKEN, 3600)
@@ -317,20 +317,20 @@ def test_whatever_happens_each_is_told_once(folder, looks):
 )
 def test_only_what_is_on_a_gpu_can_be_waited_for(bench, reading, pid, said):
     """A PID that no list has is refused with what there is."""
-    with pytest.raises(NotOnGpu) as caught:
+    with pytest.raises(NotOnGpuError) as caught:
         bench.awaiting.ends(pid, reading)
     assert str(caught.value) == said
-    with pytest.raises(NotOnGpu):
+    with pytest.raises(NotOnGpuError):
         bench.awaiting.ends(1, LOCAL, "of another identity")
 
 
 def test_what_can_never_be_is_refused(bench):
     """More GPUs than there are, or idle ones where only processes are listed."""
-    with pytest.raises(CannotAwait, match="there are only 4 GPUs here"):
+    with pytest.raises(ReminderError, match="there are only 4 GPUs here"):
         bench.awaiting.free(5, snapshot())
-    with pytest.raises(CannotAwait, match="idle GPUs cannot be seen here"):
+    with pytest.raises(ReminderError, match="idle GPUs cannot be seen here"):
         bench.awaiting.free(1, snapshot(gpus=(Gpu(0, ""),)))
-    with pytest.raises(CannotAwait, match=r"nothing 9 is waited for \(waiting: none\)"):
+    with pytest.raises(ReminderError, match=r"nothing 9 is waited for \(waiting: none\)"):
         bench.awaiting.cancel(9)
 
 

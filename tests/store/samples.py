@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuwatch_tray.evaluator import Policy
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Alert, Instant, Limits, Message, MessageKind, Severity
-from gpuwatch_tray.store import Mail, Step, Transition
+from gpuwatch_tray.store import Commit, Mail, Transition
 from tests.fakes import START, process, snapshot
 
 POLICY = Policy(Limits(gpu_limit=1, max_etime=360000), 3600.0, mails=True)
@@ -28,7 +28,7 @@ def mail(number=1, names=("box/gpu_limit",), *, held=False, **facts):
 
 
 def step(*mails, at=NOW, **facts):
-    return Step(at, mails=mails, **facts)
+    return Commit(at, mails=mails, **facts)
 
 
 def fired(number=1):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, Phase, Reason
 from gpuwatch_tray.store import KnownGpu, StoreError, Transition
 from gpuwatch_tray.store.incidents import KEEP, MOST_TRANSITIONS
@@ -87,9 +87,9 @@ def test_what_the_person_said_is_there_for_the_evaluator(store, other):
     """Acknowledged by one process, seen by the other; taken back, lifted and resumed."""
     store.commit(fired())
     other.acknowledge([1], [Transition(START, 1, "acknowledged")], START)
-    hour = Silence(Scope.RULE, "gpu_limit", NOW, 3600.0)
+    hour = Silence(SilenceScope.RULE, "gpu_limit", NOW, 3600.0)
     other.silence(hour)
-    attention = store.surroundings().attention
+    attention = store.evaluation_inputs().attention
     assert (attention.acknowledged, attention.silences) == ({1}, (hour,))
     store.commit(step(voided=(1,), lifted=(hour,)))
     assert store.attention() == type(attention)()
@@ -99,7 +99,7 @@ def test_what_the_person_said_is_there_for_the_evaluator(store, other):
 
 def test_a_snooze_that_was_renewed_meanwhile_is_not_lifted(store, other):
     """The evaluator lifts the one that ran out, not the one that the person has set since."""
-    old = Silence(Scope.ALL, "", NOW, 60.0)
+    old = Silence(SilenceScope.ALL, "", NOW, 60.0)
     store.silence(old)
     new = replace(old, at=Instant(START + 61, 561.0, "boot-1"))
     other.silence(new)
@@ -113,7 +113,7 @@ def test_names_from_outside_are_only_values(store):
     store.commit(step(mail(1, (evil,)), alerts=(alert(1, evil),), gpus=(KnownGpu(evil, 0, evil, START),)))
     store.record_delivery([evil], "desktop", NOW)
     assert store.memory().alerts[0].fingerprint == evil
-    assert (store.gpus()[0].uuid, set(store.surroundings().queued)) == (evil, {evil})
+    assert (store.gpus()[0].uuid, set(store.evaluation_inputs().queued)) == (evil, {evil})
     assert not store.forget_gpu("' OR 1=1 --")
     assert store.forget_gpu(evil)
 

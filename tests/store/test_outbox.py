@@ -33,7 +33,7 @@ def test_only_a_sent_mail_starts_the_cooldown(tmp_path, journal):
     (row,) = store.lease_due(START, 60)
     store.mark_retry(row.id, START + 30, "connection refused", failure="transient")
     assert store.delivered("email") == {}
-    assert set(store.surroundings().queued) == {"a", "b"}
+    assert set(store.evaluation_inputs().queued) == {"a", "b"}
     assert store.waiting(START) == Waiting(1, START, START + 30, "connection refused", "transient")
     assert store.lease_due(START + 29, 60) == ()
     (again,) = store.lease_due(START + 30, 60)
@@ -41,14 +41,14 @@ def test_only_a_sent_mail_starts_the_cooldown(tmp_path, journal):
     store.mark_sent(again.id, START + 31, "250 ok")
     told = Instant(START + 31, 531.0, "boot-1")
     assert store.delivered("email") == {"a": told, "b": told}
-    assert (store.surroundings().queued, store.waiting(START)) == ({}, Waiting())
+    assert (store.evaluation_inputs().queued, store.waiting(START)) == ({}, Waiting())
     store.close()
 
 
 def test_a_mail_that_tells_of_an_end_starts_no_cooldown(store):
     """The next firing of that alert is news."""
     store.commit(step(mail(1, ["a"], kind=MessageKind.RESOLVED)))
-    assert store.surroundings().queued == {}
+    assert store.evaluation_inputs().queued == {}
     store.mark_sent(1, START, "250 ok")
     assert store.delivered("email") == {}
 
@@ -91,7 +91,7 @@ def test_a_mail_over_the_cap_is_sent_only_in_a_digest(store):
     store.commit(step(mail(1, ["a"], held=True)))
     assert (store.lease_due(START, 60), store.waiting(START)) == ((), Waiting(held=1))
     (row,) = store.held()
-    assert set(store.surroundings().queued) == {"a"}
+    assert set(store.evaluation_inputs().queued) == {"a"}
     assert store.queued_since(START, 3600) == 0
     store.commit(step(mail(2, ["a", "b"], kind=MessageKind.DIGEST), merged=(row.id,)))
     assert (store.held(), len(store.lease_due(START, 60))) == ((), 1)
@@ -135,7 +135,7 @@ def test_an_alert_whose_mail_was_given_up_may_be_mailed_again(store):
     store.commit(step(mail(1, ["a"]), mail(2, ["b"], kind=MessageKind.RESOLVED)))
     store.mark_dead(1, START + 1, "550 no")
     store.mark_dead(2, START + 1, "550 no")
-    around = store.surroundings()
+    around = store.evaluation_inputs()
     assert (around.queued, around.delivered["email"], around.given_up) == ({}, {}, {"a": START + 1})
 
 
@@ -144,9 +144,9 @@ def test_a_mail_that_was_dropped_is_over(store):
     store.commit(step(mail(1, ["a"]), mail(2, ["b"], held=True)))
     assert store.drop([1, 2], START + 5) == 2
     assert (store.queue(), store.waiting(START), store.lease_due(START + 60, 60)) == ((), Waiting(), ())
-    assert store.surroundings().given_up == {"a": START + 5, "b": START + 5}
+    assert store.evaluation_inputs().given_up == {"a": START + 5, "b": START + 5}
     store.commit(step(at=Instant(START + 31 * 86400, 500.0, "boot-1")))
-    assert store.surroundings().given_up == {}
+    assert store.evaluation_inputs().given_up == {}
 
 
 def test_what_is_being_sent_can_be_neither_retried_nor_dropped(store):

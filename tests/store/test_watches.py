@@ -10,13 +10,13 @@ import pytest
 
 from gpuwatch_tray.model import Notice
 from gpuwatch_tray.store import Store, StoreError
-from gpuwatch_tray.watches import Ends, Free, Watch
+from gpuwatch_tray.watches import GpusFree, ProcessEnds, Reminder
 from tests.fakes import START
 from tests.store import faults
 from tests.store.samples import NOW, mail, step
 
-FREE = Watch(0, NOW, Free(2, 60.0, (("GPU-0", NOW),), NOW))
-ENDS = Watch(0, NOW, Ends(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW))
+FREE = Reminder(0, NOW, GpusFree(2, 60.0, (("GPU-0", NOW),), NOW))
+ENDS = Reminder(0, NOW, ProcessEnds(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW))
 NOTICE = Notice("GPU free", "GPU 0 is free", START, ("a",), ("b", "c"))
 
 

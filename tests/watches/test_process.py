@@ -10,10 +10,10 @@ import pytest
 from gpuwatch_tray.model import UNKNOWN, Gpu, Problem, Severity
 from gpuwatch_tray.watches import (
     GRACE,
-    Ends,
-    Look,
-    Run,
-    Watch,
+    CommandEnds,
+    Observation,
+    ProcessEnds,
+    Reminder,
     asks_the_system,
     awaited,
     reported,
@@ -35,13 +35,13 @@ PEAK = "the most GPU memory that it was seen with: "
 
 def ends(*, local, identity="start-7"):
     clock = Clock()
-    wish = Ends(7, identity, "python train.py", BOOT, local, (0,), 3600.0, 100 * MIB, clock.instant())
-    return clock, Watch(3, clock.instant(), wish)
+    wish = ProcessEnds(7, identity, "python train.py", BOOT, local, (0,), 3600.0, 100 * MIB, clock.instant())
+    return clock, Reminder(3, clock.instant(), wish)
 
 
 def look(clock, watch, reading, lives=None, after=5.0):
     clock.advance(after)
-    return step(watch, Look(reading, clock.instant(), GAP, lives=lives))
+    return step(watch, Observation(reading, clock.instant(), GAP, lives=lives))
 
 
 @pytest.mark.parametrize(
@@ -156,19 +156,19 @@ def test_a_notice_stands_until_it_is_told():
     assert awaited(done).due
 
 
-RUN = Run(9, "start-9", "python a.py", "boot-x")
+RUN = CommandEnds(9, "start-9", "python a.py", "boot-x")
 
 
 def run_look(clock, wish, reading=AWAY, lives=None, after=5.0, family=()):
     clock.advance(after)
     now = replace(clock.instant(), boot=wish.wish.boot)
-    return step(wish, Look(reading, now, GAP, lives=lives, family=frozenset(family)))
+    return step(wish, Observation(reading, now, GAP, lives=lives, family=frozenset(family)))
 
 
 def test_the_peak_of_a_command_is_that_of_all_it_started():
     """A launcher holds nothing itself: its workers do, together at one look, and others do not count."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
+    watch = Reminder(1, clock.instant(), RUN)
     workers = [process(pid, gpu, identity="w", memory=200 * MIB) for pid, gpu in ((10, 0), (11, 1))]
     stranger = process(12, 1, identity="w", memory=900 * MIB)
     watch = run_look(clock, watch, snapshot(*workers, stranger), lives=True, family=[(10, "w"), (11, "w")])
@@ -180,7 +180,7 @@ def test_the_peak_of_a_command_is_that_of_all_it_started():
 def test_a_command_is_left_to_its_own_report():
     """While `when run` may still report, nothing is told; after a minute without it, that is told."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
+    watch = Reminder(1, clock.instant(), RUN)
     held = snapshot(process(9, 0, identity="start-9", memory=300 * MIB))
     watch = run_look(clock, watch, held, lives=True)
     watch = run_look(clock, watch, lives=False)
@@ -198,7 +198,7 @@ def test_a_command_is_left_to_its_own_report():
 def test_the_lists_do_not_tell_of_a_command(lives):
     """A command need not be on a GPU: that no list has it says nothing."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
+    watch = Reminder(1, clock.instant(), RUN)
     for _ in range(100):
         watch = run_look(clock, watch, lives=lives, after=10)
     assert watch.notice is None
@@ -207,8 +207,8 @@ def test_the_lists_do_not_tell_of_a_command(lives):
 def test_a_command_ends_with_the_machine():
     """After a restart of the machine it is told that the command is gone with it."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
-    done = step(watch, Look(DARK, clock.instant(), GAP))
+    watch = Reminder(1, clock.instant(), RUN)
+    done = step(watch, Observation(DARK, clock.instant(), GAP))
     assert done.notice.text == "python a.py: the machine was restarted"
     assert done.notice.severity is Severity.WARNING
 

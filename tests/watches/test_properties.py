@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import Gpu, Problem, Severity
-from gpuwatch_tray.watches import Ends, Free, Look, Run, Watch, free_gpus, packed, step, unpacked
+from gpuwatch_tray.watches import (
+    CommandEnds,
+    GpusFree,
+    Observation,
+    ProcessEnds,
+    Reminder,
+    free_gpus,
+    packed,
+    step,
+    unpacked,
+)
 from tests.fakes import BOOT, MIB, Clock, process, snapshot
 
 GAP = 15.0
@@ -46,16 +56,18 @@ STEPS = st.lists(
     max_size=25,
 )
 WISHES = st.one_of(
-    st.builds(Free, st.integers(1, 3), st.sampled_from([5.0, 20.0])),
-    st.builds(Ends, st.just(7), st.sampled_from(["start-7", ""]), st.just("x"), st.just(BOOT), st.booleans()),
-    st.builds(Run, st.just(7), st.just("start-7"), st.just("x")),
+    st.builds(GpusFree, st.integers(1, 3), st.sampled_from([5.0, 20.0])),
+    st.builds(
+        ProcessEnds, st.just(7), st.sampled_from(["start-7", ""]), st.just("x"), st.just(BOOT), st.booleans()
+    ),
+    st.builds(CommandEnds, st.just(7), st.just("start-7"), st.just("x")),
 )
 
 
 def replay(wish, steps, *, loop=True, restarts=()):
     """The watch after each look; before each of `restarts` it has been to the disk and back."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), wish)
+    watch = Reminder(1, clock.instant(), wish)
     after = []
     for place, (seconds, reboot, reading, lives) in enumerate(steps):
         if reboot:
@@ -64,7 +76,7 @@ def replay(wish, steps, *, loop=True, restarts=()):
             clock.advance(seconds)
         if place in restarts:
             watch = unpacked(1, json.loads(json.dumps(packed(watch))))
-        watch = step(watch, Look(reading, clock.instant(), GAP, loop, lives))
+        watch = step(watch, Observation(reading, clock.instant(), GAP, loop, lives))
         after.append(watch)
     return after
 
@@ -87,7 +99,7 @@ def test_what_has_come_about_stays_as_it_was_told(wish, steps):
 @given(st.integers(1, 3), st.sampled_from([5.0, 20.0]), STEPS)
 def test_free_is_told_only_of_gpus_that_were_seen_free_all_the_time(count, hold, steps):
     """In every look within the hold, so many of the same GPUs were known to be free, without a gap."""
-    after = replay(Free(count, hold), steps)
+    after = replay(GpusFree(count, hold), steps)
     told = next((place for place, watch in enumerate(after) if watch.notice is not None), None)
     if told is None:
         return
@@ -107,7 +119,7 @@ def test_free_is_told_only_of_gpus_that_were_seen_free_all_the_time(count, hold,
 @given(st.booleans(), st.sampled_from(["start-7", ""]), STEPS)
 def test_an_end_is_told_only_where_it_is_known(local, identity, steps):
     """A process is gone by the system's word, by another boot, by another holder, or by complete lists."""
-    wish = Ends(7, identity, "x", BOOT, local)
+    wish = ProcessEnds(7, identity, "x", BOOT, local)
     after = replay(wish, steps)
     told = next((place for place, watch in enumerate(after) if watch.notice is not None), None)
     if told is None:
@@ -132,7 +144,7 @@ def test_nothing_is_told_where_nothing_can_be_read(wish, looks):
 @pytest.mark.parametrize("change", [{"wish": {"kind": "x"}}, {"asked": 3}, {"notice": {"title": "t"}}, {}])
 def test_what_nobody_has_written_is_no_watch(change):
     """A damaged record raises one of the errors that the store takes for damage."""
-    body = packed(Watch(1, Clock().instant(), Free(1, 60.0)))
+    body = packed(Reminder(1, Clock().instant(), GpusFree(1, 60.0)))
     body = body | change if change else {}
     with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
         unpacked(1, body)
@@ -141,8 +153,10 @@ def test_what_nobody_has_written_is_no_watch(change):
 def test_a_notice_comes_back_from_the_file():
     """What has come about and is to be told is on file whole."""
     clock = Clock()
-    watch = Watch(4, clock.instant(), Run(7, "a", "x", peak=3))
-    done = step(replace(watch, wish=replace(watch.wish, boot="b")), Look(snapshot(), clock.instant(), GAP))
+    watch = Reminder(4, clock.instant(), CommandEnds(7, "a", "x", peak=3))
+    done = step(
+        replace(watch, wish=replace(watch.wish, boot="b")), Observation(snapshot(), clock.instant(), GAP)
+    )
     assert done.notice is not None
     body = json.loads(json.dumps(packed(done)))
     assert unpacked(4, body) == done
