@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.store import Store, StoreError, Waiting, handover
+from gpuwatch_tray.store import OutboxSummary, Store, StoreError, handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,11 +63,11 @@ class Courier:
         self._talk: _Talk | None = None
         self._killed = False
         self._started = 0.0
-        self._waiting = Waiting()
-        self._unmoved: Waiting | None = None  # what the last child found, and had to find changed
+        self._waiting = OutboxSummary()
+        self._unmoved: OutboxSummary | None = None  # what the last child found, and had to find changed
 
     @property
-    def waiting(self) -> Waiting:
+    def waiting(self) -> OutboxSummary:
         """What waits in the outbox, as last seen."""
         return self._waiting
 
@@ -107,7 +107,7 @@ class Courier:
             return
         rows = self._store.lease_due(now, LEASE, self._gather)
         self._child = self._popen(subprocess.PIPE, subprocess.PIPE, "--handed")
-        self._talk = _Talk(self._store, self._child, handover.packed(rows))
+        self._talk = _Talk(self._store, self._child, handover.encode_mails(rows))
         self._talk.handed.wait(HANDED)
 
     def _popen(self, source: int, sink: int, *more: str) -> subprocess.Popen[bytes]:
@@ -162,7 +162,7 @@ class _Talk(threading.Thread):
         """As long as the lease lasts: a mail that was sent and is not recorded would be sent again."""
         while True:
             try:
-                handover.record(self._store, line)
+                handover.record_answer(self._store, line)
             except StoreError as error:
                 if time.monotonic() >= self._until:
                     log.warning("an answer of the mail delivery cannot be recorded: %s", error)

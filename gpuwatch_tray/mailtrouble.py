@@ -16,14 +16,14 @@ from gpuwatch_tray.transport import FailureKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.store import Waiting
+    from gpuwatch_tray.store import OutboxSummary
 
 LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
 BLOCKED, DEAD = "mail-blocked", "mail-dead"  # keys of the popups
 BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
 
 
-def notes(waiting: Waiting, now: float) -> Iterator[str]:
+def notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
     """The lines for the menu; none while all is well, or is just being sent."""
     late = waiting.oldest is not None and now - waiting.oldest > LATE
     if waiting.count and (waiting.error or late):
@@ -53,7 +53,7 @@ class MailTrouble:
         self._failure = ""
         self._dead = 0
 
-    def popups(self, waiting: Waiting) -> tuple[Popup, ...]:
+    def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
         """What is to be shown now that this waits."""
         due = []
         failure = waiting.failure
@@ -68,12 +68,12 @@ class MailTrouble:
         self._failure, self._dead = failure, waiting.dead
         return tuple(due)
 
-    def over(self, waiting: Waiting) -> tuple[str, ...]:
+    def over(self, waiting: OutboxSummary) -> tuple[str, ...]:
         """The keys of the popups that this makes obsolete; to be asked before `popups`."""
         return (BLOCKED,) if self._failure and not waiting.error else ()
 
 
-def _waiting_line(waiting: Waiting) -> str:
+def _waiting_line(waiting: OutboxSummary) -> str:
     mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
         since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%H:%M")
@@ -81,6 +81,6 @@ def _waiting_line(waiting: Waiting) -> str:
     return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
 
 
-def _given_up(waiting: Waiting) -> str:
+def _given_up(waiting: OutboxSummary) -> str:
     advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
     return f"{waiting.dead_error}\n{advice}"

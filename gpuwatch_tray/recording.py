@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
-    from gpuwatch_tray.sampling import Over, Sampler
+    from gpuwatch_tray.sampling import FinishedMinute, Sampler
     from gpuwatch_tray.store import SampleStore
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Recorder:
         self._store = store
         self._sampler = sampler
         self._clock = clock
-        self._waiting: deque[Over] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[FinishedMinute] = deque(maxlen=MOST_WAITING)
         self._asked: deque[threading.Event] = deque()  # by those who wait until all is written
         self._wake = threading.Event()
         self._stopping = False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sampling import summed
+from gpuwatch_tray.sampling import sum_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ GIB = 2.0**30
 KWH = 3.6e6  # J
 
 
-class By(Enum):
+class GroupBy(Enum):
     """What the sums are of."""
 
     USER = "user"
@@ -33,7 +33,7 @@ class By(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class UsageSums:
     """
     GPU-hours, GiB-hours of memory, mean utilisation (%), hours held without doing anything, and kWh.
 
@@ -48,11 +48,11 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class UsageRow:
     """The sums of `who`: a user's name (None for unknown owners), a run's key, or a GPU's UUID."""
 
     who: str | None
-    sums: Sums
+    sums: UsageSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +66,27 @@ class Usage:
 
     start: float
     end: float
-    by: By
-    rows: tuple[Row, ...]
-    whole: Sums
+    by: GroupBy
+    rows: tuple[UsageRow, ...]
+    whole: UsageSums
     nobodys: float | None
     seen: dict[str, float]
 
 
-def usage(history: History, by: By) -> Usage:
+def usage(history: History, by: GroupBy) -> Usage:
     """The sums of what is in `history`, which has its `processes` where they are asked for."""
     samples = [sample for each in history.samples.values() for sample in each]
     uses = history.users
-    if by is By.PROCESS:
+    if by is GroupBy.PROCESS:
         computed = {run.key for run in history.runs if run.computes}
         uses = tuple(use for use in history.processes if use.who in computed)
-    if by is By.GPU:
-        rows = [Row(uuid, _sums(found)) for uuid, found in history.samples.items()]
+    if by is GroupBy.GPU:
+        rows = [UsageRow(uuid, _add_up(found)) for uuid, found in history.samples.items()]
     else:
         grouped: dict[str | None, list[Use]] = {}
         for use in uses:
             grouped.setdefault(use.who, []).append(use)
-        rows = [Row(who, _sums(found)) for who, found in grouped.items()]
+        rows = [UsageRow(who, _add_up(found)) for who, found in grouped.items()]
         rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
     # A GPU is counted by its parts while it is divided, save for what only the board draws.
     board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
@@ -100,12 +100,12 @@ def usage(history: History, by: By) -> Usage:
         history.end,
         by,
         tuple(rows),
-        Sums(
+        UsageSums(
             sum(sample.held for sample in counted) / HOUR + nowhere / HOUR,
-            _memory(each.memory for each in counted)
-            if by is By.GPU
-            else summed(row.sums.memory for row in rows),
-            _mean(sample.utilisation for sample in counted),
+            _gib_hours(each.memory for each in counted)
+            if by is GroupBy.GPU
+            else sum_known(row.sums.memory for row in rows),
+            _mean_of_spans(sample.utilisation for sample in counted),
             sum(sample.idle for sample in counted) / HOUR,
             drawn,
         ),
@@ -114,22 +114,22 @@ def usage(history: History, by: By) -> Usage:
     )
 
 
-def _sums(stretches: Sequence[Use] | Sequence[GpuSample]) -> Sums:
+def _add_up(stretches: Sequence[Use] | Sequence[GpuSample]) -> UsageSums:
     """What these stretches come to: those of a use, or those of a whole GPU."""
-    return Sums(
+    return UsageSums(
         sum(each.held for each in stretches) / HOUR,
-        _memory(each.memory for each in stretches),
-        _mean(each.utilisation for each in stretches),
+        _gib_hours(each.memory for each in stretches),
+        _mean_of_spans(each.utilisation for each in stretches),
         sum(each.idle for each in stretches) / HOUR,
         _kwh(each.energy for each in stretches),
     )
 
 
-def _memory(spans: Iterable[Span | None]) -> float | None:
-    return summed(None if span is None else span.mean * span.seconds / GIB / HOUR for span in spans)
+def _gib_hours(spans: Iterable[Span | None]) -> float | None:
+    return sum_known(None if span is None else span.mean * span.seconds / GIB / HOUR for span in spans)
 
 
-def _mean(spans: Iterable[Span | None]) -> float | None:
+def _mean_of_spans(spans: Iterable[Span | None]) -> float | None:
     weighed = seconds = 0.0
     for span in spans:
         if span is not None:
@@ -139,5 +139,5 @@ def _mean(spans: Iterable[Span | None]) -> float | None:
 
 
 def _kwh(energies: Iterable[float | None]) -> float | None:
-    whole = summed(energies)
+    whole = sum_known(energies)
     return None if whole is None else whole / KWH

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.recording import Recorder
     from gpuwatch_tray.settings import ConfigProblem
     from gpuwatch_tray.sources import Source
-    from gpuwatch_tray.store import Waiting
+    from gpuwatch_tray.store import OutboxSummary
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Monitor:
             if self._faces.popups is not None:
                 self._tell_of_mails(self._faces.courier.waiting, self._faces.popups)
 
-    def _tell_of_mails(self, waiting: Waiting, popups: PopupSink) -> None:
+    def _tell_of_mails(self, waiting: OutboxSummary, popups: PopupSink) -> None:
         for key in self._mail_trouble.over(waiting):
             popups.close(key)
         for popup in self._mail_trouble.popups(waiting):

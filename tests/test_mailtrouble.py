@@ -9,13 +9,13 @@ import pytest
 from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.mailtrouble import MailTrouble
 from gpuwatch_tray.model import Button
-from gpuwatch_tray.store import Waiting
+from gpuwatch_tray.store import OutboxSummary
 from tests.fakes import START
 
-PASSWORD = Waiting(2, START, START + 900, "535 wrong (check SMTP_PASS)", "configuration")
+PASSWORD = OutboxSummary(2, START, START + 900, "535 wrong (check SMTP_PASS)", "configuration")
 SIGN_IN = replace(PASSWORD, error="sign-in refused (gpuwatch-tray mail login)", failure="sign-in")
-LATER = Waiting(1, START, START + 30, "451 later", "transient")
-DEAD = Waiting(dead=1, dead_error="550 no such user")
+LATER = OutboxSummary(1, START, START + 30, "451 later", "transient")
+DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
 
 
 def shown(trouble, waiting):
@@ -34,7 +34,7 @@ def test_what_somebody_has_to_mend_pops_up_once(waiting):
     trouble = MailTrouble()
     assert shown(trouble, waiting) == [waiting.error]
     assert shown(trouble, replace(waiting, count=3, next_at=START + 1800)) == []
-    assert shown(trouble, Waiting()) == []
+    assert shown(trouble, OutboxSummary()) == []
     assert shown(trouble, waiting) == [waiting.error]
 
 
@@ -57,12 +57,12 @@ def test_being_offline_in_between_is_no_news():
 def test_the_popup_goes_when_the_mails_have_left():
     """Neither before, nor where there was none."""
     trouble = MailTrouble()
-    assert trouble.over(Waiting()) == ()
+    assert trouble.over(OutboxSummary()) == ()
     shown(trouble, SIGN_IN)
     assert (trouble.over(SIGN_IN), trouble.over(LATER)) == ((), ())
-    assert trouble.over(Waiting(1, START, START)) == (mailtrouble.BLOCKED,)
-    shown(trouble, Waiting())
-    assert trouble.over(Waiting()) == ()
+    assert trouble.over(OutboxSummary(1, START, START)) == (mailtrouble.BLOCKED,)
+    shown(trouble, OutboxSummary())
+    assert trouble.over(OutboxSummary()) == ()
 
 
 def test_each_mail_that_is_given_up_pops_up():
@@ -83,7 +83,7 @@ def test_the_menu_names_all_that_has_not_left():
     assert first.endswith("535 wrong (check SMTP_PASS)")
     assert second.startswith("Email: 3 mails are held")
     assert third == "Email: 1 mail was given up (`gpuwatch-tray mail queue`): 550 no such user"
-    assert list(mailtrouble.notes(Waiting(), START)) == []
-    fresh = Waiting(1, START, START)
+    assert list(mailtrouble.notes(OutboxSummary(), START)) == []
+    fresh = OutboxSummary(1, START, START)
     assert list(mailtrouble.notes(fresh, START + 299)) == []
     assert len(list(mailtrouble.notes(fresh, START + 301))) == 1

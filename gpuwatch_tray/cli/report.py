@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.cli.numbers import number
 from gpuwatch_tray.language import _
-from gpuwatch_tray.usage import By
+from gpuwatch_tray.usage import GroupBy
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,10 @@ def add(commands: Branch) -> None:
         "report usage --by gpu --json",
     )
     usage.add_argument(
-        "--by", choices=[by.value for by in By], default=By.USER.value, help=_("of whom (default: user)")
+        "--by",
+        choices=[by.value for by in GroupBy],
+        default=GroupBy.USER.value,
+        help=_("of whom (default: user)"),
     )
     _since(usage, "7d")
     _formats(usage, required=False)
@@ -76,7 +79,7 @@ def _page(setup: Setup, asked: argparse.Namespace) -> int:
 def _usage(setup: Setup, asked: argparse.Namespace) -> int:
     from gpuwatch_tray.commands import usage
 
-    return usage.run(setup, By(asked.by), asked.since, as_json=asked.json, as_csv=asked.csv)
+    return usage.run(setup, GroupBy(asked.by), asked.since, as_json=asked.json, as_csv=asked.csv)
 
 
 def _samples(setup: Setup, asked: argparse.Namespace) -> int:

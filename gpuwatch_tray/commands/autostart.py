@@ -18,7 +18,7 @@ VARIABLES = ("MYGPU", "GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMT
 
 def login() -> Login:
     """What this system starts at login."""
-    return autostart.of_this_system(str(drawing.folder() / "ok.svg"))
+    return autostart.of_this_system(str(drawing.icons_folder() / "ok.svg"))
 
 
 def run(setup: Setup, switch: str) -> int:

@@ -32,7 +32,7 @@ def deliver(setup: Setup, *, handed: bool = False) -> int:
     """
     refuse_demo(setup)
     if handed and setup.settings.email_when is not EmailWhen.NEVER:
-        outbox = handover.Handover(sys.stdin.buffer, sys.stdout.buffer)
+        outbox = handover.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(setup, outbox).failures else 0
     with closing(open_store(setup)) as store:
         failures = deliver_now(setup, store)

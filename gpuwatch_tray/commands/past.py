@@ -14,8 +14,8 @@ from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
-from gpuwatch_tray.sampling import marks
-from gpuwatch_tray.store import Store, Uses, read_samples
+from gpuwatch_tray.sampling import alert_marks
+from gpuwatch_tray.store import Store, UseDetail, read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
 
 
 def past(
-    setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: Uses = Uses.EACH
+    setup: Setup, start: float, end: float, *, finest: int = MINUTE, processes: UseDetail = UseDetail.EACH
 ) -> History:
     """
     What is on file of the time from `start` to `end` (wall times).
@@ -56,7 +56,7 @@ def past(
         alerts = [*over, *store.memory().alerts]
     gpus = machines(found, inventory)
     keys = [run.key for run in found.runs]
-    return replace(found, gpus=gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+    return replace(found, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
 
 
 def machines(found: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.model import MINUTE, MessageKind
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.store import StoreError, Uses
+from gpuwatch_tray.store import StoreError, UseDetail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def drawer(setup: Setup) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=Uses.NONE)
+            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=UseDetail.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""
@@ -47,11 +47,11 @@ def of(history: History, subjects: tuple[str, ...], warn_at: int | Auto | None =
     `warn_at` is TEMP_LIMIT_C: the temperature in degrees C at which the GPU is warned of.
     """
     from gpuwatch_tray.drawing.chart import chart
-    from gpuwatch_tray.sampling import concerned
+    from gpuwatch_tray.sampling import gpus_of_alert
 
     known = [gpu.uuid for gpu in history.gpus if history.samples.get(gpu.uuid)]
     runs = [run.key for run in history.runs]
-    named = (uuid for subject in subjects for uuid in concerned(subject, known, runs))
+    named = (uuid for subject in subjects for uuid in gpus_of_alert(subject, known, runs))
     gpu = next((each for uuid in named for each in history.gpus if each.uuid == uuid), None)
     if gpu is None:
         return b""

@@ -9,7 +9,7 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Missing, Phase, Why
 from gpuwatch_tray.rules.devices import Places, identity, subject
-from gpuwatch_tray.sampling import concerned
+from gpuwatch_tray.sampling import gpus_of_alert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def _firing(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {subject(gpu): [] for gpu in snapshot.gpus}
     for alert in status.alerts:
         if alert.phase is not Phase.PENDING:
-            for name in concerned(alert.subject, found.keys(), runs):
+            for name in gpus_of_alert(alert.subject, found.keys(), runs):
                 found[name].append(alert.id)
     return found
 

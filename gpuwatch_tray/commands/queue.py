@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.control import Handler
-    from gpuwatch_tray.store import Queued, Store
+    from gpuwatch_tray.store import QueuedMail, Store
     from gpuwatch_tray.watching import Monitor
 
 ALL = "all"
@@ -120,7 +120,7 @@ ACTS: dict[str, Act] = {
 }
 
 
-def _record(mail: Queued) -> dict[str, Any]:
+def _record(mail: QueuedMail) -> dict[str, Any]:
     """As `mail queue --json` has it. The keys stay; times are seconds since the epoch."""
     return {
         "id": mail.id,

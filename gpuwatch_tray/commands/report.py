@@ -17,8 +17,8 @@ from gpuwatch_tray.commands.usage import record
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TEN_MINUTES
-from gpuwatch_tray.store import Uses
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.store import UseDetail
+from gpuwatch_tray.usage import GroupBy, usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +53,8 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     now = machine.now().wall
     start = now - hours * HOUR
     finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
-    history = past(setup, start, now, finest=finest, processes=Uses.SUMMED)
-    about = report.Page(
+    history = past(setup, start, now, finest=finest, processes=UseDetail.SUMMED)
+    about = report.PageContext(
         setup.host,
         now,
         simulated=setup.simulated,
@@ -62,7 +62,7 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
         present=live.present,
         commands=live.commands,
         warn_at=setup.settings.limits.heat.warn_at,
-        usage=record(usage(history, By.USER), history, setup.settings.energy_price),
+        usage=record(usage(history, GroupBy.USER), history, setup.settings.energy_price),
     )
     folder = live.state or setup.settings.state
     file = Path(out) if out is not None else pages.place(folder, setup.state_name, os.environ)

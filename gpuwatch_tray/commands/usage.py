@@ -11,8 +11,8 @@ from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, MINUTE, MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.store import Uses
-from gpuwatch_tray.usage import HOUR, By, Sums, usage
+from gpuwatch_tray.store import UseDetail
+from gpuwatch_tray.usage import HOUR, GroupBy, UsageSums, usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 NOBODY, UNKNOWN = "nobody", "unknown"
 WHO = {
-    By.USER: ("user",),
-    By.PROCESS: ("pid", "user", "name", "gpu", "uuid", "first", "last"),
-    By.GPU: ("gpu", "uuid", "name"),
+    GroupBy.USER: ("user",),
+    GroupBy.PROCESS: ("pid", "user", "name", "gpu", "uuid", "first", "last"),
+    GroupBy.GPU: ("gpu", "uuid", "name"),
 }
 MEASURES = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh", "cost")
 
 
-def run(setup: Setup, by: By, length: str, *, as_json: bool, as_csv: bool) -> int:
+def run(setup: Setup, by: GroupBy, length: str, *, as_json: bool, as_csv: bool) -> int:
     """Print it. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
     now = machine.now().wall
     start = since(length, now)
     finest = MINUTE if now - start <= MINUTES_FOR else TEN_MINUTES
-    processes = Uses.SUMMED if by is By.PROCESS else Uses.NONE
+    processes = UseDetail.SUMMED if by is GroupBy.PROCESS else UseDetail.NONE
     history = past(setup, start, now, finest=finest, processes=processes)
     found = usage(history, by)
     answer = record(found, history, setup.settings.energy_price)
@@ -58,8 +58,8 @@ def record(found: Usage, history: History, price: float | None) -> dict[str, Any
     """
     gpus, runs = {gpu.uuid: gpu for gpu in history.gpus}, {run.key: run for run in history.runs}
     rows = [{**_who(row.who, found.by, gpus, runs), **_measures(row.sums, price)} for row in found.rows]
-    if found.nobodys is not None and found.by is not By.GPU:
-        nobody = Sums(0.0, None, None, 0.0, found.nobodys)
+    if found.nobodys is not None and found.by is not GroupBy.GPU:
+        nobody = UsageSums(0.0, None, None, 0.0, found.nobodys)
         rows.append({"kind": NOBODY, **dict.fromkeys(WHO[found.by]), **_measures(nobody, price)})
     return {
         "start": found.start,
@@ -73,11 +73,11 @@ def record(found: Usage, history: History, price: float | None) -> dict[str, Any
 
 
 def _who(
-    who: str | None, by: By, gpus: Mapping[str, GpuFacts], runs: Mapping[str, ProcessRun]
+    who: str | None, by: GroupBy, gpus: Mapping[str, GpuFacts], runs: Mapping[str, ProcessRun]
 ) -> dict[str, Any]:
-    if by is By.USER:
+    if by is GroupBy.USER:
         return {"kind": UNKNOWN if who is None else by.value, "user": who}
-    if by is By.GPU:
+    if by is GroupBy.GPU:
         gpu = gpus.get(who or "")
         known = (None, None) if gpu is None else (gpu.index, gpu.name)
         return {"kind": by.value, "gpu": known[0], "uuid": who, "name": known[1]}
@@ -94,7 +94,7 @@ def _who(
     }
 
 
-def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
+def _measures(sums: UsageSums, price: float | None) -> dict[str, float | None]:
     cost = None if price is None or sums.energy is None else sums.energy * price
     values = (sums.hours, sums.memory, sums.utilisation, sums.idle, sums.energy, cost)
     return {
@@ -102,16 +102,16 @@ def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
     }
 
 
-def lines(answer: dict[str, Any], by: By) -> list[str]:
+def lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     """The usage as a table for people."""
     if not answer["rows"]:
         return [_("nothing was recorded since {time}").format(time=_moment(answer["start"]))]
     priced = answer["energy_price"] is not None
     head = [
         *{
-            By.USER: [_("USER")],
-            By.PROCESS: [_("PROCESS"), _("USER"), _("GPU")],
-            By.GPU: [_("GPU")],
+            GroupBy.USER: [_("USER")],
+            GroupBy.PROCESS: [_("PROCESS"), _("USER"), _("GPU")],
+            GroupBy.GPU: [_("GPU")],
         }[by],
         *[_("GPU-HOURS"), _("GIB-HOURS"), _("BUSY"), _("IDLE-HELD"), _("KWH")],
         *([_("COST")] if priced else []),
@@ -140,13 +140,13 @@ def table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
     return found
 
 
-def _named(row: dict[str, Any], by: By) -> list[str]:
+def _named(row: dict[str, Any], by: GroupBy) -> list[str]:
     if row["kind"] == NOBODY:
-        return [_("nobody"), *[""] * (2 if by is By.PROCESS else 0)]
-    user = "" if by is By.GPU else _("unknown") if row["user"] is None else redact.visible(row["user"])
-    if by is By.USER:
+        return [_("nobody"), *[""] * (2 if by is GroupBy.PROCESS else 0)]
+    user = "" if by is GroupBy.GPU else _("unknown") if row["user"] is None else redact.visible(row["user"])
+    if by is GroupBy.USER:
         return [user]
-    if by is By.GPU:
+    if by is GroupBy.GPU:
         name = redact.visible(row["name"] or "")
         return [f"{'?' if row['gpu'] is None else row['gpu']} {name}".rstrip()]
     name = redact.visible(row["name"] or "?")

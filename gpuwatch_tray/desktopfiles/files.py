@@ -32,13 +32,13 @@ class Papers:
 
 def files(command: Sequence[str], papers: Papers) -> dict[str, bytes]:
     """Each file's bytes by its path below the folder; the menu entry starts `command`."""
-    icons = drawing.folder()
+    icons = drawing.icons_folder()
     theme = "icons/hicolor"
     return {
         MENU_ENTRY: menu_entry(command).encode(),
         f"metainfo/{METAINFO}": (Path(__file__).parent / METAINFO).read_bytes(),
         **{
-            f"{theme}/{size}x{size}/apps/{NAME}.png": drawing.path(Level.OK, size).read_bytes()
+            f"{theme}/{size}x{size}/apps/{NAME}.png": drawing.icon_path(Level.OK, size).read_bytes()
             for size in drawing.SIZES
         },
         f"{theme}/scalable/apps/{NAME}.svg": (icons / "ok.svg").read_bytes(),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gpuwatch_tray.settings import Settings
-    from gpuwatch_tray.store import Store, Waiting
+    from gpuwatch_tray.store import OutboxSummary, Store
 
 WAY, OUTBOX = "mail", "outbox"
 LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
@@ -80,7 +80,7 @@ def outbox(open_store: Callable[[], Store | None], now: Callable[[], float] = ti
         yield problem(OUTBOX, redact.text(str(error)))
 
 
-def _kept(waiting: Waiting) -> Iterator[Line]:
+def _kept(waiting: OutboxSummary) -> Iterator[Line]:
     """What is in the outbox and goes nowhere by itself."""
     if waiting.held:
         text = ngettext(
@@ -95,7 +95,7 @@ def _kept(waiting: Waiting) -> Iterator[Line]:
         yield problem(OUTBOX, said, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID")
 
 
-def _outbox(waiting: Waiting, now: float) -> Line:
+def _outbox(waiting: OutboxSummary, now: float) -> Line:
     if not waiting.count:
         return ok(OUTBOX, _("nothing waits"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)

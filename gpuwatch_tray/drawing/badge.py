@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from PIL import Image, ImageFilter  # noqa: TID251  # a room of drawing, the one importer
+from PIL import Image, ImageFilter
 
 Bitmap: TypeAlias = tuple[str, ...]  # rows from top to bottom, "#" for ink
 
@@ -44,12 +44,12 @@ LARGE: dict[str, Bitmap] = {
 DIGITS = {16: (SMALL, 1), 22: (LARGE, 1), 24: (LARGE, 1), 32: (SMALL, 2), 48: (SMALL, 3), 64: (SMALL, 4)}
 
 
-def label(number: int) -> str:
+def badge_text(number: int) -> str:
     """What the badge says."""
     return f"{MOST}+" if number > MOST else str(number)
 
 
-def ink(text: str, size: int) -> Image.Image:
+def badge_ink(text: str, size: int) -> Image.Image:
     """The text for an icon of one of the sizes, white on black, with room for the outline around it."""
     digits, scale = DIGITS[size]
     glyphs = [digits[character] for character in text]
@@ -61,11 +61,11 @@ def ink(text: str, size: int) -> Image.Image:
     return bits.resize((bits.width * scale, bits.height * scale), Image.Resampling.NEAREST)
 
 
-def put(
+def draw_badge(
     picture: Image.Image, text: str, ground: tuple[int, int, int, int], tone: tuple[int, int, int]
 ) -> None:
     """Write the text in `tone`, outlined with `ground`, over the picture's lower right corner."""
-    written = ink(text, picture.width)
+    written = badge_ink(text, picture.width)
     scale = DIGITS[picture.width][1]
     outlined = written.filter(ImageFilter.MaxFilter(2 * scale + 1))
     corner = (picture.width - written.width, picture.height - written.height)

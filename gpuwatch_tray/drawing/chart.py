@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageColor, ImageDraw, ImageFont  # noqa: TID251  # the one importer
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from gpuwatch_tray.model import LABEL, Severity
 from gpuwatch_tray.report import palette, series
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
-    from gpuwatch_tray.report.series import Grid, Line
+    from gpuwatch_tray.report.series import MetricLine, TimeGrid
 
 WIDTH, HEIGHT = 720, 640  # pixels; a phone shows it at half of that
 SCALE = 2  # drawn so much larger, for smooth edges
@@ -59,7 +59,7 @@ def chart(
     name = "".join(each for each in gpu.name or "" if each.isascii() and each.isprintable())
     title = f"GPU {gpu.index}  {name}".rstrip()
     _text(pen, (LEFT, 14), f"{LABEL}: {title}" if simulated else title, INK, HEADING, "la")
-    grid = series.grid(start, end, MOST_STEPS)
+    grid = series.make_grid(start, end, MOST_STEPS)
     total = gpu.memory_total / GIB if gpu.memory_total else None
     panels = (
         ("Memory", "GiB", "memory", GIB, (0.0, total), None),
@@ -70,7 +70,7 @@ def chart(
     for place, (word, unit, key, divisor, ends, at) in enumerate(panels):
         top = TOP + BETWEEN + place * (height + BETWEEN)
         panel = _Panel(pen, top, height, grid, colour)
-        line = _divided(series.line(samples, key, grid), divisor)
+        line = _divided(series.metric_line(samples, key, grid), divisor)
         panel.frame(f"{word}  {unit}", _ends(line, ends, at), timed=place == len(panels) - 1)
         panel.marks(marks)
         panel.values(line)
@@ -83,15 +83,17 @@ def chart(
     return out.getvalue()
 
 
-def _divided(line: Line, divisor: int) -> Line:
+def _divided(line: MetricLine, divisor: int) -> MetricLine:
     lists = (
         [None if each is None else each / divisor for each in some]
         for some in (line.low, line.mean, line.high)
     )
-    return series.Line(*lists)
+    return series.MetricLine(*lists)
 
 
-def _ends(line: Line, ends: tuple[float | None, float | None], limit: int | None) -> tuple[float, float]:
+def _ends(
+    line: MetricLine, ends: tuple[float | None, float | None], limit: int | None
+) -> tuple[float, float]:
     """The lowest and the highest value that a panel has room for."""
     lows = [each for each in line.low if each is not None]
     highs = [each for each in line.high if each is not None]
@@ -104,7 +106,9 @@ def _ends(line: Line, ends: tuple[float | None, float | None], limit: int | None
 class _Panel:
     """One metric; positions in pixels of the finished picture."""
 
-    def __init__(self, pen: ImageDraw.ImageDraw, top: float, height: float, grid: Grid, colour: str) -> None:
+    def __init__(
+        self, pen: ImageDraw.ImageDraw, top: float, height: float, grid: TimeGrid, colour: str
+    ) -> None:
         self._pen = pen
         self._top = top
         self._bottom = top + height
@@ -127,7 +131,7 @@ class _Panel:
             if timed:
                 _text(self._pen, (min(x, WIDTH - RIGHT - 24), self._bottom + 6), text, QUIET, TYPE - 2, "ma")
 
-    def values(self, line: Line) -> None:
+    def values(self, line: MetricLine) -> None:
         """The range from the lowest to the highest, and the mean; a gap where nothing is known."""
         for stretch in _known(line.mean):
             xs = [self._x(self._grid.start + (place + 0.5) * self._grid.step) for place in stretch]

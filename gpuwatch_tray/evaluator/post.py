@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import messages
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
-from gpuwatch_tray.store import Gather, Mail, Queued, Store
+from gpuwatch_tray.store import Gather, Mail, QueuedMail, Store
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -64,7 +64,7 @@ class Post:
                 log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
             capped = (Mail(m.message, m.fingerprints, held=n >= room) for n, m in enumerate(mails))
             return tuple(capped), ()
-        rows: list[Queued | Mail] = [*held, *mails]
+        rows: list[QueuedMail | Mail] = [*held, *mails]
         # Only what is told to be firing counts as delivered by it: an end that was held starts no cooldown.
         firing = [each for each in rows if each.message.kind is MessageKind.ALERT]
         names = dict.fromkeys(name for each in firing for name in each.fingerprints)

@@ -135,7 +135,7 @@ class DesktopPopups:
         body = [
             self._name,
             before,
-            drawing.path(LEVELS[popup.severity]).as_uri(),
+            drawing.icon_path(LEVELS[popup.severity]).as_uri(),
             popup.title,
             html.escape(popup.body, quote=False) if markup else popup.body,
             actions(popup.buttons, server.name),

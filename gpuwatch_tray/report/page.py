@@ -26,9 +26,9 @@ PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "main")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
+def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
     """The whole file; `payload` is handed to the page's program as it is."""
-    style = _asset("vendor/uPlot.min.css") + palette.style() + _asset("page.css")
+    style = _asset("vendor/uPlot.min.css") + palette.palette_css() + _asset("page.css")
     library = _asset("vendor/uPlot.iife.min.js")
     parts = "\n".join(_asset(f"{name}.js") for name in PROGRAM)
     program = f'"use strict";\n(() => {{\n{parts}}})();\n'
@@ -42,7 +42,7 @@ def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
         "title": html.escape(title),
         "noscript": html.escape(noscript),
         "style": style,
-        "data": embedded(payload),
+        "data": script_safe_json(payload),
         "library": library,
         "program": program,
     }
@@ -50,7 +50,7 @@ def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
     return _PLACE.sub(lambda found: values[found[1]], _asset("page.html"))
 
 
-def embedded(payload: Mapping[str, Any]) -> str:
+def script_safe_json(payload: Mapping[str, Any]) -> str:
     """JSON that ends no script element, whatever the strings in it: all but plain letters are escapes."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

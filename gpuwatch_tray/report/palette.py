@@ -37,14 +37,14 @@ STATES_ON_DARK = {
 }
 
 
-def style() -> str:
+def palette_css() -> str:
     """The colours as custom properties of CSS."""
-    light = "".join(_properties(LINES, STATES))
-    dark = "".join(_properties(LINES_ON_DARK, STATES_ON_DARK))
+    light = "".join(_css_properties(LINES, STATES))
+    dark = "".join(_css_properties(LINES_ON_DARK, STATES_ON_DARK))
     return f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
-def _properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterator[str]:
+def _css_properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterator[str]:
     for place, colour in enumerate(lines):
         yield f"--gpu{place}:{colour};"
     for place, colour in enumerate(OWNERS):

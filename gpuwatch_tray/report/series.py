@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuSample, Span
 
-MOST = 2200  # steps: more than a wide screen has pixels for
+MAX_STEPS = 2200  # steps: more than a wide screen has pixels for
 STEPS = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TimeGrid:
     """`count` steps of `step` seconds from `start` (wall time) on."""
 
     start: int
@@ -31,7 +31,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MetricLine:
     """A metric on a grid, None for each step of which nothing is known."""
 
     low: list[float | None]
@@ -39,15 +39,15 @@ class Line:
     high: list[float | None]
 
 
-def grid(start: float, end: float, most: int = MOST) -> Grid:
+def make_grid(start: float, end: float, most: int = MAX_STEPS) -> TimeGrid:
     """The finest grid over this span that has at most about `most` steps; its steps begin at whole ones."""
     span = max(end - start, STEPS[0])
     step = next((step for step in STEPS if span / step <= most), STEPS[-1])
     first = int(start // step) * step
-    return Grid(first, step, max(math.ceil((end - first) / step), 1))
+    return TimeGrid(first, step, max(math.ceil((end - first) / step), 1))
 
 
-def line(samples: Iterable[GpuSample], metric: str, on: Grid) -> Line:
+def metric_line(samples: Iterable[GpuSample], metric: str, on: TimeGrid) -> MetricLine:
     """
     The values of `metric`, a field of the samples, on the grid.
 
@@ -78,4 +78,4 @@ def line(samples: Iterable[GpuSample], metric: str, on: Grid) -> Line:
             if highest is None or value.high > highest:
                 high[place] = value.high
     mean = [total[place] / weight[place] if weight[place] else None for place in range(on.count)]
-    return Line(low, mean, high)
+    return MetricLine(low, mean, high)

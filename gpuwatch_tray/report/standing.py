@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
 
-FRESH = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
+FRESH_SECONDS = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
 
 
-def overall(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
+def overall_state(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
     """The state of the whole; `newest` is when anything was last known."""
     if live is not None:
         level = Level[str(live.get("state", "no_data")).upper()]
@@ -30,7 +30,7 @@ def overall(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, s
     return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
 
 
-def of_gpu(
+def gpu_state(
     gpu: GpuFacts,
     alerts: Sequence[AlertMark],
     samples: Sequence[GpuSample],
@@ -67,7 +67,7 @@ def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
     return "" if blamed else str(live.get("headline", ""))
 
 
-def facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
+def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
     """What a card tells: a name, a text, and a share from 0 to 1 where there is a whole."""
     now = _live_gpu(gpu, live)
     if now is None:

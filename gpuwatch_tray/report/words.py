@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuwatch_tray.language import _
 
 
-def words(*, watched: bool) -> dict[str, str]:
+def page_texts(*, watched: bool) -> dict[str, str]:
     """Every text that the page's program shows; unless it is `watched`, nothing is known of the present."""
     return {
         "skip": _("Skip to the content"),

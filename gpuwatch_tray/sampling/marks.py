@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Alert
 
 
-def concerned(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tuple[str, ...]:
+def gpus_of_alert(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tuple[str, ...]:
     """
     The GPUs that an alert with this subject is about, among `uuids`.
 
@@ -27,7 +27,7 @@ def concerned(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tupl
     return tuple(uuid for uuid in uuids if uuid in found)
 
 
-def marks(
+def alert_marks(
     alerts: Iterable[Alert], uuids: Collection[str], runs: Collection[str], start: float, end: float
 ) -> tuple[AlertMark, ...]:
     """The alerts that fired and were there between `start` and `end` (wall times), oldest first."""
@@ -38,7 +38,7 @@ def marks(
         ended = None if alert.resolved is None else alert.resolved.wall
         if ended is not None and ended < start:
             continue
-        about = concerned(alert.subject, uuids, runs)
+        about = gpus_of_alert(alert.subject, uuids, runs)
         text = redact.text(alert.said)
         found.append(AlertMark(alert.id, alert.rule, alert.severity, text, alert.fired.wall, ended, about))
     return tuple(sorted(found, key=lambda mark: (mark.began, mark.id)))

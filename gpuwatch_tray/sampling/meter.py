@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Meter:
+class EnergyMeter:
     """
     Tells the energy of one interval after another.
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Snapshot, known
 from gpuwatch_tray.rules.devices import Places, subject
-from gpuwatch_tray.sampling.meter import Meter
+from gpuwatch_tray.sampling.meter import EnergyMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpuwatch_tray.sampling.runs import Run
+    from gpuwatch_tray.sampling.runs import TrackedRun
 
 
-class Reading:
+class SampledReading:
     """
     A reading that stands for the last `seconds`.
 
@@ -22,7 +22,9 @@ class Reading:
     those of them that do nothing. `at_work` is how many processes compute on each board, by its index.
     """
 
-    def __init__(self, snapshot: Snapshot, limits: Limits, seconds: float, meters: dict[str, Meter]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, limits: Limits, seconds: float, meters: dict[str, EnergyMeter]
+    ) -> None:
         self.gpus = {subject(gpu): gpu for gpu in snapshot.gpus if gpu.problem is None}
         self.utilisation = {
             name: gpu.utilisation
@@ -37,7 +39,9 @@ class Reading:
         for name in meters.keys() - boards.keys():
             del meters[name]  # it did not answer: what it drew meanwhile is not known
         self._energies = {
-            gpu.index: meters.setdefault(name, Meter()).over(seconds, known(gpu.energy), known(gpu.power))
+            gpu.index: meters.setdefault(name, EnergyMeter()).over(
+                seconds, known(gpu.energy), known(gpu.power)
+            )
             for name, gpu in boards.items()
         }
 
@@ -46,7 +50,7 @@ class Reading:
         gpu: Gpu | None = self._places.of(process)
         return process.device if gpu is None else subject(gpu)
 
-    def count(self, runs: Iterable[Run]) -> None:
+    def count(self, runs: Iterable[TrackedRun]) -> None:
         """Count what is at work."""
         for run in runs:
             if run.computes:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.model import GpuProcess, Limits
-    from gpuwatch_tray.sampling.tallies import UseTally
+    from gpuwatch_tray.sampling.tallies import UseAccumulator
 
 LONGEST_NAME = 64  # characters: a process can give itself a title of any length
-Key: TypeAlias = tuple[int, str, int | None, str]
+RunKey: TypeAlias = tuple[int, str, int | None, str]
 
 
-class Run:
+class TrackedRun:
     """One process on one GPU; `tally` is of the minute that is open, None where it was not seen in it."""
 
     __slots__ = (
@@ -37,17 +37,17 @@ class Run:
         self.kinds: object = None
         self.computes = self.computed = False
         self.reading = 0  # the last one that it was in
-        self.tally: UseTally | None = None
+        self.tally: UseAccumulator | None = None
 
 
-class Seen(NamedTuple):
+class MinuteRun(NamedTuple):
     """A run as it was at the end of a minute in which it was seen; nothing of the next one changes it."""
 
-    run: Run
+    run: TrackedRun
     process: GpuProcess
     computed: bool
     last: float
-    tally: UseTally
+    tally: UseAccumulator
 
     def facts(self) -> ProcessRun:
         """What there is to know about it; of a run, on one thread only."""
@@ -70,17 +70,17 @@ class Seen(NamedTuple):
         )
 
 
-class Runs:
+class RunTracker:
     """Finds the run of a process; `place` names the GPU or MIG device that a new one is on."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._runs: dict[Key, Run] = {}
+        self._runs: dict[RunKey, TrackedRun] = {}
         self._readings = 0
 
     def of(
         self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
-    ) -> list[Run]:
+    ) -> list[TrackedRun]:
         """The runs of these processes, which are seen at `now` (wall time), in their order."""
         known_runs = self._runs
         self._readings = reading = self._readings + 1
@@ -91,7 +91,7 @@ class Runs:
             if run is None:
                 uuid = place(process)
                 name = f"{boot}/{process.pid}/{process.identity}/{uuid}"
-                run = known_runs[key] = Run(name, uuid, process, now)
+                run = known_runs[key] = TrackedRun(name, uuid, process, now)
             if run.kinds is not process.kinds and run.kinds != process.kinds:
                 run.kinds = process.kinds
                 run.computes = computes(process, self.limits)
@@ -102,12 +102,12 @@ class Runs:
             found.append(run)
         return found
 
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[MinuteRun]:
         """Those that were seen in the minute that ends by this; who is gone by now is forgotten."""
         found = []
         for run in self._runs.values():
             if run.tally is not None:
-                found.append(Seen(run, run.process, run.computed, run.last, run.tally))
+                found.append(MinuteRun(run, run.process, run.computed, run.last, run.tally))
                 run.tally = None
         self._runs = {key: run for key, run in self._runs.items() if run.reading == self._readings}
         return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 THROTTLED = ClockLimit.HW_SLOWDOWN | ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL | ClockLimit.HW_POWER_BRAKE
 
 
-class Value:
+class SpanAccumulator:
     """A value that changes, and may be unknown for a while."""
 
     __slots__ = ("high", "low", "seconds", "weighed")
@@ -41,7 +41,7 @@ class Value:
         return Span(self.low, min(max(mean, self.low), self.high), self.high, self.seconds)
 
 
-class UseTally:
+class UseAccumulator:
     """What a process, or one user's, makes of a GPU."""
 
     __slots__ = ("energy", "held", "idle", "memory", "utilisation")
@@ -49,8 +49,8 @@ class UseTally:
     def __init__(self) -> None:
         self.held = self.idle = 0.0
         self.energy: float | None = None
-        self.memory = Value()
-        self.utilisation = Value()
+        self.memory = SpanAccumulator()
+        self.utilisation = SpanAccumulator()
 
     def use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
         """All of it as a sample."""
@@ -58,7 +58,7 @@ class UseTally:
         return Use(who, uuid, at, seconds, self.held, memory, utilisation, self.idle, self.energy)
 
 
-class GpuTally(UseTally):
+class GpuAccumulator(UseAccumulator):
     """What a GPU does."""
 
     __slots__ = ("asleep", "covered", "fan", "listed", "power", "readings", "temperature", "throttled")
@@ -67,7 +67,12 @@ class GpuTally(UseTally):
         super().__init__()
         self.covered = self.asleep = self.listed = 0.0
         self.readings = 0
-        self.temperature, self.power, self.fan, self.throttled = Value(), Value(), Value(), Value()
+        self.temperature, self.power, self.fan, self.throttled = (
+            SpanAccumulator(),
+            SpanAccumulator(),
+            SpanAccumulator(),
+            SpanAccumulator(),
+        )
 
     def saw(self, gpu: Gpu, seconds: float) -> None:
         """It answered like this, and it did so for so long."""

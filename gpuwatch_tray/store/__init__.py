@@ -14,8 +14,8 @@ from gpuwatch_tray.store.backlog import Gather
 from gpuwatch_tray.store.incidents import Transition
 from gpuwatch_tray.store.inventory import KnownGpu
 from gpuwatch_tray.store.outbox import Rest
-from gpuwatch_tray.store.queued import Queued, Waiting
-from gpuwatch_tray.store.samplereader import Uses, read_samples
+from gpuwatch_tray.store.queued import OutboxSummary, QueuedMail
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
@@ -27,15 +27,16 @@ __all__ = [
     "Gather",
     "KnownGpu",
     "Mail",
-    "Queued",
+    "OutboxSummary",
+    "QueuedMail",
     "Rest",
     "SampleStore",
+    "SavedState",
     "SavedState",
     "Store",
     "StoreError",
     "Transition",
-    "Uses",
-    "Waiting",
+    "UseDetail",
     "handover",
     "read_samples",
 ]

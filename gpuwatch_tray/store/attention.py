@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store.values import understood
+from gpuwatch_tray.store.values import checked_rows
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
 
@@ -22,11 +22,11 @@ class Attention:
     acknowledged: frozenset[int] = frozenset()
 
 
-def read(database: sqlite3.Connection) -> Attention:
+def read_attention(database: sqlite3.Connection) -> Attention:
     """What is on file."""
     silences = database.execute("SELECT scope, name, at, uptime, boot, seconds FROM silences").fetchall()
     incidents = database.execute("SELECT incident FROM acknowledgements").fetchall()
-    with understood():
+    with checked_rows():
         return Attention(
             tuple(
                 Silence(SilenceScope(scope), name, Instant(at, uptime, boot), seconds)
@@ -36,7 +36,7 @@ def read(database: sqlite3.Connection) -> Attention:
         )
 
 
-def acknowledge(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
+def add_acknowledgements(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
     """Inside the caller's transaction, as all below."""
     database.executemany(
         "INSERT OR REPLACE INTO acknowledgements (incident, at) VALUES (?, ?)",
@@ -44,12 +44,12 @@ def acknowledge(database: sqlite3.Connection, ids: Iterable[int], at: float) -> 
     )
 
 
-def void(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+def remove_acknowledgements(database: sqlite3.Connection, ids: Iterable[int]) -> None:
     """Take acknowledgements back."""
     database.executemany("DELETE FROM acknowledgements WHERE incident = ?", [(number,) for number in ids])
 
 
-def silence(database: sqlite3.Connection, silence: Silence) -> None:
+def add_silence(database: sqlite3.Connection, silence: Silence) -> None:
     """Snooze, in place of an earlier snooze of the same."""
     at = silence.at
     database.execute(
@@ -58,7 +58,7 @@ def silence(database: sqlite3.Connection, silence: Silence) -> None:
     )
 
 
-def lift(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
+def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
     """Forget snoozes that are over, unless another one of the same has begun meanwhile."""
     database.executemany(
         "DELETE FROM silences WHERE scope = ? AND name = ? AND at = ? AND uptime = ?",
@@ -66,6 +66,6 @@ def lift(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
     )
 
 
-def resume(database: sqlite3.Connection) -> int:
+def remove_all_silences(database: sqlite3.Connection) -> int:
     """End every snooze; how many there were."""
     return database.execute("DELETE FROM silences").rowcount

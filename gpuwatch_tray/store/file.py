@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.store.rescue import copy
-from gpuwatch_tray.store.schema import VERSION, StoreError, bring_up_to_date, version
+from gpuwatch_tray.store.rescue import copy_state
+from gpuwatch_tray.store.schema import VERSION, StoreError, migrate, schema_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 BUSY = 5.0  # seconds to wait for another process's transaction
 JOURNAL = "WAL"
-BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file: parts of it
+SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file: parts of it
 Identity: TypeAlias = tuple[int, int]  # the device and the file's number on it: what a name does not tell
 
 
-def identity(path: Path) -> Identity | None:
+def file_identity(path: Path) -> Identity | None:
     """Which file the name stands for at this moment; None for none."""
     try:
         found = path.stat()
@@ -37,7 +37,7 @@ def identity(path: Path) -> Identity | None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def replacement_lock(path: Path) -> Iterator[None]:
     """
     The right to put another file in the place of this one; raises StoreError after `BUSY` seconds.
 
@@ -57,7 +57,7 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-class Claim:
+class MemoryClaim:
     """
     The sign that the mails of this state are in the memory of one process, which sends them.
 
@@ -93,11 +93,11 @@ class Claim:
             return False
 
 
-def create(path: Path) -> None:
+def create_file(path: Path) -> None:
     """Make an empty file where there is none."""
-    with alone(path):
-        if identity(path) is None:
-            _place(path)
+    with replacement_lock(path):
+        if file_identity(path) is None:
+            _put_in_place(path)
 
 
 def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
@@ -106,16 +106,16 @@ def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
 
     Where it cannot be written, it is opened `to_read` only, if that is enough.
     """
-    database = opened(path)
+    database = open_connection(path)
     try:
         try:
-            _prepare(database)
+            _set_up(database)
         except sqlite3.OperationalError:
             database.close()
             if not to_read:
                 raise
-            database = for_reading(path)
-            if version(database) < VERSION:
+            database = connect_read_only(path)
+            if schema_version(database) < VERSION:
                 raise
         _refuse_newer(database, path)
     except BaseException:
@@ -125,19 +125,19 @@ def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
 
 
 def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
-    if version(database) > VERSION:
+    if schema_version(database) > VERSION:
         raise StoreError(
             _("{path}: written by a newer gpuwatch-tray; update, or move the file away").format(path=path)
         )
 
 
-def for_reading(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open the file for a short while without writing anything, as on a full disk. Raises sqlite3.Error."""
-    database = opened(path)
+    database = open_connection(path)
     try:
         # Alone with the file, SQLite keeps in memory what it else keeps in the -shm beside it.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        version(database)
+        schema_version(database)
     except BaseException:
         database.close()
         raise
@@ -151,61 +151,61 @@ def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
     What can be read of it is copied into `memory` and into the new file. Raises sqlite3.Error and OSError
     where there is no room for that; nothing is changed then. To be called `alone`.
     """
-    with closing(opened(path)) as source:
+    with closing(open_connection(path)) as source:
         with suppress(sqlite3.Error):
             source.execute("BEGIN IMMEDIATE")  # another process may be about to commit to it
-        whole = copy(source, memory)
-        build(path, memory)
+        whole = copy_state(source, memory)
+        build_replacement(path, memory)
         if os.name == "posix":  # others cannot rename what is open
-            aside = _rename(path)
+            aside = _rename_damaged(path)
     if os.name != "posix":
-        aside = _rename(path)
-    _place(path)
+        aside = _rename_damaged(path)
+    _put_in_place(path)
     rest = "nothing in it is lost" if whole else "what could be read of it is kept"
     log.warning("the state file %s is damaged (%s): set aside as %s; %s", path, error, aside.name, rest)
 
 
-def build(path: Path, memory: sqlite3.Connection) -> None:
+def build_replacement(path: Path, memory: sqlite3.Connection) -> None:
     """Make a new file with the content of `memory`, which `create` will take for the state."""
     part = path.with_name(f"{path.name}.part")
-    for each in (part, _made(path)):
+    for each in (part, _replacement_path(path)):
         each.unlink(missing_ok=True)  # of a process that was killed over it
     create_empty(part)
     try:
-        with closing(opened(part)) as database:
-            bring_up_to_date(database)
+        with closing(open_connection(part)) as database:
+            migrate(database)
             database.execute("BEGIN IMMEDIATE")
-            copy(memory, database)
+            copy_state(memory, database)
             database.execute("COMMIT")
-        part.rename(_made(path))
+        part.rename(_replacement_path(path))
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
 
 
-def _made(path: Path) -> Path:
+def _replacement_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def _rename(path: Path) -> Path:
+def _rename_damaged(path: Path) -> Path:
     """Give the damaged file a name that no other has."""
     stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
     aside = next(each for each in map(path.with_name, names) if not each.exists())
     # First the file: killed between the two, nobody opens it without what belongs to it.
-    for end in ("", *BESIDE):
+    for end in ("", *SQLITE_SUFFIXES):
         with suppress(FileNotFoundError):
             path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
     return aside
 
 
-def _place(path: Path) -> None:
+def _put_in_place(path: Path) -> None:
     """Put a file where there is none: the one that was built, else an empty one."""
-    for end in BESIDE:  # of a file that is gone: SQLite would take them for the new one's
+    for end in SQLITE_SUFFIXES:  # of a file that is gone: SQLite would take them for the new one's
         path.with_name(path.name + end).unlink(missing_ok=True)
     try:
-        _made(path).rename(path)
+        _replacement_path(path).rename(path)
     except FileNotFoundError:
         create_empty(path)
 
@@ -217,14 +217,14 @@ def create_empty(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def opened(path: Path) -> sqlite3.Connection:
+def open_connection(path: Path) -> sqlite3.Connection:
     """A connection to the file as it is. Raises sqlite3.Error."""
     # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 
-def _prepare(database: sqlite3.Connection) -> None:
+def _set_up(database: sqlite3.Connection) -> None:
     # Where WAL is refused (a network file system) SQLite answers with the mode that stays: a journal.
     database.execute(f"PRAGMA journal_mode = {JOURNAL}")
     database.execute("PRAGMA synchronous = FULL")  # a mail marked as sent must survive a power cut
-    bring_up_to_date(database)
+    migrate(database)

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gpuwatch_tray.model import Message, MessageKind
 from gpuwatch_tray.store import letters
 from gpuwatch_tray.store.outbox import Rest
-from gpuwatch_tray.store.queued import Queued
+from gpuwatch_tray.store.queued import QueuedMail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def packed(rows: Iterable[Queued]) -> bytes:
+def encode_mails(rows: Iterable[QueuedMail]) -> bytes:
     """What the child reads: a line for each mail."""
     lines = [json.dumps([row.id, _fields(row.message), row.attempts]) for row in rows]
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
-def record(store: Store, line: bytes) -> None:
+def record_answer(store: Store, line: bytes) -> None:
     """Record one answer of the child in `store`. Raises StoreError; a line that is none is left alone."""
     try:
         answer: dict[str, Any] = json.loads(line)
@@ -46,16 +46,16 @@ def record(store: Store, line: bytes) -> None:
         store.mark_retry(number, at, text, blocked=blocked, failure=failure)
 
 
-class Handover:
+class PipedOutbox:
     """The outbox of the child: what it was handed, and the way for its answers."""
 
     def __init__(self, mails: IO[bytes], answers: IO[bytes]) -> None:
         self._mails = mails
         self._answers = answers
 
-    def lease_due(self, now: float, lease: float, gather: object = None) -> Sequence[Queued]:  # noqa: ARG002  # done by the sender
+    def lease_due(self, now: float, lease: float, gather: object = None) -> Sequence[QueuedMail]:  # noqa: ARG002  # done by the sender
         """All that was handed over; a line that was cut off by the end of the other process is left out."""
-        return [_queued(line) for line in self._mails if line.endswith(b"\n")]
+        return [_decode_mail(line) for line in self._mails if line.endswith(b"\n")]
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Iterable[Rest] = ()) -> None:
         """Answer that it was accepted, and hand back what is left of it."""
@@ -81,18 +81,20 @@ class Handover:
             log.warning("mail %s: who handed it over is gone: %s", answer["mail"], error)
 
 
-def _queued(line: bytes) -> Queued:
+def _decode_mail(line: bytes) -> QueuedMail:
     number, fields, attempts = json.loads(line)
-    return Queued(number, _message(*fields), attempts=attempts)
+    return QueuedMail(number, _message(*fields), attempts=attempts)
 
 
 def _fields(mail: Message) -> list[object]:
-    details = letters.packed(mail.details)
+    details = letters.details_to_json(mail.details)
     return [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value, details]
 
 
 def _message(subject: str, text: str, created: float, message_id: str, kind: str, details: str) -> Message:
-    return Message(subject, text, created, message_id, MessageKind(kind), details=letters.unpacked(details))
+    return Message(
+        subject, text, created, message_id, MessageKind(kind), details=letters.details_from_json(details)
+    )
 
 
 def _rest(left: Sequence[Any]) -> Rest:

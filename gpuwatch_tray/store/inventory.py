@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
 
@@ -25,7 +25,7 @@ class KnownGpu:
     forgotten: bool = False
 
 
-def read(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
+def read_inventory(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
     """All of them, by index."""
     rows = database.execute("SELECT uuid, gpu, name, seen, forgotten FROM inventory ORDER BY gpu, uuid")
     return tuple(
@@ -34,7 +34,7 @@ def read(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
     )
 
 
-def write(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
+def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
     """Add or update these. Inside the caller's transaction."""
     database.executemany(
         "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen, forgotten) VALUES (?, ?, ?, ?, ?)",
@@ -42,7 +42,7 @@ def write(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
     )
 
 
-def forget(database: sqlite3.Connection, uuid: str) -> bool:
+def mark_gpu_forgotten(database: sqlite3.Connection, uuid: str) -> bool:
     """Miss one no more; False where it is not missed. Inside the caller's transaction."""
     changed = database.execute("UPDATE inventory SET forgotten = 1 WHERE uuid = ? AND NOT forgotten", (uuid,))
     return changed.rowcount > 0

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.store import deliveries, letters
-from gpuwatch_tray.store.queued import OPEN, TELLS
+from gpuwatch_tray.store.queued import FIRING_KINDS, OPEN
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
     from gpuwatch_tray.model import Instant, Message
@@ -42,7 +42,7 @@ class Rest:
     failure: str
 
 
-def add(
+def insert_mail(
     database: sqlite3.Connection, message: Message, fingerprints: Iterable[str], *, held: bool = False
 ) -> None:
     """Queue `message`, due at once, or hold it for a digest. Inside the caller's transaction."""
@@ -55,7 +55,7 @@ def add(
             message.subject,
             message.text,
             message.message_id,
-            letters.packed(message.details),
+            letters.details_to_json(message.details),
             json.dumps(list(fingerprints)),
             "held" if held else "queued",
             message.created,
@@ -64,9 +64,9 @@ def add(
     )
 
 
-def add_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
+def insert_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
     """Keep a mail for those who did not get it; its alerts are told. Inside the caller's transaction."""
-    add(database, rest.message, ())
+    insert_mail(database, rest.message, ())
     database.execute(
         "UPDATE outbox SET state = ?, attempts = 1, next_at = ?, set_at = ?, error = ?, failure = ?,"
         " sent_at = ? WHERE message_id = ?",
@@ -82,7 +82,7 @@ def add_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
     )
 
 
-def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
+def mark_sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
     """
     Close a row, with those of its digest, and start the cooldowns of its alerts.
 
@@ -94,8 +94,8 @@ def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -
             " WHERE id = ?",
             (now.wall, detail, number),
         )
-        if kind in TELLS:
-            deliveries.record(database, json.loads(names), EMAIL, now)
+        if kind in FIRING_KINDS:
+            deliveries.record_deliveries(database, json.loads(names), EMAIL, now)
 
 
 def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str]]:
@@ -107,12 +107,12 @@ def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str
     ).fetchall()
 
 
-def remove(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+def delete_mails(database: sqlite3.Connection, ids: Iterable[int]) -> None:
     """Take rows out that another mail has taken up. Inside the caller's transaction."""
     database.executemany("DELETE FROM outbox WHERE id = ?", [(number,) for number in ids])
 
 
-def retry(
+def mark_retry(
     database: sqlite3.Connection, row_id: int, at: float, error: str, *, blocked: bool, failure: str
 ) -> None:
     """
@@ -133,7 +133,7 @@ def retry(
     )
 
 
-def die(database: sqlite3.Connection, row_id: int, at: float, error: str, failure: str) -> None:
+def mark_dead(database: sqlite3.Connection, row_id: int, at: float, error: str, failure: str) -> None:
     """Give a row up, as it was refused for good: it stays for a person to look at."""
     database.executemany(
         "UPDATE outbox SET state = 'dead', attempts = attempts + 1, sent_at = ?, lease_until = 0, error = ?,"
@@ -142,7 +142,7 @@ def die(database: sqlite3.Connection, row_id: int, at: float, error: str, failur
     )
 
 
-def revive(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
+def make_due(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     """Make these rows due now, dead ones too; how many that were. One that is being sent stays as it is."""
     return database.executemany(
         "UPDATE outbox SET state = 'queued', next_at = :now, set_at = :now, sent_at = NULL, attempts = 0"
@@ -151,7 +151,7 @@ def revive(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     ).rowcount
 
 
-def drop(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
+def drop_mails(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     """Never send these rows; how many that were. One that is being sent stays as it is."""
     return database.executemany(
         "UPDATE outbox SET state = 'dropped', sent_at = :now"
@@ -160,15 +160,15 @@ def drop(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     ).rowcount
 
 
-def wake(database: sqlite3.Connection, now: float) -> None:
+def make_all_due(database: sqlite3.Connection, now: float) -> None:
     """Make every row that nobody holds due now: what kept them back has been mended."""
     database.execute(
-        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",  # noqa: S608
+        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",
         {"now": now},
     )
 
 
-def prune(database: sqlite3.Connection, before: float) -> None:
+def prune_outbox(database: sqlite3.Connection, before: float) -> None:
     """
     Forget mails that were sent or dropped `before`. Inside the caller's transaction.
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.model import GpuFacts, ProcessRun
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
-NOBODY_KNOWN = 0  # the number of an unknown user
-RUNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
+UNKNOWN_USER = 0  # the number of an unknown user
+RUN_COLUMNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
 
 
-class Book:
+class NameDictionary:
     """
     Numbers to names and back, by one connection.
 
@@ -29,7 +29,7 @@ class Book:
         self._users: dict[str | None, int] = {
             str(name): int(number) for number, name in self._database.execute("SELECT id, name FROM users")
         }
-        self._users[None] = NOBODY_KNOWN
+        self._users[None] = UNKNOWN_USER
         self._runs: dict[str, int] = {}
         self._gpu_names = {number: uuid for uuid, number in self._gpus.items()}
         self._user_names = {number: name for name, number in self._users.items()}
@@ -87,10 +87,10 @@ class Book:
 
     def note_runs(self, runs: Iterable[ProcessRun]) -> None:
         """Write down these processes, as far as they are known."""
-        marks = ", ".join("?" * (RUNS.count(",") + 1))
+        marks = ", ".join("?" * (RUN_COLUMNS.count(",") + 1))
         for run in runs:
             (number,) = self._database.execute(
-                f"INSERT INTO runs ({RUNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"  # noqa: S608
+                f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"
                 " owner = coalesce(excluded.owner, owner), mine = coalesce(excluded.mine, mine),"
                 " name = coalesce(excluded.name, name), started = coalesce(excluded.started, started),"
                 " computes = max(computes, excluded.computes), first = min(first, excluded.first),"
@@ -113,7 +113,7 @@ class Book:
         )
 
 
-def gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
+def read_gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
     """The GPUs that have been seen, by index; the boards before their MIG devices."""
     rows = database.execute(
         "SELECT uuid, gpu, name, memory_total, slowdown_at, physical FROM gpus WHERE gpu IS NOT NULL"
@@ -122,10 +122,10 @@ def gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
     return tuple(GpuFacts(*row) for row in rows.fetchall())
 
 
-def runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
+def read_runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
     """The processes that were seen between `start` and `end`, as far as they have been written down."""
     rows = database.execute(
-        f"SELECT {RUNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",  # noqa: S608
+        f"SELECT {RUN_COLUMNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",
         (start, end),
     )
     return [

@@ -20,7 +20,7 @@ from gpuwatch_tray.store.mailroom import Mailroom
 from gpuwatch_tray.store.step import EvaluationInputs, SavedState
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.step import Commit, Mail
     from gpuwatch_tray.watches import Reminder
 
-KEEP = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
+KEPT_SECONDS = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
 
 
-def _by_wall_clock() -> tuple[float, str]:
+def _no_boot_clock() -> tuple[float, str]:
     return 0.0, ""
 
 
@@ -55,7 +55,7 @@ class Store(Mailroom):
         self,
         folder: Path,
         host: str,
-        uptime: Callable[[], tuple[float, str]] = _by_wall_clock,
+        uptime: Callable[[], tuple[float, str]] = _no_boot_clock,
         *,
         keeper: bool = False,
     ) -> None:
@@ -83,15 +83,15 @@ class Store(Mailroom):
         """What the last evaluation left."""
 
         def read(database: sqlite3.Connection) -> SavedState:
-            found = incidents.opened(database)
+            found = incidents.read_open_incidents(database)
             return SavedState(
                 alerts=tuple(alert for alert, owed in found if not owed),
                 ended=tuple(alert for alert, owed in found if owed),
-                raised=tuple(incidents.fired(database)),
-                last=marks.last(database),
-                highest=incidents.highest(database),
-                severities=tuple(incidents.severities(database)),
-                loop=marks.last(database, marks.LOOP),
+                raised=tuple(incidents.read_fired(database)),
+                last=marks.read_instant(database),
+                highest=incidents.highest_id(database),
+                severities=tuple(incidents.read_severities(database)),
+                loop=marks.read_instant(database, marks.LAST_LOOP_EVALUATION),
             )
 
         return self._database.read(read)
@@ -100,38 +100,41 @@ class Store(Mailroom):
         """Write what an evaluation came to, together with the mails about it."""
 
         def write(database: sqlite3.Connection) -> None:
-            incidents.write(database, step.alerts)
-            incidents.write(database, step.ended, owed=True)
-            incidents.write(database, step.silent)
-            incidents.drop(database, step.dropped)
-            incidents.note(database, step.transitions)
-            attention.void(database, step.voided)
-            attention.lift(database, step.lifted)
-            outbox.remove(database, step.merged)
+            incidents.write_incidents(database, step.alerts)
+            incidents.write_incidents(database, step.ended, owed=True)
+            incidents.write_incidents(database, step.silent)
+            incidents.drop_incidents(database, step.dropped)
+            incidents.add_transitions(database, step.transitions)
+            attention.remove_acknowledgements(database, step.voided)
+            attention.remove_silences(database, step.lifted)
+            outbox.delete_mails(database, step.merged)
             for mail in step.mails:
-                outbox.add(database, mail.message, mail.fingerprints, held=mail.held)
-            inventory.write(database, step.gpus)
-            watches.update(database, step.watches)
+                outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
+            inventory.write_inventory(database, step.gpus)
+            watches.update_reminders(database, step.watches)
             for number in step.told:
-                watches.remove(database, number)
-            marks.set_last(database, step.at)
+                watches.remove_reminder(database, number)
+            marks.write_instant(database, step.at)
             if step.loop:
-                marks.set_last(database, step.at, marks.LOOP)
-            incidents.prune(database)
-            outbox.prune(database, step.at.wall - KEEP)
-            deliveries.prune(database, step.at.wall - KEEP)
+                marks.write_instant(database, step.at, marks.LAST_LOOP_EVALUATION)
+            incidents.prune_incidents(database)
+            outbox.prune_outbox(database, step.at.wall - KEPT_SECONDS)
+            deliveries.prune_deliveries(database, step.at.wall - KEPT_SECONDS)
 
         self._database.write(write)
 
-    def history(self, limit: int = incidents.KEEP) -> tuple[list[Alert], list[Transition]]:
+    def history(self, limit: int = incidents.INCIDENTS_KEPT) -> tuple[list[Alert], list[Transition]]:
         """The last `limit` incidents that are over, newest first, and every transition on file."""
         return self._database.read(
-            lambda database: (incidents.latest(database, limit), incidents.transitions(database))
+            lambda database: (
+                incidents.read_latest_incidents(database, limit),
+                incidents.read_transitions(database),
+            )
         )
 
     def note(self, transitions: Collection[Transition]) -> None:
         """Write down what happened to incidents."""
-        self._database.write(lambda database: incidents.note(database, transitions))
+        self._database.write(lambda database: incidents.add_transitions(database, transitions))
 
     # --- attention --------------------------------------------------------------------------------------
 
@@ -141,27 +144,27 @@ class Store(Mailroom):
         def read(database: sqlite3.Connection) -> EvaluationInputs:
             # The queue is read first: a mail that is sent in between is then seen at least once.
             waiting = queued.queued_fingerprints(database)
-            delivered = {each.value: deliveries.on(database, each.value) for each in Channel}
+            delivered = {each.value: deliveries.read_deliveries_on(database, each.value) for each in Channel}
             return EvaluationInputs(
-                attention.read(database),
-                inventory.read(database),
+                attention.read_attention(database),
+                inventory.read_inventory(database),
                 delivered,
                 waiting,
-                queued.given_up(database),
+                queued.given_up_fingerprints(database),
             )
 
         return self._database.read(read)
 
     def attention(self) -> Attention:
         """What is acknowledged and snoozed."""
-        return self._database.read(attention.read)
+        return self._database.read(attention.read_attention)
 
     def acknowledge(self, ids: Collection[int], transitions: Collection[Transition], at: float) -> None:
         """Record that the person has seen these incidents."""
 
         def write(database: sqlite3.Connection) -> None:
-            attention.acknowledge(database, ids, at)
-            incidents.note(database, transitions)
+            attention.add_acknowledgements(database, ids, at)
+            incidents.add_transitions(database, transitions)
 
         self._database.write(write)
 
@@ -169,28 +172,28 @@ class Store(Mailroom):
         """Snooze."""
 
         def write(database: sqlite3.Connection) -> None:
-            attention.silence(database, silence)
-            incidents.note(database, transitions)
+            attention.add_silence(database, silence)
+            incidents.add_transitions(database, transitions)
 
         self._database.write(write)
 
     def resume(self) -> int:
         """End every snooze; how many there were."""
-        return self._database.write(attention.resume)
+        return self._database.write(attention.remove_all_silences)
 
     # --- what the person asked to be told once -----------------------------------------------------------
 
     def watches(self) -> tuple[Reminder, ...]:
         """What is waited for, oldest first."""
-        return self._database.read(watches.read)
+        return self._database.read(watches.read_reminders)
 
     def add_watch(self, watch: Reminder) -> int:
         """Wait for it; its number."""
-        return self._database.write(lambda database: watches.add(database, watch))
+        return self._database.write(lambda database: watches.add_reminder(database, watch))
 
     def come_about(self, number: int, notice: Notice) -> bool:
         """What a watch waits for has come about; False where it was told or cancelled already."""
-        return self._database.write(lambda database: watches.come_about(database, number, notice))
+        return self._database.write(lambda database: watches.set_reminder_notice(database, number, notice))
 
     def close_watch(self, number: int, mail: Mail | None = None) -> bool:
         """
@@ -200,40 +203,40 @@ class Store(Mailroom):
         """
 
         def write(database: sqlite3.Connection) -> bool:
-            if not watches.remove(database, number):
+            if not watches.remove_reminder(database, number):
                 return False
             if mail is not None:
-                outbox.add(database, mail.message, mail.fingerprints, held=mail.held)
+                outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
             return True
 
         return self._database.write(write)
 
     def try_writing(self) -> None:
         """Write a little: only then does it show whether the disk takes it."""
-        self._database.write(marks.touch)
+        self._database.write(marks.write_probe)
 
     def greeted(self) -> bool:
         """Whether the person has been greeted: this is not the first start on this state."""
-        return self._database.read(lambda database: marks.has(database, marks.GREETED))
+        return self._database.read(lambda database: marks.has_key(database, marks.GREETED))
 
     def greet(self) -> None:
         """The person has been greeted."""
-        self._database.write(lambda database: marks.put(database, marks.GREETED))
+        self._database.write(lambda database: marks.set_key(database, marks.GREETED))
 
     # --- what has been seen -----------------------------------------------------------------------------
 
     def gpus(self) -> tuple[KnownGpu, ...]:
         """The GPUs that this host has had."""
-        return self._database.read(inventory.read)
+        return self._database.read(inventory.read_inventory)
 
     def forget_gpu(self, uuid: str) -> bool:
         """Take a GPU out of the inventory; False where it is not in it."""
-        return self._database.write(lambda database: inventory.forget(database, uuid))
+        return self._database.write(lambda database: inventory.mark_gpu_forgotten(database, uuid))
 
     def sightings(self) -> dict[tuple[int, str], float]:
         """The processes that the command source has seen: (pid, digest of the command) to start time."""
-        return self._database.read(marks.sightings)
+        return self._database.read(marks.read_sightings)
 
     def save_sightings(self, sightings: Mapping[tuple[int, str], float]) -> None:
         """Remember `sightings` instead of those before."""
-        self._database.write(lambda database: marks.save_sightings(database, sightings))
+        self._database.write(lambda database: marks.write_sightings(database, sightings))

@@ -5,32 +5,32 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.store.values import understood
+from gpuwatch_tray.store.values import checked_rows
 from gpuwatch_tray.watches import Reminder, packed, unpacked
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
     from gpuwatch_tray.model import Notice
 
 
-def read(database: sqlite3.Connection) -> tuple[Reminder, ...]:
+def read_reminders(database: sqlite3.Connection) -> tuple[Reminder, ...]:
     """All of them, oldest first."""
     rows = database.execute("SELECT id, body FROM watches ORDER BY id").fetchall()
-    with understood():
+    with checked_rows():
         return tuple(unpacked(number, json.loads(body)) for number, body in rows)
 
 
-def add(database: sqlite3.Connection, watch: Reminder) -> int:
+def add_reminder(database: sqlite3.Connection, watch: Reminder) -> int:
     """Put it on file and give it its number. Inside the caller's transaction, as all below."""
     cursor = database.execute(
-        "INSERT INTO watches (body, due) VALUES (?, ?)", (_text(watch), watch.notice is not None)
+        "INSERT INTO watches (body, due) VALUES (?, ?)", (_reminder_json(watch), watch.notice is not None)
     )
     return int(cursor.lastrowid or 0)
 
 
-def update(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
+def update_reminders(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
     """
     Write how far these are.
 
@@ -38,24 +38,26 @@ def update(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
     """
     database.executemany(
         "UPDATE watches SET body = ?, due = ? WHERE id = ? AND NOT due",
-        [(_text(watch), watch.notice is not None, watch.id) for watch in watches],
+        [(_reminder_json(watch), watch.notice is not None, watch.id) for watch in watches],
     )
 
 
-def come_about(database: sqlite3.Connection, number: int, notice: Notice) -> bool:
+def set_reminder_notice(database: sqlite3.Connection, number: int, notice: Notice) -> bool:
     """Give a watch its notice, in place of an earlier one; False where it is not on file (any more)."""
-    for watch in read(database):
+    for watch in read_reminders(database):
         if watch.id == number:
             made = Reminder(number, watch.asked, watch.wish, notice)
-            database.execute("UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_text(made), number))
+            database.execute(
+                "UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_reminder_json(made), number)
+            )
             return True
     return False
 
 
-def remove(database: sqlite3.Connection, number: int) -> bool:
+def remove_reminder(database: sqlite3.Connection, number: int) -> bool:
     """Take it out, told or cancelled; False where it is not on file (any more)."""
     return database.execute("DELETE FROM watches WHERE id = ?", (number,)).rowcount > 0
 
 
-def _text(watch: Reminder) -> str:
+def _reminder_json(watch: Reminder) -> str:
     return json.dumps(packed(watch))

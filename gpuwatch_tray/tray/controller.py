@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class View:
     """What is to be seen: the icon, the tooltip and the menu."""
 
-    look: drawing.Look
+    look: drawing.IconLook
     title: str
     rows: tuple[Row, ...]
 
@@ -153,5 +153,5 @@ class Tray:
 
     def _view(self, status: Status, extras: Extras) -> View:
         badge = status.in_use if self._badge else None
-        look = drawing.Look(status.level, self._style, badge)
+        look = drawing.IconLook(status.level, self._style, badge)
         return View(look, menu.title(status), menu.rows(status, self._offered, extras))

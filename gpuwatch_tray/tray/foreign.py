@@ -181,7 +181,7 @@ class ForeignBackend:
     """The tray by one of pystray's own backends."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
-        self.icon = icon(name, drawing.image(Level.NO_DATA), name, toolkit.menu((), perform))
+        self.icon = icon(name, drawing.icon_image(Level.NO_DATA), name, toolkit.menu((), perform))
         self._perform = perform
         self._look: object = None
         self._rows: object = ()
@@ -189,7 +189,7 @@ class ForeignBackend:
     def present(self, view: View) -> None:
         """Show `view`; the menu is made anew only when its rows have changed."""
         if view.look != self._look:
-            self.icon.icon = drawing.image(view.look)
+            self.icon.icon = drawing.icon_image(view.look)
             self._look = view.look
         self.icon.title = view.title
         if view.rows != self._rows:

@@ -29,8 +29,8 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
     HAS_NOTIFICATION = False  # notifiers.desktop does that, over the same bus
 
     def __init__(self, bus: SessionBus, name: str) -> None:
-        self.look = drawing.Look(Level.NO_DATA)
-        super().__init__(name, drawing.image(self.look), name)
+        self.look = drawing.IconLook(Level.NO_DATA)
+        super().__init__(name, drawing.icon_image(self.look), name)
         self._bus = bus
         self._item = sni.StatusNotifierItem(name, dbusmenu.PATH)
         self._dbusmenu = dbusmenu.DBusMenu(bus.loop)
@@ -44,7 +44,7 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         words = terms.said(drawing.NAMES[look.level])
         if look.badge is not None:
             words = _("{state}, {count} in use").format(state=words, count=look.badge)
-        self._bus.post(lambda: self._item.show_icon(drawing.pixmaps(look), words))
+        self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))
         self._icon_valid = True
 
     def _update_title(self) -> None:
@@ -111,8 +111,8 @@ class SniBackend:
             self._rows = view.rows
             self.icon.menu = toolkit.menu(view.rows, self._perform, line=toolkit.keyed_line)
         if view.look != self.icon.look:
-            drawing.pixmaps(view.look)  # a picture that cannot be drawn is tried again at the next status
-            picture = drawing.image(view.look)
+            drawing.icon_pixmaps(view.look)  # one that cannot be drawn is tried again at the next status
+            picture = drawing.icon_image(view.look)
             self.icon.look = view.look
             self.icon.icon = picture
             # pystray draws only a visible icon; before that the picture must be right all the same

@@ -33,8 +33,8 @@ class NativeBackend:
     """The tray on Windows and macOS; `wake` makes the UI thread call `_drain`."""
 
     def __init__(self, name: str, perform: Callable[[Deed], None]) -> None:
-        self._look = drawing.Look(Level.NO_DATA)
-        self.icon = toolkit.Icon(name, drawing.image(self._look), name, toolkit.menu((), perform))
+        self._look = drawing.IconLook(Level.NO_DATA)
+        self.icon = toolkit.Icon(name, drawing.icon_image(self._look), name, toolkit.menu((), perform))
         self._perform = perform
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._shown: View | None = None
@@ -82,7 +82,7 @@ class NativeBackend:
             self._waiting = view
             return
         if view.look != self._look:
-            self.icon.icon = drawing.image(view.look)
+            self.icon.icon = drawing.icon_image(view.look)
             self._look = view.look
         self.icon.title = clip(view.title, TITLE_LENGTH)
         if self._shown is None or view.rows != self._shown.rows:

@@ -71,7 +71,7 @@ def test_the_item_is_complete(tray):
     assert set(item) == ITEM_PROPERTIES
     assert (item["Id"], item["Status"], item["ItemIsMenu"]) == ("gpuwatch-tray", "Active", True)
     assert item["Menu"] == "/MenuBar"
-    assert [tuple(pixmap) for pixmap in item["IconPixmap"]] == list(drawing.pixmaps(Level.OK))
+    assert [tuple(pixmap) for pixmap in item["IconPixmap"]] == list(drawing.icon_pixmaps(Level.OK))
     assert item["IconAccessibleDesc"] == "gpuwatch-tray: ok"
 
 

@@ -31,7 +31,7 @@ def view(number: int) -> View:
     alerts = (alert(f"a{number // 20}"),) if number % 40 < 20 else ()
     shown = snapshot([gpu(0, utilisation=number % 100), gpu(1)], held)
     told = status(level, shown, alerts=alerts, headline=f"update {number}")
-    return View(drawing.Look(level), menu.title(told), menu.rows(told))
+    return View(drawing.IconLook(level), menu.title(told), menu.rows(told))
 
 
 def held() -> int:

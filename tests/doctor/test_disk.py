@@ -16,7 +16,7 @@ from gpuwatch_tray.doctor.secrets import SecretFile
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
 from gpuwatch_tray.settings.writing import Place
-from gpuwatch_tray.store import Commit, Mail, Store, Waiting
+from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
 from tests.fakes import START, Clock
 
 
@@ -194,11 +194,11 @@ def test_what_waits_in_the_outbox(store, failure, later, state):
 
 def test_a_mail_that_was_given_up_is_a_problem(ours):
     """It says why, and how to send it again; those held for a digest are only counted."""
-    held, dead = mail._kept(Waiting(held=2, dead=1, dead_error="too big"))
+    held, dead = mail._kept(OutboxSummary(held=2, dead=1, dead_error="too big"))
     assert (held.state, held.text) == (State.OK, "2 mails are held for a digest")
     assert (dead.state, dead.text) == (State.PROBLEM, "1 mail was given up: too big")
     assert "mail retry" in dead.mend
-    assert list(mail._kept(Waiting())) == []
+    assert list(mail._kept(OutboxSummary())) == []
 
 
 def test_an_outbox_that_is_not_there_is_empty(tmp_path):

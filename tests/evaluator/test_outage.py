@@ -12,7 +12,7 @@ from gpuwatch_tray.evaluator.post import DAY, HOUR, PER_DAY, PER_HOUR
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Waiting
+from gpuwatch_tray.store import OutboxSummary
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.evaluator.bench import HEAD
 from tests.fakes import process, snapshot
@@ -81,7 +81,7 @@ def test_a_thousand_alerts_during_a_day_without_the_server_are_one_digest(away, 
         assert set(re.findall(r"PID=\d+", told)) == pids
         times = re.findall(r"(?m)^ada@box  (\S+ \S+)$", told)
         assert len(times) == len(set(times)) == POLLS
-        assert (away.store.waiting(away.clock.now), away.store.queue()) == (Waiting(), ())
+        assert (away.store.waiting(away.clock.now), away.store.queue()) == (OutboxSummary(), ())
         assert len(away.store.delivered("email")) == EACH * POLLS
 
         (ends,) = away.look(snapshot(), 60).mails

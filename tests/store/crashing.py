@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import signal
-import sqlite3  # noqa: TID251  # to count its statements
+import sqlite3
 import sys
 import time
 from contextlib import closing
@@ -227,7 +227,7 @@ def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | No
 
 def main(plan: str, folder: Path) -> None:
     """Die at every step, then at any moment."""
-    file.opened = opened
+    file.open_connection = opened
     for name in ("rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
     found = []

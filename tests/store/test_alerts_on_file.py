@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, Phase, Reason
 from gpuwatch_tray.store import KnownGpu, StoreError, Transition
-from gpuwatch_tray.store.incidents import KEEP, MOST_TRANSITIONS
+from gpuwatch_tray.store.incidents import INCIDENTS_KEPT, MOST_TRANSITIONS
 from tests.fakes import START
 from tests.store.samples import NOW, alert, fired, mail, step
 
@@ -64,22 +64,22 @@ def test_one_that_never_fired_leaves_nothing(store):
 
 def test_the_history_is_bounded(store):
     """The last incidents that are over are kept with their transitions; one that flaps fills no disk."""
-    ended = [alert(n, phase=Phase.RESOLVED, resolved=NOW) for n in range(1, KEEP + 21)]
+    ended = [alert(n, phase=Phase.RESOLVED, resolved=NOW) for n in range(1, INCIDENTS_KEPT + 21)]
     lines = [Transition(START, each.id, "resolved") for each in ended]
     flapping = [Transition(START + n, 999, "fired", str(n)) for n in range(MOST_TRANSITIONS + 50)]
     store.commit(step(alerts=(alert(999),), silent=tuple(ended), transitions=(*lines, *flapping)))
-    past, transitions = store.history(KEEP + 50)
-    assert [each.id for each in past] == list(range(KEEP + 20, 20, -1))
+    past, transitions = store.history(INCIDENTS_KEPT + 50)
+    assert [each.id for each in past] == list(range(INCIDENTS_KEPT + 20, 20, -1))
     assert sum(each.incident == 999 for each in transitions) == MOST_TRANSITIONS
     assert max(each.at for each in transitions if each.incident == 999) == START + MOST_TRANSITIONS + 49
-    assert {each.incident for each in transitions} == {999, *range(21, KEEP + 21)}
+    assert {each.incident for each in transitions} == {999, *range(21, INCIDENTS_KEPT + 21)}
 
 
 def test_an_end_that_is_owed_is_never_pruned(store):
     """However many ended after it: somebody is still to be told."""
     owed = alert(1, phase=Phase.RESOLVED, resolved=NOW)
     store.commit(step(ended=(owed,)))
-    store.commit(step(silent=tuple(alert(n, phase=Phase.RESOLVED) for n in range(2, KEEP + 20))))
+    store.commit(step(silent=tuple(alert(n, phase=Phase.RESOLVED) for n in range(2, INCIDENTS_KEPT + 20))))
     assert store.memory().ended == (owed,)
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import Details, Message, MessageKind, Severity
-from gpuwatch_tray.store import Rest, Waiting
-from gpuwatch_tray.store.backlog import STALE
+from gpuwatch_tray.store import OutboxSummary, Rest
+from gpuwatch_tray.store.backlog import STALE_SECONDS
 from tests.fakes import START
 from tests.store.samples import mail, step
 
-LATER = START + STALE
+LATER = START + STALE_SECONDS
 
 
 class Gathered:
@@ -51,7 +51,7 @@ def test_what_has_waited_for_an_hour_leaves_as_one(store, gather):
     assert due(store, gather, LATER + 59) == []
     assert store.queued_since(LATER, 86400) == 1
     store.mark_sent(1, LATER + 2, "250 ok")
-    assert (store.waiting(LATER), store.queue()) == (Waiting(), ())
+    assert (store.waiting(LATER), store.queue()) == (OutboxSummary(), ())
     assert set(store.delivered("email")) == {"a", "b", "c", "d"}
 
 
@@ -123,10 +123,10 @@ def test_a_digest_that_is_given_up_is_kept_mail_by_mail(store, gather):
 
 def test_a_snoozed_mail_is_in_no_digest(store, gather):
     """It stays where it is until the snooze ends."""
-    from gpuwatch_tray.alerts import Silence, SilenceScope
+    from gpuwatch_tray.alerts import Silence
     from tests.store.samples import NOW
 
-    store.silence(Silence(SilenceScope.ALERT, "a", NOW, 2 * STALE))
+    store.silence(Silence(Scope.ALERT, "a", NOW, 2 * STALE_SECONDS))
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
 

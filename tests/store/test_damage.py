@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # to damage the file
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from gpuwatch_tray.evaluator import Engine, nobody
 from gpuwatch_tray.store import Store, file
 from gpuwatch_tray.store.rescue import READERS
-from gpuwatch_tray.store.schema import TABLES, in_memory
+from gpuwatch_tray.store.schema import TABLES, memory_database
 from tests.fakes import START
 from tests.store import faults
 from tests.store.samples import BUSY, HEAD, NOW, POLICY, alert, fired, mail, step
@@ -203,6 +203,6 @@ def test_damage_on_a_full_disk_goes_on_in_memory(tmp_path, monkeypatch):
 
 def test_no_table_is_forgotten_on_the_way_from_one_database_to_another():
     """Each table of the schema is copied, and has a reader that says whether its rows make sense."""
-    with closing(in_memory()) as database:
+    with closing(memory_database()) as database:
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert {name for (name,) in rows if not name.startswith("sqlite_")} == set(TABLES) == set(READERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # its error codes, and a look into the file
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -11,7 +11,7 @@ from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import KnownGpu, Store, StoreError
 from gpuwatch_tray.store import state as state_room
-from gpuwatch_tray.store.database import RETURN, Database
+from gpuwatch_tray.store.database import RETRY_SECONDS, Database
 from tests.fakes import START, Clock
 from tests.store import faults
 from tests.store.samples import NOW, alert, fired, mail, step
@@ -80,11 +80,11 @@ def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk,
         keeper.silence(hour)
         keeper.mark_sent(1, START + 5, "250 ok")
         keeper.acknowledge([2], [], START)
-        clock.advance(RETURN)
+        clock.advance(RETRY_SECONDS)
         assert len(keeper.memory().alerts) == 2
         assert keeper.trouble is not None
     assert keeper.trouble is not None  # not yet time
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     keeper.waiting(START)
     assert keeper.trouble is None
     assert "can be written again" in caplog.text
@@ -107,7 +107,7 @@ def test_a_mail_that_was_sent_in_memory_is_not_sent_again_from_the_file(keeper, 
         assert len(rows) == 2
         for row in rows:
             keeper.mark_sent(row.id, START + 1, "250 ok")
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     assert keeper.lease_due(START + 1000, 60) == ()
     assert keeper.trouble is None
     assert keeper.lease_due(START + 2000, 60) == ()
@@ -122,7 +122,7 @@ def test_a_mail_that_the_child_sent_meanwhile_is_not_sent_again_from_memory(keep
             keeper.commit(step(mail(2, ["b"])))
             assert [each.id for each in keeper.lease_due(START + 1, 60)] == [2]
         child.mark_sent(row.id, START + 2, "250 ok")
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     assert keeper.lease_due(START + 1000, 60)[0].id == 2
     assert keeper.trouble is None
     assert set(keeper.delivered("email")) == {"a"}
@@ -133,7 +133,7 @@ def test_a_mail_in_flight_keeps_its_number_over_the_return(keeper, disk, clock):
     with disk.failing(FULL):
         keeper.commit(step(mail(1, ["a"])))
         (row,) = keeper.lease_due(START, 180)
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     keeper.mark_sent(row.id, START + 3, "250 ok")
     assert keeper.trouble is None
     assert (set(keeper.delivered("email")), keeper.lease_due(START + 1000, 60)) == ({"a"}, ())
@@ -177,7 +177,7 @@ def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock
         store = Store(tmp_path, "box", keeper=True)
         assert (store.renewed, store.memory().alerts) == (1, ())
         store.commit(step(mail(2, ["b"]), alerts=(alert(1, "new"),)))
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     assert store.lease_due(START, 60) == ()  # the snooze of the file holds the mails of both
     store.resume()
     assert [row.message.message_id for row in store.lease_due(START, 60)] == ["<1@box>", "<2@box>"]
@@ -207,7 +207,7 @@ def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, clo
             keeper.commit(step(mail(2)))
         with pytest.raises(StoreError, match="in memory and sends them"):
             beside.lease_due(START, 60)
-        clock.advance(RETURN)
+        clock.advance(RETRY_SECONDS)
         assert len(keeper.lease_due(START, 60)) == 2
         assert beside.lease_due(START + 61, 60) != ()
 

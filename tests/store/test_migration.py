@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3  # noqa: TID251  # to write the file as the old version did
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store import Store, StoreError, Waiting
+from gpuwatch_tray.store import OutboxSummary, Store, StoreError
 from tests.fakes import START
 from tests.store import faults
 from tests.store.samples import NOW, fired, mail, step
@@ -85,7 +85,7 @@ def test_version_3_gets_the_class_of_a_failure(tmp_path):
             database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 3")
     with closing(Store(tmp_path, "box")) as store:
-        assert store.waiting(START) == Waiting(1, START, START + 30, "451 later")
+        assert store.waiting(START) == OutboxSummary(1, START, START + 30, "451 later")
         store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")
         assert store.waiting(START).failure == "configuration"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.model import Instant, MessageKind
-from gpuwatch_tray.store import Store, Waiting, outbox
+from gpuwatch_tray.store import OutboxSummary, Store, outbox
 from tests.fakes import START
 from tests.store.samples import NOW, alert, mail, message, step
 
@@ -34,14 +34,14 @@ def test_only_a_sent_mail_starts_the_cooldown(tmp_path, journal):
     store.mark_retry(row.id, START + 30, "connection refused", failure="transient")
     assert store.delivered("email") == {}
     assert set(store.evaluation_inputs().queued) == {"a", "b"}
-    assert store.waiting(START) == Waiting(1, START, START + 30, "connection refused", "transient")
+    assert store.waiting(START) == OutboxSummary(1, START, START + 30, "connection refused", "transient")
     assert store.lease_due(START + 29, 60) == ()
     (again,) = store.lease_due(START + 30, 60)
     assert (again.attempts, again.message.message_id) == (1, "<1@box>")
     store.mark_sent(again.id, START + 31, "250 ok")
     told = Instant(START + 31, 531.0, "boot-1")
     assert store.delivered("email") == {"a": told, "b": told}
-    assert (store.evaluation_inputs().queued, store.waiting(START)) == ({}, Waiting())
+    assert (store.evaluation_inputs().queued, store.waiting(START)) == ({}, OutboxSummary())
     store.close()
 
 
@@ -89,7 +89,7 @@ def test_waking_leaves_a_mail_that_is_being_sent(store):
 def test_a_mail_over_the_cap_is_sent_only_in_a_digest(store):
     """Held: neither due nor waiting, but its alerts are told soon; the digest takes it up in one step."""
     store.commit(step(mail(1, ["a"], held=True)))
-    assert (store.lease_due(START, 60), store.waiting(START)) == ((), Waiting(held=1))
+    assert (store.lease_due(START, 60), store.waiting(START)) == ((), OutboxSummary(held=1))
     (row,) = store.held()
     assert set(store.evaluation_inputs().queued) == {"a"}
     assert store.queued_since(START, 3600) == 0
@@ -102,7 +102,7 @@ def test_a_mail_that_is_gone_is_marked_without_a_word(store):
     """A damaged state was set aside while it was being sent."""
     store.mark_sent(7, START, "250 ok")
     store.mark_retry(7, START, "refused")
-    assert store.waiting(START) == Waiting()
+    assert store.waiting(START) == OutboxSummary()
 
 
 def test_old_deliveries_and_sent_mails_go(store):
@@ -122,7 +122,7 @@ def test_a_mail_that_was_given_up_stays_until_a_person_acts(store):
     later = Instant(START + 400 * 86400, 500.0, "boot-1")
     store.commit(step(at=later))
     assert store.lease_due(later.wall, 60) == ()
-    assert store.waiting(later.wall) == Waiting(dead=1, dead_error="550 no such user")
+    assert store.waiting(later.wall) == OutboxSummary(dead=1, dead_error="550 no such user")
     (row,) = store.queue()
     assert (row.state, row.error, row.failure) == ("dead", "550 no such user", "recipient")
     assert store.revive([1], later.wall) == 1
@@ -143,7 +143,7 @@ def test_a_mail_that_was_dropped_is_over(store):
     """Neither due nor listed; its alerts wait for their cooldown, or the next look would write it anew."""
     store.commit(step(mail(1, ["a"]), mail(2, ["b"], held=True)))
     assert store.drop([1, 2], START + 5) == 2
-    assert (store.queue(), store.waiting(START), store.lease_due(START + 60, 60)) == ((), Waiting(), ())
+    assert (store.queue(), store.waiting(START), store.lease_due(START + 60, 60)) == ((), OutboxSummary(), ())
     assert store.evaluation_inputs().given_up == {"a": START + 5, "b": START + 5}
     store.commit(step(at=Instant(START + 31 * 86400, 500.0, "boot-1")))
     assert store.evaluation_inputs().given_up == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sqlite3  # noqa: TID251  # another program that keeps the file
+import sqlite3
 import subprocess
 import sys
 import threading

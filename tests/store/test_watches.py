@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # to look into the file, and to damage it
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 

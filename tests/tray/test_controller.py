@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.drawing import Look
+from gpuwatch_tray.drawing import IconLook
 from gpuwatch_tray.model import Awaited, IconStyle, Level
 from gpuwatch_tray.tray import Act, Deed, Extras, Tray, View, controller, menu, toolkit
 from gpuwatch_tray.tray.menu import rows
@@ -76,7 +76,7 @@ def native(monkeypatch):
 
 
 def view(shown):
-    return View(Look(shown.level), "gpuwatch " + shown.headline, rows(shown))
+    return View(IconLook(shown.level), "gpuwatch " + shown.headline, rows(shown))
 
 
 @pytest.fixture
@@ -162,7 +162,9 @@ def test_the_view_is_the_look_the_title_and_the_rows_of_what_works(canvas):
     shown = status(Level.WARNING, in_use=3)
     tray.show(shown)
     drawn = canvas.draw()
-    assert drawn == View(Look(Level.WARNING, IconStyle.DARK, 3), menu.title(shown), rows(shown, {Act.QUIT}))
+    assert drawn == View(
+        IconLook(Level.WARNING, IconStyle.DARK, 3), menu.title(shown), rows(shown, {Act.QUIT})
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_the_badge_is_the_number_of_gpus_in_use_where_it_is_wanted_and_known(can
     """An unknown number is no number, and never 0."""
     tray = Tray(None, {}, badge=badge)
     tray.show(status(in_use=in_use))
-    assert canvas.draw().look == Look(Level.OK, IconStyle.AUTO, borne)
+    assert canvas.draw().look == IconLook(Level.OK, IconStyle.AUTO, borne)
 
 
 def test_of_several_statuses_the_latest_is_drawn_once(canvas):
@@ -336,7 +338,7 @@ def test_pystrays_own_icon_shows_the_status(native):
     backend, clicked = native
     backend.present(view(status(Level.CRITICAL)))
     assert backend.icon.title == "gpuwatch GPU 1 is lost"
-    assert backend.icon.icon is drawing.image(Look(Level.CRITICAL))
+    assert backend.icon.icon is drawing.icon_image(IconLook(Level.CRITICAL))
     (check,) = [item for item in backend.icon.menu.items if item.text == "Check now"]
     check(backend.icon)
     assert clicked == [Deed(Act.CHECK_NOW)]
@@ -346,14 +348,14 @@ def test_pystrays_own_icon_is_drawn_anew_only_when_its_look_changes(native):
     """Style and badge are part of the look; numbers in the menu are not."""
     backend, _ = native
     shown = status()
-    backend.present(View(Look(Level.OK, IconStyle.DARK, 2), "t", rows(shown)))
+    backend.present(View(IconLook(Level.OK, IconStyle.DARK, 2), "t", rows(shown)))
     before = backend.icon.icon
-    assert before is drawing.image(Look(Level.OK, IconStyle.DARK, 2))
+    assert before is drawing.icon_image(IconLook(Level.OK, IconStyle.DARK, 2))
     backend.icon.icon = None
-    backend.present(View(Look(Level.OK, IconStyle.DARK, 2), "u", rows(status(Level.WARNING))))
+    backend.present(View(IconLook(Level.OK, IconStyle.DARK, 2), "u", rows(status(Level.WARNING))))
     assert backend.icon.icon is None
-    backend.present(View(Look(Level.OK, IconStyle.DARK, 1), "u", rows(shown)))
-    assert backend.icon.icon is drawing.image(Look(Level.OK, IconStyle.DARK, 1))
+    backend.present(View(IconLook(Level.OK, IconStyle.DARK, 1), "u", rows(shown)))
+    assert backend.icon.icon is drawing.icon_image(IconLook(Level.OK, IconStyle.DARK, 1))
 
 
 def test_a_menu_that_is_open_is_not_replaced(native):
