@@ -18,7 +18,7 @@ from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import Setup, SourceKind, UsageError
 from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Engine, late_digest, nobody
+from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import Holder, WatchLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
@@ -148,18 +148,18 @@ def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
     with state_folder(setup) as folder:
         lock = WatchLock(folder, setup.state_name)
 
-        if not lock.acquire(this_process(face, mails=setup.policy.mails)):
+        if not lock.acquire(this_process(face, mails=setup.policy.routing.mails)):
             raise Occupied(lock.holder(), setup.host)
         try:
             with closing(Store(folder, setup.state_name, machine.uptime, keeper=True)) as store:
-                yield Tenure(store, face, lock.describe, setup.policy.mails)
+                yield Tenure(store, face, lock.describe, setup.policy.routing.mails)
         finally:
             lock.release()
 
 
 def courier(setup: Setup, store: Store) -> Courier | None:
     """The way to the outbox of this set-up; None where nobody is mailed."""
-    if not setup.policy.mails or setup.settings.email_when is EmailWhen.NEVER:
+    if not setup.policy.routing.mails or setup.settings.email_when is EmailWhen.NEVER:
         return None
     # The child is told the source: the state that it empties is the source's.
     command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
@@ -174,8 +174,10 @@ def recorder(setup: Setup, store: Store) -> Recorder:
 
 def policy(setup: Setup, *, loop: bool = True, popups: bool) -> Policy:
     """What evaluations go by in a `loop` or a single run, on a desktop with `popups` or without one."""
-    found = replace(setup.policy, holds=loop, popups=popups)
-    return replace(found, cooldown=max(found.cooldown, LOOP_COOLDOWN)) if loop else found
+    routing = replace(setup.policy.routing, popups=popups)
+    if loop:
+        routing = replace(routing, cooldown=max(routing.cooldown, LOOP_COOLDOWN))
+    return replace(setup.policy, holds=loop, routing=routing)
 
 
 def evaluator(
@@ -192,7 +194,7 @@ def evaluator(
     With `presence` there is a desktop to pop up on, and it says whether somebody is there.
     """
     goes_by = policy(setup, loop=loop, popups=presence is not None)
-    return Engine(store, goes_by, setup.head, clock, presence or nobody, _lives, _descends)
+    return Engine(store, goes_by, setup.head, clock, presence or no_desktop, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

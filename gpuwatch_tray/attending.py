@@ -1,7 +1,7 @@
 """
-What the person does about alerts: acknowledge, snooze, resume. Menu, popups and commands come here.
+What the person does: acknowledge and snooze alerts, ask for reminders. Menu, popups and commands come here.
 
-It is written to the state at once; whoever evaluates on it finds it there at the next look.
+It is written to the state at once, and whoever evaluates on that finds it with the next snapshot.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOUR = 3600.0
-LONGEST = 366 * 86400.0
+LONGEST_SNOOZE = 366 * 86400.0
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": HOUR, "d": 86400.0, "w": 7 * 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 
 
-class NoSuchAlertError(Exception):  # noqa: N818  # a state of things
-    """Nothing that is called so fires; the text says what does."""
+class NoSuchAlertError(Exception):
+    """No alert of this name is active; the text says which are."""
 
 
-def seconds(text: str, now: float) -> float:
+def parse_duration(text: str, now: float) -> float:
     """
-    A duration such as `2h`, `90min`, `1d12h`, or `tomorrow` (until the morning), in seconds from `now`.
+    Read a duration such as `2h`, `90min`, `1d12h`, or `tomorrow` (until the morning), in seconds from `now`.
 
     Raises ValueError with what is expected.
     """
@@ -50,13 +50,13 @@ def seconds(text: str, now: float) -> float:
             _("expected a duration such as 30m, 2h, 1d or tomorrow, got {text!r}").format(text=text)
         )
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not 0 < total <= LONGEST:
+    if not 0 < total <= LONGEST_SNOOZE:
         raise ValueError(_("expected a duration of up to a year, got {text!r}").format(text=text))
     return total
 
 
 class AlertOperations:
-    """The person's word on the alerts of one state. Methods answer with a line that says what was done."""
+    """Acknowledge and snooze the alerts of one state. Methods answer with lines that say what was done."""
 
     def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
         self._store = store
@@ -64,7 +64,7 @@ class AlertOperations:
 
     def acknowledge(self, *names: str) -> str:
         """
-        These alerts, by number or fingerprint, have been seen: no repeats until they end or get worse.
+        Acknowledge alerts, by id or fingerprint: they are not repeated until they end or get worse.
 
         Raises NoSuchAlert.
         """
@@ -80,7 +80,7 @@ class AlertOperations:
 
     def snooze(self, length: float, *names: str) -> str:
         """
-        Silence on every channel for `length` seconds: everything, or these rules or alerts.
+        Silence every channel for `length` seconds: for everything, or for these rules and alerts.
 
         Raises NoSuchAlert.
         """
@@ -109,15 +109,15 @@ class AlertOperations:
         active = self._store.memory().alerts
         found = []
         for name in names:
-            called = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
-            if not called:
+            matches = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
+            if not matches:
                 ids = ", ".join(str(alert.id) for alert in active) or _("none")
                 raise NoSuchAlertError(
                     _("no alert {name!r} is active (active: {ids}; rules: {rules})").format(
                         name=name, ids=ids, rules=", ".join(RULES)
                     )
                 )
-            found += called
+            found += matches
         return found
 
     def _done(self, what: str, found: Sequence[Alert], rules: Sequence[str] = ()) -> str:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.evaluator import Policy
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import EmailWhen
@@ -80,10 +81,12 @@ class Setup:
         settings = self.settings
         return Policy(
             settings.limits,
-            settings.cooldown,
-            mails=bool(settings.to_email) and not self.simulated,
-            email_when=settings.email_when,
-            escalate=settings.escalate,
+            RoutingPolicy(
+                settings.cooldown,
+                mails=bool(settings.to_email) and not self.simulated,
+                email_when=settings.email_when,
+                escalate=settings.escalate,
+            ),
             resolved_mail=Resolved.EMAIL in settings.tell_resolved
             and settings.email_when is not EmailWhen.NEVER,
             resolved_popup=Resolved.POPUP in settings.tell_resolved,

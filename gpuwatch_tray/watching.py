@@ -57,14 +57,14 @@ class Monitor:
         self,
         setup: Setup,
         source: Source,
-        evaluator: Engine,
+        engine: Engine,
         faces: Outputs,
         monotonic: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
     ) -> None:
         self._setup = setup
         self._source = source
-        self._evaluator = evaluator
+        self._engine = engine
         self._faces = faces
         self._monotonic = monotonic
         self._recorder = recorder
@@ -97,7 +97,7 @@ class Monitor:
 
         `courier` makes the way to the outbox, None where nobody is mailed; one that is under way is kept.
         """
-        self._evaluator.adopt(policy, setup.head)
+        self._engine.reconfigure(policy, setup.head)
         allowed = courier()
         with self._lock:
             self._setup = setup
@@ -137,7 +137,7 @@ class Monitor:
 
     def members(self, key: str) -> tuple[str, ...]:
         """The alerts that the popup with this key tells of."""
-        return self._evaluator.members(key)
+        return self._engine.alerts_of_popup(key)
 
     def record_all(self, timeout: float) -> bool:
         """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
@@ -147,7 +147,7 @@ class Monitor:
         """Each rule on the last reading, and what will be told of its alerts when and why."""
         with self._lock:
             snapshot = self._judged
-        return (_("nothing has been read yet"),) if snapshot is None else self._evaluator.explain(snapshot)
+        return (_("nothing has been read yet"),) if snapshot is None else self._engine.explain(snapshot)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck in the driver, which is then left alone."""
@@ -164,7 +164,7 @@ class Monitor:
 
     def use(self, snapshot: Snapshot) -> None:
         """One snapshot, on the poller's thread."""
-        outcome = self._evaluator.evaluate(snapshot)
+        outcome = self._engine.evaluate(snapshot)
         with self._lock:
             self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
             self._judged = outcome.status.snapshot
@@ -199,7 +199,7 @@ class Monitor:
         """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
         problem = Problem(_("the reading does not come back"), _("see whether `nvidia-smi` hangs too"))
         blind = Snapshot(self._source.name, time.time(), problem=problem)
-        outcome = self._evaluator.evaluate(blind)
+        outcome = self._engine.evaluate(blind)
         with self._lock:
             self._judged = blind
             last = self._status if self._is_stale else stale(self._status)
@@ -216,12 +216,12 @@ class Monitor:
         for popup, fingerprints in outcome.popups:
             shown = self._faces.popups.show(popup)
             if fingerprints:
-                self._evaluator.shown(fingerprints, really=shown)
-        for popup, number in outcome.notices:
+                self._engine.record_popup(fingerprints, shown=shown)
+        for popup, number in outcome.reminder_popups:
             shown = self._faces.popups.show(popup)
             if number:
-                self._evaluator.notice_shown(number, really=shown)
-        for key in outcome.over:
+                self._engine.record_reminder_popup(number, shown=shown)
+        for key in outcome.closed_popups:
             self._faces.popups.close(key)
 
     def _publish(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.attending import NoSuchAlertError, seconds
+from gpuwatch_tray.attending import NoSuchAlertError, parse_duration
 from gpuwatch_tray.model import Level, Presence
 from tests.evaluator.bench import BUSY, CALM, DARK, Bench, core_only
 from tests.fakes import START, process, snapshot
@@ -53,14 +53,14 @@ def test_durations(text, length):
     """A duration is numbers with units, up to a year; anything else is refused with an example."""
     if length is None:
         with pytest.raises(ValueError, match=r"expected a duration (such as 30m|of up to a year)"):
-            seconds(text, START)
+            parse_duration(text, START)
     else:
-        assert seconds(text, START) == length
+        assert parse_duration(text, START) == length
 
 
 def test_tomorrow_is_a_duration():
     """`tomorrow` ends in the next morning, within a day and a half."""
-    assert 0 < seconds("tomorrow", START) <= 36 * 3600
+    assert 0 < parse_duration("tomorrow", START) <= 36 * 3600
 
 
 @pytest.mark.parametrize("name", ["1", "box/gpu_limit"])

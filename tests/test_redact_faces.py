@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray import listing, messages, redact
 from gpuwatch_tray.attending import AlertOperations
-from gpuwatch_tray.awaiting import Reminders, called
+from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.answer import Facts, describe, lines
 from gpuwatch_tray.evaluator import Engine, mail_now
@@ -58,14 +58,14 @@ class Outputs:
     def look(self, reading, seconds=5.0):
         self.clock.advance(seconds)
         outcome = self.judge.evaluate(reading)
-        popups = [popup for popup, _ in (*outcome.popups, *outcome.notices)]
+        popups = [popup for popup, _ in (*outcome.popups, *outcome.reminder_popups)]
         self.show(*(each.title for each in popups), *(each.body for each in popups), *outcome.gaps)
         for name, members in outcome.popups:
             del name
-            self.judge.shown(members)
-        for _, number in outcome.notices:
+            self.judge.record_popup(members)
+        for _, number in outcome.reminder_popups:
             if number:
-                self.judge.notice_shown(number)
+                self.judge.record_reminder_popup(number)
         for row in self.store.lease_due(self.clock.now, 60):
             self.show(row.message.subject, row.message.text)
             self.store.mark_sent(row.id, self.clock.now, "250")
@@ -85,8 +85,8 @@ class Outputs:
         )
         busy = replace(snapshot(*processes), source="nvml", boot_id=self.clock.uptime()[1])
         for pid in {each.pid for each in processes}:
-            self.show(waiting.ends(pid, busy))
-        self.show(*waiting.listed())
+            self.show(waiting.add_process_ends(pid, busy))
+        self.show(*waiting.lines())
         self.look(busy)
         self.presence = Presence.PRESENT
         self.look(busy, 4000)
@@ -172,7 +172,7 @@ def test_no_face_shows_a_named_secret_whatever_its_letters(name, tail, mine, glu
 def test_a_command_of_when_run_is_redacted(form):
     """What `when run` says of its command is redacted argument by argument."""
     argv = ["python", "train.py", *(part.format(CANARY, CANARY) for part in form)]
-    assert LEAK not in called(argv)
+    assert LEAK not in shown_command(argv)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=" ".join)

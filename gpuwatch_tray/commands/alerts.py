@@ -39,7 +39,7 @@ def acknowledge(setup: Setup, names: Sequence[str]) -> int:
 def snooze(setup: Setup, names: Sequence[str], duration: str) -> int:
     """Silence everything, or these rules and alerts, for `duration`."""
     try:
-        length = attending.seconds(duration, machine.now().wall)
+        length = attending.parse_duration(duration, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return _attend(setup, {"do": "snooze", "names": list(names), "seconds": length})

@@ -81,7 +81,7 @@ class ActionDispatcher:
     @property
     def mails(self) -> bool:
         """Whether a test alert has somebody to mail."""
-        return self._setup.policy.mails
+        return self._setup.policy.routing.mails
 
     @property
     def welcome(self) -> tuple[Button, ...]:
@@ -150,11 +150,11 @@ class ActionDispatcher:
         self._watching.check_now()
 
     def _when_free(self, count: str) -> None:
-        self._await(self._waiting.free, int(count), self._watching.shown.snapshot)
+        self._await(self._waiting.add_gpus_free, int(count), self._watching.shown.snapshot)
 
     def _when_ends(self, words: str) -> None:
         pid, _colon, identity = words.partition(":")
-        self._await(self._waiting.ends, int(pid), self._watching.shown.snapshot, identity)
+        self._await(self._waiting.add_process_ends, int(pid), self._watching.shown.snapshot, identity)
 
     def _await(self, act: Callable[..., str], *words: object) -> None:
         try:

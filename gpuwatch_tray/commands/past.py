@@ -74,7 +74,7 @@ def since(length: str, now: float) -> float:
     if length.strip().lower() == "tomorrow":
         raise wrong
     try:
-        seconds = attending.seconds(length, now)
+        seconds = attending.parse_duration(length, now)
     except ValueError as error:
         raise wrong from error
     return now - min(seconds, TENS_FOR)

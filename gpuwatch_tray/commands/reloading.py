@@ -92,7 +92,7 @@ class SettingsReloader:
         log.info("the settings have changed and are taken over")
         if _way(before.settings) != _way(new.settings):
             self._send_again()
-        self._held.mails = new.policy.mails
+        self._held.mails = new.policy.routing.mails
         self._held.tell()
         self._watching.adopt(new, app.policy(new, popups=self._popups is not None), self._courier)
         self._adopt(new)

@@ -33,7 +33,7 @@ Act: TypeAlias = "Callable[[Reminders, Mapping[str, Any], Snapshot | None], dict
 def free(setup: Setup, count: int, hold: str | None) -> int:
     """Ask to be told when `count` GPUs have been free for `hold` (a duration; a minute without one)."""
     try:
-        seconds = HOLD if hold is None else attending.seconds(hold, machine.now().wall)
+        seconds = HOLD if hold is None else attending.parse_duration(hold, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return _ask(setup, {"do": "when free", "count": count, "hold": seconds})
@@ -90,18 +90,20 @@ def _said(words: str) -> dict[str, Any]:
 
 ACTS: dict[str, Act] = {
     "when free": lambda waiting, request, snapshot: _said(
-        waiting.free(int(request["count"]), snapshot, float(request["hold"]))
+        waiting.add_gpus_free(int(request["count"]), snapshot, float(request["hold"]))
     ),
-    "when ends": lambda waiting, request, snapshot: _said(waiting.ends(int(request["pid"]), snapshot)),
+    "when ends": lambda waiting, request, snapshot: _said(
+        waiting.add_process_ends(int(request["pid"]), snapshot)
+    ),
     "when cancel": lambda waiting, request, _snapshot: _said(waiting.cancel(int(request["id"]))),
-    "when list": lambda waiting, _request, _snapshot: _said("\n".join(waiting.listed())),
+    "when list": lambda waiting, _request, _snapshot: _said("\n".join(waiting.lines())),
     "when run": lambda waiting, request, _snapshot: {
-        "id": waiting.run(
+        "id": waiting.add_command(
             int(request["pid"]), str(request["identity"]), str(request["boot"]), str(request["called"])
         )
     },
     "when ran": lambda waiting, request, _snapshot: {
-        "told": waiting.ran(
+        "told": waiting.report_command(
             int(request["id"]),
             int(request["code"]),
             float(request["seconds"]),

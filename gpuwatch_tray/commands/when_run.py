@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
-from gpuwatch_tray.awaiting import Reminders, called
+from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.commands.asking import ask_or_store, reach
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
@@ -59,13 +59,13 @@ def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
     from gpuwatch_tray.sources import living
 
     identity, boot = living.identity(pid)
-    told = called(argv)
+    told = shown_command(argv)
 
     def on_store(store: Store) -> dict[str, Any]:
-        policy = setup.policy
+        policy = setup.policy.routing
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
             _complain(_(NO_WAY))
-        return {"id": Reminders(store, machine.now).run(pid, identity, boot, told)}
+        return {"id": Reminders(store, machine.now).add_command(pid, identity, boot, told)}
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": told}
     try:
@@ -85,7 +85,10 @@ def _report(setup: Setup, request: dict[str, Any]) -> None:
             log.info("%s", error)  # who watches finds it in the state
         try:
             with tenure(setup, "when run") as held:
-                if _ran(held.store, request) and evaluator(setup, held.store, loop=False).tell_due():
+                if (
+                    _ran(held.store, request)
+                    and evaluator(setup, held.store, loop=False).mail_due_reminders()
+                ):
                     _deliver(setup)
         except Occupied:
             with closing(open_store(setup)) as store:
@@ -96,7 +99,7 @@ def _report(setup: Setup, request: dict[str, Any]) -> None:
 
 def _ran(store: Store, request: dict[str, Any]) -> bool:
     waiting = Reminders(store, machine.now)
-    return waiting.ran(request["id"], request["code"], request["seconds"], request["output"])
+    return waiting.report_command(request["id"], request["code"], request["seconds"], request["output"])
 
 
 def _deliver(setup: Setup) -> None:

@@ -19,11 +19,12 @@ from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
-from gpuwatch_tray.store.step import Commit, Mail, SavedState
+from gpuwatch_tray.store.step import Commit, EvaluationInputs, Mail, SavedState
 
 __all__ = [
     "Attention",
     "Commit",
+    "EvaluationInputs",
     "Gather",
     "KnownGpu",
     "Mail",
@@ -31,7 +32,6 @@ __all__ = [
     "QueuedMail",
     "Rest",
     "SampleStore",
-    "SavedState",
     "SavedState",
     "Store",
     "StoreError",

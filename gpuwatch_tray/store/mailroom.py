@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import attention, backlog, deliveries, incidents, outbox, queued
@@ -83,7 +84,7 @@ class Mailroom:
         None while everything is snoozed, and so every mail, whatever it tells of.
         """
         running = [each for each in attention.read_attention(database).silences if each.left(now)]
-        if any(each.scope is Scope.ALL for each in running):
+        if any(each.scope is SilenceScope.ALL for each in running):
             return None
         rules = incidents.read_rules(database) if running else {}
         return lambda name: any(each.names(rules.get(name, ""), name) for each in running)

@@ -96,30 +96,30 @@ class Store(Mailroom):
 
         return self._database.read(read)
 
-    def commit(self, step: Commit) -> None:
+    def commit(self, commit: Commit) -> None:
         """Write what an evaluation came to, together with the mails about it."""
 
         def write(database: sqlite3.Connection) -> None:
-            incidents.write_incidents(database, step.alerts)
-            incidents.write_incidents(database, step.ended, owed=True)
-            incidents.write_incidents(database, step.silent)
-            incidents.drop_incidents(database, step.dropped)
-            incidents.add_transitions(database, step.transitions)
-            attention.remove_acknowledgements(database, step.voided)
-            attention.remove_silences(database, step.lifted)
-            outbox.delete_mails(database, step.merged)
-            for mail in step.mails:
+            incidents.write_incidents(database, commit.alerts)
+            incidents.write_incidents(database, commit.ended, owed=True)
+            incidents.write_incidents(database, commit.silent)
+            incidents.drop_incidents(database, commit.dropped)
+            incidents.add_transitions(database, commit.transitions)
+            attention.remove_acknowledgements(database, commit.voided)
+            attention.remove_silences(database, commit.lifted)
+            outbox.delete_mails(database, commit.merged)
+            for mail in commit.mails:
                 outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
-            inventory.write_inventory(database, step.gpus)
-            watches.update_reminders(database, step.watches)
-            for number in step.told:
+            inventory.write_inventory(database, commit.gpus)
+            watches.update_reminders(database, commit.reminders)
+            for number in commit.closed_reminders:
                 watches.remove_reminder(database, number)
-            marks.write_instant(database, step.at)
-            if step.loop:
-                marks.write_instant(database, step.at, marks.LAST_LOOP_EVALUATION)
+            marks.write_instant(database, commit.at)
+            if commit.loop:
+                marks.write_instant(database, commit.at, marks.LAST_LOOP_EVALUATION)
             incidents.prune_incidents(database)
-            outbox.prune_outbox(database, step.at.wall - KEPT_SECONDS)
-            deliveries.prune_deliveries(database, step.at.wall - KEPT_SECONDS)
+            outbox.prune_outbox(database, commit.at.wall - KEPT_SECONDS)
+            deliveries.prune_deliveries(database, commit.at.wall - KEPT_SECONDS)
 
         self._database.write(write)
 
@@ -151,6 +151,7 @@ class Store(Mailroom):
                 delivered,
                 waiting,
                 queued.given_up_fingerprints(database),
+                watches.read_reminders(database),
             )
 
         return self._database.read(read)

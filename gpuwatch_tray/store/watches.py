@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.store.values import checked_rows
-from gpuwatch_tray.watches import Reminder, packed, unpacked
+from gpuwatch_tray.watches import Reminder, reminder_from_json, reminder_to_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,7 +19,7 @@ def read_reminders(database: sqlite3.Connection) -> tuple[Reminder, ...]:
     """All of them, oldest first."""
     rows = database.execute("SELECT id, body FROM watches ORDER BY id").fetchall()
     with checked_rows():
-        return tuple(unpacked(number, json.loads(body)) for number, body in rows)
+        return tuple(reminder_from_json(number, json.loads(body)) for number, body in rows)
 
 
 def add_reminder(database: sqlite3.Connection, watch: Reminder) -> int:
@@ -46,7 +46,7 @@ def set_reminder_notice(database: sqlite3.Connection, number: int, notice: Notic
     """Give a watch its notice, in place of an earlier one; False where it is not on file (any more)."""
     for watch in read_reminders(database):
         if watch.id == number:
-            made = Reminder(number, watch.asked, watch.wish, notice)
+            made = Reminder(number, watch.asked, watch.condition, notice)
             database.execute(
                 "UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_reminder_json(made), number)
             )
@@ -60,4 +60,4 @@ def remove_reminder(database: sqlite3.Connection, number: int) -> bool:
 
 
 def _reminder_json(watch: Reminder) -> str:
-    return json.dumps(packed(watch))
+    return json.dumps(reminder_to_json(watch))

@@ -13,8 +13,9 @@ from gpuwatch_tray.model import EmailWhen, Instant, Phase, Presence, Reason, Sev
 from tests.fakes import BOOT, START, alert
 
 MAIL, POPUP = Channel.EMAIL, Channel.DESKTOP
-AWAY = RoutingPolicy(3600.0, mails=True, popups=True, presence=Presence.AWAY)
-DESK = replace(AWAY, presence=Presence.PRESENT)
+POLICY = RoutingPolicy(3600.0, mails=True, popups=True)
+AWAY = (POLICY, Presence.AWAY)
+DESK = (POLICY, Presence.PRESENT)
 
 
 def at(seconds, boot=BOOT):
@@ -35,11 +36,11 @@ def news(reason, seconds=0.0):
     return replace(LONG, news=(reason, at(seconds)))
 
 
-NEVER_MAIL = replace(AWAY, email_when=EmailWhen.NEVER)
-ALWAYS = replace(DESK, email_when=EmailWhen.ALWAYS)
-NO_MAIL = replace(AWAY, mails=False)
-NO_DESK = replace(DESK, popups=False)
-NOT_SEEN = replace(DESK, presence=Presence.UNKNOWN)
+NEVER_MAIL = (replace(POLICY, email_when=EmailWhen.NEVER), Presence.AWAY)
+ALWAYS = (replace(POLICY, email_when=EmailWhen.ALWAYS), Presence.PRESENT)
+NO_MAIL = (replace(POLICY, mails=False), Presence.AWAY)
+NO_DESK = (replace(POLICY, popups=False), Presence.PRESENT)
+NOT_SEEN = (POLICY, Presence.UNKNOWN)
 EVERYTHING = replace(JUST, snoozed_until=START + 60, inhibited_by="gpu_lost", acknowledged=True)
 
 TABLE = [
@@ -124,13 +125,13 @@ TABLE = [
 
 
 @pytest.mark.parametrize(
-    ("one", "channel", "before", "ways", "expected"),
+    ("one", "channel", "before", "where", "expected"),
     [row[1:] for row in TABLE],
     ids=[row[0] for row in TABLE],
 )
-def test_decision(one, channel, before, ways, expected):
+def test_decision(one, channel, before, where, expected):
     """Each decision is to send or not, with its reason, the mail's step, and the seconds it waits."""
-    found = decide(one, channel, before, ways, NOW)
+    found = decide(one, channel, before, *where, NOW)
     words = ["send" if found.send else "no", found.reason.value]
     words += [found.step.value] if found.step else []
     words += [f"{found.wait:g}"] if found.wait is not None else []
@@ -145,8 +146,8 @@ def test_the_table_reaches_every_reason():
 
 def test_a_decision_reads_as_a_sentence():
     """The log says what, and why."""
-    assert str(decide(JUST, MAIL, DeliveryState(), AWAY, NOW)) == "email now (first, away)"
-    assert str(decide(JUST, MAIL, DeliveryState(), DESK, NOW)) == "email not now (at-the-desk)"
+    assert str(decide(JUST, MAIL, DeliveryState(), *AWAY, NOW)) == "email now (first, away)"
+    assert str(decide(JUST, MAIL, DeliveryState(), *DESK, NOW)) == "email not now (at-the-desk)"
 
 
 @given(
@@ -160,11 +161,11 @@ def test_a_wait_that_is_told_is_true(fired, last, boot, presence, channel):
     """After the seconds that a decision names, and not before, the same alert goes or its wait is another."""
     one = alert(fired=at(fired))
     before = DeliveryState(None if last is None else at(last, boot))
-    ways = replace(DESK, presence=presence)
-    found = decide(one, channel, before, ways, NOW)
+    where = (POLICY, presence)
+    found = decide(one, channel, before, *where, NOW)
     if found.wait is None:
         return
     assert found.wait > 0
-    later = decide(one, channel, before, ways, at(found.wait + 1e-3))
-    assert not decide(one, channel, before, ways, at(found.wait - 1e-3)).send
+    later = decide(one, channel, before, *where, at(found.wait + 1e-3))
+    assert not decide(one, channel, before, *where, at(found.wait - 1e-3)).send
     assert later.send or later.reason is not found.reason

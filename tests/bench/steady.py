@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.evaluator import Engine, Policy
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import Limits
@@ -55,7 +56,7 @@ def main() -> None:
     folder, polls = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else POLLS
     clock = Clock()
     path = folder / "scenario"
-    policy = Policy(Limits(gpu_limit=1, max_etime=3600), 3600.0, mails=True)
+    policy = Policy(Limits(gpu_limit=1, max_etime=3600), RoutingPolicy(3600.0, mails=True))
     sizes = []
     with workers(folder, *([f"w{n}.py"] for n in range(5))) as held, loaded(path):
         played = scenarios([worker.pid for worker in held])

@@ -123,10 +123,10 @@ def test_a_digest_that_is_given_up_is_kept_mail_by_mail(store, gather):
 
 def test_a_snoozed_mail_is_in_no_digest(store, gather):
     """It stays where it is until the snooze ends."""
-    from gpuwatch_tray.alerts import Silence
+    from gpuwatch_tray.alerts import Silence, SilenceScope
     from tests.store.samples import NOW
 
-    store.silence(Silence(Scope.ALERT, "a", NOW, 2 * STALE_SECONDS))
+    store.silence(Silence(SilenceScope.ALERT, "a", NOW, 2 * STALE_SECONDS))
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
 

@@ -33,9 +33,9 @@ def test_a_step_moves_watches_on(store):
     """The evaluator's word is on file with everything else of its step."""
     store.add_watch(FREE)
     moved = replace(FREE, id=1, notice=NOTICE)
-    store.commit(step(watches=(moved,)))
+    store.commit(step(reminders=(moved,)))
     assert store.watches() == (moved,)
-    store.commit(step(mail(1, ()), told=(1,)))
+    store.commit(step(mail(1, ()), closed_reminders=(1,)))
     assert store.watches() == ()
     assert len(store.lease_due(START, 60)) == 1
 
@@ -44,7 +44,7 @@ def test_what_was_cancelled_meanwhile_stays_cancelled(store, other):
     """A step that began before brings nothing back."""
     number = store.add_watch(FREE)
     other.close_watch(number)
-    store.commit(step(watches=(replace(FREE, id=number, notice=NOTICE),)))
+    store.commit(step(reminders=(replace(FREE, id=number, notice=NOTICE),)))
     assert store.watches() == ()
 
 
@@ -52,7 +52,7 @@ def test_what_came_about_meanwhile_keeps_its_notice(store, other):
     """The report of `when run` is not overwritten by a step that knew nothing of it."""
     number = store.add_watch(ENDS)
     assert other.come_about(number, NOTICE)
-    store.commit(step(watches=(replace(ENDS, id=number),)))
+    store.commit(step(reminders=(replace(ENDS, id=number),)))
     assert store.watches()[0].notice == NOTICE
     assert not store.come_about(99, NOTICE)
 
