@@ -25,7 +25,8 @@ from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, Store
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samples import SampleStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -87,26 +87,26 @@ class AlertOperations:
         now = self._clock()
         until = datetime.fromtimestamp(now.wall + length).astimezone().strftime("%Y-%m-%d %H:%M")
         if not names:
-            self._store.silence(Silence(SilenceScope.ALL, "", now, length))
+            self._store.add_silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
         rules = [name for name in names if name in RULES]
         found = self._find([name for name in names if name not in RULES])
         for rule in rules:
-            self._store.silence(Silence(SilenceScope.RULE, rule, now, length))
+            self._store.add_silence(Silence(SilenceScope.RULE, rule, now, length))
         for alert in found:
             line = Transition(now.wall, alert.id, "snoozed", _("until {time}").format(time=until))
-            self._store.silence(Silence(SilenceScope.ALERT, alert.fingerprint, now, length), [line])
+            self._store.add_silence(Silence(SilenceScope.ALERT, alert.fingerprint, now, length), [line])
         return self._done(_("snoozed until {time}").format(time=until), found, rules)
 
     def resume(self) -> str:
         """End every snooze."""
-        count = self._store.resume()
+        count = self._store.end_silences()
         log.info("%d snoozes ended", count)
         return _("nothing was snoozed") if count == 0 else _("every snooze ended")
 
     def _find(self, names: Sequence[str]) -> list[Alert]:
-        active = self._store.memory().alerts
+        active = self._store.saved_state().alerts
         found = []
         for name in names:
             matches = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]

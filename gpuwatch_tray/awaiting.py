@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import known
-from gpuwatch_tray.watches import (
+from gpuwatch_tray.reminders import (
     CommandEnds,
     GpusFree,
     ProcessEnds,
@@ -65,7 +65,7 @@ class Reminders:
                     ).format(total=total)
                 )
         condition = GpusFree(count, hold)
-        for reminder in self._store.watches():
+        for reminder in self._store.reminders():
             other = reminder.condition
             if isinstance(other, GpusFree) and (other.count, other.hold) == (count, hold):
                 return _already(reminder)
@@ -98,7 +98,7 @@ class Reminders:
             total_memory(entries),
             self._clock(),
         )
-        for reminder in self._store.watches():
+        for reminder in self._store.reminders():
             if isinstance(reminder.condition, ProcessEnds) and _same(reminder.condition, condition):
                 return _already(reminder)
         return self._add(condition)
@@ -106,20 +106,20 @@ class Reminders:
     def add_command(self, pid: int, identity: str, boot: str, called: str) -> int:
         """Expect the end of a command, shown as `called`, to be reported; the number to report it by."""
         condition = CommandEnds(pid, identity, called, boot)
-        return self._store.add_watch(Reminder(0, self._clock(), condition))
+        return self._store.add_reminder(Reminder(0, self._clock(), condition))
 
     def report_command(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
         """Report how the command ended, and its last lines; False where nobody waits for it (any more)."""
-        for reminder in self._store.watches():
+        for reminder in self._store.reminders():
             if reminder.id == number and isinstance(reminder.condition, CommandEnds):
                 notice = command_notice(reminder.condition, code, seconds, output, self._clock().wall)
-                return self._store.come_about(number, notice)
+                return self._store.complete_reminder(number, notice)
         return False
 
     def cancel(self, number: int) -> str:
         """Wait no longer. Raises ReminderError."""
-        reminders = {reminder.id: reminder for reminder in self._store.watches()}
-        if number not in reminders or not self._store.close_watch(number):
+        reminders = {reminder.id: reminder for reminder in self._store.reminders()}
+        if number not in reminders or not self._store.close_reminder(number):
             numbers = ", ".join(map(str, reminders)) or _("none")
             raise ReminderError(
                 _("nothing {number} is waited for (waiting: {numbers})").format(
@@ -133,12 +133,12 @@ class Reminders:
         """Describe each reminder in a line, oldest first."""
         return [
             f"{row.id:>5}  {row.text}{_(', still to be told') if row.due else ''}"
-            for row in map(awaited, self._store.watches())
+            for row in map(awaited, self._store.reminders())
         ]
 
     def _add(self, condition: GpusFree | ProcessEnds) -> str:
         reminder = Reminder(0, self._clock(), condition)
-        number, what = self._store.add_watch(reminder), describe_reminder(reminder)
+        number, what = self._store.add_reminder(reminder), describe_reminder(reminder)
         log.info("told when %s", what)
         return _("{number}: you will be told when {what}").format(number=number, what=what)
 

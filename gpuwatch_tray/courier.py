@@ -87,7 +87,7 @@ class Courier:
         self._look.clear()
         self._looked = self._monotonic()
         try:
-            self._waiting = self._store.waiting(now)
+            self._waiting = self._store.outbox_summary(now)
             if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._resting():
                 self._start(now)
         except (StoreError, OSError) as error:

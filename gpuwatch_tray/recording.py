@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
     from gpuwatch_tray.sampling import FinishedMinute, Sampler
-    from gpuwatch_tray.store import SampleStore
+    from gpuwatch_tray.store.samples import SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Recorder:
     def take(self, snapshot: Snapshot, alerts: Iterable[Alert]) -> None:
         """Add a reading and the alerts that are there by it; on the poller's thread."""
         try:
-            over = self._sampler.take(snapshot, alerts, self._clock())
+            over = self._sampler.add(snapshot, alerts, self._clock())
         except Exception:
             log.exception("a reading was not recorded")
             return
@@ -59,7 +59,7 @@ class Recorder:
 
     def adjust(self, limits: Limits, gap: float) -> None:
         """Go by these from the next reading on; `gap` is in seconds."""
-        self._sampler.adjust(limits, gap)
+        self._sampler.reconfigure(limits, gap)
 
     def flush(self, timeout: float) -> bool:
         """Write the minutes that are over; False where that takes longer than `timeout` seconds."""
@@ -99,7 +99,7 @@ class Recorder:
 
     def _end(self) -> None:
         try:
-            for minute in self._sampler.rest():
+            for minute in self._sampler.finish_minute():
                 self._store.add(minute())
         finally:
             self._store.close()

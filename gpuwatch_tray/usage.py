@@ -1,9 +1,9 @@
 """
-Who used what: sums over the samples; pure.
+Who used what: sums over the samples.
 
-A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much there
-was of it. What a GPU draws while something computes is shared out equally among what does, the rest is
-nobody's. What is not known is None, and in no sum.
+A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much. The
+energy that a GPU draws while something computes is divided equally among the processes that compute; the rest
+is nobody's. What is not known is None, and in no sum.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class UsageSums:
     """
     GPU-hours, GiB-hours of memory, mean utilisation (%), hours held without doing anything, and kWh.
 
-    `utilisation` is the GPU's, while it was held; of a GPU, all the time that it was seen.
+    `utilisation` is the GPU's while it was held; in a GPU's own row, all the time that it was seen.
     """
 
     hours: float
@@ -60,8 +60,8 @@ class Usage:
     """
     Who used what between two wall times, the most first.
 
-    `nobodys` is the energy (kWh) that was drawn while nothing computed, or nobody could tell what did.
-    `seen` is for how many hours each GPU was looked at, by UUID.
+    `nobodys` is the energy (kWh) that was drawn while nothing computed, or nobody could tell what did. `seen`
+    is for how many hours each GPU was observed, by UUID.
     """
 
     start: float
@@ -74,7 +74,7 @@ class Usage:
 
 
 def usage(history: History, by: GroupBy) -> Usage:
-    """The sums of what is in `history`, which has its `processes` where they are asked for."""
+    """Add up `history`, which must have its `processes` for sums by process."""
     samples = [sample for each in history.samples.values() for sample in each]
     uses = history.users
     if by is GroupBy.PROCESS:
@@ -115,7 +115,7 @@ def usage(history: History, by: GroupBy) -> Usage:
 
 
 def _add_up(stretches: Sequence[Use] | Sequence[GpuSample]) -> UsageSums:
-    """What these stretches come to: those of a use, or those of a whole GPU."""
+    """Add up the stretches of one user, one process or one GPU."""
     return UsageSums(
         sum(each.held for each in stretches) / HOUR,
         _gib_hours(each.memory for each in stretches),

@@ -136,7 +136,7 @@ def test_a_child_that_cannot_be_started_is_tried_again_a_minute_later(parts, cap
         courier.tick()
         monotonic.advance(1)
     assert caplog.text.count("could not be started") == 2
-    assert store.waiting(START).count == 1
+    assert store.outbox_summary(START).count == 1
 
 
 def test_a_child_that_hangs_is_ended(parts, caplog):
@@ -187,7 +187,7 @@ def test_on_a_full_disk_the_mails_are_handed_to_the_child(parts, disk):
         assert courier.tick()
         assert "disk is full" in store.trouble
         until_reaped(courier)
-        assert (store.waiting(START).count, set(store.delivered("email"))) == (0, {"a"})
+        assert (store.outbox_summary(START).count, set(store.delivered("email"))) == (0, {"a"})
         assert not courier.tick()
 
 

@@ -90,7 +90,7 @@ class Outputs:
         self.look(busy)
         self.presence = Presence.PRESENT
         self.look(busy, 4000)
-        active = [str(each.id) for each in self.store.memory().alerts]
+        active = [str(each.id) for each in self.store.saved_state().alerts]
         assert active or any(each.mine is not True for each in processes)
         if active:
             self.show(person.acknowledge(*active), person.snooze(600.0, *active))

@@ -36,8 +36,8 @@ class Welcome:
             return
         self._done = True
         try:
-            if not self._store.greeted() and self._popups.show(self._popup(snapshot)):
-                self._store.greet()
+            if not self._store.was_greeted() and self._popups.show(self._popup(snapshot)):
+                self._store.record_greeting()
         except StoreError as error:
             log.warning("%s", error)
 

@@ -27,7 +27,7 @@ def record(store: Store, now: Instant) -> dict[str, Any]:
     past, transitions = store.history()
     attention = store.attention()
     current = alerts.apply_silences(
-        {alert.fingerprint: alert for alert in store.memory().alerts},
+        {alert.fingerprint: alert for alert in store.saved_state().alerts},
         attention.silences,
         attention.acknowledged,
         now,

@@ -51,7 +51,7 @@ def deliver_now(setup: Setup, store: Store) -> list[str]:
         for failure in report.failures
         if failure.at is not None
     ]
-    waiting = store.waiting(time.time())
+    waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
         failures = [
             _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
@@ -95,7 +95,7 @@ def send_now(setup: Setup, message: Message) -> tuple[str, list[str]]:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     # The way is open: what an earlier failure put off need not wait any longer.
     with closing(open_store(setup)) as store:
-        store.wake(time.time())
+        store.make_mails_due(time.time())
     refused = {name for missed in receipt.missed for name in missed.recipients}
     to = mime.addresses(setup.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]

@@ -35,7 +35,7 @@ def store(setup: Setup) -> int:
     if smtp.password.reveal() or smtp.password_file is not None:
         print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))
     with closing(open_store(setup)) as outbox:
-        outbox.wake(time.time())
+        outbox.make_mails_due(time.time())
     return 0
 
 

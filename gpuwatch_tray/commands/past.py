@@ -15,7 +15,8 @@ from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
 from gpuwatch_tray.sampling import alert_marks
-from gpuwatch_tray.store import Store, UseDetail, read_samples
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,7 @@ def past(
     with closing(Store(folder, setup.state_name, machine.uptime)) as store:
         inventory = store.gpus()
         over, _ = store.history()
-        alerts = [*over, *store.memory().alerts]
+        alerts = [*over, *store.saved_state().alerts]
     gpus = machines(found, inventory)
     keys = [run.key for run in found.runs]
     return replace(found, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))

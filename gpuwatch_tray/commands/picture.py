@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.model import MINUTE, MessageKind
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.store import StoreError, UseDetail
+from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store.samplereader import UseDetail
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.control import Handler
-    from gpuwatch_tray.store import QueuedMail, Store
+    from gpuwatch_tray.store import OutboxMail, Store
     from gpuwatch_tray.watching import Monitor
 
 ALL = "all"
@@ -90,19 +90,19 @@ def _ask(setup: Setup, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _queue(store: Store, _request: Mapping[str, Any]) -> dict[str, Any]:
-    return {"mails": [_record(mail) for mail in store.queue()]}
+    return {"mails": [_record(mail) for mail in store.unsent_mails()]}
 
 
 def _retry(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _changed(store, request, lambda ids: store.revive(ids, time.time()))
+    return _changed(store, request, lambda ids: store.resend_mails(ids, time.time()))
 
 
 def _drop(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _changed(store, request, lambda ids: store.drop(ids, time.time()))
+    return _changed(store, request, lambda ids: store.drop_mails(ids, time.time()))
 
 
 def _changed(store: Store, request: Mapping[str, Any], change: Callable[[list[int]], int]) -> dict[str, Any]:
-    there = [mail.id for mail in store.queue()]
+    there = [mail.id for mail in store.unsent_mails()]
     asked = [int(number) for number in request["ids"]]
     unknown = [str(number) for number in asked if number not in there]
     if unknown:
@@ -120,7 +120,7 @@ ACTS: dict[str, Act] = {
 }
 
 
-def _record(mail: QueuedMail) -> dict[str, Any]:
+def _record(mail: OutboxMail) -> dict[str, Any]:
     """As `mail queue --json` has it. The keys stay; times are seconds since the epoch."""
     return {
         "id": mail.id,

@@ -105,7 +105,7 @@ class SettingsReloader:
     def _send_again(self) -> None:
         """What a wrong password kept back need not wait any longer."""
         try:
-            self._held.store.wake(time.time())
+            self._held.store.make_mails_due(time.time())
         except StoreError as error:
             log.warning("%s", error)
 

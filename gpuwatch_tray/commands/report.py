@@ -17,7 +17,7 @@ from gpuwatch_tray.commands.usage import record
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTE, TEN_MINUTES
-from gpuwatch_tray.store import UseDetail
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.usage import GroupBy, usage
 
 if TYPE_CHECKING:

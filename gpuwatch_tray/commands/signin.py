@@ -43,7 +43,7 @@ def login(setup: Setup, *, port: int | None = None) -> int:
         wrong = error.kind is FailureKind.CONFIGURATION
         raise (UsageError if wrong else WorkError)(str(error)) from error
     with closing(open_store(setup)) as store:
-        store.wake(time.time())
+        store.make_mails_due(time.time())
     print(_("Signed in; the token is in {file}.").format(file=token))
     return 0
 

@@ -11,7 +11,7 @@ from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, MINUTE, MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.store import UseDetail
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.usage import HOUR, GroupBy, UsageSums, usage
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ def outbox(open_store: Callable[[], Store | None], now: Callable[[], float] = ti
             yield ok(OUTBOX, _("nothing waits"))
             return
         with closing(store):
-            waiting = store.waiting(now())
+            waiting = store.outbox_summary(now())
             yield _outbox(waiting, now())
             yield from _kept(waiting)
     except StoreError as error:

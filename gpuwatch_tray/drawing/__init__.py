@@ -1,10 +1,10 @@
 """
-The icon's pictures, from the artwork in icons/: the only room that knows Pillow.
+The icon's pictures, from the artwork in icons/.
 
 Each state has its own silhouette and its own colour of the Okabe-Ito palette, at six sizes, each on whole
 pixels. A dark outline keeps it readable on light panels, and from 22 pixels on a light one around that on
-dark ones; at 16, where the light one would take a quarter of the fill, the fill itself is the bright edge.
-The one-tone pictures leave the telling to the silhouette.
+dark ones; at 16, where the light one would take a quarter of the fill, the fill itself is the bright edge. In
+the one-tone pictures only the silhouette tells the states apart.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class IconLook:
     """
     What the icon shows. `badge` is the number of GPUs in use; None shows none.
 
-    The style AUTO is COLOR, which is made for every panel: no desktop tells the panel's colour.
+    The style AUTO is COLOR, which suits every panel: no desktop reports the panel's colour.
     """
 
     level: Level
@@ -63,7 +63,7 @@ class IconLook:
 
 @cache
 def icons_folder() -> Path:
-    """The icons' folder: in the package (a wheel), else beside it (a checkout); raises ArtworkMissingError."""
+    """Return the icons' folder: in the package (a wheel), else beside it. Raises ArtworkMissingError."""
     package = Path(__file__).resolve().parent.parent
     for place in (package / "icons", package.parent / "icons"):
         if (place / "ok.svg").is_file():
@@ -74,19 +74,19 @@ def icons_folder() -> Path:
 
 
 def icon_path(level: Level | IconLook, size: int = 48) -> Path:
-    """The PNG of a state at one of `SIZES`, in colour: for places that are no panel, such as a popup."""
+    """Return the PNG of a state at one of `SIZES`, in colour, for places outside the panel."""
     state = level.level if isinstance(level, IconLook) else level
     return icons_folder() / f"{NAMES[state]}-{size}.png"
 
 
 def icon_image(look: Level | IconLook, size: int = 64) -> Image.Image:
-    """The picture at one of `SIZES`, RGBA, shared by all who ask: only to look at. Raises ArtworkMissingError."""
+    """Return the picture at one of `SIZES`, RGBA, not to be changed. Raises ArtworkMissingError."""
     return _image(*_parts(look), size)
 
 
 def icon_pixmaps(look: Level | IconLook) -> tuple[tuple[int, int, bytes], ...]:
     """
-    The picture at all sizes as (width, height, pixels), smallest first.
+    Return the picture at all sizes as (width, height, pixels), smallest first.
 
     Pixels are A, R, G, B bytes, row by row, not premultiplied: StatusNotifierItem's IconPixmap.
     """
@@ -94,7 +94,7 @@ def icon_pixmaps(look: Level | IconLook) -> tuple[tuple[int, int, bytes], ...]:
 
 
 def _parts(look: Level | IconLook) -> tuple[Level, IconStyle, str]:
-    """The level, the style and the badge's text: looks that are the same picture become the same."""
+    """Return the level, the style and the badge's text: the same for all looks that share a picture."""
     full = IconLook(look) if isinstance(look, Level) else look
     style = full.style if full.style in TONES else IconStyle.COLOR
     return full.level, style, "" if full.badge is None else badge.badge_text(full.badge)

@@ -1,7 +1,7 @@
 """
 The mail's picture: memory, utilisation and temperature of one GPU over the last hours.
 
-Apart from the icon's room, so that the tray never loads it. Drawn at twice its size and scaled down, in the
+It is apart from the icon, so that the tray never loads it. Drawn at twice its size and scaled down, in the
 colours of the details page, with type that a phone can show. Numbers, units and English words only, for
 Pillow's own font has no other letters; the alt text says the rest.
 """
@@ -48,10 +48,10 @@ def chart(
     simulated: bool = False,
 ) -> bytes:
     """
-    A PNG of at most 200 kB: `samples` of `gpu` from `start` to `end` (wall times, shown as local time).
+    Return a PNG of at most 200 kB: `samples` of `gpu` between two wall times, shown as local time.
 
-    `limit` is the temperature in degrees C at which the GPU is warned of, `marks` are the alerts to show on
-    the time axis. What is not known is a gap.
+    `limit` is the temperature in degrees C at which an alert fires, `marks` are the alerts to show on the
+    time axis. What is not known is a gap.
     """
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(picture)
@@ -94,7 +94,7 @@ def _divided(line: MetricLine, divisor: int) -> MetricLine:
 def _ends(
     line: MetricLine, ends: tuple[float | None, float | None], limit: int | None
 ) -> tuple[float, float]:
-    """The lowest and the highest value that a panel has room for."""
+    """Return the lowest and the highest value that a panel has room for."""
     lows = [each for each in line.low if each is not None]
     highs = [each for each in line.high if each is not None]
     low, high = ends
@@ -117,7 +117,7 @@ class _Panel:
         self._low, self._high = 0.0, 1.0
 
     def frame(self, title: str, ends: tuple[float, float], *, timed: bool) -> None:
-        """The axes; the lowest panel's tells the time for all."""
+        """Draw the axes; the lowest panel shows the time for all."""
         self._low, self._high = ends
         _text(self._pen, (LEFT, self._top - 8), title, INK, TYPE, "ls")
         for share in (0.0, 0.5, 1.0):
@@ -132,7 +132,7 @@ class _Panel:
                 _text(self._pen, (min(x, WIDTH - RIGHT - 24), self._bottom + 6), text, QUIET, TYPE - 2, "ma")
 
     def values(self, line: MetricLine) -> None:
-        """The range from the lowest to the highest, and the mean; a gap where nothing is known."""
+        """Draw the range from lowest to highest, and the mean; a gap where nothing is known."""
         for stretch in _known(line.mean):
             xs = [self._x(self._grid.start + (place + 0.5) * self._grid.step) for place in stretch]
             means = [self._y(line.mean[place] or 0.0) for place in stretch]
@@ -146,14 +146,14 @@ class _Panel:
             self._line(list(zip(xs, means, strict=True)), self._colour, 2.5)
 
     def limit(self, value: int, unit: str) -> None:
-        """A dotted line with its value."""
+        """Draw a dotted line with its value."""
         y = self._y(value)
         for x in range(LEFT, WIDTH - RIGHT, 8):
             self._line([(x, y), (x + 4, y)], INK, 2)
         _text(self._pen, (LEFT + 4, y - 4), f"limit {value} {unit}", INK, TYPE - 2, "ls")
 
     def marks(self, marks: Sequence[AlertMark]) -> None:
-        """A line where an alert began, and the page's shape of its severity."""
+        """Draw a line where an alert began, and the page's shape of its severity."""
         for mark in marks:
             if not self._grid.start <= mark.began <= self._grid.end:
                 continue
@@ -184,7 +184,7 @@ class _Panel:
 
 
 def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
-    """The stretches of places without a gap."""
+    """Return the runs of places without a gap."""
     stretch: list[int] = []
     for place, value in enumerate(values):
         if value is not None:
@@ -197,7 +197,7 @@ def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
 
 
 def _ticks(start: float, end: float) -> Iterator[tuple[float, str]]:
-    """A few round moments of local time, with the hour, or the day where they are days apart."""
+    """Return a few round moments of local time, with the hour, or the day where they are days apart."""
     step = next((each for each in TICKS if (end - start) / each <= MOST_TICKS), TICKS[-1])
     offset = datetime.fromtimestamp(start).astimezone().utcoffset()
     shift = 0.0 if offset is None else offset.total_seconds()
@@ -225,6 +225,6 @@ def _scaled(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _mixed(colour: str) -> tuple[int, ...]:
-    """The colour thinned with the paper's: it has no other below it but the grid."""
+    """Return the colour mixed with the paper's."""
     pairs = zip(ImageColor.getrgb(colour), ImageColor.getrgb(PAPER), strict=True)
     return tuple(round(one * PALE + other * (1 - PALE)) for one, other in pairs)

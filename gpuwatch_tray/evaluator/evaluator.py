@@ -95,7 +95,7 @@ class Engine:
         self._presence = presence
         self._turn = threading.Lock()
         self._state = EvaluationState.load(
-            store.memory(), store.history(0)[1], policy, holding=bool(store.held())
+            store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
         self._reminders = ReminderEvaluator(policy, head, lives, descends)
@@ -147,7 +147,7 @@ class Engine:
             due = self._reminders.due(inputs.reminders, now, presence)
             for number, message in zip(due.closed, due.mails, strict=True):
                 full = self._state.holding or outbox_room(self._store, now.wall, holding=False).free <= 0
-                self._store.close_watch(number, Mail(message, (), held=full))
+                self._store.close_reminder(number, Mail(message, (), held=full))
             return len(due.mails)
 
     def record_popup(self, fingerprints: Sequence[str], *, shown: bool = True) -> None:
@@ -164,7 +164,7 @@ class Engine:
             if not shown:
                 self._state = replace(state, no_popup=state.no_popup.union(fingerprints))
                 if entries:
-                    self._try_writing(lambda: self._store.note(entries))
+                    self._try_writing(lambda: self._store.add_transitions(entries))
                 return
             no_popup = state.no_popup.difference(fingerprints)
             unrecorded = {**state.unrecorded, **dict.fromkeys(fingerprints, now)}
@@ -178,7 +178,7 @@ class Engine:
         """Note that the popup about this reminder was shown, which closes it, or could not be."""
         with self._turn:
             self._reminders.record_popup(number, shown=shown)
-            if shown and not self._try_writing(lambda: self._store.close_watch(number)):
+            if shown and not self._try_writing(lambda: self._store.close_reminder(number)):
                 self._reminders.record_unwritten(number)
 
     def explain(self, snapshot: Snapshot) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import messages
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
-from gpuwatch_tray.store import Gather, Mail, QueuedMail, Store
+from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -28,14 +28,14 @@ class OutboxRoom:
     """How many mails may still be queued now, and the held ones (over the cap before) that there is room for."""
 
     free: int
-    held: tuple[QueuedMail, ...] = ()
+    held: tuple[OutboxMail, ...] = ()
 
 
 def outbox_room(store: Store, now: float, *, holding: bool) -> OutboxRoom:
     """Count the mails of the last hour and day; `holding` while held ones wait. Raises StoreError."""
     hour, day = (store.queued_since(now, span) for span in (HOUR, DAY))
     free = min(PER_HOUR - hour, PER_DAY - day)
-    return OutboxRoom(free, store.held() if holding and free > 0 else ())
+    return OutboxRoom(free, store.held_mails() if holding and free > 0 else ())
 
 
 def build_mails(
@@ -68,7 +68,7 @@ def cap_mails(
     """
     if not room.held:
         return tuple(replace(mail, held=place >= room.free) for place, mail in enumerate(mails)), ()
-    rows: list[QueuedMail | Mail] = [*room.held, *mails]
+    rows: list[OutboxMail | Mail] = [*room.held, *mails]
     # Only what is told to be firing counts as delivered by it: an end that was held starts no cooldown.
     firing = [row for row in rows if row.message.kind is MessageKind.ALERT]
     fingerprints = dict.fromkeys(name for row in firing for name in row.fingerprints)

@@ -1,7 +1,7 @@
 """
-The details page: one self-contained HTML file about what is on file and how things stand.
+The details page: one self-contained HTML file about the past and the present state.
 
-Pure: values in, text out. It is made in a process of its own; the tray never loads it.
+It is made in a process of its own; the tray never loads it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["PageContext", "html", "step"]
 
 
 def html(history: History, about: PageContext) -> str:
-    """The page about `history`."""
+    """Return the page about `history`."""
     title = labelled(_("GPUs on {host}").format(host=redact.one_line(about.host)), simulated=about.simulated)
     noscript = _("This page draws itself with JavaScript, which is switched off here.")
     return render_page(build_payload(history, about), title=title, noscript=noscript)
 
 
 def step(start: float, end: float) -> int:
-    """The seconds of which the page shows one value, over this span."""
+    """Return the seconds of which the page shows one value, over this span."""
     return series.make_grid(start, end).step

@@ -1,8 +1,8 @@
 """
-The page as one HTML file: template, style and program from `assets/`, the data as JSON, nothing from outside.
+The details page as one HTML file: template, style and program from `assets/`, its texts, colours and data.
 
-A strict content security policy lets only these very texts act: a browser loads nothing else, and would not
-run what a process name tried to smuggle in.
+A strict content security policy admits only these very texts: a browser loads nothing else, and would not run
+what a process name tried to smuggle in.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
-    """The whole file; `payload` is handed to the page's program as it is."""
+    """Return the whole file; the page's program gets `payload` as it is."""
     style = _asset("vendor/uPlot.min.css") + palette.palette_css() + _asset("page.css")
     library = _asset("vendor/uPlot.iife.min.js")
     parts = "\n".join(_asset(f"{name}.js") for name in PROGRAM)
@@ -51,7 +51,7 @@ def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str
 
 
 def script_safe_json(payload: Mapping[str, Any]) -> str:
-    """JSON that ends no script element, whatever the strings in it: all but plain letters are escapes."""
+    """Return JSON that ends no script element, whatever its strings: `&`, `<` and `>` are escaped."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
 

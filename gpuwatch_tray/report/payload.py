@@ -1,5 +1,5 @@
 """
-What the page is told, from what is on file: pure.
+The data of the details page, from the history and the present state.
 
 Memory is in MiB, power in W, times in whole seconds since the epoch; None is a gap. Every text is one line
 without secrets.
@@ -39,7 +39,7 @@ class PageContext:
 
     `live` is the answer to `status` of the program that watches, None where none does; `present` are the PIDs
     that it sees on GPUs, `commands` the redacted command lines of one's own among them. `warn_at` is
-    TEMP_LIMIT_C, None without it. `usage` is who used what, as `report usage --json` has it.
+    TEMP_LIMIT_C, None where the rule is off. `usage` is who used what, as `report usage --json` has it.
     """
 
     host: str
@@ -53,7 +53,7 @@ class PageContext:
 
 
 def build_payload(history: History, context: PageContext) -> dict[str, Any]:
-    """The page's data."""
+    """Return the page's data."""
     gpus = sorted(history.gpus, key=lambda gpu: (gpu.index, gpu.physical != "", gpu.uuid))
     samples = {gpu.uuid: history.samples.get(gpu.uuid, ()) for gpu in gpus}
     grid = series.make_grid(_start(history), history.end)
@@ -88,13 +88,13 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
 
 
 def _start(history: History) -> float:
-    """Where the page begins: what is asked for, or where something is on file."""
+    """Return where the page begins: at the history's start, or at the first sample."""
     first = min((each[0].at for each in history.samples.values() if each), default=history.end)
     return max(history.start, min(first, history.end - LEAST_SPAN))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
-    """The end of the last stretch of which anything is known."""
+    """Return the end of the last stretch with a sample."""
     return max((each[-1].at + each[-1].seconds for each in samples if each), default=None)
 
 
@@ -116,7 +116,7 @@ def _gpu_data(
 
 
 def label(gpu: GpuFacts) -> str:
-    """A GPU as a person counts them; a MIG device by the beginning of its UUID."""
+    """Return the GPU as a person counts them; a MIG device by the beginning of its UUID."""
     if not gpu.physical:
         return _("GPU {index}").format(index=gpu.index)
     return _("MIG {name} on GPU {index}").format(name=gpu.uuid.removeprefix("MIG-")[:8], index=gpu.index)
@@ -162,7 +162,7 @@ def _rounded(found: Iterable[float | None], divisor: int) -> list[int | None]:
 def _runs_data(
     history: History, places: Mapping[str, int], context: PageContext
 ) -> tuple[list[dict[str, Any]], list[str], int]:
-    """The process runs, oldest first, the owners that they name by number, and how many are left out."""
+    """Return the process runs, oldest first, their owners by number, and how many runs are left out."""
     most: dict[tuple[str | None, str], float] = {}
     for use in history.processes:
         if use.memory is not None:
@@ -216,7 +216,7 @@ def _alert_data(mark: AlertMark) -> dict[str, Any]:
 
 
 def _usage_data(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Who, and the measures in this order; those who cannot be told, and nobody, are rows of their own."""
+    """Return each user's measures; unknown owners, and nobody, are rows of their own."""
     measures = [*USAGE, *(["cost"] if found["energy_price"] is not None else [])]
     others = {"unknown": _("unknown owner"), "nobody": _("nobody")}
     rows = [

@@ -26,7 +26,7 @@ class TimeGrid:
 
     @property
     def end(self) -> int:
-        """Where the last step ends."""
+        """The wall time at which the last step ends."""
         return self.start + self.count * self.step
 
 
@@ -40,7 +40,7 @@ class MetricLine:
 
 
 def make_grid(start: float, end: float, most: int = MAX_STEPS) -> TimeGrid:
-    """The finest grid over this span that has at most about `most` steps; its steps begin at whole ones."""
+    """Return the finest grid over this span with at most about `most` steps; it begins at a whole step."""
     span = max(end - start, STEPS[0])
     step = next((step for step in STEPS if span / step <= most), STEPS[-1])
     first = int(start // step) * step
@@ -49,10 +49,10 @@ def make_grid(start: float, end: float, most: int = MAX_STEPS) -> TimeGrid:
 
 def metric_line(samples: Iterable[GpuSample], metric: str, on: TimeGrid) -> MetricLine:
     """
-    The values of `metric`, a field of the samples, on the grid.
+    Return the values of `metric`, a field of the samples, on the grid.
 
-    A step's mean weighs each sample by the time that it covers of the step. One that is longer than a step
-    stands in each that it covers, and nowhere else.
+    A step's mean weights each sample by the time that it covers of the step. A sample longer than a step
+    stands in each step that it covers, and nowhere else.
     """
     low: list[float | None] = [None] * on.count
     high: list[float | None] = [None] * on.count

@@ -1,4 +1,4 @@
-"""The past, pure: readings into samples, samples into longer ones, alerts onto the time axis."""
+"""The past: readings become samples, samples longer ones; alerts are put on the time axis."""
 
 from __future__ import annotations
 

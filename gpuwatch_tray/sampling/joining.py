@@ -1,8 +1,8 @@
 """
-Samples joined into longer ones, and longer ones taken apart again.
+Samples merged into longer ones, and longer ones taken apart again.
 
 What was unknown in every part stays unknown. Means are weighted by the seconds in which the value was known,
-so that joining in one step or in several comes to the same.
+so that merging in one step or in several gives the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T", GpuSample, Use)
 
 
 def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
-    """The parts as one stretch from `at`; they may overlap where the clock was set back."""
+    """Merge the parts into one stretch from `at`; they may overlap where the clock was set back."""
     return Stretch(
         at,
         seconds,
@@ -34,7 +34,7 @@ def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
 
 
 def slice_stretch(stretch: Stretch, at: int, seconds: int) -> Stretch:
-    """The part from `at` of a stretch all of whose parts are alike; all of the stretch is itself."""
+    """Return the part from `at` of a stretch all of whose parts are alike."""
     if (at, seconds) == (stretch.at, stretch.seconds):
         return stretch
     share = seconds / stretch.seconds
@@ -48,7 +48,7 @@ def slice_stretch(stretch: Stretch, at: int, seconds: int) -> Stretch:
 
 
 def split_stretch(stretch: Stretch, length: int) -> Iterable[Stretch]:
-    """A stretch cut at the multiples of `length`."""
+    """Cut a stretch at the multiples of `length`."""
     at = stretch.at
     while at < stretch.end:
         end = min(at - at % length + length, stretch.end)
@@ -57,7 +57,7 @@ def split_stretch(stretch: Stretch, length: int) -> Iterable[Stretch]:
 
 
 def merge_spans(spans: Iterable[Span | None]) -> Span | None:
-    """One span over all those that are known; None for none."""
+    """Return one span over all that are known; None where none is."""
     found = [span for span in spans if span is not None]
     if len(found) < 2:  # noqa: PLR2004  # nothing to join
         return found[0] if found else None
@@ -68,7 +68,7 @@ def merge_spans(spans: Iterable[Span | None]) -> Span | None:
 
 
 def sum_known(values: Iterable[float | None]) -> float | None:
-    """The sum of what is known; None where nothing is."""
+    """Return the sum of the values that are known; None where none is."""
     found = [value for value in values if value is not None]
     return sum(found) if found else None
 

@@ -1,4 +1,4 @@
-"""Which GPUs an alert is about, and the alerts as marks on the time axis."""
+"""The GPUs that an alert is about, and the alerts as marks on the time axis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def gpus_of_alert(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tuple[str, ...]:
     """
-    The GPUs that an alert with this subject is about, among `uuids`.
+    Return the GPUs among `uuids` that an alert with this subject is about.
 
     A subject names a GPU as one of its parts, or a process: one of the keys in `runs` then begins with it.
     """
@@ -30,7 +30,7 @@ def gpus_of_alert(subject: str, uuids: Collection[str], runs: Iterable[str]) -> 
 def alert_marks(
     alerts: Iterable[Alert], uuids: Collection[str], runs: Collection[str], start: float, end: float
 ) -> tuple[AlertMark, ...]:
-    """The alerts that fired and were there between `start` and `end` (wall times), oldest first."""
+    """Return the alerts that fired and lasted into `start` to `end` (wall times), oldest first."""
     found = []
     for alert in alerts:
         if alert.fired is None or alert.fired.wall > end:

@@ -30,11 +30,11 @@ class OpenMinute:
     def add(
         self, reading: SampledReading, runs: Sequence[TrackedRun], seconds: float, alerts: Iterable[Alert]
     ) -> None:
-        """The reading stands for so many seconds of this minute."""
+        """Add a reading that stands for so many seconds of this minute."""
         for alert in alerts:
             if alert.severity > self._levels.get(alert.subject, 0):
                 self._levels[alert.subject] = alert.severity
-        shares = reading.shares(seconds)
+        shares = reading.energy_shares(seconds)
         groups: dict[tuple[str | None, str], list[TrackedRun]] = {}
         for run in runs:
             tally = run.tally
@@ -59,14 +59,14 @@ class OpenMinute:
         for key, group in groups.items():
             self._add_user(key, group, reading, seconds, shares)
 
-    def closed(self, runs: Sequence[MinuteRun]) -> Minute:
-        """All of it, once it is over; `runs` are those that were seen in it."""
+    def finish(self, runs: Sequence[MinuteRun]) -> Minute:
+        """Return the whole minute, once it is over; `runs` are those that were seen in it."""
         at = self.at
-        found = [seen.facts() for seen in runs]
-        uses = [seen.tally.use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
+        found = [seen.process_run() for seen in runs]
+        uses = [seen.tally.to_use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
         levels = self._by_gpu([run.key for run in found])
-        gpus = [tally.sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
-        users = [tally.use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]
+        gpus = [tally.to_sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
+        users = [tally.to_use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]
         stretch = Stretch(at, MINUTE, tuple(gpus), tuple(users), tuple(uses))
         return Minute(stretch, tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items()), tuple(found))
 
@@ -75,10 +75,10 @@ class OpenMinute:
         if tally is None:
             tally = self._gpus[name] = GpuAccumulator()
         self._seen[name] = gpu
-        tally.saw(gpu, seconds)
+        tally.add(gpu, seconds)
         if not gpu.physical:
             held = held or gpu.index in reading.at_work  # on its MIG devices
-            tally.energy = sum_known((tally.energy, reading.drawn(gpu.index, seconds)))
+            tally.energy = sum_known((tally.energy, reading.board_energy(gpu.index, seconds)))
         if held:
             tally.held += seconds
             if name in reading.idle:
@@ -108,7 +108,7 @@ class OpenMinute:
         _add_gpu_activity(tally, key[1], reading, seconds, None if share is None else share * len(group))
 
     def _by_gpu(self, keys: list[str]) -> dict[str, Severity]:
-        """The worst severity of the alerts about each GPU."""
+        """Return the worst severity of the alerts about each GPU."""
         found: dict[str, Severity] = {}
         for subject, severity in self._levels.items():
             for name in gpus_of_alert(subject, self._gpus.keys(), keys):
@@ -119,7 +119,7 @@ class OpenMinute:
 def _add_gpu_activity(
     tally: UseAccumulator, uuid: str, reading: SampledReading, seconds: float, energy: float | None
 ) -> None:
-    """What the GPU did meanwhile."""
+    """Add what the GPU did meanwhile."""
     busy = reading.utilisation.get(uuid)
     if busy is not None:
         tally.utilisation.add(busy, seconds)

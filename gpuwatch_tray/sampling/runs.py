@@ -1,4 +1,4 @@
-"""The processes on the GPUs as they go on from reading to reading."""
+"""The processes on the GPUs as they go on from reading to reading, and alerts as marks on the time axis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TrackedRun:
 
 
 class MinuteRun(NamedTuple):
-    """A run as it was at the end of a minute in which it was seen; nothing of the next one changes it."""
+    """A run as it was at the end of a minute in which it was seen; the next minute does not change it."""
 
     run: TrackedRun
     process: GpuProcess
@@ -49,8 +49,8 @@ class MinuteRun(NamedTuple):
     last: float
     tally: UseAccumulator
 
-    def facts(self) -> ProcessRun:
-        """What there is to know about it; of a run, on one thread only."""
+    def process_run(self) -> ProcessRun:
+        """Return what is known of the run; of each run, on one thread only."""
         run, process = self.run, self.process
         if not isinstance(process.user, Missing):  # once told, it stays known
             run.user, run.mine = process.user, process.mine
@@ -71,17 +71,21 @@ class MinuteRun(NamedTuple):
 
 
 class RunTracker:
-    """Finds the run of a process; `place` names the GPU or MIG device that a new one is on."""
+    """Finds the run of a process."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._runs: dict[RunKey, TrackedRun] = {}
         self._readings = 0
 
-    def of(
+    def track(
         self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
     ) -> list[TrackedRun]:
-        """The runs of these processes, which are seen at `now` (wall time), in their order."""
+        """
+        Return the runs of these processes, seen at `now` (wall time), in their order.
+
+        `place` returns the GPU or MIG device that a new one is on.
+        """
         known_runs = self._runs
         self._readings = reading = self._readings + 1
         found = []
@@ -102,8 +106,8 @@ class RunTracker:
             found.append(run)
         return found
 
-    def seen(self) -> list[MinuteRun]:
-        """Those that were seen in the minute that ends by this; who is gone by now is forgotten."""
+    def end_minute(self) -> list[MinuteRun]:
+        """Return the runs that were seen in the minute that ends by this; forget those that are gone."""
         found = []
         for run in self._runs.values():
             if run.tally is not None:

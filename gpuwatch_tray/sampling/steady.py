@@ -1,4 +1,4 @@
-"""Minutes that are like the one before: told once, as one stretch, so that a disk can rest meanwhile."""
+"""Minutes that are like the one before, written once as one stretch, so that a disk can rest meanwhile."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DEGREES, _PERCENT, _WATTS = 2.0, 2.0, 2.0
 
 
 class StretchCompactor:
-    """Holds back the minutes that are like the last one that was told."""
+    """Holds back the minutes that are like the last one that was returned (run-length compaction)."""
 
     def __init__(self) -> None:
         self._told: Stretch | None = None
         self._held: list[Stretch] = []
 
-    def take(self, minute: Stretch) -> tuple[Stretch, ...]:
-        """What is to be told now that this minute is over."""
+    def add(self, minute: Stretch) -> tuple[Stretch, ...]:
+        """Add a minute that is over; return the stretches that are to be written now."""
         last = self._held[-1] if self._held else self._told
         if (
             self._told is not None
@@ -42,7 +42,7 @@ class StretchCompactor:
         return told
 
     def flush(self) -> tuple[Stretch, ...]:
-        """What is held back, to be told after all."""
+        """Return what was held back."""
         held, self._held = self._held, []
         if not held:
             return ()
@@ -53,7 +53,7 @@ class StretchCompactor:
 
 
 def are_alike(one: Stretch, other: Stretch) -> bool:
-    """Whether the two differ in nothing that a person would see on a chart; both were seen throughout."""
+    """Return whether two stretches would look the same on a chart; both must have been seen throughout."""
     return (
         len(one.gpus) == len(other.gpus)
         and len(one.users) == len(other.users)
@@ -99,7 +99,7 @@ def _uses_alike(one: Use, other: Use) -> bool:
 
 
 def _same_share(share: float, other: float) -> bool:
-    """Whether two shares of the time are the same, but for the clock's slew."""
+    """Return whether two shares of the time are the same, but for the clock's slew."""
     return abs(share - other) <= 1 - SEEN_SHARE
 
 

@@ -1,4 +1,4 @@
-"""What is added up while a minute lasts."""
+"""Samples: values added up while a minute lasts, merged into longer stretches, and compacted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SpanAccumulator:
         self.low = self.high = self.weighed = self.seconds = 0.0
 
     def add(self, value: float, seconds: float) -> None:
-        """It was `value` for so long."""
+        """Add a `value` that held for so long."""
         if not self.seconds:
             self.low = self.high = value
         elif value < self.low:
@@ -34,7 +34,7 @@ class SpanAccumulator:
         self.seconds += seconds
 
     def span(self) -> Span | None:
-        """What it was; None where it was never known."""
+        """Return the lowest, mean and highest; None where the value was never known."""
         if not self.seconds:
             return None
         mean = self.weighed / self.seconds
@@ -42,7 +42,7 @@ class SpanAccumulator:
 
 
 class UseAccumulator:
-    """What a process, or one user's, makes of a GPU."""
+    """The use of a GPU by one process, or by those of one user."""
 
     __slots__ = ("energy", "held", "idle", "memory", "utilisation")
 
@@ -52,14 +52,14 @@ class UseAccumulator:
         self.memory = SpanAccumulator()
         self.utilisation = SpanAccumulator()
 
-    def use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
-        """All of it as a sample."""
+    def to_use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
+        """Return all of it as a sample."""
         memory, utilisation = self.memory.span(), self.utilisation.span()
         return Use(who, uuid, at, seconds, self.held, memory, utilisation, self.idle, self.energy)
 
 
 class GpuAccumulator(UseAccumulator):
-    """What a GPU does."""
+    """The values of one GPU."""
 
     __slots__ = ("asleep", "covered", "fan", "listed", "power", "readings", "temperature", "throttled")
 
@@ -74,8 +74,8 @@ class GpuAccumulator(UseAccumulator):
             SpanAccumulator(),
         )
 
-    def saw(self, gpu: Gpu, seconds: float) -> None:
-        """It answered like this, and it did so for so long."""
+    def add(self, gpu: Gpu, seconds: float) -> None:
+        """Add the values of a GPU, which held for so long."""
         self.covered += seconds
         self.readings += 1
         if gpu.asleep:
@@ -94,8 +94,8 @@ class GpuAccumulator(UseAccumulator):
         if not isinstance(gpu.limited_by, Missing):
             self.throttled.add(1.0 if gpu.limited_by & THROTTLED else 0.0, seconds)
 
-    def sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
-        """All of it as a sample."""
+    def to_sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
+        """Return all of it as a sample."""
         return GpuSample(
             uuid,
             at,

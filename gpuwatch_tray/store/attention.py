@@ -1,4 +1,4 @@
-"""What the person has said, acknowledgements and snoozes: written by whoever was told, for the evaluator."""
+"""Acknowledgements and silences: written by the process that the person told, read by the evaluator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """All of it: the snoozes, also those just run out, and the numbers of the acknowledged incidents."""
+    """The silences, those just run out too, and the numbers of the acknowledged incidents."""
 
     silences: tuple[Silence, ...] = ()
     acknowledged: frozenset[int] = frozenset()
 
 
 def read_attention(database: sqlite3.Connection) -> Attention:
-    """What is on file."""
+    """Read the silences and acknowledgements."""
     silences = database.execute("SELECT scope, name, at, uptime, boot, seconds FROM silences").fetchall()
     incidents = database.execute("SELECT incident FROM acknowledgements").fetchall()
     with checked_rows():
@@ -37,7 +37,7 @@ def read_attention(database: sqlite3.Connection) -> Attention:
 
 
 def add_acknowledgements(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
-    """Inside the caller's transaction, as all below."""
+    """Record acknowledgements. Inside the caller's transaction, as all below."""
     database.executemany(
         "INSERT OR REPLACE INTO acknowledgements (incident, at) VALUES (?, ?)",
         [(number, at) for number in ids],
@@ -45,12 +45,12 @@ def add_acknowledgements(database: sqlite3.Connection, ids: Iterable[int], at: f
 
 
 def remove_acknowledgements(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Take acknowledgements back."""
+    """Delete acknowledgements."""
     database.executemany("DELETE FROM acknowledgements WHERE incident = ?", [(number,) for number in ids])
 
 
 def add_silence(database: sqlite3.Connection, silence: Silence) -> None:
-    """Snooze, in place of an earlier snooze of the same."""
+    """Store a silence in place of an earlier one of the same alerts."""
     at = silence.at
     database.execute(
         "INSERT OR REPLACE INTO silences (scope, name, at, uptime, boot, seconds) VALUES (?, ?, ?, ?, ?, ?)",
@@ -59,7 +59,7 @@ def add_silence(database: sqlite3.Connection, silence: Silence) -> None:
 
 
 def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
-    """Forget snoozes that are over, unless another one of the same has begun meanwhile."""
+    """Delete silences that are over, unless another one of the same alerts has begun meanwhile."""
     database.executemany(
         "DELETE FROM silences WHERE scope = ? AND name = ? AND at = ? AND uptime = ?",
         [(each.scope.value, each.name, each.at.wall, each.at.uptime) for each in silences],
@@ -67,5 +67,5 @@ def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -
 
 
 def remove_all_silences(database: sqlite3.Connection) -> int:
-    """End every snooze; how many there were."""
+    """Delete every silence; return how many there were."""
     return database.execute("DELETE FROM silences").rowcount

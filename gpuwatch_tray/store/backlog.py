@@ -1,9 +1,4 @@
-"""
-What is sent next: the mails that are due, and a stale backlog as one digest.
-
-The rows of a digest stay rows of their own, which only share its Message-ID while they are tried together:
-nothing is lost with it, and what may have been accepted is sent again under the same one.
-"""
+"""What is sent next: the mails that are due, and a stale backlog as one digest."""
 
 from __future__ import annotations
 
@@ -17,7 +12,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.store.queued import QueuedMail
+    from gpuwatch_tray.store.queued import OutboxMail
 
 Gather: TypeAlias = "Callable[[Sequence[Message], float], Message]"
 STALE_SECONDS = 3600.0  # seconds after which a mail is history rather than news
@@ -30,17 +25,17 @@ def lease_mails(
     seconds: float,
     silenced: Callable[[str], bool] = lambda _: False,
     gather: Gather | None = None,
-) -> tuple[QueuedMail, ...]:
+) -> tuple[OutboxMail, ...]:
     """
-    Take what is due for `seconds`; what is most urgent first. Inside the caller's transaction.
+    Lease what is due for `seconds`, the most urgent first. Inside the caller's transaction.
 
-    A mail all of whose alerts (by fingerprint) are `silenced` stays where it is. Once several have waited for
-    over an hour, all that waits, also what is held or not due yet, leaves as the one mail that `gather`
-    makes of it: only critical news goes by itself.
+    A mail all of whose alerts (by fingerprint) are `silenced` waits. Once several have waited for over an
+    hour, all that waits, held or not due yet, leaves as the one mail that `gather` makes of it: only critical
+    news goes by itself.
     """
     at = {"now": now, "apart": queued.CLOCK_TOLERANCE}
 
-    def read(where: str) -> list[QueuedMail]:
+    def read(where: str) -> list[OutboxMail]:
         found = queued.read_mails(database, where, dict(at))
         return [mail for mail in found if not queued.all_silenced(mail.fingerprints, silenced)]
 
@@ -54,7 +49,7 @@ def lease_mails(
     digests = [_repeat_digest(group, gather, now) for group in tried]
     alone = [mail for mail in due if not mail.digest]
     rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
-    together: list[QueuedMail] = []
+    together: list[OutboxMail] = []
     # Whenever they would be due: the way is tried now in any case.
     free = "(lease_until <= :now OR set_at > :now + :apart)"
     loose = read(f"({queued.OPEN} AND {free} OR state = 'held') AND digest = ''")
@@ -73,37 +68,37 @@ def lease_mails(
 
 
 def _set_lease(
-    database: sqlite3.Connection, rows: Iterable[QueuedMail], now: float, seconds: float
-) -> tuple[QueuedMail, ...]:
+    database: sqlite3.Connection, rows: Iterable[OutboxMail], now: float, seconds: float
+) -> tuple[OutboxMail, ...]:
     taken = tuple(rows)
     leases = [(now + seconds, now, row.id) for row in taken]
     database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
     return taken
 
 
-def _is_urgent(mail: QueuedMail, now: float) -> bool:
+def _is_urgent(mail: OutboxMail, now: float) -> bool:
     message = mail.message
     critical = message.kind is MessageKind.ALERT and message.details.severity is Severity.CRITICAL
     return critical and now - message.created < STALE_SECONDS
 
 
 def _gather_digest(
-    database: sqlite3.Connection, rows: list[QueuedMail], gather: Gather, now: float
-) -> QueuedMail:
+    database: sqlite3.Connection, rows: list[OutboxMail], gather: Gather, now: float
+) -> OutboxMail:
     made = gather([row.message for row in rows], now)
     names = [(made.message_id, row.id) for row in rows]
     database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", names)
     return _digest_row(rows, made)
 
 
-def _repeat_digest(rows: list[QueuedMail], gather: Gather, now: float) -> QueuedMail:
-    """The digest that these rows were tried in before: nobody knows whether it was accepted."""
+def _repeat_digest(rows: list[OutboxMail], gather: Gather, now: float) -> OutboxMail:
+    """Make the digest again that these rows were tried in: nobody knows whether it was accepted."""
     made = gather([row.message for row in rows], now)
     return _digest_row(rows, replace(made, message_id=rows[0].digest))
 
 
-def _digest_row(rows: list[QueuedMail], made: Message) -> QueuedMail:
-    """What becomes of the first row becomes of all of them."""
+def _digest_row(rows: list[OutboxMail], made: Message) -> OutboxMail:
+    """Return a row for the digest: what happens to the first row happens to all of them."""
     names = dict.fromkeys(name for row in rows for name in row.fingerprints)
     most = max(row.attempts for row in rows)
     return replace(rows[0], message=made, fingerprints=tuple(names), attempts=most)

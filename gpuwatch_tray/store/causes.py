@@ -1,4 +1,4 @@
-"""Why a file cannot be read or written: what is to be done about it, and what people read."""
+"""Errors of SQLite and the disk: what they mean, what to do about them, what people read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _sqlite_code(error: Exception) -> int:
 
 
 def is_damaged(error: Exception) -> bool:
-    """Whether the file is not what was written."""
+    """Return whether the file is not what was written."""
     return (
         isinstance(error, UnreadableRowError)
         or _sqlite_code(error) in DAMAGED
@@ -40,12 +40,12 @@ def is_damaged(error: Exception) -> bool:
 
 
 def is_unwritable(error: Exception) -> bool:
-    """Whether the disk does not take it; a file that another process keeps is no such case."""
+    """Return whether the disk does not accept writes; a lock held by another process does not count."""
     return isinstance(error, OSError) or _sqlite_code(error) in UNWRITABLE
 
 
 def reason_and_remedy(error: Exception) -> tuple[str, str]:
-    """Why the disk does not take it, and the mend."""
+    """Return why the disk does not accept writes, and what to do."""
     if isinstance(error, OSError) and error.errno not in FULL:
         return str(error), _("it must belong to this user")
     # no room for what SQLite keeps beside the file is no room either
@@ -55,7 +55,7 @@ def reason_and_remedy(error: Exception) -> tuple[str, str]:
 
 
 def describe_error(error: Exception) -> str:
-    """The error with its mend, where there is one."""
+    """Return the error with its remedy, where there is one."""
     if _sqlite_code(error) == sqlite3.SQLITE_BUSY:
         return _("{error} (another program keeps it; it is tried again)").format(error=error)
     if _sqlite_code(error) not in UNWRITABLE:

@@ -1,8 +1,8 @@
 """
 The database behind the store: the file, or memory while the file cannot be written.
 
-What is read and written comes here as a function of a connection, so that it can be done once more: on a
-file that was damaged and has been set aside, or in memory when the disk is full.
+Reads and writes come as functions of a connection, so that they can be repeated: on a file that replaced a
+damaged one, or in memory when the disk is full.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Database:
         self._do(lambda _database: None, CANNOT_BE_OPENED)
 
     def close(self) -> None:
-        """Close it; what is in memory only gets a last chance."""
+        """Close the connection; write what is in memory only to the file, if possible."""
         with self._lock:
             if self.trouble is not None:
                 self._return()
@@ -72,7 +72,7 @@ class Database:
         return self._claim.of_another()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` reads, all of it as of one moment. Raises StoreError."""
+        """Return what `work` reads, all of it as of one moment. Raises StoreError."""
         with self._lock:
             return self._do(lambda database: in_transaction(database, work, "BEGIN"), CANNOT_BE_READ)
 
@@ -97,7 +97,7 @@ class Database:
         raise AssertionError  # the last attempt has returned or raised
 
     def _current(self) -> sqlite3.Connection:
-        """The memory, or the file that has the name now."""
+        """Return the connection to memory, or to the file that has the name now."""
         if self._open is not None and self.trouble is None:
             there = file.file_identity(self._path)
             if there is None:
@@ -122,7 +122,7 @@ class Database:
             raise StoreError(_(CANNOT_BE_OPENED).format(path=self._path, error=error)) from error
 
     def _overcome(self, error: sqlite3.Error | OSError) -> bool:
-        """Whether it is worth another attempt: on a new file, or in memory."""
+        """Return whether another attempt is worth it: on a new file, or in memory."""
         if self.trouble is not None:  # memory itself fails
             return False
         if is_damaged(error):
@@ -157,7 +157,7 @@ class Database:
         return True
 
     def _make_again(self, held: sqlite3.Connection) -> None:
-        """The file has been deleted: make it again from what the open one still holds."""
+        """Create the deleted file again from what the open connection still holds."""
         self._make_folder()
         with file.replacement_lock(self._path):
             if file.file_identity(self._path) is None:

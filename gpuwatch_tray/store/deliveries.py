@@ -1,4 +1,4 @@
-"""When each alert, by fingerprint, was last told on each channel: what its cooldown counts from."""
+"""When each alert, by fingerprint, was last notified on each channel: its cooldown counts from then."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def record_deliveries(
 
 
 def read_deliveries(database: sqlite3.Connection) -> list[dict[str, Instant]]:
-    """When each fingerprint was last told, channel by channel."""
+    """Read when each fingerprint was last notified, channel by channel."""
     return [read_deliveries_on(database, channel.value) for channel in Channel]
 
 
 def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, Instant]:
-    """When each fingerprint was last told on `channel`."""
+    """Read when each fingerprint was last notified on `channel`."""
     rows = database.execute(
         "SELECT fingerprint, at, uptime, boot FROM deliveries WHERE channel = ?", (channel,)
     )
@@ -36,7 +36,7 @@ def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, 
 
 
 def prune_deliveries(database: sqlite3.Connection, before: float) -> None:
-    """Forget what was told `before` of alerts that are over. Inside the caller's transaction."""
+    """Delete the deliveries `before` this time of alerts that are over. Inside the caller's transaction."""
     database.execute(
         "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN"
         " (SELECT fingerprint FROM incidents WHERE phase <> 'resolved')",

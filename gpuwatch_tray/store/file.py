@@ -1,4 +1,4 @@
-"""The state file: opened, made where there is none, set aside where it is damaged."""
+"""The state file: opened, created, replaced where it is damaged, and copied to memory and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Identity: TypeAlias = tuple[int, int]  # the device and the file's number on it:
 
 
 def file_identity(path: Path) -> Identity | None:
-    """Which file the name stands for at this moment; None for none."""
+    """Return which file the name stands for at this moment; None for none."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -39,10 +39,10 @@ def file_identity(path: Path) -> Identity | None:
 @contextmanager
 def replacement_lock(path: Path) -> Iterator[None]:
     """
-    The right to put another file in the place of this one; raises StoreError after `BUSY` seconds.
+    Hold the right to replace this file; raises StoreError after `BUSY` seconds.
 
-    Nobody makes a new file while another process is setting a damaged one aside, and no two set aside at
-    once: the second would set aside the new one.
+    No process creates a file while another sets a damaged one aside, and no two set one aside at once: the
+    second would set aside the new one.
     """
     lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=BUSY)
     try:
@@ -61,8 +61,8 @@ class MemoryClaim:
     """
     The sign that the mails of this state are in the memory of one process, which sends them.
 
-    It is the system's lock on an empty file, so that a full disk takes it and a process that dies gives it
-    back.
+    It is the system's lock on an empty file: a full disk accepts it, and the system releases it when the
+    process dies.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,18 +70,18 @@ class MemoryClaim:
         self._lock = FileLock(self._path, timeout=0, thread_local=False)
 
     def take(self) -> None:
-        """Put the sign up, as far as the disk allows."""
+        """Acquire the lock, as far as the disk allows."""
         with suppress(OSError, Timeout):
             self._lock.acquire()
 
     def drop(self) -> None:
-        """Take it down."""
+        """Release the lock."""
         if self._lock.is_locked:
             with suppress(OSError):
                 self._lock.release()
 
     def of_another(self) -> bool:
-        """Whether another process has put it up."""
+        """Return whether another process holds the lock."""
         if self._lock.is_locked or not self._path.exists():
             return False
         try:
@@ -94,7 +94,7 @@ class MemoryClaim:
 
 
 def create_file(path: Path) -> None:
-    """Make an empty file where there is none."""
+    """Create an empty file where there is none."""
     with replacement_lock(path):
         if file_identity(path) is None:
             _put_in_place(path)
@@ -102,9 +102,9 @@ def create_file(path: Path) -> None:
 
 def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
     """
-    Open the file and bring it up to date; raises sqlite3.Error, and StoreError for a newer version's.
+    Open the file and migrate it; raises sqlite3.Error, and StoreError for a newer version's.
 
-    Where it cannot be written, it is opened `to_read` only, if that is enough.
+    Where it cannot be written, open it for reading only, if `to_read` says that this is enough.
     """
     database = open_connection(path)
     try:
@@ -146,10 +146,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
     """
-    Put a new file in the place of the damaged one, which gets another name and a word in the log.
+    Rename the damaged file, put a new one in its place, and log it.
 
-    What can be read of it is copied into `memory` and into the new file. Raises sqlite3.Error and OSError
-    where there is no room for that; nothing is changed then. To be called `alone`.
+    Copy what can be read into `memory` and into the new file. Raises sqlite3.Error and OSError where there is
+    no room for that; nothing is changed then. To be called with the `replacement_lock`.
     """
     with closing(open_connection(path)) as source:
         with suppress(sqlite3.Error):
@@ -166,7 +166,7 @@ def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
 
 
 def build_replacement(path: Path, memory: sqlite3.Connection) -> None:
-    """Make a new file with the content of `memory`, which `create` will take for the state."""
+    """Write the content of `memory` to a new file, which `create_file` will put in place."""
     part = path.with_name(f"{path.name}.part")
     for each in (part, _replacement_path(path)):
         each.unlink(missing_ok=True)  # of a process that was killed over it
@@ -189,7 +189,7 @@ def _replacement_path(path: Path) -> Path:
 
 
 def _rename_damaged(path: Path) -> Path:
-    """Give the damaged file a name that no other has."""
+    """Rename the damaged file to a name that no other has."""
     stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
     aside = next(each for each in map(path.with_name, names) if not each.exists())
@@ -201,7 +201,7 @@ def _rename_damaged(path: Path) -> Path:
 
 
 def _put_in_place(path: Path) -> None:
-    """Put a file where there is none: the one that was built, else an empty one."""
+    """Put the replacement, else an empty file, where there is none."""
     for end in SQLITE_SUFFIXES:  # of a file that is gone: SQLite would take them for the new one's
         path.with_name(path.name + end).unlink(missing_ok=True)
     try:
@@ -211,14 +211,14 @@ def _put_in_place(path: Path) -> None:
 
 
 def create_empty(path: Path) -> None:
-    """Make an empty file, which must not be there. Raises OSError."""
+    """Create an empty file, which must not exist. Raises OSError."""
     # It holds the text of mails: private from the first byte on, and with it the files that SQLite adds.
     # Only ever a new one: to close another descriptor of an open database would drop SQLite's locks on it.
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def open_connection(path: Path) -> sqlite3.Connection:
-    """A connection to the file as it is. Raises sqlite3.Error."""
+    """Open a connection to the file as it is. Raises sqlite3.Error."""
     # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 

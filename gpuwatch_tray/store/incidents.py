@@ -1,4 +1,4 @@
-"""The incidents: alerts from their first sign to their end, and what happened to each."""
+"""Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One thing that happened to an incident at `at` (wall time): `what`, and the named reason `why`."""
+    """One event of an incident, at `at` (wall time): `what` happened, and the named reason `why`."""
 
     at: float
     incident: int
@@ -41,14 +41,14 @@ def write_incidents(database: sqlite3.Connection, alerts: Iterable[Alert], *, ow
 
 
 def drop_incidents(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Forget incidents that never fired. Inside the caller's transaction."""
+    """Delete incidents that never fired. Inside the caller's transaction."""
     rows = [(number,) for number in ids]
     database.executemany("DELETE FROM incidents WHERE id = ?", rows)
     database.executemany("DELETE FROM transitions WHERE incident = ?", rows)
 
 
 def read_open_incidents(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
-    """The incidents that are not over, and those whose end is still to be told (True)."""
+    """Read the incidents that are not over (False), and those whose end is still to be notified (True)."""
     rows = database.execute(
         f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"
     )
@@ -56,7 +56,7 @@ def read_open_incidents(database: sqlite3.Connection) -> list[tuple[Alert, bool]
 
 
 def read_latest_incidents(database: sqlite3.Connection, limit: int) -> list[Alert]:
-    """The last incidents that fired and are over, newest first."""
+    """Read the last incidents that fired and are over, newest first."""
     rows = database.execute(
         f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"
         " ORDER BY id DESC LIMIT ?",
@@ -66,31 +66,31 @@ def read_latest_incidents(database: sqlite3.Connection, limit: int) -> list[Aler
 
 
 def read_incidents(database: sqlite3.Connection) -> list[Alert]:
-    """All that are on file."""
+    """Read all incidents."""
     return [_incident(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]
 
 
 def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
-    """When the incidents on file began to fire, by fingerprint."""
+    """Read when the incidents began to fire, by fingerprint."""
     rows = database.execute("SELECT fingerprint, fired FROM incidents WHERE fired IS NOT NULL")
     with checked_rows():
         return [(name, Instant(*json.loads(at))) for name, at in rows.fetchall()]
 
 
 def read_severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
-    """How bad the incidents on file were that have fired, by fingerprint, oldest first."""
+    """Read how severe the incidents were that have fired, by fingerprint, oldest first."""
     rows = database.execute("SELECT fingerprint, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id")
     with checked_rows():
         return [(name, Severity(severity)) for name, severity in rows.fetchall()]
 
 
 def read_rules(database: sqlite3.Connection) -> dict[str, str]:
-    """The rule of each fingerprint on file."""
+    """Read the rule of each fingerprint."""
     return dict(database.execute("SELECT fingerprint, rule FROM incidents").fetchall())
 
 
 def highest_id(database: sqlite3.Connection) -> int:
-    """The highest number that an incident has ever had, as far as known."""
+    """Return the highest number that an incident has ever had, as far as known."""
     (number,) = database.execute(
         "SELECT max(coalesce((SELECT max(id) FROM incidents), 0),"
         " coalesce((SELECT max(incident) FROM transitions), 0))"
@@ -99,7 +99,7 @@ def highest_id(database: sqlite3.Connection) -> int:
 
 
 def add_transitions(database: sqlite3.Connection, transitions: Iterable[Transition]) -> None:
-    """Write down what happened. Inside the caller's transaction."""
+    """Record what happened. Inside the caller's transaction."""
     database.executemany(
         "INSERT INTO transitions (at, incident, what, why) VALUES (?, ?, ?, ?)",
         [(each.at, each.incident, each.what, each.why) for each in transitions],
@@ -107,13 +107,13 @@ def add_transitions(database: sqlite3.Connection, transitions: Iterable[Transiti
 
 
 def read_transitions(database: sqlite3.Connection) -> list[Transition]:
-    """All that is on file, oldest first."""
+    """Read all transitions, oldest first."""
     rows = database.execute("SELECT at, incident, what, why FROM transitions ORDER BY id")
     return [Transition(*row) for row in rows.fetchall()]
 
 
 def prune_incidents(database: sqlite3.Connection) -> None:
-    """Keep the last `KEEP` that are over. Inside the caller's transaction."""
+    """Delete all but the last `INCIDENTS_KEPT` that are over. Inside the caller's transaction."""
     database.execute(
         "DELETE FROM incidents WHERE phase = 'resolved' AND NOT owed AND id NOT IN"
         " (SELECT id FROM incidents WHERE phase = 'resolved' ORDER BY id DESC LIMIT ?)",

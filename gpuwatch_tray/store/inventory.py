@@ -15,7 +15,7 @@ class KnownGpu:
     """
     A GPU as it was last seen at `seen` (wall time); `name` is empty where it is not known.
 
-    One that the person has `forgotten` is missed no more, until it is seen again.
+    A GPU that the person has `forgotten` is not missed any more, until it is seen again.
     """
 
     uuid: str
@@ -26,7 +26,7 @@ class KnownGpu:
 
 
 def read_inventory(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
-    """All of them, by index."""
+    """Read all GPUs, by index."""
     rows = database.execute("SELECT uuid, gpu, name, seen, forgotten FROM inventory ORDER BY gpu, uuid")
     return tuple(
         KnownGpu(uuid, index, name, seen, bool(forgotten))
@@ -35,7 +35,7 @@ def read_inventory(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
 
 
 def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
-    """Add or update these. Inside the caller's transaction."""
+    """Insert or update these GPUs. Inside the caller's transaction."""
     database.executemany(
         "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen, forgotten) VALUES (?, ?, ?, ?, ?)",
         [(each.uuid, each.index, each.name, each.seen, each.forgotten) for each in gpus],
@@ -43,6 +43,6 @@ def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> N
 
 
 def mark_gpu_forgotten(database: sqlite3.Connection, uuid: str) -> bool:
-    """Miss one no more; False where it is not missed. Inside the caller's transaction."""
+    """Mark a GPU as forgotten; return False where it is not missed. Inside the caller's transaction."""
     changed = database.execute("UPDATE inventory SET forgotten = 1 WHERE uuid = ? AND NOT forgotten", (uuid,))
     return changed.rowcount > 0

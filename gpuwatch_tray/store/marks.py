@@ -1,4 +1,4 @@
-"""When the last evaluation was, and which processes the command source has seen."""
+"""Single values by key, and the processes that the command source has seen."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ LAST_LOOP_EVALUATION = "last evaluation of a loop"  # whose polls tell for how l
 
 
 def read_instant(database: sqlite3.Connection, name: str = LAST_EVALUATION) -> Instant | None:
-    """When the last evaluation was that had something to write."""
+    """Read when the last evaluation was that had something to write."""
     row = database.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
     with checked_rows():
         return instant_from_json(row[0]) if row else None
 
 
 def write_instant(database: sqlite3.Connection, at: Instant, name: str = LAST_EVALUATION) -> None:
-    """Inside the caller's transaction, as all below."""
+    """Store an instant. Inside the caller's transaction, as all below."""
     database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, instant_to_json(at)))
 
 
 def has_key(database: sqlite3.Connection, name: str) -> bool:
-    """Whether this mark was set."""
+    """Return whether this key was set."""
     return database.execute("SELECT 1 FROM marks WHERE name = ?", (name,)).fetchone() is not None
 
 
 def set_key(database: sqlite3.Connection, name: str) -> None:
-    """Set a mark that says no more than that it was."""
+    """Set a key without a value of its own."""
     database.execute("INSERT OR REPLACE INTO marks VALUES (?, '1')", (name,))
 
 
@@ -45,12 +45,12 @@ def write_probe(database: sqlite3.Connection) -> None:
 
 
 def read_sightings(database: sqlite3.Connection) -> dict[tuple[int, str], float]:
-    """The processes that the command source has seen: (pid, digest of the command) to start time."""
+    """Read the processes that the command source has seen: (pid, digest of the command) to start time."""
     rows = database.execute("SELECT pid, command, started FROM sightings")
     return {(pid, command): started for pid, command, started in rows.fetchall()}
 
 
 def write_sightings(database: sqlite3.Connection, seen: Mapping[tuple[int, str], float]) -> None:
-    """Remember `seen` instead of those before."""
+    """Replace the processes that the command source has seen."""
     database.execute("DELETE FROM sightings")
     database.executemany("INSERT INTO sightings VALUES (?, ?, ?)", [(*key, at) for key, at in seen.items()])

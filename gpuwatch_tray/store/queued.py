@@ -1,4 +1,4 @@
-"""What is in the outbox: its rows, read."""
+"""The rows of the outbox, read."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedMail:
+class OutboxMail:
     """
-    One mail of the outbox, and the alerts that it tells of.
+    One mail of the outbox, with the fingerprints of its alerts.
 
-    `failure` is the class of its last `error` (transport.FailureKind); `digest` the Message-ID of the mail
-    in which it was last tried together with others.
+    `failure` is the class of its last `error` (transport.FailureKind); `digest` the Message-ID of the mail in
+    which it was last tried together with others.
     """
 
     id: int
@@ -53,10 +53,10 @@ class QueuedMail:
 @dataclass(frozen=True, slots=True)
 class OutboxSummary:
     """
-    What waits in the outbox: how many, since when, until when, and the last error.
+    What waits in the outbox: how many mails, the oldest, the time of the next attempt, and the last error.
 
-    `failure` is that error's class, a value of transport.FailureKind. `held` mails wait for a digest; `dead`
-    ones were refused for good, `dead_error` says why the last of them was.
+    `failure` is that error's class (transport.FailureKind). `held` mails wait for a digest; `dead` ones were
+    refused for good, the last of them for `dead_error`.
     """
 
     count: int = 0
@@ -70,7 +70,7 @@ class OutboxSummary:
 
 
 def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
-    """The fingerprints of which a mail is on its way that says that they fire, and when it was written."""
+    """Return the fingerprints that a mail on its way reports as firing, and when it was written."""
     rows = database.execute(
         f"SELECT fingerprints, created FROM outbox WHERE {ON_ITS_WAY} AND kind IN (?, ?) ORDER BY id",
         sorted(FIRING_KINDS),
@@ -80,7 +80,7 @@ def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
 
 
 def given_up_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
-    """The fingerprints of which a mail was refused for good or dropped, and when last (wall time)."""
+    """Return the fingerprints of which a mail was refused for good or dropped, and when last (wall time)."""
     rows = database.execute(
         "SELECT fingerprints, sent_at FROM outbox WHERE state IN ('dead', 'dropped') AND kind IN (?, ?)"
         " ORDER BY sent_at",
@@ -90,13 +90,13 @@ def given_up_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
         return {name: at for names, at in rows for name in json.loads(names)}
 
 
-def read_all_mails(database: sqlite3.Connection) -> list[QueuedMail]:
-    """All that are on file, also those that are sent."""
+def read_all_mails(database: sqlite3.Connection) -> list[OutboxMail]:
+    """Read all rows, those of sent mails too."""
     return read_mails(database, "TRUE", {})
 
 
 def count_queued_since(database: sqlite3.Connection, now: float, seconds: float) -> int:
-    """How many mails were queued within the last `seconds`: no tests, no held ones, a digest as one."""
+    """Count the mails queued within the last `seconds`: no tests, no held ones, a digest as one."""
     (count,) = database.execute(
         "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"
         f" WHERE kind IN ({', '.join('?' * len(COUNTED_KINDS))}) AND state <> 'held'"
@@ -106,18 +106,18 @@ def count_queued_since(database: sqlite3.Connection, now: float, seconds: float)
     return int(count)
 
 
-def read_held(database: sqlite3.Connection) -> tuple[QueuedMail, ...]:
-    """The mails over the cap, oldest first, but for those that leave with a backlog."""
+def read_held(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+    """Read the mails over the limit, oldest first, but for those that leave with a backlog."""
     return tuple(read_mails(database, "state = 'held' AND digest = ''", {}))
 
 
-def read_queue(database: sqlite3.Connection) -> tuple[QueuedMail, ...]:
-    """All that is neither sent nor dropped, oldest first."""
+def read_queue(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+    """Read all that is neither sent nor dropped, oldest first."""
     return tuple(read_mails(database, "state NOT IN ('sent', 'dropped')", {}))
 
 
 def all_silenced(names: Collection[str], silenced: Callable[[str], bool]) -> bool:
-    """Whether a mail that tells of these alerts, by fingerprint, stays where it is while they are snoozed."""
+    """Return whether a mail about these fingerprints waits, as all of them are snoozed."""
     return bool(names) and all(map(silenced, names))
 
 
@@ -125,9 +125,9 @@ def read_summary(
     database: sqlite3.Connection, now: float, silenced: Callable[[str], bool] = lambda _: False
 ) -> OutboxSummary:
     """
-    What waits, in a few figures. `next_at` respects leases and snoozes: nobody need look earlier.
+    Summarise what waits. `next_at` respects leases and snoozes: nothing is due earlier.
 
-    None where all that waits is snoozed.
+    It is None where all that waits is snoozed.
     """
     rows = database.execute(
         f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",
@@ -152,16 +152,16 @@ def read_summary(
     return OutboxSummary(len(rows), oldest, next_at, error, failure, held, dead, last[0] if last else "")
 
 
-def read_mails(database: sqlite3.Connection, where: str, values: dict[str, object]) -> list[QueuedMail]:
-    """The rows for which the condition `where` holds, oldest first."""
+def read_mails(database: sqlite3.Connection, where: str, values: dict[str, object]) -> list[OutboxMail]:
+    """Read the rows that meet the SQL condition `where`, oldest first."""
     rows = database.execute(f"SELECT {COLUMNS} FROM outbox WHERE {where} ORDER BY id", values)
     return [_mail_of_row(row) for row in rows.fetchall()]
 
 
-def _mail_of_row(row: tuple[Any, ...]) -> QueuedMail:
+def _mail_of_row(row: tuple[Any, ...]) -> OutboxMail:
     row_id, created, kind, subject, text, message_id, details, names, *rest = row
     with checked_rows():
         message = Message(
             subject, text, created, message_id, MessageKind(kind), details=letters.details_from_json(details)
         )
-        return QueuedMail(row_id, message, tuple(json.loads(names)), *rest)
+        return OutboxMail(row_id, message, tuple(json.loads(names)), *rest)

@@ -1,4 +1,4 @@
-"""The state carried from one database to another: out of a damaged file, into memory, back to the file."""
+"""The state copied from one database to another: out of a damaged file, into memory, back to the file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
 
 def copy_state(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     """
-    Copy every row that can be read into the tables of `target`; True if that was all.
+    Copy every row that can be read into the tables of `target`; return True if that was all.
 
     The source may be damaged, or an older version's. Inside the caller's transaction, where there is one.
     """
@@ -62,10 +62,10 @@ def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool
 
 def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
     """
-    Bring the file up to `memory`, which took its place; inside the caller's transaction.
+    Bring the file up to `memory`, which took its place. Inside the caller's transaction.
 
-    `whole`: memory began with all that the file holds, so that what it has no longer is over. A mail that was
-    recorded as sent in the file meanwhile stays sent.
+    `whole`: memory began with all that the file holds, so that rows missing from memory are to be deleted. A
+    mail that was recorded as sent in the file meanwhile stays sent.
     """
     for table in TABLES:
         if table in {"outbox", "deliveries"}:
@@ -95,7 +95,7 @@ def _columns(database: sqlite3.Connection, table: str) -> list[str]:
 
 
 def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[list[str], list[Any], bool]:
-    """Those of the wanted columns that there are, the rows that can be read, and whether those are all."""
+    """Read the wanted columns that exist: their names, the readable rows, and whether those are all."""
     columns: list[str] = []
     rows: list[Any] = []
     try:
@@ -110,7 +110,7 @@ def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[li
 
 
 def _insert(target: sqlite3.Connection, how: str, table: str, columns: list[str], rows: list[Any]) -> int:
-    """Insert what fits; how many rows that were."""
+    """Insert the rows that fit; return how many."""
     marks_text = ", ".join("?" * len(columns))
     statement = f"{how} INTO {table} ({', '.join(columns)}) VALUES ({marks_text})"
     taken = 0

@@ -1,10 +1,10 @@
 """
-A stretch as the samples' tables hold it: columns of floats, deflated.
+A stretch of samples in the tables: columns of floats, deflated.
 
 One row a stretch, not one a sample: a month of 800 processes is 7,200 rows then and not six millions, and
-what the processes of a GPU have in common is deflated away. Of each 32-bit float the lowest byte is left
-out (an error of 0.003 %), the others lie beside their like. What is unknown is a NaN. Numbers stand for
-names; the processes are apart, as many a reader does without them.
+what the processes of a GPU have in common is deflated away. Of each 32-bit float the lowest byte is left out
+(an error of 0.003 %), the others lie beside their like. What is unknown is a NaN. Numbers stand for names;
+the processes are apart, as many readers need none.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ _NAN = math.nan
 
 
 class Numbers(Protocol):
-    """What numbers stand for names."""
+    """The numbers that stand for names in a row."""
 
     def gpu(self, uuid: str) -> int:
-        """The number of a GPU."""
+        """Return the number of a GPU."""
 
     def user(self, name: str | None) -> int:
-        """The number of a user; 0 for an unknown one."""
+        """Return the number of a user; 0 for an unknown one."""
 
     def run(self, key: str) -> int | None:
-        """The number of a process on a GPU; None where it is not on file."""
+        """Return the number of a process run; None where it is not stored."""
 
 
 class Names(Protocol):
-    """What names numbers stand for. Raises KeyError."""
+    """The names that numbers stand for. Raises KeyError."""
 
     def gpu_of(self, number: int) -> str:
-        """The UUID of a GPU."""
+        """Return the UUID of a GPU."""
 
     def user_of(self, number: int) -> str | None:
-        """The name of a user."""
+        """Return the name of a user."""
 
     def run_of(self, number: int) -> str | None:
-        """The key of a process on a GPU; None where it is not on file any more."""
+        """Return the key of a process run; None where it is not stored any more."""
 
 
 def encode_stretch(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
-    """The GPUs and users of a stretch, and its processes."""
+    """Return the GPUs and users of a stretch, and its processes."""
     gpus = [(numbers.gpu(each.uuid), 0, _gpu_values(each)) for each in stretch.gpus]
     users = [(numbers.user(each.who), numbers.gpu(each.uuid), _use_values(each)) for each in stretch.users]
     processes = [
@@ -70,7 +70,7 @@ def encode_stretch(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
 
 
 def decode_stretch(at: int, seconds: int, body: bytes, processes: bytes | None, names: Names) -> Stretch:
-    """The stretch again; without `processes` none of those. Raises UnreadableRowError."""
+    """Return the stretch, without processes where `processes` is None. Raises UnreadableRowError."""
     try:
         gpus, users = _inflated(body, _GPU, _USE)
         (runs,) = ([],) if processes is None else _inflated(processes, _USE)
@@ -93,7 +93,7 @@ def decode_stretch(at: int, seconds: int, body: bytes, processes: bytes | None, 
 
 
 def process_rows(processes: bytes) -> list[tuple[int, int, FloatRow]]:
-    """The processes of a stretch: the numbers of run and GPU, and columns. Raises UnreadableRowError."""
+    """Decode processes: the numbers of run and GPU, and the columns. Raises UnreadableRowError."""
     try:
         (rows,) = _inflated(processes, _USE)
     except (zlib.error, ValueError, EOFError) as error:
@@ -102,7 +102,7 @@ def process_rows(processes: bytes) -> list[tuple[int, int, FloatRow]]:
 
 
 def use_from_row(who: str | None, uuid: str, at: int, seconds: int, row: FloatRow) -> Use:
-    """The use that a row's columns tell of."""
+    """Return the use in a row's columns."""
     energy = _value(row[2])
     return Use(who, uuid, at, seconds, row[0], _span_at(row, 3), _span_at(row, 7), row[1], energy)
 

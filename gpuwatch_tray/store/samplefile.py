@@ -1,10 +1,4 @@
-"""
-The file of the samples: beside the state, and not in it.
-
-The state is small, must be written at once and must survive; alerts wait for it. The samples are a thousand
-times as large, are written in the background, and may be lost. In one file a write of samples would hold an
-alert's up, a damaged page of samples would be a damaged state, and every rescue would copy all of them.
-"""
+"""The file of the samples: opened, created, set aside where it is damaged."""
 
 from __future__ import annotations
 
@@ -46,12 +40,12 @@ PRAGMA user_version = {SAMPLES_VERSION};
 
 
 def samples_path(folder: Path, host: str) -> Path:
-    """The file of this host's samples in `folder`."""
+    """Return the file of this host's samples in `folder`."""
     return folder / f"samples-{host}.sqlite3"
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """Open the file, made where there is none. Raises sqlite3.Error, OSError and StoreError."""
+    """Open the file, created where there is none. Raises sqlite3.Error, OSError and StoreError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if file.file_identity(path) is None:
         file.create_empty(path)
@@ -70,7 +64,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection | None:
-    """Open the file without changing it; None where there is none. Raises sqlite3.Error and StoreError."""
+    """Open the file read-only; return None where there is none. Raises sqlite3.Error and StoreError."""
     if file.file_identity(path) is None:
         return None
     database = sqlite3.connect(
@@ -89,7 +83,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
 
 
 def set_samples_aside(path: Path, error: Exception) -> None:
-    """Give the damaged file another name, in the place of one that was damaged before. Raises OSError."""
+    """Rename the damaged file, in place of one that was damaged before. Raises OSError."""
     aside = path.with_name(f"{path.name}.damaged")
     for end in file.SQLITE_SUFFIXES:
         path.with_name(path.name + end).unlink(missing_ok=True)

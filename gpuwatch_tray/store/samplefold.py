@@ -1,4 +1,4 @@
-"""Minutes folded into ten-minute values, and what is old dropped."""
+"""Minutes folded into ten-minute values, and old samples deleted."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ROWS_FOR_AGE = 60  # rows, an hour to a day, of which one at least was written b
 
 def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:
     """
-    The minutes that are not in their ten-minute values yet: id, at, seconds, body, processes.
+    Read the minutes that are not in their ten-minute values yet: id, at, seconds, body, processes.
 
-    Without those of the ten minutes that begin at `present`, as more will come.
+    Those of the ten minutes that begin at `present` are left out, as more will come.
     """
     return database.execute(
         "SELECT id, at, seconds, body, processes FROM minutes WHERE NOT folded"
@@ -38,16 +38,16 @@ def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[i
 
 def fold_minutes(database: sqlite3.Connection, book: NameDictionary, present: int) -> None:
     """
-    Add the unfolded minutes to their ten-minute values.
+    Add the unfolded minutes to their ten-minute values. Inside the caller's transaction.
 
     Each is folded once, whenever it was written: also where the clock was set back, and after a crash. One
-    that cannot be understood is a gap. Inside the caller's transaction.
+    that cannot be decoded is a gap.
     """
     windows: dict[int, list[Stretch]] = {}
     for number, at, seconds, body, processes in unfolded_minutes(database, present):
         database.execute("UPDATE minutes SET folded = 1 WHERE id = ?", (number,))
         for stretch in _decoded(at, seconds, body, processes, book):
-            book.seen([use.who for use in stretch.processes], stretch.at, stretch.end)
+            book.extend_runs([use.who for use in stretch.processes], stretch.at, stretch.end)
             for piece in split_stretch(stretch, TEN_MINUTES):
                 windows.setdefault(piece.at - piece.at % TEN_MINUTES, []).append(piece)
     for window, parts in windows.items():
@@ -70,10 +70,10 @@ def _decoded(at: int, seconds: int, body: bytes, processes: bytes, book: NameDic
 
 def prune_samples(database: sqlite3.Connection) -> None:
     """
-    Drop what is old. Inside the caller's transaction.
+    Delete what is old. Inside the caller's transaction.
 
-    How late it is, the earliest of the last rows says: a clock that is wrong for a while must not cost the
-    whole past.
+    The present is the earliest of the last rows: a clock that is wrong for a while must not cost the whole
+    past.
     """
     last = "SELECT at + seconds AS late FROM minutes ORDER BY id DESC LIMIT ?"
     late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (ROWS_FOR_AGE,)).fetchone()
@@ -88,7 +88,7 @@ def prune_samples(database: sqlite3.Connection) -> None:
 
 
 def limit_processes(stretch: Stretch) -> Stretch:
-    """The stretch with no more processes than are kept."""
+    """Return the stretch with no more processes than are kept."""
     if len(stretch.processes) <= MOST_PROCESSES:
         return stretch
     longest = sorted(stretch.processes, key=lambda use: -use.held)[:MOST_PROCESSES]

@@ -1,4 +1,4 @@
-"""The samples read, by any process, while another may be writing them."""
+"""The reader of the samples, for any process, while another may be writing them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class UseDetail(Enum):
-    """What is wanted of the uses of processes: none, one a process over all of the time, or each there is."""
+    """Which uses of processes to read: none, one a process over all of the time, or each."""
 
     NONE = "none"
     SUMMED = "summed"
@@ -48,11 +48,11 @@ def read_samples(
     processes: UseDetail = UseDetail.EACH,
 ) -> History:
     """
-    What is on file from `start` to `end` (wall times, as is `now`), without marks. Raises StoreError.
+    Read the samples from `start` to `end` (wall times, as is `now`), without alert marks. Raises StoreError.
 
-    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Of `processes` all the uses are there, a
-    sum of each, or none; their runs are there all the same. Where there is no file there is no history, and a
-    row that cannot be understood is a gap.
+    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. `processes` says which uses of processes
+    are read; their runs always are. Without a file the history is empty, and a row that cannot be decoded is
+    a gap.
     """
     path = samplefile.samples_path(folder, host)
     try:
@@ -68,7 +68,7 @@ def read_samples(
 
 
 class _SampleReader:
-    """Reads one span of time by one connection."""
+    """Reads one span of time over one connection."""
 
     def __init__(self, database: sqlite3.Connection, start: float, end: float, processes: UseDetail) -> None:
         self._database = database
@@ -104,7 +104,7 @@ class _SampleReader:
         )
 
     def _tens(self, until: int) -> Iterator[Stretch]:
-        """The ten-minute values before `until`, those made of minutes that are yet to be folded too."""
+        """Read the ten-minute values before `until`, also those of minutes that are yet to be folded."""
         end = min(self._end, until)
         rows = self._database.execute(
             f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",
@@ -119,7 +119,7 @@ class _SampleReader:
         return _align((part for part in parts if part.at < end), TEN_MINUTES, self._start)
 
     def _minutes(self, since: int) -> Iterator[Stretch]:
-        """The minutes from `since` on."""
+        """Read the minutes from `since` on."""
         parts = (
             piece
             for stretch in self._understood(self._of_minutes(self._end, "", since))
@@ -137,7 +137,7 @@ class _SampleReader:
         )
 
     def _summed(self, fine: int) -> Iterator[Use]:
-        """The uses of each process in one, out of the same rows."""
+        """Return the uses of each process in one, from the same rows."""
         sums, tens = UseSums(self._book), "SELECT at, ?, processes FROM tens WHERE at < ? AND at + ? > ?"
         minutes = "SELECT at, seconds, processes FROM minutes WHERE at < ? AND at + seconds > ?"
         start, end = _round_down(self._start, TEN_MINUTES), -_round_down(-min(self._end, fine), TEN_MINUTES)
@@ -165,7 +165,7 @@ class _SampleReader:
                 log.warning("%s", error)
 
     def _runs(self) -> Iterator[ProcessRun]:
-        """The runs of that time; the newest minutes tell better than their rows until when they were seen."""
+        """Read the runs of that time, seen at least until the newest minute with them."""
         seen: dict[str | None, int] = {}
         rows = self._database.execute("SELECT at, seconds, body, processes FROM minutes WHERE NOT folded")
         for stretch in self._understood(rows):
@@ -178,12 +178,12 @@ class _SampleReader:
 
 
 def _round_down(at: float, length: int) -> int:
-    """The multiple of `length` at or before `at`."""
+    """Return the multiple of `length` at or before `at`."""
     return int(at // length) * length
 
 
 def _align(parts: Iterable[Stretch], length: int, start: float) -> Iterator[Stretch]:
-    """One stretch of each length: what lies in the same is joined."""
+    """Merge the parts into one stretch of each length."""
     windows: dict[int, list[Stretch]] = {}
     for part in parts:
         at = part.at - part.at % length

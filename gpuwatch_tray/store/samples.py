@@ -1,4 +1,10 @@
-"""The samples' one writer: minutes as they end, folded into ten-minute values, dropped when they are old."""
+"""
+The samples of one host: minutes as they end, folded into ten-minute values, deleted when they are old.
+
+They are in a file beside the state. The state is small, must be written at once and must survive; alerts wait
+for it. The samples are a thousand times as large, are written in the background, and may be lost. In one file
+a write of samples would delay an alert, and a damaged page of samples would be a damaged state.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +40,15 @@ MOST_WAITING = 10  # stretches that are kept for a disk that does not take them
 
 class SampleStore:
     """
-    The samples of one host in the folder `folder`; for one thread, and one process at a time.
+    The writer of the samples of one host in `folder`; for one thread, and one process at a time.
 
-    Nothing is opened before there is something to write. Every method raises StoreError where the disk does
-    not take it; the last minutes are then kept to be written with the next.
+    It opens nothing before there is something to write. Every method raises StoreError where the disk does
+    not accept it; the last minutes are then kept to be written with the next.
     """
 
     def __init__(self, folder: Path, host: str) -> None:
         self.path = samplefile.samples_path(folder, host)
-        self._steady = StretchCompactor()
+        self._compactor = StretchCompactor()
         self._waiting: deque[Stretch] = deque(maxlen=MOST_WAITING)
         self._facts: dict[str, GpuFacts] = {}
         self._runs: dict[str, ProcessRun] = {}
@@ -51,49 +57,49 @@ class SampleStore:
         self._book: NameDictionary | None = None
 
     def add(self, minute: Minute) -> None:
-        """Take a minute; it is written now, or with those that are like it."""
+        """Add a minute; write it now, or later with those that are like it."""
         self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
         if len(self._runs) > MOST_RUNS:  # of a disk that takes nothing
             self._runs.clear()
         self._runs.update((run.key, run) for run in minute.runs)
-        self._tell(self._steady.take(minute.stretch))
+        self._write_out(self._compactor.add(minute.stretch))
 
     def flush(self) -> None:
-        """Write all that was taken."""
-        self._tell(self._steady.flush())
+        """Write all minutes that were added."""
+        self._write_out(self._compactor.flush())
 
     def close(self) -> None:
-        """Write all that was taken, and close the file."""
+        """Write all minutes that were added, and close the file."""
         try:
             self.flush()
         finally:
-            self._drop()
+            self._close_file()
 
-    def _tell(self, told: Sequence[Stretch]) -> None:
+    def _write_out(self, told: Sequence[Stretch]) -> None:
         self._waiting.extend(map(limit_processes, told))
         if not self._waiting:
             return
         try:
             self._write()
         except (sqlite3.Error, OSError) as error:
-            self._drop()
+            self._close_file()
             if not is_damaged(error):
                 text = _("{path}: the samples cannot be written: {error}")
                 raise StoreError(text.format(path=self.path, error=describe_error(error))) from error
-            self._begin_anew(error)
+            self._start_new_file(error)
 
-    def _begin_anew(self, error: Exception) -> None:
+    def _start_new_file(self, error: Exception) -> None:
         try:
             samplefile.set_samples_aside(self.path, error)
             self._write()
         except (sqlite3.Error, OSError) as failed:
-            self._drop()
+            self._close_file()
             text = _("{path}: the samples cannot be begun anew: {error}")
             raise StoreError(text.format(path=self.path, error=describe_error(failed))) from failed
 
     def _write(self) -> None:
         if self._database is not None and file.file_identity(self.path) != self._identity:
-            self._drop()  # somebody has deleted it, or put another in its place
+            self._close_file()  # somebody has deleted it, or put another in its place
         if self._database is None:
             self._database = samplefile.open_for_writing(self.path)
             self._identity = file.file_identity(self.path)
@@ -101,7 +107,7 @@ class SampleStore:
         database = self._database
         book = self._book = self._book or NameDictionary(database)
         try:
-            full = in_transaction(database, lambda _: self._written(database, book))
+            full = in_transaction(database, lambda _: self._insert(database, book))
         except BaseException:
             self._book = None  # what it gave out is not on file
             raise
@@ -111,10 +117,10 @@ class SampleStore:
             self._runs.clear()
             self._book = None  # nor does it grow with all the processes that have ever been
 
-    def _written(self, database: sqlite3.Connection, book: NameDictionary) -> bool:
-        """Insert what waits, and tidy up once in ten minutes; whether that was done."""
-        book.note_gpus(self._facts.values())
-        book.note_runs(run for run in self._runs.values() if not book.noted(run))
+    def _insert(self, database: sqlite3.Connection, book: NameDictionary) -> bool:
+        """Insert what waits, and fold and prune once in ten minutes; return whether that was done."""
+        book.record_gpus(self._facts.values())
+        book.record_runs(run for run in self._runs.values() if not book.is_recorded(run))
         for stretch in self._waiting:
             database.execute(
                 "INSERT INTO minutes (at, seconds, body, processes) VALUES (?, ?, ?, ?)",
@@ -124,12 +130,12 @@ class SampleStore:
         present = last - last % TEN_MINUTES
         if not unfolded_minutes(database, present):
             return False
-        book.note_runs(self._runs.values())
+        book.record_runs(self._runs.values())
         fold_minutes(database, book, present)
         prune_samples(database)
         return True
 
-    def _drop(self) -> None:
+    def _close_file(self) -> None:
         if self._database is not None:
             self._database.close()
         self._database = self._book = None

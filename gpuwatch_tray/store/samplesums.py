@@ -1,4 +1,4 @@
-"""The uses of each process over a long time, added up as they are read: a month of them is millions."""
+"""The uses of each process over a long time, added up while they are read: a month of them is millions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTHING = (0.0, 0.0, math.nan, *2 * (math.inf, 0.0, -math.inf, 0.0))  # a row's 
 
 
 class UseSums:
-    """Takes the processes of stretches; `uses` are one a process and GPU, as `joined` would join them."""
+    """Sums of encoded process uses; `uses` returns one a process and GPU, as `merge_stretches` would."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -44,7 +44,7 @@ class UseSums:
                     sums[at + 3] += seconds * share
 
     def uses(self, at: int, seconds: int) -> Iterator[Use]:
-        """The use of each, as of one stretch from `at`."""
+        """Return the use of each, as of one stretch from `at`."""
         for (who, gpu), (held, idle, energy, *spans) in self._sums.items():
             key = self._names.run_of(who)
             if key is not None:

@@ -1,4 +1,4 @@
-"""The tables of the state, and how those of an older version are brought up to date."""
+"""The tables of the state, their migration from older versions, and how values stand in them."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class StoreError(Exception):
 
 
 def memory_database() -> sqlite3.Connection:
-    """An empty state that is nowhere on disk."""
+    """Open an empty state in memory only."""
     database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(database)
     return database
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Make the tables, or change those of an older version."""
+    """Create the tables, or change those of an older version."""
     if schema_version(database) >= VERSION:
         return
     # One transaction, in which nobody else does the same: executescript would commit in between.
@@ -108,6 +108,6 @@ def migrate(database: sqlite3.Connection) -> None:
 
 
 def schema_version(database: sqlite3.Connection) -> int:
-    """Which version's tables these are; 0 for none."""
+    """Return the version of the tables; 0 where there are none."""
     (number,) = database.execute("PRAGMA user_version").fetchone()
     return int(number)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to be queued, with the fingerprints of its alerts; `held` when it is over the cap."""
+    """A mail to be queued, with the fingerprints of its alerts; `held` when it is over the limit."""
 
     message: Message
     fingerprints: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Values as the tables hold them, and rows that nobody can have written."""
+"""Values as the tables hold them, and the error for rows that this program cannot have written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class UnreadableRowError(sqlite3.DatabaseError):
-    """A row that nobody has written so: the file is damaged, although SQLite does not see it."""
+    """A row that this program cannot have written: the file is damaged, although SQLite does not notice."""
 
 
 @contextmanager
 def checked_rows() -> Iterator[None]:
-    """Raise UnreadableRowError where what was read makes no sense."""
+    """Raise UnreadableRowError where a value that was read cannot be parsed."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -27,10 +27,10 @@ def checked_rows() -> Iterator[None]:
 
 
 def instant_to_json(instant: Instant | None) -> str | None:
-    """An instant as one text."""
+    """Return an instant as one text."""
     return None if instant is None else json.dumps([instant.wall, instant.uptime, instant.boot])
 
 
 def instant_from_json(text: str | None) -> Instant | None:
-    """The instant of such a text."""
+    """Parse the instant of such a text."""
     return None if text is None else Instant(*json.loads(text))

@@ -1,4 +1,8 @@
-"""What the person asked to be told once: written by whoever was asked, kept up to date by the evaluator."""
+"""
+Reminders, the inventory of GPUs, and single values by key.
+
+Whoever is asked writes a reminder; the evaluator keeps it up to date.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def read_reminders(database: sqlite3.Connection) -> tuple[Reminder, ...]:
-    """All of them, oldest first."""
+    """Read all reminders, oldest first."""
     rows = database.execute("SELECT id, body FROM watches ORDER BY id").fetchall()
     with checked_rows():
         return tuple(reminder_from_json(number, json.loads(body)) for number, body in rows)
 
 
 def add_reminder(database: sqlite3.Connection, watch: Reminder) -> int:
-    """Put it on file and give it its number. Inside the caller's transaction, as all below."""
+    """Store a reminder and return its number. Inside the caller's transaction, as all below."""
     cursor = database.execute(
         "INSERT INTO watches (body, due) VALUES (?, ?)", (_reminder_json(watch), watch.notice is not None)
     )
@@ -32,9 +36,9 @@ def add_reminder(database: sqlite3.Connection, watch: Reminder) -> int:
 
 def update_reminders(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
     """
-    Write how far these are.
+    Write the progress of these reminders.
 
-    One that was cancelled meanwhile stays so; one that came about meanwhile keeps its notice.
+    One that was cancelled meanwhile stays deleted; one that was completed meanwhile keeps its notice.
     """
     database.executemany(
         "UPDATE watches SET body = ?, due = ? WHERE id = ? AND NOT due",
@@ -43,7 +47,7 @@ def update_reminders(database: sqlite3.Connection, watches: Iterable[Reminder]) 
 
 
 def set_reminder_notice(database: sqlite3.Connection, number: int, notice: Notice) -> bool:
-    """Give a watch its notice, in place of an earlier one; False where it is not on file (any more)."""
+    """Set a reminder's notice, in place of an earlier one; return False where the reminder is gone."""
     for watch in read_reminders(database):
         if watch.id == number:
             made = Reminder(number, watch.asked, watch.condition, notice)
@@ -55,7 +59,7 @@ def set_reminder_notice(database: sqlite3.Connection, number: int, notice: Notic
 
 
 def remove_reminder(database: sqlite3.Connection, number: int) -> bool:
-    """Take it out, told or cancelled; False where it is not on file (any more)."""
+    """Delete a reminder; return False where it is gone."""
     return database.execute("DELETE FROM watches WHERE id = ?", (number,)).rowcount > 0
 
 

@@ -31,7 +31,8 @@ from gpuwatch_tray.model import (
     Stretch,
 )
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, UseDetail, read_samples
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.usage import GroupBy, usage
 from tests.fakes import BOOT, MIB, process, snapshot
 from tests.pasts import NOON, gpu
@@ -63,7 +64,7 @@ def polls(count) -> tuple[list[float], Minute]:
     for number in range(20 * POLLS):
         now = Instant(NOON + 5.0 * number, 5.0 * number, BOOT)
         began = time.thread_time()  # what it computes: another program's turn is not its cost
-        minutes += sampler.take(found[number % POLLS], (), now)
+        minutes += sampler.add(found[number % POLLS], (), now)
         taken.append((time.thread_time() - began) * 1000)
     return taken[2 * POLLS :], minutes[-1]()
 

@@ -14,7 +14,8 @@ from PIL import Image  # noqa: TID251  # to look at what was drawn
 from gpuwatch_tray import machine
 from gpuwatch_tray.commands import picture
 from gpuwatch_tray.model import History, Instant
-from gpuwatch_tray.store import Commit, Mail, SampleStore, Store
+from gpuwatch_tray.store import Commit, Mail, Store
+from gpuwatch_tray.store.samples import SampleStore
 from tests import letters
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.installed import Installed

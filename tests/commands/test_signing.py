@@ -78,7 +78,7 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(se
         (line,) = deliver_now(made, store)
         assert "invalid_grant" in line
         assert "'Testing'" in line
-        waiting = store.waiting(time.time())
+        waiting = store.outbox_summary(time.time())
         assert (waiting.count, waiting.failure) == (1, FailureKind.SIGN_IN.value)
         assert waiting.next_at > time.time() + 600
 
@@ -97,8 +97,8 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(se
         run.signing.begin()
         assert run.titles(2) == [WAITING, "Signed in to Gmail"]
         assert run.done.wait(10)
-        assert store.waiting(time.time()).next_at <= time.time()
-        assert store.waiting(time.time()).count == 1
+        assert store.outbox_summary(time.time()).next_at <= time.time()
+        assert store.outbox_summary(time.time()).count == 1
     assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
 
 

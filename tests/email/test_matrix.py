@@ -105,13 +105,13 @@ class House:
     def deliver(self, way, now):
         """One run; the popups that it leads to."""
         deliver_due(self.store, lambda: way, lambda: now, chance=lambda: 0.0)
-        return self.trouble.popups(self.store.waiting(now))
+        return self.trouble.popups(self.store.outbox_summary(now))
 
     def fails(self, way, row):
         """The first attempt: what the person sees and what the outbox holds. Returns when it is due again."""
         now = self.message.created
         popups = self.deliver(way, now)
-        waiting = self.store.waiting(now)
+        waiting = self.store.outbox_summary(now)
         (note,) = mailtrouble.notes(waiting, now)
         assert row.says in note
         assert [popup.key for popup in popups] == ([row.popup] if row.popup else [])
@@ -127,10 +127,10 @@ class House:
         """Mended: nothing before it is due, then once; nothing afterwards."""
         if row.delay is not None:
             self.deliver(way, at - 1)
-            assert self.store.waiting(at).count == 1
+            assert self.store.outbox_summary(at).count == 1
         for later in (at, at + 1, at + 86400):
             assert self.deliver(way, later) == ()
-        assert self.store.waiting(at).count == 0
+        assert self.store.outbox_summary(at).count == 0
         assert bool(self.store.delivered("email")) is (row.delay is not None)
 
 
@@ -188,7 +188,7 @@ def test_smtp_that_is_a_success(house, does, says):
         report = deliver_due(house.store, lambda: smtp(server), lambda: now)
         assert says in report.sent[0].receipt.answer
         assert house.deliver(smtp(server), now + 86400) == ()
-        assert list(mailtrouble.notes(house.store.waiting(now), now)) == []
+        assert list(mailtrouble.notes(house.store.outbox_summary(now), now)) == []
         assert set(house.store.delivered("email")) == {"gpu_count:"}
         assert len(server.messages) == 1
 
@@ -203,7 +203,7 @@ def test_smtp_for_some_only(house):
         now = house.message.created
         (popup,) = house.deliver(way, now)
         assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD, True)
-        waiting = house.store.waiting(now)
+        waiting = house.store.outbox_summary(now)
         assert (waiting.count, waiting.dead, waiting.next_at) == (1, 1, now + 30)
         assert "two@example.org: 450 4.2.0 greylisted" in waiting.error
         assert set(house.store.delivered("email")) == {"gpu_count:"}
@@ -215,11 +215,11 @@ def test_smtp_for_some_only(house):
         assert [mail.recipients for mail in server.messages] == [to[:1], to[1:2]]
         assert server.messages[1].message["To"] == "two@example.org"
         assert server.messages[1].text == server.messages[0].text
-        (given_up,) = house.store.queue()
-        house.store.revive([given_up.id], now + 90000)
+        (given_up,) = house.store.unsent_mails()
+        house.store.resend_mails([given_up.id], now + 90000)
         house.deliver(way, now + 90000)
         assert server.messages[2].recipients == to[2:]
-        assert house.store.queue() == ()
+        assert house.store.unsent_mails() == ()
 
 
 @pytest.mark.parametrize("refusal", ["450 4.2.0 greylisted", "550 5.1.1 unknown"])
@@ -255,7 +255,7 @@ def test_gmail(house, name, tmp_path):
         for answer in row.does.values():
             google.answer(*answer)
         due = house.fails(way, row)
-        failure = house.store.waiting(house.message.created).failure
+        failure = house.store.outbox_summary(house.message.created).failure
         assert (failure == "sign-in") is (row.popup == BLOCKED)
         for endpoint in ("send", "token"):
             google.answer(endpoint, 200, {}, times=0)
@@ -276,11 +276,11 @@ def test_gmail_whose_sign_in_has_ended_offers_to_sign_in_again(house, tmp_path):
         assert "'Testing'" in popup.body
         for hours in range(1, 20):
             assert house.deliver(way, now + 4 * HOUR * hours) == ()
-        house.store.wake(now + 90 * HOUR)  # as the sign-in does
+        house.store.make_mails_due(now + 90 * HOUR)  # as the sign-in does
         google.answer("token", 400, {}, times=0)
         house.deliver(way, now + 90 * HOUR)
         assert len(google.mails) == 1
-        assert house.trouble.over(house.store.waiting(now + 90 * HOUR)) == ()
+        assert house.trouble.over(house.store.outbox_summary(now + 90 * HOUR)) == ()
 
 
 def test_one_broken_way_costs_one_attempt_for_all_that_waits(house, message):
@@ -291,4 +291,4 @@ def test_one_broken_way_costs_one_attempt_for_all_that_waits(house, message):
     with MailServer() as server:
         (popup,) = house.deliver(smtp(server, password=Secret("wrong")), message.created)
         assert (popup.key, server.seen.count("auth")) == (BLOCKED, 1)
-        assert house.store.waiting(message.created).count == 10
+        assert house.store.outbox_summary(message.created).count == 10

@@ -50,8 +50,8 @@ def test_a_mail_waits_for_the_server_and_its_cooldown_starts_when_it_is_sent(ser
     server.behave(connect="421 4.3.2 down for repairs")
     (failure,) = deliver_due(store, way, lambda: now).failures
     assert "down for repairs" in str(failure)
-    assert store.waiting(now).count == 1
-    assert "down for repairs" in store.waiting(now).error
+    assert store.outbox_summary(now).count == 1
+    assert "down for repairs" in store.outbox_summary(now).error
     assert store.delivered("email") == {}
 
     server.behave()

@@ -71,7 +71,7 @@ def test_an_alert_of_a_rule_that_is_switched_off_is_over(away):
     assert outcome.closed_popups == (first.popups[0][0].key,)
     assert away.deliver() == []
     away.restart()
-    assert away.store.memory().alerts == ()
+    assert away.store.saved_state().alerts == ()
 
 
 def test_a_rule_that_comes_back_fires_as_a_new_incident(away):

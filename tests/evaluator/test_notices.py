@@ -82,7 +82,7 @@ def test_the_popup_tells_who_is_there(bench):
     assert popup.body.startswith("GPU 1 (Test GPU 1), GPU 2 (Test GPU 2), GPU 3")
     assert (popup.severity, popup.buttons) == (Severity.INFO, ())
     assert bench.notices() == []
-    assert bench.store.watches() == ()
+    assert bench.store.reminders() == ()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_ways_are_those_of_the_alerts(bench, email, presence, popups, mailed
     bench.free()
     bench.look(CALM)
     assert (len(bench.notices()), len(bench.popups)) == (mailed, shown)
-    assert (bench.store.watches() == ()) is bool(mailed or shown)
+    assert (bench.store.reminders() == ()) is bool(mailed or shown)
 
 
 def test_the_mail_says_it_in_the_house_style(bench):
@@ -167,7 +167,7 @@ def test_without_any_way_it_waits_for_one(bench):
 def test_a_snooze_holds_it_back_until_it_ends(bench):
     """A snooze of everything silences every channel, and loses nothing."""
     bench.presence = Presence.AWAY
-    bench.store.silence(Silence(SilenceScope.ALL, "", bench.clock.instant(), 3600.0))
+    bench.store.add_silence(Silence(SilenceScope.ALL, "", bench.clock.instant(), 3600.0))
     bench.free()
     assert (bench.notices(), bench.popups) == ([], [])
     bench.look(TAKEN, 3600)
@@ -207,12 +207,12 @@ def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(bench, monkeyp
         def fail(*_):
             raise StoreError("full")
 
-        patch.setattr(bench.store, "close_watch", fail)
+        patch.setattr(bench.store, "close_reminder", fail)
         bench.free()
         bench.look(CALM)
     assert len(bench.popups) == 1
     bench.look(CALM)
-    assert (len(bench.popups), bench.store.watches(), bench.notices()) == (1, (), [])
+    assert (len(bench.popups), bench.store.reminders(), bench.notices()) == (1, (), [])
 
 
 def test_over_the_cap_it_comes_with_the_digest(bench):
@@ -228,7 +228,7 @@ def test_over_the_cap_it_comes_with_the_digest(bench):
     (digest,) = bench.deliver()
     assert digest.kind is MessageKind.DIGEST
     assert [f"PID {pid} (" in digest.text for pid in range(21, 26)] == [True] * 5
-    assert bench.store.watches() == ()
+    assert bench.store.reminders() == ()
 
 
 def test_what_is_waited_for_is_in_the_status(bench):

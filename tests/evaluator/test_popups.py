@@ -166,7 +166,7 @@ def test_a_rise_in_severity_pops_up_at_once_and_voids_the_acknowledgement(bench,
     bench.restart()
     fired = bench.looks(at(90), times=7)[-1]
     assert [popup.severity for popup, _ in fired.popups] == [Severity.WARNING]
-    (number,) = [alert.id for alert in bench.store.memory().alerts]
+    (number,) = [alert.id for alert in bench.store.saved_state().alerts]
     bench.attending.acknowledge(str(number))
     assert bench.look(at(90), 5).status.alerts[0].acknowledged
     outcome = bench.look(at(96), 5)

@@ -45,7 +45,9 @@ def bench(tmp_path):
 
 def firing(bench) -> list[tuple[str, str]]:
     """What fires, as it is on file."""
-    return [(each.rule, each.subject) for each in bench.store.memory().alerts if each.phase is Phase.FIRING]
+    return [
+        (each.rule, each.subject) for each in bench.store.saved_state().alerts if each.phase is Phase.FIRING
+    ]
 
 
 def test_an_xid_is_told_once_and_stays_until_it_is_acknowledged(bench):
@@ -109,7 +111,7 @@ def test_explaining_an_event_does_not_count_it(bench):
     for _ in range(5):
         bench.evaluator.explain(FALLEN)
     bench.look(CALM, 5)
-    assert bench.store.memory().alerts[0].value == 1
+    assert bench.store.saved_state().alerts[0].value == 1
 
 
 def test_a_hang_goes_on_over_a_restart(bench):

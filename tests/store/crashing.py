@@ -203,8 +203,8 @@ def heirs(folder: Path, reading, refuses: bool) -> None:
     Way.refuses = False
     if refuses:
         with closing(Store(folder, "box")) as store:
-            assert [row.state for row in store.queue()] == ["dead"]
-            store.revive([row.id for row in store.queue()], START + LATER + 1)
+            assert [row.state for row in store.unsent_mails()] == ["dead"]
+            store.resend_mails([row.id for row in store.unsent_mails()], START + LATER + 1)
     life(folder, START + 2 * LATER, reading)
 
 

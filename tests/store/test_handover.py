@@ -55,7 +55,7 @@ def test_what_is_handed_over_is_what_was_queued(store):
     assert way.taken == [strange, message(2)]
     for line in answers.getvalue().splitlines(keepends=True):
         handover.record_answer(store, line)
-    assert store.waiting(START).count == 0
+    assert store.outbox_summary(START).count == 0
     assert {name: at.wall for name, at in store.delivered("email").items()} == {
         "a": START + 5,
         "b": START + 5,
@@ -70,7 +70,7 @@ def test_a_refusal_is_put_back_with_its_reason(store):
     answers = io.BytesIO()
     deliver(io.BytesIO(handover.encode_mails(store.lease_due(START, 60))), answers, Way())
     handover.record_answer(store, answers.getvalue())
-    waiting = store.waiting(START + 5)
+    waiting = store.outbox_summary(START + 5)
     assert (waiting.error, waiting.next_at) == ("535 wrong password", START + 5 + 1800)
     assert waiting.failure == FailureKind.CONFIGURATION.value
 
@@ -90,7 +90,7 @@ def test_what_some_did_not_get_comes_back(store):
     answers = io.BytesIO()
     deliver(io.BytesIO(handover.encode_mails(store.lease_due(START, 60))), answers, Partly())
     handover.record_answer(store, answers.getvalue())
-    later, dead = store.queue()
+    later, dead = store.unsent_mails()
     assert (later.message.details.only, later.state, later.next_at) == (("two@b.org",), "queued", START + 35)
     assert (dead.message.details.only, dead.state, dead.error) == (("three@b.org",), "dead", "550 unknown")
     assert {later.message.text, dead.message.text} == {message(1).text}
@@ -123,5 +123,5 @@ def test_an_answer_that_is_none_changes_nothing_and_is_not_logged(store, caplog,
     """Whatever the child prints, it closes no mail; its text may hold anything."""
     store.commit(step(mail(1)))
     handover.record_answer(store, line)
-    assert store.waiting(START).count == 1
+    assert store.outbox_summary(START).count == 1
     assert "Traceback" not in caplog.text

@@ -11,7 +11,8 @@ import pytest
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, MessageKind, Notice, Phase, Reason, Severity
-from gpuwatch_tray.store import KnownGpu, Store, Transition, UseDetail, read_samples
+from gpuwatch_tray.store import KnownGpu, Store, Transition
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.watches import Ends, Free, Run, Watch
 from tests.pasts import NOON, UUID
 
@@ -42,7 +43,7 @@ def store(request, folder, journal):
 
 def test_alerts_of_each_phase(store):
     """One pending, one firing, one acknowledged and recovering, one whose end is still to be mailed."""
-    saved = store.memory()
+    saved = store.saved_state()
     assert [(each.id, each.phase) for each in saved.alerts] == [
         (1, Phase.PENDING),
         (2, Phase.FIRING),
@@ -87,12 +88,12 @@ def test_history_inventory_and_the_rest(store):
         KnownGpu("GPU-0001", 1, "", NOON, forgotten=True),
     )
     assert store.sightings() == {(7, "digest"): NOON - 100}
-    assert store.greeted()
+    assert store.was_greeted()
 
 
 def test_reminders(store):
     """Each kind of one, with what was seen so far; the command's has come about."""
-    assert store.watches() == (
+    assert store.reminders() == (
         Watch(1, NOW, Free(2, 60.0, (("GPU-0000", NOW),), NOW)),
         Watch(2, NOW, Ends(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW)),
         Watch(
@@ -106,7 +107,7 @@ def test_reminders(store):
 
 def test_mails(store):
     """One waits, one was refused, one is retried, one is held, one waits for a recipient; one was sent."""
-    waiting, refused, retried, held, rest = rows = store.queue()
+    waiting, refused, retried, held, rest = rows = store.unsent_mails()
     assert tuple(row.id for row in rows) == UNSENT
     assert [row.state for row in rows] == ["queued", "dead", "queued", "held", "queued"]
     assert waiting.message.text == "text ü\n"
@@ -123,7 +124,7 @@ def test_mails(store):
     leased = store.lease_due(NOON + 1000, 60.0)
     assert [row.message.message_id for row in leased] == ["<4@box>", "<6@box>"]
     store.mark_sent(4, NOON + 1001, "250 ok")
-    assert [row.id for row in store.queue()] == [2, 3, 5, 6]
+    assert [row.id for row in store.unsent_mails()] == [2, 3, 5, 6]
 
 
 def test_samples(folder):

@@ -25,7 +25,8 @@ from gpuwatch_tray.model import (
     Stretch,
     Why,
 )
-from gpuwatch_tray.store import StoreError, UseDetail, read_samples, samplefold
+from gpuwatch_tray.store import StoreError, samplefold
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from tests.fakes import alert
 from tests.pasts import NOON, UUID, Past, gpu, process
 from tests.store import faults

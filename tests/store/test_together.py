@@ -90,7 +90,7 @@ def test_processes_that_deliver_together_send_each_mail_once(tmp_path, journal):
         store.commit(step(*(mail(number, [str(number)]) for number in range(40))))
         assert together(DELIVERS, tmp_path, journal, 4) == [0] * 4
         assert len((tmp_path / "sent").read_text().splitlines()) == 40
-        assert store.waiting(START).count == 0
+        assert store.outbox_summary(START).count == 0
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_mail_that_was_sent_while_the_file_is_locked_is_recorded_later(tmp_pat
             return Receipt("way", "250")
 
     report = deliver_due(store, Way, lambda: START)
-    assert (len(report.sent), store.waiting(START).count) == (1, 0)
+    assert (len(report.sent), store.outbox_summary(START).count) == (1, 0)
     store.close()
 
 
