@@ -202,11 +202,11 @@ def _lives(pid: int, identity: str) -> bool | None:
     """Whether this process of this machine goes on; asked for only where somebody waits for its end."""
     from gpuwatch_tray.sources import living
 
-    return living.lives(pid, identity)
+    return living.is_alive(pid, identity)
 
 
 def _descends(pid: int, ancestor: int) -> bool:
     """Whether the one runs under the other; asked for only where somebody waits for a command's end."""
     from gpuwatch_tray.sources import living
 
-    return living.descends(pid, ancestor)
+    return living.is_descendant(pid, ancestor)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
@@ -16,6 +15,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.rules import RULES
 from gpuwatch_tray.store import Transition
+from gpuwatch_tray.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOUR = 3600.0
-LONGEST_SNOOZE = 366 * 86400.0
-_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": HOUR, "d": 86400.0, "w": 7 * 86400.0}
+LONGEST_SNOOZE = 366 * DAY
+_UNITS = {"s": 1, "m": MINUTE, "min": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 
 
@@ -85,7 +84,7 @@ class AlertOperations:
         Raises NoSuchAlert.
         """
         now = self._clock()
-        until = datetime.fromtimestamp(now.wall + length).astimezone().strftime("%Y-%m-%d %H:%M")
+        until = local_time(now.wall + length, TO_THE_MINUTE)
         if not names:
             self._store.add_silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import known
-from gpuwatch_tray.reminders import (
+from gpuwatch_tray.watches import (
     CommandEnds,
     GpusFree,
     ProcessEnds,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray.language import _
 from gpuwatch_tray.store import Gather, Rest, StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, Transport, TransportError
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +50,6 @@ class Pace:
         return min(seconds, self.most)
 
 
-HOUR = 3600.0
 PACES = {
     FailureKind.TRANSIENT: Pace(30, HOUR),
     FailureKind.AMBIGUOUS: Pace(30, HOUR),

@@ -6,12 +6,12 @@ A mail that is only late needs nobody: the note says it. A popup comes where som
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.transport import FailureKind
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class MailTrouble:
 def _waiting_line(waiting: OutboxSummary) -> str:
     mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
-        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%H:%M")
+        since = local_time(waiting.oldest, "%H:%M")
         mails = _("{mails} since {time}").format(mails=mails, time=since)
     return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
 

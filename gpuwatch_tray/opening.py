@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.language import _
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,7 @@ def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers)
         code = running.wait(WITHIN)
     except subprocess.TimeoutExpired:
         # It is the editor itself. Somebody has to fetch its exit code one day.
-        threading.Thread(target=running.wait, name="opened", daemon=True).start()
+        start_thread("opened", running.wait)
         return
     if code:
         raise OpeningError(

@@ -10,7 +10,7 @@ from gpuwatch_tray.context import Setup, SourceKind
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.store import Store, StoreError
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources import Source
@@ -33,7 +33,7 @@ def open_source(setup: Setup, store: Store | None = None) -> Source:
         from gpuwatch_tray.sources.command import CommandSource
 
         sightings = {} if store is None else store.sightings()
-        source = CommandSource(setup.settings.mygpu, sightings=sightings, user=setup.user)
+        source = CommandSource(setup.settings.mygpu, first_seen=sightings, user=setup.user)
         return source if store is None else _Remembering(source, sightings, store)
     from gpuwatch_tray.sources.nvml import NvmlSource
 
@@ -88,7 +88,7 @@ def read_within(source: Source, seconds: float) -> Snapshot:
     A driver stuck in the kernel may keep the thread that asks it for ever.
     """
     try:
-        return within(seconds, source.read, "read")
+        return call_with_timeout(seconds, source.read, "read")
     except TimeoutError:
         mend = _("see whether `nvidia-smi` hangs too; `dmesg` may say why")
         hang = Problem(

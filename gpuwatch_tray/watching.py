@@ -17,7 +17,7 @@ from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.language import _
 from gpuwatch_tray.mailtrouble import MailTrouble
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
-from gpuwatch_tray.poller import Housekeeper, Poller
+from gpuwatch_tray.poller import PeriodicThread
 from gpuwatch_tray.status import stale, starting, with_notes
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Monitor:
         self._faces = faces
         self._monotonic = monotonic
         self._recorder = recorder
-        self._poller = Poller(source.read, self.use, setup.settings.poll, monotonic)
-        self._housekeeper = Housekeeper(self.keep)
+        self._poller = PeriodicThread(self._poll, setup.settings.poll, "poller", clock=monotonic)
+        self._housekeeper = PeriodicThread(self.keep, 1.0, "housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
         self._judged: Snapshot | None = None  # the last that was evaluated, a blind one included
@@ -89,7 +89,7 @@ class Monitor:
 
     def check_now(self) -> None:
         """Poll now."""
-        self._poller.wake()
+        self._poller.run_now()
 
     def adopt(self, setup: Setup, policy: Policy, courier: Callable[[], Courier | None]) -> None:
         """
@@ -107,7 +107,7 @@ class Monitor:
             self._recorder.adjust(setup.settings.limits, setup.stale_after)
         self.look_at_mails()
         self._publish()
-        self._poller.pace(setup.settings.poll)
+        self._poller.reconfigure(setup.settings.poll)
 
     def complain(self, problems: tuple[ConfigProblem, ...]) -> None:
         """The new settings are wrong, in this; the old ones hold."""
@@ -162,6 +162,9 @@ class Monitor:
             self._faces.courier.tick()  # what was queued last need not wait for the next start
         return ended
 
+    def _poll(self) -> None:
+        self.use(self._source.read())
+
     def use(self, snapshot: Snapshot) -> None:
         """One snapshot, on the poller's thread."""
         outcome = self._engine.evaluate(snapshot)
@@ -176,7 +179,7 @@ class Monitor:
 
     def keep(self) -> None:
         """About once a second: is the data too old, and is there mail to send."""
-        silence = self._poller.silence()
+        silence = self._poller.seconds_since_success()
         if silence > self._setup.stale_after:
             if not self._is_stale:
                 log.warning("no data for %.0f s: a read hangs or fails", silence)

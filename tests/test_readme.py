@@ -6,8 +6,8 @@ import inspect
 import re
 from pathlib import Path
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.cli import parser, tree
+from gpuwatch_tray.listing.records import listing_json
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_every_link_to_a_file_leads_somewhere():
 
 def test_the_json_schema_is_the_one_in_the_code():
     """The schema of ps --json stands in one wording, which a test of the listing holds to the output."""
-    (block,) = re.findall(r"```\n(\{.*?\})\n```", inspect.getdoc(listing.as_json), re.DOTALL)
+    (block,) = re.findall(r"```\n(\{.*?\})\n```", inspect.getdoc(listing_json), re.DOTALL)
     assert block in README
 
 

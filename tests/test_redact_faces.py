@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray import listing, messages, redact
+from gpuwatch_tray import messages, redact
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.answer import Facts, describe, lines
 from gpuwatch_tray.evaluator import Engine, mail_now
+from gpuwatch_tray.listing.records import listing_json
+from gpuwatch_tray.listing.text import all_text, own_text
 from gpuwatch_tray.model import Gpu, Limits, Presence, Problem, Sighting
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.tray import menu
@@ -182,9 +184,9 @@ def test_another_persons_list_shows_no_secret(form):
     facts = secret_lines(argv, mine=False)
     others = [replace(each, mine=mine) for each in facts for mine in (False, None)]
     reading = snapshot(*others, gpus=(Gpu(0, "GPU-0"),))
-    shown = listing.all_text(others) + json.dumps(listing.as_json(reading, others, with_users=True))
+    shown = all_text(others) + json.dumps(listing_json(reading, others, with_users=True))
     assert LEAK not in shown
-    assert LEAK not in listing.own_text(others, redacted=True)
+    assert LEAK not in own_text(others, redacted=True)
     head = messages.Letterhead("box", "ada", "/etc/gpu-watch.env")
     mail = messages.alert_mail(head, [], others, [], now=0.0, message_id="<1@box>")
     assert LEAK not in mail.text

@@ -8,11 +8,12 @@ person ends does not, as nobody needs to be told what they just did.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
+from gpuwatch_tray.units import local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,7 +64,7 @@ class Silence:
 
 def until_tomorrow(now: float) -> float:
     """The seconds from `now` (wall time) until tomorrow morning, in the machine's zone."""
-    here = datetime.fromtimestamp(now).astimezone()
+    here = local_datetime(now)
     morning = (here + timedelta(days=1)).replace(hour=MORNING, minute=0, second=0, microsecond=0, tzinfo=None)
     return morning.astimezone().timestamp() - now
 

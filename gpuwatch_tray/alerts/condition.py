@@ -12,13 +12,14 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import FLAPPING, Alert, Finding, Instant, Phase, Reason, Severity, Terms, Verdict
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FLAP_WINDOW = 3600.0  # seconds
+FLAP_WINDOW = HOUR  # seconds
 FLAP_CLEAR = 60.0  # seconds that a rule without a clear time of its own begins with
-FLAP_MOST = 3600.0
+FLAP_MOST = HOUR
 
 
 class ChangeKind(Enum):

@@ -17,7 +17,7 @@ from gpuwatch_tray.context import SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     import argparse
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _settings_within(seconds: float) -> Loaded | None:
     """The settings, or None where their drive hangs: the doctor is asked what hangs."""
     try:
-        return within(seconds, _settings, "settings")
+        return call_with_timeout(seconds, _settings, "settings")
     except TimeoutError:
         return None
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import __version__, redact, terms
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import LABEL, known
+from gpuwatch_tray.units import MIB, recent_time, rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gpuwatch_tray.model import Alert, Gpu, Status
-
-MIB = 1024**2
-MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +94,12 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
         yield "", _(LABEL)
     yield "", f"{terms.said(answer.get('state', '?'))}: {answer.get('headline', '')}"
     if (at := answer.get("at")) is not None:
-        yield "", _("data of {time}, {age} old").format(time=_moment(at, now), age=_age(now - at))
+        yield (
+            "",
+            _("data of {time}, {age} old").format(time=recent_time(at, now), age=rough_duration(now - at)),
+        )
     if (until := answer.get("snoozed_until")) is not None:
-        yield "", _("everything is snoozed until {time}").format(time=_moment(until, now))
+        yield "", _("everything is snoozed until {time}").format(time=recent_time(until, now))
     yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
     yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
     yield from (("", _("note: {note}").format(note=note)) for note in answer.get("notes", ()))
@@ -131,31 +131,14 @@ def _gpu_line(gpu: Mapping[str, Any]) -> str:
 def _alert_line(alert: Mapping[str, Any], now: float) -> str:
     state = [terms.said(alert.get("phase", "firing"))]
     if alert.get("since") is not None:
-        since = _moment(alert["since"], now)
+        since = recent_time(alert["since"], now)
         state = [_("{phase} since {time}").format(phase=state[0], time=since)]
     if alert.get("acknowledged"):
         state.append(_("acknowledged"))
     if (until := alert.get("snoozed_until")) is not None:
-        state.append(_("snoozed until {time}").format(time=_moment(until, now)))
+        state.append(_("snoozed until {time}").format(time=recent_time(until, now)))
     if alert.get("inhibited_by"):
         state.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     text = alert.get("text") or alert.get("reason", "")
     told = _("{text} ({state})").format(text=text, state=_(", ").join(state))
     return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {told}"
-
-
-def _moment(at: float, now: float) -> str:
-    """A wall-clock time, with the day where it is another one."""
-    then, today = (datetime.fromtimestamp(seconds).astimezone() for seconds in (at, now))
-    return then.strftime("%H:%M:%S" if then.date() == today.date() else "%Y-%m-%d %H:%M:%S")
-
-
-def _age(seconds: float) -> str:
-    whole = max(int(seconds), 0)
-    if whole >= 2 * DAY:
-        return _("{days} d").format(days=whole // DAY)
-    if whole >= 2 * HOUR:
-        return _("{hours} h").format(hours=whole // HOUR)
-    if whole >= 2 * MINUTE:
-        return _("{minutes} min").format(minutes=whole // MINUTE)
-    return _("{seconds} s").format(seconds=whole)

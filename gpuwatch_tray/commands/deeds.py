@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import clipboard, opening
 from gpuwatch_tray.alerts import until_tomorrow
-from gpuwatch_tray.attending import HOUR, NoSuchAlertError
+from gpuwatch_tray.attending import NoSuchAlertError
 from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import ReminderError
 from gpuwatch_tray.commands import autostart, config, logs
@@ -22,6 +22,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.tray import Act, Deed, Extras, text
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

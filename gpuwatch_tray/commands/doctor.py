@@ -153,6 +153,6 @@ def _versions() -> str:
 
 def _program_of(pid: int) -> str:
     from gpuwatch_tray.model import known
-    from gpuwatch_tray.sources.processes import Inspector
+    from gpuwatch_tray.sources.processes import ProcessInspector
 
-    return known(Inspector().describe([pid])[pid].name) or ""
+    return known(ProcessInspector().inspect_all([pid])[pid].name) or ""

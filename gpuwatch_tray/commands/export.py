@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import machine
 from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.model import GpuSample, History, Span, Use
 
-WINDOW = 6 * 3600  # seconds that are in memory at once, a multiple of ten minutes: no sample lies in two
+WINDOW = 6 * HOUR  # seconds that are in memory at once, a multiple of ten minutes: no sample lies in two
 MEASURED = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
 FIELDS = (
     *("kind", "at", "seconds", "gpu", "uuid", "pid", "user", "name", "level"),

@@ -6,13 +6,14 @@ The keys stay. Times are seconds since the epoch; `history` is every transition 
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import alerts, columns, redact, terms
+from gpuwatch_tray import alerts, redact, terms
 from gpuwatch_tray.alerts import SilenceScope
+from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Instant, Phase
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,32 +80,32 @@ def _section(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if alerts_:
         yield title
     for alert in alerts_:
-        severity = columns.padded(terms.said(alert["severity"]), 8)
+        severity = pad_to_width(terms.said(alert["severity"]), 8)
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state(alert)}"
         last = ""
         for each in alert["history"]:
             why = f" ({each['why']})" if each["why"] and each["why"] not in {alert["text"], last} else ""
-            yield f"         {_moment(each['at'])}  {terms.said(each['what'])}{why}"
+            yield f"         {local_time(each['at'])}  {terms.said(each['what'])}{why}"
 
 
 def _state(alert: Mapping[str, Any]) -> str:
     if alert["phase"] == Phase.RESOLVED.value:
         if not alert["resolved"]:
-            return _("began {time}").format(time=_moment(alert["since"]))
-        began, over = _moment(alert["since"]), _moment(alert["resolved"])
+            return _("began {time}").format(time=local_time(alert["since"]))
+        began, over = local_time(alert["since"]), local_time(alert["resolved"])
         return _("began {began}, over since {over}").format(began=began, over=over)
     states = [
-        _("{phase} since {time}").format(phase=terms.said(alert["phase"]), time=_moment(alert["since"]))
+        _("{phase} since {time}").format(phase=terms.said(alert["phase"]), time=local_time(alert["since"]))
     ]
     if alert["phase"] == Phase.RECOVERING.value:
-        states = [_("began {time}, over for the moment").format(time=_moment(alert["since"]))]
+        states = [_("began {time}, over for the moment").format(time=local_time(alert["since"]))]
     if alert["flapping"]:
         states.append(_("comes and goes"))
     if alert["acknowledged"]:
         states.append(_("acknowledged"))
     if alert["snoozed_until"] is not None:
-        states.append(_("snoozed until {time}").format(time=_moment(alert["snoozed_until"])))
+        states.append(_("snoozed until {time}").format(time=local_time(alert["snoozed_until"])))
     if alert["inhibited_by"]:
         states.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     return _(", ").join(states)
@@ -117,8 +118,4 @@ def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             if each["scope"] == SilenceScope.ALL.value
             else f"{terms.said(each['scope'])} {each['name']}"
         )
-        yield _("Snoozed until {time}: {what}").format(time=_moment(each["until"]), what=what)
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        yield _("Snoozed until {time}: {what}").format(time=local_time(each["until"]), what=what)

@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.units import HOUR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SNAPS = Path("/var/lib/snapd/desktop/applications")
 ASKED_WITHIN = 3.0  # seconds
-LEFT_BEHIND = 3600.0  # seconds after which a page that is not whole was left by a program that was killed
+LEFT_BEHIND = HOUR  # seconds after which a page that is not whole was left by a program that was killed
 
 
 def place(state: Path, name: str, environ: Mapping[str, str], snaps: Path = SNAPS) -> Path:

@@ -13,10 +13,11 @@ from gpuwatch_tray import attending, machine
 from gpuwatch_tray.commands.asking import reach
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import MINUTE, TENS_FOR, GpuFacts, History
+from gpuwatch_tray.model import TENS_FOR, GpuFacts, History
 from gpuwatch_tray.sampling import alert_marks
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

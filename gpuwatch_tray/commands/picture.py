@@ -6,10 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.context import WorkError
-from gpuwatch_tray.model import MINUTE, MessageKind
+from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.rules.temperature import warning_at
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.store.samplereader import UseDetail
+from gpuwatch_tray.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ def drawer(setup: Setup) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = past(setup, end - HOURS * 3600, end, finest=MINUTE, processes=UseDetail.NONE)
+            found = past(setup, end - HOURS * HOUR, end, finest=MINUTE, processes=UseDetail.NONE)
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""

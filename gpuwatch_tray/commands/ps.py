@@ -7,9 +7,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.context import Setup, WorkError
 from gpuwatch_tray.language import _
+from gpuwatch_tray.listing.records import listing_json
+from gpuwatch_tray.listing.text import all_text, own_text
+from gpuwatch_tray.listing.totals import totals_text
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.rules.scope import gaps
@@ -68,13 +70,13 @@ def own(snapshot: Snapshot) -> tuple[GpuProcess, ...]:
 
 def _text(snapshot: Snapshot, everyone: bool) -> str:
     if everyone:
-        text = listing.all_text(snapshot.processes) + listing.totals_text(snapshot.processes)
+        text = all_text(snapshot.processes) + totals_text(snapshot.processes)
     else:
-        text = listing.own_text(own(snapshot), redacted=False)
+        text = own_text(own(snapshot), redacted=False)
     return f"{_(LABEL)}\n\n{text}" if snapshot.simulated else text
 
 
 def _json(snapshot: Snapshot, everyone: bool) -> str:
     processes = snapshot.processes if everyone else own(snapshot)
-    facts = listing.as_json(snapshot, processes, with_users=everyone)
+    facts = listing_json(snapshot, processes, with_users=everyone)
     return json.dumps(facts, indent=2) + "\n"

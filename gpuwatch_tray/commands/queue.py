@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import redact
@@ -12,6 +11,7 @@ from gpuwatch_tray.commands.asking import ask_or_store
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.control import Refused
 from gpuwatch_tray.language import _, ngettext
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,7 +140,7 @@ def _lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not mails:
         yield _("no mail waits")
     for mail in mails:
-        yield f"{mail['id']:>5}  {_moment(mail['created'])}  {mail['subject']}"
+        yield f"{mail['id']:>5}  {local_time(mail['created'])}  {mail['subject']}"
         yield f"       {_state(mail)}"
         if mail["error"]:
             yield f"       {redact.visible(mail['error'])}"
@@ -153,7 +153,7 @@ def _state(mail: Mapping[str, Any]) -> str:
         return _(
             "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` drops it"
         ).format(id=mail["id"])
-    when = _moment(mail["next_at"])
+    when = local_time(mail["next_at"])
     if mail["state"] == "blocked":
         return _("waits for somebody to mend what follows; tried again at {when}").format(when=when)
     if not mail["attempts"]:
@@ -161,7 +161,3 @@ def _state(mail: Mapping[str, Any]) -> str:
     return ngettext(
         "tried once, again at {when}", "tried {count} times, again at {when}", mail["attempts"]
     ).format(count=mail["attempts"], when=when)
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

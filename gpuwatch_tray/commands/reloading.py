@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import app, language
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Popup, Severity
-from gpuwatch_tray.poller import Housekeeper
+from gpuwatch_tray.poller import PeriodicThread
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class SettingsReloader:
         self._changes = changes
         self._adopt = adopt
         self._popups = popups
-        self._thread = Housekeeper(self.look, EVERY, "settings")
+        self._thread = PeriodicThread(self.look, EVERY, "settings", delay=EVERY)
 
     def start(self) -> None:
         """Begin."""

@@ -16,8 +16,9 @@ from gpuwatch_tray.commands.past import past
 from gpuwatch_tray.commands.usage import record
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import MINUTE, TEN_MINUTES
+from gpuwatch_tray.model import TEN_MINUTES
 from gpuwatch_tray.store.samplereader import UseDetail
+from gpuwatch_tray.units import HOUR, MINUTE
 from gpuwatch_tray.usage import GroupBy, usage
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOUR = 3600.0
 MOST_HOURS = 30 * 24  # for which samples are kept
 
 

@@ -13,6 +13,7 @@ from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands.mail import refuse_demo
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.language import _
+from gpuwatch_tray.units import TO_THE_MINUTE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def _until(expiry: datetime | None, now: datetime) -> str:
     """What is to be said of the access token, which lives for an hour."""
     if expiry is None:
         return _("Access token: renewed at the next mail")
-    at = expiry.astimezone().strftime("%Y-%m-%d %H:%M")
+    at = expiry.astimezone().strftime(TO_THE_MINUTE)
     if expiry <= now:
         return _("Access token: ended on {time}, renewed at the next mail").format(time=at)
     return _("Access token: good until {time}, renewed by itself").format(time=at)

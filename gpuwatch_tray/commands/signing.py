@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 from gpuwatch_tray.language import _
 from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ class SignInAction:
         except OSError:
             said.close()
             raise
-        threading.Thread(target=self._wait, args=(child, said), name="sign-in", daemon=True).start()
+        start_thread("sign-in", self._wait, child, said)
 
     def _wait(self, child: subprocess.Popen[bytes], said: IO[bytes]) -> None:
         try:

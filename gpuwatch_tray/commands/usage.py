@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import columns, machine, redact
+from gpuwatch_tray import machine, redact
+from gpuwatch_tray.columns import align_columns
 from gpuwatch_tray.commands import spreadsheet
 from gpuwatch_tray.commands.past import past, since
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import LABEL, MINUTE, MINUTES_FOR, TEN_MINUTES
+from gpuwatch_tray.model import LABEL, MINUTES_FOR, TEN_MINUTES
 from gpuwatch_tray.store.samplereader import UseDetail
-from gpuwatch_tray.usage import HOUR, GroupBy, UsageSums, usage
+from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
+from gpuwatch_tray.usage import GroupBy, UsageSums, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gpuwatch_tray.context import Setup
     from gpuwatch_tray.model import GpuFacts, History, ProcessRun
@@ -105,7 +106,9 @@ def _measures(sums: UsageSums, price: float | None) -> dict[str, float | None]:
 def lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     """The usage as a table for people."""
     if not answer["rows"]:
-        return [_("nothing was recorded since {time}").format(time=_moment(answer["start"]))]
+        return [
+            _("nothing was recorded since {time}").format(time=local_time(answer["start"], TO_THE_MINUTE))
+        ]
     priced = answer["energy_price"] is not None
     head = [
         *{
@@ -122,22 +125,9 @@ def lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     seen = sum(answer["seen_hours"].values())
     asked = (answer["end"] - answer["start"]) / HOUR * len(answer["seen_hours"])
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
-        time=_moment(answer["start"]), seen=seen, all=asked
+        time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=asked
     )
-    return [*table([head, *rows, whole], named), share]
-
-
-def table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The rows with their columns aligned: the first `left` to the left, the others to the right."""
-    widths = [max(columns.width(cell) for cell in column) for column in zip(*rows, strict=True)]
-    found = []
-    for row in rows:
-        cells = [
-            columns.padded(cell, wide) if place < left else " " * (wide - columns.width(cell)) + cell
-            for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ]
-        found.append("  ".join(cells).rstrip())
-    return found
+    return [*align_columns([head, *rows, whole], named), share]
 
 
 def _named(row: dict[str, Any], by: GroupBy) -> list[str]:
@@ -167,7 +157,3 @@ def _cells(row: dict[str, Any], *, priced: bool) -> list[str]:
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import threading
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from gpuwatch_tray import columns, faults, terms
+from gpuwatch_tray import faults, terms
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
+from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.commands import logs
 from gpuwatch_tray.commands.reloading import SettingsReloader
 from gpuwatch_tray.commands.serving import answering
@@ -20,6 +20,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, labelled
 from gpuwatch_tray.reading import adjust, open_source
 from gpuwatch_tray.settings import Changes
+from gpuwatch_tray.units import local_time
 from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
@@ -116,6 +117,6 @@ class Printer:
         self._print(status.at, lines)
 
     def _print(self, at: float, lines: Iterable[tuple[str, str]]) -> None:
-        time_text = datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        time_text = local_time(at)
         for kind, line in lines:
-            print(f"{time_text}  {columns.padded(kind, 8)}  {line}", file=self._out, flush=True)
+            print(f"{time_text}  {pad_to_width(kind, 8)}  {line}", file=self._out, flush=True)

@@ -58,7 +58,7 @@ def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
     """Put it on file that the command runs: then its end is told even if this process is killed."""
     from gpuwatch_tray.sources import living
 
-    identity, boot = living.identity(pid)
+    identity, boot = living.process_identity(pid)
     told = shown_command(argv)
 
     def on_store(store: Store) -> dict[str, Any]:

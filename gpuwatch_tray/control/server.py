@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.control import places, wire
 from gpuwatch_tray.control.wire import ControlError, Line, Refused
-from gpuwatch_tray.enduring import endure
+from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Server:
             raise ControlError(text) from error
         self._ended.clear()
         self._acceptor = threading.Thread(
-            target=endure,
+            target=run_forever,
             args=("control", partial(self._accept, self._listener), self._ended),
             name="control",
             daemon=True,

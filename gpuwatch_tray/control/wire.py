@@ -18,12 +18,13 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
+from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-LARGEST_REQUEST = 1024**2  # bytes
-LARGEST_ANSWER = 16 * 1024**2
+LARGEST_REQUEST = MIB  # bytes
+LARGEST_ANSWER = 16 * MIB
 _PEER = struct.Struct("3i")  # pid, uid, gid
 
 

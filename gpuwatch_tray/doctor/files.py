@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.doctor.line import Line, ok, problem, warning
 from gpuwatch_tray.language import _
+from gpuwatch_tray.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STATE, LOG = "state", "log"
-LEAST_FREE = 50 * 2**20  # bytes
+LEAST_FREE = 50 * MIB  # bytes
 MOUNTS = Path("/proc/self/mountinfo")
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "afs", "lustre", "9p", "ceph", "gpfs")
 # The file format version numbers of a SQLite file: 2 is WAL (sqlite.org/fileformat2.html, offset 18).
 VERSION_AT, WAL = 18, 2
-MIB = 2**20
 
 
 def state(file: Path, mounts: Path = MOUNTS) -> Iterator[Line]:
@@ -96,4 +96,4 @@ def _is_wal(file: Path) -> bool:
 
 
 def _size(file: Path) -> str:
-    return f"{file.stat().st_size / 1024:.0f} KiB"
+    return f"{file.stat().st_size / KIB:.0f} KiB"

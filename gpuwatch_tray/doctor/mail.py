@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
@@ -17,6 +16,7 @@ from gpuwatch_tray.notifiers.email.local import LocalTransport
 from gpuwatch_tray.notifiers.email.passwords import password_of, source_of
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.units import TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def _outbox(waiting: OutboxSummary, now: float) -> Line:
         return ok(OUTBOX, _("nothing waits"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
-        since = datetime.fromtimestamp(waiting.oldest).astimezone().strftime("%Y-%m-%d %H:%M")
+        since = local_time(waiting.oldest, TO_THE_MINUTE)
         text += _(" since {time}").format(time=since)
     if waiting.error:
         text += f": {redact.text(waiting.error)}"

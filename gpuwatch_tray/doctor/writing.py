@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import columns, terms
+from gpuwatch_tray import terms
+from gpuwatch_tray.columns import align_columns, display_width
 from gpuwatch_tray.doctor.line import State, worst
 from gpuwatch_tray.language import _, ngettext
 
@@ -19,13 +20,12 @@ SCHEMA = 1
 def as_text(lines: tuple[Line, ...]) -> Iterator[str]:
     """A line each, with its mend below it, and the sum."""
     words = {State.OK: _("ok"), State.WARNING: _("WARNING"), State.PROBLEM: _("PROBLEM")}
-    wide = max(map(columns.width, words.values()))
-    topics = max((columns.width(terms.said(line.topic)) for line in lines), default=0)
+    rows = []
     for line in lines:
-        head = columns.padded(words[line.state], wide), columns.padded(terms.said(line.topic), topics)
-        yield "  ".join([*head, line.text])
+        rows.append([words[line.state], terms.said(line.topic), line.text])
         if line.mend:
-            yield " " * (wide + topics + 4) + _("mend: {mend}").format(mend=line.mend)
+            rows.append(["", "", _("mend: {mend}").format(mend=line.mend)])
+    yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
     warnings, problems = (
         sum(1 for line in lines if line.state is state) for state in (State.WARNING, State.PROBLEM)
     )

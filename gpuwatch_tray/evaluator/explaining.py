@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, terms
 from gpuwatch_tray.terms import said as word
+from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
     told = _("{where} (according to: {source}).")
     if sighting.idle is not None:
         told = _("{where} (according to: {source}, no input for {span}).")
-    idle = listing.duration(sighting.idle or 0.0)
+    idle = duration(sighting.idle or 0.0)
     yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
     yield _mailing(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in found.verdicts}
@@ -111,7 +111,7 @@ def _mailing(routing: RoutingPolicy) -> str:
             "A mail goes at once, as there is no desktop here; the same alert again after {cooldown}"
             " (COOLDOWN_MIN)."
         )
-    reaction, cooldown = listing.duration(routing.escalate), listing.duration(routing.cooldown)
+    reaction, cooldown = duration(routing.escalate), duration(routing.cooldown)
     return text.format(reaction=reaction, cooldown=cooldown)
 
 
@@ -128,19 +128,19 @@ def _terms(threshold: str, terms: Terms, key: str) -> str:
         fires = _("It fires when {threshold}, for {span}.")
     elif terms.hold_samples > 1:
         fires = _("It fires when {threshold}, in {count} looks in a row.")
-    span = listing.duration(terms.hold)
+    span = duration(terms.hold)
     sentences = [fires.format(threshold=threshold, span=span, count=terms.hold_samples)]
     if terms.critical_after is not None:
-        critical = listing.duration(terms.critical_after)
+        critical = duration(terms.critical_after)
         sentences.append(_("It is critical {span} later.").format(span=critical))
     if terms.clear:
-        sentences.append(_("It is over {span} after that ends.").format(span=listing.duration(terms.clear)))
+        sentences.append(_("It is over {span} after that ends.").format(span=duration(terms.clear)))
     sentences.append(_("Set by {key}.").format(key=key))
     return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
 
 
 def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
-    age = listing.duration(max(0.0, now.wall - alert.since))
+    age = duration(max(0.0, now.wall - alert.since))
     states = {
         Phase.PENDING: _("holds for {span}, which is not long enough yet").format(span=age),
         Phase.FIRING: _("firing for {span}").format(span=age),
@@ -150,7 +150,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
     if alert.acknowledged:
         parts.append(_("acknowledged"))
     if alert.snoozed_until is not None:
-        left = listing.duration(alert.snoozed_until - now.wall)
+        left = duration(alert.snoozed_until - now.wall)
         parts.append(_("snoozed for {span} more").format(span=left))
     if alert.inhibited_by:
         parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
@@ -168,5 +168,5 @@ def _decision(decision: Decision) -> str:
     text = _("now: {why}") if decision.send else _("not now: {why}")
     if decision.wait is not None:
         text = _("not now: {why}; in {span} if it still fires")
-    span = listing.duration(decision.wait or 0.0)
+    span = duration(decision.wait or 0.0)
     return f"{text.format(why=said, span=span)} ({', '.join(each.value for each in reasons)})"

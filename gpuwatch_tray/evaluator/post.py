@@ -10,6 +10,7 @@ from gpuwatch_tray import messages
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
 from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
+from gpuwatch_tray.units import DAY, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.messages import Letterhead
     from gpuwatch_tray.model import GpuProcess
 
-HOUR, DAY = 3600.0, 86400.0
 PER_HOUR, PER_DAY = 20, 100
 AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is told that was told before
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from gpuwatch_tray.language import N_, _
 
@@ -49,8 +48,3 @@ class Letterhead:
 def title(rule: str) -> str:
     """What people call an alert of this rule."""
     return _(TITLES[rule]) if rule in TITLES else rule
-
-
-def moment(now: float) -> str:
-    """A wall time as local time, as the Bash tool wrote it."""
-    return datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -12,10 +12,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import language, listing, redact
+from gpuwatch_tray import language, redact
 from gpuwatch_tray.language import N_, _, ngettext
-from gpuwatch_tray.messages.heads import Letterhead, moment, title
+from gpuwatch_tray.listing.elapsed import elapsed_text
+from gpuwatch_tray.messages.heads import Letterhead, title
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, Notice, Severity
+from gpuwatch_tray.units import MIB, duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +28,6 @@ CHART = "chart@gpuwatch-tray"  # the Content-ID of the picture
 MOST_ROWS = 20  # of a table: the text part has them all
 MOST_TOLD = 60  # mails that a digest names
 LONGEST = 240  # characters of a command or a reason
-MIB = 2**20
 
 _PICTURE = re.compile(r"<!--picture-->.*?<!--/picture-->", re.DOTALL)
 # The band's colours have white on them with a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
@@ -196,13 +197,13 @@ def _code(line: str) -> str:
 def _reason(alert: Alert, now: float) -> str:
     shape, word, _colour = LOOKS[alert.severity]
     since = _("{shape} {severity}, for {time}").format(
-        shape=shape, severity=_(word), time=listing.duration(max(0.0, now - alert.since))
+        shape=shape, severity=_(word), time=duration(max(0.0, now - alert.since))
     )
     return _cell(f"<b>{_safe(title(alert.rule))}</b><br>{_said(alert)}{_quiet(since)}")
 
 
 def _end(alert: Alert, now: float) -> str:
-    lasted = _("✔ over after {time}").format(time=listing.duration(max(0.0, now - alert.since)))
+    lasted = _("✔ over after {time}").format(time=duration(max(0.0, now - alert.since)))
     return _cell(f"<b>{_safe(title(alert.rule))}</b><br>{_said(alert)}{_quiet(lasted)}")
 
 
@@ -221,7 +222,7 @@ def _process(process: GpuProcess) -> str:
 
 
 def _elapsed(process: GpuProcess) -> str:
-    return _safe(listing.elapsed_text(process.elapsed))
+    return _safe(elapsed_text(process.elapsed))
 
 
 def _mail(mail: Message, points: Sequence[str]) -> str:
@@ -232,7 +233,7 @@ def _mail(mail: Message, points: Sequence[str]) -> str:
         shape, word = "○", mail.kind.value
     else:
         shape, word = LOOKS[severity][0], _(LOOKS[severity][1])
-    first = f"<b>{_safe(moment(mail.created))}</b> &nbsp;{shape} {_safe(word)}"
+    first = f"<b>{_safe(local_time(mail.created))}</b> &nbsp;{shape} {_safe(word)}"
     few = points[:3]
     lines = "".join(f"<div>{_safe(_clipped(point))}</div>" for point in few)
     more = (
@@ -264,7 +265,7 @@ def _headline(alerts: Sequence[Alert]) -> str:
 
 
 def _where(head: Letterhead, at: float) -> str:
-    return f"{head.user}@{head.host} · {moment(at)}"
+    return f"{head.user}@{head.host} · {local_time(at)}"
 
 
 def _clipped(text: str) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing, redact
+from gpuwatch_tray import redact
+from gpuwatch_tray.listing.text import own_text
 from gpuwatch_tray.messages import html
-from gpuwatch_tray.messages.heads import MAX_ETIME, Letterhead, moment
+from gpuwatch_tray.messages.heads import MAX_ETIME, Letterhead
 from gpuwatch_tray.model import Alert, Details, GpuProcess, Message, MessageKind, Notice, Severity
+from gpuwatch_tray.units import duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,9 +49,9 @@ def alert_mail(
     running = tuple(processes)
     first, others = triggered(alerts)
     lost = [redact.text(gap) for gap in gaps]
-    raw = listing.own_text(running, redacted=redacted).rstrip("\n")
+    raw = own_text(running, redacted=redacted).rstrip("\n")
     sections = [
-        f"Time: {moment(now)}\nHost: {head.host}\nUser: {head.user}",
+        f"Time: {local_time(now)}\nHost: {head.host}\nUser: {head.user}",
         f"Config: {head.config}\nTriggered:\n{_items(first or [NOT_TRIGGERED])}",
     ]
     if others:
@@ -65,7 +67,7 @@ def alert_mail(
         reminder=reminder,
     )
     text = _stated(head, "reminder" if reminder else "firing", "\n\n".join(sections), kind)
-    subject = _subject(head, alerts, f"{head.user}@{head.host}  {moment(now)}")
+    subject = _subject(head, alerts, f"{head.user}@{head.host}  {local_time(now)}")
     return Message(subject, text, now, message_id, kind, details)
 
 
@@ -80,9 +82,9 @@ def triggered(alerts: Sequence[Alert]) -> tuple[list[str], list[str]]:
 
 def resolved_mail(head: Letterhead, alerts: Sequence[Alert], *, now: float, message_id: str) -> Message:
     """The mail that says that these alerts, of which a mail had told, are over."""
-    time = moment(now)
+    time = local_time(now)
     items = [
-        f"{alert.reason} (after {listing.duration(now - alert.since)})" if now > alert.since else alert.reason
+        f"{alert.reason} (after {duration(now - alert.since)})" if now > alert.since else alert.reason
         for alert in alerts
     ]
     text = (
@@ -103,7 +105,7 @@ def digest(
 
     They were held back, or are `late` because they could not be sent. What is critical comes first.
     """
-    time = moment(now)
+    time = local_time(now)
     ordered = sorted(mails, key=lambda mail: mail.details.severity is not Severity.CRITICAL)
     critical = sum(mail.details.severity is Severity.CRITICAL for mail in mails)
     why = "could not be sent before" if late else "were held back, because so many had gone out already"
@@ -124,7 +126,7 @@ def _told(mail: Message) -> str:
     """What one mail told, in short, with the time at which it was written."""
     if mail.kind is MessageKind.DIGEST:  # what is in it has its own times
         return mail.text.partition(THE_LAST)[0]
-    subject, time = mail.subject.removeprefix(PREFIX), moment(mail.created)
+    subject, time = mail.subject.removeprefix(PREFIX), local_time(mail.created)
     told = f"{subject if time in subject else f'{subject}  {time}'}\n{_items(_points(mail.text))}"
     _before, heading, output = mail.text.partition(LAST_LINES)
     return f"{told}{heading}{output}".rstrip("\n") if mail.kind is MessageKind.NOTICE else told
@@ -132,7 +134,7 @@ def _told(mail: Message) -> str:
 
 def notice_mail(head: Letterhead, notice: Notice, *, now: float, message_id: str) -> Message:
     """The mail that tells what was asked for; the time is that at which it came about."""
-    time = moment(notice.at)
+    time = local_time(notice.at)
     sections = [
         f"Time: {time}\nHost: {head.host}\nUser: {head.user}",
         f"Config: {head.config}\nTold as you asked:\n{_items([notice.text, *notice.details])}",
@@ -182,7 +184,7 @@ def _subject(head: Letterhead, alerts: Sequence[Alert], own: str) -> str:
     threads = _threads(alerts)
     if not head.threading or not threads:
         return f"{PREFIX}{own}"
-    return f"{PREFIX}{head.user}@{head.host}  {moment(threads[0][1])}"
+    return f"{PREFIX}{head.user}@{head.host}  {local_time(threads[0][1])}"
 
 
 def _stated(head: Letterhead, state: str, text: str, kind: MessageKind) -> str:

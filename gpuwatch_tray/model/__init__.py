@@ -42,7 +42,6 @@ from gpuwatch_tray.model.notices import (
     Status,
 )
 from gpuwatch_tray.model.samples import (
-    MINUTE,
     MINUTES_FOR,
     TEN_MINUTES,
     TENS_FOR,
@@ -61,7 +60,6 @@ __all__ = [
     "COMPUTING",
     "FLAPPING",
     "LABEL",
-    "MINUTE",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",

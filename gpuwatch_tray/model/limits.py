@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from gpuwatch_tray.units import GIB
+
 
 class Scope(Enum):
     """Whose processes the rules judge (PROCESS_SCOPE)."""
@@ -58,7 +60,7 @@ class UseLimits:
 
     hung_hold: float | None = 10 * 60.0  # seconds
     idle_hold: float | None = 30 * 60.0  # seconds
-    idle_memory: int = 2 * 2**30  # bytes
+    idle_memory: int = 2 * GIB  # bytes
     idle_below: int = 5  # % of utilisation from which on a GPU is busy
     memory_full: int | None = None  # %
     memory_full_hold: float = 10 * 60.0  # seconds

@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.utf16 import clip
+from gpuwatch_tray.utf16 import clip_utf16
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from gpuwatch_tray.model import Popup
@@ -41,8 +42,8 @@ class CallbackPopups:
             return False
         shown: list[bool] = []
         # A title that begins with a dash would be an option to notify-send; an empty one crashes macOS.
-        title = clip(popup.title.lstrip("- ") or "gpuwatch-tray", TITLE_LENGTH)
-        body = clip(popup.body, BODY_LENGTH) or " "
+        title = clip_utf16(popup.title.lstrip("- ") or "gpuwatch-tray", TITLE_LENGTH)
+        body = clip_utf16(popup.body, BODY_LENGTH) or " "
 
         def attempt() -> None:
             try:
@@ -52,8 +53,7 @@ class CallbackPopups:
             else:
                 shown.append(True)
 
-        self._busy = threading.Thread(target=attempt, name=f"popup-{self._name}", daemon=True)
-        self._busy.start()
+        self._busy = start_thread(f"popup-{self._name}", attempt)
         self._busy.join(PATIENCE)
         return bool(shown)
 

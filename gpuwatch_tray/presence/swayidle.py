@@ -12,7 +12,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.enduring import endure
+from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
 from gpuwatch_tray.presence.decide import Evidence, Reading
@@ -114,7 +114,7 @@ class SwayIdle:
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=endure, args=(self.name, self._run, self._stop), name="presence-swayidle", daemon=True
+            target=run_forever, args=(self.name, self._run, self._stop), name="presence-swayidle", daemon=True
         )
         self._thread.start()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
+from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ FAMILY_LOCAL, FAMILY_WILD = 256, 65535
 LITTLE_ENDIAN = ord("l")
 QUERY_EXTENSION, QUERY_INFO = 98, 1  # opcodes: of the protocol, of the extension
 ERROR, REPLY = 0, 1  # what a packet of 32 bytes begins with; all else is an event
-LARGEST = 2**20  # bytes that the server's description of itself may have
+LARGEST = MIB  # bytes that the server's description of itself may have
 
 
 class XFailed(Exception):  # noqa: N818  # what became of it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.enduring import endure
+from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
 from gpuwatch_tray.presence.xprotocol import XConnection, XFailed
@@ -42,7 +42,7 @@ class XServer:
         self._connection: XConnection | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=endure, args=("presence-x", self._run, self._stop), name="presence-x", daemon=True
+            target=run_forever, args=("presence-x", self._run, self._stop), name="presence-x", daemon=True
         )
         self._thread.start()
 

@@ -11,8 +11,6 @@ from gpuwatch_tray.model import Gpu, GpuProcess, Snapshot, known
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GIB = 2**30
-
 
 def subject(gpu: Gpu) -> str:
     """What names a GPU or MIG device in a fingerprint: its UUID, and its index where it never told that."""
@@ -63,11 +61,6 @@ class Places:
 def identity(snapshot: Snapshot, process: GpuProcess) -> str:
     """What names a process for good; empty where its start is unknown, as its PID may be used again."""
     return f"{snapshot.boot_id}/{process.pid}/{process.identity}" if process.identity else ""
-
-
-def size(value: float) -> str:
-    """Bytes as a sentence has them."""
-    return f"{value / GIB:.1f} GiB"
 
 
 def prefix(snapshot: Snapshot, process: GpuProcess) -> str:

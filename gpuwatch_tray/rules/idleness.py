@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.language import N_, _, ngettext
+from gpuwatch_tray.listing.text import process_header
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
-from gpuwatch_tray.rules.devices import Places, called, identity, named, prefix, size, subject
+from gpuwatch_tray.rules.devices import Places, called, identity, named, prefix, subject
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.units import duration, gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,19 +49,19 @@ def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
         quiet = _quiet(gpus, memory)
         if tally.worse(quiet):
             said = _("{process} has done nothing for {span}")
-            tally.measured(quiet, said.format(process=called(process), span=listing.duration(quiet)))
+            tally.measured(quiet, said.format(process=called(process), span=duration(quiet)))
         if quiet < hold:
             tally.between(name)
             continue
-        reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
+        reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
         text = ngettext(
             "{process} was busy, and {gpus} has done nothing for {span}",
             "{process} was busy, and {gpus} have done nothing for {span}",
             len(gpus),
-        ).format(process=called(process), gpus=", ".join(map(named, gpus)), span=listing.duration(quiet))
+        ).format(process=called(process), gpus=", ".join(map(named, gpus)), span=duration(quiet))
         tally.found(name, Severity.WARNING, reason, text, quiet)
     threshold = _("the GPUs of a process of yours that was busy do nothing for {span}")
-    return tally.verdict(threshold.format(span=listing.duration(hold)))
+    return tally.verdict(threshold.format(span=duration(hold)))
 
 
 def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
@@ -96,21 +97,23 @@ def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
                 continue
             idle_for = memory.held_for(name, device)
             if tally.worse(idle_for):
-                span = listing.duration(idle_for)
+                span = duration(idle_for)
                 said = _("{process} holds {memory}, idle for {span}")
-                tally.measured(idle_for, said.format(process=called(process), memory=size(held), span=span))
+                tally.measured(
+                    idle_for, said.format(process=called(process), memory=f"{gib(held)} GiB", span=span)
+                )
             if idle_for < hold:
                 tally.between(where)
                 continue
-            span = listing.duration(idle_for)
-            reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {listing.header(process)}"
+            span = duration(idle_for)
+            reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
             text = _("{process} holds {memory}, and the GPU has been idle for {span}").format(
-                process=called(process), memory=size(held), span=span
+                process=called(process), memory=f"{gib(held)} GiB", span=span
             )
             tally.found(where, Severity.INFO, reason, text, idle_for)
     threshold = _(
         "a process of yours holds more than {memory} of a GPU that is below {percent} % for {span}"
-    ).format(memory=size(most), percent=limits.use.idle_below, span=listing.duration(hold))
+    ).format(memory=f"{gib(most)} GiB", percent=limits.use.idle_below, span=duration(hold))
     return tally.verdict(threshold)
 
 

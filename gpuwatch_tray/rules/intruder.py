@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Limits, Scope, Severity, Snapshot, Terms, Verdict, known
-from gpuwatch_tray.rules.devices import Places, label, named, size, subject
+from gpuwatch_tray.rules.devices import Places, label, named, subject
 from gpuwatch_tray.rules.scope import computing, process_gap, unowned_line
 from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.units import gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,4 +84,4 @@ def _doubt(tally: Tally, places: Places, unowned: Iterable[GpuProcess], limits: 
 
 def _memory(process: GpuProcess) -> str:
     memory = known(process.memory)
-    return "" if memory is None else f", {size(memory)}"
+    return "" if memory is None else f", {gib(memory)} GiB"

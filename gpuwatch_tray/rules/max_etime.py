@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.language import _
+from gpuwatch_tray.listing.text import process_header
 from gpuwatch_tray.model import Finding, Limits, Missing, Severity, Snapshot, Verdict
 from gpuwatch_tray.rules.devices import called, prefix
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
+from gpuwatch_tray.units import duration
 
 NAME = "max_etime"
 
@@ -37,9 +38,9 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
         longest = max(longest, seconds)
         if seconds > limit:
             subject = prefix(snapshot, process) + process.identity
-            reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {listing.header(process)}"
+            reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {process_header(process)}"
             text = _("{process} has run for {span}, the limit is {limit}").format(
-                process=called(process), span=listing.duration(seconds), limit=listing.duration(limit)
+                process=called(process), span=duration(seconds), limit=duration(limit)
             )
             findings.setdefault(subject, Finding(NAME, subject, Severity.WARNING, reason, seconds, text))
     for process in unowned:
@@ -48,12 +49,12 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     missing = gaps(snapshot)
     if missing:
         unknown[:0], open_subjects = missing, [""]
-    span = listing.duration(longest)
+    span = duration(longest)
     return Verdict(
         NAME,
         tuple(findings.values()),
         "; ".join(unknown) or None,
         tuple(open_subjects),
         value=_("no process") if longest < 0 else _("the longest runs for {span}").format(span=span),
-        threshold=_("a process has run for longer than {span}").format(span=listing.duration(limit)),
+        threshold=_("a process has run for longer than {span}").format(span=duration(limit)),
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
 from gpuwatch_tray.rules.devices import Places, boards, identity, subject
 from gpuwatch_tray.rules.window import NOTHING, Window
+from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 THROTTLE_WINDOW = 5 * 60.0  # seconds
 THROTTLE_POLLS = 6  # polls that it spans at the least
 ECC_WINDOW = 10 * 60.0  # seconds
-EVENT_LASTS = 86400.0  # seconds
+EVENT_LASTS = DAY  # seconds
 MOST_EVENTS = 64
 MOST_BUSY = 5000  # processes
 GAP = 15.0  # seconds

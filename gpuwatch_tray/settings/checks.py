@@ -16,11 +16,12 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import LANGUAGES, _
 from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
 from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret, SmtpSecurity
+from gpuwatch_tray.units import HOUR
 
 EXAMPLE_ADDRESS = "you@example.com"
 AUTO = "auto"
 LARGEST = 999_999_999
-LEAST_POLL, MOST_POLL = Decimal("0.2"), Decimal(3600)  # seconds
+LEAST_POLL, MOST_POLL = Decimal("0.2"), Decimal(HOUR)  # seconds
 _SHOWN = 60  # characters of a wrong value
 DIGITS = re.compile(r"[0-9]+")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")

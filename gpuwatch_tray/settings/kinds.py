@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import ENGLISH
 from gpuwatch_tray.model import EmailWhen, IconStyle, Limits
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ class Settings:
     to_email: tuple[str, ...] = ()
     no_recipient: str = ""
     limits: Limits = field(default_factory=Limits)
-    cooldown: int = 3600
+    cooldown: int = HOUR
     poll: float = 5.0
     notify_method: NotifyMethod = NotifyMethod.AUTO
     gmail_credentials: Path | None = None

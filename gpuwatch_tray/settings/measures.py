@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Auto
 from gpuwatch_tray.settings.checks import DECIMAL, DIGITS, LARGEST, shown, whole
+from gpuwatch_tray.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def gib(text: str) -> int:
     if not DECIMAL.fullmatch(text) or Decimal(text) > _MOST_GIB:
         said = _("expected GiB from 0 to {most}, got {got}").format(most=_MOST_GIB, got=shown(text))
         raise ValueError(_("{said}: a fraction takes a point").format(said=said) if "," in text else said)
-    return int(Decimal(text) * 2**30)
+    return int(Decimal(text) * GIB)
 
 
 def price(text: str) -> float:

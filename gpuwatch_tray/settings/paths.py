@@ -13,6 +13,7 @@ from platformdirs import user_config_path, user_log_path, user_state_path
 import gpuwatch_tray
 from gpuwatch_tray.language import _
 from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
+from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ FILES = (
     (NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
     (SMTP, "GPUWATCH_SMTP_CONFIG"),
 )
-LARGEST_FILE = 1024 * 1024  # bytes
+LARGEST_FILE = MIB  # bytes
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 

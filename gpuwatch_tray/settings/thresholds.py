@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.model import Auto, FaultLimits, HeatLimits, UseLimits
 from gpuwatch_tray.settings import checks, measures
 from gpuwatch_tray.settings.key import WATCH, Key
+from gpuwatch_tray.units import GIB, MINUTE
 
 if TYPE_CHECKING:
     from gpuwatch_tray.settings.reading import Reading
 
-MINUTE = 60
 
 _whole_or_off = measures.or_off(checks.whole)
 _degrees_or_off = measures.or_off(measures.auto_or_degrees)
@@ -22,7 +22,7 @@ MAX_ETIME_MIN: Key[int | None] = Key("MAX_ETIME_MIN", WATCH, _whole_or_off, 360)
 
 HUNG_MIN: Key[int | None] = Key("HUNG_MIN", WATCH, _whole_or_off, 10)
 IDLE_HOLD_MIN: Key[int | None] = Key("IDLE_HOLD_MIN", WATCH, _whole_or_off, 30)
-IDLE_HOLD_GIB = Key("IDLE_HOLD_GIB", WATCH, measures.gib, 2 * 2**30)
+IDLE_HOLD_GIB = Key("IDLE_HOLD_GIB", WATCH, measures.gib, 2 * GIB)
 IDLE_PCT = Key("IDLE_PCT", WATCH, measures.percent, 5)
 INTRUDER = Key("INTRUDER", WATCH, checks.switch, default=True)
 MEMORY_FULL_PCT: Key[int | None] = Key("MEMORY_FULL_PCT", WATCH, _percent_or_off, None)

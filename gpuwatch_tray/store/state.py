@@ -27,6 +27,7 @@ from gpuwatch_tray.store import (
 from gpuwatch_tray.store.database import Database
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.step import EvaluationInputs, SavedState
+from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.step import Commit, Mail
     from gpuwatch_tray.watches import Reminder
 
-KEPT_SECONDS = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
+KEPT_SECONDS = 30 * DAY  # seconds that sent mails and old deliveries are kept
 
 
 def _no_boot_clock() -> tuple[float, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import toolkit
-from gpuwatch_tray.utf16 import clip
+from gpuwatch_tray.utf16 import clip_utf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class NativeBackend:
         if view.look != self._look:
             self.icon.icon = drawing.icon_image(view.look)
             self._look = view.look
-        self.icon.title = clip(view.title, TITLE_LENGTH)
+        self.icon.title = clip_utf16(view.title, TITLE_LENGTH)
         if self._shown is None or view.rows != self._shown.rows:
             self.icon.menu = toolkit.menu(view.rows, self._perform, _spell)
         self._shown = view

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import columns
+from gpuwatch_tray.columns import cut_to_width, display_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,8 +105,8 @@ def blank(kind: Kind) -> Values:
 def over(entry: Entry) -> str:
     """What the row says when its subject has ceased: no wider than before, for an open menu does not grow."""
     text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
-    room_for = max(columns.width(entry.label), SHORT)
-    return text if columns.width(text) <= room_for else columns.cut(text, room_for - 1) + "…"
+    room_for = max(display_width(entry.label), SHORT)
+    return text if display_width(text) <= room_for else cut_to_width(text, room_for - 1) + "…"
 
 
 def spelt(text: str) -> str:

@@ -12,20 +12,18 @@ import shlex
 import subprocess
 import sys
 import textwrap
-from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
-from gpuwatch_tray import columns, redact
+from gpuwatch_tray import redact
+from gpuwatch_tray.columns import cut_to_width, display_width
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
+from gpuwatch_tray.units import gib, memory_text, menu_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MIB = 1024**2
-GIB = 1024**3
-MINUTE, HOUR, DAY = 60, 3600, 86400
 COMMAND_LENGTH = 40
 WRAP = 80  # columns of a line of a wrapped text
 WRAP_LINES = 8
@@ -39,38 +37,21 @@ T = TypeVar("T")
 def clip(text: str, length: int) -> str:
     """`text` on one line of at most `length` columns, without control characters."""
     line = redact.one_line(text)
-    return line if columns.width(line) <= length else columns.cut(line, length - 1).rstrip() + "…"
+    return line if display_width(line) <= length else cut_to_width(line, length - 1).rstrip() + "…"
 
 
 def wrap(text: str) -> list[str]:
     """`text` on a few lines, cut where it is longer than those."""
     # textwrap counts characters: of a text whose characters are wide, fewer of them fill a line
-    length = WRAP * len(text) // columns.width(text) if text else WRAP
+    length = WRAP * len(text) // display_width(text) if text else WRAP
     return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
-
-
-def memory(value: int) -> str:
-    """Bytes as a person reads them: `512 MiB`, `2.8 GiB`."""
-    return f"{value / GIB:.1f} GiB" if value >= GIB else f"{value // MIB} MiB"
-
-
-def elapsed(seconds: float) -> str:
-    """A duration in steps of a minute, an hour from one day on: `24 min`, `3 h 24 min`, `2 d 5 h`."""
-    whole = int(seconds)
-    if whole < MINUTE:
-        return _("under a minute")
-    if whole < HOUR:
-        return _("{minutes} min").format(minutes=whole // MINUTE)
-    if whole < DAY:
-        return _("{hours} h {minutes} min").format(hours=whole // HOUR, minutes=whole % HOUR // MINUTE)
-    return _("{days} d {hours} h").format(days=whole // DAY, hours=whole % DAY // HOUR)
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
     """`12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is ever given."""
     if not (_given(used) or _given(total)):
         return ""
-    halves = ["?" if isinstance(value, Missing) else f"{value / GIB:.1f}" for value in (used, total)]
+    halves = ["?" if isinstance(value, Missing) else gib(value) for value in (used, total)]
     return " / ".join(halves) + " GiB"
 
 
@@ -97,8 +78,8 @@ def process(value: GpuProcess) -> str:
     parts = [
         f"PID {value.pid}",
         _("user ?") if isinstance(value.user, Missing) else clip(value.user, 32),
-        _field(value.memory, memory, _("memory ?")),
-        _("time ?") if isinstance(value.elapsed, Missing) else elapsed(value.elapsed),
+        _field(value.memory, memory_text, _("memory ?")),
+        _("time ?") if isinstance(value.elapsed, Missing) else menu_duration(value.elapsed),
         clip(command(value) or _("command not known"), COMMAND_LENGTH),
         _("graphics only") if value.kinds == {Kind.GRAPHICS} else "",
     ]
@@ -156,19 +137,6 @@ def kinds(value: GpuProcess) -> str:
     for other in others:
         said = _("{one} and {other}").format(one=said, other=other)
     return f"{said} ({'+'.join(kind.value for kind in used)})"
-
-
-def moment(seconds: float) -> str:
-    """A wall-clock time in the machine's zone: `2026-01-07 23:27:48`."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def until(seconds: float, now: float) -> str:
-    """When something ends: `14:00` today, `tomorrow 08:00`, or with its date."""
-    end, today = (datetime.fromtimestamp(moment).astimezone() for moment in (seconds, now))
-    if end.date() == today.date() + timedelta(days=1):
-        return _("tomorrow {time}").format(time=end.strftime("%H:%M"))
-    return end.strftime("%H:%M" if end.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
 def why(value: Missing) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import N_, _, ngettext
-from gpuwatch_tray.listing import duration
 from gpuwatch_tray.model import Kind, Notice, known
+from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,11 @@ What could not be read is neither "free" nor "ended". All of it is pure.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.listing import duration
 from gpuwatch_tray.model import Missing, Notice, Severity, known
+from gpuwatch_tray.units import duration, local_time, memory_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.watches.wishes import CommandEnds, Observation, ProcessEnds
 
 GRACE = 60.0  # seconds for `when run` to report an end that was seen
-GIB, MIB = 2**30, 2**20
 RESTARTED = N_("the machine was restarted")
 REUSED = N_("its number is another process's now")
 UNREPORTED = N_("how it ended is not known: `when run` was ended before it could report")
@@ -149,7 +147,7 @@ def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "")
     text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
     passed = None if condition.seen is None else observation.now.since(condition.seen)
     if condition.elapsed is not None and condition.seen is not None:
-        seen = _local_time(condition.seen.wall)
+        seen = local_time(condition.seen.wall)
         if not why and passed is not None and 0 <= passed <= observation.gap:
             text, span = (
                 _("PID {pid} ({command}) has ended after {span}"),
@@ -171,9 +169,4 @@ def _larger(one: int | None, other: int | None) -> int | None:
 def _peak_line(peak: int | None) -> tuple[str, ...]:
     if peak is None:
         return ()
-    size = f"{peak / GIB:.1f} GiB" if peak >= GIB else f"{peak // MIB} MiB"
-    return (_("the most GPU memory that it was seen with: {memory}").format(memory=size),)
-
-
-def _local_time(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return (_("the most GPU memory that it was seen with: {memory}").format(memory=memory_text(peak)),)

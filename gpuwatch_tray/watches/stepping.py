@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Awaited
+from gpuwatch_tray.units import MIB, MINUTE
 from gpuwatch_tray.watches.free import describe_free, step_free
 from gpuwatch_tray.watches.process import (
     describe_command,
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Instant, Notice, Snapshot
     from gpuwatch_tray.watches.wishes import Observation, ReminderCondition
 
-MINUTE = 60.0
-PEAK_STEP = 64 * 2**20  # bytes: a peak that grows by less need not be written
+PEAK_STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
 
 
 def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:

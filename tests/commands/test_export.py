@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.commands import export
-from gpuwatch_tray.model import MINUTE, TEN_MINUTES
+from gpuwatch_tray.model import TEN_MINUTES
+from gpuwatch_tray.units import MINUTE
 from tests.pasts import NOON, Past, process
 
 

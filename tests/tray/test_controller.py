@@ -16,7 +16,7 @@ from gpuwatch_tray.tray import Act, Deed, Extras, Tray, View, controller, menu, 
 from gpuwatch_tray.tray.menu import rows
 from gpuwatch_tray.tray.native import NativeBackend
 from gpuwatch_tray.tray.worker import LONGEST, Worker
-from gpuwatch_tray.utf16 import clip
+from gpuwatch_tray.utf16 import clip_utf16
 from tests.desktop.client import wait_until
 from tests.tray.samples import NOW, process, snapshot, status
 
@@ -407,5 +407,5 @@ def test_the_native_popup_is_the_icons_own(native):
 
 def test_a_tooltip_is_cut_between_characters():
     """Windows takes 127 UTF-16 units; a pair is never split."""
-    assert clip("a" + "\N{ROBOT FACE}" * 80, 127) == "a" + "\N{ROBOT FACE}" * 63
-    assert clip("short", 127) == "short"
+    assert clip_utf16("a" + "\N{ROBOT FACE}" * 80, 127) == "a" + "\N{ROBOT FACE}" * 63
+    assert clip_utf16("short", 127) == "short"

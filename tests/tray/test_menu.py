@@ -27,6 +27,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.tray import menu, text
 from gpuwatch_tray.tray.menu import Act, Deed, Extras
+from gpuwatch_tray.units import end_time, local_time, menu_duration
 from tests.tray.samples import GIB, NOW, alert, gpu, process, snapshot, status
 
 ERROR = Missing(Why.ERROR, "driver busy")
@@ -448,7 +449,7 @@ def test_control_characters_and_long_texts_cannot_spoil_a_row():
 )
 def test_elapsed_times_move_in_coarse_steps(seconds, written):
     """A row does not change at each poll."""
-    assert text.elapsed(seconds) == written
+    assert menu_duration(seconds) == written
 
 
 def test_the_details_of_a_process_tell_command_folder_start_and_type():
@@ -456,7 +457,7 @@ def test_the_details_of_a_process_tell_command_folder_start_and_type():
     rows = labels(snapshot(processes=[process(cwd=ERROR)]))
     assert "Command: python train.py --batch_size=64" in rows
     assert "Folder: could not be read: driver busy" in rows
-    assert f"Started: {text.moment(NOW - 12240)}" in rows
+    assert f"Started: {local_time(NOW - 12240)}" in rows
     assert "Type: compute (C)" in rows
 
 
@@ -485,7 +486,7 @@ def test_an_alerts_submenu_tells_sentence_since_when_and_state(more, end, state)
     assert row.label.endswith(end)
     assert [below.label for below in row.children[:3]] == [
         SAID,
-        f"Since: {text.moment(NOW)}",
+        f"Since: {local_time(NOW)}",
         state,
     ]
 
@@ -535,7 +536,7 @@ def test_a_snooze_is_said_in_tooltip_and_first_row():
 )
 def test_an_end_in_time_is_written_as_a_person_would(end, written):
     """Today's needs no date."""
-    assert text.until(end, NOON) == written
+    assert end_time(end, NOON) == written
 
 
 CANARY = "s3cr3tc4n4ry"

@@ -15,7 +15,7 @@ from keyring.errors import NoKeyringError, PasswordDeleteError  # noqa: TID251
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
 from gpuwatch_tray.transport import FailureKind, TransportError
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def delete(account: str, patience: float = PATIENCE) -> bool:
 def _ask(question: Callable[[], T], patience: float) -> T:
     # A question to a keyring cannot be called off.
     try:
-        return within(patience, question, "keyring")
+        return call_with_timeout(patience, question, "keyring")
     except TimeoutError:
         raise _unusable(_("no answer within {seconds:g} s: is it locked?").format(seconds=patience)) from None
     except NoKeyringError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 import webbrowser
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -23,7 +22,7 @@ from gpuwatch_tray.notifiers.email.lines import Scrubber
 from gpuwatch_tray.notifiers.email.redirect import HOST, Redirect, take_pasted
 from gpuwatch_tray.notifiers.email.web import proxy_secrets
 from gpuwatch_tray.transport import FailureKind, TransportError
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +105,7 @@ def _open(address: str) -> None:
         with contextlib.suppress(webbrowser.Error):  # the address is printed, and can be opened by hand
             webbrowser.open(address, new=1)
 
-    threading.Thread(target=run, name="browser", daemon=True).start()
+    start_thread("browser", run)
 
 
 def _listen(port: int) -> Redirect:
@@ -131,7 +130,7 @@ def _exchange(flow: Any, query: str, scrub: Scrubber) -> Any:
         return flow.credentials
 
     try:
-        return within(EXCHANGE_DEADLINE, fetch, "exchange")
+        return call_with_timeout(EXCHANGE_DEADLINE, fetch, "exchange")
     except Warning:  # raised, not warned: oauthlib's way to say that other scopes were granted
         raise _wrong_scope() from None
     except OAuth2Error as error:

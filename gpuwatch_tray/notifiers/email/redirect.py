@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from gpuwatch_tray.language import _
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,4 +134,4 @@ def take_pasted(server: Redirect, source: int, complain: Callable[[str], None]) 
                         ).format(address=f"{server.address}?state=")
                     )
 
-    threading.Thread(target=read, name="pasted", daemon=True).start()
+    start_thread("pasted", read)

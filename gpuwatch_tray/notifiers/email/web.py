@@ -17,7 +17,7 @@ from google.auth.exceptions import TransportError as NoConnection
 from google.auth.transport.requests import Request
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,7 +76,7 @@ class Web:
             )
 
         try:
-            return within(self._end - time.monotonic(), ask, "web")
+            return call_with_timeout(self._end - time.monotonic(), ask, "web")
         except TimeoutError:
             raise NoConnection(_("no end after {seconds:g} s").format(seconds=self._deadline)) from None
 

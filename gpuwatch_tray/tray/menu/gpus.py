@@ -11,6 +11,7 @@ from gpuwatch_tray.model import known
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import process as processes
 from gpuwatch_tray.tray.menu.row import Row, plain, unique
+from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.tray.menu.row import Act
 
 SHOWN = 20  # processes a GPU lists before "… N more"
-STEP = 256 * text.MIB  # memory is compared in steps of this, so that two alike do not change places
+STEP = 256 * MIB  # memory is compared in steps of this, so that two alike do not change places
 
 
 def rows(snapshot: Snapshot | None, offered: Collection[Act], awaited: Collection[str] = ()) -> list[Row]:

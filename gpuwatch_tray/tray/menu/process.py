@@ -10,6 +10,7 @@ from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import tell
 from gpuwatch_tray.tray.menu.row import Act, Deed, Row, choice, clickable, plain, wrapped
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -53,7 +54,7 @@ def _details(key: str, process: GpuProcess) -> Iterable[Row]:
     )
     yield plain(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
     started = process.started
-    moment = text.why(started) if isinstance(started, Missing) else text.moment(started)
+    moment = text.why(started) if isinstance(started, Missing) else local_time(started)
     yield plain(f"{key}/started", _("Started: {moment}").format(moment=moment))
     yield plain(f"{key}/type", _("Type: {kinds}").format(kinds=text.kinds(process)))
 

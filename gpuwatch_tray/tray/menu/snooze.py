@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import columns, redact
+from gpuwatch_tray import redact
 from gpuwatch_tray.alerts.attention import MORNING
+from gpuwatch_tray.columns import display_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Phase, Severity
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Row, choice, clickable, plain, unique, wrapped
+from gpuwatch_tray.units import end_time, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -52,14 +54,14 @@ def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
     said = redact.text(alert.said) or "?"
     attention = _attention(alert, now)
     mark = text.DOT + attention[-1] if attention else ""
-    label = text.clip(f"{_(SEVERITIES[alert.severity])}: {said}", LINE - columns.width(mark)) + mark
+    label = text.clip(f"{_(SEVERITIES[alert.severity])}: {said}", LINE - display_width(mark)) + mark
     return Row(key, label, children=tuple(_below(key, alert, now, offered)), gone=_("Over"), urgent=True)
 
 
 def _below(key: str, alert: Alert, now: float, offered: Collection[Act]) -> Iterable[Row]:
     # the kind stands in front: behind a fingerprint it could be part of another one
     yield from wrapped(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
-    yield plain(f"since of {key}", _("Since: {time}").format(time=text.moment(alert.since)))
+    yield plain(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
     yield plain(
         f"state of {key}", _("State: {state}").format(state=_(", ").join([phase, *_attention(alert, now)]))
@@ -82,7 +84,7 @@ def _attention(alert: Alert, now: float) -> list[str]:
     until = alert.snoozed_until
     return [
         *([_("acknowledged")] if alert.acknowledged else []),
-        *([_("snoozed until {time}").format(time=text.until(until, now))] if until is not None else []),
+        *([_("snoozed until {time}").format(time=end_time(until, now))] if until is not None else []),
         *(
             [_("muted by {rule}").format(rule=text.clip(alert.inhibited_by, 40))]
             if alert.inhibited_by

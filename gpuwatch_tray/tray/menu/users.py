@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
-from gpuwatch_tray.listing import gpus_text, totals
+from gpuwatch_tray.listing.totals import gpus_text, user_totals
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import Row, plain
+from gpuwatch_tray.units import memory_text
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.listing import UserTotal
+    from gpuwatch_tray.listing.totals import UserTotal
     from gpuwatch_tray.model import Snapshot
 
 
@@ -18,7 +19,7 @@ def rows(snapshot: Snapshot | None) -> list[Row]:
     """A submenu with a line for each user; nothing where all is one known user's."""
     if snapshot is None or snapshot.problem is not None:
         return []
-    found = totals(snapshot.processes)
+    found = user_totals(snapshot.processes)
     if len(found) < 2 and all(each.user is not None for each in found):  # noqa: PLR2004  # more than one
         return []
     lines = [
@@ -31,7 +32,7 @@ def rows(snapshot: Snapshot | None) -> list[Row]:
 def _line(total: UserTotal) -> str:
     memory = _("memory ?")
     if total.memory is not None:
-        memory = text.memory(total.memory)
+        memory = memory_text(total.memory)
         if total.unknown:
             memory = _("{memory} and more").format(memory=memory)
     single = total.gpus and len(total.gpus) == 1 and not total.elsewhere

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import __version__, columns
+from gpuwatch_tray import __version__
+from gpuwatch_tray.columns import display_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
 from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Extras, Row, clickable, plain
+from gpuwatch_tray.units import end_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,11 +27,9 @@ def title(status: Status) -> str:
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
     mark = (
-        ""
-        if until is None
-        else text.DOT + _("snoozed until {time}").format(time=text.until(until, status.at))
+        "" if until is None else text.DOT + _("snoozed until {time}").format(time=end_time(until, status.at))
     )
-    return text.clip(labelled(status.headline, simulated=simulated), LINE - columns.width(mark)) + mark
+    return text.clip(labelled(status.headline, simulated=simulated), LINE - display_width(mark)) + mark
 
 
 def rows(

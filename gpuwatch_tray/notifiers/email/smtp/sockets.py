@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.within import within
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def resolve(host: str, port: int) -> list[Place]:
 def resolve_within(host: str, port: int, seconds: float, look_up: Resolve = resolve) -> list[Place]:
     """As `resolve`, with a time-out: TimeoutError after `seconds`. Passes OSError and ValueError on."""
     try:
-        return within(seconds, lambda: look_up(host, port), "resolve")
+        return call_with_timeout(seconds, lambda: look_up(host, port), "resolve")
     except TimeoutError:
         raise TimeoutError(
             _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
