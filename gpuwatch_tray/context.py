@@ -12,7 +12,7 @@ from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.evaluator import Policy
 from gpuwatch_tray.messages import Letterhead
 from gpuwatch_tray.model import EmailWhen
-from gpuwatch_tray.settings import Resolved
+from gpuwatch_tray.settings import ResolvedChannel
 
 if TYPE_CHECKING:
     from gpuwatch_tray.settings import ConfigProblem, Settings
@@ -87,9 +87,9 @@ class Setup:
                 email_when=settings.email_when,
                 escalate=settings.escalate,
             ),
-            resolved_mail=Resolved.EMAIL in settings.tell_resolved
+            resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
             and settings.email_when is not EmailWhen.NEVER,
-            resolved_popup=Resolved.POPUP in settings.tell_resolved,
+            resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
             gap=self.stale_after,
         )
 

@@ -27,8 +27,6 @@ def write_missing() -> tuple[Path, ...]:
     """Write those that are not there; which they are. Raises WorkError."""
     try:
         return settings.write_missing(os.environ)
-    except settings.ExampleMissing as error:
-        raise WorkError(str(error)) from error
     except OSError as error:
         why = _("the settings cannot be written: {error}").format(error=error)
         raise WorkError(why) from error

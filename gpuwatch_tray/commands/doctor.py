@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.settings.writing import Place
+    from gpuwatch_tray.settings.writing import SettingsFile
     from gpuwatch_tray.store import Store
 
 TAIL = 40  # lines of the log
@@ -137,7 +137,7 @@ def _store(setup: Setup) -> Store | None:
     return open_store(setup) if _state_file(setup).is_file() else None
 
 
-def _secret_files(setup: Setup, found: Sequence[Place]) -> list[SecretFile]:
+def _secret_files(setup: Setup, found: Sequence[SettingsFile]) -> list[SecretFile]:
     ours = setup.settings
     _watch, _notify, smtp = found
     plain = [smtp.path, ours.gmail_credentials, None if ours.smtp is None else ours.smtp.password_file]

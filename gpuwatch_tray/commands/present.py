@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Missing, Phase, Why
-from gpuwatch_tray.rules.devices import Places, identity, subject
+from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject, process_identity
 from gpuwatch_tray.sampling import gpus_of_alert
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def present(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[s
         return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
     firing = _firing(status, snapshot)
     gpus = [
-        {**told, "gap": gap(gpu), "alerts": firing[subject(gpu)]}
+        {**told, "gap": gap(gpu), "alerts": firing[gpu_subject(gpu)]}
         for told, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
     ]
     return {
@@ -41,10 +41,12 @@ def present(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[s
 
 def _firing(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
     """By what names a GPU, the alerts about it that fire."""
-    places = Places(snapshot)
+    places = GpuLookup(snapshot)
     there = ((each, places.of(each)) for each in snapshot.processes)
-    runs = [f"{identity(snapshot, each)}/{subject(gpu)}" for each, gpu in there if gpu is not None]
-    found: dict[str, list[int]] = {subject(gpu): [] for gpu in snapshot.gpus}
+    runs = [
+        f"{process_identity(snapshot, each)}/{gpu_subject(gpu)}" for each, gpu in there if gpu is not None
+    ]
+    found: dict[str, list[int]] = {gpu_subject(gpu): [] for gpu in snapshot.gpus}
     for alert in status.alerts:
         if alert.phase is not Phase.PENDING:
             for name in gpus_of_alert(alert.subject, found.keys(), runs):

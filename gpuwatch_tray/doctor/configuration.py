@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.settings import ConfigProblem, Settings
-    from gpuwatch_tray.settings.writing import Place
+    from gpuwatch_tray.settings.writing import SettingsFile
 
 TOPIC = "settings"
 
 
-def look(settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[Place]) -> Iterator[Line]:
+def look(
+    settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
+) -> Iterator[Line]:
     """The files that are read, the mistakes, the warnings; who may read the secrets is told elsewhere."""
     there = [str(place.path) for place in files if place.exists]
     if there:

@@ -41,7 +41,7 @@ class EvaluationState:
 
     `alerts` are active, by fingerprint; the mail about the end of `ended` ones is still owed; nobody judges
     `orphans` any more (rule switched off, or of an older version); the file may hold `resting` ones, which
-    only a loop can judge. `memory` is what the rules remember. `raised` tells when which fingerprint began to
+    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint began to
     fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest id.
     `decisions` are the last ones, for the audit log. `unrecorded` popups were shown while nothing could be
     written; no popup about `no_popup` alerts could be shown. `holding`: mails over the cap wait.
@@ -51,7 +51,7 @@ class EvaluationState:
     ended: Mapping[str, Alert]
     orphans: tuple[Alert, ...]
     resting: bool
-    memory: rules.Memory
+    rule_history: rules.RuleHistory
     raised: tuple[tuple[str, Instant], ...]
     severities: Mapping[str, Severity]
     last: Instant | None
@@ -76,7 +76,7 @@ class EvaluationState:
             ended={alert.fingerprint: alert for alert in saved.ended},
             orphans=_orphans(saved.alerts, policy),
             resting=len(active) < len(saved.alerts),
-            memory=rules.recalled(active.values()),
+            rule_history=rules.recalled(active.values()),
             raised=saved.raised,
             severities=dict(saved.severities),
             # What single runs write says nothing of how long a loop has watched.
@@ -153,8 +153,8 @@ def judge(
     seen = tuple(
         (alert.rule, alert.subject) for alert in state.alerts.values() if alert.id in attention.acknowledged
     )
-    memory = rules.observe(state.memory, snapshot, now, limits, gap=policy.gap, seen=seen)
-    verdicts = rules.judge(snapshot, limits, memory, holds=policy.holds)
+    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=policy.gap, seen=seen)
+    verdicts = rules.judge(snapshot, limits, rule_history, holds=policy.holds)
     stepped, changes = alerts.step(
         state.alerts,
         verdicts,
@@ -175,7 +175,7 @@ def judge(
     voided |= {
         alert.id
         for alert in numbered.values()
-        if alert.rule in rules.EVENT_RULES and _happened(memory.events.get(alert.subject), now)
+        if alert.rule in rules.EVENT_RULES and _happened(rule_history.events.get(alert.subject), now)
     }  # what was acknowledged is the event before
     active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
     decisions = tuple(
@@ -194,7 +194,7 @@ def judge(
         changes,
         decisions,
         alerts.snoozed_until(attention.silences, now),
-        memory,
+        rule_history,
         tuple(voided & attention.acknowledged),
     )
 
@@ -369,7 +369,7 @@ def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
     return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
 
 
-def _happened(event: rules.Occurrence | None, now: Instant) -> bool:
+def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
     """Whether it is this very snapshot that tells of the event."""
     return event is not None and event.at == now
 

@@ -122,7 +122,7 @@ class Engine:
             trouble = self._read_inputs()
             evaluation = self._judge(snapshot, now, presence)
             # The rules have seen it, whether what follows can be written or not.
-            self._state = replace(self._state, memory=evaluation.memory)
+            self._state = replace(self._state, rule_history=evaluation.rule_history)
             reminders, mails = ReminderResult(), ()
             if trouble is None:
                 reminders = self._evaluate_reminders(evaluation, now, presence)

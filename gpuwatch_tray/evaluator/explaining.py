@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
-from gpuwatch_tray.rules import RULES, terms
+from gpuwatch_tray.rules import RULES, is_on, keys, terms
 from gpuwatch_tray.terms import said as word
 from gpuwatch_tray.units import duration
 
@@ -68,11 +68,12 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
     yield _mailing(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in found.verdicts}
     every_terms = terms(policy.limits)
-    for name, rule in RULES.items():
+    for name in RULES:
         yield ""
         verdict = verdicts.get(name)
-        if not rule.on(policy.limits):
-            yield _("{rule}: switched off by {key}").format(rule=name, key=rule.key)
+        key = next(iter(keys(name)), "")
+        if not is_on(name, policy.limits):
+            yield _("{rule}: switched off by {key}").format(rule=name, key=key)
         elif verdict is None:
             yield _(
                 "{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do"
@@ -81,8 +82,8 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
             yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
         else:
             yield f"{name}: {_measured(verdict)}"
-            yield "  " + _terms(verdict.threshold, every_terms[name], rule.key)
-            yield from (f"  {line}" for line in verdict.each)
+            yield "  " + _terms(verdict.threshold, every_terms[name], key)
+            yield from (f"  {line}" for line in verdict.per_gpu)
             nowhere = _("It cannot fire everywhere: {why}")
             yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
         for alert in found.alerts.values():

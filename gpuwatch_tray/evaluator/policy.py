@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.rules import RuleHistory
+
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
     from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
-    from gpuwatch_tray.rules import Memory
+    from gpuwatch_tray.rules import RuleHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Evaluation:
     What a snapshot means, before anything is written or sent.
 
     `alerts` are the active ones by fingerprint, with what the person has said about them; `gaps` name what
-    kept a rule from judging; there is one of the `decisions` for each alert and channel; `memory` is what the
+    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is what the
     rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement ends.
     """
 
@@ -47,7 +49,7 @@ class Evaluation:
     changes: tuple[AlertChange, ...]
     decisions: tuple[Decision, ...]
     snoozed_until: float | None
-    memory: Memory
+    rule_history: RuleHistory
     voided: tuple[int, ...]
 
 

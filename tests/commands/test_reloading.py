@@ -33,7 +33,7 @@ class Running:
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
         faces = Outputs(self.shown.append, self.popups)
-        judge = app.evaluator(setup, self.store, self.clock.instant, presence=app.nobody)
+        judge = app.evaluator(setup, self.store, self.clock.instant, presence=app.no_desktop)
         self.watching = Monitor(setup, self, judge, faces, Clock(0.0))
         self.held = Tenure(self.store, "tray", self.describe, mails=False)
         self.adopted, self.next, self.holder = [], None, None

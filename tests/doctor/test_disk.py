@@ -15,7 +15,7 @@ from gpuwatch_tray.doctor import State, configuration, files, mail, secrets
 from gpuwatch_tray.doctor.secrets import SecretFile
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
-from gpuwatch_tray.settings.writing import Place
+from gpuwatch_tray.settings.writing import SettingsFile
 from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
 from tests.fakes import START, Clock
 
@@ -131,11 +131,11 @@ def test_the_settings(ours):
     """The files, each mistake as it is told elsewhere, the warnings; exposure is the secrets' business."""
     wrong = ConfigProblem("gpu-watch.env", 12, "GPU_LIMIT", "expected a whole number")
     warned = replace(ours, warnings=("FROM_EMAIL is not set", "smtp.env: others can read it: chmod 600 x"))
-    lines = list(configuration.look(warned, [wrong], [Place(Path("/a.env"), exists=True)]))
+    lines = list(configuration.look(warned, [wrong], [SettingsFile(Path("/a.env"), exists=True)]))
     assert states(lines) == ["ok", "problem", "warning"]
     assert lines[0].text == "read from /a.env"
     assert lines[1].text == "gpu-watch.env:12: GPU_LIMIT: expected a whole number"
-    (none,) = configuration.look(ours, [], [Place(Path("/a.env"), exists=False)])
+    (none,) = configuration.look(ours, [], [SettingsFile(Path("/a.env"), exists=False)])
     assert "setup config" in none.text
 
 
