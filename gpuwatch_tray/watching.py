@@ -23,7 +23,7 @@ from gpuwatch_tray.status import stale, starting, with_notes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.courier import Courier
     from gpuwatch_tray.evaluator import Engine, EvaluationResult, Policy
     from gpuwatch_tray.notifiers import PopupSink
@@ -55,7 +55,7 @@ class Monitor:
 
     def __init__(
         self,
-        setup: Setup,
+        setup: RunContext,
         source: Source,
         engine: Engine,
         faces: Outputs,
@@ -91,20 +91,20 @@ class Monitor:
         """Poll now."""
         self._poller.run_now()
 
-    def adopt(self, setup: Setup, policy: Policy, courier: Callable[[], Courier | None]) -> None:
+    def adopt(self, setup: RunContext, policy: Policy, courier: Callable[[], Courier | None]) -> None:
         """
         Go by these settings from now on, and look at once.
 
         `courier` makes the way to the outbox, None where nobody is mailed; one that is under way is kept.
         """
-        self._engine.reconfigure(policy, setup.head)
+        self._engine.reconfigure(policy, setup.mail_identity)
         allowed = courier()
         with self._lock:
             self._setup = setup
             kept = self._faces.courier or allowed
             self._faces = replace(self._faces, courier=None if allowed is None else kept)
         if self._recorder is not None:
-            self._recorder.adjust(setup.settings.limits, setup.stale_after)
+            self._recorder.reconfigure(setup.settings.limits, setup.stale_after)
         self.look_at_mails()
         self._publish()
         self._poller.reconfigure(setup.settings.poll)
@@ -173,7 +173,7 @@ class Monitor:
             self._judged = outcome.status.snapshot
         self._tell(outcome)
         if self._recorder is not None:
-            self._recorder.take(snapshot, outcome.status.alerts)
+            self._recorder.record(snapshot, outcome.status.alerts)
         if self._faces.see is not None:
             self._faces.see(snapshot)
 

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from gpuwatch_tray import desktopfiles
-from gpuwatch_tray.desktopfiles import DesktopFilesError, Papers, Place
+from gpuwatch_tray.desktopfiles import DesktopFilesError, GeneratedDocs, Place
 from tests.installed import Installed
 
-PAPERS = Papers("man", "bash", "fish")
+PAPERS = GeneratedDocs("man", "bash", "fish")
 ODD = '/home/ada/my "GPUs" $HOME `x` 100% 显卡/gpuwatch-tray'
 
 

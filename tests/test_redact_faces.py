@@ -18,7 +18,7 @@ from gpuwatch_tray import messages, redact
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.commands import history
-from gpuwatch_tray.commands.answer import Facts, describe, lines
+from gpuwatch_tray.commands.answer import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.evaluator import Engine, mail_now
 from gpuwatch_tray.listing.records import listing_json
 from gpuwatch_tray.listing.text import all_text, own_text
@@ -73,11 +73,11 @@ class Outputs:
             self.store.mark_sent(row.id, self.clock.now, "250")
         status = outcome.status
         self.show(menu.title(status), *labels(menu.rows(status)))
-        answer = describe(status, Facts("tray", "box", "nvml"))
-        self.show(json.dumps(answer), *lines(answer, self.clock.now))
+        answer = build_status(status, ResponderInfo("tray", "box", "nvml"))
+        self.show(json.dumps(answer), *status_lines(answer, self.clock.now))
         self.show(*self.judge.explain(reading))
-        record = history.record(self.store, self.clock.instant())
-        self.show(json.dumps(record), *history.lines(record))
+        record = history.alerts_json(self.store, self.clock.instant())
+        self.show(json.dumps(record), *history.alert_lines(record))
 
     def run(self, processes):
         """They work for too long on too many GPUs, are waited for, are asked about, and end."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.app import LOOP_COOLDOWN, evaluator
-from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.app import LOOP_COOLDOWN, create_evaluator
+from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button, Level, Limits, Presence, Severity, Sighting
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import OutboxSummary, Store
@@ -43,7 +43,7 @@ class Loop:
             "limits": Limits(gpu_limit=1),
             "poll": 5.0,
         }
-        self.setup = Setup(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
+        self.setup = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
         self.store = Store(tmp_path, "box")
         self.clock = Clock()
         self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
@@ -53,7 +53,7 @@ class Loop:
 
     def build(self):
         faces = Outputs(self.shown.append, self.popups, self.courier)
-        one = evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
+        one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
         self.watching = Monitor(self.setup, self, one, faces, self.monotonic)
 
@@ -269,7 +269,7 @@ class FakeRecorder:
         self.trouble = None
         self.taken = []
 
-    def take(self, reading, alerts):
+    def record(self, reading, alerts):
         self.taken.append((reading, [alert.rule for alert in alerts]))
 
 

@@ -13,7 +13,7 @@ from gpuwatch_tray.attending import NoSuchAlertError
 from gpuwatch_tray.autostart import AutostartError
 from gpuwatch_tray.awaiting import ReminderError
 from gpuwatch_tray.commands import autostart, config, logs
-from gpuwatch_tray.commands.details import Details, DetailsError
+from gpuwatch_tray.commands.details import ReportPageError, ReportPageOpener
 from gpuwatch_tray.commands.endings import KILL, TerminationTracker
 from gpuwatch_tray.commands.signing import SignInAction
 from gpuwatch_tray.commands.testing import test_alert
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.attending import AlertOperations
     from gpuwatch_tray.awaiting import Reminders
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.watching import Monitor
 
@@ -47,15 +47,15 @@ class ActionDispatcher:
     """
 
     def __init__(
-        self, setup: Setup, person: AlertOperations, waiting: Reminders, stop: Callable[[], None]
+        self, setup: RunContext, person: AlertOperations, waiting: Reminders, stop: Callable[[], None]
     ) -> None:
         self._setup = setup
         self._person = person
         self._waiting = waiting
         self._stop = stop
-        self._pages = Details.of(setup)
+        self._pages = ReportPageOpener.for_context(setup)
         self._lock = threading.Lock()
-        self._login = None if setup.trial else autostart.login()
+        self._login = None if setup.trial else autostart.login_item()
         self._shown: Extras | None = None
 
     def join(
@@ -74,7 +74,7 @@ class ActionDispatcher:
         self._signing_in = SignInAction(self._setup, popups, watching.look_at_mails)
         self.look_around()
 
-    def adopt(self, setup: Setup) -> None:
+    def adopt(self, setup: RunContext) -> None:
         """Go by these settings from now on."""
         self._setup = setup
         self.look_around()
@@ -136,8 +136,8 @@ class ActionDispatcher:
     def _show(self, members: tuple[str, ...] = ()) -> None:
         """The page in the browser; where that cannot be, the alerts that were asked about in a popup."""
         try:
-            self._pages.show()
-        except DetailsError as error:
+            self._pages.open_page()
+        except ReportPageError as error:
             log.warning("the details page was not shown: %s", error)
             self._popups.show(self._details(members))
 
@@ -224,7 +224,7 @@ class ActionDispatcher:
             _("Settings: {file}").format(file=settings.config),
             _("State folder: {folder}").format(folder=settings.state),
         )
-        log_file = "" if self._setup.simulated else str(logs.path_of(self._setup))
+        log_file = "" if self._setup.simulated else str(logs.log_path(self._setup))
         return Extras(self._endings.offered, str(settings.config), about, log_file, self._starts_at_login())
 
     def _details(self, members: tuple[str, ...]) -> Popup:

@@ -16,8 +16,8 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.app import Tenure
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.app import StoreLease
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.courier import Courier
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.settings import Changes, Settings
@@ -40,11 +40,11 @@ class SettingsReloader:
 
     def __init__(
         self,
-        setup: Setup,
-        held: Tenure,
+        setup: RunContext,
+        held: StoreLease,
         watching: Monitor,
         changes: Changes,
-        adopt: Callable[[Setup], None] = lambda _setup: None,
+        adopt: Callable[[RunContext], None] = lambda _setup: None,
         popups: PopupSink | None = None,
     ) -> None:
         self._setup = setup
@@ -68,13 +68,13 @@ class SettingsReloader:
         loaded = self._changes.look()
         if loaded is None:
             return
-        new = app.renewed(self._setup, loaded)
+        new = app.with_settings(self._setup, loaded)
         if new.problems:
             self._refuse(new)
         elif (new.settings, ()) != (self._setup.settings, self._setup.problems):
             self._take(new)
 
-    def _refuse(self, new: Setup) -> None:
+    def _refuse(self, new: RunContext) -> None:
         if new.problems == self._setup.problems:
             return  # as at the start
         self._setup = replace(self._setup, problems=new.problems)
@@ -84,7 +84,7 @@ class SettingsReloader:
         if self._popups is not None:
             self._popups.show(problem_popup(new, _("The settings stay as they were")))
 
-    def _take(self, new: Setup) -> None:
+    def _take(self, new: RunContext) -> None:
         if new.settings.language != language.used():
             note = _("UI_LANGUAGE: the new language is spoken from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
@@ -93,14 +93,14 @@ class SettingsReloader:
         if _way(before.settings) != _way(new.settings):
             self._send_again()
         self._held.mails = new.policy.routing.mails
-        self._held.tell()
-        self._watching.adopt(new, app.policy(new, popups=self._popups is not None), self._courier)
+        self._held.write_description()
+        self._watching.adopt(new, app.create_policy(new, popups=self._popups is not None), self._courier)
         self._adopt(new)
         if before.problems and self._popups is not None:
             self._popups.close(KEY)
 
     def _courier(self) -> Courier | None:
-        return app.courier(self._setup, self._held.store)
+        return app.create_courier(self._setup, self._held.store)
 
     def _send_again(self) -> None:
         """What a wrong password kept back need not wait any longer."""
@@ -116,7 +116,7 @@ def _way(settings: Settings) -> tuple[object, ...]:
     return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
 
 
-def problem_popup(setup: Setup, title: str) -> Popup:
+def problem_popup(setup: RunContext, title: str) -> Popup:
     """The one popup about the settings: the first problem with file and line, the others counted."""
     first, *others = map(str, setup.problems)
     body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")

@@ -13,7 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import faults, machine, presence
-from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
+from gpuwatch_tray.app import (
+    AlreadyRunningError,
+    StoreLease,
+    acquire_store,
+    create_courier,
+    create_evaluator,
+    create_recorder,
+)
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders
 from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
@@ -22,14 +29,14 @@ from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.commands.greeting import Welcome
 from gpuwatch_tray.commands.reloading import SettingsReloader, problem_popup
 from gpuwatch_tray.commands.serving import answering
-from gpuwatch_tray.commands.status import of_namesake, of_other
+from gpuwatch_tray.commands.status import describe_namesake, describe_running
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
-from gpuwatch_tray.context import Setup, SourceKind, UsageError
+from gpuwatch_tray.context import RunContext, SourceKind, UsageError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
-from gpuwatch_tray.reading import adjust, open_source
+from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.tray import Tray, asked_backend
 from gpuwatch_tray.watching import Monitor, Outputs
@@ -49,7 +56,7 @@ class NoDesktopError(Exception):  # noqa: N818  # a fact about the session
     """There is nothing to draw on; the text says what is missing."""
 
 
-def run(setup: Setup) -> int:
+def run(setup: RunContext) -> int:
     """
     Show the tray until Quit, SIGTERM or SIGINT; 0 also when another process watches on this host already.
 
@@ -60,7 +67,7 @@ def run(setup: Setup) -> int:
         asked_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    logs.keep(setup)
+    logs.log_to_file(setup)
     try:
         return _run_here(setup)
     except Exception as error:
@@ -68,8 +75,8 @@ def run(setup: Setup) -> int:
         raise
 
 
-def _run_here(setup: Setup) -> int:
-    autostart.mended(setup)
+def _run_here(setup: RunContext) -> int:
+    autostart.repair_login_item(setup)
     for problem in setup.problems:
         log.warning("%s", problem)
     try:
@@ -108,7 +115,7 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
     raise NoDesktopError(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
-def _in_the_terminal(setup: Setup, why: str) -> int:
+def _in_the_terminal(setup: RunContext, why: str) -> int:
     return headless(
         setup, _("no desktop here ({why}): watching in the terminal; Ctrl-C ends").format(why=why)
     )
@@ -126,15 +133,15 @@ def _settle_memory() -> None:
     gc.set_threshold(COLLECT_EVERY)
 
 
-def _run(setup: Setup, bus: SessionBus | None, why: str) -> int:
+def _run(setup: RunContext, bus: SessionBus | None, why: str) -> int:
     try:
-        with tenure(setup, "tray") as held:
+        with acquire_store(setup, "tray") as held:
             if bus is not None and (pid := _claimed(setup, bus)) is not None:
-                print("\n".join(of_namesake(setup, pid)))
+                print("\n".join(describe_namesake(setup, pid)))
                 return 0
             ended = _show(setup, bus, held, why)
-    except Occupied as other:
-        print("\n".join(of_other(other.holder)))
+    except AlreadyRunningError as other:
+        print("\n".join(describe_running(other.holder)))
         return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
@@ -144,7 +151,7 @@ def _run(setup: Setup, bus: SessionBus | None, why: str) -> int:
     return 0
 
 
-def _claimed(setup: Setup, bus: SessionBus) -> int | None:
+def _claimed(setup: RunContext, bus: SessionBus) -> int | None:
     """The PID of another tray of this session that watches the same; None where there is none."""
     from gpuwatch_tray.tray import instance
 
@@ -154,7 +161,7 @@ def _claimed(setup: Setup, bus: SessionBus) -> int | None:
     return instance.claim(bus, instance.name_for(watched))
 
 
-def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
+def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
     person = AlertOperations(held.store, machine.now)
     waiting = Reminders(held.store, machine.now)
@@ -171,18 +178,21 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
         deeds.look_around()
 
     watch_desk = partial(presence.of_this_desktop, bus, os.environ)
-    with closing(presence.Adjustable(watch_desk, settings.away)) as desk, faults.heard(_teller(popups)):
-        faces = Outputs(show, popups, courier(setup, held.store), held.report, greeting.see)
-        judge = evaluator(setup, held.store, presence=desk.look)
-        source, past = open_source(setup, held.store), recorder(setup, held.store)
+    with (
+        closing(presence.Adjustable(watch_desk, settings.away)) as desk,
+        faults.report_errors(_teller(popups)),
+    ):
+        faces = Outputs(show, popups, create_courier(setup, held.store), held.report_trouble, greeting.see)
+        judge = create_evaluator(setup, held.store, presence=desk.look)
+        source, past = open_source(setup, held.store), create_recorder(setup, held.store)
         watching = Monitor(setup, source, judge, faces, recorder=past)
         deeds.join(watching, popups, tray.tell, tray.perform)
         _stop_on_signals(tray.stop)
 
-        def adopt(new: Setup) -> None:
+        def adopt(new: RunContext) -> None:
             tray.wear(new.settings.icon_style, badge=new.settings.icon_badge)
             desk.adjust(new.settings.away)
-            adjust(source, new)
+            reconfigure_source(source, new)
             deeds.adopt(new)
 
         reloading = SettingsReloader(setup, held, watching, Changes(os.environ), adopt, popups)

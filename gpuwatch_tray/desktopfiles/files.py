@@ -22,7 +22,7 @@ METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class GeneratedDocs:
     """What is written from the command line's own help: the man page, and what two shells complete by."""
 
     manual: str
@@ -30,7 +30,7 @@ class Papers:
     fish: str
 
 
-def files(command: Sequence[str], papers: Papers) -> dict[str, bytes]:
+def files(command: Sequence[str], papers: GeneratedDocs) -> dict[str, bytes]:
     """Each file's bytes by its path below the folder; the menu entry starts `command`."""
     icons = drawing.icons_folder()
     theme = "icons/hicolor"

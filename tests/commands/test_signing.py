@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.app import open_store, set_up
+from gpuwatch_tray.app import create_context, open_store
 from gpuwatch_tray.commands import signing
 from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.commands.mail import deliver_now
@@ -65,7 +65,7 @@ def setup(tmp_path, monkeypatch):
         }
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        made = set_up(environ, SourceKind.NVML)
+        made = create_context(environ, SourceKind.NVML)
         assert made.problems == ()
         yield made, google
 

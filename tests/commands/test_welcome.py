@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch_tray import opening, settings
 from gpuwatch_tray.commands.deeds import ActionDispatcher
-from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.tray import Act
@@ -33,7 +33,7 @@ class Clicked:
         for variable, name in FILES.items():
             monkeypatch.setenv(variable, str(folder / name))
         self.file = folder / "gpu-watch.env"
-        setup = Setup(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
+        setup = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
         self.deeds = ActionDispatcher(setup, None, None, lambda: None)
         self.deeds.join(Monitor(), self.popups, lambda _: None, self.performed.append)
 
@@ -80,5 +80,5 @@ def test_what_the_settings_say_now_is_what_the_menu_goes_by(clicked, tmp_path):
     """After a reload a test alert has somebody to mail."""
     assert not clicked.deeds.mails
     new = Settings(clicked.file, tmp_path, to_email=("ada@example.org",))
-    clicked.deeds.adopt(Setup(new, (), SourceKind.NVML, "box", "ada", trial=True))
+    clicked.deeds.adopt(RunContext(new, (), SourceKind.NVML, "box", "ada", trial=True))
     assert clicked.deeds.mails

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.autostart import AutostartError, Entry, Login
-from gpuwatch_tray.doctor import login
+from gpuwatch_tray.doctor.login import check_login
 
 
 class Registry:
@@ -34,12 +34,12 @@ class Registry:
 def test_how_it_stands(entry, state, said):
     """On, off, another installation's, gone with its program, not to be read."""
     registry = Registry(Entry(entry) if isinstance(entry, tuple) else entry)
-    (line,) = login.look(lambda: Login(registry, ("/bin/sh",)))
+    (line,) = check_login(lambda: Login(registry, ("/bin/sh",)))
     assert (line.state.value, said in line.text) == (state, True)
 
 
 def test_what_somebody_switched_off_is_no_problem():
     """The desktop's own switch is a decision."""
     registry = Registry(Entry(("/nowhere",), switched_off="Task Manager"))
-    (line,) = login.look(lambda: Login(registry, ("/bin/sh",)))
+    (line,) = check_login(lambda: Login(registry, ("/bin/sh",)))
     assert (line.state.value, "Task Manager" in line.text) == ("ok", True)
