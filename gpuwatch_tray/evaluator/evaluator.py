@@ -123,7 +123,8 @@ class Engine:
             evaluation = self._judge(snapshot, now, presence)
             # The rules have seen it, whether what follows can be written or not.
             self._state = replace(self._state, rule_history=evaluation.rule_history)
-            reminders, mails = ReminderResult(), ()
+            reminders = ReminderResult()
+            mails: tuple[Message, ...] = ()
             if trouble is None:
                 reminders = self._evaluate_reminders(evaluation, now, presence)
                 try:

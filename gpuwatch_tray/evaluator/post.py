@@ -90,7 +90,8 @@ def ends_to_send(
     "Resolved" follows a "firing" that was delivered. While the mail about the alert is still on its way, its
     end waits; of an alert that fires again, or of which nobody was told, nothing is sent.
     """
-    now_due, settled = [], []
+    now_due: list[Alert] = []
+    settled: list[Alert] = []
     again = {name for name, alert in active.items() if alert.phase is not Phase.PENDING}
     for name, alert in ended.items():
         if name not in again and name in queued:
