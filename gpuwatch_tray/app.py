@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError
-from gpuwatch_tray.courier import Courier
+from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
@@ -158,13 +158,13 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
             lock.release()
 
 
-def create_courier(context: RunContext, store: Store) -> Courier | None:
+def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
     """Make what starts the sending child process; None where nobody is mailed."""
     if not context.policy.routing.mails or context.settings.email_when is EmailWhen.NEVER:
         return None
     # The child needs the source: the state's name depends on it.
     command = [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
-    return Courier(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
+    return OutboxProcess(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
 
 
 def create_recorder(context: RunContext, store: Store) -> Recorder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.evaluator import Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.settings import ResolvedChannel
 
@@ -69,9 +69,9 @@ class RunContext:
         return f"{self.host}-{digest[:8]}"
 
     @property
-    def mail_identity(self) -> Letterhead:
+    def mail_identity(self) -> MailIdentity:
         """The host and user that the mails name as their sender."""
-        return Letterhead(
+        return MailIdentity(
             self.host, self.user, redact.visible(str(self.settings.config)), self.settings.threading
         )
 

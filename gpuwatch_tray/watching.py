@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.language import _
-from gpuwatch_tray.mailtrouble import MailTrouble
+from gpuwatch_tray.mailtrouble import MailHealth
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.poller import PeriodicThread
 from gpuwatch_tray.status import stale, starting, with_notes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.context import RunContext
-    from gpuwatch_tray.courier import Courier
+    from gpuwatch_tray.courier import OutboxProcess
     from gpuwatch_tray.evaluator import Engine, EvaluationResult, Policy
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.recording import Recorder
@@ -45,7 +45,7 @@ class Outputs:
 
     show: Callable[[Status], None]
     popups: PopupSink | None = None
-    courier: Courier | None = None
+    courier: OutboxProcess | None = None
     report: Callable[[str | None], None] | None = None  # tells those who come second of any trouble
     see: Callable[[Snapshot], None] | None = None  # is given each reading, once all is told about it
 
@@ -74,7 +74,7 @@ class Monitor:
         self._status = self._shown = starting(time.time())
         self._judged: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
-        self._mail_trouble = MailTrouble()
+        self._mail_health = MailHealth()
         self._is_stale = False
         self._blind_at = 0.0
         self._reported: str | None = None
@@ -91,7 +91,7 @@ class Monitor:
         """Poll now."""
         self._poller.run_now()
 
-    def adopt(self, setup: RunContext, policy: Policy, courier: Callable[[], Courier | None]) -> None:
+    def adopt(self, setup: RunContext, policy: Policy, courier: Callable[[], OutboxProcess | None]) -> None:
         """
         Go by these settings from now on, and look at once.
 
@@ -193,9 +193,9 @@ class Monitor:
                 self._tell_of_mails(self._faces.courier.waiting, self._faces.popups)
 
     def _tell_of_mails(self, waiting: OutboxSummary, popups: PopupSink) -> None:
-        for key in self._mail_trouble.over(waiting):
+        for key in self._mail_health.closed_keys(waiting):
             popups.close(key)
-        for popup in self._mail_trouble.popups(waiting):
+        for popup in self._mail_health.popups(waiting):
             popups.show(popup)
 
     def _go_blind(self) -> None:
@@ -250,5 +250,5 @@ class Monitor:
         elif not self._setup.settings.to_email:
             notes.append(_("Email is off: {why}").format(why=self._setup.settings.no_recipient))
         elif self._faces.courier is not None:
-            notes += mailtrouble.notes(self._faces.courier.waiting, time.time())
+            notes += mailtrouble.mail_notes(self._faces.courier.waiting, time.time())
         return notes

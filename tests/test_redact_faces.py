@@ -187,6 +187,6 @@ def test_another_persons_list_shows_no_secret(form):
     shown = all_text(others) + json.dumps(listing_json(reading, others, with_users=True))
     assert LEAK not in shown
     assert LEAK not in own_text(others, redacted=True)
-    head = messages.Letterhead("box", "ada", "/etc/gpu-watch.env")
+    head = messages.MailIdentity("box", "ada", "/etc/gpu-watch.env")
     mail = messages.alert_mail(head, [], others, [], now=0.0, message_id="<1@box>")
     assert LEAK not in mail.text

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app import StoreLease
     from gpuwatch_tray.context import RunContext
-    from gpuwatch_tray.courier import Courier
+    from gpuwatch_tray.courier import OutboxProcess
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.settings import Changes, Settings
     from gpuwatch_tray.watching import Monitor
@@ -99,7 +99,7 @@ class SettingsReloader:
         if before.problems and self._popups is not None:
             self._popups.close(KEY)
 
-    def _courier(self) -> Courier | None:
+    def _courier(self) -> OutboxProcess | None:
         return app.create_courier(self._setup, self._held.store)
 
     def _send_again(self) -> None:

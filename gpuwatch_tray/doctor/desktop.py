@@ -73,11 +73,11 @@ def _check_tray(
 
 
 def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[Finding]:
-    from gpuwatch_tray.notifiers.desktop import SERVER
+    from gpuwatch_tray.notifiers.desktop import NOTIFICATIONS
 
     began = time.monotonic()
     try:
-        (abilities,) = bus.call(SERVER, "GetCapabilities", timeout=ANSWER_TIMEOUT)
+        (abilities,) = bus.call(NOTIFICATIONS, "GetCapabilities", timeout=ANSWER_TIMEOUT)
     except CallFailed as error:
         if not screen and time.monotonic() - began < ANSWER_TIMEOUT:
             return  # no desktop, no popups
@@ -88,7 +88,7 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[Finding]:
         yield warning(POPUPS_TOPIC, text, mend)
         return
     try:
-        name, _vendor, version, _spec = bus.call(SERVER, "GetServerInformation", timeout=ANSWER_TIMEOUT)
+        name, _vendor, version, _spec = bus.call(NOTIFICATIONS, "GetServerInformation", timeout=ANSWER_TIMEOUT)
     except CallFailed:
         name, version = "?", ""
     able = redact.text(", ".join(sorted(map(str, abilities))))

@@ -60,7 +60,7 @@ from gpuwatch_tray.store import Commit, Mail, Store, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Engine:
         self,
         store: Store,
         policy: Policy,
-        head: Letterhead,
+        identity: MailIdentity,
         clock: Callable[[], Instant],
         presence: Callable[[], Sighting] = no_desktop,
         lives: Callable[[int, str], bool | None] = liveness_unknown,
@@ -90,7 +90,7 @@ class Engine:
     ) -> None:
         self._store = store
         self._policy = policy
-        self._head = head
+        self._identity = identity
         self._clock = clock
         self._presence = presence
         self._turn = threading.Lock()
@@ -98,12 +98,12 @@ class Engine:
             store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
         )
         self._inputs = store.evaluation_inputs()  # the last that could be read
-        self._reminders = ReminderEvaluator(policy, head, lives, descends)
-        self._popups = PopupTracker(head.host)
+        self._reminders = ReminderEvaluator(policy, identity, lives, descends)
+        self._popups = PopupTracker(identity.host)
         self._trouble: str | None = None
         self._renewed = store.renewed
 
-    def reconfigure(self, policy: Policy, head: Letterhead) -> None:
+    def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """
         Go by `policy` from the next evaluation on.
 
@@ -111,9 +111,9 @@ class Engine:
         told again. An alert of a rule that is off now has ended, and nothing is told of its end.
         """
         with self._turn:
-            self._policy, self._head = policy, head
+            self._policy, self._identity = policy, identity
             self._state = self._state.reconfigured(policy)
-            self._reminders.reconfigure(policy, head)
+            self._reminders.reconfigure(policy, identity)
 
     def evaluate(self, snapshot: Snapshot) -> EvaluationResult:
         """Judge `snapshot`, commit what follows from it, and say what is to be shown and sent."""
@@ -207,7 +207,7 @@ class Engine:
         return None
 
     def _judge(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
-        return judge(self._state, self._inputs, self._policy, self._head.host, snapshot, now, presence)
+        return judge(self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence)
 
     def _evaluate_reminders(self, evaluation: Evaluation, now: Instant, presence: Presence) -> ReminderResult:
         snoozed = evaluation.snoozed_until is not None
@@ -218,14 +218,14 @@ class Engine:
     def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
         due = _sent_now(evaluation, Channel.EMAIL)
-        mails = build_mails(self._head, evaluation, due, ended.due, reminders.notifications.mails, now.wall)
+        mails = build_mails(self._identity, evaluation, due, ended.due, reminders.notifications.mails, now.wall)
         merged: tuple[int, ...] = ()
         holding = self._state.holding
         if mails or (holding and evaluation.snoozed_until is None):
             room = outbox_room(self._store, now.wall, holding=holding)
             if len(mails) > room.free and not holding:
                 log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
-            mails, merged = cap_mails(self._head, mails, room, now.wall)
+            mails, merged = cap_mails(self._identity, mails, room, now.wall)
         return build_commit(
             self._state, self._inputs, self._policy, evaluation, ended, reminders, mails, merged, now
         )
@@ -306,7 +306,7 @@ class Engine:
                 and alert.rule not in rules.EVENT_RULES
             ]
             if ended:
-                popups.append((messages.resolved_popup(ended, self._head.host, simulated=simulated), ()))
+                popups.append((messages.resolved_popup(ended, self._identity.host, simulated=simulated), ()))
         return tuple(popups)
 
     def _try_writing(self, write: Callable[[], object]) -> bool:
@@ -330,14 +330,14 @@ def _changed(evaluation: Evaluation, kind: ChangeKind) -> list[Alert]:
 
 
 def mail_now(
-    snapshot: Snapshot, policy: Policy, head: Letterhead, now: Instant, *, redacted: bool = True
+    snapshot: Snapshot, policy: Policy, identity: MailIdentity, now: Instant, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
     """What fires, what is open, and the mail about both, past every cooldown and without any state."""
     verdicts = rules.judge(snapshot, policy.limits, holds=False)
-    firing, _ = alerts.step({}, verdicts, Tick(now), head.host)
+    firing, _ = alerts.step({}, verdicts, Tick(now), identity.host)
     always = policy.routing.email_when is EmailWhen.ALWAYS
     told = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)
     missing = rules.open_questions(snapshot, verdicts)
     processes = counted(snapshot, policy.limits)
     kind = MessageKind.TEST
-    return told, missing, compose(head, told, processes, missing, now.wall, kind, redacted=redacted)
+    return told, missing, compose(identity, told, processes, missing, now.wall, kind, redacted=redacted)

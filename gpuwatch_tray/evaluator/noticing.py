@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.evaluator.policy import Policy
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
     from gpuwatch_tray.watches import Reminder
 
@@ -80,12 +80,12 @@ class ReminderEvaluator:
     def __init__(
         self,
         policy: Policy,
-        head: Letterhead,
+        identity: MailIdentity,
         lives: Callable[[int, str], bool | None],
         descends: Callable[[int, int], bool],
     ) -> None:
         self._policy = policy
-        self._head = head
+        self._identity = identity
         self._lives = lives
         self._descends = descends
         self._descent: dict[
@@ -97,9 +97,9 @@ class ReminderEvaluator:
         self._unrecorded: set[int] = set()  # shown, and that could not be written
         self.awaited: tuple[Awaited, ...] = ()
 
-    def reconfigure(self, policy: Policy, head: Letterhead) -> None:
+    def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """Go by these from now on."""
-        self._policy, self._head = policy, head
+        self._policy, self._identity = policy, identity
 
     def evaluate(
         self,
@@ -141,11 +141,11 @@ class ReminderEvaluator:
                 continue
             mailed = self._is_mailed(number, presence)
             if mailed:
-                message_id = new_id(self._head)
-                mails.append(messages.notice_mail(self._head, notice, now=now.wall, message_id=message_id))
+                message_id = new_id(self._identity)
+                mails.append(messages.notice_mail(self._identity, notice, now=now.wall, message_id=message_id))
                 closed.append(number)
             if self._policy.routing.popups and not (mailed and number in self._not_shown):
-                popup = messages.notice_popup(f"{KEY}{number}", notice, self._head.host, simulated=simulated)
+                popup = messages.notice_popup(f"{KEY}{number}", notice, self._identity.host, simulated=simulated)
                 popups.append((popup, 0 if mailed else number))
         return ReminderNotifications(tuple(mails), tuple(closed), tuple(popups))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
     from gpuwatch_tray.evaluator.policy import Evaluation
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import GpuProcess
 
 PER_HOUR, PER_DAY = 20, 100
@@ -39,7 +39,7 @@ def outbox_room(store: Store, now: float, *, holding: bool) -> OutboxRoom:
 
 
 def build_mails(
-    head: Letterhead,
+    identity: MailIdentity,
     evaluation: Evaluation,
     due: Sequence[Alert],
     ended: Sequence[Alert],
@@ -50,16 +50,16 @@ def build_mails(
     mails = []
     if due:
         again = _sent_before(evaluation, due)
-        message = compose(head, due, evaluation.processes, evaluation.gaps, now, reminder=again)
+        message = compose(identity, due, evaluation.processes, evaluation.gaps, now, reminder=again)
         mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
     if ended:
-        message = messages.resolved_mail(head, ended, now=now, message_id=new_id(head))
+        message = messages.resolved_mail(identity, ended, now=now, message_id=new_id(identity))
         mails.append(Mail(message, tuple(alert.fingerprint for alert in ended)))
     return (*mails, *(Mail(message, ()) for message in reminders))
 
 
 def cap_mails(
-    head: Letterhead, mails: Sequence[Mail], room: OutboxRoom, now: float
+    identity: MailIdentity, mails: Sequence[Mail], room: OutboxRoom, now: float
 ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
     """
     The mails to queue, those beyond the room held; and the held ones (by row) that a digest takes up.
@@ -73,7 +73,7 @@ def cap_mails(
     firing = [row for row in rows if row.message.kind is MessageKind.ALERT]
     fingerprints = dict.fromkeys(name for row in firing for name in row.fingerprints)
     together = [row.message for row in rows]
-    message = messages.digest(head, together, now=now, message_id=new_id(head))
+    message = messages.digest(identity, together, now=now, message_id=new_id(identity))
     return (Mail(message, tuple(fingerprints)),), tuple(row.id for row in room.held)
 
 
@@ -107,7 +107,7 @@ def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
 
 
 def compose(
-    head: Letterhead,
+    identity: MailIdentity,
     told: Sequence[Alert],
     processes: Sequence[GpuProcess],
     missing: Sequence[str],
@@ -119,12 +119,12 @@ def compose(
 ) -> Message:
     """The mail about `told`."""
     return messages.alert_mail(
-        head,
+        identity,
         told,
         processes,
         missing,
         now=now,
-        message_id=new_id(head),
+        message_id=new_id(identity),
         kind=kind,
         redacted=redacted,
         reminder=reminder,
@@ -153,11 +153,11 @@ def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Al
     return after
 
 
-def late_digest(head: Letterhead) -> Gather:
+def late_digest(identity: MailIdentity) -> Gather:
     """What makes one mail of several that could not be sent before."""
-    return lambda mails, now: messages.digest(head, mails, now=now, message_id=new_id(head), late=True)
+    return lambda mails, now: messages.digest(identity, mails, now=now, message_id=new_id(identity), late=True)
 
 
-def new_id(head: Letterhead) -> str:
+def new_id(identity: MailIdentity) -> str:
     """A Message-ID that no other mail has."""
-    return f"<{secrets.token_hex(16)}.gpuwatch-tray@{head.host}>"
+    return f"<{secrets.token_hex(16)}.gpuwatch-tray@{identity.host}>"

@@ -30,14 +30,14 @@ def whole():
     from gpuwatch_tray import machine
     from gpuwatch_tray.alerts import RoutingPolicy
     from gpuwatch_tray.evaluator import Engine, Policy
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import Limits
     from gpuwatch_tray.sources.nvml import NvmlSource
     from gpuwatch_tray.store import Store
 
     policy = Policy(Limits(gpu_limit=8), RoutingPolicy(3600.0, mails=True))
     store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", machine.uptime)
-    evaluator = Engine(store, policy, Letterhead("box", "ada", ""), machine.now)
+    evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), machine.now)
     read = NvmlSource().read
     return lambda: evaluator.evaluate(read())
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.evaluator import Engine, Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import (
     Finding,
     Gpu,
@@ -25,7 +25,7 @@ from gpuwatch_tray.rules import RULES, Rule
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock, process, snapshot
 
-HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
+HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
 POLICY = Policy(LIMITS, RoutingPolicy(3600.0, mails=True, popups=True))
 ROUTING = {field.name for field in fields(RoutingPolicy)}
