@@ -70,7 +70,7 @@ class Faces:
             self.show(row.message.subject, row.message.text)
             self.store.mark_sent(row.id, self.clock.now, "250")
         status = outcome.status
-        self.show(menu.title(status), *labels(menu.rows(status)))
+        self.show(menu.tooltip(status), *labels(menu.build_menu(status)))
         answer = describe(status, Facts("tray", "box", "nvml"))
         self.show(json.dumps(answer), *lines(answer, self.clock.now))
         self.show(*self.judge.explain(reading))

@@ -31,7 +31,7 @@ from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.reading import adjust, open_source
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.tray import Tray, asked_backend
+from gpuwatch_tray.tray import Tray, requested_backend
 from gpuwatch_tray.watching import Faces, Watching
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(setup: Setup) -> int:
     and names each problem.
     """
     try:
-        asked_backend(os.environ)
+        requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.keep(setup)
@@ -151,7 +151,7 @@ def _claimed(setup: Setup, bus: SessionBus) -> int | None:
     watched = "demo" if setup.simulated else ""
     if setup.source is SourceKind.COMMAND:
         watched = setup.state_name
-    return instance.claim(bus, instance.name_for(watched))
+    return instance.claim_name(bus, instance.bus_name_for(watched))
 
 
 def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
@@ -161,7 +161,7 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
     deeds = Deeds(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
     settings = setup.settings
     tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
-    if bus is None and not tray.drawn:
+    if bus is None and not tray.has_icon:
         raise NoDesktop(why)
     popups = popup_sink(bus, tray, deeds.clicked)
     greeting = Greeting(setup, held.store, popups, deeds.welcome)
@@ -176,11 +176,11 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
         judge = evaluator(setup, held.store, presence=desk.look)
         source, past = open_source(setup, held.store), recorder(setup, held.store)
         watching = Watching(setup, source, judge, faces, recorder=past)
-        deeds.join(watching, popups, tray.tell, tray.perform)
+        deeds.join(watching, popups, tray.show_extras, tray.perform)
         _stop_on_signals(tray.stop)
 
         def adopt(new: Setup) -> None:
-            tray.wear(new.settings.icon_style, badge=new.settings.icon_badge)
+            tray.set_icon_style(new.settings.icon_style, badge=new.settings.icon_badge)
             desk.adjust(new.settings.away)
             adjust(source, new)
             deeds.adopt(new)
@@ -220,12 +220,12 @@ def _teller(popups: PopupSink) -> Callable[[str], None]:
 
 def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     """Say once what to install where nobody shows tray icons."""
-    from gpuwatch_tray.tray.hostwatch import NoHost
+    from gpuwatch_tray.tray.hostwatch import MissingHostDetector
 
     def tell(advice: str) -> None:
         popups.show(Popup("no-host", _("There is no tray for the icon"), advice, Severity.WARNING))
 
-    NoHost(bus, tell, os.environ).start()
+    MissingHostDetector(bus, tell, os.environ).start()
 
 
 def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popups:

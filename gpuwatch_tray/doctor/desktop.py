@@ -51,7 +51,7 @@ def look(environ: Mapping[str, str], away: float, program: Callable[[int], str])
 def _tray(
     bus: SessionBus, environ: Mapping[str, str], program: Callable[[int], str], *, screen: bool
 ) -> Line:
-    from gpuwatch_tray.tray.hostwatch import advice  # noqa: PLC0415  # dbus-fast's part of the tray
+    from gpuwatch_tray.tray.hostwatch import panel_advice  # noqa: PLC0415  # dbus-fast's part of the tray
     from gpuwatch_tray.tray.sni import WATCHER  # noqa: PLC0415
 
     try:
@@ -60,7 +60,7 @@ def _tray(
         if error.name and not screen:
             return ok(TRAY, _("no desktop here: `gpuwatch-tray` watches in the terminal"))
         if error.name:
-            return problem(TRAY, _("no program here shows tray icons"), advice(environ))
+            return problem(TRAY, _("no program here shows tray icons"), panel_advice(environ))
         return problem(TRAY, str(error), _("the session bus does not answer: log out and in again"))
     try:
         (pid,) = bus.call(DAEMON, "GetConnectionUnixProcessID", "s", [owner], timeout=ANSWER)

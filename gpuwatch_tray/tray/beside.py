@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.tray.controller import Backend, View
+    from gpuwatch_tray.tray.controller import Backend, TrayView
 
-PATIENCE = 2.0  # seconds for the bus's loop to end
+JOIN_TIMEOUT = 2.0  # seconds for the bus's loop to end
 
 
-class Beside:
+class BackendBesideBus:
     """Runs `backend` on the main thread, and turns the bus's loop on another: popups go over the bus."""
 
     def __init__(self, backend: Backend, bus: SessionBus) -> None:
@@ -23,13 +23,13 @@ class Beside:
 
     def run(self, ready: Callable[[], None]) -> None:
         """Run both until `stop`."""
-        turning = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
-        turning.start()
+        bus_thread = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
+        bus_thread.start()
         try:
             self._backend.run(ready)
         finally:
             self._bus.stop()
-            turning.join(PATIENCE)
+            bus_thread.join(JOIN_TIMEOUT)
 
     def stop(self) -> None:
         """Make `run` return."""
@@ -39,6 +39,6 @@ class Beside:
         """Have the drawing thread run `job`."""
         self._backend.post(job)
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Draw `view`."""
         self._backend.present(view)

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.tray.controller import Backend, View
+    from gpuwatch_tray.tray.controller import Backend, TrayView
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "PYSTRAY_BACKEND"
 DUMMY = "dummy"
-NATIVE = {"win32": "win32", "darwin": "darwin"}  # where pystray draws as the system does
-FOREIGN = ("appindicator", "gtk", "xorg")
-UNASKED = ("appindicator", "gtk")
+PYSTRAY_NATIVE = {"win32": "win32", "darwin": "darwin"}  # where pystray draws as the system does
+PYSTRAY_LINUX = ("appindicator", "gtk", "xorg")
+DEFAULT_FALLBACKS = ("appindicator", "gtk")
 
 
-class Headless:
+class HeadlessBackend:
     """No tray to draw on: the same life without an icon."""
 
     def __init__(self) -> None:
@@ -48,21 +48,21 @@ class Headless:
     def post(self, job: Callable[[], None]) -> None:
         """Nothing is drawn."""
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Nothing is drawn."""
 
 
-def asked(environ: Mapping[str, str]) -> str:
+def requested_backend(environ: Mapping[str, str]) -> str:
     """The backend that PYSTRAY_BACKEND names, empty for none; raises ValueError for one that is not here."""
     kind = environ.get(VARIABLE, "")
-    here = (NATIVE[sys.platform],) if sys.platform in NATIVE else FOREIGN
-    if kind and kind not in {*here, DUMMY}:
+    available = (PYSTRAY_NATIVE[sys.platform],) if sys.platform in PYSTRAY_NATIVE else PYSTRAY_LINUX
+    if kind and kind not in {*available, DUMMY}:
         text = _("{variable}: expected {names} or unset, got {got!r}")
-        raise ValueError(text.format(variable=VARIABLE, names=", ".join((*here, DUMMY)), got=kind))
+        raise ValueError(text.format(variable=VARIABLE, names=", ".join((*available, DUMMY)), got=kind))
     return kind
 
 
-def choose(
+def select_backend(
     bus: SessionBus | None,
     name: str,
     perform: Callable[[Any], None],
@@ -70,28 +70,28 @@ def choose(
 ) -> Backend | None:
     """The backend of this system and session, None where nothing can be drawn; raises ValueError."""
     # Late imports: what one system draws with is not installed on the others.
-    kind = asked(environ)
-    if kind != DUMMY and sys.platform in NATIVE:
+    kind = requested_backend(environ)
+    if kind != DUMMY and sys.platform in PYSTRAY_NATIVE:
         from gpuwatch_tray.tray.native import NativeBackend  # noqa: PLC0415
 
         return NativeBackend(name, perform)
     if kind != DUMMY:
-        drawn = _foreign(kind, bus, name, perform, environ)
-        if drawn is not None:
-            return drawn
+        found = _pystray_linux(kind, bus, name, perform, environ)
+        if found is not None:
+            return found
         if bus is not None:
-            from gpuwatch_tray.tray.linux import SniBackend  # noqa: PLC0415
+            from gpuwatch_tray.tray.linux import StatusNotifierBackend  # noqa: PLC0415
 
-            return SniBackend(bus, name, perform)
+            return StatusNotifierBackend(bus, name, perform)
     return None
 
 
-def headless(bus: SessionBus | None) -> Backend:
+def headless_backend(bus: SessionBus | None) -> Backend:
     """The backend for where nothing can be drawn: the bus still carries popups."""
-    return _with_bus(Headless(), bus)
+    return _with_bus(HeadlessBackend(), bus)
 
 
-def _foreign(
+def _pystray_linux(
     kind: str,
     bus: SessionBus | None,
     name: str,
@@ -105,10 +105,10 @@ def _foreign(
         return None
     from gpuwatch_tray.tray import foreign  # noqa: PLC0415
 
-    for candidate in dict.fromkeys([*filter(None, [kind]), *(UNASKED if bus is None else ())]):
+    for candidate in dict.fromkeys([*filter(None, [kind]), *(DEFAULT_FALLBACKS if bus is None else ())]):
         try:
-            return _with_bus(foreign.backend(candidate, name, perform), bus)
-        except foreign.Unusable as error:
+            return _with_bus(foreign.create_backend(candidate, name, perform), bus)
+        except foreign.BackendUnavailableError as error:
             log.warning("no icon by %s: %s", candidate, error)
     return None
 
@@ -116,6 +116,6 @@ def _foreign(
 def _with_bus(backend: Backend, bus: SessionBus | None) -> Backend:
     if bus is None:
         return backend
-    from gpuwatch_tray.tray.beside import Beside  # noqa: PLC0415
+    from gpuwatch_tray.tray.beside import BackendBesideBus  # noqa: PLC0415
 
-    return Beside(backend, bus)
+    return BackendBesideBus(backend, bus)

@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import IconStyle
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.choice import choose, headless
-from gpuwatch_tray.tray.worker import Worker
+from gpuwatch_tray.tray.choice import headless_backend, select_backend
+from gpuwatch_tray.tray.worker import ActionWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.bus import SessionBus
     from gpuwatch_tray.model import Status
-    from gpuwatch_tray.tray.menu import Act, Deed, Extras, Row
+    from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, MenuRow
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class TrayView:
     """What is to be seen: the icon, the tooltip and the menu."""
 
     look: drawing.Look
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[MenuRow, ...]
 
 
 class Backend(Protocol):
@@ -46,7 +46,7 @@ class Backend(Protocol):
     def post(self, job: Callable[[], None]) -> None:
         """Have the drawing thread run `job` soon; from any thread, also before `run`."""
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Draw `view`; on the drawing thread only."""
 
 
@@ -61,27 +61,27 @@ class Tray:
     def __init__(
         self,
         bus: SessionBus | None,
-        actions: Mapping[Act, Callable[[str], None]],
+        handlers: Mapping[ActionKind, Callable[[str], None]],
         *,
         name: str = "gpuwatch-tray",
         style: IconStyle = IconStyle.AUTO,
         badge: bool = False,
     ) -> None:
-        self._offered = frozenset(actions)
+        self._offered = frozenset(handlers)
         self._style = style
         self._badge = badge
-        self._worker = Worker(actions)
+        self._worker = ActionWorker(handlers)
         self._lock = threading.Lock()
         self._status: Status | None = None
-        self._extras = menu.Extras()
+        self._extras = menu.MenuExtras()
         self._posted = False
-        backend = choose(bus, name, self._worker.perform)
-        self.drawn = backend is not None
-        self._backend: Backend = backend or headless(bus)
+        backend = select_backend(bus, name, self._worker.perform)
+        self.has_icon = backend is not None
+        self._backend: Backend = backend or headless_backend(bus)
 
-    def perform(self, deed: Deed) -> None:
+    def perform(self, action: MenuAction) -> None:
         """Have this done as if its row had been clicked; never blocks."""
-        self._worker.perform(deed)
+        self._worker.perform(action)
 
     @property
     def needs_panel(self) -> bool:
@@ -113,7 +113,7 @@ class Tray:
         try:
             self._backend.run(begin)
         finally:
-            self._worker.end()
+            self._worker.stop()
         if failed:
             raise failed[0]
 
@@ -127,13 +127,13 @@ class Tray:
             self._status = status
         self._post()
 
-    def tell(self, extras: Extras) -> None:
+    def show_extras(self, extras: MenuExtras) -> None:
         """Show this beside the status; from any thread, and the latest wins."""
         with self._lock:
             self._extras = extras
         self._post()
 
-    def wear(self, style: IconStyle, *, badge: bool) -> None:
+    def set_icon_style(self, style: IconStyle, *, badge: bool) -> None:
         """Draw the icon in this style from now on; from any thread."""
         with self._lock:
             self._style, self._badge = style, badge
@@ -151,7 +151,7 @@ class Tray:
         if status is not None:
             self._backend.present(self._view(status, extras))
 
-    def _view(self, status: Status, extras: Extras) -> View:
+    def _view(self, status: Status, extras: MenuExtras) -> TrayView:
         badge = status.in_use if self._badge else None
         look = drawing.Look(status.level, self._style, badge)
-        return View(look, menu.title(status), menu.rows(status, self._offered, extras))
+        return TrayView(look, menu.tooltip(status), menu.build_menu(status, self._offered, extras))

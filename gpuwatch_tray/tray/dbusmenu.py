@@ -17,17 +17,19 @@ from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # noqa: TID
 from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
 
-from gpuwatch_tray.tray.tree import ROOT, Change, Entry, MenuTree
+from gpuwatch_tray.tray.host import ROOT
+from gpuwatch_tray.tray.tree import MenuChange, MenuTree
 
 if TYPE_CHECKING:
+    from gpuwatch_tray.tray.nodes import MenuEntry
     import asyncio
     from collections.abc import Sequence
 
-    from gpuwatch_tray.tray.nodes import Values
+    from gpuwatch_tray.tray.nodes import Properties
 
-PATH = "/MenuBar"
+MENU_PATH = "/MenuBar"
 # A toggle-state below 0 is neither on nor off.
-DEFAULTS: Values = {
+DEFAULTS: Properties = {
     "type": "standard",
     "label": "",
     "enabled": True,
@@ -58,19 +60,19 @@ class DBusMenu(ServiceInterface):
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def update(self, entries: Sequence[Entry]) -> None:
+    def update(self, entries: Sequence[MenuEntry]) -> None:
         """Show these rows and tell the hosts what changed."""
         self._send(self.tree.update(entries, self._loop.time()))
 
     def new_host(self) -> None:
         """Another host serves the panel now."""
         self.tree.new_host()
-        self._settle()
+        self._refresh()
 
-    def _settle(self) -> None:
-        self._send(self.tree.settle(self._loop.time()))
+    def _refresh(self) -> None:
+        self._send(self.tree.refresh(self._loop.time()))
 
-    def _send(self, change: Change) -> None:
+    def _send(self, change: MenuChange) -> None:
         if change.updated:
             updated = [[row, _variants(values)] for row, values in change.updated.items()]
             self.items_properties_updated(updated, [])
@@ -79,9 +81,9 @@ class DBusMenu(ServiceInterface):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        again = self.tree.settles(self._loop.time())
+        again = self.tree.next_refresh(self._loop.time())
         if again is not None:
-            self._timer = self._loop.call_at(again + 0.01, self._settle)
+            self._timer = self._loop.call_at(again + 0.01, self._refresh)
 
     # --- properties and signals -----------------------------------------------------------------------
 
@@ -120,7 +122,7 @@ class DBusMenu(ServiceInterface):
     @dbus_method("GetLayout")
     def get_layout(self, parent: DBusInt32, depth: DBusInt32, names: DBusStrings) -> DBusLayout:
         """The rows under `parent`: all for a depth below 0, none for 0; all properties if none is named."""
-        self._known(parent)
+        self._require_row(parent)
         return self.tree.revision, self._layout(parent, depth, names)
 
     @dbus_method("GetGroupProperties")
@@ -132,7 +134,7 @@ class DBusMenu(ServiceInterface):
     @dbus_method("GetProperty")
     def get_property(self, row: DBusInt32, name: DBusStr) -> DBusAny:
         """One property of one row, or its default."""
-        self._known(row)
+        self._require_row(row)
         values = {**DEFAULTS, **self.tree.nodes[row].properties}
         if name not in values:
             raise DBusError(ErrorType.INVALID_ARGS, f"menu row {row} has no property '{name}'")
@@ -142,8 +144,8 @@ class DBusMenu(ServiceInterface):
     def event(self, row: DBusInt32, kind: DBusStr, data: DBusAny, timestamp: DBusUInt32) -> DBusNothing:
         """Something happened to a row."""
         del data, timestamp
-        self._known(row)
-        self._take(row, kind)
+        self._require_row(row)
+        self._handle_event(row, kind)
 
     @dbus_method("EventGroup")
     def event_group(self, events: DBusEvents) -> DBusInts:
@@ -151,7 +153,7 @@ class DBusMenu(ServiceInterface):
         unknown = []
         for row, kind, _data, _timestamp in events:
             if row in self.tree.nodes:
-                self._take(row, kind)
+                self._handle_event(row, kind)
             else:
                 unknown.append(row)
         if unknown and len(unknown) == len(events):
@@ -161,8 +163,8 @@ class DBusMenu(ServiceInterface):
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
         """Whether the rows must be fetched again first: where its opening has changed them."""
-        self._known(row)
-        return self._asked(row)
+        self._require_row(row)
+        return self._prepare_submenu(row)
 
     @dbus_method("AboutToShowGroup")
     def about_to_show_group(self, rows: DBusInts) -> DBusIds:
@@ -171,26 +173,26 @@ class DBusMenu(ServiceInterface):
         if unknown and len(unknown) == len(rows):
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
         # the second look is at what the first ones left: a list that is put in order may lose rows
-        stale = [row for row in rows if row in self.tree.nodes and self._asked(row)]
+        stale = [row for row in rows if row in self.tree.nodes and self._prepare_submenu(row)]
         return stale, unknown
 
-    def _take(self, row: int, kind: str) -> None:
+    def _handle_event(self, row: int, kind: str) -> None:
         now = self._loop.time()
         if kind == "opened" and row == ROOT:
-            self._send(self.tree.root_shown(now, told=True))
+            self._send(self.tree.root_opened(now, reported=True))
         elif kind == "opened":
             self.tree.opened(row, now)
         elif kind == "closed":
             self.tree.closed(row, now)
             # after the click that some hosts send behind it
-            self._loop.call_later(0.2, self._settle)
-        elif kind == "clicked" and (activate := self.tree.clickable(row)) is not None:
+            self._loop.call_later(0.2, self._refresh)
+        elif kind == "clicked" and (activate := self.tree.click_handler(row)) is not None:
             activate()
 
-    def _asked(self, row: int) -> bool:
+    def _prepare_submenu(self, row: int) -> bool:
         """The one word that libdbusmenu-gtk says when its menu opens; none when it closes."""
         if row == ROOT:
-            change = self.tree.root_shown(self._loop.time(), told=False)
+            change = self.tree.root_opened(self._loop.time(), reported=False)
             stale = ROOT in change.layouts
             if stale:
                 # behind the answer: Qt fetches at a "yes" and skips the next signal, be it another one
@@ -202,7 +204,7 @@ class DBusMenu(ServiceInterface):
         self._send(change)
         return stale
 
-    def _known(self, row: int) -> None:
+    def _require_row(self, row: int) -> None:
         if row not in self.tree.nodes:
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu row: {row}")
 
@@ -221,5 +223,5 @@ def _variant(value: str | bool | int) -> Variant:
     return Variant(kind, value)
 
 
-def _variants(values: Values) -> dict[str, Variant]:
+def _variants(values: Properties) -> dict[str, Variant]:
     return {name: _variant(value) for name, value in values.items()}

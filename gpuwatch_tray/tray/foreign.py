@@ -26,21 +26,21 @@ from gpuwatch_tray.tray import toolkit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.tray.controller import View
+    from gpuwatch_tray.tray.controller import TrayView
 
 log = logging.getLogger(__name__)
 
 XORG = "xorg"
-BUS = "DBUS_SESSION_BUS_ADDRESS"
-RETRY = 300  # milliseconds until an open menu is looked at again
-INSTALL = "Debian and Ubuntu: python3-gi, gir1.2-gtk-3.0, gir1.2-ayatanaappindicator3-0.1"
+BUS_VARIABLE = "DBUS_SESSION_BUS_ADDRESS"
+MENU_POLL = 300  # milliseconds until an open menu is looked at again
+PACKAGES = "Debian and Ubuntu: python3-gi, gir1.2-gtk-3.0, gir1.2-ayatanaappindicator3-0.1"
 
 
-class Unusable(Exception):  # noqa: N818  # a state of the machine, not a mistake
+class BackendUnavailableError(Exception):
     """One of these backends cannot draw here; the text says why in one line."""
 
 
-def backend(kind: str, name: str, perform: Callable[[Any], None]) -> XorgBackend | GtkBackend:
+def create_backend(kind: str, name: str, perform: Callable[[Any], None]) -> XorgBackend | GtkBackend:
     """The backend `kind` of pystray; raises Unusable."""
     icon = _icon_class(kind)
     return XorgBackend(icon, name, perform) if kind == XORG else GtkBackend(icon, name, perform)
@@ -49,17 +49,17 @@ def backend(kind: str, name: str, perform: Callable[[Any], None]) -> XorgBackend
 def _icon_class(kind: str) -> Any:
     if kind != XORG:
         # Without a bus GTK's libraries would start one of their own through X11, and leave it behind.
-        os.environ.setdefault(BUS, "disabled:")
+        os.environ.setdefault(BUS_VARIABLE, "disabled:")
     failures: tuple[type[Exception], ...] = (ImportError, ValueError, AttributeError, OSError)
     if kind == XORG:
         with contextlib.suppress(ImportError):
             failures = (*failures, importlib.import_module("Xlib.error").DisplayError)
     try:
-        found = importlib.import_module(f"pystray._{kind}").Icon
+        icon_class = importlib.import_module(f"pystray._{kind}").Icon
     except failures as error:
-        mend = "" if kind == XORG else f" ({INSTALL})"
-        raise Unusable(f"{error}{mend}") from error
-    return _xorg_icon(found) if kind == XORG else _gtk_icon(found)
+        advice = "" if kind == XORG else f" ({PACKAGES})"
+        raise BackendUnavailableError(f"{error}{advice}") from error
+    return _xorg_icon(icon_class) if kind == XORG else _gtk_icon(icon_class)
 
 
 def _xorg_icon(base: Any) -> Any:
@@ -71,9 +71,9 @@ def _xorg_icon(base: Any) -> Any:
     """
 
     class XorgIcon(base):  # type: ignore[misc]  # pystray has no types
-        def __init__(self, *words: Any) -> None:
-            self.jobs = _Jobs()
-            super().__init__(*words)
+        def __init__(self, *arguments: Any) -> None:
+            self.jobs = _JobQueue()
+            super().__init__(*arguments)
 
         def _events(self) -> Iterator[Any]:
             """What comes from the server; between that the jobs, until the end."""
@@ -81,7 +81,7 @@ def _xorg_icon(base: Any) -> Any:
                 self._display.flush()
                 if self._display.pending_events():
                     yield self._display.next_event()
-                elif not self.jobs.do_one():
+                elif not self.jobs.run_one():
                     self.jobs.wait(self._display)
 
         def _run(self) -> None:
@@ -102,14 +102,14 @@ def _gtk_icon(base: Any) -> Any:
     class GtkIcon(base):  # type: ignore[misc]  # pystray has no types
         HAS_NOTIFICATION = False  # notifiers does that; pystray's own fails without a bus
 
-        def __init__(self, *words: Any) -> None:
+        def __init__(self, *arguments: Any) -> None:
             self._folder = Path(tempfile.mkdtemp(prefix="gpuwatch-tray-icon-"))
             self._drawn = 0
-            super().__init__(*words)
+            super().__init__(*arguments)
 
         def _initialize(self) -> None:
             """Be ready, and leave Ctrl-C to the program, whose end is an orderly one."""
-            self._notifier = _Silent()
+            self._notifier = _NullNotifier()
             self._mark_ready()
 
         def _update_fs_icon(self) -> None:
@@ -127,27 +127,27 @@ def _gtk_icon(base: Any) -> Any:
     return GtkIcon
 
 
-class _Jobs:
+class _JobQueue:
     """What a main loop that waits for a socket has to do besides; `put` and `end` never block."""
 
     def __init__(self) -> None:
         self.ended = False
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._ear, self._bell = socket.socketpair()
-        for each in (self._ear, self._bell):
-            each.setblocking(False)
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self._wake_reader, self._wake_writer):
+            end.setblocking(False)
 
     def put(self, job: Callable[[], None]) -> None:
         """Have the loop do `job`, also one that has yet to begin."""
         self._jobs.put(job)
-        self._ring()
+        self._wake()
 
     def end(self) -> None:
         """The loop is to end; also from a signal's handler."""
         self.ended = True
-        self._ring()
+        self._wake()
 
-    def do_one(self) -> bool:
+    def run_one(self) -> bool:
         """Do one on this thread; False where there is none."""
         try:
             job = self._jobs.get_nowait()
@@ -161,32 +161,32 @@ class _Jobs:
 
     def wait(self, other: Any) -> None:
         """Wait until there is something to do, or something to read from `other`."""
-        select.select([self._ear, other], [], [])
+        select.select([self._wake_reader, other], [], [])
         with contextlib.suppress(BlockingIOError):
-            self._ear.recv(4096)
+            self._wake_reader.recv(4096)
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # so many have rung that it wakes all the same
-            self._bell.send(b"!")
+            self._wake_writer.send(b"!")
 
 
-class _Silent:
+class _NullNotifier:
     """In the place of pystray's notifier."""
 
     def hide(self) -> None:
         """There is nothing to hide."""
 
 
-class ForeignBackend:
+class PystrayLinuxBackend:
     """The tray by one of pystray's own backends."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
-        self.icon = icon(name, drawing.image(Level.NO_DATA), name, toolkit.menu((), perform))
+        self.icon = icon(name, drawing.image(Level.NO_DATA), name, toolkit.pystray_menu((), perform))
         self._perform = perform
         self._look: object = None
         self._rows: object = ()
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Show `view`; the menu is made anew only when its rows have changed."""
         if view.look != self._look:
             self.icon.icon = drawing.image(view.look)
@@ -194,10 +194,10 @@ class ForeignBackend:
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.menu(view.rows, self._perform)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform)
 
 
-class XorgBackend(ForeignBackend):
+class XorgBackend(PystrayLinuxBackend):
     """The tray by xorg, whose main loop does the jobs."""
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -217,13 +217,13 @@ class XorgBackend(ForeignBackend):
         self.icon.visible = True
 
 
-class GtkBackend(ForeignBackend):
+class GtkBackend(PystrayLinuxBackend):
     """The tray by GTK, whose main loop does the jobs; a menu that is open is left alone until it closes."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
         super().__init__(icon, name, perform)
         self._glib = importlib.import_module("gi.repository.GLib")
-        self._waiting: View | None = None
+        self._waiting: TrayView | None = None
         self._running = False
         self._stopped = False
 
@@ -254,14 +254,14 @@ class GtkBackend(ForeignBackend):
 
         self._glib.idle_add(once)
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Show `view`, or keep it until the menu has closed."""
         if not self._menu_open():
             self._waiting = None
             super().present(view)
             return
         if self._waiting is None:
-            self._glib.timeout_add(RETRY, self._again)
+            self._glib.timeout_add(MENU_POLL, self._again)
         self._waiting = view
 
     def _again(self) -> bool:

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = "io.github.gpuwatch_tray"
+BUS_NAME = "io.github.gpuwatch_tray"
 DO_NOT_QUEUE = 4
-OWNER, OWNER_ALREADY = 1, 4
+PRIMARY_OWNER, ALREADY_OWNER = 1, 4
 
 
-def name_for(watched: str = "") -> str:
+def bus_name_for(source_id: str = "") -> str:
     """The bus name of what is watched, such as `demo`; of this machine's own GPUs without a word."""
-    if not watched:
-        return NAME
-    return f"{NAME}.s{hashlib.sha256(watched.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    if not source_id:
+        return BUS_NAME
+    return f"{BUS_NAME}.s{hashlib.sha256(source_id.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-def claim(bus: SessionBus, name: str) -> int | None:
+def claim_name(bus: SessionBus, name: str) -> int | None:
     """
     Take the name; None when it is ours, else the PID of who has it (0 where the bus does not say).
 
@@ -38,15 +38,15 @@ def claim(bus: SessionBus, name: str) -> int | None:
     tray to speak of, and costs the name only.
     """
     try:
-        return bus.loop.run_until_complete(_claim(bus, name))
+        return bus.loop.run_until_complete(_request_name(bus, name))
     except CallFailed as error:
         log.warning("the name %s could not be taken: %s", name, error)
         return None
 
 
-async def _claim(bus: SessionBus, name: str) -> int | None:
+async def _request_name(bus: SessionBus, name: str) -> int | None:
     (answer,) = await bus.ask(DAEMON, "RequestName", "su", [name, DO_NOT_QUEUE])
-    if answer in {OWNER, OWNER_ALREADY}:
+    if answer in {PRIMARY_OWNER, ALREADY_OWNER}:
         return None
     try:
         (pid,) = await bus.ask(DAEMON, "GetConnectionUnixProcessID", "s", [name])

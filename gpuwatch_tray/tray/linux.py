@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.tray.controller import View
-    from gpuwatch_tray.tray.menu import Deed
+    from gpuwatch_tray.tray.controller import TrayView
+    from gpuwatch_tray.tray.menu import MenuAction
 
 
-class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
+class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
     """
     A pystray Icon that a panel shows.
 
@@ -32,12 +32,14 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self.look = drawing.Look(Level.NO_DATA)
         super().__init__(name, drawing.image(self.look), name)
         self._bus = bus
-        self._item = sni.StatusNotifierItem(name, dbusmenu.PATH)
+        self._item = sni.StatusNotifierItem(name, dbusmenu.MENU_PATH)
         self._dbusmenu = dbusmenu.DBusMenu(bus.loop)
         self._update_icon()
-        bus.export(dbusmenu.PATH, self._dbusmenu)
-        bus.export(sni.PATH, self._item)
-        self._registration = sni.Registration(bus, (sni.PATH, dbusmenu.PATH), self._dbusmenu.new_host)
+        bus.export(dbusmenu.MENU_PATH, self._dbusmenu)
+        bus.export(sni.ITEM_PATH, self._item)
+        self._registration = sni.Registration(
+            bus, (sni.ITEM_PATH, dbusmenu.MENU_PATH), self._dbusmenu.new_host
+        )
 
     def _update_icon(self) -> None:
         look = self.look
@@ -52,7 +54,7 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self._bus.post(lambda: self._item.show_text(title))
 
     def _update_menu(self) -> None:
-        rows = toolkit.entries(self.menu, self)
+        rows = toolkit.host_entries(self.menu, self)
         self._bus.post(lambda: self._dbusmenu.update(rows))
 
     def _show(self) -> None:
@@ -76,16 +78,16 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self._bus.stop()
 
 
-class SniBackend:
+class StatusNotifierBackend:
     """The tray on Linux; `post` and `stop` may be called from any thread, `present` on the loop's."""
 
     needs_panel = True
 
-    def __init__(self, bus: SessionBus, name: str, perform: Callable[[Deed], None]) -> None:
+    def __init__(self, bus: SessionBus, name: str, perform: Callable[[MenuAction], None]) -> None:
         self._bus = bus
         self._perform = perform
         self._rows: Any = None
-        self.icon = SniIcon(bus, name)
+        self.icon = StatusNotifierIcon(bus, name)
 
     def run(self, ready: Callable[[], None]) -> None:
         """Show the icon until `stop`; `ready` is called on a thread of its own once it is exported."""
@@ -104,12 +106,12 @@ class SniBackend:
         """Have the loop's thread run `job`."""
         self._bus.post(job)
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Show `view`; what does not differ from the last one is not sent."""
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.menu(view.rows, self._perform, line=toolkit.keyed_line)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, separator=toolkit.separator_item)
         if view.look != self.icon.look:
             drawing.pixmaps(view.look)  # a picture that cannot be drawn is tried again at the next status
             picture = drawing.image(view.look)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATH = "/StatusNotifierItem"
+ITEM_PATH = "/StatusNotifierItem"
 WATCHER = "org.kde.StatusNotifierWatcher"
-PAUSES = (3.0, 5.0, 10.0)  # seconds to wait for a host to ask about us before registering again
+REGISTER_PAUSES = (3.0, 5.0, 10.0)  # seconds to wait for a host to ask about us before registering again
 
 DBusPixmaps = Annotated[list[list[Any]], DBusSignature("a(iiay)")]
 DBusToolTip = Annotated[list[Any], DBusSignature("(sa(iiay)ss)")]
@@ -167,7 +167,7 @@ class Registration:
         self._bus = bus
         self._paths = paths
         self._new_host = new_host
-        self._asked = False
+        self._host_called = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -176,7 +176,7 @@ class Registration:
         self._bus.watch_owner(WATCHER, self._owner_changed)
 
     def _note_call(self, path: str) -> None:
-        self._asked = self._asked or path in self._paths
+        self._host_called = self._host_called or path in self._paths
 
     def _owner_changed(self, owner: str) -> None:
         if self._task is not None:
@@ -189,13 +189,13 @@ class Registration:
             log.info("no panel with a tray (%s) at the moment: the icon waits for one", WATCHER)
 
     async def _register(self, watcher: Peer) -> None:
-        for pause in PAUSES:
-            self._asked = False
+        for pause in REGISTER_PAUSES:
+            self._host_called = False
             try:
-                await self._bus.ask(watcher, "RegisterStatusNotifierItem", "s", [PATH])
+                await self._bus.ask(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
             except CallFailed as error:
                 log.info("the panel did not take the icon: %s", error)
             await asyncio.sleep(pause)
-            if self._asked:
+            if self._host_called:
                 return
         log.warning("the panel took the icon but never asked for its picture or its menu")

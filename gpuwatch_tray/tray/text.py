@@ -49,12 +49,12 @@ def wrap(text: str) -> list[str]:
     return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 
-def memory(value: int) -> str:
+def format_memory(value: int) -> str:
     """Bytes as a person reads them: `512 MiB`, `2.8 GiB`."""
     return f"{value / GIB:.1f} GiB" if value >= GIB else f"{value // MIB} MiB"
 
 
-def elapsed(seconds: float) -> str:
+def format_elapsed(seconds: float) -> str:
     """A duration in steps of a minute, an hour from one day on: `24 min`, `3 h 24 min`, `2 d 5 h`."""
     whole = int(seconds)
     if whole < MINUTE:
@@ -74,7 +74,7 @@ def gpu_memory(used: Field[int], total: Field[int]) -> str:
     return " / ".join(halves) + " GiB"
 
 
-def gpu(value: Gpu) -> str:
+def gpu_label(value: Gpu) -> str:
     """A GPU's row, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
     name = known(value.name)
     title = f"GPU {value.index}" + (f"  {clip(name, 40)}" if name else "")
@@ -92,45 +92,45 @@ def gpu(value: Gpu) -> str:
     return DOT.join(part for part in parts if part)
 
 
-def process(value: GpuProcess) -> str:
+def process_label(value: GpuProcess) -> str:
     """A process's row, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
     parts = [
         f"PID {value.pid}",
         _("user ?") if isinstance(value.user, Missing) else clip(value.user, 32),
-        _field(value.memory, memory, _("memory ?")),
-        _("time ?") if isinstance(value.elapsed, Missing) else elapsed(value.elapsed),
-        clip(command(value) or _("command not known"), COMMAND_LENGTH),
+        _field(value.memory, format_memory, _("memory ?")),
+        _("time ?") if isinstance(value.elapsed, Missing) else format_elapsed(value.elapsed),
+        clip(command_text(value) or _("command not known"), COMMAND_LENGTH),
         _("graphics only") if value.kinds == {Kind.GRAPHICS} else "",
     ]
     return DOT.join(part for part in parts if part)
 
 
-def command(value: GpuProcess) -> str:
+def command_text(value: GpuProcess) -> str:
     """What may be shown of a process's command line; empty where nothing is known of it."""
-    return _shown(value.mine, value.command, value.name)[0]
+    return _shown_command(value.mine, value.command, value.name)[0]
 
 
-def program(value: GpuProcess) -> str:
+def program_name(value: GpuProcess) -> str:
     """In a word or two what runs: the script of an interpreter, else the program; empty if not known."""
-    return _shown(value.mine, value.command, value.name)[1]
+    return _shown_command(value.mine, value.command, value.name)[1]
 
 
 # Redaction takes a millisecond for a long command line, and each drawing asks for that of each process.
 @lru_cache(maxsize=256)
-def _shown(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
+def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
     """What `command` and `program` say; these three facts are all that it depends on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
     called = redact.called(known(name) or "")
-    words = redact.arguments(known(argv) or ()) if mine else ()
-    if words:
-        called = redact.program(words[0])
-        script = words[1] if len(words) > 1 else "-"
+    names = redact.arguments(known(argv) or ()) if mine else ()
+    if names:
+        called = redact.program(names[0])
+        script = names[1] if len(names) > 1 else "-"
         if INTERPRETERS.fullmatch(called) and not script.startswith("-"):
             called = redact.program(script)
     return "" if whole == redact.NA else whole, clip(redact.text(called), COMMAND_LENGTH)
 
 
-def pasted(value: GpuProcess) -> str:
+def clipboard_command(value: GpuProcess) -> str:
     """
     The command for the clipboard: one's own as a shell takes it, secrets included, others' as it is shown.
 
@@ -138,13 +138,13 @@ def pasted(value: GpuProcess) -> str:
     """
     argv = known(value.command)
     if not value.mine or not argv:
-        return command(value)
+        return command_text(value)
     return JOINS.get(sys.platform, shlex.join)(argv)
 
 
-def kinds(value: GpuProcess) -> str:
+def usage_types(value: GpuProcess) -> str:
     """In which ways a process uses the GPU, with nvidia-smi's letters."""
-    words = {
+    names = {
         Kind.COMPUTE: _("compute"),
         Kind.GRAPHICS: _("graphics"),
         Kind.MPS: _("compute through MPS"),
@@ -152,33 +152,33 @@ def kinds(value: GpuProcess) -> str:
     used = [kind for kind in Kind if kind in value.kinds]
     if not used:
         return _("unknown")
-    said, *others = [words[kind] for kind in used]
+    phrase, *others = [names[kind] for kind in used]
     for other in others:
-        said = _("{one} and {other}").format(one=said, other=other)
-    return f"{said} ({'+'.join(kind.value for kind in used)})"
+        phrase = _("{one} and {other}").format(one=phrase, other=other)
+    return f"{phrase} ({'+'.join(kind.value for kind in used)})"
 
 
-def moment(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """A wall-clock time in the machine's zone: `2026-01-07 23:27:48`."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def until(seconds: float, now: float) -> str:
+def end_time(seconds: float, now: float) -> str:
     """When something ends: `14:00` today, `tomorrow 08:00`, or with its date."""
-    end, today = (datetime.fromtimestamp(moment).astimezone() for moment in (seconds, now))
+    end, today = (datetime.fromtimestamp(time).astimezone() for time in (seconds, now))
     if end.date() == today.date() + timedelta(days=1):
         return _("tomorrow {time}").format(time=end.strftime("%H:%M"))
     return end.strftime("%H:%M" if end.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
-def why(value: Missing) -> str:
+def missing_reason(value: Missing) -> str:
     """Why a value is missing, in a few words."""
-    words = {
+    names = {
         Why.UNSUPPORTED: _("not given here"),
         Why.ERROR: _("could not be read"),
         Why.UNKNOWN: _("not known"),
     }
-    return clip(f"{words[value.why]}: {_(value.detail)}" if value.detail else words[value.why], 80)
+    return clip(f"{names[value.why]}: {_(value.detail)}" if value.detail else names[value.why], 80)
 
 
 def _given(value: Field[T]) -> bool:
@@ -186,7 +186,7 @@ def _given(value: Field[T]) -> bool:
     return not isinstance(value, Missing) or value.why is Why.ERROR
 
 
-def _field(value: Field[T], written: Callable[[T], str], failed: str) -> str:
+def _field(value: Field[T], formatter: Callable[[T], str], failed: str) -> str:
     if isinstance(value, Missing):
         return failed if value.why is Why.ERROR else ""
-    return written(value)
+    return formatter(value)

@@ -6,7 +6,7 @@ place, so that whoever serves the menu can tell a changed row from another one. 
 row that can be clicked carries its deed, bound to the very thing that the row names.
 """
 
-from gpuwatch_tray.tray.menu.row import Act, Deed, Extras, Row
-from gpuwatch_tray.tray.menu.whole import rows, title
+from gpuwatch_tray.tray.menu.row import ActionKind, MenuAction, MenuExtras, MenuRow
+from gpuwatch_tray.tray.menu.whole import build_menu, tooltip
 
-__all__ = ["Act", "Deed", "Extras", "Row", "rows", "title"]
+__all__ = ["ActionKind", "MenuAction", "MenuExtras", "MenuRow", "build_menu", "tooltip"]

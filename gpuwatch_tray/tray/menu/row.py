@@ -11,10 +11,10 @@ from gpuwatch_tray.tray import text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-LINE = 100  # columns of a free-text row
+MAX_COLUMNS = 100  # columns of a free-text row
 
 
-class Act(Enum):
+class ActionKind(Enum):
     """What a click on a row asks for; in brackets, what the deed's target then is."""
 
     CHECK_NOW = "check now"
@@ -39,15 +39,15 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class MenuAction:
     """One thing to do. The target may be one's own command line with its secrets, so it is never printed."""
 
-    act: Act
+    kind: ActionKind
     target: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MenuRow:
     """
     One row of the menu.
 
@@ -59,9 +59,9 @@ class Row:
 
     key: str
     label: str = ""
-    deed: Deed | None = None
+    action: MenuAction | None = None
     enabled: bool = True
-    children: tuple[Row, ...] = ()
+    children: tuple[MenuRow, ...] = ()
     subject: str = ""
     gone: str = ""
     urgent: bool = False
@@ -75,7 +75,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class MenuExtras:
     """
     What the menu shows beside the status.
 
@@ -91,29 +91,29 @@ class Extras:
     autostart: bool = False
 
 
-def plain(key: str, label: str, *, urgent: bool = False) -> Row:
+def text_row(key: str, label: str, *, urgent: bool = False) -> MenuRow:
     """A row to read: free text, on one line of bounded length."""
-    return Row(key, text.clip(label, LINE) or "?", enabled=False, urgent=urgent)
+    return MenuRow(key, text.clip(label, MAX_COLUMNS) or "?", enabled=False, urgent=urgent)
 
 
-def wrapped(key: str, words: str) -> list[Row]:
+def text_rows(key: str, words: str) -> list[MenuRow]:
     """A text to read in full, on as many rows as it takes, within reason."""
-    return [Row(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
+    return [MenuRow(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
 
 
-def clickable(offered: Collection[Act], *rows: Row) -> list[Row]:
+def offered_rows(offered: Collection[ActionKind], *rows: MenuRow) -> list[MenuRow]:
     """Those of `rows` whose act is offered here."""
-    return [row for row in rows if row.deed is not None and row.deed.act in offered]
+    return [row for row in rows if row.action is not None and row.action.kind in offered]
 
 
-def choice(key: str, label: str, rows: Iterable[Row], *, urgent: bool = False) -> list[Row]:
+def submenu(key: str, label: str, rows: Iterable[MenuRow], *, urgent: bool = False) -> list[MenuRow]:
     """A submenu that asks which; nothing where there is nothing to choose."""
     children = tuple(rows)
-    if not any(row.deed is not None for row in children):
+    if not any(row.action is not None for row in children):
         return []
-    return [Row(key, label, children=children, urgent=urgent)]
+    return [MenuRow(key, label, children=children, urgent=urgent)]
 
 
-def unique(rows: Iterable[Row]) -> list[Row]:
+def unique_rows(rows: Iterable[MenuRow]) -> list[MenuRow]:
     """The rows without those whose key has been before: a source that says a thing twice says it once."""
     return list({row.key: row for row in rows}.values())

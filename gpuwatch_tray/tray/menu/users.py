@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.listing import gpus_text, totals
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu.row import Row, plain
+from gpuwatch_tray.tray.menu.row import MenuRow, text_row
 
 if TYPE_CHECKING:
     from gpuwatch_tray.listing import UserTotal
     from gpuwatch_tray.model import Snapshot
 
 
-def rows(snapshot: Snapshot | None) -> list[Row]:
+def user_rows(snapshot: Snapshot | None) -> list[MenuRow]:
     """A submenu with a line for each user; nothing where all is one known user's."""
     if snapshot is None or snapshot.problem is not None:
         return []
-    found = totals(snapshot.processes)
-    if len(found) < 2 and all(each.user is not None for each in found):  # noqa: PLR2004  # more than one
+    per_user = totals(snapshot.processes)
+    if len(per_user) < 2 and all(total.user is not None for total in per_user):  # noqa: PLR2004  # more than one
         return []
     lines = [
-        plain(f"user:{each.user}" if each.user is not None else "owner unknown", _line(each))
-        for each in found
+        text_row(f"user:{total.user}" if total.user is not None else "owner unknown", _user_label(total))
+        for total in per_user
     ]
-    return [Row("users", _("Users"), children=tuple(lines))]
+    return [MenuRow("users", _("Users"), children=tuple(lines))]
 
 
-def _line(total: UserTotal) -> str:
+def _user_label(total: UserTotal) -> str:
     memory = _("memory ?")
     if total.memory is not None:
-        memory = text.memory(total.memory)
+        memory = text.format_memory(total.memory)
         if total.unknown:
             memory = _("{memory} and more").format(memory=memory)
     single = total.gpus and len(total.gpus) == 1 and not total.elsewhere

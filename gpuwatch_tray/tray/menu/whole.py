@@ -9,78 +9,95 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
-from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Extras, Row, clickable, plain
+from gpuwatch_tray.tray.menu.row import (
+    MAX_COLUMNS,
+    ActionKind,
+    MenuAction,
+    MenuExtras,
+    MenuRow,
+    offered_rows,
+    text_row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from gpuwatch_tray.model import Status
 
-EVERYTHING = frozenset(Act)
-ABOUT = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
+ALL_ACTIONS = frozenset(ActionKind)
+ABOUT_LINES = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
 
 
-def title(status: Status) -> str:
+def tooltip(status: Status) -> str:
     """The tooltip and first row: the reason in one line, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
-    mark = (
+    suffix = (
         ""
         if until is None
-        else text.DOT + _("snoozed until {time}").format(time=text.until(until, status.at))
+        else text.DOT + _("snoozed until {time}").format(time=text.end_time(until, status.at))
     )
-    return text.clip(labelled(status.headline, simulated=simulated), LINE - columns.width(mark)) + mark
+    return (
+        text.clip(labelled(status.headline, simulated=simulated), MAX_COLUMNS - columns.width(suffix))
+        + suffix
+    )
 
 
-def rows(
-    status: Status, offered: Collection[Act] = EVERYTHING, extras: Extras | None = None
-) -> tuple[Row, ...]:
+def build_menu(
+    status: Status, offered: Collection[ActionKind] = ALL_ACTIONS, extras: MenuExtras | None = None
+) -> tuple[MenuRow, ...]:
     """The menu of a status; of what can be clicked, only that which is `offered`."""
-    extras = extras or Extras()
+    extras = extras or MenuExtras()
     alerts = [
-        *process.stubborn(extras.unresponsive, status.snapshot, offered),
-        *snooze.alerts(status, offered),
+        *process.kill_rows(extras.unresponsive, status.snapshot, offered),
+        *snooze.alert_rows(status, offered),
     ]
-    acts = [
-        *tell.rows(status, offered),
-        *snooze.all_of_them(status, offered),
-        *clickable(
+    actions = [
+        *tell.reminder_rows(status, offered),
+        *snooze.snooze_all_rows(status, offered),
+        *offered_rows(
             offered,
-            Row("details", _("Show details…"), Deed(Act.SHOW_DETAILS)),
-            Row("check now", _("Check now"), Deed(Act.CHECK_NOW)),
-            Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
-            _autostart(extras),
-            *([_settings(extras)] if extras.settings_file else []),
-            *([Row("log", _("Open log"), Deed(Act.OPEN_LOG, extras.log_file))] if extras.log_file else []),
+            MenuRow("details", _("Show details…"), MenuAction(ActionKind.SHOW_DETAILS)),
+            MenuRow("check now", _("Check now"), MenuAction(ActionKind.CHECK_NOW)),
+            MenuRow("test alert", _test_alert_label(status), MenuAction(ActionKind.TEST_ALERT)),
+            _autostart_row(extras),
+            *([_settings_row(extras)] if extras.settings_file else []),
+            *(
+                [MenuRow("log", _("Open log"), MenuAction(ActionKind.OPEN_LOG, extras.log_file))]
+                if extras.log_file
+                else []
+            ),
         ),
     ]
     return (
-        plain("status", title(status), urgent=True),
-        *(plain(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
-        Row("line:gpus"),
-        *gpus.rows(status.snapshot, offered, frozenset(each.target for each in status.awaited)),
-        *users.rows(status.snapshot),
-        *([Row("line:alerts"), *alerts] if alerts else []),
-        *([Row("line:acts"), *acts] if acts else []),
-        Row("line:quit"),
-        Row("about", _("About"), children=_about(extras)),
-        *clickable(offered, Row("quit", _("Quit"), Deed(Act.QUIT))),
+        text_row("status", tooltip(status), urgent=True),
+        *(text_row(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
+        MenuRow("line:gpus"),
+        *gpus.gpu_rows(status.snapshot, offered, frozenset(reminder.target for reminder in status.awaited)),
+        *users.user_rows(status.snapshot),
+        *([MenuRow("line:alerts"), *alerts] if alerts else []),
+        *([MenuRow("line:acts"), *actions] if actions else []),
+        MenuRow("line:quit"),
+        MenuRow("about", _("About"), children=_about_rows(extras)),
+        *offered_rows(offered, MenuRow("quit", _("Quit"), MenuAction(ActionKind.QUIT))),
     )
 
 
-def _test_alert(status: Status) -> str:
+def _test_alert_label(status: Status) -> str:
     return _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
 
 
-def _autostart(extras: Extras) -> Row:
+def _autostart_row(extras: MenuExtras) -> MenuRow:
     """A click asks for what the person sees it ask for, whatever has been switched elsewhere meanwhile."""
-    deed = Deed(Act.AUTOSTART, "off" if extras.autostart else "on")
-    return Row("autostart", _("Start at login"), deed, ticked=extras.autostart)
+    action = MenuAction(ActionKind.AUTOSTART, "off" if extras.autostart else "on")
+    return MenuRow("autostart", _("Start at login"), action, ticked=extras.autostart)
 
 
-def _settings(extras: Extras) -> Row:
-    return Row("settings", _("Open settings"), Deed(Act.OPEN_SETTINGS, extras.settings_file))
+def _settings_row(extras: MenuExtras) -> MenuRow:
+    return MenuRow("settings", _("Open settings"), MenuAction(ActionKind.OPEN_SETTINGS, extras.settings_file))
 
 
-def _about(extras: Extras) -> tuple[Row, ...]:
-    return tuple(plain(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT), *extras.about)))
+def _about_rows(extras: MenuExtras) -> tuple[MenuRow, ...]:
+    return tuple(
+        text_row(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT_LINES), *extras.about))
+    )
