@@ -25,38 +25,38 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
-def entry(values: Mapping[str, str]) -> str:
+def format_desktop_entry(values: Mapping[str, str]) -> str:
     """The text of an entry with these keys, in their order; the values as they are meant."""
     return "\n".join([GROUP, *(f"{key}={_escape(value)}" for key, value in values.items()), ""])
 
 
-def command_line(words: Sequence[str]) -> str:
+def format_exec(words: Sequence[str]) -> str:
     """The value of `Exec` that starts this program with these arguments."""
     return " ".join(map(_quote, words))
 
 
-def program(words: Sequence[str]) -> dict[str, str]:
+def program_keys(words: Sequence[str]) -> dict[str, str]:
     """The keys that start this program: `Exec`, and `TryExec`, without which a desktop shows a dead entry."""
-    line = command_line([*(_ENV if "%" in words[0] else ()), *words])
+    line = format_exec([*(_ENV if "%" in words[0] else ()), *words])
     return {"Exec": line, "TryExec": words[0]}
 
 
-def words_of(command: str) -> list[str]:
+def parse_exec(command: str) -> list[str]:
     """The program and its arguments; field codes such as `%u`, of which ours have none, stay as they are."""
-    found = [
+    words = [
         re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match[2] is None else match[2]
         for match in _WORD.finditer(command)
     ]
-    words = [word.replace("%%", "%") for word in found]
+    words = [word.replace("%%", "%") for word in words]
     return words[len(_ENV) :] if words[: len(_ENV)] == _ENV else words
 
 
-def read(text: str) -> dict[str, str]:
+def parse_desktop_entry(text: str) -> dict[str, str]:
     """The keys of the main group as they are meant; of two equal ones the last counts, as for GLib."""
     return {key: _unescape(value) for key, value in _main_group(text)}
 
 
-def changed(text: str, values: Mapping[str, str]) -> str:
+def update_desktop_entry(text: str, values: Mapping[str, str]) -> str:
     """The entry with these keys set anew and every other line, a person's own among them, as it was."""
     lines, left, inside = [], dict(values), False
     for line in text.split("\n"):
@@ -73,14 +73,14 @@ def changed(text: str, values: Mapping[str, str]) -> str:
 
 
 def _main_group(text: str) -> list[tuple[str, str]]:
-    found, inside = [], False
+    words, inside = [], False
     for line in text.split("\n"):
         if line.startswith("["):
             inside = line.strip() == GROUP
         elif inside and "=" in line and not line.startswith("#"):
             key, _, value = line.partition("=")
-            found.append((key.strip(), value.strip()))
-    return found
+            words.append((key.strip(), value.strip()))
+    return words
 
 
 def _quote(word: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAME = "gpuwatch-tray"
 WINDOWED = "gpuwatch-trayw.exe"  # no console window at login
 # Where installers link the scripts of environments that they move and make anew (pipx, uv, a package).
-SHIMS = ("PIPX_BIN_DIR", "UV_TOOL_BIN_DIR", "XDG_BIN_HOME")
+SHIM_VARIABLES = ("PIPX_BIN_DIR", "UV_TOOL_BIN_DIR", "XDG_BIN_HOME")
 COMMON_SHIMS = ("/usr/local/bin", "/usr/bin")
 
 
@@ -37,7 +37,7 @@ def start_command(
 
 def _links_to(script: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     real = script.resolve()
-    named = [environ[name] for name in SHIMS if environ.get(name)]
+    named = [environ[name] for name in SHIM_VARIABLES if environ.get(name)]
     home = environ.get("HOME", "")
     for folder in (*named, *([f"{home}/.local/bin"] if home else []), *COMMON_SHIMS):
         link = Path(folder) / NAME

@@ -19,7 +19,7 @@ class AutostartError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LoginEntry:
     """
     The command that is started at login, first the program's path.
 
@@ -36,20 +36,20 @@ class Entry:
         return bool(self.command) and os.access(self.command[0], os.X_OK) and Path(self.command[0]).is_file()
 
 
-class Registry(Protocol):
+class LoginRegistry(Protocol):
     """Where one system keeps what is started at login. Its methods raise AutostartError."""
 
     @property
     def where(self) -> str:
         """The place, to be shown."""
 
-    def read(self) -> Entry | None:
+    def read(self) -> LoginEntry | None:
         """Our entry; None where there is none."""
 
     def write(self, command: Sequence[str]) -> None:
         """Have this command started at login, whatever kept it from that before."""
 
-    def mend(self, command: Sequence[str]) -> None:
+    def repair(self, command: Sequence[str]) -> None:
         """Put this command into the entry that is there, and leave what else a person wrote into it."""
 
     def remove(self) -> None:
@@ -57,7 +57,7 @@ class Registry(Protocol):
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def autostart_errors(what: str) -> Iterator[None]:
     """Turn what the operating system refuses into an AutostartError that names `what`."""
     try:
         yield

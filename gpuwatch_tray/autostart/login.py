@@ -13,13 +13,13 @@ from gpuwatch_tray.autostart.xdg import XdgAutostart
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.autostart.entry import Entry, Registry
+    from gpuwatch_tray.autostart.entry import LoginEntry, LoginRegistry
 
 
-class Login:
+class LoginItem:
     """What this user's system starts at login; every method raises AutostartError."""
 
-    def __init__(self, registry: Registry, command: tuple[str, ...]) -> None:
+    def __init__(self, registry: LoginRegistry, command: tuple[str, ...]) -> None:
         self._registry = registry
         self.command = command
 
@@ -28,7 +28,7 @@ class Login:
         """The place where the system keeps it."""
         return self._registry.where
 
-    def entry(self) -> Entry | None:
+    def entry(self) -> LoginEntry | None:
         """What is there; None where nothing of ours is."""
         return self._registry.read()
 
@@ -44,7 +44,7 @@ class Login:
         else:
             self._registry.remove()
 
-    def mend(self) -> str:
+    def repair(self) -> str:
         """
         Put this installation's command in the place of one whose program is gone; what was mended, if so.
 
@@ -54,27 +54,27 @@ class Login:
         entry = self.entry()
         if entry is None or entry.switched_off or entry.works:
             return ""
-        self._registry.mend(self.command)
+        self._registry.repair(self.command)
         return f"{self.where}: {' '.join(entry.command) or 'nothing'} is gone; now {' '.join(self.command)}"
 
 
-def of_this_system(icon: str, environ: Mapping[str, str] = os.environ) -> Login:
+def system_login_item(icon: str, environ: Mapping[str, str] = os.environ) -> LoginItem:
     """The one of this system; `icon` is the picture that a desktop's settings show for it."""
-    return Login(_registry(icon, environ), start_command(environ))
+    return LoginItem(_registry(icon, environ), start_command(environ))
 
 
-def _registry(icon: str, environ: Mapping[str, str]) -> Registry:
-    found: Registry
+def _registry(icon: str, environ: Mapping[str, str]) -> LoginRegistry:
+    registry: LoginRegistry
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # raises nothing
     if sys.platform == "win32":
         from gpuwatch_tray.autostart.windows import RunKey, UserRegistry  # noqa: PLC0415  # Windows only
 
-        found = RunKey(UserRegistry())
+        registry = RunKey(UserRegistry())
     elif sys.platform == "darwin":
         from gpuwatch_tray.autostart.macos import LaunchAgent  # noqa: PLC0415  # macOS only
 
-        found = LaunchAgent(home / "Library/LaunchAgents")
+        registry = LaunchAgent(home / "Library/LaunchAgents")
     else:
         named = Path(environ.get("XDG_CONFIG_HOME", ""))
-        found = XdgAutostart((named if named.is_absolute() else home / ".config") / "autostart", icon)
-    return found
+        registry = XdgAutostart((named if named.is_absolute() else home / ".config") / "autostart", icon)
+    return registry

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from gpuwatch_tray.autostart.entry import AutostartError, Entry, told
+from gpuwatch_tray.autostart.entry import AutostartError, LoginEntry, autostart_errors
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
 APPROVED = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
 NAME = "gpuwatch-tray"
-LONGEST = 260  # characters of a Run value ("Run and RunOnce Registry Keys", Microsoft)
+MAX_RUN_VALUE = 260  # characters of a Run value ("Run and RunOnce Registry Keys", Microsoft)
 
 
-class Values(Protocol):
+class RegistryValues(Protocol):
     """The values below HKEY_CURRENT_USER by their key; None for one that is not there. Raises OSError."""
 
     def get(self, key: str, name: str) -> str | bytes | None:
@@ -36,12 +36,12 @@ class Values(Protocol):
         """Delete one, if it is there."""
 
 
-def value_of(command: Sequence[str]) -> str:
+def format_run_value(command: Sequence[str]) -> str:
     """The text that starts this command, the program always in quotes."""
     return " ".join([f'"{command[0]}"', *(subprocess.list2cmdline([word]) for word in command[1:])])
 
 
-def command_of(value: str) -> tuple[str, ...]:
+def parse_run_value(value: str) -> tuple[str, ...]:
     """The program of such a text, and its arguments as they are written."""
     if value.startswith('"'):
         program, _, rest = value[1:].partition('"')
@@ -60,39 +60,39 @@ class RunKey:
 
     where = rf"HKEY_CURRENT_USER\{RUN}\{NAME}"
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: RegistryValues) -> None:
         self._values = values
 
-    def read(self) -> Entry | None:
+    def read(self) -> LoginEntry | None:
         """What the value says."""
-        with told(self.where):
+        with autostart_errors(self.where):
             value = self._values.get(RUN, NAME)
             state = self._values.get(APPROVED, NAME)
         if not isinstance(value, str):
             return None
-        return Entry(command_of(value), "Task Manager" if switched_off(state) else "")
+        return LoginEntry(parse_run_value(value), "Task Manager" if switched_off(state) else "")
 
     def write(self, command: Sequence[str]) -> None:
         """Write it, and take Task Manager's switch back."""
-        self.mend(command)
-        with told(self.where):
+        self.repair(command)
+        with autostart_errors(self.where):
             self._values.delete(APPROVED, NAME)
 
-    def mend(self, command: Sequence[str]) -> None:
+    def repair(self, command: Sequence[str]) -> None:
         """Write it."""
-        value = value_of(command)
-        if len(value) > LONGEST:
+        value = format_run_value(command)
+        if len(value) > MAX_RUN_VALUE:
             raise AutostartError(
                 _(
                     "{value} is longer than the {most} characters that Windows takes: install it elsewhere"
-                ).format(value=value, most=LONGEST)
+                ).format(value=value, most=MAX_RUN_VALUE)
             )
-        with told(self.where):
+        with autostart_errors(self.where):
             self._values.set(RUN, NAME, value)
 
     def remove(self) -> None:
         """Delete it and its switch."""
-        with told(self.where):
+        with autostart_errors(self.where):
             self._values.delete(RUN, NAME)
             self._values.delete(APPROVED, NAME)
 

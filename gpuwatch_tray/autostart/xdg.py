@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import desktopentry
-from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
+from gpuwatch_tray.autostart.entry import AutostartError, LoginEntry, autostart_errors, replace_file
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ FILE = "gpuwatch-tray.desktop"
 SWITCHES = {"Hidden": "true", "X-GNOME-Autostart-enabled": "false"}
 
 
-def text_of(command: Sequence[str], icon: str) -> str:
+def format_entry(command: Sequence[str], icon: str) -> str:
     """The whole entry."""
-    return desktopentry.entry(
+    return desktopentry.format_desktop_entry(
         {
             "Type": "Application",
             "Name": "gpuwatch-tray",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
             "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
-            **desktopentry.program(command),
+            **desktopentry.program_keys(command),
             "Icon": icon,
             "Terminal": "false",
             "StartupNotify": "false",
@@ -38,13 +38,13 @@ def text_of(command: Sequence[str], icon: str) -> str:
     )
 
 
-def entry_of(text: str) -> Entry:
+def parse_entry(text: str) -> LoginEntry:
     """What the text of an entry says."""
-    values = desktopentry.read(text)
+    values = desktopentry.parse_desktop_entry(text)
     off = next(
         (f"{key}={value}" for key, value in SWITCHES.items() if values.get(key, "").lower() == value), ""
     )
-    return Entry(tuple(desktopentry.words_of(values.get("Exec", ""))), off)
+    return LoginEntry(tuple(desktopentry.parse_exec(values.get("Exec", ""))), off)
 
 
 class XdgAutostart:
@@ -59,35 +59,39 @@ class XdgAutostart:
         """The file."""
         return str(self._file)
 
-    def read(self) -> Entry | None:
+    def read(self) -> LoginEntry | None:
         """What the file says."""
         text = self._text()
-        return None if text is None else entry_of(text)
+        return None if text is None else parse_entry(text)
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
-        self._put(text_of(command, self._icon))
+        self._write(format_entry(command, self._icon))
 
-    def mend(self, command: Sequence[str]) -> None:
+    def repair(self, command: Sequence[str]) -> None:
         """Change the lines that name the program."""
         text = self._text()
         if text is not None:
-            self._put(desktopentry.changed(text, desktopentry.program(command) | {"Icon": self._icon}))
+            self._write(
+                desktopentry.update_desktop_entry(
+                    text, desktopentry.program_keys(command) | {"Icon": self._icon}
+                )
+            )
 
     def remove(self) -> None:
         """Delete the file."""
-        with told(self.where):
+        with autostart_errors(self.where):
             self._file.unlink(missing_ok=True)
 
     def _text(self) -> str | None:
-        with told(self.where):
+        with autostart_errors(self.where):
             try:
                 return self._file.read_bytes().decode(errors="replace")
             except FileNotFoundError:
                 return None
 
-    def _put(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         if not self._file.is_absolute():
             raise AutostartError(_("this account has no home folder for it"))
-        with told(self.where):
+        with autostart_errors(self.where):
             replace_file(self._file, text.encode())

@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from gpuwatch_tray.bus.patience import PatientSocket
-from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, Signal
+from gpuwatch_tray.bus.patience import BlockingWriter
+from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, Signal
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING or sys.platform == "linux":  # elsewhere it is not installed, and no bus is looked for
-    from dbus_fast import DBusFastError, Message, MessageType  # noqa: TID251  # the one importer
-    from dbus_fast.aio import MessageBus  # noqa: TID251
+    from dbus_fast import DBusFastError, Message, MessageType  # the one importer
+    from dbus_fast.aio import MessageBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -29,22 +29,22 @@ class _Subscription:
     member: str
     handler: Callable[[Signal], None]
 
-    def takes(self, signal: Signal) -> bool:
+    def matches(self, signal: Signal) -> bool:
         return (signal.path, signal.interface, signal.member) == (self.path, self.interface, self.member)
 
 
-async def joined(where: str, label: str, timeout: float) -> MessageBus:  # noqa: ASYNC109  # named in the error
+async def connect_bus(where: str, label: str, seconds: float) -> MessageBus:
     """dbus-fast's connection to the bus at the address `where`; raises BusUnavailable."""
     try:
-        return await asyncio.wait_for(MessageBus(bus_address=where).connect(), timeout)
+        return await asyncio.wait_for(MessageBus(bus_address=where).connect(), seconds)
     except TimeoutError:
-        raise BusUnavailable(
+        raise BusUnavailableError(
             _("the {bus} at {where} did not answer within {seconds:g} s").format(
-                bus=_(label), where=where, seconds=timeout
+                bus=_(label), where=where, seconds=seconds
             )
         ) from None
     except (OSError, EOFError, DBusFastError) as error:
-        raise BusUnavailable(
+        raise BusUnavailableError(
             _("no {bus} at {where}: {error}").format(bus=_(label), where=where, error=error)
         ) from error
 
@@ -66,14 +66,14 @@ class Connection:
         self._lost_handlers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         writer: Any = connection._writer  # noqa: SLF001
-        writer.sock = PatientSocket(writer.sock)
+        writer.sock = BlockingWriter(writer.sock)
         connection.add_message_handler(self._receive)
-        self._watch = loop.create_task(self._wait_for_loss())
+        self._loss_task = loop.create_task(self._wait_for_loss())
 
     @classmethod
     async def open(cls, where: str, label: str, *, timeout: float = 5.0) -> Self:  # noqa: ASYNC109  # as above
         """Connect to the bus at the address `where`, on the loop that runs this; raises BusUnavailable."""
-        connection = await joined(where, label, timeout)
+        connection = await connect_bus(where, label, timeout)
         return cls(asyncio.get_running_loop(), connection, label)
 
     @property
@@ -101,19 +101,19 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def leave(self) -> None:
+    async def disconnect(self) -> None:
         """Leave the bus and end what was spawned for it, within half a second; the loop goes on."""
         self._closed = True
         self._connection.disconnect()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.wait([self._watch], timeout=0.5)
+        await asyncio.wait([self._loss_task], timeout=0.5)
 
-    async def lost(self) -> None:
+    async def wait_lost(self) -> None:
         """Wait until the bus has gone away, or was left."""
-        await asyncio.wait([self._watch])
+        await asyncio.wait([self._loss_task])
 
-    async def ask(
+    async def call_async(
         self,
         peer: Peer,
         member: str,
@@ -124,7 +124,7 @@ class Connection:
     ) -> list[Any]:
         """Call a method on the loop's own thread; raises CallFailed."""
         if not self.connected:
-            raise CallFailed(_("the {bus} is gone").format(bus=_(self.label)))
+            raise DBusCallError(_("the {bus} is gone").format(bus=_(self.label)))
         message = Message(
             destination=peer.name,
             path=peer.path,
@@ -136,22 +136,22 @@ class Connection:
         try:
             reply = await asyncio.wait_for(self._connection.call(message), timeout)
         except TimeoutError:
-            raise CallFailed(
+            raise DBusCallError(
                 _("{service} did not answer {member} within {seconds:g} s").format(
                     service=peer.name, member=member, seconds=timeout
                 )
             ) from None
         except (OSError, EOFError, DBusFastError) as error:
-            raise CallFailed(
+            raise DBusCallError(
                 _("the {bus} failed at {member}: {error}").format(
                     bus=_(self.label), member=member, error=error
                 )
             ) from error
         if reply is None:
-            raise CallFailed(_("the {bus} is gone").format(bus=_(self.label)))
+            raise DBusCallError(_("the {bus} is gone").format(bus=_(self.label)))
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else _("no reason given")
-            raise CallFailed(
+            raise DBusCallError(
                 _("{service} refused {member}: {why}").format(service=peer.name, member=member, why=text),
                 reply.error_name or "",
             )
@@ -159,9 +159,9 @@ class Connection:
 
     def subscribe(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
         """Have the loop's thread call `handler` for each such signal from the owner of the peer's name."""
-        self.post(lambda: self.spawn(self.hear(peer, member, handler)))
+        self.post(lambda: self.spawn(self.subscribe_now(peer, member, handler)))
 
-    async def hear(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
+    async def subscribe_now(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
         """Subscribe on the loop's own thread; when this returns, no signal is missed any more."""
         rule = (
             f"type='signal',sender='{peer.name}',path='{peer.path}',"
@@ -169,7 +169,7 @@ class Connection:
         )
         await self._match(rule, _Subscription(peer.path, peer.interface, member, handler))
 
-    def watch_owner(self, name: str, handler: Callable[[str], None]) -> None:
+    def follow_owner(self, name: str, handler: Callable[[str], None]) -> None:
         """
         Have the loop's thread call `handler` with the owner of `name`: now, and at each change.
 
@@ -181,21 +181,21 @@ class Connection:
             f"type='signal',sender='{DAEMON.name}',interface='{DAEMON.interface}',"
             f"member='NameOwnerChanged',arg0='{name}'"
         )
-        told = False
+        changed_already = False
 
         def changed(signal: Signal) -> None:
-            nonlocal told
+            nonlocal changed_already
             if signal.sender == DAEMON.name and signal.body[0] == name:
-                told = True
+                changed_already = True
                 handler(signal.body[2])
 
         async def begin() -> None:
             await self._match(rule, _Subscription(DAEMON.path, DAEMON.interface, "NameOwnerChanged", changed))
             try:
-                (owner,) = await self.ask(DAEMON, "GetNameOwner", "s", [name])
-            except CallFailed:
+                (owner,) = await self.call_async(DAEMON, "GetNameOwner", "s", [name])
+            except DBusCallError:
                 owner = ""
-            if not told:
+            if not changed_already:
                 handler(owner)
 
         self.post(lambda: self.spawn(begin()))
@@ -211,8 +211,8 @@ class Connection:
     async def _match(self, rule: str, subscription: _Subscription) -> None:
         self._subscriptions.append(subscription)
         try:
-            await self.ask(DAEMON, "AddMatch", "s", [rule])
-        except CallFailed as error:
+            await self.call_async(DAEMON, "AddMatch", "s", [rule])
+        except DBusCallError as error:
             log.warning("the %s took no match rule (%s): %s", self.label, rule, error)
 
     def _receive(self, message: Message) -> None:
@@ -228,7 +228,7 @@ class Connection:
                 tuple(message.body),
             )
             for subscription in self._subscriptions:
-                if subscription.takes(signal):
+                if subscription.matches(signal):
                     subscription.handler(signal)
 
     async def _wait_for_loss(self) -> None:

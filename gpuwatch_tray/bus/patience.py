@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class PatientSocket:
+class BlockingWriter:
     """
     The connection's socket as dbus-fast's writer sees it: no error is the writer's business.
 

@@ -16,15 +16,15 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.bus.connection import Connection, joined
-from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, session_address
+from gpuwatch_tray.bus.connection import Connection, connect_bus
+from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, session_address
 from gpuwatch_tray.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbus_fast.aio import MessageBus  # noqa: TID251  # for its type
-    from dbus_fast.service import ServiceInterface  # noqa: TID251
+    from dbus_fast.aio import MessageBus  # for its type
+    from dbus_fast.service import ServiceInterface
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class SessionBus(Connection):
         self._stopped = asyncio.Event()
         self._thread: int | None = None
         loop.set_exception_handler(self._loop_error)
-        self.on_lost(self._tell_loss)
+        self.on_lost(self._log_loss)
 
     @classmethod
     def connect(cls, address: str | None = None, *, timeout: float = 5.0) -> SessionBus:
@@ -47,8 +47,8 @@ class SessionBus(Connection):
         where = address or session_address(os.environ)
         loop = asyncio.new_event_loop()
         try:
-            connection = loop.run_until_complete(joined(where, LABEL, timeout))
-        except BusUnavailable:
+            connection = loop.run_until_complete(connect_bus(where, LABEL, timeout))
+        except BusUnavailableError:
             loop.close()
             raise
         return cls(loop, connection)
@@ -56,8 +56,8 @@ class SessionBus(Connection):
     def has_owner(self, name: str) -> bool:
         """Whether somebody owns the bus name `name`; only before `run`, on the thread that connected."""
         try:
-            (owned,) = self.loop.run_until_complete(self.ask(DAEMON, "NameHasOwner", "s", [name]))
-        except CallFailed:
+            (owned,) = self.loop.run_until_complete(self.call_async(DAEMON, "NameHasOwner", "s", [name]))
+        except DBusCallError:
             return False
         return bool(owned)
 
@@ -78,24 +78,24 @@ class SessionBus(Connection):
         if threading.get_ident() == self._thread:
             raise RuntimeError("SessionBus.call waits for the loop and cannot be used on its thread")
         if not self.connected:
-            raise CallFailed(_("the session bus is gone"))
-        asking = self.ask(peer, member, signature, body, timeout=timeout)
+            raise DBusCallError(_("the session bus is gone"))
+        pending = self.call_async(peer, member, signature, body, timeout=timeout)
         try:
-            future = asyncio.run_coroutine_threadsafe(asking, self.loop)
+            future = asyncio.run_coroutine_threadsafe(pending, self.loop)
         except RuntimeError:
-            asking.close()
-            raise CallFailed(_("the session bus is closed")) from None
+            pending.close()
+            raise DBusCallError(_("the session bus is closed")) from None
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise CallFailed(
+            raise DBusCallError(
                 _("{service} did not answer {member} within {seconds:g} s").format(
                     service=peer.name, member=member, seconds=timeout
                 )
             ) from None
         except concurrent.futures.CancelledError:
-            raise CallFailed(_("the session bus is closed")) from None
+            raise DBusCallError(_("the session bus is closed")) from None
 
     def run(self) -> None:
         """Turn the loop on this thread until `stop`; also when the bus goes away meanwhile."""
@@ -121,13 +121,13 @@ class SessionBus(Connection):
         self.loop.close()
 
     async def _end(self) -> None:
-        await self.leave()
+        await self.disconnect()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _tell_loss(self) -> None:
+    def _log_loss(self) -> None:
         log.warning("the session bus is gone: no tray icon and no desktop popups any more, watching goes on")
 
     def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -22,15 +22,15 @@ class Peer:
 
 
 SYSTEM_SOCKETS = (Path("/run/dbus/system_bus_socket"), Path("/var/run/dbus/system_bus_socket"))
-WITHOUT_BUS = ("win32", "darwin")  # systems whose desktops have none
+PLATFORMS_WITHOUT_BUS = ("win32", "darwin")  # systems whose desktops have none
 DAEMON = Peer("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 
-class BusUnavailable(Exception):  # noqa: N818  # a state of the machine, not a mistake
+class BusUnavailableError(Exception):  # a state of the machine, not a mistake
     """There is no bus to speak to; the text says why in one line."""
 
 
-class CallFailed(Exception):  # noqa: N818  # what became of the call
+class DBusCallError(Exception):  # what became of the call
     """A call brought no answer: an error reply (`name` is its D-Bus name), a time-out, or no bus any more."""
 
     def __init__(self, text: str, name: str = "") -> None:
@@ -57,7 +57,7 @@ def session_address(environ: Mapping[str, str]) -> str:
         path = Path(runtime) / "bus"
         if path.is_socket():
             return f"unix:path={path}"
-    raise BusUnavailable(_("no session bus: DBUS_SESSION_BUS_ADDRESS is not set"))
+    raise BusUnavailableError(_("no session bus: DBUS_SESSION_BUS_ADDRESS is not set"))
 
 
 def system_address(environ: Mapping[str, str]) -> str:
@@ -67,4 +67,4 @@ def system_address(environ: Mapping[str, str]) -> str:
     for path in SYSTEM_SOCKETS:
         if path.is_socket():
             return f"unix:path={path}"
-    raise BusUnavailable(_("no system bus: {socket} is not there").format(socket=SYSTEM_SOCKETS[0]))
+    raise BusUnavailableError(_("no system bus: {socket} is not there").format(socket=SYSTEM_SOCKETS[0]))

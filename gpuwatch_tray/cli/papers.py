@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch_tray.cli import manual
 from gpuwatch_tray.cli.parser import parser
-from gpuwatch_tray.desktopfiles import Papers
+from gpuwatch_tray.desktopfiles import GeneratedDocs
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -21,6 +21,6 @@ def man_page() -> str:
     return manual.page(parser())
 
 
-def papers() -> Papers:
+def papers() -> GeneratedDocs:
     """All that a share folder has a place for."""
-    return Papers(man_page(), completion("bash"), completion("fish"))
+    return GeneratedDocs(man_page(), completion("bash"), completion("fish"))

@@ -18,7 +18,7 @@ from gpuwatch_tray.language import N_, _
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-WITHIN = 5.0  # seconds; these programs answer in milliseconds
+TIMEOUT = 5.0  # seconds; these programs answer in milliseconds
 X11 = (("xclip", "-selection", "clipboard", "-in"), ("xsel", "--clipboard", "--input"))
 WAYLAND = (("wl-copy", "--type", "text/plain;charset=utf-8"),)
 INSTALL = N_("install wl-clipboard (Wayland) or xclip (X11)")
@@ -30,18 +30,18 @@ class ClipboardError(Exception):
 
 def available(environ: Mapping[str, str] | None = None) -> bool:
     """Whether there is a clipboard that `copy` can reach."""
-    return _way(os.environ if environ is None else environ) is not None
+    return _copy_function(os.environ if environ is None else environ) is not None
 
 
 def copy(text: str, environ: Mapping[str, str] | None = None) -> None:
     """Put `text` on the clipboard; raises ClipboardError, within seconds."""
-    way = _way(os.environ if environ is None else environ)
-    if way is None:
+    put = _copy_function(os.environ if environ is None else environ)
+    if put is None:
         raise ClipboardError(_("there is no clipboard to reach here: {mend}").format(mend=_(INSTALL)))
-    way(text)
+    put(text)
 
 
-def _way(environ: Mapping[str, str]) -> Callable[[str], None] | None:
+def _copy_function(environ: Mapping[str, str]) -> Callable[[str], None] | None:
     elsewhere = {
         "win32": lambda text: _pipe(["clip.exe"], text.encode("utf-16-le"), environ),
         # it takes bytes for the encoding of the locale, which a login item does not have
@@ -61,10 +61,10 @@ def _unix(environ: Mapping[str, str]) -> Callable[[str], None] | None:
 
     def own(text: str) -> None:
         # Late: a second connection to the X server is for those who copy and have no program for it.
-        from gpuwatch_tray.clipboard.selection import hold  # noqa: PLC0415
+        from gpuwatch_tray.clipboard.selection import own_selection
 
-        if trouble := hold(text, display, WITHIN):
-            raise ClipboardError(trouble)
+        if problem := own_selection(text, display, TIMEOUT):
+            raise ClipboardError(problem)
 
     return own
 
@@ -78,14 +78,14 @@ def _pipe(command: list[str], data: bytes, environ: Mapping[str, str]) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=dict(environ),
-            timeout=WITHIN,
+            timeout=TIMEOUT,
             check=False,
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         raise ClipboardError(
             _("{command} did not take the text within {seconds:g} s").format(
-                command=command[0], seconds=WITHIN
+                command=command[0], seconds=TIMEOUT
             )
         ) from None
     except OSError as error:

@@ -19,18 +19,20 @@ from gpuwatch_tray.language import _
 log = logging.getLogger(__name__)
 
 # One property of an X request; more would have to go in pieces (INCR), and no command line is longer.
-LONGEST = 200_000
-TEXTS = ("UTF8_STRING", "text/plain;charset=utf-8", "STRING", "TEXT", "text/plain")
+MAX_BYTES = 200_000
+TEXT_TARGETS = ("UTF8_STRING", "text/plain;charset=utf-8", "STRING", "TEXT", "text/plain")
 
 
-def hold(text: str, display: str, within: float) -> str:
+def own_selection(text: str, display: str, within: float) -> str:
     """Own the selection with `text` from now on; the trouble in a few words, empty when it is done."""
     answer: queue.SimpleQueue[str] = queue.SimpleQueue()
     data = text.encode()
-    if len(data) > LONGEST:
-        log.info("clipboard: the text is cut to %d bytes", LONGEST)
-        data = data[:LONGEST].decode(errors="ignore").encode()
-    life = threading.Thread(target=_live, args=(data, display, answer), name="clipboard", daemon=True)
+    if len(data) > MAX_BYTES:
+        log.info("clipboard: the text is cut to %d bytes", MAX_BYTES)
+        data = data[:MAX_BYTES].decode(errors="ignore").encode()
+    life = threading.Thread(
+        target=_serve_selection, args=(data, display, answer), name="clipboard", daemon=True
+    )
     life.start()
     try:
         return answer.get(timeout=within)
@@ -40,7 +42,7 @@ def hold(text: str, display: str, within: float) -> str:
         )
 
 
-def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
+def _serve_selection(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
     try:
         error: Any = importlib.import_module("Xlib.error")
         connection = importlib.import_module("Xlib.display").Display(display)
@@ -98,22 +100,22 @@ class _Selection:
 
     def _answer(self, request: Any) -> None:
         place = request.property or request.target  # old programs name no property
-        given = self._given(request.target)
-        if given is not None:
-            request.requestor.change_property(place, *given)
-        told = self._event.SelectionNotify(
+        value = self._property_for(request.target)
+        if value is not None:
+            request.requestor.change_property(place, *value)
+        notice = self._event.SelectionNotify(
             time=request.time,
             requestor=request.requestor,
             selection=request.selection,
             target=request.target,
-            property=self._x.NONE if given is None else place,
+            property=self._x.NONE if value is None else place,
         )
-        request.requestor.send_event(told)
+        request.requestor.send_event(notice)
         self._connection.flush()
 
-    def _given(self, target: int) -> tuple[int, int, Any] | None:
+    def _property_for(self, target: int) -> tuple[int, int, Any] | None:
         """The property (type, format, data) that answers a request; None for what we do not speak."""
-        texts = {self._connection.intern_atom(name): name for name in TEXTS}
+        texts = {self._connection.intern_atom(name): name for name in TEXT_TARGETS}
         targets, timestamp = map(self._connection.intern_atom, ("TARGETS", "TIMESTAMP"))
         if target == targets:
             return self._atoms.ATOM, 32, [targets, timestamp, *texts]

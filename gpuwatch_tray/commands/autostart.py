@@ -6,7 +6,7 @@ import logging
 import os
 
 from gpuwatch_tray import autostart, drawing
-from gpuwatch_tray.autostart import AutostartError, Login
+from gpuwatch_tray.autostart import AutostartError, LoginItem
 from gpuwatch_tray.context import Setup, UsageError, WorkError
 from gpuwatch_tray.language import _
 
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 VARIABLES = ("MYGPU", "GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG", "GPUWATCH_CACHE")
 
 
-def login() -> Login:
+def login() -> LoginItem:
     """What this system starts at login."""
-    return autostart.of_this_system(str(drawing.folder() / "ok.svg"))
+    return autostart.system_login_item(str(drawing.folder() / "ok.svg"))
 
 
 def run(setup: Setup, switch: str) -> int:
@@ -41,7 +41,7 @@ def run(setup: Setup, switch: str) -> int:
     return 0
 
 
-def described(kept: Login) -> list[str]:
+def described(kept: LoginItem) -> list[str]:
     """How it stands, in lines; raises AutostartError."""
     entry = kept.entry()
     if entry is None:
@@ -64,7 +64,7 @@ def mended(setup: Setup) -> None:
     if setup.trial:
         return
     try:
-        done = login().mend()
+        done = login().repair()
     except AutostartError as error:
         log.warning("start at login: %s", error)
         return

@@ -11,26 +11,26 @@ from gpuwatch_tray.desktopfiles import DesktopFilesError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.desktopfiles import Papers
+    from gpuwatch_tray.desktopfiles import GeneratedDocs
 
 
-def run(setup: Setup, switch: str, papers: Papers) -> int:
+def run(setup: Setup, switch: str, papers: GeneratedDocs) -> int:
     """Put the files where the user's desktop finds them (`on`), take them away (`off`), or say (`status`)."""
     if setup.trial and switch == "on":
         raise UsageError(
             _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
         )
-    files = desktopfiles.files(start_command(), papers)
-    place = desktopfiles.of_user()
+    files = desktopfiles.desktop_files(start_command(), papers)
+    place = desktopfiles.user_share_folder()
     try:
         if switch == "on":
-            place.put(files)
+            place.install(files)
         elif switch == "off":
-            place.take(files)
+            place.remove(files)
     except DesktopFilesError as error:
         raise WorkError(str(error)) from error
-    there = place.holds(files)
-    if not there and (of_package := desktopfiles.of_everybody(desktopfiles.MENU_ENTRY)) is not None:
+    there = place.installed(files)
+    if not there and (of_package := desktopfiles.find_system_file(desktopfiles.MENU_ENTRY)) is not None:
         print(_("on for everybody, by a package: {file}").format(file=of_package))
     elif not there:
         print(_("off: the desktop's menu does not have it"))
@@ -44,5 +44,5 @@ def run(setup: Setup, switch: str, papers: Papers) -> int:
 
 def print_service() -> int:
     """Print the systemd unit of `watch`."""
-    print(desktopfiles.service(start_command()), end="")
+    print(desktopfiles.systemd_unit(start_command()), end="")
     return 0

@@ -16,7 +16,7 @@ from gpuwatch_tray import faults, machine, presence
 from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
 from gpuwatch_tray.attending import Attending
 from gpuwatch_tray.awaiting import Awaiting
-from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
+from gpuwatch_tray.bus import PLATFORMS_WITHOUT_BUS, BusUnavailableError, SessionBus
 from gpuwatch_tray.commands import autostart, lastwords, logs
 from gpuwatch_tray.commands.deeds import Deeds
 from gpuwatch_tray.commands.greeting import Greeting
@@ -91,14 +91,14 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
 
     Raises NoDesktop where nothing can be drawn without it, as over SSH.
     """
-    if sys.platform in WITHOUT_BUS:  # pystray draws there by itself
+    if sys.platform in PLATFORMS_WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
     from gpuwatch_tray.tray.sni import WATCHER
 
     screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     try:
         bus = SessionBus.connect()
-    except BusUnavailable as error:
+    except BusUnavailableError as error:
         if screen:
             return None, str(error)
         raise NoDesktop(str(error)) from error
@@ -170,10 +170,13 @@ def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
         tray.show(replace(status, mail_possible=deeds.mails))
         deeds.look_around()
 
-    watch_desk = partial(presence.of_this_desktop, bus, os.environ)
-    with closing(presence.Adjustable(watch_desk, settings.away)) as desk, faults.heard(_teller(popups)):
+    watch_desk = partial(presence.start_detector, bus, os.environ)
+    with (
+        closing(presence.AdjustableDetector(watch_desk, settings.away)) as desk,
+        faults.heard(_teller(popups)),
+    ):
         faces = Faces(show, popups, courier(setup, held.store), held.report, greeting.see)
-        judge = evaluator(setup, held.store, presence=desk.look)
+        judge = evaluator(setup, held.store, presence=desk.check)
         source, past = open_source(setup, held.store), recorder(setup, held.store)
         watching = Watching(setup, source, judge, faces, recorder=past)
         deeds.join(watching, popups, tray.show_extras, tray.perform)

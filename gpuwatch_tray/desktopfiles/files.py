@@ -22,7 +22,7 @@ METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class GeneratedDocs:
     """What is written from the command line's own help: the man page, and what two shells complete by."""
 
     manual: str
@@ -30,7 +30,7 @@ class Papers:
     fish: str
 
 
-def files(command: Sequence[str], papers: Papers) -> dict[str, bytes]:
+def desktop_files(command: Sequence[str], docs: GeneratedDocs) -> dict[str, bytes]:
     """Each file's bytes by its path below the folder; the menu entry starts `command`."""
     icons = drawing.folder()
     theme = "icons/hicolor"
@@ -43,15 +43,15 @@ def files(command: Sequence[str], papers: Papers) -> dict[str, bytes]:
         },
         f"{theme}/scalable/apps/{NAME}.svg": (icons / "ok.svg").read_bytes(),
         f"{theme}/symbolic/apps/{NAME}-symbolic.svg": (icons / "ok-symbolic.svg").read_bytes(),
-        f"man/man1/{NAME}.1": papers.manual.encode(),
-        f"bash-completion/completions/{NAME}": papers.bash.encode(),
-        f"fish/vendor_completions.d/{NAME}.fish": papers.fish.encode(),
+        f"man/man1/{NAME}.1": docs.manual.encode(),
+        f"bash-completion/completions/{NAME}": docs.bash.encode(),
+        f"fish/vendor_completions.d/{NAME}.fish": docs.fish.encode(),
     }
 
 
 def menu_entry(command: Sequence[str]) -> str:
     """The entry of the desktop's menu."""
-    return desktopentry.entry(
+    return desktopentry.format_desktop_entry(
         {
             "Type": "Application",
             "Name": NAME,
@@ -59,7 +59,7 @@ def menu_entry(command: Sequence[str]) -> str:
             "GenericName[zh_CN]": "GPU 监控器",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
             "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
-            **desktopentry.program(command),
+            **desktopentry.program_keys(command),
             "Icon": NAME,
             "Terminal": "false",
             "StartupNotify": "false",
@@ -70,7 +70,7 @@ def menu_entry(command: Sequence[str]) -> str:
     )
 
 
-def service(command: Sequence[str]) -> str:
+def systemd_unit(command: Sequence[str]) -> str:
     """
     The systemd user unit that keeps `watch` running where nobody logs in to a desktop.
 

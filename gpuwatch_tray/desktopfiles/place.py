@@ -17,24 +17,24 @@ class DesktopFilesError(Exception):
     """A file cannot be written or taken away; one line that names it."""
 
 
-class Place:
+class ShareFolder:
     """A share folder; its methods raise DesktopFilesError."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def put(self, files: Mapping[str, bytes]) -> None:
+    def install(self, files: Mapping[str, bytes]) -> None:
         """Write the files, each with the folders that it needs."""
-        with self._told():
+        with self._os_errors():
             for name, data in files.items():
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-            self._stir()
+            self._refresh_icon_theme()
 
-    def take(self, names: Iterable[str]) -> None:
+    def remove(self, names: Iterable[str]) -> None:
         """Delete the files, and the folders below the place that are empty then."""
-        with self._told():
+        with self._os_errors():
             for name in names:
                 path = self.folder / name
                 path.unlink(missing_ok=True)
@@ -42,20 +42,20 @@ class Place:
                     if folder != Path():
                         with contextlib.suppress(OSError):  # others' files are in it
                             (self.folder / folder).rmdir()
-            self._stir()
+            self._refresh_icon_theme()
 
-    def holds(self, names: Iterable[str]) -> list[str]:
+    def installed(self, names: Iterable[str]) -> list[str]:
         """Those of the files that are there."""
         return [name for name in names if (self.folder / name).is_file()]
 
-    def _stir(self) -> None:
+    def _refresh_icon_theme(self) -> None:
         """Have desktops look into the icon theme again: they go by its folder's date."""
         theme = self.folder / "icons/hicolor"
         if theme.is_dir():
             os.utime(theme)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _os_errors(self) -> Iterator[None]:
         if not self.folder.is_absolute():
             raise DesktopFilesError(_("this account has no home folder for them"))
         try:
@@ -64,17 +64,17 @@ class Place:
             raise DesktopFilesError(f"{error.filename}: {error.strerror}") from error
 
 
-def of_everybody(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+def find_system_file(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
     """Where a package has put the file of this name for all users (XDG_DATA_DIRS); None where none has."""
     folders = (environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
     paths = (Path(folder) / name for folder in folders)
     return next((path for path in paths if path.is_absolute() and path.is_file()), None)
 
 
-def of_user(environ: Mapping[str, str] = os.environ) -> Place:
+def user_share_folder(environ: Mapping[str, str] = os.environ) -> ShareFolder:
     """XDG_DATA_HOME, by default ~/.local/share."""
     named = Path(environ.get("XDG_DATA_HOME", ""))
     if named.is_absolute():
-        return Place(named)
+        return ShareFolder(named)
     home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111  # raises nothing
-    return Place(Path(home) / ".local/share")
+    return ShareFolder(Path(home) / ".local/share")

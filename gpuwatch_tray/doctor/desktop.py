@@ -7,7 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.bus import DAEMON, BusUnavailable, CallFailed, SessionBus, session_address, visited
+from gpuwatch_tray.bus import (
+    DAEMON,
+    BusUnavailableError,
+    DBusCallError,
+    SessionBus,
+    session_address,
+    temporary_session,
+)
 from gpuwatch_tray.doctor import person
 from gpuwatch_tray.doctor.line import Line, ok, problem, warning
 from gpuwatch_tray.language import _
@@ -33,11 +40,11 @@ def look(environ: Mapping[str, str], away: float, program: Callable[[int], str])
         return
     screen = any(environ.get(name) for name in DISPLAYS)
     try:
-        with visited(session_address(environ), timeout=CONNECT) as bus:
+        with temporary_session(session_address(environ), timeout=CONNECT) as bus:
             yield _tray(bus, environ, program, screen=screen)
             yield from _popups(bus, screen=screen)
             yield from person.look(bus, environ, away)
-    except BusUnavailable as error:
+    except BusUnavailableError as error:
         why = redact.text(str(error))
         if screen:
             text = _("{why}: only pystray's own icons are left, and no popup has buttons").format(why=why)
@@ -56,7 +63,7 @@ def _tray(
 
     try:
         (owner,) = bus.call(DAEMON, "GetNameOwner", "s", [WATCHER], timeout=ANSWER)
-    except CallFailed as error:
+    except DBusCallError as error:
         if error.name and not screen:
             return ok(TRAY, _("no desktop here: `gpuwatch-tray` watches in the terminal"))
         if error.name:
@@ -64,7 +71,7 @@ def _tray(
         return problem(TRAY, str(error), _("the session bus does not answer: log out and in again"))
     try:
         (pid,) = bus.call(DAEMON, "GetConnectionUnixProcessID", "s", [owner], timeout=ANSWER)
-    except CallFailed:
+    except DBusCallError:
         return ok(TRAY, _("icons are shown"))
     name = program(int(pid)) or "?"
     return ok(TRAY, _("icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
@@ -76,7 +83,7 @@ def _popups(bus: SessionBus, *, screen: bool) -> Iterator[Line]:
     began = time.monotonic()
     try:
         (abilities,) = bus.call(SERVER, "GetCapabilities", timeout=ANSWER)
-    except CallFailed as error:
+    except DBusCallError as error:
         if not screen and time.monotonic() - began < ANSWER:
             return  # no desktop, no popups: nothing to say
         text = _("no notification server answers: {why}").format(why=redact.text(str(error)))
@@ -87,7 +94,7 @@ def _popups(bus: SessionBus, *, screen: bool) -> Iterator[Line]:
         return
     try:
         name, _vendor, version, _spec = bus.call(SERVER, "GetServerInformation", timeout=ANSWER)
-    except CallFailed:
+    except DBusCallError:
         name, version = "?", ""
     able = redact.text(", ".join(sorted(map(str, abilities))))
     said = redact.text(f"{name} {version}".rstrip())

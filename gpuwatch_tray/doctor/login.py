@@ -11,13 +11,13 @@ from gpuwatch_tray.language import _
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.autostart import Login
+    from gpuwatch_tray.autostart import LoginItem
 
 TOPIC = "autostart"
 MEND = "gpuwatch-tray setup autostart on"
 
 
-def look(login: Callable[[], Login]) -> Iterator[Line]:
+def look(login: Callable[[], LoginItem]) -> Iterator[Line]:
     """One line."""
     try:
         kept = login()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dbus_fast import Variant  # noqa: TID251  # called through bus
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.bus import CallFailed, Peer, SessionBus, Signal
+from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import Severity
 from gpuwatch_tray.notifiers.buttons import actions
 from gpuwatch_tray.notifiers.clicks import Clicks, OnButton
@@ -63,7 +63,7 @@ class DesktopPopups:
         self._ledger = Ledger()
         self._server: Server | None = None
         self._ended = False
-        bus.watch_owner(SERVER.name, self._ledger.owner_changed)
+        bus.follow_owner(SERVER.name, self._ledger.owner_changed)
         bus.subscribe(SERVER, "NotificationClosed", self._heard)
         bus.subscribe(SERVER, "ActionInvoked", self._heard)
 
@@ -79,7 +79,7 @@ class DesktopPopups:
                 return False
             try:
                 self._show(popup, until)
-            except CallFailed as error:
+            except DBusCallError as error:
                 log.info("no popup: %s", error)
                 return False
         return True
@@ -148,7 +148,7 @@ class DesktopPopups:
     def _close(self, number: int, until: float) -> None:
         try:
             self._call("CloseNotification", "u", [number], until)
-        except CallFailed as error:
+        except DBusCallError as error:
             log.info("the popup may stay on the screen: %s", error)
 
     def _call(self, member: str, signature: str, body: list[Any], until: float) -> list[Any]:
@@ -167,7 +167,7 @@ class DesktopPopups:
     def _server_name(self, until: float) -> str:
         try:
             return str(self._call("GetServerInformation", "", [], until)[0])
-        except CallFailed as error:
+        except DBusCallError as error:
             log.debug("a notification server without a name: %s", error)
             return ""
 
@@ -186,6 +186,6 @@ class DesktopPopups:
 
     async def _put_away(self, number: int, timeout: float = PATIENCE) -> None:  # noqa: ASYNC109  # see bus.ask
         try:
-            await self._bus.ask(SERVER, "CloseNotification", "u", [number], timeout=timeout)
-        except CallFailed as error:
+            await self._bus.call_async(SERVER, "CloseNotification", "u", [number], timeout=timeout)
+        except DBusCallError as error:
             log.debug("the server has put the popup away itself: %s", error)

@@ -13,9 +13,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading
 
-_SLEEP = 1.0  # seconds by which the clocks must part before it counts as one
+MIN_SUSPEND = 1.0  # seconds by which the clocks must part before it counts as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def moment() -> Moment:
         return Moment(time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), awake)
 
 
-class Sleeps:
+class SuspendLog:
     """
     The suspends seen so far, by the clocks' parting; from any thread.
 
@@ -45,49 +45,51 @@ class Sleeps:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._parted: float | None = None
-        self._noticed: deque[tuple[float, float]] = deque(maxlen=32)
+        self._offset: float | None = None
+        self._suspends: deque[tuple[float, float]] = deque(maxlen=32)
 
-    def note(self, now: Moment) -> None:
+    def observe(self, now: Moment) -> None:
         """Look for a suspend before `now`."""
-        parted = now.boot - now.awake
+        offset = now.boot - now.awake
         with self._lock:
-            if self._parted is not None and parted - self._parted >= _SLEEP:
-                self._noticed.append((now.awake, parted - self._parted))
-            self._parted = parted
+            if self._offset is not None and offset - self._offset >= MIN_SUSPEND:
+                self._suspends.append((now.awake, offset - self._offset))
+            self._offset = offset
 
-    def after(self, awake: float) -> float:
+    def slept_since(self, awake: float) -> float:
         """How many seconds were slept through after this time of the `awake` clock."""
         with self._lock:
-            return sum(length for noticed, length in self._noticed if noticed > awake)
+            return sum(length for noticed, length in self._suspends if noticed > awake)
 
-    def woke(self) -> float:
+    def last_resume(self) -> float:
         """When the last suspend was noticed, on the `awake` clock; 0 for never."""
         with self._lock:
-            return self._noticed[-1][0] if self._noticed else 0.0
+            return self._suspends[-1][0] if self._suspends else 0.0
 
 
-class Counter:
+class IdleCounter:
     """The last answer of a source that counts the seconds since the last input; from any thread."""
 
-    def __init__(self, source: str, sleeps: Sleeps) -> None:
+    def __init__(self, source: str, sleeps: SuspendLog) -> None:
         self._source = source
         self._sleeps = sleeps
         self._last: tuple[Moment, float] | None = None
 
-    def take(self, at: Moment, idle: float) -> None:
+    def record(self, at: Moment, idle: float) -> None:
         """The source said at `at` that the last input was `idle` seconds ago."""
-        self._sleeps.note(at)
+        self._sleeps.observe(at)
         self._last = (at, idle)
 
     def forget(self) -> None:
         """The source is gone."""
         self._last = None
 
-    def reading(self) -> Reading | None:
+    def reading(self) -> PresenceReading | None:
         """What it said last, however long ago, with the suspends since that input added."""
         last = self._last
         if last is None:
             return None
         at, idle = last
-        return Reading(self._source, Evidence.IDLE, at.boot, idle + self._sleeps.after(at.awake - idle))
+        return PresenceReading(
+            self._source, Evidence.IDLE, at.boot, idle + self._sleeps.slept_since(at.awake - idle)
+        )

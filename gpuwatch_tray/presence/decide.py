@@ -26,7 +26,7 @@ class Evidence(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PresenceReading:
     """What one source says, and when that was true: `at` is a Moment's `boot`; `idle` is in seconds."""
 
     source: str
@@ -35,7 +35,7 @@ class Reading:
     idle: float = 0.0
 
 
-def decide(readings: Iterable[Reading], now: float, away: float) -> Sighting:
+def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Sighting:
     """
     A locked screen counts before everything; then the first source that knows, in the order given.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.bus import CallFailed, Connection, Peer
+from gpuwatch_tray.bus import Connection, DBusCallError, Peer
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
-from gpuwatch_tray.presence.owned import WhileOwned
+from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
+from gpuwatch_tray.presence.owned import FollowNameOwner
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.presence.decide import Reading
+    from gpuwatch_tray.presence.decide import PresenceReading
 
 # Bus name, which is also the interface, and the path of the monitor of all devices together.
 MONITORS = {
@@ -23,17 +23,18 @@ MONITORS = {
 class IdleMonitor:
     """One of them, asked every `every` seconds while it is there."""
 
-    def __init__(self, bus: Connection, name: str, path: str, sleeps: Sleeps, every: float) -> None:
+    def __init__(self, bus: Connection, name: str, path: str, sleeps: SuspendLog, every: float) -> None:
         self.name = name
         self._bus = bus
         self._path = path
         self._every = every
-        self._counter = Counter(name, sleeps)
+        self._counter = IdleCounter(name, sleeps)
         self._problem = ""
-        self._service = WhileOwned(bus, name, self._follow, self._counter.forget)
+        self._service = FollowNameOwner(bus, name, self._follow, self._counter.forget)
 
-    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Seconds without input."""
+        del now  # the counter's answer has a time of its own
         return self._counter.reading()
 
     def state(self) -> str:
@@ -47,11 +48,13 @@ class IdleMonitor:
     async def _follow(self, owner: str) -> None:
         while True:
             try:
-                (milliseconds,) = await self._bus.ask(Peer(owner, self._path, self.name), "GetIdletime")
-            except CallFailed as error:
+                (milliseconds,) = await self._bus.call_async(
+                    Peer(owner, self._path, self.name), "GetIdletime"
+                )
+            except DBusCallError as error:
                 self._problem = str(error)
                 self._counter.forget()
             else:
                 self._problem = ""
-                self._counter.take(moment(), milliseconds / 1000)
+                self._counter.record(moment(), milliseconds / 1000)
             await asyncio.sleep(self._every)

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,12 @@ class EventSource:
         self._seconds.argtypes = (ctypes.c_int32, ctypes.c_uint32)
         self._seconds.restype = ctypes.c_double
 
-    def reading(self, now: Moment) -> Reading | None:
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Seconds without input."""
         idle = float(self._seconds(HARDWARE, ANY_INPUT))
         if not (math.isfinite(idle) and idle >= 0):
             return None
-        return Reading(self.name, Evidence.IDLE, now.boot, idle)
+        return PresenceReading(self.name, Evidence.IDLE, now.boot, idle)
 
     def state(self) -> str:
         """Why there is no answer."""

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gpuwatch_tray.bus import Connection
+POLL_INTERVAL = 60.0  # seconds between two questions: a signal may be missed, a service may be busy
 
 
-class WhileOwned:
+class FollowNameOwner:
     """
     Runs `follow(owner)` on the bus's loop while the bus name `name` has an owner, anew for each owner.
 
@@ -24,15 +25,15 @@ class WhileOwned:
         bus: Connection,
         name: str,
         follow: Callable[[str], Coroutine[Any, Any, None]],
-        gone: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.owner = ""
         self._bus = bus
         self._follow = follow
-        self._gone = gone
+        self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        bus.watch_owner(name, self._changed)
+        bus.follow_owner(name, self._changed)
 
     def close(self) -> None:
         """Follow no more; from any thread, also when the loop stands still."""
@@ -42,7 +43,7 @@ class WhileOwned:
     def _changed(self, owner: str) -> None:
         self._end()
         self.owner = owner
-        self._gone()
+        self._on_change()
         if owner and not self._closed:
             self._task = self._bus.spawn(self._follow(owner))
 

@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.bus import CallFailed, Connection, Peer
+from gpuwatch_tray.bus import Connection, DBusCallError, Peer
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
-from gpuwatch_tray.presence.lockers import LOCKERS
-from gpuwatch_tray.presence.owned import WhileOwned
+from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
+from gpuwatch_tray.presence.lockers import SCREEN_LOCKS
+from gpuwatch_tray.presence.owned import FollowNameOwner
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.presence.decide import Reading
+    from gpuwatch_tray.presence.decide import PresenceReading
 
 SERVICE = "org.freedesktop.ScreenSaver"
 UNITS = (1.0, 1000.0)  # what it counts in a second
-SLACK = (0.5, 1.5)  # of the growth expected: the answers are rounded, and asked at uneven times
-PROOFS = 2  # growths in succession, so that two short numbers after input prove nothing
+GROWTH_BOUNDS = (0.5, 1.5)  # of the growth expected: the answers are rounded, and asked at uneven times
+MIN_PROOFS = 2  # growths in succession, so that two short numbers after input prove nothing
 
 
-class Growth:
+class IdleUnitProbe:
     """Finds out what a counter counts."""
 
     def __init__(self) -> None:
@@ -33,26 +33,26 @@ class Growth:
         self._unit: float | None = None
         self._proofs = 0
 
-    def take(self, value: float, at: float) -> float | None:
+    def observe(self, value: float, at: float) -> float | None:
         """The seconds without input that `value`, read at the time `at`, means; None while not proved."""
         last, self._last = self._last, (value, at)
         if last is None:
             return None
         passed = at - last[1]
         if value > last[0]:
-            self._grown((value - last[0]) / passed if passed > 0 else 0.0)
+            self._check_unit((value - last[0]) / passed if passed > 0 else 0.0)
         elif value == last[0] > 0:
             self._unit, self._proofs = None, 0  # it stands still
-        if self._unit is None or self._proofs < PROOFS:
+        if self._unit is None or self._proofs < MIN_PROOFS:
             return None
         return value / self._unit
 
-    def _grown(self, rate: float) -> None:
-        unit = next((unit for unit in UNITS if SLACK[0] <= rate / unit <= SLACK[1]), None)
+    def _check_unit(self, rate: float) -> None:
+        unit = next((unit for unit in UNITS if GROWTH_BOUNDS[0] <= rate / unit <= GROWTH_BOUNDS[1]), None)
         if unit is not None:
-            self._proofs = min(self._proofs + 1, PROOFS) if unit == self._unit else 1
+            self._proofs = min(self._proofs + 1, MIN_PROOFS) if unit == self._unit else 1
             self._unit = unit
-        elif self._unit is not None and rate > self._unit * SLACK[1]:
+        elif self._unit is not None and rate > self._unit * GROWTH_BOUNDS[1]:
             self._unit, self._proofs = None, 0  # too fast for its unit; too slow is input meanwhile
 
 
@@ -61,15 +61,16 @@ class SessionIdle:
 
     name = f"{SERVICE} (idle time)"
 
-    def __init__(self, bus: Connection, sleeps: Sleeps, every: float) -> None:
+    def __init__(self, bus: Connection, sleeps: SuspendLog, every: float) -> None:
         self._bus = bus
         self._every = every
-        self._counter = Counter(self.name, sleeps)
+        self._counter = IdleCounter(self.name, sleeps)
         self._problem = ""
-        self._service = WhileOwned(bus, SERVICE, self._follow, self._forget)
+        self._service = FollowNameOwner(bus, SERVICE, self._follow, self._forget)
 
-    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Seconds without input."""
+        del now  # the counter's answer has a time of its own
         return self._counter.reading()
 
     def state(self) -> str:
@@ -85,12 +86,12 @@ class SessionIdle:
         self._problem = ""
 
     async def _follow(self, owner: str) -> None:
-        growth = Growth()
-        peers = [Peer(owner, path, SERVICE) for path in LOCKERS[SERVICE]]
+        growth = IdleUnitProbe()
+        peers = [Peer(owner, path, SERVICE) for path in SCREEN_LOCKS[SERVICE]]
         while peers:
             try:
-                (value,) = await self._bus.ask(peers[0], "GetSessionIdleTime")
-            except CallFailed as error:
+                (value,) = await self._bus.call_async(peers[0], "GetSessionIdleTime")
+            except DBusCallError as error:
                 self._problem = str(error)
                 self._counter.forget()
                 if error.name:
@@ -99,6 +100,6 @@ class SessionIdle:
             else:
                 self._problem = ""
                 at = moment()
-                idle = growth.take(value, at.awake)
-                self._counter.forget() if idle is None else self._counter.take(at, idle)
+                idle = growth.observe(value, at.awake)
+                self._counter.forget() if idle is None else self._counter.record(at, idle)
             await asyncio.sleep(self._every)

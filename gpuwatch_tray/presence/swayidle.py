@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE, ACTIVE = b"idle", b"active"
-SLACK = 2.0  # seconds after which what should have been told has been told
+ANSWER_SLACK = 2.0  # seconds after which what should have been told has been told
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until it is started again
 STEADY = 60.0  # seconds: who ran for so long starts with the first pause again
 
 
-def command(swayidle: str, setpriv: str, away: float) -> list[str]:
+def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
     """
     What is run.
 
@@ -45,10 +45,10 @@ def command(swayidle: str, setpriv: str, away: float) -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", swayidle, "-w", "-C", "/dev/null", *words]
 
 
-class Told:
+class SwayIdleState:
     """What the child's words mean; pure, and for one child at a time."""
 
-    def __init__(self, away: float, sleeps: Sleeps) -> None:
+    def __init__(self, away: float, sleeps: SuspendLog) -> None:
         self._away = max(1.0, away)
         self._sleeps = sleeps
         self._started: float | None = None  # all on the `awake` clock
@@ -63,14 +63,14 @@ class Told:
         """There is no child."""
         self._started = None
 
-    def hear(self, word: bytes, now: Moment) -> None:
+    def record(self, event: bytes, now: Moment) -> None:
         """The child has said `word`."""
-        if word == IDLE:
+        if event == IDLE:
             self._idle_at = now.awake
-        elif word == ACTIVE:
+        elif event == ACTIVE:
             self._idle_at, self._active_at = None, now.awake
 
-    def reading(self, source: str, now: Moment) -> Reading | None:
+    def reading(self, source: str, now: Moment) -> PresenceReading | None:
         """
         Idle from the word on. Otherwise input, where there has been any since the child or the machine woke.
 
@@ -80,11 +80,11 @@ class Told:
         if started is None:
             return None
         if idle_at is not None:
-            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.after(idle_at)
-            return Reading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
-        since = max(started, self._sleeps.woke())
-        if self._active_at > since or now.awake - since > self._away + SLACK:
-            return Reading(source, Evidence.INPUT, now.boot)
+            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.slept_since(idle_at)
+            return PresenceReading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
+        since = max(started, self._sleeps.last_resume())
+        if self._active_at > since or now.awake - since > self._away + ANSWER_SLACK:
+            return PresenceReading(source, Evidence.INPUT, now.boot)
         return None
 
 
@@ -98,7 +98,7 @@ class SwayIdle:
         argv: Sequence[str],
         environ: Mapping[str, str],
         away: float,
-        sleeps: Sleeps,
+        sleeps: SuspendLog,
         *,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], Moment] = moment,
@@ -108,7 +108,7 @@ class SwayIdle:
         self._first_pause = first_pause
         self._sleeps = sleeps
         self._clock = clock
-        self._told = Told(away, sleeps)
+        self._state = SwayIdleState(away, sleeps)
         self._problem = _("nothing told yet")
         self._lock = threading.Lock()  # so that no child is started after `close`
         self._child: subprocess.Popen[bytes] | None = None
@@ -118,9 +118,9 @@ class SwayIdle:
         )
         self._thread.start()
 
-    def reading(self, now: Moment) -> Reading | None:
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Idle, or input."""
-        return self._told.reading(self.name, now)
+        return self._state.reading(self.name, now)
 
     def state(self) -> str:
         """Why there is no reading."""
@@ -165,14 +165,14 @@ class SwayIdle:
             except OSError as error:
                 self._problem = _("cannot be started: {error}").format(error=error)
                 return
-        self._told.start(self._clock())
+        self._state.start(self._clock())
         try:
             for line in child.stdout or ():
                 now = self._clock()
-                self._sleeps.note(now)
-                self._told.hear(line.strip(), now)
+                self._sleeps.observe(now)
+                self._state.record(line.strip(), now)
         finally:
-            self._told.stop()
+            self._state.stop()
             child.kill()
             code = child.wait()
             if child.stdout is not None:

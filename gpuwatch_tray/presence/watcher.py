@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray import terms
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Presence, Sighting
-from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
-from gpuwatch_tray.presence.decide import Reading, decide
+from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
+from gpuwatch_tray.presence.decide import PresenceReading, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class Watch(Protocol):
+class PresenceDetector(Protocol):
     """What the alerts ask, from any thread."""
 
-    def look(self) -> Sighting:
+    def check(self) -> Sighting:
         """Whether the person is at the desk, as far as is known now; never waits."""
 
     def sources(self) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ class Watch(Protocol):
         """End what was started for it, within a second or two."""
 
 
-class Source(Protocol):
+class PresenceSource(Protocol):
     """
     One way to know of the person.
 
@@ -36,7 +36,7 @@ class Source(Protocol):
 
     name: str
 
-    def reading(self, now: Moment) -> Reading | None:
+    def reading(self, now: Moment) -> PresenceReading | None:
         """What it knows, None where that is nothing."""
 
     def state(self) -> str:
@@ -46,14 +46,14 @@ class Source(Protocol):
         """End what it started."""
 
 
-class Absent:
+class AbsentSource:
     """A source that is not used here, and why."""
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name
         self._why = why
 
-    def reading(self, now: Moment) -> Reading | None:
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Nothing."""
 
     def state(self) -> str:
@@ -64,40 +64,42 @@ class Absent:
         """Nothing was started."""
 
 
-class Watcher:
+class DesktopPresence:
     """The sources in the order in which they are believed; `away` is in seconds."""
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[PresenceSource],
         away: float,
-        sleeps: Sleeps,
+        sleeps: SuspendLog,
         clock: Callable[[], Moment] = moment,
     ) -> None:
         self._sources = tuple(sources)
         self._away = away
         self._sleeps = sleeps
         self._clock = clock
-        sleeps.note(clock())
+        sleeps.observe(clock())
 
-    def look(self) -> Sighting:
+    def check(self) -> Sighting:
         """Whether the person is at the desk, as far as is known now; never waits."""
         now = self._clock()
-        self._sleeps.note(now)
+        self._sleeps.observe(now)
         readings = [source.reading(now) for source in self._sources]
         return decide(filter(None, readings), now.boot, self._away)
 
     def sources(self) -> tuple[str, ...]:
         """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
         now = self._clock()
-        answer = self.look()
-        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_ago(answer.idle)}"]
+        answer = self.check()
+        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
         for source in self._sources:
             reading = source.reading(now)
-            said = (
-                source.state() if reading is None else _(reading.evidence.value) + _ago(reading.idle or None)
+            text = (
+                source.state()
+                if reading is None
+                else _(reading.evidence.value) + _idle_text(reading.idle or None)
             )
-            lines.append(f"{source.name}: {said}")
+            lines.append(f"{source.name}: {text}")
         return tuple(lines)
 
     def close(self) -> None:
@@ -106,13 +108,13 @@ class Watcher:
             source.close()
 
 
-class Nobody:
+class NobodyPresent:
     """A desk that nobody sits at: there is no desktop, and `why` says how that is known."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def look(self) -> Sighting:
+    def check(self) -> Sighting:
         """Away."""
         return Sighting(Presence.AWAY, N_("no desktop"))
 
@@ -124,5 +126,5 @@ class Nobody:
         """Nothing was started."""
 
 
-def _ago(idle: float | None) -> str:
+def _idle_text(idle: float | None) -> str:
     return "" if idle is None else " " + _("({idle:.0f} s without input)").format(idle=idle)

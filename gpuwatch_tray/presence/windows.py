@@ -6,15 +6,15 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.presence.clock import Moment
 
-WRAP = 2**32  # milliseconds, 49.7 days: both ticks begin again at 0
-AHEAD = 60_000  # milliseconds by which the tick of the last input may be ahead of the other
+TICK_WRAP = 2**32  # milliseconds, 49.7 days: both ticks begin again at 0
+MAX_TICK_LEAD = 60_000  # milliseconds by which the tick of the last input may be ahead of the other
 
 
 class _LastInput(ctypes.Structure):
@@ -23,13 +23,13 @@ class _LastInput(ctypes.Structure):
     _fields_ = (("cbSize", ctypes.c_uint32), ("dwTime", ctypes.c_uint32))
 
 
-def since(last: int, now: int) -> float:
+def seconds_between(last: int, now: int) -> float:
     """Seconds from tick `last` to tick `now`, each of 32 bits."""
-    passed = (now - last) % WRAP
-    return 0.0 if passed > WRAP - AHEAD else passed / 1000
+    passed = (now - last) % TICK_WRAP
+    return 0.0 if passed > TICK_WRAP - MAX_TICK_LEAD else passed / 1000
 
 
-def library(name: str) -> Any:
+def load_dll(name: str) -> Any:
     """A DLL of Windows."""
     return getattr(vars(ctypes)["windll"], name)  # ctypes has it on Windows only
 
@@ -39,18 +39,18 @@ class LastInput:
 
     name = "GetLastInputInfo"
 
-    def __init__(self, load: Callable[[str], Any] = library) -> None:
+    def __init__(self, load: Callable[[str], Any] = load_dll) -> None:
         self._user = load("user32")
         self._kernel = load("kernel32")
         self._kernel.GetTickCount.restype = ctypes.c_uint32
 
-    def reading(self, now: Moment) -> Reading | None:
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Seconds without input in this session."""
         answer = _LastInput(ctypes.sizeof(_LastInput), 0)
         if not self._user.GetLastInputInfo(ctypes.byref(answer)):
             return None
-        idle = since(int(answer.dwTime), int(self._kernel.GetTickCount()))
-        return Reading(self.name, Evidence.IDLE, now.boot, idle)
+        idle = seconds_between(int(answer.dwTime), int(self._kernel.GetTickCount()))
+        return PresenceReading(self.name, Evidence.IDLE, now.boot, idle)
 
     def state(self) -> str:
         """Why there is no answer."""

@@ -28,14 +28,14 @@ FAMILY_LOCAL, FAMILY_WILD = 256, 65535
 LITTLE_ENDIAN = ord("l")
 QUERY_EXTENSION, QUERY_INFO = 98, 1  # opcodes: of the protocol, of the extension
 ERROR, REPLY = 0, 1  # what a packet of 32 bytes begins with; all else is an event
-LARGEST = 2**20  # bytes that the server's description of itself may have
+MAX_WELCOME = 2**20  # bytes that the server's description of itself may have
 
 
-class XFailed(Exception):  # noqa: N818  # what became of it
+class XServerError(Exception):  # what became of it
     """This X server does not tell; the text says why in one line."""  # noqa: D404
 
 
-def entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
+def authority_entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
     """The entries of an Xauthority file: family, and address, display number, name and data."""
     place = 0
     while place + 2 <= len(authority):
@@ -51,9 +51,9 @@ def entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
         yield family, fields
 
 
-def cookie(authority: bytes, host: str, number: str) -> bytes:
+def find_cookie(authority: bytes, host: str, number: str) -> bytes:
     """The secret with which the local display `number` lets us in; empty where there is none."""
-    for family, (address, display, name, data) in entries(authority):
+    for family, (address, display, name, data) in authority_entries(authority):
         here = family == FAMILY_WILD or (family == FAMILY_LOCAL and address == host.encode())
         if here and name == COOKIE and display in {b"", number.encode()}:
             return data
@@ -72,15 +72,15 @@ class XConnection:
         display = environ.get("DISPLAY", "")
         local = LOCAL_DISPLAY.fullmatch(display)
         if local is None:
-            raise XFailed(_("not a display of this machine"))
+            raise XServerError(_("not a display of this machine"))
         number = local[1]
         try:
-            key = cookie(authority_file(environ).read_bytes(), socket.gethostname(), number)
+            key = find_cookie(authority_file(environ).read_bytes(), socket.gethostname(), number)
         except OSError:
             key = b""  # many servers know their user without
         self._socket = _connect(f"/tmp/.X11-unix/X{number}", timeout)  # noqa: S108  # where X has it
         try:
-            self._root = self._introduce(key)
+            self._root = self._handshake(key)
             self._saver = self._screen_saver()
         except BaseException:
             self.close()
@@ -104,10 +104,10 @@ class XConnection:
     def _screen_saver(self) -> int:
         """The opcode of the extension that knows the time without input."""
         if self._extension(XWAYLAND):
-            raise XFailed(_("this is XWayland, which does not see all input"))
+            raise XServerError(_("this is XWayland, which does not see all input"))
         opcode = self._extension(SAVER)
         if not opcode:
-            raise XFailed(_("the server lacks the {name} extension").format(name=SAVER))
+            raise XServerError(_("the server lacks the {name} extension").format(name=SAVER))
         return opcode
 
     def _extension(self, name: str) -> int:
@@ -117,33 +117,33 @@ class XConnection:
         present, opcode = struct.unpack_from("<BB", self._reply(), 8)
         return int(opcode) if present else 0
 
-    def _introduce(self, key: bytes) -> int:
+    def _handshake(self, key: bytes) -> int:
         """Greet the server; the number of its first root window."""
         name = COOKIE if key else b""
         greeting = struct.pack("<BxHHHHxx", LITTLE_ENDIAN, 11, 0, len(name), len(key))
         self._send(greeting + _padded(name) + _padded(key))
         welcome, length, quarters = struct.unpack("<BB4xH", self._receive(8))
-        if quarters * 4 > LARGEST:
-            raise XFailed(_("its answer makes no sense"))
+        if quarters * 4 > MAX_WELCOME:
+            raise XServerError(_("its answer makes no sense"))
         said = self._receive(quarters * 4)
         if welcome != 1:
-            raise XFailed(
+            raise XServerError(
                 _("refused: {why}").format(
                     why=said[:length].decode("latin-1").strip() or _("no reason given")
                 )
             )
         try:
             vendor, formats = struct.unpack_from("<16xH3xB", said)
-            (root,) = struct.unpack_from("<I", said, 32 + _up(vendor) + 8 * formats)
+            (root,) = struct.unpack_from("<I", said, 32 + _padded_size(vendor) + 8 * formats)
         except struct.error:
-            raise XFailed(_("its answer makes no sense")) from None
+            raise XServerError(_("its answer makes no sense")) from None
         return int(root)
 
     def _send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise XFailed(str(error)) from error
+            raise XServerError(str(error)) from error
 
     def _reply(self) -> bytes:
         while True:
@@ -151,7 +151,7 @@ class XConnection:
             if packet[0] == REPLY:
                 return packet
             if packet[0] == ERROR:
-                raise XFailed(_("the server answered with error {code}").format(code=packet[1]))
+                raise XServerError(_("the server answered with error {code}").format(code=packet[1]))
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -159,9 +159,9 @@ class XConnection:
             try:
                 part = self._socket.recv(size - len(data))
             except OSError as error:
-                raise XFailed(_("no answer: {error}").format(error=error)) from error
+                raise XServerError(_("no answer: {error}").format(error=error)) from error
             if not part:
-                raise XFailed(_("the connection was ended"))
+                raise XServerError(_("the connection was ended"))
             data += part
         return data
 
@@ -179,12 +179,12 @@ def _connect(path: str, timeout: float) -> socket.socket:
             failed = failed or f"{error}: {path}"
         else:
             return trying
-    raise XFailed(failed)
+    raise XServerError(failed)
 
 
-def _up(size: int) -> int:
+def _padded_size(size: int) -> int:
     return -(-size // 4) * 4
 
 
 def _padded(data: bytes) -> bytes:
-    return data.ljust(_up(len(data)), b"\0")
+    return data.ljust(_padded_size(len(data)), b"\0")

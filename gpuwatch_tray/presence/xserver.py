@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
-from gpuwatch_tray.presence.xprotocol import XConnection, XFailed
+from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
+from gpuwatch_tray.presence.xprotocol import XConnection, XServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.presence.decide import Reading
+    from gpuwatch_tray.presence.decide import PresenceReading
 
 CONNECT_AGAIN = 10.0  # seconds
 
@@ -30,14 +30,14 @@ class XServer:
     def __init__(
         self,
         environ: Mapping[str, str],
-        sleeps: Sleeps,
+        sleeps: SuspendLog,
         every: float,
         connect_again: float = CONNECT_AGAIN,
     ) -> None:
         self._environ = environ
         self._every = every
         self._connect_again = connect_again
-        self._counter = Counter(self.name, sleeps)
+        self._counter = IdleCounter(self.name, sleeps)
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
@@ -46,8 +46,9 @@ class XServer:
         )
         self._thread.start()
 
-    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Seconds without input."""
+        del now  # the counter's answer has a time of its own
         return self._counter.reading()
 
     def state(self) -> str:
@@ -65,7 +66,7 @@ class XServer:
         while not self._stop.is_set():
             try:
                 self._ask()
-            except XFailed as error:
+            except XServerError as error:
                 self._problem = _("display {display}: {error}").format(
                     display=self._environ.get("DISPLAY"), error=error
                 )
@@ -77,7 +78,7 @@ class XServer:
         self._connection = connection = XConnection(self._environ)
         try:
             while not self._stop.is_set():
-                self._counter.take(moment(), connection.idle())
+                self._counter.record(moment(), connection.idle())
                 self._stop.wait(self._every)
         finally:
             self._connection = None

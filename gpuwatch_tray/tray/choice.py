@@ -72,7 +72,7 @@ def select_backend(
     # Late imports: what one system draws with is not installed on the others.
     kind = requested_backend(environ)
     if kind != DUMMY and sys.platform in PYSTRAY_NATIVE:
-        from gpuwatch_tray.tray.native import NativeBackend  # noqa: PLC0415
+        from gpuwatch_tray.tray.native import NativeBackend
 
         return NativeBackend(name, perform)
     if kind != DUMMY:
@@ -80,7 +80,7 @@ def select_backend(
         if found is not None:
             return found
         if bus is not None:
-            from gpuwatch_tray.tray.linux import StatusNotifierBackend  # noqa: PLC0415
+            from gpuwatch_tray.tray.linux import StatusNotifierBackend
 
             return StatusNotifierBackend(bus, name, perform)
     return None
@@ -103,7 +103,7 @@ def _pystray_linux(
         if kind:
             log.warning("no icon by %s: neither DISPLAY nor WAYLAND_DISPLAY is set", kind)
         return None
-    from gpuwatch_tray.tray import foreign  # noqa: PLC0415
+    from gpuwatch_tray.tray import foreign
 
     for candidate in dict.fromkeys([*filter(None, [kind]), *(DEFAULT_FALLBACKS if bus is None else ())]):
         try:
@@ -116,6 +116,6 @@ def _pystray_linux(
 def _with_bus(backend: Backend, bus: SessionBus | None) -> Backend:
     if bus is None:
         return backend
-    from gpuwatch_tray.tray.beside import BackendBesideBus  # noqa: PLC0415
+    from gpuwatch_tray.tray.beside import BackendBesideBus
 
     return BackendBesideBus(backend, bus)

@@ -13,19 +13,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # noqa: TID251  # served through bus
-from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
-from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 from gpuwatch_tray.tray.host import ROOT
 from gpuwatch_tray.tray.tree import MenuChange, MenuTree
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.tray.nodes import MenuEntry
     import asyncio
     from collections.abc import Sequence
 
-    from gpuwatch_tray.tray.nodes import Properties
+    from gpuwatch_tray.tray.nodes import MenuEntry, Properties
 
 MENU_PATH = "/MenuBar"
 # A toggle-state below 0 is neither on nor off.

@@ -66,7 +66,7 @@ class MissingHostDetector:
     def start(self) -> None:
         """Begin to watch; from any thread."""
         self._bus.on_lost(self._cancel)  # whoever lost the bus needs no panel
-        self._bus.watch_owner(WATCHER, self._owner_changed)
+        self._bus.follow_owner(WATCHER, self._owner_changed)
 
     def _owner_changed(self, owner: str) -> None:
         if owner:

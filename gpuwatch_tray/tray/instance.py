@@ -11,7 +11,7 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.bus import DAEMON, CallFailed
+from gpuwatch_tray.bus import DAEMON, DBusCallError
 
 if TYPE_CHECKING:
     from gpuwatch_tray.bus import SessionBus
@@ -39,17 +39,17 @@ def claim_name(bus: SessionBus, name: str) -> int | None:
     """
     try:
         return bus.loop.run_until_complete(_request_name(bus, name))
-    except CallFailed as error:
+    except DBusCallError as error:
         log.warning("the name %s could not be taken: %s", name, error)
         return None
 
 
 async def _request_name(bus: SessionBus, name: str) -> int | None:
-    (answer,) = await bus.ask(DAEMON, "RequestName", "su", [name, DO_NOT_QUEUE])
+    (answer,) = await bus.call_async(DAEMON, "RequestName", "su", [name, DO_NOT_QUEUE])
     if answer in {PRIMARY_OWNER, ALREADY_OWNER}:
         return None
     try:
-        (pid,) = await bus.ask(DAEMON, "GetConnectionUnixProcessID", "s", [name])
-    except CallFailed:
+        (pid,) = await bus.call_async(DAEMON, "GetConnectionUnixProcessID", "s", [name])
+    except DBusCallError:
         return 0
     return int(pid)

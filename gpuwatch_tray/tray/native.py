@@ -125,7 +125,7 @@ def _windows_waker(
     icon: Any, drain: Callable[[], None], menu_toggled: Callable[..., None]
 ) -> Callable[[], None]:
     """Take a message of our own in pystray's window, and notice its menu, which runs inside WM_NOTIFY."""
-    from pystray._util import win32  # noqa: PLC0415, TID251  # exists on Windows only
+    from pystray._util import win32  # exists on Windows only
 
     handlers = icon._message_handlers  # noqa: SLF001  # pystray has no other way in
     handle_notify = handlers[win32.WM_NOTIFY]
@@ -147,6 +147,6 @@ def _windows_waker(
 
 
 def _macos_waker(drain: Callable[[], None]) -> Callable[[], None]:
-    from PyObjCTools import AppHelper  # type: ignore[import-not-found]  # noqa: PLC0415  # macOS only
+    from PyObjCTools import AppHelper  # type: ignore[import-not-found]  # macOS only
 
     return lambda: AppHelper.callAfter(drain)

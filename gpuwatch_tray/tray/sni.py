@@ -11,11 +11,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import PropertyAccess  # noqa: TID251  # served through bus
-from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSignature, DBusStr  # noqa: TID251
-from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast import PropertyAccess  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSignature, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal
 
-from gpuwatch_tray.bus import CallFailed, Peer, SessionBus
+from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,7 +173,7 @@ class Registration:
     def start(self) -> None:
         """Register now and with every watcher to come; on the loop's thread, with everything exported."""
         self._bus.observe_calls(self._note_call)
-        self._bus.watch_owner(WATCHER, self._owner_changed)
+        self._bus.follow_owner(WATCHER, self._owner_changed)
 
     def _note_call(self, path: str) -> None:
         self._host_called = self._host_called or path in self._paths
@@ -192,8 +192,8 @@ class Registration:
         for pause in REGISTER_PAUSES:
             self._host_called = False
             try:
-                await self._bus.ask(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
-            except CallFailed as error:
+                await self._bus.call_async(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
+            except DBusCallError as error:
                 log.info("the panel did not take the icon: %s", error)
             await asyncio.sleep(pause)
             if self._host_called:

@@ -79,7 +79,7 @@ class FakeBus:
     def stop(self):
         self.ended.set()
 
-    def watch_owner(self, name, handler):
+    def follow_owner(self, name, handler):
         self.handlers[name] = handler
 
     def on_lost(self, handler):
