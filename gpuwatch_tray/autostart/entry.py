@@ -1,4 +1,4 @@
-"""What a system has been told to start at login, and the place where it keeps that."""
+"""The entry that starts the program at login, and the interface of its place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AutostartError(Exception):
-    """Starting at login cannot be read or set; one line that says why."""
+    """The start at login cannot be read or set; the text says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,7 @@ class LoginEntry:
     """
     The command that is started at login, first the program's path.
 
-    `switched_off` names what keeps the system from starting it all the same, such as Task Manager's switch;
-    empty where nothing does.
+    `switched_off` names what keeps the system from starting it, such as Task Manager's switch; else empty.
     """
 
     command: tuple[str, ...]
@@ -37,28 +36,28 @@ class LoginEntry:
 
 
 class LoginRegistry(Protocol):
-    """Where one system keeps what is started at login. Its methods raise AutostartError."""
+    """The interface of the place where a system keeps the entry; methods raise AutostartError."""
 
     @property
     def where(self) -> str:
-        """The place, to be shown."""
+        """The place, for display."""
 
     def read(self) -> LoginEntry | None:
-        """Our entry; None where there is none."""
+        """Return our entry; None for none."""
 
     def write(self, command: Sequence[str]) -> None:
-        """Have this command started at login, whatever kept it from that before."""
+        """Start this command at login, and undo whatever switched it off."""
 
     def repair(self, command: Sequence[str]) -> None:
-        """Put this command into the entry that is there, and leave what else a person wrote into it."""
+        """Put this command into the existing entry, and leave a person's other changes."""
 
     def remove(self) -> None:
-        """Have it started no more; without an entry, do nothing."""
+        """Remove the entry, if there is one."""
 
 
 @contextmanager
 def autostart_errors(what: str) -> Iterator[None]:
-    """Turn what the operating system refuses into an AutostartError that names `what`."""
+    """Turn an error of the operating system into an AutostartError that names `what`."""
     try:
         yield
     except UnicodeError as error:
@@ -70,7 +69,7 @@ def autostart_errors(what: str) -> Iterator[None]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; its folder is made."""
+    """Write a file whole or not at all, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Starting at login as the application knows it: on, off, how it stands, and mended."""
+"""The start at login as the application uses it: state, switch and repair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LoginItem:
-    """What this user's system starts at login; every method raises AutostartError."""
+    """The start at login for this user; every method raises AutostartError."""
 
     def __init__(self, registry: LoginRegistry, command: tuple[str, ...]) -> None:
         self._registry = registry
@@ -25,15 +25,15 @@ class LoginItem:
 
     @property
     def where(self) -> str:
-        """The place where the system keeps it."""
+        """The place of the entry."""
         return self._registry.where
 
     def entry(self) -> LoginEntry | None:
-        """What is there; None where nothing of ours is."""
+        """Return our entry; None for none."""
         return self._registry.read()
 
     def on(self) -> bool:
-        """Whether it is started at login, as far as the system was told so."""
+        """Return whether the entry is there and switched on."""
         entry = self.entry()
         return entry is not None and not entry.switched_off
 
@@ -46,10 +46,10 @@ class LoginItem:
 
     def repair(self) -> str:
         """
-        Put this installation's command in the place of one whose program is gone; what was mended, if so.
+        Replace the command of an entry whose program is gone; return what was replaced, if anything.
 
-        What is switched off stays so, and what works stays too: a start of another installation, such as a
-        checkout's, is no reason to take over the login.
+        An entry that is switched off stays so, and one that works stays too: starting another installation,
+        such as a checkout, is no reason to take over the login.
         """
         entry = self.entry()
         if entry is None or entry.switched_off or entry.works:
@@ -59,7 +59,7 @@ class LoginItem:
 
 
 def system_login_item(icon: str, environ: Mapping[str, str] = os.environ) -> LoginItem:
-    """The one of this system; `icon` is the picture that a desktop's settings show for it."""
+    """Return this system's start at login; `icon` is the picture that a desktop's settings show."""
     return LoginItem(_registry(icon, environ), start_command(environ))
 
 
@@ -67,11 +67,11 @@ def _registry(icon: str, environ: Mapping[str, str]) -> LoginRegistry:
     registry: LoginRegistry
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # raises nothing
     if sys.platform == "win32":
-        from gpuwatch_tray.autostart.windows import RunKey, UserRegistry  # noqa: PLC0415  # Windows only
+        from gpuwatch_tray.autostart.windows import RunKey, UserRegistry
 
         registry = RunKey(UserRegistry())
     elif sys.platform == "darwin":
-        from gpuwatch_tray.autostart.macos import LaunchAgent  # noqa: PLC0415  # macOS only
+        from gpuwatch_tray.autostart.macos import LaunchAgent
 
         registry = LaunchAgent(home / "Library/LaunchAgents")
     else:

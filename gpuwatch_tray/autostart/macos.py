@@ -18,9 +18,9 @@ LABEL = "io.github.gpuwatch_tray"
 
 def agent_plist(command: Sequence[str]) -> dict[str, Any]:
     """
-    The agent: started at login, and again when it has crashed; after Quit, which succeeds, it stays ended.
+    Return the agent: started at login and after a crash, but not after Quit, which exits with success.
 
-    Only in a session with a screen (Aqua), not when somebody comes in over SSH.
+    It starts in a session with a screen (Aqua) only, not in one over SSH.
     """
     return {
         "Label": LABEL,
@@ -44,7 +44,7 @@ class LaunchAgent:
         return str(self._file)
 
     def read(self) -> LoginEntry | None:
-        """What the file says."""
+        """Return the entry of the file."""
         agent = self._agent()
         if agent is None:
             return None
@@ -63,7 +63,7 @@ class LaunchAgent:
             self._write(agent | {"ProgramArguments": list(command)})
 
     def remove(self) -> None:
-        """Delete the file; what runs goes on until it is quit."""
+        """Delete the file; a running program goes on."""
         with autostart_errors(self.where):
             self._file.unlink(missing_ok=True)
 

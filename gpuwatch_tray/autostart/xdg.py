@@ -1,9 +1,4 @@
-"""
-Linux: `autostart/gpuwatch-tray.desktop` in the user's configuration folder.
-
-Desktop Application Autostart Specification 0.5: `Hidden=true` is how a desktop's settings switch an entry
-off, and `X-GNOME-Autostart-enabled=false` GNOME's older way.
-"""
+"""The places of each system's start at login: XDG autostart file, LaunchAgent (macOS), Run key (Windows)."""
 
 from __future__ import annotations
 
@@ -18,11 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "gpuwatch-tray.desktop"
+# How desktops switch an entry off (Autostart Specification 0.5), and GNOME's older way.
 SWITCHES = {"Hidden": "true", "X-GNOME-Autostart-enabled": "false"}
 
 
 def format_entry(command: Sequence[str], icon: str) -> str:
-    """The whole entry."""
+    """Return the text of the entry."""
     return desktopentry.format_desktop_entry(
         {
             "Type": "Application",
@@ -39,7 +35,7 @@ def format_entry(command: Sequence[str], icon: str) -> str:
 
 
 def parse_entry(text: str) -> LoginEntry:
-    """What the text of an entry says."""
+    """Return the entry of a file's text."""
     values = desktopentry.parse_desktop_entry(text)
     off = next(
         (f"{key}={value}" for key, value in SWITCHES.items() if values.get(key, "").lower() == value), ""
@@ -48,7 +44,7 @@ def parse_entry(text: str) -> LoginEntry:
 
 
 class XdgAutostart:
-    """The file in `folder`, which the desktops read at login; `icon` is its picture."""
+    """The file in `folder`, which desktops read at login; `icon` is its picture."""
 
     def __init__(self, folder: Path, icon: str) -> None:
         self._file = folder / FILE
@@ -60,7 +56,7 @@ class XdgAutostart:
         return str(self._file)
 
     def read(self) -> LoginEntry | None:
-        """What the file says."""
+        """Return the entry of the file."""
         text = self._text()
         return None if text is None else parse_entry(text)
 

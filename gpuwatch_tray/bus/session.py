@@ -1,10 +1,9 @@
 """
-The one session-bus connection and the asyncio loop that it lives on.
+The session bus and the asyncio loop that it lives on.
 
-`SessionBus.connect` makes both on the calling thread; the loop stands still until `run` (the tray icon's
-main loop) turns it. Worker threads use `call`, which is bounded in time, and `post`. When the bus goes away
-the loop goes on turning, calls fail at once, and whoever asked by `on_lost` is told: a lost bus ends the
-drawing, never the process. Connections to other buses (`Connection.open`) may share the loop.
+`SessionBus.connect` makes both on the calling thread; `run`, the tray's main loop, turns the loop. Worker
+threads use `call`, which is bounded in time, and `post`. When the bus is lost the loop goes on and calls fail
+at once: that ends the icon, never the process. Other connections (`Connection.open`) may share the loop.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.bus.connection import Connection, connect_bus
+from gpuwatch_tray.bus.connection import CONNECT_TIMEOUT, Connection, connect_bus
 from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, session_address
 from gpuwatch_tray.language import N_, _
 
@@ -32,7 +31,7 @@ LABEL = N_("session bus")
 
 
 class SessionBus(Connection):
-    """The connection, made by `connect`. Methods may be called from any thread unless they say otherwise."""
+    """The session bus; methods may be called from any thread unless they say otherwise."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: MessageBus) -> None:
         super().__init__(loop, connection, LABEL)
@@ -42,8 +41,8 @@ class SessionBus(Connection):
         self.on_lost(self._log_loss)
 
     @classmethod
-    def connect(cls, address: str | None = None, *, timeout: float = 5.0) -> SessionBus:
-        """Connect to `address`, or to the session's own bus; raises BusUnavailable."""
+    def connect(cls, address: str | None = None, *, timeout: float = CONNECT_TIMEOUT) -> SessionBus:
+        """Connect to `address`, or to the session's own bus; raises BusUnavailableError."""
         where = address or session_address(os.environ)
         loop = asyncio.new_event_loop()
         try:
@@ -54,7 +53,7 @@ class SessionBus(Connection):
         return cls(loop, connection)
 
     def has_owner(self, name: str) -> bool:
-        """Whether somebody owns the bus name `name`; only before `run`, on the thread that connected."""
+        """Return whether `name` has an owner; before `run`, on the thread that connected."""
         try:
             (owned,) = self.loop.run_until_complete(self.call_async(DAEMON, "NameHasOwner", "s", [name]))
         except DBusCallError:
@@ -74,7 +73,7 @@ class SessionBus(Connection):
         *,
         timeout: float = 2.0,
     ) -> list[Any]:
-        """Call a method from a worker thread and wait at most `timeout` s; raises CallFailed."""
+        """Call a method from a worker thread and wait at most `timeout` s; raises DBusCallError."""
         if threading.get_ident() == self._thread:
             raise RuntimeError("SessionBus.call waits for the loop and cannot be used on its thread")
         if not self.connected:
@@ -98,7 +97,7 @@ class SessionBus(Connection):
             raise DBusCallError(_("the session bus is closed")) from None
 
     def run(self) -> None:
-        """Turn the loop on this thread until `stop`; also when the bus goes away meanwhile."""
+        """Turn the loop on this thread until `stop`, also when the bus is lost meanwhile."""
         self._thread = threading.get_ident()
         try:
             self.loop.run_until_complete(self._stopped.wait())
@@ -106,14 +105,14 @@ class SessionBus(Connection):
             self._thread = None
 
     def stop(self) -> None:
-        """Make `run` return; harmless when it does not run, and when called twice."""
+        """Make `run` return; harmless when it does not run, or when called twice."""
         self.post(self._stopped.set)
 
     def close(self) -> None:
         """
-        Leave the bus, end all that the loop still does, and close it.
+        Leave the bus, end the loop's tasks, and close the loop.
 
-        On the thread that ran it, after `run` has returned; harmless when called twice.
+        Call it on the thread that ran the loop, after `run`; harmless when called twice.
         """
         if self.loop.is_closed():
             return
@@ -131,7 +130,7 @@ class SessionBus(Connection):
         log.warning("the session bus is gone: no tray icon and no desktop popups any more, watching goes on")
 
     def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Keep quiet about messages that could not leave any more; all else is a fault and is logged."""
+        """Ignore messages that could not be sent to a lost bus; log any other error."""
         if isinstance(context.get("exception"), OSError | EOFError) and not self.connected:
             log.debug("unsent: %r", context["exception"])
             return

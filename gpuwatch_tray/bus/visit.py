@@ -1,4 +1,4 @@
-"""The session bus for a short visit, by who has no main loop to turn it."""
+"""A short connection to the session bus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAVE_TIMEOUT = 1.0  # seconds for the loop to end
 
 @contextmanager
 def temporary_session(address: str | None = None, *, timeout: float = 3.0) -> Iterator[SessionBus]:
-    """The session bus, its loop turning on a thread of its own; raises BusUnavailable."""
+    """Connect to the session bus with its loop on a thread of its own; raises BusUnavailableError."""
     bus = SessionBus.connect(address, timeout=timeout)
     loop_thread = threading.Thread(target=bus.run, name="bus visit", daemon=True)
     loop_thread.start()

@@ -1,9 +1,4 @@
-"""
-X11's CLIPBOARD held by ourselves, with python-xlib, which pystray brings along on Linux.
-
-X11 keeps no text: whoever owns the selection hands it out on each paste. So a daemon thread with a connection
-of its own answers, until another owner takes over or the X server goes.
-"""
+"""Ownership of X11's CLIPBOARD."""
 
 from __future__ import annotations
 
@@ -18,13 +13,13 @@ from gpuwatch_tray.language import _
 
 log = logging.getLogger(__name__)
 
-# One property of an X request; more would have to go in pieces (INCR), and no command line is longer.
+# Bytes in one property of an X request; more would need INCR, and no command line is longer.
 MAX_BYTES = 200_000
 TEXT_TARGETS = ("UTF8_STRING", "text/plain;charset=utf-8", "STRING", "TEXT", "text/plain")
 
 
 def own_selection(text: str, display: str, within: float) -> str:
-    """Own the selection with `text` from now on; the trouble in a few words, empty when it is done."""
+    """Own the selection with `text` from now on; return the problem in a few words, empty for none."""
     answer: queue.SimpleQueue[str] = queue.SimpleQueue()
     data = text.encode()
     if len(data) > MAX_BYTES:
@@ -51,7 +46,7 @@ def _serve_selection(data: bytes, display: str, answer: queue.SimpleQueue[str]) 
             _("the X server {display} cannot be reached: {failed}").format(display=display, failed=failed)
         )
         return
-    # A reader that went away while it was answered is no trouble of ours.
+    # A reader may go away while it is answered.
     connection.set_error_handler(lambda *_: None)
     # The server has ended, and the clipboard with it.
     with contextlib.suppress(error.ConnectionClosedError, OSError):
@@ -64,7 +59,7 @@ def _serve_selection(data: bytes, display: str, answer: queue.SimpleQueue[str]) 
 
 
 class _Selection:
-    """The ownership of CLIPBOARD; on its own thread."""
+    """The ownership of CLIPBOARD, on its own thread."""
 
     def __init__(self, connection: Any, data: bytes) -> None:
         self._x: Any = importlib.import_module("Xlib.X")
@@ -80,11 +75,11 @@ class _Selection:
         self._window.set_selection_owner(self._clipboard, self._time)
 
     def owned(self) -> bool:
-        """Whether the server took us for the owner."""
+        """Return whether we own the selection."""
         return bool(self._connection.get_selection_owner(self._clipboard) == self._window)
 
     def serve(self) -> None:
-        """Answer until another owner comes."""
+        """Answer requests until another owner takes over."""
         if not self.owned():
             return
         while (event := self._connection.next_event()).type != self._x.SelectionClear:
@@ -92,7 +87,7 @@ class _Selection:
                 self._answer(event)
 
     def _now(self) -> int:
-        """The server's time, which an owner must name: that of a change made for nothing else."""
+        """Return the server's time, which an owner must give, from a property change made for this."""
         self._window.change_property(self._atoms.WM_NAME, self._atoms.STRING, 8, b"gpuwatch-tray")
         while (event := self._connection.next_event()).type != self._x.PropertyNotify:
             pass
@@ -114,7 +109,7 @@ class _Selection:
         self._connection.flush()
 
     def _property_for(self, target: int) -> tuple[int, int, Any] | None:
-        """The property (type, format, data) that answers a request; None for what we do not speak."""
+        """Return the property (type, format, data) that answers a request; None for an unknown target."""
         texts = {self._connection.intern_atom(name): name for name in TEXT_TARGETS}
         targets, timestamp = map(self._connection.intern_atom, ("TARGETS", "TIMESTAMP"))
         if target == targets:

@@ -1,4 +1,4 @@
-"""The user's own share folder: the files put there and taken away, and nothing else touched."""
+"""The user's own share folder."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class DesktopFilesError(Exception):
-    """A file cannot be written or taken away; one line that names it."""
+    """A file cannot be written or removed; the text names it in one line."""
 
 
 class ShareFolder:
-    """A share folder; its methods raise DesktopFilesError."""
+    """A share folder in which only our files are touched; methods raise DesktopFilesError."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def install(self, files: Mapping[str, bytes]) -> None:
-        """Write the files, each with the folders that it needs."""
+        """Write the files and the folders that they need."""
         with self._os_errors():
             for name, data in files.items():
                 path = self.folder / name
@@ -33,23 +33,23 @@ class ShareFolder:
             self._refresh_icon_theme()
 
     def remove(self, names: Iterable[str]) -> None:
-        """Delete the files, and the folders below the place that are empty then."""
+        """Delete the files, and the folders that are empty then."""
         with self._os_errors():
             for name in names:
                 path = self.folder / name
                 path.unlink(missing_ok=True)
                 for folder in path.relative_to(self.folder).parents:
                     if folder != Path():
-                        with contextlib.suppress(OSError):  # others' files are in it
+                        with contextlib.suppress(OSError):  # it holds others' files
                             (self.folder / folder).rmdir()
             self._refresh_icon_theme()
 
     def installed(self, names: Iterable[str]) -> list[str]:
-        """Those of the files that are there."""
+        """Return those of the files that are there."""
         return [name for name in names if (self.folder / name).is_file()]
 
     def _refresh_icon_theme(self) -> None:
-        """Have desktops look into the icon theme again: they go by its folder's date."""
+        """Make desktops read the icon theme again: they go by its folder's date."""
         theme = self.folder / "icons/hicolor"
         if theme.is_dir():
             os.utime(theme)
@@ -65,14 +65,14 @@ class ShareFolder:
 
 
 def find_system_file(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Where a package has put the file of this name for all users (XDG_DATA_DIRS); None where none has."""
+    """Return the path at which a package has put this file for all users (XDG_DATA_DIRS), if any."""
     folders = (environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
     paths = (Path(folder) / name for folder in folders)
     return next((path for path in paths if path.is_absolute() and path.is_file()), None)
 
 
 def user_share_folder(environ: Mapping[str, str] = os.environ) -> ShareFolder:
-    """XDG_DATA_HOME, by default ~/.local/share."""
+    """Return the user's share folder: XDG_DATA_HOME, by default ~/.local/share."""
     named = Path(environ.get("XDG_DATA_HOME", ""))
     if named.is_absolute():
         return ShareFolder(named)

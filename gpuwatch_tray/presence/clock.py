@@ -1,9 +1,4 @@
-"""
-Time as presence counts it, suspends included.
-
-The counters of X, Mutter and logind stand still while the machine sleeps: after a night's suspend they would
-say that the last key was pressed a moment ago.
-"""
+"""Time with suspends, for the counters of X, Mutter and logind stand still while the machine sleeps."""
 
 from __future__ import annotations
 
@@ -15,32 +10,31 @@ from dataclasses import dataclass
 
 from gpuwatch_tray.presence.decide import Evidence, PresenceReading
 
-MIN_SUSPEND = 1.0  # seconds by which the clocks must part before it counts as one
+MIN_SUSPEND = 1.0  # seconds by which the clocks must part for a suspend
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One moment on two clocks that nobody sets: `boot` runs through suspends, `awake` stands still there."""
+    """A time on two clocks that nobody sets: `boot` runs through suspends, `awake` stands still."""
 
     boot: float
     awake: float
 
 
 def moment() -> Moment:
-    """Now. On Windows both clocks run through suspends, as its input counter does."""
-    awake = time.monotonic()
-    if sys.platform == "win32":
-        return Moment(awake, awake)
-    else:  # noqa: RET505  # mypy knows a platform's code by its branch
-        return Moment(time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), awake)
+    """Return now; on Windows both clocks run through suspends, as its input counter does."""
+    boot = awake = time.monotonic()
+    if sys.platform != "win32":
+        boot = time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return Moment(boot, awake)
 
 
 class SuspendLog:
     """
-    The suspends seen so far, by the clocks' parting; from any thread.
+    The suspends seen so far, by the growing distance of the clocks; from any thread.
 
-    A suspend is noticed a little later than the machine woke. Input between the two counts as given before
-    the suspend: that is a few seconds of away too much, and never somebody present who is not there.
+    Input between the waking and its observation counts as given before the suspend: a few seconds of away
+    too much, but never somebody present who is not there.
     """
 
     def __init__(self) -> None:
@@ -49,7 +43,7 @@ class SuspendLog:
         self._suspends: deque[tuple[float, float]] = deque(maxlen=32)
 
     def observe(self, now: Moment) -> None:
-        """Look for a suspend before `now`."""
+        """Record a suspend before `now`, if there was one."""
         offset = now.boot - now.awake
         with self._lock:
             if self._offset is not None and offset - self._offset >= MIN_SUSPEND:
@@ -57,18 +51,18 @@ class SuspendLog:
             self._offset = offset
 
     def slept_since(self, awake: float) -> float:
-        """How many seconds were slept through after this time of the `awake` clock."""
+        """Return the seconds of suspend after this time of the `awake` clock."""
         with self._lock:
             return sum(length for noticed, length in self._suspends if noticed > awake)
 
     def last_resume(self) -> float:
-        """When the last suspend was noticed, on the `awake` clock; 0 for never."""
+        """Return when the last suspend was seen, on the `awake` clock; 0 for never."""
         with self._lock:
             return self._suspends[-1][0] if self._suspends else 0.0
 
 
 class IdleCounter:
-    """The last answer of a source that counts the seconds since the last input; from any thread."""
+    """The last answer of a source that counts the seconds without input; from any thread."""
 
     def __init__(self, source: str, sleeps: SuspendLog) -> None:
         self._source = source
@@ -76,16 +70,16 @@ class IdleCounter:
         self._last: tuple[Moment, float] | None = None
 
     def record(self, at: Moment, idle: float) -> None:
-        """The source said at `at` that the last input was `idle` seconds ago."""
+        """Record an answer at `at`: `idle` seconds without input."""
         self._sleeps.observe(at)
         self._last = (at, idle)
 
     def forget(self) -> None:
-        """The source is gone."""
+        """Forget the answer: the source is gone."""
         self._last = None
 
     def reading(self) -> PresenceReading | None:
-        """What it said last, however long ago, with the suspends since that input added."""
+        """Return the last answer, however old, with the suspends since that input added."""
         last = self._last
         if last is None:
             return None

@@ -1,4 +1,4 @@
-"""The decision, pure: what the sources have read -> away, present or unknown, and by whom."""
+"""The decision from the sources' readings: away, present or unknown, and by which source. Pure."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from gpuwatch_tray.model import Presence, Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FRESH = 15.0  # seconds, suspends included: what is older says nothing of now
+FRESH = 15.0  # seconds, suspends included, for which a reading counts
 NOBODY_TELLS = Sighting(Presence.UNKNOWN, N_("nothing here tells"))
 
 
 class Evidence(Enum):
-    """What a reading says of the person."""
+    """The kind of a reading."""
 
     LOCKED = N_("the screen is locked")
     IDLE = N_("so long without input")
-    IDLE_AT_LEAST = N_("so long or longer without input")  # a small number is no sign of anybody
+    IDLE_AT_LEAST = N_("so long or longer without input")  # a small number is no sign of a person
     INPUT = N_("input within the time that counts as away")
 
 
 @dataclass(frozen=True, slots=True)
 class PresenceReading:
-    """What one source says, and when that was true: `at` is a Moment's `boot`; `idle` is in seconds."""
+    """A reading of one source, true at `at` (a Moment's `boot`); `idle` is in seconds."""
 
     source: str
     evidence: Evidence
@@ -37,10 +37,10 @@ class PresenceReading:
 
 def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Sighting:
     """
-    A locked screen counts before everything; then the first source that knows, in the order given.
+    Decide by a locked screen, else by the first source that knows, in the order given.
 
-    Away is who gave no input for `away` seconds; with 0 only who locked the screen. Nobody is taken for
-    present without a fresh sign of input.
+    A person is away after `away` seconds without input; with 0 only behind a locked screen. Without a fresh
+    sign of input nobody counts as present.
     """
     fresh = [reading for reading in readings if now - reading.at <= FRESH]
     for reading in fresh:

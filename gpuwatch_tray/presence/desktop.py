@@ -1,4 +1,4 @@
-"""Which sources this desktop has, in the order in which they are believed."""
+"""The sources of each desktop, in the order in which they are believed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.bus import SessionBus
 
-SAMPLE_INTERVAL = 5.0  # seconds between two questions
+SAMPLE_INTERVAL = 5.0  # seconds between two questions to a source
 SSH = ("SSH_CONNECTION", "SSH_TTY")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
@@ -29,12 +29,11 @@ def start_detector(
     every: float = SAMPLE_INTERVAL,
 ) -> DesktopPresence | NobodyPresent:
     """
-    Begin to watch whether the person is at this desk; returns at once, and `close` ends it.
+    Start the detector for this desktop and return at once; `close` ends it.
 
-    `away` is the number of seconds without input after which a person counts as away. With 0 nobody is away
-    by idling: only a locked screen counts. Over SSH and without a display nobody is at the desk.
-
-    What speaks D-Bus lives on the loop of `bus`, before and while it runs; without a bus it is left out.
+    `away` is the number of seconds without input after which a person counts as away; with 0 only a locked
+    screen counts. Over SSH and without a display nobody is at the desk. D-Bus sources live on the loop of
+    `bus`; without a bus they are left out.
     """
     if variable := next((name for name in SSH if environ.get(name)), None):
         return NobodyPresent(_("{variable} is set: this is a session over SSH").format(variable=variable))
@@ -69,7 +68,7 @@ def _linux_sources(
 def _bus_sources(
     bus: SessionBus, environ: Mapping[str, str], sleeps: SuspendLog, every: float
 ) -> tuple[list[PresenceSource], list[PresenceSource]]:
-    """Those that are believed before the display's own count, and those that are believed after it."""
+    """Return the sources to believe before the display's own count, and those after it."""
     from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor  # as above
     from gpuwatch_tray.presence.lockers import SCREEN_LOCKS, ScreenLock
     from gpuwatch_tray.presence.logind import Logind

@@ -1,4 +1,4 @@
-"""The idle monitors of GNOME's and Cinnamon's compositors, which know of all input, also on Wayland."""
+"""The idle monitors of GNOME's and Cinnamon's compositors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MONITORS = {
 
 
 class IdleMonitor:
-    """One of them, asked every `every` seconds while it is there."""
+    """An idle monitor, asked every `every` seconds; it knows of all input, also on Wayland."""
 
     def __init__(self, bus: Connection, name: str, path: str, sleeps: SuspendLog, every: float) -> None:
         self.name = name
@@ -33,16 +33,16 @@ class IdleMonitor:
         self._service = FollowNameOwner(bus, name, self._follow, self._counter.forget)
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Seconds without input."""
+        """Return the seconds without input."""
         del now  # the counter's answer has a time of its own
         return self._counter.reading()
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return (self._problem or _("has not answered yet")) if self._service.owner else _("not running")
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._service.close()
 
     async def _follow(self, owner: str) -> None:

@@ -1,4 +1,4 @@
-"""Screen lockers on the session bus: who locked the screen is away, at once."""
+"""Screen locks on the session bus: a locked screen means away."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCREEN_LOCKS = {
 
 
 class ScreenLock:
-    """One of them. It is told by ActiveChanged, and asked when it appears and every minute."""
+    """A screen lock, followed by ActiveChanged, and asked when it appears and every minute."""
 
     def __init__(
         self, bus: Connection, name: str, paths: tuple[str, ...], poll_interval: float = POLL_INTERVAL
@@ -41,19 +41,19 @@ class ScreenLock:
         self._service = FollowNameOwner(bus, name, self._follow, self._forget)
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Whether the screen is locked; that it is not says nothing of the person."""
+        """Return a reading for a locked screen; an unlocked one says nothing of the person."""
         if not (self._active and self._bus.connected):
             return None
         return PresenceReading(_("{source} (locked)").format(source=self.name), Evidence.LOCKED, now.boot)
 
     def state(self) -> str:
-        """What is known of it."""
+        """Explain a missing reading."""
         if not self._service.owner:
             return _("not running")
         return self._problem or (_("does not say") if self._active is None else _("not locked"))
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._service.close()
 
     def _forget(self) -> None:
@@ -69,12 +69,12 @@ class ScreenLock:
         while True:
             before = self._signals
             answer = await self._ask(owner)
-            if self._signals == before:  # what was told meanwhile is newer than the answer
+            if self._signals == before:  # a signal meanwhile is newer than the answer
                 self._active = answer
             await asyncio.sleep(self._poll_interval)
 
     async def _ask(self, owner: str) -> bool | None:
-        """What it answers. No answer in time leaves what is known as it is; a refusal takes it back."""
+        """Ask; a time-out leaves the known state as it is, a refusal makes it unknown."""
         for path in self._paths:
             try:
                 (active,) = await self._bus.call_async(Peer(owner, path, self.name), "GetActive")

@@ -1,8 +1,4 @@
-"""
-logind's session, on the system bus: whether its screen is locked, and whether the desktop calls it idle.
-
-An idle hint that is set is evidence; one that is not set is none, for Plasma never sets it.
-"""
+"""The presence sources that speak D-Bus: logind, idle monitors, screen locks, session idle time."""
 
 from __future__ import annotations
 
@@ -22,12 +18,16 @@ LOGIND = "org.freedesktop.login1"
 MANAGER = "org.freedesktop.login1.Manager"
 SESSION = "org.freedesktop.login1.Session"
 PROPERTIES = "org.freedesktop.DBus.Properties"
-OWN_SESSION = "auto"  # logind's name for the caller's session, or the one with the user's display
-RECONNECT_AFTER = 30.0  # seconds until the system bus is tried again
+OWN_SESSION = "auto"  # logind's name for the caller's session, or the session with the user's display
+RECONNECT_AFTER = 30.0  # seconds until the next try to reach the system bus
 
 
 class Logind:
-    """The session of `environ`, over a connection of its own that lives on the loop of `bus`."""
+    """
+    The lock and the idle hint of the session of `environ`, over a connection to the system bus of its own.
+
+    It lives on the loop of `bus`. Only a set idle hint is evidence: Plasma never sets it.
+    """
 
     name = "logind"
 
@@ -46,7 +46,7 @@ class Logind:
         bus.post(self._start)
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """That the screen is locked, else for how long at least the session is idle."""
+        """Return that the screen is locked, else for how long at least the session is idle."""
         if self._locked:
             return PresenceReading(_("{source} (locked)").format(source=self.name), Evidence.LOCKED, now.boot)
         since = self._idle_since
@@ -58,11 +58,11 @@ class Logind:
         )
 
     def state(self) -> str:
-        """Why there is no reading."""
+        """Explain a missing reading."""
         return self._problem or _("not locked, and no idle hint")
 
     def close(self) -> None:
-        """Leave the system bus; from any thread, also when the loop stands still."""
+        """Leave the system bus; from any thread, also when the loop does not run."""
         self._closed = True
         self._bus.post(self._end)
 
@@ -91,15 +91,15 @@ class Logind:
             await asyncio.sleep(self._again)
 
     def forget(self, problem: str) -> None:
-        """Nothing is known of the session, and why."""
+        """Forget what is known of the session, because of `problem`."""
         self._locked, self._idle_since, self._problem = False, None, problem
 
     def candidates(self) -> list[str]:
-        """The names to look the session up by. A terminal multiplexer may hold the id of one that ended."""
+        """Return the session's names to try; a terminal multiplexer may hold the id of an ended session."""
         return [name for name in (self._environ.get("XDG_SESSION_ID"), OWN_SESSION) if name]
 
     def apply(self, properties: Mapping[str, Any]) -> None:
-        """Take what is among `properties` (dbus-fast's variants), and leave the rest as it was."""
+        """Apply the properties that are among `properties` (dbus-fast's variants)."""
         self._problem = ""
         if "LockedHint" in properties:
             self._locked = bool(properties["LockedHint"].value)
@@ -113,12 +113,12 @@ class Logind:
 
 
 class _Session:
-    """The session's object while the system bus is there; told by PropertiesChanged, asked every minute."""
+    """The session's object, followed by PropertiesChanged and asked every minute."""
 
     def __init__(self, connection: Connection, logind: Logind) -> None:
         self._connection = connection
         self._logind = logind
-        self._subscribed: set[str] = set()  # the paths whose signals are subscribed to
+        self._subscribed: set[str] = set()  # the object paths with a subscription
         self._path = ""
         self._signals = 0
         self._service = FollowNameOwner(connection, LOGIND, self._follow, self._forget)
@@ -137,7 +137,7 @@ class _Session:
                 await self._subscribe()
                 properties = await self._ask(owner)
             except DBusCallError as error:
-                if error.name or not self._path:  # no answer in time leaves what is known as it is
+                if error.name or not self._path:  # a time-out leaves what is known as it is
                     self._path = ""
                     self._logind.forget(str(error))
             else:
@@ -145,16 +145,16 @@ class _Session:
             await asyncio.sleep(POLL_INTERVAL)
 
     async def _ask(self, owner: str) -> Mapping[str, Any]:
-        """The session's properties, at least as new as what was told before; raises CallFailed."""
+        """Return the session's properties, newer than every signal so far; raises DBusCallError."""
         peer = Peer(owner, self._path, PROPERTIES)
         while True:
             before = self._signals
             (properties,) = await self._connection.call_async(peer, "GetAll", "s", [SESSION])
-            if self._signals == before:  # what was told meanwhile is newer than the answer
+            if self._signals == before:  # a signal meanwhile is newer than the answer
                 return dict(properties)
 
     async def _find_session(self, owner: str) -> str:
-        """The path of the session's object; raises CallFailed."""
+        """Return the path of the session's object; raises DBusCallError."""
         manager = Peer(owner, "/org/freedesktop/login1", MANAGER)
         *first, last = self._logind.candidates()
         for name in first:
@@ -167,7 +167,7 @@ class _Session:
         return str(path)
 
     async def _subscribe(self) -> None:
-        """Before the properties are asked for, so that no change falls between."""
+        """Subscribe to changes before asking, so that none is missed."""
         if self._path not in self._subscribed:
             self._subscribed.add(self._path)
             await self._connection.subscribe_now(

@@ -1,4 +1,4 @@
-"""Following a service for as long as it is on the bus."""
+"""The life of a service on the bus."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ POLL_INTERVAL = 60.0  # seconds between two questions: a signal may be missed, a
 
 class FollowNameOwner:
     """
-    Runs `follow(owner)` on the bus's loop while the bus name `name` has an owner, anew for each owner.
+    A task `follow(owner)` on the bus's loop for each owner of the bus name `name`, while it has that owner.
 
-    The owner is a unique name: to ask it never starts a service that is not there. `gone` is called first,
-    on the loop's thread, at each change.
+    The owner is a unique name: asking it never starts an absent service. Each change first calls `on_change`
+    on the loop's thread.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class FollowNameOwner:
         bus.follow_owner(name, self._changed)
 
     def close(self) -> None:
-        """Follow no more; from any thread, also when the loop stands still."""
+        """Stop following; from any thread, also when the loop does not run."""
         self._closed = True
         self._bus.post(self._end)
 

@@ -1,9 +1,4 @@
-"""
-GetSessionIdleTime of org.freedesktop.ScreenSaver, the source that is believed last.
-
-Some desktops answer in seconds, some in milliseconds, some always 0, some refuse. It is believed once it has
-been seen to grow with the clock, which also tells the unit.
-"""
+"""GetSessionIdleTime of org.freedesktop.ScreenSaver, the least trusted source."""
 
 from __future__ import annotations
 
@@ -20,13 +15,13 @@ if TYPE_CHECKING:
     from gpuwatch_tray.presence.decide import PresenceReading
 
 SERVICE = "org.freedesktop.ScreenSaver"
-UNITS = (1.0, 1000.0)  # what it counts in a second
-GROWTH_BOUNDS = (0.5, 1.5)  # of the growth expected: the answers are rounded, and asked at uneven times
-MIN_PROOFS = 2  # growths in succession, so that two short numbers after input prove nothing
+UNITS = (1.0, 1000.0)  # counts in a second: seconds, milliseconds
+GROWTH_BOUNDS = (0.5, 1.5)  # of the expected growth: the answers are rounded and not evenly spaced
+MIN_PROOFS = 2  # growths in succession: one between two small numbers proves nothing
 
 
 class IdleUnitProbe:
-    """Finds out what a counter counts."""
+    """The unit of a counter, found by its growth."""
 
     def __init__(self) -> None:
         self._last: tuple[float, float] | None = None
@@ -34,7 +29,7 @@ class IdleUnitProbe:
         self._proofs = 0
 
     def observe(self, value: float, at: float) -> float | None:
-        """The seconds without input that `value`, read at the time `at`, means; None while not proved."""
+        """Return `value`, read at `at`, as seconds without input; None while the unit is unknown."""
         last, self._last = self._last, (value, at)
         if last is None:
             return None
@@ -53,11 +48,16 @@ class IdleUnitProbe:
             self._proofs = min(self._proofs + 1, MIN_PROOFS) if unit == self._unit else 1
             self._unit = unit
         elif self._unit is not None and rate > self._unit * GROWTH_BOUNDS[1]:
-            self._unit, self._proofs = None, 0  # too fast for its unit; too slow is input meanwhile
+            self._unit, self._proofs = None, 0  # too fast for its unit; too slow means input meanwhile
 
 
 class SessionIdle:
-    """The method, asked every `every` seconds; not any more once its present owner has refused it."""
+    """
+    The idle time, asked every `every` seconds until its owner refuses.
+
+    Desktops answer in seconds, in milliseconds, always 0, or refuse: it is believed once it has grown with
+    the clock, which also shows the unit.
+    """
 
     name = f"{SERVICE} (idle time)"
 
@@ -69,16 +69,16 @@ class SessionIdle:
         self._service = FollowNameOwner(bus, SERVICE, self._follow, self._forget)
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Seconds without input."""
+        """Return the seconds without input."""
         del now  # the counter's answer has a time of its own
         return self._counter.reading()
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return (self._problem or _("has not been seen to grow")) if self._service.owner else _("not running")
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._service.close()
 
     def _forget(self) -> None:

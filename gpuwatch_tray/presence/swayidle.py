@@ -1,8 +1,7 @@
 """
-ext-idle-notify, the Wayland protocol of Plasma and the wlroots compositors, by way of `swayidle`.
+ext-idle-notify, the Wayland protocol of Plasma and the wlroots compositors, through the program swayidle.
 
-swayidle tells when the last input is `away` seconds ago, and when input comes again. It is a child that runs
-all the time: one process, not one for each look.
+One child runs all the time; it reports when the last input is `away` seconds ago, and when input comes again.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE, ACTIVE = b"idle", b"active"
-ANSWER_SLACK = 2.0  # seconds after which what should have been told has been told
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until it is started again
-STEADY = 60.0  # seconds: who ran for so long starts with the first pause again
+ANSWER_SLACK = 2.0  # seconds by which a report may be late
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until the next start
+STEADY = 60.0  # seconds of life after which the next pause is the first one again
 
 
 def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
     """
-    What is run.
+    Return the child's command.
 
-    Without a configuration (-C): the user's may lock the screen, and would do so twice. With -w each word
-    is out before the next. setpriv has the child end with the thread that started it, however that ends.
+    -C /dev/null: the user's configuration may lock the screen, and would do so twice. -w writes each word
+    before the next. setpriv ends the child with the thread that started it, however that ends.
     """
     words = [
         "timeout",
@@ -46,25 +45,25 @@ def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
 
 
 class SwayIdleState:
-    """What the child's words mean; pure, and for one child at a time."""
+    """The state that the child's reports mean, for one child at a time. Pure."""
 
     def __init__(self, away: float, sleeps: SuspendLog) -> None:
         self._away = max(1.0, away)
         self._sleeps = sleeps
-        self._started: float | None = None  # all on the `awake` clock
+        self._started: float | None = None  # these three are on the `awake` clock
         self._idle_at: float | None = None
         self._active_at = 0.0
 
     def start(self, now: Moment) -> None:
-        """A child runs; the person's last input is not known."""
+        """Note the start of a child; the last input is unknown."""
         self._started, self._idle_at, self._active_at = now.awake, None, 0.0
 
     def stop(self) -> None:
-        """There is no child."""
+        """Note the child's end."""
         self._started = None
 
     def record(self, event: bytes, now: Moment) -> None:
-        """The child has said `word`."""
+        """Record a report of the child: IDLE or ACTIVE."""
         if event == IDLE:
             self._idle_at = now.awake
         elif event == ACTIVE:
@@ -72,9 +71,9 @@ class SwayIdleState:
 
     def reading(self, source: str, now: Moment) -> PresenceReading | None:
         """
-        Idle from the word on. Otherwise input, where there has been any since the child or the machine woke.
+        Return idle since the child's report, else input since the start or the last resume.
 
-        That is known from the child's saying so, or from its silence for longer than `away`.
+        Input is known by the child's report, or by its silence for longer than `away`.
         """
         started, idle_at = self._started, self._idle_at
         if started is None:
@@ -89,7 +88,7 @@ class SwayIdleState:
 
 
 class SwayIdle:
-    """The child, started again with growing pauses when it ends, and the thread that listens to it."""
+    """The child, restarted with growing pauses when it ends, and the thread that reads from it."""
 
     name = "swayidle"
 
@@ -110,7 +109,7 @@ class SwayIdle:
         self._clock = clock
         self._state = SwayIdleState(away, sleeps)
         self._problem = _("nothing told yet")
-        self._lock = threading.Lock()  # so that no child is started after `close`
+        self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -119,15 +118,15 @@ class SwayIdle:
         self._thread.start()
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Idle, or input."""
+        """Return what the child reported."""
         return self._state.reading(self.name, now)
 
     def state(self) -> str:
-        """Why there is no reading."""
+        """Explain a missing reading."""
         return self._problem
 
     def close(self) -> None:
-        """End the child, by its id, and the thread; within half a second."""
+        """End the child and the thread within half a second."""
         with self._lock:
             self._stop.set()
             child = self._child
@@ -149,7 +148,7 @@ class SwayIdle:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _live(self) -> None:
-        """One child, from its start to its end."""
+        """Run one child from its start to its end."""
         with self._lock:
             if self._stop.is_set():
                 return
@@ -160,7 +159,7 @@ class SwayIdle:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # a Ctrl-C in our terminal is not for it
+                    start_new_session=True,  # a Ctrl-C in our terminal must not reach it
                 )
             except OSError as error:
                 self._problem = _("cannot be started: {error}").format(error=error)

@@ -1,4 +1,4 @@
-"""All sources of one desktop under one roof: look at any time, from any thread, without waiting."""
+"""The presence detector: all sources of one desktop, checked from any thread without waiting."""
 
 from __future__ import annotations
 
@@ -15,35 +15,31 @@ if TYPE_CHECKING:
 
 
 class PresenceDetector(Protocol):
-    """What the alerts ask, from any thread."""
+    """The interface of a presence detector; from any thread."""
 
     def check(self) -> Sighting:
-        """Whether the person is at the desk, as far as is known now; never waits."""
+        """Return whether the person is at the desk, as far as is known now; never waits."""
 
     def sources(self) -> tuple[str, ...]:
-        """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
+        """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
 
     def close(self) -> None:
-        """End what was started for it, within a second or two."""
+        """End what was started, within a second or two."""
 
 
 class PresenceSource(Protocol):
-    """
-    One way to know of the person.
-
-    It asks, or listens, by itself; `reading` hands out what is known by now and never waits.
-    """
+    """The interface of a source, which asks or listens by itself; `reading` never waits."""
 
     name: str
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """What it knows, None where that is nothing."""
+        """Return what is known by now; None for nothing."""
 
     def state(self) -> str:
-        """In one line, why there is no reading."""
+        """Explain a missing reading in one line."""
 
     def close(self) -> None:
-        """End what it started."""
+        """End what the source started."""
 
 
 class AbsentSource:
@@ -54,14 +50,14 @@ class AbsentSource:
         self._why = why
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Nothing."""
+        """Return None."""
 
     def state(self) -> str:
-        """Why it is not used."""
+        """Explain why the source is not used."""
         return self._why
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: there is nothing to end."""
 
 
 class DesktopPresence:
@@ -81,14 +77,14 @@ class DesktopPresence:
         sleeps.observe(clock())
 
     def check(self) -> Sighting:
-        """Whether the person is at the desk, as far as is known now; never waits."""
+        """Return whether the person is at the desk, as far as is known now; never waits."""
         now = self._clock()
         self._sleeps.observe(now)
         readings = [source.reading(now) for source in self._sources]
         return decide(filter(None, readings), now.boot, self._away)
 
     def sources(self) -> tuple[str, ...]:
-        """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
+        """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
         now = self._clock()
         answer = self.check()
         lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
@@ -109,21 +105,21 @@ class DesktopPresence:
 
 
 class NobodyPresent:
-    """A desk that nobody sits at: there is no desktop, and `why` says how that is known."""
+    """The detector without a desktop, where nobody is present; `why` is the reason."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
     def check(self) -> Sighting:
-        """Away."""
+        """Return away."""
         return Sighting(Presence.AWAY, N_("no desktop"))
 
     def sources(self) -> tuple[str, ...]:
-        """The answer, and why."""
+        """Describe the answer and its reason."""
         return (_("away: no desktop ({why})").format(why=self._why),)
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: there is nothing to end."""
 
 
 def _idle_text(idle: float | None) -> str:

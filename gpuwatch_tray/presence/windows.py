@@ -1,4 +1,4 @@
-"""Windows' tick of the last input."""
+"""The time without input on Windows and macOS."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.presence.clock import Moment
 
-TICK_WRAP = 2**32  # milliseconds, 49.7 days: both ticks begin again at 0
-MAX_TICK_LEAD = 60_000  # milliseconds by which the tick of the last input may be ahead of the other
+TICK_WRAP = 2**32  # milliseconds (49.7 days) after which both ticks restart at 0
+MAX_TICK_LEAD = 60_000  # milliseconds by which the input's tick may be ahead of the current one
 
 
 class _LastInput(ctypes.Structure):
-    """LASTINPUTINFO."""
+    """The structure LASTINPUTINFO."""
 
     _fields_ = (("cbSize", ctypes.c_uint32), ("dwTime", ctypes.c_uint32))
 
 
 def seconds_between(last: int, now: int) -> float:
-    """Seconds from tick `last` to tick `now`, each of 32 bits."""
+    """Return the seconds from tick `last` to tick `now`, each of 32 bits."""
     passed = (now - last) % TICK_WRAP
     return 0.0 if passed > TICK_WRAP - MAX_TICK_LEAD else passed / 1000
 
 
 def load_dll(name: str) -> Any:
-    """A DLL of Windows."""
+    """Load a DLL of Windows."""
     return getattr(vars(ctypes)["windll"], name)  # ctypes has it on Windows only
 
 
 class LastInput:
-    """GetLastInputInfo: answers at once, so it is asked at each look."""
+    """GetLastInputInfo, which answers at once and is asked at each check."""
 
     name = "GetLastInputInfo"
 
@@ -45,7 +45,7 @@ class LastInput:
         self._kernel.GetTickCount.restype = ctypes.c_uint32
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Seconds without input in this session."""
+        """Return the seconds without input in this session."""
         answer = _LastInput(ctypes.sizeof(_LastInput), 0)
         if not self._user.GetLastInputInfo(ctypes.byref(answer)):
             return None
@@ -53,8 +53,8 @@ class LastInput:
         return PresenceReading(self.name, Evidence.IDLE, now.boot, idle)
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return _("Windows does not tell here: is this a service?")
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: there is nothing to end."""

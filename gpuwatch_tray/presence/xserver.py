@@ -1,8 +1,4 @@
-"""
-The X server's own count of the time without input, that of the MIT-SCREEN-SAVER extension.
-
-An X server keeps its clients waiting for as long as one of them has it grabbed, so this has its own thread.
-"""
+"""The X server as a presence source."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ CONNECT_AGAIN = 10.0  # seconds
 
 
 class XServer:
-    """The server of the environment's display, asked every `every` seconds."""
+    """The X server, asked every `every` seconds on a thread, for a grab makes its clients wait."""
 
     name = "XScreenSaver"
 
@@ -47,16 +43,16 @@ class XServer:
         self._thread.start()
 
     def reading(self, now: Moment) -> PresenceReading | None:
-        """Seconds without input."""
+        """Return the seconds without input."""
         del now  # the counter's answer has a time of its own
         return self._counter.reading()
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return self._problem
 
     def close(self) -> None:
-        """End the thread, within half a second."""
+        """End the thread within half a second."""
         self._stop.set()
         if (connection := self._connection) is not None:
             connection.interrupt()
@@ -74,7 +70,7 @@ class XServer:
             self._stop.wait(self._connect_again)
 
     def _ask(self) -> None:
-        """Connect, and ask again and again until `close`; raises XFailed when the connection is gone."""
+        """Connect and ask until `close`; raises XServerError when the connection is lost."""
         self._connection = connection = XConnection(self._environ)
         try:
             while not self._stop.is_set():

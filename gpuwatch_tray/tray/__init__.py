@@ -1,4 +1,4 @@
-"""The icon, its tooltip and its menu, on the main thread; the only rooms that know pystray."""
+"""The tray icon, its tooltip and its menu, on the main thread."""
 
 from gpuwatch_tray.tray.choice import requested_backend
 from gpuwatch_tray.tray.controller import Tray, TrayView

@@ -1,4 +1,4 @@
-"""A backend that has a main loop of its own, or none, beside the session bus's."""
+"""A backend beside the session bus's loop."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from gpuwatch_tray.bus import SessionBus
     from gpuwatch_tray.tray.controller import Backend, TrayView
 
-JOIN_TIMEOUT = 2.0  # seconds for the bus's loop to end
+JOIN_TIMEOUT = 2.0  # seconds in which the bus's loop is to end
 
 
 class BackendBesideBus:
-    """Runs `backend` on the main thread, and turns the bus's loop on another: popups go over the bus."""
+    """A backend on the main thread with the bus's loop on another thread, for the popups go over the bus."""
 
     def __init__(self, backend: Backend, bus: SessionBus) -> None:
         self._backend = backend
         self._bus = bus
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Run both until `stop`."""
+        """Run the backend and the bus's loop until `stop`."""
         bus_thread = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
         bus_thread.start()
         try:
@@ -32,11 +32,11 @@ class BackendBesideBus:
             bus_thread.join(JOIN_TIMEOUT)
 
     def stop(self) -> None:
-        """Make `run` return."""
+        """Make `run` return; from any thread."""
         self._backend.stop()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the drawing thread run `job`."""
+        """Schedule `job` on the drawing thread."""
         self._backend.post(job)
 
     def present(self, view: TrayView) -> None:

@@ -1,8 +1,8 @@
 """
-Which backend draws the icon here, and the one that draws nothing.
+The choice of the backend that draws the icon, and the backend that draws nothing.
 
-On Linux that is our own over the session bus; without a bus, or where PYSTRAY_BACKEND asks for it, one of
-pystray's. Its xorg icon has no menu, so it is never chosen unasked.
+On Linux it is our own over the session bus; without a bus, or where PYSTRAY_BACKEND asks for it, one of
+pystray's. pystray's xorg icon has no menu, so it is used on request only.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "PYSTRAY_BACKEND"
 DUMMY = "dummy"
-PYSTRAY_NATIVE = {"win32": "win32", "darwin": "darwin"}  # where pystray draws as the system does
+PYSTRAY_NATIVE = {"win32": "win32", "darwin": "darwin"}  # the systems on which pystray draws
 PYSTRAY_LINUX = ("appindicator", "gtk", "xorg")
 DEFAULT_FALLBACKS = ("appindicator", "gtk")
 
 
 class HeadlessBackend:
-    """No tray to draw on: the same life without an icon."""
+    """The backend without an icon, where there is no tray."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -42,18 +42,18 @@ class HeadlessBackend:
         self._stopped.wait()
 
     def stop(self) -> None:
-        """Make `run` return."""
+        """Make `run` return; from any thread."""
         self._stopped.set()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Nothing is drawn."""
+        """Drop `job`: nothing is drawn."""
 
     def present(self, view: TrayView) -> None:
-        """Nothing is drawn."""
+        """Drop `view`: nothing is drawn."""
 
 
 def requested_backend(environ: Mapping[str, str]) -> str:
-    """The backend that PYSTRAY_BACKEND names, empty for none; raises ValueError for one that is not here."""
+    """Return the backend that PYSTRAY_BACKEND names, else ""; raises ValueError for one unknown here."""
     kind = environ.get(VARIABLE, "")
     available = (PYSTRAY_NATIVE[sys.platform],) if sys.platform in PYSTRAY_NATIVE else PYSTRAY_LINUX
     if kind and kind not in {*available, DUMMY}:
@@ -68,7 +68,7 @@ def select_backend(
     perform: Callable[[Any], None],
     environ: Mapping[str, str] = os.environ,
 ) -> Backend | None:
-    """The backend of this system and session, None where nothing can be drawn; raises ValueError."""
+    """Return the backend of this system and session, None where nothing can be drawn; raises ValueError."""
     # Late imports: what one system draws with is not installed on the others.
     kind = requested_backend(environ)
     if kind != DUMMY and sys.platform in PYSTRAY_NATIVE:
@@ -87,7 +87,7 @@ def select_backend(
 
 
 def headless_backend(bus: SessionBus | None) -> Backend:
-    """The backend for where nothing can be drawn: the bus still carries popups."""
+    """Return the backend for a session without a tray; the bus, where there is one, still carries popups."""
     return _with_bus(HeadlessBackend(), bus)
 
 
@@ -98,7 +98,7 @@ def _pystray_linux(
     perform: Callable[[Any], None],
     environ: Mapping[str, str],
 ) -> Backend | None:
-    """The first of pystray's own that can be used: what was asked for, and without a bus the others."""
+    """Return pystray's backend `kind`, or without a bus the first that works; None for none."""
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         if kind:
             log.warning("no icon by %s: neither DISPLAY nor WAYLAND_DISPLAY is set", kind)

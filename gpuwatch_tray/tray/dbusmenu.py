@@ -1,12 +1,9 @@
 """
-The menu on the bus: com.canonical.dbusmenu, version 3.
+The menu served over D-Bus (com.canonical.dbusmenu version 3, by libdbusmenu's XML) and its host, the panel.
 
-The interface follows libdbusmenu's XML. Version 3 hosts send clicks through EventGroup and ask by
-AboutToShowGroup, so both stand beside their single forms. Nothing is sent when nothing has changed; a text
-that changes goes out as ItemsPropertiesUpdated; so do rows that come or go while the menu may be open, and as
-LayoutUpdated otherwise (see `tree`). For Plasma on X11 a LayoutUpdated for each submenu after a GetLayout of
-one level would mend a submenu off the screen; it is not sent, for lxqt-panel, which asks by levels as well,
-would clear each of those submenus, the one under the hand among them.
+A changed text goes out as ItemsPropertiesUpdated; so do rows that come or go while the menu may be open, and
+as LayoutUpdated otherwise. On Plasma under X11 a submenu off the screen may stay stale: a LayoutUpdated per
+submenu would cure that, but lxqt-panel would clear each of those submenus, also the open one.
 """
 
 from __future__ import annotations
@@ -51,7 +48,7 @@ DBusRevision = Annotated[tuple[int, int], DBusSignature("ui")]
 
 
 class DBusMenu(ServiceInterface):
-    """The served menu; all methods run on the bus's loop, and so does `activate` of an entry when clicked."""
+    """The served menu; its methods and the entries' `activate` run on the bus's loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__("com.canonical.dbusmenu")
@@ -60,11 +57,11 @@ class DBusMenu(ServiceInterface):
         self._timer: asyncio.TimerHandle | None = None
 
     def update(self, entries: Sequence[MenuEntry]) -> None:
-        """Show these rows and tell the hosts what changed."""
+        """Show `entries` and signal what changed."""
         self._send(self.tree.update(entries, self._loop.time()))
 
     def new_host(self) -> None:
-        """Another host serves the panel now."""
+        """Forget the former host's state: another host shows the menu now."""
         self.tree.new_host()
         self._refresh()
 
@@ -88,51 +85,51 @@ class DBusMenu(ServiceInterface):
 
     @dbus_property(access=PropertyAccess.READ, name="Version")
     def version(self) -> DBusUInt32:
-        """The protocol's version."""
+        """Return the protocol's version."""
         return 3
 
     @dbus_property(access=PropertyAccess.READ, name="TextDirection")
     def text_direction(self) -> DBusStr:
-        """The language's direction."""
+        """Return the direction of the writing."""
         return "ltr"
 
     @dbus_property(access=PropertyAccess.READ, name="Status")
     def status(self) -> DBusStr:
-        """`normal`: the menu itself never asks for attention, the icon does."""
+        """Return `normal`: the icon asks for attention, the menu never does."""
         return "normal"
 
     @dbus_property(access=PropertyAccess.READ, name="IconThemePath")
     def icon_theme_path(self) -> DBusStrings:
-        """Where the items' icons are; they have none."""
+        """Return no folder: the items have no icons."""
         return []
 
     @dbus_signal("ItemsPropertiesUpdated")
     def items_properties_updated(self, updated: list[Any], removed: list[Any]) -> DBusUpdate:
-        """Values of rows have changed."""
+        """Signal changed properties of rows."""
         return updated, removed
 
     @dbus_signal("LayoutUpdated")
     def layout_updated(self, revision: int, parent: int) -> DBusRevision:
-        """The children of `parent` have changed; `revision` is GetLayout's."""
+        """Signal that the children of `parent` have changed; `revision` is GetLayout's."""
         return revision, parent
 
     # --- what hosts ask -------------------------------------------------------------------------------
 
     @dbus_method("GetLayout")
     def get_layout(self, parent: DBusInt32, depth: DBusInt32, names: DBusStrings) -> DBusLayout:
-        """The rows under `parent`: all for a depth below 0, none for 0; all properties if none is named."""
+        """Return the rows under `parent`, all for a depth below 0, with these properties, or all for none."""
         self._require_row(parent)
         return self.tree.revision, self._layout(parent, depth, names)
 
     @dbus_method("GetGroupProperties")
     def get_group_properties(self, ids: DBusInts, names: DBusStrings) -> DBusNodes:
-        """The properties of these rows, of all rows where none is named; unknown ids are left out."""
+        """Return the properties of these rows, or of all rows for no ids; leave unknown ids out."""
         wanted = ids or list(self.tree.nodes)
         return [[row, self._values(row, names)] for row in wanted if row in self.tree.nodes]
 
     @dbus_method("GetProperty")
     def get_property(self, row: DBusInt32, name: DBusStr) -> DBusAny:
-        """One property of one row, or its default."""
+        """Return one property of one row, or its default."""
         self._require_row(row)
         values = {**DEFAULTS, **self.tree.nodes[row].properties}
         if name not in values:
@@ -141,14 +138,14 @@ class DBusMenu(ServiceInterface):
 
     @dbus_method("Event")
     def event(self, row: DBusInt32, kind: DBusStr, data: DBusAny, timestamp: DBusUInt32) -> DBusNothing:
-        """Something happened to a row."""
+        """Handle an event of a row."""
         del data, timestamp
         self._require_row(row)
         self._handle_event(row, kind)
 
     @dbus_method("EventGroup")
     def event_group(self, events: DBusEvents) -> DBusInts:
-        """Several events in their order; the ids that are not rows. An error if none is."""
+        """Handle several events in order; return the ids that are no rows, and fail if all are."""
         unknown = []
         for row, kind, _data, _timestamp in events:
             if row in self.tree.nodes:
@@ -161,17 +158,17 @@ class DBusMenu(ServiceInterface):
 
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
-        """Whether the rows must be fetched again first: where its opening has changed them."""
+        """Return whether the host must fetch the rows again because the opening changed them."""
         self._require_row(row)
         return self._prepare_submenu(row)
 
     @dbus_method("AboutToShowGroup")
     def about_to_show_group(self, rows: DBusInts) -> DBusIds:
-        """Of these ids, those to be fetched again, and those that are not rows."""
+        """Return the ids to fetch again, and the ids that are no rows."""
         unknown = [row for row in rows if row not in self.tree.nodes]
         if unknown and len(unknown) == len(rows):
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
-        # the second look is at what the first ones left: a list that is put in order may lose rows
+        # checked again: ordering one list may remove rows of another
         stale = [row for row in rows if row in self.tree.nodes and self._prepare_submenu(row)]
         return stale, unknown
 
@@ -183,18 +180,18 @@ class DBusMenu(ServiceInterface):
             self.tree.opened(row, now)
         elif kind == "closed":
             self.tree.closed(row, now)
-            # after the click that some hosts send behind it
+            # some hosts send the click after the closing
             self._loop.call_later(0.2, self._refresh)
         elif kind == "clicked" and (activate := self.tree.click_handler(row)) is not None:
             activate()
 
     def _prepare_submenu(self, row: int) -> bool:
-        """The one word that libdbusmenu-gtk says when its menu opens; none when it closes."""
+        """Put a list in order before it opens. libdbusmenu-gtk reports only this of its menu."""
         if row == ROOT:
             change = self.tree.root_opened(self._loop.time(), reported=False)
             stale = ROOT in change.layouts
             if stale:
-                # behind the answer: Qt fetches at a "yes" and skips the next signal, be it another one
+                # sent after the answer: Qt fetches at a "yes" and skips the next signal, whichever it is
                 change.layouts.remove(ROOT)
                 self._loop.call_soon(lambda: self.layout_updated(self.tree.revision, ROOT))
             self._send(change)

@@ -1,45 +1,41 @@
-"""
-What the host (the panel) says of opening and closing the menu, and what follows for the rows. Pure.
-
-Seen on the bus: lxqt-panel, GNOME and Plasma tell when the root opens and when it closes. xfce4-panel and
-waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and tell all about submenus.
-"""
+"""Whether the menu may be open, by what its host reports. Pure."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 ROOT = 0
-ASSUMED_OPEN = (
-    30.0  # seconds after a host's last word that a menu whose closing is never told may still be open
-)
-ASSUMED_OPEN_SUBMENU = 1200.0  # the same while a submenu has been told to be open, and not to be closed
-SAME_OPENING = 1.0  # seconds within which asking for the root and telling of its opening are one opening
+ASSUMED_OPEN = 30.0  # seconds for which a menu whose closing is not reported counts as open
+ASSUMED_OPEN_SUBMENU = 1200.0  # the same with a submenu reported open
+SAME_OPENING = 1.0  # seconds within which AboutToShow and "opened" are one opening
 
 
 class MenuHold(Enum):
     """How far the rows may change now."""
 
-    CLOSED = "closed"  # they are put in order
-    LINGER = "untold"  # this host has not said a word: in order, but what has ended stays for a while
-    MAYBE_OPEN = "perhaps open"  # the root holds still, and what is told to be open below it
+    CLOSED = "closed"  # the rows are put in order
+    LINGER = "untold"  # nothing reported yet: in order, but what has ended stays for a while
+    MAYBE_OPEN = "perhaps open"  # the root and the submenus reported open hold still
     OPEN = "open"  # everything holds still
 
 
 class MenuHost:
-    """One panel's words. Times are of any one clock that only goes forward, in seconds."""
+    """
+    The host (panel) that shows the menu, by its reports; times are seconds of one monotonic clock.
+
+    Seen on the bus: lxqt-panel, GNOME and Plasma report when the root opens and closes. xfce4-panel and
+    waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and report all submenus.
+    """
 
     def __init__(self) -> None:
-        self.reports_opening = (
-            False  # whether it has told of an opening of the root, and so will of the closing
-        )
-        self._last_message: float | None = None  # when it last said anything about what it shows
-        self._root_since: float | None = None  # since when the root is open, or perhaps open
-        self._reported = False  # ... by an "opened", not by a question only
+        self.reports_opening = False  # whether it reports the root's opening, and so its closing
+        self._last_message: float | None = None  # time of the last report
+        self._root_since: float | None = None  # since when the root is open, or may be
+        self._reported = False  # ... by "opened", not by AboutToShow only
         self._open_submenus: set[int] = set()
 
     def root_opened(self, now: float, *, reported: bool) -> bool:
-        """The root is shown (`told`) or about to be; whether this is an opening that was not known."""
+        """Record that the root is open (`reported`) or about to be; return whether this opening is new."""
         known = (
             self._root_since is not None
             and self._reported is not reported
@@ -56,17 +52,17 @@ class MenuHost:
         return not known
 
     def opened(self, row: int, now: float) -> None:
-        """A submenu is on the screen."""
+        """Record that a submenu is open."""
         self._open_submenus.add(row)
         self._last_message = now
 
     def record_query(self, now: float) -> None:
-        """Somebody has asked for a submenu: the hand may be at the menu."""
+        """Record a question about a submenu: the menu may be in use."""
         if self._last_message is not None:
             self._last_message = now
 
     def closed(self, row: int, now: float) -> None:
-        """A submenu, or with the root everything, has gone from the screen."""
+        """Record that a submenu, or with the root everything, has closed."""
         self._open_submenus.discard(row)
         self._last_message = now
         if row == ROOT:
@@ -74,15 +70,15 @@ class MenuHost:
             self._open_submenus.clear()
 
     def forget(self, row: int) -> None:
-        """The row is no more."""
+        """Forget a row that was removed."""
         self._open_submenus.discard(row)
 
     def is_open(self, row: int) -> bool:
-        """Whether this node's children are known to be on the screen."""
+        """Return whether this submenu is reported open."""
         return row in self._open_submenus
 
     def hold(self, now: float) -> MenuHold:
-        """What this means for the rows."""
+        """Return how far the rows may change at `now`."""
         if self._last_message is None:
             return MenuHold.LINGER
         if self.reports_opening and self._reported and self._root_since is not None:
@@ -90,7 +86,7 @@ class MenuHost:
         return MenuHold.MAYBE_OPEN if now < self._assumed_until() else MenuHold.CLOSED
 
     def hold_changes_at(self, now: float) -> float | None:
-        """When `hold` becomes another one by itself; None for never."""
+        """Return when `hold` changes by itself; None for never."""
         return self._assumed_until() if self.hold(now) is MenuHold.MAYBE_OPEN else None
 
     def _assumed_until(self) -> float:

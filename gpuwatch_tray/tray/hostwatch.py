@@ -1,4 +1,4 @@
-"""Nobody shows tray icons here: said once, with what to install."""
+"""Advice where no program shows tray icons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HOST_TIMEOUT = 60.0  # seconds: a login takes its time until the panel is up
+HOST_TIMEOUT = 60.0  # seconds: a panel may start late at login
 ADVICE_STATUS = N_("Until then, `gpuwatch-tray status` tells how things stand.")
 ADVICE_GNOME = N_(
     "GNOME shows tray icons only with its extension “AppIndicator and KStatusNotifierItem Support”:"
@@ -35,7 +35,7 @@ WLROOTS_DESKTOPS = frozenset({"sway", "wlroots", "hyprland", "river", "labwc", "
 
 
 def panel_advice(environ: Mapping[str, str]) -> str:
-    """What to install on this desktop, by XDG_CURRENT_DESKTOP."""
+    """Return what to install on this desktop, by XDG_CURRENT_DESKTOP."""
     desktops = {name.lower() for name in environ.get("XDG_CURRENT_DESKTOP", "").split(":")}
     if any(name.startswith("gnome") or name in {"ubuntu", "unity"} for name in desktops):
         return f"{_(ADVICE_GNOME)} {_(ADVICE_STATUS)}"
@@ -44,9 +44,9 @@ def panel_advice(environ: Mapping[str, str]) -> str:
 
 class MissingHostDetector:
     """
-    Tells, once a run, when nobody has shown tray icons for `patience` seconds in a row.
+    A detector that calls `notify` once when no host has shown tray icons for `timeout` seconds in a row.
 
-    It counts on the bus's loop, and calls `tell` on a thread of its own: telling may itself use the bus.
+    It counts on the bus's loop and notifies on a thread of its own, for the notice may itself use the bus.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class MissingHostDetector:
         self._notified = False
 
     def start(self) -> None:
-        """Begin to watch; from any thread."""
-        self._bus.on_lost(self._cancel)  # whoever lost the bus needs no panel
+        """Start; from any thread."""
+        self._bus.on_lost(self._cancel)  # a lost bus is no missing panel
         self._bus.follow_owner(WATCHER, self._owner_changed)
 
     def _owner_changed(self, owner: str) -> None:

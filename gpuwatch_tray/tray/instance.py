@@ -1,9 +1,4 @@
-"""
-One tray a session: a well-known name on the session bus.
-
-The lock keeps two from one state; the name also two that watch the same with their states in different
-folders. Different machines and a demo may be watched side by side, each under a name of its own.
-"""
+"""One tray a session, by a well-known name on the session bus."""
 
 from __future__ import annotations
 
@@ -24,7 +19,7 @@ PRIMARY_OWNER, ALREADY_OWNER = 1, 4
 
 
 def bus_name_for(source_id: str = "") -> str:
-    """The bus name of what is watched, such as `demo`; of this machine's own GPUs without a word."""
+    """Return the bus name for a source, such as `demo`; "" stands for this machine's own GPUs."""
     if not source_id:
         return BUS_NAME
     return f"{BUS_NAME}.s{hashlib.sha256(source_id.encode(errors='surrogateescape')).hexdigest()[:8]}"
@@ -32,10 +27,11 @@ def bus_name_for(source_id: str = "") -> str:
 
 def claim_name(bus: SessionBus, name: str) -> int | None:
     """
-    Take the name; None when it is ours, else the PID of who has it (0 where the bus does not say).
+    Claim the bus name; return None when it is ours, else its owner's PID (0 where the bus does not say).
 
-    Only before the bus's loop runs, on the thread that connected. A bus that does not answer has no other
-    tray to speak of, and costs the name only.
+    The lock keeps two processes from one state; the name also keeps two trays of a session from one source
+    with different state folders. Call it before the bus's loop runs, on the thread that connected. A bus
+    that does not answer costs the name only.
     """
     try:
         return bus.loop.run_until_complete(_request_name(bus, name))

@@ -1,4 +1,4 @@
-"""pystray's Icon over StatusNotifierItem: the backend that pystray lacks, for a session with a bus."""
+"""The backend over StatusNotifierItem, which pystray lacks."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
     """
-    A pystray Icon that a panel shows.
+    A pystray Icon that a panel shows; the bus's loop is its main loop.
 
-    Everything is exported on making it, which is done before `run`, on the thread that will run it: pystray's
-    waiting setup thread would keep the process alive if that failed later. The bus's loop is the main loop.
+    The constructor exports everything, before `run` and on the same thread: a failure later would leave
+    pystray's setup thread waiting and the process alive.
     """
 
     HAS_DEFAULT_ACTION = False
-    HAS_NOTIFICATION = False  # notifiers.desktop does that, over the same bus
+    HAS_NOTIFICATION = False  # popups go over the same bus
 
     def __init__(self, bus: SessionBus, name: str) -> None:
         self.look = drawing.Look(Level.NO_DATA)
@@ -40,6 +40,12 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self._registration = sni.Registration(
             bus, (sni.ITEM_PATH, dbusmenu.MENU_PATH), self._dbusmenu.new_host
         )
+
+    def draw(self, look: drawing.Look) -> None:
+        """Draw the icon by `look`; where that raises, the look stays as it was."""
+        drawing.pixmaps(look)
+        self.look, self.icon = look, drawing.image(look)
+        self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
 
     def _update_icon(self) -> None:
         look = self.look
@@ -62,7 +68,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self._bus.post(self._registration.start)
 
     def _hide(self) -> None:
-        """Nothing to do: the protocol knows no way out but leaving the bus, which ends the panel's icon."""
+        """Do nothing: the icon ends when we leave the bus, for which the protocol has no other way."""
 
     def _run(self) -> None:
         self._mark_ready()
@@ -79,7 +85,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
 
 
 class StatusNotifierBackend:
-    """The tray on Linux; `post` and `stop` may be called from any thread, `present` on the loop's."""
+    """The tray on Linux; call `post` and `stop` from any thread, `present` on the loop's."""
 
     needs_panel = True
 
@@ -90,7 +96,7 @@ class StatusNotifierBackend:
         self.icon = StatusNotifierIcon(bus, name)
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Show the icon until `stop`; `ready` is called on a thread of its own once it is exported."""
+        """Show the icon until `stop`; call `ready` on a thread of its own once it is exported."""
 
         def begin(icon: Any) -> None:
             icon.visible = True
@@ -103,19 +109,14 @@ class StatusNotifierBackend:
         self._bus.stop()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the loop's thread run `job`."""
+        """Schedule `job` on the loop's thread."""
         self._bus.post(job)
 
     def present(self, view: TrayView) -> None:
-        """Show `view`; what does not differ from the last one is not sent."""
+        """Show `view`; send only what differs from the last one."""
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
             self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, separator=toolkit.separator_item)
         if view.look != self.icon.look:
-            drawing.pixmaps(view.look)  # a picture that cannot be drawn is tried again at the next status
-            picture = drawing.image(view.look)
-            self.icon.look = view.look
-            self.icon.icon = picture
-            # pystray draws only a visible icon; before that the picture must be right all the same
-            self.icon._update_icon()  # noqa: SLF001
+            self.icon.draw(view.look)

@@ -1,8 +1,8 @@
 """
-pystray's own icon, on Windows and macOS.
+pystray's icon on Windows and macOS.
 
-Their toolkits take changes on the UI thread only, and Windows destroys a menu that is open when it is
-changed: what comes while the menu is open waits until it closes.
+Their toolkits take changes on the UI thread only, and Windows destroys an open menu that is changed: a view
+that comes while the menu is open waits until it closes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOOLTIP_UNITS = 127  # UTF-16 units that Windows takes for a tooltip
-WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
+TOOLTIP_UNITS = 127  # UTF-16 units in a Windows tooltip (NOTIFYICONDATA)
+WM_WAKE = 0x8000 + 1  # WM_APP + 1, for applications to use
 
 
 class NativeBackend:
-    """The tray on Windows and macOS; `wake` makes the UI thread call `_drain`."""
+    """The tray on Windows and macOS; `_wake` makes the UI thread call `_drain`."""
 
     def __init__(self, name: str, perform: Callable[[MenuAction], None]) -> None:
         self._look = drawing.Look(Level.NO_DATA)
@@ -46,7 +46,7 @@ class NativeBackend:
 
     @property
     def notify(self) -> Callable[[str, str], None] | None:
-        """Show a popup (title, body) through the icon, where this backend can."""
+        """The function that shows a popup (title, body) through the icon, if any."""
         if not self.icon.HAS_NOTIFICATION:
             return None
         return lambda title, body: self.icon.notify(body, title)
@@ -71,7 +71,7 @@ class NativeBackend:
             self.icon.stop()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the UI thread run `job`."""
+        """Schedule `job` on the UI thread."""
         self._jobs.put(job)
         if self._running:
             self._wake()
@@ -90,7 +90,7 @@ class NativeBackend:
         self._shown = view
 
     def menu_toggled(self, *, is_open: bool) -> None:
-        """The menu has opened or closed; on the UI thread."""
+        """Note that the menu has opened or closed; on the UI thread."""
         self._menu_open = is_open
         if not is_open and self._waiting is not None:
             view, self._waiting = self._waiting, None
@@ -104,7 +104,7 @@ class NativeBackend:
                 return
             try:
                 job()
-            except Exception:  # the jobs behind it must not wait
+            except Exception:  # the next jobs must still run
                 log.exception("drawing failed")
 
     def _create_waker(self) -> Callable[[], None]:
@@ -117,14 +117,14 @@ class NativeBackend:
 
 
 def _escape_ampersands(label: str) -> str:
-    """A label as Windows takes it, where a single `&` marks the mnemonic."""
+    """Escape a label for Windows, where a single `&` marks the mnemonic."""
     return label.replace("&", "&&") if sys.platform == "win32" else label
 
 
 def _windows_waker(
     icon: Any, drain: Callable[[], None], menu_toggled: Callable[..., None]
 ) -> Callable[[], None]:
-    """Take a message of our own in pystray's window, and notice its menu, which runs inside WM_NOTIFY."""
+    """Handle a message of our own in pystray's window, and note its menu, which runs inside WM_NOTIFY."""
     from pystray._util import win32  # exists on Windows only
 
     handlers = icon._message_handlers  # noqa: SLF001  # pystray has no other way in
@@ -143,7 +143,7 @@ def _windows_waker(
 
     handlers[win32.WM_NOTIFY] = on_notify
     handlers[WM_WAKE] = on_wake
-    return lambda: win32.PostMessage(icon._hwnd, WM_WAKE, 0, 0)  # noqa: SLF001
+    return lambda: win32.PostMessage(icon._hwnd, WM_WAKE, 0, 0)  # noqa: SLF001  # as above
 
 
 def _macos_waker(drain: Callable[[], None]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""A served menu's parts: the rows as they shall be, the nodes that show them, and the spare ones. Pure."""
+"""The parts of a served menu: the wanted entries, the nodes that show them, and the spare nodes. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gpuwatch_tray import columns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-MIN_WIDTH = 40  # columns that fit into any menu
+MIN_WIDTH = 40  # columns that fit into every menu
 Properties = dict[str, str | bool | int]
 
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """One row as it shall be; without a label it is a separating line. The fields are as `menu.Row`'s."""
+    """A wanted row, a separator without a label; the fields are those of MenuRow."""
 
     key: str
     label: str = ""
@@ -32,7 +32,7 @@ class MenuEntry:
 
 
 class NodeKind(Enum):
-    """What a node can be for all its life: Qt's hosts take these from a node's first properties only."""
+    """The kind of a node, fixed for its life: Qt's hosts read it from the first properties only."""
 
     SEPARATOR = "separator"
     PLAIN = "row"
@@ -41,7 +41,7 @@ class NodeKind(Enum):
 
     @classmethod
     def of(cls, entry: MenuEntry) -> NodeKind:
-        """The kind that shows this entry."""
+        """Return the kind that shows `entry`."""
         if not entry.label:
             return cls.SEPARATOR
         if entry.children:
@@ -54,8 +54,8 @@ class MenuNode:
     """
     One row as the host knows it, with dbusmenu's properties.
 
-    Without an entry it is a spare one: in the layout, never yet seen. `ceased` is since when its key is no
-    longer wanted.
+    A node without an entry is spare: in the layout, but invisible so far. `removed_at` is the time at which
+    its key ceased to be wanted.
     """
 
     id: int
@@ -66,7 +66,7 @@ class MenuNode:
     removed_at: float | None = None
 
     def entry_properties(self) -> Properties:
-        """The properties for its entry."""
+        """Return the properties that show the entry."""
         entry, visibility = self.entry, {"visible": True} if "visible" in self.properties else {}
         if entry is None or self.kind is NodeKind.SEPARATOR:
             return base_properties(self.kind) | visibility
@@ -86,10 +86,9 @@ SPARES_FOR_DETAILS = (NodeKind.PLAIN,)
 
 def spare_kinds(entry: MenuEntry | None) -> Sequence[NodeKind]:
     """
-    The spare nodes at the end of this node's list (None: the root's), in their order.
+    Return the kinds of the spare nodes at the end of this entry's list (None: the root's).
 
-    They are used in this order, so that each new row comes behind all that are seen: the kinds alternate
-    where both may come.
+    New rows use them in this order, behind all visible rows; the kinds alternate where both may come.
     """
     if entry is None:
         return SPARES_AT_TOP
@@ -99,7 +98,7 @@ def spare_kinds(entry: MenuEntry | None) -> Sequence[NodeKind]:
 
 
 def base_properties(kind: NodeKind) -> Properties:
-    """What makes a node one of this kind."""
+    """Return the properties that make a node one of this kind."""
     if kind is NodeKind.SEPARATOR:
         return {"type": "separator"}
     if kind is NodeKind.TICK:
@@ -108,19 +107,19 @@ def base_properties(kind: NodeKind) -> Properties:
 
 
 def ended_label(entry: MenuEntry) -> str:
-    """What the row says when its subject has ceased: no wider than before, for an open menu does not grow."""
+    """Return the label of a row that has ended: no wider than before, for an open menu does not grow."""
     text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
     max_width = max(columns.width(entry.label), MIN_WIDTH)
     return text if columns.width(text) <= max_width else columns.cut(text, max_width - 1) + "…"
 
 
 def escape_label(text: str) -> str:
-    """A label in dbusmenu's spelling, where a single `_` marks the mnemonic."""
+    """Escape a label for dbusmenu, where a single `_` marks the mnemonic."""
     return text.replace("_", "__")
 
 
 def walk_entries(entries: Sequence[MenuEntry]) -> Iterator[MenuEntry]:
-    """All entries, each before those below it."""
+    """Yield all entries, each before its children."""
     for entry in entries:
         yield entry
         yield from walk_entries(entry.children)

@@ -1,8 +1,8 @@
 """
-How the menu writes numbers and processes, pure.
+The labels of the menu's rows. Pure.
 
-A value that could not be read is a `?`; one that the device or the source never gives is left out. Both stay
-apart from 0.
+A value that could not be read is a `?`; one that the device or the source never gives is left out. Neither is
+shown as 0.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ T = TypeVar("T")
 
 
 def clip(text: str, length: int) -> str:
-    """`text` on one line of at most `length` columns, without control characters."""
+    """Return `text` on one line of at most `length` columns, without control characters."""
     line = redact.one_line(text)
     return line if columns.width(line) <= length else columns.cut(line, length - 1).rstrip() + "…"
 
 
 def wrap(text: str) -> list[str]:
-    """`text` on a few lines, cut where it is longer than those."""
-    # textwrap counts characters: of a text whose characters are wide, fewer of them fill a line
+    """Return `text` on at most WRAP_LINES lines, cut where it is longer."""
+    # textwrap counts characters, of which fewer fill a line where they are wide
     length = WRAP * len(text) // columns.width(text) if text else WRAP
     return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 
 def format_memory(value: int) -> str:
-    """Bytes as a person reads them: `512 MiB`, `2.8 GiB`."""
+    """Format bytes: `512 MiB`, `2.8 GiB`."""
     return f"{value / GIB:.1f} GiB" if value >= GIB else f"{value // MIB} MiB"
 
 
 def format_elapsed(seconds: float) -> str:
-    """A duration in steps of a minute, an hour from one day on: `24 min`, `3 h 24 min`, `2 d 5 h`."""
+    """Format a duration in minutes, from one day on in hours: `24 min`, `3 h 24 min`, `2 d 5 h`."""
     whole = int(seconds)
     if whole < MINUTE:
         return _("under a minute")
@@ -67,7 +67,7 @@ def format_elapsed(seconds: float) -> str:
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
-    """`12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is ever given."""
+    """Format `12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is given."""
     if not (_given(used) or _given(total)):
         return ""
     halves = ["?" if isinstance(value, Missing) else f"{value / GIB:.1f}" for value in (used, total)]
@@ -75,7 +75,7 @@ def gpu_memory(used: Field[int], total: Field[int]) -> str:
 
 
 def gpu_label(value: Gpu) -> str:
-    """A GPU's row, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
+    """Return a GPU's label, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
     name = known(value.name)
     title = f"GPU {value.index}" + (f"  {clip(name, 40)}" if name else "")
     if value.problem is not None:
@@ -93,7 +93,7 @@ def gpu_label(value: Gpu) -> str:
 
 
 def process_label(value: GpuProcess) -> str:
-    """A process's row, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
+    """Return a process's label, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
     parts = [
         f"PID {value.pid}",
         _("user ?") if isinstance(value.user, Missing) else clip(value.user, 32),
@@ -106,19 +106,19 @@ def process_label(value: GpuProcess) -> str:
 
 
 def command_text(value: GpuProcess) -> str:
-    """What may be shown of a process's command line; empty where nothing is known of it."""
+    """Return what may be shown of a process's command line; empty where it is not known."""
     return _shown_command(value.mine, value.command, value.name)[0]
 
 
 def program_name(value: GpuProcess) -> str:
-    """In a word or two what runs: the script of an interpreter, else the program; empty if not known."""
+    """Return what runs in a word or two: an interpreter's script, else the program; empty if not known."""
     return _shown_command(value.mine, value.command, value.name)[1]
 
 
-# Redaction takes a millisecond for a long command line, and each drawing asks for that of each process.
+# Redaction takes a millisecond for a long command line, and each drawing needs every process's.
 @lru_cache(maxsize=256)
 def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
-    """What `command` and `program` say; these three facts are all that it depends on."""
+    """Return the results of `command_text` and `program_name`, cached by all that they depend on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
     called = redact.called(known(name) or "")
     names = redact.arguments(known(argv) or ()) if mine else ()
@@ -132,9 +132,9 @@ def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[
 
 def clipboard_command(value: GpuProcess) -> str:
     """
-    The command for the clipboard: one's own as a shell takes it, secrets included, others' as it is shown.
+    Return the command for the clipboard: one's own quoted for the shell, with secrets; others' as shown.
 
-    The clipboard is the user's own, and a command that is pasted shall run.
+    The clipboard is the user's own, and a pasted command must run.
     """
     argv = known(value.command)
     if not value.mine or not argv:
@@ -143,7 +143,7 @@ def clipboard_command(value: GpuProcess) -> str:
 
 
 def usage_types(value: GpuProcess) -> str:
-    """In which ways a process uses the GPU, with nvidia-smi's letters."""
+    """Describe how a process uses the GPU, with nvidia-smi's letters."""
     names = {
         Kind.COMPUTE: _("compute"),
         Kind.GRAPHICS: _("graphics"),
@@ -159,12 +159,12 @@ def usage_types(value: GpuProcess) -> str:
 
 
 def timestamp(seconds: float) -> str:
-    """A wall-clock time in the machine's zone: `2026-01-07 23:27:48`."""
+    """Format a wall-clock time in the machine's zone: `2026-01-07 23:27:48`."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def end_time(seconds: float, now: float) -> str:
-    """When something ends: `14:00` today, `tomorrow 08:00`, or with its date."""
+    """Format an end: `14:00` today, `tomorrow 08:00`, or with its date."""
     end, today = (datetime.fromtimestamp(time).astimezone() for time in (seconds, now))
     if end.date() == today.date() + timedelta(days=1):
         return _("tomorrow {time}").format(time=end.strftime("%H:%M"))
@@ -172,7 +172,7 @@ def end_time(seconds: float, now: float) -> str:
 
 
 def missing_reason(value: Missing) -> str:
-    """Why a value is missing, in a few words."""
+    """Explain in a few words why a value is missing."""
     names = {
         Why.UNSUPPORTED: _("not given here"),
         Why.ERROR: _("could not be read"),
@@ -182,7 +182,7 @@ def missing_reason(value: Missing) -> str:
 
 
 def _given(value: Field[T]) -> bool:
-    """Whether there is anything to show: a value, or the failure to read one."""
+    """Return whether there is a value, or a failure to read one, to show."""
     return not isinstance(value, Missing) or value.why is Why.ERROR
 
 

@@ -1,9 +1,8 @@
 """
-pystray, imported so that it cannot choose a backend of its own on Linux, and the menu rows as its items.
+pystray's model, and the menu rows as its items.
 
-`import pystray` picks a backend at once, and there it can crash (no display) or settle for one that has no
-menu. On Linux only its model is wanted, so it is given the backend that does nothing; the variable is put
-back for whoever starts a child process.
+`import pystray` picks a backend at once, which on Linux may crash (no display) or have no menu. There only
+its model is wanted, so it gets the dummy backend; the variable is restored for child processes.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ MenuItem: Any = pystray.MenuItem
 
 
 class RowItem(MenuItem):  # type: ignore[misc]  # pystray has no types
-    """A pystray item with the identity of the row that it shows."""
+    """A pystray item that knows the row that it shows."""
 
     def __init__(self, row: MenuRow, on_click: Any, label: str) -> None:
         ticked = None if row.ticked is None else lambda _: bool(row.ticked)
@@ -60,20 +59,20 @@ def pystray_menu(
     separator: Callable[[MenuRow], Any] = lambda _: Menu.SEPARATOR,
 ) -> Any:
     """
-    The rows as a pystray Menu; a click calls `perform`, `spell` writes labels as the system wants them.
+    Return the rows as a pystray Menu; a click calls `perform`, `escape` writes labels for the system.
 
-    `line` makes the items of separating rows: pystray's own know theirs by being the one SEPARATOR.
+    `separator` makes the items of separating rows; pystray's own backends know only Menu.SEPARATOR.
     """
     return Menu(*(_row_item(row, perform, escape, separator) for row in rows))
 
 
 def separator_item(row: MenuRow) -> Any:
-    """A separator for `entries`, with the identity of its row."""
+    """Return a separator for `host_entries` that knows its row."""
     return RowItem(row, None, "")
 
 
 def host_entries(menu: Any, icon: Any) -> tuple[MenuEntry, ...]:
-    """A pystray Menu as rows for a host: from `menu.items`, for iterating a Menu leaves rows out."""
+    """Return a pystray Menu's items as entries for a host; iterating the Menu itself leaves items out."""
     items = list(menu.items) if menu is not None else []
     return tuple(_host_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
 

@@ -1,15 +1,13 @@
 """
-The menu as a host sees it: nodes with ids, pure.
+The menu as a host sees it: nodes with ids. Pure.
 
-A node's id stands for its key for as long as the node lives, and is never given to another. A list that may
-be on the screen holds still: no row changes its place, and one whose subject has ceased stays and says so.
-The hosts differ in what else they bear:
+An id stands for one key and is never reused. In a list that may be open no row moves, and a row whose
+subject has ended stays and says so. The hosts differ in what else they bear:
 
-- At a LayoutUpdated lxqt-panel closes the menu and GNOME folds it, so while they tell that it is open only
-  properties change: a new row takes a spare node at the end of its list, and waits where none is left. A
-  submenu is put in order when it is asked for.
-- A GTK menu (xfce4-panel, waybar) bears a LayoutUpdated, but never grows: it puts scroll arrows over the rows
-  and shifts them all. There new rows wait for the next opening of their list; other lists are kept in order.
+- At a LayoutUpdated lxqt-panel closes the menu and GNOME folds it: while it is open only properties change,
+  a new row takes a spare node at the end of its list, or waits. A submenu is put in order before it opens.
+- A GTK menu (xfce4-panel, waybar) bears a LayoutUpdated, but never grows: it would put scroll arrows over the
+  rows and shift them. New rows wait for the next opening of their list; other lists are kept in order.
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ from gpuwatch_tray.tray.nodes import MenuEntry, MenuNode, NodeKind, Properties
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-LINGER_SECONDS = 30.0  # seconds that what has ended stays where the host tells nothing
+LINGER_SECONDS = 30.0  # seconds for which an ended row stays with a host that reports nothing
 
 
 @dataclass(slots=True)
 class MenuChange:
-    """What an update changed: values set, and the nodes whose children differ."""
+    """The result of an update: properties set, and the nodes whose children differ."""
 
     updated: dict[int, Properties] = field(default_factory=dict)
     layouts: list[int] = field(default_factory=list)
@@ -40,7 +38,7 @@ class MenuChange:
 
 @dataclass(slots=True)
 class _Update:
-    """One taking over of entries; `fresh` are the nodes that it made, which no host knows yet."""
+    """One update of the tree; `fresh` are the nodes that it made, which no host knows yet."""
 
     now: float
     hold: MenuHold
@@ -49,7 +47,7 @@ class _Update:
 
 
 class MenuTree:
-    """The nodes by id. Times are of any one clock that only goes forward, in seconds."""
+    """The nodes by id; times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self.revision = 1
@@ -58,42 +56,42 @@ class MenuTree:
         self._host = MenuHost()
         self._entries: Sequence[MenuEntry] = ()
         self._by_subject: dict[str, MenuEntry] = {}  # by subject
-        self._removed: set[int] = set()  # the nodes that have, those below them left out
-        self._unannounced: set[int] = set()  # nodes whose children changed and no LayoutUpdated told it
+        self._removed: set[int] = set()  # the topmost nodes whose rows have ended
+        self._unannounced: set[int] = set()  # nodes whose changed children no LayoutUpdated has announced
         self._fetched_early: set[int] = (
             set()
-        )  # nodes that Qt fetched when asking, and whose next LayoutUpdated it skips
+        )  # nodes that Qt fetched early: it skips their next LayoutUpdated
 
     def update(self, entries: Sequence[MenuEntry], now: float) -> MenuChange:
-        """Take over the rows as far as an open menu allows; the change is empty when nothing differs."""
+        """Apply `entries` as far as an open menu allows; return what changed."""
         self._entries = entries
         self._by_subject = {entry.subject: entry for entry in nodes.walk_entries(entries) if entry.subject}
         return self.refresh(now)
 
     def refresh(self, now: float) -> MenuChange:
-        """Take over what time alone allows."""
+        """Apply what has become possible by the passing of time."""
         return self._apply(_Update(now, self._host.hold(now)))
 
     def next_refresh(self, now: float) -> float | None:
-        """When `settle` may bring a change; None for never."""
+        """Return when `refresh` may bring a change; None for never."""
         times = [self._host.hold_changes_at(now)]
         if self._host.hold(now) is MenuHold.LINGER:
             times += [(self.nodes[row].removed_at or 0.0) + LINGER_SECONDS for row in self._removed]
         return min((time for time in times if time is not None and time > now), default=None)
 
-    # --- what the host says ---------------------------------------------------------------------------
+    # --- what the host reports ------------------------------------------------------------------------
 
     def root_opened(self, now: float, *, reported: bool) -> MenuChange:
-        """The host shows the root (`told`) or is about to: all that it held back is taken over first."""
+        """Apply what was held back: the host shows the root (`reported`) or is about to."""
         if not self._host.root_opened(now, reported=reported):
             return MenuChange()
         return self._apply(_Update(now, MenuHold.CLOSED))
 
     def about_to_show(self, row: int, now: float) -> tuple[MenuChange, bool]:
         """
-        The host is about to show a submenu: it is put in order; whether its rows must be fetched again.
+        Put a submenu in order that is about to open; return the change and whether to fetch its rows again.
 
-        Nothing of it is on the screen, so nothing moves; where a LayoutUpdated harms, the answer spares it.
+        Nothing of it is visible yet, so nothing moves; the answer replaces a LayoutUpdated where that harms.
         """
         self._host.record_query(now)
         node = self.nodes[row]
@@ -107,25 +105,25 @@ class MenuTree:
         return run.change, row in self._unannounced
 
     def opened(self, row: int, now: float) -> None:
-        """The host shows this submenu."""
+        """Record that the host shows this submenu."""
         self._host.opened(row, now)
 
     def closed(self, row: int, now: float) -> None:
-        """The host shows this node's children no more; without the root, it shows nothing."""
+        """Record that the host has closed this list; with the root, everything."""
         self._host.closed(row, now)
 
     def new_host(self) -> None:
-        """Forget what the former host had open and how it behaved."""
+        """Forget the former host."""
         self._host = MenuHost()
 
     def click_handler(self, row: int) -> Callable[[], None] | None:
-        """What a click on the node does: bound to the key that the node has always had."""
+        """Return what a click on the node does, bound to the node's one key; None for nothing."""
         node = self.nodes[row]
         if node.entry is None or node.removed_at is not None or not node.properties.get("enabled"):
             return None
         return node.entry.activate
 
-    # --- taking over ----------------------------------------------------------------------------------
+    # --- applying -------------------------------------------------------------------------------
 
     def _apply(self, run: _Update) -> MenuChange:
         self._merge(self.nodes[ROOT], self._entries, run)
@@ -133,7 +131,7 @@ class MenuTree:
         return run.change
 
     def _announce(self, run: _Update, *, silent: bool) -> None:
-        """Leave out what no host can know yet; announce the layouts, or remember that they changed."""
+        """Leave out nodes that no host knows yet; announce the changed layouts, or note them for later."""
         change = run.change
         change.updated = {row: values for row, values in change.updated.items() if row not in run.fresh}
         known = [row for row in change.layouts if row not in run.fresh]
@@ -151,7 +149,7 @@ class MenuTree:
         held: dict[str, int] = {}
         for row in node.children:
             shown = self.nodes[row].entry
-            if shown is not None:  # no spare one
+            if shown is not None:  # not a spare node
                 held[shown.key] = row
         if self._holds_still(node, run):
             self._merge_in_place(node, entries, held, run)
@@ -167,7 +165,7 @@ class MenuTree:
     def _merge_in_place(
         self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
     ) -> None:
-        """No row changes its place."""
+        """Update the rows without moving any."""
         for entry in entries:
             row = held.pop(entry.key, None)
             if row is not None:
@@ -183,7 +181,7 @@ class MenuTree:
     def _merge_in_order(
         self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
     ) -> None:
-        """The rows as wanted, then the spare ones."""
+        """Put the wanted rows in order, then the spare nodes."""
         order = []
         for entry in entries:
             row = held.get(entry.key)
@@ -220,7 +218,7 @@ class MenuTree:
     # --- rows that end --------------------------------------------------------------------------------
 
     def _mark_removed(self, node: MenuNode, run: _Update) -> float:
-        """Show that this row is no longer wanted, and since when; one that only moved keeps its label."""
+        """Mark the row as ended and return since when; a row that only moved keeps its label."""
         entry = node.entry
         if node.removed_at is None:
             node.removed_at = run.now
@@ -237,7 +235,7 @@ class MenuTree:
         return node.removed_at
 
     def _disable_below(self, node: MenuNode, run: _Update) -> None:
-        """What belongs to a row that has ended can be read, and not be clicked."""
+        """Make the rows below an ended row readable, but not clickable."""
         for child in (self.nodes[row] for row in node.children):
             if child.entry is not None and child.kind is not NodeKind.SEPARATOR:
                 child.removed_at = run.now
@@ -252,7 +250,7 @@ class MenuTree:
     # --- nodes ----------------------------------------------------------------------------------------
 
     def _spare_nodes(self, node: MenuNode, run: _Update) -> Iterable[int]:
-        """The spare nodes at the end of a list, those that it has and new ones for those it has used."""
+        """Return the ids of the spare nodes at the end of a list, with new ones for those in use."""
         unused = [self.nodes[row] for row in node.children if self.nodes[row].entry is None]
         wanted = nodes.spare_kinds(node.entry)
         if [spare.kind for spare in unused] == list(wanted):
@@ -260,13 +258,13 @@ class MenuTree:
         return [self._add_node(kind, None, run).id for kind in wanted]
 
     def _next_spare(self, node: MenuNode, kind: NodeKind) -> MenuNode | None:
-        """The first spare node of this kind behind all that have been seen."""
+        """Return the first spare node of this kind behind all visible ones."""
         children = [self.nodes[row] for row in node.children]
         used = max((place for place, child in enumerate(children) if child.entry is not None), default=-1)
         return next((child for child in children[used + 1 :] if child.kind is kind), None)
 
     def _use_spare(self, spare: MenuNode, entry: MenuEntry, run: _Update) -> None:
-        """Give a spare node to this entry for good; its children are there when it is asked for."""
+        """Give a spare node to this entry for good, with its children."""
         spare.entry = entry
         self._set_properties(spare, spare.entry_properties(), run)
         if spare.kind is NodeKind.PARENT:
@@ -296,7 +294,7 @@ class MenuTree:
 
 
 def _insert_lingering(order: list[int], staying: set[int], former: Sequence[int]) -> list[int]:
-    """`order` with the staying rows, each behind the row that it stood behind in `former`."""
+    """Return `order` with the staying rows, each behind the row that it stood behind in `former`."""
     behind: dict[int | None, list[int]] = {}
     last, wanted = None, set(order)
     for row in former:

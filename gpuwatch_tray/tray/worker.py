@@ -1,9 +1,4 @@
-"""
-What was clicked, carried out: away from the drawing thread, one after another.
-
-What may take long has a lane of its own, so that acknowledging an alert never waits behind a test mail that
-a server is slow to take; and Quit waits behind nothing.
-"""
+"""The threads that carry out the menu's actions."""
 
 from __future__ import annotations
 
@@ -30,11 +25,15 @@ LANES = {
     ActionKind.OPEN_SETTINGS: "tray-desktop",
     ActionKind.OPEN_LOG: "tray-desktop",
 }
-MAX_PENDING = 64  # deeds that may wait; a hand does not click faster
+MAX_PENDING = 64  # actions that may wait; nobody clicks faster
 
 
 class ActionWorker:
-    """Does the deeds of the menu through `actions`, which are given the deed's target."""
+    """
+    The queues and threads that carry out the menu's actions through `handlers`, one after another each.
+
+    What may take long has a thread of its own: acknowledging an alert never waits behind a test mail.
+    """
 
     def __init__(self, handlers: Mapping[ActionKind, Callable[[str], None]]) -> None:
         self._handlers = dict(handlers)
@@ -49,17 +48,17 @@ class ActionWorker:
         ]
 
     def start(self) -> None:
-        """Begin to do what is asked."""
+        """Start the threads."""
         for thread in self.threads:
             thread.start()
 
     def stop(self) -> None:
-        """Let the threads end when they have done what waits; nobody need wait for that."""
+        """Let the threads end after what waits; return at once."""
         for lane in self._lanes.values():
             lane.put(None)
 
     def perform(self, action: MenuAction) -> None:
-        """Have it done soon; a click on what is still under way is not a second one. Never blocks."""
+        """Queue `action`, unless the same one is still under way; never blocks."""
         log.info("menu: %s", action.kind.value)
         with self._lock:
             if action in self._pending:
@@ -80,7 +79,7 @@ class ActionWorker:
     def _run_action(self, action: MenuAction) -> None:
         try:
             self._handlers[action.kind](action.target)
-        except Exception:  # a fault in one action must not leave a menu that does nothing
+        except Exception:  # the menu must go on working
             log.exception("the menu's '%s' failed", action.kind.value)
         finally:
             with self._lock:

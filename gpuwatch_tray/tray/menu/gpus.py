@@ -1,4 +1,4 @@
-"""The rows of the GPUs, each with its processes."""
+"""The rows of GPUs, processes, reminders and users."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, GpuProcess, Snapshot
     from gpuwatch_tray.tray.menu.row import ActionKind
 
-MAX_PROCESSES = 20  # processes a GPU lists before "… N more"
-MEMORY_STEP = 256 * text.MIB  # memory is compared in steps of this, so that two alike do not change places
+MAX_PROCESSES = 20  # processes listed under a GPU before "… N more"
+MEMORY_STEP = 256 * text.MIB  # sorting rounds memory down to this, so that two alike keep their places
 
 
 def gpu_rows(
     snapshot: Snapshot | None, offered: Collection[ActionKind], reminded: Collection[str] = ()
 ) -> list[MenuRow]:
     """
-    A row for each GPU in the order of their indexes, or the reason why there is none.
+    Return a row for each GPU in the order of their indexes, or the reason why there is none.
 
-    `awaited` are the processes (PID:IDENTITY) whose end the person will be told.
+    `reminded` are the processes (PID:IDENTITY) with a reminder for their end.
     """
     if snapshot is None:
         return [text_row("problem", _("The GPUs have not been read yet"), urgent=True)]
@@ -45,7 +45,7 @@ def gpu_rows(
         _gpu_row(gpu, held.pop((gpu.index, gpu.uuid if gpu.physical else ""), []), offered, reminded)
         for gpu in sorted(snapshot.gpus, key=lambda gpu: gpu.index)
     ]
-    # a process list names GPUs that no device list has, and may not be able to name them at all
+    # processes may be on GPUs that no device list has, or that the source cannot name
     for index, device in sorted(held, key=lambda place: (place[0] is None, place[0] or 0, place[1])):
         label = ("GPU ?" if index is None else f"GPU {index}") + (f"  {device}" if device else "")
         key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
@@ -81,7 +81,7 @@ def _gpu_submenu(key: str, label: str, children: Sequence[MenuRow]) -> MenuRow:
 def _process_rows(
     parent: str, held: Sequence[GpuProcess], offered: Collection[ActionKind], reminded: Collection[str]
 ) -> list[MenuRow]:
-    """The processes, longest first, for that order stays; of many, only the largest, and then the rest."""
+    """Return the processes, longest running first, a stable order; of many, the largest and then the rest."""
     first, rest = sorted(held, key=_start_order), []
     if len(first) > MAX_PROCESSES:
         largest = {id(process) for process in sorted(first, key=_size_order)[:MAX_PROCESSES]}

@@ -1,4 +1,4 @@
-"""The row of one process, and what can be done to it."""
+"""The row of one process with its actions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuProcess, Snapshot
 
-LOCAL_SOURCE = "nvml"  # the source whose processes run here and whose identities are the system's own
+LOCAL_SOURCE = "nvml"  # the source whose processes run on this machine
 LOCAL_ACTIONS = frozenset({ActionKind.END})
 
 
 def process_row(
     parent: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str] = ()
 ) -> MenuRow:
-    """A process of the GPU row `parent`, with its details and its deeds below."""
+    """Return the row of a process under the GPU row `parent`, with its details and actions below."""
     subject = f"process:{process.pid}:{process.identity}"
     key = f"{parent}/{subject}"
     below = (*_details(key, process), *_action_rows(key, process, offered, reminded))
@@ -41,7 +41,7 @@ def process_row(
 def kill_rows(
     unresponsive: Iterable[tuple[int, str]], snapshot: Snapshot | None, offered: Collection[ActionKind]
 ) -> list[MenuRow]:
-    """A row for each process that was asked to end and did not, with the means to kill it."""
+    """Return a row for each process that was asked to end and did not, with the action to kill it."""
     held = snapshot.processes if snapshot is not None else ()
     known = {(process.pid, process.identity): process for process in held}
     rows: list[MenuRow] = []
@@ -102,7 +102,7 @@ def _process_name(pid: int, process: GpuProcess | None) -> str:
 
 
 def _folder(process: GpuProcess) -> str:
-    """Where it works, for one's own processes only: other people's folders can tell as much as commands."""
+    """Return the working folder of one's own process; other people's folders tell as much as commands."""
     if not process.mine:
         return _("not shown for other people's processes")
     return text.missing_reason(process.cwd) if isinstance(process.cwd, Missing) else redact.text(process.cwd)

@@ -1,4 +1,4 @@
-"""The rows of the alerts and of snoozing."""
+"""The rows of alerts and of snoozing."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ SEVERITIES = {
 
 
 def alert_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """The alerts that fire or recover, worst first, each with its state and what one can do about it."""
+    """Return the firing and recovering alerts, worst first, each with its state and actions."""
     return unique_rows(_alert_row(alert, status.at, offered) for alert in status.alerts)
 
 
 def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """The submenu that snoozes everything."""
+    """Return the submenu that snoozes everything."""
     snoozed = status.snoozed_until is not None or any(
         alert.snoozed_until is not None for alert in status.alerts
     )
@@ -71,7 +71,7 @@ def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> Men
 
 
 def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
-    # the kind stands in front: behind a fingerprint it could be part of another one
+    # the kind comes first: behind a fingerprint it could be part of another one
     yield from text_rows(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
     yield text_row(f"since of {key}", _("Since: {time}").format(time=text.timestamp(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
@@ -92,7 +92,7 @@ def _alert_details(key: str, alert: Alert, now: float, offered: Collection[Actio
 
 
 def _alert_marks(alert: Alert, now: float) -> list[str]:
-    """What became of the alert for the person, the strongest last."""
+    """Return whether the alert is acknowledged, snoozed or muted, the strongest last."""
     until = alert.snoozed_until
     return [
         *([_("acknowledged")] if alert.acknowledged else []),

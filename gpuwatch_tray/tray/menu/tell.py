@@ -1,4 +1,4 @@
-"""The rows of "tell me when": what can be asked for, and what is waited for already."""
+"""The rows of reminders ("tell me when")."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Awaited, GpuProcess, Snapshot, Status
 
-MAX_GPUS = 16  # numbers of GPUs to choose from
+MAX_GPUS = 16  # numbers of GPUs offered
 
 
 def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """The submenu of the GPUs, and a row for all that is waited for, with the means to cancel it."""
+    """Return the submenu for free GPUs, and a row for each reminder, with the action to cancel it."""
     waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
     return [*submenu("when free", _("Tell me when…"), _free_gpu_choices(status, offered)), *waiting]
 
@@ -34,7 +34,7 @@ def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuR
 def process_reminder_rows(
     key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
 ) -> list[MenuRow]:
-    """The row that asks to be told of its end; once that is asked, one that says so."""
+    """Return the row that sets a reminder for the process's end, or says that there is one."""
     if process.pid <= 0:
         return []
     target = f"{process.pid}:{process.identity}"
@@ -46,7 +46,7 @@ def process_reminder_rows(
 
 
 def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """A row for each number of GPUs that are not free now, or may not be."""
+    """Return a row for each number of GPUs that are not known to be free now."""
     snapshot = status.snapshot
     if snapshot is None or snapshot.problem is not None:
         return []

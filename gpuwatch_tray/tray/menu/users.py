@@ -1,4 +1,4 @@
-"""The rows of the users: what each of them holds of the GPUs."""
+"""The rows of users and what each holds of the GPUs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def user_rows(snapshot: Snapshot | None) -> list[MenuRow]:
-    """A submenu with a line for each user; nothing where all is one known user's."""
+    """Return a submenu with a line for each user; nothing where all is one known user's."""
     if snapshot is None or snapshot.problem is not None:
         return []
     per_user = totals(snapshot.processes)
-    if len(per_user) < 2 and all(total.user is not None for total in per_user):  # noqa: PLR2004  # more than one
+    if not per_user[1:] and all(total.user is not None for total in per_user):
         return []
     lines = [
         text_row(f"user:{total.user}" if total.user is not None else "owner unknown", _user_label(total))

@@ -29,7 +29,7 @@ ABOUT_LINES = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
 
 
 def tooltip(status: Status) -> str:
-    """The tooltip and first row: the reason in one line, marked where it is simulated or snoozed."""
+    """Return the tooltip and first row: the headline, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
     suffix = (
@@ -46,7 +46,7 @@ def tooltip(status: Status) -> str:
 def build_menu(
     status: Status, offered: Collection[ActionKind] = ALL_ACTIONS, extras: MenuExtras | None = None
 ) -> tuple[MenuRow, ...]:
-    """The menu of a status; of what can be clicked, only that which is `offered`."""
+    """Return the menu of a status; of the actions, only those `offered`."""
     extras = extras or MenuExtras()
     alerts = [
         *process.kill_rows(extras.unresponsive, status.snapshot, offered),
@@ -88,7 +88,7 @@ def _test_alert_label(status: Status) -> str:
 
 
 def _autostart_row(extras: MenuExtras) -> MenuRow:
-    """A click asks for what the person sees it ask for, whatever has been switched elsewhere meanwhile."""
+    """Return the row whose click asks for what it shows, whatever has been switched elsewhere meanwhile."""
     action = MenuAction(ActionKind.AUTOSTART, "off" if extras.autostart else "on")
     return MenuRow("autostart", _("Start at login"), action, ticked=extras.autostart)
 
