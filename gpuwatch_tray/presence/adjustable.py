@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.model import Sighting
-    from gpuwatch_tray.presence.watcher import PresenceDetector
+    from gpuwatch_tray.presence.decide import PresenceDetector
 
 
 class AdjustableDetector:

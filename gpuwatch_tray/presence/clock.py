@@ -8,7 +8,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from gpuwatch_tray.presence.decide import Evidence, PresenceReading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading, PresenceSource
 
 MIN_SUSPEND = 1.0  # seconds by which the clocks must part for a suspend
 
@@ -61,11 +61,11 @@ class SuspendLog:
             return self._suspends[-1][0] if self._suspends else 0.0
 
 
-class IdleCounter:
-    """The last answer of a source that counts the seconds without input; from any thread."""
+class IdleCounter(PresenceSource):
+    """A source whose last answer counts the seconds without input; from any thread."""
 
-    def __init__(self, source: str, sleeps: SuspendLog) -> None:
-        self._source = source
+    def __init__(self, name: str, sleeps: SuspendLog) -> None:
+        self.name = name
         self._sleeps = sleeps
         self._last: tuple[Moment, float] | None = None
 
@@ -78,12 +78,13 @@ class IdleCounter:
         """Forget the answer: the source is gone."""
         self._last = None
 
-    def reading(self) -> PresenceReading | None:
+    def reading(self, now: Moment) -> PresenceReading | None:
         """Return the last answer, however old, with the suspends since that input added."""
+        del now  # the answer has a time of its own
         last = self._last
         if last is None:
             return None
         at, idle = last
         return PresenceReading(
-            self._source, Evidence.IDLE, at.boot, idle + self._sleeps.slept_since(at.awake - idle)
+            self.name, Evidence.IDLE, at.boot, idle + self._sleeps.slept_since(at.awake - idle)
         )

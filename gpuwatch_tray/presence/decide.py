@@ -1,16 +1,18 @@
-"""The decision from the sources' readings: away, present or unknown, and by which source. Pure."""
+"""The interfaces of detectors and sources, what they exchange, and the decision from their readings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import Presence, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from gpuwatch_tray.presence.clock import Moment
 
 FRESH = 15.0  # seconds, suspends included, for which a reading counts
 NOBODY_TELLS = Sighting(Presence.UNKNOWN, N_("nothing here tells"))
@@ -33,6 +35,50 @@ class PresenceReading:
     evidence: Evidence
     at: float
     idle: float = 0.0
+
+
+class PresenceDetector(Protocol):
+    """The interface of a presence detector; from any thread."""
+
+    def check(self) -> Sighting:
+        """Return whether the person is at the desk, as far as is known now; never waits."""
+
+    def sources(self) -> tuple[str, ...]:
+        """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
+
+    def close(self) -> None:
+        """End what was started, within a second or two."""
+
+
+class PresenceSource(Protocol):
+    """The interface of a source, which asks or listens by itself; `reading` never waits."""
+
+    name: str
+
+    def reading(self, now: Moment) -> PresenceReading | None:
+        """Return what is known by now; None for nothing."""
+
+    def state(self) -> str:
+        """Explain a missing reading in one line."""
+
+    def close(self) -> None:
+        """End what the source started; by default nothing."""
+        return
+
+
+class AbsentSource(PresenceSource):
+    """A source that is not used here, and why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self._why = why
+
+    def reading(self, now: Moment) -> PresenceReading | None:
+        """Return None."""
+
+    def state(self) -> str:
+        """Explain why the source is not used."""
+        return self._why
 
 
 def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Sighting:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import SuspendLog
-from gpuwatch_tray.presence.watcher import AbsentSource, DesktopPresence, NobodyPresent, PresenceSource
+from gpuwatch_tray.presence.decide import AbsentSource, PresenceSource
+from gpuwatch_tray.presence.watcher import DesktopPresence, NobodyPresent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from gpuwatch_tray.bus import Connection, DBusCallError, Peer
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
+from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.presence.owned import FollowNameOwner
-
-if TYPE_CHECKING:
-    from gpuwatch_tray.presence.decide import PresenceReading
 
 # Bus name, which is also the interface, and the path of the monitor of all devices together.
 MONITORS = {
@@ -20,22 +16,16 @@ MONITORS = {
 }
 
 
-class IdleMonitor:
+class IdleMonitor(IdleCounter):
     """An idle monitor, asked every `every` seconds; it knows of all input, also on Wayland."""
 
     def __init__(self, bus: Connection, name: str, path: str, sleeps: SuspendLog, every: float) -> None:
-        self.name = name
+        super().__init__(name, sleeps)
         self._bus = bus
         self._path = path
         self._every = every
-        self._counter = IdleCounter(name, sleeps)
         self._problem = ""
-        self._service = FollowNameOwner(bus, name, self._follow, self._counter.forget)
-
-    def reading(self, now: Moment) -> PresenceReading | None:
-        """Return the seconds without input."""
-        del now  # the counter's answer has a time of its own
-        return self._counter.reading()
+        self._service = FollowNameOwner(bus, name, self._follow, self.forget)
 
     def state(self) -> str:
         """Explain a missing answer."""
@@ -53,8 +43,8 @@ class IdleMonitor:
                 )
             except DBusCallError as error:
                 self._problem = str(error)
-                self._counter.forget()
+                self.forget()
             else:
                 self._problem = ""
-                self._counter.record(moment(), milliseconds / 1000)
+                self.record(moment(), milliseconds / 1000)
             await asyncio.sleep(self._every)

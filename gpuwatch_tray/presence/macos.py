@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.decide import Evidence, PresenceReading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading, PresenceSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ HARDWARE = 1  # kCGEventSourceStateHIDSystemState: synthetic input does not coun
 ANY_INPUT = 2**32 - 1  # kCGAnyInputEventType
 
 
-class EventSource:
+class EventSource(PresenceSource):
     """CGEventSourceSecondsSinceLastEventType, which answers at once and is asked at each check."""
 
     name = "CGEventSource"
@@ -39,6 +39,3 @@ class EventSource:
     def state(self) -> str:
         """Explain a missing answer."""
         return _("macOS does not tell here")
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to end."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from gpuwatch_tray.bus import Connection, DBusCallError, Peer
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
+from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.presence.lockers import SCREEN_LOCKS
 from gpuwatch_tray.presence.owned import FollowNameOwner
-
-if TYPE_CHECKING:
-    from gpuwatch_tray.presence.decide import PresenceReading
 
 SERVICE = "org.freedesktop.ScreenSaver"
 UNITS = (1.0, 1000.0)  # counts in a second: seconds, milliseconds
@@ -51,7 +47,7 @@ class IdleUnitProbe:
             self._unit, self._proofs = None, 0  # too fast for its unit; too slow means input meanwhile
 
 
-class SessionIdle:
+class SessionIdle(IdleCounter):
     """
     The idle time, asked every `every` seconds until its owner refuses.
 
@@ -62,16 +58,11 @@ class SessionIdle:
     name = f"{SERVICE} (idle time)"
 
     def __init__(self, bus: Connection, sleeps: SuspendLog, every: float) -> None:
+        super().__init__(self.name, sleeps)
         self._bus = bus
         self._every = every
-        self._counter = IdleCounter(self.name, sleeps)
         self._problem = ""
         self._service = FollowNameOwner(bus, SERVICE, self._follow, self._forget)
-
-    def reading(self, now: Moment) -> PresenceReading | None:
-        """Return the seconds without input."""
-        del now  # the counter's answer has a time of its own
-        return self._counter.reading()
 
     def state(self) -> str:
         """Explain a missing answer."""
@@ -82,7 +73,7 @@ class SessionIdle:
         self._service.close()
 
     def _forget(self) -> None:
-        self._counter.forget()
+        self.forget()
         self._problem = ""
 
     async def _follow(self, owner: str) -> None:
@@ -93,7 +84,7 @@ class SessionIdle:
                 (value,) = await self._bus.call_async(peers[0], "GetSessionIdleTime")
             except DBusCallError as error:
                 self._problem = str(error)
-                self._counter.forget()
+                self.forget()
                 if error.name:
                     del peers[0]
                     continue
@@ -101,5 +92,5 @@ class SessionIdle:
                 self._problem = ""
                 at = moment()
                 idle = growth.observe(value, at.awake)
-                self._counter.forget() if idle is None else self._counter.record(at, idle)
+                self.forget() if idle is None else self.record(at, idle)
             await asyncio.sleep(self._every)

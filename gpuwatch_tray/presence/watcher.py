@@ -2,62 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import terms
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Presence, Sighting
 from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
-from gpuwatch_tray.presence.decide import PresenceReading, decide
+from gpuwatch_tray.presence.decide import PresenceSource, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-
-class PresenceDetector(Protocol):
-    """The interface of a presence detector; from any thread."""
-
-    def check(self) -> Sighting:
-        """Return whether the person is at the desk, as far as is known now; never waits."""
-
-    def sources(self) -> tuple[str, ...]:
-        """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
-
-    def close(self) -> None:
-        """End what was started, within a second or two."""
-
-
-class PresenceSource(Protocol):
-    """The interface of a source, which asks or listens by itself; `reading` never waits."""
-
-    name: str
-
-    def reading(self, now: Moment) -> PresenceReading | None:
-        """Return what is known by now; None for nothing."""
-
-    def state(self) -> str:
-        """Explain a missing reading in one line."""
-
-    def close(self) -> None:
-        """End what the source started."""
-
-
-class AbsentSource:
-    """A source that is not used here, and why."""
-
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        self._why = why
-
-    def reading(self, now: Moment) -> PresenceReading | None:
-        """Return None."""
-
-    def state(self) -> str:
-        """Explain why the source is not used."""
-        return self._why
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to end."""
 
 
 class DesktopPresence:

@@ -6,7 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.decide import Evidence, PresenceReading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading, PresenceSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def load_dll(name: str) -> Any:
     return getattr(vars(ctypes)["windll"], name)  # ctypes has it on Windows only
 
 
-class LastInput:
+class LastInput(PresenceSource):
     """GetLastInputInfo, which answers at once and is asked at each check."""
 
     name = "GetLastInputInfo"
@@ -55,6 +55,3 @@ class LastInput:
     def state(self) -> str:
         """Explain a missing answer."""
         return _("Windows does not tell here: is this a service?")
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to end."""

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.enduring import endure
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
+from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.presence.xprotocol import XConnection, XServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.presence.decide import PresenceReading
-
 CONNECT_AGAIN = 10.0  # seconds
 
 
-class XServer:
+class XServer(IdleCounter):
     """The X server, asked every `every` seconds on a thread, for a grab makes its clients wait."""
 
     name = "XScreenSaver"
@@ -30,10 +28,10 @@ class XServer:
         every: float,
         connect_again: float = CONNECT_AGAIN,
     ) -> None:
+        super().__init__(self.name, sleeps)
         self._environ = environ
         self._every = every
         self._connect_again = connect_again
-        self._counter = IdleCounter(self.name, sleeps)
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
@@ -41,11 +39,6 @@ class XServer:
             target=endure, args=("presence-x", self._run, self._stop), name="presence-x", daemon=True
         )
         self._thread.start()
-
-    def reading(self, now: Moment) -> PresenceReading | None:
-        """Return the seconds without input."""
-        del now  # the counter's answer has a time of its own
-        return self._counter.reading()
 
     def state(self) -> str:
         """Explain a missing answer."""
@@ -66,7 +59,7 @@ class XServer:
                 self._problem = _("display {display}: {error}").format(
                     display=self._environ.get("DISPLAY"), error=error
                 )
-            self._counter.forget()
+            self.forget()
             self._stop.wait(self._connect_again)
 
     def _ask(self) -> None:
@@ -74,7 +67,7 @@ class XServer:
         self._connection = connection = XConnection(self._environ)
         try:
             while not self._stop.is_set():
-                self._counter.record(moment(), connection.idle())
+                self.record(moment(), connection.idle())
                 self._stop.wait(self._every)
         finally:
             self._connection = None

@@ -8,6 +8,7 @@ submenu would cure that, but lxqt-panel would clear each of those submenus, also
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # served through bus
@@ -47,6 +48,17 @@ DBusUpdate = Annotated[tuple[list[Any], list[Any]], DBusSignature("a(ia{sv})a(ia
 DBusRevision = Annotated[tuple[int, int], DBusSignature("ui")]
 
 
+def constant_property(name: str, signature: Any, value: Any) -> Any:
+    """Return a D-Bus property with this value, for an attribute whose name is `name` in snake case."""
+
+    def read(_self: ServiceInterface) -> Any:
+        return value
+
+    read.__name__ = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()  # dbus-fast reads this attribute
+    read.__annotations__["return"] = signature
+    return dbus_property(access=PropertyAccess.READ, name=name)(read)
+
+
 class DBusMenu(ServiceInterface):
     """The served menu; its methods and the entries' `activate` run on the bus's loop."""
 
@@ -83,25 +95,12 @@ class DBusMenu(ServiceInterface):
 
     # --- properties and signals -----------------------------------------------------------------------
 
-    @dbus_property(access=PropertyAccess.READ, name="Version")
-    def version(self) -> DBusUInt32:
-        """Return the protocol's version."""
-        return 3
-
-    @dbus_property(access=PropertyAccess.READ, name="TextDirection")
-    def text_direction(self) -> DBusStr:
-        """Return the direction of the writing."""
-        return "ltr"
-
-    @dbus_property(access=PropertyAccess.READ, name="Status")
-    def status(self) -> DBusStr:
-        """Return `normal`: the icon asks for attention, the menu never does."""
-        return "normal"
-
-    @dbus_property(access=PropertyAccess.READ, name="IconThemePath")
-    def icon_theme_path(self) -> DBusStrings:
-        """Return no folder: the items have no icons."""
-        return []
+    version = constant_property("Version", DBusUInt32, 3)
+    text_direction = constant_property("TextDirection", DBusStr, "ltr")
+    status = constant_property(
+        "Status", DBusStr, "normal"
+    )  # the icon asks for attention, the menu never does
+    icon_theme_path = constant_property("IconThemePath", DBusStrings, [])  # the items have no icons
 
     @dbus_signal("ItemsPropertiesUpdated")
     def items_properties_updated(self, updated: list[Any], removed: list[Any]) -> DBusUpdate:

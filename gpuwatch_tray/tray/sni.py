@@ -16,6 +16,7 @@ from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSigna
 from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal
 
 from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus
+from gpuwatch_tray.tray.dbusmenu import constant_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,10 +57,19 @@ class StatusNotifierItem(ServiceInterface):
             self._text = text
             self.new_tool_tip()
 
-    @dbus_property(access=READ, name="Category")
-    def category(self) -> DBusStr:
-        """Return the item's category."""
-        return "Hardware"
+    category = constant_property("Category", DBusStr, "Hardware")
+    status = constant_property("Status", DBusStr, "Active")  # panels hide any other item
+    window_id = constant_property("WindowId", DBusInt32, 0)
+    icon_name = constant_property("IconName", DBusStr, "")  # hosts take the pixmap
+    icon_theme_path = constant_property("IconThemePath", DBusStr, "")
+    overlay_icon_name = constant_property("OverlayIconName", DBusStr, "")
+    overlay_icon_pixmap = constant_property("OverlayIconPixmap", DBusPixmaps, [])
+    # The status never becomes NeedsAttention.
+    attention_icon_name = constant_property("AttentionIconName", DBusStr, "")
+    attention_icon_pixmap = constant_property("AttentionIconPixmap", DBusPixmaps, [])
+    attention_movie_name = constant_property("AttentionMovieName", DBusStr, "")
+    attention_accessible_desc = constant_property("AttentionAccessibleDesc", DBusStr, "")
+    item_is_menu = constant_property("ItemIsMenu", DBusBool, True)  # a click opens the menu
 
     @dbus_property(access=READ, name="Id")
     def id(self) -> DBusStr:
@@ -71,26 +81,6 @@ class StatusNotifierItem(ServiceInterface):
         """Return the program's name, for lists of icons."""
         return self._name
 
-    @dbus_property(access=READ, name="Status")
-    def status(self) -> DBusStr:
-        """Return Active: panels hide any other item."""
-        return "Active"
-
-    @dbus_property(access=READ, name="WindowId")
-    def window_id(self) -> DBusInt32:
-        """Return 0: there is no window."""
-        return 0
-
-    @dbus_property(access=READ, name="IconName")
-    def icon_name(self) -> DBusStr:
-        """Return no name, so that hosts take the pixmap."""
-        return ""
-
-    @dbus_property(access=READ, name="IconThemePath")
-    def icon_theme_path(self) -> DBusStr:
-        """Return no path: no theme is needed."""
-        return ""
-
     @dbus_property(access=READ, name="IconPixmap")
     def icon_pixmap(self) -> DBusPixmaps:
         """Return the picture in all sizes."""
@@ -101,45 +91,10 @@ class StatusNotifierItem(ServiceInterface):
         """Return the state in words; GNOME logs an error without them."""
         return f"{self._name}: {self._state}"
 
-    @dbus_property(access=READ, name="OverlayIconName")
-    def overlay_icon_name(self) -> DBusStr:
-        """Return nothing."""
-        return ""
-
-    @dbus_property(access=READ, name="OverlayIconPixmap")
-    def overlay_icon_pixmap(self) -> DBusPixmaps:
-        """Return nothing."""
-        return []
-
-    @dbus_property(access=READ, name="AttentionIconName")
-    def attention_icon_name(self) -> DBusStr:
-        """Return nothing: the status never becomes NeedsAttention."""
-        return ""
-
-    @dbus_property(access=READ, name="AttentionIconPixmap")
-    def attention_icon_pixmap(self) -> DBusPixmaps:
-        """Return nothing."""
-        return []
-
-    @dbus_property(access=READ, name="AttentionMovieName")
-    def attention_movie_name(self) -> DBusStr:
-        """Return nothing."""
-        return ""
-
-    @dbus_property(access=READ, name="AttentionAccessibleDesc")
-    def attention_accessible_desc(self) -> DBusStr:
-        """Return nothing."""
-        return ""
-
     @dbus_property(access=READ, name="ToolTip")
     def tool_tip(self) -> DBusToolTip:
         """Return the name and the status line, escaped: some hosts read them as markup."""
         return ["", [], self._name, self._text.replace("&", "&amp;").replace("<", "&lt;")]
-
-    @dbus_property(access=READ, name="ItemIsMenu")
-    def item_is_menu(self) -> DBusBool:
-        """Return True: a click opens the menu."""
-        return True
 
     @dbus_property(access=READ, name="Menu")
     def menu(self) -> DBusObjectPath:

@@ -217,7 +217,7 @@ def test_a_backend_that_is_missing_falls_through_to_our_own(desk, start):
     program = start("gtk", gi=False)
     program.wait_for("ready")
     assert "log: no icon by gtk" in program.text()
-    assert "chose SniBackend" in program.text()
+    assert "chose StatusNotifierBackend" in program.text()
     desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
     assert program.stop() == 0
     desk.icon_gone(drawing.COLOURS[Level.WARNING])

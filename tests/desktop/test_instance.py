@@ -79,14 +79,14 @@ def turning(connect):
 
 
 def test_a_session_without_a_panel_is_told_over_the_bus_itself(turning):
-    """`tell` may call over the bus, for it is on a thread of its own."""
+    """`notify` may call over the bus, for it is on a thread of its own."""
     told, heard = [], threading.Event()
 
-    def tell(text):
+    def notify(text):
         told.append((text, turning.call(instance.DAEMON, "NameHasOwner", "s", [WATCHER])))
         heard.set()
 
-    MissingHostDetector(turning, tell, {"XDG_CURRENT_DESKTOP": "sway"}, patience=0.2).start()
+    MissingHostDetector(turning, notify, {"XDG_CURRENT_DESKTOP": "sway"}, timeout=0.2).start()
     assert heard.wait(5)
     assert told == [(told[0][0], [False])]
     assert "waybar" in told[0][0]
@@ -95,13 +95,13 @@ def test_a_session_without_a_panel_is_told_over_the_bus_itself(turning):
 def test_a_panel_that_comes_in_time_is_no_news(address, turning):
     """The countdown ends with the first host, and its going begins another."""
     told = threading.Event()
-    watch = MissingHostDetector(turning, lambda _: told.set(), {}, patience=30.0)
-    watch.start()
-    wait_until(lambda: watch._countdown is not None, "the countdown")
+    detector = MissingHostDetector(turning, lambda _: told.set(), {}, timeout=30.0)
+    detector.start()
+    wait_until(lambda: detector._countdown is not None, "the countdown")
     with BusClient(address) as panel:
         panel.call(("org.freedesktop.DBus", "/", "org.freedesktop.DBus"), "RequestName", "su", WATCHER, 4)
-        wait_until(lambda: watch._countdown is None, "the countdown to end")
-    wait_until(lambda: watch._countdown is not None, "another countdown")
+        wait_until(lambda: detector._countdown is None, "the countdown to end")
+    wait_until(lambda: detector._countdown is not None, "another countdown")
     assert not told.is_set()
 
 

@@ -8,8 +8,8 @@ from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Presence, Sighting
 from gpuwatch_tray.presence import start_detector
 from gpuwatch_tray.presence.clock import Moment, SuspendLog
-from gpuwatch_tray.presence.decide import Evidence, PresenceReading
-from gpuwatch_tray.presence.watcher import AbsentSource, DesktopPresence
+from gpuwatch_tray.presence.decide import AbsentSource, Evidence, PresenceReading
+from gpuwatch_tray.presence.watcher import DesktopPresence
 
 X = {"DISPLAY": ":77777", "XDG_SESSION_TYPE": "x11"}
 WAYLAND = {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":77777", "XDG_SESSION_TYPE": "wayland"}

@@ -48,6 +48,10 @@ def build_menu(
 ) -> tuple[MenuRow, ...]:
     """Return the menu of a status; of the actions, only those `offered`."""
     extras = extras or MenuExtras()
+    test_alert = _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
+    switch = MenuAction(ActionKind.AUTOSTART, "off" if extras.autostart else "on")
+    settings = MenuAction(ActionKind.OPEN_SETTINGS, extras.settings_file)
+    log_file = MenuAction(ActionKind.OPEN_LOG, extras.log_file)
     alerts = [
         *process.kill_rows(extras.unresponsive, status.snapshot, offered),
         *snooze.alert_rows(status, offered),
@@ -59,14 +63,11 @@ def build_menu(
             offered,
             MenuRow("details", _("Show details…"), MenuAction(ActionKind.SHOW_DETAILS)),
             MenuRow("check now", _("Check now"), MenuAction(ActionKind.CHECK_NOW)),
-            MenuRow("test alert", _test_alert_label(status), MenuAction(ActionKind.TEST_ALERT)),
-            _autostart_row(extras),
-            *([_settings_row(extras)] if extras.settings_file else []),
-            *(
-                [MenuRow("log", _("Open log"), MenuAction(ActionKind.OPEN_LOG, extras.log_file))]
-                if extras.log_file
-                else []
-            ),
+            MenuRow("test alert", test_alert, MenuAction(ActionKind.TEST_ALERT)),
+            # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
+            MenuRow("autostart", _("Start at login"), switch, ticked=extras.autostart),
+            *([MenuRow("settings", _("Open settings"), settings)] if settings.target else []),
+            *([MenuRow("log", _("Open log"), log_file)] if log_file.target else []),
         ),
     ]
     return (
@@ -81,20 +82,6 @@ def build_menu(
         MenuRow("about", _("About"), children=_about_rows(extras)),
         *offered_rows(offered, MenuRow("quit", _("Quit"), MenuAction(ActionKind.QUIT))),
     )
-
-
-def _test_alert_label(status: Status) -> str:
-    return _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
-
-
-def _autostart_row(extras: MenuExtras) -> MenuRow:
-    """Return the row whose click asks for what it shows, whatever has been switched elsewhere meanwhile."""
-    action = MenuAction(ActionKind.AUTOSTART, "off" if extras.autostart else "on")
-    return MenuRow("autostart", _("Start at login"), action, ticked=extras.autostart)
-
-
-def _settings_row(extras: MenuExtras) -> MenuRow:
-    return MenuRow("settings", _("Open settings"), MenuAction(ActionKind.OPEN_SETTINGS, extras.settings_file))
 
 
 def _about_rows(extras: MenuExtras) -> tuple[MenuRow, ...]:
