@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class AutostartError(Exception):
@@ -68,9 +68,36 @@ def autostart_errors(what: str) -> Iterator[None]:
         raise AutostartError(f"{what}: {error.strerror or error}") from error
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and create its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+class LoginFile:
+    """A login entry that is one file; methods raise AutostartError."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def where(self) -> str:
+        """The file."""
+        return str(self._file)
+
+    def remove(self) -> None:
+        """Delete the file; a running program goes on."""
+        with autostart_errors(self.where):
+            self._file.unlink(missing_ok=True)
+
+    def _read_file(self) -> bytes | None:
+        with autostart_errors(self.where):
+            try:
+                return self._file.read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def _write_file(self, content: Callable[[], bytes]) -> None:
+        """Write the file whole or not at all, and create its folder."""
+        if not self._file.is_absolute():
+            raise AutostartError(_("this account has no home folder for it"))
+        with autostart_errors(self.where):
+            data = content()  # a path that is not UTF-8 fails here
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part = self._file.with_name(f"{self._file.name}.part")
+            part.write_bytes(data)
+            part.replace(self._file)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import desktopentry
-from gpuwatch_tray.autostart.entry import AutostartError, LoginEntry, autostart_errors, replace_file
-from gpuwatch_tray.language import _
+from gpuwatch_tray.autostart.entry import LoginEntry, LoginFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,17 +42,12 @@ def parse_entry(text: str) -> LoginEntry:
     return LoginEntry(tuple(desktopentry.parse_exec(values.get("Exec", ""))), off)
 
 
-class XdgAutostart:
+class XdgAutostart(LoginFile):
     """The file in `folder`, which desktops read at login; `icon` is its picture."""
 
     def __init__(self, folder: Path, icon: str) -> None:
-        self._file = folder / FILE
+        super().__init__(folder / FILE)
         self._icon = icon
-
-    @property
-    def where(self) -> str:
-        """The file."""
-        return str(self._file)
 
     def read(self) -> LoginEntry | None:
         """Return the entry of the file."""
@@ -62,32 +56,15 @@ class XdgAutostart:
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
-        self._write(format_entry(command, self._icon))
+        self._write_file(format_entry(command, self._icon).encode)
 
     def repair(self, command: Sequence[str]) -> None:
         """Change the lines that name the program."""
         text = self._text()
         if text is not None:
-            self._write(
-                desktopentry.update_desktop_entry(
-                    text, desktopentry.program_keys(command) | {"Icon": self._icon}
-                )
-            )
-
-    def remove(self) -> None:
-        """Delete the file."""
-        with autostart_errors(self.where):
-            self._file.unlink(missing_ok=True)
+            keys = desktopentry.program_keys(command) | {"Icon": self._icon}
+            self._write_file(desktopentry.update_desktop_entry(text, keys).encode)
 
     def _text(self) -> str | None:
-        with autostart_errors(self.where):
-            try:
-                return self._file.read_bytes().decode(errors="replace")
-            except FileNotFoundError:
-                return None
-
-    def _write(self, text: str) -> None:
-        if not self._file.is_absolute():
-            raise AutostartError(_("this account has no home folder for it"))
-        with autostart_errors(self.where):
-            replace_file(self._file, text.encode())
+        data = self._read_file()
+        return None if data is None else data.decode(errors="replace")
