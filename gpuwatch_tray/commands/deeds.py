@@ -21,7 +21,7 @@ from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.tray import Act, Deed, Extras, text
+from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras, text
 from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ class ActionDispatcher:
         self._pages = ReportPageOpener.for_context(setup)
         self._lock = threading.Lock()
         self._login = None if setup.trial else autostart.login_item()
-        self._shown: Extras | None = None
+        self._shown: MenuExtras | None = None
 
     def join(
         self,
         watching: Monitor,
         popups: PopupSink,
-        tell: Callable[[Extras], None],
-        perform: Callable[[Deed], None],
+        tell: Callable[[MenuExtras], None],
+        perform: Callable[[MenuAction], None],
     ) -> None:
         """Hand over what shows things, and `perform`, for what may take long; before the first click."""
         self._perform = perform
@@ -89,30 +89,30 @@ class ActionDispatcher:
         """What the popup of the first start offers."""
         return (Button.TEST, *((Button.SETTINGS,) if opening.available() else ()))
 
-    def actions(self) -> dict[Act, Callable[[str], None]]:
+    def actions(self) -> dict[ActionKind, Callable[[str], None]]:
         """What can be done here, by act."""
-        able: dict[Act, Callable[[str], None]] = {
-            Act.CHECK_NOW: lambda _: self._watching.check_now(),
-            Act.TEST_ALERT: lambda _: test_alert(self._setup, self._popups),
-            Act.ACKNOWLEDGE: lambda name: self._say(self._person.acknowledge, name),
-            Act.SNOOZE: lambda name: self._say(self._person.snooze, HOUR, name),
-            Act.SNOOZE_ALL: lambda _: self._say(self._person.snooze, HOUR),
-            Act.SNOOZE_TOMORROW: lambda _: self._say(self._person.snooze, until_tomorrow(time.time())),
-            Act.RESUME: lambda _: self._say(self._person.resume),
-            Act.WHEN_FREE: self._when_free,
-            Act.WHEN_ENDS: self._when_ends,
-            Act.WHEN_CANCEL: lambda number: self._await(self._waiting.cancel, int(number)),
-            Act.QUIT: lambda _: self._stop(),
+        able: dict[ActionKind, Callable[[str], None]] = {
+            ActionKind.CHECK_NOW: lambda _: self._watching.check_now(),
+            ActionKind.TEST_ALERT: lambda _: test_alert(self._setup, self._popups),
+            ActionKind.ACKNOWLEDGE: lambda name: self._say(self._person.acknowledge, name),
+            ActionKind.SNOOZE: lambda name: self._say(self._person.snooze, HOUR, name),
+            ActionKind.SNOOZE_ALL: lambda _: self._say(self._person.snooze, HOUR),
+            ActionKind.SNOOZE_TOMORROW: lambda _: self._say(self._person.snooze, until_tomorrow(time.time())),
+            ActionKind.RESUME: lambda _: self._say(self._person.resume),
+            ActionKind.WHEN_FREE: self._when_free,
+            ActionKind.WHEN_ENDS: self._when_ends,
+            ActionKind.WHEN_CANCEL: lambda number: self._await(self._waiting.cancel, int(number)),
+            ActionKind.QUIT: lambda _: self._stop(),
         }
         if clipboard.available():
-            able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
+            able |= {ActionKind.COPY_PID: self._copy, ActionKind.COPY_COMMAND: self._copy}
         if opening.available():
-            able |= {Act.OPEN_SETTINGS: self._open_settings, Act.OPEN_LOG: self._open}
-            able[Act.SHOW_DETAILS] = lambda _: self._show()
+            able |= {ActionKind.OPEN_SETTINGS: self._open_settings, ActionKind.OPEN_LOG: self._open}
+            able[ActionKind.SHOW_DETAILS] = lambda _: self._show()
         if self._login is not None:
-            able[Act.AUTOSTART] = self._start_at_login
+            able[ActionKind.AUTOSTART] = self._start_at_login
         if self._setup.source is SourceKind.NVML:  # the processes of another machine are not ours to end
-            able |= {Act.END: self._end, Act.KILL: lambda target: self._end(target, kill=True)}
+            able |= {ActionKind.END: self._end, ActionKind.KILL: lambda target: self._end(target, kill=True)}
         return able
 
     def clicked(self, key: str, button: Button) -> None:
@@ -125,9 +125,9 @@ class ActionDispatcher:
         elif button is Button.SNOOZE and members:  # without a name it would be everything
             self._say(self._person.snooze, HOUR, *members)
         elif button is Button.TEST:
-            self._perform(Deed(Act.TEST_ALERT))
+            self._perform(MenuAction(ActionKind.TEST_ALERT))
         elif button is Button.SETTINGS:
-            self._perform(Deed(Act.OPEN_SETTINGS, str(self._setup.settings.config)))
+            self._perform(MenuAction(ActionKind.OPEN_SETTINGS, str(self._setup.settings.config)))
         elif button is Button.SIGN_IN:
             self._signing_in.begin()
         elif key.startswith(KILL):
@@ -218,14 +218,16 @@ class ActionDispatcher:
             self._complain(title, refused)
         self._watching.check_now()
 
-    def _extras(self) -> Extras:
+    def _extras(self) -> MenuExtras:
         settings = self._setup.settings
         about = (
             _("Settings: {file}").format(file=settings.config),
             _("State folder: {folder}").format(folder=settings.state),
         )
         log_file = "" if self._setup.simulated else str(logs.log_path(self._setup))
-        return Extras(self._endings.offered, str(settings.config), about, log_file, self._starts_at_login())
+        return MenuExtras(
+            self._endings.offered, str(settings.config), about, log_file, self._starts_at_login()
+        )
 
     def _details(self, members: tuple[str, ...]) -> Popup:
         """The alerts that were asked about in full, and the processes on the GPUs."""
@@ -233,7 +235,7 @@ class ActionDispatcher:
         told = [alert for alert in status.alerts if not members or alert.fingerprint in members]
         lines = [text.clip(alert.said, 200) for alert in told] or [status.headline]
         processes = status.snapshot.processes if status.snapshot is not None else ()
-        lines += [text.process(process) for process in processes[:LINES]]
+        lines += [text.process_label(process) for process in processes[:LINES]]
         if len(processes) > LINES:
             lines.append(_("… {count} more: see the menu").format(count=len(processes) - LINES))
         title = labelled(

@@ -23,7 +23,7 @@ from gpuwatch_tray.app import (
 )
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders
-from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
+from gpuwatch_tray.bus import PLATFORMS_WITHOUT_BUS, BusUnavailableError, SessionBus
 from gpuwatch_tray.commands import autostart, lastwords, logs
 from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.commands.greeting import Welcome
@@ -38,7 +38,7 @@ from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.tray import Tray, asked_backend
+from gpuwatch_tray.tray import Tray, requested_backend
 from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run(setup: RunContext) -> int:
     and names each problem.
     """
     try:
-        asked_backend(os.environ)
+        requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.log_to_file(setup)
@@ -98,14 +98,14 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
 
     Raises NoDesktop where nothing can be drawn without it, as over SSH.
     """
-    if sys.platform in WITHOUT_BUS:  # pystray draws there by itself
+    if sys.platform in PLATFORMS_WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
     from gpuwatch_tray.tray.sni import WATCHER
 
     screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     try:
         bus = SessionBus.connect()
-    except BusUnavailable as error:
+    except BusUnavailableError as error:
         if screen:
             return None, str(error)
         raise NoDesktopError(str(error)) from error
@@ -158,7 +158,7 @@ def _claimed(setup: RunContext, bus: SessionBus) -> int | None:
     watched = "demo" if setup.simulated else ""
     if setup.source is SourceKind.COMMAND:
         watched = setup.state_name
-    return instance.claim(bus, instance.name_for(watched))
+    return instance.claim_name(bus, instance.bus_name_for(watched))
 
 
 def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str) -> bool:
@@ -168,7 +168,7 @@ def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str)
     deeds = ActionDispatcher(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
     settings = setup.settings
     tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
-    if bus is None and not tray.drawn:
+    if bus is None and not tray.has_icon:
         raise NoDesktopError(why)
     popups = popup_sink(bus, tray, deeds.clicked)
     greeting = Welcome(setup, held.store, popups, deeds.welcome)
@@ -177,20 +177,20 @@ def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str)
         tray.show(replace(status, mail_possible=deeds.mails))
         deeds.look_around()
 
-    watch_desk = partial(presence.of_this_desktop, bus, os.environ)
+    watch_desk = partial(presence.start_detector, bus, os.environ)
     with (
-        closing(presence.Adjustable(watch_desk, settings.away)) as desk,
+        closing(presence.AdjustableDetector(watch_desk, settings.away)) as desk,
         faults.report_errors(_teller(popups)),
     ):
         faces = Outputs(show, popups, create_courier(setup, held.store), held.report_trouble, greeting.see)
-        judge = create_evaluator(setup, held.store, presence=desk.look)
+        judge = create_evaluator(setup, held.store, presence=desk.check)
         source, past = open_source(setup, held.store), create_recorder(setup, held.store)
         watching = Monitor(setup, source, judge, faces, recorder=past)
-        deeds.join(watching, popups, tray.tell, tray.perform)
+        deeds.join(watching, popups, tray.show_extras, tray.perform)
         _stop_on_signals(tray.stop)
 
         def adopt(new: RunContext) -> None:
-            tray.wear(new.settings.icon_style, badge=new.settings.icon_badge)
+            tray.set_icon_style(new.settings.icon_style, badge=new.settings.icon_badge)
             desk.adjust(new.settings.away)
             reconfigure_source(source, new)
             deeds.adopt(new)
@@ -230,12 +230,12 @@ def _teller(popups: PopupSink) -> Callable[[str], None]:
 
 def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     """Say once what to install where nobody shows tray icons."""
-    from gpuwatch_tray.tray.hostwatch import NoHost
+    from gpuwatch_tray.tray.hostwatch import MissingHostDetector
 
     def tell(advice: str) -> None:
         popups.show(Popup("no-host", _("There is no tray for the icon"), advice, Severity.WARNING))
 
-    NoHost(bus, tell, os.environ).start()
+    MissingHostDetector(bus, tell, os.environ).start()
 
 
 def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popups:
