@@ -44,8 +44,8 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def png():
-    drawn = picture.of(history(seconds=6 * HOUR), (uuid(0),))
-    assert 5_000 < len(drawn) <= picture.MOST
+    drawn = picture.draw_picture(history(seconds=6 * HOUR), (uuid(0),))
+    assert 5_000 < len(drawn) <= picture.MAX_PICTURE_BYTES
     return drawn
 
 

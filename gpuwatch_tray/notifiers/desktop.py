@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from dbus_fast import Variant
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.bus import CallFailed, Peer, SessionBus, Signal
+from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import Severity
 from gpuwatch_tray.notifiers.buttons import actions
-from gpuwatch_tray.notifiers.clicks import Clicks, OnButton
-from gpuwatch_tray.notifiers.ledger import Click, Ledger
+from gpuwatch_tray.notifiers.clicks import ClickQueue, OnButton
+from gpuwatch_tray.notifiers.ledger import Click, NotificationRegistry
 from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
@@ -57,18 +57,18 @@ class DesktopPopups:
     ) -> None:
         self._bus = bus
         self._name = name
-        self._clicks = None if on_button is None else Clicks(on_button)
+        self._clicks = None if on_button is None else ClickQueue(on_button)
         self._one_at_a_time = threading.Lock()
-        self._ledger = Ledger()
+        self._ledger = NotificationRegistry()
         self._server: NotificationServer | None = None
         self._ended = False
-        bus.watch_owner(NOTIFICATIONS.name, self._ledger.owner_changed)
+        bus.follow_owner(NOTIFICATIONS.name, self._ledger.owner_changed)
         bus.subscribe(NOTIFICATIONS, "NotificationClosed", self._on_signal)
         bus.subscribe(NOTIFICATIONS, "ActionInvoked", self._on_signal)
 
     def answer(self, on_button: OnButton) -> None:
         """Show buttons from now on; a thread of the sink's own calls `on_button` for each click."""
-        self._clicks = Clicks(on_button)
+        self._clicks = ClickQueue(on_button)
 
     def show(self, popup: Popup) -> bool:
         """Show a popup in place of the one with its key; False when no server answers within 2 s."""
@@ -78,7 +78,7 @@ class DesktopPopups:
                 return False
             try:
                 self._show(popup, until)
-            except CallFailed as error:
+            except DBusCallError as error:
                 log.info("no popup: %s", error)
                 return False
         return True
@@ -147,7 +147,7 @@ class DesktopPopups:
     def _close(self, number: int, until: float) -> None:
         try:
             self._call("CloseNotification", "u", [number], until)
-        except CallFailed as error:
+        except DBusCallError as error:
             log.info("the popup may stay on the screen: %s", error)
 
     def _call(self, member: str, signature: str, body: list[Any], until: float) -> list[Any]:
@@ -166,7 +166,7 @@ class DesktopPopups:
     def _server_name(self, until: float) -> str:
         try:
             return str(self._call("GetServerInformation", "", [], until)[0])
-        except CallFailed as error:
+        except DBusCallError as error:
             log.debug("a notification server without a name: %s", error)
             return ""
 
@@ -185,6 +185,6 @@ class DesktopPopups:
 
     async def _close_from_loop(self, number: int, seconds: float = POPUP_TIMEOUT) -> None:
         try:
-            await self._bus.ask(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=seconds)
-        except CallFailed as error:
+            await self._bus.call_async(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=seconds)
+        except DBusCallError as error:
             log.debug("the server has closed the popup itself: %s", error)

@@ -32,8 +32,7 @@ from gpuwatch_tray.model import (
 from gpuwatch_tray.sampling import Sampler
 from gpuwatch_tray.units import MINUTE
 from gpuwatch_tray.usage import usage
-from gpuwatch_tray.store.samplereader import UseDetail
-from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.usage import GroupBy
 from tests.fakes import BOOT, MIB, process, snapshot

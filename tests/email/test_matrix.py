@@ -17,7 +17,7 @@ from gpuwatch_tray.model import Button, Instant
 from gpuwatch_tray.notifiers.email.gmail import GmailTransport
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Mail, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
 from tests.googleserver import GoogleServer
 from tests.installed import closed_port
 from tests.mailserver import MailServer
@@ -105,7 +105,7 @@ class OutboxUser:
         self.store = Store(folder, "lab")
         self.message = message
         self.health = MailHealth()
-        self.store.commit(Step(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
+        self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, transport, now):
         """Run the worker once; return the popups that follow."""
@@ -236,7 +236,7 @@ def test_who_is_refused_again_holds_up_no_other_mail(user, message, refusal):
         user.deliver(smtp(server), now)
         server.behave(refuse={"two@example.org": refusal})
         news = Mail(replace(message, message_id="<news@lab>", created=now + 30), ("news",))
-        user.store.commit(Step(Instant(now + 30), mails=(news,)))
+        user.store.commit(Commit(Instant(now + 30), mails=(news,)))
         user.deliver(smtp(server), now + 30)
         assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id, "<news@lab>"]
         assert "news" in user.store.delivered("email")
@@ -294,7 +294,7 @@ def test_one_broken_way_costs_one_attempt_for_all_that_waits(user, message):
     """Ten mails and a wrong password: one login, one popup, ten mails that wait."""
     for number in range(9):
         mail = Mail(replace(message, message_id=f"<{number}@lab>"), (f"rule:{number}",))
-        user.store.commit(Step(Instant(message.created), mails=(mail,)))
+        user.store.commit(Commit(Instant(message.created), mails=(mail,)))
     with MailServer() as server:
         (popup,) = user.deliver(smtp(server, password=Secret("wrong")), message.created)
         assert (popup.key, server.seen.count("auth")) == (BLOCKED_KEY, 1)

@@ -10,13 +10,13 @@ from gpuwatch_tray.delivery import deliver_due
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Mail, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
 from tests.mailserver import MailServer
 
 
 def queue(store, message, *names):
     """As an evaluation does."""
-    store.commit(Step(Instant(message.created), mails=(Mail(message, names),)))
+    store.commit(Commit(Instant(message.created), mails=(Mail(message, names),)))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, Scope, Snapshot
+from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, ProcessScope, Snapshot
 from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, simulate
 
 MAX_ETIME = 21600
@@ -157,8 +157,8 @@ def test_redaction_has_something_to_show():
 
 def test_the_demos_limits_are_the_users_but_for_the_count():
     """GPU_LIMIT is 1, everything else as set."""
-    limits = Limits(gpu_limit=4, max_etime=77, scope=Scope.ALL, ignore=frozenset({"x"}))
-    assert demo_limits(limits) == Limits(gpu_limit=1, max_etime=77, scope=Scope.ALL, ignore=frozenset({"x"}))
+    limits = Limits(gpu_limit=4, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
+    assert demo_limits(limits) == Limits(gpu_limit=1, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
 
 
 def test_the_source_tells_the_story_from_its_start():
