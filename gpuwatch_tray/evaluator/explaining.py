@@ -1,4 +1,4 @@
-"""`alerts explain`: each rule, what it measured, and what will be told of its alerts when and why; pure."""
+"""`alerts explain`: each rule, what it measured, and when and why its alerts are mailed or pop up; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
-from gpuwatch_tray.terms import said as word
+from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ NO_CHANNEL = {
 
 
 def explain(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
-    """The lines; times are told as from now."""
+    """Return the lines; times are relative to `now`."""
     return tuple(_lines(found, policy, sighting, now))
 
 
@@ -88,7 +88,7 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
             yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
         for alert in found.alerts.values():
             if alert.rule == name:
-                decisions = [each for each in found.decisions if each.alert is alert]
+                decisions = [decision for decision in found.decisions if decision.alert is alert]
                 yield from _alert(alert, decisions, now)
 
 
@@ -163,7 +163,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
 
 
 def _decision(decision: Decision) -> str:
-    """What is done and why, in words, with the reasons' names behind, as `alerts` and the log have them."""
+    """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
     said = _(" and ").join(_(MEANING.get(each) or NO_CHANNEL[decision.channel]) for each in reasons)
     text = _("now: {why}") if decision.send else _("not now: {why}")
