@@ -20,7 +20,7 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     Prints each step with `ok` or `failed` and what mends it; returns 0 when the whole way is open, else 1.
     """
     from gpuwatch_tray.commands.mail import refuse_demo
-    from gpuwatch_tray.notifiers.email import TransportError, choose, passwords
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, passwords
 
     refuse_demo(context)
     context.require_valid_settings()
@@ -32,10 +32,11 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
 
     smtp = context.settings.smtp
     try:
-        transport = choose(context.settings)
+        transport = create_transport(context.settings)
         report(_("the mail goes by {way}").format(way=transport.name))
-        if smtp is not None and transport.name.startswith("SMTP ") and (place := passwords.source_of(smtp)):
-            report(_("the password is in {place}").format(place=place))
+        source = passwords.password_source(smtp) if smtp is not None else ""
+        if source and transport.name.startswith("SMTP "):
+            report(_("the password is in {place}").format(place=source))
         transport.probe(report)
     except TransportError as error:
         print(f"{_('failed')}  {error.text}", flush=True)
