@@ -89,17 +89,17 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
 
 def _start(history: History) -> float:
     """Return where the page begins: at the history's start, or at the first sample."""
-    first = min((each[0].at for each in history.samples.values() if each), default=history.end)
+    first = min((samples[0].at for samples in history.samples.values() if samples), default=history.end)
     return max(history.start, min(first, history.end - LEAST_SPAN))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
     """Return the end of the last stretch with a sample."""
-    return max((each[-1].at + each[-1].seconds for each in samples if each), default=None)
+    return max((row[-1].at + row[-1].seconds for row in samples if row), default=None)
 
 
 def _thinned(samples: Iterable[Sequence[GpuSample]], grid: TimeGrid) -> bool:
-    return any(sample.seconds < grid.step for each in samples for sample in each)
+    return any(sample.seconds < grid.step for row in samples for sample in row)
 
 
 def _gpu_data(
@@ -222,11 +222,11 @@ def _usage_data(found: Mapping[str, Any]) -> dict[str, Any]:
     rows = [
         [
             others.get(row["kind"]) or _clip(redact.one_line(str(row["user"]))),
-            *(row[each] for each in measures),
+            *(row[measure] for measure in measures),
         ]
         for row in found["rows"]
     ]
-    return {"measures": measures, "rows": rows, "total": [found["total"][each] for each in measures]}
+    return {"measures": measures, "rows": rows, "total": [found["total"][measure] for measure in measures]}
 
 
 def _clip(text: str) -> str:

@@ -24,12 +24,10 @@ def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
         at,
         seconds,
         _merge_groups(
-            [each for part in parts for each in part.gpus], lambda each: each.uuid, at, seconds, _merge_gpus
+            [gpu for part in parts for gpu in part.gpus], lambda gpu: gpu.uuid, at, seconds, _merge_gpus
         ),
-        _merge_groups([each for part in parts for each in part.users], _use_key, at, seconds, _merge_uses),
-        _merge_groups(
-            [each for part in parts for each in part.processes], _use_key, at, seconds, _merge_uses
-        ),
+        _merge_groups([use for part in parts for use in part.users], _use_key, at, seconds, _merge_uses),
+        _merge_groups([use for part in parts for use in part.processes], _use_key, at, seconds, _merge_uses),
     )
 
 
@@ -41,9 +39,9 @@ def slice_stretch(stretch: Stretch, at: int, seconds: int) -> Stretch:
     return Stretch(
         at,
         seconds,
-        tuple(_slice_gpu(each, at, seconds, share) for each in stretch.gpus),
-        tuple(_slice_use(each, at, seconds, share) for each in stretch.users),
-        tuple(_slice_use(each, at, seconds, share) for each in stretch.processes),
+        tuple(_slice_gpu(gpu, at, seconds, share) for gpu in stretch.gpus),
+        tuple(_slice_use(use, at, seconds, share) for use in stretch.users),
+        tuple(_slice_use(use, at, seconds, share) for use in stretch.processes),
     )
 
 
@@ -59,7 +57,7 @@ def split_stretch(stretch: Stretch, length: int) -> Iterable[Stretch]:
 def merge_spans(spans: Iterable[Span | None]) -> Span | None:
     """Return one span over all that are known; None where none is."""
     found = [span for span in spans if span is not None]
-    if len(found) < 2:  # noqa: PLR2004  # nothing to join
+    if len(found) <= 1:
         return found[0] if found else None
     seconds = sum(span.seconds for span in found)
     low, high = min(span.low for span in found), max(span.high for span in found)
@@ -78,15 +76,15 @@ def _use_key(use: Use) -> tuple[str | None, str]:
 
 
 def _merge_groups(
-    each: Iterable[T],
+    samples: Iterable[T],
     key: Callable[[T], Hashable],
     at: int,
     seconds: int,
     join: Callable[[Sequence[T], int, int], T],
 ) -> tuple[T, ...]:
     groups: dict[Hashable, list[T]] = {}
-    for one in each:
-        groups.setdefault(key(one), []).append(one)
+    for sample in samples:
+        groups.setdefault(key(sample), []).append(sample)
     return tuple(join(group, at, seconds) for group in groups.values())
 
 

@@ -102,7 +102,7 @@ def add_transitions(database: sqlite3.Connection, transitions: Iterable[Transiti
     """Record what happened. Inside the caller's transaction."""
     database.executemany(
         "INSERT INTO transitions (at, incident, what, why) VALUES (?, ?, ?, ?)",
-        [(each.at, each.incident, each.what, each.why) for each in transitions],
+        [(line.at, line.incident, line.what, line.why) for line in transitions],
     )
 
 
