@@ -1,4 +1,4 @@
-"""The life of a thread that has to outlive its own faults."""
+"""A thread's work that begins again after an error."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIRST, MOST = 1.0, 60.0  # seconds of back-off
-STEADY = 300.0  # seconds of work after which a fault counts as the first again
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off
+STEADY = 300.0  # seconds of work after which an error counts as the first again
 
 
-class Stop(Protocol):
-    """What is needed of threading.Event."""
+class StopSignal(Protocol):
+    """The part of `threading.Event` that `run_forever` needs."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait, at most that long, for the word to end, and tell whether it came."""
+        """Wait at most `timeout` seconds; return whether the thread shall end."""
 
 
-def endure(name: str, work: Callable[[], None], stop: Stop) -> None:
+def run_forever(name: str, work: Callable[[], None], stop: StopSignal) -> None:
     """
-    Do `work` until it returns. What it raises is logged, and it begins again, later from time to time.
+    Call `work` until it returns; after an error, log it, wait and call again, later from time to time.
 
-    `work` itself returns soon once `stop` is set.
+    `work` itself has to return soon once `stop` is set.
     """
-    pause = FIRST
+    pause = FIRST_PAUSE
     while True:
         began = time.monotonic()
         try:
             work()
         except Exception:
             if time.monotonic() - began >= STEADY:
-                pause = FIRST
+                pause = FIRST_PAUSE
             log.exception("%s: failed; it begins again in %g s", name, pause)
         else:
             return
         if stop.wait(pause):
             return
-        pause = min(2 * pause, MOST)
+        pause = min(2 * pause, LONGEST_PAUSE)

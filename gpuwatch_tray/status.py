@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Alert, GpuProcess, Level, Phase, Severity, Snapshot, Status
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def stale(last: Status) -> Status:
     if last.snapshot is None:
         headline = _("No data yet: the reading does not come back")
     else:
-        since = datetime.fromtimestamp(last.at).astimezone().strftime("%H:%M:%S")
+        since = local_time(last.at, "%H:%M:%S")
         headline = _("No data since {since}: the reading does not come back").format(since=since)
     return replace(last, level=Level.NO_DATA, headline=headline)
 

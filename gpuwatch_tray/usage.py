@@ -13,14 +13,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.sampling import sum_known
+from gpuwatch_tray.units import GIB, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpuwatch_tray.model import GpuSample, History, Span, Use
 
-HOUR = 3600.0
-GIB = 2.0**30
 KWH = 3.6e6  # J
 
 

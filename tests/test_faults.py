@@ -6,10 +6,9 @@ import logging
 import threading
 
 from gpuwatch_tray import faults
-from gpuwatch_tray.commands.records import FORMAT, Redacted
-from gpuwatch_tray.enduring import FIRST, MOST, endure
-from gpuwatch_tray.poller import Poller
-from tests.fakes import Clock, snapshot
+from gpuwatch_tray.commands.records import LOG_FORMAT, RedactingFormatter
+from gpuwatch_tray.enduring import FIRST_PAUSE, LONGEST_PAUSE, run_forever
+from gpuwatch_tray.poller import PeriodicThread
 
 WAIT = 5.0
 log = logging.getLogger("gpuwatch_tray.test")
@@ -52,7 +51,7 @@ def note(text="boom"):
 def test_each_kind_is_told_once():
     """The same error from the same place is one line, another is another; what was foreseen is none."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         for _ in range(5):
             note()
         assert told.wait() == "ValueError: boom"
@@ -63,15 +62,15 @@ def test_each_kind_is_told_once():
 def test_the_line_names_our_own_place():
     """The last file of ours that the error came through, with its line."""
     told = Told()
-    with faults.heard(told):
-        Poller(fail, lambda _: None, 1.0, Clock(0.0)).tick()
+    with faults.report_errors(told):
+        PeriodicThread(fail, 1.0, "poller").tick()
         assert told.wait().startswith("ValueError: boom (poller.py:")
 
 
 def test_a_thread_that_ends_with_a_fault_is_told(caplog):
     """Whatever a thread did not catch is logged with its traceback, and told; an exit is none."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         quiet = threading.Thread(target=exit_thread)
         ending = threading.Thread(target=fail, name="reader")
         for thread in (quiet, ending):
@@ -90,12 +89,12 @@ def exit_thread():
 def test_the_line_holds_no_secret():
     """An error's text is redacted for the popup, and with its traceback for the log."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         note("login failed: --password hunter2")
         assert "hunter2" not in told.wait()
     error = ValueError("--token hunter2")
     record = log.makeRecord("x", logging.ERROR, "f", 1, "failed", (), (ValueError, error, None))
-    written = Redacted(FORMAT).format(record)
+    written = RedactingFormatter(LOG_FORMAT).format(record)
     assert "ValueError" in written
     assert "hunter2" not in written
 
@@ -108,7 +107,7 @@ def test_a_teller_that_fails_ends_nothing():
         told(line)
         raise OSError("no desktop")
 
-    with faults.heard(tell):
+    with faults.report_errors(tell):
         note()
         told.wait()
         note_another()
@@ -124,9 +123,8 @@ def test_a_poll_that_fails_again_and_again_does_not_fill_the_log(caplog):
         answer = next(answers)
         if answer is not None:
             raise answer
-        return snapshot()
 
-    poller = Poller(read, lambda _: None, 1.0, Clock(0.0))
+    poller = PeriodicThread(read, 1.0, "poller")
     written = []
     for _ in range(5):
         caplog.clear()
@@ -150,8 +148,8 @@ class Stop:
 def test_a_thread_begins_again_with_back_off(caplog):
     """After each fault a pause twice as long, up to a minute; the traceback is in the log."""
     stop = Stop(9)
-    endure("reader", fail, stop)
-    assert stop.pauses == [FIRST, 2, 4, 8, 16, 32, MOST, MOST, MOST]
+    run_forever("reader", fail, stop)
+    assert stop.pauses == [FIRST_PAUSE, 2, 4, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
     assert "reader: failed; it begins again in 1 s" in caplog.text
 
 
@@ -165,5 +163,5 @@ def test_a_thread_that_is_done_does_not_begin_again():
             raise answer
 
     stop = Stop(9)
-    endure("reader", work, stop)
-    assert stop.pauses == [FIRST]
+    run_forever("reader", work, stop)
+    assert stop.pauses == [FIRST_PAUSE]

@@ -15,7 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray import listing
+from gpuwatch_tray.listing.elapsed import elapsed_text, parse_elapsed
+from gpuwatch_tray.listing.parse import BadLine, Listing, parse_listing
+from gpuwatch_tray.listing.records import listing_json
+from gpuwatch_tray.listing.text import all_text, own_text, process_header, type_text
+from gpuwatch_tray.listing.totals import totals_text
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
@@ -76,7 +80,7 @@ OWN = (
 )
 def test_elapsed_time_as_ps_prints_it(seconds, text):
     """Elapsed time is [[DD-]hh:]mm:ss of whole seconds, NA where unknown."""
-    assert listing.elapsed_text(seconds) == text
+    assert elapsed_text(seconds) == text
 
 
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("ps") is None, reason="needs procps")
@@ -89,13 +93,13 @@ def test_elapsed_time_is_what_the_real_ps_says():
     )
     age = float(Path("/proc/uptime").read_text().split()[0]) - started
     # ps looked a moment before, and rounds either time by itself.
-    assert ps.stdout.strip() in {listing.elapsed_text(max(0.0, age - back)) for back in (-1, 0, 1, 2)}
+    assert ps.stdout.strip() in {elapsed_text(max(0.0, age - back)) for back in (-1, 0, 1, 2)}
 
 
 @given(st.integers(0, 86400 * 3000))
 def test_elapsed_time_comes_back(seconds):
     """Every printed elapsed time is read back as the seconds it was."""
-    assert listing.parse_elapsed(listing.elapsed_text(seconds)) == seconds
+    assert parse_elapsed(elapsed_text(seconds)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -103,27 +107,27 @@ def test_elapsed_time_comes_back(seconds):
 )
 def test_what_is_no_elapsed_time_is_unknown(text):
     """A text that ps would not print is unknown and keeps the text as its cause."""
-    assert listing.parse_elapsed(text) == Missing(Why.UNKNOWN, text)
+    assert parse_elapsed(text) == Missing(Why.UNKNOWN, text)
 
 
 def test_na_and_nothing_are_unknown_elapsed_times():
     """NA and an empty field are plainly unknown."""
-    assert listing.parse_elapsed("NA") == UNKNOWN
-    assert listing.parse_elapsed(" ") == UNKNOWN
+    assert parse_elapsed("NA") == UNKNOWN
+    assert parse_elapsed(" ") == UNKNOWN
 
 
 def test_own_processes_are_listed_as_the_bash_tool_did():
     """Header, CWD, CMD with collapsed white space, and an empty line after each process."""
-    assert listing.own_text(OWN, redacted=False) == BASH
-    assert listing.own_text((), redacted=False) == ""
-    assert listing.own_text((), redacted=True) == ""
+    assert own_text(OWN, redacted=False) == BASH
+    assert own_text((), redacted=False) == ""
+    assert own_text((), redacted=True) == ""
 
 
 def test_memory_is_in_whole_mebibytes_and_zero_is_a_number():
     """MEM is rounded down as nvidia-smi does; nothing used is 0, not N/A."""
     for memory, text in ((0, "0"), (2**20 - 1, "0"), (2**20, "1"), (UNSUPPORTED, "[N/A]")):
         assert (
-            listing.header(GpuProcess(1, 0, COMPUTE, memory=memory))
+            process_header(GpuProcess(1, 0, COMPUTE, memory=memory))
             == f"GPU=0  MEM={text}MiB  PID=1  ETIME=NA"
         )
 
@@ -144,7 +148,7 @@ SECRET = GpuProcess(
 
 def test_everyones_list_shows_owner_and_type_and_hides_arguments_of_others():
     """`ps --all` adds USER and TYPE to the header; of another's command only the program is shown."""
-    assert listing.all_text((SECRET, OWN[1])) == (
+    assert all_text((SECRET, OWN[1])) == (
         "GPU=1  MEM=1MiB  PID=4  ETIME=00:05  USER=alice  TYPE=C+G\n  CWD: /tmp\n  CMD: python3\n\n"
         "GPU=?  MEM=[N/A]MiB  PID=17  ETIME=NA  USER=?  TYPE=C\n  CWD: NA\n  CMD: NA\n\n"
     )
@@ -152,15 +156,15 @@ def test_everyones_list_shows_owner_and_type_and_hides_arguments_of_others():
 
 def test_own_list_never_shows_anothers_arguments():
     """Not even the list for one's own terminal shows what another gave to a program."""
-    assert "  CMD: python3\n" in listing.own_text((SECRET,), redacted=False)
+    assert "  CMD: python3\n" in own_text((SECRET,), redacted=False)
 
 
 def test_a_redacted_list_hides_ones_own_secrets_and_nothing_else():
     """The mail's list loses the values of secrets, the terminal's keeps them."""
     mine = GpuProcess(4, 1, COMPUTE, mine=True, command=("python", "--token", "Xq7canary", "--lr", "3"))
-    assert "  CMD: python --token *** --lr 3\n" in listing.own_text((mine,), redacted=True)
-    assert "  CMD: python --token Xq7canary --lr 3\n" in listing.own_text((mine,), redacted=False)
-    assert listing.own_text(OWN, redacted=True) == BASH
+    assert "  CMD: python --token *** --lr 3\n" in own_text((mine,), redacted=True)
+    assert "  CMD: python --token Xq7canary --lr 3\n" in own_text((mine,), redacted=False)
+    assert own_text(OWN, redacted=True) == BASH
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_a_redacted_list_hides_ones_own_secrets_and_nothing_else():
 )
 def test_types_in_nvidia_smis_letters(kinds, text):
     """A type is nvidia-smi's, whatever the order of the set."""
-    assert listing.type_text(GpuProcess(1, 0, frozenset(kinds))) == text
+    assert type_text(GpuProcess(1, 0, frozenset(kinds))) == text
 
 
 def test_hostile_text_reaches_no_terminal():
@@ -188,18 +192,18 @@ def test_hostile_text_reaches_no_terminal():
         for mine in (True, False, None)
     ]
     for text in (
-        listing.own_text(processes, redacted=False),
-        listing.own_text(processes, redacted=True),
-        listing.all_text(processes),
+        own_text(processes, redacted=False),
+        own_text(processes, redacted=True),
+        all_text(processes),
     ):
         assert re.findall(r"[^\x20-\x7e\n]", text) == []
         assert len(text.splitlines()) == 4 * len(processes)
-        assert len(listing.parse(text).processes) == len(processes)
+        assert len(parse_listing(text).processes) == len(processes)
 
 
 def test_the_bash_tools_list_is_read():
     """Every field comes back, NA and [N/A] as unknown; 'GPU=3' in a command is no process."""
-    read = listing.parse(BASH)
+    read = parse_listing(BASH)
     assert read.bad_lines == ()
     assert read.processes == (
         GpuProcess(
@@ -223,7 +227,7 @@ def test_lists_of_similar_programs_are_read_too():
         "\ufeffGPU=1 MEM=5 MiB PID=3  ETIME=1-00:00:01  SM=7% \r\n\r\n"
         "GPU=2  MEM=1MiB  PID=4\r\n  CWD:\r\n  X: y\r\n"
     )
-    read = listing.parse(text)
+    read = parse_listing(text)
     assert read.bad_lines == ()
     assert [(p.gpu, p.pid, p.memory, p.elapsed, p.cwd) for p in read.processes] == [
         (1, 3, 5 * 2**20, 86401.0, UNKNOWN),
@@ -233,7 +237,7 @@ def test_lists_of_similar_programs_are_read_too():
 
 def test_a_value_that_is_none_is_unknown_and_says_what_it_was():
     """A MEM or ETIME that is no number is unknown, as it was to the Bash tool; the process is still there."""
-    (process,) = listing.parse("GPU=1  MEM=lots  PID=3  ETIME=soon").processes
+    (process,) = parse_listing("GPU=1  MEM=lots  PID=3  ETIME=soon").processes
     assert process.memory == Missing(Why.UNKNOWN, "lots")
     assert process.elapsed == Missing(Why.UNKNOWN, "soon")
 
@@ -255,24 +259,24 @@ def test_a_value_that_is_none_is_unknown_and_says_what_it_was():
 )
 def test_a_first_line_that_cannot_be_understood_is_reported(line):
     """What may have been a process is a bad line with its number, and its details go to nobody else."""
-    read = listing.parse(f"{BASH}{line}\n  CWD: /wrong\n  CMD: wrong\n\n{BASH}")
-    assert read.bad_lines == (listing.BadLine(9, line),)
-    assert read.processes == listing.parse(BASH).processes * 2
+    read = parse_listing(f"{BASH}{line}\n  CWD: /wrong\n  CMD: wrong\n\n{BASH}")
+    assert read.bad_lines == (BadLine(9, line),)
+    assert read.processes == parse_listing(BASH).processes * 2
     assert str(read.bad_lines[0]) == f"line 9: {line}"
 
 
 def test_text_that_is_no_list_is_not_an_empty_list():
     """Only nothing means no processes; a message in its place is reported, beside processes it is ignored."""
-    assert listing.parse("") == listing.parse("\n \r\n") == listing.Listing(())
-    assert listing.parse("<no gpu processes detected>\n") == listing.Listing(())
+    assert parse_listing("") == parse_listing("\n \r\n") == Listing(())
+    assert parse_listing("<no gpu processes detected>\n") == Listing(())
     message = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
-    assert listing.parse(f"\n{message}\n").bad_lines == (listing.BadLine(2, message),)
-    assert listing.parse(f"Welcome to host\n{BASH}") == listing.parse(BASH)
+    assert parse_listing(f"\n{message}\n").bad_lines == (BadLine(2, message),)
+    assert parse_listing(f"Welcome to host\n{BASH}") == parse_listing(BASH)
 
 
 def test_everyones_list_is_read_with_owner_and_type():
     """USER and TYPE, where a list has them, are believed; whose process it is, the reader has to tell."""
-    read = listing.parse(listing.all_text((SECRET, GpuProcess(5, 0, frozenset({Kind.GRAPHICS})))))
+    read = parse_listing(all_text((SECRET, GpuProcess(5, 0, frozenset({Kind.GRAPHICS})))))
     first, second = read.processes
     assert (first.user, first.mine, first.kinds) == ("alice", None, SECRET.kinds)
     assert (second.user, second.mine, second.kinds) == (UNKNOWN, None, frozenset({Kind.GRAPHICS}))
@@ -303,7 +307,7 @@ PROCESSES = st.builds(
 @given(st.lists(PROCESSES, max_size=6))
 def test_a_printed_list_comes_back_the_same(processes):
     """Whatever the processes, printing and reading the list gives the same facts."""
-    read = listing.parse(listing.own_text(processes, redacted=False))
+    read = parse_listing(own_text(processes, redacted=False))
     assert read.bad_lines == ()
     facts = [(p.pid, p.gpu, p.kinds, p.memory, p.mine, p.elapsed, p.cwd, p.command) for p in processes]
     assert [
@@ -314,16 +318,16 @@ def test_a_printed_list_comes_back_the_same(processes):
 @given(st.lists(PROCESSES, max_size=4), st.randoms(use_true_random=False))
 def test_a_list_cut_anywhere_has_no_fewer_first_lines(processes, random):
     """Of a list cut short inside a line, that line is a process, a bad line, or no first line at all."""
-    text = listing.own_text(processes, redacted=False)
+    text = own_text(processes, redacted=False)
     cut = text[: random.randint(0, len(text))]
-    read = listing.parse(cut)
+    read = parse_listing(cut)
     assert len(read.processes) + len(read.bad_lines) >= len(re.findall(r"^GPU=", cut, re.MULTILINE))
 
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text):
     """No text makes the parser fail."""
-    listing.parse(text)
+    parse_listing(text)
 
 
 AT = 1767821268.12
@@ -373,7 +377,7 @@ def test_json_has_every_value_and_every_reason():
         device="MIG-1",
     )
     record = json.loads(
-        json.dumps(listing.as_json(Snapshot("nvml", AT, (gpu, lost), simulated=True), (mine, SECRET)))
+        json.dumps(listing_json(Snapshot("nvml", AT, (gpu, lost), simulated=True), (mine, SECRET)))
     )
     assert {key: record[key] for key in ("schema", "source", "simulated", "problem")} == {
         "schema": 1,
@@ -434,7 +438,7 @@ def test_json_has_every_value_and_every_reason():
 def test_json_hides_other_peoples_arguments():
     """Another's command is null and said to be redacted; the name stays. So it is for an unknown owner."""
     unowned = GpuProcess(5, None, COMPUTE, command=("/bin/x", "Xq7canary"))
-    text = json.dumps(record := listing.as_json(Snapshot("nvml", AT), (SECRET, unowned)))
+    text = json.dumps(record := listing_json(Snapshot("nvml", AT), (SECRET, unowned)))
     assert "canary" not in text
     first, second = record["processes"]
     assert (first["command"], first["name"], first["mine"]) == (None, "python3", False)
@@ -449,7 +453,7 @@ def test_json_hides_other_peoples_arguments():
 
 def test_json_of_a_source_that_failed_says_so():
     """A problem stands in the record with its mend; the empty lists beside it say nothing."""
-    record = listing.as_json(
+    record = listing_json(
         Snapshot("nvml", AT, problem=Problem("no driver", "install it", no_driver=True)), ()
     )
     assert record["problem"] == {"text": "no driver", "mend": "install it", "no_driver": True}
@@ -475,14 +479,14 @@ SHARED = (
 
 def test_each_user_has_totals():
     """The largest first, unknown owners last; what is not known is said to be, and no 0."""
-    assert listing.totals_text(SHARED) == (
+    assert totals_text(SHARED) == (
         "USER=bob  GPUS=1  PROCESSES=2  MEM=700MiB\n"
         "USER=ada  GPUS=2+?  PROCESSES=2  MEM=150+?MiB\n"
         "USER=eve\\n  GPUS=1  PROCESSES=1  MEM=[N/A]MiB\n"
         "USER=?  GPUS=?  PROCESSES=1  MEM=[N/A]MiB\n"
     )
-    assert listing.totals_text(()) == ""
-    users = listing.as_json(Snapshot("nvml", AT), SHARED, with_users=True)["users"]
+    assert totals_text(()) == ""
+    users = listing_json(Snapshot("nvml", AT), SHARED, with_users=True)["users"]
     assert users[1] == {
         "user": "ada",
         "memory_bytes": 150 * 2**20,
@@ -501,21 +505,21 @@ def test_each_user_has_totals():
 
 def test_the_totals_are_those_of_all_only():
     """Without --all nothing is added to the JSON."""
-    assert "users" not in listing.as_json(Snapshot("nvml", AT), SHARED)
+    assert "users" not in listing_json(Snapshot("nvml", AT), SHARED)
 
 
 def test_a_list_with_totals_is_read_as_without():
     """`ssh host gpuwatch-tray ps --all` as MYGPU: the totals are no processes, and no bad lines."""
-    text = listing.all_text(SHARED)
-    assert listing.parse(text + listing.totals_text(SHARED)) == listing.parse(text)
+    text = all_text(SHARED)
+    assert parse_listing(text + totals_text(SHARED)) == parse_listing(text)
 
 
 def test_json_schema_in_the_docstring_is_the_one_printed():
     """The documented fields are those of the record, in order."""
-    record = listing.as_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,), with_users=True)
+    record = listing_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,), with_users=True)
     gpus, processes, users = (record[key][0] for key in ("gpus", "processes", "users"))
     top = list(record)
-    schema = listing.as_json.__doc__.split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
+    schema = listing_json.__doc__.split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
     documented = re.findall(r'"(\w+)":', schema)
     assert documented == [*top[:-2], *gpus, top[-2], *processes, top[-1], *users]
 
@@ -523,5 +527,5 @@ def test_json_schema_in_the_docstring_is_the_one_printed():
 def test_own_command_with_halves_of_characters_can_be_printed():
     """Arguments that are no UTF-8 (Python carries them as surrogates) break neither terminal nor JSON."""
     process = GpuProcess(1, 0, COMPUTE, mine=True, command=("python", "\udcff.py"))
-    listing.own_text((process,), redacted=False).encode("utf-8")
-    json.dumps(listing.as_json(Snapshot("nvml", AT), (process,))).encode(sys.getdefaultencoding())
+    own_text((process,), redacted=False).encode("utf-8")
+    json.dumps(listing_json(Snapshot("nvml", AT), (process,))).encode(sys.getdefaultencoding())

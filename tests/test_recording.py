@@ -51,7 +51,7 @@ class Rig:
     def minutes(self, count) -> None:
         for _ in range(count * 12):
             self.clock.advance(5)
-            self.recorder.take(READING, ())
+            self.recorder.record(READING, ())
 
 
 @pytest.fixture

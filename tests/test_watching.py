@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.app import LOOP_COOLDOWN, evaluator
-from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.app import LOOP_COOLDOWN, create_evaluator
+from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button, Level, Limits, Presence, Severity, Sighting
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import OutboxSummary, Store
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 from tests.fakes import START, Clock, FakePopups, process, snapshot
 
 BUSY = snapshot(process(1, 0), process(2, 1))
@@ -33,7 +33,7 @@ class FakeCourier:
 
 
 class Loop:
-    """A Watching whose polls and rounds the test makes."""
+    """A Monitor whose polls and rounds the test makes."""
 
     def __init__(self, tmp_path, **settings):
         base = {
@@ -43,7 +43,7 @@ class Loop:
             "limits": Limits(gpu_limit=1),
             "poll": 5.0,
         }
-        self.setup = Setup(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
+        self.setup = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
         self.store = Store(tmp_path, "box")
         self.clock = Clock()
         self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
@@ -52,10 +52,10 @@ class Loop:
         self.build()
 
     def build(self):
-        faces = Faces(self.shown.append, self.popups, self.courier)
-        one = evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
+        faces = Outputs(self.shown.append, self.popups, self.courier)
+        one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
-        self.watching = Watching(self.setup, self, one, faces, self.monotonic)
+        self.watching = Monitor(self.setup, self, one, faces, self.monotonic)
 
     def sighting(self):
         return Sighting(self.presence, "test")
@@ -269,7 +269,7 @@ class FakeRecorder:
         self.trouble = None
         self.taken = []
 
-    def take(self, reading, alerts):
+    def record(self, reading, alerts):
         self.taken.append((reading, [alert.rule for alert in alerts]))
 
 

@@ -8,11 +8,12 @@ person ends does not, as nobody needs to be told what they just did.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
+from gpuwatch_tray.units import local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ MORNING = 8  # o'clock: "until tomorrow"
 BLIND, LOST = "monitor_blind", "gpu_lost"
 
 
-class Scope(Enum):
+class SilenceScope(Enum):
     """What a snooze covers."""
 
     ALL = "all"
@@ -40,7 +41,7 @@ class Silence:
     how long it still has to run.
     """
 
-    scope: Scope
+    scope: SilenceScope
     name: str
     at: Instant
     seconds: float
@@ -51,7 +52,9 @@ class Silence:
 
     def names(self, rule: str, fingerprint: str) -> bool:
         """Whether it is about an alert of this rule with this fingerprint."""
-        return self.scope is Scope.ALL or self.name == (rule if self.scope is Scope.RULE else fingerprint)
+        return self.scope is SilenceScope.ALL or self.name == (
+            rule if self.scope is SilenceScope.RULE else fingerprint
+        )
 
     def left(self, now: Instant) -> float:
         """For how many seconds it still runs; 0 when it is over."""
@@ -61,18 +64,18 @@ class Silence:
 
 def until_tomorrow(now: float) -> float:
     """The seconds from `now` (wall time) until tomorrow morning, in the machine's zone."""
-    here = datetime.fromtimestamp(now).astimezone()
+    here = local_datetime(now)
     morning = (here + timedelta(days=1)).replace(hour=MORNING, minute=0, second=0, microsecond=0, tzinfo=None)
     return morning.astimezone().timestamp() - now
 
 
 def snoozed_until(silences: Iterable[Silence], now: Instant) -> float | None:
     """The wall time until which everything is snoozed; None if it is not."""
-    left = max((each.left(now) for each in silences if each.scope is Scope.ALL), default=0.0)
+    left = max((each.left(now) for each in silences if each.scope is SilenceScope.ALL), default=0.0)
     return now.wall + left if left else None
 
 
-def attend(
+def apply_silences(
     alerts: Mapping[str, Alert],
     silences: Iterable[Silence],
     acknowledged: AbstractSet[int],

@@ -12,13 +12,14 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import FLAPPING, Alert, Finding, Instant, Phase, Reason, Severity, Terms, Verdict
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FLAP_WINDOW = 3600.0  # seconds
+FLAP_WINDOW = HOUR  # seconds
 FLAP_CLEAR = 60.0  # seconds that a rule without a clear time of its own begins with
-FLAP_MOST = 3600.0
+FLAP_MOST = HOUR
 
 
 class ChangeKind(Enum):
@@ -35,7 +36,7 @@ class ChangeKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlertChange:
     """One alert that entered another phase or severity in a step."""
 
     kind: ChangeKind
@@ -86,7 +87,7 @@ def step(
     terms: Mapping[str, Terms] | None = None,
     raised: Mapping[str, int] | None = None,
     known: Mapping[str, Severity] | None = None,
-) -> tuple[dict[str, Alert], tuple[Change, ...]]:
+) -> tuple[dict[str, Alert], tuple[AlertChange, ...]]:
     """
     The alerts after these verdicts, and what changed.
 
@@ -97,7 +98,7 @@ def step(
     """
     judged = {verdict.rule: verdict for verdict in verdicts}
     after: dict[str, Alert] = {}
-    changes: list[Change] = []
+    changes: list[AlertChange] = []
     for verdict in judged.values():
         its_terms = (terms or {}).get(verdict.rule, Terms())
         for finding in verdict.findings:
@@ -206,7 +207,7 @@ def _recovering(alert: Alert) -> bool:
     return alert.phase is Phase.RECOVERING
 
 
-def _differences(before: Alert | None, now: Alert) -> list[Change]:
+def _differences(before: Alert | None, now: Alert) -> list[AlertChange]:
     phase = None if before is None else before.phase
     kinds: list[ChangeKind] = []
     if phase is not now.phase:
@@ -220,4 +221,4 @@ def _differences(before: Alert | None, now: Alert) -> list[Change]:
             kinds.append(ChangeKind.BACK if phase is Phase.RECOVERING else ChangeKind.FIRED)
     if before is not None and phase is not Phase.PENDING and before.severity is not now.severity:
         kinds.append(ChangeKind.ROSE if now.severity > before.severity else ChangeKind.FELL)
-    return [Change(kind, now) for kind in kinds]
+    return [AlertChange(kind, now) for kind in kinds]

@@ -1,33 +1,30 @@
 """
-What `status` says: the answer of the program that watches, and the lines that a person reads, pure.
+The answer to `status` as JSON and as lines; pure.
 
-The keys of the answer are `status --json`'s and stay. Times are seconds since the epoch, memory is in bytes,
-temperature in degrees C, power in W, utilisation in %; null stands for what is not known.
+The keys are the contract of `status --json`. Times are in seconds since the epoch, memory in bytes,
+temperature in degrees C, power in W, utilisation in %; null is unknown.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import __version__, redact, terms
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import LABEL, known
+from gpuwatch_tray.units import MIB, recent_time, rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gpuwatch_tray.model import Alert, Gpu, Status
 
-MIB = 1024**2
-MINUTE, HOUR, DAY = 60, 3600, 86400
-
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a status does not hold: who answers, and from where the numbers come."""
+class ResponderInfo:
+    """The process that answers, and its source."""
 
     face: str  # tray, watch
     host: str
@@ -37,23 +34,23 @@ class Facts:
     pid: int = field(default_factory=os.getpid)
 
 
-def describe(status: Status, facts: Facts) -> dict[str, Any]:
-    """The answer to `status`."""
+def build_status(status: Status, responder: ResponderInfo) -> dict[str, Any]:
+    """Build the answer to `status`."""
     return {
         "state": status.level.name.lower(),
         "headline": status.headline,
         "at": status.at,
-        "pid": facts.pid,
-        "face": facts.face,
-        "host": facts.host,
+        "pid": responder.pid,
+        "face": responder.face,
+        "host": responder.host,
         "version": __version__,
-        "source": facts.source,
-        "simulated": facts.simulated,
+        "source": responder.source,
+        "simulated": responder.simulated,
         "in_use": status.in_use,
         "gpus": [_gpu(gpu) for gpu in (status.snapshot.gpus if status.snapshot is not None else ())],
         "alerts": [_alert(alert) for alert in status.alerts],
         "snoozed_until": status.snoozed_until,
-        "mails_waiting": facts.mails_waiting,
+        "mails_waiting": responder.mails_waiting,
         "notes": list(status.notes),
     }
 
@@ -87,8 +84,8 @@ def _alert(alert: Alert) -> dict[str, Any]:
     }
 
 
-def lines(answer: Mapping[str, Any], now: float) -> list[str]:
-    """The answer for a person; also that of another version, which may lack a key."""
+def status_lines(answer: Mapping[str, Any], now: float) -> list[str]:
+    """Format the answer for a terminal; another version's answer may lack a key."""
     return [indent + redact.one_line(line) for indent, line in _lines(answer, now)]
 
 
@@ -97,9 +94,12 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
         yield "", _(LABEL)
     yield "", f"{terms.said(answer.get('state', '?'))}: {answer.get('headline', '')}"
     if (at := answer.get("at")) is not None:
-        yield "", _("data of {time}, {age} old").format(time=_moment(at, now), age=_age(now - at))
+        yield (
+            "",
+            _("data of {time}, {age} old").format(time=recent_time(at, now), age=rough_duration(now - at)),
+        )
     if (until := answer.get("snoozed_until")) is not None:
-        yield "", _("everything is snoozed until {time}").format(time=_moment(until, now))
+        yield "", _("everything is snoozed until {time}").format(time=recent_time(until, now))
     yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
     yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
     yield from (("", _("note: {note}").format(note=note)) for note in answer.get("notes", ()))
@@ -131,31 +131,14 @@ def _gpu_line(gpu: Mapping[str, Any]) -> str:
 def _alert_line(alert: Mapping[str, Any], now: float) -> str:
     state = [terms.said(alert.get("phase", "firing"))]
     if alert.get("since") is not None:
-        since = _moment(alert["since"], now)
+        since = recent_time(alert["since"], now)
         state = [_("{phase} since {time}").format(phase=state[0], time=since)]
     if alert.get("acknowledged"):
         state.append(_("acknowledged"))
     if (until := alert.get("snoozed_until")) is not None:
-        state.append(_("snoozed until {time}").format(time=_moment(until, now)))
+        state.append(_("snoozed until {time}").format(time=recent_time(until, now)))
     if alert.get("inhibited_by"):
         state.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     text = alert.get("text") or alert.get("reason", "")
-    told = _("{text} ({state})").format(text=text, state=_(", ").join(state))
-    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {told}"
-
-
-def _moment(at: float, now: float) -> str:
-    """A wall-clock time, with the day where it is another one."""
-    then, today = (datetime.fromtimestamp(seconds).astimezone() for seconds in (at, now))
-    return then.strftime("%H:%M:%S" if then.date() == today.date() else "%Y-%m-%d %H:%M:%S")
-
-
-def _age(seconds: float) -> str:
-    whole = max(int(seconds), 0)
-    if whole >= 2 * DAY:
-        return _("{days} d").format(days=whole // DAY)
-    if whole >= 2 * HOUR:
-        return _("{hours} h").format(hours=whole // HOUR)
-    if whole >= 2 * MINUTE:
-        return _("{minutes} min").format(minutes=whole // MINUTE)
-    return _("{seconds} s").format(seconds=whole)
+    line = _("{text} ({state})").format(text=text, state=_(", ").join(state))
+    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {line}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.sources import ending
-from gpuwatch_tray.sources.ending import Ending, Endings, Target
+from gpuwatch_tray.sources.ending import PendingTerminations, ProcessTarget, TerminationResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ LOOK_AGAIN = 1.0  # seconds between two looks after a process that was asked to 
 KILL = "kill "  # begins the key of a popup that offers to kill a process
 
 
-class ProcessEndings:
+class TerminationTracker:
     """
     The processes that the person wants to end; called from worker threads.
 
@@ -33,19 +33,19 @@ class ProcessEndings:
     def __init__(self, popups: PopupSink, changed: Callable[[], None]) -> None:
         self._popups = popups
         self._changed = changed
-        self._endings = Endings()
+        self._endings = PendingTerminations()
         self._lock = threading.Lock()
         self._looking = False
-        self.offered: frozenset[Target] = frozenset()  # those that go on, and may be killed
+        self.offered: frozenset[ProcessTarget] = frozenset()  # those that go on, and may be killed
 
     def end(self, words: str, *, kill: bool = False) -> str:
         """End the process that a row or a popup named; why not, where it was refused."""
-        target = Target.read(words)
-        found = ending.end(*target, kill=kill)
+        target = ProcessTarget.parse(words)
+        found = ending.terminate(*target, kill=kill)
         if found.sent:
-            self._endings.asked(*target, time.monotonic(), kill=kill)
+            self._endings.add(*target, time.monotonic(), kill=kill)
             self._look_later()
-        return "" if found.sent or found is Ending.ENDED_ALREADY else _(found.value)
+        return "" if found.sent or found is TerminationResult.ENDED_ALREADY else _(found.value)
 
     def _look_later(self) -> None:
         """One look at a time, however often it is asked for."""
@@ -64,7 +64,7 @@ class ProcessEndings:
             self._look()
         except Exception:
             log.exception("looking after the processes that were asked to end failed")
-        if self._endings.waiting() or self.offered:
+        if self._endings.pending() or self.offered:
             self._look_later()
 
     def _look(self) -> None:

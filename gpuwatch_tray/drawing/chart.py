@@ -9,7 +9,6 @@ Pillow's own font has no other letters; the alt text says the rest.
 from __future__ import annotations
 
 import io
-from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from gpuwatch_tray.model import LABEL, Severity
 from gpuwatch_tray.report import palette, series
+from gpuwatch_tray.units import DAY, GIB, HOUR, local_datetime, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 720, 640  # pixels; a phone shows it at half of that
 SCALE = 2  # drawn so much larger, for smooth edges
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 62, 18, 44, 36, 44
-GIB = 2**30
 TYPE, HEADING = 21, 24  # pixels
 INK, QUIET, GRID, PAPER = "#16202a", "#52606d", "#e3e8ed", "#ffffff"
-TICKS = (300, 600, 1800, 3600, 2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 5 * 86400)
+TICKS = (300, 600, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 5 * DAY)
 MOST_TICKS = 6
 MOST_STEPS = 320  # two pixels each: finer ones would only cost bytes
 PALE = 0.18  # of the colour, for the range from the lowest to the highest
@@ -199,11 +198,11 @@ def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
 def _ticks(start: float, end: float) -> Iterator[tuple[float, str]]:
     """Return a few round moments of local time, with the hour, or the day where they are days apart."""
     step = next((step for step in TICKS if (end - start) / step <= MOST_TICKS), TICKS[-1])
-    offset = datetime.fromtimestamp(start).astimezone().utcoffset()
+    offset = local_datetime(start).utcoffset()
     shift = 0.0 if offset is None else offset.total_seconds()
     at = -(-(start + shift) // step) * step - shift
     while at <= end:
-        yield at, datetime.fromtimestamp(at).astimezone().strftime("%H:%M" if step < TICKS[-3] else "%m-%d")
+        yield at, local_time(at, "%H:%M" if step < TICKS[-3] else "%m-%d")
         at += step
 
 

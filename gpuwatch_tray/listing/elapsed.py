@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import UNKNOWN, Field, Missing, Why
 
 NA = "NA"
@@ -28,32 +27,6 @@ def elapsed_text(seconds: Field[float]) -> str:
     if days:
         return f"{days}-{h:02}:{m:02}:{s:02}"
     return f"{h:02}:{m:02}:{s:02}" if h else f"{m:02}:{s:02}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a sentence has them: `40 s`, `24 min`, `3 h 24 min`, `2 d 5 h`; in the language spoken."""
-    form, values = _parted(seconds)
-    return _(form).format(**values)
-
-
-def plain_duration(seconds: float) -> str:
-    """The same in English, for the text of a mail."""
-    form, values = _parted(seconds)
-    return form.format(**values)
-
-
-def _parted(seconds: float) -> tuple[str, dict[str, int]]:
-    whole = max(0, int(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if days:
-        hours %= 24
-        form = N_("{days} d {hours} h") if hours else N_("{days} d")
-    elif hours:
-        minutes %= 60
-        form = N_("{hours} h {minutes} min") if minutes else N_("{hours} h")
-    else:
-        form = N_("{minutes} min") if minutes else N_("{seconds} s")
-    return form, {"days": days, "hours": hours, "minutes": minutes, "seconds": whole}
 
 
 def parse_elapsed(text: str) -> Field[float]:

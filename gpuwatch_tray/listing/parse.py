@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, replace
 
 from gpuwatch_tray.listing.elapsed import NA, parse_elapsed
-from gpuwatch_tray.listing.text import MIB
 from gpuwatch_tray.model import UNKNOWN, Field, GpuProcess, Kind, Missing, Why
 from gpuwatch_tray.redact import program
+from gpuwatch_tray.units import MIB
 
 _HEADER = re.compile(r"GPU\s*=")
 _FIELD = re.compile(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
@@ -42,7 +42,7 @@ class Listing:
     bad_lines: tuple[BadLine, ...] = ()
 
 
-def parse(text: str) -> Listing:
+def parse_listing(text: str) -> Listing:
     """
     Read a process list.
 
@@ -60,7 +60,7 @@ def parse(text: str) -> Listing:
             bad.append(BadLine(number, line))
             inside = False
         elif _HEADER.match(line.lstrip()):
-            process = _process(line)
+            process = _parse_process(line)
             inside = process is not None
             if process is None:
                 bad.append(BadLine(number, line))
@@ -69,13 +69,13 @@ def parse(text: str) -> Listing:
         elif not line[:1].isspace():
             stray += [BadLine(number, line)] if line and line not in _NOTHING else []
         elif inside:
-            processes[-1] = _with_detail(processes[-1], line.strip())
+            processes[-1] = _add_detail(processes[-1], line.strip())
     if not processes and not bad:
         bad = stray[:1]
     return Listing(tuple(processes), tuple(bad))
 
 
-def _process(line: str) -> GpuProcess | None:
+def _parse_process(line: str) -> GpuProcess | None:
     fields = {found["key"]: found["value"] for found in _FIELD.finditer(line)}
     gpu, pid = fields.get("GPU", ""), fields.get("PID", "")
     if line[:1].isspace() or not (gpu == "?" or _NUMBER.fullmatch(gpu)) or not _NUMBER.fullmatch(pid):
@@ -84,29 +84,29 @@ def _process(line: str) -> GpuProcess | None:
     return GpuProcess(
         pid=int(pid),
         gpu=None if gpu == "?" else int(gpu),
-        kinds=_kinds(fields.get("TYPE")),
-        memory=_memory(fields.get("MEM", "")),
+        kinds=_parse_kinds(fields.get("TYPE")),
+        memory=_parse_memory(fields.get("MEM", "")),
         user=UNKNOWN if user in {None, "", "?"} else user,
         mine=True if user is None else None,
         elapsed=parse_elapsed(fields.get("ETIME", "")),
     )
 
 
-def _kinds(letters: str | None) -> frozenset[Kind]:
+def _parse_kinds(letters: str | None) -> frozenset[Kind]:
     known = {kind.value: kind for kind in Kind}
     if letters is None:
         return frozenset({Kind.COMPUTE})
     return frozenset(known[letter] for letter in letters.split("+") if letter in known)
 
 
-def _memory(text: str) -> Field[int]:
+def _parse_memory(text: str) -> Field[int]:
     found = _MEMORY.fullmatch(text)
     if found:
         return int(found["mib"]) * MIB
     return UNKNOWN if text in _NO_MEMORY else Missing(Why.UNKNOWN, text)
 
 
-def _with_detail(process: GpuProcess, line: str) -> GpuProcess:
+def _add_detail(process: GpuProcess, line: str) -> GpuProcess:
     key, _, value = line.partition(":")
     value = value.strip()
     if value in {"", NA}:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.listing.text import type_text
 from gpuwatch_tray.listing.totals import totals_json
 from gpuwatch_tray.model import UNKNOWN, ClockLimit, Field, Gpu, GpuProcess, Missing, Problem, Snapshot
 from gpuwatch_tray.redact import called, program
+from gpuwatch_tray.units import local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def as_json(
+def listing_json(
     snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
 ) -> dict[str, Any]:
     """
@@ -64,15 +64,15 @@ def as_json(
         "schema": SCHEMA,
         "source": snapshot.source,
         "simulated": snapshot.simulated,
-        "at": _moment(snapshot.at),
-        "problem": _problem(snapshot.problem),
-        "gpus": [_gpu(gpu) for gpu in snapshot.gpus],
-        "processes": [_process(process) for process in processes],
+        "at": local_datetime(snapshot.at).isoformat(),
+        "problem": _problem_json(snapshot.problem),
+        "gpus": [_gpu_json(gpu) for gpu in snapshot.gpus],
+        "processes": [_process_json(process) for process in processes],
     }
     return record | {"users": totals_json(processes)} if with_users else record
 
 
-def _gpu(gpu: Gpu) -> dict[str, Any]:
+def _gpu_json(gpu: Gpu) -> dict[str, Any]:
     fields: dict[str, Field[Any]] = {
         "uuid": gpu.uuid or UNKNOWN,
         "name": gpu.name,
@@ -84,7 +84,7 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
         "power_limit_w": gpu.power_limit,
         "fan_percent": gpu.fan,
         "slowdown_c": gpu.slowdown_at,
-        "limited_by": _limits(gpu.limited_by),
+        "limited_by": _limit_names(gpu.limited_by),
         "ecc_corrected": gpu.ecc_corrected,
         "ecc_uncorrected": gpu.ecc_uncorrected,
         "rows_pending": gpu.rows_pending,
@@ -101,14 +101,14 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
     return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
 
 
-def _limits(found: Field[ClockLimit]) -> Field[list[str]]:
+def _limit_names(found: Field[ClockLimit]) -> Field[list[str]]:
     """The names of the bits, those that have one."""
     if isinstance(found, Missing):
         return found
     return [limit.name.lower() for limit in ClockLimit if limit in found and limit.name is not None]
 
 
-def _process(process: GpuProcess) -> dict[str, Any]:
+def _process_json(process: GpuProcess) -> dict[str, Any]:
     name = process.name
     command: Field[Any] = process.command
     if isinstance(name, Missing) and not isinstance(process.command, Missing) and process.command:
@@ -117,7 +117,11 @@ def _process(process: GpuProcess) -> dict[str, Any]:
         name = called(name)  # it may be a title that holds the whole command
     if not isinstance(process.command, Missing):
         command = list(process.command)
-    started = process.started if isinstance(process.started, Missing) else _moment(process.started)
+    started = (
+        process.started
+        if isinstance(process.started, Missing)
+        else local_datetime(process.started).isoformat()
+    )
     elapsed = process.elapsed if isinstance(process.elapsed, Missing) else round(process.elapsed, 1)
     fields: dict[str, Field[Any]] = {
         "gpu": UNKNOWN if process.gpu is None else process.gpu,
@@ -151,11 +155,7 @@ def _reasons(fields: dict[str, Field[Any]]) -> dict[str, str]:
     }
 
 
-def _problem(problem: Problem | None) -> dict[str, Any] | None:
+def _problem_json(problem: Problem | None) -> dict[str, Any] | None:
     if problem is None:
         return None
     return {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver}
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat()

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.listing.elapsed import NA, elapsed_text
 from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing
+from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MIB = 2**20
-
 _LETTERS = (Kind.MPS, Kind.COMPUTE, Kind.GRAPHICS)  # nvidia-smi's order: M+C, C+G
 
 
-def header(process: GpuProcess) -> str:
+def process_header(process: GpuProcess) -> str:
     """The first line of a process: `GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34`."""
     gpu = "?" if process.gpu is None else process.gpu
     memory = "[N/A]" if isinstance(process.memory, Missing) else process.memory // MIB
@@ -44,16 +43,16 @@ def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
     Without `redacted` it is for the user's own terminal: one's own arguments stand as they are, on one line.
     Other people's are never shown, only the program's name.
     """
-    return "".join(_block(header(process), process, redacted=redacted) for process in processes)
+    return "".join(_block(process_header(process), process, redacted=redacted) for process in processes)
 
 
 def all_text(processes: Sequence[GpuProcess]) -> str:
     """The same for `ps --all`, with owner and type behind each first line: `USER=alice  TYPE=C+G`."""
-    return "".join(_block(_owned_header(process), process, redacted=False) for process in processes)
+    return "".join(_block(_header_with_owner(process), process, redacted=False) for process in processes)
 
 
-def _owned_header(process: GpuProcess) -> str:
-    return f"{header(process)}  USER={_line(process.user, '?')}  TYPE={type_text(process)}"
+def _header_with_owner(process: GpuProcess) -> str:
+    return f"{process_header(process)}  USER={_line(process.user, '?')}  TYPE={type_text(process)}"
 
 
 def _block(first: str, process: GpuProcess, *, redacted: bool) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.listing.text import MIB
 from gpuwatch_tray.model import Missing
+from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,13 +33,13 @@ class UserTotal:
     elsewhere: bool = False
 
 
-def totals(processes: Iterable[GpuProcess]) -> tuple[UserTotal, ...]:
+def user_totals(processes: Iterable[GpuProcess]) -> tuple[UserTotal, ...]:
     """The users by the memory that they hold, the most first; the unknown owners last."""
     held: dict[str | None, list[GpuProcess]] = {}
     for process in processes:
         owner = None if isinstance(process.user, Missing) or not process.user else process.user
         held.setdefault(owner, []).append(process)
-    found = [_total(user, entries) for user, entries in held.items()]
+    found = [_user_total(user, entries) for user, entries in held.items()]
     return tuple(sorted(found, key=lambda each: (each.user is None, -(each.memory or 0), each.user or "")))
 
 
@@ -47,8 +47,8 @@ def totals_text(processes: Iterable[GpuProcess]) -> str:
     """A line for each user: `USER=alice  GPUS=2  PROCESSES=3  MEM=2828MiB`; `+?` where more is not known."""
     return "".join(
         f"USER={'?' if each.user is None else redact.visible(each.user)}  GPUS={gpus_text(each)}"
-        f"  PROCESSES={each.processes}  MEM={_memory(each)}\n"
-        for each in totals(processes)
+        f"  PROCESSES={each.processes}  MEM={_memory_text(each)}\n"
+        for each in user_totals(processes)
     )
 
 
@@ -62,7 +62,7 @@ def totals_json(processes: Iterable[GpuProcess]) -> list[dict[str, Any]]:
             "gpus": list(each.gpus),
             "processes": each.processes,
         }
-        for each in totals(processes)
+        for each in user_totals(processes)
     ]
 
 
@@ -73,13 +73,13 @@ def gpus_text(total: UserTotal) -> str:
     return f"{len(total.gpus)}+?" if total.gpus else "?"
 
 
-def _memory(total: UserTotal) -> str:
+def _memory_text(total: UserTotal) -> str:
     if total.memory is None:
         return "[N/A]MiB"
     return f"{total.memory // MIB}{'+?' if total.unknown else ''}MiB"
 
 
-def _total(user: str | None, entries: list[GpuProcess]) -> UserTotal:
+def _user_total(user: str | None, entries: list[GpuProcess]) -> UserTotal:
     sizes = [entry.memory for entry in entries if not isinstance(entry.memory, Missing)]
     return UserTotal(
         user,

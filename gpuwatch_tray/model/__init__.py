@@ -24,7 +24,7 @@ from gpuwatch_tray.model.gpus import (
     Xid,
     labelled,
 )
-from gpuwatch_tray.model.limits import Auto, FaultLimits, HeatLimits, Limits, Scope, Terms, UseLimits
+from gpuwatch_tray.model.limits import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
 from gpuwatch_tray.model.moments import PROCESS, Instant
 from gpuwatch_tray.model.notices import (
     Awaited,
@@ -42,7 +42,6 @@ from gpuwatch_tray.model.notices import (
     Status,
 )
 from gpuwatch_tray.model.samples import (
-    MINUTE,
     MINUTES_FOR,
     TEN_MINUTES,
     TENS_FOR,
@@ -56,12 +55,12 @@ from gpuwatch_tray.model.samples import (
     Stretch,
     Use,
 )
+from gpuwatch_tray.model.schema import Auto
 
 __all__ = [
     "COMPUTING",
     "FLAPPING",
     "LABEL",
-    "MINUTE",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",
@@ -100,8 +99,8 @@ __all__ = [
     "Presence",
     "Problem",
     "ProcessRun",
+    "ProcessScope",
     "Reason",
-    "Scope",
     "Severity",
     "Sighting",
     "Snapshot",

@@ -14,14 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.units import DAY, HOUR, MINUTE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpuwatch_tray.model.alerts import Severity
 
-MINUTE, TEN_MINUTES = 60, 600  # seconds: the two lengths of a stretch
-MINUTES_FOR = 48 * 3600  # seconds that the samples of a minute are kept
-TENS_FOR = 30 * 86400  # and those of ten
+TEN_MINUTES = 10 * MINUTE  # seconds: the second length of a stretch, beside a minute
+MINUTES_FOR = 48 * HOUR  # seconds that the samples of a minute are kept
+TENS_FOR = 30 * DAY  # and those of ten
 
 
 @dataclass(frozen=True, slots=True)

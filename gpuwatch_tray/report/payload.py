@@ -17,6 +17,7 @@ from gpuwatch_tray.model import Auto, Severity
 from gpuwatch_tray.report import palette, series, standing
 from gpuwatch_tray.report.words import page_texts
 from gpuwatch_tray.rules.temperature import warning_at
+from gpuwatch_tray.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun
     from gpuwatch_tray.report.series import TimeGrid
 
-MIB = 2**20
 LEAST_SPAN = 900.0  # seconds that a page shows, however little is on file
 MOST_RUNS = 4000  # that the page lists: the longest
 LONGEST_TEXT = 300  # characters of a name, a command or a reason
@@ -133,7 +133,7 @@ def _metric_data(key: str, gpus: Sequence[GpuFacts], limits: Sequence[int]) -> d
     found: dict[str, Any] = {"key": key, "title": title, "short": short, "unit": unit}
     totals = [gpu.memory_total for gpu in gpus if gpu.memory_total]
     if key == "memory":
-        found |= {"scale": MIB // 1024, "top": max(totals) // MIB if totals else None}
+        found |= {"scale": MIB // KIB, "top": max(totals) // MIB if totals else None}
     elif key == "utilisation":
         found["top"] = 100
     elif key == "temperature":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Level, Severity
 from gpuwatch_tray.status import LEVELS
+from gpuwatch_tray.units import TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def overall_state(live: Mapping[str, Any] | None, newest: float | None) -> dict[
         return _state(level, redact.text(str(live.get("headline", ""))))
     if newest is None:
         return _state(Level.NO_DATA, _("nothing watches here: `gpuwatch-tray` starts the tray"))
-    at = _moment(newest)
+    at = local_time(newest, TO_THE_MINUTE)
     return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
 
 
@@ -41,7 +41,7 @@ def gpu_state(
     if now is None:
         if not samples:
             return _state(Level.NO_DATA, _("never seen in this time"), "reason")
-        at = _moment(samples[-1].at + samples[-1].seconds)
+        at = local_time(samples[-1].at + samples[-1].seconds, TO_THE_MINUTE)
         return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
     told = {alert.get("id"): alert for alert in (live or {}).get("alerts", ())}
     going = {mark.id: (mark.severity, mark.text) for mark in alerts}
@@ -100,8 +100,4 @@ def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:
 
 
 def _gib(value: float | None) -> str:
-    return "?" if value is None else f"{value / 2**30:.1f}"
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
+    return "?" if value is None else gib(value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import MINUTE, Gpu, GpuFacts, Minute, Missing, Severity, Stretch, known
+from gpuwatch_tray.model import Gpu, GpuFacts, Minute, Missing, Severity, Stretch, known
 from gpuwatch_tray.sampling.joining import sum_known
 from gpuwatch_tray.sampling.marks import gpus_of_alert
 from gpuwatch_tray.sampling.tallies import GpuAccumulator, UseAccumulator
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Snapshot, known
-from gpuwatch_tray.rules.devices import Places, subject
+from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject
 from gpuwatch_tray.sampling.meter import EnergyMeter
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class SampledReading:
     def __init__(
         self, snapshot: Snapshot, limits: Limits, seconds: float, meters: dict[str, EnergyMeter]
     ) -> None:
-        self.gpus = {subject(gpu): gpu for gpu in snapshot.gpus if gpu.problem is None}
+        self.gpus = {gpu_subject(gpu): gpu for gpu in snapshot.gpus if gpu.problem is None}
         self.utilisation = {
             name: gpu.utilisation
             for name, gpu in self.gpus.items()
@@ -34,7 +34,7 @@ class SampledReading:
         self.idle = {name for name, busy in self.utilisation.items() if busy < limits.use.idle_below}
         self.at_work: dict[int | None, int] = {}
         self._seconds = seconds
-        self._places = Places(snapshot)
+        self._places = GpuLookup(snapshot)
         boards = {name: gpu for name, gpu in self.gpus.items() if not gpu.physical}
         for name in meters.keys() - boards.keys():
             del meters[name]  # it did not answer: what it drew meanwhile is not known
@@ -48,7 +48,7 @@ class SampledReading:
     def gpu_of(self, process: GpuProcess) -> str:
         """Return the UUID of a process's GPU or MIG device; empty where the source could not tell."""
         gpu: Gpu | None = self._places.of(process)
-        return process.device if gpu is None else subject(gpu)
+        return process.device if gpu is None else gpu_subject(gpu)
 
     def count_computing(self, runs: Iterable[TrackedRun]) -> None:
         """Count the processes that compute on each board."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from gpuwatch_tray.model import MINUTE
 from gpuwatch_tray.sampling.minute import OpenMinute
 from gpuwatch_tray.sampling.reading import SampledReading
 from gpuwatch_tray.sampling.runs import RunTracker
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import MINUTE
 from gpuwatch_tray.sampling.joining import merge_stretches
+from gpuwatch_tray.units import MIB, MINUTE
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import GpuSample, Span, Stretch, Use
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 LONGEST_STRETCH = 30 * MINUTE  # seconds that may be lost when the machine loses its power
 SEEN_SHARE = 0.95  # share of a minute that must have been seen for it to be like any other
 # What a GPU at rest differs by from minute to minute.
-_MIB = 2.0**20
 _DEGREES, _PERCENT, _WATTS = 2.0, 2.0, 2.0
 
 
@@ -78,7 +77,7 @@ def _gpus_alike(one: GpuSample, other: GpuSample) -> bool:
         and _same_share(one.idle / a, other.idle / b)
         and _near(one.power, other.power, _WATTS, a, b)
         and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
-        and _near(one.memory, other.memory, _MIB, a, b)
+        and _near(one.memory, other.memory, MIB, a, b)
         and _near(one.temperature, other.temperature, _DEGREES, a, b)
         and _near(one.fan, other.fan, _PERCENT, a, b)
         and _near(one.throttled, other.throttled, 0.0, a, b)
@@ -93,7 +92,7 @@ def _uses_alike(one: Use, other: Use) -> bool:
         and (one.energy is None) == (other.energy is None)
         and _same_share(one.held / a, other.held / b)
         and _same_share(one.idle / a, other.idle / b)
-        and _near(one.memory, other.memory, _MIB, a, b)
+        and _near(one.memory, other.memory, MIB, a, b)
         and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
     )
 

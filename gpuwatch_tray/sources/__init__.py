@@ -1,4 +1,4 @@
-"""Where snapshots come from. Each source is one room here; none of them knows another."""
+"""The sources of snapshots: NVML, a command that prints the process list, and a simulation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 class Source(Protocol):
     """
-    Something that can be read again and again, by one thread at a time.
+    A source of snapshots, read again and again by one thread at a time.
 
     A state of the driver or of a program is never an exception: it is a Snapshot with a problem. A read may
     block for as long as the driver does. `close` takes less than a second, even while a read on another
@@ -19,10 +19,10 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What faces call it."""
+        """The source's name, as people read it."""
 
     def read(self) -> Snapshot:
-        """What there is now."""
+        """Read the present state."""
 
     def close(self) -> None:
         """Let go of the driver or the program; there will be no further read."""

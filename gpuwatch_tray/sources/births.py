@@ -1,4 +1,4 @@
-"""When a process was born, by a clock that nobody sets, as what, and whether the driver may mean it."""
+"""When a process started, and whether the driver's process numbers are those of this system."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pathlib import Path
 FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
 DRIVER_FILES = ("/dev/nvidia", "/dev/dxg")  # the driver's, and Windows' in its Linux subsystem
 
-_STAT = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
+_STAT_SIZE = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
 
 
-def steady() -> float:
-    """Seconds on a clock that nobody sets; on Linux since the boot and through suspend, as those of `ps`."""
+def steady_clock() -> float:
+    """Read a clock that nobody sets, in seconds; on Linux since the boot, suspends included, as in `ps`."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     else:  # noqa: RET505  # mypy knows a platform's code by its branch
         return time.monotonic()
 
 
-def ticks(pid: int) -> tuple[int, bytes]:
+def start_ticks(pid: int) -> tuple[int, bytes]:
     """
-    From the boot to the start of a process, in the kernel's ticks; and what changes when it runs a program.
+    Read the ticks from the boot to the start of a process, and what changes when it runs another program.
 
-    Fields 22, and 2, 26 and 28 of /proc/PID/stat: name, place of the code, place of the stack. Of other
-    people's processes the kernel tells the name alone. Linux only. Raises OSError. It is read for every
-    process at every poll, so by the shortest way.
+    These are fields 22, and 2, 26 and 28 of /proc/PID/stat: name, address of the code, address of the stack.
+    Of other people's processes the kernel tells the name alone. Linux only. Raises OSError.
     """
+    # By the shortest way: this is read for every process at every poll.
     file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     try:
-        stat = os.read(file, _STAT)
+        stat = os.read(file, _STAT_SIZE)
     finally:
         os.close(file)
     # The second field is the program's name in brackets and may hold blanks and brackets.
@@ -40,8 +40,8 @@ def ticks(pid: int) -> tuple[int, bytes]:
     return int(fields[22 - 3]), b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
 
 
-def sees_every_pid() -> bool:
-    """Whether the driver's PIDs are ours: not so in a PID namespace other than the machine's first."""
+def sees_host_pids() -> bool:
+    """Tell whether the driver's PIDs are ours: not so in a PID namespace other than the machine's first."""
     if sys.platform == "linux":
         try:
             return os.readlink("/proc/self/ns/pid") == FIRST_PID_NAMESPACE  # noqa: PTH115  # no path
@@ -51,8 +51,8 @@ def sees_every_pid() -> bool:
         return True
 
 
-def holds_the_driver(pid: int) -> bool:
-    """Whether a process of one's own has a file of the driver open, as all on a GPU have. Linux only."""
+def has_driver_open(pid: int) -> bool:
+    """Tell whether a process of one's own has a file of the driver open, as all on a GPU have. Linux only."""
     try:
         for file in Path(f"/proc/{pid}/fd").iterdir():
             try:

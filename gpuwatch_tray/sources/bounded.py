@@ -1,8 +1,8 @@
 """
-A program run within bounds: no shell, no input, so much time, so much output.
+A program run without shell and input, within limits of time and output.
 
-The caller is a poller that comes back every few seconds for months, so nothing may be left behind: no pipe
-that a grandchild keeps open (ssh's connection sharing does), no child per poll while the driver hangs.
+The caller polls every few seconds for months, so nothing may be left behind: no pipe that a grandchild keeps
+open (ssh's connection sharing does), no child per poll while the driver hangs.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from gpuwatch_tray.units import MIB
+from gpuwatch_tray.within import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LIMIT = 4 * 2**20  # bytes of each stream
+MAX_OUTPUT = 4 * MIB  # bytes of each stream
 _CHUNK = 2**16
 _TICK = 0.1  # seconds
 _GRACE = 0.5  # seconds of silence after the end: what the program wrote is in the pipe already
@@ -27,8 +30,8 @@ _REAP = 1.0  # seconds for a killed program to go; one that hangs in the kernel 
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended. `code` is None where it had to be killed, or could not even be killed (`stuck`)."""
+class RunResult:
+    """How a run ended. `code` is None where the program was killed, or could not be killed (`stuck`)."""
 
     code: int | None
     out: bytes
@@ -38,10 +41,10 @@ class Outcome:
     stuck: bool = False
 
 
-class BoundedRun:
-    """One program at a time. `run` and `stop` may be called from different threads."""
+class SubprocessRunner:
+    """Runs one program at a time. `run` and `stop` may be called from different threads."""
 
-    def __init__(self, timeout: float, limit: int = LIMIT) -> None:
+    def __init__(self, timeout: float, limit: int = MAX_OUTPUT) -> None:
         self._timeout = timeout
         self._limit = limit
         self._lock = threading.Lock()
@@ -53,17 +56,17 @@ class BoundedRun:
         """Whether `stop` was called: there will be no further run."""
         return self._stopped
 
-    def run(self, argv: Sequence[str]) -> Outcome:
+    def run(self, argv: Sequence[str]) -> RunResult:
         """
-        Run `argv` and wait for its end, at most for the time given.
+        Run `argv` and wait for its end, at most `timeout` seconds.
 
         Raises OSError where it cannot be started. While the last run's program still hangs in the kernel,
         nothing is started (`stuck`).
         """
         with self._lock:
             if self._stopped or (self._child is not None and self._child.poll() is None):
-                return Outcome(None, b"", b"", stuck=not self._stopped)
-            child = self._child = _start(argv)
+                return RunResult(None, b"", b"", stuck=not self._stopped)
+            child = self._child = _process_start(argv)
         try:
             out, err, complete = _read(child, self._timeout, self._limit)
         except BaseException:
@@ -72,10 +75,10 @@ class BoundedRun:
         too_long = max(len(out), len(err)) > self._limit
         code = child.poll() if complete and not too_long else None
         stuck = code is None and not self._end(child)
-        return Outcome(code, out, err, timed_out=not (complete or too_long), too_long=too_long, stuck=stuck)
+        return RunResult(code, out, err, timed_out=not (complete or too_long), too_long=too_long, stuck=stuck)
 
     def stop(self) -> None:
-        """Kill what runs, and let nothing run any more."""
+        """Kill the program that runs, and start no other."""
         with self._lock:
             self._stopped = True
             child = self._child
@@ -93,8 +96,8 @@ class BoundedRun:
         return True
 
 
-def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    """A program in a session (on Windows: a group) of its own, so that it can be killed with its children."""
+def _process_start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a program in a session (on Windows: a group) of its own: it can be killed with its children."""
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     else:
@@ -119,9 +122,9 @@ def _read_with_threads(
     child: subprocess.Popen[bytes], timeout: float, limit: int
 ) -> tuple[bytes, bytes, bool]:
     """
-    Both streams, and whether the program ended in time with all read that it wrote.
+    Read both streams; return them, and whether the program ended in time and all its output was read.
 
-    Reads not much more than `limit` bytes of each stream.
+    Not much more than `limit` bytes of each stream are read.
     """
     until = time.monotonic() + timeout
     got = (bytearray(), bytearray())
@@ -131,12 +134,7 @@ def _read_with_threads(
             while len(buffer) <= limit and (chunk := os.read(stream.fileno(), _CHUNK)):
                 buffer += chunk
 
-    readers = [
-        threading.Thread(target=read, args=pair, daemon=True)
-        for pair in zip(_streams(child), got, strict=True)
-    ]
-    for reader in readers:
-        reader.start()
+    readers = [start_thread("output", read, *pair) for pair in zip(_streams(child), got, strict=True)]
     complete = False
     while not complete and max(map(len, got)) <= limit and time.monotonic() < until:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -152,7 +150,7 @@ def _read_with_threads(
 
 
 if sys.platform == "win32":
-    _read = _read_with_threads  # its pipes cannot be waited for
+    _read = _read_with_threads  # select cannot wait for its pipes
 
     def _kill(child: subprocess.Popen[bytes]) -> None:
         """Kill the program with its children, which `Popen.kill` alone would leave."""
@@ -174,7 +172,7 @@ else:
             os.killpg(child.pid, signal.SIGKILL)
 
     def _read(child: subprocess.Popen[bytes], timeout: float, limit: int) -> tuple[bytes, bytes, bool]:
-        """The same in the calling thread: a thread would wait as long as a grandchild keeps the pipe."""
+        """Read as `_read_with_threads` does, in the calling thread, which no grandchild can hold up."""
         until = time.monotonic() + timeout
         out, err = _streams(child)
         got = {out: bytearray(), err: bytearray()}

@@ -1,7 +1,7 @@
 """
 Snapshots from any program that prints the process list: the Bash tool's mygpu.sh, or `ssh host mygpu.sh`.
 
-Whatever leaves the list incomplete is a problem, never a shorter list.
+A list that is not complete is a problem, never a shorter list.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import listing, redact
+from gpuwatch_tray import redact
 from gpuwatch_tray.language import N_, _
+from gpuwatch_tray.listing.parse import parse_listing
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
-from gpuwatch_tray.sources.births import steady
-from gpuwatch_tray.sources.bounded import LIMIT, BoundedRun, Outcome
-from gpuwatch_tray.sources.sightings import Recogniser
+from gpuwatch_tray.sources.births import steady_clock
+from gpuwatch_tray.sources.bounded import MAX_OUTPUT, RunResult, SubprocessRunner
+from gpuwatch_tray.sources.sightings import ProcessMatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.sources.sightings import Sightings
+    from gpuwatch_tray.sources.sightings import FirstSeen
 
 _BY_HAND = N_("run it by hand")
 _NAME_LENGTH = 60
@@ -35,48 +36,50 @@ _ERROR_LENGTH = 200
 
 class CommandSource:
     """
-    The process list that `mygpu` prints, read as one's own processes.
+    The process list that `mygpu` prints, as one's own processes.
 
     `mygpu` is the path of an executable file, else a command line split as a shell would (none is started).
-    `sightings` maps (pid, digest of the command) to the first estimate of the start; whoever keeps it between
-    runs keeps the processes' identities. `timeout` is in seconds, `clock` wall time, `steady` is never set.
+    `first_seen` maps (pid, digest of the command) to the first estimate of the start, in wall time; kept from
+    run to run, it keeps the processes' identities. `timeout` is in seconds, `clock` wall time, `steady` a
+    clock that nobody sets.
     """
 
     def __init__(
         self,
         mygpu: str,
         *,
-        sightings: Sightings,
+        first_seen: FirstSeen,
         user: str,
         timeout: float = 20.0,
         clock: Callable[[], float] = time.time,
-        steady: Callable[[], float] = steady,
-        limit: int = LIMIT,
+        steady: Callable[[], float] = steady_clock,
+        limit: int = MAX_OUTPUT,
     ) -> None:
         self._mygpu = mygpu
-        self._recogniser = Recogniser(sightings)
+        self._matcher = ProcessMatcher(first_seen)
         self._user = user
         self._timeout = timeout
         self._clock = clock
         self._steady = steady
         self._limit = limit
-        self._runner = BoundedRun(timeout, limit)
+        self._runner = SubprocessRunner(timeout, limit)
         self.name = f"command: {_shown(mygpu)}"
-        self._called = f"MYGPU ({_shown(mygpu, folders=True)})"
+        self._label = f"MYGPU ({_shown(mygpu, folders=True)})"
 
     def read(self) -> Snapshot:
         """Run the program once."""
         began = self._steady()
-        found = self._list()
+        processes = self._list()
         now = self._clock()
-        if isinstance(found, Problem):
-            return Snapshot(self.name, now, problem=found)
-        indexes = sorted({process.gpu for process in found if process.gpu is not None})
+        if isinstance(processes, Problem):
+            return Snapshot(self.name, now, problem=processes)
+        indexes = sorted({process.gpu for process in processes if process.gpu is not None})
+        owned = tuple(map(self._with_owner, processes))
         return Snapshot(
             self.name,
             now,
             gpus=tuple(Gpu(index, uuid="") for index in indexes),
-            processes=self._recogniser.identify(tuple(map(self._owned, found)), now, began, self._steady()),
+            processes=self._matcher.identify(owned, now, began, self._steady()),
         )
 
     def close(self) -> None:
@@ -100,16 +103,16 @@ class CommandSource:
         problem = self._problem(outcome)
         if problem is not None:
             return problem
-        listed = listing.parse(outcome.out.decode("utf-8", "replace"))
-        if listed.bad_lines:
-            line = _clip(redact.text(str(listed.bad_lines[0])))
+        listing = parse_listing(outcome.out.decode("utf-8", "replace"))
+        if listing.bad_lines:
+            line = _clip(redact.text(str(listing.bad_lines[0])))
             return Problem(
-                _("{program}: not a line of a process list: {line}").format(program=self._called, line=line),
+                _("{program}: not a line of a process list: {line}").format(program=self._label, line=line),
                 _(_BY_HAND),
             )
-        return listed.processes
+        return listing.processes
 
-    def _run(self, argv: list[str]) -> Outcome:
+    def _run(self, argv: list[str]) -> RunResult:
         try:
             return self._runner.run(argv)
         except OSError as error:
@@ -119,31 +122,31 @@ class CommandSource:
             # A script without `#!`: the Bash tool's shell runs those itself, so its users may have one.
             return self._runner.run([shell, *argv])
 
-    def _problem(self, outcome: Outcome) -> Problem | None:
+    def _problem(self, outcome: RunResult) -> Problem | None:
         if self._runner.stopped:
-            return Problem(_("{program} was stopped").format(program=self._called))
+            return Problem(_("{program} was stopped").format(program=self._label))
         if outcome.too_long:
             return Problem(
-                _("{program} printed more than {most} bytes").format(program=self._called, most=self._limit),
+                _("{program} printed more than {most} bytes").format(program=self._label, most=self._limit),
                 _(_BY_HAND),
             )
         if outcome.timed_out:
             text = _("{program} gave no answer within {seconds:g} s")
             if outcome.stuck:
                 text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
-            return Problem(text.format(program=self._called, seconds=self._timeout), _(_BY_HAND))
+            return Problem(text.format(program=self._label, seconds=self._timeout), _(_BY_HAND))
         if outcome.stuck:
             return Problem(
-                _("{program}: the last run still hangs and cannot be killed").format(program=self._called),
+                _("{program}: the last run still hangs and cannot be killed").format(program=self._label),
                 _(_BY_HAND),
             )
         if outcome.code:
             last = _last_line(outcome.err)
             said = f": {last}" if last else ""
-            return Problem(_ended(self._called, outcome.code) + said, _(_BY_HAND))
+            return Problem(_ended(self._label, outcome.code) + said, _(_BY_HAND))
         return None
 
-    def _owned(self, process: GpuProcess) -> GpuProcess:
+    def _with_owner(self, process: GpuProcess) -> GpuProcess:
         if process.mine:
             return replace(process, user=self._user)
         return (
@@ -155,7 +158,7 @@ class CommandSource:
 
 def command_line(mygpu: str) -> list[str]:
     """
-    The program and its arguments: a path to a file as it stands, blanks and all, else the words of a shell.
+    Return the program and its arguments: a path to a file as it is, blanks and all, else a shell's words.
 
     Raises ValueError for quotes that are not closed.
     """
@@ -171,7 +174,7 @@ def command_line(mygpu: str) -> list[str]:
 
 
 def _shown(mygpu: str, *, folders: bool = False) -> str:
-    """The command for people, redacted and quoted; the program as its name, or with its `folders`."""
+    """Write the command for people, redacted and quoted; the program as its name, or with its `folders`."""
     try:
         argv = command_line(mygpu)
     except ValueError:
@@ -183,7 +186,7 @@ def _shown(mygpu: str, *, folders: bool = False) -> str:
 
 
 def _joined(words: Sequence[str]) -> str:
-    """As shlex.join, but a path alone stands as it is, and redacted words need no quotes for their stars."""
+    """Join words as shlex.join does, but leave a path alone as it is, and quote no redacted word's stars."""
     if len(words) == 1:
         return words[0]
     plain = ((word, word.replace(redact.REDACTED, "x")) for word in words)

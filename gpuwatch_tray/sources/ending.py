@@ -1,9 +1,9 @@
 """
-Ending a process that a person chose by what it was: its PID and its identity, as in model.GpuProcess.
+Terminating a process that a person chose, by its PID and identity, as in model.GpuProcess.
 
-The PID may belong to another one by the time of the click, so the identity is checked again. On Linux the
-signal goes to a descriptor of the process that was opened before the check and can mean no other; elsewhere
-(and on a Linux before 5.3) a few microseconds remain between the check and the signal.
+The PID may be another process's by the time of the click, so the identity is checked again. On Linux the
+signal goes to a descriptor that was opened before the check and can mean no other process; elsewhere (and on
+a Linux before 5.3) a few microseconds remain between the check and the signal.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, NamedTuple
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import known
-from gpuwatch_tray.sources.births import holds_the_driver, sees_every_pid
-from gpuwatch_tray.sources.facts import GONE, ZOMBIE
-from gpuwatch_tray.sources.processes import Inspector, kin
+from gpuwatch_tray.sources.births import has_driver_open, sees_host_pids
+from gpuwatch_tray.sources.living import is_alive
+from gpuwatch_tray.sources.processes import ProcessInspector, own_ancestry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.sources.facts import Facts
+    from gpuwatch_tray.sources.facts import ProcessFacts
 
 log = logging.getLogger(__name__)
 
 WITHOUT_DESCRIPTORS = (errno.ENOSYS, errno.EPERM)  # a kernel before 5.3, a sandbox that forbids the call
-PATIENCE = 10.0  # seconds that a process has for ending by itself before killing it is offered
+PATIENCE = 10.0  # seconds that a process has to end after SIGTERM before killing it is offered
 
 
-class Ending(Enum):
-    """What became of the wish to end a process."""
+class TerminationResult(Enum):
+    """The result of an attempt to terminate a process."""
 
     SIGNALLED = N_("asked to end")
     KILLED = N_("killed")
@@ -51,11 +51,11 @@ class Ending(Enum):
     @property
     def sent(self) -> bool:
         """Whether a signal went out."""
-        return self in {Ending.SIGNALLED, Ending.KILLED}
+        return self in {TerminationResult.SIGNALLED, TerminationResult.KILLED}
 
 
-class Target(NamedTuple):
-    """Which process is meant; as text `PID:IDENTITY`, as the menu's rows and the popups' keys carry it."""
+class ProcessTarget(NamedTuple):
+    """Which process is meant; as text `PID:IDENTITY`, in the menu's rows and the popups' keys."""
 
     pid: int
     identity: str
@@ -64,109 +64,97 @@ class Target(NamedTuple):
         return f"{self.pid}:{self.identity}"
 
     @classmethod
-    def read(cls, text: str) -> Target:
-        """The target that was written as `text`; raises ValueError for anything else."""
+    def parse(cls, text: str) -> ProcessTarget:
+        """Read the target from `PID:IDENTITY`; raises ValueError for anything else."""
         pid, _, identity = text.partition(":")
         if not pid.isdecimal() or not identity:
             raise ValueError(f"not a process: {text!r}")
         return cls(int(pid), identity)
 
 
-def end(pid: int, identity: str, *, kill: bool = False) -> Ending:
+def terminate(pid: int, identity: str, *, kill: bool = False) -> TerminationResult:
     """
-    Ask one's own process to end (SIGTERM), or `kill` it, if it is still the one of that identity.
+    Send one's own process SIGTERM, or SIGKILL to `kill` it, if it still has that identity.
 
-    On Windows there is no asking: it ends at once. Never raises for a state of the process; logs what was
-    done, and to which program.
+    On Windows it ends at once either way. Never raises for a state of the process; logs what was done, and to
+    which program.
     """
-    if pid <= 1 or pid in kin():
-        return _noted(pid, "", Ending.PROTECTED)
+    if pid <= 1 or pid in own_ancestry():
+        return _logged(pid, "", TerminationResult.PROTECTED)
     with ExitStack() as stack:
         try:
             send = _sender(pid, stack)  # first, so that it means the process that is checked
         except ProcessLookupError:
-            return _noted(pid, "", Ending.ENDED_ALREADY)
+            return _logged(pid, "", TerminationResult.ENDED_ALREADY)
         except OSError as error:
-            return _noted(pid, "", Ending.REFUSED, error)
-        facts = _facts(pid)
+            return _logged(pid, "", TerminationResult.REFUSED, error)
+        facts = ProcessInspector().inspect(pid)
         name = redact.called(known(facts.name) or "")
-        found = _checked(facts, identity)
-        if found is not None:
-            return _noted(pid, name, found)
+        refusal = _refusal(facts, identity)
+        if refusal is not None:
+            return _logged(pid, name, refusal)
         try:
-            send(_number(kill=kill))
+            send(_signal_number(kill=kill))
         except ProcessLookupError:
-            return _noted(pid, name, Ending.ENDED_ALREADY)
+            return _logged(pid, name, TerminationResult.ENDED_ALREADY)
         except OSError as error:
-            return _noted(pid, name, Ending.REFUSED, error)
-    return _noted(pid, name, Ending.KILLED if kill else Ending.SIGNALLED)
+            return _logged(pid, name, TerminationResult.REFUSED, error)
+    return _logged(pid, name, TerminationResult.KILLED if kill else TerminationResult.SIGNALLED)
 
 
-def alive(pid: int, identity: str) -> bool:
-    """Whether this very process still runs; one that has ended and is not yet fetched does not."""
-    facts = _facts(pid)
-    return facts.identity == identity and not _over(facts)
-
-
-class Endings:
+class PendingTerminations:
     """
-    The processes that were asked to end, and since when, on any clock that only goes forward.
+    The processes that were told to end, and since when, on any clock that only goes forward, in seconds.
 
-    Safe from any thread: a click asks, and somebody else looks now and then.
+    Safe from any thread.
     """
 
     def __init__(self) -> None:
-        self._asked: dict[Target, float] = {}
+        self._since: dict[ProcessTarget, float] = {}
         self._lock = threading.Lock()
 
-    def asked(self, pid: int, identity: str, now: float, *, kill: bool = False) -> None:
-        """It was asked to end; asking again gives it no more time, killing does."""
+    def add(self, pid: int, identity: str, now: float, *, kill: bool = False) -> None:
+        """Note that the process was told to end; telling it again gives it no more time, killing it does."""
         with self._lock:
-            target = Target(pid, identity)
-            self._asked[target] = now if kill else self._asked.get(target, now)
+            target = ProcessTarget(pid, identity)
+            self._since[target] = now if kill else self._since.get(target, now)
 
-    def unresponsive(self, now: float, alive: Callable[[int, str], bool] = alive) -> tuple[Target, ...]:
-        """Those that still run `PATIENCE` seconds after they were asked; the others are forgotten in time."""
+    def unresponsive(
+        self, now: float, alive: Callable[[int, str], bool | None] = is_alive
+    ) -> tuple[ProcessTarget, ...]:
+        """Return those that still run `PATIENCE` seconds after the signal; forget those that ended."""
         with self._lock:
-            asked = dict(self._asked)
-        ended = {target for target in asked if not alive(*target)}
+            pending = dict(self._since)
+        ended = {target for target in pending if not alive(*target)}
         with self._lock:
             for target in ended:
-                self._asked.pop(target, None)
+                self._since.pop(target, None)
         return tuple(
             sorted(
-                target for target, since in asked.items() if target not in ended and now - since >= PATIENCE
+                target for target, since in pending.items() if target not in ended and now - since >= PATIENCE
             )
         )
 
-    def waiting(self) -> bool:
-        """Whether there is anything to look after."""
+    def pending(self) -> bool:
+        """Tell whether any of them has not been seen to end."""
         with self._lock:
-            return bool(self._asked)
+            return bool(self._since)
 
 
-def _facts(pid: int) -> Facts:
-    return Inspector().look(pid)
-
-
-def _over(facts: Facts) -> bool:
-    return ZOMBIE in (facts.command, facts.name) or GONE in (facts.user, facts.command, facts.name)
-
-
-def _checked(facts: Facts, identity: str) -> Ending | None:
-    """Why this one is not to be ended; None if it is."""
-    if _over(facts):
-        return Ending.ENDED_ALREADY
+def _refusal(facts: ProcessFacts, identity: str) -> TerminationResult | None:
+    """Return why the process must not be signalled; None if it may be."""
+    if facts.ended:
+        return TerminationResult.ENDED_ALREADY
     if not identity or facts.identity != identity:
-        return Ending.ANOTHER
+        return TerminationResult.ANOTHER
     if not facts.mine:
-        return Ending.NOT_MINE
-    # In a container the driver may mean the process of that number outside of it.
-    return None if sees_every_pid() or holds_the_driver(facts.pid) else Ending.OUTSIDE
+        return TerminationResult.NOT_MINE
+    # In a container the driver may mean the process of that PID outside of it.
+    return None if sees_host_pids() or has_driver_open(facts.pid) else TerminationResult.OUTSIDE
 
 
 def _sender(pid: int, stack: ExitStack) -> Callable[[int], None]:
-    """What sends a signal to the process that has this PID now; raises OSError."""
+    """Return a function that sends a signal to the process that has this PID now; raises OSError."""
     # Not on every system, nor in every Python for Linux: that depends on the headers it was built with.
     opens: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
     sends: Callable[[int, int], None] | None = getattr(signal, "pidfd_send_signal", None)
@@ -182,15 +170,17 @@ def _sender(pid: int, stack: ExitStack) -> Callable[[int], None]:
     return lambda number: os.kill(pid, number)
 
 
-def _number(*, kill: bool) -> int:
+def _signal_number(*, kill: bool) -> int:
     if sys.platform == "win32":
         return signal.SIGTERM  # which os.kill takes there for TerminateProcess
     else:  # noqa: RET505
         return signal.SIGKILL if kill else signal.SIGTERM
 
 
-def _noted(pid: int, name: str, found: Ending, error: OSError | None = None) -> Ending:
+def _logged(
+    pid: int, name: str, result: TerminationResult, error: OSError | None = None
+) -> TerminationResult:
     called = f"PID {pid} ({name})" if name else f"PID {pid}"
     why = f": {error.strerror or error}" if error is not None else ""
-    log.info("end process: %s: %s%s", called, found.value, why)
-    return found
+    log.info("end process: %s: %s%s", called, result.value, why)
+    return result

@@ -1,4 +1,4 @@
-"""What is known of a process, each fact by itself, and in which ways it can be missing."""
+"""The facts of a process, and the reasons for which one can be missing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EMPTY = Missing(Why.ERROR, N_("the system gives none"))
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a process; the fields are those of model.GpuProcess."""
+class ProcessFacts:
+    """The facts of a process, each of which may be missing; the fields are those of model.GpuProcess."""
 
     pid: int
     user: Field[str]
@@ -32,14 +32,20 @@ class Facts:
     command: Field[tuple[str, ...]]
     name: Field[str]
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended; a zombie has."""
+        return ZOMBIE in (self.command, self.name) or GONE in (self.user, self.command, self.name)
+
     @classmethod
-    def unknown(cls, pid: int, why: Missing, *, mine: bool | None = None) -> Facts:
-        """A process of which nothing can be told."""
+    def unknown(cls, pid: int, why: Missing, *, mine: bool | None = None) -> ProcessFacts:
+        """Return the facts of a process of which nothing is known, for the reason `why`."""
         return cls(pid, why, mine, why, why, "", why, why, why)
 
     def on_gpu(self, gpu: int, kinds: frozenset[Kind], memory: Field[int], device: str = "") -> GpuProcess:
-        """The process on one GPU, or on one of its MIG devices."""
-        return GpuProcess(  # by place: there are hundreds of them, and names take half as long again
+        """Return the process as it is on one GPU, or on one of its MIG devices."""
+        # By place: there are hundreds of them, and keywords take half as long again.
+        return GpuProcess(
             self.pid,
             gpu,
             kinds,

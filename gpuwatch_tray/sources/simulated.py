@@ -1,9 +1,9 @@
 """
-A simulated workstation with two GPUs whose story raises each of the two rules within a minute.
+A simulated workstation with two GPUs, on which GPU_LIMIT and MAX_ETIME raise an alert within a minute.
 
-Seconds into each round of 90: own training on GPU 0, a neighbour's notebook beside it; at 12 a second program
-of one's own takes GPU 1 (with GPU_LIMIT 1 that is one too many); at 35 the training passes MAX_ETIME; at 62
-and 70 they end and all is well. At 72 the next round's training is there.
+It repeats every 90 s. At 0 s one's own training is on GPU 0, beside a neighbour's notebook; at 12 s a second
+program of one's own takes GPU 1 (with GPU_LIMIT 1 that is one too many); at 35 s the training passes
+MAX_ETIME; at 62 and 70 s they end and all is well. At 72 s the next round's training starts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
+from gpuwatch_tray.units import DAY, HOUR, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,14 +24,13 @@ SECOND_GPU_AT = 12.0
 TOO_LONG_AT = 35.0
 SECOND_GPU_UNTIL = 62.0
 TRAINING_UNTIL = 70.0
-MAX_ETIME = 6 * 3600  # seconds, where the user has no such limit
+MAX_ETIME = 6 * HOUR  # seconds, where the user has no such limit
 TRAINING_FROM = -18.0  # so the training of the next round starts at 72
 
-_MIB = 2**20
 _FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever names a real process
-_TOTAL = 24 * 1024 * _MIB
-_RESERVED = 420 * _MIB
-_XORG_AGE = 5 * 86400.0
+_TOTAL = 24 * 1024 * MIB
+_RESERVED = 420 * MIB
+_XORG_AGE = 5 * DAY
 _SLOWDOWN_AT = 93  # degrees C
 _LANES = 16
 _NOT_ALLOWED = Missing(Why.ERROR, "permission denied")
@@ -38,7 +38,7 @@ _NOT_ALLOWED = Missing(Why.ERROR, "permission denied")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One process of the story: on which GPU, from when to when in its round, and how hard it works it."""
+    """A process of the simulation; start and end in seconds of its round, memory in bytes, load 0 to 1."""
 
     number: int
     gpu: int
@@ -48,14 +48,14 @@ class _Part:
     load: float
 
 
-_TRAINING = _Part(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * _MIB, 0.86)
-_SECOND = _Part(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * _MIB, 0.93)
-_NOTEBOOK = _Part(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * _MIB, 0.06)
-_XORG_MEMORY = 310 * _MIB
+_TRAINING = _Part(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * MIB, 0.86)
+_SECOND = _Part(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * MIB, 0.93)
+_NOTEBOOK = _Part(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * MIB, 0.06)
+_XORG_MEMORY = 310 * MIB
 
 
 class SimulatedSource:
-    """The story as a source. `max_etime` (seconds) is the limit that the training passes."""
+    """The simulation as a source. `max_etime` (seconds) is the limit that the training passes."""
 
     name = "simulated"
 
@@ -74,20 +74,20 @@ class SimulatedSource:
         self._began = monotonic()
 
     def read(self) -> Snapshot:
-        """The story at this moment."""
-        return story(self._monotonic() - self._began, self._clock(), self._user, self._max_etime)
+        """Return the simulation at this moment."""
+        return simulate(self._monotonic() - self._began, self._clock(), self._user, self._max_etime)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def demo_limits(limits: Limits) -> Limits:
-    """The limits under which the story raises both rules: one GPU, the rest as the user has it."""
+    """Return the limits under which both rules raise an alert: one GPU, the rest as the user has it."""
     return replace(limits, gpu_limit=1)
 
 
-def story(t: float, at: float, user: str, max_etime: int) -> Snapshot:
-    """What there is to see `t` seconds into the story, which is the moment `at` on the wall."""
+def simulate(t: float, at: float, user: str, max_etime: int) -> Snapshot:
+    """Return the snapshot `t` seconds after the start, which is the wall time `at`."""
     processes = [_xorg(t, at, user)]
     for part, round_, phase in _present(t):
         maker = {_TRAINING: _training, _SECOND: _second, _NOTEBOOK: _notebook}[part]
@@ -121,7 +121,7 @@ _PARTS = (_TRAINING, _SECOND, _NOTEBOOK)
 
 
 def _present(t: float) -> Iterator[tuple[_Part, int, float]]:
-    """The parts there at `t`, each with its round and the seconds into it; the next round begins early."""
+    """Yield the parts at `t`, each with its round and the seconds into it; the next round begins early."""
     current = int(t // PERIOD)
     for round_ in (current, current + 1):
         phase = t - round_ * PERIOD
@@ -131,7 +131,7 @@ def _present(t: float) -> Iterator[tuple[_Part, int, float]]:
 
 
 def _training(process: GpuProcess, phase: float, max_etime: int) -> GpuProcess:
-    """One's own training, whose age passes `max_etime` at TOO_LONG_AT; its key shows what redaction does."""
+    """Fill in one's own training, which passes `max_etime` at TOO_LONG_AT; its key shows the redaction."""
     return replace(
         process,
         elapsed=max(phase - TRAINING_FROM, max_etime - TOO_LONG_AT + phase),
@@ -162,7 +162,7 @@ def _notebook(process: GpuProcess, _phase: float, _max_etime: int) -> GpuProcess
 
 
 def _xorg(t: float, at: float, user: str) -> GpuProcess:
-    """The desktop: one's own and for days, but graphics only, so no rule counts it."""
+    """Return the desktop: one's own and there for days, but graphics only, so no rule counts it."""
     return GpuProcess(
         pid=_FIRST_PID,
         gpu=0,
@@ -180,7 +180,7 @@ def _xorg(t: float, at: float, user: str) -> GpuProcess:
 
 
 def _gpu(index: int, t: float) -> Gpu:
-    """The GPU's values at `t`: they follow its processes smoothly, the heat more slowly than the load."""
+    """Return the GPU at `t`: its values follow its processes smoothly, heat more slowly than load."""
     load = heat = 0.0
     used = _RESERVED + (_XORG_MEMORY if index == 0 else 0)
     current = int(t // PERIOD)
@@ -219,7 +219,7 @@ def _gpu(index: int, t: float) -> Gpu:
 
 
 def _swell(since: float, length: float, ramp: float, tail: float = 0.0) -> float:
-    """From 0 at the start to 1, and to 0 at the end or `tail` seconds past it; both without a kink."""
+    """Rise from 0 at the start to 1, and fall to 0 at the end or `tail` seconds past it; both smoothly."""
     return _smooth(since / ramp) * _smooth((length + tail - since) / ramp)
 
 

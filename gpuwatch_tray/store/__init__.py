@@ -14,10 +14,12 @@ from gpuwatch_tray.store.outbox import Rest
 from gpuwatch_tray.store.queued import OutboxMail, OutboxSummary
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.state import Store
-from gpuwatch_tray.store.step import Mail, SavedState, Step
+from gpuwatch_tray.store.step import Commit, EvaluationInputs, Mail, SavedState
 
 __all__ = [
     "Attention",
+    "Commit",
+    "EvaluationInputs",
     "Gather",
     "KnownGpu",
     "Mail",
@@ -25,7 +27,6 @@ __all__ = [
     "OutboxSummary",
     "Rest",
     "SavedState",
-    "Step",
     "Store",
     "StoreError",
     "Transition",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store.values import checked_rows
 
@@ -29,7 +29,7 @@ def read_attention(database: sqlite3.Connection) -> Attention:
     with checked_rows():
         return Attention(
             tuple(
-                Silence(Scope(scope), name, Instant(at, uptime, boot), seconds)
+                Silence(SilenceScope(scope), name, Instant(at, uptime, boot), seconds)
                 for scope, name, at, uptime, boot, seconds in silences
             ),
             frozenset(number for (number,) in incidents),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.model import Message, MessageKind, Severity
 from gpuwatch_tray.store import queued
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.queued import OutboxMail
 
 Gather: TypeAlias = "Callable[[Sequence[Message], float], Message]"
-STALE_SECONDS = 3600.0  # seconds after which a mail is history rather than news
+STALE_SECONDS = HOUR  # seconds after which a mail is history rather than news
 STALE_MAILS = 2  # stale mails from which on they leave as one
 
 

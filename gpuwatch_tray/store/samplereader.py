@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import MINUTE, MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
+from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
 from gpuwatch_tray.sampling import LONGEST_STRETCH, merge_stretches, split_stretch
 from gpuwatch_tray.store import samplefile, samplenames
 from gpuwatch_tray.store.causes import describe_error
@@ -20,6 +20,7 @@ from gpuwatch_tray.store.samplenames import NameDictionary
 from gpuwatch_tray.store.samplesums import UseSums
 from gpuwatch_tray.store.schema import StoreError, in_transaction
 from gpuwatch_tray.store.values import UnreadableRowError
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import MINUTE, TEN_MINUTES
+from gpuwatch_tray.model import TEN_MINUTES
 from gpuwatch_tray.sampling import StretchCompactor
 from gpuwatch_tray.store import file, samplefile
 from gpuwatch_tray.store.causes import describe_error, is_damaged
@@ -27,6 +27,7 @@ from gpuwatch_tray.store.samplefold import (
 )
 from gpuwatch_tray.store.samplenames import NameDictionary
 from gpuwatch_tray.store.schema import StoreError, in_transaction
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

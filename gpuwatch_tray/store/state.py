@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Channel, Scope
+from gpuwatch_tray.alerts import Channel, SilenceScope
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import (
@@ -27,6 +27,7 @@ from gpuwatch_tray.store import (
 from gpuwatch_tray.store.database import Database
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.store.step import EvaluationInputs, SavedState
+from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.inventory import KnownGpu
     from gpuwatch_tray.store.outbox import Rest
     from gpuwatch_tray.store.queued import OutboxMail, OutboxSummary
-    from gpuwatch_tray.store.step import Mail, Step
-    from gpuwatch_tray.watches import Watch
+    from gpuwatch_tray.store.step import Commit, Mail
+    from gpuwatch_tray.watches import Reminder
 
-KEPT_SECONDS = 30 * 86400.0  # seconds that sent mails and old deliveries are kept
+KEPT_SECONDS = 30 * DAY  # seconds that sent mails and old deliveries are kept
 
 
 def _no_boot_clock() -> tuple[float, str]:
@@ -107,30 +108,30 @@ class Store:
 
         return self._database.read(read)
 
-    def commit(self, step: Step) -> None:
+    def commit(self, commit: Commit) -> None:
         """Write the results of an evaluation together with its mails."""
 
         def write(database: sqlite3.Connection) -> None:
-            incidents.write_incidents(database, step.alerts)
-            incidents.write_incidents(database, step.ended, owed=True)
-            incidents.write_incidents(database, step.silent)
-            incidents.drop_incidents(database, step.dropped)
-            incidents.add_transitions(database, step.transitions)
-            attention.remove_acknowledgements(database, step.voided)
-            attention.remove_silences(database, step.lifted)
-            outbox.delete_mails(database, step.merged)
-            for mail in step.mails:
+            incidents.write_incidents(database, commit.alerts)
+            incidents.write_incidents(database, commit.ended, owed=True)
+            incidents.write_incidents(database, commit.silent)
+            incidents.drop_incidents(database, commit.dropped)
+            incidents.add_transitions(database, commit.transitions)
+            attention.remove_acknowledgements(database, commit.voided)
+            attention.remove_silences(database, commit.lifted)
+            outbox.delete_mails(database, commit.merged)
+            for mail in commit.mails:
                 outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
-            inventory.write_inventory(database, step.gpus)
-            watches.update_reminders(database, step.watches)
-            for number in step.told:
+            inventory.write_inventory(database, commit.gpus)
+            watches.update_reminders(database, commit.reminders)
+            for number in commit.closed_reminders:
                 watches.remove_reminder(database, number)
-            marks.write_instant(database, step.at)
-            if step.loop:
-                marks.write_instant(database, step.at, marks.LAST_LOOP_EVALUATION)
+            marks.write_instant(database, commit.at)
+            if commit.loop:
+                marks.write_instant(database, commit.at, marks.LAST_LOOP_EVALUATION)
             incidents.prune_incidents(database)
-            outbox.prune_outbox(database, step.at.wall - KEPT_SECONDS)
-            deliveries.prune_deliveries(database, step.at.wall - KEPT_SECONDS)
+            outbox.prune_outbox(database, commit.at.wall - KEPT_SECONDS)
+            deliveries.prune_deliveries(database, commit.at.wall - KEPT_SECONDS)
 
         self._database.write(write)
 
@@ -164,6 +165,7 @@ class Store:
                 delivered,
                 waiting,
                 queued.given_up_fingerprints(database),
+                watches.read_reminders(database),
             )
 
         return self._database.read(read)
@@ -196,11 +198,11 @@ class Store:
 
     # --- what the person asked to be told once -----------------------------------------------------------
 
-    def reminders(self) -> tuple[Watch, ...]:
+    def reminders(self) -> tuple[Reminder, ...]:
         """Return the reminders that wait, oldest first."""
         return self._database.read(watches.read_reminders)
 
-    def add_reminder(self, watch: Watch) -> int:
+    def add_reminder(self, watch: Reminder) -> int:
         """Store a reminder; return its number."""
         return self._database.write(lambda database: watches.add_reminder(database, watch))
 
@@ -310,7 +312,7 @@ class Store:
         Return None while everything is snoozed, and with it every mail, whatever it is about.
         """
         running = [silence for silence in attention.read_attention(database).silences if silence.left(now)]
-        if any(silence.scope is Scope.ALL for silence in running):
+        if any(silence.scope is SilenceScope.ALL for silence in running):
             return None
         rules = incidents.read_rules(database) if running else {}
         return lambda name: any(silence.names(rules.get(name, ""), name) for silence in running)

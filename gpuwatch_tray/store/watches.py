@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.store.values import checked_rows
-from gpuwatch_tray.watches import Watch, packed, unpacked
+from gpuwatch_tray.watches import Reminder, reminder_from_json, reminder_to_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Notice
 
 
-def read_reminders(database: sqlite3.Connection) -> tuple[Watch, ...]:
+def read_reminders(database: sqlite3.Connection) -> tuple[Reminder, ...]:
     """Read all reminders, oldest first."""
     rows = database.execute("SELECT id, body FROM watches ORDER BY id").fetchall()
     with checked_rows():
-        return tuple(unpacked(number, json.loads(body)) for number, body in rows)
+        return tuple(reminder_from_json(number, json.loads(body)) for number, body in rows)
 
 
-def add_reminder(database: sqlite3.Connection, watch: Watch) -> int:
+def add_reminder(database: sqlite3.Connection, watch: Reminder) -> int:
     """Store a reminder and return its number. Inside the caller's transaction, as all below."""
     cursor = database.execute(
         "INSERT INTO watches (body, due) VALUES (?, ?)", (_reminder_json(watch), watch.notice is not None)
@@ -34,7 +34,7 @@ def add_reminder(database: sqlite3.Connection, watch: Watch) -> int:
     return int(cursor.lastrowid or 0)
 
 
-def update_reminders(database: sqlite3.Connection, watches: Iterable[Watch]) -> None:
+def update_reminders(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
     """
     Write the progress of these reminders.
 
@@ -50,7 +50,7 @@ def set_reminder_notice(database: sqlite3.Connection, number: int, notice: Notic
     """Set a reminder's notice, in place of an earlier one; return False where the reminder is gone."""
     for watch in read_reminders(database):
         if watch.id == number:
-            made = Watch(number, watch.asked, watch.wish, notice)
+            made = Reminder(number, watch.asked, watch.condition, notice)
             database.execute(
                 "UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_reminder_json(made), number)
             )
@@ -63,5 +63,5 @@ def remove_reminder(database: sqlite3.Connection, number: int) -> bool:
     return database.execute("DELETE FROM watches WHERE id = ?", (number,)).rowcount > 0
 
 
-def _reminder_json(watch: Watch) -> str:
-    return json.dumps(packed(watch))
+def _reminder_json(watch: Reminder) -> str:
+    return json.dumps(reminder_to_json(watch))

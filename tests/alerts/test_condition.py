@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray import listing
 from gpuwatch_tray.alerts import Tick, fingerprint, step
 from gpuwatch_tray.alerts.condition import ChangeKind, clear_time, flapping
+from gpuwatch_tray.listing.text import own_text
 from gpuwatch_tray.model import FLAPPING, Finding, Instant, Limits, Phase, Reason, Severity, Terms, Verdict
 from gpuwatch_tray.rules import judge
 from tests.fakes import START, alert, process, snapshot
@@ -236,7 +236,7 @@ def test_the_fingerprint_survives_what_changed_the_bash_tools_hash():
         row = process(elapsed=elapsed)
         active, _ = step({}, judge(snapshot(row), limits), NOW, HOST)
         reasons = [each.reason for each in active.values()]
-        return set(active), bash_signature(reasons, listing.own_text((row,), redacted=False))
+        return set(active), bash_signature(reasons, own_text((row,), redacted=False))
 
     ours, theirs = identities(7200.0)
     ours_later, theirs_later = identities(7500.0)

@@ -20,7 +20,6 @@ from statistics import mean, median
 
 from gpuwatch_tray.commands.tray import COLLECT_EVERY
 from gpuwatch_tray.model import (
-    MINUTE,
     MINUTES_FOR,
     TEN_MINUTES,
     TENS_FOR,
@@ -33,6 +32,7 @@ from gpuwatch_tray.model import (
 from gpuwatch_tray.sampling import Sampler
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.store.samples import SampleStore
+from gpuwatch_tray.units import MINUTE
 from gpuwatch_tray.usage import GroupBy, usage
 from tests.fakes import BOOT, MIB, process, snapshot
 from tests.pasts import NOON, gpu

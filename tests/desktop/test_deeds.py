@@ -16,9 +16,15 @@ from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol to
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Kind
 from gpuwatch_tray.sources import ending
-from gpuwatch_tray.sources.ending import PATIENCE, Ending, Endings, Target, end
-from gpuwatch_tray.sources.processes import Inspector
-from gpuwatch_tray.tray import Act, Extras, Tray
+from gpuwatch_tray.sources.ending import (
+    PATIENCE,
+    PendingTerminations,
+    ProcessTarget,
+    TerminationResult,
+    terminate,
+)
+from gpuwatch_tray.sources.processes import ProcessInspector
+from gpuwatch_tray.tray import ActionKind, MenuExtras, Tray
 from tests.desktop.client import wait_until
 from tests.desktop.rig import menu_row
 from tests.tray.samples import gpu, snapshot, status
@@ -54,25 +60,25 @@ class Clicked:
 
     def __init__(self, address, client):
         self.client = client
-        self.endings = Endings()
+        self.endings = PendingTerminations()
         self.outcomes = []
         self.copied = []
         self.bus = SessionBus.connect(address)
         actions = {
-            Act.END: self._end,
-            Act.KILL: lambda target: self._end(target, kill=True),
-            Act.COPY_PID: self.copied.append,
-            Act.COPY_COMMAND: self.copied.append,
+            ActionKind.END: self._end,
+            ActionKind.KILL: lambda target: self._end(target, kill=True),
+            ActionKind.COPY_PID: self.copied.append,
+            ActionKind.COPY_COMMAND: self.copied.append,
         }
         self.tray = Tray(self.bus, actions)
 
     def _end(self, target, *, kill=False):
-        pid, identity = Target.read(target)
-        self.outcomes.append(end(pid, identity, kill=kill))
-        self.endings.asked(pid, identity, 0.0, kill=kill)
+        pid, identity = ProcessTarget.parse(target)
+        self.outcomes.append(terminate(pid, identity, kill=kill))
+        self.endings.add(pid, identity, 0.0, kill=kill)
 
     def show(self, *children, **more):
-        facts = Inspector().describe([child.pid for child in children]).values()
+        facts = ProcessInspector().describe([child.pid for child in children]).values()
         held = [replace(one.on_gpu(0, frozenset({Kind.COMPUTE}), 1), **more) for one in facts]
         self.tray.show(status(shown=snapshot([gpu(0)], held)))
 
@@ -97,7 +103,7 @@ class Clicked:
 @pytest.fixture
 def clicked(address, client, monkeypatch):
     """The running tray, outside of a container wherever the tests run."""
-    monkeypatch.setattr(ending, "sees_every_pid", lambda: True)
+    monkeypatch.setattr(ending, "sees_host_pids", lambda: True)
     made = Clicked(address, client)
     ready = threading.Event()
     life = threading.Thread(target=made.tray.run, args=(ready.set,))
@@ -116,7 +122,7 @@ def test_the_confirming_row_ends_the_process_that_it_names(clicked, start):
     one, other = start(), start()
     clicked.show(one, other)
     clicked.click(clicked.row(f"End PID {one.pid} ({name()}) now"))
-    assert clicked.outcome() is Ending.SIGNALLED
+    assert clicked.outcome() is TerminationResult.SIGNALLED
     assert one.wait(10) == -signal.SIGTERM
     assert other.poll() is None
 
@@ -137,7 +143,7 @@ def test_a_number_that_was_reused_since_the_menu_was_drawn_is_spared(clicked, st
     child = start()
     clicked.show(child, identity="of one that has ended")
     clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
-    assert clicked.outcome() is Ending.ANOTHER
+    assert clicked.outcome() is TerminationResult.ANOTHER
     assert child.poll() is None
 
 
@@ -146,14 +152,14 @@ def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start):
     child = start(DEAF)
     clicked.show(child)
     clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
-    assert clicked.outcome() is Ending.SIGNALLED
+    assert clicked.outcome() is TerminationResult.SIGNALLED
     wait_until(clicked.endings.waiting, "it to be noted")
-    clicked.tray.tell(Extras(frozenset(clicked.endings.unresponsive(PATIENCE))))
+    clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(PATIENCE))))
     clicked.row(f"PID {child.pid} did not end: kill it…")
     clicked.click(clicked.row(f"Kill PID {child.pid} ({name()}) now"))
-    assert clicked.outcome() is Ending.KILLED
+    assert clicked.outcome() is TerminationResult.KILLED
     assert child.wait(10) == -signal.SIGKILL
-    clicked.tray.tell(Extras(frozenset(clicked.endings.unresponsive(2 * PATIENCE))))
+    clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(2 * PATIENCE))))
     wait_until(lambda: not any("did not end" in label for label in clicked.rows()), "the offer to go")
 
 

@@ -8,12 +8,13 @@ import pytest
 
 from gpuwatch_tray.delivery import deliver_due
 from gpuwatch_tray.evaluator import late_digest
-from gpuwatch_tray.evaluator.post import DAY, HOUR, PER_DAY, PER_HOUR
+from gpuwatch_tray.evaluator.post import PER_DAY, PER_HOUR
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
 from gpuwatch_tray.store import OutboxSummary
 from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.units import DAY, HOUR
 from tests.evaluator.bench import HEAD
 from tests.fakes import process, snapshot
 from tests.mailserver import MailServer

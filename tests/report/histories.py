@@ -7,7 +7,6 @@ import random
 from dataclasses import replace
 
 from gpuwatch_tray.model import (
-    MINUTE,
     TEN_MINUTES,
     AlertMark,
     GpuFacts,
@@ -18,6 +17,7 @@ from gpuwatch_tray.model import (
     Span,
     Use,
 )
+from gpuwatch_tray.units import MINUTE
 
 GIB = 2**30
 END = 1_767_799_680  # 2026-01-07 15:28:00 UTC
@@ -68,7 +68,6 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
                 run.key,
                 run.uuid,
                 int(run.first),
-                MINUTE,
                 60.0,
                 Span(memory[run.key], memory[run.key], memory[run.key], 60.0),
             )

@@ -22,7 +22,7 @@ from gpuwatch_tray.model import (
     Xid,
 )
 from gpuwatch_tray.store import StoreError
-from tests.evaluator.bench import HEAD, POLICY, Bench
+from tests.evaluator.bench import HEAD, POLICY, Bench, changed
 from tests.fakes import START, process, snapshot
 from tests.rules.samples import GIB, WELL, gpu
 
@@ -154,7 +154,7 @@ def test_a_dry_run_leaves_out_what_would_not_be_mailed():
     limits = Limits(use=UseLimits(memory_full=95, memory_full_hold=0))
     full = snapshot(gpus=(gpu(memory_used=24 * GIB),))
     for when, count in ((EmailWhen.AWAY, 0), (EmailWhen.ALWAYS, 1)):
-        told, _, _ = mail_now(full, replace(POLICY, limits=limits, email_when=when), HEAD, Instant(START))
+        told, _, _ = mail_now(full, changed(POLICY, limits=limits, email_when=when), HEAD, Instant(START))
         assert len(told) == count
 
 

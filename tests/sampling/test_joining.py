@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import MINUTE, TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
+from gpuwatch_tray.model import TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
 from gpuwatch_tray.sampling import merge_spans, merge_stretches, slice_stretch, split_stretch
+from gpuwatch_tray.units import MINUTE
 
 AT = 1_767_787_200  # a multiple of ten minutes
 VALUES = st.floats(0, 1e11)

@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import (
-    MINUTE,
     UNKNOWN,
     UNSUPPORTED,
     ClockLimit,
@@ -21,6 +20,7 @@ from gpuwatch_tray.model import (
     Why,
 )
 from gpuwatch_tray.sampling import Sampler
+from gpuwatch_tray.units import MINUTE
 from tests.fakes import BOOT, MIB, Clock, alert, process, snapshot
 from tests.pasts import NOON, UUID, gpu
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import MINUTE, GpuSample, Severity, Span, Stretch, Use
+from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
 from gpuwatch_tray.sampling import LONGEST_STRETCH, StretchCompactor
+from gpuwatch_tray.units import MINUTE
 
 AT = 1_767_787_200
 

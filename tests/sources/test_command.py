@@ -42,10 +42,10 @@ def printing(path: Path, listed: str) -> Path:
     return script(path, f"cat <<'END'\n{listed}END\n")
 
 
-def source(mygpu: object, sightings=None, *, now=NOW, **options) -> CommandSource:
+def source(mygpu: object, first_seen=None, *, now=NOW, **options) -> CommandSource:
     """A source for `mygpu` at a standing clock."""
-    known = {} if sightings is None else sightings
-    return CommandSource(str(mygpu), sightings=known, user="u", clock=lambda: now, **options)
+    known = {} if first_seen is None else first_seen
+    return CommandSource(str(mygpu), first_seen=known, user="u", clock=lambda: now, **options)
 
 
 def alive(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Ending a process: the right one, only one's own, and what became of it; with real children."""
+"""TerminationResult a process: the right one, only one's own, and what became of it; with real children."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from contextlib import contextmanager
 import pytest
 
 from gpuwatch_tray.sources import births, ending
-from gpuwatch_tray.sources.ending import PATIENCE, Ending, Endings, Target, alive, end
-from gpuwatch_tray.sources.facts import Facts
-from gpuwatch_tray.sources.processes import Inspector, kin
+from gpuwatch_tray.sources.ending import (
+    PATIENCE,
+    PendingTerminations,
+    ProcessTarget,
+    TerminationResult,
+    terminate,
+)
+from gpuwatch_tray.sources.facts import ProcessFacts
+from gpuwatch_tray.sources.living import is_alive
+from gpuwatch_tray.sources.processes import ProcessInspector, own_ancestry
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
 WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
@@ -34,13 +41,13 @@ def child(before="", *words):
 
 
 def identity(pid):
-    return Inspector().describe([pid])[pid].identity
+    return ProcessInspector().inspect_all([pid])[pid].identity
 
 
 @pytest.fixture(autouse=True)
 def _first_namespace(monkeypatch):
     """Also where the tests run in a container themselves."""
-    monkeypatch.setattr(ending, "sees_every_pid", lambda: True)
+    monkeypatch.setattr(ending, "sees_host_pids", lambda: True)
 
 
 @pytest.fixture(params=["descriptor", "number", "old kernel"])
@@ -59,17 +66,17 @@ def way(request, monkeypatch):
 def test_ones_own_process_is_asked_to_end(way):
     """SIGTERM reaches the process of that PID and identity, and it ends of it."""
     with child() as (running, who):
-        assert alive(running.pid, who)
-        assert end(running.pid, who) is Ending.SIGNALLED
+        assert is_alive(running.pid, who)
+        assert terminate(running.pid, who) is TerminationResult.SIGNALLED
         assert running.wait(10) == -signal.SIGTERM
 
 
 def test_a_process_that_ignores_the_request_can_be_killed(way):
     """SIGTERM leaves it alive, SIGKILL does not."""
     with child(DEAF) as (running, who):
-        assert end(running.pid, who) is Ending.SIGNALLED
-        assert alive(running.pid, who)
-        assert end(running.pid, who, kill=True) is Ending.KILLED
+        assert terminate(running.pid, who) is TerminationResult.SIGNALLED
+        assert is_alive(running.pid, who)
+        assert terminate(running.pid, who, kill=True) is TerminationResult.KILLED
         assert running.wait(10) == -signal.SIGKILL
 
 
@@ -77,9 +84,9 @@ def test_a_process_that_ignores_the_request_can_be_killed(way):
 def test_a_process_of_another_identity_is_left_alone(way, wrong):
     """A PID that was reused since the menu was drawn belongs to somebody who is not meant."""
     with child() as (running, who):
-        assert end(running.pid, wrong) is Ending.ANOTHER
-        assert not alive(running.pid, wrong)
-        assert alive(running.pid, who)
+        assert terminate(running.pid, wrong) is TerminationResult.ANOTHER
+        assert not is_alive(running.pid, wrong)
+        assert is_alive(running.pid, who)
 
 
 def test_a_process_that_has_ended_is_said_to_have_ended(way):
@@ -87,11 +94,11 @@ def test_a_process_that_has_ended_is_said_to_have_ended(way):
     with child() as (running, who):
         running.kill()
         os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)  # dead, and not fetched
-        assert end(running.pid, who) is Ending.ENDED_ALREADY
-        assert not alive(running.pid, who)
+        assert terminate(running.pid, who) is TerminationResult.ENDED_ALREADY
+        assert not is_alive(running.pid, who)
         running.wait(10)
-        assert end(running.pid, who) is Ending.ENDED_ALREADY
-        assert not alive(running.pid, who)
+        assert terminate(running.pid, who) is TerminationResult.ENDED_ALREADY
+        assert not is_alive(running.pid, who)
 
 
 def test_a_process_that_ends_between_the_check_and_the_signal_is_no_error(monkeypatch):
@@ -102,7 +109,7 @@ def test_a_process_that_ends_between_the_check_and_the_signal_is_no_error(monkey
             raise ProcessLookupError(errno.ESRCH, "No such process")
 
         monkeypatch.setattr(signal, "pidfd_send_signal", gone)
-        assert end(running.pid, who) is Ending.ENDED_ALREADY
+        assert terminate(running.pid, who) is TerminationResult.ENDED_ALREADY
 
 
 def test_what_the_system_refuses_is_said_and_logged(monkeypatch, caplog):
@@ -114,7 +121,7 @@ def test_what_the_system_refuses_is_said_and_logged(monkeypatch, caplog):
             raise PermissionError(errno.EPERM, "Operation not permitted")
 
         monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
-        assert end(running.pid, who) is Ending.REFUSED
+        assert terminate(running.pid, who) is TerminationResult.REFUSED
     assert "refused by the system: Operation not permitted" in caplog.text
 
 
@@ -122,16 +129,16 @@ def test_what_the_system_refuses_is_said_and_logged(monkeypatch, caplog):
 def test_a_process_of_somebody_else_is_never_signalled(monkeypatch, mine):
     """Whoever runs this as root could; the menu's promise holds for root too."""
     with child() as (running, who):
-        facts = Inspector().describe([running.pid])[running.pid]
-        values = {name: getattr(facts, name) for name in Facts.__slots__}
-        monkeypatch.setattr(ending, "_facts", lambda _pid: Facts(**{**values, "mine": mine}))
-        assert end(running.pid, who) is Ending.NOT_MINE
+        facts = ProcessInspector().inspect_all([running.pid])[running.pid]
+        values = {name: getattr(facts, name) for name in ProcessFacts.__slots__}
+        monkeypatch.setattr(ProcessInspector, "inspect", lambda *_: ProcessFacts(**{**values, "mine": mine}))
+        assert terminate(running.pid, who) is TerminationResult.NOT_MINE
         assert running.poll() is None
 
 
 def test_in_a_container_what_holds_no_driver_is_not_ended(monkeypatch, tmp_path):
     """The driver may have meant one outside of it; what has the driver open is meant indeed."""
-    monkeypatch.setattr(ending, "sees_every_pid", lambda: False)
+    monkeypatch.setattr(ending, "sees_host_pids", lambda: False)
     device = tmp_path / "nvidia0"
     device.touch()
     monkeypatch.setattr(births, "DRIVER_FILES", (str(device),))
@@ -139,25 +146,25 @@ def test_in_a_container_what_holds_no_driver_is_not_ended(monkeypatch, tmp_path)
         child() as (running, who),
         child("held = open(__import__('sys').argv[1]);", device) as (other, whose),
     ):
-        assert end(running.pid, who) is Ending.OUTSIDE
+        assert terminate(running.pid, who) is TerminationResult.OUTSIDE
         assert running.poll() is None
-        assert end(other.pid, whose) is Ending.SIGNALLED
+        assert terminate(other.pid, whose) is TerminationResult.SIGNALLED
         assert other.wait(10) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("kill", [False, True])
 def test_the_first_process_ourselves_and_our_parents_are_protected(kill):
     """No click ends init, this program, or the shell and session that it runs under."""
-    assert {os.getpid(), os.getppid()} <= kin()
-    for pid in (-1, 0, 1, *kin()):
-        assert end(pid, identity(pid) if pid > 1 else "1", kill=kill) is Ending.PROTECTED
+    assert {os.getpid(), os.getppid()} <= own_ancestry()
+    for pid in (-1, 0, 1, *own_ancestry()):
+        assert terminate(pid, identity(pid) if pid > 1 else "1", kill=kill) is TerminationResult.PROTECTED
 
 
 def test_each_act_is_logged_with_the_program_and_never_its_arguments(caplog):
     """PID, program and outcome stand in the log, a password on the command line does not."""
     caplog.set_level("INFO")
     with child("", "--password", "hunter22") as (running, who):
-        end(running.pid, who)
+        terminate(running.pid, who)
         (line,) = [record.getMessage() for record in caplog.records if record.name.endswith(".ending")]
         assert line.startswith(f"end process: PID {running.pid} (python")
         assert line.endswith("): asked to end")
@@ -166,40 +173,40 @@ def test_each_act_is_logged_with_the_program_and_never_its_arguments(caplog):
 
 def test_a_target_survives_its_way_through_a_row():
     """What is written as PID:IDENTITY is read as the same; anything else is an error."""
-    assert Target.read(str(Target(12, "9:1.5"))) == (12, "9:1.5")
+    assert ProcessTarget.parse(str(ProcessTarget(12, "9:1.5"))) == (12, "9:1.5")
     for wrong in ("", "12", "12:", ":x", "x:1", "-1:1"):
         with pytest.raises(ValueError, match="not a process"):
-            Target.read(wrong)
+            ProcessTarget.parse(wrong)
 
 
 def test_killing_is_offered_after_ten_seconds_and_only_while_it_lives():
     """Not before, not for one that has ended; asking again gives no more time, a kill does."""
     living = {(7, "a"), (8, "b")}
-    endings = Endings()
-    assert not endings.waiting()
+    endings = PendingTerminations()
+    assert not endings.pending()
     for pid, who in sorted(living):
-        endings.asked(pid, who, 100.0)
-    endings.asked(7, "a", 105.0)
+        endings.add(pid, who, 100.0)
+    endings.add(7, "a", 105.0)
 
     def look(now):
         return endings.unresponsive(now, lambda pid, who: (pid, who) in living)
 
     assert look(100.0 + PATIENCE - 0.1) == ()
-    assert look(100.0 + PATIENCE) == (Target(7, "a"), Target(8, "b"))
-    endings.asked(7, "a", 111.0, kill=True)
-    assert look(112.0) == (Target(8, "b"),)
+    assert look(100.0 + PATIENCE) == (ProcessTarget(7, "a"), ProcessTarget(8, "b"))
+    endings.add(7, "a", 111.0, kill=True)
+    assert look(112.0) == (ProcessTarget(8, "b"),)
     living.clear()
     assert look(130.0) == ()
-    assert not endings.waiting()
+    assert not endings.pending()
 
 
 def test_a_deaf_child_is_unresponsive_until_it_is_killed():
     """With real processes and a clock that is handed in."""
-    endings = Endings()
+    endings = PendingTerminations()
     with child(DEAF) as (running, who):
-        end(running.pid, who)
-        endings.asked(running.pid, who, 0.0)
-        assert endings.unresponsive(PATIENCE) == (Target(running.pid, who),)
-        end(running.pid, who, kill=True)
+        terminate(running.pid, who)
+        endings.add(running.pid, who, 0.0)
+        assert endings.unresponsive(PATIENCE) == (ProcessTarget(running.pid, who),)
+        terminate(running.pid, who, kill=True)
         running.wait(10)
         assert endings.unresponsive(PATIENCE) == ()

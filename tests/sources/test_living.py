@@ -24,27 +24,27 @@ def child():
 
 def test_a_process_lives_until_it_ends(child):
     """Also before its parent has fetched it; another of its number is not it, and unknown is not told."""
-    identity, _ = living.identity(child.pid)
-    assert living.lives(child.pid, identity) is True
-    assert living.lives(child.pid, f"{identity}0") is False
-    assert living.lives(child.pid, "") is None
+    identity, _ = living.process_identity(child.pid)
+    assert living.is_alive(child.pid, identity) is True
+    assert living.is_alive(child.pid, f"{identity}0") is False
+    assert living.is_alive(child.pid, "") is None
     child.kill()
     until = time.monotonic() + 10
-    while living.lives(child.pid, identity):
+    while living.is_alive(child.pid, identity):
         assert time.monotonic() < until
     child.wait()
-    assert living.lives(child.pid, identity) is False
+    assert living.is_alive(child.pid, identity) is False
 
 
 @pytest.mark.parametrize("name", ["pid:[4026532000]", None])
 def test_in_a_container_its_own_processes_end_as_well(child, namespace, name):
     """What the driver calls its processes there is another matter."""
     namespace(name)
-    identity, _ = living.identity(child.pid)
-    assert living.lives(child.pid, identity) is True
+    identity, _ = living.process_identity(child.pid)
+    assert living.is_alive(child.pid, identity) is True
     child.kill()
     child.wait()
-    assert living.lives(child.pid, identity) is False
+    assert living.is_alive(child.pid, identity) is False
 
 
 def test_who_has_started_whom():
@@ -54,9 +54,9 @@ def test_who_has_started_whom():
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as launcher:
         worker = int(launcher.stdout.readline())
-        assert living.descends(worker, launcher.pid)
-        assert living.descends(worker, ME)
-        assert not living.descends(launcher.pid, worker)
-        assert not living.descends(launcher.pid, launcher.pid)
+        assert living.is_descendant(worker, launcher.pid)
+        assert living.is_descendant(worker, ME)
+        assert not living.is_descendant(launcher.pid, worker)
+        assert not living.is_descendant(launcher.pid, launcher.pid)
         launcher.communicate("\n")
-    assert not living.descends(worker, launcher.pid)
+    assert not living.is_descendant(worker, launcher.pid)

@@ -10,11 +10,11 @@ import time
 import psutil  # noqa: TID251  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.listing import elapsed_text
+from gpuwatch_tray.listing.elapsed import elapsed_text
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.sources import births, processes
-from gpuwatch_tray.sources.facts import DENIED, FOREIGN, GONE, Facts
-from gpuwatch_tray.sources.processes import Inspector
+from gpuwatch_tray.sources.facts import DENIED, FOREIGN, GONE, ProcessFacts
+from gpuwatch_tray.sources.processes import ProcessInspector
 from tests.fakes import Clock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -31,7 +31,7 @@ def child(tmp_path):
 
 
 def facts(pid, inspector=None):
-    return (inspector or Inspector()).describe([pid])[pid]
+    return (inspector or ProcessInspector()).inspect_all([pid])[pid]
 
 
 def begun(process):
@@ -87,8 +87,8 @@ def test_elapsed_is_what_ps_prints(pid):
 
 def test_a_clock_that_is_set_moves_neither_elapsed_nor_identity():
     """The wall clock goes back an hour: only the wall time of the start follows."""
-    clock, steady = Clock(1_000_000), Clock(births.steady())
-    inspector = Inspector(clock=clock, steady=steady)
+    clock, steady = Clock(1_000_000), Clock(births.steady_clock())
+    inspector = ProcessInspector(clock=clock, steady=steady)
     before = facts(ME, inspector)
     clock.advance(-3600)
     steady.advance(5)
@@ -100,7 +100,7 @@ def test_a_clock_that_is_set_moves_neither_elapsed_nor_identity():
 
 def test_elapsed_is_never_below_zero():
     """A start that lies ahead of the clock counts as now."""
-    assert facts(ME, Inspector(steady=lambda: 0.0)).elapsed == 0
+    assert facts(ME, ProcessInspector(steady=lambda: 0.0)).elapsed == 0
 
 
 def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_look(monkeypatch):
@@ -108,7 +108,7 @@ def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_look(monkey
     monkeypatch.setattr(processes.sys, "platform", "darwin")
     created = psutil.Process().create_time()
     clock, steady = Clock(created + 100), Clock(7)
-    inspector = Inspector(clock=clock, steady=steady)
+    inspector = ProcessInspector(clock=clock, steady=steady)
     first = facts(ME, inspector)
     assert first.elapsed == pytest.approx(100)
     clock.advance(86_400)
@@ -159,34 +159,34 @@ def test_in_a_container_a_number_that_is_nobodys_may_be_mine(namespace, name):
 def test_in_a_container_one_number_that_is_nobodys_takes_the_trust_from_all(namespace):
     """The driver names the machine's processes there: a number that is somebody's here is another one's."""
     namespace("pid:[4026532000]")
-    inspector = Inspector()
+    inspector = ProcessInspector()
     assert facts(ME, inspector).mine is True
     for _ in range(2):
-        assert set(inspector.describe([ME, NOBODY]).values()) == {
-            Facts.unknown(ME, FOREIGN),
-            Facts.unknown(NOBODY, FOREIGN),
+        assert set(inspector.inspect_all([ME, NOBODY]).values()) == {
+            ProcessFacts.unknown(ME, FOREIGN),
+            ProcessFacts.unknown(NOBODY, FOREIGN),
         }
-    assert facts(ME, inspector) == Facts.unknown(ME, FOREIGN)
-    assert inspector.look(ME).mine is True  # who asks for this system's own process gets it
+    assert facts(ME, inspector) == ProcessFacts.unknown(ME, FOREIGN)
+    assert inspector.inspect(ME).mine is True  # who asks for this system's own process gets it
 
 
 @linux
 def test_in_a_container_a_process_may_end_between_list_and_look(namespace):
     """Once missing is not yet another's number: at the next look the others are believed again."""
     namespace("pid:[4026532000]")
-    inspector = Inspector()
-    inspector.describe([ME, NOBODY])
+    inspector = ProcessInspector()
+    inspector.inspect_all([ME, NOBODY])
     assert facts(ME, inspector).mine is True
-    inspector.describe([ME, NOBODY - 1])
+    inspector.inspect_all([ME, NOBODY - 1])
     assert facts(ME, inspector).mine is True
 
 
 @pytest.mark.usefixtures("namespace")
 def test_on_the_machine_itself_a_number_that_is_nobodys_says_nothing_of_the_others():
     """It ended, or it is hidden."""
-    inspector = Inspector()
+    inspector = ProcessInspector()
     for _ in range(3):
-        assert inspector.describe([ME, NOBODY])[ME].mine is True
+        assert inspector.inspect_all([ME, NOBODY])[ME].mine is True
 
 
 def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
@@ -195,13 +195,13 @@ def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
     def refuse(pid):
         raise psutil.AccessDenied(pid)
 
-    monkeypatch.setattr(processes, "_start", refuse)
-    assert facts(ME) == Facts.unknown(ME, DENIED, mine=False)
+    monkeypatch.setattr(processes, "_process_start", refuse)
+    assert facts(ME) == ProcessFacts.unknown(ME, DENIED, mine=False)
 
 
 def test_another_users_process_is_not_mine():
     """Real user ids are compared."""
-    assert facts(ME, Inspector(me=os.getuid() + 1)).mine is False
+    assert facts(ME, ProcessInspector(me=os.getuid() + 1)).mine is False
 
 
 @pytest.mark.parametrize(
@@ -245,26 +245,26 @@ def test_a_zombie_has_an_owner_and_a_start_but_no_command():
 def test_a_process_that_ends_between_two_questions_is_gone(monkeypatch, method):
     """No mixture of what was and what is no more."""
     monkeypatch.setattr(psutil.Process, method, refusing(psutil.NoSuchProcess))
-    assert facts(ME) == Facts.unknown(ME, GONE, mine=False)
+    assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
 
 @linux
 @pytest.mark.usefixtures("namespace")
 def test_a_number_reused_between_two_questions_is_gone(monkeypatch):
     """The facts of two processes are never put together."""
-    ticks = iter([(10, b"python"), (11, b"python")])
-    monkeypatch.setattr(processes, "ticks", lambda _pid: next(ticks))
-    assert facts(ME) == Facts.unknown(ME, GONE, mine=False)
+    start_ticks = iter([(10, b"python"), (11, b"python")])
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: next(start_ticks))
+    assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
 
 @linux
 def test_a_number_reused_between_two_reads_is_another_process(monkeypatch):
     """What was remembered of the first is not told of the second."""
-    inspector = Inspector()
-    monkeypatch.setattr(processes, "ticks", lambda _pid: (10, b"python"))
+    inspector = ProcessInspector()
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (10, b"python"))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["old"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("old",), "10")
-    monkeypatch.setattr(processes, "ticks", lambda _pid: (11, b"python"))
+    monkeypatch.setattr(processes, "start_ticks", lambda _pid: (11, b"python"))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["new"])
     assert (facts(ME, inspector).command, facts(ME, inspector).identity) == (("new",), "11")
 
@@ -273,45 +273,45 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
     """They are remembered only for those that the last read asked about: the memory stays bounded."""
     asked = []
     monkeypatch.setattr(psutil.Process, "cmdline", lambda self: asked.append(self.pid) or ["x"])
-    inspector = Inspector()
-    inspector.describe([ME])
-    inspector._known[ME].looks = 1
-    inspector.describe([ME])
+    inspector = ProcessInspector()
+    inspector.inspect_all([ME])
+    inspector._known[ME].reads = 1
+    inspector.inspect_all([ME])
     assert asked == [ME]
-    inspector.describe([os.getppid()])
+    inspector.inspect_all([os.getppid()])
     assert list(inspector._known) == [os.getppid()]
-    inspector.describe([ME])
+    inspector.inspect_all([ME])
     assert asked.count(ME) == 2
 
 
 @linux
 def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
     """Which tells that it is still the same; psutil is asked nothing, for sixty looks."""
-    inspector = Inspector()
+    inspector = ProcessInspector()
     first = facts(ME, inspector)
-    inspector._known[ME].looks = 1
+    inspector._known[ME].reads = 1
     read, asked = [], []
-    real = processes.ticks
-    monkeypatch.setattr(processes, "ticks", lambda pid: read.append(pid) or real(pid))
+    real = processes.start_ticks
+    monkeypatch.setattr(processes, "start_ticks", lambda pid: read.append(pid) or real(pid))
     monkeypatch.setattr(processes.psutil, "Process", asked.append)
-    for _ in range(processes.FRESH - 1):
+    for _ in range(processes.CACHED_READS - 1):
         again = facts(ME, inspector)
-    assert (read, asked) == ([ME] * (processes.FRESH - 1), [])
+    assert (read, asked) == ([ME] * (processes.CACHED_READS - 1), [])
     assert (again.command, again.cwd, again.identity) == (first.command, first.cwd, first.identity)
 
 
 def test_a_folder_that_changes_is_noticed_within_sixty_looks(monkeypatch, tmp_path):
     """Five minutes at the default interval."""
-    inspector = Inspector()
+    inspector = ProcessInspector()
     facts(ME, inspector)
     monkeypatch.chdir(tmp_path)
-    assert [facts(ME, inspector).cwd for _ in range(processes.FRESH)][-1] == str(tmp_path)
+    assert [facts(ME, inspector).cwd for _ in range(processes.CACHED_READS)][-1] == str(tmp_path)
 
 
 @linux
 def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
     """By exec, of a program of the same name too: number and start stay the same, the command does not."""
-    inspector = Inspector()
+    inspector = ProcessInspector()
     script = "import os, sys; input(); os.execv(sys.executable, [sys.executable, '-c', 'input()', 'two'])"
     with subprocess.Popen([sys.executable, "-c", script, "one"], stdin=subprocess.PIPE, text=True) as process:
         before = facts(begun(process).pid, inspector)
@@ -327,11 +327,11 @@ def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
 
 def test_arguments_that_change_in_place_are_noticed_within_sixty_looks(monkeypatch):
     """As by setproctitle, or by exec where the system does not tell: five minutes at the default interval."""
-    inspector = Inspector()
+    inspector = ProcessInspector()
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["sh", "run.sh"])
     facts(ME, inspector)
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["python", "train.py"])
-    told = [facts(ME, inspector).command for _ in range(processes.FRESH)]
+    told = [facts(ME, inspector).command for _ in range(processes.CACHED_READS)]
     assert told[-1] == ("python", "train.py")
 
 
@@ -344,13 +344,13 @@ def test_a_process_that_ends_while_its_start_is_read_is_gone(monkeypatch, error)
     def end(_pid):
         raise error
 
-    monkeypatch.setattr(processes, "ticks", end)
-    assert facts(ME) == Facts.unknown(ME, GONE, mine=False)
+    monkeypatch.setattr(processes, "start_ticks", end)
+    assert facts(ME) == ProcessFacts.unknown(ME, GONE, mine=False)
 
 
 def test_a_fact_that_could_not_be_had_is_asked_again(monkeypatch):
     """A failure is not remembered as the answer."""
-    inspector = Inspector()
+    inspector = ProcessInspector()
     with monkeypatch.context() as patch:
         patch.setattr(psutil.Process, "cmdline", refusing(psutil.AccessDenied))
         assert isinstance(facts(ME, inspector).command, Missing)
@@ -373,4 +373,4 @@ def test_bytes_that_are_no_text_do_not_stop_anybody_from_printing():
 def test_the_boot_has_a_name():
     """The kernel's: it is the same until the machine starts anew."""
     with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
-        assert Inspector().boot_id == file.read().strip()
+        assert ProcessInspector().boot_id == file.read().strip()

@@ -10,7 +10,7 @@ import pytest
 
 from gpuwatch_tray.model import UNKNOWN, Kind, Missing
 from gpuwatch_tray.sources.command import CommandSource
-from gpuwatch_tray.sources.sightings import RETURN, digest
+from gpuwatch_tray.sources.sightings import RETURN_WITHIN, digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ class Host:
     def read(self, now: float, *rows: str):
         """The processes of one reading by a source of its own, as after a restart."""
         self.file.write_text("".join(rows))
-        source = CommandSource(self.command, sightings=self.sightings, user="u", clock=lambda: now)
+        source = CommandSource(self.command, first_seen=self.sightings, user="u", clock=lambda: now)
         return source.read().processes
 
 
@@ -90,7 +90,7 @@ class Lasting:
         self.wall, self.steady = NOW, 0.0
         self.source = CommandSource(
             host.command,
-            sightings=host.sightings,
+            first_seen=host.sightings,
             user="u",
             clock=lambda: self.wall,
             steady=lambda: self.steady,
@@ -137,7 +137,7 @@ def test_a_process_that_one_reading_lacked_is_known_when_it_returns(host):
     (second,) = lasting.read(row(etime="01:18"), passed=10)
     assert second.identity == first.identity
     lasting.read(passed=10)
-    lasting.read(passed=RETURN + 1)
+    lasting.read(passed=RETURN_WITHIN + 1)
     assert lasting.read(row(etime="03:35"), passed=10)[0].identity != first.identity
 
 

@@ -1,4 +1,4 @@
-"""The demo's story: plausible, labelled, and each rule's turn within a minute."""
+"""The demo's simulate: plausible, labelled, and each rule's turn within a minute."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, Scope, Snapshot
-from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, story
+from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, ProcessScope, Snapshot
+from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, simulate
 
 MAX_ETIME = 21600
 AT = 1_700_000_000.0
@@ -20,8 +20,8 @@ TIMES = st.floats(0, 40 * PERIOD)
 
 
 def at(t: float, max_etime: int = MAX_ETIME) -> Snapshot:
-    """The story at `t`."""
-    return story(t, AT + t, "u", max_etime)
+    """The simulate at `t`."""
+    return simulate(t, AT + t, "u", max_etime)
 
 
 def own(t: float) -> list:
@@ -62,7 +62,7 @@ def test_a_poll_every_five_seconds_sees_each_state():
 @pytest.mark.parametrize("max_etime", [0, 20, 60, 86400 * 3])
 def test_the_training_passes_any_limit(max_etime):
     """However short or long MAX_ETIME is, the training is just over it at 36 s."""
-    ages = [p.elapsed for p in story(36, AT, "u", max_etime).processes if p.mine and p.computes]
+    ages = [p.elapsed for p in simulate(36, AT, "u", max_etime).processes if p.mine and p.computes]
     assert max_etime < max(ages) <= max(max_etime + 1, 60)
 
 
@@ -157,16 +157,16 @@ def test_redaction_has_something_to_show():
 
 def test_the_demos_limits_are_the_users_but_for_the_count():
     """GPU_LIMIT is 1, everything else as set."""
-    limits = Limits(gpu_limit=4, max_etime=77, scope=Scope.ALL, ignore=frozenset({"x"}))
-    assert demo_limits(limits) == Limits(gpu_limit=1, max_etime=77, scope=Scope.ALL, ignore=frozenset({"x"}))
+    limits = Limits(gpu_limit=4, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
+    assert demo_limits(limits) == Limits(gpu_limit=1, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
 
 
 def test_the_source_tells_the_story_from_its_start():
-    """The source's own clock begins the story; the wall's stands in the snapshot."""
+    """The source's own clock begins the simulate; the wall's stands in the snapshot."""
     ticks = iter([100.0, 100.0, 113.0])
     source = SimulatedSource("u", max_etime=MAX_ETIME, clock=lambda: AT, monotonic=lambda: next(ticks))
-    assert source.read() == story(0, AT, "u", MAX_ETIME)
-    assert source.read() == story(13, AT, "u", MAX_ETIME)
+    assert source.read() == simulate(0, AT, "u", MAX_ETIME)
+    assert source.read() == simulate(13, AT, "u", MAX_ETIME)
     source.close()
     assert "SIMULATED" in LABEL
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, Phase, Reason
 from gpuwatch_tray.store import KnownGpu, StoreError, Transition
 from gpuwatch_tray.store.incidents import INCIDENTS_KEPT, MOST_TRANSITIONS
@@ -87,7 +87,7 @@ def test_what_the_person_said_is_there_for_the_evaluator(store, other):
     """Acknowledged by one process, seen by the other; taken back, lifted and resumed."""
     store.commit(fired())
     other.acknowledge([1], [Transition(START, 1, "acknowledged")], START)
-    hour = Silence(Scope.RULE, "gpu_limit", NOW, 3600.0)
+    hour = Silence(SilenceScope.RULE, "gpu_limit", NOW, 3600.0)
     other.add_silence(hour)
     attention = store.evaluation_inputs().attention
     assert (attention.acknowledged, attention.silences) == ({1}, (hour,))
@@ -99,7 +99,7 @@ def test_what_the_person_said_is_there_for_the_evaluator(store, other):
 
 def test_a_snooze_that_was_renewed_meanwhile_is_not_lifted(store, other):
     """The evaluator lifts the one that ran out, not the one that the person has set since."""
-    old = Silence(Scope.ALL, "", NOW, 60.0)
+    old = Silence(SilenceScope.ALL, "", NOW, 60.0)
     store.add_silence(old)
     new = replace(old, at=Instant(START + 61, 561.0, "boot-1"))
     other.add_silence(new)

@@ -123,10 +123,10 @@ def test_a_digest_that_is_given_up_is_kept_mail_by_mail(store, gather):
 
 def test_a_snoozed_mail_is_in_no_digest(store, gather):
     """It stays where it is until the snooze ends."""
-    from gpuwatch_tray.alerts import Scope, Silence
+    from gpuwatch_tray.alerts import Silence, SilenceScope
     from tests.store.samples import NOW
 
-    store.add_silence(Silence(Scope.ALERT, "a", NOW, 2 * STALE_SECONDS))
+    store.add_silence(Silence(SilenceScope.ALERT, "a", NOW, 2 * STALE_SECONDS))
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
 
@@ -134,11 +134,11 @@ def test_a_snoozed_mail_is_in_no_digest(store, gather):
 @pytest.mark.parametrize("scope", ["alert", "all"])
 def test_nobody_need_look_for_a_snoozed_mail(store, scope):
     """A child a minute all through the night would find nothing that it may send."""
-    from gpuwatch_tray.alerts import Scope, Silence
+    from gpuwatch_tray.alerts import Silence, SilenceScope
     from tests.store.samples import NOW
 
     store.commit(step(mail(1, ["a"])))
-    store.add_silence(Silence(Scope(scope), "a" if scope == "alert" else "", NOW, 600))
+    store.add_silence(Silence(SilenceScope(scope), "a" if scope == "alert" else "", NOW, 600))
     found = store.outbox_summary(START + 30)
     assert (found.count, found.next_at) == (1, None)
     store.commit(step(mail(2, ["b"])))

@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.delivery import deliver_due
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.store import Mail, Store, handover
-from gpuwatch_tray.transport import FailureKind, Missed, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, MissedRecipients, Receipt, TransportError
 from tests.fakes import START
 from tests.store.samples import mail, message, step
 
@@ -81,8 +81,8 @@ def test_what_some_did_not_get_comes_back(store):
     class Partly(Way):
         def send(self, found):
             missed = (
-                Missed(("two@b.org",), TransportError(FailureKind.TRANSIENT, "450 later")),
-                Missed(("three@b.org",), TransportError(FailureKind.RECIPIENT, "550 unknown")),
+                MissedRecipients(("two@b.org",), TransportError(FailureKind.TRANSIENT, "450 later")),
+                MissedRecipients(("three@b.org",), TransportError(FailureKind.RECIPIENT, "550 unknown")),
             )
             return replace(super().send(found), missed=missed)
 

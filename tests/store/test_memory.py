@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import KnownGpu, Store, StoreError
 from gpuwatch_tray.store import state as state_room
@@ -71,9 +71,9 @@ def test_whatever_fails_the_step_is_taken_in_memory(keeper, disk, caplog, code, 
 
 def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk, clock, caplog):
     """After a while, unasked: alerts, mails, deliveries, snoozes, GPUs; what is over is over there too."""
-    hour = Silence(Scope.ALL, "", NOW, 3600.0)
+    hour = Silence(SilenceScope.ALL, "", NOW, 3600.0)
     keeper.commit(fired(1))
-    keeper.add_silence(Silence(Scope.RULE, "gpu_limit", NOW, 60.0))
+    keeper.add_silence(Silence(SilenceScope.RULE, "gpu_limit", NOW, 60.0))
     with disk.failing(FULL):
         keeper.commit(step(mail(2, ["b"]), alerts=(alert(2, "b"),), gpus=(KnownGpu("GPU-1", 0, "x", START),)))
         keeper.end_silences()
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock
     with closing(Store(tmp_path, "box")) as before:
         before.commit(step(mail(1, ["a"]), alerts=(alert(1, "old"),)))
         before.record_delivery(["told"], "email", Instant(START - 10, 490.0, "boot-1"))
-        before.add_silence(Silence(Scope.ALL, "", NOW, 60.0))
+        before.add_silence(Silence(SilenceScope.ALL, "", NOW, 60.0))
     with disk.failing(sqlite3.SQLITE_CANTOPEN, ""):
         store = Store(tmp_path, "box", keeper=True)
         assert (store.renewed, store.saved_state().alerts) == (1, ())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, MessageKind, Notice, Phase, Reason, Severity
 from gpuwatch_tray.store import KnownGpu, Store, Transition
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
@@ -66,8 +66,8 @@ def test_acknowledgements_silences_and_deliveries(store):
     attention = store.attention()
     assert attention.acknowledged == {3}
     assert set(attention.silences) == {
-        Silence(Scope.RULE, "fan", NOW, 3600.0),
-        Silence(Scope.ALERT, "box/temperature/GPU-0000", NOW, 7200.0),
+        Silence(SilenceScope.RULE, "fan", NOW, 3600.0),
+        Silence(SilenceScope.ALERT, "box/temperature/GPU-0000", NOW, 7200.0),
     }
     assert store.delivered("desktop") == {"box/gpu_limit": NOW}
     assert store.delivered("email") == {"box/gpu_limit": Instant(NOON + 50, 600.0, "boot-1")}

@@ -12,7 +12,6 @@ from contextlib import closing
 import pytest
 
 from gpuwatch_tray.model import (
-    MINUTE,
     MINUTES_FOR,
     TEN_MINUTES,
     TENS_FOR,
@@ -27,6 +26,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.store import StoreError, samplefold
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
+from gpuwatch_tray.units import MINUTE
 from tests.fakes import alert
 from tests.pasts import NOON, UUID, Past, gpu, process
 from tests.store import faults

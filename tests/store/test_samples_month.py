@@ -7,9 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.model import MINUTE, MINUTES_FOR, TEN_MINUTES
+from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES
 from gpuwatch_tray.sampling import LONGEST_STRETCH
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
+from gpuwatch_tray.units import MINUTE
 from gpuwatch_tray.usage import GroupBy, usage
 from tests.pasts import NOON
 from tests.store.usemonth import DAY, EVENTS, HOUR, STEP, USERS, Month

@@ -15,7 +15,7 @@ import pytest
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.evaluator import Engine, no_desktop
 from gpuwatch_tray.store import Store, StoreError, file
 from gpuwatch_tray.transport import Receipt
 from tests.fakes import START
@@ -109,7 +109,7 @@ def holder(path):
 def test_an_evaluation_that_finds_the_file_locked_is_taken_by_the_next_poll(tmp_path, journal, impatient):
     """The trouble is said, the alert is shown, and its mail is queued once when the file is free."""
     store = Store(tmp_path, "box", keeper=True)
-    evaluator = Evaluator(store, POLICY, HEAD, lambda: NOW, nobody)
+    evaluator = Engine(store, POLICY, HEAD, lambda: NOW, no_desktop)
     with closing(holder(store.path)):
         for _ in range(2):
             outcome = evaluator.evaluate(BUSY)

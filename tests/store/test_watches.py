@@ -10,13 +10,13 @@ import pytest
 
 from gpuwatch_tray.model import Notice
 from gpuwatch_tray.store import Store, StoreError
-from gpuwatch_tray.watches import Ends, Free, Watch
+from gpuwatch_tray.watches import GpusFree, ProcessEnds, Reminder
 from tests.fakes import START
 from tests.store import faults
 from tests.store.samples import NOW, mail, step
 
-FREE = Watch(0, NOW, Free(2, 60.0, (("GPU-0", NOW),), NOW))
-ENDS = Watch(0, NOW, Ends(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW))
+FREE = Reminder(0, NOW, GpusFree(2, 60.0, (("GPU-0", NOW),), NOW))
+ENDS = Reminder(0, NOW, ProcessEnds(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW))
 NOTICE = Notice("GPU free", "GPU 0 is free", START, ("a",), ("b", "c"))
 
 
@@ -33,9 +33,9 @@ def test_a_step_moves_watches_on(store):
     """The evaluator's word is on file with everything else of its step."""
     store.add_reminder(FREE)
     moved = replace(FREE, id=1, notice=NOTICE)
-    store.commit(step(watches=(moved,)))
+    store.commit(step(reminders=(moved,)))
     assert store.reminders() == (moved,)
-    store.commit(step(mail(1, ()), told=(1,)))
+    store.commit(step(mail(1, ()), closed_reminders=(1,)))
     assert store.reminders() == ()
     assert len(store.lease_due(START, 60)) == 1
 
@@ -44,7 +44,7 @@ def test_what_was_cancelled_meanwhile_stays_cancelled(store, other):
     """A step that began before brings nothing back."""
     number = store.add_reminder(FREE)
     other.close_reminder(number)
-    store.commit(step(watches=(replace(FREE, id=number, notice=NOTICE),)))
+    store.commit(step(reminders=(replace(FREE, id=number, notice=NOTICE),)))
     assert store.reminders() == ()
 
 
@@ -52,7 +52,7 @@ def test_what_came_about_meanwhile_keeps_its_notice(store, other):
     """The report of `when run` is not overwritten by a step that knew nothing of it."""
     number = store.add_reminder(ENDS)
     assert other.complete_reminder(number, NOTICE)
-    store.commit(step(watches=(replace(ENDS, id=number),)))
+    store.commit(step(reminders=(replace(ENDS, id=number),)))
     assert store.reminders()[0].notice == NOTICE
     assert not store.complete_reminder(99, NOTICE)
 

@@ -13,11 +13,12 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gpuwatch_tray.enduring import endure
+from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Xid
 from gpuwatch_tray.sources.nvml.backoff import Backoff
 from gpuwatch_tray.sources.nvml.codes import DriverError
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,10 +74,7 @@ class Events:
         if gpus:
             self._stop = threading.Event()
             listen = partial(self.listen, driver, dict(handles), self._stop)
-            self._thread = threading.Thread(
-                target=endure, args=("Xid errors", listen, self._stop), name="nvml events", daemon=True
-            )
-            self._thread.start()
+            self._thread = start_thread("nvml events", run_forever, "Xid errors", listen, self._stop)
 
     def stop(self) -> None:
         """Have the thread end soon."""

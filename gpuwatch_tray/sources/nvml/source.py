@@ -13,7 +13,7 @@ from gpuwatch_tray.sources.nvml import events, replaced, sleeping
 from gpuwatch_tray.sources.nvml.codes import DriverError
 from gpuwatch_tray.sources.nvml.problems import explain, no_gpu
 from gpuwatch_tray.sources.nvml.session import Session
-from gpuwatch_tray.sources.processes import Inspector
+from gpuwatch_tray.sources.processes import ProcessInspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class NvmlSource:
     def __init__(
         self,
         *,
-        inspector: Inspector | None = None,
+        inspector: ProcessInspector | None = None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         wake_sleeping: bool = False,
@@ -48,7 +48,7 @@ class NvmlSource:
         devices: Path = sleeping.DEVICES,
         cards: Path = sleeping.CARDS,
     ) -> None:
-        self._inspector = Inspector(clock=clock) if inspector is None else inspector
+        self._inspector = ProcessInspector(clock=clock) if inspector is None else inspector
         self._clock = clock
         self._replaced = replaced.Replaced(module_version, maps)
         self._events = events.Events(clock, event_wait)
@@ -104,7 +104,7 @@ class NvmlSource:
 
     def _processes(self, readings: Sequence[Reading]) -> tuple[GpuProcess, ...]:
         """By GPU, then in the driver's order, as nvidia-smi lists them."""
-        facts = self._inspector.describe({one.pid for reading in readings for one in reading.processes})
+        facts = self._inspector.inspect_all({one.pid for reading in readings for one in reading.processes})
         return tuple(
             [
                 facts[pid].on_gpu(gpu.index, kinds, memory, gpu.uuid if gpu.physical else "")
