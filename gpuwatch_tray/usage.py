@@ -80,12 +80,12 @@ def usage(history: History, by: GroupBy) -> Usage:
         computed = {run.key for run in history.runs if run.computes}
         uses = tuple(use for use in history.processes if use.who in computed)
     if by is GroupBy.GPU:
-        rows = [UsageRow(uuid, _add_up(found)) for uuid, found in history.samples.items()]
+        rows = [UsageRow(uuid, _add_up(samples_of)) for uuid, samples_of in history.samples.items()]
     else:
         grouped: dict[str | None, list[Use]] = {}
         for use in uses:
             grouped.setdefault(use.who, []).append(use)
-        rows = [UsageRow(who, _add_up(found)) for who, found in grouped.items()]
+        rows = [UsageRow(who, _add_up(samples_of)) for who, samples_of in grouped.items()]
         rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
     # While a GPU is divided (MIG) its parts are counted, but energy only for the board.
     board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
@@ -109,7 +109,7 @@ def usage(history: History, by: GroupBy) -> Usage:
             drawn,
         ),
         None if drawn is None else max(0.0, drawn - (shared or 0.0)),
-        {uuid: sum(sample.covered for sample in found) / HOUR for uuid, found in history.samples.items()},
+        {uuid: sum(sample.covered for sample in of_gpu) / HOUR for uuid, of_gpu in history.samples.items()},
     )
 
 

@@ -84,8 +84,8 @@ def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, 
 
 
 def _live_gpu(gpu: GpuFacts, live: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    found: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
-    return next((row for row in found if (row.get("uuid") or str(row.get("index"))) == gpu.uuid), None)
+    rows: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
+    return next((row for row in rows if (row.get("uuid") or str(row.get("index"))) == gpu.uuid), None)
 
 
 def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:

@@ -60,19 +60,19 @@ def split_stretch(stretch: Stretch, length: int) -> Iterable[Stretch]:
 
 def merge_spans(spans: Iterable[Span | None]) -> Span | None:
     """Return one span over all that are known; None where none is."""
-    found = [span for span in spans if span is not None]
-    if len(found) <= 1:
-        return found[0] if found else None
-    seconds = sum(span.seconds for span in found)
-    low, high = min(span.low for span in found), max(span.high for span in found)
-    mean = sum(span.mean * span.seconds for span in found) / seconds
+    known = [span for span in spans if span is not None]
+    if len(known) <= 1:
+        return known[0] if known else None
+    seconds = sum(span.seconds for span in known)
+    low, high = min(span.low for span in known), max(span.high for span in known)
+    mean = sum(span.mean * span.seconds for span in known) / seconds
     return Span(low, min(max(mean, low), high), high, seconds)  # rounding may not carry it out of its bounds
 
 
 def sum_known(values: Iterable[float | None]) -> float | None:
     """Return the sum of the values that are known; None where none is."""
-    found = [value for value in values if value is not None]
-    return sum(found) if found else None
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _use_key(use: Use) -> tuple[str | None, str]:

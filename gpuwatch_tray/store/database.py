@@ -207,7 +207,9 @@ class Database:
         keeper, self._keeper = self._keeper, False
         try:
             self._run(
-                lambda found: in_transaction(found, lambda _database: write_back(memory, found, whole=whole)),
+                lambda database: in_transaction(
+                    database, lambda _database: write_back(memory, database, whole=whole)
+                ),
                 CANNOT_BE_WRITTEN,
             )
         except StoreError:

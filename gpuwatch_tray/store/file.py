@@ -30,10 +30,10 @@ Identity: TypeAlias = tuple[int, int]  # device and inode
 def file_identity(path: Path) -> Identity | None:
     """Return which file the name stands for at this moment; None for none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 @contextmanager

@@ -76,14 +76,14 @@ def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
     """Read when the incidents began to fire, by fingerprint."""
     rows = database.execute("SELECT fingerprint, fired FROM incidents WHERE fired IS NOT NULL")
     with checked_rows():
-        return [(name, Instant(*json.loads(at))) for name, at in rows.fetchall()]
+        return [(fingerprint, Instant(*json.loads(at))) for fingerprint, at in rows.fetchall()]
 
 
 def read_severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
     """Read how severe the incidents were that have fired, by fingerprint, oldest first."""
     rows = database.execute("SELECT fingerprint, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id")
     with checked_rows():
-        return [(name, Severity(severity)) for name, severity in rows.fetchall()]
+        return [(fingerprint, Severity(severity)) for fingerprint, severity in rows.fetchall()]
 
 
 def read_rules(database: sqlite3.Connection) -> dict[str, str]:

@@ -145,11 +145,11 @@ def _inflated(body: bytes, *widths: int) -> Iterator[list[tuple[int, int, FloatR
 
 
 def _array(kind: str, raw: memoryview | bytearray) -> array[Any]:
-    found = array(kind)
-    found.frombytes(raw)
+    values = array(kind)
+    values.frombytes(raw)
     if sys.byteorder == "big":
-        found.byteswap()
-    return found
+        values.byteswap()
+    return values
 
 
 def _bytes(values: array[Any]) -> bytes:

@@ -70,12 +70,12 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=file.BUSY, isolation_level=None
     )
     try:
-        found = schema_version(database)
+        version = schema_version(database)
         file.refuse_newer(database, path, SAMPLES_VERSION)
     except BaseException:
         database.close()
         raise
-    if found == 0:  # being made at this moment
+    if version == 0:  # being made at this moment
         database.close()
         return None
     return database

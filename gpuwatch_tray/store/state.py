@@ -95,10 +95,10 @@ class Store:
         """Return what the last evaluation left."""
 
         def read(database: sqlite3.Connection) -> SavedState:
-            found = incidents.read_open_incidents(database)
+            open_incidents = incidents.read_open_incidents(database)
             return SavedState(
-                alerts=tuple(alert for alert, owed in found if not owed),
-                ended=tuple(alert for alert, owed in found if owed),
+                alerts=tuple(alert for alert, owed in open_incidents if not owed),
+                ended=tuple(alert for alert, owed in open_incidents if owed),
                 raised=tuple(incidents.read_fired(database)),
                 last=marks.read_instant(database),
                 highest=incidents.highest_id(database),
@@ -315,7 +315,9 @@ class Store:
         if any(silence.scope is SilenceScope.ALL for silence in running):
             return None
         rules = incidents.read_rules(database) if running else {}
-        return lambda name: any(silence.names(rules.get(name, ""), name) for silence in running)
+        return lambda fingerprint: any(
+            silence.names(rules.get(fingerprint, ""), fingerprint) for silence in running
+        )
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
         """Close a mail that was accepted, start the cooldowns of its alerts, and queue the `rest` of it."""
@@ -361,7 +363,7 @@ class Store:
 
         def read(database: sqlite3.Connection) -> OutboxSummary:
             silenced = self._silence_check(database, Instant(now, *self._uptime()))
-            found = queued.read_summary(database, now, silenced or (lambda _: False))
-            return found if silenced is not None else replace(found, next_at=None)
+            summary = queued.read_summary(database, now, silenced or (lambda _: False))
+            return summary if silenced is not None else replace(summary, next_at=None)
 
         return self._database.read(read)

@@ -68,6 +68,7 @@ def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
                 run.key,
                 run.uuid,
                 int(run.first),
+                MINUTE,
                 60.0,
                 Span(memory[run.key], memory[run.key], memory[run.key], 60.0),
             )

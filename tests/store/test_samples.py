@@ -314,7 +314,7 @@ def test_a_writer_of_short_jobs_does_not_grow(machine):
     sizes = []
     for number in range(100):
         machine.poll_for(*[process(1000 * number + n) for n in range(50)], seconds=MINUTE)
-        sizes.append(len(machine.store._book._runs) if machine.store._book else 0)
+        sizes.append(len(machine.store._names._runs) if machine.store._names else 0)
     assert max(sizes) <= 12 * 50
 
 
