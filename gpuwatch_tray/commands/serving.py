@@ -23,17 +23,17 @@ ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 
 @contextmanager
 def answering(
-    setup: RunContext, held: StoreLease, watching: Monitor, stop: Callable[[], None]
+    context: RunContext, lease: StoreLease, monitor: Monitor, stop: Callable[[], None]
 ) -> Iterator[None]:
     """Answer meanwhile."""
 
     def facts() -> ResponderInfo:
         return ResponderInfo(
-            held.face, setup.host, setup.source.value, setup.simulated, watching.mails_waiting
+            lease.face, context.host, context.source.value, context.simulated, monitor.mails_waiting
         )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:
-        return build_status(watching.shown, facts())
+        return build_status(monitor.status, facts())
 
     def end(_request: dict[str, Any]) -> dict[str, Any]:
         timer = threading.Timer(ANSWER_FIRST, stop)
@@ -43,20 +43,20 @@ def answering(
         return {"face": answer.face, "pid": answer.pid}
 
     def details(_request: dict[str, Any]) -> dict[str, Any]:
-        shown = watching.shown  # once: another may follow at any moment
-        told = details_answer(shown, build_status(shown, facts()), stale=watching.is_stale)
+        shown = monitor.status  # once: another may follow at any moment
+        told = details_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
         # a demo's state is in a folder that nobody else knows
-        return {**told, "state": str(held.store.path.parent)}
+        return {**told, "state": str(lease.store.path.parent)}
 
     handlers = {
         "status": status,
         "details": details,
         "quit": end,
-        **alerts.handlers(held.store, watching),
-        **when.handlers(held.store, watching),
-        **queue.handlers(held.store, watching),
-        **past.handlers(held.store, watching),
+        **alerts.handlers(lease.store, monitor),
+        **when.handlers(lease.store, monitor),
+        **queue.handlers(lease.store, monitor),
+        **past.handlers(lease.store, monitor),
     }
-    with serve_requests(setup, handlers) as address:
-        held.report_address(address)
+    with serve_requests(context, handlers) as address:
+        lease.report_address(address)
         yield
