@@ -1,8 +1,8 @@
 """
-What the tray and `watch` have in common: each snapshot is evaluated, shown, popped up and mailed.
+The monitor, which the tray and `watch` share: each snapshot is evaluated, shown, popped up and mailed.
 
-Two threads work here: the poller's (`use`) and the housekeeper's (`keep`), which goes on when a driver
-call hangs. Whatever they find goes to `show` as one Status.
+Two threads work here: the poller's (`on_snapshot`) and the housekeeper's (`housekeep`), which goes on when a
+driver call hangs. Whatever they find goes to the outputs as one Status.
 """
 
 from __future__ import annotations
@@ -41,42 +41,47 @@ BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the results go: the status always, popups where there is a desktop, mail where it is set up."""
+    """
+    Where the results go: the status always, popups where there is a desktop, mail where it is set up.
 
-    show: Callable[[Status], None]
+    `report_trouble` describes any trouble to a second instance; `on_snapshot` gets each snapshot, once all
+    about it is shown.
+    """
+
+    show_status: Callable[[Status], None]
     popups: PopupSink | None = None
-    courier: OutboxProcess | None = None
-    report: Callable[[str | None], None] | None = None  # tells those who come second of any trouble
-    see: Callable[[Snapshot], None] | None = None  # is given each reading, once all is told about it
+    mail: OutboxProcess | None = None
+    report_trouble: Callable[[str | None], None] | None = None
+    on_snapshot: Callable[[Snapshot], None] | None = None
 
 
 class Monitor:
-    """The loop: `start`, then `check_now` at will, then `stop`."""
+    """The loop of polls: `start`, then `check_now` at will, then `stop`."""
 
     def __init__(
         self,
-        setup: RunContext,
+        context: RunContext,
         source: Source,
         engine: Engine,
-        faces: Outputs,
+        outputs: Outputs,
         monotonic: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._source = source
         self._engine = engine
-        self._faces = faces
+        self._outputs = outputs
         self._monotonic = monotonic
         self._recorder = recorder
-        self._poller = PeriodicThread(self._poll, setup.settings.poll, "poller", clock=monotonic)
-        self._housekeeper = PeriodicThread(self.keep, 1.0, "housekeeper", delay=1.0)
+        self._poller = PeriodicThread(self._poll, context.settings.poll, "poller", clock=monotonic)
+        self._housekeeper = PeriodicThread(self.housekeep, 1.0, "housekeeper", delay=1.0)
         self._lock = threading.Lock()
         self._status = self._shown = starting(time.time())
-        self._judged: Snapshot | None = None  # the last that was evaluated, a blind one included
+        self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
         self._mail_health = MailHealth()
         self._is_stale = False
-        self._blind_at = 0.0
+        self._evaluated_blind_at = 0.0
         self._reported: str | None = None
 
     def start(self) -> None:
@@ -91,62 +96,60 @@ class Monitor:
         """Poll now."""
         self._poller.run_now()
 
-    def adopt(self, setup: RunContext, policy: Policy, courier: Callable[[], OutboxProcess | None]) -> None:
+    def reconfigure(
+        self, context: RunContext, policy: Policy, create_mail: Callable[[], OutboxProcess | None]
+    ) -> None:
         """
-        Go by these settings from now on, and look at once.
+        Go by these settings from now on, and poll at once.
 
-        `courier` makes the way to the outbox, None where nobody is mailed; one that is under way is kept.
+        `create_mail` makes the way to the outbox, None where nobody is mailed; one that is in use is kept.
         """
-        self._engine.reconfigure(policy, setup.mail_identity)
-        allowed = courier()
+        self._engine.reconfigure(policy, context.mail_identity)
+        new = create_mail()
         with self._lock:
-            self._setup = setup
-            kept = self._faces.courier or allowed
-            self._faces = replace(self._faces, courier=None if allowed is None else kept)
+            self._context = context
+            kept = self._outputs.mail or new
+            self._outputs = replace(self._outputs, mail=None if new is None else kept)
         if self._recorder is not None:
-            self._recorder.reconfigure(setup.settings.limits, setup.stale_after)
-        self.look_at_mails()
+            self._recorder.reconfigure(context.settings.limits, context.stale_after)
+        self.send_mails_now()
         self._publish()
-        self._poller.reconfigure(setup.settings.poll)
+        self._poller.reconfigure(context.settings.poll)
 
-    def complain(self, problems: tuple[ConfigProblem, ...]) -> None:
-        """The new settings are wrong, in this; the old ones hold."""
+    def set_problems(self, problems: tuple[ConfigProblem, ...]) -> None:
+        """Show what is wrong in the new settings; the old ones hold."""
         with self._lock:
-            self._setup = replace(self._setup, problems=problems)
+            self._context = replace(self._context, problems=problems)
         self._publish()
 
     @property
-    def shown(self) -> Status:
-        """What is shown at present."""
+    def status(self) -> Status:
+        """The status that is shown at present."""
         return self._shown
 
-    def look_at_mails(self) -> None:
-        """The outbox was changed by hand: look at once."""
-        if self._faces.courier is not None:
-            self._faces.courier.kick()
+    def send_mails_now(self) -> None:
+        """Have the outbox read at once: somebody has changed it."""
+        if self._outputs.mail is not None:
+            self._outputs.mail.kick()
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last reading is too old to be the state of things."""
+        """Whether the last snapshot is too old to be the state of things."""
         return self._is_stale
 
     @property
     def mails_waiting(self) -> int:
         """How many mails wait in the outbox."""
-        return 0 if self._faces.courier is None else self._faces.courier.waiting.count
+        return 0 if self._outputs.mail is None else self._outputs.mail.waiting.count
 
-    def members(self, key: str) -> tuple[str, ...]:
-        """The alerts that the popup with this key tells of."""
-        return self._engine.alerts_of_popup(key)
-
-    def record_all(self, timeout: float) -> bool:
+    def flush_samples(self, timeout: float) -> bool:
         """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
         return self._recorder is not None and self._recorder.flush(timeout)
 
     def explain(self) -> tuple[str, ...]:
-        """Each rule on the last reading, and what will be told of its alerts when and why."""
+        """Say of each rule what it makes of the last snapshot, and what will be sent, when and why."""
         with self._lock:
-            snapshot = self._judged
+            snapshot = self._evaluated
         return (_("nothing has been read yet"),) if snapshot is None else self._engine.explain(snapshot)
 
     def stop(self, timeout: float) -> bool:
@@ -157,98 +160,98 @@ class Monitor:
         ended = self._poller.stop(timeout)
         if self._recorder is not None:
             self._recorder.stop(RECORDING)
-        if self._faces.courier is not None:
-            self._faces.courier.kick()
-            self._faces.courier.tick()  # what was queued last need not wait for the next start
+        if self._outputs.mail is not None:
+            self._outputs.mail.kick()
+            self._outputs.mail.tick()  # what was queued last need not wait for the next start
         return ended
 
     def _poll(self) -> None:
-        self.use(self._source.read())
+        self.on_snapshot(self._source.read())
 
-    def use(self, snapshot: Snapshot) -> None:
-        """One snapshot, on the poller's thread."""
-        outcome = self._engine.evaluate(snapshot)
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Evaluate `snapshot`, and hand on what came of it; on the poller's thread."""
+        result = self._engine.evaluate(snapshot)
         with self._lock:
-            self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
-            self._judged = outcome.status.snapshot
-        self._tell(outcome)
+            self._status, self._trouble, self._is_stale = result.status, result.trouble, False
+            self._evaluated = result.status.snapshot
+        self._notify(result)
         if self._recorder is not None:
-            self._recorder.record(snapshot, outcome.status.alerts)
-        if self._faces.see is not None:
-            self._faces.see(snapshot)
+            self._recorder.record(snapshot, result.status.alerts)
+        if self._outputs.on_snapshot is not None:
+            self._outputs.on_snapshot(snapshot)
 
-    def keep(self) -> None:
-        """About once a second: is the data too old, and is there mail to send."""
+    def housekeep(self) -> None:
+        """Check whether the data is too old and whether mail is to be sent; about once a second."""
         silence = self._poller.seconds_since_success()
-        if silence > self._setup.stale_after:
+        if silence > self._context.stale_after:
             if not self._is_stale:
                 log.warning("no data for %.0f s: a read hangs or fails", silence)
-                self._blind_at = 0.0
-            if self._monotonic() - self._blind_at >= BLIND_EVERY or not self._is_stale:
-                self._blind_at = self._monotonic()
-                self._go_blind()
-        if self._faces.courier is not None and self._faces.courier.tick():
+                self._evaluated_blind_at = 0.0
+            if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self._is_stale:
+                self._evaluated_blind_at = self._monotonic()
+                self._evaluate_blind()
+        if self._outputs.mail is not None and self._outputs.mail.tick():
             self._publish()
-            if self._faces.popups is not None:
-                self._tell_of_mails(self._faces.courier.waiting, self._faces.popups)
+            if self._outputs.popups is not None:
+                self._notify_mail_health(self._outputs.mail.waiting, self._outputs.popups)
 
-    def _tell_of_mails(self, waiting: OutboxSummary, popups: PopupSink) -> None:
+    def _notify_mail_health(self, waiting: OutboxSummary, popups: PopupSink) -> None:
         for key in self._mail_health.closed_keys(waiting):
             popups.close(key)
         for popup in self._mail_health.popups(waiting):
             popups.show(popup)
 
-    def _go_blind(self) -> None:
-        """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
+    def _evaluate_blind(self) -> None:
+        """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""
         problem = Problem(_("the reading does not come back"), _("see whether `nvidia-smi` hangs too"))
         blind = Snapshot(self._source.name, time.time(), problem=problem)
-        outcome = self._engine.evaluate(blind)
+        result = self._engine.evaluate(blind)
         with self._lock:
-            self._judged = blind
+            self._evaluated = blind
             last = self._status if self._is_stale else stale(self._status)
-            self._status = replace(last, alerts=outcome.status.alerts, in_use=None)
-            self._trouble, self._is_stale = outcome.trouble, True
-        self._tell(outcome)
+            self._status = replace(last, alerts=result.status.alerts, in_use=None)
+            self._trouble, self._is_stale = result.trouble, True
+        self._notify(result)
 
-    def _tell(self, outcome: EvaluationResult) -> None:
+    def _notify(self, result: EvaluationResult) -> None:
         self._publish()
-        if outcome.mails and self._faces.courier is not None:
-            self._faces.courier.kick()
-        if self._faces.popups is None:
+        if result.mails and self._outputs.mail is not None:
+            self._outputs.mail.kick()
+        if self._outputs.popups is None:
             return
-        for popup, fingerprints in outcome.popups:
-            shown = self._faces.popups.show(popup)
+        for popup, fingerprints in result.popups:
+            shown = self._outputs.popups.show(popup)
             if fingerprints:
                 self._engine.record_popup(fingerprints, shown=shown)
-        for popup, number in outcome.reminder_popups:
-            shown = self._faces.popups.show(popup)
+        for popup, number in result.reminder_popups:
+            shown = self._outputs.popups.show(popup)
             if number:
                 self._engine.record_reminder_popup(number, shown=shown)
-        for key in outcome.closed_popups:
-            self._faces.popups.close(key)
+        for key in result.closed_popups:
+            self._outputs.popups.close(key)
 
     def _publish(self) -> None:
         with self._lock:
             notes = self._notes()
-            warn = bool(self._setup.problems) or self._trouble is not None
+            warn = bool(self._context.problems) or self._trouble is not None
             self._shown = with_notes(self._status, notes, warn=warn)
-            self._faces.show(self._shown)
+            self._outputs.show_status(self._shown)
             trouble = self._status.headline if self._status.level is Level.NO_DATA else self._trouble
-        if self._faces.report is not None and trouble != self._reported:
+        if self._outputs.report_trouble is not None and trouble != self._reported:
             self._reported = trouble
-            self._faces.report(trouble)
+            self._outputs.report_trouble(trouble)
 
     def _notes(self) -> Sequence[str]:
-        notes = [str(problem) for problem in self._setup.problems]
-        notes += self._setup.settings.warnings
+        notes = [str(problem) for problem in self._context.problems]
+        notes += self._context.settings.warnings
         if self._trouble is not None:
             notes.append(self._trouble)
         if self._recorder is not None and self._recorder.trouble is not None:
             notes.append(self._recorder.trouble)
-        if self._setup.simulated:
+        if self._context.simulated:
             notes.append(_("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed"))
-        elif not self._setup.settings.to_email:
-            notes.append(_("Email is off: {why}").format(why=self._setup.settings.no_recipient))
-        elif self._faces.courier is not None:
-            notes += mailtrouble.mail_notes(self._faces.courier.waiting, time.time())
+        elif not self._context.settings.to_email:
+            notes.append(_("Email is off: {why}").format(why=self._context.settings.no_recipient))
+        elif self._outputs.mail is not None:
+            notes += mailtrouble.mail_notes(self._outputs.mail.waiting, time.time())
         return notes

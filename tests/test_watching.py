@@ -52,10 +52,10 @@ class Loop:
         self.build()
 
     def build(self):
-        faces = Outputs(self.shown.append, self.popups, self.courier)
+        outputs = Outputs(self.shown.append, self.popups, self.courier)
         one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
-        self.watching = Monitor(self.setup, self, one, faces, self.monotonic)
+        self.monitor = Monitor(self.setup, self, one, outputs, self.monotonic)
 
     def sighting(self):
         return Sighting(self.presence, "test")
@@ -68,14 +68,14 @@ class Loop:
         for _ in range(seconds):
             self.clock.advance(1)
             self.monotonic.advance(1)
-            self.watching.keep()
+            self.monitor.housekeep()
 
     def poll(self, reading):
         """One poll, on this thread."""
         self.next = reading
         self.clock.advance(5)
         self.monotonic.advance(5)
-        self.watching._poller.tick()
+        self.monitor._poller.tick()
 
     @property
     def last(self):
@@ -128,7 +128,7 @@ def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
     loop.build()
     loop.poll(CALM)
     loop.monotonic.advance(silent)
-    loop.watching.keep()
+    loop.monitor.housekeep()
     assert (loop.last.level is Level.NO_DATA) is stale
     assert loop.last.headline.startswith("No data since ") is stale
     loop.poll(CALM)
@@ -242,9 +242,9 @@ def test_coming_back_to_the_desk_pops_up_what_was_missed(loop):
 
 def test_the_last_reading_can_be_explained(loop):
     """Before the first reading there is nothing to explain; then each rule is."""
-    assert loop.watching.explain() == ("nothing has been read yet",)
+    assert loop.monitor.explain() == ("nothing has been read yet",)
     loop.poll(BUSY)
-    assert any(line.startswith("gpu_limit: 2 GPUs in use") for line in loop.watching.explain())
+    assert any(line.startswith("gpu_limit: 2 GPUs in use") for line in loop.monitor.explain())
 
 
 def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left(loop):
@@ -256,11 +256,11 @@ def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left
         OutboxSummary(2, START, START + 900, why, "sign-in"),
     ):
         loop.courier.waiting = waiting
-        loop.watching.keep()
+        loop.monitor.housekeep()
     (popup,) = loop.popups.shown
     assert (popup.body, popup.buttons, loop.popups.closed) == (why, (Button.SIGN_IN,), [])
     loop.courier.waiting = OutboxSummary()
-    loop.watching.keep()
+    loop.monitor.housekeep()
     assert loop.popups.closed == [popup.key]
 
 
@@ -275,7 +275,7 @@ class FakeRecorder:
 
 def test_each_reading_is_recorded_with_its_alerts_and_trouble_is_a_note(loop):
     """What keeps the samples gets what was judged; why it cannot keep them stands in the menu, no more."""
-    loop.watching._recorder = recorder = FakeRecorder()
+    loop.monitor._recorder = recorder = FakeRecorder()
     loop.poll(BUSY)
     assert recorder.taken == [(BUSY, ["gpu_limit"])]
     recorder.trouble = "samples-box.sqlite3: the disk is full"

@@ -97,7 +97,7 @@ def _operate(context: RunContext, request: dict[str, Any]) -> int:
     return 0
 
 
-def alert_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+def alert_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handlers about alerts; each change is evaluated at once."""
     from gpuwatch_tray.control import RequestRefusedError
 
@@ -109,14 +109,14 @@ def alert_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
                 said = operation(operations, request)
             except NoSuchAlertError as error:
                 raise RequestRefusedError(str(error)) from error
-            watching.check_now()
+            monitor.check_now()
             return {"said": said}
 
         return handle
 
     return {
         "alerts": lambda _request: alerts_json(store, machine.now()),
-        "explain": lambda _request: {"lines": list(watching.explain())},
+        "explain": lambda _request: {"lines": list(monitor.explain())},
         **{do: handler(operation) for do, operation in ALERT_OPERATIONS.items()},
     }
 

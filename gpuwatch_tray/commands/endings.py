@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 1.0  # seconds between two looks after a process that was asked to end
-KILL = "kill "  # begins the key of a popup that offers to kill a process
+CHECK_AGAIN = 1.0  # seconds between two checks whether a process has ended
+KILL_KEY = "kill "  # begins the key of a popup that offers to kill a process
 
 
 class TerminationTracker:
     """
-    The processes that the person wants to end; called from worker threads.
+    Ends the processes that the person wants to end; called from worker threads.
 
     `changed` is called, also from a thread of its own, when `offered` has changed.
     """
@@ -33,53 +33,53 @@ class TerminationTracker:
     def __init__(self, popups: PopupSink, changed: Callable[[], None]) -> None:
         self._popups = popups
         self._changed = changed
-        self._endings = PendingTerminations()
+        self._pending = PendingTerminations()
         self._lock = threading.Lock()
-        self._looking = False
+        self._check_pending = False
         self.offered: frozenset[ProcessTarget] = frozenset()  # those that go on, and may be killed
 
-    def end(self, words: str, *, kill: bool = False) -> str:
-        """End the process that a row or a popup named; why not, where it was refused."""
-        target = ProcessTarget.parse(words)
-        found = ending.terminate(*target, kill=kill)
-        if found.sent:
-            self._endings.add(*target, time.monotonic(), kill=kill)
-            self._look_later()
-        return "" if found.sent or found is TerminationResult.ENDED_ALREADY else _(found.value)
+    def end(self, text: str, *, kill: bool = False) -> str:
+        """End the process that a row or a popup named; the reason where that was refused."""
+        target = ProcessTarget.parse(text)
+        result = ending.terminate(*target, kill=kill)
+        if result.sent:
+            self._pending.add(*target, time.monotonic(), kill=kill)
+            self._check_later()
+        return "" if result.sent or result is TerminationResult.ENDED_ALREADY else _(result.value)
 
-    def _look_later(self) -> None:
-        """One look at a time, however often it is asked for."""
+    def _check_later(self) -> None:
+        """Check once later, however often it is asked for."""
         with self._lock:
-            if self._looking:
+            if self._check_pending:
                 return
-            self._looking = True
-        timer = threading.Timer(LOOK_AGAIN, self._look_once)
+            self._check_pending = True
+        timer = threading.Timer(CHECK_AGAIN, self._check_once)
         timer.daemon = True
         timer.start()
 
-    def _look_once(self) -> None:
+    def _check_once(self) -> None:
         with self._lock:
-            self._looking = False
+            self._check_pending = False
         try:
-            self._look()
+            self._check()
         except Exception:
             log.exception("looking after the processes that were asked to end failed")
-        if self._endings.pending() or self.offered:
-            self._look_later()
+        if self._pending.pending() or self.offered:
+            self._check_later()
 
-    def _look(self) -> None:
-        """Offer to kill what did not end, and take the offer back when it has."""
-        stubborn = frozenset(self._endings.unresponsive(time.monotonic()))
+    def _check(self) -> None:
+        """Offer to kill what did not end, and withdraw the offer once it has."""
+        stubborn = frozenset(self._pending.unresponsive(time.monotonic()))
         for target in stubborn - self.offered:
             body = _("PID {pid} has not ended {seconds:g} s after it was asked to").format(
                 pid=target.pid, seconds=ending.PATIENCE
             )
             buttons = (Button.KILL,)
             self._popups.show(
-                Popup(f"{KILL}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
+                Popup(f"{KILL_KEY}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
             )
         for target in self.offered - stubborn:
-            self._popups.close(f"{KILL}{target}")
+            self._popups.close(f"{KILL_KEY}{target}")
         if stubborn != self.offered:
             self.offered = stubborn
             self._changed()

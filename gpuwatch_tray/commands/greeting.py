@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEY = "welcome"
+WELCOME_KEY = "welcome"
 
 
 class Welcome:
-    """Pops up at the first good reading of a state that has never been greeted; once a run at most."""
+    """Welcomes by a popup at the first good snapshot of a new state; once a run at most."""
 
     def __init__(
-        self, setup: RunContext, store: Store, popups: PopupSink, buttons: tuple[Button, ...]
+        self, context: RunContext, store: Store, popups: PopupSink, buttons: tuple[Button, ...]
     ) -> None:
-        self._setup = setup
+        self._context = context
         self._store = store
         self._popups = popups
         self._buttons = buttons
-        self._done = setup.simulated  # a demo has a state for itself each time, and says enough
+        self._done = context.simulated  # a demo has a state for itself each time, and says enough
 
-    def see(self, snapshot: Snapshot) -> None:
-        """One reading; on the poller's thread."""
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Welcome the person with the first good snapshot; on the poller's thread."""
         if self._done or snapshot.problem is not None or not snapshot.gpus:
             return
         self._done = True
@@ -50,6 +50,6 @@ class Welcome:
         ).format(count=len(whole))
         names = ", ".join(dict.fromkeys(known(gpu.name) or gpu.uuid or f"GPU {gpu.index}" for gpu in whole))
         lines = [names, _("It needs no settings; its menu is at the icon in the panel.")]
-        if not self._setup.settings.to_email:
+        if not self._context.settings.to_email:
             lines.append(_("To be mailed as well, set TO_EMAIL in the settings."))
-        return Popup(KEY, title, "\n".join(lines), Severity.INFO, self._buttons)
+        return Popup(WELCOME_KEY, title, "\n".join(lines), Severity.INFO, self._buttons)

@@ -1,8 +1,8 @@
 """
-What a tray says that cannot go on, or not even begin: at login nobody reads standard error.
+The notice of a tray that cannot go on, or not even begin: at login nobody reads standard error.
 
-It says so as a popup and in the log. That it starts again by itself is the session's business (launchd's
-KeepAlive, a unit's Restart).
+It is shown as a popup and logged. Starting again is the session's business (launchd's KeepAlive, a unit's
+Restart).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 LINGER = 10.0  # seconds: GNOME takes the popup of a program with a menu entry away when it leaves the bus
 
 
-def tell(error: Exception) -> None:
-    """Tell that nothing is watched any more, and why; a person at the terminal is told there."""
+def notify_exit(error: Exception) -> None:
+    """Show that nothing is watched any more, and why; a person at the terminal sees it there."""
     if sys.stderr is not None and sys.stderr.isatty():
         return
-    foreseen = isinstance(error, WorkError | StoreError | LockError | OSError)
-    why = redact.text(str(error) if foreseen else f"{type(error).__name__}: {error}")
+    expected = isinstance(error, WorkError | StoreError | LockError | OSError)
+    why = redact.text(str(error) if expected else f"{type(error).__name__}: {error}")
     log.error("the tray ends: %s", why, extra={"in_file_only": True})
     advice = _(
         "Start it again. `gpuwatch-tray doctor` says what is wrong here, `doctor --log` what happened."

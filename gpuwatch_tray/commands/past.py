@@ -87,11 +87,11 @@ def parse_since(length: str, now: float) -> float:
     return now - min(seconds, TENS_FOR)
 
 
-def history_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+def history_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handler: it writes all samples and answers with their folder."""
 
     def record(_request: dict[str, Any]) -> dict[str, Any]:
-        watching.record_all(WRITTEN_WITHIN)
+        monitor.flush_samples(WRITTEN_WITHIN)
         return {"folder": str(store.path.parent)}
 
     return {"past": record}

@@ -88,7 +88,7 @@ class NoSuchMailError(Exception):
     """No mail of this number can be sent or dropped now."""
 
 
-def outbox_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+def outbox_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handlers of the outbox; each change is sent at once."""
     from gpuwatch_tray.control import RequestRefusedError
 
@@ -98,7 +98,7 @@ def outbox_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
                 answer = operation(store, request)
             except NoSuchMailError as error:
                 raise RequestRefusedError(str(error)) from error
-            watching.look_at_mails()
+            monitor.send_mails_now()
             return answer
 
         return handle

@@ -1,4 +1,4 @@
-"""The settings, read again while the program runs: taken over as a whole, or refused as a whole."""
+"""Reloading of the settings while the program runs: they are taken over as a whole, or refused."""
 
 from __future__ import annotations
 
@@ -25,99 +25,101 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0  # seconds between two looks at the files
-WITHIN = 0.2  # seconds that the last look may take at the end
-KEY = "settings"
+CHECK_INTERVAL = 1.0  # seconds between two checks of the files
+STOP_TIMEOUT = 0.2  # seconds that the last check may take at the end
+PROBLEM_KEY = "settings"
 
 
 class SettingsReloader:
     """
-    Looks after the files on a thread of its own: a home folder that hangs must not keep the GPUs unwatched.
+    Watches the files on a thread of its own: a home folder that hangs must not stop the monitor.
 
-    What is right goes to the watching, and to `adopt`, which has whatever else goes by the settings. What is
-    wrong is told, and the settings before it hold.
+    New settings go to the monitor, and to `reconfigure`, for whatever else goes by them. Where they are wrong
+    a popup says so, and the settings before them hold.
     """
 
     def __init__(
         self,
-        setup: RunContext,
-        held: StoreLease,
-        watching: Monitor,
+        context: RunContext,
+        lease: StoreLease,
+        monitor: Monitor,
         changes: Changes,
-        adopt: Callable[[RunContext], None] = lambda _setup: None,
+        reconfigure: Callable[[RunContext], None] = lambda _context: None,
         popups: PopupSink | None = None,
     ) -> None:
-        self._setup = setup
-        self._held = held
-        self._watching = watching
+        self._context = context
+        self._lease = lease
+        self._monitor = monitor
         self._changes = changes
-        self._adopt = adopt
+        self._reconfigure = reconfigure
         self._popups = popups
-        self._thread = PeriodicThread(self.look, EVERY, "settings", delay=EVERY)
+        self._thread = PeriodicThread(self.check, CHECK_INTERVAL, "settings", delay=CHECK_INTERVAL)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End it."""
-        self._thread.stop(WITHIN)
+        """End the thread."""
+        self._thread.stop(STOP_TIMEOUT)
 
-    def look(self) -> None:
-        """One look; on the thread."""
+    def check(self) -> None:
+        """Take over the settings if a file has changed; on the thread."""
         loaded = self._changes.check()
         if loaded is None:
             return
-        new = app.with_settings(self._setup, loaded)
+        new = app.with_settings(self._context, loaded)
         if new.problems:
             self._refuse(new)
-        elif (new.settings, ()) != (self._setup.settings, self._setup.problems):
-            self._take(new)
+        elif (new.settings, ()) != (self._context.settings, self._context.problems):
+            self._apply(new)
 
     def _refuse(self, new: RunContext) -> None:
-        if new.problems == self._setup.problems:
+        if new.problems == self._context.problems:
             return  # as at the start
-        self._setup = replace(self._setup, problems=new.problems)
+        self._context = replace(self._context, problems=new.problems)
         for problem in new.problems:
             log.warning("the settings stay as they were: %s", problem)
-        self._watching.complain(new.problems)
+        self._monitor.set_problems(new.problems)
         if self._popups is not None:
             self._popups.show(problem_popup(new, _("The settings stay as they were")))
 
-    def _take(self, new: RunContext) -> None:
+    def _apply(self, new: RunContext) -> None:
         if new.settings.language != language.current_language():
             note = _("UI_LANGUAGE: the new language is spoken from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
-        before, self._setup = self._setup, new
+        before, self._context = self._context, new
         log.info("the settings have changed and are taken over")
-        if _way(before.settings) != _way(new.settings):
-            self._send_again()
-        self._held.mails = new.policy.routing.mails
-        self._held.write_description()
-        self._watching.adopt(new, app.create_policy(new, popups=self._popups is not None), self._courier)
-        self._adopt(new)
+        if _mail_route(before.settings) != _mail_route(new.settings):
+            self._make_mails_due()
+        self._lease.mails = new.policy.routing.mails
+        self._lease.write_description()
+        self._monitor.reconfigure(
+            new, app.create_policy(new, popups=self._popups is not None), self._create_mail
+        )
+        self._reconfigure(new)
         if before.problems and self._popups is not None:
-            self._popups.close(KEY)
+            self._popups.close(PROBLEM_KEY)
 
-    def _courier(self) -> OutboxProcess | None:
-        return app.create_courier(self._setup, self._held.store)
+    def _create_mail(self) -> OutboxProcess | None:
+        return app.create_courier(self._context, self._lease.store)
 
-    def _send_again(self) -> None:
-        """What a wrong password kept back need not wait any longer."""
+    def _make_mails_due(self) -> None:
+        """Make the waiting mails due: what kept them back may be mended."""
         try:
-            self._held.store.make_mails_due(time.time())
+            self._lease.store.make_mails_due(time.time())
         except StoreError as error:
             log.warning("%s", error)
 
 
-def _way(settings: Settings) -> tuple[object, ...]:
-    """What decides how a mail leaves."""
+def _mail_route(settings: Settings) -> tuple[object, ...]:
+    """The settings that decide how a mail leaves."""
     gmail = (settings.gmail_credentials, settings.gmail_token)
     return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
 
 
-def problem_popup(setup: RunContext, title: str) -> Popup:
+def problem_popup(context: RunContext, title: str) -> Popup:
     """The one popup about the settings: the first problem with file and line, the others counted."""
-    first, *others = map(str, setup.problems)
+    first, *others = map(str, context.problems)
     body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")
-    return Popup(KEY, title, body, Severity.WARNING)
+    return Popup(PROBLEM_KEY, title, body, Severity.WARNING)

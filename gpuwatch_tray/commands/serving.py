@@ -26,17 +26,17 @@ ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 
 @contextmanager
 def answering(
-    setup: RunContext, held: StoreLease, watching: Monitor, stop: Callable[[], None]
+    context: RunContext, lease: StoreLease, monitor: Monitor, stop: Callable[[], None]
 ) -> Iterator[None]:
     """Answer meanwhile."""
 
     def facts() -> ResponderInfo:
         return ResponderInfo(
-            held.face, setup.host, setup.source.value, setup.simulated, watching.mails_waiting
+            lease.face, context.host, context.source.value, context.simulated, monitor.mails_waiting
         )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:
-        return build_status(watching.shown, facts())
+        return build_status(monitor.status, facts())
 
     def end(_request: dict[str, Any]) -> dict[str, Any]:
         timer = threading.Timer(ANSWER_FIRST, stop)
@@ -46,20 +46,20 @@ def answering(
         return {"face": answer.face, "pid": answer.pid}
 
     def details(_request: dict[str, Any]) -> dict[str, Any]:
-        shown = watching.shown  # once: another may follow at any moment
-        told = details_answer(shown, build_status(shown, facts()), stale=watching.is_stale)
+        shown = monitor.status  # once: another may follow at any moment
+        told = details_answer(shown, build_status(shown, facts()), stale=monitor.is_stale)
         # a demo's state is in a folder that nobody else knows
-        return {**told, "state": str(held.store.path.parent)}
+        return {**told, "state": str(lease.store.path.parent)}
 
     handlers = {
         "status": status,
         "details": details,
         "quit": end,
-        **alert_handlers(held.store, watching),
-        **reminder_handlers(held.store, watching),
-        **outbox_handlers(held.store, watching),
-        **history_handlers(held.store, watching),
+        **alert_handlers(lease.store, monitor),
+        **reminder_handlers(lease.store, monitor),
+        **outbox_handlers(lease.store, monitor),
+        **history_handlers(lease.store, monitor),
     }
-    with serve_requests(setup, handlers) as address:
-        held.report_address(address)
+    with serve_requests(context, handlers) as address:
+        lease.report_address(address)
         yield

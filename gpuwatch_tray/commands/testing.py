@@ -16,40 +16,49 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TEST_MAIL_WITHIN = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
-KEY = "test-alert"
+TEST_MAIL_TIMEOUT = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
+TEST_ALERT_KEY = "test-alert"
 
 
-def test_alert(setup: RunContext, popups: PopupSink) -> None:
-    """Pop up at once; have a child send a test mail, and put into the popup what came of it."""
-    title = labelled(_("Test alert"), simulated=setup.simulated)
-    if not setup.policy.routing.mails:
-        why = _("a demo mails nowhere") if setup.simulated else setup.settings.no_recipient
+def show_test_alert(context: RunContext, popups: PopupSink) -> None:
+    """Show a popup at once, have a child process send a test mail, and show in the popup what came of it."""
+    title = labelled(_("Test alert"), simulated=context.simulated)
+    if not context.policy.routing.mails:
+        why = _("a demo mails nowhere") if context.simulated else context.settings.no_recipient
         popups.show(
             Popup(
-                KEY, title, _("This is how an alert looks. No mail: {why}").format(why=why), Severity.WARNING
+                TEST_ALERT_KEY,
+                title,
+                _("This is how an alert looks. No mail: {why}").format(why=why),
+                Severity.WARNING,
             )
         )
         return
-    popups.show(Popup(KEY, title, _("This is how an alert looks. A mail is on its way…"), Severity.WARNING))
-    sent, text = _mail(setup)
-    log.info("test mail: %s", text)
+    popups.show(
+        Popup(TEST_ALERT_KEY, title, _("This is how an alert looks. A mail is on its way…"), Severity.WARNING)
+    )
+    sent, answer = _send_test_mail(context)
+    log.info("test mail: %s", answer)
     severity = Severity.INFO if sent else Severity.WARNING
-    popups.show(Popup(KEY, _("Test mail sent") if sent else _("The test mail was not sent"), text, severity))
+    popups.show(
+        Popup(
+            TEST_ALERT_KEY, _("Test mail sent") if sent else _("The test mail was not sent"), answer, severity
+        )
+    )
 
 
-def _mail(setup: RunContext) -> tuple[bool, str]:
-    """Whether it was sent, and what is to be said of it."""
-    command = [*this_program(), "check", "--test-mail", "--source", setup.source.value]
+def _send_test_mail(context: RunContext) -> tuple[bool, str]:
+    """Send a test mail from a child process: whether it was sent, and what the child says."""
+    command = [*this_program(), "check", "--test-mail", "--source", context.source.value]
     try:
         # Only a child loads the mail libraries.
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_WITHIN, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        return False, _("no answer within {seconds:g} s").format(seconds=TEST_MAIL_WITHIN)
-    told, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
+        return False, _("no answer within {seconds:g} s").format(seconds=TEST_MAIL_TIMEOUT)
+    sent, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
     # the child speaks our language
-    known = _("mail not sent: {why}").partition("{")[0]
-    lines = [line.removeprefix("gpuwatch-tray: ").removeprefix(known) for line in failed.splitlines()]
-    return bool(told), "\n".join([*filter(None, [told]), *lines])
+    prefix = _("mail not sent: {why}").partition("{")[0]
+    lines = [line.removeprefix("gpuwatch-tray: ").removeprefix(prefix) for line in failed.splitlines()]
+    return bool(sent), "\n".join([*filter(None, [sent]), *lines])

@@ -24,9 +24,10 @@ from gpuwatch_tray.app import (
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders
 from gpuwatch_tray.bus import PLATFORMS_WITHOUT_BUS, BusUnavailableError, SessionBus
-from gpuwatch_tray.commands import autostart, lastwords, logs
+from gpuwatch_tray.commands import autostart, logs
 from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.commands.greeting import Welcome
+from gpuwatch_tray.commands.lastwords import notify_exit
 from gpuwatch_tray.commands.reloading import SettingsReloader, problem_popup
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import describe_namesake, describe_running
@@ -52,11 +53,11 @@ log = logging.getLogger(__name__)
 COLLECT_EVERY = 50_000  # objects made and not yet freed
 
 
-class NoDesktopError(Exception):  # noqa: N818  # a fact about the session
+class NoDesktopError(Exception):
     """There is nothing to draw on; the text says what is missing."""
 
 
-def run(setup: RunContext) -> int:
+def run(context: RunContext) -> int:
     """
     Show the tray until Quit, SIGTERM or SIGINT; 0 also when another process watches on this host already.
 
@@ -67,26 +68,26 @@ def run(setup: RunContext) -> int:
         requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    logs.log_to_file(setup)
+    logs.log_to_file(context)
     try:
-        return _run_here(setup)
+        return _run_here(context)
     except Exception as error:
-        lastwords.tell(error)
+        notify_exit(error)
         raise
 
 
-def _run_here(setup: RunContext) -> int:
-    autostart.repair_login_item(setup)
-    for problem in setup.problems:
+def _run_here(context: RunContext) -> int:
+    autostart.repair_login_item(context)
+    for problem in context.problems:
         log.warning("%s", problem)
     try:
         bus, why = desktop_bus()
     except NoDesktopError as error:
-        return _in_the_terminal(setup, str(error))
+        return _in_the_terminal(context, str(error))
     try:
-        return _run(setup, bus, why)
+        return _run(context, bus, why)
     except NoDesktopError as error:
-        return _in_the_terminal(setup, str(error))
+        return _in_the_terminal(context, str(error))
     finally:
         if bus is not None:
             bus.close()
@@ -94,9 +95,9 @@ def _run_here(setup: RunContext) -> int:
 
 def desktop_bus() -> tuple[SessionBus | None, str]:
     """
-    The session bus of a desktop, or None with the reason.
+    Connect to the session bus of a desktop; None with the reason where there is none.
 
-    Raises NoDesktop where nothing can be drawn without it, as over SSH.
+    Raises NoDesktopError where nothing can be drawn without it, as over SSH.
     """
     if sys.platform in PLATFORMS_WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
@@ -115,9 +116,9 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
     raise NoDesktopError(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
-def _in_the_terminal(setup: RunContext, why: str) -> int:
+def _in_the_terminal(context: RunContext, why: str) -> int:
     return headless(
-        setup, _("no desktop here ({why}): watching in the terminal; Ctrl-C ends").format(why=why)
+        context, _("no desktop here ({why}): watching in the terminal; Ctrl-C ends").format(why=why)
     )
 
 
@@ -133,13 +134,13 @@ def _settle_memory() -> None:
     gc.set_threshold(COLLECT_EVERY)
 
 
-def _run(setup: RunContext, bus: SessionBus | None, why: str) -> int:
+def _run(context: RunContext, bus: SessionBus | None, why: str) -> int:
     try:
-        with acquire_store(setup, "tray") as held:
-            if bus is not None and (pid := _claimed(setup, bus)) is not None:
-                print("\n".join(describe_namesake(setup, pid)))
+        with acquire_store(context, "tray") as lease:
+            if bus is not None and (pid := _claimed(context, bus)) is not None:
+                print("\n".join(describe_namesake(context, pid)))
                 return 0
-            ended = _show(setup, bus, held, why)
+            ended = _show(context, bus, lease, why)
     except AlreadyRunningError as other:
         print("\n".join(describe_running(other.holder)))
         return 0
@@ -151,95 +152,96 @@ def _run(setup: RunContext, bus: SessionBus | None, why: str) -> int:
     return 0
 
 
-def _claimed(setup: RunContext, bus: SessionBus) -> int | None:
+def _claimed(context: RunContext, bus: SessionBus) -> int | None:
     """The PID of another tray of this session that watches the same; None where there is none."""
     from gpuwatch_tray.tray import instance
 
-    watched = "demo" if setup.simulated else ""
-    if setup.source is SourceKind.COMMAND:
-        watched = setup.state_name
+    watched = "demo" if context.simulated else ""
+    if context.source is SourceKind.COMMAND:
+        watched = context.state_name
     return instance.claim_name(bus, instance.bus_name_for(watched))
 
 
-def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str) -> bool:
-    """The tray from its start to Quit; False when a thread is stuck in the driver."""
-    person = AlertOperations(held.store, machine.now)
-    waiting = Reminders(held.store, machine.now)
-    deeds = ActionDispatcher(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
-    settings = setup.settings
-    tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
+def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: str) -> bool:
+    """Run the tray from its start to Quit; False when a thread is stuck in the driver."""
+    store, settings = lease.store, context.settings
+    dispatcher = ActionDispatcher(
+        context,
+        AlertOperations(store, machine.now),
+        Reminders(store, machine.now),
+        lambda: tray.stop(),  # noqa: PLW0108  # the tray is made on the next lines
+    )
+    tray = Tray(bus, dispatcher.actions(), style=settings.icon_style, badge=settings.icon_badge)
     if bus is None and not tray.has_icon:
         raise NoDesktopError(why)
-    popups = popup_sink(bus, tray, deeds.clicked)
-    greeting = Welcome(setup, held.store, popups, deeds.welcome)
+    popups = popup_sink(bus, tray, dispatcher.on_popup_button)
+    welcome = Welcome(context, store, popups, dispatcher.welcome_buttons)
 
-    def show(status: Status) -> None:
-        tray.show(replace(status, mail_possible=deeds.mails))
-        deeds.look_around()
+    def show_status(status: Status) -> None:
+        tray.show(replace(status, mail_possible=dispatcher.mails))
+        dispatcher.refresh_extras()
 
-    watch_desk = partial(presence.start_detector, bus, os.environ)
+    start_detector = partial(presence.start_detector, bus, os.environ)
     with (
-        closing(presence.AdjustableDetector(watch_desk, settings.away)) as desk,
-        faults.report_errors(_teller(popups)),
+        closing(presence.AdjustableDetector(start_detector, settings.away)) as detector,
+        faults.report_errors(partial(_show_error, popups)),
     ):
-        faces = Outputs(show, popups, create_courier(setup, held.store), held.report_trouble, greeting.see)
-        judge = create_evaluator(setup, held.store, presence=desk.check)
-        source, past = open_source(setup, held.store), create_recorder(setup, held.store)
-        watching = Monitor(setup, source, judge, faces, recorder=past)
-        deeds.join(watching, popups, tray.show_extras, tray.perform)
+        outputs = Outputs(
+            show_status, popups, create_courier(context, store), lease.report_trouble, welcome.on_snapshot
+        )
+        engine = create_evaluator(context, store, presence=detector.check)
+        source, recorder = open_source(context, store), create_recorder(context, store)
+        monitor = Monitor(context, source, engine, outputs, recorder=recorder)
+        dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
         _stop_on_signals(tray.stop)
 
-        def adopt(new: RunContext) -> None:
+        def reconfigure(new: RunContext) -> None:
             tray.set_icon_style(new.settings.icon_style, badge=new.settings.icon_badge)
-            desk.adjust(new.settings.away)
+            detector.adjust(new.settings.away)
             reconfigure_source(source, new)
-            deeds.adopt(new)
+            dispatcher.reconfigure(new)
 
-        reloading = SettingsReloader(setup, held, watching, Changes(os.environ), adopt, popups)
+        reloader = SettingsReloader(context, lease, monitor, Changes(os.environ), reconfigure, popups)
         _settle_memory()
 
-        def begin() -> None:
-            watching.start()
-            if setup.problems:
-                popups.show(problem_popup(setup, _("The settings have an error")))
-            reloading.start()
+        def start() -> None:
+            monitor.start()
+            if context.problems:
+                popups.show(problem_popup(context, _("The settings have an error")))
+            reloader.start()
 
         if bus is not None and tray.needs_panel:
             _watch_for_a_panel(bus, popups)
-        with answering(setup, held, watching, tray.stop):
-            tray.run(begin)
-            reloading.stop()
+        with answering(context, lease, monitor, tray.stop):
+            tray.run(start)
+            reloader.stop()
             popups.end()  # their buttons would do nothing any more
             if bus is not None:
                 bus.close()  # the icon goes first, whatever the driver does
-        return watching.stop(STOP_WITHIN)
+        return monitor.stop(STOP_WITHIN)
 
 
-def _teller(popups: PopupSink) -> Callable[[str], None]:
-    """Tells of a fault of ours."""
-
-    def tell(what: str) -> None:
-        advice = _(
-            "It is in the log, and the work goes on. `gpuwatch-tray doctor --report FILE` writes what a bug"
-            " report needs."
-        )
-        popups.show(Popup("fault", _("An error in gpuwatch-tray"), f"{what}\n{advice}", Severity.WARNING))
-
-    return tell
+def _show_error(popups: PopupSink, what: str) -> None:
+    """Show a popup about an error of the program itself."""
+    advice = _(
+        "It is in the log, and the work goes on. `gpuwatch-tray doctor --report FILE` writes what a bug"
+        " report needs."
+    )
+    popups.show(Popup("fault", _("An error in gpuwatch-tray"), f"{what}\n{advice}", Severity.WARNING))
 
 
 def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     """Say once what to install where nobody shows tray icons."""
     from gpuwatch_tray.tray.hostwatch import MissingHostDetector
 
-    def tell(advice: str) -> None:
+    def show_advice(advice: str) -> None:
         popups.show(Popup("no-host", _("There is no tray for the icon"), advice, Severity.WARNING))
 
-    MissingHostDetector(bus, tell, os.environ).start()
+    MissingHostDetector(bus, show_advice, os.environ).start()
 
 
 def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popups:
-    """The ways to pop up here, best first: the desktop's own service, the icon's own way, plyer."""
+    """Return the popup sinks here, best first: the desktop's own service, the icon's own way, plyer."""
     sinks: list[PopupSink] = []
     if bus is not None:
         from gpuwatch_tray.notifiers.desktop import DesktopPopups

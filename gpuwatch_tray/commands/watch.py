@@ -40,34 +40,36 @@ if TYPE_CHECKING:
 STOP_WITHIN = 1.0  # seconds for the threads to end
 
 
-def run(setup: RunContext) -> int:
+def run(context: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
-    setup.require_valid_settings()
-    logs.log_to_file(setup)
-    return headless(setup)
+    context.require_valid_settings()
+    logs.log_to_file(context)
+    return headless(context)
 
 
-def headless(setup: RunContext, greeting: str = "") -> int:
+def headless(context: RunContext, greeting: str = "") -> int:
     """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
     try:
-        with acquire_store(setup, "watch") as held:
+        with acquire_store(context, "watch") as lease:
             if greeting:
                 print(greeting, flush=True)
-            _loop(setup, held)
+            _loop(context, lease)
     except AlreadyRunningError as other:
         print("\n".join(describe_running(other.holder)))
     return 0
 
 
-def _loop(setup: RunContext, held: StoreLease) -> None:
-    if setup.simulated:
+def _loop(context: RunContext, lease: StoreLease) -> None:
+    if context.simulated:
         print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
-    faces = Outputs(printer.show, courier=create_courier(setup, held.store), report=held.report_trouble)
-    source, judge = open_source(setup, held.store), create_evaluator(setup, held.store)
-    watching = Monitor(setup, source, judge, faces, recorder=create_recorder(setup, held.store))
-    reloading = SettingsReloader(
-        setup, held, watching, Changes(os.environ), partial(reconfigure_source, source)
+    outputs = Outputs(
+        printer.show, mail=create_courier(context, lease.store), report_trouble=lease.report_trouble
+    )
+    source, engine = open_source(context, lease.store), create_evaluator(context, lease.store)
+    monitor = Monitor(context, source, engine, outputs, recorder=create_recorder(context, lease.store))
+    reloader = SettingsReloader(
+        context, lease, monitor, Changes(os.environ), partial(reconfigure_source, source)
     )
     done = threading.Event()
 
@@ -77,13 +79,13 @@ def _loop(setup: RunContext, held: StoreLease) -> None:
     for number in end_signals():
         signal.signal(number, stop)
     # A fault is in the terminal already, by its log line.
-    with faults.report_errors(lambda _what: None), answering(setup, held, watching, done.set):
-        watching.start()
-        reloading.start()
+    with faults.report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
+        monitor.start()
+        reloader.start()
         while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C
             pass
-    reloading.stop()
-    watching.stop(STOP_WITHIN)
+    reloader.stop()
+    monitor.stop(STOP_WITHIN)
 
 
 def end_signals() -> tuple[signal.Signals, ...]:

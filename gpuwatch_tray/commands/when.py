@@ -53,7 +53,7 @@ def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
     return _operate(context, {"do": "when list"})
 
 
-def reminder_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+def reminder_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handlers about reminders; each change is evaluated at once."""
     from gpuwatch_tray.control import RequestRefusedError
 
@@ -61,23 +61,23 @@ def reminder_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
 
     def next_snapshot() -> Snapshot | None:
         """Wait for the snapshot after the one that is shown."""
-        before = watching.shown.at
-        watching.check_now()
+        before = monitor.status.at
+        monitor.check_now()
         until = time.monotonic() + NEW_SNAPSHOT_WITHIN
-        while watching.shown.at == before and time.monotonic() < until:
+        while monitor.status.at == before and time.monotonic() < until:
             time.sleep(SNAPSHOT_POLL)
-        return watching.shown.snapshot
+        return monitor.status.snapshot
 
     def handler(operation: ReminderOperation) -> Handler:
         def handle(request: dict[str, Any]) -> dict[str, Any]:
             try:
                 try:
-                    answer = operation(reminders, request, watching.shown.snapshot)
+                    answer = operation(reminders, request, monitor.status.snapshot)
                 except NotOnGpuError:  # the process may have come since
                     answer = operation(reminders, request, next_snapshot())
             except ReminderError as error:
                 raise RequestRefusedError(str(error)) from error
-            watching.check_now()
+            monitor.check_now()
             return answer
 
         return handle

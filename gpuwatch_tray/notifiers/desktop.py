@@ -110,18 +110,18 @@ class DesktopPopups:
             popup = replace(popup, buttons=())
         if self._registry.just_shown(popup):
             return
-        former = self._registry.of(popup.key)
+        former = self._registry.find(popup.key)
         if former is not None and former.popup.buttons != popup.buttons:
             # On lxqt-notificationd a replaced popup keeps its first buttons.
             self._registry.forget(popup.key)
             self._close(former.number, until)
             former = None
-        owner = self._registry.expect()
+        owner = self._registry.begin_showing()
         try:
             given = self._notify(popup, 0 if former is None else former.number, server, until)
-            click = self._registry.note(popup, given, owner)
+            click = self._registry.record(popup, given, owner)
         finally:
-            self._registry.unexpect()
+            self._registry.end_showing()
         self._forward(click)
 
     def _notify(self, popup: Popup, replaced: int, server: NotificationServer, until: float) -> int:
@@ -173,7 +173,7 @@ class DesktopPopups:
     # --- on the loop's thread -------------------------------------------------------------------------
 
     def _on_signal(self, signal: Signal) -> None:
-        self._forward(self._registry.hear(signal))
+        self._forward(self._registry.observe(signal))
 
     def _forward(self, click: Click | None) -> None:
         """Pass the click on, and close the popup, which dunst and others leave on the screen."""

@@ -1,4 +1,4 @@
-"""Which notification ids are ours, and what the server's signals about them mean. No bus, only a lock."""
+"""The registry of our notifications: which ids are ours, and what the server's signals about them mean; the buttons."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.bus import Signal
     from gpuwatch_tray.model import Button, Popup
 
-LATE = 2.0  # seconds after its NotificationClosed in which a click still counts: awesome sends it second
-JUST = 1.0  # seconds in which the same text is not shown again
+LATE_CLICK = 2.0  # seconds after its NotificationClosed in which a click still counts: awesome sends it second
+JUST_SHOWN = 1.0  # seconds in which the same text is not shown again
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class NotificationRegistry:
     """
     The popups that are on the screen, by key; safe from any thread.
 
-    The signals about a new popup may be heard before the thread that showed it has noted its id. They are
+    The signals about a new popup may arrive before the thread that showed it has recorded its id. They are
     kept until then.
     """
 
@@ -55,47 +55,47 @@ class NotificationRegistry:
 
     @property
     def owner(self) -> str:
-        """The unique name of the server that is there now; empty for none, or not yet known."""
+        """The unique name of the present server; empty for none, or not yet known."""
         with self._lock:
             return self._owner
 
-    def of(self, key: str) -> ShownPopup | None:
-        """The popup of this key, if it is on the screen."""
+    def find(self, key: str) -> ShownPopup | None:
+        """Return the popup of this key, if it is on the screen."""
         with self._lock:
             return self._shown.get(key)
 
     def just_shown(self, popup: Popup) -> bool:
         """Whether exactly this one came up within the last second and is still there."""
-        entry = self.of(popup.key)
-        return entry is not None and entry.popup == popup and self._clock() - entry.at < JUST
+        entry = self.find(popup.key)
+        return entry is not None and entry.popup == popup and self._clock() - entry.at < JUST_SHOWN
 
     def forget(self, key: str) -> int | None:
-        """The id that the popup of this key had until now."""
+        """Forget the popup of this key; the id that it had."""
         with self._lock:
             entry = self._shown.pop(key, None)
         return None if entry is None else entry.number
 
     def forget_all(self) -> tuple[int, ...]:
-        """The ids of all popups that were on the screen until now."""
+        """Forget all popups; the ids that they had."""
         with self._lock:
             shown, self._shown = self._shown, {}
         return tuple(entry.number for entry in shown.values())
 
     # --- showing one ----------------------------------------------------------------------------------
 
-    def expect(self) -> str:
-        """A popup is about to be shown: the server that is there now."""
+    def begin_showing(self) -> str:
+        """Keep the signals from now on, as a popup is about to be shown; the present server's name."""
         with self._lock:
             self._early = []
             return self._owner
 
-    def unexpect(self) -> None:
-        """No popup is being shown any more, whether it could be or not."""
+    def end_showing(self) -> None:
+        """Drop the signals that were kept: the popup is shown, or could not be."""
         with self._lock:
             self._early = None
 
-    def note(self, popup: Popup, number: int, owner: str) -> Click | None:
-        """It is shown by the server `expect` named; a click on it that was heard meanwhile."""
+    def record(self, popup: Popup, number: int, owner: str) -> Click | None:
+        """Note that `owner` (see `begin_showing`) shows the popup; a click on it that came meanwhile."""
         with self._lock:
             early, self._early = self._early or [], None
             # a server that was only just started by the call has no former owner to confuse it with
@@ -103,13 +103,13 @@ class NotificationRegistry:
                 return None
             self._gone.pop(number, None)
             self._shown[popup.key] = ShownPopup(number, popup, self._clock())
-            clicks = [self._take(signal) for signal in early if signal.body[0] == number]
+            clicks = [self._interpret(signal) for signal in early if signal.body[0] == number]
         return next(filter(None, clicks), None)
 
-    # --- what the bus tells ---------------------------------------------------------------------------
+    # --- signals of the bus ---------------------------------------------------------------------------
 
     def owner_changed(self, owner: str) -> None:
-        """There is another server, or none: ids of the one before are worth nothing to it."""
+        """Forget all, as there is another server, or none: the ids mean nothing to it."""
         with self._lock:
             if owner != self._owner:
                 self._owner = owner
@@ -117,8 +117,8 @@ class NotificationRegistry:
                 self._gone.clear()
                 self._early = None if self._early is None else []
 
-    def hear(self, signal: Signal) -> Click | None:
-        """What NotificationClosed and ActionInvoked mean for us: a click, or nothing."""
+    def observe(self, signal: Signal) -> Click | None:
+        """Take note of NotificationClosed and ActionInvoked; a click, if it was one of ours."""
         with self._lock:
             # GNOME's shell says it all once more under a name of its own
             if signal.sender != self._owner or [type(part) for part in signal.body[:1]] != [int]:
@@ -127,10 +127,10 @@ class NotificationRegistry:
             if self._early is not None and self._key(number) is None and number not in self._gone:
                 self._early.append(signal)
                 return None
-            return self._take(signal)
+            return self._interpret(signal)
 
-    def _take(self, signal: Signal) -> Click | None:
-        """With the lock held."""
+    def _interpret(self, signal: Signal) -> Click | None:
+        """Interpret a signal about one of our ids; the lock is held."""
         match (signal.member, *signal.body):
             case ("NotificationClosed", int(number), _):
                 self._close(number)
@@ -141,7 +141,7 @@ class NotificationRegistry:
     def _close(self, number: int) -> None:
         """Forget the id, which the server may give to somebody else, save for a click on its way."""
         now = self._clock()
-        self._gone = {old: entry for old, entry in self._gone.items() if now - entry.at < LATE}
+        self._gone = {old: entry for old, entry in self._gone.items() if now - entry.at < LATE_CLICK}
         if (key := self._key(number)) is not None:
             self._gone[number] = ShownPopup(number, self._shown.pop(key).popup, now)
 
@@ -151,7 +151,7 @@ class NotificationRegistry:
             entry = self._shown.pop(key)
         elif number in self._gone:
             entry = self._gone.pop(number)
-            if self._clock() - entry.at >= LATE:
+            if self._clock() - entry.at >= LATE_CLICK:
                 return None
         else:
             return None

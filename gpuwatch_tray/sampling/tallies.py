@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import ClockLimit, GpuSample, Missing, Severity, Span, Use
+from gpuwatch_tray.sampling.joining import GPU_SPANS, GPU_SUMS
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu
@@ -67,12 +68,8 @@ class GpuAccumulator(UseAccumulator):
         super().__init__()
         self.covered = self.asleep = self.listed = 0.0
         self.readings = 0
-        self.temperature, self.power, self.fan, self.throttled = (
-            SpanAccumulator(),
-            SpanAccumulator(),
-            SpanAccumulator(),
-            SpanAccumulator(),
-        )
+        self.temperature, self.power = SpanAccumulator(), SpanAccumulator()
+        self.fan, self.throttled = SpanAccumulator(), SpanAccumulator()
 
     def add(self, gpu: Gpu, seconds: float) -> None:
         """Add the values of a GPU, which held for so long."""
@@ -96,22 +93,6 @@ class GpuAccumulator(UseAccumulator):
 
     def to_sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
         """Return all of it as a sample."""
-        return GpuSample(
-            uuid,
-            at,
-            seconds,
-            self.covered,
-            self.readings,
-            level=level,
-            energy=self.energy,
-            asleep=self.asleep,
-            listed=self.listed,
-            held=self.held,
-            idle=self.idle,
-            memory=self.memory.span(),
-            utilisation=self.utilisation.span(),
-            temperature=self.temperature.span(),
-            power=self.power.span(),
-            fan=self.fan.span(),
-            throttled=self.throttled.span(),
-        )
+        values: dict[str, Any] = {name: getattr(self, name).span() for name in GPU_SPANS}
+        values |= {name: getattr(self, name) for name in (*GPU_SUMS, "energy")}
+        return GpuSample(uuid, at, seconds, level=level, **values)

@@ -10,7 +10,7 @@ import pytest
 from gpuwatch_tray import app
 from gpuwatch_tray.app import StoreLease
 from gpuwatch_tray.commands.greeting import Welcome
-from gpuwatch_tray.commands.reloading import KEY, SettingsReloader
+from gpuwatch_tray.commands.reloading import PROBLEM_KEY, SettingsReloader
 from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button, Level, Limits, Problem
 from gpuwatch_tray.settings import ConfigProblem, Secret, Settings, SmtpSettings
@@ -32,13 +32,13 @@ class Running:
         setup = RunContext(self.settings, (), SourceKind.NVML, "box", "ada")
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
-        faces = Outputs(self.shown.append, self.popups)
+        outputs = Outputs(self.shown.append, self.popups)
         judge = app.create_evaluator(setup, self.store, self.clock.instant, presence=app.no_desktop)
-        self.watching = Monitor(setup, self, judge, faces, Clock(0.0))
+        self.monitor = Monitor(setup, self, judge, outputs, Clock(0.0))
         self.held = StoreLease(self.store, "tray", self.describe, mails=False)
         self.adopted, self.next, self.holder = [], None, None
         self.reloading = SettingsReloader(
-            setup, self.held, self.watching, self, self.adopted.append, self.popups
+            setup, self.held, self.monitor, self, self.adopted.append, self.popups
         )
 
     def read(self):
@@ -55,11 +55,11 @@ class Running:
         """The files say this now."""
         self.settings = replace(self.settings, **settings)
         self.next = (self.settings, problems)
-        self.reloading.look()
+        self.reloading.check()
 
     def poll(self):
         self.clock.advance(5)
-        self.watching._poller.tick()
+        self.monitor._poller.tick()
         return self.shown[-1]
 
 
@@ -75,7 +75,7 @@ def test_what_is_right_is_taken_over(running):
     assert running.poll().level is Level.OK
     running.say(limits=Limits(gpu_limit=1), poll=0.5)
     assert running.poll().level is Level.WARNING
-    assert running.watching._poller._interval == 0.5
+    assert running.monitor._poller._interval == 0.5
     assert [setup.settings.poll for setup in running.adopted] == [0.5]
 
 
@@ -91,11 +91,11 @@ def test_what_is_wrong_is_refused_as_a_whole(running):
     running.say(WRONG, limits=Limits(gpu_limit=1), poll=0.5)
     status = running.poll()
     assert running.adopted == []
-    assert running.watching._poller._interval == 5.0
+    assert running.monitor._poller._interval == 5.0
     (popup,) = running.popups.shown
     assert "gpu-watch.env:2: GPU_LIMIT" in popup.body
     assert (status.level, status.notes[0]) == (Level.WARNING, str(WRONG))
-    running.reloading.look()
+    running.reloading.check()
     assert len(running.popups.shown) == 1
 
 
@@ -103,20 +103,20 @@ def test_what_was_mended_takes_the_popup_away(running):
     """Right again: taken over, the popup is closed, and the note is gone."""
     running.say(WRONG)
     running.say()
-    assert running.popups.closed == [KEY]
+    assert running.popups.closed == [PROBLEM_KEY]
     assert running.poll().level is Level.OK
 
 
 def test_a_recipient_brings_the_mail(running, monkeypatch):
     """With TO_EMAIL there is a courier from now on, and those who come second are told; without, none."""
     running.say(to_email=("ada@example.org",))
-    assert running.watching._faces.courier is not None
+    assert running.monitor._outputs.mail is not None
     assert running.holder.mails
-    kept = running.watching._faces.courier
+    kept = running.monitor._outputs.mail
     running.say(limits=Limits(gpu_limit=3))
-    assert running.watching._faces.courier is kept
+    assert running.monitor._outputs.mail is kept
     running.say(to_email=())
-    assert running.watching._faces.courier is None
+    assert running.monitor._outputs.mail is None
     assert not running.holder.mails
 
 
@@ -158,16 +158,16 @@ def greeting(running, **facts):
 def test_the_first_start_greets_once(running):
     """At the first good reading of the first start: how many GPUs, their names, and two buttons."""
     first = greeting(running)
-    first.see(snapshot(problem=Problem("driver not loaded")))
+    first.on_snapshot(snapshot(problem=Problem("driver not loaded")))
     assert running.popups.shown == []
     for _ in range(3):
-        first.see(snapshot())
+        first.on_snapshot(snapshot())
     (popup,) = running.popups.shown
     assert popup.title == "gpuwatch-tray watches 4 GPUs"
     assert "Test GPU 0, Test GPU 1" in popup.body
     assert "TO_EMAIL" in popup.body
     assert popup.buttons == WELCOME
-    greeting(running).see(snapshot())
+    greeting(running).on_snapshot(snapshot())
     assert len(running.popups.shown) == 1
 
 
@@ -175,9 +175,9 @@ def test_a_greeting_that_nobody_saw_is_given_again(running):
     """Without a popup the next start greets, and this one does not try at each poll."""
     running.popups.works = False
     first = greeting(running)
-    first.see(snapshot())
+    first.on_snapshot(snapshot())
     running.popups.works = True
-    first.see(snapshot())
+    first.on_snapshot(snapshot())
     assert running.popups.shown == []
-    greeting(running, to_email=("ada@example.org",)).see(snapshot())
+    greeting(running, to_email=("ada@example.org",)).on_snapshot(snapshot())
     assert "TO_EMAIL" not in running.popups.shown[0].body

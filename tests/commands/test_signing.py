@@ -135,7 +135,7 @@ def test_two_clicks_are_one_sign_in(setup, tmp_path):
 
 def test_a_child_that_never_ends_is_ended(setup, monkeypatch):
     """Nobody signs in, and the child hangs: after its time it is ended, and the button works again."""
-    monkeypatch.setattr(signing, "SIGNED_IN_WITHIN", 0.2)
+    monkeypatch.setattr(signing, "SIGN_IN_TIMEOUT", 0.2)
     run = Signing(setup[0], "import time; time.sleep(60)")
     run.signing.begin()
     assert run.titles(2)[1] == "Not signed in to Gmail"
@@ -161,10 +161,10 @@ def test_the_button_of_the_popup_begins_it(setup, monkeypatch):
         def members(self, _key):
             return ()
 
-        def look_at_mails(self):
+        def send_mails_now(self):
             """Nothing."""
 
     deeds = ActionDispatcher(setup[0], None, None, lambda: None)
-    deeds.join(Monitor(), FakePopups(), lambda _extras: None, lambda _deed: None)
-    deeds.clicked("mail-blocked", Button.SIGN_IN)
+    deeds.bind(Monitor(), lambda _key: (), FakePopups(), lambda _extras: None, lambda _deed: None)
+    deeds.on_popup_button("mail-blocked", Button.SIGN_IN)
     assert len(begun) == 1

@@ -19,7 +19,7 @@ class Monitor:
     def members(self, _key):
         return ()
 
-    def look_at_mails(self):
+    def send_mails_now(self):
         pass
 
 
@@ -35,7 +35,7 @@ class Clicked:
         self.file = folder / "gpu-watch.env"
         setup = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
         self.deeds = ActionDispatcher(setup, None, None, lambda: None)
-        self.deeds.join(Monitor(), self.popups, lambda _: None, self.performed.append)
+        self.deeds.bind(Monitor(), lambda _key: (), self.popups, lambda _: None, self.performed.append)
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_settings_that_cannot_be_written_are_a_complaint(clicked, monkeypatch):
 
 def test_the_buttons_do_what_the_rows_do(clicked):
     """Each goes the way of its row, whose lane it keeps; what cannot be done here is not offered."""
-    assert clicked.deeds.welcome == (Button.TEST, Button.SETTINGS)
-    clicked.deeds.clicked("welcome", Button.TEST)
-    clicked.deeds.clicked("welcome", Button.SETTINGS)
+    assert clicked.deeds.welcome_buttons == (Button.TEST, Button.SETTINGS)
+    clicked.deeds.on_popup_button("welcome", Button.TEST)
+    clicked.deeds.on_popup_button("welcome", Button.SETTINGS)
     assert [deed.kind for deed in clicked.performed] == [ActionKind.TEST_ALERT, ActionKind.OPEN_SETTINGS]
     assert clicked.performed[1].target == str(clicked.file)
 
@@ -80,5 +80,5 @@ def test_what_the_settings_say_now_is_what_the_menu_goes_by(clicked, tmp_path):
     """After a reload a test alert has somebody to mail."""
     assert not clicked.deeds.mails
     new = Settings(clicked.file, tmp_path, to_email=("ada@example.org",))
-    clicked.deeds.adopt(RunContext(new, (), SourceKind.NVML, "box", "ada", trial=True))
+    clicked.deeds.reconfigure(RunContext(new, (), SourceKind.NVML, "box", "ada", trial=True))
     assert clicked.deeds.mails

@@ -29,7 +29,7 @@ class Desk(Loop):
         waiting = Reminders(self.store, self.clock.instant)
         person = AlertOperations(self.store, self.clock.instant)
         deeds = ActionDispatcher(self.setup, person, waiting, lambda: None)
-        deeds.join(self.watching, self.popups, lambda _: None, lambda _: None)
+        deeds.bind(self.monitor, lambda _key: (), self.popups, lambda _: None, lambda _: None)
         self.actions = deeds.actions()
 
     def click(self, act, target):

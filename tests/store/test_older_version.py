@@ -23,7 +23,7 @@ UNSENT = (2, 3, 4, 5, 6)  # by number; the first mail was sent
 
 @pytest.fixture
 def folder(tmp_path):
-    """A state folder as version 0.1.0 left it."""
+    """Make a state folder as version 0.1.0 left it."""
     for name in ("state", "samples"):
         shutil.copyfile(DATA / f"{name}-0.1.0.sqlite3", tmp_path / f"{name}-box.sqlite3")
     return tmp_path
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 @pytest.fixture(params=[6, 5])
 def store(request, folder, journal):
-    """The state opened: as it was written, and with a number that makes the migration run over its rows."""
+    """Open the state as it was written, and with a number that makes the migration run over its rows."""
     with closing(sqlite3.connect(folder / "state-box.sqlite3")) as database:
         database.execute(f"PRAGMA user_version = {request.param}")
     with closing(Store(folder, "box", lambda: (600.0, "boot-1"))) as opened:
