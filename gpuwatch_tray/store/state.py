@@ -313,7 +313,7 @@ class Store:
         if any(each.scope is SilenceScope.ALL for each in running):
             return None
         rules = incidents.read_rules(database) if running else {}
-        return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
+        return lambda name: any(each.matches(rules.get(name, ""), name) for each in running)
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
         """Close a mail that was accepted, start the cooldowns of its alerts, and queue the `rest` of it."""
