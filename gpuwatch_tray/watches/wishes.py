@@ -83,8 +83,8 @@ class Observation:
 
     After more than `gap` seconds without an observation nothing is known of the time between. A `loop`
     observes more often than that, `check` does not. `lives` is what the system says of the process: None
-    where it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a command
-    has started, itself or through others.
+    where it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a
+    command has started, itself or through others.
     """
 
     snapshot: Snapshot
