@@ -117,12 +117,12 @@ def _image(level: Level, style: IconStyle, label: str, size: int) -> Image.Image
 
 @lru_cache(maxsize=4)
 def _pixmaps(level: Level, style: IconStyle, label: str) -> tuple[tuple[int, int, bytes], ...]:
-    found = []
+    pictures = []
     for size in SIZES:
         red, green, blue, alpha = _image(level, style, label, size).split()
         pixels = Image.merge("RGBA", (alpha, red, green, blue)).tobytes()
-        found.append((size, size, pixels))
-    return tuple(found)
+        pictures.append((size, size, pixels))
+    return tuple(pictures)
 
 
 def _open(file: Path) -> Image.Image:

@@ -47,7 +47,7 @@ def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str
         "program": program,
     }
     # In one pass: what is put in is never looked through for places again.
-    return _PLACE.sub(lambda found: values[found[1]], _asset("page.html"))
+    return _PLACE.sub(lambda match: values[match[1]], _asset("page.html"))
 
 
 def script_safe_json(payload: Mapping[str, Any]) -> str:

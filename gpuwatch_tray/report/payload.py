@@ -89,17 +89,17 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
 
 def _start(history: History) -> float:
     """Return where the page begins: at the history's start, or at the first sample."""
-    first = min((each[0].at for each in history.samples.values() if each), default=history.end)
+    first = min((samples[0].at for samples in history.samples.values() if samples), default=history.end)
     return max(history.start, min(first, history.end - LEAST_SPAN))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
     """Return the end of the last stretch with a sample."""
-    return max((each[-1].at + each[-1].seconds for each in samples if each), default=None)
+    return max((row[-1].at + row[-1].seconds for row in samples if row), default=None)
 
 
 def _thinned(samples: Iterable[Sequence[GpuSample]], grid: TimeGrid) -> bool:
-    return any(sample.seconds < grid.step for each in samples for sample in each)
+    return any(sample.seconds < grid.step for row in samples for sample in row)
 
 
 def _gpu_data(
@@ -130,15 +130,15 @@ def _metric_data(key: str, gpus: Sequence[GpuFacts], limits: Sequence[int]) -> d
         "power": (_("Power"), _("Power"), "W"),
     }
     title, short, unit = titles[key]
-    found: dict[str, Any] = {"key": key, "title": title, "short": short, "unit": unit}
+    metric: dict[str, Any] = {"key": key, "title": title, "short": short, "unit": unit}
     totals = [gpu.memory_total for gpu in gpus if gpu.memory_total]
     if key == "memory":
-        found |= {"scale": MIB // KIB, "top": max(totals) // MIB if totals else None}
+        metric |= {"scale": MIB // KIB, "top": max(totals) // MIB if totals else None}
     elif key == "utilisation":
-        found["top"] = 100
+        metric["top"] = 100
     elif key == "temperature":
-        found["limits"] = [{"value": limit, "text": _limit(limit, len(limits))} for limit in limits]
-    return found
+        metric["limits"] = [{"value": limit, "text": _limit(limit, len(limits))} for limit in limits]
+    return metric
 
 
 def _limit(value: int, count: int) -> str:
@@ -147,16 +147,16 @@ def _limit(value: int, count: int) -> str:
 
 def _series_data(key: str, samples: Sequence[GpuSample], grid: TimeGrid) -> dict[str, list[int | None]]:
     divisor = MIB if key == "memory" else 1
-    found = series.metric_line(samples, key, grid)
+    values = series.metric_line(samples, key, grid)
     return {
-        "low": _rounded(found.low, divisor),
-        "mean": _rounded(found.mean, divisor),
-        "high": _rounded(found.high, divisor),
+        "low": _rounded(values.low, divisor),
+        "mean": _rounded(values.mean, divisor),
+        "high": _rounded(values.high, divisor),
     }
 
 
-def _rounded(found: Iterable[float | None], divisor: int) -> list[int | None]:
-    return [None if number is None else round(number / divisor) for number in found]
+def _rounded(numbers: Iterable[float | None], divisor: int) -> list[int | None]:
+    return [None if number is None else round(number / divisor) for number in numbers]
 
 
 def _runs_data(
@@ -172,14 +172,14 @@ def _runs_data(
     owners: dict[str, int] = {}
     names = {name: _clip(redact.called(name or "")) or _("unknown") for name in {run.name for run in kept}}
     newest = _newest(history.samples.values())
-    found = []
+    rows = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
         # also by the time: a PID is used again
         running = (
             run.pid in context.present and newest is not None and run.last >= newest - standing.FRESH_SECONDS
         )
         memory = most.get((run.key, run.uuid))
-        found.append(
+        rows.append(
             {
                 "gpu": places.get(run.uuid),
                 "pid": run.pid,
@@ -191,7 +191,7 @@ def _runs_data(
                 "memory": None if memory is None else round(memory / MIB),
             }
         )
-    return found, list(owners), len(history.runs) - len(kept)
+    return rows, list(owners), len(history.runs) - len(kept)
 
 
 def _owner(run: ProcessRun) -> str:
@@ -215,18 +215,18 @@ def _alert_data(mark: AlertMark) -> dict[str, Any]:
     }
 
 
-def _usage_data(found: Mapping[str, Any]) -> dict[str, Any]:
+def _usage_data(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return each user's measures; unknown owners, and nobody, are rows of their own."""
-    measures = [*USAGE, *(["cost"] if found["energy_price"] is not None else [])]
+    measures = [*USAGE, *(["cost"] if usage["energy_price"] is not None else [])]
     others = {"unknown": _("unknown owner"), "nobody": _("nobody")}
     rows = [
         [
             others.get(row["kind"]) or _clip(redact.one_line(str(row["user"]))),
-            *(row[each] for each in measures),
+            *(row[measure] for measure in measures),
         ]
-        for row in found["rows"]
+        for row in usage["rows"]
     ]
-    return {"measures": measures, "rows": rows, "total": [found["total"][each] for each in measures]}
+    return {"measures": measures, "rows": rows, "total": [usage["total"][measure] for measure in measures]}
 
 
 def _clip(text: str) -> str:

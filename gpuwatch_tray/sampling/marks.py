@@ -23,15 +23,15 @@ def gpus_of_alert(subject: str, uuids: Collection[str], runs: Iterable[str]) -> 
     named = tuple(uuid for uuid in uuids if uuid in parts)
     if named or not subject:
         return named
-    found = {run.rpartition("/")[2] for run in runs if run.startswith(f"{subject}/")}
-    return tuple(uuid for uuid in uuids if uuid in found)
+    of_process = {run.rpartition("/")[2] for run in runs if run.startswith(f"{subject}/")}
+    return tuple(uuid for uuid in uuids if uuid in of_process)
 
 
 def alert_marks(
     alerts: Iterable[Alert], uuids: Collection[str], runs: Collection[str], start: float, end: float
 ) -> tuple[AlertMark, ...]:
     """Return the alerts that fired and lasted into `start` to `end` (wall times), oldest first."""
-    found = []
+    marks = []
     for alert in alerts:
         if alert.fired is None or alert.fired.wall > end:
             continue
@@ -40,5 +40,5 @@ def alert_marks(
             continue
         about = gpus_of_alert(alert.subject, uuids, runs)
         text = redact.text(alert.said)
-        found.append(AlertMark(alert.id, alert.rule, alert.severity, text, alert.fired.wall, ended, about))
-    return tuple(sorted(found, key=lambda mark: (mark.began, mark.id)))
+        marks.append(AlertMark(alert.id, alert.rule, alert.severity, text, alert.fired.wall, ended, about))
+    return tuple(sorted(marks, key=lambda mark: (mark.began, mark.id)))

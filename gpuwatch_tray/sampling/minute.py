@@ -63,13 +63,15 @@ class OpenMinute:
     def finish(self, runs: Sequence[MinuteRun]) -> Minute:
         """Return the whole minute, once it is over; `runs` are those that were seen in it."""
         at = self.at
-        found = [seen.process_run() for seen in runs]
+        process_runs = [seen.process_run() for seen in runs]
         uses = [seen.tally.to_use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
-        levels = self._by_gpu([run.key for run in found])
+        levels = self._by_gpu([run.key for run in process_runs])
         gpus = [tally.to_sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
         users = [tally.to_use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]
         stretch = Stretch(at, MINUTE, tuple(gpus), tuple(users), tuple(uses))
-        return Minute(stretch, tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items()), tuple(found))
+        return Minute(
+            stretch, tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items()), tuple(process_runs)
+        )
 
     def _add_gpu(self, name: str, gpu: Gpu, reading: SampledReading, seconds: float, *, held: bool) -> None:
         tally = self._gpus.get(name)
@@ -110,11 +112,11 @@ class OpenMinute:
 
     def _by_gpu(self, keys: list[str]) -> dict[str, Severity]:
         """Return the worst severity of the alerts about each GPU."""
-        found: dict[str, Severity] = {}
+        levels: dict[str, Severity] = {}
         for subject, severity in self._levels.items():
             for name in gpus_of_alert(subject, self._gpus.keys(), keys):
-                found[name] = max(severity, found.get(name, severity))
-        return found
+                levels[name] = max(severity, levels.get(name, severity))
+        return levels
 
 
 def _add_gpu_activity(

@@ -64,9 +64,9 @@ class SampledReading:
 
     def energy_shares(self, seconds: float) -> dict[int | None, float]:
         """Return each computing process's share (J) of its board's energy in so many of the seconds."""
-        found: dict[int | None, float] = {}
+        shares: dict[int | None, float] = {}
         for index in self._energies:
             energy = self.board_energy(index, seconds)
             if energy is not None and index in self.at_work:
-                found[index] = energy / self.at_work[index]
-        return found
+                shares[index] = energy / self.at_work[index]
+        return shares

@@ -88,7 +88,7 @@ class RunTracker:
         """
         known_runs = self._runs
         self._readings = reading = self._readings + 1
-        found = []
+        tracked = []
         for process in processes:
             key = (process.pid, process.identity, process.gpu, process.device)
             run = known_runs.get(key)
@@ -103,15 +103,15 @@ class RunTracker:
             run.process = process
             run.last = now
             run.reading = reading
-            found.append(run)
-        return found
+            tracked.append(run)
+        return tracked
 
     def end_minute(self) -> list[MinuteRun]:
         """Return the runs that were seen in the minute that ends by this; forget those that are gone."""
-        found = []
+        seen = []
         for run in self._runs.values():
             if run.tally is not None:
-                found.append(MinuteRun(run, run.process, run.computed, run.last, run.tally))
+                seen.append(MinuteRun(run, run.process, run.computed, run.last, run.tally))
                 run.tally = None
         self._runs = {key: run for key, run in self._runs.items() if run.reading == self._readings}
-        return found
+        return seen

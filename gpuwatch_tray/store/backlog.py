@@ -37,8 +37,8 @@ def lease_mails(
     at = {"now": now, "apart": queued.CLOCK_TOLERANCE}
 
     def read(where: str) -> list[OutboxMail]:
-        found = queued.read_mails(database, where, dict(at))
-        return [mail for mail in found if not queued.all_silenced(mail.fingerprints, silenced)]
+        mails = queued.read_mails(database, where, dict(at))
+        return [mail for mail in mails if not queued.all_silenced(mail.fingerprints, silenced)]
 
     due = read(f"{queued.OPEN} AND {queued.FREE_AT} <= :now")
     if not due or gather is None:
@@ -51,7 +51,7 @@ def lease_mails(
     alone = [mail for mail in due if not mail.digest]
     rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
     together: list[OutboxMail] = []
-    # Whenever they would be due: the way is tried now in any case.
+    # Not only those due: a mail is sent now in any case.
     free = "(lease_until <= :now OR set_at > :now + :apart)"
     loose = read(f"({queued.OPEN} AND {free} OR state = 'held') AND digest = ''")
     loose = [mail for mail in loose if not mail.message.details.only]
@@ -87,8 +87,8 @@ def _gather_digest(
     database: sqlite3.Connection, rows: list[OutboxMail], gather: Gather, now: float
 ) -> OutboxMail:
     made = gather([row.message for row in rows], now)
-    names = [(made.message_id, row.id) for row in rows]
-    database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", names)
+    rows_of_digest = [(made.message_id, row.id) for row in rows]
+    database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", rows_of_digest)
     return _digest_row(rows, made)
 
 
@@ -100,6 +100,6 @@ def _repeat_digest(rows: list[OutboxMail], gather: Gather, now: float) -> Outbox
 
 def _digest_row(rows: list[OutboxMail], made: Message) -> OutboxMail:
     """Return a row for the digest: what happens to the first row happens to all of them."""
-    names = dict.fromkeys(name for row in rows for name in row.fingerprints)
+    fingerprints = dict.fromkeys(fingerprint for row in rows for fingerprint in row.fingerprints)
     most = max(row.attempts for row in rows)
-    return replace(rows[0], message=made, fingerprints=tuple(names), attempts=most)
+    return replace(rows[0], message=made, fingerprints=tuple(fingerprints), attempts=most)

@@ -18,7 +18,7 @@ def record_deliveries(
     """Start the cooldown of `fingerprints` on `channel`. Inside the caller's transaction."""
     database.executemany(
         "INSERT OR REPLACE INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)",
-        [(name, channel, now.wall, now.uptime, now.boot) for name in fingerprints],
+        [(fingerprint, channel, now.wall, now.uptime, now.boot) for fingerprint in fingerprints],
     )
 
 
@@ -32,7 +32,7 @@ def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, 
     rows = database.execute(
         "SELECT fingerprint, at, uptime, boot FROM deliveries WHERE channel = ?", (channel,)
     )
-    return {name: Instant(*at) for name, *at in rows.fetchall()}
+    return {fingerprint: Instant(*at) for fingerprint, *at in rows.fetchall()}
 
 
 def prune_deliveries(database: sqlite3.Connection, before: float) -> None:

@@ -18,16 +18,16 @@ def details_to_json(details: Details) -> str:
 def details_from_json(text: str) -> Details:
     """Parse the details. Raises UnreadableRowError."""
     with checked_rows():
-        found = json.loads(text)
-        severity = found.get("severity")
+        values = json.loads(text)
+        severity = values.get("severity")
         return Details(
-            html=found.get("html", ""),
-            host=found.get("host", ""),
+            html=values.get("html", ""),
+            host=values.get("host", ""),
             severity=None if severity is None else Severity(severity),
-            rules=tuple(found.get("rules", ())),
-            incidents=tuple(found.get("incidents", ())),
-            subjects=tuple(found.get("subjects", ())),
-            replies_to=tuple(found.get("replies_to", ())),
-            reminder=found.get("reminder", False),
-            only=tuple(found.get("only", ())),
+            rules=tuple(values.get("rules", ())),
+            incidents=tuple(values.get("incidents", ())),
+            subjects=tuple(values.get("subjects", ())),
+            replies_to=tuple(values.get("replies_to", ())),
+            reminder=values.get("reminder", False),
+            only=tuple(values.get("only", ())),
         )

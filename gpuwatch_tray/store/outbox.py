@@ -89,14 +89,14 @@ def mark_sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: s
 
     Do nothing where a damaged state was replaced meanwhile.
     """
-    for number, names, kind in _same_mail(database, row_id):
+    for number, fingerprints, kind in _same_mail(database, row_id):
         database.execute(
             "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ?, failure = ''"
             " WHERE id = ?",
             (now.wall, detail, number),
         )
         if kind in FIRING_KINDS:
-            deliveries.record_deliveries(database, json.loads(names), EMAIL, now)
+            deliveries.record_deliveries(database, json.loads(fingerprints), EMAIL, now)
 
 
 def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str]]:

@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection
 
-CLOCK_TOLERANCE = (
-    60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
-)
+# Seconds by which the clocks of two processes may seem to differ, the wait for a lock included.
+CLOCK_TOLERANCE = 60.0
 # When a row may be taken. Times that were set later than now come from before the clock was set back: such a
 # row is free, as nobody knows how long it would have to wait.
 OPEN = "state IN ('queued', 'blocked')"
 ON_ITS_WAY = "state IN ('queued', 'blocked', 'held')"
 FREE_AT = "CASE WHEN set_at > :now + :apart THEN 0 ELSE max(next_at, lease_until) END"
 COUNTED_KINDS = tuple(kind.value for kind in MessageKind if kind is not MessageKind.TEST)
-FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # the kinds that say that an alert fires
+FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # about alerts that fire
 COLUMNS = (
     "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
     " state, digest"
@@ -76,7 +75,9 @@ def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
         sorted(FIRING_KINDS),
     )
     with checked_rows():
-        return {name: created for names, created in rows for name in json.loads(names)}
+        return {
+            fingerprint: created for fingerprints, created in rows for fingerprint in json.loads(fingerprints)
+        }
 
 
 def given_up_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
@@ -87,7 +88,7 @@ def given_up_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
         sorted(FIRING_KINDS),
     )
     with checked_rows():
-        return {name: at for names, at in rows for name in json.loads(names)}
+        return {fingerprint: at for fingerprints, at in rows for fingerprint in json.loads(fingerprints)}
 
 
 def read_all_mails(database: sqlite3.Connection) -> list[OutboxMail]:
@@ -116,9 +117,9 @@ def read_queue(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
     return tuple(read_mails(database, "state NOT IN ('sent', 'dropped')", {}))
 
 
-def all_silenced(names: Collection[str], silenced: Callable[[str], bool]) -> bool:
+def all_silenced(fingerprints: Collection[str], silenced: Callable[[str], bool]) -> bool:
     """Return whether a mail about these fingerprints waits, as all of them are snoozed."""
-    return bool(names) and all(map(silenced, names))
+    return bool(fingerprints) and all(map(silenced, fingerprints))
 
 
 def read_summary(
@@ -136,7 +137,8 @@ def read_summary(
     oldest = min((created for created, _, _ in rows), default=None)
     with checked_rows():
         next_at = min(
-            (at for _, at, names in rows if not all_silenced(json.loads(names), silenced)), default=None
+            (at for _, at, fingerprints in rows if not all_silenced(json.loads(fingerprints), silenced)),
+            default=None,
         )
     row = database.execute(
         f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"
@@ -159,9 +161,9 @@ def read_mails(database: sqlite3.Connection, where: str, values: dict[str, objec
 
 
 def _mail_of_row(row: tuple[Any, ...]) -> OutboxMail:
-    row_id, created, kind, subject, text, message_id, details, names, *rest = row
+    row_id, created, kind, subject, text, message_id, details, fingerprints, *rest = row
     with checked_rows():
         message = Message(
             subject, text, created, message_id, MessageKind(kind), details=letters.details_from_json(details)
         )
-        return OutboxMail(row_id, message, tuple(json.loads(names)), *rest)
+        return OutboxMail(row_id, message, tuple(json.loads(fingerprints)), *rest)

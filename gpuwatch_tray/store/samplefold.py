@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_PROCESSES = 1000  # of one stretch: those that held on longest; users and GPUs have the sums all the same
+MOST_PROCESSES = 1000  # of one stretch, those held longest; sums of users and GPUs include all
 MOST_RUNS = 50_000  # processes on file; a machine of short jobs would fill the disk with their names
-ROWS_FOR_AGE = 60  # rows, an hour to a day, of which one at least was written by a clock that was right
+ROWS_FOR_AGE = 60  # rows, an hour to a day, at least one of them from a clock that was right
 
 
 def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:
@@ -36,7 +36,7 @@ def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[i
     ).fetchall()
 
 
-def fold_minutes(database: sqlite3.Connection, book: NameDictionary, present: int) -> None:
+def fold_minutes(database: sqlite3.Connection, names: NameDictionary, present: int) -> None:
     """
     Add the unfolded minutes to their ten-minute values. Inside the caller's transaction.
 
@@ -46,23 +46,23 @@ def fold_minutes(database: sqlite3.Connection, book: NameDictionary, present: in
     windows: dict[int, list[Stretch]] = {}
     for number, at, seconds, body, processes in unfolded_minutes(database, present):
         database.execute("UPDATE minutes SET folded = 1 WHERE id = ?", (number,))
-        for stretch in _decoded(at, seconds, body, processes, book):
-            book.extend_runs([use.who for use in stretch.processes], stretch.at, stretch.end)
+        for stretch in _decoded(at, seconds, body, processes, names):
+            names.extend_runs([use.who for use in stretch.processes], stretch.at, stretch.end)
             for piece in split_stretch(stretch, TEN_MINUTES):
                 windows.setdefault(piece.at - piece.at % TEN_MINUTES, []).append(piece)
     for window, parts in windows.items():
         there = database.execute("SELECT body, processes FROM tens WHERE at = ?", (window,)).fetchall()
         for body, processes in there:
-            parts.extend(_decoded(window, TEN_MINUTES, body, processes, book))
+            parts.extend(_decoded(window, TEN_MINUTES, body, processes, names))
         whole = limit_processes(merge_stretches(parts, window, TEN_MINUTES))
         database.execute(
-            "INSERT OR REPLACE INTO tens VALUES (?, ?, ?)", (window, *encode_stretch(whole, book))
+            "INSERT OR REPLACE INTO tens VALUES (?, ?, ?)", (window, *encode_stretch(whole, names))
         )
 
 
-def _decoded(at: int, seconds: int, body: bytes, processes: bytes, book: NameDictionary) -> list[Stretch]:
+def _decoded(at: int, seconds: int, body: bytes, processes: bytes, names: NameDictionary) -> list[Stretch]:
     try:
-        return [decode_stretch(at, seconds, body, processes, book)]
+        return [decode_stretch(at, seconds, body, processes, names)]
     except UnreadableRowError as error:
         log.warning("%s", error)
         return []

@@ -15,11 +15,10 @@ from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, GpuSample, History, Pr
 from gpuwatch_tray.sampling import LONGEST_STRETCH, merge_stretches, split_stretch
 from gpuwatch_tray.store import samplefile, samplenames
 from gpuwatch_tray.store.causes import describe_error
-from gpuwatch_tray.store.database import in_transaction
 from gpuwatch_tray.store.samplecode import decode_stretch
 from gpuwatch_tray.store.samplenames import NameDictionary
 from gpuwatch_tray.store.samplesums import UseSums
-from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.store.schema import StoreError, in_transaction
 from gpuwatch_tray.store.values import UnreadableRowError
 from gpuwatch_tray.units import MINUTE
 
@@ -77,7 +76,7 @@ class _SampleReader:
         self._end = end
         self._processes = processes
         self._columns = "body, processes" if processes is UseDetail.EACH else "body, NULL"
-        self._book = NameDictionary(database)
+        self._names = NameDictionary(database)
 
     def history(self, now: float, finest: int) -> History:
         fine = int(now - MINUTES_FOR) // TEN_MINUTES * TEN_MINUTES + TEN_MINUTES
@@ -98,7 +97,7 @@ class _SampleReader:
             self._start,
             self._end,
             samplenames.read_gpus(self._database),
-            {uuid: tuple(found) for uuid, found in samples.items()},
+            {uuid: tuple(of_gpu) for uuid, of_gpu in samples.items()},
             tuple(self._runs()),
             tuple(users),
             tuple(processes),
@@ -139,7 +138,7 @@ class _SampleReader:
 
     def _summed(self, fine: int) -> Iterator[Use]:
         """Return the uses of each process in one, from the same rows."""
-        sums, tens = UseSums(self._book), "SELECT at, ?, processes FROM tens WHERE at < ? AND at + ? > ?"
+        sums, tens = UseSums(self._names), "SELECT at, ?, processes FROM tens WHERE at < ? AND at + ? > ?"
         minutes = "SELECT at, seconds, processes FROM minutes WHERE at < ? AND at + seconds > ?"
         start, end = _round_down(self._start, TEN_MINUTES), -_round_down(-min(self._end, fine), TEN_MINUTES)
         rows = self._database.execute(tens, (TEN_MINUTES, end, TEN_MINUTES, start))
@@ -161,7 +160,7 @@ class _SampleReader:
     def _understood(self, rows: Iterable[tuple[int, int, bytes, bytes | None]]) -> Iterator[Stretch]:
         for row in rows:
             try:
-                yield decode_stretch(*row, self._book)
+                yield decode_stretch(*row, self._names)
             except UnreadableRowError as error:
                 log.warning("%s", error)
 
@@ -190,7 +189,7 @@ def _align(parts: Iterable[Stretch], length: int, start: float) -> Iterator[Stre
         at = part.at - part.at % length
         if at + length > start:
             windows.setdefault(at, []).append(part)
-    for at, found in windows.items():
-        one = found[0]
-        whole = len(found) == 1 and (one.at, one.seconds) == (at, length)
-        yield one if whole else merge_stretches(found, at, length)
+    for at, window in windows.items():
+        first = window[0]
+        whole = len(window) == 1 and (first.at, first.seconds) == (at, length)
+        yield first if whole else merge_stretches(window, at, length)
