@@ -40,7 +40,7 @@ def labels(rows):
         yield from labels(row.children)
 
 
-class Faces:
+class Outputs:
     """A run of the whole house over readings, and everything that anybody gets to see of it."""
 
     def __init__(self, folder) -> None:
@@ -121,7 +121,7 @@ def secret_lines(argv, *, mine):
 
 def everything_seen(processes, caplog=None):
     folder = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
-    faces = Faces(folder)
+    faces = Outputs(folder)
     try:
         with closing(faces.store):
             faces.run(processes)

@@ -113,13 +113,13 @@ class SettingsReloader:
 
 
 def _mail_route(settings: Settings) -> tuple[object, ...]:
-    """The settings that decide how a mail leaves."""
+    """Return the settings that decide how a mail leaves."""
     gmail = (settings.gmail_credentials, settings.gmail_token)
     return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
 
 
 def problem_popup(context: RunContext, title: str) -> Popup:
-    """The one popup about the settings: the first problem with file and line, the others counted."""
+    """Make the popup about the settings: the first problem with file and line, the others counted."""
     first, *others = map(str, context.problems)
     body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")
     return Popup(PROBLEM_KEY, title, body, Severity.WARNING)
