@@ -1,7 +1,7 @@
 """
-The composition root: the settings and the source are settled, the state is taken, the evaluator made.
+What every command starts from: the run's context, the source, the store and its lease, the evaluator.
 
-Nothing here decides anything; it hands the parts to each other.
+The composition root: it decides nothing, it makes the parts and hands them to each other.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine
 from gpuwatch_tray import settings as settings_room
-from gpuwatch_tray.context import Setup, SourceKind, UsageError
-from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
+from gpuwatch_tray.context import RunContext, SourceKind, UsageError
+from gpuwatch_tray.courier import OutboxProcess
+from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
 from gpuwatch_tray.language import _
-from gpuwatch_tray.lock import Holder, WatchLock, this_process
+from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, Store
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samples import SampleStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,100 +36,100 @@ if TYPE_CHECKING:
     from gpuwatch_tray.settings import ConfigProblem, Settings
 
 DEMO_POLL = 5.0  # seconds
-LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means every run of cron, not a mail every five seconds
+LOOP_COOLDOWN = 60.0  # seconds: COOLDOWN_MIN=0 means a mail at each run of cron, not every five seconds
 
 
-class Occupied(Exception):  # noqa: N818  # a state of the machine, not a mistake
-    """Another process evaluates on this state; the text says which, `holder` how it is."""
+class AlreadyRunningError(Exception):
+    """Another process evaluates on this state; `holder` describes it."""
 
-    def __init__(self, holder: Holder, host: str) -> None:
+    def __init__(self, holder: LockHolder, host: str) -> None:
         super().__init__(_("{holder} watches on {host}").format(holder=holder, host=host))
         self.holder = holder
 
 
 @dataclass(slots=True)
-class Tenure:
-    """The state, and the right to evaluate on it as `face`; those who come second are told how things are."""
+class StoreLease:
+    """The store and the right to evaluate on it as `face`; the lock's file describes this process."""
 
     store: Store
     face: str
-    describe: Callable[[Holder], None]
+    describe: Callable[[LockHolder], None]
     mails: bool
     trouble: str | None = None
     address: str = ""
 
-    def report(self, trouble: str | None) -> None:
-        """Tell of trouble, or of its end."""
+    def report_trouble(self, trouble: str | None) -> None:
+        """Publish trouble, or its end."""
         self.trouble = trouble
-        self.tell()
+        self.write_description()
 
-    def reachable(self, address: str) -> None:
-        """Tell where this process can be asked."""
+    def report_address(self, address: str) -> None:
+        """Publish the address of the control socket."""
         self.address = address
-        self.tell()
+        self.write_description()
 
-    def tell(self) -> None:
-        """Describe this process anew."""
+    def write_description(self) -> None:
+        """Write the lock's description of this process."""
         self.describe(this_process(self.face, mails=self.mails, trouble=self.trouble, address=self.address))
 
 
-def set_up(
+def create_context(
     environ: Mapping[str, str],
-    asked: SourceKind | None,
+    wanted: SourceKind | None,
     loaded: tuple[Settings, tuple[ConfigProblem, ...]] | None = None,
-) -> Setup:
+) -> RunContext:
     """
-    Settle the source: as asked, else `command` when MYGPU is set, else `nvml`.
+    Choose the source: `wanted`, else `command` where MYGPU is set, else `nvml`. Raises UsageError.
 
-    `loaded` is what the settings' files say, where they have been read already.
+    `loaded` is the content of the settings' files, if they have been read already.
     """
     settings, problems = loaded or settings_room.load(environ)
-    kind = asked or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
+    kind = wanted or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
     if kind is SourceKind.AUTO and settings.mygpu:
         kind = SourceKind.COMMAND
     if kind is SourceKind.COMMAND and not settings.mygpu:
         raise UsageError(
             _("--source command needs the variable MYGPU: a program that prints the process list")
         )
-    trial = asked in {SourceKind.AUTO, SourceKind.DEMO}
-    setup = Setup(settings, problems, kind, machine.host(), machine.user(environ), trial)
+    trial = wanted in {SourceKind.AUTO, SourceKind.DEMO}
+    context = RunContext(settings, problems, kind, machine.host(), machine.user(environ), trial)
     if kind is SourceKind.AUTO:
-        setup = _settle_auto(setup)
-    return _as_demo(setup) if setup.simulated else setup
+        context = _resolve_auto(context)
+    return _as_demo(context) if context.simulated else context
 
 
-def renewed(setup: Setup, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> Setup:
-    """`setup` with what the files say now; the source, and so the state, stay."""
+def with_settings(context: RunContext, loaded: tuple[Settings, tuple[ConfigProblem, ...]]) -> RunContext:
+    """Return `context` with the settings `loaded` anew; the source, and with it the state, stay."""
     settings, problems = loaded
-    new = replace(setup, settings=settings, problems=problems)
-    return _as_demo(new) if setup.simulated else new
+    new = replace(context, settings=settings, problems=problems)
+    return _as_demo(new) if context.simulated else new
 
 
-def _settle_auto(setup: Setup) -> Setup:
-    """The real GPUs where there is a driver, even one that fails; simulated ones where there is none."""
-    probe = replace(setup, source=SourceKind.NVML)
+def _resolve_auto(context: RunContext) -> RunContext:
+    """Choose the real GPUs where there is a driver, even a failing one; else simulated ones."""
+    probe = replace(context, source=SourceKind.NVML)
     with closing(open_source(probe)) as source:
         problem = read_once(probe, source).problem
-    return replace(setup, source=SourceKind.DEMO) if problem is not None and problem.no_driver else probe
+    return replace(context, source=SourceKind.DEMO) if problem is not None and problem.no_driver else probe
 
 
-def _as_demo(setup: Setup) -> Setup:
+def _as_demo(context: RunContext) -> RunContext:
     from gpuwatch_tray.sources import simulated
 
-    # The story is told by its own rules and at its own pace, whatever the user's settings are.
-    # That a neighbour is on GPU 0 would be told first of all, and all the time.
-    limit = setup.settings.limits.max_etime
+    # The demo has its own limits and pace, whatever the user's settings are.
+    # The other user's process on GPU 0 would fire first, and all the time.
+    limit = context.settings.limits.max_etime
     limits = Limits(max_etime=simulated.MAX_ETIME if limit is None else limit, use=UseLimits(intruder=False))
     limits = simulated.demo_limits(limits)
-    settings = replace(setup.settings, limits=limits, poll=min(setup.settings.poll, DEMO_POLL))
-    return replace(setup, problems=(), settings=settings)
+    settings = replace(context.settings, limits=limits, poll=min(context.settings.poll, DEMO_POLL))
+    return replace(context, problems=(), settings=settings)
 
 
 @contextmanager
-def state_folder(setup: Setup) -> Iterator[Path]:
-    """The folder of the state; a demo's is its own and goes with it."""
-    if not setup.simulated:
-        yield setup.settings.state
+def state_folder(context: RunContext) -> Iterator[Path]:
+    """Yield the state's folder; a demo's is a temporary one."""
+    if not context.simulated:
+        yield context.settings.state
         return
     folder = Path(tempfile.mkdtemp(prefix="gpuwatch-tray-demo-"))
     try:
@@ -137,73 +138,75 @@ def state_folder(setup: Setup) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def open_store(setup: Setup) -> Store:
-    """The state of this set-up, for whoever does not evaluate."""
-    return Store(setup.settings.state, setup.state_name, machine.uptime)
+def open_store(context: RunContext) -> Store:
+    """Open the store of this run's state without the right to evaluate on it."""
+    return Store(context.settings.state, context.state_name, machine.uptime)
 
 
 @contextmanager
-def tenure(setup: Setup, face: str) -> Iterator[Tenure]:
-    """The state, together with the right to evaluate on it; raises Occupied where another has that."""
-    with state_folder(setup) as folder:
-        lock = WatchLock(folder, setup.state_name)
+def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
+    """Open the store with the right to evaluate on it; raises AlreadyRunningError where another has it."""
+    with state_folder(context) as folder:
+        lock = StoreLock(folder, context.state_name)
 
-        if not lock.acquire(this_process(face, mails=setup.policy.mails)):
-            raise Occupied(lock.holder(), setup.host)
+        if not lock.acquire(this_process(face, mails=context.policy.routing.mails)):
+            raise AlreadyRunningError(lock.holder(), context.host)
         try:
-            with closing(Store(folder, setup.state_name, machine.uptime, keeper=True)) as store:
-                yield Tenure(store, face, lock.describe, setup.policy.mails)
+            with closing(Store(folder, context.state_name, machine.uptime, keeper=True)) as store:
+                yield StoreLease(store, face, lock.describe, context.policy.routing.mails)
         finally:
             lock.release()
 
 
-def courier(setup: Setup, store: Store) -> Courier | None:
-    """The way to the outbox of this set-up; None where nobody is mailed."""
-    if not setup.policy.mails or setup.settings.email_when is EmailWhen.NEVER:
+def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
+    """Make what starts the sending child process; None where nobody is mailed."""
+    if not context.policy.routing.mails or context.settings.email_when is EmailWhen.NEVER:
         return None
-    # The child is told the source: the state that it empties is the source's.
-    command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
-    return Courier(store, command, time.time, time.monotonic, late_digest(setup.head))
+    # The child needs the source: the state's name depends on it.
+    command = [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
+    return OutboxProcess(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
 
 
-def recorder(setup: Setup, store: Store) -> Recorder:
-    """What keeps the past of this set-up, beside its state."""
-    samples = SampleStore(store.path.parent, setup.state_name)
-    return Recorder(samples, Sampler(setup.settings.limits, setup.stale_after), machine.now)
+def create_recorder(context: RunContext, store: Store) -> Recorder:
+    """Make the recorder of samples, beside the state."""
+    samples = SampleStore(store.path.parent, context.state_name)
+    return Recorder(samples, Sampler(context.settings.limits, context.stale_after), machine.now)
 
 
-def policy(setup: Setup, *, loop: bool = True, popups: bool) -> Policy:
-    """What evaluations go by in a `loop` or a single run, on a desktop with `popups` or without one."""
-    found = replace(setup.policy, holds=loop, popups=popups)
-    return replace(found, cooldown=max(found.cooldown, LOOP_COOLDOWN)) if loop else found
+def create_policy(context: RunContext, *, loop: bool = True, popups: bool) -> Policy:
+    """Make the policy of a `loop` or a single run, on a desktop with `popups` or without one."""
+    routing = replace(context.policy.routing, popups=popups)
+    if loop:
+        routing = replace(routing, cooldown=max(routing.cooldown, LOOP_COOLDOWN))
+    return replace(context.policy, holds=loop, routing=routing)
 
 
-def evaluator(
-    setup: Setup,
+def create_evaluator(
+    context: RunContext,
     store: Store,
     clock: Callable[[], Instant] = machine.now,
     *,
     loop: bool = True,
     presence: Callable[[], Sighting] | None = None,
-) -> Evaluator:
+) -> Engine:
     """
-    The evaluator of this set-up on this store; a `loop` keeps a pause between equal mails in any case.
+    Make the evaluator on `store`; in a `loop` equal mails keep a minimum distance.
 
-    With `presence` there is a desktop to pop up on, and it says whether somebody is there.
+    With `presence`, which tells whether the person is there, there is a desktop for popups.
     """
-    goes_by = policy(setup, loop=loop, popups=presence is not None)
-    return Evaluator(store, goes_by, setup.head, clock, presence or nobody, _lives, _descends)
+    policy = create_policy(context, loop=loop, popups=presence is not None)
+    return Engine(store, policy, context.mail_identity, clock, presence or no_desktop, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:
-    """Whether this process of this machine goes on; asked for only where somebody waits for its end."""
+    """Return whether a process still runs; needed only while a reminder waits for its end."""
     from gpuwatch_tray.sources import living
 
     return living.is_alive(pid, identity)
 
 
 def _descends(pid: int, ancestor: int) -> bool:
-    """Whether the one runs under the other; asked for only where somebody waits for a command's end."""
+    """Return whether `pid` runs below `ancestor`; needed only while a reminder waits for a command's end."""
     from gpuwatch_tray.sources import living
 
     return living.is_descendant(pid, ancestor)

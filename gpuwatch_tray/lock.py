@@ -1,4 +1,4 @@
-"""One evaluator a state: the lock, who holds it, and whether that one can do its work."""
+"""The lock that lets one process at a time evaluate on a state, and the description of its holder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """
-    Who evaluates: `trouble` says why it cannot at present, `mails` whether it has somebody to mail.
+    The process that evaluates: `trouble` says why it cannot at present, `mails` whether it has a recipient.
 
-    `address` is where it answers, empty where it does not.
+    `address` is that of its control socket, empty where it has none. The lock's file holds these fields.
     """
 
     pid: int = 0
@@ -37,15 +37,14 @@ class Holder:
 
 
 class LockError(Exception):
-    """The folder of the state cannot be used; the text names it and the mend."""
+    """The state's folder cannot be used; the text names the folder and what mends it."""
 
 
-class WatchLock:
+class StoreLock:
     """
-    The right to evaluate on one state.
+    The right to evaluate on one state: the operating system's lock on a file, which dies with its process.
 
-    It is the operating system's lock on a file: a process that dies gives it back. Beside it a small file
-    describes the holder, for those that come second.
+    Beside it a small file describes the holder to a second process.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -53,12 +52,12 @@ class WatchLock:
         self._lock = FileLock(folder / f"watching-{name}.lock", timeout=0)
         self._file = folder / f"watching-{name}.json"
 
-    def acquire(self, holder: Holder) -> bool:
-        """Take the lock, at once or not at all. Raises LockError."""
+    def acquire(self, holder: LockHolder) -> bool:
+        """Take the lock without waiting; False where another process has it. Raises LockError."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with warnings.catch_warnings():
-                # Where the file system has no locks it warns that it takes a file: cron would mail that.
+                # Without locks in the file system it warns of its fallback: cron would mail the warning.
                 warnings.simplefilter("ignore", UserWarning)
                 self._lock.acquire()
         except Timeout:
@@ -73,27 +72,27 @@ class WatchLock:
         self.describe(holder)
         return True
 
-    def describe(self, holder: Holder) -> None:
-        """Say how the holder is; on a full disk nobody learns it, and the watching goes on."""
+    def describe(self, holder: LockHolder) -> None:
+        """Write the holder's description; a full disk is no error."""
         part = self._file.with_suffix(".part")
         with contextlib.suppress(OSError):
             part.write_text(json.dumps(asdict(holder)), encoding="utf-8")
             part.replace(self._file)
 
-    def holder(self) -> Holder:
-        """Who holds the lock, as far as it could say."""
+    def holder(self) -> LockHolder:
+        """Read the holder's description; an empty one where there is none that can be read."""
         try:
-            found = Holder(**json.loads(self._file.read_text(encoding="utf-8")))
+            found = LockHolder(**json.loads(self._file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
-            return Holder()
-        return found if _sound(found) else Holder()
+            return LockHolder()
+        return found if _is_valid(found) else LockHolder()
 
-    def free(self) -> bool:
+    def is_free(self) -> bool:
         """
-        Whether nobody holds it at this moment.
+        Return whether nobody holds the lock.
 
-        To find out it is taken and given back, so that a start in the same instant would be refused: ask
-        only when something else says that the holder has gone.
+        Finding out takes the lock for a moment, in which another process's start is refused: call it only
+        when something else says that the holder has gone.
         """
         if not self._folder.is_dir():
             return True
@@ -104,19 +103,19 @@ class WatchLock:
             return False
 
     def release(self) -> None:
-        """Give the lock back; without it, do nothing."""
+        """Give the lock back; do nothing without it."""
         if self._lock.is_locked:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
             self._lock.release()
 
 
-def _sound(holder: Holder) -> bool:
-    """Whether each field is what it says; the file may be another version's or damaged."""
+def _is_valid(holder: LockHolder) -> bool:
+    """Return whether each field has its type; the file may be damaged or another version's."""
     kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
     return all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
 
 
-def this_process(face: str, *, mails: bool, trouble: str | None = None, address: str = "") -> Holder:
-    """The holder that this process is."""
-    return Holder(os.getpid(), face, mails, trouble, address)
+def this_process(face: str, *, mails: bool, trouble: str | None = None, address: str = "") -> LockHolder:
+    """Describe this process as the holder."""
+    return LockHolder(os.getpid(), face, mails, trouble, address)

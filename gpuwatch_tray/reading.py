@@ -1,4 +1,4 @@
-"""The source that was settled on: made, and read once within bounded time."""
+"""The run's source: opened, reconfigured, and read within bounded time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem, Snapshot
 from gpuwatch_tray.store import Store, StoreError
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_WITHIN = 20.0  # seconds that a driver may take before a command gives it up
-PROGRAM_WITHIN = 25.0  # seconds for MYGPU's program, which its source ends after 20
+DRIVER_TIMEOUT = 20.0  # seconds after which a command gives up on a driver
+PROGRAM_TIMEOUT = 25.0  # seconds for MYGPU's program, which its source ends after 20
 
 
-def open_source(setup: Setup, store: Store | None = None) -> Source:
-    """The source that `setup` settled on; `store` remembers what the command source has seen."""
+def open_source(context: RunContext, store: Store | None = None) -> Source:
+    """Open the source of `context`; `store` keeps what the command source has seen."""
     # Late imports: a demo needs no driver library, the command source no psutil.
-    if setup.source is SourceKind.DEMO:
+    if context.source is SourceKind.DEMO:
         from gpuwatch_tray.sources.simulated import MAX_ETIME, SimulatedSource
 
-        limit = setup.settings.limits.max_etime
-        return SimulatedSource(setup.user, max_etime=MAX_ETIME if limit is None else limit)
-    if setup.source is SourceKind.COMMAND:
+        limit = context.settings.limits.max_etime
+        return SimulatedSource(context.user, max_etime=MAX_ETIME if limit is None else limit)
+    if context.source is SourceKind.COMMAND:
         from gpuwatch_tray.sources.command import CommandSource
 
         sightings = {} if store is None else store.sightings()
-        source = CommandSource(setup.settings.mygpu, first_seen=sightings, user=setup.user)
-        return source if store is None else _Remembering(source, sightings, store)
+        source = CommandSource(context.settings.mygpu, first_seen=sightings, user=context.user)
+        return source if store is None else _RememberingSource(source, sightings, store)
     from gpuwatch_tray.sources.nvml import NvmlSource
 
-    return NvmlSource(wake_sleeping=setup.settings.wake_gpu)
+    return NvmlSource(wake_sleeping=context.settings.wake_gpu)
 
 
-def adjust(source: Source, setup: Setup) -> None:
-    """Have an open source go by these settings."""
-    if setup.source is SourceKind.NVML:
+def reconfigure_source(source: Source, context: RunContext) -> None:
+    """Apply changed settings to an open source."""
+    if context.source is SourceKind.NVML:
         from gpuwatch_tray.sources.nvml import NvmlSource
 
         if isinstance(source, NvmlSource):
-            source.wake_sleeping(wake=setup.settings.wake_gpu)
+            source.wake_sleeping(wake=context.settings.wake_gpu)
 
 
-class _Remembering:
-    """A command source whose sightings outlive the process, so that cron's next run knows them."""
+class _RememberingSource:
+    """A command source whose sightings are stored, so that cron's next run knows them."""
 
     def __init__(self, source: Source, sightings: dict[tuple[int, str], float], store: Store) -> None:
         self.name = source.name
@@ -66,7 +66,7 @@ class _Remembering:
             try:
                 self._store.save_sightings(self._sightings)
             except StoreError as error:
-                log.warning("%s", error)  # what was read counts all the same
+                log.warning("%s", error)  # the snapshot is good all the same
             else:
                 self._saved = dict(self._sightings)
         return snapshot
@@ -76,16 +76,18 @@ class _Remembering:
         self._source.close()
 
 
-def read_once(setup: Setup, source: Source) -> Snapshot:
-    """One snapshot for a command, bounded in time."""
-    return read_within(source, PROGRAM_WITHIN if setup.source is SourceKind.COMMAND else ANSWER_WITHIN)
+def read_once(context: RunContext, source: Source) -> Snapshot:
+    """Read one snapshot for a command, within the source's time."""
+    return read_with_timeout(
+        source, PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
+    )
 
 
-def read_within(source: Source, seconds: float) -> Snapshot:
+def read_with_timeout(source: Source, seconds: float) -> Snapshot:
     """
-    One snapshot, or after `seconds` one whose problem says that the driver hangs.
+    Read a snapshot; after `seconds` return one whose problem says that the driver hangs.
 
-    A driver stuck in the kernel may keep the thread that asks it for ever.
+    A driver that is stuck in the kernel may block the reading thread for ever.
     """
     try:
         return call_with_timeout(seconds, source.read, "read")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3  # to turn back the clock of a state
+import sqlite3  # noqa: TID251  # to turn back the clock of a state
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -61,7 +61,7 @@ class Installed:
     def met(self) -> None:
         """As if the tray had been started before, and had greeted."""
         with closing(Store(self.state, machine.host())) as store:
-            store.greet()
+            store.record_greeting()
 
     def write(self, name: str, text: str = "") -> Path:
         """Write one of the settings files."""

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from PIL import Image, ImageColor  # the test looks at pictures
+from PIL import Image, ImageColor
 
 from gpuwatch_tray.drawing.chart import HEIGHT, LEFT, PAPER, RIGHT, WIDTH, chart
 from gpuwatch_tray.model import AlertMark, Severity, Span
@@ -38,7 +38,7 @@ def draw(history, samples=None, **more):
 
 
 def columns(picture, colour):
-    """The columns of the picture that hold something of this colour."""
+    """Return the columns of the picture that hold something of this colour."""
     wanted = ImageColor.getrgb(colour)
     pixels = picture.load()
     near = (
@@ -100,7 +100,7 @@ def test_a_hot_value_outgrows_the_limit(history):
 
 
 def dotted(picture):
-    """The row of the limit's line: the lowest row that is mostly ink, in dots."""
+    """Return the row of the limit's line: the lowest row that is mostly ink, in dots."""
     pixels = picture.load()
     dark = [sum(sum(pixels[x, y]) < 240 for x in range(LEFT, WIDTH - RIGHT)) for y in range(picture.height)]
     return max(range(len(dark)), key=dark.__getitem__)

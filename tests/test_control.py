@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import control
-from gpuwatch_tray.control import places, server, wire
+from gpuwatch_tray.control import client, places, server, wire
 
 
 class Echo:
@@ -42,7 +42,7 @@ class Echo:
         }
 
     def refuse(self, _request):
-        raise control.Refused("there is no alert 7")
+        raise control.RequestRefusedError("there is no alert 7")
 
     def hang(self, _request):
         self.hanging.set()
@@ -59,7 +59,7 @@ def echo():
 
 @pytest.fixture
 def serving(tmp_path, echo):
-    running = control.Server(str(tmp_path / "box" / "a.sock"), echo.handlers())
+    running = control.ControlServer(str(tmp_path / "box" / "a.sock"), echo.handlers())
     running.start()
     yield running
     running.stop()
@@ -107,7 +107,7 @@ def test_a_request_is_answered(serving):
 )
 def test_what_cannot_be_done_is_answered_with_an_error(serving, request_, error):
     """An unknown request, a refusal and a fault are told apart, and none ends the serving."""
-    with pytest.raises(control.Refused, match=error):
+    with pytest.raises(control.RequestRefusedError, match=error):
         control.ask(serving.address, request_)
     assert control.ask(serving.address, {"do": "echo"})
 
@@ -121,7 +121,7 @@ def test_only_this_user_can_reach_it(serving):
 
 def test_another_users_process_is_turned_away(serving, monkeypatch):
     """A foreign process gets no answer even where the folder was opened for it."""
-    monkeypatch.setattr(wire.Line, "same_user", lambda _: False)
+    monkeypatch.setattr(wire.ControlConnection, "same_user", lambda _: False)
     with pytest.raises(control.ControlError, match=r"hung up"):
         control.ask(serving.address, {"do": "echo"})
 
@@ -147,7 +147,7 @@ def test_the_kernel_says_who_connects():
 def _same_user(listener):
     accepted, _ = listener.accept()
     accepted.setblocking(True)
-    line = wire.Line(Connection(accepted.detach()))
+    line = wire.ControlConnection(Connection(accepted.detach()))
     try:
         return line.same_user()
     finally:
@@ -192,7 +192,7 @@ def test_who_drips_is_hung_up_on(hasty, serving):
 
 def test_who_does_not_take_the_answer_is_hung_up_on(hasty, tmp_path):
     """An answer larger than the buffers waits for its reader a bounded time only."""
-    running = control.Server(str(tmp_path / "s"), {"big": lambda _: {"x": "x" * 4_000_000}})
+    running = control.ControlServer(str(tmp_path / "s"), {"big": lambda _: {"x": "x" * 4_000_000}})
     running.start()
     with connected(running.address) as greedy:
         greedy.sendall(framed(b'{"do": "big"}'))
@@ -205,7 +205,7 @@ def test_who_does_not_take_the_answer_is_hung_up_on(hasty, tmp_path):
 def test_more_silent_clients_than_there_are_places_block_nobody(serving):
     """The oldest of those that say nothing gives way."""
     with ExitStack() as stack:
-        for _ in range(server.MOST + 8):
+        for _ in range(server.MOST_CONNECTIONS + 8):
             stack.enter_context(connected(serving.address))
         assert control.ask(serving.address, {"do": "echo"}, 5.0)
 
@@ -223,7 +223,7 @@ def test_a_huge_request_is_refused_unread(serving):
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory):
     """One server for all examples of garbage."""
-    running = control.Server(str(tmp_path_factory.mktemp("c") / "s"), Echo().handlers())
+    running = control.ControlServer(str(tmp_path_factory.mktemp("c") / "s"), Echo().handlers())
     running.start()
     yield running
     running.stop()
@@ -272,13 +272,13 @@ def test_a_handler_that_hangs_holds_up_neither_others_nor_the_end(serving, echo)
     serving.stop()
     assert time.monotonic() - began < 2
     assert not Path(serving.address).exists()
-    with pytest.raises(control.NobodyThere):
+    with pytest.raises(control.NotRunningError):
         control.ask(serving.address, {"do": "echo"})
 
 
 def test_stop_is_harmless_twice_without_start_and_with_the_socket_gone(tmp_path):
     """The end of a program calls it in any case."""
-    running = control.Server(str(tmp_path / "s"), {})
+    running = control.ControlServer(str(tmp_path / "s"), {})
     running.stop()
     running.start()
     Path(running.address).unlink()
@@ -298,7 +298,7 @@ def test_who_asks_it_to_end_is_still_answered(tmp_path):
             time.sleep(0.02)  # the end is well under way
             return {"pid": 7}
 
-        running = control.Server(str(tmp_path / "s"), {"quit": leave})
+        running = control.ControlServer(str(tmp_path / "s"), {"quit": leave})
         running.start()
         assert control.ask(running.address, {"do": "quit"}) == {"pid": 7}
         ends[0].join(5)
@@ -307,7 +307,7 @@ def test_who_asks_it_to_end_is_still_answered(tmp_path):
 def test_it_can_be_served_again_at_once(tmp_path):
     """Quit and start leave no time between."""
     for _ in range(20):
-        running = control.Server(str(tmp_path / "s"), Echo().handlers())
+        running = control.ControlServer(str(tmp_path / "s"), Echo().handlers())
         running.start()
         assert control.ask(running.address, {"do": "echo"})
         running.stop()
@@ -318,28 +318,28 @@ def test_what_a_killed_process_left_is_replaced(tmp_path):
     address = str(tmp_path / "s")
     code = (
         "import sys, time; from gpuwatch_tray import control;"
-        "s = control.Server(sys.argv[1], {'who': lambda r: {'name': 'first'}}); s.start();"
+        "s = control.ControlServer(sys.argv[1], {'who': lambda r: {'name': 'first'}}); s.start();"
         "print('up', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, address], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "up\n"
         assert control.ask(address, {"do": "who"}) == {"name": "first"}
         with pytest.raises(control.ControlError, match=r"another process answers"):
-            control.Server(address, {}).start()  # a living one is never displaced
+            control.ControlServer(address, {}).start()  # a living one is never displaced
         assert control.ask(address, {"do": "who"}) == {"name": "first"}
         first.send_signal(signal.SIGKILL)
         first.wait(10)
-    with pytest.raises(control.NobodyThere):
+    with pytest.raises(control.NotRunningError):
         control.ask(address, {"do": "who"})
     assert Path(address).exists()
-    second = control.Server(address, {"who": lambda _: {"name": "second"}})
+    second = control.ControlServer(address, {"who": lambda _: {"name": "second"}})
     second.start()
     assert control.ask(address, {"do": "who"}) == {"name": "second"}
     second.stop()
 
 
 def test_a_stopped_process_costs_the_asker_its_time_limit_only(tmp_path):
-    """A frozen tray is told from none: asking ends in time with an error that is not NobodyThere."""
+    """A frozen tray is told from none: asking ends in time with an error that is not NotRunningError."""
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(str(tmp_path / "s"))
         frozen.listen(0)
@@ -349,7 +349,7 @@ def test_a_stopped_process_costs_the_asker_its_time_limit_only(tmp_path):
                 control.ControlError, match=r"no answer within|cannot be asked|hung up"
             ) as told:
                 control.ask(str(tmp_path / "s"), {"do": "status"}, 0.2)
-            assert not isinstance(told.value, control.NobodyThere)
+            assert not isinstance(told.value, control.NotRunningError)
             assert time.monotonic() - began < 1
 
 
@@ -468,8 +468,9 @@ def test_an_address_that_leads_nowhere_is_an_error(address):
 def keyed(tmp_path, monkeypatch):
     """A server that asks for the key, as on Windows."""
     file = tmp_path / "k" / "a.key"
-    monkeypatch.setattr(places, "key_file", lambda _: file)
-    running = control.Server(str(tmp_path / "s"), Echo().handlers())
+    for module in (places, server):
+        monkeypatch.setattr(module, "key_file", lambda _: file)
+    running = control.ControlServer(str(tmp_path / "s"), Echo().handlers())
     running.start()
     yield running, file
     running.stop()
@@ -483,7 +484,7 @@ def test_a_pipe_asks_for_the_key_of_a_file_that_only_the_user_reads(keyed):
     before = file.read_bytes()
     running.stop()
     assert not file.exists()
-    with pytest.raises(control.NobodyThere):
+    with pytest.raises(control.NotRunningError):
         control.ask(running.address, {"do": "echo"})
     running.start()
     assert len(before) == 32
@@ -493,14 +494,14 @@ def test_a_pipe_asks_for_the_key_of_a_file_that_only_the_user_reads(keyed):
 def test_without_the_right_key_nothing_is_answered(keyed, monkeypatch):
     """A wrong key, or garbage instead of one, is turned away and harms nobody."""
     running, file = keyed
-    monkeypatch.setattr(places, "key", lambda _: b"wrong")
+    monkeypatch.setattr(client, "read_key", lambda _: b"wrong")
     with pytest.raises(control.ControlError, match=r"cannot be asked|hung up"):
         control.ask(running.address, {"do": "echo"})
     with connected(running.address) as line:
         received(line)
         line.sendall(framed(b"garbage"))
         assert b"FAILURE" in received(line)
-    monkeypatch.setattr(places, "key", lambda _: file.read_bytes())
+    monkeypatch.setattr(client, "read_key", lambda _: file.read_bytes())
     assert control.ask(running.address, {"do": "echo"})
 
 

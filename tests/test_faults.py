@@ -6,7 +6,7 @@ import logging
 import threading
 
 from gpuwatch_tray import faults
-from gpuwatch_tray.commands.records import FORMAT, Redacted
+from gpuwatch_tray.commands.records import LOG_FORMAT, RedactingFormatter
 from gpuwatch_tray.enduring import FIRST_PAUSE, LONGEST_PAUSE, run_forever
 from gpuwatch_tray.poller import PeriodicThread
 
@@ -51,7 +51,7 @@ def note(text="boom"):
 def test_each_kind_is_told_once():
     """The same error from the same place is one line, another is another; what was foreseen is none."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         for _ in range(5):
             note()
         assert told.wait() == "ValueError: boom"
@@ -62,7 +62,7 @@ def test_each_kind_is_told_once():
 def test_the_line_names_our_own_place():
     """The last file of ours that the error came through, with its line."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         PeriodicThread(fail, 1.0, "poller").tick()
         assert told.wait().startswith("ValueError: boom (poller.py:")
 
@@ -70,7 +70,7 @@ def test_the_line_names_our_own_place():
 def test_a_thread_that_ends_with_a_fault_is_told(caplog):
     """Whatever a thread did not catch is logged with its traceback, and told; an exit is none."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         quiet = threading.Thread(target=exit_thread)
         ending = threading.Thread(target=fail, name="reader")
         for thread in (quiet, ending):
@@ -89,12 +89,12 @@ def exit_thread():
 def test_the_line_holds_no_secret():
     """An error's text is redacted for the popup, and with its traceback for the log."""
     told = Told()
-    with faults.heard(told):
+    with faults.report_errors(told):
         note("login failed: --password hunter2")
         assert "hunter2" not in told.wait()
     error = ValueError("--token hunter2")
     record = log.makeRecord("x", logging.ERROR, "f", 1, "failed", (), (ValueError, error, None))
-    written = Redacted(FORMAT).format(record)
+    written = RedactingFormatter(LOG_FORMAT).format(record)
     assert "ValueError" in written
     assert "hunter2" not in written
 
@@ -107,7 +107,7 @@ def test_a_teller_that_fails_ends_nothing():
         told(line)
         raise OSError("no desktop")
 
-    with faults.heard(tell):
+    with faults.report_errors(tell):
         note()
         told.wait()
         note_another()

@@ -6,14 +6,14 @@ import os
 
 import pytest
 
-from gpuwatch_tray.lock import Holder, LockError, WatchLock, this_process
+from gpuwatch_tray.lock import LockError, LockHolder, StoreLock, this_process
 
 TRAY = this_process("tray", mails=True)
 
 
 def test_the_second_is_refused_and_told_who_is_first(tmp_path):
     """While one holds the lock, another does not get it and can name the holder."""
-    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
     assert first.acquire(TRAY)
     assert not second.acquire(TRAY)
     assert str(second.holder()) == f"tray, PID {os.getpid()}"
@@ -26,7 +26,7 @@ def test_the_second_is_refused_and_told_who_is_first(tmp_path):
 
 def test_states_that_share_a_folder_do_not_exclude_each_other(tmp_path):
     """The lock is per host and source, as home folders are shared over NFS."""
-    one, other = WatchLock(tmp_path, "a"), WatchLock(tmp_path, "b")
+    one, other = StoreLock(tmp_path, "a"), StoreLock(tmp_path, "b")
     assert one.acquire(TRAY)
     assert other.acquire(TRAY)
     one.release()
@@ -35,7 +35,7 @@ def test_states_that_share_a_folder_do_not_exclude_each_other(tmp_path):
 
 def test_a_holder_in_trouble_says_so(tmp_path):
     """Who comes second learns that the first cannot read the driver, or mails nobody."""
-    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
     first.acquire(TRAY)
     first.describe(this_process("tray", mails=False, trouble="driver not loaded"))
     assert (second.holder().mails, second.holder().trouble) == (False, "driver not loaded")
@@ -44,33 +44,33 @@ def test_a_holder_in_trouble_says_so(tmp_path):
 
 def test_the_description_says_where_the_holder_answers(tmp_path):
     """`status` from cron, without the session's variables, learns the address from the lock's file."""
-    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
     first.acquire(this_process("tray", mails=True))
     assert second.holder().address == ""
     first.describe(this_process("tray", mails=True, address="/run/user/1/s"))
     assert second.holder().address == "/run/user/1/s"
     first.release()
-    assert second.holder() == Holder()
+    assert second.holder() == LockHolder()
 
 
 def test_a_description_of_an_older_version_is_read(tmp_path):
     """What a version without an address wrote names its holder all the same."""
     text = '{"pid": 7, "face": "tray", "mails": true, "trouble": null}'
     (tmp_path / "watching-box.json").write_text(text)
-    assert WatchLock(tmp_path, "box").holder() == Holder(7, "tray")
+    assert StoreLock(tmp_path, "box").holder() == LockHolder(7, "tray")
 
 
 def test_whether_the_lock_is_free_can_be_asked_without_keeping_it(tmp_path):
     """Free before, not while another holds it, free after; without a folder nobody holds it."""
-    first, second = WatchLock(tmp_path, "box"), WatchLock(tmp_path, "box")
-    assert second.free()
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
+    assert second.is_free()
     assert first.acquire(TRAY)
-    assert not second.free()
+    assert not second.is_free()
     first.release()
-    assert second.free()
+    assert second.is_free()
     assert first.acquire(TRAY)  # asking has not taken it
     first.release()
-    assert WatchLock(tmp_path / "gone", "box").free()
+    assert StoreLock(tmp_path / "gone", "box").is_free()
     assert not (tmp_path / "gone").exists()
 
 
@@ -90,11 +90,11 @@ DAMAGED = [
 def test_a_damaged_description_is_an_unknown_holder(tmp_path, text):
     """Whatever stands in the file, the lock alone decides."""
     (tmp_path / "watching-box.json").write_text(text, encoding="latin-1")
-    assert WatchLock(tmp_path, "box").holder() == Holder()
+    assert StoreLock(tmp_path, "box").holder() == LockHolder()
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     """The error names the folder and the variable that names another."""
     (tmp_path / "file").write_text("")
     with pytest.raises(LockError, match=r"file: the state cannot be kept there: .*GPUWATCH_CACHE"):
-        WatchLock(tmp_path / "file", "box").acquire(TRAY)
+        StoreLock(tmp_path / "file", "box").acquire(TRAY)

@@ -44,13 +44,13 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def png():
-    drawn = picture.of(history(seconds=6 * HOUR), (uuid(0),))
-    assert 5_000 < len(drawn) <= picture.MOST
+    drawn = picture.draw_picture(history(seconds=6 * HOUR), (uuid(0),))
+    assert 5_000 < len(drawn) <= picture.MAX_PICTURE_BYTES
     return drawn
 
 
 def page(message, png, file):
-    """The HTML part in a file, with its picture in it."""
+    """Write the HTML part to a file, with its picture in it."""
     shown = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
     html = message.details.html.replace(f"cid:{CHART}", shown)
     file.write_text(html.replace("<body ", '<body data-drawn="yes" '), "utf-8")

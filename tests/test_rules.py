@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, Scope, Severity, Snapshot, Terms
+from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, ProcessScope, Severity, Snapshot, Terms
 from gpuwatch_tray.rules import RULES, judge, judged, open_questions, terms
-from gpuwatch_tray.rules.gpu_limit import gpu_limit
-from gpuwatch_tray.rules.gpu_lost import gpu_lost
-from gpuwatch_tray.rules.max_etime import max_etime
-from gpuwatch_tray.rules.monitor_blind import monitor_blind
+from gpuwatch_tray.rules.gpu_limit import judge_gpu_limit
+from gpuwatch_tray.rules.gpu_lost import judge_gpu_lost
+from gpuwatch_tray.rules.max_etime import judge_max_etime
+from gpuwatch_tray.rules.monitor_blind import judge_monitor_blind
 from gpuwatch_tray.rules.scope import counted
 from tests.fakes import BOOT, process, snapshot
 
@@ -51,7 +51,7 @@ def on(*gpus, **facts):
 )
 def test_gpu_limit_fires_with_the_bash_tools_reason(processes, reason):
     """GPU_LIMIT fires when more GPUs than the limit carry processes that count, and only then."""
-    verdict = gpu_limit(snapshot(*processes), LIMITS)
+    verdict = judge_gpu_limit(snapshot(*processes), LIMITS)
     assert [finding.reason for finding in verdict.findings] == ([reason] if reason else [])
     assert verdict.unknown is None
 
@@ -76,7 +76,7 @@ def test_gpu_limit_fires_with_the_bash_tools_reason(processes, reason):
 )
 def test_gpu_limit_is_open_where_data_is_missing(reading, why):
     """Below the limit, missing data leaves the verdict open and says why."""
-    verdict = gpu_limit(reading, LIMITS)
+    verdict = judge_gpu_limit(reading, LIMITS)
     assert (verdict.findings, verdict.unknown) == ((), why)
     assert verdict.cannot_tell("")
 
@@ -84,7 +84,7 @@ def test_gpu_limit_is_open_where_data_is_missing(reading, why):
 def test_scope_all_counts_everybody():
     """PROCESS_SCOPE=all counts other users' processes and those of unknown owners."""
     others = [process(1, 0, mine=False), process(2, 1, mine=None), process(3, 2, kinds="G")]
-    assert [p.pid for p in counted(snapshot(*others), Limits(scope=Scope.ALL))] == [1, 2]
+    assert [p.pid for p in counted(snapshot(*others), Limits(scope=ProcessScope.ALL))] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_scope_all_counts_everybody():
 )
 def test_max_etime_is_strictly_greater_in_whole_seconds(elapsed, fires):
     """MAX_ETIME compares the whole seconds that ps prints, and the limit itself is still allowed."""
-    assert bool(max_etime(snapshot(process(elapsed=elapsed)), LIMITS).findings) is fires
+    assert bool(judge_max_etime(snapshot(process(elapsed=elapsed)), LIMITS).findings) is fires
 
 
 def test_max_etime_has_the_bash_tools_reason():
     """The reason of MAX_ETIME is the Bash tool's, with the process's own line behind it."""
-    verdict = max_etime(snapshot(process(2943615, 0, 32400.0)), LIMITS)
+    verdict = judge_max_etime(snapshot(process(2943615, 0, 32400.0)), LIMITS)
     assert [finding.reason for finding in verdict.findings] == [
         "MAX_ETIME(32400s) > LIMIT(21600s) :: GPU=0  MEM=2828MiB  PID=2943615  ETIME=09:00:00"
     ]
@@ -108,13 +108,13 @@ def test_max_etime_has_the_bash_tools_reason():
 def test_max_etime_tells_of_each_process_once():
     """A process on two GPUs is one finding, two processes are two, told apart by PID and start."""
     rows = [process(1, 0, 30000.0), process(1, 1, 30000.0), process(2, 0, 30000.0)]
-    subjects = [finding.subject for finding in max_etime(snapshot(*rows), LIMITS).findings]
+    subjects = [finding.subject for finding in judge_max_etime(snapshot(*rows), LIMITS).findings]
     assert subjects == [f"{BOOT}/1/start-1", f"{BOOT}/2/start-2"]
 
 
 def test_max_etime_leaves_a_process_of_unknown_age_open_and_no_other():
     """An unknown elapsed time leaves that PID open, while other subjects can be concluded about."""
-    verdict = max_etime(snapshot(process(1, elapsed=UNKNOWN, identity=""), process(2)), LIMITS)
+    verdict = judge_max_etime(snapshot(process(1, elapsed=UNKNOWN, identity=""), process(2)), LIMITS)
     assert verdict.unknown == "the elapsed time of process 1 is unknown"
     assert verdict.cannot_tell(f"{BOOT}/1/start-1")
     assert not verdict.cannot_tell(f"{BOOT}/11/start-11")
@@ -123,7 +123,7 @@ def test_max_etime_leaves_a_process_of_unknown_age_open_and_no_other():
 @pytest.mark.parametrize("reading", [UNREADABLE, snapshot(gpus=(Gpu(0, "GPU-0000"), LOST))])
 def test_max_etime_concludes_nothing_from_a_list_with_gaps(reading):
     """While a process list is missing, no absence of a process means that it ended."""
-    assert max_etime(reading, LIMITS).cannot_tell("any/subject")
+    assert judge_max_etime(reading, LIMITS).cannot_tell("any/subject")
 
 
 @given(elapsed=st.floats(0, 1e7), later=st.floats(0, 1e6))
@@ -158,7 +158,7 @@ EVERYTHING = Limits(gpu_limit=0, max_etime=-1)
 )
 def test_gpu_lost_names_the_gpus_that_do_not_answer(reading, subjects):
     """A GPU that cannot be read as a whole is a critical finding, whatever it is numbered."""
-    verdict = gpu_lost(reading, LIMITS)
+    verdict = judge_gpu_lost(reading, LIMITS)
     assert [finding.subject for finding in verdict.findings] == subjects
     assert {finding.severity for finding in verdict.findings} <= {Severity.CRITICAL}
     assert verdict.unknown is None
@@ -166,7 +166,7 @@ def test_gpu_lost_names_the_gpus_that_do_not_answer(reading, subjects):
 
 def test_gpu_lost_says_nothing_when_nothing_can_be_read():
     """Without a driver no GPU is lost, and none that was lost is back."""
-    verdict = gpu_lost(UNREADABLE, LIMITS)
+    verdict = judge_gpu_lost(UNREADABLE, LIMITS)
     assert (verdict.findings, verdict.cannot_tell("GPU-0001")) == ((), True)
 
 
@@ -184,7 +184,7 @@ def test_gpu_lost_says_nothing_when_nothing_can_be_read():
 )
 def test_monitor_blind_finds_what_cannot_be_read(reading, subjects):
     """What cannot be read is itself a finding, and this rule alone can always tell."""
-    verdict = monitor_blind(reading, LIMITS)
+    verdict = judge_monitor_blind(reading, LIMITS)
     assert [finding.subject for finding in verdict.findings] == subjects
     assert verdict.unknown is None
 

@@ -1,4 +1,4 @@
-"""The command line: what was asked, and one line and an exit code for what went wrong."""
+"""The command line: run one command, and turn an error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import language, redact, settings
-from gpuwatch_tray.app import set_up
-from gpuwatch_tray.cli.parser import parser
+from gpuwatch_tray.app import create_context
+from gpuwatch_tray.cli.parser import build_parser
 from gpuwatch_tray.commands import records
 from gpuwatch_tray.context import SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
@@ -24,45 +24,45 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    Loaded = tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]
+    LoadedSettings = tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]
 
-__all__ = ["DONE", "FAILED", "WRONG_USE", "main", "parser"]
+__all__ = ["DONE", "FAILED", "WRONG_USE", "build_parser", "main"]
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
-READ_WITHIN = 8.0  # seconds that the settings' files may take when `doctor` asks
+READ_WITHIN = 8.0  # seconds for reading the settings' files when `doctor` runs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a windowed start on Windows has none
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+        if isinstance(stream, io.TextIOWrapper):  # None in a windowed start on Windows
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     words = sys.argv[1:] if argv is None else argv
-    loaded = _settings_within(READ_WITHIN) if "doctor" in words else _settings()
+    loaded = _load_settings_within(READ_WITHIN) if "doctor" in words else _load_settings()
     if loaded is None:
         language.set_language(language.system_language(os.environ))
         text = _("the settings' files do not answer within {seconds:g} s: are they on a network drive?")
         _complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
         return FAILED
-    asked = parser().parse_args(argv)
-    records.to_terminal(verbose=getattr(asked, "verbose", False))
-    signal.signal(signal.SIGTERM, _terminated)
+    args = build_parser().parse_args(argv)
+    records.log_to_terminal(verbose=getattr(args, "verbose", False))
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
-        code: int = asked.run(set_up(os.environ, _source(asked), loaded), asked)
+        code: int = args.run(create_context(os.environ, _source(args), loaded), args)
         if sys.stdout is not None:
             sys.stdout.flush()
     except UsageError as error:
         _complain(str(error))
         return WRONG_USE
     except BrokenPipeError:
-        _close_output()  # whoever read it has had enough, as `head` has
-        return DONE if asked.command == "ps" else FAILED
+        _close_output()  # the reader of a pipe, such as `head`, has ended
+        return DONE if args.command == "ps" else FAILED
     except (WorkError, StoreError, LockError, OSError) as error:
         _complain(str(error))
         _close_output()
         return FAILED
     except KeyboardInterrupt:
-        return DONE if asked.command in {"watch", None} else FAILED
+        return DONE if args.command in {"watch", None} else FAILED
     except Exception as error:
         logging.getLogger(__name__).exception("unexpected", extra={"in_file_only": True})
         _complain(
@@ -74,42 +74,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _settings_within(seconds: float) -> Loaded | None:
-    """The settings, or None where their drive hangs: the doctor is asked what hangs."""
+def _load_settings_within(seconds: float) -> LoadedSettings | None:
+    """Load the settings; None where their drive hangs, which `doctor` reports."""
     try:
-        return call_with_timeout(seconds, _settings, "settings")
+        return call_with_timeout(seconds, _load_settings, "settings")
     except TimeoutError:
         return None
 
 
-def _settings() -> Loaded:
-    """The settings, and the language that they ask for spoken: first of all, for --help speaks it too."""
+def _load_settings() -> LoadedSettings:
+    """Load the settings and switch to their language, which --help needs too."""
     loaded = settings.load(os.environ)
     if loaded[0].language != language.current_language():
         language.set_language(loaded[0].language)
-        loaded = settings.load(os.environ)  # once more: what is wrong with them is said in it
+        loaded = settings.load(os.environ)  # again: their mistakes are worded in it
     return loaded
 
 
-def _terminated(number: int, _frame: FrameType | None) -> None:
-    """End as by an error, so that what is under way, such as MYGPU's program, is ended as well."""
+def _exit_on_signal(number: int, _frame: FrameType | None) -> None:
+    """Exit as by an error, so that cleanup ends child processes, such as MYGPU's program."""
     raise SystemExit(128 + number)
 
 
 def _close_output() -> None:
-    """Keep what is still to be written from failing once more, at the interpreter's end."""
+    """Flush the output, or send it to nowhere, so that it does not fail again at the interpreter's exit."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _source(asked: argparse.Namespace) -> SourceKind | None:
-    if getattr(asked, "demo", False):
-        if hasattr(asked, "source"):
+def _source(args: argparse.Namespace) -> SourceKind | None:
+    if getattr(args, "demo", False):
+        if hasattr(args, "source"):
             raise UsageError(_("--demo and --source exclude each other"))
         return SourceKind.DEMO
-    return SourceKind(asked.source) if hasattr(asked, "source") else None
+    return SourceKind(args.source) if hasattr(args, "source") else None
 
 
 def _complain(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Where commands hang: each has its help, its example, and the function that it runs."""
+"""What every command of the command line is made with: its help, examples and body, and types of numbers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gpuwatch_tray.language import _
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
-Run: TypeAlias = "Callable[[Setup, argparse.Namespace], int]"
+CommandBody: TypeAlias = "Callable[[RunContext, argparse.Namespace], int]"
 
 
 def epilog(*examples: str) -> str:
-    """What stands below the options: examples, and the exit codes."""
+    """Return the text below a command's options: examples, and the exit codes."""
     codes = _(
         "Exit codes: 0 done, also with nothing to report; 1 the work failed; 2 wrong use or configuration."
     )
@@ -27,34 +27,34 @@ def epilog(*examples: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """A parser whose commands are yet to be added; `common` are the options that each of them has."""
+class CommandGroup:
+    """A parser to which commands are added; each of them has the options of `common`."""
 
-    parsers: Any  # argparse's own action, whose type has no public name
+    subparsers: Any  # argparse's action, whose type has no public name
     common: argparse.ArgumentParser
 
     def command(
-        self, name: str, run: Run, summary: str, *examples: str, aliases: Sequence[str] = ()
+        self, name: str, body: CommandBody, summary: str, *examples: str, aliases: Sequence[str] = ()
     ) -> argparse.ArgumentParser:
-        """A command that `run` does; `examples` are what follows the program's name."""
-        made = self._add(name, summary, examples, aliases)
-        made.set_defaults(run=run)
-        return made
+        """Add a command that runs `body`; `examples` are what follows the program's name."""
+        parser = self._add(name, summary, examples, aliases)
+        parser.set_defaults(run=body)
+        return parser
 
-    def family(
-        self, name: str, summary: str, *examples: str, run: Run | None = None
-    ) -> tuple[argparse.ArgumentParser, Branch]:
-        """A command that has tasks of its own; without one of them it does `run`, or is wrong use."""
-        made = self._add(name, summary, examples)
-        tasks = made.add_subparsers(dest="task", metavar="TASK", required=run is None)
-        if run is not None:
-            made.set_defaults(run=run)
-        return made, Branch(tasks, self.common)
+    def group(
+        self, name: str, summary: str, *examples: str, body: CommandBody | None = None
+    ) -> tuple[argparse.ArgumentParser, CommandGroup]:
+        """Add a command with tasks; without a task it runs `body`, or is wrong use where there is none."""
+        parser = self._add(name, summary, examples)
+        tasks = parser.add_subparsers(dest="task", metavar="TASK", required=body is None)
+        if body is not None:
+            parser.set_defaults(run=body)
+        return parser, CommandGroup(tasks, self.common)
 
     def _add(
         self, name: str, summary: str, examples: Sequence[str], aliases: Sequence[str] = ()
     ) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = self.parsers.add_parser(
+        parser: argparse.ArgumentParser = self.subparsers.add_parser(
             name,
             parents=[self.common],
             help=summary,
@@ -63,4 +63,4 @@ class Branch:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             aliases=aliases,
         )
-        return made
+        return parser

@@ -1,26 +1,27 @@
-"""What is written from the command line's own help: the man page and the shells' completion."""
+"""The completion of the shells, and all generated documents together."""
 
 from __future__ import annotations
 
-from gpuwatch_tray.cli import manual
-from gpuwatch_tray.cli.parser import parser
-from gpuwatch_tray.desktopfiles import Papers
+from typing import TYPE_CHECKING
 
-SHELLS = ("bash", "zsh", "fish")
+from gpuwatch_tray.cli.manual import man_page
+from gpuwatch_tray.desktopfiles import GeneratedDocs
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gpuwatch_tray.desktopfiles import GeneratedDocs
 
 
-def completion(shell: str) -> str:
-    """The script by which one of `SHELLS` completes our commands and options."""
+def completion_script(top: argparse.ArgumentParser, shell: str) -> str:
+    """Write the script by which `bash`, `zsh` or `fish` completes the commands and options."""
     import shtab
 
-    return str(shtab.complete(parser(), shell))
+    return str(shtab.complete(top, shell))
 
 
-def man_page() -> str:
-    """The man page."""
-    return manual.page(parser())
+def generate_docs(top: argparse.ArgumentParser) -> GeneratedDocs:
+    """Generate every document that is installed in a share folder."""
+    from gpuwatch_tray.desktopfiles import GeneratedDocs
 
-
-def papers() -> Papers:
-    """All that a share folder has a place for."""
-    return Papers(man_page(), completion("bash"), completion("fish"))
+    return GeneratedDocs(man_page(top), completion_script(top, "bash"), completion_script(top, "fish"))

@@ -1,19 +1,21 @@
-"""The parser of every command, put together from its families."""
+"""The parser of the whole command line, put together from the commands."""
 
 from __future__ import annotations
 
 import argparse
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.cli import alerts, doctor, mail, report, setup, watching, when, wording
-from gpuwatch_tray.cli.branch import Branch, epilog
+from gpuwatch_tray.cli import alerts, doctor, mail, report, setup, watching, when
+from gpuwatch_tray.cli.branch import CommandGroup, epilog
+from gpuwatch_tray.cli.wording import translate_argparse
+from gpuwatch_tray.commands import check, ps, status
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.language import _
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of every command; what it finds has `run`, the function that does it."""
-    wording.speak()
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of every command; the parsed arguments have `run`, the command's body."""
+    translate_argparse()
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--source",
@@ -36,10 +38,12 @@ def parser() -> argparse.ArgumentParser:
         "--version",
         action="version",
         version=f"gpuwatch-tray {__version__}",
-        help=_("show program's version number and exit"),  # argparse's own is not looked up
+        help=_("show program's version number and exit"),  # argparse does not translate its own
     )
-    top.set_defaults(run=watching.tray)
-    commands = Branch(top.add_subparsers(dest="command", metavar="COMMAND"), common)
-    for family in (watching, alerts, when, report, mail, setup, doctor):
-        family.add(commands)
+    top.set_defaults(run=watching.run_tray)
+    commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND"), common)
+    for module in (ps, check, watching, status, alerts, when, report, mail):
+        module.add_commands(commands)
+    setup.add_commands(commands, top)
+    doctor.add_commands(commands)
     return top

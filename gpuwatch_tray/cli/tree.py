@@ -1,4 +1,4 @@
-"""The command line looked at as a whole: each command with its parser, and what each option looks like."""
+"""The commands of a parser, and how their options are written."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser and those of its commands, in their order, each once, whatever else it is called."""
+def iter_commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parser and those of its commands in their order, each once, without aliases."""
     yield parser
-    # argparse shows its actions to nobody; whoever documents a parser asks for them so
-    for action in parser._actions:  # noqa: SLF001
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+    for action in _actions(parser):
+        if isinstance(action.choices, dict):  # only subparsers have a mapping
             for below in dict.fromkeys(action.choices.values()):
-                yield from commands(below)
+                yield from iter_commands(below)
 
 
-def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """The options and words of one command that --help shows, its commands left out."""
+def visible_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return the options and arguments of one command that --help shows, without its subcommands."""
     return [
         action
-        for action in parser._actions  # noqa: SLF001
-        if action.help is not argparse.SUPPRESS and not isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+        for action in _actions(parser)
+        if action.help is not argparse.SUPPRESS and not isinstance(action.choices, dict)
     ]
 
 
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return parser._actions  # noqa: SLF001  # argparse has no public way to list a parser's options
+
+
 def invocation(action: argparse.Action) -> str:
-    """How an option or a word is written, such as `--watch N`."""
+    """Return how an option or argument is written, such as `--watch N`."""
     word = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
     if action.choices is not None and action.metavar is None:
         word = "|".join(map(str, action.choices))

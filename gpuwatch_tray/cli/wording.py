@@ -1,4 +1,4 @@
-"""argparse's own words in the person's language: it asks the system's catalogues, which have none."""
+"""argparse's own texts in the person's language."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 
 from gpuwatch_tray.language import N_, _
 
-# Those that our command line can come to say; one that another Python words otherwise stays English.
-WORDS = (
+# The texts of argparse that this command line can print, for the catalogue; a text that another version of
+# Python words otherwise stays English.
+ARGPARSE_TEXTS = (
     N_("usage: "),
     N_("positional arguments"),
     N_("options"),
@@ -25,6 +26,6 @@ WORDS = (
 )
 
 
-def speak() -> None:
-    """Have argparse speak as we do; it looks its function up at each word."""
+def translate_argparse() -> None:
+    """Have argparse use our catalogue: it asks the system's, which has none of its texts."""
     vars(argparse).update(_=_)

@@ -1,4 +1,4 @@
-"""`alerts`: what fires, why, and the person's word on it; through the running tray, else on the store."""
+"""The bodies of `alerts`, and the running program's answers to them."""
 
 from __future__ import annotations
 
@@ -7,124 +7,124 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import attending, machine
-from gpuwatch_tray.app import evaluator, open_store
-from gpuwatch_tray.attending import Attending, NoSuchAlert
-from gpuwatch_tray.commands import history
-from gpuwatch_tray.commands.asking import ask_or_store, reach
-from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.control import Refused
+from gpuwatch_tray.app import create_evaluator, open_store
+from gpuwatch_tray.attending import AlertOperations, NoSuchAlertError
+from gpuwatch_tray.commands.history import alert_lines, alerts_json
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import argparse
+    from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 
-def show(setup: Setup, *, as_json: bool) -> int:
+def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
     """Print what is active and the last 100, with every transition and its reason."""
-    answer = ask_or_store(setup, {"do": "alerts"}, lambda store: history.record(store, machine.now()))
-    print(json.dumps(answer, indent=2) if as_json else "\n".join(history.lines(answer)))
+    from gpuwatch_tray.commands.asking import request_or_use_store
+
+    answer = request_or_use_store(context, {"do": "alerts"}, lambda store: alerts_json(store, machine.now()))
+    print(json.dumps(answer, indent=2) if args.json else "\n".join(alert_lines(answer)))
     return 0
 
 
-def acknowledge(setup: Setup, names: Sequence[str]) -> int:
+def acknowledge_alerts(context: RunContext, args: argparse.Namespace) -> int:
     """Record that these alerts have been seen."""
-    return _attend(setup, {"do": "acknowledge", "names": list(names)})
+    return _operate(context, {"do": "acknowledge", "names": args.ids})
 
 
-def snooze(setup: Setup, names: Sequence[str], duration: str) -> int:
-    """Silence everything, or these rules and alerts, for `duration`."""
+def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
+    """Silence everything, or these rules and alerts, for a duration."""
     try:
-        length = attending.seconds(duration, machine.now().wall)
+        length = attending.parse_duration(args.duration, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _attend(setup, {"do": "snooze", "names": list(names), "seconds": length})
+    return _operate(context, {"do": "snooze", "names": args.names, "seconds": length})
 
 
-def resume(setup: Setup) -> int:
+def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
     """End every snooze."""
-    return _attend(setup, {"do": "resume"})
+    return _operate(context, {"do": "resume"})
 
 
-def forget(setup: Setup, uuid: str) -> int:
+def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
     """Take a GPU that is gone for good out of the inventory."""
-    if setup.simulated:
+    if context.simulated:
         raise UsageError(_("a demo has no inventory: leave out --demo"))
-    with closing(open_store(setup)) as store:
+    with closing(open_store(context)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
-        if not store.forget_gpu(uuid):
+        if not store.forget_gpu(args.uuid):
             raise WorkError(
                 _("no GPU {uuid!r} is known (known: {uuids})").format(
-                    uuid=uuid, uuids=", ".join(known) or _("none")
+                    uuid=args.uuid, uuids=", ".join(known) or _("none")
                 )
             )
-    print(_("forgotten: {uuid}").format(uuid=uuid))
+    print(_("forgotten: {uuid}").format(uuid=args.uuid))
     return 0
 
 
-def explain(setup: Setup) -> int:
-    """Print each rule, its value and threshold, and what will be told when and why."""
-    answer = reach(setup, {"do": "explain"})
+def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
+    """Print each rule, its value and threshold, and what will be sent when and why."""
+    from gpuwatch_tray.commands.asking import try_request
+
+    answer = try_request(context, {"do": "explain"})
     if answer is not None:
         print("\n".join(answer["lines"]))
         return 0
-    if setup.simulated:
+    if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
-    with closing(open_store(setup)) as store, closing(open_source(setup, store)) as source:
-        lines = evaluator(setup, store, loop=False).explain(read_once(setup, source))
+    with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
+        lines = create_evaluator(context, store, loop=False).explain(read_once(context, source))
     print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
     print("\n".join(lines))
     return 0
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
-    """What the running program answers about alerts; whatever the person says is shown at once."""
-    person = Attending(store, machine.now)
+def _operate(context: RunContext, request: dict[str, Any]) -> int:
+    from gpuwatch_tray.commands.asking import request_or_use_store
 
-    def then_look(said: str) -> dict[str, Any]:
-        watching.check_now()
-        return {"said": said}
+    def on_store(store: Store) -> dict[str, Any]:
+        try:
+            return {"said": ALERT_OPERATIONS[request["do"]](AlertOperations(store, machine.now), request)}
+        except NoSuchAlertError as error:
+            raise WorkError(str(error)) from error
+
+    print(request_or_use_store(context, request, on_store)["said"])
+    return 0
+
+
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+    """Return the request handlers about alerts; each change is evaluated at once."""
+    from gpuwatch_tray.control import RequestRefusedError
+
+    operations = AlertOperations(store, machine.now)
+
+    def handler(operation: Callable[[AlertOperations, Mapping[str, Any]], str]) -> Handler:
+        def handle(request: dict[str, Any]) -> dict[str, Any]:
+            try:
+                said = operation(operations, request)
+            except NoSuchAlertError as error:
+                raise RequestRefusedError(str(error)) from error
+            watching.check_now()
+            return {"said": said}
+
+        return handle
 
     return {
-        "alerts": lambda _: history.record(store, machine.now()),
-        "explain": lambda _: {"lines": list(watching.explain())},
-        **{do: _refusing(act, person, then_look) for do, act in ACTS.items()},
+        "alerts": lambda _request: alerts_json(store, machine.now()),
+        "explain": lambda _request: {"lines": list(watching.explain())},
+        **{do: handler(operation) for do, operation in ALERT_OPERATIONS.items()},
     }
 
 
-def _refusing(
-    act: Callable[[Attending, Mapping[str, Any]], str],
-    person: Attending,
-    then: Callable[[str], dict[str, Any]],
-) -> Handler:
-    def handle(request: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return then(act(person, request))
-        except NoSuchAlert as error:
-            raise Refused(str(error)) from error
-
-    return handle
-
-
-ACTS: dict[str, Callable[[Attending, Mapping[str, Any]], str]] = {
-    "acknowledge": lambda person, request: person.acknowledge(*map(str, request.get("names", ()))),
-    "snooze": lambda person, request: person.snooze(
+ALERT_OPERATIONS: dict[str, Callable[[AlertOperations, Mapping[str, Any]], str]] = {
+    "acknowledge": lambda operations, request: operations.acknowledge(*map(str, request.get("names", ()))),
+    "snooze": lambda operations, request: operations.snooze(
         float(request["seconds"]), *map(str, request.get("names", ()))
     ),
-    "resume": lambda person, _: person.resume(),
+    "resume": lambda operations, _request: operations.resume(),
 }
-
-
-def _attend(setup: Setup, request: dict[str, Any]) -> int:
-    def on_store(store: Store) -> dict[str, Any]:
-        try:
-            return {"said": ACTS[request["do"]](Attending(store, machine.now), request)}
-        except NoSuchAlert as error:
-            raise WorkError(str(error)) from error
-
-    print(ask_or_store(setup, request, on_store)["said"])
-    return 0

@@ -1,8 +1,8 @@
 """
-What `status` says: the answer of the program that watches, and the lines that a person reads, pure.
+The answer to `status` as JSON and as lines; pure.
 
-The keys of the answer are `status --json`'s and stay. Times are seconds since the epoch, memory is in bytes,
-temperature in degrees C, power in W, utilisation in %; null stands for what is not known.
+The keys are the contract of `status --json`. Times are in seconds since the epoch, memory in bytes,
+temperature in degrees C, power in W, utilisation in %; null is unknown.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a status does not hold: who answers, and from where the numbers come."""
+class ResponderInfo:
+    """The process that answers, and its source."""
 
     face: str  # tray, watch
     host: str
@@ -34,23 +34,23 @@ class Facts:
     pid: int = field(default_factory=os.getpid)
 
 
-def describe(status: Status, facts: Facts) -> dict[str, Any]:
-    """The answer to `status`."""
+def build_status(status: Status, responder: ResponderInfo) -> dict[str, Any]:
+    """Build the answer to `status`."""
     return {
         "state": status.level.name.lower(),
         "headline": status.headline,
         "at": status.at,
-        "pid": facts.pid,
-        "face": facts.face,
-        "host": facts.host,
+        "pid": responder.pid,
+        "face": responder.face,
+        "host": responder.host,
         "version": __version__,
-        "source": facts.source,
-        "simulated": facts.simulated,
+        "source": responder.source,
+        "simulated": responder.simulated,
         "in_use": status.in_use,
         "gpus": [_gpu(gpu) for gpu in (status.snapshot.gpus if status.snapshot is not None else ())],
         "alerts": [_alert(alert) for alert in status.alerts],
         "snoozed_until": status.snoozed_until,
-        "mails_waiting": facts.mails_waiting,
+        "mails_waiting": responder.mails_waiting,
         "notes": list(status.notes),
     }
 
@@ -84,8 +84,8 @@ def _alert(alert: Alert) -> dict[str, Any]:
     }
 
 
-def lines(answer: Mapping[str, Any], now: float) -> list[str]:
-    """The answer for a person; also that of another version, which may lack a key."""
+def status_lines(answer: Mapping[str, Any], now: float) -> list[str]:
+    """Format the answer for a terminal; another version's answer may lack a key."""
     return [indent + redact.one_line(line) for indent, line in _lines(answer, now)]
 
 
@@ -140,5 +140,5 @@ def _alert_line(alert: Mapping[str, Any], now: float) -> str:
     if alert.get("inhibited_by"):
         state.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
     text = alert.get("text") or alert.get("reason", "")
-    told = _("{text} ({state})").format(text=text, state=_(", ").join(state))
-    return f"{terms.translate_key(alert.get('severity', '?'))} {alert.get('id', '?')}: {told}"
+    line = _("{text} ({state})").format(text=text, state=_(", ").join(state))
+    return f"{terms.translate_key(alert.get('severity', '?'))} {alert.get('id', '?')}: {line}"

@@ -1,4 +1,4 @@
-"""`setup autostart`, and what the tray does about it at each start."""
+"""The login item: `setup autostart`, and its repair when the tray starts."""
 
 from __future__ import annotations
 
@@ -6,44 +6,50 @@ import logging
 import os
 
 from gpuwatch_tray import autostart, drawing
-from gpuwatch_tray.autostart import AutostartError, Login
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.autostart import AutostartError, LoginItem
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
 
 log = logging.getLogger(__name__)
 
-# What a shell may have set and a session not have.
-VARIABLES = ("MYGPU", "GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG", "GPUWATCH_CACHE")
+# Variables that a shell may have set and the login session not.
+SHELL_VARIABLES = (
+    "MYGPU",
+    "GPUWATCH_CONFIG",
+    "GPUWATCH_NOTIFY_CONFIG",
+    "GPUWATCH_SMTP_CONFIG",
+    "GPUWATCH_CACHE",
+)
 
 
-def login() -> Login:
-    """What this system starts at login."""
-    return autostart.of_this_system(str(drawing.folder() / "ok.svg"))
+def login_item() -> LoginItem:
+    """Return the login item of this program."""
+    return autostart.system_login_item(str(drawing.icons_folder() / "ok.svg"))
 
 
-def run(setup: Setup, switch: str) -> int:
-    """Switch it `on` or `off`, and say how it stands (`status`)."""
-    if setup.trial and switch == "on":
+def set_autostart(context: RunContext, switch: str) -> int:
+    """Switch the start at login `on` or `off`, and print how it stands (`status`)."""
+    if context.trial and switch == "on":
         raise UsageError(
             _("a demo, or a start with --source auto, is for trying out: it is not for every login")
         )
-    kept = login()
+    item = login_item()
     try:
         if switch != "status":
-            kept.switch(on=switch == "on")
-        print("\n".join(described(kept)))
+            item.switch(on=switch == "on")
+        print("\n".join(describe_login_item(item)))
     except AutostartError as error:
         raise WorkError(str(error)) from error
     if switch == "on":
-        for name in (name for name in VARIABLES if os.environ.get(name)):
+        for name in (name for name in SHELL_VARIABLES if os.environ.get(name)):
             note = _("note: {name} is set here: at login it counts only if the session sets it as well")
             print(note.format(name=name))
     return 0
 
 
-def described(kept: Login) -> list[str]:
-    """How it stands, in lines; raises AutostartError."""
-    entry = kept.entry()
+def describe_login_item(item: LoginItem) -> list[str]:
+    """Describe the login item in lines; raises AutostartError."""
+    entry = item.entry()
     if entry is None:
         return [_("off: it is not started at login")]
     command = " ".join(entry.command)
@@ -53,18 +59,18 @@ def described(kept: Login) -> list[str]:
         lines = [_("on: at login it starts {command}").format(command=command)]
     else:
         lines = [_("broken: {command} is gone; `setup autostart on` mends it").format(command=command)]
-    if entry.works and entry.command[: len(kept.command)] != kept.command:
+    if entry.works and entry.command[: len(item.command)] != item.command:
         other = _("note: that is another installation than this one, {command}")
-        lines.append(other.format(command=" ".join(kept.command)))
-    return [*lines, kept.where]
+        lines.append(other.format(command=" ".join(item.command)))
+    return [*lines, item.where]
 
 
-def mended(setup: Setup) -> None:
-    """At the tray's start: put right an entry whose program has moved; a trial leaves it alone."""
-    if setup.trial:
+def repair_login_item(context: RunContext) -> None:
+    """Repair a login item whose program has moved; not in a trial."""
+    if context.trial:
         return
     try:
-        done = login().mend()
+        done = login_item().repair()
     except AutostartError as error:
         log.warning("start at login: %s", error)
         return

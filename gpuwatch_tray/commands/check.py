@@ -1,4 +1,4 @@
-"""`check`: one evaluation for cron, and the two ways to try it out."""
+"""`check`: one evaluation for cron, and the trials --dry-run and --test-mail."""
 
 from __future__ import annotations
 
@@ -7,54 +7,67 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine, messages
-from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
-from gpuwatch_tray.commands.mail import deliver_now, refuse_demo, send_now
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.app import AlreadyRunningError, acquire_store, create_evaluator, open_store
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.evaluator import mail_now
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import argparse
+    from collections.abc import Iterable
 
+    from gpuwatch_tray.cli.branch import CommandGroup
     from gpuwatch_tray.model import Instant
 
 
-def run(setup: Setup, *, dry_run: bool, test_mail: bool, clock: Callable[[], Instant] = machine.now) -> int:
+def add_commands(commands: CommandGroup) -> None:
+    """Add `check`."""
+    parser = commands.command("check", check_once, _("evaluate once, for cron"), "check --dry-run")
+    trial = parser.add_mutually_exclusive_group()
+    trial.add_argument("--dry-run", action="store_true", help=_("print subject and body, send nothing"))
+    trial.add_argument("--test-mail", action="store_true", help=_("send a mail now, past the cooldown"))
+
+
+def check_once(context: RunContext, args: argparse.Namespace) -> int:
     """
     Evaluate once and send what is due before returning; silent when there is nothing to say.
 
-    `dry_run` prints subject and body of what fires, past the cooldown, and changes nothing; `test_mail`
+    --dry-run prints subject and body of what fires, past the cooldown, and changes nothing; --test-mail
     sends now, whether anything fires or not, and starts no cooldown.
     """
-    if not setup.settings.to_email and not setup.simulated:
-        lines = [*map(str, setup.problems), setup.settings.no_recipient]
+    from gpuwatch_tray.commands.mail import deliver_now
+
+    if not context.settings.to_email and not context.simulated:
+        lines = [*map(str, context.problems), context.settings.no_recipient]
         raise UsageError("\n".join(dict.fromkeys(lines)))
-    setup.require()
-    if setup.simulated:
+    context.require_valid_settings()
+    if context.simulated:
         print(_(LABEL))
-    if dry_run or test_mail:
-        return _try_out(setup, send=test_mail, now=clock())
+    if args.dry_run or args.test_mail:
+        return _try_out(context, send=args.test_mail, now=machine.now())
     try:
-        failures = _evaluate(setup, clock)
-    except Occupied as other:
+        failures = _evaluate(context)
+    except AlreadyRunningError as other:
         print(_("{watcher}: nothing evaluated here").format(watcher=other))
-        with closing(open_store(setup)) as store:
-            failures = [*_doubts(other), *deliver_now(setup, store)]
+        with closing(open_store(context)) as store:
+            failures = [*_doubts(other), *deliver_now(context, store)]
     _fail(failures)
     return 0
 
 
-def _evaluate(setup: Setup, clock: Callable[[], Instant]) -> list[str]:
-    with tenure(setup, "check") as held, closing(open_source(setup, held.store)) as source:
-        outcome = evaluator(setup, held.store, clock, loop=False).evaluate(read_once(setup, source))
+def _evaluate(context: RunContext) -> list[str]:
+    from gpuwatch_tray.commands.mail import deliver_now
+
+    with acquire_store(context, "check") as lease, closing(open_source(context, lease.store)) as source:
+        outcome = create_evaluator(context, lease.store, loop=False).evaluate(read_once(context, source))
         failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
-        return failures if setup.simulated else [*failures, *deliver_now(setup, held.store)]
+        return failures if context.simulated else [*failures, *deliver_now(context, lease.store)]
 
 
-def _doubts(other: Occupied) -> list[str]:
-    """Why the other watcher may not be enough."""
+def _doubts(other: AlreadyRunningError) -> list[str]:
+    """Say why the other process may not be enough."""
     doubts = (
         []
         if other.holder.trouble is None
@@ -65,17 +78,19 @@ def _doubts(other: Occupied) -> list[str]:
     return doubts
 
 
-def _try_out(setup: Setup, *, send: bool, now: Instant) -> int:
-    """`--dry-run` and `--test-mail`: without state, past the cooldown."""
+def _try_out(context: RunContext, *, send: bool, now: Instant) -> int:
+    """Run a trial: without state, past the cooldown."""
+    from gpuwatch_tray.commands.mail import refuse_demo, send_now
+
     if send:
-        refuse_demo(setup)
-    for warning in setup.settings.warnings:  # here sits the person who can mend it, not with cron
+        refuse_demo(context)
+    for warning in context.settings.warnings:  # cron would mail them at each run
         print(warning, file=sys.stderr)
-    with closing(open_source(setup)) as source:
-        snapshot = read_once(setup, source)
-    firing, unknown, message = mail_now(snapshot, setup.policy, setup.head, now, redacted=send)
+    with closing(open_source(context)) as source:
+        snapshot = read_once(context, source)
+    firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now, redacted=send)
     if send:
-        said, refused = send_now(setup, message)
+        said, refused = send_now(context, message)
         print(said)
         gaps = [_("the mail was sent, but: {gap}").format(gap=line) for line in unknown]
         unknown = (*refused, *gaps)

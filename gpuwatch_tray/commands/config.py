@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
-from gpuwatch_tray.context import Setup, WorkError
+from gpuwatch_tray.context import RunContext, WorkError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -27,18 +27,16 @@ def write_missing() -> tuple[Path, ...]:
     """Write those that are not there; which they are. Raises WorkError."""
     try:
         return settings.write_missing(os.environ)
-    except settings.ExampleMissing as error:
-        raise WorkError(str(error)) from error
     except OSError as error:
         why = _("the settings cannot be written: {error}").format(error=error)
         raise WorkError(why) from error
 
 
-def check(setup: Setup) -> int:
+def check(setup: RunContext) -> int:
     """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
     for warning in setup.settings.warnings:
         print(_("warning: {text}").format(text=warning), file=sys.stderr)
-    setup.require()
+    setup.require_valid_settings()
     print(_("no mistake in the settings"))
     if not setup.settings.to_email:
         print(_("Email is off: {why}").format(why=setup.settings.no_recipient))

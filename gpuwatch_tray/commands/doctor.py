@@ -1,4 +1,4 @@
-"""`doctor`: what is right here and what is not, each with its mend; and what a bug report needs."""
+"""`doctor`: what works here and what does not, with what mends it; and the report for a bug."""
 
 from __future__ import annotations
 
@@ -9,63 +9,53 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import __version__, doctor, redact, settings
+from gpuwatch_tray import __version__, redact, settings
 from gpuwatch_tray.app import open_store
-from gpuwatch_tray.commands import autostart, logs
-from gpuwatch_tray.commands.asking import holder_of, places
-from gpuwatch_tray.context import Setup, SourceKind, UsageError, WorkError
-from gpuwatch_tray.doctor import (
-    Check,
-    State,
-    binding,
-    configuration,
-    desktop,
-    driver,
-    files,
-    login,
-    mail,
-    program,
-    secrets,
-    watcher,
-    writing,
-)
-from gpuwatch_tray.doctor.secrets import SecretFile
+from gpuwatch_tray.context import RunContext, SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
-from gpuwatch_tray.reading import ANSWER_WITHIN, PROGRAM_WITHIN, open_source
+from gpuwatch_tray.reading import DRIVER_TIMEOUT, PROGRAM_TIMEOUT, open_source
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.settings.writing import Place
+    from gpuwatch_tray.doctor import Check
+    from gpuwatch_tray.doctor.secrets import SecretFile
+    from gpuwatch_tray.settings.writing import SettingsFile
     from gpuwatch_tray.store import Store
 
-TAIL = 40  # lines of the log
+TAIL_LINES = 40
 TAIL_BYTES = 64 * 1024
 
 
-def run(setup: Setup, *, as_json: bool) -> int:
-    """Print the lines; 1 where there is a problem."""
-    lines = doctor.examine(checks(setup, os.environ))
-    if as_json:
-        answer = writing.as_json(lines, host=setup.host, version=__version__, at=time.time())
+def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
+    """Print the findings, the end of the log, or write a report; 1 where there is a problem."""
+    from gpuwatch_tray.doctor import FindingState, examine
+    from gpuwatch_tray.doctor.writing import findings_json, findings_text
+
+    if args.log:
+        print("\n".join(log_tail(context)))
+        return 0
+    if args.report is not None:
+        return write_report(context, args.report)
+    findings = examine(list_checks(context, os.environ))
+    if args.json:
+        answer = findings_json(findings, host=context.host, version=__version__, at=time.time())
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(writing.as_text(lines)))
-    return 1 if any(line.state is State.PROBLEM for line in lines) else 0
+        print("\n".join(findings_text(findings)))
+    return 1 if any(finding.state is FindingState.PROBLEM for finding in findings) else 0
 
 
-def show_log(setup: Setup) -> int:
-    """Print where the log is, and its last lines."""
-    print("\n".join(log_tail(setup)))
-    return 0
+def write_report(context: RunContext, file: Path) -> int:
+    """Write a new file for a bug report: the findings, and the end of the log. Raises WorkError."""
+    from gpuwatch_tray.doctor import examine
+    from gpuwatch_tray.doctor.writing import findings_text
 
-
-def report(setup: Setup, file: Path) -> int:
-    """Write what a bug report needs to a new file: the lines, and the end of the log; raises WorkError."""
-    lines = doctor.examine(checks(setup, os.environ))
+    findings = examine(list_checks(context, os.environ))
     at = datetime.now().astimezone().isoformat(timespec="seconds")
-    content = [f"gpuwatch-tray {__version__}, {at}", "", *writing.as_text(lines), "", *log_tail(setup)]
+    content = [f"gpuwatch-tray {__version__}, {at}", "", *findings_text(findings), "", *log_tail(context)]
     try:
         with os.fdopen(
             os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
@@ -77,81 +67,100 @@ def report(setup: Setup, file: Path) -> int:
     return 0
 
 
-def log_tail(setup: Setup) -> list[str]:
-    """The path of the log and its last lines, none of which runs over; the log itself is redacted already."""
-    file = logs.path_of(setup)
+def log_tail(context: RunContext) -> list[str]:
+    """Return the log's path and its last lines; the log itself is redacted already."""
+    from gpuwatch_tray.commands.logs import log_path
+
+    file = log_path(context)
     try:
         with file.open("rb") as log:
             log.seek(max(0, file.stat().st_size - TAIL_BYTES))
             text = log.read(TAIL_BYTES).decode(errors="replace")
     except OSError as error:
         return [f"{file}: {error.strerror or error}"]
-    return [str(file), *redact.lines("\n".join(text.splitlines()[-TAIL:]))]
+    return [str(file), *redact.lines("\n".join(text.splitlines()[-TAIL_LINES:]))]
 
 
-def checks(setup: Setup, environ: Mapping[str, str], patience: float | None = None) -> list[Check]:
-    """Every check of this set-up; with `patience` each may take so many seconds, else what suits it."""
-    if setup.simulated:
+def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float | None = None) -> list[Check]:
+    """Return every check; `timeout` in seconds replaces each check's own. Raises UsageError in a demo."""
+    from gpuwatch_tray.commands.asking import control_addresses, lock_holder
+    from gpuwatch_tray.commands.autostart import login_item
+    from gpuwatch_tray.commands.logs import log_path
+    from gpuwatch_tray.doctor import CHECK_TIMEOUT, Check
+    from gpuwatch_tray.doctor.binding import PYNVML_TOPIC, check_pynvml
+    from gpuwatch_tray.doctor.configuration import SETTINGS_TOPIC, check_settings
+    from gpuwatch_tray.doctor.desktop import TRAY_TOPIC, check_desktop
+    from gpuwatch_tray.doctor.driver import DRIVER_TOPIC, check_driver
+    from gpuwatch_tray.doctor.files import LOG_TOPIC, STATE_TOPIC, check_log_file, check_state_file
+    from gpuwatch_tray.doctor.login import AUTOSTART_TOPIC, check_login
+    from gpuwatch_tray.doctor.mail import MAIL_TOPIC, OUTBOX_TOPIC, check_outbox, check_transport
+    from gpuwatch_tray.doctor.program import check_program
+    from gpuwatch_tray.doctor.secrets import SECRETS_TOPIC, check_secrets
+    from gpuwatch_tray.doctor.watcher import RUNNING_TOPIC, check_running
+
+    if context.simulated:
         raise UsageError(_("the doctor looks at what is really here: leave out --demo"))
-    found = settings.files(environ)
-    ours = setup.settings
-    within = doctor.WITHIN if patience is None else patience
-    answer = PROGRAM_WITHIN if setup.source is SourceKind.COMMAND else ANSWER_WITHIN
+    files = settings.files(environ)
+    ours = context.settings
+    usual = CHECK_TIMEOUT if timeout is None else timeout
+    source = PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
     on_disk = partial(
-        Check, within=within, mend=_("is it on a network drive that does not answer? `mount` tells")
+        Check, timeout=usual, mend=_("is it on a network drive that does not answer? `mount` tells")
     )
     return [
-        Check("program", program.look, within),
-        on_disk(configuration.TOPIC, lambda: configuration.look(ours, setup.problems, found)),
-        Check(binding.TOPIC, binding.look, within),
+        Check("program", check_program, usual),
+        on_disk(SETTINGS_TOPIC, lambda: check_settings(ours, context.problems, files)),
+        Check(PYNVML_TOPIC, check_pynvml, usual),
         Check(
-            driver.TOPIC,
-            lambda: driver.look(open_source(setup), _versions, ours.limits),
-            answer if patience is None else patience,
+            DRIVER_TOPIC,
+            lambda: check_driver(open_source(context), _driver_versions, ours.limits),
+            source if timeout is None else timeout,
             _("it does not answer"),
             _("see whether `nvidia-smi` hangs too; `dmesg` may say why"),
         ),
         Check(
-            desktop.TRAY,
-            lambda: desktop.look(environ, ours.away, _program_of),
-            2 * within,
+            TRAY_TOPIC,
+            lambda: check_desktop(environ, ours.away, _program_name),
+            2 * usual,
             _("the desktop's programs do not answer"),
             _("log out and in again"),
         ),
-        on_disk(login.TOPIC, lambda: login.look(autostart.login)),
-        on_disk(mail.WAY, lambda: mail.way(ours)),
-        on_disk(mail.OUTBOX, lambda: mail.outbox(lambda: _store(setup))),
-        on_disk(files.STATE, lambda: files.state(_state_file(setup))),
-        on_disk(files.LOG, lambda: files.log(logs.path_of(setup))),
-        on_disk(secrets.TOPIC, lambda: secrets.look(_secret_files(setup, found))),
-        Check(watcher.TOPIC, lambda: watcher.look(holder_of(setup), places(setup)), within),
+        on_disk(AUTOSTART_TOPIC, lambda: check_login(login_item)),
+        on_disk(MAIL_TOPIC, lambda: check_transport(ours)),
+        on_disk(OUTBOX_TOPIC, lambda: check_outbox(lambda: _open_existing_store(context))),
+        on_disk(STATE_TOPIC, lambda: check_state_file(_state_file(context))),
+        on_disk(LOG_TOPIC, lambda: check_log_file(log_path(context))),
+        on_disk(SECRETS_TOPIC, lambda: check_secrets(_secret_files(context, files))),
+        Check(RUNNING_TOPIC, lambda: check_running(lock_holder(context), control_addresses(context)), usual),
     ]
 
 
-def _state_file(setup: Setup) -> Path:
-    return setup.settings.state / f"state-{setup.state_name}.sqlite3"
+def _state_file(context: RunContext) -> Path:
+    return context.settings.state / f"state-{context.state_name}.sqlite3"
 
 
-def _store(setup: Setup) -> Store | None:
-    """The state, if there is one: looking makes none."""
-    return open_store(setup) if _state_file(setup).is_file() else None
+def _open_existing_store(context: RunContext) -> Store | None:
+    """Open the store if there is one; a check creates none."""
+    return open_store(context) if _state_file(context).is_file() else None
 
 
-def _secret_files(setup: Setup, found: Sequence[Place]) -> list[SecretFile]:
-    ours = setup.settings
-    _watch, _notify, smtp = found
+def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[SecretFile]:
+    from gpuwatch_tray.doctor.secrets import SecretFile
+
+    ours = context.settings
+    _watch, _notify, smtp = files
     plain = [smtp.path, ours.gmail_credentials, None if ours.smtp is None else ours.smtp.password_file]
-    files = [SecretFile(path) for path in plain if path is not None]
-    return files + ([SecretFile(ours.gmail_token, strict=True)] if ours.gmail_token is not None else [])
+    secret = [SecretFile(path) for path in plain if path is not None]
+    return secret + ([SecretFile(ours.gmail_token, strict=True)] if ours.gmail_token is not None else [])
 
 
-def _versions() -> str:
+def _driver_versions() -> str:
     from gpuwatch_tray.sources.nvml.versions import driver_versions
 
     return driver_versions()
 
 
-def _program_of(pid: int) -> str:
+def _program_name(pid: int) -> str:
     from gpuwatch_tray.model import known
     from gpuwatch_tray.sources.processes import ProcessInspector
 

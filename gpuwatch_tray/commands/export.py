@@ -1,4 +1,4 @@
-"""`report samples`: the samples as they are on file, a record for each."""
+"""`report samples`."""
 
 from __future__ import annotations
 
@@ -8,61 +8,64 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.commands import spreadsheet
-from gpuwatch_tray.commands.past import past, since
+from gpuwatch_tray.commands.spreadsheet import write_csv
 from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import GpuSample, History, Span, Use
 
-WINDOW = 6 * HOUR  # seconds that are in memory at once, a multiple of ten minutes: no sample lies in two
+WINDOW = 6 * HOUR  # seconds in memory at once; a multiple of ten minutes, so that no sample lies in two
 MEASURED = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
-FIELDS = (
+SAMPLE_FIELDS = (
     *("kind", "at", "seconds", "gpu", "uuid", "pid", "user", "name", "level"),
     *("covered", "readings", "asleep", "listed", "held", "idle", "energy"),
     *(f"{name}_{part}" for name in MEASURED for part in ("low", "mean", "high")),
 )
 
 
-def run(setup: Setup, length: str, *, as_json: bool) -> int:
-    """Print them. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
+def print_samples(context: RunContext, args: argparse.Namespace) -> int:
+    """Print the samples. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
+    from gpuwatch_tray.commands.past import parse_since, read_history
+
     now = machine.now().wall
-    later = (
+    samples = (
         record
-        for start, end in windows(since(length, now), now)
-        for record in records(past(setup, start, end))
+        for start, end in windows(parse_since(args.since, now), now)
+        for record in sample_records(read_history(context, start, end))
     )
-    found = itertools.chain(list(itertools.islice(later, 1)), later)  # what cannot be read prints nothing
-    if as_json:
-        _as_json(found)
+    # Reading the first one now raises its error before anything is printed.
+    records = itertools.chain(list(itertools.islice(samples, 1)), samples)
+    if args.json:
+        _print_json(records)
     else:
-        spreadsheet.write(FIELDS, found)
+        write_csv(SAMPLE_FIELDS, records)
     return 0
 
 
 def windows(start: float, end: float) -> Iterator[tuple[float, float]]:
-    """The time from `start` to `end`, piece by piece."""
+    """Yield the time from `start` to `end` in pieces of WINDOW seconds."""
     while start < end:
         following = min(start - start % WINDOW + WINDOW, end)
         yield start, following
         start = following
 
 
-def records(history: History) -> Iterator[dict[str, Any]]:
+def sample_records(history: History) -> Iterator[dict[str, Any]]:
     """
-    The samples, each with all `FIELDS`: of GPUs, then of users, then of processes (`kind`), oldest first.
+    Yield the samples of GPUs, then of users, then of processes (`kind`), oldest first, with all fields.
 
     Times are in seconds, memory in bytes, temperatures in degrees C, power in W, energy in J, utilisation and
-    fan in %. What is unknown, or is not of this kind, is None. A time of which there is no record is a gap.
+    fan in %; None is unknown, or no field of this kind. A time without a record is a gap.
     """
     index = {gpu.uuid: gpu.index for gpu in history.gpus}
     runs = {run.key: run for run in history.runs}
     for samples in history.samples.values():
         for sample in samples:
-            yield _record("gpu", sample, index, **_of_gpu(sample))
+            yield _record("gpu", sample, index, **_gpu_fields(sample))
     for use in history.users:
         yield _record("user", use, index, user=use.who)
     for use in history.processes:
@@ -71,17 +74,17 @@ def records(history: History) -> Iterator[dict[str, Any]]:
             yield _record("process", use, index, pid=run.pid, user=run.user, name=run.name)
 
 
-def _as_json(found: Iterable[dict[str, Any]]) -> None:
-    """A list, a record a line: a month of it need not be in memory."""
+def _print_json(records: Iterable[dict[str, Any]]) -> None:
+    """Print a list with a line for each record, without holding all of them in memory."""
     before = "[\n"
-    for each in found:
-        sys.stdout.write(f"{before}{json.dumps(each)}")
+    for record in records:
+        sys.stdout.write(f"{before}{json.dumps(record)}")
         before = ",\n"
     sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 def _record(kind: str, of: GpuSample | Use, index: dict[str, int], **more: Any) -> dict[str, Any]:
-    found = dict.fromkeys(FIELDS) | {
+    record = dict.fromkeys(SAMPLE_FIELDS) | {
         "kind": kind,
         "at": of.at,
         "seconds": of.seconds,
@@ -94,11 +97,11 @@ def _record(kind: str, of: GpuSample | Use, index: dict[str, int], **more: Any) 
     for name in MEASURED:
         span: Span | None = getattr(of, name, None)
         if span is not None:
-            found |= {f"{name}_{part}": _rounded(getattr(span, part)) for part in ("low", "mean", "high")}
-    return found | more
+            record |= {f"{name}_{part}": _rounded(getattr(span, part)) for part in ("low", "mean", "high")}
+    return record | more
 
 
-def _of_gpu(sample: GpuSample) -> dict[str, Any]:
+def _gpu_fields(sample: GpuSample) -> dict[str, Any]:
     return {
         "level": None if sample.level is None else sample.level.name.lower(),
         "covered": _rounded(sample.covered),

@@ -10,7 +10,7 @@ from gpuwatch_tray.model import Button, Popup, Severity, known
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import Snapshot
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.store import Store
@@ -20,10 +20,12 @@ log = logging.getLogger(__name__)
 KEY = "welcome"
 
 
-class Greeting:
+class Welcome:
     """Pops up at the first good reading of a state that has never been greeted; once a run at most."""
 
-    def __init__(self, setup: Setup, store: Store, popups: PopupSink, buttons: tuple[Button, ...]) -> None:
+    def __init__(
+        self, setup: RunContext, store: Store, popups: PopupSink, buttons: tuple[Button, ...]
+    ) -> None:
         self._setup = setup
         self._store = store
         self._popups = popups
@@ -36,8 +38,8 @@ class Greeting:
             return
         self._done = True
         try:
-            if not self._store.greeted() and self._popups.show(self._popup(snapshot)):
-                self._store.greet()
+            if not self._store.was_greeted() and self._popups.show(self._popup(snapshot)):
+                self._store.record_greeting()
         except StoreError as error:
             log.warning("%s", error)
 

@@ -1,15 +1,11 @@
-"""
-The alerts on file as `alerts --json` has them, and as lines; pure.
-
-The keys stay. Times are seconds since the epoch; `history` is every transition with its named reason.
-"""
+"""The stored alerts, as `alerts --json` and as lines."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import alerts, redact, terms
-from gpuwatch_tray.alerts import Scope
+from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Instant, Phase
@@ -20,34 +16,39 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.store import Store, Transition
 
-NOTHING = N_("no alert is active, and none is on file")
+NO_ALERTS = N_("no alert is active, and none is on file")
 
 
-def record(store: Store, now: Instant) -> dict[str, Any]:
-    """What the store holds: `active` (not over), `past` (the last 100, newest first), `snoozes`."""
+def alerts_json(store: Store, now: Instant) -> dict[str, Any]:
+    """
+    Return the stored alerts: `active` (not over), `past` (the last 100, newest first) and `snoozes`.
+
+    The keys are the contract of `alerts --json`. Times are in seconds since the epoch; an alert's `history`
+    is every transition with its named reason.
+    """
     past, transitions = store.history()
     attention = store.attention()
-    current = alerts.attend(
-        {alert.fingerprint: alert for alert in store.memory().alerts},
+    current = alerts.apply_silences(
+        {alert.fingerprint: alert for alert in store.saved_state().alerts},
         attention.silences,
         attention.acknowledged,
         now,
     )
-    told: dict[int, list[Transition]] = {}
-    for each in transitions:
-        told.setdefault(each.incident, []).append(each)
+    by_incident: dict[int, list[Transition]] = {}
+    for transition in transitions:
+        by_incident.setdefault(transition.incident, []).append(transition)
     return {
-        "active": [_alert(alert, told.get(alert.id, ())) for alert in current.values()],
-        "past": [_alert(alert, told.get(alert.id, ())) for alert in past],
+        "active": [_alert_json(alert, by_incident.get(alert.id, ())) for alert in current.values()],
+        "past": [_alert_json(alert, by_incident.get(alert.id, ())) for alert in past],
         "snoozes": [
-            {"scope": each.scope.value, "name": each.name, "until": now.wall + left}
-            for each in attention.silences
-            if (left := each.left(now))
+            {"scope": silence.scope.value, "name": silence.name, "until": now.wall + left}
+            for silence in attention.silences
+            if (left := silence.left(now))
         ],
     }
 
 
-def _alert(alert: Alert, told: Iterable[Transition]) -> dict[str, Any]:
+def _alert_json(alert: Alert, transitions: Iterable[Transition]) -> dict[str, Any]:
     return {
         "id": alert.id,
         "rule": alert.rule,
@@ -63,33 +64,34 @@ def _alert(alert: Alert, told: Iterable[Transition]) -> dict[str, Any]:
         "snoozed_until": alert.snoozed_until,
         "inhibited_by": alert.inhibited_by or None,
         "flapping": alerts.flapping(alert),
-        "history": [{"at": each.at, "what": each.what, "why": redact.text(each.why)} for each in told],
+        "history": [
+            {"at": change.at, "what": change.what, "why": redact.text(change.why)} for change in transitions
+        ],
     }
 
 
-def lines(answer: Mapping[str, Any]) -> list[str]:
-    """The record for a person."""
-    found = [*_section(_("Active:"), answer["active"]), *_snoozes(answer["snoozes"])]
-    past = list(_section(_("Over:"), answer["past"]))
+def alert_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Format the answer of `alerts_json` for a terminal."""
+    current = [*_section_lines(_("Active:"), answer["active"]), *_snooze_lines(answer["snoozes"])]
+    past = list(_section_lines(_("Over:"), answer["past"]))
     if not answer["active"] and past:
-        found.insert(0, _("No alert is active."))
-    return [redact.visible(line) for line in [*found, *past]] or [_(NOTHING)]
+        current.insert(0, _("No alert is active."))
+    return [redact.visible(line) for line in [*current, *past]] or [_(NO_ALERTS)]
 
 
-def _section(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if alerts_:
         yield title
     for alert in alerts_:
         severity = pad_to_width(terms.translate_key(alert["severity"]), 8)
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
-        yield f"       {_state(alert)}"
-        last = ""
-        for each in alert["history"]:
-            why = f" ({each['why']})" if each["why"] and each["why"] not in {alert["text"], last} else ""
-            yield f"         {local_time(each['at'])}  {terms.translate_key(each['what'])}{why}"
+        yield f"       {_state_text(alert)}"
+        for change in alert["history"]:
+            why = f" ({change['why']})" if change["why"] and change["why"] != alert["text"] else ""
+            yield f"         {local_time(change['at'])}  {terms.translate_key(change['what'])}{why}"
 
 
-def _state(alert: Mapping[str, Any]) -> str:
+def _state_text(alert: Mapping[str, Any]) -> str:
     if alert["phase"] == Phase.RESOLVED.value:
         if not alert["resolved"]:
             return _("began {time}").format(time=local_time(alert["since"]))
@@ -113,11 +115,11 @@ def _state(alert: Mapping[str, Any]) -> str:
     return _(", ").join(states)
 
 
-def _snoozes(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for each in snoozes:
+def _snooze_lines(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for snooze in snoozes:
         what = (
             _("everything")
-            if each["scope"] == Scope.ALL.value
-            else f"{terms.translate_key(each['scope'])} {each['name']}"
+            if snooze["scope"] == SilenceScope.ALL.value
+            else f"{terms.translate_key(snooze['scope'])} {snooze['name']}"
         )
-        yield _("Snoozed until {time}: {what}").format(time=local_time(each["until"]), what=what)
+        yield _("Snoozed until {time}: {what}").format(time=local_time(snooze["until"]), what=what)

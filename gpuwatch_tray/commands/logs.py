@@ -1,4 +1,4 @@
-"""The log of what runs for months: a file that only its user can read."""
+"""Logging: the private log file of the tray and `watch`, redaction, and reports of unexpected errors."""
 
 from __future__ import annotations
 
@@ -7,53 +7,55 @@ import os
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.commands.records import FORMAT, Redacted
+from gpuwatch_tray.commands.records import LOG_FORMAT, RedactingFormatter
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
     from pathlib import Path
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
-LARGEST, KEPT = 1_000_000, 2  # bytes of a file, and older files beside it
+MAX_LOG_BYTES, OLD_LOGS = 1_000_000, 2  # size of a log file, number of older files
 
 
-class PrivateFile(RotatingFileHandler):
-    """A rotated log file that only its user can read; a full disk keeps it from nothing but being written."""
+class PrivateLogFile(RotatingFileHandler):
+    """A rotated log file that only its user can read; a full disk loses lines and does nothing else."""
 
     def _open(self) -> TextIOWrapper[Any]:
         os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Nothing: what fails here would otherwise fill the terminal."""
+        """Ignore the error, which would otherwise fill the terminal."""
 
 
-def path_of(setup: Setup) -> Path:
-    """Where the log of this set-up is."""
-    folder = setup.settings.log or setup.settings.state / "log"
-    return folder / f"gpuwatch-tray-{setup.state_name}.log"
+def log_path(context: RunContext) -> Path:
+    """Return the log's path."""
+    folder = context.settings.log or context.settings.state / "log"
+    return folder / f"gpuwatch-tray-{context.state_name}.log"
 
 
-def keep(setup: Setup) -> None:
+def log_to_file(context: RunContext) -> None:
     """
-    Write down what is done, from each alert to each process that is ended; a demo leaves nothing behind.
+    Log to a file from now on; not in a demo, which leaves nothing behind.
 
-    Where the file cannot be written, a full disk included, what matters still goes to standard error.
+    Where the file cannot be written, warnings still go to standard error.
     """
-    if setup.simulated:
+    if context.simulated:
         return
     ours = logging.getLogger("gpuwatch_tray")
     root = logging.getLogger()
     for handler in root.handlers:
-        handler.setLevel(ours.level or logging.WARNING)  # the terminal stays as quiet as it was asked to be
+        handler.setLevel(ours.level or logging.WARNING)  # the terminal stays quiet without --verbose
     try:
-        path_of(setup).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = PrivateFile(path_of(setup), maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", delay=False)
+        log_path(context).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = PrivateLogFile(
+            log_path(context), maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", delay=False
+        )
     except OSError as error:
         ours.warning("no log file: %s", error)
         return
-    file.setFormatter(Redacted(FORMAT))
+    file.setFormatter(RedactingFormatter(LOG_FORMAT))
     ours.addHandler(file)
-    logging.getLogger("asyncio").addHandler(file)  # what is raised on the bus's loop
+    logging.getLogger("asyncio").addHandler(file)  # errors on the bus's event loop
     ours.setLevel(min(logging.INFO, ours.level or logging.INFO))

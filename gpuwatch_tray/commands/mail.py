@@ -1,4 +1,4 @@
-"""`mail`: the outbox and its ways out."""
+"""The delivery of mail: what is due in the outbox, or one message at once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app import open_store
-from gpuwatch_tray.commands.picture import drawer
-from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due, send
+from gpuwatch_tray.commands.picture import picture_drawer
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
+from gpuwatch_tray.delivery import DeliveryReport, OutboxPort, deliver_due, send_with_picture
 from gpuwatch_tray.evaluator import late_digest
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def deliver(setup: Setup, *, handed: bool = False) -> int:
+def deliver(context: RunContext, *, handed: bool = False) -> int:
     """
-    Send what the outbox holds and is due; what fails stays there, and is named.
+    Run `mail deliver`: send what is due in the outbox; what fails stays there and is logged.
 
-    `handed`: not from the outbox, but what another process hands over, which gets the answers.
+    With `handed` the mails come from another process on standard input, which gets the results.
     """
-    refuse_demo(setup)
-    if handed and setup.settings.email_when is not EmailWhen.NEVER:
-        outbox = handover.Handover(sys.stdin.buffer, sys.stdout.buffer)
-        return 1 if _send_due(setup, outbox).failures else 0
-    with closing(open_store(setup)) as store:
-        failures = deliver_now(setup, store)
+    refuse_demo(context)
+    if handed and context.settings.email_when is not EmailWhen.NEVER:
+        outbox = handover.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
+        return 1 if _send_due(context, outbox).failures else 0
+    with closing(open_store(context)) as store:
+        failures = deliver_now(context, store)
     for line in failures:
         log.error("%s", line)
     return 1 if failures else 0
 
 
-def deliver_now(setup: Setup, store: Store) -> list[str]:
-    """Send what is due, and return a line for each mail that could not be sent, now or before."""
-    if setup.settings.email_when is EmailWhen.NEVER:
-        return []  # what waits from before goes when that is changed
-    report = _send_due(setup, store)
+def deliver_now(context: RunContext, store: Store) -> list[str]:
+    """Send what is due; return a line for each mail that could not be sent, now or before."""
+    if context.settings.email_when is EmailWhen.NEVER:
+        return []  # waiting mails are sent once the setting changes
+    report = _send_due(context, store)
     failures = [
         _("mail not sent, kept to be sent again: {why}").format(why=failure)
         for failure in report.failures
         if failure.at is not None
     ]
-    waiting = store.waiting(time.time())
+    waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
         failures = [
             _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
@@ -67,37 +67,37 @@ def deliver_now(setup: Setup, store: Store) -> list[str]:
     return failures
 
 
-def _send_due(setup: Setup, outbox: OutboxPort) -> Report:
-    # A late import: only the process that sends loads the mail libraries.
-    from gpuwatch_tray.notifiers.email import choose
+def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
+    # Only the process that sends loads the mail libraries.
+    from gpuwatch_tray.notifiers.email import create_transport
 
-    # The picture is drawn here: the tray stays small, and what it shows is as new as can be.
+    # The picture is drawn here, not by the tray, which stays small; and it shows the latest samples.
     return deliver_due(
         outbox,
-        lambda: choose(setup.settings),
+        lambda: create_transport(context.settings),
         time.time,
-        gather=late_digest(setup.head),
-        draw=drawer(setup),
+        gather=late_digest(context.mail_identity),
+        draw=picture_drawer(context),
     )
 
 
-def send_now(setup: Setup, message: Message) -> tuple[str, list[str]]:
+def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
     """
-    Send `message` past the outbox: by which transport it left and what the server answered.
+    Send `message` without the outbox; return a line that names transport and answer.
 
-    With it a line for each of several recipients, or group of them, who was refused. Raises WorkError.
+    The list has a line for each recipient, or group of them, that was refused. Raises WorkError.
     """
-    from gpuwatch_tray.notifiers.email import TransportError, choose, mime
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, mime
 
     try:
-        receipt = send(choose(setup.settings), message, drawer(setup))
+        receipt = send_with_picture(create_transport(context.settings), message, picture_drawer(context))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
-    # The way is open: what an earlier failure put off need not wait any longer.
-    with closing(open_store(setup)) as store:
-        store.wake(time.time())
+    # Sending works: mails that an earlier failure delayed are due now.
+    with closing(open_store(context)) as store:
+        store.make_mails_due(time.time())
     refused = {name for missed in receipt.missed for name in missed.recipients}
-    to = mime.addresses(setup.settings.to_email, "TO_EMAIL")
+    to = mime.parse_addresses(context.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]
     said = _("mail sent to {recipients} by {transport}: {answer}").format(
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
@@ -105,7 +105,7 @@ def send_now(setup: Setup, message: Message) -> tuple[str, list[str]]:
     return said, [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
 
 
-def refuse_demo(setup: Setup) -> None:
-    """Raise UsageError where a demo is asked to mail."""
-    if setup.simulated:
+def refuse_demo(context: RunContext) -> None:
+    """Raise UsageError in a demo, which sends no mail."""
+    if context.simulated:
         raise UsageError(_("a demo mails nowhere: leave out --demo"))

@@ -1,35 +1,42 @@
-"""`mail test`: the way of the mail tried up to the login, and nothing sent."""
+"""`mail test`: the way to the mail server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.commands.mail import refuse_demo
 from gpuwatch_tray.context import UsageError
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.context import Setup
+    import argparse
+
+    from gpuwatch_tray.context import RunContext
 
 
-def run(setup: Setup) -> int:
-    """Print each step with `ok` or `failed` and what mends it; 0 when the whole way is open, else 1."""
-    refuse_demo(setup)
-    setup.require()
-    if not setup.settings.to_email:
-        raise UsageError(setup.settings.no_recipient)
-    from gpuwatch_tray.notifiers.email import TransportError, choose, passwords
+def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
+    """
+    Try the way of the mail up to the login, and send nothing.
 
-    def done(step: str) -> None:
+    Prints each step with `ok` or `failed` and what mends it; returns 0 when the whole way is open, else 1.
+    """
+    from gpuwatch_tray.commands.mail import refuse_demo
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, passwords
+
+    refuse_demo(context)
+    context.require_valid_settings()
+    if not context.settings.to_email:
+        raise UsageError(context.settings.no_recipient)
+
+    def report(step: str) -> None:
         print(f"{_('ok')}      {step}", flush=True)
 
-    smtp = setup.settings.smtp
+    smtp = context.settings.smtp
     try:
-        way = choose(setup.settings)
-        done(_("the mail goes by {way}").format(way=way.name))
-        if smtp is not None and way.name.startswith("SMTP ") and (place := passwords.source_of(smtp)):
-            done(_("the password is in {place}").format(place=place))
-        way.probe(done)
+        transport = create_transport(context.settings)
+        report(_("the mail goes by {way}").format(way=transport.name))
+        if smtp is not None and transport.name.startswith("SMTP ") and (place := passwords.password_source(smtp)):
+            report(_("the password is in {place}").format(place=place))
+        transport.probe(report)
     except TransportError as error:
         print(f"{_('failed')}  {error.text}", flush=True)
         if error.mend:

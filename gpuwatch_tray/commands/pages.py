@@ -1,4 +1,4 @@
-"""Where the details page is put, and how: for this user's eyes only, and where the browser can read it."""
+"""The report page's file, which the browser can read, and the child process that makes and opens it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from gpuwatch_tray.units import HOUR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SNAPS = Path("/var/lib/snapd/desktop/applications")
-ASKED_WITHIN = 3.0  # seconds
-LEFT_BEHIND = HOUR  # seconds after which a page that is not whole was left by a program that was killed
+SNAP_ENTRIES = Path("/var/lib/snapd/desktop/applications")
+XDG_MIME_TIMEOUT = 3.0  # seconds
+UNFINISHED_AFTER = HOUR  # seconds after which a partial page belongs to a program that was killed
 
 
-def place(state: Path, name: str, environ: Mapping[str, str], snaps: Path = SNAPS) -> Path:
+def page_file(state: Path, name: str, environ: Mapping[str, str], snaps: Path = SNAP_ENTRIES) -> Path:
     """
-    The page's file: in the state's folder, or in that of a browser from a snap.
+    Return the page's file: in the state's folder, or in that of a browser from a snap.
 
-    A snap sees no hidden folder of the home and no /tmp of ours, but its own ~/snap/NAME/common, which is as
-    private. Source: snapcraft.io's `home` interface; Ubuntu's Firefox is one.
+    A snap (such as Ubuntu's Firefox) reads no hidden folder of the home and not our /tmp, but its own
+    ~/snap/NAME/common, which is as private. Source: snapcraft.io, interface `home`.
     """
-    common = _of_snap(environ, snaps)
+    common = _snap_folder(environ, snaps)
     folder = state / "page" if common is None else common / "gpuwatch-tray"
     return folder / f"{name}.html"
 
 
-def _of_snap(environ: Mapping[str, str], snaps: Path) -> Path | None:
+def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
     if not snaps.is_dir():
         return None
     try:
         asked = subprocess.run(
             ["xdg-mime", "query", "default", "text/html"],
             capture_output=True,
-            timeout=ASKED_WITHIN,
+            timeout=XDG_MIME_TIMEOUT,
             check=False,
             env=dict(environ),
         )
@@ -53,19 +53,21 @@ def _of_snap(environ: Mapping[str, str], snaps: Path) -> Path | None:
     return common if common.is_dir() else None
 
 
-def make_private(folder: Path) -> None:
-    """Make the folder, and keep others out of it. Raises OSError."""
+def make_private_folder(folder: Path) -> None:
+    """Make the folder, readable by this user only. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if os.name == "posix":
         folder.chmod(0o700)
 
 
-def write(file: Path, text: str) -> None:
-    """Put `text` in the place of `file` at once, readable by this user only. Raises OSError."""
-    _tidy(file)
+def write_page(file: Path, text: str) -> None:
+    """Replace `file` by `text` atomically, readable by this user only. Raises OSError."""
+    _remove_unfinished(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:  # noqa: PTH123
+        with os.fdopen(
+            os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as out:
             out.write(text)
         part.replace(file)
     except BaseException:
@@ -74,10 +76,10 @@ def write(file: Path, text: str) -> None:
         raise
 
 
-def _tidy(file: Path) -> None:
-    """Remove what others left unfinished of it, so that nothing piles up."""
+def _remove_unfinished(file: Path) -> None:
+    """Remove partial pages of killed programs."""
     name = re.compile(re.escape(f".{file.name}.") + "[0-9a-f]{8}")
     for part in file.parent.glob(".*"):
         with suppress(OSError):
-            if name.fullmatch(part.name) and time.time() - part.stat().st_mtime > LEFT_BEHIND:
+            if name.fullmatch(part.name) and time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
                 part.unlink()

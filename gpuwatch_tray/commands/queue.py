@@ -1,4 +1,4 @@
-"""`mail queue`, `retry` and `drop`: the outbox by hand; through the running tray, else on the store."""
+"""`mail queue`, `mail retry` and `mail drop`: the outbox, through the running tray, else on the store."""
 
 from __future__ import annotations
 
@@ -7,69 +7,62 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.commands.asking import ask_or_store
 from gpuwatch_tray.context import UsageError, WorkError
-from gpuwatch_tray.control import Refused
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.cli.branch import CommandGroup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.control import Handler
-    from gpuwatch_tray.store import Queued, Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.store import OutboxMail, Store
+    from gpuwatch_tray.watching import Monitor
 
-ALL = "all"
-Act: TypeAlias = "Callable[[Store, Mapping[str, Any]], dict[str, Any]]"
-
-
-class NoSuchMail(Exception):  # noqa: N818  # a fact about the outbox
-    """No mail of this number can be sent or dropped now."""
+ALL_MAILS = "all"
+OutboxOperation: TypeAlias = "Callable[[Store, Mapping[str, Any]], dict[str, Any]]"
 
 
-def show(setup: Setup, *, as_json: bool) -> int:
+def add_tasks(tasks: CommandGroup) -> None:
+    """Add `mail queue`, `mail retry` and `mail drop`."""
+    queue = tasks.command(
+        "queue", print_queue, _("each mail that has not left, and why"), "mail queue --json"
+    )
+    queue.add_argument("--json", action="store_true", help=_("as JSON"))
+    for name, body, summary in (
+        ("retry", retry_mails, _("have mails sent now, those that were given up too")),
+        ("drop", drop_mails, _("never send these mails")),
+    ):
+        task = tasks.command(name, body, summary, f"mail {name} 7", f"mail {name} all")
+        task.add_argument("ids", nargs="+", metavar="ID", help=_("its number in `mail queue`, or `all`"))
+
+
+def print_queue(context: RunContext, args: argparse.Namespace) -> int:
     """Print every mail that has not left, when it is tried next, and why it has not."""
-    answer = _ask(setup, {"do": "mail queue"})
-    print(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(answer["mails"])))
+    answer = _operate(context, {"do": "mail queue"})
+    print(json.dumps(answer, indent=2) if args.json else "\n".join(_mail_lines(answer["mails"])))
     return 0
 
 
-def retry(setup: Setup, names: Sequence[str]) -> int:
+def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Have these mails sent now, those that were given up too."""
-    count = _ask(setup, {"do": "mail retry", "ids": _numbers(names)})["count"]
+    count = _operate(context, {"do": "mail retry", "ids": _parse_ids(args.ids)})["count"]
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
     return 0
 
 
-def drop(setup: Setup, names: Sequence[str]) -> int:
+def drop_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Never send these mails."""
-    count = _ask(setup, {"do": "mail drop", "ids": _numbers(names)})["count"]
+    count = _operate(context, {"do": "mail drop", "ids": _parse_ids(args.ids)})["count"]
     print(ngettext("{count} mail dropped", "{count} mails dropped", count).format(count=count))
     return 0
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
-    """What the running program answers about the outbox; it looks there at once after each change."""
-
-    def handler(act: Act) -> Handler:
-        def handle(request: dict[str, Any]) -> dict[str, Any]:
-            try:
-                answer = act(store, request)
-            except NoSuchMail as error:
-                raise Refused(str(error)) from error
-            watching.look_at_mails()
-            return answer
-
-        return handle
-
-    return {do: handler(act) for do, act in ACTS.items()}
-
-
-def _numbers(names: Sequence[str]) -> list[int]:
-    """The numbers; none for all of them."""
-    if list(names) == [ALL]:
+def _parse_ids(names: Sequence[str]) -> list[int]:
+    """Parse the numbers; an empty list stands for all mails."""
+    if list(names) == [ALL_MAILS]:
         return []
     try:
         return [int(name) for name in names]
@@ -79,49 +72,75 @@ def _numbers(names: Sequence[str]) -> list[int]:
         ) from None
 
 
-def _ask(setup: Setup, request: Mapping[str, Any]) -> dict[str, Any]:
+def _operate(context: RunContext, request: Mapping[str, Any]) -> dict[str, Any]:
+    from gpuwatch_tray.commands.asking import request_or_use_store
+
     def on_store(store: Store) -> dict[str, Any]:
         try:
-            return ACTS[request["do"]](store, request)
-        except NoSuchMail as error:
+            return OUTBOX_OPERATIONS[request["do"]](store, request)
+        except NoSuchMailError as error:
             raise WorkError(str(error)) from error
 
-    return ask_or_store(setup, request, on_store)
+    return request_or_use_store(context, request, on_store)
 
 
-def _queue(store: Store, _request: Mapping[str, Any]) -> dict[str, Any]:
-    return {"mails": [_record(mail) for mail in store.queue()]}
+class NoSuchMailError(Exception):
+    """No mail of this number can be sent or dropped now."""
+
+
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+    """Return the request handlers of the outbox; each change is sent at once."""
+    from gpuwatch_tray.control import RequestRefusedError
+
+    def handler(operation: OutboxOperation) -> Handler:
+        def handle(request: dict[str, Any]) -> dict[str, Any]:
+            try:
+                answer = operation(store, request)
+            except NoSuchMailError as error:
+                raise RequestRefusedError(str(error)) from error
+            watching.look_at_mails()
+            return answer
+
+        return handle
+
+    return {do: handler(operation) for do, operation in OUTBOX_OPERATIONS.items()}
+
+
+def _queue_json(store: Store, _request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"mails": [_mail_json(mail) for mail in store.unsent_mails()]}
 
 
 def _retry(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _changed(store, request, lambda ids: store.revive(ids, time.time()))
+    return _change_mails(store, request, lambda ids: store.resend_mails(ids, time.time()))
 
 
 def _drop(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _changed(store, request, lambda ids: store.drop(ids, time.time()))
+    return _change_mails(store, request, lambda ids: store.drop_mails(ids, time.time()))
 
 
-def _changed(store: Store, request: Mapping[str, Any], change: Callable[[list[int]], int]) -> dict[str, Any]:
-    there = [mail.id for mail in store.queue()]
-    asked = [int(number) for number in request["ids"]]
-    unknown = [str(number) for number in asked if number not in there]
+def _change_mails(
+    store: Store, request: Mapping[str, Any], change: Callable[[list[int]], int]
+) -> dict[str, Any]:
+    known = [mail.id for mail in store.unsent_mails()]
+    wanted = [int(number) for number in request["ids"]]
+    unknown = [str(number) for number in wanted if number not in known]
     if unknown:
-        raise NoSuchMail(_("no mail {numbers} waits").format(numbers=", ".join(unknown)))
-    count = change(asked or there)
-    if not count and asked:
-        raise NoSuchMail(_("being sent at the moment, or waiting for a digest: try again in a minute"))
+        raise NoSuchMailError(_("no mail {numbers} waits").format(numbers=", ".join(unknown)))
+    count = change(wanted or known)
+    if not count and wanted:
+        raise NoSuchMailError(_("being sent at the moment, or waiting for a digest: try again in a minute"))
     return {"count": count}
 
 
-ACTS: dict[str, Act] = {
-    "mail queue": _queue,
+OUTBOX_OPERATIONS: dict[str, OutboxOperation] = {
+    "mail queue": _queue_json,
     "mail retry": _retry,
     "mail drop": _drop,
 }
 
 
-def _record(mail: Queued) -> dict[str, Any]:
-    """As `mail queue --json` has it. The keys stay; times are seconds since the epoch."""
+def _mail_json(mail: OutboxMail) -> dict[str, Any]:
+    """Return a mail as `mail queue --json` prints it; times are in seconds since the epoch."""
     return {
         "id": mail.id,
         "state": mail.state,
@@ -136,17 +155,17 @@ def _record(mail: Queued) -> dict[str, Any]:
     }
 
 
-def _lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not mails:
         yield _("no mail waits")
     for mail in mails:
         yield f"{mail['id']:>5}  {local_time(mail['created'])}  {mail['subject']}"
-        yield f"       {_state(mail)}"
+        yield f"       {_mail_state(mail)}"
         if mail["error"]:
             yield f"       {redact.visible(mail['error'])}"
 
 
-def _state(mail: Mapping[str, Any]) -> str:
+def _mail_state(mail: Mapping[str, Any]) -> str:
     if mail["state"] == "held":
         return _("over the cap of mails an hour: waits for one digest")
     if mail["state"] == "dead":

@@ -1,4 +1,4 @@
-"""How a log record is written down: without secrets, its traceback included."""
+"""The format of log records, without secrets."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import logging
 
 from gpuwatch_tray import redact
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class Redacted(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """
-    Whatever a record says, with everything that may be a secret replaced by `***`.
+    A formatter that replaces whatever may be a secret by `***`, tracebacks included.
 
-    Who logs redacts what they know to be a command line; an error of a library tells what it likes.
+    Callers redact command lines themselves; the text of a library's error is redacted here.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The lines of the record."""
+        """Format the record and redact each line."""
         return "\n".join(redact.lines(super().format(record)))
 
 
-def to_terminal(*, verbose: bool) -> None:
+def log_to_terminal(*, verbose: bool) -> None:
     """
     Log warnings to standard error, with `verbose` every decision.
 
     A record marked `in_file_only` is a line that the command prints itself.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(Redacted(FORMAT))
+    handler.setFormatter(RedactingFormatter(LOG_FORMAT))
     if not verbose:
         handler.addFilter(lambda record: not getattr(record, "in_file_only", False))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    if verbose:  # ours alone: what libraries tell of mails and sign-ins is not ours
+    if verbose:  # not the libraries: they log mails and sign-ins
         logging.getLogger("gpuwatch_tray").setLevel(logging.DEBUG)

@@ -16,12 +16,12 @@ from gpuwatch_tray.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.app import Tenure
-    from gpuwatch_tray.context import Setup
-    from gpuwatch_tray.courier import Courier
+    from gpuwatch_tray.app import StoreLease
+    from gpuwatch_tray.context import RunContext
+    from gpuwatch_tray.courier import OutboxProcess
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.settings import Changes, Settings
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ WITHIN = 0.2  # seconds that the last look may take at the end
 KEY = "settings"
 
 
-class Reloading:
+class SettingsReloader:
     """
     Looks after the files on a thread of its own: a home folder that hangs must not keep the GPUs unwatched.
 
@@ -40,11 +40,11 @@ class Reloading:
 
     def __init__(
         self,
-        setup: Setup,
-        held: Tenure,
-        watching: Watching,
+        setup: RunContext,
+        held: StoreLease,
+        watching: Monitor,
         changes: Changes,
-        adopt: Callable[[Setup], None] = lambda _setup: None,
+        adopt: Callable[[RunContext], None] = lambda _setup: None,
         popups: PopupSink | None = None,
     ) -> None:
         self._setup = setup
@@ -68,13 +68,13 @@ class Reloading:
         loaded = self._changes.look()
         if loaded is None:
             return
-        new = app.renewed(self._setup, loaded)
+        new = app.with_settings(self._setup, loaded)
         if new.problems:
             self._refuse(new)
         elif (new.settings, ()) != (self._setup.settings, self._setup.problems):
             self._take(new)
 
-    def _refuse(self, new: Setup) -> None:
+    def _refuse(self, new: RunContext) -> None:
         if new.problems == self._setup.problems:
             return  # as at the start
         self._setup = replace(self._setup, problems=new.problems)
@@ -84,7 +84,7 @@ class Reloading:
         if self._popups is not None:
             self._popups.show(problem_popup(new, _("The settings stay as they were")))
 
-    def _take(self, new: Setup) -> None:
+    def _take(self, new: RunContext) -> None:
         if new.settings.language != language.current_language():
             note = _("UI_LANGUAGE: the new language is spoken from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
@@ -92,20 +92,20 @@ class Reloading:
         log.info("the settings have changed and are taken over")
         if _way(before.settings) != _way(new.settings):
             self._send_again()
-        self._held.mails = new.policy.mails
-        self._held.tell()
-        self._watching.adopt(new, app.policy(new, popups=self._popups is not None), self._courier)
+        self._held.mails = new.policy.routing.mails
+        self._held.write_description()
+        self._watching.adopt(new, app.create_policy(new, popups=self._popups is not None), self._courier)
         self._adopt(new)
         if before.problems and self._popups is not None:
             self._popups.close(KEY)
 
-    def _courier(self) -> Courier | None:
-        return app.courier(self._setup, self._held.store)
+    def _courier(self) -> OutboxProcess | None:
+        return app.create_courier(self._setup, self._held.store)
 
     def _send_again(self) -> None:
         """What a wrong password kept back need not wait any longer."""
         try:
-            self._held.store.wake(time.time())
+            self._held.store.make_mails_due(time.time())
         except StoreError as error:
             log.warning("%s", error)
 
@@ -116,7 +116,7 @@ def _way(settings: Settings) -> tuple[object, ...]:
     return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
 
 
-def problem_popup(setup: Setup, title: str) -> Popup:
+def problem_popup(setup: RunContext, title: str) -> Popup:
     """The one popup about the settings: the first problem with file and line, the others counted."""
     first, *others = map(str, setup.problems)
     body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")

@@ -1,4 +1,4 @@
-"""`report`: the details page as a file, in the browser if wanted."""
+"""`report`: the page as a file, opened in the browser if wanted."""
 
 from __future__ import annotations
 
@@ -9,31 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import machine, opening, report
-from gpuwatch_tray.commands import pages
-from gpuwatch_tray.commands.asking import reach
-from gpuwatch_tray.commands.past import past
-from gpuwatch_tray.commands.usage import record
+from gpuwatch_tray import machine
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import TEN_MINUTES
-from gpuwatch_tray.store import Uses
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.units import HOUR, MINUTE
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.usage import GroupBy, usage
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
 
 log = logging.getLogger(__name__)
 
-MOST_HOURS = 30 * 24  # for which samples are kept
+MOST_HOURS = 30 * 24  # samples are kept so long
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """What the program that watches told: see `report.Page`; and the folder of its state."""
+class LiveDetails:
+    """The running program's answer to `details` (see `report.Page`), and its state's folder."""
 
     status: Mapping[str, Any] | None = None
     state: Path | None = None
@@ -41,39 +38,44 @@ class Live:
     commands: Mapping[int, str] = field(default_factory=dict)
 
 
-def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
-    """Make the page of the last `hours`, print its file's name, and open it if it is to be shown."""
-    if hours > MOST_HOURS:
+def make_page(context: RunContext, args: argparse.Namespace) -> int:
+    """Make the page of the last hours, print its file's name, and open it with --open."""
+    from gpuwatch_tray import opening, report
+    from gpuwatch_tray.commands.pages import make_private_folder, page_file, write_page
+    from gpuwatch_tray.commands.past import read_history
+    from gpuwatch_tray.commands.usage import usage_json
+
+    if args.hours > MOST_HOURS:
         text = _("--hours: expected at most {most}, the 30 days that are kept, got {hours}")
-        raise UsageError(text.format(most=MOST_HOURS, hours=hours))
-    # A month is half a million small values, none of them in a cycle: looking through them again and again
-    # would take half of the time, and this process ends right after.
+        raise UsageError(text.format(most=MOST_HOURS, hours=args.hours))
+    # A month is half a million small objects without cycles: the collector would take half of the time, and
+    # this process ends right after.
     gc.disable()
-    live = ask(setup)
+    live = _request_details(context)
     now = machine.now().wall
-    start = now - hours * HOUR
+    start = now - args.hours * HOUR
     finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
-    history = past(setup, start, now, finest=finest, processes=Uses.SUMMED)
-    about = report.Page(
-        setup.host,
+    history = read_history(context, start, now, finest=finest, processes=UseDetail.SUMMED)
+    page = report.PageContext(
+        context.host,
         now,
-        simulated=setup.simulated,
+        simulated=context.simulated,
         live=live.status,
         present=live.present,
         commands=live.commands,
-        warn_at=setup.settings.limits.heat.warn_at,
-        usage=record(usage(history, By.USER), history, setup.settings.energy_price),
+        warn_at=context.settings.limits.heat.warn_at,
+        usage=usage_json(usage(history, GroupBy.USER), history, context.settings.energy_price),
     )
-    folder = live.state or setup.settings.state
-    file = Path(out) if out is not None else pages.place(folder, setup.state_name, os.environ)
+    folder = live.state or context.settings.state
+    file = Path(args.out) if args.out is not None else page_file(folder, context.state_name, os.environ)
     try:
-        if out is None:
-            pages.make_private(file.parent)
-        pages.write(file, report.html(history, about))
+        if args.out is None:
+            make_private_folder(file.parent)
+        write_page(file, report.html(history, page))
     except OSError as error:
         raise WorkError(f"{file}: {error.strerror or error}") from error
     print(file)
-    if show:
+    if args.open:
         try:
             opening.open_page(file)
         except opening.OpeningError as error:
@@ -81,14 +83,16 @@ def run(setup: Setup, *, out: str | None, hours: int, show: bool) -> int:
     return 0
 
 
-def ask(setup: Setup) -> Live:
-    """What is known of the present; nothing where nobody watches, or an older version does."""
+def _request_details(context: RunContext) -> LiveDetails:
+    """Request the present; empty where nothing runs, or an older version does."""
+    from gpuwatch_tray.commands.asking import try_request
+
     try:
-        answer = reach(setup, {"do": "details"})
+        answer = try_request(context, {"do": "details"})
     except WorkError as error:
         log.warning("%s", error)
         answer = None
     if answer is None:
-        return Live()
+        return LiveDetails()
     commands = dict(answer["commands"])
-    return Live(answer["status"], Path(answer["state"]), frozenset(answer["present"]), commands)
+    return LiveDetails(answer["status"], Path(answer["state"]), frozenset(answer["present"]), commands)

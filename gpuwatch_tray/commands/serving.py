@@ -7,29 +7,33 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.commands import alerts, past, queue, when
-from gpuwatch_tray.commands.answer import Facts, describe
-from gpuwatch_tray.commands.asking import served
-from gpuwatch_tray.commands.present import present
+from gpuwatch_tray.commands.answer import ResponderInfo, build_status
+from gpuwatch_tray.commands.asking import serve_requests
+from gpuwatch_tray.commands.present import details_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.app import Tenure
-    from gpuwatch_tray.context import Setup
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.app import StoreLease
+    from gpuwatch_tray.context import RunContext
+    from gpuwatch_tray.watching import Monitor
 
 ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 
 
 @contextmanager
-def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[], None]) -> Iterator[None]:
+def answering(
+    setup: RunContext, held: StoreLease, watching: Monitor, stop: Callable[[], None]
+) -> Iterator[None]:
     """Answer meanwhile."""
 
-    def facts() -> Facts:
-        return Facts(held.face, setup.host, setup.source.value, setup.simulated, watching.mails_waiting)
+    def facts() -> ResponderInfo:
+        return ResponderInfo(
+            held.face, setup.host, setup.source.value, setup.simulated, watching.mails_waiting
+        )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:
-        return describe(watching.shown, facts())
+        return build_status(watching.shown, facts())
 
     def end(_request: dict[str, Any]) -> dict[str, Any]:
         timer = threading.Timer(ANSWER_FIRST, stop)
@@ -40,7 +44,7 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
 
     def details(_request: dict[str, Any]) -> dict[str, Any]:
         shown = watching.shown  # once: another may follow at any moment
-        told = present(shown, describe(shown, facts()), stale=watching.is_stale)
+        told = details_answer(shown, build_status(shown, facts()), stale=watching.is_stale)
         # a demo's state is in a folder that nobody else knows
         return {**told, "state": str(held.store.path.parent)}
 
@@ -53,6 +57,6 @@ def answering(setup: Setup, held: Tenure, watching: Watching, stop: Callable[[],
         **queue.handlers(held.store, watching),
         **past.handlers(held.store, watching),
     }
-    with served(setup, handlers) as address:
-        held.reachable(address)
+    with serve_requests(setup, handlers) as address:
+        held.report_address(address)
         yield

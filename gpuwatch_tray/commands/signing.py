@@ -16,7 +16,7 @@ from gpuwatch_tray.within import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.notifiers import PopupSink
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,14 @@ KEY = "sign-in"
 SIGNED_IN_WITHIN = 360.0  # seconds: the child itself gives up a minute earlier
 
 
-class SigningIn:
+class SignInAction:
     """
     One sign-in at a time. The child goes on when the tray ends: the person is in front of the browser.
 
     `done` is called from a thread of its own once the sign-in has been written.
     """
 
-    def __init__(self, setup: Setup, popups: PopupSink, done: Callable[[], None]) -> None:
+    def __init__(self, setup: RunContext, popups: PopupSink, done: Callable[[], None]) -> None:
         self._command: Sequence[str] = [*this_program(), "mail", "login", "--source", setup.source.value]
         self._popups = popups
         self._done = done

@@ -1,4 +1,4 @@
-"""`status`: how things stand, as the program that watches has it."""
+"""`status` and `quit`: ask the running tray or `watch`."""
 
 from __future__ import annotations
 
@@ -6,49 +6,69 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import control
-from gpuwatch_tray.commands.answer import lines
-from gpuwatch_tray.commands.asking import holder_of, places, require
+from gpuwatch_tray.commands.answer import status_lines
+from gpuwatch_tray.commands.quit import quit_running
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
-    from gpuwatch_tray.context import Setup
-    from gpuwatch_tray.lock import Holder
+    from gpuwatch_tray.cli.branch import CommandGroup
+    from gpuwatch_tray.context import RunContext
+    from gpuwatch_tray.lock import LockHolder
 
-REQUEST = {"do": "status"}
+
+def add_commands(commands: CommandGroup) -> None:
+    """Add `status` and `quit`."""
+    parser = commands.command("status", print_status, _("ask the running tray"), "status --json")
+    parser.add_argument("--json", action="store_true", help=_("as JSON"))
+    commands.command("quit", quit_running, _("end the running tray"), "quit")
 
 
-def run(setup: Setup, *, as_json: bool, clock: Callable[[], float] = time.time) -> int:
-    """Print what the running tray or `watch` shows; raises WorkError where there is none."""
-    answer = require(setup, REQUEST)
-    print(json.dumps(answer, indent=2) if as_json else "\n".join(lines(answer, clock())))
+def print_status(
+    context: RunContext, args: argparse.Namespace, clock: Callable[[], float] = time.time
+) -> int:
+    """Print the status of the running tray or `watch`; raises WorkError where none runs."""
+    from gpuwatch_tray.commands.asking import send_request
+
+    answer = send_request(context, STATUS_REQUEST)
+    print(json.dumps(answer, indent=2) if args.json else "\n".join(status_lines(answer, clock())))
     return 0
 
 
-def of_other(holder: Holder, clock: Callable[[], float] = time.time) -> list[str]:
-    """What a second start prints: who was first, and how it is; of one that does not answer only the name."""
+STATUS_REQUEST = {"do": "status"}
+
+
+def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time) -> list[str]:
+    """Return what a second start prints: the lock's holder, and its status if it answers."""
+    from gpuwatch_tray import control
+
     first = _("{holder} watches already").format(holder=holder)
+    if not holder.address:
+        return [first]
     try:
-        return [first, *lines(control.ask(holder.address, REQUEST), clock())] if holder.address else [first]
+        return [first, *status_lines(control.ask(holder.address, STATUS_REQUEST), clock())]
     except control.ControlError as error:
         return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
 
 
-def of_namesake(setup: Setup, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
-    """As `of_other`, of the tray that has this session's bus name: its state may be in another folder."""
-    holder = holder_of(setup)
+def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
+    """Return the same of the tray that owns this session's bus name; its state may be in another folder."""
+    from gpuwatch_tray import control
+    from gpuwatch_tray.commands.asking import control_addresses, lock_holder
+
+    holder = lock_holder(context)
     if holder.pid == pid and holder.address:
-        return of_other(holder, clock)
+        return describe_running(holder, clock)
     first = (
         _("tray, PID {pid} watches already in this session").format(pid=pid)
         if pid
         else _("another tray is in this session")
     )
-    for address in places(setup):
+    for address in control_addresses(context):
         try:
-            return [first, *lines(control.ask(address, REQUEST), clock())]
+            return [first, *status_lines(control.ask(address, STATUS_REQUEST), clock())]
         except control.ControlError:
             continue
     return [first]

@@ -11,7 +11,7 @@ from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Popup, Severity, labelled
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.notifiers import PopupSink
 
 log = logging.getLogger(__name__)
@@ -20,10 +20,10 @@ TEST_MAIL_WITHIN = 150.0  # seconds: the reading, the connection and the answer 
 KEY = "test-alert"
 
 
-def test_alert(setup: Setup, popups: PopupSink) -> None:
+def test_alert(setup: RunContext, popups: PopupSink) -> None:
     """Pop up at once; have a child send a test mail, and put into the popup what came of it."""
     title = labelled(_("Test alert"), simulated=setup.simulated)
-    if not setup.policy.mails:
+    if not setup.policy.routing.mails:
         why = _("a demo mails nowhere") if setup.simulated else setup.settings.no_recipient
         popups.show(
             Popup(
@@ -38,7 +38,7 @@ def test_alert(setup: Setup, popups: PopupSink) -> None:
     popups.show(Popup(KEY, _("Test mail sent") if sent else _("The test mail was not sent"), text, severity))
 
 
-def _mail(setup: Setup) -> tuple[bool, str]:
+def _mail(setup: RunContext) -> tuple[bool, str]:
     """Whether it was sent, and what is to be said of it."""
     command = [*this_program(), "check", "--test-mail", "--source", setup.source.value]
     try:

@@ -13,26 +13,33 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import faults, machine, presence
-from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting
-from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
+from gpuwatch_tray.app import (
+    AlreadyRunningError,
+    StoreLease,
+    acquire_store,
+    create_courier,
+    create_evaluator,
+    create_recorder,
+)
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders
+from gpuwatch_tray.bus import PLATFORMS_WITHOUT_BUS, BusUnavailableError, SessionBus
 from gpuwatch_tray.commands import autostart, lastwords, logs
-from gpuwatch_tray.commands.deeds import Deeds
-from gpuwatch_tray.commands.greeting import Greeting
-from gpuwatch_tray.commands.reloading import Reloading, problem_popup
+from gpuwatch_tray.commands.deeds import ActionDispatcher
+from gpuwatch_tray.commands.greeting import Welcome
+from gpuwatch_tray.commands.reloading import SettingsReloader, problem_popup
 from gpuwatch_tray.commands.serving import answering
-from gpuwatch_tray.commands.status import of_namesake, of_other
+from gpuwatch_tray.commands.status import describe_namesake, describe_running
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
-from gpuwatch_tray.context import Setup, SourceKind, UsageError
+from gpuwatch_tray.context import RunContext, SourceKind, UsageError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Popup, Severity, Status
 from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
-from gpuwatch_tray.reading import adjust, open_source
+from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.tray import Tray, asked_backend
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.tray import Tray, requested_backend
+from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +52,11 @@ log = logging.getLogger(__name__)
 COLLECT_EVERY = 50_000  # objects made and not yet freed
 
 
-class NoDesktop(Exception):  # noqa: N818  # a fact about the session
+class NoDesktopError(Exception):  # noqa: N818  # a fact about the session
     """There is nothing to draw on; the text says what is missing."""
 
 
-def run(setup: Setup) -> int:
+def run(setup: RunContext) -> int:
     """
     Show the tray until Quit, SIGTERM or SIGINT; 0 also when another process watches on this host already.
 
@@ -57,10 +64,10 @@ def run(setup: Setup) -> int:
     and names each problem.
     """
     try:
-        asked_backend(os.environ)
+        requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    logs.keep(setup)
+    logs.log_to_file(setup)
     try:
         return _run_here(setup)
     except Exception as error:
@@ -68,17 +75,17 @@ def run(setup: Setup) -> int:
         raise
 
 
-def _run_here(setup: Setup) -> int:
-    autostart.mended(setup)
+def _run_here(setup: RunContext) -> int:
+    autostart.repair_login_item(setup)
     for problem in setup.problems:
         log.warning("%s", problem)
     try:
         bus, why = desktop_bus()
-    except NoDesktop as error:
+    except NoDesktopError as error:
         return _in_the_terminal(setup, str(error))
     try:
         return _run(setup, bus, why)
-    except NoDesktop as error:
+    except NoDesktopError as error:
         return _in_the_terminal(setup, str(error))
     finally:
         if bus is not None:
@@ -91,24 +98,24 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
 
     Raises NoDesktop where nothing can be drawn without it, as over SSH.
     """
-    if sys.platform in WITHOUT_BUS:  # pystray draws there by itself
+    if sys.platform in PLATFORMS_WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
     from gpuwatch_tray.tray.sni import WATCHER
 
     screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     try:
         bus = SessionBus.connect()
-    except BusUnavailable as error:
+    except BusUnavailableError as error:
         if screen:
             return None, str(error)
-        raise NoDesktop(str(error)) from error
+        raise NoDesktopError(str(error)) from error
     if screen or bus.has_owner(WATCHER):
         return bus, ""
     bus.close()
-    raise NoDesktop(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
+    raise NoDesktopError(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
-def _in_the_terminal(setup: Setup, why: str) -> int:
+def _in_the_terminal(setup: RunContext, why: str) -> int:
     return headless(
         setup, _("no desktop here ({why}): watching in the terminal; Ctrl-C ends").format(why=why)
     )
@@ -126,15 +133,15 @@ def _settle_memory() -> None:
     gc.set_threshold(COLLECT_EVERY)
 
 
-def _run(setup: Setup, bus: SessionBus | None, why: str) -> int:
+def _run(setup: RunContext, bus: SessionBus | None, why: str) -> int:
     try:
-        with tenure(setup, "tray") as held:
+        with acquire_store(setup, "tray") as held:
             if bus is not None and (pid := _claimed(setup, bus)) is not None:
-                print("\n".join(of_namesake(setup, pid)))
+                print("\n".join(describe_namesake(setup, pid)))
                 return 0
             ended = _show(setup, bus, held, why)
-    except Occupied as other:
-        print("\n".join(of_other(other.holder)))
+    except AlreadyRunningError as other:
+        print("\n".join(describe_running(other.holder)))
         return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
@@ -144,48 +151,51 @@ def _run(setup: Setup, bus: SessionBus | None, why: str) -> int:
     return 0
 
 
-def _claimed(setup: Setup, bus: SessionBus) -> int | None:
+def _claimed(setup: RunContext, bus: SessionBus) -> int | None:
     """The PID of another tray of this session that watches the same; None where there is none."""
     from gpuwatch_tray.tray import instance
 
     watched = "demo" if setup.simulated else ""
     if setup.source is SourceKind.COMMAND:
         watched = setup.state_name
-    return instance.claim(bus, instance.name_for(watched))
+    return instance.claim_name(bus, instance.bus_name_for(watched))
 
 
-def _show(setup: Setup, bus: SessionBus | None, held: Tenure, why: str) -> bool:
+def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
-    person = Attending(held.store, machine.now)
-    waiting = Awaiting(held.store, machine.now)
-    deeds = Deeds(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
+    person = AlertOperations(held.store, machine.now)
+    waiting = Reminders(held.store, machine.now)
+    deeds = ActionDispatcher(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
     settings = setup.settings
     tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
-    if bus is None and not tray.drawn:
-        raise NoDesktop(why)
+    if bus is None and not tray.has_icon:
+        raise NoDesktopError(why)
     popups = popup_sink(bus, tray, deeds.clicked)
-    greeting = Greeting(setup, held.store, popups, deeds.welcome)
+    greeting = Welcome(setup, held.store, popups, deeds.welcome)
 
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=deeds.mails))
         deeds.look_around()
 
-    watch_desk = partial(presence.of_this_desktop, bus, os.environ)
-    with closing(presence.Adjustable(watch_desk, settings.away)) as desk, faults.heard(_teller(popups)):
-        faces = Faces(show, popups, courier(setup, held.store), held.report, greeting.see)
-        judge = evaluator(setup, held.store, presence=desk.look)
-        source, past = open_source(setup, held.store), recorder(setup, held.store)
-        watching = Watching(setup, source, judge, faces, recorder=past)
-        deeds.join(watching, popups, tray.tell, tray.perform)
+    watch_desk = partial(presence.start_detector, bus, os.environ)
+    with (
+        closing(presence.AdjustableDetector(watch_desk, settings.away)) as desk,
+        faults.report_errors(_teller(popups)),
+    ):
+        faces = Outputs(show, popups, create_courier(setup, held.store), held.report_trouble, greeting.see)
+        judge = create_evaluator(setup, held.store, presence=desk.check)
+        source, past = open_source(setup, held.store), create_recorder(setup, held.store)
+        watching = Monitor(setup, source, judge, faces, recorder=past)
+        deeds.join(watching, popups, tray.show_extras, tray.perform)
         _stop_on_signals(tray.stop)
 
-        def adopt(new: Setup) -> None:
-            tray.wear(new.settings.icon_style, badge=new.settings.icon_badge)
+        def adopt(new: RunContext) -> None:
+            tray.set_icon_style(new.settings.icon_style, badge=new.settings.icon_badge)
             desk.adjust(new.settings.away)
-            adjust(source, new)
+            reconfigure_source(source, new)
             deeds.adopt(new)
 
-        reloading = Reloading(setup, held, watching, Changes(os.environ), adopt, popups)
+        reloading = SettingsReloader(setup, held, watching, Changes(os.environ), adopt, popups)
         _settle_memory()
 
         def begin() -> None:
@@ -220,12 +230,12 @@ def _teller(popups: PopupSink) -> Callable[[str], None]:
 
 def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     """Say once what to install where nobody shows tray icons."""
-    from gpuwatch_tray.tray.hostwatch import NoHost
+    from gpuwatch_tray.tray.hostwatch import MissingHostDetector
 
     def tell(advice: str) -> None:
         popups.show(Popup("no-host", _("There is no tray for the icon"), advice, Severity.WARNING))
 
-    NoHost(bus, tell, os.environ).start()
+    MissingHostDetector(bus, tell, os.environ).start()
 
 
 def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popups:

@@ -1,4 +1,4 @@
-"""`report usage`: who used what, for people and for programs."""
+"""`report usage` and `report samples`: who used what, and the samples themselves."""
 
 from __future__ import annotations
 
@@ -7,61 +7,108 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine, redact
 from gpuwatch_tray.columns import align_columns
-from gpuwatch_tray.commands import spreadsheet
-from gpuwatch_tray.commands.past import past, since
+from gpuwatch_tray.commands.export import print_samples
+from gpuwatch_tray.commands.spreadsheet import write_csv
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.store import Uses
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
-from gpuwatch_tray.usage import By, Sums, usage
+from gpuwatch_tray.usage import GroupBy, UsageSums, usage
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.cli.branch import CommandGroup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import GpuFacts, History, ProcessRun
     from gpuwatch_tray.usage import Usage
 
 NOBODY, UNKNOWN = "nobody", "unknown"
-WHO = {
-    By.USER: ("user",),
-    By.PROCESS: ("pid", "user", "name", "gpu", "uuid", "first", "last"),
-    By.GPU: ("gpu", "uuid", "name"),
+KEY_COLUMNS = {
+    GroupBy.USER: ("user",),
+    GroupBy.PROCESS: ("pid", "user", "name", "gpu", "uuid", "first", "last"),
+    GroupBy.GPU: ("gpu", "uuid", "name"),
 }
 MEASURES = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh", "cost")
 
 
-def run(setup: Setup, by: By, length: str, *, as_json: bool, as_csv: bool) -> int:
-    """Print it. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
+def add_tasks(tasks: CommandGroup) -> None:
+    """Add `report usage` and `report samples`."""
+    parser = tasks.command(
+        "usage",
+        print_usage,
+        _("who used the GPUs: hours, memory, energy and its cost"),
+        "report usage --since 30d",
+        "report usage --by gpu --json",
+    )
+    parser.add_argument(
+        "--by",
+        choices=[by.value for by in GroupBy],
+        default=GroupBy.USER.value,
+        help=_("of whom (default: user)"),
+    )
+    _add_since(parser, "7d")
+    _add_formats(parser, required=False)
+    parser = tasks.command(
+        "samples",
+        print_samples,
+        _("the samples themselves"),
+        "report samples --csv",
+        "report samples --json",
+    )
+    _add_since(parser, "2d")
+    _add_formats(parser, required=True)
+
+
+def _add_since(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="DURATION",
+        default=default,
+        help=_("of so long until now, 30d at most (default: {default})").format(default=default),
+    )
+
+
+def _add_formats(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    formats = parser.add_mutually_exclusive_group(required=required)
+    formats.add_argument("--json", action="store_true", help=_("as JSON"))
+    formats.add_argument("--csv", action="store_true", help=_("as CSV"))
+
+
+def print_usage(context: RunContext, args: argparse.Namespace) -> int:
+    """Print who used what. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
+    from gpuwatch_tray.commands.past import parse_since, read_history
+
+    by = GroupBy(args.by)
     now = machine.now().wall
-    start = since(length, now)
+    start = parse_since(args.since, now)
     finest = MINUTE if now - start <= MINUTES_FOR else TEN_MINUTES
-    processes = Uses.SUMMED if by is By.PROCESS else Uses.NONE
-    history = past(setup, start, now, finest=finest, processes=processes)
-    found = usage(history, by)
-    answer = record(found, history, setup.settings.energy_price)
-    if as_json:
-        print(json.dumps({"simulated": setup.simulated, **answer}, indent=2))
-    elif as_csv:
-        spreadsheet.write(["kind", *WHO[by], *MEASURES], answer["rows"])
+    processes = UseDetail.SUMMED if by is GroupBy.PROCESS else UseDetail.NONE
+    history = read_history(context, start, now, finest=finest, processes=processes)
+    answer = usage_json(usage(history, by), history, context.settings.energy_price)
+    if args.json:
+        print(json.dumps({"simulated": context.simulated, **answer}, indent=2))
+    elif args.csv:
+        write_csv(["kind", *KEY_COLUMNS[by], *MEASURES], answer["rows"])
     else:
-        label = [_(LABEL)] if setup.simulated else []
-        print("\n".join([*label, *lines(answer, by)]))
+        label = [_(LABEL)] if context.simulated else []
+        print("\n".join([*label, *usage_lines(answer, by)]))
     return 0
 
 
-def record(found: Usage, history: History, price: float | None) -> dict[str, Any]:
+def usage_json(found: Usage, history: History, price: float | None) -> dict[str, Any]:
     """
-    The usage as JSON has it; times in seconds since the epoch.
+    Return the usage as --json prints it; times are in seconds since the epoch.
 
-    Each of `rows` has a `kind`: what was asked for, `unknown` for the owners that could not be told, `nobody`
-    for what was drawn while nothing computed. `seen_hours` says of how many hours of each GPU this is.
+    Each of `rows` has a `kind`: what was asked for, `unknown` for unknown owners, `nobody` for the energy
+    drawn while nothing computed. `seen_hours` are the recorded hours of each GPU.
     """
     gpus, runs = {gpu.uuid: gpu for gpu in history.gpus}, {run.key: run for run in history.runs}
-    rows = [{**_who(row.who, found.by, gpus, runs), **_measures(row.sums, price)} for row in found.rows]
-    if found.nobodys is not None and found.by is not By.GPU:
-        nobody = Sums(0.0, None, None, 0.0, found.nobodys)
-        rows.append({"kind": NOBODY, **dict.fromkeys(WHO[found.by]), **_measures(nobody, price)})
+    rows = [{**_row_key(row.who, found.by, gpus, runs), **_measures(row.sums, price)} for row in found.rows]
+    if found.nobodys is not None and found.by is not GroupBy.GPU:
+        nobody = UsageSums(0.0, None, None, 0.0, found.nobodys)
+        rows.append({"kind": NOBODY, **dict.fromkeys(KEY_COLUMNS[found.by]), **_measures(nobody, price)})
     return {
         "start": found.start,
         "end": found.end,
@@ -73,12 +120,12 @@ def record(found: Usage, history: History, price: float | None) -> dict[str, Any
     }
 
 
-def _who(
-    who: str | None, by: By, gpus: Mapping[str, GpuFacts], runs: Mapping[str, ProcessRun]
+def _row_key(
+    who: str | None, by: GroupBy, gpus: Mapping[str, GpuFacts], runs: Mapping[str, ProcessRun]
 ) -> dict[str, Any]:
-    if by is By.USER:
+    if by is GroupBy.USER:
         return {"kind": UNKNOWN if who is None else by.value, "user": who}
-    if by is By.GPU:
+    if by is GroupBy.GPU:
         gpu = gpus.get(who or "")
         known = (None, None) if gpu is None else (gpu.index, gpu.name)
         return {"kind": by.value, "gpu": known[0], "uuid": who, "name": known[1]}
@@ -95,7 +142,7 @@ def _who(
     }
 
 
-def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
+def _measures(sums: UsageSums, price: float | None) -> dict[str, float | None]:
     cost = None if price is None or sums.energy is None else sums.energy * price
     values = (sums.hours, sums.memory, sums.utilisation, sums.idle, sums.energy, cost)
     return {
@@ -103,8 +150,8 @@ def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
     }
 
 
-def lines(answer: dict[str, Any], by: By) -> list[str]:
-    """The usage as a table for people."""
+def usage_lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
+    """Format the usage as a table for a terminal."""
     if not answer["rows"]:
         return [
             _("nothing was recorded since {time}").format(time=local_time(answer["start"], TO_THE_MINUTE))
@@ -112,16 +159,16 @@ def lines(answer: dict[str, Any], by: By) -> list[str]:
     priced = answer["energy_price"] is not None
     head = [
         *{
-            By.USER: [_("USER")],
-            By.PROCESS: [_("PROCESS"), _("USER"), _("GPU")],
-            By.GPU: [_("GPU")],
+            GroupBy.USER: [_("USER")],
+            GroupBy.PROCESS: [_("PROCESS"), _("USER"), _("GPU")],
+            GroupBy.GPU: [_("GPU")],
         }[by],
         *[_("GPU-HOURS"), _("GIB-HOURS"), _("BUSY"), _("IDLE-HELD"), _("KWH")],
         *([_("COST")] if priced else []),
     ]
     named = len(head) - len(MEASURES) + (not priced)
-    whole = [_("total"), *[""] * (named - 1), *_cells(answer["total"], priced=priced)]
-    rows = [[*_named(row, by), *_cells(row, priced=priced)] for row in answer["rows"]]
+    whole = [_("total"), *[""] * (named - 1), *_measure_cells(answer["total"], priced=priced)]
+    rows = [[*_key_cells(row, by), *_measure_cells(row, priced=priced)] for row in answer["rows"]]
     seen = sum(answer["seen_hours"].values())
     asked = (answer["end"] - answer["start"]) / HOUR * len(answer["seen_hours"])
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
@@ -130,13 +177,13 @@ def lines(answer: dict[str, Any], by: By) -> list[str]:
     return [*align_columns([head, *rows, whole], named), share]
 
 
-def _named(row: dict[str, Any], by: By) -> list[str]:
+def _key_cells(row: dict[str, Any], by: GroupBy) -> list[str]:
     if row["kind"] == NOBODY:
-        return [_("nobody"), *[""] * (2 if by is By.PROCESS else 0)]
-    user = "" if by is By.GPU else _("unknown") if row["user"] is None else redact.visible(row["user"])
-    if by is By.USER:
+        return [_("nobody"), *[""] * (2 if by is GroupBy.PROCESS else 0)]
+    user = "" if by is GroupBy.GPU else _("unknown") if row["user"] is None else redact.visible(row["user"])
+    if by is GroupBy.USER:
         return [user]
-    if by is By.GPU:
+    if by is GroupBy.GPU:
         name = redact.visible(row["name"] or "")
         return [f"{'?' if row['gpu'] is None else row['gpu']} {name}".rstrip()]
     name = redact.visible(row["name"] or "?")
@@ -144,15 +191,15 @@ def _named(row: dict[str, Any], by: By) -> list[str]:
     return [f"{row['pid']} {name}", user, gpu]
 
 
-def _cells(row: dict[str, Any], *, priced: bool) -> list[str]:
-    found = [
+def _measure_cells(row: dict[str, Any], *, priced: bool) -> list[str]:
+    cells = [
         f"{row['gpu_hours']:.2f}",
         _number(row["gib_hours"], ".2f"),
         _number(row["utilisation_percent"], ".0f", " %"),
         f"{row['idle_held_hours']:.2f}",
         _number(row["energy_kwh"], ".2f"),
     ]
-    return [*found, _number(row["cost"], ".2f")] if priced else found
+    return [*cells, _number(row["cost"], ".2f")] if priced else cells
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:

@@ -10,56 +10,65 @@ from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from gpuwatch_tray import faults, terms
-from gpuwatch_tray.app import Occupied, Tenure, courier, evaluator, recorder, tenure
+from gpuwatch_tray.app import (
+    AlreadyRunningError,
+    StoreLease,
+    acquire_store,
+    create_courier,
+    create_evaluator,
+    create_recorder,
+)
 from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.commands import logs
-from gpuwatch_tray.commands.reloading import Reloading
+from gpuwatch_tray.commands.reloading import SettingsReloader
 from gpuwatch_tray.commands.serving import answering
-from gpuwatch_tray.commands.status import of_other
+from gpuwatch_tray.commands.status import describe_running
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, labelled
-from gpuwatch_tray.reading import adjust, open_source
+from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.units import local_time
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
 
-    from gpuwatch_tray.context import Setup
+    from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.model import Status
 
 STOP_WITHIN = 1.0  # seconds for the threads to end
 
 
-def run(setup: Setup) -> int:
+def run(setup: RunContext) -> int:
     """Watch until SIGINT or SIGTERM. Beside another watcher of this host: say so, and end with 0."""
-    setup.require()
-    logs.keep(setup)
+    setup.require_valid_settings()
+    logs.log_to_file(setup)
     return headless(setup)
 
 
-def headless(setup: Setup, greeting: str = "") -> int:
+def headless(setup: RunContext, greeting: str = "") -> int:
     """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
     try:
-        with tenure(setup, "watch") as held:
+        with acquire_store(setup, "watch") as held:
             if greeting:
                 print(greeting, flush=True)
             _loop(setup, held)
-    except Occupied as other:
-        print("\n".join(of_other(other.holder)))
+    except AlreadyRunningError as other:
+        print("\n".join(describe_running(other.holder)))
     return 0
 
 
-def _loop(setup: Setup, held: Tenure) -> None:
+def _loop(setup: RunContext, held: StoreLease) -> None:
     if setup.simulated:
         print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
-    faces = Faces(printer.show, courier=courier(setup, held.store), report=held.report)
-    source, judge = open_source(setup, held.store), evaluator(setup, held.store)
-    watching = Watching(setup, source, judge, faces, recorder=recorder(setup, held.store))
-    reloading = Reloading(setup, held, watching, Changes(os.environ), partial(adjust, source))
+    faces = Outputs(printer.show, courier=create_courier(setup, held.store), report=held.report_trouble)
+    source, judge = open_source(setup, held.store), create_evaluator(setup, held.store)
+    watching = Monitor(setup, source, judge, faces, recorder=create_recorder(setup, held.store))
+    reloading = SettingsReloader(
+        setup, held, watching, Changes(os.environ), partial(reconfigure_source, source)
+    )
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -68,7 +77,7 @@ def _loop(setup: Setup, held: Tenure) -> None:
     for number in end_signals():
         signal.signal(number, stop)
     # A fault is in the terminal already, by its log line.
-    with faults.heard(lambda _what: None), answering(setup, held, watching, done.set):
+    with faults.report_errors(lambda _what: None), answering(setup, held, watching, done.set):
         watching.start()
         reloading.start()
         while not done.wait(1.0):  # a bounded wait lets Windows deliver Ctrl-C

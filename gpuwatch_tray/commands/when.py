@@ -1,4 +1,4 @@
-"""`when`: tell me once when GPUs are free or a process ends; through the running tray, else on the store."""
+"""The bodies of `when`, and the running program's answers to them."""
 
 from __future__ import annotations
 
@@ -7,101 +7,104 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import attending, machine
-from gpuwatch_tray.awaiting import HOLD, Awaiting, CannotAwait, NotOnGpu
-from gpuwatch_tray.commands.asking import ask_or_store, holder_of
-from gpuwatch_tray.context import Setup, UsageError, WorkError
-from gpuwatch_tray.control import Refused
+from gpuwatch_tray.awaiting import HOLD, NotOnGpuError, ReminderError, Reminders
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.reading import open_source, read_once
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.model import Snapshot
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
-NOBODY = N_("nothing watches at the moment: start gpuwatch-tray")
-NOTHING = N_("nothing is waited for")
-NEW_LOOK = 1.5  # seconds to wait for one: less than the asker waits for the answer
-STEP = 0.05
+NOTHING_RUNS = N_("nothing watches at the moment: start gpuwatch-tray")
+NO_REMINDERS = N_("nothing is waited for")
+NEW_SNAPSHOT_WITHIN = 1.5  # seconds, less than the client waits for the answer
+SNAPSHOT_POLL = 0.05  # seconds
 
-Act: TypeAlias = "Callable[[Awaiting, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
+ReminderOperation: TypeAlias = "Callable[[Reminders, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
 
 
-def free(setup: Setup, count: int, hold: str | None) -> int:
-    """Ask to be told when `count` GPUs have been free for `hold` (a duration; a minute without one)."""
+def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
+    """Add a reminder for N GPUs that have been free for a duration, by default a minute."""
     try:
-        seconds = HOLD if hold is None else attending.seconds(hold, machine.now().wall)
+        seconds = HOLD if args.hold is None else attending.parse_duration(args.hold, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _ask(setup, {"do": "when free", "count": count, "hold": seconds})
+    return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
 
 
-def ends(setup: Setup, pid: int) -> int:
-    """Ask to be told when the process `pid`, which is on a GPU, is gone."""
-    return _ask(setup, {"do": "when ends", "pid": pid})
+def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:
+    """Add a reminder for the end of a process on a GPU."""
+    return _operate(context, {"do": "when ends", "pid": args.pid})
 
 
-def cancel(setup: Setup, number: int) -> int:
-    """Wait no longer for `number`."""
-    return _ask(setup, {"do": "when cancel", "id": number}, watched=False)
+def cancel_reminder(context: RunContext, args: argparse.Namespace) -> int:
+    """Cancel a reminder."""
+    return _operate(context, {"do": "when cancel", "id": args.id}, needs_monitor=False)
 
 
-def show(setup: Setup) -> int:
-    """Print what is waited for."""
-    return _ask(setup, {"do": "when list"})
+def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
+    """Print the reminders."""
+    return _operate(context, {"do": "when list"})
 
 
-def handlers(store: Store, watching: Watching) -> dict[str, Handler]:
-    """What the running program answers; it looks at once after each of them."""
-    waiting = Awaiting(store, machine.now)
+def handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
+    """Return the request handlers about reminders; each change is evaluated at once."""
+    from gpuwatch_tray.control import RequestRefusedError
 
-    def fresh() -> Snapshot | None:
-        """The reading after the one that is shown."""
+    reminders = Reminders(store, machine.now)
+
+    def next_snapshot() -> Snapshot | None:
+        """Wait for the snapshot after the one that is shown."""
         before = watching.shown.at
         watching.check_now()
-        until = time.monotonic() + NEW_LOOK
+        until = time.monotonic() + NEW_SNAPSHOT_WITHIN
         while watching.shown.at == before and time.monotonic() < until:
-            time.sleep(STEP)
+            time.sleep(SNAPSHOT_POLL)
         return watching.shown.snapshot
 
-    def handler(act: Act) -> Handler:
+    def handler(operation: ReminderOperation) -> Handler:
         def handle(request: dict[str, Any]) -> dict[str, Any]:
             try:
                 try:
-                    answer = act(waiting, request, watching.shown.snapshot)
-                except NotOnGpu:  # it may have come since
-                    answer = act(waiting, request, fresh())
-            except CannotAwait as error:
-                raise Refused(str(error)) from error
+                    answer = operation(reminders, request, watching.shown.snapshot)
+                except NotOnGpuError:  # the process may have come since
+                    answer = operation(reminders, request, next_snapshot())
+            except ReminderError as error:
+                raise RequestRefusedError(str(error)) from error
             watching.check_now()
             return answer
 
         return handle
 
-    return {do: handler(act) for do, act in ACTS.items()}
+    return {do: handler(operation) for do, operation in REMINDER_OPERATIONS.items()}
 
 
-def _said(words: str) -> dict[str, Any]:
-    return {"said": words}
+def _text_answer(text: str) -> dict[str, Any]:
+    return {"said": text}
 
 
-ACTS: dict[str, Act] = {
-    "when free": lambda waiting, request, snapshot: _said(
-        waiting.free(int(request["count"]), snapshot, float(request["hold"]))
+REMINDER_OPERATIONS: dict[str, ReminderOperation] = {
+    "when free": lambda reminders, request, snapshot: _text_answer(
+        reminders.add_gpus_free(int(request["count"]), snapshot, float(request["hold"]))
     ),
-    "when ends": lambda waiting, request, snapshot: _said(waiting.ends(int(request["pid"]), snapshot)),
-    "when cancel": lambda waiting, request, _snapshot: _said(waiting.cancel(int(request["id"]))),
-    "when list": lambda waiting, _request, _snapshot: _said("\n".join(waiting.listed())),
-    "when run": lambda waiting, request, _snapshot: {
-        "id": waiting.run(
+    "when ends": lambda reminders, request, snapshot: _text_answer(
+        reminders.add_process_ends(int(request["pid"]), snapshot)
+    ),
+    "when cancel": lambda reminders, request, _snapshot: _text_answer(reminders.cancel(int(request["id"]))),
+    "when list": lambda reminders, _request, _snapshot: _text_answer("\n".join(reminders.lines())),
+    "when run": lambda reminders, request, _snapshot: {
+        "id": reminders.add_command(
             int(request["pid"]), str(request["identity"]), str(request["boot"]), str(request["called"])
         )
     },
-    "when ran": lambda waiting, request, _snapshot: {
-        "told": waiting.ran(
+    "when ran": lambda reminders, request, _snapshot: {
+        "told": reminders.report_command(
             int(request["id"]),
             int(request["code"]),
             float(request["seconds"]),
@@ -109,22 +112,24 @@ ACTS: dict[str, Act] = {
         )
     },
 }
-READS = {"when free", "when ends"}  # what needs a look at the GPUs
+NEED_SNAPSHOT = {"when free", "when ends"}
 
 
-def _ask(setup: Setup, request: Mapping[str, Any], *, watched: bool = True) -> int:
+def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: bool = True) -> int:
+    from gpuwatch_tray.commands.asking import lock_holder, request_or_use_store
+
     def on_store(store: Store) -> dict[str, Any]:
         snapshot = None
-        if request["do"] in READS:
-            with closing(open_source(setup, store)) as source:
-                snapshot = read_once(setup, source)
+        if request["do"] in NEED_SNAPSHOT:
+            with closing(open_source(context, store)) as source:
+                snapshot = read_once(context, source)
         try:
-            return ACTS[request["do"]](Awaiting(store, machine.now), request, snapshot)
-        except CannotAwait as error:
+            return REMINDER_OPERATIONS[request["do"]](Reminders(store, machine.now), request, snapshot)
+        except ReminderError as error:
             raise WorkError(str(error)) from error
 
-    said = ask_or_store(setup, request, on_store)["said"]
-    print(said or _(NOTHING))
-    if watched and said and not setup.simulated and not holder_of(setup).pid:
-        print(_(NOBODY))
+    said = request_or_use_store(context, request, on_store)["said"]
+    print(said or _(NO_REMINDERS))
+    if needs_monitor and said and not context.simulated and not lock_holder(context).pid:
+        print(_(NOTHING_RUNS))
     return 0

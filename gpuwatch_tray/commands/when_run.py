@@ -1,4 +1,4 @@
-"""`when run`: a command as it would run without us, and a notice of how it ended."""
+"""`when run`: a command that runs as it would without us, and a reminder of its end."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.app import Occupied, evaluator, open_store, tenure
-from gpuwatch_tray.awaiting import Awaiting, called
-from gpuwatch_tray.commands.asking import ask_or_store, reach
-from gpuwatch_tray.context import Setup, UsageError, WorkError
+from gpuwatch_tray.app import AlreadyRunningError, acquire_store, create_evaluator, open_store
+from gpuwatch_tray.awaiting import Reminders, shown_command
+from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.launching import RunningCommand, StartError
 from gpuwatch_tray.lock import LockError
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from gpuwatch_tray.store import Store
 
 log = logging.getLogger(__name__)
 
-TROUBLE = (WorkError, StoreError, LockError, OSError)
-NO_WAY = N_("nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs")
+REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
+NOBODY_TO_TELL = N_("nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs")
 
 
-def run(setup: Setup, argv: Sequence[str]) -> int:
+def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     """
-    Run the command to its end and report it; its exit code, 128 and the number of a signal, 127 or 126.
+    Run the command to its end and report the end; returns its exit code.
 
-    Whatever goes wrong with the report is said on standard error, and changes neither command nor code.
+    That is 128 and the number of a signal that ended it, 127 or 126 where it could not be started. An error
+    of the report is printed to standard error, and changes neither command nor code.
     """
-    words = argv[1:] if argv[:1] == ["--"] else argv
+    from gpuwatch_tray.launching import RunningCommand, StartError
+
+    words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
     began = machine.now()
@@ -45,63 +47,68 @@ def run(setup: Setup, argv: Sequence[str]) -> int:
     except StartError as error:
         _complain(str(error))
         return error.code
-    number = _announce(setup, command.pid, words)
+    number = _announce(context, command.pid, words)
     code = command.wait()
     if number is not None:
         seconds = max(0.0, machine.now().since(began))
         report = {"do": "when ran", "id": number, "code": code, "seconds": seconds}
-        _report(setup, {**report, "output": list(command.lines())})
+        _report(context, {**report, "output": list(command.lines())})
     return code
 
 
-def _announce(setup: Setup, pid: int, argv: Sequence[str]) -> int | None:
-    """Put it on file that the command runs: then its end is told even if this process is killed."""
+def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
+    """Store the reminder: the end is then told even if this process is killed."""
+    from gpuwatch_tray.commands.asking import request_or_use_store
     from gpuwatch_tray.sources import living
 
     identity, boot = living.process_identity(pid)
-    told = called(argv)
+    name = shown_command(argv)
 
     def on_store(store: Store) -> dict[str, Any]:
-        policy = setup.policy
+        policy = context.policy.routing
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
-            _complain(_(NO_WAY))
-        return {"id": Awaiting(store, machine.now).run(pid, identity, boot, told)}
+            _complain(_(NOBODY_TO_TELL))
+        return {"id": Reminders(store, machine.now).add_command(pid, identity, boot, name)}
 
-    request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": told}
+    request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
     try:
-        return int(ask_or_store(setup, request, on_store)["id"])
-    except TROUBLE as error:
+        return int(request_or_use_store(context, request, on_store)["id"])
+    except REPORT_FAILURES as error:
         _complain(_("the end of this command will not be told: {error}").format(error=error))
         return None
 
 
-def _report(setup: Setup, request: dict[str, Any]) -> None:
-    """Tell through the program that watches; where there is none, mail as it would without a desktop."""
+def _report(context: RunContext, request: dict[str, Any]) -> None:
+    """Report through the running program; where none runs, mail as it would without a desktop."""
+    from gpuwatch_tray.commands.asking import try_request
+
     try:
         try:
-            if reach(setup, request) is not None:
+            if try_request(context, request) is not None:
                 return
         except WorkError as error:
-            log.info("%s", error)  # who watches finds it in the state
+            log.info("%s", error)  # the running program finds it in the store
         try:
-            with tenure(setup, "when run") as held:
-                if _ran(held.store, request) and evaluator(setup, held.store, loop=False).tell_due():
-                    _deliver(setup)
-        except Occupied:
-            with closing(open_store(setup)) as store:
-                _ran(store, request)
-    except TROUBLE as error:
+            with acquire_store(context, "when run") as lease:
+                recorded = _record_end(lease.store, request)
+                if recorded and create_evaluator(context, lease.store, loop=False).mail_due_reminders():
+                    _deliver(context)
+        except AlreadyRunningError:
+            with closing(open_store(context)) as store:
+                _record_end(store, request)
+    except REPORT_FAILURES as error:
         _complain(_("the end of this command could not be told: {error}").format(error=error))
 
 
-def _ran(store: Store, request: dict[str, Any]) -> bool:
-    waiting = Awaiting(store, machine.now)
-    return waiting.ran(request["id"], request["code"], request["seconds"], request["output"])
+def _record_end(store: Store, request: dict[str, Any]) -> bool:
+    return Reminders(store, machine.now).report_command(
+        request["id"], request["code"], request["seconds"], request["output"]
+    )
 
 
-def _deliver(setup: Setup) -> None:
-    """Have a child send the mail: the command's caller need not wait for the server."""
-    command = [*machine.this_program(), "mail", "deliver", "--source", setup.source.value]
+def _deliver(context: RunContext) -> None:
+    """Start a child that sends the mail: the command's caller need not wait for the server."""
+    command = [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
     subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,8 +1,17 @@
-"""The user-only socket of the running tray (or `watch`): who serves, who asks, and where they meet."""
+"""The socket by which commands talk to the running tray or `watch`: server, client, and addresses."""
 
 from gpuwatch_tray.control.client import ask
 from gpuwatch_tray.control.places import addresses
-from gpuwatch_tray.control.server import Handler, Server, serve
-from gpuwatch_tray.control.wire import ControlError, NobodyThere, Refused
+from gpuwatch_tray.control.server import ControlServer, Handler, serve
+from gpuwatch_tray.control.wire import ControlError, NotRunningError, RequestRefusedError
 
-__all__ = ["ControlError", "Handler", "NobodyThere", "Refused", "Server", "addresses", "ask", "serve"]
+__all__ = [
+    "ControlError",
+    "ControlServer",
+    "Handler",
+    "NotRunningError",
+    "RequestRefusedError",
+    "addresses",
+    "ask",
+    "serve",
+]

@@ -1,4 +1,4 @@
-"""The asking side."""
+"""The client side of the control socket."""
 
 from __future__ import annotations
 
@@ -8,54 +8,63 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.control import places, wire
-from gpuwatch_tray.control.wire import ControlError, Line, NobodyThere, Refused
+from gpuwatch_tray.control.places import read_key
+from gpuwatch_tray.control.wire import (
+    LARGEST_ANSWER,
+    ControlConnection,
+    ControlError,
+    NotRunningError,
+    RequestRefusedError,
+    decode,
+    encode,
+)
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GONE = (FileNotFoundError, ConnectionRefusedError)
+NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
 
 
 def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
     """
-    The answer to `request` within `timeout` seconds.
+    Send `request` and return the answer, waiting at most `timeout` seconds.
 
-    Raises NobodyThere where nothing listens, Refused for an answer that is an error, else ControlError.
+    Raises NotRunningError where nothing listens, RequestRefusedError for an answer that is an error, else
+    ControlError.
     """
     outcome: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
 
     def converse() -> None:
         try:
-            outcome.put(_converse(address, wire.encode(request), timeout))
+            outcome.put(_converse(address, encode(request), timeout))
         except (OSError, EOFError, ValueError, TypeError, AssertionError, AuthenticationError) as error:
             outcome.put(error)
 
-    # A thread of its own, for connecting has no time limit: the other side may be stopped.
+    # Connecting has no time limit, and the other process may be stopped: a thread can be left behind.
     threading.Thread(target=converse, name="control-ask", daemon=True).start()
     try:
         answered = outcome.get(timeout=timeout)
     except queue.Empty:
         raise ControlError(_("no answer within {seconds:g} s").format(seconds=timeout)) from None
-    if isinstance(answered, GONE):
-        raise NobodyThere(_("nothing answers there")) from answered
+    if isinstance(answered, NOT_RUNNING):
+        raise NotRunningError(_("nothing answers there")) from answered
     if isinstance(answered, EOFError | ConnectionError):
         raise ControlError(_("it hung up without an answer")) from answered
     if isinstance(answered, Exception):
         raise ControlError(_("it cannot be asked: {error}").format(error=answered)) from answered
-    answer = wire.decode(answered)
+    answer = decode(answered)
     if "error" in answer:
-        raise Refused(str(answer["error"]))
+        raise RequestRefusedError(str(answer["error"]))
     return answer
 
 
 def _converse(address: str, message: bytes, timeout: float) -> bytes:
-    line = Line(Client(address, authkey=places.key(address)))
+    link = ControlConnection(Client(address, authkey=read_key(address)))
     try:
-        with line.within(timeout):
-            line.connection.send_bytes(message)
-            answer: bytes = line.connection.recv_bytes(wire.LARGEST_ANSWER)
+        with link.within(timeout):
+            link.connection.send_bytes(message)
+            answer: bytes = link.connection.recv_bytes(LARGEST_ANSWER)
             return answer
     finally:
-        line.close()
+        link.close()

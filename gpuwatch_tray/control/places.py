@@ -1,9 +1,4 @@
-"""
-Where the socket may be: in a folder that only this user enters, or on Windows a named pipe.
-
-The runtime folder comes first, then the state's, then one of our own among the temporary files, for a
-socket's path must be short. Whoever asks does not search: the description of the lock's holder names it.
-"""
+"""The addresses of the control socket, and the key of a named pipe on Windows."""
 
 from __future__ import annotations
 
@@ -29,7 +24,13 @@ KEY_LENGTH = 32  # bytes
 
 
 def addresses(state: Path, name: str) -> tuple[str, ...]:
-    """The possible addresses of the state `name` in the folder `state`, best first."""
+    """
+    Return the possible addresses of the state `name` in the folder `state`, best first.
+
+    On Windows a named pipe; elsewhere a socket in a folder that only this user can enter: the runtime folder,
+    the state's, or one of our own among the temporary files, because a socket's path must be short. A client
+    need not try them all: the lock's description names the one in use.
+    """
     digest = hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
     if sys.platform in WITH_PIPES:
         return (f"{PIPE}{NAME}-{digest}",)
@@ -38,9 +39,9 @@ def addresses(state: Path, name: str) -> tuple[str, ...]:
 
 
 def _runtime() -> list[Path]:
-    """The user's runtime folder, where the session has one that is this user's alone."""
+    """Return the user's runtime folder, where the session has one that is this user's alone."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a folder that it would warn of is checked, and passed over, here
+        warnings.simplefilter("ignore")  # the folder is checked below
         folder = Path(user_runtime_path(NAME, appauthor=False))
     try:
         above = folder.parent.stat()
@@ -53,34 +54,34 @@ def _temporary() -> Path:
     return Path(tempfile.gettempdir()) / f"{NAME}-{_uid()}"
 
 
-def prepare(address: str) -> bytes | None:
-    """Make the place private; the key that both sides of a named pipe prove to have, None for a socket."""
+def prepare_address(address: str) -> bytes | None:
+    """Make the folder private; return the key that both sides of a named pipe prove, None for a socket."""
     file = key_file(address)
-    private((file or Path(address)).parent)
+    ensure_private((file or Path(address)).parent)
     if file is None:
         return None
     key = secrets.token_bytes(KEY_LENGTH)
     file.unlink(missing_ok=True)
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(key)
     return key
 
 
-def key(address: str) -> bytes | None:
-    """The key for `address`, None where the folder guards it; raises FileNotFoundError where none serves."""
+def read_key(address: str) -> bytes | None:
+    """Return the key of a named pipe, None for a socket; raises FileNotFoundError where no server runs."""
     file = key_file(address)
     return None if file is None else file.read_bytes()
 
 
 def key_file(address: str) -> Path | None:
-    """Where a named pipe's key is: a pipe is in no folder that could guard it."""
+    """Return the file of a named pipe's key: a pipe is in no folder that could guard it."""
     if not address.startswith(PIPE):
         return None
     return Path(user_runtime_path(NAME, appauthor=False)) / f"{address.removeprefix(PIPE)}.key"
 
 
-def private(folder: Path) -> None:
-    """Make sure that `folder` is there and this user's alone; raises ControlError."""
+def ensure_private(folder: Path) -> None:
+    """Make sure that `folder` exists and is this user's alone; raises ControlError."""
     mend = _("remove it, or set XDG_RUNTIME_DIR to a folder of this user alone")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,4 +103,4 @@ def _ours(found: os.stat_result) -> bool:
 
 
 def _uid() -> int:
-    return int(getattr(os, "getuid", int)())  # Windows has none, and a folder of temporary files a user
+    return int(getattr(os, "getuid", int)())  # Windows has no UIDs, but a temporary folder for each user

@@ -1,8 +1,8 @@
 """
-The serving side: a thread that takes connections, and one for each of them.
+The server side of the control socket: a thread that accepts, and one for each connection.
 
-Nobody who connects can hold up the others or the end of the program: silence, garbage and slowness are each
-bounded, and a handler that hangs keeps its own thread and nothing else.
+No client can hold up the others or the program's end: silence, garbage and slowness are each bounded, and a
+handler that hangs keeps only its own thread.
 """
 
 from __future__ import annotations
@@ -20,8 +20,15 @@ from multiprocessing.connection import Client, Listener, answer_challenge, deliv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gpuwatch_tray.control import places, wire
-from gpuwatch_tray.control.wire import ControlError, Line, Refused
+from gpuwatch_tray.control.places import key_file, prepare_address
+from gpuwatch_tray.control.wire import (
+    LARGEST_REQUEST,
+    ControlConnection,
+    ControlError,
+    RequestRefusedError,
+    decode,
+    encode,
+)
 from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 
@@ -32,17 +39,17 @@ log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
-REQUEST_WITHIN = 2.0  # seconds for a client to say what it wants
-ANSWER_WITHIN = 2.0  # seconds for it to take the answer
-MOST = 32  # connections at a time
+REQUEST_WITHIN = 2.0  # seconds for a client to send its request
+ANSWER_WITHIN = 2.0  # seconds for it to receive the answer
+MOST_CONNECTIONS = 32
 BACKLOG = 16
-STEP = 0.3  # seconds that each step of the end may take
-# what a client that leaves or talks nonsense causes; the standard library asserts in its authentication
-FAILURES = (OSError, EOFError, ValueError, AssertionError, AuthenticationError)
+STOP_STEP = 0.3  # seconds that each step of `stop` may take
+# Raised by a client that leaves or sends garbage; multiprocessing asserts in its authentication.
+CLIENT_FAILURES = (OSError, EOFError, ValueError, AssertionError, AuthenticationError)
 
 
-class Server:
-    """Answers requests at `address` by `handlers`, from `start` to `stop`."""
+class ControlServer:
+    """Answers requests at `address` with `handlers`, from `start` to `stop`."""
 
     def __init__(self, address: str, handlers: Mapping[str, Handler]) -> None:
         self.address = address
@@ -52,16 +59,16 @@ class Server:
         self._acceptor: threading.Thread | None = None
         self._ended = threading.Event()
         self._lock = threading.Condition()
-        self._silent: dict[Line, None] = {}  # those that have not said yet what they want, oldest first
-        self._busy: set[Line] = set()
+        self._pending: dict[ControlConnection, None] = {}  # no request received yet, oldest first
+        self._busy: set[ControlConnection] = set()
 
     def start(self) -> None:
-        """Listen; raises ControlError, also where somebody else does."""
+        """Listen; raises ControlError, also where another process listens."""
         try:
-            self._key = places.prepare(self.address)
-            _clear(self.address)
+            self._key = prepare_address(self.address)
+            _remove_stale(self.address)
             self._listener = Listener(self.address, backlog=BACKLOG)
-            if places.key_file(self.address) is None:
+            if key_file(self.address) is None:
                 Path(self.address).chmod(0o600)
         except (OSError, ValueError) as error:
             self._close()
@@ -77,25 +84,25 @@ class Server:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Take no more requests and remove the socket, whatever the handlers do; also without `start`."""
+        """Accept no more requests and remove the socket, whatever the handlers do; also without `start`."""
         if self._listener is None:
             return
         self._ended.set()
-        # `accept` ends with a connection only, and connecting waits where it has ended already
-        waking = threading.Thread(target=self._wake, name="control-end", daemon=True)
-        waking.start()
-        waking.join(STEP)
+        # `accept` returns for a connection only, and connecting blocks where it has returned already
+        waker = threading.Thread(target=self._connect_once, name="control-end", daemon=True)
+        waker.start()
+        waker.join(STOP_STEP)
         self._close()
         with self._lock:
-            self._lock.wait_for(lambda: not self._busy, STEP)  # the one that asked to quit is still answered
-            lines = [*self._silent, *self._busy]
-        for line in lines:
-            line.hang_up()
+            self._lock.wait_for(lambda: not self._busy, STOP_STEP)  # `quit` is still answered
+            links = [*self._pending, *self._busy]
+        for link in links:
+            link.shut_down()
         if self._acceptor is not None:
-            self._acceptor.join(STEP)
+            self._acceptor.join(STOP_STEP)
 
-    def _wake(self) -> None:
-        with contextlib.suppress(*FAILURES):
+    def _connect_once(self) -> None:
+        with contextlib.suppress(*CLIENT_FAILURES):
             Client(self.address).close()
 
     def _close(self) -> None:
@@ -103,78 +110,80 @@ class Server:
         with contextlib.suppress(OSError):  # somebody may have removed the file
             if listener is not None:
                 listener.close()
-        if (file := places.key_file(self.address)) is not None:
+        if (file := key_file(self.address)) is not None:
             with contextlib.suppress(OSError):
                 file.unlink()
 
     def _accept(self, listener: Listener) -> None:
         while not self._ended.is_set():
             try:
-                line = Line(listener.accept())
-            except FAILURES as error:
-                if not self._ended.wait(STEP):  # such as too many open files: it may pass
+                link = ControlConnection(listener.accept())
+            except CLIENT_FAILURES as error:
+                if not self._ended.wait(STOP_STEP):  # such as too many open files: it may pass
                     log.debug("control: no connection taken: %r", error)
                 continue
-            if self._ended.is_set() or not self._room():
-                line.close()
+            if self._ended.is_set() or not self._make_room():
+                link.close()
                 continue
             with self._lock:
-                self._silent[line] = None
-            threading.Thread(target=self._talk, args=(line,), name="control-line", daemon=True).start()
+                self._pending[link] = None
+            threading.Thread(
+                target=self._serve_connection, args=(link,), name="control-line", daemon=True
+            ).start()
 
-    def _room(self) -> bool:
-        """Whether one more can be served; the oldest of those that say nothing gives way."""
+    def _make_room(self) -> bool:
+        """Return whether one more can be served; drops the oldest that has sent no request."""
         with self._lock:
-            if len(self._silent) + len(self._busy) < MOST:
+            if len(self._pending) + len(self._busy) < MOST_CONNECTIONS:
                 return True
-            oldest = next(iter(self._silent), None)
+            oldest = next(iter(self._pending), None)
             if oldest is not None:
-                del self._silent[oldest]
+                del self._pending[oldest]
         if oldest is not None:
-            oldest.hang_up()
+            oldest.shut_down()
         return oldest is not None
 
-    def _talk(self, line: Line) -> None:
+    def _serve_connection(self, link: ControlConnection) -> None:
         try:
-            with line.within(REQUEST_WITHIN):
-                if not line.same_user():
+            with link.within(REQUEST_WITHIN):
+                if not link.same_user():
                     log.warning("control: another user's process was turned away")
                     return
                 if self._key is not None:
-                    deliver_challenge(line.connection, self._key)
-                    answer_challenge(line.connection, self._key)
-                data = _received(line)
+                    deliver_challenge(link.connection, self._key)
+                    answer_challenge(link.connection, self._key)
+                data = _receive(link)
             with self._lock:
-                self._silent.pop(line, None)
-                self._busy.add(line)
-            answer = wire.encode({"error": f"larger than {wire.LARGEST_REQUEST} bytes"})
+                self._pending.pop(link, None)
+                self._busy.add(link)
+            answer = encode({"error": f"larger than {LARGEST_REQUEST} bytes"})
             if data is not None:
                 answer = self._answer(data)
-            with line.within(ANSWER_WITHIN):
-                line.connection.send_bytes(answer)
-        except FAILURES as error:
-            log.debug("control: a client left or talked nonsense: %r", error)
+            with link.within(ANSWER_WITHIN):
+                link.connection.send_bytes(answer)
+        except CLIENT_FAILURES as error:
+            log.debug("control: a client left or sent garbage: %r", error)
         finally:
             with self._lock:
-                self._silent.pop(line, None)
-                self._busy.discard(line)
+                self._pending.pop(link, None)
+                self._busy.discard(link)
                 self._lock.notify_all()
-            line.close()
+            link.close()
 
     def _answer(self, data: bytes) -> bytes:
         try:
-            request = wire.decode(data)
-            return wire.encode(self._handler(request.get("do"))(request))
+            request = decode(data)
+            return encode(self._find_handler(request.get("do"))(request))
         except ControlError as error:
-            return wire.encode({"error": str(error)})
-        except Exception:  # a fault in one answer must not leave the asker without any
+            return encode({"error": str(error)})
+        except Exception:  # a fault in a handler must not leave the client without an answer
             log.exception("control: a request failed")
-            return wire.encode({"error": _("the request failed: the running program's log tells why")})
+            return encode({"error": _("the request failed: the running program's log tells why")})
 
-    def _handler(self, asked: object) -> Handler:
-        handler = self._handlers.get(asked) if isinstance(asked, str) else None
+    def _find_handler(self, name: object) -> Handler:
+        handler = self._handlers.get(name) if isinstance(name, str) else None
         if handler is None:
-            raise Refused(
+            raise RequestRefusedError(
                 _("unknown request: this one knows {requests}").format(
                     requests=", ".join(sorted(self._handlers))
                 )
@@ -182,11 +191,11 @@ class Server:
         return handler
 
 
-def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> Server:
-    """A server at the first address that can be used; raises ControlError with the last one's trouble."""
+def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> ControlServer:
+    """Start a server at the first usable address; raises ControlError with the last one's trouble."""
     trouble = ControlError(_("no place for the control socket: every path to it is too long"))
     for address in candidates:
-        server = Server(address, handlers)
+        server = ControlServer(address, handlers)
         try:
             server.start()
         except ControlError as error:
@@ -197,10 +206,10 @@ def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> Server:
     raise trouble
 
 
-def _received(line: Line) -> bytes | None:
-    """The request, None where it is too large."""
+def _receive(link: ControlConnection) -> bytes | None:
+    """Receive the request, None where it is too large."""
     try:
-        data: bytes = line.connection.recv_bytes(wire.LARGEST_REQUEST)
+        data: bytes = link.connection.recv_bytes(LARGEST_REQUEST)
     except OSError as error:
         if error.args == ("bad message length",):
             return None
@@ -208,18 +217,18 @@ def _received(line: Line) -> bytes | None:
     return data
 
 
-def _clear(address: str) -> None:
-    """Remove what a crash left behind; raises OSError where somebody listens, or where it is no socket."""
+def _remove_stale(address: str) -> None:
+    """Remove the socket of a crashed process; raises OSError where one listens, or it is no socket."""
     family = getattr(socket, "AF_UNIX", None)
     if family is None or not os.path.lexists(address):
         return
     path = Path(address)
     if not stat.S_ISSOCK(path.lstat().st_mode):
         raise FileExistsError(f"{address} is not a socket: remove it")
-    with socket.socket(family) as trying:
-        trying.settimeout(STEP)
+    with socket.socket(family) as probe:
+        probe.settimeout(STOP_STEP)
         try:
-            trying.connect(address)
+            probe.connect(address)
         except OSError:
             path.unlink()
             return

@@ -1,9 +1,9 @@
 """
-What goes over the socket: JSON objects, one request and one answer a connection.
+The protocol of the control socket: one request and one answer a connection, each a JSON object.
 
 ControlError
-├── NobodyThere   nothing listens at the address
-└── Refused       it was answered, with an error
+├── NotRunningError       nothing listens at the address
+└── RequestRefusedError   the answer is an error
 """
 
 from __future__ import annotations
@@ -32,47 +32,47 @@ class ControlError(Exception):
     """The running tray could not be asked; the text says why in one line."""
 
 
-class NobodyThere(ControlError):  # noqa: N818  # a state of the machine, not a mistake
+class NotRunningError(ControlError):
     """Nothing listens at the address."""
 
 
-class Refused(ControlError):  # noqa: N818  # what became of the request
+class RequestRefusedError(ControlError):
     """The running tray answered with an error. A handler raises it to answer so."""
 
 
 def encode(value: Mapping[str, Any]) -> bytes:
-    """A message as bytes; raises ValueError or TypeError for what JSON cannot say."""
+    """Encode a message; raises ValueError or TypeError for what JSON cannot hold."""
     return json.dumps(value, allow_nan=False).encode()
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """The object that `data` holds; raises ControlError where it holds none."""
+    """Decode a message; raises ControlError where `data` is no JSON object."""
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError):  # deep nesting ends the parser's patience, not ours
+    except (ValueError, RecursionError):  # from deep nesting
         raise ControlError(_("the message is not JSON")) from None
     if not isinstance(value, dict):
         raise ControlError(_("the message is not a JSON object"))
     return value
 
 
-class Line:
+class ControlConnection:
     """
     One connection that another thread may end.
 
-    Neither authentication nor a message's second half can be waited for with a time limit, so whoever reads
-    or writes does it `within` one: at its end the line is hung up, which wakes the reader.
+    Neither the authentication nor a message's second half has a timeout of its own, so reads and writes
+    happen `within` one: when it ends, the connection is shut down, which wakes the reader.
     """
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self._lock = threading.Lock()  # a file number that was closed may be another file's already
+        self._lock = threading.Lock()  # a closed file number may belong to another file already
         self._closed = False
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Hang up when the block takes longer than this."""
-        timer = threading.Timer(seconds, self.hang_up)
+        """Shut the connection down when the block takes longer than `seconds`."""
+        timer = threading.Timer(seconds, self.shut_down)
         timer.daemon = True
         timer.start()
         try:
@@ -80,25 +80,25 @@ class Line:
         finally:
             timer.cancel()
 
-    def hang_up(self) -> None:
-        """Have whoever reads or writes here fail at once; from any thread."""
+    def shut_down(self) -> None:
+        """Make a read or write under way fail at once; from any thread."""
         with self._lock, contextlib.suppress(OSError):
             if self._closed:
                 return
             if not isinstance(self.connection, Connection):
-                self.connection.close()  # a named pipe: closing its handle ends what is under way on it
+                self.connection.close()  # a named pipe: closing the handle ends reads and writes
                 return
             with socket.socket(fileno=os.dup(self.connection.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Be done with it; on the thread that reads and writes."""
+        """Close the connection; on the thread that reads and writes."""
         with self._lock, contextlib.suppress(OSError):
             self._closed = True
             self.connection.close()
 
     def same_user(self) -> bool:
-        """Whether this user or root is at the other end, where the system can tell (Linux)."""
+        """Return whether this user or root is at the other end; True where the system cannot tell."""
         option = getattr(socket, "SO_PEERCRED", None)
         if option is None:
             return True

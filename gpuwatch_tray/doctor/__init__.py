@@ -1,12 +1,11 @@
 """
-What is right here and what is not, a line each, with its mend: `gpuwatch-tray doctor`.
+The checks of `gpuwatch-tray doctor`: each returns findings, with what mends them.
 
-Each check is one small room that looks at one thing and returns lines; `examine` gives each of them its time,
-so that a driver, a bus or a network drive that does not answer is a line as well. Nothing is changed, and
-nothing secret is said.
+`examine` bounds each check in time, so that a driver, a bus or a network drive that does not answer is a
+finding as well. No check changes anything, and no finding holds a secret.
 """
 
-from gpuwatch_tray.doctor.checks import WITHIN, Check, examine
-from gpuwatch_tray.doctor.line import Line, State
+from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check, examine
+from gpuwatch_tray.doctor.line import Finding, FindingState
 
-__all__ = ["WITHIN", "Check", "Line", "State", "examine"]
+__all__ = ["CHECK_TIMEOUT", "Check", "Finding", "FindingState", "examine"]

@@ -1,4 +1,4 @@
-"""All checks at once, each within its time."""
+"""The run of all checks, and the checks of the program's own files and settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.doctor.line import Line, problem
+from gpuwatch_tray.doctor.line import Finding, problem
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -17,63 +17,64 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WITHIN = 8.0  # seconds for a check that says nothing else
+CHECK_TIMEOUT = 8.0  # seconds, where a check has no other time
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    One check: what it is about, and who looks.
+    One check of a topic.
 
-    `hang` says what it means when the look does not come back within `within` seconds, `mend` what to do.
+    `hang` says what it means if `run` does not return within `timeout` seconds, `mend` what to do then.
     """
 
     topic: str
-    look: Callable[[], Iterable[Line]]
-    within: float = WITHIN
+    run: Callable[[], Iterable[Finding]]
+    timeout: float = CHECK_TIMEOUT
     hang: str = ""
     mend: str = ""
 
 
-def examine(checks: Sequence[Check]) -> tuple[Line, ...]:
+def examine(checks: Sequence[Check]) -> tuple[Finding, ...]:
     """
-    What the checks find, in their order.
+    Run the checks at the same time and return their findings in order.
 
-    They look at the same time. One that hangs is left behind on its daemon thread and becomes a problem, and
-    so does one that fails.
+    A check that hangs is left behind on its daemon thread and becomes a problem; so does one that fails.
     """
-    looks = [_Look(check) for check in checks]
+    runs = [_CheckRun(check) for check in checks]
     began = time.monotonic()
-    for look in looks:
-        look.start()
+    for run in runs:
+        run.start()
     return tuple(
-        line for look in looks for line in look.lines(max(0.0, began + look.check.within - time.monotonic()))
+        finding
+        for run in runs
+        for finding in run.findings(max(0.0, began + run.check.timeout - time.monotonic()))
     )
 
 
-class _Look(threading.Thread):
-    """One check under way."""
+class _CheckRun(threading.Thread):
+    """The thread of one check, which may never return."""
 
     def __init__(self, check: Check) -> None:
         super().__init__(name=f"doctor {check.topic}", daemon=True)
         self.check = check
-        self._found: tuple[Line, ...] | None = None
+        self._findings: tuple[Finding, ...] | None = None
 
     def run(self) -> None:
-        """On a thread of its own: what it asks may never answer."""
+        """Run the check."""
         try:
-            self._found = tuple(self.check.look())
+            self._findings = tuple(self.check.run())
         except Exception as error:
             log.debug("the check of %s failed", self.check.topic, exc_info=True)
             what = f"{type(error).__name__}: {redact.text(str(error))}"
             text = _("this could not be looked at: {error}").format(error=what)
-            self._found = (problem(self.check.topic, text, _("--verbose tells more")),)
+            self._findings = (problem(self.check.topic, text, _("--verbose tells more")),)
 
-    def lines(self, seconds: float) -> tuple[Line, ...]:
-        """What it has found within `seconds`."""
+    def findings(self, seconds: float) -> tuple[Finding, ...]:
+        """Return what the check has found within `seconds`."""
         self.join(seconds)
-        if self._found is not None:
-            return self._found
+        if self._findings is not None:
+            return self._findings
         text = self.check.hang or _("no answer")
-        limit = _("within {seconds:g} s").format(seconds=self.check.within)
+        limit = _("within {seconds:g} s").format(seconds=self.check.timeout)
         return (problem(self.check.topic, f"{text} {limit}", self.check.mend),)

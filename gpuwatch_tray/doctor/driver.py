@@ -1,4 +1,4 @@
-"""The driver: whether it answers, in which version, and whether it tells of Xid errors."""
+"""The check of the driver."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.doctor import gpus
-from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.doctor.gpus import check_gpus
+from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
 from gpuwatch_tray.language import _, ngettext
 
 if TYPE_CHECKING:
@@ -17,36 +17,34 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Limits, Snapshot
     from gpuwatch_tray.sources import Source
 
-TOPIC, EVENTS = "driver", "Xid errors"
-LOOKS = (
-    3  # the first has no events, the second begins to hear, by the third the driver has refused if it does
-)
-APART = 0.3  # seconds
+DRIVER_TOPIC, EVENTS_TOPIC = "driver", "Xid errors"
+# The first read has no events, the second registers for them, by the third the driver has refused or not.
+READS = 3
+READ_INTERVAL = 0.3  # seconds
 
 
-def look(
+def check_driver(
     source: Source, versions: Callable[[], str], limits: Limits, pause: Callable[[float], None] = time.sleep
-) -> Iterator[Line]:
-    """The driver, each GPU, and the events; `source` is closed in the end. It may hang as the driver does."""
+) -> Iterator[Finding]:
+    """Check the driver, each GPU and the Xid events; closes `source`. It may hang as the driver does."""
     with closing(source):
         snapshot = source.read()
-        for _round in range(LOOKS - 1):
+        for _round in range(READS - 1):
             if snapshot.problem is None and not snapshot.simulated and not snapshot.no_events:
-                pause(APART)
+                pause(READ_INTERVAL)
                 snapshot = source.read()
-        yield from _source(snapshot, versions)
+        yield from _check_source(snapshot, versions)
         if snapshot.problem is not None:
             return
-        yield from gpus.look(snapshot, limits)
+        yield from check_gpus(snapshot, limits)
         if snapshot.source == "nvml":
-            yield _events(snapshot)
+            yield _check_events(snapshot)
 
 
-def _source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[Line]:
-    topic = TOPIC if snapshot.source == "nvml" else "source"
-    found = snapshot.problem
-    if found is not None:
-        yield problem(topic, redact.text(found.text), redact.text(found.mend))
+def _check_source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[Finding]:
+    topic = DRIVER_TOPIC if snapshot.source == "nvml" else "source"
+    if snapshot.problem is not None:
+        yield problem(topic, redact.text(snapshot.problem.text), redact.text(snapshot.problem.mend))
         return
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
     mig = len(snapshot.gpus) - whole
@@ -58,8 +56,8 @@ def _source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[Line]:
     yield ok(topic, ", ".join(filter(None, parts)))
 
 
-def _events(snapshot: Snapshot) -> Line:
+def _check_events(snapshot: Snapshot) -> Finding:
     if snapshot.no_events:
         text = _("{why}: the rules xid_fatal and xid_app cannot fire")
-        return warning(EVENTS, text.format(why=redact.text(snapshot.no_events)))
-    return ok(EVENTS, _("are heard"))
+        return warning(EVENTS_TOPIC, text.format(why=redact.text(snapshot.no_events)))
+    return ok(EVENTS_TOPIC, _("are heard"))

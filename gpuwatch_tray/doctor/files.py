@@ -1,4 +1,4 @@
-"""The state's folder and the log's: whether they can be written, how large they are, and on what they lie."""
+"""The checks of the state's and the log's files."""
 
 from __future__ import annotations
 
@@ -7,57 +7,59 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
 from gpuwatch_tray.language import _
 from gpuwatch_tray.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STATE, LOG = "state", "log"
+STATE_TOPIC, LOG_TOPIC = "state", "log"
 LEAST_FREE = 50 * MIB  # bytes
 MOUNTS = Path("/proc/self/mountinfo")
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "afs", "lustre", "9p", "ceph", "gpfs")
-# The file format version numbers of a SQLite file: 2 is WAL (sqlite.org/fileformat2.html, offset 18).
+# A SQLite file's write version: 2 is WAL (sqlite.org/fileformat2.html, offset 18).
 VERSION_AT, WAL = 18, 2
 
 
-def state(file: Path, mounts: Path = MOUNTS) -> Iterator[Line]:
-    """The folder of the state, and the state itself."""
+def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
+    """Check that the state can be written, on which drive it is, and that no damaged one was set aside."""
     folder = file.parent
     mend = _("it must be a folder that you can write; GPUWATCH_CACHE names another")
-    yield from _folder(STATE, folder, mend)
-    kind = _kind_of(folder, mounts)
+    yield from _check_folder(STATE_TOPIC, folder, mend)
+    kind = _network_drive(folder, mounts)
     if file.is_file():
         journal = _("WAL") if _is_wal(file) else _("rollback journal")
         text = f"{file}: {_size(file)}, {journal}"
-        yield ok(STATE, text + (_(", on a network drive ({kind})").format(kind=kind) if kind else ""))
+        yield ok(STATE_TOPIC, text + (_(", on a network drive ({kind})").format(kind=kind) if kind else ""))
     elif kind:
         text = _("{folder} is on a network drive ({kind}): the state goes without WAL there")
-        yield ok(STATE, text.format(folder=folder, kind=kind))
+        yield ok(STATE_TOPIC, text.format(folder=folder, kind=kind))
     for damaged in sorted(folder.glob(f"{file.name}.damaged-*")):
         if not damaged.name.endswith(("-wal", "-shm", "-journal")):
             text = _("a damaged state was set aside: {file}").format(file=damaged)
-            yield warning(STATE, text, _("what could be read of it is kept; you may remove it"))
+            yield warning(STATE_TOPIC, text, _("what could be read of it is kept; you may remove it"))
 
 
-def log(file: Path) -> Iterator[Line]:
-    """The log."""
+def check_log_file(file: Path) -> Iterator[Finding]:
+    """Check that the log can be written."""
     if file.is_file():
         if os.access(file, os.W_OK):
-            yield ok(LOG, f"{file}: {_size(file)}")
+            yield ok(LOG_TOPIC, f"{file}: {_size(file)}")
         else:
-            yield problem(LOG, _("{file} cannot be written").format(file=file), f"chmod u+w {file}")
+            yield problem(LOG_TOPIC, _("{file} cannot be written").format(file=file), f"chmod u+w {file}")
         return
     failed = [
-        line for line in _folder(LOG, file.parent, _("make it a folder that you can write")) if line.mend
+        line
+        for line in _check_folder(LOG_TOPIC, file.parent, _("make it a folder that you can write"))
+        if line.mend
     ]
-    yield from failed or [ok(LOG, _("{file}: nothing has been logged yet").format(file=file))]
+    yield from failed or [ok(LOG_TOPIC, _("{file}: nothing has been logged yet").format(file=file))]
 
 
-def _folder(topic: str, folder: Path, mend: str) -> Iterator[Line]:
-    """Whether files can be made in it, or it can itself be made."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+def _check_folder(topic: str, folder: Path, mend: str) -> Iterator[Finding]:
+    """Check that files can be made in the folder, or the folder itself."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         yield problem(topic, _("{path} is not a folder").format(path=there), mend)
         return
@@ -74,8 +76,8 @@ def _folder(topic: str, folder: Path, mend: str) -> Iterator[Line]:
         yield ok(topic, _("{path} is made at the first start").format(path=folder))
 
 
-def _kind_of(folder: Path, mounts: Path) -> str:
-    """The kind of a network file system that holds the folder; empty for a disk, or where it is not told."""
+def _network_drive(folder: Path, mounts: Path) -> str:
+    """Return the type of the network file system that holds the folder; empty for a disk, or if unknown."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:

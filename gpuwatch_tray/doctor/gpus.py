@@ -1,4 +1,4 @@
-"""Each GPU, and which of the rules that are switched on can ever fire on it; pure."""
+"""The check of each GPU; pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact, rules
-from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import known
 
@@ -16,28 +16,30 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, Limits, Snapshot
 
 
-def look(snapshot: Snapshot, limits: Limits) -> Iterator[Line]:
-    """A line for each physical GPU, and one for each thing about it that cannot be read."""
+def check_gpus(snapshot: Snapshot, limits: Limits) -> Iterator[Finding]:
+    """Check what can be read of each GPU, and which of the rules that are on can fire on it."""
     for gpu in snapshot.gpus:
         topic = f"GPU {gpu.index}"
         if gpu.problem is not None:
-            yield problem(topic, redact.text(f"{_name(gpu)}: {gpu.problem}"))
+            yield problem(topic, redact.text(f"{_gpu_name(gpu)}: {gpu.problem}"))
             continue
         if gpu.process_problem is not None:
             text = _("{name}: its processes cannot be read: {why}")
-            yield warning(topic, redact.text(text.format(name=_name(gpu), why=gpu.process_problem)))
+            yield warning(topic, redact.text(text.format(name=_gpu_name(gpu), why=gpu.process_problem)))
         if not gpu.physical:
-            yield ok(topic, f"{_name(gpu)}: {_rules(alone(snapshot, gpu), limits)}")
+            yield ok(topic, f"{_gpu_name(gpu)}: {_rules_text(_snapshot_of(snapshot, gpu), limits)}")
 
 
-def alone(snapshot: Snapshot, gpu: Gpu) -> Snapshot:
-    """The reading as if this GPU, with its MIG devices, were all there is."""
-    kept = tuple(each for each in snapshot.gpus if each is gpu or (gpu.uuid and each.physical == gpu.uuid))
-    processes = tuple(each for each in snapshot.processes if each.gpu in (gpu.index, None))
+def _snapshot_of(snapshot: Snapshot, gpu: Gpu) -> Snapshot:
+    """Return the snapshot as if this GPU, with its MIG devices, were the only one."""
+    kept = tuple(
+        other for other in snapshot.gpus if other is gpu or (gpu.uuid and other.physical == gpu.uuid)
+    )
+    processes = tuple(process for process in snapshot.processes if process.gpu in (gpu.index, None))
     return replace(snapshot, gpus=kept, processes=processes)
 
 
-def _rules(snapshot: Snapshot, limits: Limits) -> str:
+def _rules_text(snapshot: Snapshot, limits: Limits) -> str:
     if snapshot.gpus[0].asleep:
         return _("suspended by the system, and not woken to be asked")
     verdicts = rules.judge(snapshot, limits)
@@ -50,5 +52,5 @@ def _rules(snapshot: Snapshot, limits: Limits) -> str:
     return f"{text}; " + _("not: {rules}").format(rules=redact.text(", ".join(whys)))
 
 
-def _name(gpu: Gpu) -> str:
+def _gpu_name(gpu: Gpu) -> str:
     return redact.visible(known(gpu.name) or gpu.uuid or "?")

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The findings of checks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class State(Enum):
-    """How bad it is, worst last: a problem is what keeps something from working that is asked for."""
+class FindingState(Enum):
+    """The state of a finding, worst last: a problem keeps something from working that is switched on."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,31 +15,31 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One fact: about what, and where something is not as it should be, what mends it."""
+class Finding:
+    """One fact about a topic; `mend` says what to do where something is wrong."""
 
-    state: State
+    state: FindingState
     topic: str
     text: str
     mend: str = ""
 
 
-def ok(topic: str, text: str) -> Line:
-    """All is well."""
-    return Line(State.OK, topic, text)
+def ok(topic: str, text: str) -> Finding:
+    """Make a finding that all is well."""
+    return Finding(FindingState.OK, topic, text)
 
 
-def warning(topic: str, text: str, mend: str = "") -> Line:
-    """Worth a look."""
-    return Line(State.WARNING, topic, text, mend)
+def warning(topic: str, text: str, mend: str = "") -> Finding:
+    """Make a finding that deserves attention."""
+    return Finding(FindingState.WARNING, topic, text, mend)
 
 
-def problem(topic: str, text: str, mend: str = "") -> Line:
-    """It does not work."""
-    return Line(State.PROBLEM, topic, text, mend)
+def problem(topic: str, text: str, mend: str = "") -> Finding:
+    """Make a finding that something does not work."""
+    return Finding(FindingState.PROBLEM, topic, text, mend)
 
 
-def worst(lines: tuple[Line, ...]) -> State:
-    """The worst state of them."""
-    order = list(State)
-    return max((line.state for line in lines), key=order.index, default=State.OK)
+def worst_state(findings: tuple[Finding, ...]) -> FindingState:
+    """Return the worst state of the findings."""
+    order = list(FindingState)
+    return max((finding.state for finding in findings), key=order.index, default=FindingState.OK)

@@ -1,4 +1,4 @@
-"""By which way a mail would leave, and what waits for it."""
+"""The checks of mail: the transport, and the outbox."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
-from gpuwatch_tray.notifiers.email import FailureKind, TransportError, choose
+from gpuwatch_tray.notifiers.email import FailureKind, TransportError, create_transport
 from gpuwatch_tray.notifiers.email.googlefiles import read_token
 from gpuwatch_tray.notifiers.email.local import LocalTransport
-from gpuwatch_tray.notifiers.email.passwords import password_of, source_of
+from gpuwatch_tray.notifiers.email.passwords import password_source, smtp_password
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.units import TO_THE_MINUTE, local_time
@@ -22,91 +22,97 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gpuwatch_tray.settings import Settings
-    from gpuwatch_tray.store import Store, Waiting
+    from gpuwatch_tray.store import OutboxSummary, Store
 
-WAY, OUTBOX = "mail", "outbox"
-LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
-PASSING = {FailureKind.TRANSIENT.value, FailureKind.AMBIGUOUS.value, FailureKind.QUOTA.value, ""}
+MAIL_TOPIC, OUTBOX_TOPIC = "mail", "outbox"
+LATE_AFTER = 300.0  # seconds after which a mail that waits without an error is a warning
+TEMPORARY_FAILURES = {FailureKind.TRANSIENT.value, FailureKind.AMBIGUOUS.value, FailureKind.QUOTA.value, ""}
 
 
-def way(settings: Settings) -> Iterator[Line]:
-    """The way that would be taken now; nothing is sent, and no server is asked."""
+def check_transport(settings: Settings) -> Iterator[Finding]:
+    """Check the transport of the settings, without asking a server."""
     if not settings.to_email:
         text = _("off: {why}").format(why=redact.text(settings.no_recipient))
         there = settings.config.is_file()
-        yield warning(WAY, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup config")
+        yield warning(
+            MAIL_TOPIC, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup config"
+        )
         return
     if settings.email_when is EmailWhen.NEVER:
-        yield ok(WAY, _("off: EMAIL_WHEN=never"))
+        yield ok(MAIL_TOPIC, _("off: EMAIL_WHEN=never"))
         return
     try:
-        name = _chosen(settings)
+        name = _transport_name(settings)
     except TransportError as error:
-        yield problem(WAY, redact.text(error.text), redact.text(error.mend))
+        yield problem(MAIL_TOPIC, redact.text(error.text), redact.text(error.mend))
         return
     to = ngettext("to {count} address", "to {count} addresses", len(settings.to_email))
     text = _("by {way}, {to}").format(way=redact.text(name), to=to.format(count=len(settings.to_email)))
-    yield ok(WAY, text)
+    yield ok(MAIL_TOPIC, text)
 
 
-def _chosen(settings: Settings) -> str:
-    """The way's name, once what it needs of this machine has been seen; raises TransportError."""
-    transport = choose(settings)
+def _transport_name(settings: Settings) -> str:
+    """Check what the transport needs on this machine, and return its name; raises TransportError."""
+    transport = create_transport(settings)
     smtp = settings.smtp
     if isinstance(transport, LocalTransport):
-        transport.probe(lambda _said: None)
+        transport.probe(lambda _step: None)
     elif isinstance(transport, SmtpTransport) and smtp is not None:
         if smtp.password_file is not None:
-            password_of(smtp)  # not where it is in the keyring, which may ask the person to unlock it
-        if source := source_of(smtp):
+            smtp_password(smtp)  # not the keyring, which may ask the person to unlock it
+        if source := password_source(smtp):
             return _("{way} with the password of {source}").format(way=transport.name, source=source)
     elif settings.gmail_token is not None:
         read_token(settings.gmail_token)
     return transport.name
 
 
-def outbox(open_store: Callable[[], Store | None], now: Callable[[], float] = time.time) -> Iterator[Line]:
-    """What waits; `open_store` returns None where nothing has been written yet."""
+def check_outbox(
+    open_store: Callable[[], Store | None], now: Callable[[], float] = time.time
+) -> Iterator[Finding]:
+    """Check what waits; `open_store` returns None where there is no state yet."""
     try:
         store = open_store()
         if store is None:
-            yield ok(OUTBOX, _("nothing waits"))
+            yield ok(OUTBOX_TOPIC, _("nothing waits"))
             return
         with closing(store):
-            waiting = store.waiting(now())
-            yield _outbox(waiting, now())
-            yield from _kept(waiting)
+            waiting = store.outbox_summary(now())
+            yield _waiting_finding(waiting, now())
+            yield from _stuck_findings(waiting)
     except StoreError as error:
-        yield problem(OUTBOX, redact.text(str(error)))
+        yield problem(OUTBOX_TOPIC, redact.text(str(error)))
 
 
-def _kept(waiting: Waiting) -> Iterator[Line]:
-    """What is in the outbox and goes nowhere by itself."""
+def _stuck_findings(waiting: OutboxSummary) -> Iterator[Finding]:
+    """Find the mails that are not sent by themselves."""
     if waiting.held:
         text = ngettext(
             "{count} mail is held for a digest", "{count} mails are held for a digest", waiting.held
         )
-        yield ok(OUTBOX, text.format(count=waiting.held))
+        yield ok(OUTBOX_TOPIC, text.format(count=waiting.held))
     if waiting.dead:
         text = ngettext(
             "{count} mail was given up: {error}", "{count} mails were given up: {error}", waiting.dead
         )
         said = text.format(count=waiting.dead, error=redact.text(waiting.dead_error))
-        yield problem(OUTBOX, said, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID")
+        yield problem(
+            OUTBOX_TOPIC, said, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID"
+        )
 
 
-def _outbox(waiting: Waiting, now: float) -> Line:
+def _waiting_finding(waiting: OutboxSummary, now: float) -> Finding:
     if not waiting.count:
-        return ok(OUTBOX, _("nothing waits"))
+        return ok(OUTBOX_TOPIC, _("nothing waits"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
         since = local_time(waiting.oldest, TO_THE_MINUTE)
         text += _(" since {time}").format(time=since)
     if waiting.error:
         text += f": {redact.text(waiting.error)}"
-        if waiting.failure not in PASSING:
-            return problem(OUTBOX, text, _("`gpuwatch-tray check --test-mail` tries the way"))
-        return warning(OUTBOX, text, _("it is tried again by itself"))
-    if waiting.oldest is not None and now - waiting.oldest > LATE:
-        return warning(OUTBOX, text, _("`gpuwatch-tray mail deliver` sends it now"))
-    return ok(OUTBOX, text)
+        if waiting.failure not in TEMPORARY_FAILURES:
+            return problem(OUTBOX_TOPIC, text, _("`gpuwatch-tray check --test-mail` tries the way"))
+        return warning(OUTBOX_TOPIC, text, _("it is tried again by itself"))
+    if waiting.oldest is not None and now - waiting.oldest > LATE_AFTER:
+        return warning(OUTBOX_TOPIC, text, _("`gpuwatch-tray mail deliver` sends it now"))
+    return ok(OUTBOX_TOPIC, text)

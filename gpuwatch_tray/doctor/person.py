@@ -1,4 +1,4 @@
-"""Whether it can be told that somebody is at the desk, and who tells."""
+"""The check of presence: whether something tells that the person is at the desk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import presence, redact
-from gpuwatch_tray.doctor.line import Line, ok, warning
+from gpuwatch_tray.doctor.line import Finding, ok, warning
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Presence
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.presence import Watch
+    from gpuwatch_tray.presence import PresenceDetector
 
-TOPIC = "presence"
-PATIENCE = 3.0  # seconds for the first source to answer
-EVERY = 0.1  # seconds
-
-
-def look(bus: SessionBus | None, environ: Mapping[str, str], away: float) -> Iterator[Line]:
-    """One line, after a few seconds at most."""
-    with closing(presence.of_this_desktop(bus, environ, away)) as desk:
-        yield _told(desk)
+PRESENCE_TOPIC = "presence"
+PRESENCE_TIMEOUT = 3.0  # seconds for the first source to answer
+PRESENCE_POLL = 0.1  # seconds
 
 
-def _told(desk: Watch) -> Line:
-    until = time.monotonic() + PATIENCE
-    while desk.look().presence is Presence.UNKNOWN and time.monotonic() < until:
-        time.sleep(EVERY)
+def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: float) -> Iterator[Finding]:
+    """Check whether a source answers within a few seconds."""
+    with closing(presence.start_detector(bus, environ, away)) as desk:
+        yield _presence_finding(desk)
+
+
+def _presence_finding(desk: PresenceDetector) -> Finding:
+    until = time.monotonic() + PRESENCE_TIMEOUT
+    while desk.check().presence is Presence.UNKNOWN and time.monotonic() < until:
+        time.sleep(PRESENCE_POLL)
     answer, *sources = (redact.text(line) for line in desk.sources())
-    if desk.look().presence is not Presence.UNKNOWN:
-        return ok(TOPIC, answer)
+    if desk.check().presence is not Presence.UNKNOWN:
+        return ok(PRESENCE_TOPIC, answer)
     text = _("nothing here tells whether you are at the desk: {sources}").format(sources="; ".join(sources))
     mend = _("mail goes after ESCALATE_MIN without an answer; on Wayland install swayidle")
-    return warning(TOPIC, text, mend)
+    return warning(PRESENCE_TOPIC, text, mend)

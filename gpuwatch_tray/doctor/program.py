@@ -1,4 +1,4 @@
-"""What runs: our version, Python's, the system."""
+"""The versions of the program."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gpuwatch_tray.doctor.line import ok
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.doctor.line import Line
+    from gpuwatch_tray.doctor.line import Finding
 
 
-def look() -> Iterator[Line]:
-    """One line, for whoever reads a report."""
+def check_program() -> Iterator[Finding]:
+    """Find the versions of the program, Python and the system."""
     python = f"Python {platform.python_version()} ({Path(sys.executable)})"
     yield ok("program", f"gpuwatch-tray {__version__}, {python}, {platform.platform(terse=True)}")

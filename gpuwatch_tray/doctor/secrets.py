@@ -1,4 +1,4 @@
-"""The files that hold secrets: who else can read them, and whether git keeps them for ever."""
+"""The check of the files that hold secrets."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Line, ok, problem, warning
+from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-TOPIC = "secrets"
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
-GIT_WITHIN = 3.0  # seconds
+SECRETS_TOPIC = "secrets"
+GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+GIT_TIMEOUT = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """One such file; a `strict` one is refused where others can read it."""
+    """A file with a secret; the program refuses a `strict` one that others can read."""
 
     path: Path
     strict: bool = False
 
 
-def look(files: Iterable[SecretFile]) -> Iterator[Line]:
-    """A line for each that is there; nothing of what they hold is read."""
+def check_secrets(files: Iterable[SecretFile]) -> Iterator[Finding]:
+    """Check who can read each file, and that git does not track it; the contents are not read."""
     for file in files:
         try:
             mode = file.path.stat().st_mode
         except OSError:
-            continue  # that it is missing is said where it is needed
-        found = [*_exposed(file, mode), *_tracked(file.path)]
-        yield from found or [ok(TOPIC, _("{file} is yours alone").format(file=file.path))]
+            continue  # the check that needs the file says that it is missing
+        found = [*_check_mode(file, mode), *_check_git(file.path)]
+        yield from found or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
 
 
-def _exposed(file: SecretFile, mode: int) -> Iterator[Line]:
-    if os.name != "posix" or not mode & OTHERS:
+def _check_mode(file: SecretFile, mode: int) -> Iterator[Finding]:
+    if os.name != "posix" or not mode & GROUP_AND_OTHERS:
         return
-    tell = problem if file.strict else warning
+    finding = problem if file.strict else warning
     text = _("{file} can be read by others").format(file=file.path)
-    yield tell(TOPIC, text, f"chmod 600 {shlex.quote(str(file.path))}")
+    yield finding(SECRETS_TOPIC, text, f"chmod 600 {shlex.quote(str(file.path))}")
 
 
-def _tracked(path: Path) -> Iterator[Line]:
-    """A file that was once committed stays readable in the history, wherever that is pushed to."""
+def _check_git(path: Path) -> Iterator[Finding]:
+    """Find a file that git tracks: its secret stays in the history."""
     git = shutil.which("git")
     if git is None or not any((folder / ".git").exists() for folder in path.parents):
         return
     command = [git, "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_WITHIN, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return
     if done.returncode == 0:
         text = _("{file} is tracked by git").format(file=path)
         mend = _("`git rm --cached` takes it out; change the password, for the history keeps it")
-        yield problem(TOPIC, text, mend)
+        yield problem(SECRETS_TOPIC, text, mend)

@@ -1,37 +1,37 @@
-"""Who watches at the moment, and how that one is."""
+"""The check of the running program."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import control, redact
-from gpuwatch_tray.doctor.line import Line, ok, warning
+from gpuwatch_tray.doctor.line import Finding, ok, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gpuwatch_tray.lock import Holder
+    from gpuwatch_tray.lock import LockHolder
 
-TOPIC = "watching"
+RUNNING_TOPIC = "watching"
 
 
-def look(holder: Holder, places: Sequence[str]) -> Iterator[Line]:
-    """One line: asked at the address that it named, else where it would answer."""
-    for address in [holder.address] if holder.address else places:
+def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[Finding]:
+    """Check the tray or `watch`: at the lock holder's address, else at `addresses`."""
+    for address in [holder.address] if holder.address else addresses:
         try:
             answer = control.ask(address, {"do": "status"})
-        except control.NobodyThere:
+        except control.NotRunningError:
             continue
         except control.ControlError as error:
             text = _("{holder} does not answer: {why}").format(holder=holder, why=redact.text(str(error)))
-            yield warning(TOPIC, text, _("its log may tell why (`gpuwatch-tray doctor --log`)"))
+            yield warning(RUNNING_TOPIC, text, _("its log may tell why (`gpuwatch-tray doctor --log`)"))
             return
-        who = f"{answer.get('face', '?')}, PID {answer.get('pid', '?')}"
-        said = redact.text(str(answer.get("headline", "")))
+        name = f"{answer.get('face', '?')}, PID {answer.get('pid', '?')}"
+        headline = redact.text(str(answer.get("headline", "")))
         if holder.trouble:
-            yield warning(TOPIC, f"{who}: {redact.text(holder.trouble)}")
+            yield warning(RUNNING_TOPIC, f"{name}: {redact.text(holder.trouble)}")
         else:
-            yield ok(TOPIC, f"{who}: {said}")
+            yield ok(RUNNING_TOPIC, f"{name}: {headline}")
         return
-    yield ok(TOPIC, _("nothing watches at the moment: `gpuwatch-tray` starts the tray"))
+    yield ok(RUNNING_TOPIC, _("nothing watches at the moment: `gpuwatch-tray` starts the tray"))

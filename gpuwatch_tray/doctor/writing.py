@@ -1,4 +1,4 @@
-"""The lines as people read them, and as JSON; pure."""
+"""The findings as lines and as JSON; pure."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import terms
 from gpuwatch_tray.columns import align_columns, display_width
-from gpuwatch_tray.doctor.line import State, worst
+from gpuwatch_tray.doctor.line import FindingState, worst_state
 from gpuwatch_tray.language import _, ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.doctor.line import Line
+    from gpuwatch_tray.doctor.line import Finding
 
 SCHEMA = 1
 
 
-def as_text(lines: tuple[Line, ...]) -> Iterator[str]:
-    """A line each, with its mend below it, and the sum."""
-    words = {State.OK: _("ok"), State.WARNING: _("WARNING"), State.PROBLEM: _("PROBLEM")}
+def findings_text(findings: tuple[Finding, ...]) -> Iterator[str]:
+    """Yield a line for each finding, with its mend below it, and the numbers of problems and warnings."""
+    words = {FindingState.OK: _("ok"), FindingState.WARNING: _("WARNING"), FindingState.PROBLEM: _("PROBLEM")}
     rows = []
-    for line in lines:
-        rows.append([words[line.state], terms.translate_key(line.topic), line.text])
-        if line.mend:
-            rows.append(["", "", _("mend: {mend}").format(mend=line.mend)])
+    for finding in findings:
+        rows.append([words[finding.state], terms.translate_key(finding.topic), finding.text])
+        if finding.mend:
+            rows.append(["", "", _("mend: {mend}").format(mend=finding.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
     warnings, problems = (
-        sum(1 for line in lines if line.state is state) for state in (State.WARNING, State.PROBLEM)
+        sum(1 for finding in findings if finding.state is state)
+        for state in (FindingState.WARNING, FindingState.PROBLEM)
     )
     yield ""
     yield _(", ").join(
@@ -38,11 +39,11 @@ def as_text(lines: tuple[Line, ...]) -> Iterator[str]:
     )
 
 
-def as_json(lines: tuple[Line, ...], *, host: str, version: str, at: float) -> dict[str, Any]:
+def findings_json(findings: tuple[Finding, ...], *, host: str, version: str, at: float) -> dict[str, Any]:
     """
-    What `doctor --json` prints.
+    Return what `doctor --json` prints.
 
-    `schema` is raised when a field changes its meaning or goes; `state` is the worst of the lines': `ok`,
+    `schema` is raised when a field changes its meaning or goes; `state` is the worst of all lines: `ok`,
     `warning` or `problem`; `at` is in seconds since the epoch; `mend` is empty where there is nothing to do.
     """
     return {
@@ -50,9 +51,9 @@ def as_json(lines: tuple[Line, ...], *, host: str, version: str, at: float) -> d
         "version": version,
         "host": host,
         "at": at,
-        "state": worst(lines).value,
+        "state": worst_state(findings).value,
         "lines": [
-            {"state": line.state.value, "topic": line.topic, "text": line.text, "mend": line.mend}
-            for line in lines
+            {"state": finding.state.value, "topic": finding.topic, "text": finding.text, "mend": finding.mend}
+            for finding in findings
         ],
     }

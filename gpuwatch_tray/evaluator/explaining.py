@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
-from gpuwatch_tray.rules import RULES, terms
+from gpuwatch_tray.rules import RULES, is_on, keys, terms
 from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gpuwatch_tray.alerts import Decision
-    from gpuwatch_tray.evaluator.policy import Assessment, Policy
+    from gpuwatch_tray.alerts import Decision, RoutingPolicy
+    from gpuwatch_tray.evaluator.policy import Evaluation, Policy
     from gpuwatch_tray.model import Instant, Verdict
 
 WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
@@ -54,25 +54,26 @@ NO_CHANNEL = {
 }
 
 
-def explain(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
+def explain(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
     """The lines; times are told as from now."""
     return tuple(_lines(found, policy, sighting, now))
 
 
-def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
+def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
     told = _("{where} (according to: {source}).")
     if sighting.idle is not None:
         told = _("{where} (according to: {source}, no input for {span}).")
     idle = duration(sighting.idle or 0.0)
     yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
-    yield _mailing(policy)
+    yield _mailing(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in found.verdicts}
     every_terms = terms(policy.limits)
-    for name, rule in RULES.items():
+    for name in RULES:
         yield ""
         verdict = verdicts.get(name)
-        if not rule.on(policy.limits):
-            yield _("{rule}: switched off by {key}").format(rule=name, key=rule.key)
+        key = next(iter(keys(name)), "")
+        if not is_on(name, policy.limits):
+            yield _("{rule}: switched off by {key}").format(rule=name, key=key)
         elif verdict is None:
             yield _(
                 "{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do"
@@ -81,8 +82,8 @@ def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) 
             yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
         else:
             yield f"{name}: {_measured(verdict)}"
-            yield "  " + _terms(verdict.threshold, every_terms[name], rule.key)
-            yield from (f"  {line}" for line in verdict.each)
+            yield "  " + _terms(verdict.threshold, every_terms[name], key)
+            yield from (f"  {line}" for line in verdict.per_gpu)
             nowhere = _("It cannot fire everywhere: {why}")
             yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
         for alert in found.alerts.values():
@@ -91,27 +92,27 @@ def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) 
                 yield from _alert(alert, decisions, now)
 
 
-def _mailing(policy: Policy) -> str:
+def _mailing(routing: RoutingPolicy) -> str:
     """When a mail goes, in a sentence."""
-    if not policy.mails:
+    if not routing.mails:
         return _("No mail goes: TO_EMAIL is not set.")
-    if policy.email_when is EmailWhen.NEVER:
+    if routing.email_when is EmailWhen.NEVER:
         return _("No mail goes (EMAIL_WHEN=never).")
     text = _(
         "A mail goes when nobody is at the desk, when {reaction} pass without an answer to the popup"
         " (ESCALATE_MIN), and at once when it is critical; the same alert again after {cooldown}"
         " (COOLDOWN_MIN)."
     )
-    if policy.email_when is EmailWhen.ALWAYS:
+    if routing.email_when is EmailWhen.ALWAYS:
         text = _(
             "A mail goes at once (EMAIL_WHEN=always); the same alert again after {cooldown} (COOLDOWN_MIN)."
         )
-    elif not policy.popups:
+    elif not routing.popups:
         text = _(
             "A mail goes at once, as there is no desktop here; the same alert again after {cooldown}"
             " (COOLDOWN_MIN)."
         )
-    reaction, cooldown = duration(policy.escalate), duration(policy.cooldown)
+    reaction, cooldown = duration(routing.escalate), duration(routing.cooldown)
     return text.format(reaction=reaction, cooldown=cooldown)
 
 

@@ -24,7 +24,7 @@ from gpuwatch_tray.model.gpus import (
     Xid,
     labelled,
 )
-from gpuwatch_tray.model.limits import Auto, FaultLimits, HeatLimits, Limits, Scope, Terms, UseLimits
+from gpuwatch_tray.model.limits import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
 from gpuwatch_tray.model.moments import PROCESS, Instant
 from gpuwatch_tray.model.notices import (
     Awaited,
@@ -55,6 +55,7 @@ from gpuwatch_tray.model.samples import (
     Stretch,
     Use,
 )
+from gpuwatch_tray.model.schema import Auto
 
 __all__ = [
     "COMPUTING",
@@ -98,8 +99,8 @@ __all__ = [
     "Presence",
     "Problem",
     "ProcessRun",
+    "ProcessScope",
     "Reason",
-    "Scope",
     "Severity",
     "Sighting",
     "Snapshot",

@@ -45,7 +45,7 @@ class Verdict:
     be concluded about it. `unknown_subjects` limits that to subjects with one of these prefixes. `band` are
     the subjects between the threshold that raises and the one that clears. For people, `value` says what was
     measured, and `threshold` completes "it fires when ..." (the hold apart, which the rule's Terms have);
-    `each` has a line for each GPU that has a limit of its own, `cannot` one for each on which the rule can
+    `per_gpu` has a line for each GPU that has a limit of its own, `cannot` one for each on which the rule can
     never fire.
     """
 
@@ -57,7 +57,7 @@ class Verdict:
     value: str = ""
     threshold: str = ""
     cannot: tuple[str, ...] = ()
-    each: tuple[str, ...] = ()
+    per_gpu: tuple[str, ...] = ()
 
     def cannot_tell(self, subject: str) -> bool:
         """Whether this verdict leaves the condition of `subject` open."""

@@ -1,24 +1,22 @@
-"""The thresholds of the rules, already in base units."""
+"""The thresholds of the rules in base units, with the defaults of the table of settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 
-from gpuwatch_tray.units import GIB
+from gpuwatch_tray.model import schema
 
 
-class Scope(Enum):
+class ProcessScope(Enum):
     """Whose processes the rules judge (PROCESS_SCOPE)."""
 
     MINE = "mine"
     ALL = "all"
 
 
-class Auto(Enum):
-    """A threshold that each GPU's own limits give."""
-
-    AUTO = "auto"
+_SCOPE = ProcessScope(schema.PROCESS_SCOPE.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,45 +24,45 @@ class HeatLimits:
     """
     The thresholds about heat, clocks and fans. None switches a rule off.
 
-    Temperatures are in degrees C. A `..._hold` is for how many seconds something must go on.
+    Temperatures are in degrees C. A `..._hold` is for how many seconds a condition must last.
     """
 
-    warn_at: int | Auto | None = Auto.AUTO
-    warn_hold: float = 5 * 60.0
-    critical_at: int | Auto | None = Auto.AUTO
-    critical_hold: float = 60.0
-    throttle_share: float | None = 0.5  # of the last minutes
-    slowdown_hold: float | None = 60.0
-    power_cap_hold: float | None = None
-    fan_at: int | None = 70
+    warn_at: int | schema.Auto | None = schema.TEMP_LIMIT_C.base
+    warn_hold: float = schema.TEMP_MIN.base
+    critical_at: int | schema.Auto | None = schema.TEMP_CRITICAL_C.base
+    critical_hold: float = schema.TEMP_CRITICAL_MIN.base
+    throttle_share: float | None = schema.THROTTLE_PCT.base  # of the last minutes, from 0 to 1
+    slowdown_hold: float | None = schema.HW_SLOWDOWN_MIN.base
+    power_cap_hold: float | None = schema.POWER_CAP_MIN.base
+    fan_at: int | None = schema.FAN_TEMP_C.base
 
 
 @dataclass(frozen=True, slots=True)
 class FaultLimits:
     """The thresholds about what is broken. None, and False, switch a rule off."""
 
-    blind_hold: float | None = 60.0  # seconds
-    lost: bool = True
-    mismatch: bool = True
-    xid_fatal: bool = True
-    xid_app: bool = True
-    ecc: bool = True
-    ecc_corrected: int | None = 100  # errors in ten minutes; None counts the uncorrected ones alone
-    row_remap: bool = True
-    pcie_hold: float | None = 5 * 60.0  # seconds
+    blind_hold: float | None = schema.BLIND_SEC.base  # seconds
+    lost: bool = schema.GPU_LOST.base
+    mismatch: bool = schema.DRIVER_MISMATCH.base
+    xid_fatal: bool = schema.XID_FATAL.base
+    xid_app: bool = schema.XID_APP.base
+    ecc: bool = schema.ECC.base
+    ecc_corrected: int | None = schema.ECC_CORRECTED.base  # errors in 10 minutes; None: only uncorrected ones
+    row_remap: bool = schema.ROW_REMAP.base
+    pcie_hold: float | None = schema.PCIE_WIDTH_MIN.base  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class UseLimits:
     """The thresholds about how the GPUs are used. None, and False, switch a rule off."""
 
-    hung_hold: float | None = 10 * 60.0  # seconds
-    idle_hold: float | None = 30 * 60.0  # seconds
-    idle_memory: int = 2 * GIB  # bytes
-    idle_below: int = 5  # % of utilisation from which on a GPU is busy
-    memory_full: int | None = None  # %
-    memory_full_hold: float = 10 * 60.0  # seconds
-    intruder: bool = True
+    hung_hold: float | None = schema.HUNG_MIN.base  # seconds
+    idle_hold: float | None = schema.IDLE_HOLD_MIN.base  # seconds
+    idle_memory: int = schema.IDLE_HOLD_GIB.base  # bytes
+    idle_below: int = schema.IDLE_PCT.base  # % of utilisation from which on a GPU is busy
+    memory_full: int | None = schema.MEMORY_FULL_PCT.base  # %
+    memory_full_hold: float = schema.MEMORY_FULL_MIN.base  # seconds
+    intruder: bool = schema.INTRUDER.base
 
 
 HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
@@ -72,16 +70,24 @@ HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The thresholds of the rules, already in base units. None switches a rule off."""
+    """
+    The thresholds of the rules, in base units. None switches a rule off.
 
-    gpu_limit: int | None = 2
-    max_etime: int | None = 360 * 60  # seconds
-    scope: Scope = Scope.MINE
-    ignore: frozenset[str] = frozenset()  # program names, lower case
-    poll: float = 5.0  # seconds between two looks
+    `ignore` are names of programs in lower case; the settings fill it with those of a desktop.
+    """
+
+    gpu_limit: int | None = schema.GPU_LIMIT.base
+    max_etime: int | None = schema.MAX_ETIME_MIN.base  # seconds
+    scope: ProcessScope = _SCOPE
+    ignore: frozenset[str] = frozenset()
+    poll: float = schema.POLL_SEC.base  # seconds between two polls
     heat: HeatLimits = HEAT
     faults: FaultLimits = FAULTS
     use: UseLimits = USE
+
+    def get(self, setting: schema.Setting) -> object:
+        """Return the value of a setting that is kept here, such as `limits.heat.fan_at`."""
+        return attrgetter(setting.kept.removeprefix("limits."))(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +107,5 @@ class Terms:
 
     @property
     def at_once(self) -> bool:
-        """Whether one look is enough to fire."""
+        """Whether one poll is enough to fire."""
         return self.hold <= 0 and self.hold_samples <= 1

@@ -1,8 +1,8 @@
 """
-The rules: pure functions from a snapshot, the limits and the memory to a verdict.
+The rules: pure functions from a snapshot, the thresholds and the history to a verdict.
 
-`RULES` is the one table of them, with their terms; `judge` runs it. A rule reads no clock and keeps no state:
-what must be remembered from poll to poll is in `memory`, which `observe` carries on.
+`RULES` is the table of them; `judge` runs it. A rule reads no clock and keeps no state: what it must
+remember from poll to poll is in `RuleHistory`, which `observe` carries on.
 """
 
 from __future__ import annotations
@@ -10,18 +10,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Limits, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules import clocks, ecc, fan, idleness, intruder, temperature, thermal_throttle, xid
-from gpuwatch_tray.rules import gpu_lost as lost
-from gpuwatch_tray.rules.driver_mismatch import driver_mismatch
-from gpuwatch_tray.rules.gpu_limit import gpu_limit
-from gpuwatch_tray.rules.max_etime import max_etime
-from gpuwatch_tray.rules.memory import EVENT_RULES, Memory, Occurrence, observe, recalled
-from gpuwatch_tray.rules.memory_full import memory_full, memory_full_terms
-from gpuwatch_tray.rules.monitor_blind import monitor_blind, monitor_blind_terms
-from gpuwatch_tray.rules.pcie_width import pcie_width, pcie_width_terms
-from gpuwatch_tray.rules.row_remap import row_remap
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
+from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
+from gpuwatch_tray.rules.clocks import hw_slowdown_terms, judge_hw_slowdown, judge_power_cap, power_cap_terms
+from gpuwatch_tray.rules.driver_mismatch import judge_driver_mismatch
+from gpuwatch_tray.rules.ecc import ECC_TERMS, judge_ecc
+from gpuwatch_tray.rules.fan import FAN_TERMS, judge_fan
+from gpuwatch_tray.rules.gpu_limit import judge_gpu_limit
+from gpuwatch_tray.rules.gpu_lost import GPU_LOST_TERMS, judge_gpu_lost
+from gpuwatch_tray.rules.idleness import IDLENESS_TERMS, judge_hung, judge_idle_holding
+from gpuwatch_tray.rules.intruder import INTRUDER_TERMS, judge_intruder
+from gpuwatch_tray.rules.max_etime import judge_max_etime
+from gpuwatch_tray.rules.memory import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
+from gpuwatch_tray.rules.memory_full import judge_memory_full, memory_full_terms
+from gpuwatch_tray.rules.monitor_blind import judge_monitor_blind, monitor_blind_terms
+from gpuwatch_tray.rules.pcie_width import judge_pcie_width, pcie_width_terms
+from gpuwatch_tray.rules.row_remap import judge_row_remap
 from gpuwatch_tray.rules.scope import gaps
+from gpuwatch_tray.rules.temperature import (
+    judge_temperature,
+    judge_temperature_critical,
+    temperature_critical_terms,
+    temperature_terms,
+)
+from gpuwatch_tray.rules.thermal_throttle import THERMAL_THROTTLE_TERMS, judge_thermal_throttle
+from gpuwatch_tray.rules.xid import judge_xid_app, judge_xid_fatal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,11 +42,13 @@ if TYPE_CHECKING:
 __all__ = [
     "EVENT_RULES",
     "RULES",
-    "Memory",
-    "Occurrence",
     "Rule",
+    "RuleEvent",
+    "RuleHistory",
+    "is_on",
     "judge",
     "judged",
+    "keys",
     "observe",
     "open_questions",
     "recalled",
@@ -41,13 +56,8 @@ __all__ = [
     "terms",
 ]
 
-
-def _at_once(_limits: Limits) -> Terms:
-    return Terms()
-
-
-def _always(_limits: Limits) -> bool:
-    return True
+AT_ONCE = Terms()
+INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,146 +65,228 @@ class Rule:
     """
     One rule: how it judges, and for how long its condition must hold and be over.
 
-    `on` is whether the settings want it, `key` the setting that says so. A rule that `remembers` goes by more
-    than one look, whatever its terms.
+    `remembers`: it goes by more than one poll, whatever its terms, so that only a running tray or `watch` can
+    judge it. `severities` are those that its findings have; `fires` and `clears` say when, for docs/. The
+    settings that switch and tune it are in the table of settings (`keys`).
     """
 
-    judge: Callable[[Snapshot, Limits, Memory], Verdict]
-    terms: Callable[[Limits], Terms] = _at_once
-    on: Callable[[Limits], bool] = _always
-    key: str = ""
+    judge: Callable[[Snapshot, Limits, RuleHistory], Verdict]
+    terms: Terms | Callable[[Limits], Terms] = AT_ONCE
+    severities: tuple[Severity, ...] = ()
+    fires: str = ""
+    clears: str = ""
     remembers: bool = False
 
+    def terms_for(self, limits: Limits) -> Terms:
+        """Return its terms under these thresholds."""
+        return self.terms if isinstance(self.terms, Terms) else self.terms(limits)
 
-def _seen(rule: Callable[[Snapshot, Limits], Verdict]) -> Callable[[Snapshot, Limits, Memory], Verdict]:
-    """A rule that needs no memory, as one of the table."""
-    return lambda snapshot, limits, _memory: rule(snapshot, limits)
+
+def _stateless(
+    rule: Callable[[Snapshot, Limits], Verdict],
+) -> Callable[[Snapshot, Limits, RuleHistory], Verdict]:
+    """Wrap a rule that needs no history for the table."""
+    return lambda snapshot, limits, _history: rule(snapshot, limits)
 
 
 RULES: dict[str, Rule] = {
     "monitor_blind": Rule(
-        _seen(monitor_blind),
+        _stateless(judge_monitor_blind),
         monitor_blind_terms,
-        lambda limits: limits.faults.blind_hold is not None,
-        "BLIND_SEC",
+        (WARNING, CRITICAL),
+        "no good reading for `BLIND_SEC` seconds and 3 polls; critical after 10 min",
+        "two good readings",
     ),
     "driver_mismatch": Rule(
-        _seen(driver_mismatch), on=lambda limits: limits.faults.mismatch, key="DRIVER_MISMATCH"
+        _stateless(judge_driver_mismatch),
+        AT_ONCE,
+        (WARNING,),
+        "the driver was replaced while it runs (an upgrade): reboot needed",
+        "it answers, and fits",
     ),
     "gpu_lost": Rule(
-        _seen(lost.gpu_lost), lambda _limits: lost.TERMS, lambda limits: limits.faults.lost, "GPU_LOST"
+        _stateless(judge_gpu_lost),
+        GPU_LOST_TERMS,
+        (CRITICAL,),
+        "a GPU that was there does not answer in 2 polls",
+        "healthy for 2 min",
     ),
-    "gpu_limit": Rule(_seen(gpu_limit), on=lambda limits: limits.gpu_limit is not None, key="GPU_LIMIT"),
-    "max_etime": Rule(_seen(max_etime), on=lambda limits: limits.max_etime is not None, key="MAX_ETIME_MIN"),
+    "gpu_limit": Rule(
+        _stateless(judge_gpu_limit),
+        AT_ONCE,
+        (WARNING,),
+        "your compute processes are on more than `GPU_LIMIT` GPUs",
+        "they are on fewer again",
+    ),
+    "max_etime": Rule(
+        _stateless(judge_max_etime),
+        AT_ONCE,
+        (WARNING,),
+        "a process has run for longer than `MAX_ETIME_MIN` minutes",
+        "it has ended",
+    ),
     "temperature_critical": Rule(
-        _seen(temperature.temperature_critical),
-        temperature.temperature_critical_terms,
-        lambda limits: limits.heat.critical_at is not None,
-        "TEMP_CRITICAL_C",
+        _stateless(judge_temperature_critical),
+        temperature_critical_terms,
+        (CRITICAL,),
+        "a GPU is at `TEMP_CRITICAL_C` for `TEMP_CRITICAL_MIN` minutes",
+        "5 °C lower for 3 min",
     ),
     "temperature": Rule(
-        _seen(temperature.temperature),
-        temperature.temperature_terms,
-        lambda limits: limits.heat.warn_at is not None,
-        "TEMP_LIMIT_C",
+        _stateless(judge_temperature),
+        temperature_terms,
+        (WARNING,),
+        "a GPU is at `TEMP_LIMIT_C` for `TEMP_MIN` minutes",
+        "5 °C lower for 3 min",
     ),
     "thermal_throttle": Rule(
-        thermal_throttle.thermal_throttle,
-        lambda _limits: thermal_throttle.TERMS,
-        lambda limits: limits.heat.throttle_share is not None,
-        "THROTTLE_PCT",
+        judge_thermal_throttle,
+        THERMAL_THROTTLE_TERMS,
+        (WARNING,),
+        "slowed by heat in `THROTTLE_PCT` percent of the last 5 min",
+        "none for 10 min",
         remembers=True,
     ),
     "hw_slowdown": Rule(
-        _seen(clocks.hw_slowdown),
-        clocks.hw_slowdown_terms,
-        lambda limits: limits.heat.slowdown_hold is not None,
-        "HW_SLOWDOWN_MIN",
+        _stateless(judge_hw_slowdown),
+        hw_slowdown_terms,
+        (WARNING,),
+        "slowed by the hardware for `HW_SLOWDOWN_MIN` minutes",
+        "none for 1 min",
     ),
     "power_cap": Rule(
-        _seen(clocks.power_cap),
-        clocks.power_cap_terms,
-        lambda limits: limits.heat.power_cap_hold is not None,
-        "POWER_CAP_MIN",
+        _stateless(judge_power_cap),
+        power_cap_terms,
+        (INFO,),
+        "kept down by the power limit for `POWER_CAP_MIN` minutes (off by default)",
+        "none for 1 min",
     ),
     "fan": Rule(
-        _seen(fan.fan), lambda _limits: fan.TERMS, lambda limits: limits.heat.fan_at is not None, "FAN_TEMP_C"
+        _stateless(judge_fan),
+        FAN_TERMS,
+        (WARNING,),
+        "a fan stands still or fails above `FAN_TEMP_C` for 2 min",
+        "turns, or 5 °C lower, for 2 min",
     ),
     "xid_fatal": Rule(
-        xid.xid_fatal, _at_once, lambda limits: limits.faults.xid_fatal, "XID_FATAL", remembers=True
+        judge_xid_fatal,
+        AT_ONCE,
+        (CRITICAL,),
+        "the driver reports an Xid after which the GPU needs a reset",
+        "acknowledged, or 24 h",
+        remembers=True,
     ),
-    "xid_app": Rule(xid.xid_app, _at_once, lambda limits: limits.faults.xid_app, "XID_APP", remembers=True),
-    "ecc": Rule(ecc.ecc, lambda _limits: ecc.TERMS, lambda limits: limits.faults.ecc, "ECC", remembers=True),
-    "row_remap": Rule(_seen(row_remap), on=lambda limits: limits.faults.row_remap, key="ROW_REMAP"),
+    "xid_app": Rule(
+        judge_xid_app,
+        AT_ONCE,
+        (INFO, WARNING),
+        "the driver reports another Xid; a warning where the code is not known",
+        "acknowledged, or 24 h",
+        remembers=True,
+    ),
+    "ecc": Rule(
+        judge_ecc,
+        ECC_TERMS,
+        (WARNING, CRITICAL),
+        "an uncorrected memory error more: critical; `ECC_CORRECTED` corrected in 10 min",
+        "acknowledged or 24 h; half as many",
+        remembers=True,
+    ),
+    "row_remap": Rule(
+        _stateless(judge_row_remap),
+        AT_ONCE,
+        (WARNING, CRITICAL),
+        "worn memory rows failed (critical) or wait for a reset",
+        "the GPU is reset",
+    ),
     "pcie_width": Rule(
-        pcie_width,
+        judge_pcie_width,
         pcie_width_terms,
-        lambda limits: limits.faults.pcie_hold is not None,
-        "PCIE_WIDTH_MIN",
+        (WARNING,),
+        "fewer lanes than possible for `PCIE_WIDTH_MIN` minutes of work",
+        "full width for 1 min",
         remembers=True,
     ),
     "hung": Rule(
-        idleness.hung,
-        lambda _limits: idleness.TERMS,
-        lambda limits: limits.use.hung_hold is not None,
-        "HUNG_MIN",
+        judge_hung,
+        IDLENESS_TERMS,
+        (WARNING,),
+        "your process was busy, and its GPUs do nothing for `HUNG_MIN` minutes",
+        "`IDLE_PCT` or more for 1 min, or gone",
         remembers=True,
     ),
     "idle_holding": Rule(
-        idleness.idle_holding,
-        lambda _limits: idleness.TERMS,
-        lambda limits: limits.use.idle_hold is not None,
-        "IDLE_HOLD_MIN",
+        judge_idle_holding,
+        IDLENESS_TERMS,
+        (INFO,),
+        "your process holds `IDLE_HOLD_GIB` of an idle GPU for `IDLE_HOLD_MIN` minutes",
+        "it works, or lets go",
         remembers=True,
     ),
     "memory_full": Rule(
-        _seen(memory_full),
+        _stateless(judge_memory_full),
         memory_full_terms,
-        lambda limits: limits.use.memory_full is not None,
-        "MEMORY_FULL_PCT",
+        (INFO,),
+        "memory fuller than `MEMORY_FULL_PCT` for `MEMORY_FULL_MIN` minutes (off by default)",
+        "5 % less for 1 min",
     ),
     "intruder": Rule(
-        _seen(intruder.intruder),
-        lambda _limits: intruder.TERMS,
-        lambda limits: limits.use.intruder,
-        "INTRUDER",
+        _stateless(judge_intruder),
+        INTRUDER_TERMS,
+        (INFO,),
+        "another user computes on a GPU that you compute on",
+        "gone for 5 min",
     ),
 }
 
 
+def keys(name: str) -> tuple[str, ...]:
+    """Return the settings of a rule: the one that switches it, then those that tune it."""
+    tuning = tuple(setting.key for setting in SETTINGS.values() if name in setting.tunes)
+    return (SWITCHES[name].key, *tuning) if name in SWITCHES else tuning
+
+
+def is_on(name: str, limits: Limits) -> bool:
+    """Tell whether the settings want this rule."""
+    if name not in SWITCHES:
+        return True
+    value = limits.get(SWITCHES[name])
+    return value is not None and value is not False
+
+
 def open_questions(snapshot: Snapshot, verdicts: Iterable[Verdict]) -> tuple[str, ...]:
-    """What kept a rule from judging, a line each: what could not be read, else what the rules say."""
+    """Return what kept rules from judging, a line each: what could not be read, else what the rules say."""
     unknown = (verdict.unknown for verdict in verdicts if verdict.unknown is not None)
     return gaps(snapshot) or tuple(dict.fromkeys(unknown))
 
 
 def terms(limits: Limits) -> dict[str, Terms]:
-    """The terms of every rule."""
-    return {name: rule.terms(limits) for name, rule in RULES.items()}
+    """Return the terms of every rule."""
+    return {name: rule.terms_for(limits) for name, rule in RULES.items()}
 
 
 def switched_on(limits: Limits) -> frozenset[str]:
-    """The names of the rules that the settings want."""
-    return frozenset(name for name, rule in RULES.items() if rule.on(limits))
+    """Return the names of the rules that the settings want."""
+    return frozenset(name for name in RULES if is_on(name, limits))
 
 
 def judged(limits: Limits, *, holds: bool = True) -> frozenset[str]:
     """
-    The names of the rules that are judged.
+    Return the names of the rules that are judged.
 
-    Without `holds` only those that one look can fire: a hold cannot span the gaps between cron's runs.
+    Without `holds` only those that one poll can fire: a hold cannot span the gaps between cron's runs.
     """
     return frozenset(
         name
         for name, rule in RULES.items()
-        if rule.on(limits) and (holds or (rule.terms(limits).at_once and not rule.remembers))
+        if is_on(name, limits) and (holds or (rule.terms_for(limits).at_once and not rule.remembers))
     )
 
 
 def judge(
-    snapshot: Snapshot, limits: Limits, memory: Memory | None = None, *, holds: bool = True
+    snapshot: Snapshot, limits: Limits, history: RuleHistory | None = None, *, holds: bool = True
 ) -> tuple[Verdict, ...]:
-    """The verdict of every rule that is `judged` on `snapshot`, in the order of the table."""
+    """Return the verdict of every rule that is `judged` on `snapshot`, in the order of the table."""
     names = judged(limits, holds=holds)
-    memory = memory or Memory()
-    return tuple(rule.judge(snapshot, limits, memory) for name, rule in RULES.items() if name in names)
+    history = history or RuleHistory()
+    return tuple(rule.judge(snapshot, limits, history) for name, rule in RULES.items() if name in names)

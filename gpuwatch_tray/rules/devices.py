@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def subject(gpu: Gpu) -> str:
+def gpu_subject(gpu: Gpu) -> str:
     """What names a GPU or MIG device in a fingerprint: its UUID, and its index where it never told that."""
     return gpu.uuid or str(gpu.index)
 
 
-def label(gpu: Gpu) -> str:
+def gpu_label(gpu: Gpu) -> str:
     """A GPU as a person counts them; a MIG device has no number of its own. In English, for the reasons."""
     return f"MIG device {gpu.uuid} on GPU {gpu.index}" if gpu.physical else f"GPU {gpu.index}"
 
 
-def named(gpu: Gpu) -> str:
+def gpu_name(gpu: Gpu) -> str:
     """The same as a sentence has it."""
     if not gpu.physical:
         return f"GPU {gpu.index}"
     return _("MIG device {uuid} on GPU {index}").format(uuid=gpu.uuid, index=gpu.index)
 
 
-def boards(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
+def physical_gpus(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
     """
     The physical GPUs, each with its subject.
 
@@ -38,13 +38,13 @@ def boards(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
     """
     seen: set[str] = set()
     for gpu in sorted(snapshot.gpus, key=lambda gpu: bool(gpu.physical)):
-        name = gpu.physical or subject(gpu)
+        name = gpu.physical or gpu_subject(gpu)
         if name not in seen:
             seen.add(name)
             yield name, gpu
 
 
-class Places:
+class GpuLookup:
     """Finds the GPU, or the MIG device, that a process is on."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -58,17 +58,17 @@ class Places:
         return None if process.gpu is None else self._by_index.get(process.gpu)
 
 
-def identity(snapshot: Snapshot, process: GpuProcess) -> str:
+def process_identity(snapshot: Snapshot, process: GpuProcess) -> str:
     """What names a process for good; empty where its start is unknown, as its PID may be used again."""
     return f"{snapshot.boot_id}/{process.pid}/{process.identity}" if process.identity else ""
 
 
-def prefix(snapshot: Snapshot, process: GpuProcess) -> str:
+def process_prefix(snapshot: Snapshot, process: GpuProcess) -> str:
     """What the subjects about a process begin with, whenever it may have started."""
     return f"{snapshot.boot_id}/{process.pid}/"
 
 
-def called(process: GpuProcess) -> str:
+def process_title(process: GpuProcess) -> str:
     """A process as a sentence names it, without its arguments: they may hold a secret."""
     where = "" if process.gpu is None else f", GPU {process.gpu}"
     name = redact.process_name(known(process.name) or "") or _("A process")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
-from gpuwatch_tray.rules.devices import label, named
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.devices import gpu_label, gpu_name
+from gpuwatch_tray.rules.tally import VerdictBuilder
 
-NAME = "fan"
-TERMS = Terms(hold=2 * 60.0, clear=2 * 60.0)
-CLEAR = 5  # degrees C below the limit at which it is over
+FAN_RULE = "fan"
+FAN_TERMS = Terms(hold=2 * 60.0, clear=2 * 60.0)
+FAN_CLEAR = 5  # degrees C below the limit at which it is over
 
 
-def fan(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_fan(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Warn of each GPU above FAN_TEMP_C whose fan is at 0 %, or fails to answer, for 2 minutes.
 
@@ -21,30 +21,30 @@ def fan(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     at = limits.heat.fan_at
     if at is None:
-        return Verdict(NAME)
-    tally = Tally(NAME, snapshot)
-    for name, gpu in tally.boards():
+        return Verdict(FAN_RULE)
+    builder = VerdictBuilder(FAN_RULE, snapshot)
+    for name, gpu in builder.boards():
         if isinstance(gpu.fan, Missing) and gpu.fan.why is not Why.ERROR:
-            tally.value(gpu, N_("the fan"), gpu.fan, name)
+            builder.read(gpu, N_("the fan"), gpu.fan, name)
             continue
-        degrees = tally.value(gpu, N_("the temperature"), gpu.temperature, name)
+        degrees = builder.read(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:
             continue
         speed = _("cannot be read") if isinstance(gpu.fan, Missing) else f"{gpu.fan} %"
         measured = _("the fan of {gpu}, at {degrees} °C: {speed}")
-        tally.measured(degrees, measured.format(gpu=named(gpu), degrees=degrees, speed=speed))
+        builder.measure(degrees, measured.format(gpu=gpu_name(gpu), degrees=degrees, speed=speed))
         if not isinstance(gpu.fan, Missing) and gpu.fan > 0:
             continue
         if degrees > at:
             speed = "cannot be read" if isinstance(gpu.fan, Missing) else f"{gpu.fan}%"
-            reason = f"FAN({label(gpu)}: {speed}) AT({degrees}C) > LIMIT({at}C)"
+            reason = f"FAN({gpu_label(gpu)}: {speed}) AT({degrees}C) > LIMIT({at}C)"
             text = _("The fan of {gpu} stands still at {degrees} °C")
             if isinstance(gpu.fan, Missing):
                 text = _("The fan of {gpu} cannot be read at {degrees} °C")
-            text = text.format(gpu=named(gpu), degrees=degrees)
-            tally.found(name, Severity.WARNING, reason, text, degrees)
-        elif degrees > at - CLEAR:
-            tally.between(name)
-    return tally.verdict(
+            text = text.format(gpu=gpu_name(gpu), degrees=degrees)
+            builder.fire(name, Severity.WARNING, reason, text, degrees)
+        elif degrees > at - FAN_CLEAR:
+            builder.in_band(name)
+    return builder.build(
         _("a fan stands still or fails, and its GPU is above {degrees} °C").format(degrees=at)
     )

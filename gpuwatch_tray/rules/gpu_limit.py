@@ -6,10 +6,10 @@ from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Verdict
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 
-NAME = "gpu_limit"
+GPU_LIMIT_RULE = "gpu_limit"
 
 
-def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Warn when the processes that count are on more than `limits.gpu_limit` different GPUs.
 
@@ -19,7 +19,7 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     limit = limits.gpu_limit
     if limit is None:
-        return Verdict(NAME)
+        return Verdict(GPU_LIMIT_RULE)
     processes, unowned = sorted_out(snapshot, limits)
     in_use = len({process.gpu for process in processes if process.gpu is not None})
     value = ngettext("{count} GPU in use", "{count} GPUs in use", in_use).format(count=in_use)
@@ -29,12 +29,12 @@ def gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     if in_use > limit:
         reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limit})"
         text = _("{value}, the limit is {limit}").format(value=value, limit=limit)
-        finding = Finding(NAME, "", Severity.WARNING, reason, in_use, text)
-        return Verdict(NAME, (finding,), value=value, threshold=threshold)
+        finding = Finding(GPU_LIMIT_RULE, "", Severity.WARNING, reason, in_use, text)
+        return Verdict(GPU_LIMIT_RULE, (finding,), value=value, threshold=threshold)
     nowhere = [process.pid for process in processes if process.gpu is None]
     unknown = [
         *gaps(snapshot),
         *(_("the GPU of process {pid} cannot be told").format(pid=pid) for pid in nowhere),
     ]
     unknown += map(unowned_line, unowned)
-    return Verdict(NAME, unknown="; ".join(unknown) or None, value=value, threshold=threshold)
+    return Verdict(GPU_LIMIT_RULE, unknown="; ".join(unknown) or None, value=value, threshold=threshold)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Finding, Limits, Severity, Snapshot, Terms, Verdict, known
 
-NAME = "gpu_lost"
-TERMS = Terms(hold_samples=2, clear=120.0, clear_samples=2)
+GPU_LOST_RULE = "gpu_lost"
+GPU_LOST_TERMS = Terms(hold_samples=2, clear=120.0, clear_samples=2)
 
 
-def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Critical when a GPU as a whole cannot be read in 2 polls, be it lost or missing from the inventory.
 
@@ -18,14 +18,14 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     NVML_ERROR_GPU_IS_LOST in NVIDIA's nvml.h.
     """
     if not limits.faults.lost:
-        return Verdict(NAME)
+        return Verdict(GPU_LOST_RULE)
     threshold = _("a GPU does not answer, or is missing")
     if snapshot.problem is not None:
-        return Verdict(NAME, unknown=str(snapshot.problem), threshold=threshold)
+        return Verdict(GPU_LOST_RULE, unknown=str(snapshot.problem), threshold=threshold)
     lost = [gpu for gpu in snapshot.gpus if gpu.problem is not None]
     findings = tuple(
         Finding(
-            NAME,
+            GPU_LOST_RULE,
             gpu.uuid or str(gpu.index),
             Severity.CRITICAL,
             f"GPU_LOST(GPU {gpu.index}): {gpu.problem}",
@@ -37,4 +37,4 @@ def gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     )
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
     value = _("{count} of {whole} GPUs answer").format(count=whole - len(lost), whole=whole)
-    return Verdict(NAME, findings, value=value, threshold=threshold)
+    return Verdict(GPU_LOST_RULE, findings, value=value, threshold=threshold)

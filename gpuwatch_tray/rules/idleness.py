@@ -7,22 +7,29 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.listing.text import process_header
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Severity, Snapshot, Terms, Verdict, Why
-from gpuwatch_tray.rules.devices import Places, called, identity, named, prefix, subject
+from gpuwatch_tray.rules.devices import (
+    GpuLookup,
+    gpu_name,
+    gpu_subject,
+    process_identity,
+    process_prefix,
+    process_title,
+)
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.tally import VerdictBuilder
 from gpuwatch_tray.units import duration, gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpuwatch_tray.rules.memory import Memory
+    from gpuwatch_tray.rules.memory import RuleHistory
 
-HUNG, HOLDING = "hung", "idle_holding"
-TERMS = Terms(clear=60.0, clear_samples=2)
+HUNG_RULE, IDLE_HOLDING_RULE = "hung", "idle_holding"
+IDLENESS_TERMS = Terms(clear=60.0, clear_samples=2)
 UTILISATION = N_("the utilisation")
 
 
-def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
     """
     Warn of each process of mine whose GPUs have done nothing for HUNG_MIN minutes, after it was busy.
 
@@ -33,38 +40,38 @@ def hung(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     """
     hold = limits.use.hung_hold
     if hold is None:
-        return Verdict(HUNG)
-    tally = Tally(HUNG, snapshot)
-    hidden = _hidden(snapshot, limits)
-    for name, rows in _rows(tally, snapshot, limits).items():
+        return Verdict(HUNG_RULE)
+    builder = VerdictBuilder(HUNG_RULE, snapshot)
+    hidden = _has_hidden_work(snapshot, limits)
+    for name, rows in _idle_rows(builder, snapshot, limits).items():
         if any(idle is None for _process, _gpu, idle in rows):
-            tally.between(name)  # that this is not told any more is no recovery
+            builder.in_band(name)  # that this is not told any more is no recovery
         if hidden or not all(idle for _process, _gpu, idle in rows):
             continue
-        if name not in memory.busy:
-            tally.between(name)  # after a restart: of one that has fired this is no recovery
+        if name not in history.busy:
+            builder.in_band(name)  # after a restart: of one that has fired this is no recovery
             continue
         process = rows[0][0]
         gpus = [gpu for _process, gpu, _idle in rows]
-        quiet = _quiet(gpus, memory)
-        if tally.worse(quiet):
+        quiet = _quiet_for(gpus, history)
+        if builder.is_worst(quiet):
             said = _("{process} has done nothing for {span}")
-            tally.measured(quiet, said.format(process=called(process), span=duration(quiet)))
+            builder.measure(quiet, said.format(process=process_title(process), span=duration(quiet)))
         if quiet < hold:
-            tally.between(name)
+            builder.in_band(name)
             continue
         reason = f"HUNG({int(quiet)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
         text = ngettext(
             "{process} was busy, and {gpus} has done nothing for {span}",
             "{process} was busy, and {gpus} have done nothing for {span}",
             len(gpus),
-        ).format(process=called(process), gpus=", ".join(map(named, gpus)), span=duration(quiet))
-        tally.found(name, Severity.WARNING, reason, text, quiet)
+        ).format(process=process_title(process), gpus=", ".join(map(gpu_name, gpus)), span=duration(quiet))
+        builder.fire(name, Severity.WARNING, reason, text, quiet)
     threshold = _("the GPUs of a process of yours that was busy do nothing for {span}")
-    return tally.verdict(threshold.format(span=duration(hold)))
+    return builder.build(threshold.format(span=duration(hold)))
 
 
-def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
     """
     Tell of each process of mine that holds more than IDLE_HOLD_GIB of a GPU idle for IDLE_HOLD_MIN minutes.
 
@@ -75,90 +82,93 @@ def idle_holding(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     """
     hold, most = limits.use.idle_hold, limits.use.idle_memory
     if hold is None:
-        return Verdict(HOLDING)
-    tally = Tally(HOLDING, snapshot)
-    for name, rows in _rows(tally, snapshot, limits).items():
+        return Verdict(IDLE_HOLDING_RULE)
+    builder = VerdictBuilder(IDLE_HOLDING_RULE, snapshot)
+    for name, rows in _idle_rows(builder, snapshot, limits).items():
         hangs = (
             limits.use.hung_hold is not None
-            and name in memory.busy
+            and name in history.busy
             and all(idle for _process, _gpu, idle in rows)
         )
-        if hangs and _quiet([gpu for _process, gpu, _idle in rows], memory) >= (limits.use.hung_hold or 0):
+        if hangs and _quiet_for([gpu for _process, gpu, _idle in rows], history) >= (
+            limits.use.hung_hold or 0
+        ):
             continue
         for process, gpu, idle in rows:
-            device = subject(gpu)
+            device = gpu_subject(gpu)
             where = f"{name}/{device}"
             if idle is None:
-                tally.between(where)
+                builder.in_band(where)
             if not idle:
                 continue
-            held = tally.value(gpu, N_("the memory of a process"), process.memory, where)
+            held = builder.read(gpu, N_("the memory of a process"), process.memory, where)
             if held is None or held <= most:
                 continue
-            idle_for = memory.held_for(name, device)
-            if tally.worse(idle_for):
+            idle_for = history.held_for(name, device)
+            if builder.is_worst(idle_for):
                 span = duration(idle_for)
                 said = _("{process} holds {memory}, idle for {span}")
-                tally.measured(
-                    idle_for, said.format(process=called(process), memory=f"{gib(held)} GiB", span=span)
+                builder.measure(
+                    idle_for,
+                    said.format(process=process_title(process), memory=f"{gib(held)} GiB", span=span),
                 )
             if idle_for < hold:
-                tally.between(where)
+                builder.in_band(where)
                 continue
             span = duration(idle_for)
             reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
             text = _("{process} holds {memory}, and the GPU has been idle for {span}").format(
-                process=called(process), memory=f"{gib(held)} GiB", span=span
+                process=process_title(process), memory=f"{gib(held)} GiB", span=span
             )
-            tally.found(where, Severity.INFO, reason, text, idle_for)
+            builder.fire(where, Severity.INFO, reason, text, idle_for)
     threshold = _(
         "a process of yours holds more than {memory} of a GPU that is below {percent} % for {span}"
     ).format(memory=f"{gib(most)} GiB", percent=limits.use.idle_below, span=duration(hold))
-    return tally.verdict(threshold)
+    return builder.build(threshold)
 
 
-Row = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told
+IdleRow = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told
 
 
-def _rows(tally: Tally, snapshot: Snapshot, limits: Limits) -> dict[str, list[Row]]:
+def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> dict[str, list[IdleRow]]:
     """The processes that count, by what names them, on each of their GPUs; none where every GPU works."""
     for line in gaps(snapshot):
-        tally.leave_open(line, "")
+        builder.leave_open(line, "")
     processes, unowned = sorted_out(snapshot, limits)
     for process in unowned:
-        tally.leave_open(unowned_line(process), prefix(snapshot, process))
-    failed, idle = _states(tally, limits)
-    found: dict[str, list[Row]] = {}
+        builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
+    failed, idle = _idle_gpus(builder, limits)
+    found: dict[str, list[IdleRow]] = {}
     if not any(idle.values()) and len(idle) == len(snapshot.gpus):
         return found
-    places = Places(snapshot)
+    lookup = GpuLookup(snapshot)
     for process in processes:
-        gpu = places.of(process)
+        gpu = lookup.of(process)
         if gpu is None or not process.identity:
             continue
         if gpu.uuid in failed:
-            tally.value(gpu, UTILISATION, gpu.utilisation, prefix(snapshot, process))
-        found.setdefault(identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
+            builder.read(gpu, UTILISATION, gpu.utilisation, process_prefix(snapshot, process))
+        found.setdefault(process_identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
     return found
 
 
-def _states(tally: Tally, limits: Limits) -> tuple[set[str], dict[int, bool]]:
+def _idle_gpus(builder: VerdictBuilder, limits: Limits) -> tuple[set[str], dict[int, bool]]:
     """The GPUs (UUIDs) whose utilisation could not be read this time, and which of the others are idle."""
     failed: set[str] = set()
     idle: dict[int, bool] = {}
-    for _name, gpu in tally.devices():
+    for _name, gpu in builder.devices():
         if not isinstance(gpu.utilisation, Missing):
             idle[id(gpu)] = gpu.utilisation < limits.use.idle_below
         elif gpu.utilisation.why is Why.ERROR:
             failed.add(gpu.uuid)
         else:
-            tally.value(gpu, UTILISATION, gpu.utilisation)
+            builder.read(gpu, UTILISATION, gpu.utilisation)
     if idle:
-        tally.measured(-1.0, _("no such process"))
+        builder.measure(-1.0, _("no such process"))
     return failed, idle
 
 
-def _hidden(snapshot: Snapshot, limits: Limits) -> bool:
+def _has_hidden_work(snapshot: Snapshot, limits: Limits) -> bool:
     """Whether a GPU is at work for nobody knows whom: it may be for any process."""
     return any(
         gpu.problem is None
@@ -168,6 +178,6 @@ def _hidden(snapshot: Snapshot, limits: Limits) -> bool:
     )
 
 
-def _quiet(gpus: Iterable[Gpu], memory: Memory) -> float:
+def _quiet_for(gpus: Iterable[Gpu], history: RuleHistory) -> float:
     """For how many seconds all of them have done nothing."""
-    return min(memory.quiet_for(subject(gpu)) for gpu in gpus)
+    return min(history.quiet_for(gpu_subject(gpu)) for gpu in gpus)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from gpuwatch_tray.language import _
 from gpuwatch_tray.listing.text import process_header
 from gpuwatch_tray.model import Finding, Limits, Missing, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.devices import called, prefix
+from gpuwatch_tray.rules.devices import process_prefix, process_title
 from gpuwatch_tray.rules.scope import gaps, sorted_out, unowned_line
 from gpuwatch_tray.units import duration
 
-NAME = "max_etime"
+MAX_ETIME_RULE = "max_etime"
 
 
-def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Warn of each process that counts and whose elapsed time exceeds `limits.max_etime` seconds.
 
@@ -23,7 +23,7 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     limit = limits.max_etime
     if limit is None:
-        return Verdict(NAME)
+        return Verdict(MAX_ETIME_RULE)
     findings: dict[str, Finding] = {}
     unknown: list[str] = []
     open_subjects: list[str] = []
@@ -32,26 +32,28 @@ def max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     for process in processes:
         if isinstance(process.elapsed, Missing):
             unknown.append(_("the elapsed time of process {pid} is unknown").format(pid=process.pid))
-            open_subjects.append(prefix(snapshot, process))
+            open_subjects.append(process_prefix(snapshot, process))
             continue
         seconds = int(process.elapsed)
         longest = max(longest, seconds)
         if seconds > limit:
-            subject = prefix(snapshot, process) + process.identity
+            subject = process_prefix(snapshot, process) + process.identity
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {process_header(process)}"
             text = _("{process} has run for {span}, the limit is {limit}").format(
-                process=called(process), span=duration(seconds), limit=duration(limit)
+                process=process_title(process), span=duration(seconds), limit=duration(limit)
             )
-            findings.setdefault(subject, Finding(NAME, subject, Severity.WARNING, reason, seconds, text))
+            findings.setdefault(
+                subject, Finding(MAX_ETIME_RULE, subject, Severity.WARNING, reason, seconds, text)
+            )
     for process in unowned:
         unknown.append(unowned_line(process))
-        open_subjects.append(prefix(snapshot, process))
+        open_subjects.append(process_prefix(snapshot, process))
     missing = gaps(snapshot)
     if missing:
         unknown[:0], open_subjects = missing, [""]
     span = duration(longest)
     return Verdict(
-        NAME,
+        MAX_ETIME_RULE,
         tuple(findings.values()),
         "; ".join(unknown) or None,
         tuple(open_subjects),

@@ -1,7 +1,7 @@
 """
 What the rules remember from poll to poll: who was busy, what has been idle, hot, or broken, and for how long.
 
-Pure: `observe` gives the memory after a snapshot. All of it is bounded by what is there now: what is
+Pure: `observe` gives the history after a snapshot. All of it is bounded by what is there now: what is
 remembered of a GPU or a process goes with it. Time in which nothing could be read is neither idle nor
 throttled.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
-from gpuwatch_tray.rules.devices import Places, boards, identity, subject
-from gpuwatch_tray.rules.window import NOTHING, Window
+from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject, physical_gpus, process_identity
+from gpuwatch_tray.rules.window import EMPTY_WINDOW, Window
 from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
+class RuleEvent:
     """Something that happened and leaves no state to look at: when last, and how often."""
 
     at: Instant
@@ -41,7 +41,7 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceHistory:
     """A GPU or MIG device: when its utilisation was last known, and since when it is idle or does nothing."""
 
     at: float | None = None
@@ -50,19 +50,19 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardHistory:
     """A physical GPU: seconds of throttling, and errors, in the last minutes; the counters as last seen."""
 
     sampled: float | None = None
-    throttled: Window = NOTHING
+    throttled: Window = EMPTY_WINDOW
     counted: float | None = None
     corrected: int | None = None
-    errors: Window = NOTHING
+    errors: Window = EMPTY_WINDOW
     uncorrected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class RuleHistory:
     """
     `clock` counts the seconds since the first look; the times within are by it. `events` go by subject.
 
@@ -72,20 +72,20 @@ class Memory:
 
     clock: float = 0.0
     at: Instant | None = None
-    devices: Mapping[str, Device] = field(default_factory=dict)
-    boards: Mapping[str, Board] = field(default_factory=dict)
+    devices: Mapping[str, DeviceHistory] = field(default_factory=dict)
+    boards: Mapping[str, BoardHistory] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
     holding: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    events: Mapping[str, Occurrence] = field(default_factory=dict)
+    events: Mapping[str, RuleEvent] = field(default_factory=dict)
 
     def idle_for(self, device: str) -> float:
         """For how many seconds it has been idle."""
-        since = self.devices.get(device, Device()).idle_from
+        since = self.devices.get(device, DeviceHistory()).idle_from
         return 0.0 if since is None else self.clock - since
 
     def quiet_for(self, device: str) -> float:
         """For how many seconds it has done nothing at all."""
-        since = self.devices.get(device, Device()).quiet_from
+        since = self.devices.get(device, DeviceHistory()).quiet_from
         return 0.0 if since is None else self.clock - since
 
     def held_for(self, process: str, device: str) -> float:
@@ -99,11 +99,11 @@ def throttle_window(limits: Limits) -> float:
     return max(THROTTLE_WINDOW, THROTTLE_POLLS * limits.poll)
 
 
-def recalled(alerts: Iterable[Alert]) -> Memory:
-    """The memory to begin with: the events of which alerts are still on file."""
-    return Memory(
+def recalled(alerts: Iterable[Alert]) -> RuleHistory:
+    """The history to begin with: the events of which alerts are still on file."""
+    return RuleHistory(
         events={
-            alert.subject: Occurrence(alert.fired or Instant(alert.since), max(1, int(alert.value)))
+            alert.subject: RuleEvent(alert.fired or Instant(alert.since), max(1, int(alert.value)))
             for alert in alerts
             if alert.rule in EVENT_RULES and alert.phase is not Phase.PENDING and _is_event(alert)
         }
@@ -116,43 +116,45 @@ def _is_event(alert: Alert) -> bool:
 
 
 def observe(
-    memory: Memory,
+    history: RuleHistory,
     snapshot: Snapshot,
     now: Instant,
     limits: Limits,
     *,
     gap: float = GAP,
     seen: Iterable[tuple[str, str]] = (),
-) -> Memory:
+) -> RuleHistory:
     """
-    The memory after `snapshot`, in which `seen` events (rule, subject) are closed.
+    The history after `snapshot`, in which `seen` events (rule, subject) are closed.
 
     Between two looks that lie more than `gap` seconds apart anything may have happened: spans begin anew.
     """
-    clock = memory.clock if memory.at is None else memory.clock + max(0.0, now.since(memory.at))
-    events = _kept(memory.events, now, seen)
+    clock = history.clock if history.at is None else history.clock + max(0.0, now.since(history.at))
+    events = _kept(history.events, now, seen)
     for xid in snapshot.events:
         _happened(events, f"{xid.uuid}/{xid.code}", now)
     if snapshot.problem is not None:
-        return replace(memory, clock=clock, at=now, events=_bounded(events))
+        return replace(history, clock=clock, at=now, events=_bounded(events))
     boards_now = {}
-    for name, gpu in boards(snapshot):
-        before = memory.boards.get(name, Board())
+    for name, gpu in physical_gpus(snapshot):
+        before = history.boards.get(name, BoardHistory())
         boards_now[name] = _board(before, gpu, clock, limits, gap)
         more = _more(before.uncorrected, boards_now[name].uncorrected)
         if more:
             _happened(events, name, now, more)
     devices = {
-        subject(gpu): _device(memory.devices.get(subject(gpu), Device()), gpu, clock, limits, gap)
+        gpu_subject(gpu): _device(
+            history.devices.get(gpu_subject(gpu), DeviceHistory()), gpu, clock, limits, gap
+        )
         for gpu in snapshot.gpus
     }
-    busy, holding = _processes(memory, snapshot, clock, limits)
-    return Memory(clock, now, devices, boards_now, busy, holding, _bounded(events))
+    busy, holding = _processes(history, snapshot, clock, limits)
+    return RuleHistory(clock, now, devices, boards_now, busy, holding, _bounded(events))
 
 
 def _kept(
-    events: Mapping[str, Occurrence], now: Instant, seen: Iterable[tuple[str, str]]
-) -> dict[str, Occurrence]:
+    events: Mapping[str, RuleEvent], now: Instant, seen: Iterable[tuple[str, str]]
+) -> dict[str, RuleEvent]:
     closed = {name for rule, name in seen if rule in EVENT_RULES}
     # A clock that was set back over a boot makes it negative: then nobody knows, and it stays.
     return {
@@ -160,12 +162,12 @@ def _kept(
     }
 
 
-def _happened(events: dict[str, Occurrence], name: str, now: Instant, times: int = 1) -> None:
+def _happened(events: dict[str, RuleEvent], name: str, now: Instant, times: int = 1) -> None:
     before = events.pop(name, None)  # and to the end, where the newest stand
-    events[name] = Occurrence(now, times + (0 if before is None else before.count))
+    events[name] = RuleEvent(now, times + (0 if before is None else before.count))
 
 
-def _bounded(events: dict[str, Occurrence]) -> dict[str, Occurrence]:
+def _bounded(events: dict[str, RuleEvent]) -> dict[str, RuleEvent]:
     return dict(list(events.items())[-MOST_EVENTS:])
 
 
@@ -176,7 +178,7 @@ def _more(before: int | None, now: int | None) -> int:
     return now - before if now >= before else now
 
 
-def _board(before: Board, gpu: Gpu, clock: float, limits: Limits, gap: float) -> Board:
+def _board(before: BoardHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> BoardHistory:
     after = before
     if not isinstance(gpu.limited_by, Missing):
         passed = 0.0 if before.sampled is None else clock - before.sampled
@@ -193,7 +195,7 @@ def _board(before: Board, gpu: Gpu, clock: float, limits: Limits, gap: float) ->
     return after
 
 
-def _device(before: Device, gpu: Gpu, clock: float, limits: Limits, gap: float) -> Device:
+def _device(before: DeviceHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> DeviceHistory:
     if isinstance(gpu.utilisation, Missing):
         return before
     near = before.at is not None and clock - before.at <= gap
@@ -201,7 +203,7 @@ def _device(before: Device, gpu: Gpu, clock: float, limits: Limits, gap: float) 
     def since(earlier: float | None) -> float:
         return earlier if near and earlier is not None else clock
 
-    return Device(
+    return DeviceHistory(
         clock,
         since(before.idle_from) if gpu.utilisation < limits.use.idle_below else None,
         since(before.quiet_from) if gpu.utilisation == 0 else None,
@@ -209,32 +211,32 @@ def _device(before: Device, gpu: Gpu, clock: float, limits: Limits, gap: float) 
 
 
 def _processes(
-    memory: Memory, snapshot: Snapshot, clock: float, limits: Limits
+    history: RuleHistory, snapshot: Snapshot, clock: float, limits: Limits
 ) -> tuple[frozenset[str], dict[tuple[str, str], float]]:
     """Who has been busy, and who holds how long."""
-    places = Places(snapshot)
+    lookup = GpuLookup(snapshot)
     working: set[str] = set()
     holding: dict[tuple[str, str], float] = {}
     for together in _by_place(snapshot):
-        gpu = places.of(together[0])
+        gpu = lookup.of(together[0])
         if gpu is None or isinstance(gpu.utilisation, Missing):
             continue
         if gpu.utilisation >= limits.use.idle_below:
             # Of two on a busy GPU, one may have slept all along: only who is alone with it is known to work.
             if len(together) == 1:
-                working.add(identity(snapshot, together[0]))
+                working.add(process_identity(snapshot, together[0]))
             continue
-        device = subject(gpu)
+        device = gpu_subject(gpu)
         for each in together:
-            name = identity(snapshot, each)
+            name = process_identity(snapshot, each)
             if name and not isinstance(each.memory, Missing) and each.memory > limits.use.idle_memory:
-                holding[name, device] = memory.holding.get((name, device), clock)
+                holding[name, device] = history.holding.get((name, device), clock)
     working.discard("")
-    busy = memory.busy
+    busy = history.busy
     # Who is not on a list with a gap may be there all the same.
     whole = all(gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus)
     if busy and (whole or len(busy) >= MOST_BUSY):
-        busy &= {identity(snapshot, each) for each in snapshot.computing}
+        busy &= {process_identity(snapshot, each) for each in snapshot.computing}
     return busy | working, holding
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label, named
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.devices import gpu_label, gpu_name
+from gpuwatch_tray.rules.tally import VerdictBuilder
 
-NAME = "memory_full"
-CLEAR = 5  # % below the limit at which it is over
-CLEAR_HOLD = 60.0  # seconds
+MEMORY_FULL_RULE = "memory_full"
+MEMORY_FULL_CLEAR = 5  # % below the limit at which it is over
+MEMORY_FULL_CLEAR_HOLD = 60.0  # seconds
 
 
-def memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Tell of each GPU with more than MEMORY_FULL_PCT of its memory in use for MEMORY_FULL_MIN minutes.
 
@@ -21,27 +21,27 @@ def memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     most = limits.use.memory_full
     if most is None:
-        return Verdict(NAME)
-    tally = Tally(NAME, snapshot)
-    for name, gpu in tally.devices():
-        used = tally.value(gpu, N_("the memory in use"), gpu.memory_used, name)
-        total = tally.value(gpu, N_("the memory in all"), gpu.memory_total, name)
+        return Verdict(MEMORY_FULL_RULE)
+    builder = VerdictBuilder(MEMORY_FULL_RULE, snapshot)
+    for name, gpu in builder.devices():
+        used = builder.read(gpu, N_("the memory in use"), gpu.memory_used, name)
+        total = builder.read(gpu, N_("the memory in all"), gpu.memory_total, name)
         if used is None or not total:
             continue
         percent = 100 * used / total
         said = _("{gpu} is the fullest with {percent:.0f} %")
-        tally.measured(percent, said.format(gpu=named(gpu), percent=percent))
+        builder.measure(percent, said.format(gpu=gpu_name(gpu), percent=percent))
         if percent > most:
-            reason = f"MEMORY_FULL({label(gpu)}: {percent:.0f}%) > LIMIT({most}%)"
+            reason = f"MEMORY_FULL({gpu_label(gpu)}: {percent:.0f}%) > LIMIT({most}%)"
             text = _("The memory of {gpu} is {percent:.0f} % full, the limit is {limit} %").format(
-                gpu=named(gpu), percent=percent, limit=most
+                gpu=gpu_name(gpu), percent=percent, limit=most
             )
-            tally.found(name, Severity.INFO, reason, text, percent)
-        elif percent > most - CLEAR:
-            tally.between(name)
-    return tally.verdict(_("more than {percent} % of a GPU's memory is in use").format(percent=most))
+            builder.fire(name, Severity.INFO, reason, text, percent)
+        elif percent > most - MEMORY_FULL_CLEAR:
+            builder.in_band(name)
+    return builder.build(_("more than {percent} % of a GPU's memory is in use").format(percent=most))
 
 
 def memory_full_terms(limits: Limits) -> Terms:
     """For MEMORY_FULL_MIN minutes."""
-    return Terms(hold=limits.use.memory_full_hold, clear=CLEAR_HOLD)
+    return Terms(hold=limits.use.memory_full_hold, clear=MEMORY_FULL_CLEAR_HOLD)

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label, named, subject
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.devices import gpu_label, gpu_name, gpu_subject
+from gpuwatch_tray.rules.tally import VerdictBuilder
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu
-    from gpuwatch_tray.rules.memory import Memory
+    from gpuwatch_tray.rules.memory import RuleHistory
 
-NAME = "pcie_width"
-CLEAR = 60.0  # seconds
-RESTS = 60.0  # seconds of idleness after which a GPU may have let lanes go
+PCIE_WIDTH_RULE = "pcie_width"
+PCIE_WIDTH_CLEAR = 60.0  # seconds
+PCIE_REST = 60.0  # seconds of idleness after which a GPU may have let lanes go
 
 
-def pcie_width(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
     """
     Warn of each GPU that has used fewer lanes than it and its slot can, for PCIE_WIDTH_MIN minutes of work.
 
@@ -26,33 +26,33 @@ def pcie_width(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     judged: it may have let lanes go to save power. Source: NVIDIA's nvml.h, public DCGM rules.
     """
     if limits.faults.pcie_hold is None:
-        return Verdict(NAME)
-    tally = Tally(NAME, snapshot)
-    for name, gpu in tally.boards():
-        width = tally.value(gpu, N_("the PCIe lanes"), gpu.pcie_width, name)
-        most = tally.value(gpu, N_("the PCIe lanes"), gpu.pcie_width_most, name)
+        return Verdict(PCIE_WIDTH_RULE)
+    builder = VerdictBuilder(PCIE_WIDTH_RULE, snapshot)
+    for name, gpu in builder.boards():
+        width = builder.read(gpu, N_("the PCIe lanes"), gpu.pcie_width, name)
+        most = builder.read(gpu, N_("the PCIe lanes"), gpu.pcie_width_most, name)
         if width is None or most is None:
             continue
         said = _("{gpu} uses {width} of {most} lanes")
-        tally.measured(most - width, said.format(gpu=named(gpu), width=width, most=most))
+        builder.measure(most - width, said.format(gpu=gpu_name(gpu), width=width, most=most))
         if width >= most:
             continue
-        if memory.idle_for(subject(gpu)) < RESTS and _used(gpu, snapshot):
-            reason = f"PCIE_WIDTH({label(gpu)}: x{width}) < MAXIMUM(x{most})"
+        if history.idle_for(gpu_subject(gpu)) < PCIE_REST and _computes_on(gpu, snapshot):
+            reason = f"PCIE_WIDTH({gpu_label(gpu)}: x{width}) < MAXIMUM(x{most})"
             text = _("{gpu} uses {width} of its {most} PCIe lanes: is it well seated?").format(
-                gpu=named(gpu), width=width, most=most
+                gpu=gpu_name(gpu), width=width, most=most
             )
-            tally.found(name, Severity.WARNING, reason, text, most - width)
+            builder.fire(name, Severity.WARNING, reason, text, most - width)
         else:
-            tally.between(name)
-    return tally.verdict(_("a GPU at work uses fewer PCIe lanes than it could"))
+            builder.in_band(name)
+    return builder.build(_("a GPU at work uses fewer PCIe lanes than it could"))
 
 
 def pcie_width_terms(limits: Limits) -> Terms:
     """For PCIE_WIDTH_MIN minutes."""
-    return Terms(hold=limits.faults.pcie_hold or 0.0, hold_samples=2, clear=CLEAR)
+    return Terms(hold=limits.faults.pcie_hold or 0.0, hold_samples=2, clear=PCIE_WIDTH_CLEAR)
 
 
-def _used(gpu: Gpu, snapshot: Snapshot) -> bool:
+def _computes_on(gpu: Gpu, snapshot: Snapshot) -> bool:
     """Whether a process computes on it, or on a MIG device of it."""
     return any(process.computes and process.gpu == gpu.index for process in snapshot.processes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Field, Gpu, GpuProcess, Limits, Missing, Scope, Snapshot
+from gpuwatch_tray.model import Field, Gpu, GpuProcess, Limits, Missing, ProcessScope, Snapshot
 
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
@@ -19,7 +19,7 @@ def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
 def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
     """The processes that count, and those that might, if only their owner could be told (in a container)."""
     found = computing(snapshot, limits)
-    if limits.scope is Scope.ALL:
+    if limits.scope is ProcessScope.ALL:
         return found, ()
     return (
         tuple([process for process in found if process.mine]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Field, Finding, Gpu, Missing, Severity, Snapshot, Verdict, Why
-from gpuwatch_tray.rules.devices import boards, named, subject
+from gpuwatch_tray.rules.devices import gpu_name, gpu_subject, physical_gpus
 from gpuwatch_tray.rules.scope import gap
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Tally:
+class VerdictBuilder:
     """
     Filled by one rule for one snapshot.
 
@@ -43,11 +43,11 @@ class Tally:
 
         One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is known.
         """
-        return self._awake(boards(self._snapshot), lasting=lasting)
+        return self._awake(physical_gpus(self._snapshot), lasting=lasting)
 
     def devices(self) -> Iterator[tuple[str, Gpu]]:
         """The GPUs and the MIG devices that can be judged, with their subjects."""
-        return self._awake((subject(gpu), gpu) for gpu in self._snapshot.gpus)
+        return self._awake((gpu_subject(gpu), gpu) for gpu in self._snapshot.gpus)
 
     def _awake(self, gpus: Iterable[tuple[str, Gpu]], *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
         if self._snapshot.problem is not None:
@@ -61,7 +61,7 @@ class Tally:
             else:
                 yield name, gpu
 
-    def value(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
+    def read(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
         """
         The value; where it is missing, None, and a note of it for the subjects that begin with `names`.
 
@@ -73,12 +73,12 @@ class Tally:
         self._band.update(names if held else ())
         if value.why is Why.ERROR:
             detail = f": {value.detail}" if value.detail else ""
-            line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=named(gpu))
+            line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=gpu_name(gpu))
             self.leave_open(line + detail, *names)
         elif value.why is Why.UNSUPPORTED:
-            self.never(_("{gpu} does not report {what}").format(gpu=named(gpu), what=_(what)))
+            self.cannot_fire(_("{gpu} does not report {what}").format(gpu=gpu_name(gpu), what=_(what)))
         else:
-            self.never(_("this source does not report {what}").format(what=_(what)))
+            self.cannot_fire(_("this source does not report {what}").format(what=_(what)))
         return None
 
     def leave_open(self, line: str, *subjects: str) -> None:
@@ -86,38 +86,38 @@ class Tally:
         self._open[line] = None
         self._subjects.update(dict.fromkeys(subjects))
 
-    def never(self, line: str) -> None:
+    def cannot_fire(self, line: str) -> None:
         """The rule cannot fire somewhere; `line` says where and why."""
         self._cannot[line] = None
 
-    def between(self, name: str) -> None:
+    def in_band(self, name: str) -> None:
         """Note a subject past the threshold that clears, and not at the one that raises."""
         self._band.add(name)
 
     @property
-    def able(self) -> bool:
+    def can_fire_everywhere(self) -> bool:
         """Whether the rule can fire wherever it was asked to."""
         return not self._cannot
 
-    def worse(self, value: float) -> bool:
+    def is_worst(self, value: float) -> bool:
         """Whether this is the greatest so far: of many processes few are worth a sentence."""
         return self._worst is None or value > self._worst[0]
 
-    def measured(self, value: float, text: str) -> None:
+    def measure(self, value: float, text: str) -> None:
         """What was measured of one GPU: the greatest is what people are shown."""
-        if self.worse(value):
+        if self.is_worst(value):
             self._worst = value, text
 
-    def by_itself(self, line: str) -> None:
+    def add_gpu_line(self, line: str) -> None:
         """What one GPU is held against, where that may be another limit than its neighbour's."""
         self._each.append(line)
 
-    def found(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
+    def fire(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
         """The condition holds; of several findings about one subject the first stays."""
         if name not in self._findings:
             self._findings[name] = Finding(self.rule, name, severity, reason, value, text)
 
-    def verdict(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
+    def build(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
         """All of it; `calm` is what to say where there was nothing to measure, as opposed to no way to."""
         return Verdict(
             self.rule,

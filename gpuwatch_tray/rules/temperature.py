@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Auto, Gpu, Limits, Missing, Severity, Snapshot, Terms, Verdict, known
-from gpuwatch_tray.rules.devices import label, named
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.devices import gpu_label, gpu_name
+from gpuwatch_tray.rules.tally import VerdictBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAME, CRITICAL = "temperature", "temperature_critical"
+TEMPERATURE_RULE, CRITICAL_RULE = "temperature", "temperature_critical"
 WARN_AT, WARN_BELOW = 85, 5  # degrees C; degrees below the GPU's own slowdown temperature
 CRITICAL_AT, CRITICAL_BELOW = 90, 3
-CLEAR = 5  # degrees below the limit at which it is over
-CLEAR_HOLD = 3 * 60.0  # seconds
+TEMPERATURE_CLEAR = 5  # degrees below the limit at which it is over
+TEMPERATURE_CLEAR_HOLD = 3 * 60.0  # seconds
 
 
-def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Warn of each GPU that has been at TEMP_LIMIT_C or above for TEMP_MIN minutes.
 
@@ -28,7 +28,7 @@ def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     at = limits.heat.warn_at
     if at is None:
-        return Verdict(NAME)
+        return Verdict(TEMPERATURE_RULE)
 
     def limit(gpu: Gpu) -> int:
         return warning_at(known(gpu.slowdown_at), at)
@@ -39,7 +39,7 @@ def temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
             "a GPU reaches its limit ({at} °C,"
             " or {below} °C below the temperature at which it slows itself down)"
         ).format(at=WARN_AT, below=WARN_BELOW)
-    return _hot(Tally(NAME, snapshot), limit, Severity.WARNING, said)
+    return _judge_temperature(VerdictBuilder(TEMPERATURE_RULE, snapshot), limit, Severity.WARNING, said)
 
 
 def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
@@ -51,10 +51,10 @@ def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
 
 def temperature_terms(limits: Limits) -> Terms:
     """For TEMP_MIN minutes."""
-    return Terms(hold=limits.heat.warn_hold, clear=CLEAR_HOLD)
+    return Terms(hold=limits.heat.warn_hold, clear=TEMPERATURE_CLEAR_HOLD)
 
 
-def temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
+def judge_temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
     """
     Critical: a GPU has been at TEMP_CRITICAL_C or above for TEMP_CRITICAL_MIN minutes.
 
@@ -76,31 +76,37 @@ def temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
             " else {at} °C)"
         ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
     return (
-        Verdict(CRITICAL) if at is None else _hot(Tally(CRITICAL, snapshot), limit, Severity.CRITICAL, said)
+        Verdict(CRITICAL_RULE)
+        if at is None
+        else _judge_temperature(VerdictBuilder(CRITICAL_RULE, snapshot), limit, Severity.CRITICAL, said)
     )
 
 
 def temperature_critical_terms(limits: Limits) -> Terms:
     """For TEMP_CRITICAL_MIN minutes."""
-    return Terms(hold=limits.heat.critical_hold, clear=CLEAR_HOLD)
+    return Terms(hold=limits.heat.critical_hold, clear=TEMPERATURE_CLEAR_HOLD)
 
 
-def _hot(tally: Tally, limit: Callable[[Gpu], int], severity: Severity, threshold: str) -> Verdict:
-    for name, gpu in tally.boards():
-        degrees = tally.value(gpu, N_("the temperature"), gpu.temperature, name)
+def _judge_temperature(
+    builder: VerdictBuilder, limit: Callable[[Gpu], int], severity: Severity, threshold: str
+) -> Verdict:
+    for name, gpu in builder.boards():
+        degrees = builder.read(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:
             continue
         most = limit(gpu)
         said = _("{gpu} is the hottest with {degrees} °C")
-        tally.measured(degrees, said.format(gpu=named(gpu), degrees=degrees))
+        builder.measure(degrees, said.format(gpu=gpu_name(gpu), degrees=degrees))
         line = _("{gpu}: {degrees} °C, fires at {limit} °C, over at {clear} °C")
-        tally.by_itself(line.format(gpu=named(gpu), degrees=degrees, limit=most, clear=most - CLEAR))
+        builder.add_gpu_line(
+            line.format(gpu=gpu_name(gpu), degrees=degrees, limit=most, clear=most - TEMPERATURE_CLEAR)
+        )
         if degrees >= most:
-            reason = f"{tally.rule.upper()}({label(gpu)}: {degrees}C) >= LIMIT({most}C)"
+            reason = f"{builder.rule.upper()}({gpu_label(gpu)}: {degrees}C) >= LIMIT({most}C)"
             text = _("{gpu} is at {degrees} °C, the limit is {limit} °C").format(
-                gpu=named(gpu), degrees=degrees, limit=most
+                gpu=gpu_name(gpu), degrees=degrees, limit=most
             )
-            tally.found(name, severity, reason, text, degrees)
-        elif degrees > most - CLEAR:
-            tally.between(name)
-    return tally.verdict(threshold)
+            builder.fire(name, severity, reason, text, degrees)
+        elif degrees > most - TEMPERATURE_CLEAR:
+            builder.in_band(name)
+    return builder.build(threshold)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
-from gpuwatch_tray.rules.devices import label, named
-from gpuwatch_tray.rules.memory import THERMAL, Board, Memory, throttle_window
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.devices import gpu_label, gpu_name
+from gpuwatch_tray.rules.memory import THERMAL, BoardHistory, RuleHistory, throttle_window
+from gpuwatch_tray.rules.tally import VerdictBuilder
 
-NAME = "thermal_throttle"
-TERMS = Terms(clear=10 * 60.0)
+THERMAL_THROTTLE_RULE = "thermal_throttle"
+THERMAL_THROTTLE_TERMS = Terms(clear=10 * 60.0)
 
 
-def thermal_throttle(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
     """
     Warn of each GPU that was throttled by heat in THROTTLE_PCT of the last 5 minutes (or 6 polls).
 
@@ -22,24 +22,24 @@ def thermal_throttle(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verd
     """
     share = limits.heat.throttle_share
     if share is None:
-        return Verdict(NAME)
-    tally = Tally(NAME, snapshot)
+        return Verdict(THERMAL_THROTTLE_RULE)
+    builder = VerdictBuilder(THERMAL_THROTTLE_RULE, snapshot)
     length = throttle_window(limits)
-    for name, gpu in tally.boards():
-        reasons = tally.value(gpu, N_("the limit on the clocks"), gpu.limited_by, name)
+    for name, gpu in builder.boards():
+        reasons = builder.read(gpu, N_("the limit on the clocks"), gpu.limited_by, name)
         if reasons is None:
             continue
-        part = memory.boards.get(name, Board()).throttled.total(memory.clock, length) / length
+        part = history.boards.get(name, BoardHistory()).throttled.total(history.clock, length) / length
         percent = min(100, round(100 * part))
         said = _("{gpu} was throttled by heat in {percent} % of the last minutes")
-        tally.measured(part, said.format(gpu=named(gpu), percent=percent))
+        builder.measure(part, said.format(gpu=gpu_name(gpu), percent=percent))
         if part >= share:
-            reason = f"THERMAL_THROTTLE({label(gpu)}: {percent}%) >= LIMIT({share:.0%})"
+            reason = f"THERMAL_THROTTLE({gpu_label(gpu)}: {percent}%) >= LIMIT({share:.0%})"
             text = _("{gpu} was slowed down by heat in {percent} % of the last {minutes:.0f} minutes").format(
-                gpu=named(gpu), percent=percent, minutes=length / 60
+                gpu=gpu_name(gpu), percent=percent, minutes=length / 60
             )
-            tally.found(name, Severity.WARNING, reason, text, part)
+            builder.fire(name, Severity.WARNING, reason, text, part)
         elif reasons & THERMAL:
-            tally.between(name)
+            builder.in_band(name)
     threshold = _("heat has slowed a GPU down in {share:.0%} of the last {minutes:.0f} minutes")
-    return tally.verdict(threshold.format(share=share, minutes=length / 60))
+    return builder.build(threshold.format(share=share, minutes=length / 60))

@@ -33,4 +33,4 @@ class Window:
         return sum(amount for number, amount in self.slices if number > now - SLICES)
 
 
-NOTHING = Window()
+EMPTY_WINDOW = Window()

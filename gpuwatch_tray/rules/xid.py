@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.devices import boards
-from gpuwatch_tray.rules.tally import Tally
+from gpuwatch_tray.rules.devices import physical_gpus
+from gpuwatch_tray.rules.tally import VerdictBuilder
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.rules.memory import Memory, Occurrence
+    from gpuwatch_tray.rules.memory import RuleEvent, RuleHistory
 
-FATAL, APP = "xid_fatal", "xid_app"
-FATAL_CODES = {
+XID_FATAL_RULE, XID_APP_RULE = "xid_fatal", "xid_app"
+FATAL_XIDS = {
     46: N_("the GPU stopped processing"),
     48: N_("a memory error that could not be corrected"),
     62: N_("its micro-controller halted"),
@@ -33,18 +33,18 @@ FATAL_CODES = {
     156: N_("a part of the GPU was retired"),
     158: N_("a fatal timeout"),
 }
-APP_CODES = {
+APP_XIDS = {
     8: N_("a program ran for too long"),
     13: N_("a program made an error in its graphics engine"),
     31: N_("a program used memory that is not its own"),
     45: N_("programs were cleaned up after an earlier error"),
     94: N_("a memory error that was contained to one program"),
 }
-IGNORED_CODES = frozenset({43, 63, 92})
-NAMELESS = "GPU ?"  # as a process list has it
+IGNORED_XIDS = frozenset({43, 63, 92})
+UNNAMED_GPU = "GPU ?"  # as a process list has it
 
 
-def xid_fatal(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+def judge_xid_fatal(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
     """
     Critical: the driver reported an Xid after which the GPU is, as a rule, of no use until it is reset.
 
@@ -52,10 +52,14 @@ def xid_fatal(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     alert for each GPU and code. Switched by XID_FATAL; it has no unit. Source: NVIDIA's Xid catalogue.
     """
     threshold = _("the driver reports an error (Xid) after which a GPU must be reset")
-    return _reported(FATAL, snapshot, memory, threshold) if limits.faults.xid_fatal else Verdict(FATAL)
+    return (
+        _judge_xid(XID_FATAL_RULE, snapshot, history, threshold)
+        if limits.faults.xid_fatal
+        else Verdict(XID_FATAL_RULE)
+    )
 
 
-def xid_app(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
+def judge_xid_app(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
     """
     Tell of an Xid that a program caused, as a rule; a warning where the code is not known.
 
@@ -63,43 +67,47 @@ def xid_app(snapshot: Snapshot, limits: Limits, memory: Memory) -> Verdict:
     follow or report others. Switched by XID_APP.
     """
     threshold = _("the driver reports any other error (Xid)")
-    return _reported(APP, snapshot, memory, threshold) if limits.faults.xid_app else Verdict(APP)
+    return (
+        _judge_xid(XID_APP_RULE, snapshot, history, threshold)
+        if limits.faults.xid_app
+        else Verdict(XID_APP_RULE)
+    )
 
 
-def _reported(rule: str, snapshot: Snapshot, memory: Memory, threshold: str) -> Verdict:
+def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: str) -> Verdict:
     """What stays known while nothing can be read: an event is no state."""
-    tally = Tally(rule, snapshot, open_=False)
+    builder = VerdictBuilder(rule, snapshot, open_=False)
     if snapshot.no_events:
-        tally.never(snapshot.no_events)
+        builder.cannot_fire(snapshot.no_events)
     elif snapshot.problem is None and not any(gpu.uuid for gpu in snapshot.gpus):
-        tally.never(_("this source reports no Xid"))
-    names = {name: f"GPU {gpu.index}" for name, gpu in boards(snapshot)}
+        builder.cannot_fire(_("this source reports no Xid"))
+    names = {name: f"GPU {gpu.index}" for name, gpu in physical_gpus(snapshot)}
     codes = 0
-    for subject, event in memory.events.items():
+    for subject, event in history.events.items():
         uuid, slash, code = subject.rpartition("/")
-        if not slash or not code.isdigit() or rule_of(int(code)) != rule:
+        if not slash or not code.isdigit() or rule_of_xid(int(code)) != rule:
             continue
         codes += 1
-        _tell(tally, subject, names.get(uuid, uuid) or NAMELESS, int(code), event)
-    if codes or tally.able:
+        _add_xid_finding(builder, subject, names.get(uuid, uuid) or UNNAMED_GPU, int(code), event)
+    if codes or builder.can_fire_everywhere:
         said = _("no such error within 24 h")
         if codes:
             said = ngettext("{count} such error within 24 h", "{count} such errors within 24 h", codes)
-        tally.measured(codes, said.format(count=codes))
-    return tally.verdict(threshold)
+        builder.measure(codes, said.format(count=codes))
+    return builder.build(threshold)
 
 
-def rule_of(code: int) -> str:
+def rule_of_xid(code: int) -> str:
     """The rule that this code is for; empty for none."""
-    if code in IGNORED_CODES:
+    if code in IGNORED_XIDS:
         return ""
-    return FATAL if code in FATAL_CODES else APP
+    return XID_FATAL_RULE if code in FATAL_XIDS else XID_APP_RULE
 
 
-def _tell(tally: Tally, subject: str, gpu: str, code: int, event: Occurrence) -> None:
-    meaning = FATAL_CODES.get(code) or APP_CODES.get(code) or N_("see NVIDIA's catalogue")
-    severity = Severity.CRITICAL if tally.rule == FATAL else Severity.INFO
-    if code not in FATAL_CODES and code not in APP_CODES:
+def _add_xid_finding(builder: VerdictBuilder, subject: str, gpu: str, code: int, event: RuleEvent) -> None:
+    meaning = FATAL_XIDS.get(code) or APP_XIDS.get(code) or N_("see NVIDIA's catalogue")
+    severity = Severity.CRITICAL if builder.rule == XID_FATAL_RULE else Severity.INFO
+    if code not in FATAL_XIDS and code not in APP_XIDS:
         severity = Severity.WARNING
     times = f" {event.count} TIMES" if event.count > 1 else ""
     reason = f"XID({gpu}: {code}){times} :: {meaning}"
@@ -107,4 +115,4 @@ def _tell(tally: Tally, subject: str, gpu: str, code: int, event: Occurrence) ->
     if event.count > 1:
         text = _("The driver reported Xid {code} of {gpu}, {count} times: {meaning}")
     text = text.format(code=code, gpu=gpu, count=event.count, meaning=_(meaning))
-    tally.found(subject, severity, reason, text, event.count)
+    builder.fire(subject, severity, reason, text, event.count)

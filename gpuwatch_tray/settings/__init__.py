@@ -15,25 +15,24 @@ from gpuwatch_tray.settings.checks import password as read_password
 from gpuwatch_tray.settings.kinds import (
     ConfigProblem,
     NotifyMethod,
-    Resolved,
+    ResolvedChannel,
     Secret,
     Settings,
     SmtpSecurity,
     SmtpSettings,
 )
 from gpuwatch_tray.settings.load import load
-from gpuwatch_tray.settings.paths import Places
-from gpuwatch_tray.settings.writing import ExampleMissing, files, write_missing
+from gpuwatch_tray.settings.paths import SettingsFolders
+from gpuwatch_tray.settings.writing import files, write_missing
 
 __all__ = [
     "Changes",
     "ConfigProblem",
-    "ExampleMissing",
     "NotifyMethod",
-    "Places",
-    "Resolved",
+    "ResolvedChannel",
     "Secret",
     "Settings",
+    "SettingsFolders",
     "SmtpSecurity",
     "SmtpSettings",
     "files",

@@ -33,7 +33,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ShellCommand:
     """
     Assignments that Bash carries out together.
 
@@ -61,7 +61,7 @@ class Script:
     `references` are (offset, name) of every variable used, those in broken parts too.
     """
 
-    commands: tuple[Command, ...] = ()
+    commands: tuple[ShellCommand, ...] = ()
     errors: tuple[DataError, ...] = ()
     broken: frozenset[str] = frozenset()
     references: tuple[tuple[int, str], ...] = ()
@@ -69,7 +69,7 @@ class Script:
 
 def parse(text: str) -> Script:
     r"""Read a text with `\n` line ends. Never raises."""
-    reader = _Reader(text)
+    reader = ShellParser(text)
     reader.read()
     errors = sorted(dict.fromkeys(reader.errors), key=lambda error: error.line)
     return Script(
@@ -77,10 +77,10 @@ def parse(text: str) -> Script:
     )
 
 
-class _Reader:
+class ShellParser:
     def __init__(self, text: str) -> None:
         self.scanner = Scanner(text)
-        self.commands: list[Command] = []
+        self.commands: list[ShellCommand] = []
         self.errors: list[DataError] = []
         self.broken: set[str] = set()
 
@@ -160,7 +160,7 @@ class _Reader:
         elif len(words) == 1:
             self._error(words[0].start, "", _(wording.EXPORT))
         read = [self._assignment(word, export=export) for word in (words[1:] if export else words)]
-        self.commands.append(Command(tuple(each for each in read if each is not None), export))
+        self.commands.append(ShellCommand(tuple(each for each in read if each is not None), export))
 
     def _assignment(self, word: Word, *, export: bool) -> Assignment | None:
         split = _split(word)

@@ -30,7 +30,7 @@ class Changes:
     switch off a rule or a recipient either.
     """
 
-    def __init__(self, environ: Mapping[str, str], where: paths.Places | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str], where: paths.SettingsFolders | None = None) -> None:
         self._environ = environ
         self._where = where or paths.places()
         self._read: tuple[paths.Stamp, ...] | None = None

@@ -1,8 +1,8 @@
 """
-From the text of a setting to its value.
+Checks that turn the text of a setting into its value, one for each `ValueType`.
 
-Each check raises ValueError with what was expected, what stands there and what mends it; the key is named by
-the caller. Texts come without blanks around them.
+Each raises ValueError with what it expected, what it got and how to correct it; the caller names the key.
+Texts come without blanks around them.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import ipaddress
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.language import LANGUAGES, _
-from gpuwatch_tray.model import EmailWhen, IconStyle, Scope
-from gpuwatch_tray.settings.kinds import NotifyMethod, Resolved, Secret, SmtpSecurity
-from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.language import LANGUAGES, N_, _
+from gpuwatch_tray.model import Auto, EmailWhen, IconStyle, ProcessScope
+from gpuwatch_tray.model.schema import EXAMPLE_ADDRESS, LARGEST, ValueType
+from gpuwatch_tray.settings.kinds import NotifyMethod, ResolvedChannel, Secret, SmtpSecurity
 
-EXAMPLE_ADDRESS = "you@example.com"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import Enum
+
+    from gpuwatch_tray.model.schema import Setting
+
 AUTO = "auto"
-LARGEST = 999_999_999
-LEAST_POLL, MOST_POLL = Decimal("0.2"), Decimal(HOUR)  # seconds
 _SHOWN = 60  # characters of a wrong value
-DIGITS = re.compile(r"[0-9]+")
-DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_DIGITS = re.compile(r"[0-9]+")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
@@ -33,7 +37,6 @@ _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 _ADDRESS = re.compile(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
 _ACCOUNT = re.compile(r"(?<=:).+(?=@)", re.DOTALL)  # scheme://name:password@host, with @ in the password too
 _SEPARATORS = re.compile(r"[,; \t\n]+")
-_HIGHEST_PORT = 65535
 
 
 def shown(text: str) -> str:
@@ -45,9 +48,33 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
 
 
-def whole(text: str) -> int:
-    """A decimal number >= 0, as Bash's arithmetic would read it."""
-    if not DIGITS.fullmatch(text):
+def parse(setting: Setting, text: str) -> Any:
+    """
+    Return the value of a setting in base units; the empty text gives the value that stands for none.
+
+    Raises ValueError.
+    """
+    if not text:
+        return _EMPTY[setting.type]
+    if setting.off and text.lower() == "off":
+        return frozenset() if setting.type is ValueType.CHOICES else None
+    if setting.auto:
+        if text.lower() == Auto.AUTO.value:
+            return Auto.AUTO
+        try:
+            return _PARSERS[setting.type](setting, text)
+        except ValueError as error:
+            raise ValueError(_("{said} (or auto)").format(said=error)) from None
+    return _PARSERS[setting.type](setting, text)
+
+
+def _whole(setting: Setting, text: str) -> Any:
+    """Parse a decimal number >= 0, as Bash's arithmetic would read it."""
+    return setting.unit.to_base(_plain_number(text))
+
+
+def _plain_number(text: str) -> int:
+    if not _DIGITS.fullmatch(text):
         raise ValueError(_("expected a whole number >= 0, got {got}").format(got=shown(text)))
     if text[0] == "0" and text != "0":
         plain = text.lstrip("0") or "0"
@@ -63,72 +90,82 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def port(text: str) -> int:
-    """A TCP port."""
-    if (
-        not DIGITS.fullmatch(text)
-        or len(text) > len(str(_HIGHEST_PORT))
-        or not 0 < int(text) <= _HIGHEST_PORT
-    ):
+def _bounded(setting: Setting, text: str) -> Any:
+    """Parse a whole number within the bounds of the setting."""
+    what = {
+        ValueType.COUNT: _("a whole number"),
+        ValueType.PERCENT: _("a percentage"),
+        ValueType.DEGREES: _("degrees C"),
+    }[setting.type]
+    least, most = setting.bounds
+    value = _plain_number(text) if _DIGITS.fullmatch(text) else -1
+    if not least <= value <= most:
         raise ValueError(
-            _("expected a port from 1 to {most} (587 or 465), got {got}").format(
-                most=_HIGHEST_PORT, got=shown(text)
+            _("expected {what} from {least} to {most}, got {got}").format(
+                what=what, least=least, most=most, got=shown(text)
             )
+        )
+    return setting.unit.to_base(value)
+
+
+def _decimal(setting: Setting, text: str) -> Any:
+    """Parse a decimal fraction within the bounds of the setting."""
+    least, most = setting.bounds
+    expected = {
+        ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
+        ValueType.SIZE: _("expected GiB from 0 to {most}, got {got}"),
+        ValueType.PRICE: _("expected a price such as 0.30, got {got}"),
+    }[setting.type].format(least=least, most=most, got=shown(text))
+    if not _DECIMAL.fullmatch(text):
+        point = _("{said}: a fraction takes a point").format(said=expected)
+        raise ValueError(point if "," in text else expected)
+    if not least <= Decimal(text) <= most:
+        raise ValueError(expected)
+    return setting.unit.to_base(Decimal(text))
+
+
+def _port(setting: Setting, text: str) -> int:
+    """Parse a TCP port."""
+    least, most = setting.bounds
+    if not _DIGITS.fullmatch(text) or len(text) > len(str(most)) or not least <= int(text) <= most:
+        raise ValueError(
+            _("expected a port from 1 to {most} (587 or 465), got {got}").format(most=most, got=shown(text))
         )
     return int(text)
 
 
-def poll(text: str) -> float:
-    """Seconds between two polls."""
-    span = _("expected seconds from {least} to {most}, got {got}").format(
-        least=LEAST_POLL, most=MOST_POLL, got=shown(text)
-    )
-    if not DECIMAL.fullmatch(text):
-        raise ValueError(_("{said}: a fraction takes a point").format(said=span) if "," in text else span)
-    if not LEAST_POLL <= Decimal(text) <= MOST_POLL:
-        raise ValueError(span)
-    return float(text)
+_CHOICES: dict[str, tuple[type[Enum], str]] = {
+    "PROCESS_SCOPE": (ProcessScope, N_("expected 'mine' or 'all', got {got}")),
+    "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
+    "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
+    "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
+    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls' or 'none', got {got}")),
+    "NOTIFY_RESOLVED": (
+        ResolvedChannel,
+        N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
+    ),
+}
 
 
-def scope(text: str) -> Scope:
-    """Whose processes count."""
+def _choice(setting: Setting, text: str) -> Enum:
+    """Parse one of the choices, in any case."""
+    choices, expected = _CHOICES[setting.key]
     try:
-        return Scope(text.lower())
+        return choices(text.lower())
     except ValueError:
-        raise ValueError(_("expected 'mine' or 'all', got {got}").format(got=shown(text))) from None
+        raise ValueError(_(expected).format(got=shown(text))) from None
 
 
-def method(text: str) -> NotifyMethod:
-    """By which way mail goes."""
+def _several_choices(setting: Setting, text: str) -> frozenset[Enum]:
+    """Parse some of the choices, separated by commas or blanks."""
+    choices, expected = _CHOICES[setting.key]
     try:
-        return NotifyMethod(text.lower())
+        return frozenset(choices(part) for part in text.lower().replace(",", " ").split())
     except ValueError:
-        raise ValueError(
-            _("expected 'auto', 'smtp' or 'gmail_api', got {got}").format(got=shown(text))
-        ) from None
+        raise ValueError(_(expected).format(got=shown(text))) from None
 
 
-def email_when(text: str) -> EmailWhen:
-    """When an alert is mailed."""
-    try:
-        return EmailWhen(text.lower())
-    except ValueError:
-        raise ValueError(
-            _("expected 'away', 'always' or 'never', got {got}").format(got=shown(text))
-        ) from None
-
-
-def icon_style(text: str) -> IconStyle:
-    """How the icon is drawn."""
-    try:
-        return IconStyle(text.lower())
-    except ValueError:
-        raise ValueError(
-            _("expected 'auto', 'light', 'dark' or 'color', got {got}").format(got=shown(text))
-        ) from None
-
-
-def language(text: str) -> str:
+def _language(_setting: Setting, text: str) -> str:
     """The language to speak, or AUTO for the system's."""
     names = {name.lower(): name for name in (AUTO, *LANGUAGES)}
     found = names.get(text.partition(".")[0].replace("-", "_").lower())
@@ -141,7 +178,7 @@ def language(text: str) -> str:
     return found
 
 
-def switch(text: str) -> bool:
+def _switch(_setting: Setting, text: str) -> bool:
     """Whether something is on."""
     if text.lower() in {"on", "yes", "true", "1"}:
         return True
@@ -150,19 +187,7 @@ def switch(text: str) -> bool:
     raise ValueError(_("expected 'on' or 'off', got {got}").format(got=shown(text)))
 
 
-def resolved(text: str) -> frozenset[Resolved]:
-    """By which ways the end of an alert is told."""
-    if text.lower() == "off":
-        return frozenset()
-    try:
-        return frozenset(Resolved(part) for part in text.lower().replace(",", " ").split())
-    except ValueError:
-        raise ValueError(
-            _("expected 'email', 'popup', both with a comma, or 'off', got {got}").format(got=shown(text))
-        ) from None
-
-
-def programs(text: str) -> frozenset[str]:
+def _programs(_setting: Setting, text: str) -> frozenset[str]:
     """
     Names of programs, in lower case; `none` alone for no program.
 
@@ -185,7 +210,7 @@ def programs(text: str) -> frozenset[str]:
     return frozenset() if found == {"none"} else found
 
 
-def address(text: str) -> str:
+def _address(_setting: Setting, text: str) -> str:
     """One mail address, or the name of an account of this machine."""
     _printable(text)
     if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
@@ -195,13 +220,13 @@ def address(text: str) -> str:
     return text
 
 
-def addresses(text: str) -> tuple[str, ...]:
+def _addresses(setting: Setting, text: str) -> tuple[str, ...]:
     """Mail addresses separated by commas, semicolons or blanks, each once; the example's is none."""
     found = dict.fromkeys(part for part in _SEPARATORS.split(text) if part)
-    return tuple(address(part) for part in found if part != EXAMPLE_ADDRESS)
+    return tuple(_address(setting, part) for part in found if part != EXAMPLE_ADDRESS)
 
 
-def path(text: str) -> Path:
+def _path(_setting: Setting, text: str) -> Path:
     """
     An absolute path.
 
@@ -220,7 +245,7 @@ def path(text: str) -> Path:
     raise ValueError(_("expected an absolute path, got {got}: {mend}").format(got=shown(text), mend=mend))
 
 
-def host(text: str) -> str:
+def _host(_setting: Setting, text: str) -> str:
     """The name or address of a mail server."""
     if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
         return text
@@ -240,19 +265,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower().removesuffix(".") == "localhost"
-
-
-def security(text: str) -> SmtpSecurity:
-    """How the connection to the mail server is kept from others."""
-    try:
-        return SmtpSecurity(text.lower())
-    except ValueError:
-        raise ValueError(_("expected 'tls' or 'none', got {got}").format(got=shown(text))) from None
-
-
-def user(text: str) -> str:
-    """The name of an account."""
-    return _printable(text)
 
 
 def password(text: str) -> Secret:
@@ -275,3 +287,38 @@ def _printable(text: str) -> str:
     if text.startswith(_TYPOGRAPHIC):
         raise ValueError(_("got {got}: Bash knows only the plain quotes \" and '").format(got=shown(text)))
     return text
+
+
+def _account(_setting: Setting, text: str) -> str:
+    return _printable(text)
+
+
+_PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
+    ValueType.WHOLE: _whole,
+    ValueType.COUNT: _bounded,
+    ValueType.PERCENT: _bounded,
+    ValueType.DEGREES: _bounded,
+    ValueType.DECIMAL: _decimal,
+    ValueType.SIZE: _decimal,
+    ValueType.PRICE: _decimal,
+    ValueType.PORT: _port,
+    ValueType.SWITCH: _switch,
+    ValueType.CHOICE: _choice,
+    ValueType.CHOICES: _several_choices,
+    ValueType.LANGUAGE: _language,
+    ValueType.PROGRAMS: _programs,
+    ValueType.ADDRESS: _address,
+    ValueType.ADDRESSES: _addresses,
+    ValueType.PATH: _path,
+    ValueType.HOST: _host,
+    ValueType.ACCOUNT: _account,
+    ValueType.PASSWORD: lambda _setting, text: password(text),
+}
+_EMPTY: dict[ValueType, Any] = {
+    ValueType.ADDRESS: "",
+    ValueType.ADDRESSES: (),
+    ValueType.PATH: None,
+    ValueType.HOST: "",
+    ValueType.ACCOUNT: "",
+    ValueType.PASSWORD: Secret(""),
+}

@@ -30,7 +30,7 @@ _TOO_LONG = N_("longer than {most} characters")
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class ExpandedValue:
     """One assignment carried out. `unset` are the variables in it that stood nowhere, empty as in Bash."""
 
     name: str
@@ -54,7 +54,7 @@ class Namespace:
         self._broken: set[str] = set()
         self._poisoned: set[str] = set()  # broken, and not set rightly since
 
-    def source(self, script: Script) -> tuple[list[Value], list[DataError], frozenset[str]]:
+    def source(self, script: Script) -> tuple[list[ExpandedValue], list[DataError], frozenset[str]]:
         """
         Carry the script out: every value in order, errors, the names whose assignments came to nothing.
 
@@ -62,13 +62,13 @@ class Namespace:
         """
         self._broken |= script.broken
         self._poisoned |= script.broken
-        values: list[Value] = []
+        values: list[ExpandedValue] = []
         errors: list[DataError] = []
         for command in script.commands:
-            waiting: list[Value] = []
+            waiting: list[ExpandedValue] = []
             for assignment in command.assignments:
                 outcome = self._outcome(assignment)
-                if isinstance(outcome, Value):
+                if isinstance(outcome, ExpandedValue):
                     waiting.append(outcome)
                 else:
                     self._broken.add(assignment.name)
@@ -79,13 +79,13 @@ class Namespace:
             self._assign(waiting, values)
         return values, errors, frozenset(self._broken)
 
-    def _assign(self, waiting: list[Value], values: list[Value]) -> None:
+    def _assign(self, waiting: list[ExpandedValue], values: list[ExpandedValue]) -> None:
         self._set.update((value.name, value.text) for value in waiting)
         self._poisoned.difference_update(value.name for value in waiting)
         values += waiting
         waiting.clear()
 
-    def _outcome(self, assignment: Assignment) -> Value | str:
+    def _outcome(self, assignment: Assignment) -> ExpandedValue | str:
         """The value, or what is wrong with it ('' where that has been said already)."""
         used = [piece.name for piece in assignment.pieces if isinstance(piece, Reference)]
         if _of_bash(assignment.name):
@@ -103,7 +103,7 @@ class Namespace:
             text += found or ""
             if len(text) > LONGEST:
                 return _(_TOO_LONG).format(most=LONGEST)
-        return Value(assignment.name, text, assignment.line, assignment.end, tuple(unset))
+        return ExpandedValue(assignment.name, text, assignment.line, assignment.end, tuple(unset))
 
     def _look_up(self, reference: Reference) -> str | None:
         found = self._set.get(reference.name, self._environ.get(reference.name))

@@ -7,8 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import ENGLISH
-from gpuwatch_tray.model import EmailWhen, IconStyle, Limits
-from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.model import EmailWhen, IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +50,7 @@ class SmtpSecurity(Enum):
     NONE = "none"  # plain text and no login, to a relay on this very computer
 
 
-class Resolved(Enum):
+class ResolvedChannel(Enum):
     """By which ways the end of an alert is told (NOTIFY_RESOLVED)."""
 
     EMAIL = "email"
@@ -77,6 +76,12 @@ class SmtpSettings:
     password_file: Path | None = None
 
 
+_METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
+_EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
+_RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
+_ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
@@ -94,23 +99,23 @@ class Settings:
     to_email: tuple[str, ...] = ()
     no_recipient: str = ""
     limits: Limits = field(default_factory=Limits)
-    cooldown: int = HOUR
-    poll: float = 5.0
-    notify_method: NotifyMethod = NotifyMethod.AUTO
+    cooldown: int = schema.COOLDOWN_MIN.base
+    poll: float = schema.POLL_SEC.base
+    notify_method: NotifyMethod = _METHOD
     gmail_credentials: Path | None = None
     gmail_token: Path | None = None
     from_email: str = ""
     smtp: SmtpSettings | None = None
     mygpu: str = ""
-    email_when: EmailWhen = EmailWhen.AWAY
-    away: int = 300
-    escalate: int = 600
-    tell_resolved: frozenset[Resolved] = frozenset({Resolved.EMAIL})
-    icon_style: IconStyle = IconStyle.AUTO
-    icon_badge: bool = False
-    wake_gpu: bool = False  # whether a GPU that the system has suspended is asked all the same
-    energy_price: float | None = None  # of a kWh
-    threading: bool = False  # one subject for all mails about an incident
+    email_when: EmailWhen = _EMAIL_WHEN
+    away: int = schema.AWAY_MIN.base
+    escalate: int = schema.ESCALATE_MIN.base
+    tell_resolved: frozenset[ResolvedChannel] = _RESOLVED
+    icon_style: IconStyle = _ICON_STYLE
+    icon_badge: bool = schema.ICON_BADGE.base
+    wake_gpu: bool = schema.WAKE_GPU.base  # whether a GPU that the system has suspended is asked all the same
+    energy_price: float | None = schema.ENERGY_PRICE.base  # of a kWh
+    threading: bool = schema.MAIL_THREADING.base  # one subject for all mails about an incident
     language: str = ENGLISH  # one of language.LANGUAGES
     warnings: tuple[str, ...] = ()
 

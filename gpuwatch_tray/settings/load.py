@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import language
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Limits
-from gpuwatch_tray.settings import checks, keys, paths, thresholds
+from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
+from gpuwatch_tray.settings import checks, paths
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
-from gpuwatch_tray.settings.reading import Reading
+from gpuwatch_tray.settings.reading import SettingsReader
 from gpuwatch_tray.settings.recipient import no_recipient
 from gpuwatch_tray.settings.ways import settle
 
@@ -21,7 +21,7 @@ _STATE = "GPUWATCH_CACHE"
 
 
 def load(
-    environ: Mapping[str, str], where: paths.Places | None = None
+    environ: Mapping[str, str], where: paths.SettingsFolders | None = None
 ) -> tuple[Settings, tuple[ConfigProblem, ...]]:
     """
     The settings, with the default for each key that is wrong, and what is wrong.
@@ -30,47 +30,26 @@ def load(
     """
     where = where or paths.places()
     files = paths.find_all(environ, where)
-    reading = Reading(files, environ, where.home)
-    method, smtp, (credentials, token) = settle(reading, reading.value(keys.NOTIFY_METHOD))
+    reader = SettingsReader(files, environ, where.home)
+    method, smtp, (credentials, token) = settle(reader, reader.value(schema.NOTIFY_METHOD))
     state = environ.get(_STATE, "")
-    to_email = reading.value(keys.TO_EMAIL)
+    values = _values(reader)
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, where) if state else where.state,
         log=None if state else where.log,
-        to_email=to_email,
-        no_recipient="" if to_email else no_recipient(reading),
-        limits=Limits(
-            gpu_limit=reading.value(thresholds.GPU_LIMIT),
-            max_etime=thresholds.seconds(reading.value(thresholds.MAX_ETIME_MIN)),
-            scope=reading.value(keys.PROCESS_SCOPE),
-            ignore=reading.value(keys.IGNORE_PROCESSES),
-            poll=reading.value(keys.POLL_SEC),
-            heat=thresholds.heat(reading),
-            faults=thresholds.faults(reading),
-            use=thresholds.use(reading),
-        ),
-        cooldown=reading.value(keys.COOLDOWN_MIN) * 60,
-        poll=reading.value(keys.POLL_SEC),
+        no_recipient="" if values["to_email"] else no_recipient(reader),
         notify_method=method,
         gmail_credentials=credentials,
         gmail_token=token,
-        from_email=reading.value(keys.FROM_EMAIL, files=_BEFORE_SMTP),
+        from_email=reader.value(schema.FROM_EMAIL, files=_BEFORE_SMTP),
         smtp=smtp,
         mygpu=environ.get("MYGPU", "").strip(),
-        email_when=reading.value(keys.EMAIL_WHEN),
-        away=reading.value(keys.AWAY_MIN) * 60,
-        escalate=reading.value(keys.ESCALATE_MIN) * 60,
-        tell_resolved=reading.value(keys.NOTIFY_RESOLVED),
-        icon_style=reading.value(keys.ICON_STYLE),
-        icon_badge=reading.value(keys.ICON_BADGE),
-        wake_gpu=reading.value(keys.WAKE_GPU),
-        energy_price=reading.value(keys.ENERGY_PRICE),
-        threading=reading.value(keys.MAIL_THREADING),
-        language=_language(reading.value(keys.UI_LANGUAGE), environ),
-        warnings=tuple(reading.warnings),
+        language=_language(reader.value(schema.UI_LANGUAGE), environ),
+        warnings=tuple(reader.warnings),
+        **values,
     )
-    problems = reading.sorted_problems()
+    problems = reader.sorted_problems()
     if not settings.state.is_absolute():
         text = _("not set, and this account has no home folder: name the folder for the state")
         problems = (ConfigProblem(_STATE, None, "", text), *problems)
@@ -79,3 +58,21 @@ def load(
 
 def _language(asked: str, environ: Mapping[str, str]) -> str:
     return language.system_language(environ) if asked == checks.AUTO else asked
+
+
+def _values(reader: SettingsReader) -> dict[str, Any]:
+    """Return the arguments of `Settings` that the table of settings names."""
+    kept = {setting.kept: reader.value(setting) for setting in schema.SETTINGS.values() if setting.kept}
+
+    def below(prefix: str) -> dict[str, Any]:
+        names = {name.removeprefix(prefix): value for name, value in kept.items() if name.startswith(prefix)}
+        return {name: value for name, value in names.items() if "." not in name}
+
+    limits = Limits(
+        **below("limits."),
+        poll=kept["poll"],
+        heat=HeatLimits(**below("limits.heat.")),
+        faults=FaultLimits(**below("limits.faults.")),
+        use=UseLimits(**below("limits.use.")),
+    )
+    return {**below(""), "limits": limits}

@@ -12,7 +12,7 @@ from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
 from gpuwatch_tray.language import _
-from gpuwatch_tray.settings.key import NOTIFY, SMTP, WATCH
+from gpuwatch_tray.model.schema import NOTIFY, SMTP, WATCH
 from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Stamp: TypeAlias = tuple[int, ...] | None  # None: there is no such file
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SettingsFolders:
     """The folders of this installation and user. `checkout` is None in an installed one."""
 
     checkout: Path | None
@@ -41,11 +41,11 @@ class Places:
     log: Path
 
 
-def places() -> Places:
+def places() -> SettingsFolders:
     """The real ones."""
     above = Path(gpuwatch_tray.__file__).resolve().parent.parent
     in_checkout = (above / "pyproject.toml").is_file() and (above / "config").is_dir()
-    return Places(
+    return SettingsFolders(
         checkout=above if in_checkout else None,
         config=_folder(user_config_path, "~/.config"),
         state=_folder(user_state_path, "~/.local/state"),
@@ -63,7 +63,7 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class SourceFile:
     """
     One of the three files: the place, the name to show for it, and its bytes (empty where there is none).
 
@@ -79,7 +79,7 @@ class File:
     found: bool = True
 
 
-def find(name: str, variable: str, environ: Mapping[str, str], where: Places) -> File:
+def find(name: str, variable: str, environ: Mapping[str, str], where: SettingsFolders) -> SourceFile:
     """
     The file of that name: the variable's, else `config/` of the checkout, else the user's folder.
 
@@ -88,7 +88,7 @@ def find(name: str, variable: str, environ: Mapping[str, str], where: Places) ->
     named = environ.get(variable, "")
     if named:
         path = absolute(named, environ, where)
-        return _read(path, named) or File(
+        return _read(path, named) or SourceFile(
             path,
             named,
             problem=_("there is no such file: correct or unset {variable}").format(variable=variable),
@@ -98,15 +98,15 @@ def find(name: str, variable: str, environ: Mapping[str, str], where: Places) ->
         if (file := _read(path, _shown(path, where))) is not None:
             return file
     first = places[0] if places else where.config / name
-    return File(first, _shown(first, where), found=False)
+    return SourceFile(first, _shown(first, where), found=False)
 
 
-def find_all(environ: Mapping[str, str], where: Places) -> tuple[File, ...]:
+def find_all(environ: Mapping[str, str], where: SettingsFolders) -> tuple[SourceFile, ...]:
     """The three files, as `find` finds each."""
     return tuple(find(name, variable, environ, where) for name, variable in FILES)
 
 
-def watched(environ: Mapping[str, str], where: Places) -> tuple[Path, ...]:
+def watched(environ: Mapping[str, str], where: SettingsFolders) -> tuple[Path, ...]:
     """Every place at which one of the three may be."""
     return tuple(
         path
@@ -119,12 +119,12 @@ def watched(environ: Mapping[str, str], where: Places) -> tuple[Path, ...]:
     )
 
 
-def stamps(environ: Mapping[str, str], where: Places) -> tuple[Stamp, ...]:
+def stamps(environ: Mapping[str, str], where: SettingsFolders) -> tuple[Stamp, ...]:
     """What tells whether any of those files has changed, come or gone, without opening it."""
     return tuple(map(_stamp, watched(environ, where)))
 
 
-def _candidates(name: str, where: Places) -> list[Path]:
+def _candidates(name: str, where: SettingsFolders) -> list[Path]:
     """Where a file that no variable names may be, the first place first."""
     folders = [where.config] if where.checkout is None else [where.checkout / "config", where.config]
     return [folder / name for folder in folders if folder.is_absolute()]
@@ -138,7 +138,7 @@ def _stamp(path: Path) -> Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
-def absolute(text: str, environ: Mapping[str, str], where: Places) -> Path:
+def absolute(text: str, environ: Mapping[str, str], where: SettingsFolders) -> Path:
     """What a variable names: from the current folder if it is relative, with `~` as the home folder."""
     home = environ.get("HOME") or where.home
     if text == "~" or text.startswith(("~/", f"~{os.sep}")):
@@ -154,30 +154,32 @@ def exposed(path: Path) -> bool:
         return False
 
 
-def _shown(path: Path, where: Places) -> str:
+def _shown(path: Path, where: SettingsFolders) -> str:
     if where.checkout is not None and path.is_relative_to(where.checkout):
         return path.relative_to(where.checkout).as_posix()
     return str(path)
 
 
-def _read(path: Path, shown: str) -> File | None:
+def _read(path: Path, shown: str) -> SourceFile | None:
     """The file with its bytes or its problem; None where there is none."""
     if str(path) == os.devnull:  # said in a variable: no such file at all
-        return File(path, shown)
+        return SourceFile(path, shown)
     try:
         # Not opened before it is known to be plain: a pipe would make us wait.
         if stat.S_ISDIR(path.stat().st_mode):
-            return File(path, shown, problem=_("is a folder: name the file in it"))
+            return SourceFile(path, shown, problem=_("is a folder: name the file in it"))
         if not path.is_file():
-            return File(path, shown, problem=_("is not a plain file"))
+            return SourceFile(path, shown, problem=_("is not a plain file"))
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return File(path, shown, problem=_("is a link that leads nowhere")) if path.is_symlink() else None
+        return (
+            SourceFile(path, shown, problem=_("is a link that leads nowhere")) if path.is_symlink() else None
+        )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return File(path, shown, problem=_("cannot be read: {reason}").format(reason=reason))
+        return SourceFile(path, shown, problem=_("cannot be read: {reason}").format(reason=reason))
     if len(data) > LARGEST_FILE:
-        return File(path, shown, problem=_("longer than 1 MiB: this is no file of settings"))
-    return File(path, shown, data, exposed=os.name == "posix" and bool(mode & _OTHERS_READ))
+        return SourceFile(path, shown, problem=_("longer than 1 MiB: this is no file of settings"))
+    return SourceFile(path, shown, data, exposed=os.name == "posix" and bool(mode & _OTHERS_READ))

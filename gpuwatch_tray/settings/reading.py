@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from shlex import quote
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import N_, _
+from gpuwatch_tray.model.schema import SETTINGS, SMTP_PASS
 from gpuwatch_tray.settings.bashdata import Script, parse
-from gpuwatch_tray.settings.expansion import Namespace, Value
-from gpuwatch_tray.settings.keys import KEYS, SMTP_PASS, unknown
+from gpuwatch_tray.settings.checks import parse as parse_value
+from gpuwatch_tray.settings.expansion import ExpandedValue, Namespace
 from gpuwatch_tray.settings.kinds import ConfigProblem
+from gpuwatch_tray.settings.wording import unknown_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gpuwatch_tray.settings.key import Key
-    from gpuwatch_tray.settings.paths import File
-
-T = TypeVar("T")
+    from gpuwatch_tray.model.schema import Setting
+    from gpuwatch_tray.settings.paths import SourceFile
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LONE_CR = N_("a carriage return that ends no line: save the file with the line ends LF or CRLF")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenValue:
     """An assignment of a key: the text, and the file (by its place in the order) and line it stands in."""
 
     text: str
@@ -34,21 +34,21 @@ class Given:
     line: int
 
 
-class Reading:
+class SettingsReader:
     """
     What the files say. `problems` (with the file's place in the order) grows as keys are taken.
 
     An untouched placeholder is as if its line were not there, but `placeholders` knows it.
     """
 
-    def __init__(self, files: Sequence[File], environ: Mapping[str, str], home: str) -> None:
+    def __init__(self, files: Sequence[SourceFile], environ: Mapping[str, str], home: str) -> None:
         self.files = files
         self.problems: list[tuple[int, ConfigProblem]] = []
         self.warnings: list[str] = []
         self.unread: set[int] = set()  # files that are there and could not be read
         self.broken: frozenset[str] = frozenset()
-        self.placeholders: dict[str, Given] = {}
-        self._given: defaultdict[str, list[Given]] = defaultdict(list)
+        self.placeholders: dict[str, GivenValue] = {}
+        self._given: defaultdict[str, list[GivenValue]] = defaultdict(list)
         namespace = Namespace(environ, home)
         scripts = [self._script(number, file) for number, file in enumerate(files)]
         for number, script in enumerate(scripts):
@@ -68,28 +68,27 @@ class Reading:
         found = sorted(self.problems, key=lambda each: (each[0], each[1].line or 0))
         return tuple(dict.fromkeys(problem for _file, problem in found))
 
-    def given(self, key: Key[T], *, files: int = 3) -> Given | None:
+    def given(self, setting: Setting, *, files: int = 3) -> GivenValue | None:
         """The last assignment of the key in the first `files` files, unless it is empty."""
-        found = [given for given in self._given[key.name] if given.file < files]
+        found = [given for given in self._given[setting.key] if given.file < files]
         return found[-1] if found and found[-1].text.strip() else None
 
-    def last(self, key: Key[T]) -> Given | None:
+    def last(self, setting: Setting) -> GivenValue | None:
         """The last assignment of the key, empty or a placeholder as it may be."""
-        found = [*self._given[key.name], *filter(None, [self.placeholders.get(key.name)])]
+        found = [*self._given[setting.key], *filter(None, [self.placeholders.get(setting.key)])]
         return max(found, key=lambda given: (given.file, given.line), default=None)
 
-    def value(self, key: Key[T], *, files: int = 3) -> T:
-        """The key's value, checked; its default where it is not set, or wrong, which is then a problem."""
-        given = self.given(key, files=files)
-        if given is None:
-            return key.default
-        try:
-            return key.check(given.text.strip())
-        except ValueError as error:
-            self.problem(given.file, given.line, key.name, str(error))
-            return key.default
+    def value(self, setting: Setting, *, files: int = 3) -> Any:
+        """Return the value in base units: the default where it is not set, or wrong (a problem)."""
+        given = self.given(setting, files=files)
+        if given is not None:
+            try:
+                return parse_value(setting, given.text.strip())
+            except ValueError as error:
+                self.problem(given.file, given.line, setting.key, str(error))
+        return parse_value(setting, setting.default.strip())
 
-    def _script(self, number: int, file: File) -> Script:
+    def _script(self, number: int, file: SourceFile) -> Script:
         binary = file.data.startswith(_UTF16) or b"\0" in file.data
         if file.problem or binary:
             self.unread.add(number)
@@ -104,24 +103,24 @@ class Reading:
             return Script()
         return parse(text)
 
-    def _take(self, number: int, value: Value, scripts: Sequence[Script]) -> None:
-        key = KEYS.get(value.name)
-        if key is None:
+    def _take(self, number: int, value: ExpandedValue, scripts: Sequence[Script]) -> None:
+        setting = SETTINGS.get(value.name)
+        if setting is None:
             if not _used_later(value, scripts):
-                self.problem(number, value.line, value.name, unknown(value.name))
+                self.problem(number, value.line, value.name, unknown_key(value.name))
             return
-        given = Given(value.text, number, value.line)
-        if key.is_placeholder(value.text):
-            self.placeholders[key.name] = given
+        given = GivenValue(value.text, number, value.line)
+        if setting.is_placeholder(value.text):
+            self.placeholders[value.name] = given
         else:
-            self._given[key.name].append(given)
+            self._given[value.name].append(given)
         if value.unset:
             # Not by its name where it may be a part of a password.
-            which = _("a variable") if key is SMTP_PASS else f"${value.unset[0]}"
+            which = _("a variable") if setting is SMTP_PASS else f"${value.unset[0]}"
             shown = self.files[number].shown
             self.warnings.append(
                 _("{place}: {which} is set nowhere, so it is empty").format(
-                    place=f"{shown}:{value.line}: {key.name}", which=which
+                    place=f"{shown}:{value.line}: {value.name}", which=which
                 )
             )
 
@@ -136,7 +135,7 @@ class Reading:
             )
 
 
-def _used_later(value: Value, scripts: Sequence[Script]) -> bool:
+def _used_later(value: ExpandedValue, scripts: Sequence[Script]) -> bool:
     """Whether something behind this assignment takes it in: a helper, then, and not a wrong key."""
     own, *others = scripts
     return any(name == value.name and at >= value.end for at, name in own.references) or any(

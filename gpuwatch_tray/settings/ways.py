@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.settings import keys, paths
+from gpuwatch_tray.model import schema
+from gpuwatch_tray.settings import paths
 from gpuwatch_tray.settings.checks import is_loopback
 from gpuwatch_tray.settings.kinds import NotifyMethod, SmtpSecurity, SmtpSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpuwatch_tray.settings.key import Key
-    from gpuwatch_tray.settings.reading import Reading
+    from gpuwatch_tray.model.schema import Setting
+    from gpuwatch_tray.settings.reading import SettingsReader
 
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
-_SMTP_KEYS = (keys.SMTP_HOST, keys.SMTP_USER, keys.SMTP_PASS, keys.SMTP_PASS_FILE)
+_SMTP_KEYS = (schema.SMTP_HOST, schema.SMTP_USER, schema.SMTP_PASS, schema.SMTP_PASS_FILE)
 _RELAY_PORT = 25
-_GMAIL_NEEDS = (keys.GMAIL_API_CREDENTIALS, keys.GMAIL_API_TOKEN)
+_GMAIL_NEEDS = (schema.GMAIL_API_CREDENTIALS, schema.GMAIL_API_TOKEN)
 _NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail")
 _NO_LOGIN = N_("SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used")
 _NOT_HERE = N_(
@@ -36,22 +37,24 @@ _NOT_HERE = N_(
 GmailPaths: TypeAlias = tuple[Path | None, Path | None]
 
 
-def settle(reading: Reading, asked: NotifyMethod) -> tuple[NotifyMethod, SmtpSettings | None, GmailPaths]:
+def settle(
+    reader: SettingsReader, asked: NotifyMethod
+) -> tuple[NotifyMethod, SmtpSettings | None, GmailPaths]:
     """The way to go, the server if there is one, and Gmail's credentials and token."""
-    security = reading.value(keys.SMTP_SECURITY)
-    smtp_tried = _tried(reading, _SMTP_KEYS) or _SMTP_FILE in reading.unread
+    security = reader.value(schema.SMTP_SECURITY)
+    smtp_tried = _tried(reader, _SMTP_KEYS) or _SMTP_FILE in reader.unread
     smtp_tried = smtp_tried or security is not SmtpSecurity.TLS
     if asked is NotifyMethod.SMTP or (asked is NotifyMethod.AUTO and smtp_tried):
-        _require(reading, _smtp_needs(reading, security), _SMTP_FILE, asked)
-    smtp = _smtp(reading, security)
+        _require(reader, _smtp_needs(reader, security), _SMTP_FILE, asked)
+    smtp = _smtp(reader, security)
     if smtp is not None and asked is not NotifyMethod.GMAIL_API:
-        reading.warnings += _smtp_warnings(reading, smtp)
-        _warn_of_exposed(reading, keys.SMTP_PASS_FILE, smtp.password_file)
-    gmail_tried = _tried(reading, _GMAIL_NEEDS)
+        reader.warnings += _smtp_warnings(reader, smtp)
+        _warn_of_exposed(reader, schema.SMTP_PASS_FILE, smtp.password_file)
+    gmail_tried = _tried(reader, _GMAIL_NEEDS)
     if asked is NotifyMethod.GMAIL_API or (asked is NotifyMethod.AUTO and gmail_tried and not smtp_tried):
-        _require(reading, _GMAIL_NEEDS, _NOTIFY_FILE, asked)
-    gmail = (reading.value(keys.GMAIL_API_CREDENTIALS), reading.value(keys.GMAIL_API_TOKEN))
-    _warn_of_exposed(reading, keys.GMAIL_API_CREDENTIALS, gmail[0])
+        _require(reader, _GMAIL_NEEDS, _NOTIFY_FILE, asked)
+    gmail = (reader.value(schema.GMAIL_API_CREDENTIALS), reader.value(schema.GMAIL_API_TOKEN))
+    _warn_of_exposed(reader, schema.GMAIL_API_CREDENTIALS, gmail[0])
     method = asked
     if asked is NotifyMethod.AUTO and smtp is None and smtp_tried:
         method = NotifyMethod.SMTP
@@ -60,24 +63,24 @@ def settle(reading: Reading, asked: NotifyMethod) -> tuple[NotifyMethod, SmtpSet
     return method, smtp, gmail
 
 
-def _tried(reading: Reading, needs: Sequence[Key[Any]]) -> bool:
-    return any(reading.given(key) is not None or key.name in reading.broken for key in needs)
+def _tried(reader: SettingsReader, needs: Sequence[Setting]) -> bool:
+    return any(reader.given(setting) is not None or setting.key in reader.broken for setting in needs)
 
 
-def _require(reading: Reading, needs: Sequence[Key[Any]], file: int, asked: NotifyMethod) -> None:
+def _require(reader: SettingsReader, needs: Sequence[Setting], file: int, asked: NotifyMethod) -> None:
     """A problem for each key that is not set; not where its file or its line cannot be read at all."""
-    if file in reading.unread:
+    if file in reader.unread:
         return
-    begun = [key.name for key in needs if _tried(reading, [key])]
-    for key in needs:
-        if key.name in begun:
+    begun = [setting.key for setting in needs if _tried(reader, [setting])]
+    for setting in needs:
+        if setting.key in begun:
             continue
-        untouched = reading.placeholders.get(key.name)
+        untouched = reader.placeholders.get(setting.key)
         text = _missing(asked, next(iter(begun), ""), example=untouched is not None)
         if untouched is None:
-            reading.problem(file, None, key.name, text)
+            reader.problem(file, None, setting.key, text)
         else:
-            reading.problem(untouched.file, untouched.line, key.name, text)
+            reader.problem(untouched.file, untouched.line, setting.key, text)
 
 
 def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
@@ -93,7 +96,7 @@ def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
     return text.format(way=f"NOTIFY_METHOD={asked.value}")
 
 
-def _smtp_needs(reading: Reading, security: SmtpSecurity) -> tuple[Key[Any], ...]:
+def _smtp_needs(reader: SettingsReader, security: SmtpSecurity) -> tuple[Setting, ...]:
     """
     The keys that this server needs.
 
@@ -101,49 +104,51 @@ def _smtp_needs(reading: Reading, security: SmtpSecurity) -> tuple[Key[Any], ...
     forgotten, and where the account is not named either, so was the password.
     """
     if security is SmtpSecurity.NONE:
-        return (keys.SMTP_HOST,)
-    account = (keys.SMTP_HOST, keys.SMTP_USER)
-    complete = all(_tried(reading, [key]) for key in account)
-    elsewhere = _tried(reading, [keys.SMTP_PASS_FILE]) or (complete and reading.last(keys.SMTP_PASS) is None)
-    return account if elsewhere else (*account, keys.SMTP_PASS)
+        return (schema.SMTP_HOST,)
+    account = (schema.SMTP_HOST, schema.SMTP_USER)
+    complete = all(_tried(reader, [setting]) for setting in account)
+    elsewhere = _tried(reader, [schema.SMTP_PASS_FILE]) or (
+        complete and reader.last(schema.SMTP_PASS) is None
+    )
+    return account if elsewhere else (*account, schema.SMTP_PASS)
 
 
-def _smtp_warnings(reading: Reading, smtp: SmtpSettings) -> list[str]:
+def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
     if smtp.security is SmtpSecurity.NONE:
         return [_(_NO_LOGIN)] if smtp.password.reveal() or smtp.password_file is not None else []
-    no_sender = "@" not in smtp.user and reading.given(keys.FROM_EMAIL) is None
+    no_sender = "@" not in smtp.user and reader.given(schema.FROM_EMAIL) is None
     return [_(_NO_SENDER)] if no_sender else []
 
 
-def _warn_of_exposed(reading: Reading, key: Key[Path | None], file: Path | None) -> None:
+def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
     """A file with a secret that others can read."""
     if file is not None and paths.exposed(file):
-        reading.warnings.append(
+        reader.warnings.append(
             _("{key}: others can read {file}: {mend}").format(
-                key=key.name, file=file, mend=f"chmod 600 {quote(str(file))}"
+                key=setting.key, file=file, mend=f"chmod 600 {quote(str(file))}"
             )
         )
 
 
-def _smtp(reading: Reading, security: SmtpSecurity) -> SmtpSettings | None:
+def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:
     """The server, if all of it is there and right."""
-    before = len(reading.problems)
-    host = reading.value(keys.SMTP_HOST)
-    given = reading.given(keys.SMTP_SECURITY)
+    before = len(reader.problems)
+    host = reader.value(schema.SMTP_HOST)
+    given = reader.given(schema.SMTP_SECURITY)
     if security is SmtpSecurity.NONE and host and not is_loopback(host) and given is not None:
-        reading.problem(given.file, given.line, keys.SMTP_SECURITY.name, _(_NOT_HERE))
-    port = reading.value(keys.SMTP_PORT)
-    if security is SmtpSecurity.NONE and reading.given(keys.SMTP_PORT) is None:
+        reader.problem(given.file, given.line, schema.SMTP_SECURITY.key, _(_NOT_HERE))
+    port = reader.value(schema.SMTP_PORT)
+    if security is SmtpSecurity.NONE and reader.given(schema.SMTP_PORT) is None:
         port = _RELAY_PORT
-    user = reading.value(keys.SMTP_USER)
-    password = reading.value(keys.SMTP_PASS)
-    password_file = reading.value(keys.SMTP_PASS_FILE)
-    ca_file = reading.value(keys.SMTP_CA_FILE)
-    wrong = len(reading.problems) > before or _SMTP_FILE in reading.unread
-    broken = not reading.broken.isdisjoint(name for name in keys.KEYS if name.startswith("SMTP_"))
+    user = reader.value(schema.SMTP_USER)
+    password = reader.value(schema.SMTP_PASS)
+    password_file = reader.value(schema.SMTP_PASS_FILE)
+    ca_file = reader.value(schema.SMTP_CA_FILE)
+    wrong = len(reader.problems) > before or _SMTP_FILE in reader.unread
+    broken = not reader.broken.isdisjoint(name for name in schema.SETTINGS if name.startswith("SMTP_"))
     # smtp.env's FROM_EMAIL wins, else notify.env's, as Bash's one namespace has it.
-    sender = reading.value(keys.FROM_EMAIL)
-    missing = any(not _tried(reading, [key]) for key in _smtp_needs(reading, security))
+    sender = reader.value(schema.FROM_EMAIL)
+    missing = any(not _tried(reader, [setting]) for setting in _smtp_needs(reader, security))
     if wrong or broken or missing:
         return None
     return SmtpSettings(host, port, user, password, sender or user, ca_file, security, password_file)

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
+from gpuwatch_tray.model.schema import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ AFTER_SEMICOLON = N_(
     "Bash would run what follows the `;` as a command: a value with a ; in it goes in quotes"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Variables of the environment that people look for among the keys.
+_ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER"})
 _DECLARE = frozenset({"declare", "typeset", "local", "readonly", "set", "setenv"})
 _INCLUDE = frozenset({"source", "."})
 _WORDS_OF_BASH = frozenset(
@@ -77,3 +80,15 @@ def command(words: Sequence[str], stray: int, before: str = "", *, empty: bool =
     if "=" in word:
         return _("Bash would run this as a command: a name holds only letters, digits and _")
     return _("Bash would run this line as a command: settings are written NAME=value")
+
+
+def unknown_key(name: str) -> str:
+    """Say what is wrong with a name that is no key."""
+    if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
+        return _("not a key but a variable of the environment: set it where gpuwatch-tray is started from")
+    import difflib  # noqa: PLC0415  # a tray whose settings are right never needs it
+
+    near = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=0.7)
+    if near:
+        return _("unknown key: is {name} meant?").format(name=near[0])
+    return _("unknown key, and no later line uses it: take it out (config/*.env.example lists the keys)")

@@ -1,26 +1,50 @@
-"""The three files, written for a person who has none: every key with its meaning and its default."""
+"""The three files of settings, generated from the table: every key with its meaning and its default."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, WATCH
 from gpuwatch_tray.settings import paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from gpuwatch_tray.model.schema import Setting
 
 PRIVATE = 0o600  # one of them holds a password
-
-
-class ExampleMissing(Exception):  # noqa: N818  # a fact about the installation
-    """An example of config/ is not where it belongs; the text names it."""
+_WIDTH = 115  # characters of a line
+# What an example says about copying it, and what each file says of itself.
+_COPYING = {
+    WATCH: "Copy this file to gpu-watch.env (in this folder, or in the user's configuration folder) and edit"
+    " the copy;\n`gpuwatch-tray setup config` does so.",
+    NOTIFY: "Copy this file to notify.env and edit the copy; `gpuwatch-tray setup config` does so.",
+    SMTP: "Copy this file to smtp.env, edit the copy, and keep it to yourself: chmod 600 smtp.env\n"
+    "`gpuwatch-tray setup config` does so.",
+}
+_ABOUT = {
+    WATCH: "What to watch for.\n\n"
+    "The format is the part of Bash that is data: NAME=value without blanks around the =, quotes round a"
+    " value with blanks, # before a comment, and $NAME for what a line above or the environment says. Nothing is"
+    " executed.\n"
+    "A key without a value, and a key that is not there, has its default. Keys written #NAME=... below"
+    " show theirs.\n"
+    "A rule is switched off by `off` in place of its number (or of its `on`).\n"
+    "A running tray reads the file again when it changes; `gpuwatch-tray setup config --check` finds"
+    " mistakes.",
+    NOTIFY: "How the mail leaves, and when. The format is that of gpu-watch.env.",
+    SMTP: "A mail server to send by. The format is that of gpu-watch.env. A FROM_EMAIL written here goes"
+    " before the one of notify.env. The password makes this file yours alone: mode 600.",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SettingsFile:
     """One of the three files: where it is, or would be written; `named` is the variable that says so."""
 
     path: Path
@@ -28,56 +52,86 @@ class Place:
     named: str = ""
 
 
-def files(environ: Mapping[str, str], where: paths.Places | None = None) -> tuple[Place, ...]:
+def files(environ: Mapping[str, str], where: paths.SettingsFolders | None = None) -> tuple[SettingsFile, ...]:
     """
-    Where each of the three files is, or is to be written: what its variable names, else the user's folder.
+    Find each of the three files, or its place: what its variable names, else the user's folder.
 
     One that is found elsewhere, as in `config/` of a checkout, is there already.
     """
     where = where or paths.places()
-    return tuple(_place(name, variable, environ, where) for name, variable in paths.FILES)
+    return tuple(_locate(name, variable, environ, where) for name, variable in paths.FILES)
 
 
-def write_missing(environ: Mapping[str, str], where: paths.Places | None = None) -> tuple[Path, ...]:
+def write_missing(environ: Mapping[str, str], where: paths.SettingsFolders | None = None) -> tuple[Path, ...]:
     """
-    Write those of the three files that are not there, for their owner alone; which they are.
+    Write those of the three files that are missing, for their owner alone, and return their paths.
 
-    Nothing that exists is touched. Raises OSError, and ExampleMissing.
+    Nothing that exists is touched. Raises OSError.
     """
     where = where or paths.places()
     missing = [
-        (name, place)
-        for (name, _), place in zip(paths.FILES, files(environ, where), strict=True)
-        if not place.exists
+        (name, file)
+        for (name, _), file in zip(paths.FILES, files(environ, where), strict=True)
+        if not file.exists
     ]
-    for name, place in missing:
-        if not place.path.is_absolute():
-            raise OSError(f"{place.path}: this account has no home folder: name the file by a variable")
-        place.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(place.path, text(name))
-    return tuple(place.path for _, place in missing)
+    for name, file in missing:
+        if not file.path.is_absolute():
+            raise OSError(f"{file.path}: this account has no home folder: name the file by a variable")
+        file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write(file.path, text(name))
+    return tuple(file.path for _, file in missing)
 
 
 def text(name: str) -> str:
-    """What a new file of this name says: its example, without the words about copying it."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "config", package.parent / "config"):  # a wheel's, a checkout's
-        example = folder / f"{name}.example"
-        if example.is_file():
-            _about_copying, _, rest = example.read_text(encoding="utf-8").partition("\n#\n")
-            return rest
-    raise ExampleMissing(f"no {name}.example beside {package} or in it: install gpuwatch-tray again")
+    """Generate a new file of this name, from the table of settings."""
+    lines = _comment(_ABOUT[name])
+    for setting in SETTINGS.values():
+        if setting.file == name:
+            lines += _block(setting)
+    return "\n".join(lines) + "\n"
 
 
-def _place(name: str, variable: str, environ: Mapping[str, str], where: paths.Places) -> Place:
+def example(name: str) -> str:
+    """Generate config/NAME.example, which says how to copy it."""
+    return "\n".join([*_comment(_COPYING[name]), "#", text(name)])
+
+
+def _block(setting: Setting) -> list[str]:
+    """The lines of one key, with its comment above it."""
+    comment = setting.about if setting.comment is None else setting.comment
+    lines = [""] if comment else []
+    if setting.heading:
+        lines += [f"# {setting.heading}", "#"]
+    sample = setting.sample or (f'"{setting.placeholder}"' if setting.placeholder else setting.default)
+    if not setting.sample and "\n" in sample:
+        sample = f'"{sample}"'
+    line = f"{setting.key}={sample}"
+    return [*lines, *_comment(comment), line if setting.active else "#" + line.replace("\n", "\n#")]
+
+
+def _comment(text: str) -> list[str]:
+    """The lines of a comment; a word with two blanks behind it has the rest of its paragraph indented."""
+    lines = []
+    for paragraph in text.splitlines():
+        term = re.match(r"\S+ {2,}", paragraph)
+        indent = " " * len(term[0]) if term else ""
+        lines += wrap(paragraph, _WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    return [f"# {line}".rstrip() for line in lines]
+
+
+def _locate(
+    name: str, variable: str, environ: Mapping[str, str], where: paths.SettingsFolders
+) -> SettingsFile:
     file = paths.find(name, variable, environ, where)
     if environ.get(variable):
-        return Place(file.path, os.path.lexists(file.path), variable)
-    return Place(file.path, exists=True) if file.found else Place(where.config / name, exists=False)
+        return SettingsFile(file.path, os.path.lexists(file.path), variable)
+    if file.found:
+        return SettingsFile(file.path, exists=True)
+    return SettingsFile(where.config / name, exists=False)
 
 
 def _write(path: Path, content: str) -> None:
-    """A new file, whole or not at all."""
+    """Write a new file, whole or not at all."""
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

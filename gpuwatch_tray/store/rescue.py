@@ -1,8 +1,8 @@
-"""The state carried from one database to another: out of a damaged file, into memory, back to the file."""
+"""The state copied from one database to another: out of a damaged file, into memory, back to the file."""
 
 from __future__ import annotations
 
-import sqlite3  # the store is the one importer
+import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,41 +12,39 @@ from gpuwatch_tray.store.schema import TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Who reads a table; one whose rows make no sense is left out.
+# The function that reads a table; a table that it cannot parse is left out.
 READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
-    "incidents": incidents.every,
-    "transitions": incidents.transitions,
-    "acknowledgements": attention.read,
-    "silences": attention.read,
-    "deliveries": deliveries.every,
-    "outbox": queued.every,
-    "sightings": marks.sightings,
-    "inventory": inventory.read,
-    "watches": watches.read,
-    "marks": marks.last,
+    "incidents": incidents.read_incidents,
+    "transitions": incidents.read_transitions,
+    "acknowledgements": attention.read_attention,
+    "silences": attention.read_attention,
+    "deliveries": deliveries.read_deliveries,
+    "outbox": queued.read_all_mails,
+    "sightings": marks.read_sightings,
+    "inventory": inventory.read_inventory,
+    "watches": watches.read_reminders,
+    "marks": marks.read_instant,
 }
 
 
-def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
+def copy_state(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     """
-    Copy every row that can be read into the tables of `target`; True if that was all.
+    Copy every row that can be read into the tables of `target`; return True if that was all.
 
     The source may be damaged, or an older version's. Inside the caller's transaction, where there is one.
     """
     begun = not source.in_transaction
     if begun:
-        with suppress(
-            sqlite3.Error
-        ):  # as of one moment: a mail that is sent and its cooldown belong together
+        with suppress(sqlite3.Error):  # one snapshot: a sent mail and its cooldown belong together
             source.execute("BEGIN")
     try:
-        return _copied(source, target)
+        return _copy_tables(source, target)
     finally:
         if begun and source.in_transaction:
             source.execute("ROLLBACK")
 
 
-def _copied(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
+def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     whole = True
     for table in TABLES:
         columns, rows, readable = _rows(source, table, _columns(target, table))
@@ -55,17 +53,17 @@ def _copied(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
         try:
             READERS[table](target)
         except sqlite3.DatabaseError:
-            target.execute(f"DELETE FROM {table}")  # ours
+            target.execute(f"DELETE FROM {table}")
             whole = False
     return whole
 
 
-def give_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
+def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
     """
-    Bring the file up to `memory`, which took its place; inside the caller's transaction.
+    Bring the file up to `memory`, which took its place. Inside the caller's transaction.
 
-    `whole`: memory began with all that the file holds, so that what it has no longer is over. A mail that was
-    recorded as sent in the file meanwhile stays sent.
+    `whole`: memory began with all that the file holds, so that rows missing from memory are to be deleted. A
+    mail that was recorded as sent in the file meanwhile stays sent.
     """
     for table in TABLES:
         if table in {"outbox", "deliveries"}:
@@ -95,7 +93,7 @@ def _columns(database: sqlite3.Connection, table: str) -> list[str]:
 
 
 def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[list[str], list[Any], bool]:
-    """Those of the wanted columns that there are, the rows that can be read, and whether those are all."""
+    """Read the wanted columns that exist: their names, the readable rows, and whether those are all."""
     columns: list[str] = []
     rows: list[Any] = []
     try:
@@ -110,7 +108,7 @@ def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[li
 
 
 def _insert(target: sqlite3.Connection, how: str, table: str, columns: list[str], rows: list[Any]) -> int:
-    """Insert what fits; how many rows that were."""
+    """Insert the rows that fit; return how many."""
     marks_text = ", ".join("?" * len(columns))
     statement = f"{how} INTO {table} ({', '.join(columns)}) VALUES ({marks_text})"
     taken = 0

@@ -1,9 +1,14 @@
-"""The tables of the state, and how those of an older version are brought up to date."""
+"""The tables of the state, their migration from older versions, and how values stand in them."""
 
 from __future__ import annotations
 
-import sqlite3  # the store is the one importer
+import sqlite3
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 VERSION = 6
 TABLES = (
     "incidents",
@@ -18,7 +23,7 @@ TABLES = (
     "marks",
 )
 
-# An instant (model.Instant) is three columns where it is asked for by SQL, else the JSON list of its three.
+# An instant (model.Instant) is three columns where SQL compares it, else a JSON list of its three values.
 SCHEMA = f"""
 DROP TABLE IF EXISTS alerts;
 CREATE TABLE IF NOT EXISTS incidents (
@@ -78,36 +83,48 @@ class StoreError(Exception):
     """The state cannot be read or written; the text names the file."""
 
 
-def in_memory() -> sqlite3.Connection:
-    """An empty state that is nowhere on disk."""
+def memory_database() -> sqlite3.Connection:
+    """Open an empty state in memory only."""
     database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    bring_up_to_date(database)
+    migrate(database)
     return database
 
 
-def bring_up_to_date(database: sqlite3.Connection) -> None:
-    """Make the tables, or change those of an older version."""
-    if version(database) >= VERSION:
+def migrate(database: sqlite3.Connection) -> None:
+    """Create the tables, or change those of an older version."""
+    if schema_version(database) < VERSION:
+        # In a transaction that nobody else has: executescript would commit in between.
+        in_transaction(database, _migrate)
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    if schema_version(database) >= VERSION:  # by another process meanwhile
         return
-    # One transaction, in which nobody else does the same: executescript would commit in between.
-    database.execute("BEGIN IMMEDIATE")
+    # By its columns, not by the number: version 1 wrote that last, and could be killed before.
+    for table, column, kind in ADDED:
+        there = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
+        if there and column not in there:
+            database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    for statement in SCHEMA.split(";\n"):
+        database.execute(statement)
+
+
+def schema_version(database: sqlite3.Connection) -> int:
+    """Return the version of the tables; 0 where there are none."""
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def in_transaction(
+    database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str = "BEGIN IMMEDIATE"
+) -> T:
+    """Do `work` in one transaction."""
+    database.execute(begin)
     try:
-        if version(database) < VERSION:
-            # By its columns, not by the number: version 1 wrote that last, and could be killed before.
-            for table, column, kind in ADDED:
-                there = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
-                if there and column not in there:
-                    database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-            for statement in SCHEMA.split(";\n"):
-                database.execute(statement)
+        done = work(database)
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:  # a full disk has rolled it back already
             database.execute("ROLLBACK")
         raise
-
-
-def version(database: sqlite3.Connection) -> int:
-    """Which version's tables these are; 0 for none."""
-    (number,) = database.execute("PRAGMA user_version").fetchone()
-    return int(number)
+    return done

@@ -65,7 +65,7 @@ def chinese():
 def test_argparse_speaks_the_language_as_well(words, capsys):
     """Help and the lines about wrong use, argparse's own words included."""
     with pytest.raises(SystemExit):
-        cli.parser().parse_args(words)
+        cli.build_parser().parse_args(words)
     said = "".join(capsys.readouterr())
     english = (
         r"usage|error|options|positional|argument|show |invalid|choice|required|unrecognized|ignored|exit"

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import doctor as room
-from gpuwatch_tray.app import set_up
+from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import doctor, logs
-from gpuwatch_tray.doctor import State
-from gpuwatch_tray.doctor.writing import as_json, as_text
-from gpuwatch_tray.lock import Holder, WatchLock
+from gpuwatch_tray.doctor import FindingState
+from gpuwatch_tray.doctor.writing import findings_json, findings_text
+from gpuwatch_tray.lock import LockHolder, StoreLock
 from tests.driver.scenario import FakeGpu, Scenario, loaded
 from tests.installed import Installed
 
@@ -44,8 +44,8 @@ def test_the_log_and_the_report(tmp_path):
     assert "No such file" in installed.run("doctor", "--log").stdout
     folder = installed.state / "log"
     folder.mkdir(parents=True)
-    setup = set_up(installed.environment, None)
-    file = logs.path_of(setup)
+    setup = create_context(installed.environment, None)
+    file = logs.log_path(setup)
     file.write_text("".join(f"line {n}\n" for n in range(100)))
     path, *tail = installed.run("doctor", "--log").stdout.splitlines()
     assert (path, tail[0], tail[-1]) == (str(file), "line 60", "line 99")
@@ -72,13 +72,13 @@ def test_a_driver_that_hangs_costs_its_own_line_only(tmp_path):
     with loaded(tmp_path / "scenario") as path:
         installed = Installed(tmp_path)
         installed.configure(TO_EMAIL="")  # the machine that tests may have no mail program
-        setup = set_up(installed.environment, None)
+        setup = create_context(installed.environment, None)
         Scenario(gpus=[FakeGpu.numbered(0)], hang={"count": 60}).write(path)
         began = time.monotonic()
-        lines = room.examine(doctor.checks(setup, installed.environment, patience=1.5))
+        lines = room.examine(doctor.list_checks(setup, installed.environment, timeout=1.5))
         assert time.monotonic() - began < 5
         Scenario(gpus=[FakeGpu.numbered(0)]).write(path)  # the hang ends
-    (hang,) = (line for line in lines if line.state is State.PROBLEM)
+    (hang,) = (line for line in lines if line.state is FindingState.PROBLEM)
     assert (hang.topic, hang.text) == ("driver", "it does not answer within 1.5 s")
     assert "nvidia-smi" in hang.mend
     assert len({line.topic for line in lines}) >= 10
@@ -100,11 +100,11 @@ def planted(folder, secret):
         GPU_LIMIT=f"'--password={secret}'",
         PROCESS_SCOPE=f"'smtp://ada:{secret}@mail.example.org'",
     )
-    setup = set_up(installed.environment, None)
-    logs.path_of(setup).parent.mkdir(parents=True, exist_ok=True)
-    logs.path_of(setup).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
-    lock = WatchLock(setup.settings.state, setup.state_name)
-    lock.describe(Holder(1, "tray", trouble=f"--password {secret}", address=str(folder / "nobody")))
+    setup = create_context(installed.environment, None)
+    logs.log_path(setup).parent.mkdir(parents=True, exist_ok=True)
+    logs.log_path(setup).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
+    lock = StoreLock(setup.settings.state, setup.state_name)
+    lock.describe(LockHolder(1, "tray", trouble=f"--password {secret}", address=str(folder / "nobody")))
     return installed, setup
 
 
@@ -118,11 +118,11 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
     """Text, JSON, log and report hold no secret of the settings, of Google's files, or of the log."""
     folder = tmp_path_factory.mktemp("canary")
     installed, setup = planted(folder, CANARY + tail)
-    kept = [check for check in doctor.checks(setup, installed.environment) if check.topic != "driver"]
+    kept = [check for check in doctor.list_checks(setup, installed.environment) if check.topic != "driver"]
     lines = room.examine(kept)
     said = [
-        *as_text(lines),
-        json.dumps(as_json(lines, host="box", version="1", at=0.0)),
+        *findings_text(lines),
+        json.dumps(findings_json(lines, host="box", version="1", at=0.0)),
         *doctor.log_tail(setup),
         repr(setup.problems),
     ]
@@ -134,7 +134,7 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
 def test_the_canary_sings(tmp_path):
     """The test above can fail: what is no secret is told by each of the places where one is hidden."""
     _installed, setup = planted(tmp_path, "x")
-    logs.path_of(setup).write_text(f"INFO gpuwatch_tray: python train.py --run {CANARY}\n")
+    logs.log_path(setup).write_text(f"INFO gpuwatch_tray: python train.py --run {CANARY}\n")
     assert any(CANARY in line for line in doctor.log_tail(setup))
 
 
@@ -143,5 +143,5 @@ def test_the_report_tells_no_secret_either(tmp_path, monkeypatch, capsys):
     installed, setup = planted(tmp_path, CANARY)
     for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
         monkeypatch.setenv(name, installed.environment[name])
-    doctor.report(setup, tmp_path / "report.txt")
+    doctor.write_report(setup, tmp_path / "report.txt")
     assert CANARY not in (tmp_path / "report.txt").read_text() + capsys.readouterr().out

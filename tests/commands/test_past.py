@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.commands.past import machines
+from gpuwatch_tray.commands.past import relevant_gpus
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun
 from gpuwatch_tray.store import KnownGpu
 
@@ -19,6 +19,6 @@ def test_a_gpu_that_was_here_long_ago_has_no_card():
         KnownGpu("GPU-lost", 3, "A5000", 0.0),
         KnownGpu("GPU-new", 4, "", 0.0),
     ]
-    kept = machines(found, inventory)
+    kept = relevant_gpus(found, inventory)
     assert [gpu.uuid for gpu in kept] == ["GPU-seen", "GPU-lost", "MIG-run", "GPU-new"]
     assert (kept[-1].index, kept[-1].name) == (4, None)

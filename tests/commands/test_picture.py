@@ -9,12 +9,13 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # to look at what was drawn
+from PIL import Image  # noqa: TID251  # to look at what was drawn
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.commands import picture
 from gpuwatch_tray.model import History, Instant
-from gpuwatch_tray.store import Mail, SampleStore, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
+from gpuwatch_tray.store.samples import SampleStore
 from tests import letters
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.installed import Installed
@@ -32,22 +33,22 @@ def installed(tmp_path):
 def test_the_gpu_that_the_alert_is_about_is_drawn():
     """Named by the subject, or by the process that the subject names; the first of several that is known."""
     past = history(gpus=2, seconds=6 * HOUR)
-    one, two = (picture.of(past, (uuid(n),)) for n in (0, 1))
+    one, two = (picture.draw_picture(past, (uuid(n),)) for n in (0, 1))
     assert one != two
     assert one.startswith(b"\x89PNG")
-    assert picture.of(past, (f"{uuid(1)}/79",)) == two
+    assert picture.draw_picture(past, (f"{uuid(1)}/79",)) == two
     run = replace(past.runs[0], key=f"boot/7/start/{uuid(1)}", uuid=uuid(1))
-    assert picture.of(replace(past, runs=(run,)), ("boot/7/start",)) == two
-    assert picture.of(past, ("GPU-gone", uuid(1))) == two
-    assert len(picture.of(past, (uuid(0),), 50)) > len(one)  # the line of the limit
+    assert picture.draw_picture(replace(past, runs=(run,)), ("boot/7/start",)) == two
+    assert picture.draw_picture(past, ("GPU-gone", uuid(1))) == two
+    assert len(picture.draw_picture(past, (uuid(0),), 50)) > len(one)  # the line of the limit
 
 
 def test_nothing_is_drawn_where_nothing_is_known():
     """An alert of the machine, a GPU without samples, an empty past."""
     past = history(gpus=1, seconds=HOUR)
-    assert picture.of(past, ("GPU-gone",)) == b""
-    assert picture.of(past, ()) == b""
-    assert picture.of(History(0.0, 1.0), (uuid(0),)) == b""
+    assert picture.draw_picture(past, ("GPU-gone",)) == b""
+    assert picture.draw_picture(past, ()) == b""
+    assert picture.draw_picture(History(0.0, 1.0), (uuid(0),)) == b""
 
 
 def watched_before(installed, uuid, seconds=1200):
@@ -55,7 +56,7 @@ def watched_before(installed, uuid, seconds=1200):
     past = Past(installed.state)
     past.store = SampleStore(installed.state, machine.host())
     past.clock.now = time.time() - seconds - 60
-    past.looks(seconds=seconds, gpus=(replace(gpu(1), uuid=uuid),))
+    past.poll_for(seconds=seconds, gpus=(replace(gpu(1), uuid=uuid),))
     past.stop()
 
 
@@ -71,7 +72,7 @@ def test_a_lost_gpu_is_mailed_with_its_last_readings(installed, server):
     _text, related = mail.iter_parts()
     _html, png = related.iter_parts()
     assert png.get_content_type() == "image/png"
-    assert len(png.get_content()) <= picture.MOST
+    assert len(png.get_content()) <= picture.MAX_PICTURE_BYTES
     with Image.open(io.BytesIO(png.get_content())) as drawn:
         assert drawn.size == (720, 640)
 
@@ -83,7 +84,7 @@ def test_the_child_outlives_the_program_that_started_it(installed, server):
         now = machine.now()
         made = replace(letters.firing(), created=now.wall)
         with closing(Store(installed.state, machine.host())) as store:
-            store.commit(Step(Instant(now.wall), mails=(Mail(made, ()),)))
+            store.commit(Commit(Instant(now.wall), mails=(Mail(made, ()),)))
         running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 0
     assert server.wait_for(1, timeout=30.0)[0].message["Message-ID"] == letters.ID

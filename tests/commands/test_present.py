@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.commands.answer import Facts, describe
-from gpuwatch_tray.commands.present import gap, present
+from gpuwatch_tray.commands.answer import ResponderInfo, build_status
+from gpuwatch_tray.commands.present import details_answer, gpu_gap
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Gpu, Level, Missing, Phase, Status, Why
 from tests.fakes import BOOT, alert, process, snapshot
 
@@ -15,7 +15,7 @@ CALM = Gpu(0, "GPU-a", temperature=60, fan=UNSUPPORTED, power=UNKNOWN)
 
 
 def told(status, *, stale=False):
-    return present(status, describe(status, Facts("tray", "box", "nvml")), stale=stale)
+    return details_answer(status, build_status(status, ResponderInfo("tray", "box", "nvml")), stale=stale)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def told(status, *, stale=False):
 )
 def test_a_gap_is_what_could_be_known_and_is_not(gpu, why):
     """Each value that failed, the whole GPU, or its processes; not what is unsupported."""
-    assert gap(gpu) == why
+    assert gpu_gap(gpu) == why
     status = Status(Level.OK, "", 0.0, replace(snapshot(), gpus=(gpu,)))
     assert told(status)["status"]["gpus"][0]["gap"] == why
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.commands import details, pages
-from gpuwatch_tray.commands.details import Details, DetailsError
+from gpuwatch_tray.commands.details import ReportPageError, ReportPageOpener
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.installed import MIB, Installed
 from tests.workers import workers
@@ -125,35 +125,35 @@ def test_without_an_opener_it_says_so(installed, tmp_path):
 def told(monkeypatch, script):
     """Details whose child is a small program."""
     monkeypatch.setattr(details.opening, "available", lambda: True)
-    return Details([sys.executable, "-c", script])
+    return ReportPageOpener([sys.executable, "-c", script])
 
 
 def test_a_child_that_fails_is_an_error_with_its_last_line(monkeypatch):
     """What the child said last is what the person is told."""
     shown = told(monkeypatch, "import sys; sys.exit('first\\ngpuwatch-tray: the disk is full')")
-    with pytest.raises(DetailsError, match="the disk is full"):
-        shown.show()
-    told(monkeypatch, "").show()
+    with pytest.raises(ReportPageError, match="the disk is full"):
+        shown.open_page()
+    told(monkeypatch, "").open_page()
 
 
 def test_clicks_in_a_row_are_one(monkeypatch, tmp_path):
     """Whoever clicks thrice gets one page; a click a while later gets another."""
-    monkeypatch.setattr(details, "PAUSE", 0.5)
+    monkeypatch.setattr(details, "CLICK_PAUSE", 0.5)
     log = tmp_path / "log"
     shown = told(monkeypatch, f"open({str(log)!r}, 'a').write('x')")
     for _ in range(3):
-        shown.show()
+        shown.open_page()
     assert log.read_text() == "x"
-    monkeypatch.setattr(details, "PAUSE", 0.0)
-    shown.show()
+    monkeypatch.setattr(details, "CLICK_PAUSE", 0.0)
+    shown.open_page()
     assert log.read_text() == "xx"
 
 
 def test_a_child_that_hangs_is_ended(monkeypatch):
     """A click is never kept for ever."""
-    monkeypatch.setattr(details, "WITHIN", 0.3)
-    with pytest.raises(DetailsError, match=r"not made within 0\.3 s"):
-        told(monkeypatch, "import time; time.sleep(60)").show()
+    monkeypatch.setattr(details, "PAGE_TIMEOUT", 0.3)
+    with pytest.raises(ReportPageError, match=r"not made within 0\.3 s"):
+        told(monkeypatch, "import time; time.sleep(60)").open_page()
 
 
 def test_a_browser_from_a_snap_gets_the_page_where_it_may_read(tmp_path):
@@ -171,5 +171,5 @@ def test_a_browser_from_a_snap_gets_the_page_where_it_may_read(tmp_path):
     ):
         (tools / "xdg-mime").write_text(f"#!/bin/sh\necho {entry}\n")
         (tools / "xdg-mime").chmod(0o755)
-        assert pages.place(tmp_path, "box", environ, snaps) == folder / "box.html"
-    assert pages.place(tmp_path, "box", environ, tmp_path / "none") == tmp_path / "page/box.html"
+        assert pages.page_file(tmp_path, "box", environ, snaps) == folder / "box.html"
+    assert pages.page_file(tmp_path, "box", environ, tmp_path / "none") == tmp_path / "page/box.html"

@@ -8,20 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app import set_up
-from gpuwatch_tray.commands import answer, asking, quit, status  # noqa: A004  # it is called so
+from gpuwatch_tray.app import create_context
+from gpuwatch_tray.commands import answer, asking, status
+from gpuwatch_tray.commands.quit import quit_running
 from gpuwatch_tray.context import SourceKind, WorkError
-from gpuwatch_tray.lock import Holder, WatchLock, this_process
+from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
 from gpuwatch_tray.model import UNSUPPORTED, Alert, Gpu, Level, Phase, Problem, Severity, Snapshot, Status
 from tests.fakes import START, snapshot
 
-FACTS = answer.Facts("tray", "box", "nvml", mails_waiting=2, pid=4711)
+FACTS = answer.ResponderInfo("tray", "box", "nvml", mails_waiting=2, pid=4711)
 GPU = Gpu(0, "GPU-1", "RTX 4090", 12 * 2**30, 24 * 2**30, 87, 71, 310.4)
 ALERT = Alert(
     "fp",
@@ -78,7 +80,7 @@ def zone(monkeypatch):
 
 @pytest.fixture
 def environ(tmp_path, short, monkeypatch):
-    """A user with a state folder and a session of the test's own, as set_up is given it."""
+    """A user with a state folder and a session of the test's own, as create_context is given it."""
     runtime = short / "run"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -91,16 +93,16 @@ def environ(tmp_path, short, monkeypatch):
 
 @pytest.fixture
 def setup(environ):
-    return set_up(environ, SourceKind.NVML)
+    return create_context(environ, SourceKind.NVML)
 
 
 @contextmanager
 def watching(setup, handlers):
     """What the tray does: take the lock, serve, say where."""
-    lock = WatchLock(setup.settings.state, setup.state_name)
+    lock = StoreLock(setup.settings.state, setup.state_name)
     assert lock.acquire(this_process("tray", mails=True))
     try:
-        with asking.served(setup, handlers) as address:
+        with asking.serve_requests(setup, handlers) as address:
             lock.describe(this_process("tray", mails=True, address=address))
             yield address
     finally:
@@ -112,7 +114,7 @@ def watching(setup, handlers):
 
 def test_the_answer_has_the_documented_keys_and_survives_json():
     """These keys are the contract of `status --json`."""
-    told = answer.describe(WARNING, FACTS)
+    told = answer.build_status(WARNING, FACTS)
     assert set(told) == KEYS
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["state"], told["pid"], told["face"], told["host"]) == ("warning", 4711, "tray", "box")
@@ -149,7 +151,7 @@ def test_the_answer_has_the_documented_keys_and_survives_json():
 def test_what_is_not_known_is_null_and_not_zero():
     """A GPU that tells nothing, a source that failed, a status before the first poll."""
     silent = Gpu(1, "", UNSUPPORTED, problem="fell off the bus")
-    told = answer.describe(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(silent,))), FACTS)
+    told = answer.build_status(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(silent,))), FACTS)
     assert told["gpus"][0] == {
         **dict.fromkeys(
             ("uuid", "name", "utilisation", "memory_used", "memory_total", "temperature", "power")
@@ -159,7 +161,7 @@ def test_what_is_not_known_is_null_and_not_zero():
     }
     assert told["in_use"] is None
     for shown in (None, Snapshot("nvml", START, problem=Problem("no driver"))):
-        assert answer.describe(Status(Level.NO_DATA, "No data", START, shown), FACTS)["gpus"] == []
+        assert answer.build_status(Status(Level.NO_DATA, "No data", START, shown), FACTS)["gpus"] == []
 
 
 def test_the_lines_for_a_person():
@@ -168,7 +170,7 @@ def test_the_lines_for_a_person():
         "  warning 3: 3 GPUs in use, the limit is 2"
         " (firing since 15:26:18, acknowledged, snoozed until 16:27:48, muted by gpu_lost)"
     )
-    assert answer.lines(answer.describe(WARNING, FACTS), START) == [
+    assert answer.status_lines(answer.build_status(WARNING, FACTS), START) == [
         "warning: 3 GPUs in use, the limit is 2",
         "data of 15:27:43, 5 s old",
         "everything is snoozed until 2026-01-08 15:27:48",
@@ -183,9 +185,9 @@ def test_the_lines_for_a_person():
 def test_a_demo_is_labelled_and_a_lost_gpu_named():
     """Nobody takes made-up numbers for real ones."""
     lost = Gpu(0, "GPU-1", "T4", problem="fell off the bus")
-    facts = answer.Facts("watch", "box", "demo", simulated=True)
-    told = answer.lines(
-        answer.describe(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(lost,))), facts), START
+    facts = answer.ResponderInfo("watch", "box", "demo", simulated=True)
+    told = answer.status_lines(
+        answer.build_status(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(lost,))), facts), START
     )
     assert told[0] == "SIMULATED GPUs: nothing here is real"
     assert told[1] == "no data: No data"
@@ -194,16 +196,19 @@ def test_a_demo_is_labelled_and_a_lost_gpu_named():
 
 def test_half_known_memory_shows_which_half():
     """A `?` is not a 0."""
-    told = answer.describe(
+    told = answer.build_status(
         Status(Level.OK, "", START, snapshot(gpus=(Gpu(0, "u", memory_total=2**30),))), FACTS
     )
-    assert "  GPU 0, ? / 1024 MiB" in answer.lines(told, START)
+    assert "  GPU 0, ? / 1024 MiB" in answer.status_lines(told, START)
 
 
 def test_the_answer_of_another_version_is_shown_as_far_as_it_goes():
     """An older tray still runs after an update: missing keys are no crash."""
-    assert answer.lines({"state": "ok", "headline": "fine", "alerts": [{"id": 1}]}, START)[0] == "ok: fine"
-    assert answer.lines({}, START)
+    assert (
+        answer.status_lines({"state": "ok", "headline": "fine", "alerts": [{"id": 1}]}, START)[0]
+        == "ok: fine"
+    )
+    assert answer.status_lines({}, START)
 
 
 def test_a_name_with_control_characters_cannot_play_with_the_terminal():
@@ -211,7 +216,7 @@ def test_a_name_with_control_characters_cannot_play_with_the_terminal():
     odd = Status(
         Level.OK, "a\x1b[2Jb\nc", START, snapshot(gpus=(Gpu(0, "u", "T4\x1b]0;x\x07"),)), notes=("\r",)
     )
-    text = "".join(answer.lines(answer.describe(odd, FACTS), START))
+    text = "".join(answer.status_lines(answer.build_status(odd, FACTS), START))
     assert text.isprintable()
 
 
@@ -220,11 +225,13 @@ def test_a_name_with_control_characters_cannot_play_with_the_terminal():
 
 def test_status_asks_the_running_one(setup, capsys):
     """Lines for a person, or the answer as it is."""
-    with watching(setup, {"status": lambda _: answer.describe(WARNING, FACTS)}):
-        assert status.run(setup, as_json=False, clock=lambda: START) == 0
-        assert capsys.readouterr().out.splitlines() == answer.lines(answer.describe(WARNING, FACTS), START)
-        assert status.run(setup, as_json=True) == 0
-        assert json.loads(capsys.readouterr().out) == answer.describe(WARNING, FACTS)
+    with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
+        assert status.print_status(setup, Namespace(json=False), lambda: START) == 0
+        assert capsys.readouterr().out.splitlines() == answer.status_lines(
+            answer.build_status(WARNING, FACTS), START
+        )
+        assert status.print_status(setup, Namespace(json=True)) == 0
+        assert json.loads(capsys.readouterr().out) == answer.build_status(WARNING, FACTS)
 
 
 def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, short):
@@ -232,30 +239,33 @@ def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, short):
     with watching(setup, {"status": lambda _: {"state": "ok"}}) as address:
         assert address.startswith(str(short / "run"))
         monkeypatch.delenv("XDG_RUNTIME_DIR")
-        assert asking.reach(setup, {"do": "status"}) == {"state": "ok"}
+        assert asking.try_request(setup, {"do": "status"}) == {"state": "ok"}
 
 
 def test_without_a_running_one_status_and_quit_fail_in_one_line(setup, environ):
-    """Also after a crash, which leaves a description behind; `reach` says None for who has another way."""
+    """Also after a crash, which leaves a description behind; `try_request` returns None instead."""
     for _ in range(2):
-        for asked in (lambda: status.run(setup, as_json=False), lambda: quit.run(setup)):
+        for asked in (
+            lambda: status.print_status(setup, Namespace(json=False)),
+            lambda: quit_running(setup, Namespace()),
+        ):
             with pytest.raises(
                 WorkError, match=r"nothing watches the GPUs here .*`gpuwatch-tray` starts"
             ) as told:
                 asked()
             assert "\n" not in str(told.value)
-        assert asking.reach(setup, {"do": "status"}) is None
+        assert asking.try_request(setup, {"do": "status"}) is None
         setup.settings.state.mkdir(exist_ok=True)
-        left = WatchLock(setup.settings.state, setup.state_name)
-        left.describe(Holder(99999, "tray", address=str(setup.settings.state / "s")))
+        left = StoreLock(setup.settings.state, setup.state_name)
+        left.describe(LockHolder(99999, "tray", address=str(setup.settings.state / "s")))
 
 
 def test_one_that_takes_no_requests_is_not_taken_for_none(setup):
     """The lock is held but no socket answers: that is an error with the holder's name."""
-    lock = WatchLock(setup.settings.state, setup.state_name)
+    lock = StoreLock(setup.settings.state, setup.state_name)
     lock.acquire(this_process("watch", mails=True))
     with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} watches .* takes no requests"):
-        asking.reach(setup, {"do": "status"})
+        asking.try_request(setup, {"do": "status"})
     lock.release()
 
 
@@ -267,58 +277,58 @@ def test_a_refusal_is_an_error_with_its_text(setup):
             WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request: this one knows status"
         ),
     ):
-        asking.reach(setup, {"do": "dance"})
+        asking.try_request(setup, {"do": "dance"})
 
 
 def test_without_a_place_for_the_socket_the_watching_goes_on(setup, monkeypatch, caplog):
     """The address is empty then, and the log says what will not work."""
-    monkeypatch.setattr(asking, "places", lambda _: ())
-    with asking.served(setup, {}) as address:
+    monkeypatch.setattr(asking, "control_addresses", lambda _: ())
+    with asking.serve_requests(setup, {}) as address:
         assert address == ""
     assert "`status` and `quit` will not reach this one" in caplog.text
 
 
 def test_a_demo_is_found_without_its_lock(environ, capsys):
     """A demo's state is in a folder that nobody knows, and is apart from the real one's."""
-    demo, real = set_up(environ, SourceKind.DEMO), set_up(environ, SourceKind.NVML)
-    with asking.served(demo, {"status": lambda _: {"state": "ok", "simulated": True}}):
-        assert status.run(demo, as_json=False, clock=lambda: START) == 0
+    demo, real = create_context(environ, SourceKind.DEMO), create_context(environ, SourceKind.NVML)
+    with asking.serve_requests(demo, {"status": lambda _: {"state": "ok", "simulated": True}}):
+        assert status.print_status(demo, Namespace(json=False), lambda: START) == 0
         assert "nothing here is real" in capsys.readouterr().out
-        assert asking.reach(real, {"do": "status"}) is None
-        with asking.served(demo, {}) as second:  # a second demo does not displace the first
-            assert second != asking.places(demo)[0]
+        assert asking.try_request(real, {"do": "status"}) is None
+        with asking.serve_requests(demo, {}) as second:  # a second demo does not displace the first
+            assert second != asking.control_addresses(demo)[0]
     with pytest.raises(WorkError, match="nothing watches the demo's GPUs"):
-        status.run(demo, as_json=False)
+        status.print_status(demo, Namespace(json=False))
 
 
 def test_a_second_start_tells_how_the_first_one_is(setup):
     """Its status where it answers, else who it is."""
-    with watching(setup, {"status": lambda _: answer.describe(WARNING, FACTS)}):
-        told = status.of_other(asking.holder_of(setup), lambda: START)
+    with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
+        told = status.describe_running(asking.lock_holder(setup), lambda: START)
     assert told[0] == f"tray, PID {os.getpid()} watches already"
     assert told[1] == "warning: 3 GPUs in use, the limit is 2"
-    assert status.of_other(Holder(7, "tray")) == ["tray, PID 7 watches already"]
-    (line,) = status.of_other(Holder(7, "tray", address="/nonexistent/s"))
+    assert status.describe_running(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
+    (line,) = status.describe_running(LockHolder(7, "tray", address="/nonexistent/s"))
     assert line == "tray, PID 7 watches already, but it could not be asked: nothing answers there"
 
 
 def test_a_demo_started_twice_is_told_of_the_first_by_its_name(environ):
     """A demo's lock is its own, so the session's name tells; one that cannot be asked is named."""
-    demo = set_up(environ, SourceKind.DEMO)
-    with asking.served(demo, {"status": lambda _: answer.describe(WARNING, FACTS)}):
-        told = status.of_namesake(demo, 7, lambda: START)
+    demo = create_context(environ, SourceKind.DEMO)
+    with asking.serve_requests(demo, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
+        told = status.describe_namesake(demo, 7, lambda: START)
         assert told[:2] == ["tray, PID 7 watches already in this session", f"warning: {WARNING.headline}"]
-    assert status.of_namesake(demo, 7) == ["tray, PID 7 watches already in this session"]
-    assert status.of_namesake(demo, 0) == ["another tray is in this session"]
+    assert status.describe_namesake(demo, 7) == ["tray, PID 7 watches already in this session"]
+    assert status.describe_namesake(demo, 0) == ["another tray is in this session"]
 
 
 def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(setup, monkeypatch):
     """Whichever of the two stops a second start, it prints the first one's status."""
-    with watching(setup, {"status": lambda _: answer.describe(WARNING, FACTS)}):
+    with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
         monkeypatch.delenv("XDG_RUNTIME_DIR")  # the address is the lock's, wherever this one would look
-        holder = asking.holder_of(setup)
-        told = status.of_namesake(setup, os.getpid(), lambda: START)
-        assert told == status.of_other(holder, lambda: START)
+        holder = asking.lock_holder(setup)
+        told = status.describe_namesake(setup, os.getpid(), lambda: START)
+        assert told == status.describe_running(holder, lambda: START)
         assert len(told) > 3
 
 
@@ -326,19 +336,19 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(setup, monkeypatch
 
 TRAY = """
 import os, signal, sys, threading
-from gpuwatch_tray.app import set_up
+from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import asking
 from gpuwatch_tray.context import SourceKind
-from gpuwatch_tray.lock import WatchLock, this_process
-setup = set_up(os.environ, SourceKind.NVML)
-lock = WatchLock(setup.settings.state, setup.state_name)
+from gpuwatch_tray.lock import StoreLock, this_process
+setup = create_context(os.environ, SourceKind.NVML)
+lock = StoreLock(setup.settings.state, setup.state_name)
 assert lock.acquire(this_process("tray", mails=True))
 asked = threading.Event()
 def leave(request):
     if sys.argv[1] != "deaf":
         asked.set()
     return {"face": "tray", "pid": os.getpid()}
-with asking.served(setup, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
+with asking.serve_requests(setup, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
     lock.describe(this_process("tray", mails=True, address=address))
     print("up", flush=True)
     asked.wait(60)
@@ -367,8 +377,8 @@ def tray(environ, how):
 def test_quit_ends_the_other_process_and_waits_for_it(setup, environ, capsys, how):
     """When it returns, the lock can be taken; also where the process left without giving it back."""
     with tray(environ, how) as running:
-        assert quit.run(setup) == 0
-        lock = WatchLock(setup.settings.state, setup.state_name)
+        assert quit_running(setup, Namespace()) == 0
+        lock = StoreLock(setup.settings.state, setup.state_name)
         assert lock.acquire(this_process("tray", mails=True))
         lock.release()
         assert running.wait(5) == 0
@@ -386,16 +396,16 @@ def test_quit_does_not_claim_what_has_not_happened(setup, environ):
         with pytest.raises(
             WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 5 s"
         ):
-            quit.run(setup, monotonic=lambda: now[0], sleep=sleep)
+            quit_running(setup, Namespace(), monotonic=lambda: now[0], sleep=sleep)
         assert running.poll() is None
 
 
 def test_after_kill_9_the_state_is_free_and_status_says_so(setup, environ):
     """What the dead one left, socket and description, misleads nobody and blocks no successor."""
     with tray(environ, "deaf") as running:
-        assert asking.reach(setup, {"do": "status"}) == {"state": "ok"}
+        assert asking.try_request(setup, {"do": "status"}) == {"state": "ok"}
         running.send_signal(signal.SIGKILL)
         running.wait(5)
-    assert asking.reach(setup, {"do": "status"}) is None
+    assert asking.try_request(setup, {"do": "status"}) is None
     with watching(setup, {"status": lambda _: {"state": "warning"}}):
-        assert asking.reach(setup, {"do": "status"}) == {"state": "warning"}
+        assert asking.try_request(setup, {"do": "status"}) == {"state": "warning"}

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from gpuwatch_tray.commands import export
-from gpuwatch_tray.commands.usage import lines, record
+from gpuwatch_tray.commands.usage import usage_json, usage_lines
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.usage import GroupBy, usage
 from tests.driver.scenario import MIB, FakeGpu, FakeProcess, Scenario
 from tests.installed import Installed
 
@@ -43,12 +43,12 @@ def history() -> History:
 
 def table(by, price=None) -> list[str]:
     found = history()
-    return lines(record(usage(found, by), found, price), by)
+    return usage_lines(usage_json(usage(found, by), found, price), by)
 
 
 def test_the_table_is_aligned_and_names_the_unknown_and_nobody():
     """Names to the left, numbers to the right, a cost where there is a price, and how much was seen."""
-    found = table(By.USER, 0.5)
+    found = table(GroupBy.USER, 0.5)
     assert found[:5] == [
         "USER     GPU-HOURS  GIB-HOURS  BUSY  IDLE-HELD   KWH  COST",
         "ada           5.00     100.00  42 %       1.00  1.00  0.50",
@@ -59,7 +59,7 @@ def test_the_table_is_aligned_and_names_the_unknown_and_nobody():
     assert "10.0 of 10.0 GPU-hours were recorded" in found[5]
 
 
-@pytest.mark.parametrize("by", By)
+@pytest.mark.parametrize("by", GroupBy)
 def test_without_a_price_there_is_no_cost(by):
     """And every row has as many columns as the head."""
     assert "COST" not in table(by)[0]
@@ -69,7 +69,7 @@ def test_without_a_price_there_is_no_cost(by):
 def test_what_is_unknown_is_null_in_json():
     """An unknown owner is a kind of its own, and no user's name."""
     found = history()
-    rows = record(usage(found, By.USER), found, None)["rows"]
+    rows = usage_json(usage(found, GroupBy.USER), found, None)["rows"]
     assert [(row["kind"], row["user"], row["cost"]) for row in rows] == [
         ("user", "ada", None),
         ("unknown", None, None),
@@ -79,12 +79,12 @@ def test_what_is_unknown_is_null_in_json():
 
 def test_every_sample_is_a_record_with_all_fields():
     """An unknown value is None and no 0; an odd name comes back from CSV as it was."""
-    found = list(export.records(history()))
+    found = list(export.sample_records(history()))
     assert [each["kind"] for each in found] == ["gpu", "user", "user", "process"]
-    assert all(tuple(each) == export.FIELDS for each in found)
+    assert all(tuple(each) == export.SAMPLE_FIELDS for each in found)
     assert (found[0]["temperature_mean"], found[0]["level"], found[2]["user"]) == (None, None, None)
     out = io.StringIO()
-    writer = csv.DictWriter(out, export.FIELDS)
+    writer = csv.DictWriter(out, export.SAMPLE_FIELDS)
     writer.writeheader()
     writer.writerows(found)
     assert list(csv.DictReader(io.StringIO(out.getvalue())))[3]["name"] == HOSTILE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.settings import Settings
 
 
@@ -16,4 +16,4 @@ def ours(tmp_path):
 
 @pytest.fixture
 def setup(ours):
-    return Setup(ours, (), SourceKind.NVML, "box", "ada")
+    return RunContext(ours, (), SourceKind.NVML, "box", "ada")

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.doctor import State, configuration, files, mail, secrets
-from gpuwatch_tray.doctor.secrets import SecretFile
+from gpuwatch_tray.doctor import FindingState, mail
+from gpuwatch_tray.doctor.configuration import check_settings
+from gpuwatch_tray.doctor.files import check_log_file, check_state_file
+from gpuwatch_tray.doctor.line import ok
+from gpuwatch_tray.doctor.mail import check_outbox, check_transport
+from gpuwatch_tray.doctor.secrets import SecretFile, check_secrets
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
-from gpuwatch_tray.settings.writing import Place
-from gpuwatch_tray.store import Mail, Step, Store, Waiting
+from gpuwatch_tray.settings.writing import SettingsFile
+from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
 from tests.fakes import START, Clock
 
 
@@ -32,8 +36,8 @@ def states(lines):
 
 def test_a_state_that_is_well(store):
     """The folder, and the file with its size and kind."""
-    folder, state = files.state(store.path)
-    assert (folder.state, state.state) == (State.OK, State.OK)
+    folder, state = check_state_file(store.path)
+    assert (folder.state, state.state) == (FindingState.OK, FindingState.OK)
     assert str(store.path) in state.text
     assert state.text.endswith("KiB, WAL")
 
@@ -41,26 +45,26 @@ def test_a_state_that_is_well(store):
 def test_a_folder_that_is_none(tmp_path):
     """A file in the place of the folder is a problem with the mend; a folder yet to be made is none."""
     (tmp_path / "plain").write_text("")
-    (line,) = files.state(tmp_path / "plain" / "state-box.sqlite3")
-    assert line.state is State.PROBLEM
+    (line,) = check_state_file(tmp_path / "plain" / "state-box.sqlite3")
+    assert line.state is FindingState.PROBLEM
     assert "GPUWATCH_CACHE" in line.mend
-    (line,) = files.state(tmp_path / "new" / "deep" / "state-box.sqlite3")
-    assert line == files.ok("state", f"{tmp_path / 'new' / 'deep'} is made at the first start")
+    (line,) = check_state_file(tmp_path / "new" / "deep" / "state-box.sqlite3")
+    assert line == ok("state", f"{tmp_path / 'new' / 'deep'} is made at the first start")
 
 
 def test_a_folder_that_is_not_ours(tmp_path, monkeypatch):
     """No permission to write is a problem."""
     monkeypatch.setattr(os, "access", lambda *_: False)
-    (line,) = files.state(tmp_path / "state-box.sqlite3")
-    assert line.state is State.PROBLEM
+    (line,) = check_state_file(tmp_path / "state-box.sqlite3")
+    assert line.state is FindingState.PROBLEM
 
 
 def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
     """Less than 50 MiB is a warning."""
     usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    (line,) = files.state(tmp_path / "state-box.sqlite3")
-    assert (line.state, "only 10 MiB are free" in line.text) == (State.WARNING, True)
+    (line,) = check_state_file(tmp_path / "state-box.sqlite3")
+    assert (line.state, "only 10 MiB are free" in line.text) == (FindingState.WARNING, True)
 
 
 @pytest.mark.parametrize(("kind", "told"), [("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])
@@ -73,7 +77,7 @@ def test_a_network_drive_is_named(store, tmp_path, kind, told):
         f"22 21 0:21 / {point} rw,relatime shared:1 - {kind} server:/home rw\n"
         "23 21 0:22 / /elsewhere rw - nfs4 server:/other rw\n"
     )
-    _, state = files.state(store.path, mounts)
+    _, state = check_state_file(store.path, mounts)
     assert (f"network drive ({kind})" in state.text) is told
 
 
@@ -82,22 +86,22 @@ def test_a_damaged_state_that_was_set_aside_is_named(store):
     aside = store.path.with_name(f"{store.path.name}.damaged-20260107-152748")
     aside.write_text("")
     aside.with_name(f"{aside.name}-wal").write_text("")
-    *_, line = files.state(store.path)
-    assert (line.state, str(aside) in line.text) == (State.WARNING, True)
-    assert states(files.state(store.path)).count("warning") == 1
+    *_, line = check_state_file(store.path)
+    assert (line.state, str(aside) in line.text) == (FindingState.WARNING, True)
+    assert states(check_state_file(store.path)).count("warning") == 1
 
 
 def test_the_log(tmp_path, monkeypatch):
     """Not there yet, there, and not to be written."""
     file = tmp_path / "gpuwatch-tray-box.log"
-    (line,) = files.log(file)
+    (line,) = check_log_file(file)
     assert "nothing has been logged yet" in line.text
     file.write_text("x" * 2048)
-    (line,) = files.log(file)
+    (line,) = check_log_file(file)
     assert line.text == f"{file}: 2 KiB"
     monkeypatch.setattr(os, "access", lambda *_: False)
-    (line,) = files.log(file)
-    assert line.state is State.PROBLEM
+    (line,) = check_log_file(file)
+    assert line.state is FindingState.PROBLEM
 
 
 def test_a_secret_that_others_can_read(tmp_path):
@@ -105,12 +109,12 @@ def test_a_secret_that_others_can_read(tmp_path):
     file = tmp_path / "smtp env"
     file.write_text("SMTP_PASS=x")
     file.chmod(0o600)
-    assert states(secrets.look([SecretFile(file)])) == ["ok"]
+    assert states(check_secrets([SecretFile(file)])) == ["ok"]
     file.chmod(0o640)
-    (line,) = secrets.look([SecretFile(file)])
-    assert (line.state, line.mend) == (State.WARNING, f"chmod 600 '{file}'")
-    assert states(secrets.look([SecretFile(file, strict=True)])) == ["problem"]
-    assert states(secrets.look([SecretFile(tmp_path / "missing")])) == []
+    (line,) = check_secrets([SecretFile(file)])
+    assert (line.state, line.mend) == (FindingState.WARNING, f"chmod 600 '{file}'")
+    assert states(check_secrets([SecretFile(file, strict=True)])) == ["problem"]
+    assert states(check_secrets([SecretFile(tmp_path / "missing")])) == []
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -121,53 +125,53 @@ def test_a_secret_that_git_keeps(tmp_path):
     file.write_text("SMTP_PASS=x")
     file.chmod(0o600)
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    assert states(secrets.look([SecretFile(file)])) == ["ok"]
+    assert states(check_secrets([SecretFile(file)])) == ["ok"]
     subprocess.run(["git", "-C", str(tmp_path), "add", "-f", "config/smtp.env"], check=True)
-    (line,) = secrets.look([SecretFile(file)])
-    assert (line.state, "is tracked by git" in line.text) == (State.PROBLEM, True)
+    (line,) = check_secrets([SecretFile(file)])
+    assert (line.state, "is tracked by git" in line.text) == (FindingState.PROBLEM, True)
 
 
 def test_the_settings(ours):
     """The files, each mistake as it is told elsewhere, the warnings; exposure is the secrets' business."""
     wrong = ConfigProblem("gpu-watch.env", 12, "GPU_LIMIT", "expected a whole number")
     warned = replace(ours, warnings=("FROM_EMAIL is not set", "smtp.env: others can read it: chmod 600 x"))
-    lines = list(configuration.look(warned, [wrong], [Place(Path("/a.env"), exists=True)]))
+    lines = list(check_settings(warned, [wrong], [SettingsFile(Path("/a.env"), exists=True)]))
     assert states(lines) == ["ok", "problem", "warning"]
     assert lines[0].text == "read from /a.env"
     assert lines[1].text == "gpu-watch.env:12: GPU_LIMIT: expected a whole number"
-    (none,) = configuration.look(ours, [], [Place(Path("/a.env"), exists=False)])
+    (none,) = check_settings(ours, [], [SettingsFile(Path("/a.env"), exists=False)])
     assert "setup config" in none.text
 
 
 def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     """Which way would be taken and why none is: no recipient, never, a server, no token, no program."""
-    (off,) = mail.way(replace(ours, to_email=(), no_recipient="TO_EMAIL is not set"))
-    assert (off.state, off.text) == (State.WARNING, "off: TO_EMAIL is not set")
+    (off,) = check_transport(replace(ours, to_email=(), no_recipient="TO_EMAIL is not set"))
+    assert (off.state, off.text) == (FindingState.WARNING, "off: TO_EMAIL is not set")
     assert off.mend == "gpuwatch-tray setup config"
     (tmp_path / "gpu-watch.env").touch()
-    (off,) = mail.way(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
+    (off,) = check_transport(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
     assert off.mend == "set TO_EMAIL in that file"
-    (never,) = mail.way(replace(ours, email_when=EmailWhen.NEVER))
-    assert never.state is State.OK
+    (never,) = check_transport(replace(ours, email_when=EmailWhen.NEVER))
+    assert never.state is FindingState.OK
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("hunter2"), "ada@example.org")
-    (by_server,) = mail.way(replace(ours, smtp=server))
+    (by_server,) = check_transport(replace(ours, smtp=server))
     assert by_server.text == "by SMTP mail.example.org:587 with the password of SMTP_PASS, to 1 address"
     nowhere = replace(server, password=Secret(""), password_file=tmp_path / "pass")
-    (no_password,) = mail.way(replace(ours, smtp=nowhere))
-    assert (no_password.state, "SMTP_PASS_FILE" in no_password.text) == (State.PROBLEM, True)
+    (no_password,) = check_transport(replace(ours, smtp=nowhere))
+    assert (no_password.state, "SMTP_PASS_FILE" in no_password.text) == (FindingState.PROBLEM, True)
     by_gmail = {"notify_method": NotifyMethod.GMAIL_API, "gmail_token": tmp_path / "token.json"}
-    (unsigned,) = mail.way(replace(ours, **by_gmail))
-    assert unsigned.state is State.PROBLEM
+    (unsigned,) = check_transport(replace(ours, **by_gmail))
+    assert unsigned.state is FindingState.PROBLEM
     assert "mail login" in unsigned.mend
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("gpuwatch_tray.notifiers.email.local.SYSTEM_FOLDERS", ())
-    (no_program,) = mail.way(ours)
-    assert no_program.state is State.PROBLEM
+    (no_program,) = check_transport(ours)
+    assert no_program.state is FindingState.PROBLEM
 
 
 def queued(store):
     message = Message("subject", "text", START, "<1@box>")
-    store.commit(Step(Clock().instant(), mails=(Mail(message, ()),)))
+    store.commit(Commit(Clock().instant(), mails=(Mail(message, ()),)))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_what_waits_in_the_outbox(store, failure, later, state):
     if failure:
         (row,) = store.lease_due(START, 60)
         store.mark_retry(row.id, START + 60, "connection refused", failure=failure)
-    (line,) = mail.outbox(lambda: Store(store.path.parent, "box"), lambda: START + later)
+    (line,) = check_outbox(lambda: Store(store.path.parent, "box"), lambda: START + later)
     assert line.state.value == state
     assert line.text.startswith("1 mail waits since 2026-01-07 ")
     assert line.text.endswith(": connection refused") is bool(failure)
@@ -194,21 +198,21 @@ def test_what_waits_in_the_outbox(store, failure, later, state):
 
 def test_a_mail_that_was_given_up_is_a_problem(ours):
     """It says why, and how to send it again; those held for a digest are only counted."""
-    held, dead = mail._kept(Waiting(held=2, dead=1, dead_error="too big"))
-    assert (held.state, held.text) == (State.OK, "2 mails are held for a digest")
-    assert (dead.state, dead.text) == (State.PROBLEM, "1 mail was given up: too big")
+    held, dead = mail._stuck_findings(OutboxSummary(held=2, dead=1, dead_error="too big"))
+    assert (held.state, held.text) == (FindingState.OK, "2 mails are held for a digest")
+    assert (dead.state, dead.text) == (FindingState.PROBLEM, "1 mail was given up: too big")
     assert "mail retry" in dead.mend
-    assert list(mail._kept(Waiting())) == []
+    assert list(mail._stuck_findings(OutboxSummary())) == []
 
 
 def test_an_outbox_that_is_not_there_is_empty(tmp_path):
     """Looking makes no state."""
-    (line,) = mail.outbox(lambda: None)
-    assert (line.state, list(tmp_path.iterdir())) == (State.OK, [])
+    (line,) = check_outbox(lambda: None)
+    assert (line.state, list(tmp_path.iterdir())) == (FindingState.OK, [])
 
 
 def test_an_outbox_that_cannot_be_read_is_a_problem(tmp_path):
     """The store's own words, with the file."""
     (tmp_path / "plain").write_text("")
-    (line,) = mail.outbox(lambda: Store(tmp_path / "plain", "box"))
-    assert (line.state, "plain" in line.text) == (State.PROBLEM, True)
+    (line,) = check_outbox(lambda: Store(tmp_path / "plain", "box"))
+    assert (line.state, "plain" in line.text) == (FindingState.PROBLEM, True)

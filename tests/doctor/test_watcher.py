@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from gpuwatch_tray import control
-from gpuwatch_tray.doctor import State, watcher
-from gpuwatch_tray.lock import Holder
+from gpuwatch_tray.doctor import FindingState
+from gpuwatch_tray.doctor.watcher import check_running
+from gpuwatch_tray.lock import LockHolder
 
 
 def test_nobody(tmp_path):
     """Nothing that answers is no problem: cron may do the work."""
-    (line,) = watcher.look(Holder(), [str(tmp_path / "nobody")])
-    assert (line.state, "nothing watches" in line.text) == (State.OK, True)
+    (line,) = check_running(LockHolder(), [str(tmp_path / "nobody")])
+    assert (line.state, "nothing watches" in line.text) == (FindingState.OK, True)
 
 
 def test_the_one_that_answers(tmp_path):
@@ -19,15 +20,18 @@ def test_the_one_that_answers(tmp_path):
     answer = {"face": "tray", "pid": 7, "headline": "All within limits"}
     server = control.serve((address,), {"status": lambda _: answer})
     try:
-        (line,) = watcher.look(Holder(7, "tray", address=server.address), [])
-        assert (line.state, line.text) == (State.OK, "tray, PID 7: All within limits")
-        (line,) = watcher.look(Holder(7, "tray", trouble="disk full", address=server.address), [])
-        assert (line.state, line.text) == (State.WARNING, "tray, PID 7: disk full")
+        (line,) = check_running(LockHolder(7, "tray", address=server.address), [])
+        assert (line.state, line.text) == (FindingState.OK, "tray, PID 7: All within limits")
+        (line,) = check_running(LockHolder(7, "tray", trouble="disk full", address=server.address), [])
+        assert (line.state, line.text) == (FindingState.WARNING, "tray, PID 7: disk full")
     finally:
         server.stop()
     server = control.serve((address,), {})
     try:
-        (line,) = watcher.look(Holder(7, "tray", address=server.address), [])
-        assert (line.state, line.text.startswith("tray, PID 7 does not answer")) == (State.WARNING, True)
+        (line,) = check_running(LockHolder(7, "tray", address=server.address), [])
+        assert (line.state, line.text.startswith("tray, PID 7 does not answer")) == (
+            FindingState.WARNING,
+            True,
+        )
     finally:
         server.stop()

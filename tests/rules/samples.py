@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuwatch_tray.model import ClockLimit, Gpu, HeatLimits, Instant, Limits, Missing, UseLimits, Why
-from gpuwatch_tray.rules import RULES, Memory, observe
+from gpuwatch_tray.rules import RULES, RuleHistory, observe
 from tests.fakes import BOOT, START, snapshot
 
 GIB = 2**30
@@ -45,7 +45,7 @@ class Poll:
 
     def __init__(self, limits=ALL_ON, memory=None) -> None:
         self.limits = limits
-        self.memory = memory or Memory()
+        self.memory = memory or RuleHistory()
         self.now = 0.0
         self.last = None
 
@@ -77,4 +77,4 @@ class Poll:
 def judged(rule, *gpus, processes=(), limits=ALL_ON, memory=None, **facts):
     """The rule's verdict on one reading."""
     reading = snapshot(*processes, gpus=gpus or (WELL,), **facts)
-    return RULES[rule].judge(reading, limits, memory or Memory())
+    return RULES[rule].judge(reading, limits, memory or RuleHistory())

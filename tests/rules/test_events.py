@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, FaultLimits, Instant, Phase, Problem, Severity, Xid
-from gpuwatch_tray.rules import Memory, Occurrence, recalled
+from gpuwatch_tray.rules import RuleEvent, RuleHistory, recalled
 from gpuwatch_tray.rules.memory import MOST_EVENTS
-from gpuwatch_tray.rules.xid import APP_CODES, FATAL_CODES, IGNORED_CODES
+from gpuwatch_tray.rules.xid import APP_XIDS, FATAL_XIDS, IGNORED_XIDS
 from tests.fakes import START, alert
 from tests.rules.samples import ALL_ON, FAILED, Poll, gpu
 
@@ -149,10 +149,10 @@ def test_a_card_without_ecc_cannot_fire(poll):
 @pytest.mark.parametrize(
     ("code", "rule", "severity"),
     [
-        *((code, "xid_fatal", Severity.CRITICAL) for code in FATAL_CODES),
-        *((code, "xid_app", Severity.INFO) for code in APP_CODES),
+        *((code, "xid_fatal", Severity.CRITICAL) for code in FATAL_XIDS),
+        *((code, "xid_app", Severity.INFO) for code in APP_XIDS),
         (69, "xid_app", Severity.WARNING),
-        *((code, None, None) for code in IGNORED_CODES),
+        *((code, None, None) for code in IGNORED_XIDS),
     ],
 )
 def test_each_xid_has_its_rule_and_severity(poll, code, rule, severity):
@@ -168,8 +168,8 @@ def test_each_xid_has_its_rule_and_severity(poll, code, rule, severity):
 def test_the_codes_of_the_table_are_all_there():
     """The fatal codes are those of the rule table."""
     table = {46, 48, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, 154, 155, 156, 158}
-    assert set(FATAL_CODES) == table
-    assert (set(APP_CODES), IGNORED_CODES) == ({8, 13, 31, 45, 94}, {43, 63, 92})
+    assert set(FATAL_XIDS) == table
+    assert (set(APP_XIDS), IGNORED_XIDS) == ({8, 13, 31, 45, 94}, {43, 63, 92})
 
 
 def test_an_xid_stays_for_a_day_after_the_last_and_counts(poll):
@@ -264,8 +264,8 @@ def test_where_ecc_was_switched_off_an_event_that_is_seen_is_over(poll):
 
 def test_a_clock_that_comes_up_in_the_past_ends_no_event(poll):
     """After a reboot with a flat battery the Xid from before is still to be seen; a day later it is over."""
-    before = Occurrence(Instant(START + 3 * DAY, 50_000.0, "the boot before"))
-    poll = Poll(memory=Memory(events={"GPU-0000/79": before}))
+    before = RuleEvent(Instant(START + 3 * DAY, 50_000.0, "the boot before"))
+    poll = Poll(memory=RuleHistory(events={"GPU-0000/79": before}))
     poll.look()
     assert len(poll.found("xid_fatal")) == 1
     poll.look(seconds=4 * DAY)

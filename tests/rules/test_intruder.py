@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Limits, Scope, Severity, UseLimits
-from gpuwatch_tray.rules import RULES, Memory
+from gpuwatch_tray.model import UNKNOWN, Limits, ProcessScope, Severity, UseLimits
+from gpuwatch_tray.rules import RULES, RuleHistory
 from tests.fakes import process, snapshot
 from tests.rules.samples import WELL, gpu, judged
 
@@ -48,7 +48,7 @@ def test_who_intrudes(processes, subjects):
 
 
 def test_it_is_told_in_a_sentence_without_arguments():
-    """The other's program is named, and how many more there are; their command line is not."""
+    """The other's program is gpu_name, and how many more there are; their command line is not."""
     secret = process(2, 0, mine=False, memory=4 * 2**30, command=("python", "--token", "canary"))
     (finding,) = judged("intruder", processes=[MINE, secret, process(3, 0, mine=False)]).findings
     assert finding.text == "bob uses GPU 0, which you use too: python (PID 2, 4.0 GiB) and 1 more"
@@ -74,7 +74,7 @@ def test_a_list_that_failed_leaves_its_gpu_open():
 def test_it_can_be_switched_off():
     """INTRUDER=off."""
     off = Limits(use=UseLimits(intruder=False))
-    assert RULES["intruder"].judge(snapshot(MINE, BOB), off, Memory()).findings == ()
+    assert RULES["intruder"].judge(snapshot(MINE, BOB), off, RuleHistory()).findings == ()
 
 
 def test_an_owner_that_cannot_be_told_is_no_departure():
@@ -87,7 +87,7 @@ def test_an_owner_that_cannot_be_told_is_no_departure():
 
 def test_where_owners_do_not_matter_it_only_cannot_fire():
     """PROCESS_SCOPE=all is the mend for owners that cannot be told: it must not leave the icon grey."""
-    found = judged("intruder", processes=[process(2, 0, mine=None)], limits=Limits(scope=Scope.ALL))
+    found = judged("intruder", processes=[process(2, 0, mine=None)], limits=Limits(scope=ProcessScope.ALL))
     assert (found.findings, found.unknown, found.value) == ((), None, "")
     assert found.cannot == ("the owners of the processes cannot be told here",)
 

@@ -19,8 +19,8 @@ from gpuwatch_tray.model import (
     Terms,
     UseLimits,
 )
-from gpuwatch_tray.rules import RULES, Memory, judge, judged, switched_on, terms
-from gpuwatch_tray.settings.keys import KEYS
+from gpuwatch_tray.model.schema import SWITCHES
+from gpuwatch_tray.rules import RULES, RuleHistory, judge, judged, switched_on, terms
 from tests.fakes import process
 from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Poll, gpu
 from tests.rules.samples import judged as verdict_of
@@ -165,7 +165,7 @@ def test_a_value_that_is_given_no_more_is_no_recovery(rule):
 def test_when_nothing_can_be_read_all_is_open(rule):
     """A reading that failed clears nothing, whatever fires."""
     reading = Snapshot("nvml", 1.0, problem=Problem("driver not loaded"))
-    found = RULES[rule].judge(reading, ALL_ON, Memory())
+    found = RULES[rule].judge(reading, ALL_ON, RuleHistory())
     assert (found.findings, found.unknown, found.cannot_tell("GPU-0000")) == ((), "driver not loaded", True)
 
 
@@ -230,7 +230,7 @@ def test_a_gpu_without_a_uuid_goes_by_its_index():
 )  # fmt: skip
 def test_a_replaced_driver_is_told_at_once(problem, reason):
     """A mismatch is a warning of its own; when the driver answers, it is over."""
-    found = RULES["driver_mismatch"].judge(Snapshot("nvml", 1.0, problem=problem), ALL_ON, Memory())
+    found = RULES["driver_mismatch"].judge(Snapshot("nvml", 1.0, problem=problem), ALL_ON, RuleHistory())
     assert [(f.reason, f.severity) for f in found.findings] == (
         [(reason, Severity.WARNING)] if reason else []
     )
@@ -240,7 +240,7 @@ def test_a_replaced_driver_is_told_at_once(problem, reason):
 def test_another_failure_does_not_say_that_the_mismatch_is_over():
     """Whether the two versions fit is not known while the driver is not loaded."""
     reading = Snapshot("nvml", 1.0, problem=Problem("not loaded", no_driver=True))
-    assert RULES["driver_mismatch"].judge(reading, ALL_ON, Memory()).cannot_tell("")
+    assert RULES["driver_mismatch"].judge(reading, ALL_ON, RuleHistory()).cannot_tell("")
 
 
 OFF = Limits(
@@ -258,7 +258,7 @@ def test_every_rule_can_be_switched_off():
     assert switched_on(OFF) == judged(OFF) == set()
     assert judge(snapshot_of_trouble(), OFF) == ()
     for rule in RULES.values():
-        assert rule.judge(snapshot_of_trouble(), OFF, Memory()).findings == ()
+        assert rule.judge(snapshot_of_trouble(), OFF, RuleHistory()).findings == ()
 
 
 def snapshot_of_trouble() -> Snapshot:
@@ -276,7 +276,7 @@ def test_what_is_off_by_default_is_what_frameworks_and_load_bring_about():
 
 def test_every_rule_names_the_key_that_switches_it():
     """`alerts explain` can say where a rule was switched off."""
-    assert [rule.key for rule in RULES.values() if rule.key not in KEYS] == []
+    assert set(SWITCHES) == set(RULES)
 
 
 def test_a_check_judges_only_what_one_look_can_tell():

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.settings import ConfigProblem, Places, Settings, load
+from gpuwatch_tray.model.schema import IGNORE_PROCESSES
+from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, load
+from gpuwatch_tray.settings.checks import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+DESKTOP_PROGRAMS = parse(IGNORE_PROCESSES, IGNORE_PROCESSES.default)
 WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"
 SMTP_TEXT = "SMTP_HOST=mail.example.org\nSMTP_USER=labuser\nSMTP_PASS='abcd efgh'\n"
 
@@ -21,7 +24,7 @@ class House:
         self.root = root
         self.checkout = root / "checkout"
         self.user = root / "user"
-        self.places = Places(
+        self.places = SettingsFolders(
             None if installed else self.checkout, self.user, root / "state", str(root / "home"), root / "log"
         )
         for folder in (self.checkout / "config", self.user):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.settings.keys import KEYS
+from gpuwatch_tray.model.schema import SETTINGS
 from tests.settings.house import NOTIFY, SMTP, WATCH
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -39,9 +39,9 @@ def test_what_is_commented_out_is_the_default(house):
 def test_every_key_stands_in_the_example_of_its_file(house):
     """Each key of the table is in exactly one example, the one that the table says."""
     found = {name: re.findall(r"(?m)^#?([A-Z_]+)=", example(name)) for name in NAMES}
-    assert sorted(key for keys in found.values() for key in keys) == sorted(KEYS)
+    assert sorted(key for keys in found.values() for key in keys) == sorted(SETTINGS)
     assert {key: name for name, keys in found.items() for key in keys} == {
-        key.name: key.file for key in KEYS.values()
+        key.key: key.file for key in SETTINGS.values()
     }
 
 
@@ -60,4 +60,4 @@ def test_every_key_stands_in_the_example_of_its_file(house):
 def test_the_placeholders_are_the_ones_that_count_as_not_set(key):
     """What the examples put in place of one's own values is what the table takes for untouched."""
     found = re.search(rf"(?m)^{key}=[\"'](.*)[\"']$", "".join(map(example, NAMES)))
-    assert KEYS[key].is_placeholder(found[1])
+    assert SETTINGS[key].is_placeholder(found[1])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.settings.keys import KEYS
+from gpuwatch_tray.model.schema import SETTINGS
 from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT
 
 CANARY = "Xq7Kanarienvogel"
@@ -48,7 +48,7 @@ def test_usual_mistakes_do_not_show_the_password(house, line):
     assert CANARY not in "".join(said)
 
 
-@pytest.mark.parametrize("key", sorted(KEYS.keys() - {"IGNORE_PROCESSES"}))
+@pytest.mark.parametrize("key", sorted(SETTINGS.keys() - {"IGNORE_PROCESSES"}))
 @pytest.mark.parametrize(
     "value",
     [

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from gpuwatch_tray.model import Auto, FaultLimits, HeatLimits, Limits, UseLimits
+from gpuwatch_tray.model.schema import SETTINGS, SWITCHES, Unit
 from gpuwatch_tray.rules import RULES, switched_on
-from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
-from gpuwatch_tray.settings.keys import KEYS
-from tests.settings.house import WATCH
+from tests.settings.house import DESKTOP_PROGRAMS, WATCH
 
 EVERYTHING = """
 GPU_LIMIT=3
@@ -71,14 +71,14 @@ def test_without_any_the_defaults_are_those_of_the_limits(house):
 @pytest.mark.parametrize("off", ["off", "OFF", "'off'"])
 def test_each_rule_is_switched_off_by_its_key(house, rule, off):
     """`off` for a rule's key takes that rule away, and no other."""
-    house.write(WATCH, f"{RULES[rule].key}={off}\n")
+    house.write(WATCH, f"{SWITCHES[rule].key}={off}\n")
     assert switched_on(house.settings().limits) == switched_on(Limits()) - {rule}
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_an_empty_value_is_no_off(house, rule):
     """An empty value means the default."""
-    house.write(WATCH, f"{RULES[rule].key}=\n")
+    house.write(WATCH, f"{SWITCHES[rule].key}=\n")
     assert switched_on(house.settings().limits) == switched_on(Limits())
 
 
@@ -127,9 +127,16 @@ def test_a_wrong_threshold_is_a_problem_and_the_default_holds(house, key, value,
 
 def test_the_keys_are_named_after_their_units():
     """A number's key ends with its unit, as the Bash tool's do."""
-    plain = {"GPU_LIMIT", "ECC_CORRECTED"}
-    numbers = {
-        name for name, key in KEYS.items() if isinstance(key.default, (int, Auto)) and key.default is not True
+    suffixes = {
+        Unit.MINUTES: "_MIN",
+        Unit.SECONDS: "_SEC",
+        Unit.PERCENT: "_PCT",
+        Unit.SHARE: "_PCT",
+        Unit.DEGREES: "_C",
+        Unit.GIB: "_GIB",
     }
-    numbers = {name for name in numbers if KEYS[name].default is not False} - {"SMTP_PORT"}
-    assert [n for n in numbers - plain if not n.endswith(("_MIN", "_SEC", "_PCT", "_C", "_GIB"))] == []
+    numbers = [setting for setting in SETTINGS.values() if re.fullmatch(r"[0-9]+", setting.default)]
+    plain = {setting.key for setting in numbers if setting.unit is Unit.NONE}
+    assert plain == {"GPU_LIMIT", "ECC_CORRECTED", "SMTP_PORT"}
+    united = [setting for setting in SETTINGS.values() if setting.unit is not Unit.NONE]
+    assert [s.key for s in united if not s.key.endswith(suffixes[s.unit])] == []

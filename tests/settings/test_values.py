@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.model import Limits, Scope
+from gpuwatch_tray.model import Limits, ProcessScope
+from gpuwatch_tray.model.schema import SETTINGS
 from gpuwatch_tray.settings import NotifyMethod, Secret, SmtpSettings
-from gpuwatch_tray.settings.desktop import DESKTOP_PROGRAMS
-from gpuwatch_tray.settings.keys import KEYS
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.house import DESKTOP_PROGRAMS, NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 GMAIL = "GMAIL_API_CREDENTIALS=/c.json GMAIL_API_TOKEN=/t.json\n"
 
@@ -18,7 +17,7 @@ GMAIL = "GMAIL_API_CREDENTIALS=/c.json GMAIL_API_TOKEN=/t.json\n"
 def test_without_any_file_the_defaults_hold(house):
     """Nothing set is no problem: the Bash tool's defaults, no mail, the desktop's programs ignored."""
     settings = house.settings()
-    assert settings.limits == Limits(2, 360 * 60, Scope.MINE, DESKTOP_PROGRAMS)
+    assert settings.limits == Limits(2, 360 * 60, ProcessScope.MINE, DESKTOP_PROGRAMS)
     assert (settings.cooldown, settings.poll, settings.notify_method) == (3600, 5.0, NotifyMethod.AUTO)
     assert (settings.to_email, settings.from_email, settings.smtp) == ((), "", None)
     assert (settings.gmail_credentials, settings.gmail_token) == (None, None)
@@ -36,7 +35,7 @@ def test_every_key_is_read(house):
     house.write(SMTP, SMTP_TEXT + "SMTP_PORT=465\nSMTP_CA_FILE=/ca.pem\nFROM_EMAIL=c@example.org\n")
     settings = house.settings(MYGPU="/opt/mygpu.sh")
     assert settings.to_email == ("a@example.org",)
-    assert settings.limits == Limits(0, 90 * 60, Scope.ALL, frozenset({"blender", "xorg"}), 0.5)
+    assert settings.limits == Limits(0, 90 * 60, ProcessScope.ALL, frozenset({"blender", "xorg"}), 0.5)
     assert (settings.cooldown, settings.poll) == (900, 0.5)
     assert (settings.notify_method, settings.from_email) == (NotifyMethod.SMTP, "b@example.org")
     assert (settings.gmail_credentials, settings.gmail_token) == (Path("/c.json"), Path("/t.json"))
@@ -46,7 +45,7 @@ def test_every_key_is_read(house):
     assert settings.mygpu == "/opt/mygpu.sh"
 
 
-@pytest.mark.parametrize("key", sorted(KEYS))
+@pytest.mark.parametrize("key", sorted(SETTINGS))
 @pytest.mark.parametrize("value", ["", "''", "' '", "$NOWHERE"])
 def test_an_empty_value_means_the_default(house, key, value):
     """A key without a value is as if it were not there, also after one that had a value."""

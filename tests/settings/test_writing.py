@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gpuwatch_tray.settings.keys import KEYS
+from gpuwatch_tray.model.schema import SETTINGS
 from gpuwatch_tray.settings.paths import stamps
 from gpuwatch_tray.settings.writing import files, write_missing
 from tests.settings.house import NOTIFY, SMTP, WATCH, House
@@ -27,7 +27,7 @@ def test_every_key_is_written_with_its_default(installed):
     assert [path.name for path in written] == list(NAMES)
     assert installed.meaning() == nothing
     text = "".join(path.read_text() for path in written)
-    assert sorted(re.findall(r"(?m)^#?([A-Z_]+)=", text)) == sorted(KEYS)
+    assert sorted(re.findall(r"(?m)^#?([A-Z_]+)=", text)) == sorted(SETTINGS)
     assert "Copy this file" not in text
     assert "env.example" not in text
     assert {path.stat().st_mode & 0o777 for path in written} == {0o600}

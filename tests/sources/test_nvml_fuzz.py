@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import rules
-from gpuwatch_tray.model import Instant, Level, Limits, Missing, Scope
+from gpuwatch_tray.model import Instant, Level, Limits, Missing, ProcessScope
 from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.sources.nvml import NvmlSource
 from gpuwatch_tray.status import status_of
@@ -247,7 +247,7 @@ def test_nothing_fires_on_what_is_missing(path):
     @settings(max_examples=60, deadline=None)
     @given(st.lists(scenarios(calm_gpus()), min_size=1, max_size=4))
     def holds(run):
-        played, memory = Played(path, 30.0), rules.Memory()
+        played, memory = Played(path, 30.0), rules.RuleHistory()
         for scenario in run:
             for snapshot in played.readings(scenario):
                 now = Instant(1e9 + played.now, played.now, "boot")
@@ -263,7 +263,7 @@ def test_nothing_fires_on_what_is_missing(path):
     holds()
 
 
-LIMITS = Limits(gpu_limit=9, scope=Scope.ALL)
+LIMITS = Limits(gpu_limit=9, scope=ProcessScope.ALL)
 
 
 def test_any_value_goes_through_the_reader_and_the_rules(path):
@@ -272,7 +272,7 @@ def test_any_value_goes_through_the_reader_and_the_rules(path):
     @settings(max_examples=60, deadline=None)
     @given(st.lists(scenarios(wild_gpus()), min_size=1, max_size=3), st.integers(0, 2**32))
     def holds(run, code):
-        played, memory = Played(path, 30.0), rules.Memory()
+        played, memory = Played(path, 30.0), rules.RuleHistory()
         for number, scenario in enumerate(run, 1):
             events = [FakeEvent(number, gpu.uuid, code) for gpu in scenario.gpus]
             for snapshot in played.readings(replace(scenario, events=events)):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, Scope, Snapshot
+from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, ProcessScope, Snapshot
 from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, simulate
 
 MAX_ETIME = 21600
@@ -20,7 +20,7 @@ TIMES = st.floats(0, 40 * PERIOD)
 
 
 def at(t: float, max_etime: int = MAX_ETIME) -> Snapshot:
-    """The simulate at `t`."""
+    """Simulate the time `t`."""
     return simulate(t, AT + t, "u", max_etime)
 
 
@@ -157,12 +157,14 @@ def test_redaction_has_something_to_show():
 
 def test_the_demos_limits_are_the_users_but_for_the_count():
     """GPU_LIMIT is 1, everything else as set."""
-    limits = Limits(gpu_limit=4, max_etime=77, scope=Scope.ALL, ignore=frozenset({"x"}))
-    assert demo_limits(limits) == Limits(gpu_limit=1, max_etime=77, scope=Scope.ALL, ignore=frozenset({"x"}))
+    limits = Limits(gpu_limit=4, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
+    assert demo_limits(limits) == Limits(
+        gpu_limit=1, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"})
+    )
 
 
-def test_the_source_tells_the_story_from_its_start():
-    """The source's own clock begins the simulate; the wall's stands in the snapshot."""
+def test_the_source_runs_from_its_start():
+    """The source's own clock starts the simulation; the wall's stands in the snapshot."""
     ticks = iter([100.0, 100.0, 113.0])
     source = SimulatedSource("u", max_etime=MAX_ETIME, clock=lambda: AT, monotonic=lambda: next(ticks))
     assert source.read() == simulate(0, AT, "u", MAX_ETIME)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.context import Setup, SourceKind
+from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import UNKNOWN
-from gpuwatch_tray.reading import adjust
+from gpuwatch_tray.reading import reconfigure_source
 from gpuwatch_tray.settings import Settings
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess
 
@@ -273,8 +273,10 @@ def test_the_setting_holds_from_the_next_look_when_it_changes(rig, bus):
     source = rig.another()
     seen = []
     for wake in (False, True, False):
-        setup = Setup(Settings(rig.devices, rig.devices, wake_gpu=wake), (), SourceKind.NVML, "box", "ada")
-        adjust(source, setup)
+        setup = RunContext(
+            Settings(rig.devices, rig.devices, wake_gpu=wake), (), SourceKind.NVML, "box", "ada"
+        )
+        reconfigure_source(source, setup)
         seen.append([gpu.asleep for gpu in source.read().gpus])
     source.close()
     assert seen == [[True], [False], [True]]

@@ -12,14 +12,14 @@ import os
 import random
 import shutil
 import signal
-import sqlite3  # to count its statements
+import sqlite3
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 from gpuwatch_tray.delivery import LEASE, deliver_due
-from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
+from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import Store, file
 from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
@@ -83,7 +83,7 @@ def opened(path):
 
 
 def counted(method):
-    """The same, with a step before and one after."""
+    """Wrap the method with a step before and one after."""
 
     def call(*arguments, **more):
         Death.step()
@@ -119,31 +119,31 @@ def life(folder: Path, now: float, reading) -> None:
         return Instant(now, now - START + 500.0, "boot")
 
     with closing(Store(folder, "box", lambda: (now - START + 500.0, "boot"), keeper=True)) as store:
-        Evaluator(store, POLICY, HEAD, instant, nobody).evaluate(reading)
+        Engine(store, POLICY, HEAD, instant, no_desktop).evaluate(reading)
         gather = late_digest(HEAD)
         deliver_due(store, lambda: Recorder(folder), lambda: now, chance=lambda: 0.0, gather=gather)
         Disk.full = False
 
 
 def nothing(_folder: Path) -> None:
-    """The very first start."""
+    """Leave the folder empty: the very first start."""
 
 
 def told(folder: Path) -> None:
-    """The alert was mailed a while ago."""
+    """Write a state in which the alert was mailed a while ago."""
     life(folder, START - 600, BUSY)
     (folder / "sent").unlink()
 
 
 def damaged(folder: Path) -> None:
-    """A mail waits, and a page of another table is overwritten."""
+    """Write a state with a waiting mail, and overwrite a page of another table."""
     with closing(Store(folder, "box")) as store:
         store.commit(step(mail(1, ["box/other"])))
     overwritten(folder / "state-box.sqlite3", "transitions")
 
 
 def version_1(folder: Path) -> None:
-    """A mail waits in the file of the version before."""
+    """Write a file of version 1 with a waiting mail."""
     with closing(sqlite3.connect(folder / "state-box.sqlite3")) as database:
         database.executescript(VERSION_1 + DATA + "PRAGMA user_version = 1;")
 
@@ -157,7 +157,7 @@ def backlog(folder: Path) -> None:
 
 
 def refused(_folder: Path) -> None:
-    """The very first start, and the server does not take the recipient."""
+    """Leave the folder empty; the server will refuse the recipient."""
 
 
 # name -> how it was before, what is read, and whether the disk is full until the end
@@ -186,12 +186,12 @@ def child(work, *arguments) -> int:
 
 
 def ended(pid: int) -> int:
-    """The exit code; -9 for a death."""
+    """Return the exit code; -9 for a killed process."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def doomed(folder: Path, reading, full: bool, refuses: bool, at: int) -> None:
-    """A life that dies at step `at`."""
+    """Run a life that dies at step `at`."""
     Death.at, Disk.full, Way.refuses = at, full, refuses
     life(folder, START, reading)
 
@@ -203,8 +203,8 @@ def heirs(folder: Path, reading, refuses: bool) -> None:
     Way.refuses = False
     if refuses:
         with closing(Store(folder, "box")) as store:
-            assert [row.state for row in store.queue()] == ["dead"]
-            store.revive([row.id for row in store.queue()], START + LATER + 1)
+            assert [row.state for row in store.unsent_mails()] == ["dead"]
+            store.resend_mails([row.id for row in store.unsent_mails()], START + LATER + 1)
     life(folder, START + 2 * LATER, reading)
 
 
@@ -227,7 +227,7 @@ def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | No
 
 def main(plan: str, folder: Path) -> None:
     """Die at every step, then at any moment."""
-    file.opened = opened
+    file.open_connection = opened
     for name in ("rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
     found = []

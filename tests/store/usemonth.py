@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, GpuProcess, Kind, Limits, Problem, Snapshot
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import Clock
 from tests.pasts import NOON, gpu
 
@@ -131,18 +131,18 @@ class Month:
                     getattr(self, f"_{what}")(value)
             self._pass(STEP)
             self._read(dark=self.time < dark_until)
-        for minute in self.sampler.rest():
+        for minute in self.sampler.finish_minute():
             self.store.add(minute())
         self.store.close()
 
     def _restart(self, seconds) -> None:
-        for minute in self.sampler.rest():
+        for minute in self.sampler.finish_minute():
             self.store.add(minute())
         self.store.close()
         self._away(seconds)
 
     def _kill(self, seconds) -> None:
-        self.store._drop()
+        self.store._close_file()
         self._away(seconds)
 
     def _suspend(self, seconds) -> None:
@@ -173,7 +173,7 @@ class Month:
         self.time += seconds
 
     def _near(self, time):
-        """The jobs of the hours around: all of them need not be looked through at every step."""
+        """Return the jobs of the hours around, so that not all are searched at every step."""
         block = int(time // (12 * HOUR))
         if self._block[0] != block:
             start, end = (block - 1) * 12 * HOUR, (block + 1) * 12 * HOUR
@@ -181,7 +181,7 @@ class Month:
         return self._block[1]
 
     def _course(self, index, start, end):
-        """The spans between two moments in which the same jobs were there."""
+        """Return the spans between two moments in which the same jobs were there."""
         near = [job for job in self._near(end) if job.gpu == index and job.start < end and job.end > start]
         edges = sorted({start, end, *(e for job in near for e in (job.start, job.end) if start < e < end)})
         for a, b in itertools.pairwise(edges):
@@ -190,11 +190,11 @@ class Month:
     def _read(self, *, dark) -> None:
         now = self.clock.instant()
         if dark:
-            self.sampler.take(Snapshot("test", now.wall, problem=Problem("driver not loaded")), (), now)
+            self.sampler.add(Snapshot("test", now.wall, problem=Problem("driver not loaded")), (), now)
             self._since = self.time
             return
         there = [job for job in self._near(self.time) if job.start < self.time <= job.end]
-        for minute in self.sampler.take(self._snapshot(there, now.wall), (), now):
+        for minute in self.sampler.add(self._snapshot(there, now.wall), (), now):
             self.store.add(minute())
         if self._since is not None:
             self.truth.seen += self.time - self._since
@@ -234,7 +234,7 @@ class Month:
         return Snapshot("test", at, tuple(gpus), tuple(processes), boot_id=boot)
 
     def _kept(self, meter) -> float:
-        """What the reader kept of a meter that it asks every twelfth time."""
+        """Return what the reader kept of a meter that it asks every twelfth time."""
         if int(self.time // STEP) % 12 == 0 or meter < getattr(self, "_seldom", 0.0):
             self._seldom = meter
         return getattr(self, "_seldom", meter)

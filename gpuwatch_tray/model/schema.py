@@ -1,0 +1,367 @@
+"""
+The table of settings, one row each; every other place that needs a fact about a setting reads it here.
+
+The loader, the default thresholds, the switches of the rules, `alerts explain`, the files that `setup config`
+writes, config/*.env.example and docs/settings.md all come from `SETTINGS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gpuwatch_tray.units import GIB, HOUR, MINUTE
+
+WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
+LARGEST = 999_999_999
+EXAMPLE_ADDRESS = "you@example.com"
+EXAMPLE_PATH = "/ABS/PATH/*"
+
+
+class Auto(Enum):
+    """A threshold that each GPU's own limits give."""
+
+    AUTO = "auto"
+
+
+class Unit(Enum):
+    """The unit in which people write a number. The program counts in s, bytes, degrees C and shares."""
+
+    NONE = ""
+    SECONDS = "s"
+    MINUTES = "min"
+    PERCENT = "%"
+    SHARE = "% of the time"
+    DEGREES = "°C"
+    GIB = "GiB"
+
+    def to_base(self, number: int | Decimal) -> Any:
+        """Convert a number in this unit to the unit that the program counts in."""
+        if self is Unit.MINUTES:
+            return number * MINUTE
+        if self is Unit.SHARE:
+            return float(number) / 100
+        if self is Unit.GIB:
+            return int(number * GIB)
+        return number if isinstance(number, int) else float(number)
+
+
+class ValueType(Enum):
+    """What kind of value a setting takes; `settings.validators` has the check of each."""
+
+    WHOLE = "whole number"
+    COUNT = "whole number above 0"
+    DECIMAL = "number"
+    PERCENT = "percentage"
+    DEGREES = "temperature"
+    SIZE = "size"
+    PRICE = "price"
+    PORT = "port"
+    SWITCH = "on or off"
+    CHOICE = "one of the choices"
+    CHOICES = "some of the choices"
+    LANGUAGE = "language"
+    PROGRAMS = "names of programs"
+    ADDRESS = "mail address"
+    ADDRESSES = "mail addresses"
+    PATH = "absolute path"
+    HOST = "server"
+    ACCOUNT = "account"
+    PASSWORD = "password"  # noqa: S105  # a kind of value, no password
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """
+    One setting: a key at home in `file`, though it may stand in any of the three.
+
+    `default` is written as people write it; empty for none. `bounds` are the lowest and highest number, in
+    `unit`. With `off` or `auto` these words may stand in place of a number. `kept` is the attribute of
+    `Settings` that holds the value, in base units. `switches` is the rule that `off` takes away, `tunes` are
+    the rules that use the value otherwise.
+
+    `about` is one line for a table. In the example file `comment` stands above the key (None: `about`; empty:
+    the key stands under the one above), `heading` above the first of a group, and `sample` in place of the
+    default; `active` keys are not commented out. A value that matches `placeholder` counts as not set.
+    """
+
+    key: str
+    file: str
+    type: ValueType
+    default: str = ""
+    about: str = field(kw_only=True)
+    unit: Unit = Unit.NONE
+    bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)
+    off: bool = False
+    auto: bool = False
+    choices: tuple[str, ...] = ()
+    kept: str = ""
+    switches: str = ""
+    tunes: tuple[str, ...] = ()
+    heading: str = ""
+    comment: str | None = None
+    sample: str = ""
+    active: bool = False
+    placeholder: str = ""
+
+    @property
+    def base(self) -> Any:
+        """The default of a number or a switch, in base units; None for off."""
+        if self.type is ValueType.SWITCH:
+            return self.default == "on"
+        if self.default == "off":
+            return None
+        if self.default == Auto.AUTO.value:
+            return Auto.AUTO
+        whole = self.type is not ValueType.DECIMAL
+        return self.unit.to_base(int(self.default) if whole else Decimal(self.default))
+
+    def is_placeholder(self, text: str) -> bool:
+        """Tell whether this is the example's value, untouched."""
+        return bool(self.placeholder) and fnmatchcase(text, self.placeholder)
+
+
+# Few programs of a Linux desktop hold a compute context. Windows gives every program that draws through
+# Direct3D the type C+G, so that nvidia-smi's compute list there is the desktop itself.
+DESKTOP_PROGRAMS = """
+Xorg, X, Xwayland, gnome-shell, gnome-remote-desktop-daemon, mutter, kwin_wayland, kwin_x11, plasmashell,
+cinnamon, muffin, marco, xfwm4, budgie-wm, gala, compiz, picom, cosmic-comp, sway, Hyprland, weston,
+wayfire, niri, labwc, dwm.exe, csrss.exe, winlogon.exe, LogonUI.exe, LockApp.exe, explorer.exe,
+sihost.exe, Taskmgr.exe, ShellHost.exe, ShellExperienceHost.exe, StartMenuExperienceHost.exe,
+SearchHost.exe, SearchApp.exe, SearchUI.exe, TextInputHost.exe, ApplicationFrameHost.exe,
+RuntimeBroker.exe, SystemSettings.exe, Widgets.exe, WidgetBoard.exe, PhoneExperienceHost.exe,
+CrossDeviceResume.exe, GameBar.exe, XboxGameBarWidgets.exe, WindowsTerminal.exe, OpenConsole.exe,
+Photos.exe, CalculatorApp.exe, Notepad.exe, PowerToys.exe, PowerToys.PowerLauncher.exe, rdpclip.exe,
+NVIDIA Overlay.exe, NVIDIA Share.exe, NVIDIA App.exe, NVIDIA Web Helper.exe, NVDisplay.Container.exe,
+nvcontainer.exe, nvsphelper64.exe, msedge.exe, msedgewebview2.exe, chrome.exe, firefox.exe, brave.exe,
+opera.exe, vivaldi.exe, ms-teams.exe, Teams.exe, olk.exe, OUTLOOK.EXE, EXCEL.EXE, WINWORD.EXE,
+POWERPNT.EXE, OneDrive.exe, Slack.exe, Discord.exe, Zoom.exe, WhatsApp.exe, Telegram.exe, Spotify.exe,
+Code.exe, steam.exe, steamwebhelper.exe
+"""
+
+# The rows, in the order of the example files.
+# fmt: off
+TO_EMAIL = Setting("TO_EMAIL", WATCH, ValueType.ADDRESSES, active=True, kept="to_email",
+    placeholder=EXAMPLE_ADDRESS,
+    about="Who gets the mail: one address, or several with commas between them.",
+    comment="Who gets the mail: one address, or several with commas between them. Without one,"
+        " `gpuwatch-tray check` ends with exit code 2, and the tray runs without mail.")
+GPU_LIMIT = Setting("GPU_LIMIT", WATCH, ValueType.WHOLE, "2", off=True, active=True,
+    kept="limits.gpu_limit", switches="gpu_limit",
+    about="Warn when your processes are on more GPUs than this.")
+MAX_ETIME_MIN = Setting("MAX_ETIME_MIN", WATCH, ValueType.WHOLE, "360", unit=Unit.MINUTES, off=True,
+    active=True, kept="limits.max_etime", switches="max_etime",
+    about="Warn when one of your processes has been running for more minutes than this (360 = six hours).")
+COOLDOWN_MIN = Setting("COOLDOWN_MIN", WATCH, ValueType.WHOLE, "60", unit=Unit.MINUTES, active=True,
+    kept="cooldown",
+    about="Minutes before the same warning is mailed again.",
+    comment="Minutes before the same warning is mailed again, counted from the mail that went out. 0"
+        " mails it at every check.")
+POLL_SEC = Setting("POLL_SEC", WATCH, ValueType.DECIMAL, "5", unit=Unit.SECONDS,
+    bounds=(Decimal("0.2"), HOUR), kept="poll",
+    about="Seconds between two looks at the GPUs, for the tray and `gpuwatch-tray watch`: 0.2 to 3600.")
+PROCESS_SCOPE = Setting("PROCESS_SCOPE", WATCH, ValueType.CHOICE, "mine", choices=("mine", "all"),
+    kept="limits.scope",
+    about="Whose processes count: mine or all.")
+HUNG_MIN = Setting("HUNG_MIN", WATCH, ValueType.WHOLE, "10", unit=Unit.MINUTES, off=True,
+    kept="limits.use.hung_hold", switches="hung", heading="How the GPUs are used",
+    about="Minutes that a GPU does nothing, after your process on it was busy, until it is said to hang.")
+IDLE_HOLD_MIN = Setting("IDLE_HOLD_MIN", WATCH, ValueType.WHOLE, "30", unit=Unit.MINUTES, off=True,
+    kept="limits.use.idle_hold", switches="idle_holding",
+    about="Tell when your process has held memory of an idle GPU for so many minutes.",
+    comment="Tell when your process has held more than so many GiB of an idle GPU for so many minutes. A"
+        " GPU is idle below IDLE_PCT percent of utilisation.")
+IDLE_HOLD_GIB = Setting("IDLE_HOLD_GIB", WATCH, ValueType.SIZE, "2", unit=Unit.GIB, bounds=(0, 9999),
+    kept="limits.use.idle_memory", tunes=("idle_holding",),
+    about="The memory that an idle process may hold.", comment="")
+IDLE_PCT = Setting("IDLE_PCT", WATCH, ValueType.PERCENT, "5", unit=Unit.PERCENT, bounds=(1, 100),
+    kept="limits.use.idle_below", tunes=("hung", "idle_holding"),
+    about="The utilisation below which a GPU is idle.", comment="")
+INTRUDER = Setting("INTRUDER", WATCH, ValueType.SWITCH, "on", kept="limits.use.intruder",
+    switches="intruder",
+    about="Tell when another user computes on a GPU that you compute on: on or off.")
+MEMORY_FULL_PCT = Setting("MEMORY_FULL_PCT", WATCH, ValueType.PERCENT, "off", unit=Unit.PERCENT,
+    bounds=(1, 100), off=True, kept="limits.use.memory_full", switches="memory_full",
+    about="Tell when a GPU's memory is fuller than this (95, say).",
+    comment="Tell when a GPU's memory is fuller than this (percent, 95 say) for so many minutes. Off, as"
+        " frameworks reserve memory in advance.")
+MEMORY_FULL_MIN = Setting("MEMORY_FULL_MIN", WATCH, ValueType.WHOLE, "10", unit=Unit.MINUTES,
+    kept="limits.use.memory_full_hold", tunes=("memory_full",),
+    about="Minutes that the memory must be that full.", comment="")
+TEMP_LIMIT_C = Setting("TEMP_LIMIT_C", WATCH, ValueType.DEGREES, "auto", unit=Unit.DEGREES, bounds=(1, 150),
+    off=True, auto=True, kept="limits.heat.warn_at", switches="temperature", heading="Heat",
+    about="Warn at this temperature; auto is 85, or 5 below the GPU's own slowdown temperature if that is"
+        " lower.",
+    comment="Warn at this temperature (degrees C) after so many minutes; auto is 85, or 5 below the"
+        " temperature at which the GPU slows itself down, where that is lower.")
+TEMP_MIN = Setting("TEMP_MIN", WATCH, ValueType.WHOLE, "5", unit=Unit.MINUTES, kept="limits.heat.warn_hold",
+    tunes=("temperature",),
+    about="Minutes that it must be that hot.", comment="")
+TEMP_CRITICAL_C = Setting("TEMP_CRITICAL_C", WATCH, ValueType.DEGREES, "auto", unit=Unit.DEGREES,
+    bounds=(1, 150), off=True, auto=True, kept="limits.heat.critical_at", switches="temperature_critical",
+    about="The critical temperature; auto is 3 below the GPU's own slowdown temperature, else 90.",
+    comment="The same for the critical alert; auto is 3 below the temperature at which the GPU slows"
+        " itself down, else 90.")
+TEMP_CRITICAL_MIN = Setting("TEMP_CRITICAL_MIN", WATCH, ValueType.WHOLE, "1", unit=Unit.MINUTES,
+    kept="limits.heat.critical_hold", tunes=("temperature_critical",),
+    about="Minutes that it must be that hot.", comment="")
+THROTTLE_PCT = Setting("THROTTLE_PCT", WATCH, ValueType.PERCENT, "50", unit=Unit.SHARE, bounds=(1, 100),
+    off=True, kept="limits.heat.throttle_share", switches="thermal_throttle",
+    about="Warn when heat has slowed a GPU down in so many percent of the last 5 minutes.")
+HW_SLOWDOWN_MIN = Setting("HW_SLOWDOWN_MIN", WATCH, ValueType.WHOLE, "1", unit=Unit.MINUTES, off=True,
+    kept="limits.heat.slowdown_hold", switches="hw_slowdown",
+    about="Warn when the hardware has slowed a GPU down for so many minutes: heat, its power supply, or"
+        " the mains.")
+POWER_CAP_MIN = Setting("POWER_CAP_MIN", WATCH, ValueType.WHOLE, "off", unit=Unit.MINUTES, off=True,
+    kept="limits.heat.power_cap_hold", switches="power_cap",
+    about="Tell when the power limit has slowed a GPU down for so many minutes (15, say).",
+    comment="Tell when the power limit has slowed a GPU down for so many minutes (15, say). Off, as it is"
+        " normal under load.")
+FAN_TEMP_C = Setting("FAN_TEMP_C", WATCH, ValueType.DEGREES, "70", unit=Unit.DEGREES, bounds=(1, 150),
+    off=True, kept="limits.heat.fan_at", switches="fan",
+    about="Warn when a fan stands still, or cannot be read, above this temperature (degrees C).")
+BLIND_SEC = Setting("BLIND_SEC", WATCH, ValueType.WHOLE, "60", unit=Unit.SECONDS, off=True,
+    kept="limits.faults.blind_hold", switches="monitor_blind", heading="Faults",
+    about="Seconds without a good reading until the monitor says that it is blind.",
+    comment="Seconds without a good reading (and 3 polls) until the monitor says that it is blind;"
+        " critical after 10 minutes.")
+GPU_LOST = Setting("GPU_LOST", WATCH, ValueType.SWITCH, "on", kept="limits.faults.lost",
+    switches="gpu_lost",
+    about="Tell when a GPU is gone: on or off.",
+    comment="A GPU that is gone; a driver that was replaced while it runs (reboot needed): on or off.")
+DRIVER_MISMATCH = Setting("DRIVER_MISMATCH", WATCH, ValueType.SWITCH, "on", kept="limits.faults.mismatch",
+    switches="driver_mismatch",
+    about="Warn when the driver was replaced while it runs, and a reboot is needed: on or off.",
+    comment="")
+XID_FATAL = Setting("XID_FATAL", WATCH, ValueType.SWITCH, "on", kept="limits.faults.xid_fatal",
+    switches="xid_fatal",
+    about="Tell of driver errors (Xid) after which a GPU must be reset: on or off.",
+    comment="Errors that the driver reports with a number: those after which a GPU must be reset, and all"
+        " others: on or off.")
+XID_APP = Setting("XID_APP", WATCH, ValueType.SWITCH, "on", kept="limits.faults.xid_app",
+    switches="xid_app",
+    about="Tell of all other driver errors (Xid): on or off.", comment="")
+ECC = Setting("ECC", WATCH, ValueType.SWITCH, "on", kept="limits.faults.ecc", switches="ecc",
+    about="Tell of memory errors: on or off.",
+    comment="Memory errors: on warns at so many corrected ones in 10 minutes (off: none), and of each one"
+        " that was not corrected.")
+ECC_CORRECTED = Setting("ECC_CORRECTED", WATCH, ValueType.COUNT, "100", bounds=(1, LARGEST), off=True,
+    kept="limits.faults.ecc_corrected", tunes=("ecc",),
+    about="Corrected memory errors in 10 minutes from which on to warn; off for none.", comment="")
+ROW_REMAP = Setting("ROW_REMAP", WATCH, ValueType.SWITCH, "on", kept="limits.faults.row_remap",
+    switches="row_remap",
+    about="Worn memory rows that wait for a reset to be replaced, or could not be: on or off.")
+PCIE_WIDTH_MIN = Setting("PCIE_WIDTH_MIN", WATCH, ValueType.WHOLE, "5", unit=Unit.MINUTES, off=True,
+    kept="limits.faults.pcie_hold", switches="pcie_width",
+    about="Warn when a GPU at work has used fewer PCIe lanes than it could for so many minutes.")
+WAKE_GPU = Setting("WAKE_GPU", WATCH, ValueType.SWITCH, "off", kept="wake_gpu",
+    about="Whether a laptop's GPU that the system has put to sleep is woken to be read: on or off.")
+ENERGY_PRICE = Setting("ENERGY_PRICE", WATCH, ValueType.PRICE, "off", off=True, kept="energy_price",
+    about="What a kWh costs, for `gpuwatch-tray report usage`: 0.30, say.",
+    comment="What a kWh costs, for `gpuwatch-tray report usage`: 0.30, say, in whatever money. Off: no"
+        " cost is told.")
+ICON_STYLE = Setting("ICON_STYLE", WATCH, ValueType.CHOICE, "auto",
+    choices=("auto", "light", "dark", "color"), kept="icon_style",
+    about="How the icon is drawn.",
+    comment="The icon: auto and color draw it in colour for any panel, light and dark in one tone for a"
+        " light or a dark panel.")
+ICON_BADGE = Setting("ICON_BADGE", WATCH, ValueType.SWITCH, "off", kept="icon_badge",
+    about="Whether the icon carries the number of GPUs in use: on or off.")
+IGNORE_PROCESSES = Setting("IGNORE_PROCESSES", WATCH, ValueType.PROGRAMS, DESKTOP_PROGRAMS,
+    kept="limits.ignore",
+    about="Programs that never count, though they hold a compute context; none lets every program count.",
+    comment="Programs that never count, though they hold a compute context: names without folders, with"
+        " commas between them (or blanks, where no name holds one); upper and lower case are the same."
+        " This list is the default, and yours takes its place; none lets every program count. It matters"
+        " on Windows, where the whole desktop computes.")
+NOTIFY_METHOD = Setting("NOTIFY_METHOD", NOTIFY, ValueType.CHOICE, "auto",
+    choices=("auto", "smtp", "gmail_api"), active=True, sample='"auto"',
+    about="How the mail leaves.",
+    comment="auto       SMTP if smtp.env is set up, else Gmail if both files below are there, else this"
+        " computer's own mail program (mail, mailx or sendmail).\n"
+        "smtp       only the server of smtp.env\n"
+        "gmail_api  only Gmail, through its API\n"
+        "With smtp and gmail_api, and with auto once smtp.env is set up, a mail that cannot leave waits"
+        " to be sent again; it does not take another way.")
+GMAIL_API_CREDENTIALS = Setting("GMAIL_API_CREDENTIALS", NOTIFY, ValueType.PATH, active=True,
+    sample='"/ABS/PATH/to/credentials.json"', placeholder=EXAMPLE_PATH,
+    about="The file with the OAuth client of the Google account that sends.",
+    comment="Gmail: the two files of the Google account that sends, as absolute paths. secret/README.md"
+        " says how to get them.")
+GMAIL_API_TOKEN = Setting("GMAIL_API_TOKEN", NOTIFY, ValueType.PATH, active=True,
+    sample='"/ABS/PATH/to/token.json"', placeholder=EXAMPLE_PATH,
+    about="The file with the token of the Google account that sends.", comment="")
+FROM_EMAIL = Setting("FROM_EMAIL", NOTIFY, ValueType.ADDRESS, active=True, placeholder=EXAMPLE_ADDRESS,
+    about="Who the mail is from.",
+    comment="Who the mail is from. A FROM_EMAIL in smtp.env goes before this one when the mail leaves by"
+        " SMTP; without any, it is SMTP_USER, the Google account, or the local account.")
+EMAIL_WHEN = Setting("EMAIL_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("away", "always", "never"),
+    kept="email_when",
+    about="When an alert is mailed, beside its popup on the desktop.",
+    comment="When an alert is mailed, beside its popup on the desktop:\n"
+        "away    when nobody is at the desk, when the popup has not been acknowledged after ESCALATE_MIN"
+        " minutes, when no popup could be shown, and when the alert is critical. No desktop counts as"
+        " away: `gpuwatch-tray check` and `gpuwatch-tray watch` mail at once.\n"
+        "always  at once\n"
+        "never   not at all, `gpuwatch-tray check --test-mail` excepted")
+AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, kept="away",
+    about="Minutes without a key or the mouse after which nobody is at the desk.",
+    comment="Minutes without a key or the mouse after which nobody is at the desk. A locked screen counts"
+        " at once. With 0 nobody is away by idling: only a locked screen counts.")
+ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES, kept="escalate",
+    about="Minutes that an alert may stay without an answer before it is mailed. 0 mails it at once.")
+NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email", choices=("email", "popup"),
+    off=True, kept="tell_resolved",
+    about="How the end of an alert is told, where the alert itself has been.",
+    comment='How the end of an alert is told, where the alert itself has been: email, popup, "email,'
+        ' popup", or off.')
+MAIL_THREADING = Setting("MAIL_THREADING", NOTIFY, ValueType.SWITCH, "no", kept="threading",
+    about="Whether the mails about one incident have the subject of the first: yes or no.",
+    comment="Whether the mails about one incident (it fires, it still does, it is over) have the subject"
+        " of the first. Gmail shows mails as one conversation only if they have the same subject, beside"
+        " the References header that they have in any case and that is enough for other mail programs."
+        " `no` keeps the Bash tool's subject, with its time; with `yes` the first line of the text says"
+        " what the subject does not: firing, reminder or resolved.")
+UI_LANGUAGE = Setting("UI_LANGUAGE", NOTIFY, ValueType.LANGUAGE, "auto", choices=("en", "zh_CN", "auto"),
+    about="The language of the menu, the popups, the mail's HTML part and the commands.",
+    comment="The language of the menu, the popups, the mail's HTML part and the commands: en, zh_CN, or"
+        " auto for the system's. The mail's text part and the process list stay as they are. A change"
+        " counts from the next start on.")
+SMTP_HOST = Setting("SMTP_HOST", SMTP, ValueType.HOST, active=True, placeholder="smtp.example.com",
+    about="The name of the mail server.")
+SMTP_PORT = Setting("SMTP_PORT", SMTP, ValueType.PORT, "587", bounds=(1, 65535), active=True,
+    about="The port of the mail server; 465 is encrypted from the start, 587 by STARTTLS.",
+    comment="587: the connection is encrypted by STARTTLS before anything is said. 465: it is encrypted"
+        " from the start.")
+SMTP_USER = Setting("SMTP_USER", SMTP, ValueType.ACCOUNT, active=True, placeholder="your_user",
+    about="The account on the mail server.",
+    comment="The account. Gmail and others want an app password here. Blanks in SMTP_PASS are always"
+        " removed, as app passwords are shown with some: a password that holds blanks cannot be used.\n"
+        'Single quotes take a password as it is, with its $, ", \\ and #.')
+SMTP_PASS = Setting("SMTP_PASS", SMTP, ValueType.PASSWORD, active=True, sample="'your_pass'",
+    placeholder="your_pass",
+    about="The password; Gmail and others want an app password here.", comment="")
+SMTP_PASS_FILE = Setting("SMTP_PASS_FILE", SMTP, ValueType.PATH, sample='"/ABS/PATH/to/password"',
+    placeholder=EXAMPLE_PATH,
+    about="The file that holds the password, in place of SMTP_PASS.",
+    comment="Or the password lies in a file of its own (an absolute path, chmod 600), or in the system's"
+        " keyring, if neither this line nor SMTP_PASS is there: `gpuwatch-tray mail password` stores it."
+        " SMTP_PASS goes before the file.")
+SMTP_SECURITY = Setting("SMTP_SECURITY", SMTP, ValueType.CHOICE, "tls", choices=("tls", "none"),
+    about="tls encrypts and logs in; none does neither, and is for a relay on this computer alone.",
+    comment="tls encrypts and logs in, always. none does neither, and is for a relay on this computer"
+        " alone: SMTP_HOST=localhost, with port 25 where SMTP_PORT is not set, and without SMTP_USER and"
+        " SMTP_PASS.")
+SMTP_CA_FILE = Setting("SMTP_CA_FILE", SMTP, ValueType.PATH, sample='"/etc/ssl/certs/our-lab.pem"',
+    placeholder=EXAMPLE_PATH,
+    about="The certificate of your own authority, where no public one signed the server's.",
+    comment="The certificate of your own authority, where the server's is not signed by a public one: an"
+        " absolute path.")
+# fmt: on
+
+_ROWS = [row for row in list(globals().values()) if isinstance(row, Setting)]
+SETTINGS: dict[str, Setting] = {row.key: row for row in _ROWS}
+SWITCHES: dict[str, Setting] = {row.switches: row for row in _ROWS if row.switches}  # by the rule's name

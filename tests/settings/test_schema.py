@@ -1,0 +1,63 @@
+"""The table of settings: what is generated from it is up to date, and it fits what it describes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits
+from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH, ValueType
+from gpuwatch_tray.rules import RULES, keys
+from gpuwatch_tray.settings.checks import parse
+from gpuwatch_tray.settings.writing import example
+from tests.settings.table import settings_table
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", [WATCH, NOTIFY, SMTP])
+def test_the_examples_are_generated_from_the_table(name):
+    """config/*.example is what the table gives, byte for byte."""
+    assert (ROOT / "config" / f"{name}.example").read_bytes() == example(name).encode()
+
+
+def test_the_page_of_the_settings_has_the_generated_table():
+    """docs/settings.md ends with what `python -m tests.settings.table` prints."""
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8").endswith(settings_table())
+
+
+def test_every_row_is_found_by_its_key():
+    """A row is named after its key, and no key stands twice."""
+    from gpuwatch_tray.model import schema
+
+    assert {name: row for name, row in vars(schema).items() if isinstance(row, schema.Setting)} == SETTINGS
+
+
+def test_every_rule_is_switched_by_one_setting():
+    """No rule is without a switch, no setting names a rule that is not there."""
+    assert set(SWITCHES) == set(RULES)
+    assert {rule for row in SETTINGS.values() for rule in row.tunes} <= set(RULES)
+    assert keys("hung") == ("HUNG_MIN", "IDLE_PCT")
+
+
+def test_every_threshold_is_kept_by_one_setting(house):
+    """Each threshold has one row, and the default of the row in base units is that of the threshold."""
+    groups = {"heat": HeatLimits, "faults": FaultLimits, "use": UseLimits}
+    expected = {f"limits.{field.name}" for field in fields(Limits) if field.name not in groups} - {
+        "limits.poll"
+    }
+    expected |= {f"limits.{name}.{field.name}" for name, group in groups.items() for field in fields(group)}
+    kept = {row.kept: row for row in SETTINGS.values() if row.kept}
+    assert expected == {name for name in kept if name.startswith("limits.")}
+    settings = house.settings()
+    for name, row in kept.items():
+        assert attrgetter(name)(settings) == parse(row, row.default.strip())
+
+
+@pytest.mark.parametrize("setting", [row for row in SETTINGS.values() if row.type is ValueType.CHOICE])
+def test_every_choice_of_the_table_is_taken(setting):
+    """What the table names as a choice is one."""
+    assert [parse(setting, choice).value for choice in setting.choices] == list(setting.choices)
