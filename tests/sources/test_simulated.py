@@ -1,4 +1,4 @@
-"""The demo's simulate: plausible, labelled, and each rule's turn within a minute."""
+"""The simulation: plausible, labelled, and each rule's turn within a minute."""
 
 from __future__ import annotations
 
