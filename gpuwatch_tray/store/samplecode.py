@@ -196,23 +196,7 @@ def _span_at(row: FloatRow, at: int) -> Span | None:
 
 
 def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
-    covered, readings, level, energy, asleep, listed, held, idle = row[:8]
-    return GpuSample(
-        uuid,
-        at,
-        seconds,
-        covered,
-        int(readings),
-        _span_at(row, 8),
-        _span_at(row, 12),
-        _span_at(row, 16),
-        _span_at(row, 20),
-        _span_at(row, 24),
-        _span_at(row, 28),
-        Severity(int(level)) if level else None,
-        _value(energy),
-        asleep,
-        listed,
-        held,
-        idle,
-    )
+    covered, readings, level, energy, *times = row[:8]
+    spans = [_span_at(row, place) for place in range(8, _GPU, _SPAN)]
+    severity = Severity(int(level)) if level else None
+    return GpuSample(uuid, at, seconds, covered, int(readings), *spans, severity, _value(energy), *times)

@@ -233,7 +233,8 @@ def test_a_row_that_makes_no_sense_is_a_gap(machine):
         found.commit()
     machine.poll_for(process(1), seconds=11 * MINUTE)
     held = {
-        finest: sum(use.held for use in machine.history(finest=finest).users) for finest in (MINUTE, TEN_MINUTES)
+        finest: sum(use.held for use in machine.history(finest=finest).users)
+        for finest in (MINUTE, TEN_MINUTES)
     }
     assert held[MINUTE] == held[TEN_MINUTES] == pytest.approx(19 * MINUTE - 10, abs=MINUTE)
 
