@@ -10,10 +10,17 @@ from gpuwatch_tray.columns import align_columns
 from gpuwatch_tray.commands.export import print_samples
 from gpuwatch_tray.commands.spreadsheet import write_csv
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import LABEL, MINUTES_FOR, TEN_MINUTES
+from gpuwatch_tray.model import LABEL
+from gpuwatch_tray.model import MINUTES_FOR
+from gpuwatch_tray.model import TEN_MINUTES
+from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.units import TO_THE_MINUTE
+from gpuwatch_tray.units import local_time
+from gpuwatch_tray.usage import usage
 from gpuwatch_tray.store.samplereader import UseDetail
-from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
-from gpuwatch_tray.usage import GroupBy, UsageSums, usage
+from gpuwatch_tray.usage import GroupBy
+from gpuwatch_tray.usage import UsageSums
 
 if TYPE_CHECKING:
     import argparse
