@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import alerts, redact, terms
 from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.columns import pad_to_width
+from gpuwatch_tray.commands.answer import silence_texts
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Instant, Phase
 from gpuwatch_tray.units import local_time
@@ -106,13 +107,7 @@ def _state_text(alert: Mapping[str, Any]) -> str:
         states = [_("began {time}, over for the moment").format(time=local_time(alert["since"]))]
     if alert["flapping"]:
         states.append(_("comes and goes"))
-    if alert["acknowledged"]:
-        states.append(_("acknowledged"))
-    if alert["snoozed_until"] is not None:
-        states.append(_("snoozed until {time}").format(time=local_time(alert["snoozed_until"])))
-    if alert["inhibited_by"]:
-        states.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
-    return _(", ").join(states)
+    return _(", ").join([*states, *silence_texts(alert, local_time)])
 
 
 def _snooze_lines(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:

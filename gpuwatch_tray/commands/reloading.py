@@ -65,7 +65,7 @@ class SettingsReloader:
 
     def look(self) -> None:
         """One look; on the thread."""
-        loaded = self._changes.look()
+        loaded = self._changes.check()
         if loaded is None:
             return
         new = app.with_settings(self._setup, loaded)

@@ -6,10 +6,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.commands import alerts, past, queue, when
+from gpuwatch_tray.commands.alerts import alert_handlers
 from gpuwatch_tray.commands.answer import ResponderInfo, build_status
 from gpuwatch_tray.commands.asking import serve_requests
+from gpuwatch_tray.commands.past import history_handlers
 from gpuwatch_tray.commands.present import details_answer
+from gpuwatch_tray.commands.queue import outbox_handlers
+from gpuwatch_tray.commands.when import reminder_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,10 +55,10 @@ def answering(
         "status": status,
         "details": details,
         "quit": end,
-        **alerts.handlers(held.store, watching),
-        **when.handlers(held.store, watching),
-        **queue.handlers(held.store, watching),
-        **past.handlers(held.store, watching),
+        **alert_handlers(held.store, watching),
+        **reminder_handlers(held.store, watching),
+        **outbox_handlers(held.store, watching),
+        **history_handlers(held.store, watching),
     }
     with serve_requests(setup, handlers) as address:
         held.report_address(address)

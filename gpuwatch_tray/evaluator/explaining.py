@@ -1,4 +1,4 @@
-"""`alerts explain`: each rule, what it measured, and what will be told of its alerts when and why; pure."""
+"""`alerts explain`: each rule, what it measured, and when and why its alerts are mailed or pop up; pure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NO_CHANNEL = {
 
 
 def explain(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
-    """The lines; times are told as from now."""
+    """Return the lines; times are relative to `now`."""
     return tuple(_lines(found, policy, sighting, now))
 
 
@@ -163,7 +163,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
 
 
 def _decision(decision: Decision) -> str:
-    """What is done and why, in words, with the reasons' names behind, as `alerts` and the log have them."""
+    """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
     said = _(" and ").join(_(MEANING.get(each) or NO_CHANNEL[decision.channel]) for each in reasons)
     text = _("now: {why}") if decision.send else _("not now: {why}")

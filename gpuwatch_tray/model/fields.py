@@ -31,5 +31,5 @@ Field: TypeAlias = T | Missing
 
 
 def known(value: Field[T]) -> T | None:
-    """The value, or None where it is missing: for display, never for a decision."""
+    """Return the value, or None where it is missing: for display, never for a decision."""
     return None if isinstance(value, Missing) else value

@@ -19,7 +19,7 @@ class Window:
     slices: tuple[tuple[int, float], ...] = ()
 
     def add(self, at: float, length: float, amount: float) -> Window:
-        """With `amount` more at `at`, and without what is older than `length` seconds."""
+        """Return the window with `amount` more at `at`, without what is older than `length` seconds."""
         now = int(at // (length / SLICES))
         kept = [each for each in self.slices if now - SLICES < each[0] <= now]
         if amount:
@@ -28,7 +28,7 @@ class Window:
         return Window(tuple(kept))
 
     def total(self, at: float, length: float) -> float:
-        """What has come within the last `length` seconds."""
+        """Sum the amounts of the last `length` seconds."""
         now = int(at // (length / SLICES))
         return sum(amount for number, amount in self.slices if number > now - SLICES)
 

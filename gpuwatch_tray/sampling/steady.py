@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.units import MIB
-from gpuwatch_tray.units import MINUTE
 from gpuwatch_tray.sampling.joining import merge_stretches
+from gpuwatch_tray.units import MIB, MINUTE
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import GpuSample, Span, Stretch, Use

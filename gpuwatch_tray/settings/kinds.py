@@ -1,4 +1,4 @@
-"""The settings as values: what the rest of the house is handed."""
+"""The settings as values, as the rest of the program gets them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The password itself."""
+        """Return the password itself."""
         return self._text
 
     def __repr__(self) -> str:

@@ -94,7 +94,7 @@ def numbered(gpus) -> tuple[Gpu, ...]:
 
 
 def play(readings, gaps) -> Poll:
-    """The rules see these readings, each some seconds after the one before."""
+    """Show the rules these readings, each some seconds after the one before."""
     poll = Poll()
     for reading, seconds in zip(readings, gaps, strict=False):
         facts = {"problem": reading.problem, "events": reading.events}

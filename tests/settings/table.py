@@ -1,4 +1,4 @@
-"""The tables of docs/ as Markdown: `python -m tests.settings.table` for the settings, with `rules` the rules."""
+"""The tables of docs/ as Markdown: `python -m tests.settings.table`, with `rules` those of the rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBERS = {
 
 
 def settings_table() -> str:
-    """A table of the settings of each file."""
+    """Return a table of the settings of each file."""
     parts = []
     for name, variable in FILES:
         rows = [_row(setting) for setting in SETTINGS.values() if setting.file == name]
@@ -31,7 +31,7 @@ def settings_table() -> str:
 
 
 def rules_table() -> str:
-    """A table of the rules."""
+    """Return a table of the rules."""
     rows = [
         f"| `{name}` | {', '.join(level.name.lower() for level in rule.severities)} | {rule.fires} |"
         f" {rule.clears} | {', '.join(f'`{key}`' for key in keys(name))} |"
