@@ -88,7 +88,7 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
             yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
         for alert in found.alerts.values():
             if alert.rule == name:
-                decisions = [each for each in found.decisions if each.alert is alert]
+                decisions = [decision for decision in found.decisions if decision.alert is alert]
                 yield from _alert(alert, decisions, now)
 
 

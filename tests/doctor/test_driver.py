@@ -144,7 +144,9 @@ def test_on_a_real_driver(tmp_path):
 def _on_a_real_driver(rig):
     rig.module_version.write_text("550.54.14\n")
     rig.play(FakeGpu(errors={"fan": NOT_SUPPORTED}))
-    lines = list(check_driver(rig.source, lambda: driver_versions(rig.module_version), Limits(), lambda _: None))
+    lines = list(
+        check_driver(rig.source, lambda: driver_versions(rig.module_version), Limits(), lambda _: None)
+    )
     assert lines[0].text == "library 550.54.14, kernel module 550.54.14, 1 GPU"
     assert "not: fan (" in lines[1].text
     assert lines[-1].topic == "Xid errors"
