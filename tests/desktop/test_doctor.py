@@ -18,7 +18,7 @@ pytestmark = pytest.mark.desktop
 
 
 def lines(environ):
-    """What is found, by topic."""
+    """Return the doctor's lines by topic."""
     return {line.topic: line for line in desktop.look(environ, 300.0, lambda _: "panel")}
 
 
