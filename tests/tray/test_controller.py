@@ -81,7 +81,7 @@ def view(shown):
 
 @pytest.fixture
 def worker():
-    """Makes a running Worker for some actions, and lets it end after the test."""
+    """Make a running ActionWorker for some handlers; it ends after the test."""
     made = []
 
     def make(actions):
@@ -150,7 +150,7 @@ class Canvas:
 
 @pytest.fixture
 def canvas(monkeypatch):
-    """The backend that every Tray of the test gets."""
+    """Fake the backend of every Tray of the test."""
     made = Canvas()
     monkeypatch.setattr(controller, "select_backend", lambda *_: made)
     return made
