@@ -35,7 +35,7 @@ def gpus_in_use(t: float) -> int:
 
 
 def longest(t: float) -> float:
-    """The age of one's oldest process at `t`; 0 with none."""
+    """Return the age of one's oldest process at `t`; 0 with none."""
     return max((p.elapsed for p in own(t)), default=0.0)
 
 
