@@ -30,11 +30,10 @@ from gpuwatch_tray.model import (
     Stretch,
 )
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.units import MINUTE
-from gpuwatch_tray.usage import usage
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.store.samples import SampleStore
-from gpuwatch_tray.usage import GroupBy
+from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.usage import GroupBy, usage
 from tests.fakes import BOOT, MIB, process, snapshot
 from tests.pasts import NOON, gpu
 

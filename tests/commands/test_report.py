@@ -14,15 +14,10 @@ import pytest
 from gpuwatch_tray.commands import details, pages
 from gpuwatch_tray.commands.details import ReportPageError, ReportPageOpener
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.installed import MIB, Installed
+from tests.installed import MIB
 from tests.workers import workers
 
 OPENER = '#!/bin/sh\ncp "$1" "$(dirname "$0")/opened.html"\n'
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture
@@ -77,7 +72,7 @@ def test_what_a_killed_program_left_is_removed(tmp_path):
         each.write_text("part")
     for each in (old, other):
         os.utime(each, (0, 0))
-    pages.write(file, "whole")
+    pages.write_page(file, "whole")
     assert sorted(tmp_path.iterdir()) == sorted([file, young, other])
 
 

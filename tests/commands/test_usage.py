@@ -15,15 +15,9 @@ from gpuwatch_tray.commands.usage import usage_json, usage_lines
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use
 from gpuwatch_tray.usage import GroupBy, usage
 from tests.driver.scenario import MIB, FakeGpu, FakeProcess, Scenario
-from tests.installed import Installed
 
 GIB, KWH = 2**30, 3.6e6
 HOSTILE = "=cmd|'/c calc'!A1,\"<script>\""
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 def history() -> History:
