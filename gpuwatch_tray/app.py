@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError
-from gpuwatch_tray.courier import Courier
-from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
+from gpuwatch_tray.courier import OutboxProcess
+from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
 from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
@@ -25,7 +25,8 @@ from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
 from gpuwatch_tray.settings import load as load_settings
-from gpuwatch_tray.store import SampleStore, Store
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samples import SampleStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -147,11 +148,11 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
     """Open the store with the right to evaluate on it; raises AlreadyRunningError where another has it."""
     with state_folder(context) as folder:
         lock = StoreLock(folder, context.state_name)
-        if not lock.acquire(this_process(face, mails=context.policy.mails)):
+        if not lock.acquire(this_process(face, mails=context.policy.routing.mails)):
             raise AlreadyRunningError(lock.holder(), context.host)
         try:
             with closing(Store(folder, context.state_name, machine.uptime, keeper=True)) as store:
-                yield StoreLease(store, face, lock.describe, context.policy.mails)
+                yield StoreLease(store, face, lock.describe, context.policy.routing.mails)
         finally:
             lock.release()
 
@@ -161,12 +162,12 @@ def deliver_command(context: RunContext) -> list[str]:
     return [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
 
 
-def create_courier(context: RunContext, store: Store) -> Courier | None:
+def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
     """Make what starts the sending child process; None where nobody is mailed."""
-    if not context.policy.mails or context.settings.email_when is EmailWhen.NEVER:
+    if not context.policy.routing.mails or context.settings.email_when is EmailWhen.NEVER:
         return None
     command = deliver_command(context)
-    return Courier(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
+    return OutboxProcess(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
 
 
 def create_recorder(context: RunContext, store: Store) -> Recorder:
@@ -177,8 +178,10 @@ def create_recorder(context: RunContext, store: Store) -> Recorder:
 
 def create_policy(context: RunContext, *, loop: bool = True, popups: bool) -> Policy:
     """Make the policy of a `loop` or a single run, on a desktop with `popups` or without one."""
-    policy = replace(context.policy, holds=loop, popups=popups)
-    return replace(policy, cooldown=max(policy.cooldown, LOOP_COOLDOWN)) if loop else policy
+    routing = replace(context.policy.routing, popups=popups)
+    if loop:
+        routing = replace(routing, cooldown=max(routing.cooldown, LOOP_COOLDOWN))
+    return replace(context.policy, holds=loop, routing=routing)
 
 
 def create_evaluator(
@@ -188,14 +191,14 @@ def create_evaluator(
     *,
     loop: bool = True,
     presence: Callable[[], Sighting] | None = None,
-) -> Evaluator:
+) -> Engine:
     """
     Make the evaluator on `store`; in a `loop` equal mails keep a minimum distance.
 
     With `presence`, which tells whether the person is there, there is a desktop for popups.
     """
     policy = create_policy(context, loop=loop, popups=presence is not None)
-    return Evaluator(store, policy, context.mail_identity, clock, presence or nobody, _lives, _descends)
+    return Engine(store, policy, context.mail_identity, clock, presence or no_desktop, _lives, _descends)
 
 
 def _lives(pid: int, identity: str) -> bool | None:

@@ -1,7 +1,7 @@
 """
-What the person does about alerts: acknowledge, snooze, resume. Menu, popups and commands come here.
+What the person does: acknowledge and snooze alerts, ask for reminders. Menu, popups and commands come here.
 
-It is written to the state at once; whoever evaluates on it finds it there at the next look.
+It is written to the state at once, and whoever evaluates on that finds it with the next snapshot.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Scope, Silence, until_tomorrow
+from gpuwatch_tray.alerts import Silence, SilenceScope, until_tomorrow
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.rules import RULES
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONGEST = 366 * DAY
+LONGEST_SNOOZE = 366 * DAY
 _UNITS = {"s": 1, "m": MINUTE, "min": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 
 
-class NoSuchAlert(Exception):  # noqa: N818  # a state of things
-    """Nothing that is called so fires; the text says what does."""
+class NoSuchAlertError(Exception):
+    """No alert of this name is active; the text says which are."""
 
 
-def seconds(text: str, now: float) -> float:
+def parse_duration(text: str, now: float) -> float:
     """
-    A duration such as `2h`, `90min`, `1d12h`, or `tomorrow` (until the morning), in seconds from `now`.
+    Read a duration such as `2h`, `90min`, `1d12h`, or `tomorrow` (until the morning), in seconds from `now`.
 
     Raises ValueError with what is expected.
     """
@@ -49,13 +49,13 @@ def seconds(text: str, now: float) -> float:
             _("expected a duration such as 30m, 2h, 1d or tomorrow, got {text!r}").format(text=text)
         )
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not 0 < total <= LONGEST:
+    if not 0 < total <= LONGEST_SNOOZE:
         raise ValueError(_("expected a duration of up to a year, got {text!r}").format(text=text))
     return total
 
 
-class Attending:
-    """The person's word on the alerts of one state. Methods answer with a line that says what was done."""
+class AlertOperations:
+    """Acknowledge and snooze the alerts of one state. Methods answer with lines that say what was done."""
 
     def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
         self._store = store
@@ -63,13 +63,13 @@ class Attending:
 
     def acknowledge(self, *names: str) -> str:
         """
-        These alerts, by number or fingerprint, have been seen: no repeats until they end or get worse.
+        Acknowledge alerts, by id or fingerprint: they are not repeated until they end or get worse.
 
         Raises NoSuchAlert.
         """
         found = self._find(names)
         if pending := [alert for alert in found if alert.phase is Phase.PENDING]:
-            raise NoSuchAlert(
+            raise NoSuchAlertError(
                 _("alert {id} does not fire yet: there is nothing to acknowledge").format(id=pending[0].id)
             )
         now = self._clock()
@@ -79,44 +79,44 @@ class Attending:
 
     def snooze(self, length: float, *names: str) -> str:
         """
-        Silence on every channel for `length` seconds: everything, or these rules or alerts.
+        Silence every channel for `length` seconds: for everything, or for these rules and alerts.
 
         Raises NoSuchAlert.
         """
         now = self._clock()
         until = local_time(now.wall + length, TO_THE_MINUTE)
         if not names:
-            self._store.silence(Silence(Scope.ALL, "", now, length))
+            self._store.add_silence(Silence(SilenceScope.ALL, "", now, length))
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
         rules = [name for name in names if name in RULES]
         found = self._find([name for name in names if name not in RULES])
         for rule in rules:
-            self._store.silence(Silence(Scope.RULE, rule, now, length))
+            self._store.add_silence(Silence(SilenceScope.RULE, rule, now, length))
         for alert in found:
             line = Transition(now.wall, alert.id, "snoozed", _("until {time}").format(time=until))
-            self._store.silence(Silence(Scope.ALERT, alert.fingerprint, now, length), [line])
+            self._store.add_silence(Silence(SilenceScope.ALERT, alert.fingerprint, now, length), [line])
         return self._done(_("snoozed until {time}").format(time=until), found, rules)
 
     def resume(self) -> str:
         """End every snooze."""
-        count = self._store.resume()
+        count = self._store.end_silences()
         log.info("%d snoozes ended", count)
         return _("nothing was snoozed") if count == 0 else _("every snooze ended")
 
     def _find(self, names: Sequence[str]) -> list[Alert]:
-        active = self._store.memory().alerts
+        active = self._store.saved_state().alerts
         found = []
         for name in names:
-            called = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
-            if not called:
+            matches = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
+            if not matches:
                 ids = ", ".join(str(alert.id) for alert in active) or _("none")
-                raise NoSuchAlert(
+                raise NoSuchAlertError(
                     _("no alert {name!r} is active (active: {ids}; rules: {rules})").format(
                         name=name, ids=ids, rules=", ".join(RULES)
                     )
                 )
-            found += called
+            found += matches
         return found
 
     def _done(self, what: str, found: Sequence[Alert], rules: Sequence[str] = ()) -> str:

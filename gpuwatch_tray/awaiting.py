@@ -1,7 +1,7 @@
 """
-What the person asks to be told once: menu and commands come here.
+What the person asks to be told once; the menu and the commands come here.
 
-It is written to the state at once; whoever evaluates on it finds it there at the next look.
+It is written to the state at once, and whoever evaluates on that finds it with the next snapshot.
 """
 
 from __future__ import annotations
@@ -9,10 +9,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import redact, watches
+from gpuwatch_tray import redact
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import known
-from gpuwatch_tray.watches import Ends, Free, Run, Watch, free_gpus
+from gpuwatch_tray.watches import (
+    CommandEnds,
+    GpusFree,
+    ProcessEnds,
+    Reminder,
+    awaited,
+    command_notice,
+    describe_reminder,
+    free_gpus,
+    total_memory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,121 +34,122 @@ log = logging.getLogger(__name__)
 
 HOLD = 60.0  # seconds for which a GPU must have been free
 LOCAL = "nvml"  # the source whose processes run here and whose identities are the system's own
-LONGEST = 120  # characters of a command
+LONGEST_COMMAND = 120  # characters
 
 
-class CannotAwait(Exception):  # noqa: N818  # a state of things
-    """It cannot be waited for; the text says why."""
+class ReminderError(Exception):
+    """No reminder can be made of it; the text says why."""
 
 
-class NotOnGpu(CannotAwait):
-    """No such process is on a GPU, at least not in this reading."""
+class NotOnGpuError(ReminderError):
+    """No such process is on a GPU, at least not in this snapshot."""
 
 
-class Awaiting:
-    """The wishes of one state. Methods answer with a line that says what was done."""
+class Reminders:
+    """The reminders of one state. Methods answer with a line that says what was done."""
 
     def __init__(self, store: Store, clock: Callable[[], Instant]) -> None:
         self._store = store
         self._clock = clock
 
-    def free(self, count: int, snapshot: Snapshot | None, hold: float = HOLD) -> str:
-        """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises CannotAwait."""
+    def add_gpus_free(self, count: int, snapshot: Snapshot | None, hold: float = HOLD) -> str:
+        """Wait until `count` GPUs have had no compute process for `hold` seconds. Raises ReminderError."""
         if snapshot is not None and snapshot.problem is None:
             total = len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})
             if total == 0:
-                raise CannotAwait(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
+                raise ReminderError(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
             if count > total:
-                raise CannotAwait(
+                raise ReminderError(
                     ngettext(
                         "there is only {total} GPU here", "there are only {total} GPUs here", total
                     ).format(total=total)
                 )
-        wish = Free(count, hold)
-        for each in self._store.watches():
-            if isinstance(each.wish, Free) and (each.wish.count, each.wish.hold) == (count, hold):
-                return _already(each)
-        said = self._add(wish)
-        there = None if snapshot is None else free_gpus(snapshot)
-        return (
-            said
-            if there is None
-            else _("{said} (free at present: {count})").format(said=said, count=len(there))
-        )
+        condition = GpusFree(count, hold)
+        for reminder in self._store.reminders():
+            other = reminder.condition
+            if isinstance(other, GpusFree) and (other.count, other.hold) == (count, hold):
+                return _already(reminder)
+        said = self._add(condition)
+        free = None if snapshot is None else free_gpus(snapshot)
+        if free is None:
+            return said
+        return _("{said} (free at present: {count})").format(said=said, count=len(free))
 
-    def ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
+    def add_process_ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
         """
-        Wait until the process is gone; with `identity`, that very one. Raises CannotAwait.
+        Wait until the process is gone; with `identity`, that very one. Raises ReminderError.
 
         It must be on a GPU in `snapshot`, and may be anybody's.
         """
-        entries = [] if snapshot is None else [each for each in snapshot.processes if each.pid == pid]
+        entries = [] if snapshot is None else [entry for entry in snapshot.processes if entry.pid == pid]
         if identity is not None:
-            entries = [each for each in entries if each.identity == identity]
+            entries = [entry for entry in entries if entry.identity == identity]
         if snapshot is None or not entries:
-            raise NotOnGpu(_nowhere(pid, snapshot))
+            raise NotOnGpuError(_nowhere(pid, snapshot))
         process = entries[0]
-        local = snapshot.source == LOCAL and bool(process.identity)
-        wish = Ends(
+        condition = ProcessEnds(
             pid,
             process.identity,
             _clipped(redact.command(process)),
             snapshot.boot_id,
-            local,
-            tuple(sorted({each.gpu for each in entries if each.gpu is not None})),
+            snapshot.source == LOCAL and bool(process.identity),
+            tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None})),
             known(process.elapsed),
-            watches.memory_of(entries),
+            total_memory(entries),
             self._clock(),
         )
-        for each in self._store.watches():
-            if isinstance(each.wish, Ends) and _same(each.wish, wish):
-                return _already(each)
-        return self._add(wish)
+        for reminder in self._store.reminders():
+            if isinstance(reminder.condition, ProcessEnds) and _same(reminder.condition, condition):
+                return _already(reminder)
+        return self._add(condition)
 
-    def run(self, pid: int, identity: str, boot: str, called: str) -> int:
-        """A command was started that will report its end; `called` may be shown. The number to report by."""
-        return self._store.add_watch(Watch(0, self._clock(), Run(pid, identity, called, boot)))
+    def add_command(self, pid: int, identity: str, boot: str, called: str) -> int:
+        """Expect the end of a command, shown as `called`, to be reported; the number to report it by."""
+        condition = CommandEnds(pid, identity, called, boot)
+        return self._store.add_reminder(Reminder(0, self._clock(), condition))
 
-    def ran(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
-        """It ended so, with these last lines; False where nobody waits for it (any more)."""
-        wishes = [each.wish for each in self._store.watches() if each.id == number]
-        if not wishes or not isinstance(wishes[0], Run):
-            return False
-        notice = watches.reported(wishes[0], code, seconds, output, self._clock().wall)
-        return self._store.come_about(number, notice)
+    def report_command(self, number: int, code: int, seconds: float, output: Sequence[str]) -> bool:
+        """Report how the command ended, and its last lines; False where nobody waits for it (any more)."""
+        for reminder in self._store.reminders():
+            if reminder.id == number and isinstance(reminder.condition, CommandEnds):
+                notice = command_notice(reminder.condition, code, seconds, output, self._clock().wall)
+                return self._store.complete_reminder(number, notice)
+        return False
 
     def cancel(self, number: int) -> str:
-        """Wait no longer. Raises CannotAwait."""
-        found = self._store.watches()
-        mine = [each for each in found if each.id == number]
-        if not mine or not self._store.close_watch(number):
-            numbers = ", ".join(str(each.id) for each in found) or _("none")
-            raise CannotAwait(
+        """Wait no longer. Raises ReminderError."""
+        reminders = {reminder.id: reminder for reminder in self._store.reminders()}
+        if number not in reminders or not self._store.close_reminder(number):
+            numbers = ", ".join(map(str, reminders)) or _("none")
+            raise ReminderError(
                 _("nothing {number} is waited for (waiting: {numbers})").format(
                     number=number, numbers=numbers
                 )
             )
-        return _("cancelled: {number}: {what}").format(number=number, what=watches.says(mine[0]))
+        what = describe_reminder(reminders[number])
+        return _("cancelled: {number}: {what}").format(number=number, what=what)
 
-    def listed(self) -> list[str]:
-        """A line for each, oldest first."""
+    def lines(self) -> list[str]:
+        """Describe each reminder in a line, oldest first."""
         return [
-            f"{each.id:>5}  {each.text}{_(', still to be told') if each.due else ''}"
-            for each in map(watches.awaited, self._store.watches())
+            f"{row.id:>5}  {row.text}{_(', still to be told') if row.due else ''}"
+            for row in map(awaited, self._store.reminders())
         ]
 
-    def _add(self, wish: Free | Ends) -> str:
-        watch = Watch(0, self._clock(), wish)
-        number = self._store.add_watch(watch)
-        log.info("told when %s", watches.says(watch))
-        return _("{number}: you will be told when {what}").format(number=number, what=watches.says(watch))
+    def _add(self, condition: GpusFree | ProcessEnds) -> str:
+        reminder = Reminder(0, self._clock(), condition)
+        number, what = self._store.add_reminder(reminder), describe_reminder(reminder)
+        log.info("told when %s", what)
+        return _("{number}: you will be told when {what}").format(number=number, what=what)
 
 
-def _already(watch: Watch) -> str:
-    return _("{id}: you will be told already when {what}").format(id=watch.id, what=watches.says(watch))
+def _already(reminder: Reminder) -> str:
+    return _("{id}: you will be told already when {what}").format(
+        id=reminder.id, what=describe_reminder(reminder)
+    )
 
 
-def _same(one: Ends, other: Ends) -> bool:
+def _same(one: ProcessEnds, other: ProcessEnds) -> bool:
     return (one.pid, one.identity, one.boot) == (other.pid, other.identity, other.boot)
 
 
@@ -158,10 +169,10 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
     return text.format(pid=pid, known=listed, gpus=", ".join(map(str, unread)))
 
 
-def called(argv: Sequence[str]) -> str:
+def shown_command(argv: Sequence[str]) -> str:
     """What may be shown of a command that the user has typed."""
     return _clipped(redact.one_line(" ".join(redact.arguments(argv))))
 
 
 def _clipped(command: str) -> str:
-    return command if len(command) <= LONGEST else command[: LONGEST - 1] + "…"
+    return command if len(command) <= LONGEST_COMMAND else command[: LONGEST_COMMAND - 1] + "…"

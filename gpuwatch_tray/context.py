@@ -8,8 +8,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.evaluator import Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.settings import ResolvedChannel
 
@@ -68,9 +69,9 @@ class RunContext:
         return f"{self.host}-{digest[:8]}"
 
     @property
-    def mail_identity(self) -> Letterhead:
+    def mail_identity(self) -> MailIdentity:
         """The host and user that the mails name as their sender."""
-        return Letterhead(
+        return MailIdentity(
             self.host, self.user, redact.visible(str(self.settings.config)), self.settings.threading
         )
 
@@ -80,10 +81,12 @@ class RunContext:
         settings = self.settings
         return Policy(
             settings.limits,
-            settings.cooldown,
-            mails=bool(settings.to_email) and not self.simulated,
-            email_when=settings.email_when,
-            escalate=settings.escalate,
+            RoutingPolicy(
+                settings.cooldown,
+                mails=bool(settings.to_email) and not self.simulated,
+                email_when=settings.email_when,
+                escalate=settings.escalate,
+            ),
             resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
             and settings.email_when is not EmailWhen.NEVER,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,

@@ -1,9 +1,7 @@
 """
-The Desktop Entry files of Linux's desktops: written, read, and mended in place. Pure.
+Desktop Entry files (Desktop Entry Specification 1.5): written, read, and updated in place. Pure.
 
-Desktop Entry Specification 1.5. A value's backslashes are escaped first of all, and a command line (`Exec`)
-has a quoting of its own beneath that, which is not the shell's: words in double quotes, in which `"`,
-backtick, `$` and the backslash are escaped, and `%%` for a per cent sign.
+A command line (`Exec`) is quoted by rules of its own, not the shell's, beneath the escapes of all values.
 """
 
 from __future__ import annotations
@@ -15,49 +13,49 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GROUP = "[Desktop Entry]"
-# "The Exec key": a word with one of these must be quoted.
+# "The Exec key": a word with one of these stands in double quotes, with some escaped; `%` is doubled.
 _RESERVED = re.compile(r"[\s\"'\\><~|&;$*?#()`]")
 _IN_QUOTES = re.compile(r"([\"`$\\])")
-# GLib looks for the program before it reads `%%` as `%`, and then starts nothing (g_desktop_app_info_load).
+# GLib looks for the program before it reads `%%` as `%`, and starts nothing (g_desktop_app_info_load).
 _ENV = ["/usr/bin/env"]
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
-def entry(values: Mapping[str, str]) -> str:
-    """The text of an entry with these keys, in their order; the values as they are meant."""
+def format_desktop_entry(values: Mapping[str, str]) -> str:
+    """Return the text of an entry with these keys in order; the values are unescaped."""
     return "\n".join([GROUP, *(f"{key}={_escape(value)}" for key, value in values.items()), ""])
 
 
-def command_line(words: Sequence[str]) -> str:
-    """The value of `Exec` that starts this program with these arguments."""
+def format_exec(words: Sequence[str]) -> str:
+    """Return the value of `Exec` that starts this program with these arguments."""
     return " ".join(map(_quote, words))
 
 
-def program(words: Sequence[str]) -> dict[str, str]:
-    """The keys that start this program: `Exec`, and `TryExec`, without which a desktop shows a dead entry."""
-    line = command_line([*(_ENV if "%" in words[0] else ()), *words])
+def program_keys(words: Sequence[str]) -> dict[str, str]:
+    """Return `Exec`, and `TryExec`, by which desktops hide an entry whose program is gone."""
+    line = format_exec([*(_ENV if "%" in words[0] else ()), *words])
     return {"Exec": line, "TryExec": words[0]}
 
 
-def words_of(command: str) -> list[str]:
-    """The program and its arguments; field codes such as `%u`, of which ours have none, stay as they are."""
-    found = [
+def parse_exec(command: str) -> list[str]:
+    """Return the program and its arguments; field codes such as `%u`, of which ours has none, stay."""
+    words = [
         re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match[2] is None else match[2]
         for match in _WORD.finditer(command)
     ]
-    words = [word.replace("%%", "%") for word in found]
+    words = [word.replace("%%", "%") for word in words]
     return words[len(_ENV) :] if words[: len(_ENV)] == _ENV else words
 
 
-def read(text: str) -> dict[str, str]:
-    """The keys of the main group as they are meant; of two equal ones the last counts, as for GLib."""
+def parse_desktop_entry(text: str) -> dict[str, str]:
+    """Return the main group's keys, unescaped; the last of equal keys counts, as for GLib."""
     return {key: _unescape(value) for key, value in _main_group(text)}
 
 
-def changed(text: str, values: Mapping[str, str]) -> str:
-    """The entry with these keys set anew and every other line, a person's own among them, as it was."""
+def update_desktop_entry(text: str, values: Mapping[str, str]) -> str:
+    """Return the entry with these keys set, and every other line unchanged."""
     lines, left, inside = [], dict(values), False
     for line in text.split("\n"):
         if line.startswith("["):
@@ -73,14 +71,14 @@ def changed(text: str, values: Mapping[str, str]) -> str:
 
 
 def _main_group(text: str) -> list[tuple[str, str]]:
-    found, inside = [], False
+    words, inside = [], False
     for line in text.split("\n"):
         if line.startswith("["):
             inside = line.strip() == GROUP
         elif inside and "=" in line and not line.startswith("#"):
             key, _, value = line.partition("=")
-            found.append((key.strip(), value.strip()))
-    return found
+            words.append((key.strip(), value.strip()))
+    return words
 
 
 def _quote(word: str) -> str:

@@ -1,8 +1,4 @@
-"""
-What keeps mails from leaving, told to the person: a note while it lasts, a popup when it begins; pure.
-
-A mail that is only late needs nobody: the note says it. A popup comes where somebody has to mend something.
-"""
+"""What keeps mails from being sent, for the person: a note while it lasts, a popup when it begins; pure."""
 
 from __future__ import annotations
 
@@ -16,16 +12,16 @@ from gpuwatch_tray.units import local_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.store import Waiting
+    from gpuwatch_tray.store import OutboxSummary
 
-LATE = 300.0  # seconds after which a mail that waits without an error is worth a word
-BLOCKED, DEAD = "mail-blocked", "mail-dead"  # keys of the popups
+LATE_AFTER = 300.0  # seconds after which a mail that waits without an error gets a note
+BLOCKED_KEY, DEAD_KEY = "mail-blocked", "mail-dead"  # of the popups
 BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
 
 
-def notes(waiting: Waiting, now: float) -> Iterator[str]:
-    """The lines for the menu; none while all is well, or is just being sent."""
-    late = waiting.oldest is not None and now - waiting.oldest > LATE
+def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
+    """Yield the lines for the menu; none while all is well or is being sent."""
+    late = waiting.oldest is not None and now - waiting.oldest > LATE_AFTER
     if waiting.count and (waiting.error or late):
         yield _waiting_line(waiting)
     if waiting.held:
@@ -42,19 +38,19 @@ def notes(waiting: Waiting, now: float) -> Iterator[str]:
         ).format(count=waiting.dead, error=waiting.dead_error)
 
 
-class MailTrouble:
+class MailHealth:
     """
-    Which popup is due as the outbox changes: one for each time that something has to be mended.
+    The popups about the outbox: one each time a person has to act, none for a mail that is only late.
 
-    A server that cannot be reached in between mends nothing: the same again is no news.
+    A passing failure between two equal ones, as an unreachable server, brings no second popup.
     """
 
     def __init__(self) -> None:
         self._failure = ""
         self._dead = 0
 
-    def popups(self, waiting: Waiting) -> tuple[Popup, ...]:
-        """What is to be shown now that this waits."""
+    def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
+        """Return the popups to show now that `waiting` is what waits."""
         due = []
         failure = waiting.failure
         if waiting.error and failure not in BLOCKING:
@@ -62,18 +58,20 @@ class MailTrouble:
         if failure and failure != self._failure:
             buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
             title = _("Mail cannot be sent until you act")
-            due.append(Popup(BLOCKED, title, waiting.error, Severity.WARNING, buttons))
+            due.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
         if waiting.dead > self._dead:
-            due.append(Popup(DEAD, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING))
+            due.append(
+                Popup(DEAD_KEY, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING)
+            )
         self._failure, self._dead = failure, waiting.dead
         return tuple(due)
 
-    def over(self, waiting: Waiting) -> tuple[str, ...]:
-        """The keys of the popups that this makes obsolete; to be asked before `popups`."""
-        return (BLOCKED,) if self._failure and not waiting.error else ()
+    def closed_keys(self, waiting: OutboxSummary) -> tuple[str, ...]:
+        """Return the keys of the popups that are obsolete now; call it before `popups`."""
+        return (BLOCKED_KEY,) if self._failure and not waiting.error else ()
 
 
-def _waiting_line(waiting: Waiting) -> str:
+def _waiting_line(waiting: OutboxSummary) -> str:
     mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
     if waiting.oldest is not None:
         since = local_time(waiting.oldest, "%H:%M")
@@ -81,6 +79,6 @@ def _waiting_line(waiting: Waiting) -> str:
     return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
 
 
-def _given_up(waiting: Waiting) -> str:
+def _given_up(waiting: OutboxSummary) -> str:
     advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
     return f"{waiting.dead_error}\n{advice}"

@@ -1,4 +1,4 @@
-"""Opening a file with the program that the desktop has for it; the tray neither waits for it nor ends it."""
+"""Files opened with the desktop's program for them, which the tray neither waits for nor ends."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 Openers: TypeAlias = "Mapping[str, tuple[tuple[str, ...], ...]]"  # by system: programs with their options
 
-WITHIN = 3.0  # seconds in which an opener that cannot open it has said so
-OPENERS = {
-    # Neither Windows nor macOS has a program for `.env`: their text editors do.
+TIMEOUT = 3.0  # seconds within which an opener reports a failure
+FILE_OPENERS = {
+    # Windows and macOS have no program for `.env`, but text editors.
     "win32": (("notepad.exe",),),
     "darwin": (("open", "-t"),),
 }
-UNIX = (("xdg-open",), ("gio", "open"))
+UNIX_OPENERS = (("xdg-open",), ("gio", "open"))
 BROWSERS = {
     "win32": (("rundll32.exe", "url.dll,FileProtocolHandler"),),
     "darwin": (("open",),),
@@ -31,17 +31,17 @@ BROWSERS = {
 
 
 class OpeningError(Exception):
-    """The file was not opened; one line that says why."""
+    """The file was not opened; the text says why in one line."""
 
 
 def available(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether there is a program that opens files here."""
-    return bool(_opener(os.environ if environ is None else environ, OPENERS))
+    """Return whether there is a program that opens files here."""
+    return bool(_find_opener(os.environ if environ is None else environ, FILE_OPENERS))
 
 
 def open_file(path: str | Path, environ: Mapping[str, str] | None = None) -> None:
     """Open the text file at `path` for the user; raises OpeningError, within seconds."""
-    _open(path, environ, OPENERS)
+    _open(path, environ, FILE_OPENERS)
 
 
 def open_page(path: str | Path, environ: Mapping[str, str] | None = None) -> None:
@@ -51,14 +51,14 @@ def open_page(path: str | Path, environ: Mapping[str, str] | None = None) -> Non
 
 def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers) -> None:
     environ = os.environ if environ is None else environ
-    opener = _opener(environ, openers)
-    file = Path(path).absolute()  # never to be taken for an option
+    opener = _find_opener(environ, openers)
+    file = Path(path).absolute()  # an absolute path is no option
     if not opener:
         raise OpeningError(_("no program here opens {file}: install xdg-utils").format(file=file))
     if not file.is_file():
         raise OpeningError(_("there is no file {file}").format(file=file))
     try:
-        # In a session of its own, so that it outlives the tray.
+        # A session of its own, so that it outlives the tray.
         running = subprocess.Popen(
             [*opener, str(file)],
             stdin=subprocess.DEVNULL,
@@ -70,9 +70,9 @@ def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers)
     except OSError as error:
         raise OpeningError(f"{opener[0]}: {error.strerror or error}") from error
     try:
-        code = running.wait(WITHIN)
+        code = running.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
-        # It is the editor itself. Somebody has to fetch its exit code one day.
+        # It is the editor itself, whose exit code must be collected one day.
         start_thread("opened", running.wait)
         return
     if code:
@@ -83,8 +83,8 @@ def _open(path: str | Path, environ: Mapping[str, str] | None, openers: Openers)
         )
 
 
-def _opener(environ: Mapping[str, str], openers: Openers) -> list[str]:
-    for program, *options in openers.get(sys.platform, UNIX):
+def _find_opener(environ: Mapping[str, str], openers: Openers) -> list[str]:
+    for program, *options in openers.get(sys.platform, UNIX_OPENERS):
         if found := shutil.which(program, path=environ.get("PATH")):
             return [found, *options]
     return []

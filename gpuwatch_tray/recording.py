@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.model import Alert, Instant, Limits, Snapshot
-    from gpuwatch_tray.sampling import Over, Sampler
-    from gpuwatch_tray.store import SampleStore
+    from gpuwatch_tray.sampling import FinishedMinute, Sampler
+    from gpuwatch_tray.store.samples import SampleStore
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Recorder:
         self._store = store
         self._sampler = sampler
         self._clock = clock
-        self._waiting: deque[Over] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[FinishedMinute] = deque(maxlen=MOST_WAITING)
         self._flush_requests: deque[threading.Event] = deque()  # set once everything is written
         self._wake = threading.Event()
         self._stopping = False
@@ -49,7 +49,7 @@ class Recorder:
     def record(self, snapshot: Snapshot, alerts: Iterable[Alert]) -> None:
         """Add a reading and its alerts; on the poller's thread."""
         try:
-            over = self._sampler.take(snapshot, alerts, self._clock())
+            over = self._sampler.add(snapshot, alerts, self._clock())
         except Exception:
             log.exception("a reading was not recorded")
             return
@@ -59,7 +59,7 @@ class Recorder:
 
     def reconfigure(self, limits: Limits, gap: float) -> None:
         """Apply these from the next reading on; `gap` is in seconds."""
-        self._sampler.adjust(limits, gap)
+        self._sampler.reconfigure(limits, gap)
 
     def flush(self, timeout: float) -> bool:
         """Write the complete minutes; False where that takes longer than `timeout` seconds."""
@@ -99,7 +99,7 @@ class Recorder:
 
     def _write_rest(self) -> None:
         try:
-            for minute in self._sampler.rest():
+            for minute in self._sampler.finish_minute():
                 self._store.add(minute())
         finally:
             self._store.close()

@@ -1,9 +1,4 @@
-"""
-The port between the outbox's runner and the ways a mail can leave.
-
-The runner (`delivery`) knows only this module; the ways (`notifiers.email`) implement it. Nothing here
-imports a mail library, so that the process of the tray stays small.
-"""
+"""The interface of the mail transports, what they raise and what they return; no mail library."""
 
 from __future__ import annotations
 
@@ -18,27 +13,27 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Message
 
 
-Report: TypeAlias = Callable[[str], None]  # is told what has been done, in a line without secrets
+ReportStep: TypeAlias = Callable[[str], None]  # is given a line for each step done, without secrets
 
 
 class FailureKind(Enum):
-    """What a failure asks for: the runner decides by this, never by the text."""
+    """What a failure calls for: the outbox worker decides by the kind, never by the text."""
 
     CONFIGURATION = "configuration"  # somebody has to change something: password, certificate
     SIGN_IN = "sign-in"  # somebody has to sign in to Gmail again
-    MESSAGE = "message"  # this mail is not taken: too big
-    RECIPIENT = "recipient"  # the address is not taken
+    MESSAGE = "message"  # this mail is refused: too big
+    RECIPIENT = "recipient"  # the address is refused
     QUOTA = "quota"  # too many mails: hours, not seconds
-    TRANSIENT = "transient"  # later is enough
+    TRANSIENT = "transient"  # retry later
     AMBIGUOUS = "ambiguous"  # it may have been accepted: send again with the same Message-ID
 
 
 class TransportError(Exception):
     """
-    A mail that did not leave, in one clear line without secrets.
+    A mail that was not sent; its text is one line without secrets, `mend` says what to do about it.
 
-    `for_all`: no other mail would fare better by this way now, so the rest need not be tried.
-    `wait`: the seconds the other side asked to wait, where it said so.
+    `for_all`: this transport would fail for any other mail now, so the rest need not be tried.
+    `wait`: the seconds that the server asked to wait, where it did.
     """
 
     def __init__(
@@ -63,36 +58,41 @@ class TransportError(Exception):
         return _("{text} ({mend})").format(text=self.text, mend=self.mend)
 
 
+def configuration_error(text: str, mend: str) -> TransportError:
+    """Return an error that a person has to correct."""
+    return TransportError(FailureKind.CONFIGURATION, text, mend)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
-    What the other side said when it took the mail; `transport` names the way that was used.
+    The server's answer when it accepted the mail, and the name of the transport used.
 
-    `missed` are those of several recipients who were refused while others were not.
+    `missed` are the recipients it refused while it accepted others.
     """
 
     transport: str
     answer: str
-    missed: tuple[Missed, ...] = ()
+    missed: tuple[MissedRecipients, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
-    """Recipients who did not get a mail that others got, and why: as with a failure, the kind decides."""
+class MissedRecipients:
+    """Recipients refused for a mail that others got, and why."""
 
     recipients: tuple[str, ...]
     error: TransportError
 
 
 class Transport(Protocol):
-    """One way out. `send` returns when the other side has taken the mail, else raises TransportError."""
+    """A way to send mail."""
 
     @property
     def name(self) -> str:
-        """How people call it: `SMTP smtp.example.org:587`."""
+        """The name for people: `SMTP smtp.example.org:587`."""
 
     def send(self, message: Message) -> Receipt:
-        """Hand the mail over, in bounded time."""
+        """Return once the server has accepted the mail, in bounded time; else raise TransportError."""
 
-    def probe(self, report: Report) -> None:
-        """Do all of that but the sending, and report each step that is done; TransportError."""
+    def probe(self, report: ReportStep) -> None:
+        """Do all of that but the sending, and report each step done; TransportError."""

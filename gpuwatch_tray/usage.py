@@ -1,9 +1,9 @@
 """
-Who used what: sums over the samples; pure.
+Who used what: sums over the samples.
 
-A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much there
-was of it. What a GPU draws while something computes is shared out equally among what does, the rest is
-nobody's. What is not known is None, and in no sum.
+A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much. The
+energy that a GPU draws while something computes is divided equally among the processes that compute; the rest
+is nobody's. What is not known is None, and in no sum.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sampling import summed
+from gpuwatch_tray.sampling import sum_known
 from gpuwatch_tray.units import GIB, HOUR
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KWH = 3.6e6  # J
 
 
-class By(Enum):
+class GroupBy(Enum):
     """What the sums are of."""
 
     USER = "user"
@@ -32,11 +32,11 @@ class By(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class UsageSums:
     """
     GPU-hours, GiB-hours of memory, mean utilisation (%), hours held without doing anything, and kWh.
 
-    `utilisation` is the GPU's, while it was held; of a GPU, all the time that it was seen.
+    `utilisation` is the GPU's while it was held; in a GPU's own row, all the time that it was seen.
     """
 
     hours: float
@@ -47,11 +47,11 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class UsageRow:
     """The sums of `who`: a user's name (None for unknown owners), a run's key, or a GPU's UUID."""
 
     who: str | None
-    sums: Sums
+    sums: UsageSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +59,33 @@ class Usage:
     """
     Who used what between two wall times, the most first.
 
-    `nobodys` is the energy (kWh) that was drawn while nothing computed, or nobody could tell what did.
-    `seen` is for how many hours each GPU was looked at, by UUID.
+    `nobodys` is the energy (kWh) that was drawn while nothing computed, or nobody could tell what did. `seen`
+    is for how many hours each GPU was observed, by UUID.
     """
 
     start: float
     end: float
-    by: By
-    rows: tuple[Row, ...]
-    whole: Sums
+    by: GroupBy
+    rows: tuple[UsageRow, ...]
+    whole: UsageSums
     nobodys: float | None
     seen: dict[str, float]
 
 
-def usage(history: History, by: By) -> Usage:
-    """The sums of what is in `history`, which has its `processes` where they are asked for."""
+def usage(history: History, by: GroupBy) -> Usage:
+    """Add up `history`, which must have its `processes` for sums by process."""
     samples = [sample for each in history.samples.values() for sample in each]
     uses = history.users
-    if by is By.PROCESS:
+    if by is GroupBy.PROCESS:
         computed = {run.key for run in history.runs if run.computes}
         uses = tuple(use for use in history.processes if use.who in computed)
-    if by is By.GPU:
-        rows = [Row(uuid, _sums(found)) for uuid, found in history.samples.items()]
+    if by is GroupBy.GPU:
+        rows = [UsageRow(uuid, _add_up(found)) for uuid, found in history.samples.items()]
     else:
         grouped: dict[str | None, list[Use]] = {}
         for use in uses:
             grouped.setdefault(use.who, []).append(use)
-        rows = [Row(who, _sums(found)) for who, found in grouped.items()]
+        rows = [UsageRow(who, _add_up(found)) for who, found in grouped.items()]
         rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
     # A GPU is counted by its parts while it is divided, save for what only the board draws.
     board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
@@ -99,12 +99,12 @@ def usage(history: History, by: By) -> Usage:
         history.end,
         by,
         tuple(rows),
-        Sums(
+        UsageSums(
             sum(sample.held for sample in counted) / HOUR + nowhere / HOUR,
-            _memory(each.memory for each in counted)
-            if by is By.GPU
-            else summed(row.sums.memory for row in rows),
-            _mean(sample.utilisation for sample in counted),
+            _gib_hours(each.memory for each in counted)
+            if by is GroupBy.GPU
+            else sum_known(row.sums.memory for row in rows),
+            _mean_of_spans(sample.utilisation for sample in counted),
             sum(sample.idle for sample in counted) / HOUR,
             drawn,
         ),
@@ -113,22 +113,22 @@ def usage(history: History, by: By) -> Usage:
     )
 
 
-def _sums(stretches: Sequence[Use] | Sequence[GpuSample]) -> Sums:
-    """What these stretches come to: those of a use, or those of a whole GPU."""
-    return Sums(
+def _add_up(stretches: Sequence[Use] | Sequence[GpuSample]) -> UsageSums:
+    """Add up the stretches of one user, one process or one GPU."""
+    return UsageSums(
         sum(each.held for each in stretches) / HOUR,
-        _memory(each.memory for each in stretches),
-        _mean(each.utilisation for each in stretches),
+        _gib_hours(each.memory for each in stretches),
+        _mean_of_spans(each.utilisation for each in stretches),
         sum(each.idle for each in stretches) / HOUR,
         _kwh(each.energy for each in stretches),
     )
 
 
-def _memory(spans: Iterable[Span | None]) -> float | None:
-    return summed(None if span is None else span.mean * span.seconds / GIB / HOUR for span in spans)
+def _gib_hours(spans: Iterable[Span | None]) -> float | None:
+    return sum_known(None if span is None else span.mean * span.seconds / GIB / HOUR for span in spans)
 
 
-def _mean(spans: Iterable[Span | None]) -> float | None:
+def _mean_of_spans(spans: Iterable[Span | None]) -> float | None:
     weighed = seconds = 0.0
     for span in spans:
         if span is not None:
@@ -138,5 +138,5 @@ def _mean(spans: Iterable[Span | None]) -> float | None:
 
 
 def _kwh(energies: Iterable[float | None]) -> float | None:
-    whole = summed(energies)
+    whole = sum_known(energies)
     return None if whole is None else whole / KWH

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.language import _
-from gpuwatch_tray.mailtrouble import MailTrouble
+from gpuwatch_tray.mailtrouble import MailHealth
 from gpuwatch_tray.model import Level, Problem, Snapshot, Status
 from gpuwatch_tray.poller import PeriodicThread
 from gpuwatch_tray.status import stale, starting, with_notes
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.context import RunContext
-    from gpuwatch_tray.courier import Courier
-    from gpuwatch_tray.evaluator import Evaluator, Outcome, Policy
+    from gpuwatch_tray.courier import OutboxProcess
+    from gpuwatch_tray.evaluator import Engine, EvaluationResult, Policy
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.recording import Recorder
     from gpuwatch_tray.settings import ConfigProblem
     from gpuwatch_tray.sources import Source
-    from gpuwatch_tray.store import Waiting
+    from gpuwatch_tray.store import OutboxSummary
 
 log = logging.getLogger(__name__)
 
@@ -40,31 +40,31 @@ BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class Outputs:
     """Where the results go: the status always, popups where there is a desktop, mail where it is set up."""
 
     show: Callable[[Status], None]
     popups: PopupSink | None = None
-    courier: Courier | None = None
+    courier: OutboxProcess | None = None
     report: Callable[[str | None], None] | None = None  # tells those who come second of any trouble
     see: Callable[[Snapshot], None] | None = None  # is given each reading, once all is told about it
 
 
-class Watching:
+class Monitor:
     """The loop: `start`, then `check_now` at will, then `stop`."""
 
     def __init__(
         self,
         setup: RunContext,
         source: Source,
-        evaluator: Evaluator,
-        faces: Faces,
+        engine: Engine,
+        faces: Outputs,
         monotonic: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
     ) -> None:
         self._setup = setup
         self._source = source
-        self._evaluator = evaluator
+        self._engine = engine
         self._faces = faces
         self._monotonic = monotonic
         self._recorder = recorder
@@ -74,7 +74,7 @@ class Watching:
         self._status = self._shown = starting(time.time())
         self._judged: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
-        self._mail_trouble = MailTrouble()
+        self._mail_health = MailHealth()
         self._is_stale = False
         self._blind_at = 0.0
         self._reported: str | None = None
@@ -91,13 +91,13 @@ class Watching:
         """Poll now."""
         self._poller.run_now()
 
-    def adopt(self, setup: RunContext, policy: Policy, courier: Callable[[], Courier | None]) -> None:
+    def adopt(self, setup: RunContext, policy: Policy, courier: Callable[[], OutboxProcess | None]) -> None:
         """
         Go by these settings from now on, and look at once.
 
         `courier` makes the way to the outbox, None where nobody is mailed; one that is under way is kept.
         """
-        self._evaluator.adopt(policy, setup.mail_identity)
+        self._engine.reconfigure(policy, setup.mail_identity)
         allowed = courier()
         with self._lock:
             self._setup = setup
@@ -137,7 +137,7 @@ class Watching:
 
     def members(self, key: str) -> tuple[str, ...]:
         """The alerts that the popup with this key tells of."""
-        return self._evaluator.members(key)
+        return self._engine.alerts_of_popup(key)
 
     def record_all(self, timeout: float) -> bool:
         """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
@@ -147,7 +147,7 @@ class Watching:
         """Each rule on the last reading, and what will be told of its alerts when and why."""
         with self._lock:
             snapshot = self._judged
-        return (_("nothing has been read yet"),) if snapshot is None else self._evaluator.explain(snapshot)
+        return (_("nothing has been read yet"),) if snapshot is None else self._engine.explain(snapshot)
 
     def stop(self, timeout: float) -> bool:
         """End both threads; False when the poller is stuck in the driver, which is then left alone."""
@@ -167,7 +167,7 @@ class Watching:
 
     def use(self, snapshot: Snapshot) -> None:
         """One snapshot, on the poller's thread."""
-        outcome = self._evaluator.evaluate(snapshot)
+        outcome = self._engine.evaluate(snapshot)
         with self._lock:
             self._status, self._trouble, self._is_stale = outcome.status, outcome.trouble, False
             self._judged = outcome.status.snapshot
@@ -192,17 +192,17 @@ class Watching:
             if self._faces.popups is not None:
                 self._tell_of_mails(self._faces.courier.waiting, self._faces.popups)
 
-    def _tell_of_mails(self, waiting: Waiting, popups: PopupSink) -> None:
-        for key in self._mail_trouble.over(waiting):
+    def _tell_of_mails(self, waiting: OutboxSummary, popups: PopupSink) -> None:
+        for key in self._mail_health.closed_keys(waiting):
             popups.close(key)
-        for popup in self._mail_trouble.popups(waiting):
+        for popup in self._mail_health.popups(waiting):
             popups.show(popup)
 
     def _go_blind(self) -> None:
         """Evaluate that nothing can be read: somebody has to be told, and the poller cannot."""
         problem = Problem(_("the reading does not come back"), _("see whether `nvidia-smi` hangs too"))
         blind = Snapshot(self._source.name, time.time(), problem=problem)
-        outcome = self._evaluator.evaluate(blind)
+        outcome = self._engine.evaluate(blind)
         with self._lock:
             self._judged = blind
             last = self._status if self._is_stale else stale(self._status)
@@ -210,7 +210,7 @@ class Watching:
             self._trouble, self._is_stale = outcome.trouble, True
         self._tell(outcome)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: EvaluationResult) -> None:
         self._publish()
         if outcome.mails and self._faces.courier is not None:
             self._faces.courier.kick()
@@ -219,12 +219,12 @@ class Watching:
         for popup, fingerprints in outcome.popups:
             shown = self._faces.popups.show(popup)
             if fingerprints:
-                self._evaluator.shown(fingerprints, really=shown)
-        for popup, number in outcome.notices:
+                self._engine.record_popup(fingerprints, shown=shown)
+        for popup, number in outcome.reminder_popups:
             shown = self._faces.popups.show(popup)
             if number:
-                self._evaluator.notice_shown(number, really=shown)
-        for key in outcome.over:
+                self._engine.record_reminder_popup(number, shown=shown)
+        for key in outcome.closed_popups:
             self._faces.popups.close(key)
 
     def _publish(self) -> None:
@@ -250,5 +250,5 @@ class Watching:
         elif not self._setup.settings.to_email:
             notes.append(_("Email is off: {why}").format(why=self._setup.settings.no_recipient))
         elif self._faces.courier is not None:
-            notes += mailtrouble.notes(self._faces.courier.waiting, time.time())
+            notes += mailtrouble.mail_notes(self._faces.courier.waiting, time.time())
         return notes

@@ -21,6 +21,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 import trustme
@@ -111,10 +112,10 @@ class Exim:
         self._mechanism, self._relay = mechanism, relay
 
     def mails(self) -> list[Queued]:
-        """What it has taken, oldest first."""
+        """Return the mails in its queue, oldest first."""
         return [_queued(head) for head in sorted(self.folder.glob("spool/input/*-H"), key=_written)]
 
-    def __enter__(self) -> Exim:  # noqa: PYI034
+    def __enter__(self) -> Self:
         if not PROGRAM.exists():
             lacking = "Exim is not unpacked: `make test` does it where there is apt-get"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
@@ -194,7 +195,7 @@ def _written(head: Path) -> int:
 
 
 def _queued(head: Path) -> Queued:
-    """A mail from its two files in the queue (Exim's specification, "Format of spool files")."""
+    """Read a mail from its two files in the queue (Exim's specification, "Format of spool files")."""
     text = head.read_text()
     body = head.with_name(head.name.removesuffix("H") + "D").read_text().partition("\n")[2]
     envelope, _, headers = text.partition("\n\n")

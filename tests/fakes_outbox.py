@@ -1,4 +1,4 @@
-"""An outbox in memory, with the store's manners: leases, states, attempts."""
+"""An outbox in memory, with leases, states and attempts as in the store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One mail and what has become of it; `state` is queued, blocked, sent or dead."""
+class OutboxRow:
+    """A mail and its state; `state` is queued, blocked, sent or dead."""
 
     id: int
     message: Message
@@ -30,9 +30,9 @@ class Row:
 
 @dataclass(slots=True)
 class FakeOutbox:
-    """The port of `delivery`, in memory. `history` lists every mark, in order."""
+    """The outbox port of the worker; `history` lists each mark in order."""
 
-    rows: dict[int, Row] = field(default_factory=dict)
+    rows: dict[int, OutboxRow] = field(default_factory=dict)
     history: list[tuple[str, int]] = field(default_factory=list)
     rest: list[Rest] = field(default_factory=list)
 
@@ -40,11 +40,11 @@ class FakeOutbox:
         """Queue a mail, due at `at`; returns its number."""
         number = len(self.rows) + 1
         message = Message(subject, "text", created=at, message_id=f"<{number}@test>")
-        self.rows[number] = Row(number, message, next_at=at)
+        self.rows[number] = OutboxRow(number, message, next_at=at)
         return number
 
-    def lease_due(self, now: float, lease: float, _gather: object = None) -> tuple[Row, ...]:
-        """What is due and not leased, oldest first; leased from here on."""
+    def lease_due(self, now: float, lease: float, _gather: object = None) -> tuple[OutboxRow, ...]:
+        """Lease what is due and not leased yet, oldest first."""
         waiting = (row for row in self.rows.values() if row.state not in {"sent", "dead"})
         due = [row for row in waiting if row.next_at <= now and row.lease_until <= now]
         for row in due:
@@ -52,7 +52,7 @@ class FakeOutbox:
         return tuple(due)
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ()) -> None:
-        """Close it."""
+        """Mark it as sent."""
         self.rest += rest
         self.history.append(("sent", row_id))
         self.rows[row_id] = replace(self.rows[row_id], state="sent", lease_until=now, detail=detail, error="")

@@ -14,7 +14,7 @@ import email.policy
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class GoogleServer:
 
         return Handler
 
-    def __enter__(self) -> GoogleServer:  # noqa: PYI034
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

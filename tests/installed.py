@@ -61,7 +61,7 @@ class Installed:
     def met(self) -> None:
         """As if the tray had been started before, and had greeted."""
         with closing(Store(self.state, machine.host())) as store:
-            store.greet()
+            store.record_greeting()
 
     def write(self, name: str, text: str = "") -> Path:
         """Write one of the settings files."""

@@ -1,15 +1,15 @@
-"""A mail of each state, and one that strangers have written into, for the tests that look at mails."""
+"""A mail of each state, and one with text from strangers, for the tests of mails."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from gpuwatch_tray import messages
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import MessageKind, Notice, Severity
 from tests.fakes import MIB, START, alert, process
 
-HEAD = Letterhead("lab1", "ada", "/home/ada/.config/gpuwatch-tray/gpu-watch.env")
+HEAD = MailIdentity("lab1", "ada", "/home/ada/.config/gpuwatch-tray/gpu-watch.env")
 CANARY = "hf_canary0123456789abcdefghijkl"
 ID = "<1.gpuwatch-tray@lab1>"
 HOT = alert(
@@ -48,12 +48,12 @@ def firing(*alerts, **facts):
 
 
 def threaded(one):
-    """The same alert, of which a mail told an hour ago."""
+    """Return the alert as one that was mailed an hour ago."""
     return replace(one, thread=("<root@lab1>", START - 3600))
 
 
 def states():
-    """A mail of each state, by its name."""
+    """Return a mail of each state, by its name."""
     first = firing(COUNT)
     return {
         "firing": firing(),
@@ -78,7 +78,7 @@ NOTICE = Notice(
 
 
 def hostile(text):
-    """A mail into which a stranger's `text` has come by every way there is."""
+    """Return a mail with a stranger's `text` wherever one can get in."""
     mine = process(1, 0, command=("python", text, f"--name={text}"), cwd=f"/tmp/{text}", name=text)
     theirs = process(2, 1, mine=False, command=(text, CANARY), name=text, user=text, cwd=text)
     one = alert("intruder", f"GPU-0000/{text}", text=f"{text} is on GPU 0", reason=f"INTRUDER {text}")

@@ -25,7 +25,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, TLSSetupException
@@ -198,7 +198,7 @@ class MailServer:
             return tuple(self._received)
 
     def wait_for(self, count: int, timeout: float = 10.0) -> tuple[Received, ...]:
-        """The mails, once there are at least `count`; AssertionError after `timeout` seconds."""
+        """Return the mails once there are at least `count`; AssertionError after `timeout` seconds."""
         with self._change:
             if not self._change.wait_for(lambda: len(self._received) >= count, timeout):
                 raise AssertionError(f"{len(self._received)} mails after {timeout} s, not {count}")
@@ -237,7 +237,7 @@ class MailServer:
             self.seen.clear()
 
     def smtp_env(self, from_email: str = "gpu@example.org") -> str:
-        """The text of an smtp.env for this server."""
+        """Return the text of an smtp.env for this server."""
         return (
             f'SMTP_HOST="{self.host}"\nSMTP_PORT={self.port}\nSMTP_USER="{self.user}"\n'
             f'SMTP_PASS="{self.password}"\nSMTP_CA_FILE="{self.ca_file}"\nFROM_EMAIL="{from_email}"\n'
@@ -254,7 +254,7 @@ class MailServer:
             return found
 
     async def answer(self, session: _Session, step: Step, address: str = "") -> str | None:
-        """The reply in place of the normal one, or None; does not return when it hangs or drops."""
+        """Return the reply in place of the normal one, or None; never return when it hangs or drops."""
         if self.takes("hang", step):
             await asyncio.Event().wait()
         if self.takes("drop", step):
@@ -338,7 +338,7 @@ class MailServer:
                 session.leave()
             await asyncio.sleep(0.01)  # lets the transports say goodbye to their protocols
 
-    def __enter__(self) -> MailServer:  # noqa: PYI034
+    def __enter__(self) -> Self:
         folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="mailserver-"))
         self.ca_file = Path(folder, "ca.pem")
         _authority().cert_pem.write_to_path(str(self.ca_file))

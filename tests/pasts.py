@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpuwatch_tray.model import ClockLimit, Gpu, Limits
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, read_samples
+from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import MIB, Clock, process, snapshot
 
 NOON = 1_767_787_200.0  # 2026-01-07 12:00 UTC: a multiple of ten minutes
@@ -46,7 +47,7 @@ class Past:
         """One reading, `every` seconds after the one before."""
         self.clock.advance(self.every if seconds is None else seconds)
         reading = snapshot(*processes, gpus=(gpu(),) if gpus is None else gpus, at=self.clock.now, **facts)
-        for minute in self.sampler.take(reading, alerts, self.clock.instant()):
+        for minute in self.sampler.add(reading, alerts, self.clock.instant()):
             self.store.add(minute())
 
     def looks(self, *processes, seconds, **facts) -> None:
@@ -56,13 +57,13 @@ class Past:
 
     def stop(self) -> None:
         """It ends, as by Quit."""
-        for minute in self.sampler.rest():
+        for minute in self.sampler.finish_minute():
             self.store.add(minute())
         self.store.close()
 
     def kill(self) -> None:
         """It ends without a chance to write anything."""
-        self.store._drop()
+        self.store._close_file()
 
     def restart(self, seconds=5.0) -> None:
         """It ends and begins again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.attending import NoSuchAlert, seconds
+from gpuwatch_tray.attending import NoSuchAlertError, parse_duration
 from gpuwatch_tray.model import Level, Presence
 from tests.evaluator.bench import BUSY, CALM, DARK, Bench, core_only
 from tests.fakes import START, process, snapshot
@@ -53,14 +53,14 @@ def test_durations(text, length):
     """A duration is numbers with units, up to a year; anything else is refused with an example."""
     if length is None:
         with pytest.raises(ValueError, match=r"expected a duration (such as 30m|of up to a year)"):
-            seconds(text, START)
+            parse_duration(text, START)
     else:
-        assert seconds(text, START) == length
+        assert parse_duration(text, START) == length
 
 
 def test_tomorrow_is_a_duration():
     """`tomorrow` ends in the next morning, within a day and a half."""
-    assert 0 < seconds("tomorrow", START) <= 36 * 3600
+    assert 0 < parse_duration("tomorrow", START) <= 36 * 3600
 
 
 @pytest.mark.parametrize("name", ["1", "box/gpu_limit"])
@@ -82,7 +82,9 @@ def test_an_acknowledgement_of_what_is_over_does_nothing(bench):
     bench.look(BUSY)
     bench.deliver()
     bench.look(CALM, 5)
-    with pytest.raises(NoSuchAlert, match=r"no alert '1' is active \(active: none; rules: monitor_blind, "):
+    with pytest.raises(
+        NoSuchAlertError, match=r"no alert '1' is active \(active: none; rules: monitor_blind, "
+    ):
         bench.attending.acknowledge("1")
     assert told(bench.look(BUSY, 7200)) == (1, 1)
 
@@ -90,9 +92,9 @@ def test_an_acknowledgement_of_what_is_over_does_nothing(bench):
 def test_nothing_is_said_for_some_when_one_name_is_wrong(bench):
     """Of several names, one that is unknown leaves all as they were."""
     bench.look(BUSY)
-    with pytest.raises(NoSuchAlert):
+    with pytest.raises(NoSuchAlertError):
         bench.attending.snooze(3600.0, "1", "9")
-    with pytest.raises(NoSuchAlert):
+    with pytest.raises(NoSuchAlertError):
         bench.attending.acknowledge("1", "9")
     attention = bench.store.attention()
     assert (attention.silences, attention.acknowledged) == ((), frozenset())

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from PIL import Image, ImageColor  # noqa: TID251  # the test looks at pictures
+from PIL import Image, ImageColor
 
 from gpuwatch_tray.drawing.chart import HEIGHT, LEFT, PAPER, RIGHT, WIDTH, chart
 from gpuwatch_tray.model import AlertMark, Severity, Span

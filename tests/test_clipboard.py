@@ -94,7 +94,7 @@ def test_without_a_clipboard_nothing_is_offered_and_the_error_says_what_to_insta
 )
 def test_a_program_that_fails_or_hangs_is_named_and_the_text_is_not(tools, monkeypatch, script, said):
     """One line with the program and its trouble, within bounds, and no secret in it."""
-    monkeypatch.setattr(clipboard, "WITHIN", 0.3)
+    monkeypatch.setattr(clipboard, "TIMEOUT", 0.3)
     program(tools, "xclip", script)
     with pytest.raises(ClipboardError, match=said) as told:
         copy("--password hunter22", environment(tools, DISPLAY=":1"))
@@ -179,9 +179,9 @@ def test_the_next_copy_takes_over_and_leaves_no_thread_behind(screen, tools):
 @pytest.mark.desktop
 def test_a_text_too_long_for_one_answer_is_cut_between_characters(screen, tools):
     """More than fits into one property arrives as its beginning, and is still UTF-8."""
-    copy("x" + "é" * selection.LONGEST, environment(tools, DISPLAY=screen))
+    copy("x" + "é" * selection.MAX_BYTES, environment(tools, DISPLAY=screen))
     got = paste(screen)
-    assert len(got) == selection.LONGEST - 1
+    assert len(got) == selection.MAX_BYTES - 1
     assert set(got.decode()) == {"x", "é"}
 
 

@@ -52,9 +52,9 @@ def test_a_wrapped_text_fits_into_the_menu():
 
 def test_a_row_that_has_ended_grows_no_wider():
     """The mark before it takes its room from the end: an open menu does not grow."""
-    entry = nodes.Entry("key", "PID 2943615 · alice · 2.8 GiB · 3 小时 24 分钟 · python", gone="已结束")
-    assert display_width(nodes.over(entry)) <= display_width(entry.label)
-    assert nodes.over(entry).startswith("已结束: PID 2943615")
+    entry = nodes.MenuEntry("key", "PID 2943615 · alice · 2.8 GiB · 3 小时 24 分钟 · python", gone="已结束")
+    assert display_width(nodes.ended_label(entry)) <= display_width(entry.label)
+    assert nodes.ended_label(entry).startswith("已结束: PID 2943615")
 
 
 def test_windows_texts_are_cut_by_utf16_units():

@@ -1,4 +1,4 @@
-"""The courier: a child when something is due, one at a time, ended after its deadline."""
+"""The outbox process: a child when a mail is due, one at a time, killed after its deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gpuwatch_tray import courier as room
-from gpuwatch_tray.courier import Courier
+from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock
 from tests.store import faults
@@ -48,15 +48,15 @@ def parts(tmp_path, disk):
 
 @pytest.fixture
 def ended():
-    """Couriers whose child is ended with the test."""
-    couriers = []
-    yield couriers.append
-    for each in couriers:
-        if each._child is not None:
-            each._child.kill()
-            each._child.wait(5)
-        if each._talk is not None:
-            each._talk.join(5)
+    """Kill the children of these outbox processes with the test."""
+    processes = []
+    yield processes.append
+    for process in processes:
+        if process._child is not None:
+            process._child.kill()
+            process._child.wait(5)
+        if process._exchange is not None:
+            process._exchange.join(5)
 
 
 def queue(store):
@@ -67,36 +67,36 @@ def marker(tmp_path):
     return [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'a').write('x')"]
 
 
-def until_reaped(courier, seconds=20.0):
+def until_reaped(outbox_process, seconds=20.0):
     end = time.monotonic() + seconds
-    while courier._child is not None:
+    while outbox_process._child is not None:
         assert time.monotonic() < end
-        courier.tick()
+        outbox_process.tick()
         time.sleep(0.02)
 
 
 def test_no_child_without_mail(parts, tmp_path):
     """An empty outbox starts nothing."""
-    courier = Courier(parts[0], marker(tmp_path), parts[1], parts[2])
-    courier.tick()
-    assert courier._child is None
+    outbox_process = OutboxProcess(parts[0], marker(tmp_path), parts[1], parts[2])
+    outbox_process.tick()
+    assert outbox_process._child is None
 
 
 def test_a_due_mail_starts_one_child(parts, tmp_path, ended):
     """A kick with a due mail starts the child, and while it runs no second one."""
     store, clock, monotonic = parts
-    courier = Courier(store, SLEEPS, clock, monotonic)
-    ended(courier)
-    courier.tick()
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
+    outbox_process.tick()
     queue(store)
-    assert not courier.tick()  # not kicked, not yet time for a look
-    courier.kick()
-    assert courier.tick()
-    first = courier._child
-    courier.kick()
-    courier.tick()
-    assert courier._child is first
-    assert courier.waiting.count == 1
+    assert not outbox_process.tick()  # not kicked, and no check is due yet
+    outbox_process.kick()
+    assert outbox_process.tick()
+    first = outbox_process._child
+    outbox_process.kick()
+    outbox_process.tick()
+    assert outbox_process._child is first
+    assert outbox_process.waiting.count == 1
 
 
 def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts, ended):
@@ -105,24 +105,24 @@ def test_a_mail_that_waits_for_its_retry_is_left_alone_until_then(parts, ended):
     queue(store)
     (row,) = store.lease_due(START, 60)
     store.mark_retry(row.id, START + 30, "refused")
-    courier = Courier(store, SLEEPS, clock, monotonic)
-    ended(courier)
-    courier.tick()
-    assert (courier._child, courier.waiting.error) == (None, "refused")
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
+    outbox_process.tick()
+    assert (outbox_process._child, outbox_process.waiting.error) == (None, "refused")
     clock.advance(30)
-    courier.tick()
-    assert courier._child is not None
+    outbox_process.tick()
+    assert outbox_process._child is not None
 
 
 def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tmp_path):
     """A child that leaves the outbox as it was costs one start a minute, not one a second."""
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, marker(tmp_path), clock, monotonic)
+    outbox_process = OutboxProcess(store, marker(tmp_path), clock, monotonic)
     for _ in range(130):
-        courier.tick()
-        if courier._child is not None:
-            courier._child.wait(5)
+        outbox_process.tick()
+        if outbox_process._child is not None:
+            outbox_process._child.wait(5)
         monotonic.advance(1)
     assert (tmp_path / "ran").read_text() == "xxx"
 
@@ -131,103 +131,103 @@ def test_a_child_that_cannot_be_started_is_tried_again_a_minute_later(parts, cap
     """The program is missing, or memory is: a line in the log, and the mail waits."""
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, ["/nowhere/gpuwatch-tray"], clock, monotonic)
+    outbox_process = OutboxProcess(store, ["/nowhere/gpuwatch-tray"], clock, monotonic)
     for _ in range(70):
-        courier.tick()
+        outbox_process.tick()
         monotonic.advance(1)
     assert caplog.text.count("could not be started") == 2
-    assert store.waiting(START).count == 1
+    assert store.outbox_summary(START).count == 1
 
 
 def test_a_child_that_hangs_is_ended(parts, caplog):
     """After the deadline the child is killed and named in the log."""
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, SLEEPS, clock, monotonic)
-    courier.tick()
-    child = courier._child
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    outbox_process.tick()
+    child = outbox_process._child
     clock.advance(1)
     monotonic.advance(room.DEADLINE)
     store.lease_due(clock.now, 600)  # so that nothing is due and no further child starts
-    courier.tick()
+    outbox_process.tick()
     assert child.returncode is not None
-    assert (courier._child, f"PID {child.pid}" in caplog.text) == (None, True)
+    assert (outbox_process._child, f"PID {child.pid}" in caplog.text) == (None, True)
 
 
 def test_a_child_that_cannot_be_killed_stops_neither_the_polls_nor_is_it_joined_by_more(
     parts, monkeypatch, ended
 ):
     """As on a network disk that does not answer: looked at again at each tick, reaped once it has gone."""
-    monkeypatch.setattr(room, "REAPED", 0.01)
+    monkeypatch.setattr(room, "KILL_TIMEOUT", 0.01)
     store, clock, monotonic = parts
     queue(store)
-    courier = Courier(store, SLEEPS, clock, monotonic)
-    ended(courier)
-    courier.tick()
-    child = courier._child
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
+    outbox_process.tick()
+    child = outbox_process._child
     with monkeypatch.context() as stuck:
         stuck.setattr(child, "kill", lambda: None)
         for _ in range(3):
             clock.advance(room.DEADLINE)
             monotonic.advance(room.DEADLINE)
-            assert not courier.tick()
-            assert courier._child is child
+            assert not outbox_process.tick()
+            assert outbox_process._child is child
     child.kill()
     child.wait(5)
-    courier.tick()
-    assert courier._child is not child
+    outbox_process.tick()
+    assert outbox_process._child is not child
 
 
 def test_on_a_full_disk_the_mails_are_handed_to_the_child(parts, disk):
     """It reads them from a pipe; what it answers is recorded in memory, and a line that is none is not."""
     store, clock, monotonic = parts
     queue(store)  # on disk, as it was not full yet
-    courier = Courier(store, [sys.executable, "-c", ACCEPTS % START], clock, monotonic)
+    outbox_process = OutboxProcess(store, [sys.executable, "-c", ACCEPTS % START], clock, monotonic)
     with disk.failing(sqlite3.SQLITE_FULL):
-        assert courier.tick()
+        assert outbox_process.tick()
         assert "disk is full" in store.trouble
-        until_reaped(courier)
-        assert (store.waiting(START).count, set(store.delivered("email"))) == (0, {"a"})
-        assert not courier.tick()
+        until_reaped(outbox_process)
+        assert (store.outbox_summary(START).count, set(store.delivered("email"))) == (0, {"a"})
+        assert not outbox_process.tick()
 
 
 def test_what_the_child_could_not_send_waits_in_memory(parts, disk):
     """With the error and the time of the next attempt."""
     store, clock, monotonic = parts
-    courier = Courier(store, [sys.executable, "-c", REFUSES % (START + 30)], clock, monotonic)
+    outbox_process = OutboxProcess(store, [sys.executable, "-c", REFUSES % (START + 30)], clock, monotonic)
     with disk.failing(sqlite3.SQLITE_FULL):
         queue(store)
-        courier.tick()
-        until_reaped(courier)
-        assert (courier.waiting.error, courier.waiting.next_at) == ("451 later", START + 30)
+        outbox_process.tick()
+        until_reaped(outbox_process)
+        assert (outbox_process.waiting.error, outbox_process.waiting.next_at) == ("451 later", START + 30)
 
 
 def test_a_child_that_hangs_with_the_mails_keeps_them_until_it_is_ended(parts, disk, ended):
     """No second child gets them while the first may be sending; then they are due again."""
     store, clock, monotonic = parts
-    courier = Courier(store, SLEEPS, clock, monotonic)
-    ended(courier)
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
     with disk.failing(sqlite3.SQLITE_FULL):
         queue(store)
-        courier.tick()
-        first = courier._child
+        outbox_process.tick()
+        first = outbox_process._child
         clock.advance(room.DEADLINE)
         monotonic.advance(room.DEADLINE)
-        courier.tick()
-        assert (first.returncode is not None, courier._child) == (True, None)
+        outbox_process.tick()
+        assert (first.returncode is not None, outbox_process._child) == (True, None)
         clock.advance(room.LEASE - room.DEADLINE)
-        courier.kick()
-        courier.tick()
-        assert courier._child is not None
+        outbox_process.kick()
+        outbox_process.tick()
+        assert outbox_process._child is not None
 
 
 def test_a_large_mail_does_not_hold_up_the_thread_that_hands_it_over(parts, disk, ended):
     """A child that does not read: the pipe is full, and the round ends all the same."""
     store, clock, monotonic = parts
-    courier = Courier(store, SLEEPS, clock, monotonic)
-    ended(courier)
+    outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
+    ended(outbox_process)
     with disk.failing(sqlite3.SQLITE_FULL):
         store.commit(step(mail(1, ["a"] * 9), *(mail(n, [json.dumps(n)]) for n in range(2, 2000))))
         before = time.monotonic()
-        courier.tick()
-        assert time.monotonic() - before < room.HANDED + 2
+        outbox_process.tick()
+        assert time.monotonic() - before < room.PIPE_TIMEOUT + 2

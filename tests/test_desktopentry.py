@@ -17,23 +17,25 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_siz
 
 def test_a_plain_path_is_not_quoted():
     """What needs no quotes gets none, so that an entry looks as a person writes it."""
-    assert desktopentry.command_line(["/home/ada/.local/bin/gpuwatch-tray"]) == (
+    assert desktopentry.format_exec(["/home/ada/.local/bin/gpuwatch-tray"]) == (
         "/home/ada/.local/bin/gpuwatch-tray"
     )
 
 
 def test_the_quoting_is_that_of_the_specification():
     """Quotes, backtick, dollar and backslash are escaped, a per cent sign is doubled, nothing else."""
-    assert desktopentry.command_line(['/a "b" $c `d` 5% \\ 显']) == '"/a \\"b\\" \\$c \\`d\\` 5%% \\\\ 显"'
+    assert desktopentry.format_exec(['/a "b" $c `d` 5% \\ 显']) == '"/a \\"b\\" \\$c \\`d\\` 5%% \\\\ 显"'
     # in the file, each backslash is escaped once more: four of them for one
-    assert 'Exec="/a\\\\\\\\b c"' in desktopentry.entry({"Exec": desktopentry.command_line(["/a\\b c"])})
+    assert 'Exec="/a\\\\\\\\b c"' in desktopentry.format_desktop_entry(
+        {"Exec": desktopentry.format_exec(["/a\\b c"])}
+    )
 
 
 @given(st.lists(WORDS, min_size=1, max_size=4))
 def test_what_is_written_is_read_back(words):
     """Whatever the words are, the file keeps them."""
-    text = desktopentry.entry({"Type": "Application", "Exec": desktopentry.command_line(words)})
-    assert desktopentry.words_of(desktopentry.read(text)["Exec"]) == words
+    text = desktopentry.format_desktop_entry({"Type": "Application", "Exec": desktopentry.format_exec(words)})
+    assert desktopentry.parse_exec(desktopentry.parse_desktop_entry(text)["Exec"]) == words
 
 
 @pytest.mark.parametrize("folder", ["plain", 'a "b" $HOME `c` \\ d', "显卡 ü"])
@@ -44,9 +46,9 @@ def test_glib_starts_the_very_program_with_its_very_arguments(tmp_path, folder):
     program.write_text(f'#!/bin/sh\nprintf %s "$1" > {heard}.part\nmv {heard}.part {heard}\n')
     program.chmod(0o755)
     entry = tmp_path / "x.desktop"
-    command = desktopentry.command_line([str(program), ODD])
+    command = desktopentry.format_exec([str(program), ODD])
     values = {"Type": "Application", "Name": "x", "Exec": command, "TryExec": str(program)}
-    entry.write_text(desktopentry.entry(values))
+    entry.write_text(desktopentry.format_desktop_entry(values))
     subprocess.run(["gio", "launch", entry], check=True, timeout=20, env={"PATH": "/usr/bin:/bin"})
     wait_until(heard.exists, "the program to have run")
     assert heard.read_text() == ODD
@@ -55,8 +57,8 @@ def test_glib_starts_the_very_program_with_its_very_arguments(tmp_path, folder):
 def test_a_change_leaves_a_persons_own_lines():
     """Only the keys that are set change; a comment, other keys and other groups stay."""
     mine = "[Desktop Entry]\n# mine\nExec=/gone\nX-Delay=10\n\n[Desktop Action x]\nExec=/other\n"
-    changed = desktopentry.changed(mine, {"Exec": "/new", "TryExec": "/new"})
+    changed = desktopentry.update_desktop_entry(mine, {"Exec": "/new", "TryExec": "/new"})
     assert changed == (
         "[Desktop Entry]\nTryExec=/new\n# mine\nExec=/new\nX-Delay=10\n\n[Desktop Action x]\nExec=/other\n"
     )
-    assert desktopentry.read(changed) == {"Exec": "/new", "TryExec": "/new", "X-Delay": "10"}
+    assert desktopentry.parse_desktop_entry(changed) == {"Exec": "/new", "TryExec": "/new", "X-Delay": "10"}

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from gpuwatch_tray import desktopfiles
-from gpuwatch_tray.desktopfiles import DesktopFilesError, GeneratedDocs, Place
+from gpuwatch_tray.desktopfiles import DesktopFilesError, GeneratedDocs, ShareFolder
 from tests.installed import Installed
 
 PAPERS = GeneratedDocs("man", "bash", "fish")
@@ -53,10 +53,10 @@ def test_what_a_package_brought_is_named(tmp_path):
 @pytest.mark.parametrize("command", ["/usr/bin/gpuwatch-tray", ODD])
 def test_the_validators_find_nothing(tmp_path, command):
     """desktop-file-validate and appstreamcli accept the files, whatever the program's path."""
-    place = Place(tmp_path / "share")
-    files = desktopfiles.files((command,), PAPERS)
-    place.put(files)
-    assert place.holds(files) == list(files)
+    place = ShareFolder(tmp_path / "share")
+    files = desktopfiles.desktop_files((command,), PAPERS)
+    place.install(files)
+    assert place.installed(files) == list(files)
     checks = (
         ["desktop-file-validate", tmp_path / "share/applications/gpuwatch-tray.desktop"],
         ["appstreamcli", "validate", "--no-net", *(tmp_path / "share/metainfo").iterdir()],
@@ -74,7 +74,7 @@ def test_the_unit_of_watch_is_one_for_systemd(tmp_path):
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     unit = tmp_path / "gpuwatch-tray.service"
-    unit.write_text(desktopfiles.service((str(program),)))
+    unit.write_text(desktopfiles.systemd_unit((str(program),)))
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
     done = subprocess.run(
@@ -93,12 +93,17 @@ def test_what_cannot_be_written_is_named(tmp_path):
     """The file in the way and the reason, in one line; without a home there is no place."""
     (tmp_path / "applications").touch()
     with pytest.raises(DesktopFilesError, match=r"applications: (Not a directory|File exists)"):
-        Place(tmp_path).put(desktopfiles.files(("/x",), PAPERS))
+        ShareFolder(tmp_path).install(desktopfiles.desktop_files(("/x",), PAPERS))
     with pytest.raises(DesktopFilesError, match="no home folder"):
-        Place(tmp_path.relative_to("/")).put({})
+        ShareFolder(tmp_path.relative_to("/")).install({})
 
 
 def test_the_place_is_the_users_share_folder(tmp_path):
     """XDG_DATA_HOME where it is absolute, else ~/.local/share."""
-    assert desktopfiles.of_user({"HOME": "/h", "XDG_DATA_HOME": "/d"}).folder == Place(tmp_path / "/d").folder
-    assert str(desktopfiles.of_user({"HOME": "/h", "XDG_DATA_HOME": "d"}).folder) == "/h/.local/share"
+    assert (
+        desktopfiles.user_share_folder({"HOME": "/h", "XDG_DATA_HOME": "/d"}).folder
+        == ShareFolder(tmp_path / "/d").folder
+    )
+    assert (
+        str(desktopfiles.user_share_folder({"HOME": "/h", "XDG_DATA_HOME": "d"}).folder) == "/h/.local/share"
+    )

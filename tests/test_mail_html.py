@@ -35,7 +35,7 @@ TAGS = {
 
 @pytest.fixture(autouse=True)
 def _utc(monkeypatch):
-    """Times are printed as local time."""
+    """Set the time zone, as times are printed as local time."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -65,7 +65,7 @@ class Reader(HTMLParser):
 
 
 def sound(html):
-    """That it is what we wrote: our tags and attributes, nothing from elsewhere, nothing unseen."""
+    """Check that it has our tags and attributes only, nothing from elsewhere, nothing invisible."""
     read = Reader(html)
     assert set(read.tags) <= TAGS
     names = {name for name, _ in read.attributes}

@@ -50,7 +50,7 @@ def png():
 
 
 def page(message, png, file):
-    """The HTML part in a file, with its picture in it."""
+    """Write the HTML part to a file, with its picture in it."""
     shown = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
     html = message.details.html.replace(f"cid:{CHART}", shown)
     file.write_text(html.replace("<body ", '<body data-drawn="yes" '), "utf-8")

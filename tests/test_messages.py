@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray import messages
-from gpuwatch_tray.messages import Letterhead, alert_mail
+from gpuwatch_tray.messages import MailIdentity, alert_mail
 from gpuwatch_tray.model import Alert, Button, MessageKind, Notice, Severity
 from gpuwatch_tray.rules import RULES
 from tests import fakes
 from tests.fakes import START, process
 
-HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
+HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 COUNT = Alert("box/gpu_limit", "gpu_limit", "", Severity.WARNING, "GPU_COUNT(3) > GPU_LIMIT(2)", START, 3)
 
 
@@ -26,7 +26,7 @@ def over(pid, seconds):
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch):
-    """Times are printed as local time; here the place is Greenwich."""
+    """Set the time zone to UTC, as times are printed as local time."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

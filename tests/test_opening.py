@@ -93,7 +93,7 @@ def test_an_opener_that_fails_is_an_error(tools, settings, script, said):
 
 def test_an_editor_that_stays_open_is_not_waited_for(tools, settings, monkeypatch):
     """The click is done at once, and its exit code is fetched when it ends: no zombie stays."""
-    monkeypatch.setattr(opening, "WITHIN", 0.2)
+    monkeypatch.setattr(opening, "TIMEOUT", 0.2)
     script = '#!/bin/sh\nwhile [ ! -e "$TOOLS/closed" ]; do sleep 0.05; done\n'
     program(tools, "xdg-open", script)
     began = time.monotonic()

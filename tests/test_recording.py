@@ -10,7 +10,9 @@ import pytest
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, StoreError, read_samples
+from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store.samplereader import read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import Clock, snapshot
 from tests.pasts import NOON, UUID, gpu
 
@@ -113,7 +115,7 @@ def test_a_fault_costs_the_samples_and_nothing_else(rig, shelf, monkeypatch, cap
     assert "log" in rig.recorder.trouble
     shelf.error = None
     with monkeypatch.context() as patched:
-        patched.setattr(rig.recorder._sampler, "take", None)
+        patched.setattr(rig.recorder._sampler, "add", None)
         rig.minutes(1)
     rig.minutes(2)
     assert rig.recorder.flush(30)

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import messages, redact
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting, called
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.answer import ResponderInfo, build_status, status_lines
-from gpuwatch_tray.evaluator import Evaluator, mail_now
+from gpuwatch_tray.evaluator import Engine, mail_now
 from gpuwatch_tray.listing.records import listing_json
 from gpuwatch_tray.listing.text import all_text, own_text
 from gpuwatch_tray.model import Gpu, Limits, Presence, Problem, Sighting
@@ -40,7 +40,7 @@ def labels(rows):
         yield from labels(row.children)
 
 
-class Faces:
+class Outputs:
     """A run of the whole house over readings, and everything that anybody gets to see of it."""
 
     def __init__(self, folder) -> None:
@@ -49,7 +49,7 @@ class Faces:
         self.seen = []
         self.presence = Presence.AWAY
         policy = replace(POLICY, limits=LIMITS, resolved_popup=True)
-        self.judge = Evaluator(self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False)
+        self.judge = Engine(self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False)
 
     def sighting(self):
         return Sighting(self.presence, "test")
@@ -60,19 +60,19 @@ class Faces:
     def look(self, reading, seconds=5.0):
         self.clock.advance(seconds)
         outcome = self.judge.evaluate(reading)
-        popups = [popup for popup, _ in (*outcome.popups, *outcome.notices)]
+        popups = [popup for popup, _ in (*outcome.popups, *outcome.reminder_popups)]
         self.show(*(each.title for each in popups), *(each.body for each in popups), *outcome.gaps)
         for name, members in outcome.popups:
             del name
-            self.judge.shown(members)
-        for _, number in outcome.notices:
+            self.judge.record_popup(members)
+        for _, number in outcome.reminder_popups:
             if number:
-                self.judge.notice_shown(number)
+                self.judge.record_reminder_popup(number)
         for row in self.store.lease_due(self.clock.now, 60):
             self.show(row.message.subject, row.message.text)
             self.store.mark_sent(row.id, self.clock.now, "250")
         status = outcome.status
-        self.show(menu.title(status), *labels(menu.rows(status)))
+        self.show(menu.tooltip(status), *labels(menu.build_menu(status)))
         answer = build_status(status, ResponderInfo("tray", "box", "nvml"))
         self.show(json.dumps(answer), *status_lines(answer, self.clock.now))
         self.show(*self.judge.explain(reading))
@@ -81,15 +81,18 @@ class Faces:
 
     def run(self, processes):
         """They work for too long on too many GPUs, are waited for, are asked about, and end."""
-        person, waiting = Attending(self.store, self.clock.instant), Awaiting(self.store, self.clock.instant)
+        person, waiting = (
+            AlertOperations(self.store, self.clock.instant),
+            Reminders(self.store, self.clock.instant),
+        )
         busy = replace(snapshot(*processes), source="nvml", boot_id=self.clock.uptime()[1])
         for pid in {each.pid for each in processes}:
-            self.show(waiting.ends(pid, busy))
-        self.show(*waiting.listed())
+            self.show(waiting.add_process_ends(pid, busy))
+        self.show(*waiting.lines())
         self.look(busy)
         self.presence = Presence.PRESENT
         self.look(busy, 4000)
-        active = [str(each.id) for each in self.store.memory().alerts]
+        active = [str(each.id) for each in self.store.saved_state().alerts]
         assert active or any(each.mine is not True for each in processes)
         if active:
             self.show(person.acknowledge(*active), person.snooze(600.0, *active))
@@ -118,7 +121,7 @@ def secret_lines(argv, *, mine):
 
 def everything_seen(processes, caplog=None):
     folder = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
-    faces = Faces(folder)
+    faces = Outputs(folder)
     try:
         with closing(faces.store):
             faces.run(processes)
@@ -171,7 +174,7 @@ def test_no_face_shows_a_named_secret_whatever_its_letters(name, tail, mine, glu
 def test_a_command_of_when_run_is_redacted(form):
     """What `when run` says of its command is redacted argument by argument."""
     argv = ["python", "train.py", *(part.format(CANARY, CANARY) for part in form)]
-    assert LEAK not in called(argv)
+    assert LEAK not in shown_command(argv)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=" ".join)
@@ -184,6 +187,6 @@ def test_another_persons_list_shows_no_secret(form):
     shown = all_text(others) + json.dumps(listing_json(reading, others, with_users=True))
     assert LEAK not in shown
     assert LEAK not in own_text(others, redacted=True)
-    head = messages.Letterhead("box", "ada", "/etc/gpu-watch.env")
+    head = messages.MailIdentity("box", "ada", "/etc/gpu-watch.env")
     mail = messages.alert_mail(head, [], others, [], now=0.0, message_id="<1@box>")
     assert LEAK not in mail.text

@@ -11,8 +11,8 @@ from gpuwatch_tray.app import LOOP_COOLDOWN, create_evaluator
 from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button, Level, Limits, Presence, Severity, Sighting
 from gpuwatch_tray.settings import ConfigProblem, Settings
-from gpuwatch_tray.store import Store, Waiting
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.store import OutboxSummary, Store
+from gpuwatch_tray.watching import Monitor, Outputs
 from tests.fakes import START, Clock, FakePopups, process, snapshot
 
 BUSY = snapshot(process(1, 0), process(2, 1))
@@ -21,7 +21,7 @@ CALM = snapshot(process(1, 0))
 
 class FakeCourier:
     def __init__(self):
-        self.waiting = Waiting()
+        self.waiting = OutboxSummary()
         self.kicks = 0
         self.news = False
 
@@ -33,7 +33,7 @@ class FakeCourier:
 
 
 class Loop:
-    """A Watching whose polls and rounds the test makes."""
+    """A Monitor whose polls and rounds the test makes."""
 
     def __init__(self, tmp_path, **settings):
         base = {
@@ -52,10 +52,10 @@ class Loop:
         self.build()
 
     def build(self):
-        faces = Faces(self.shown.append, self.popups, self.courier)
+        faces = Outputs(self.shown.append, self.popups, self.courier)
         one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
-        self.watching = Watching(self.setup, self, one, faces, self.monotonic)
+        self.watching = Monitor(self.setup, self, one, faces, self.monotonic)
 
     def sighting(self):
         return Sighting(self.presence, "test")
@@ -138,7 +138,7 @@ def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
 
 def test_the_notes_say_why_mail_does_not_leave(loop, tmp_path):
     """No recipient, or mails that wait with their reason, stand in the menu."""
-    loop.courier.waiting = Waiting(2, START, START, "connection refused")
+    loop.courier.waiting = OutboxSummary(2, START, START, "connection refused")
     loop.poll(CALM)
     assert loop.last.notes[-1].startswith("Email: 2 mails wait since ")
     assert loop.last.notes[-1].endswith(": connection refused")
@@ -252,14 +252,14 @@ def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left
     why = "sign-in refused: invalid_grant"
     loop.courier.news = True
     for waiting in (
-        Waiting(1, START, START + 900, why, "sign-in"),
-        Waiting(2, START, START + 900, why, "sign-in"),
+        OutboxSummary(1, START, START + 900, why, "sign-in"),
+        OutboxSummary(2, START, START + 900, why, "sign-in"),
     ):
         loop.courier.waiting = waiting
         loop.watching.keep()
     (popup,) = loop.popups.shown
     assert (popup.body, popup.buttons, loop.popups.closed) == (why, (Button.SIGN_IN,), [])
-    loop.courier.waiting = Waiting()
+    loop.courier.waiting = OutboxSummary()
     loop.watching.keep()
     assert loop.popups.closed == [popup.key]
 

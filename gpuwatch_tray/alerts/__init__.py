@@ -6,21 +6,27 @@ All take the time as an argument and return values; nothing here keeps time, sta
 
 from __future__ import annotations
 
-from gpuwatch_tray.alerts.attention import Scope, Silence, attend, snoozed_until, until_tomorrow
-from gpuwatch_tray.alerts.condition import Change, ChangeKind, Tick, fingerprint, flapping, step
-from gpuwatch_tray.alerts.routing import Channel, Decision, Told, Ways, decide
+from gpuwatch_tray.alerts.attention import (
+    Silence,
+    SilenceScope,
+    apply_silences,
+    snoozed_until,
+    until_tomorrow,
+)
+from gpuwatch_tray.alerts.condition import AlertChange, ChangeKind, Tick, fingerprint, flapping, step
+from gpuwatch_tray.alerts.routing import Channel, Decision, DeliveryState, RoutingPolicy, decide
 
 __all__ = [
-    "Change",
+    "AlertChange",
     "ChangeKind",
     "Channel",
     "Decision",
-    "Scope",
+    "DeliveryState",
+    "RoutingPolicy",
     "Silence",
+    "SilenceScope",
     "Tick",
-    "Told",
-    "Ways",
-    "attend",
+    "apply_silences",
     "decide",
     "fingerprint",
     "flapping",

@@ -24,7 +24,7 @@ MORNING = 8  # o'clock: "until tomorrow"
 BLIND, LOST = "monitor_blind", "gpu_lost"
 
 
-class Scope(Enum):
+class SilenceScope(Enum):
     """What a snooze covers."""
 
     ALL = "all"
@@ -41,7 +41,7 @@ class Silence:
     how long it still has to run.
     """
 
-    scope: Scope
+    scope: SilenceScope
     name: str
     at: Instant
     seconds: float
@@ -52,7 +52,9 @@ class Silence:
 
     def names(self, rule: str, fingerprint: str) -> bool:
         """Whether it is about an alert of this rule with this fingerprint."""
-        return self.scope is Scope.ALL or self.name == (rule if self.scope is Scope.RULE else fingerprint)
+        return self.scope is SilenceScope.ALL or self.name == (
+            rule if self.scope is SilenceScope.RULE else fingerprint
+        )
 
     def left(self, now: Instant) -> float:
         """For how many seconds it still runs; 0 when it is over."""
@@ -69,11 +71,11 @@ def until_tomorrow(now: float) -> float:
 
 def snoozed_until(silences: Iterable[Silence], now: Instant) -> float | None:
     """The wall time until which everything is snoozed; None if it is not."""
-    left = max((each.left(now) for each in silences if each.scope is Scope.ALL), default=0.0)
+    left = max((each.left(now) for each in silences if each.scope is SilenceScope.ALL), default=0.0)
     return now.wall + left if left else None
 
 
-def attend(
+def apply_silences(
     alerts: Mapping[str, Alert],
     silences: Iterable[Silence],
     acknowledged: AbstractSet[int],

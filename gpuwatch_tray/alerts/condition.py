@@ -36,7 +36,7 @@ class ChangeKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlertChange:
     """One alert that entered another phase or severity in a step."""
 
     kind: ChangeKind
@@ -87,7 +87,7 @@ def step(
     terms: Mapping[str, Terms] | None = None,
     raised: Mapping[str, int] | None = None,
     known: Mapping[str, Severity] | None = None,
-) -> tuple[dict[str, Alert], tuple[Change, ...]]:
+) -> tuple[dict[str, Alert], tuple[AlertChange, ...]]:
     """
     The alerts after these verdicts, and what changed.
 
@@ -98,7 +98,7 @@ def step(
     """
     judged = {verdict.rule: verdict for verdict in verdicts}
     after: dict[str, Alert] = {}
-    changes: list[Change] = []
+    changes: list[AlertChange] = []
     for verdict in judged.values():
         its_terms = (terms or {}).get(verdict.rule, Terms())
         for finding in verdict.findings:
@@ -207,7 +207,7 @@ def _recovering(alert: Alert) -> bool:
     return alert.phase is Phase.RECOVERING
 
 
-def _differences(before: Alert | None, now: Alert) -> list[Change]:
+def _differences(before: Alert | None, now: Alert) -> list[AlertChange]:
     phase = None if before is None else before.phase
     kinds: list[ChangeKind] = []
     if phase is not now.phase:
@@ -221,4 +221,4 @@ def _differences(before: Alert | None, now: Alert) -> list[Change]:
             kinds.append(ChangeKind.BACK if phase is Phase.RECOVERING else ChangeKind.FIRED)
     if before is not None and phase is not Phase.PENDING and before.severity is not now.severity:
         kinds.append(ChangeKind.ROSE if now.severity > before.severity else ChangeKind.FELL)
-    return [Change(kind, now) for kind in kinds]
+    return [AlertChange(kind, now) for kind in kinds]

@@ -1,5 +1,5 @@
 """
-Which alerts are told on which channel now, and why, or why not yet.
+Which alerts are sent on which channel now, and why, or why not yet.
 
 The popup goes at once. The mail goes when nobody is there to see it, or nobody reacts. Every decision, to
 send and not to send, carries a named reason (after Alertmanager's dedup stage), so that it can be explained.
@@ -14,19 +14,19 @@ from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reas
 
 
 class Channel(Enum):
-    """A way to tell the user."""
+    """A way to notify the user."""
 
     EMAIL = "email"
     DESKTOP = "desktop"
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class RoutingPolicy:
     """
-    The ways there are, and the policy: `cooldown` and `escalate` in seconds.
+    Which channels there are, and when they are used: `cooldown` and `escalate` in seconds.
 
-    `mails`: there is somebody to mail. `popups`: there is a desktop to pop up on; without one, nobody is at
-    the desk.
+    `mails`: there is somebody to mail. `popups`: there is a desktop to show popups on; without one, nobody is
+    at the desk.
     """
 
     cooldown: float
@@ -34,11 +34,10 @@ class Ways:
     popups: bool = False
     email_when: EmailWhen = EmailWhen.AWAY
     escalate: float = 600.0
-    presence: Presence = Presence.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryState:
     """What a channel has already had of an alert."""
 
     last: Instant | None = None  # the last successful delivery
@@ -69,23 +68,30 @@ class Decision:
         return f"{self.channel.value} {'now' if self.send else 'not now'} ({why})"
 
 
-def decide(alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant) -> Decision:
+def decide(
+    alert: Alert,
+    channel: Channel,
+    delivery: DeliveryState,
+    policy: RoutingPolicy,
+    presence: Presence,
+    now: Instant,
+) -> Decision:
     """
-    Whether `alert` is told on `channel` now.
+    Decide whether `alert` is sent on `channel` now.
 
     The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
     A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was set
     back over a boot binds nobody.
     """
-    held = _held(alert) or _closed(alert, channel, told, ways)
+    held = _held(alert) or _closed(alert, channel, delivery, policy)
     if held is not None:
         return Decision(alert, channel, send=False, reason=held)
-    reason, wait = _novelty(alert, channel, told, ways, now)
+    reason, wait = _novelty(alert, channel, delivery, policy, now)
     if wait is not None:
         return Decision(alert, channel, send=False, reason=reason, wait=wait)
     if channel is Channel.DESKTOP:
         return Decision(alert, channel, send=True, reason=reason)
-    step, wait = _step(alert, told, ways, now)
+    step, wait = _mail_step(alert, delivery, policy, presence, now)
     if step is None:
         return Decision(alert, channel, send=False, reason=Reason.AT_THE_DESK, wait=wait)
     return Decision(alert, channel, send=True, reason=reason, step=step)
@@ -102,27 +108,27 @@ def _held(alert: Alert) -> Reason | None:
     return Reason.ACKNOWLEDGED if alert.acknowledged else None
 
 
-def _closed(alert: Alert, channel: Channel, told: Told, ways: Ways) -> Reason | None:
+def _closed(alert: Alert, channel: Channel, delivery: DeliveryState, policy: RoutingPolicy) -> Reason | None:
     """What keeps the channel shut for it."""
     if channel is Channel.DESKTOP:
-        return None if ways.popups else Reason.NO_CHANNEL
-    if not ways.mails:
+        return None if policy.popups else Reason.NO_CHANNEL
+    if not policy.mails:
         return Reason.NO_CHANNEL
-    if ways.email_when is EmailWhen.NEVER:
+    if policy.email_when is EmailWhen.NEVER:
         return Reason.NEVER
-    if alert.severity is Severity.INFO and ways.email_when is not EmailWhen.ALWAYS:
+    if alert.severity is Severity.INFO and policy.email_when is not EmailWhen.ALWAYS:
         return Reason.INFO_ONLY
-    return Reason.QUEUED if told.queued and not told.outdated else None
+    return Reason.QUEUED if delivery.queued and not delivery.outdated else None
 
 
 def _novelty(
-    alert: Alert, channel: Channel, told: Told, ways: Ways, now: Instant
+    alert: Alert, channel: Channel, delivery: DeliveryState, policy: RoutingPolicy, now: Instant
 ) -> tuple[Reason, float | None]:
     """Why it may be told (again), or after how many seconds it may."""
-    last, quiet = told.last, Reason.COOLDOWN
-    if told.given_up is not None and (last is None or told.given_up.follows(last, now)):
+    last, quiet = delivery.last, Reason.COOLDOWN
+    if delivery.given_up is not None and (last is None or delivery.given_up.follows(last, now)):
         # Whatever is written about it now would most likely fare alike: once a cooldown is enough.
-        last, quiet = told.given_up, Reason.GIVEN_UP
+        last, quiet = delivery.given_up, Reason.GIVEN_UP
     if last is None:
         return Reason.FIRST, None
     if alert.news is not None:
@@ -132,25 +138,27 @@ def _novelty(
         if passes and at.follows(last, now):
             return reason, None
     age = now.since(last)
-    if abs(age) >= ways.cooldown:
+    if abs(age) >= policy.cooldown:
         return Reason.COOLDOWN_OVER, None
-    return quiet, ways.cooldown - age
+    return quiet, policy.cooldown - age
 
 
-def _step(alert: Alert, told: Told, ways: Ways, now: Instant) -> tuple[Reason | None, float | None]:
+def _mail_step(
+    alert: Alert, delivery: DeliveryState, policy: RoutingPolicy, presence: Presence, now: Instant
+) -> tuple[Reason | None, float | None]:
     """Why the mail need not wait for the person, or for how many seconds it does."""
-    if ways.email_when is EmailWhen.ALWAYS:
+    if policy.email_when is EmailWhen.ALWAYS:
         return Reason.ALWAYS, None
     if alert.severity is Severity.CRITICAL:
         return Reason.CRITICAL, None
-    if not ways.popups or ways.presence is Presence.AWAY:
+    if not policy.popups or presence is Presence.AWAY:
         return Reason.AWAY, None
-    if told.no_popup:
+    if delivery.no_popup:
         return Reason.NO_POPUP, None
     waited = _waited(alert, now)
-    if waited >= ways.escalate:
+    if waited >= policy.escalate:
         return Reason.UNACKNOWLEDGED, None
-    return None, ways.escalate - waited
+    return None, policy.escalate - waited
 
 
 def _waited(alert: Alert, now: Instant) -> float:

@@ -1,12 +1,14 @@
-"""
-Starting at login: what each desktop keeps for that, read, written, and mended when the program has moved.
-
-Every system has one entry of ours: a file of XDG's autostart folder, a value of Windows' Run key, a
-LaunchAgent of macOS. It names the program by an absolute path, for a session's PATH is not a terminal's.
-"""
+"""The entry by which each system starts the program at login: read, written and repaired."""
 
 from gpuwatch_tray.autostart.command import start_command
-from gpuwatch_tray.autostart.entry import AutostartError, Entry, Registry
-from gpuwatch_tray.autostart.login import Login, of_this_system
+from gpuwatch_tray.autostart.entry import AutostartError, LoginEntry, LoginRegistry
+from gpuwatch_tray.autostart.login import LoginItem, system_login_item
 
-__all__ = ["AutostartError", "Entry", "Login", "Registry", "of_this_system", "start_command"]
+__all__ = [
+    "AutostartError",
+    "LoginEntry",
+    "LoginItem",
+    "LoginRegistry",
+    "start_command",
+    "system_login_item",
+]

@@ -1,4 +1,4 @@
-"""What a system has been told to start at login, and the place where it keeps that."""
+"""The entry that starts the program at login, and the interface of its place."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class AutostartError(Exception):
-    """Starting at login cannot be read or set; one line that says why."""
+    """The start at login cannot be read or set; the text says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LoginEntry:
     """
     The command that is started at login, first the program's path.
 
-    `switched_off` names what keeps the system from starting it all the same, such as Task Manager's switch;
-    empty where nothing does.
+    `switched_off` names what keeps the system from starting it, such as Task Manager's switch; else empty.
     """
 
     command: tuple[str, ...]
@@ -36,29 +35,29 @@ class Entry:
         return bool(self.command) and os.access(self.command[0], os.X_OK) and Path(self.command[0]).is_file()
 
 
-class Registry(Protocol):
-    """Where one system keeps what is started at login. Its methods raise AutostartError."""
+class LoginRegistry(Protocol):
+    """The interface of the place where a system keeps the entry; methods raise AutostartError."""
 
     @property
     def where(self) -> str:
-        """The place, to be shown."""
+        """The place, for display."""
 
-    def read(self) -> Entry | None:
-        """Our entry; None where there is none."""
+    def read(self) -> LoginEntry | None:
+        """Return our entry; None for none."""
 
     def write(self, command: Sequence[str]) -> None:
-        """Have this command started at login, whatever kept it from that before."""
+        """Start this command at login, and undo whatever switched it off."""
 
-    def mend(self, command: Sequence[str]) -> None:
-        """Put this command into the entry that is there, and leave what else a person wrote into it."""
+    def repair(self, command: Sequence[str]) -> None:
+        """Put this command into the existing entry, and leave a person's other changes."""
 
     def remove(self) -> None:
-        """Have it started no more; without an entry, do nothing."""
+        """Remove the entry, if there is one."""
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
-    """Turn what the operating system refuses into an AutostartError that names `what`."""
+def autostart_errors(what: str) -> Iterator[None]:
+    """Turn an error of the operating system into an AutostartError that names `what`."""
     try:
         yield
     except UnicodeError as error:
@@ -69,9 +68,36 @@ def told(what: str) -> Iterator[None]:
         raise AutostartError(f"{what}: {error.strerror or error}") from error
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+class LoginFile:
+    """A login entry that is one file; methods raise AutostartError."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def where(self) -> str:
+        """The file."""
+        return str(self._file)
+
+    def remove(self) -> None:
+        """Delete the file; a running program goes on."""
+        with autostart_errors(self.where):
+            self._file.unlink(missing_ok=True)
+
+    def _read_file(self) -> bytes | None:
+        with autostart_errors(self.where):
+            try:
+                return self._file.read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def _write_file(self, content: Callable[[], bytes]) -> None:
+        """Write the file whole or not at all, and create its folder."""
+        if not self._file.is_absolute():
+            raise AutostartError(_("this account has no home folder for it"))
+        with autostart_errors(self.where):
+            data = content()  # a path that is not UTF-8 fails here
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part = self._file.with_name(f"{self._file.name}.part")
+            part.write_bytes(data)
+            part.replace(self._file)

@@ -1,4 +1,4 @@
-"""Starting at login as the application knows it: on, off, how it stands, and mended."""
+"""The start at login as the application uses it: state, switch and repair."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from gpuwatch_tray.autostart.xdg import XdgAutostart
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.autostart.entry import Entry, Registry
+    from gpuwatch_tray.autostart.entry import LoginEntry, LoginRegistry
 
 
-class Login:
-    """What this user's system starts at login; every method raises AutostartError."""
+class LoginItem:
+    """The start at login for this user; every method raises AutostartError."""
 
-    def __init__(self, registry: Registry, command: tuple[str, ...]) -> None:
+    def __init__(self, registry: LoginRegistry, command: tuple[str, ...]) -> None:
         self._registry = registry
         self.command = command
 
     @property
     def where(self) -> str:
-        """The place where the system keeps it."""
+        """The place of the entry."""
         return self._registry.where
 
-    def entry(self) -> Entry | None:
-        """What is there; None where nothing of ours is."""
+    def entry(self) -> LoginEntry | None:
+        """Return our entry; None for none."""
         return self._registry.read()
 
     def on(self) -> bool:
-        """Whether it is started at login, as far as the system was told so."""
+        """Return whether the entry is there and switched on."""
         entry = self.entry()
         return entry is not None and not entry.switched_off
 
@@ -44,37 +44,37 @@ class Login:
         else:
             self._registry.remove()
 
-    def mend(self) -> str:
+    def repair(self) -> str:
         """
-        Put this installation's command in the place of one whose program is gone; what was mended, if so.
+        Replace the command of an entry whose program is gone; return what was replaced, if anything.
 
-        What is switched off stays so, and what works stays too: a start of another installation, such as a
-        checkout's, is no reason to take over the login.
+        An entry that is switched off stays so, and one that works stays too: starting another installation,
+        such as a checkout, is no reason to take over the login.
         """
         entry = self.entry()
         if entry is None or entry.switched_off or entry.works:
             return ""
-        self._registry.mend(self.command)
+        self._registry.repair(self.command)
         return f"{self.where}: {' '.join(entry.command) or 'nothing'} is gone; now {' '.join(self.command)}"
 
 
-def of_this_system(icon: str, environ: Mapping[str, str] = os.environ) -> Login:
-    """The one of this system; `icon` is the picture that a desktop's settings show for it."""
-    return Login(_registry(icon, environ), start_command(environ))
+def system_login_item(icon: str, environ: Mapping[str, str] = os.environ) -> LoginItem:
+    """Return this system's start at login; `icon` is the picture that a desktop's settings show."""
+    return LoginItem(_registry(icon, environ), start_command(environ))
 
 
-def _registry(icon: str, environ: Mapping[str, str]) -> Registry:
-    found: Registry
+def _registry(icon: str, environ: Mapping[str, str]) -> LoginRegistry:
+    registry: LoginRegistry
     home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # raises nothing
     if sys.platform == "win32":
-        from gpuwatch_tray.autostart.windows import RunKey, UserRegistry  # noqa: PLC0415  # Windows only
+        from gpuwatch_tray.autostart.windows import RunKey, UserRegistry
 
-        found = RunKey(UserRegistry())
+        registry = RunKey(UserRegistry())
     elif sys.platform == "darwin":
-        from gpuwatch_tray.autostart.macos import LaunchAgent  # noqa: PLC0415  # macOS only
+        from gpuwatch_tray.autostart.macos import LaunchAgent
 
-        found = LaunchAgent(home / "Library/LaunchAgents")
+        registry = LaunchAgent(home / "Library/LaunchAgents")
     else:
         named = Path(environ.get("XDG_CONFIG_HOME", ""))
-        found = XdgAutostart((named if named.is_absolute() else home / ".config") / "autostart", icon)
-    return found
+        registry = XdgAutostart((named if named.is_absolute() else home / ".config") / "autostart", icon)
+    return registry

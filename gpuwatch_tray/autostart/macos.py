@@ -6,7 +6,7 @@ import plistlib
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
-from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
+from gpuwatch_tray.autostart.entry import AutostartError, LoginEntry, LoginFile
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LABEL = "io.github.gpuwatch_tray"
 
 
-def agent_of(command: Sequence[str]) -> dict[str, Any]:
+def agent_plist(command: Sequence[str]) -> dict[str, Any]:
     """
-    The agent: started at login, and again when it has crashed; after Quit, which succeeds, it stays ended.
+    Return the agent: started at login and after a crash, but not after Quit, which exits with success.
 
-    Only in a session with a screen (Aqua), not when somebody comes in over SSH.
+    It starts in a session with a screen (Aqua) only, not in one over SSH.
     """
     return {
         "Label": LABEL,
@@ -32,54 +32,38 @@ def agent_of(command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-class LaunchAgent:
+class LaunchAgent(LoginFile):
     """The agent's file in `folder`, which launchd reads at login."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / f"{LABEL}.plist"
+        super().__init__(folder / f"{LABEL}.plist")
 
-    @property
-    def where(self) -> str:
-        """The file."""
-        return str(self._file)
-
-    def read(self) -> Entry | None:
-        """What the file says."""
+    def read(self) -> LoginEntry | None:
+        """Return the entry of the file."""
         agent = self._agent()
         if agent is None:
             return None
         words = agent.get("ProgramArguments")
         command = tuple(map(str, words)) if isinstance(words, list) else ()
-        return Entry(command, "Disabled" if agent.get("Disabled") is True else "")
+        return LoginEntry(command, "Disabled" if agent.get("Disabled") is True else "")
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
-        self._put(agent_of(command))
+        self._write_file(lambda: plistlib.dumps(agent_plist(command)))
 
-    def mend(self, command: Sequence[str]) -> None:
+    def repair(self, command: Sequence[str]) -> None:
         """Change the program's path."""
         agent = self._agent()
         if agent is not None:
-            self._put(agent | {"ProgramArguments": list(command)})
-
-    def remove(self) -> None:
-        """Delete the file; what runs goes on until it is quit."""
-        with told(self.where):
-            self._file.unlink(missing_ok=True)
+            changed = agent | {"ProgramArguments": list(command)}
+            self._write_file(lambda: plistlib.dumps(changed))
 
     def _agent(self) -> dict[str, Any] | None:
+        data = self._read_file()
         try:
-            with told(self.where):
-                data = self._file.read_bytes() if self._file.exists() else b""
             agent = plistlib.loads(data) if data else None
         except (plistlib.InvalidFileException, ExpatError, ValueError) as error:
             raise AutostartError(
                 _("{where}: this is no property list: delete it").format(where=self.where)
             ) from error
         return agent if isinstance(agent, dict) else None
-
-    def _put(self, agent: dict[str, Any]) -> None:
-        if not self._file.is_absolute():
-            raise AutostartError(_("this account has no home folder for it"))
-        with told(self.where):
-            replace_file(self._file, plistlib.dumps(agent))

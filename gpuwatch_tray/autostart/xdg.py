@@ -1,35 +1,30 @@
-"""
-Linux: `autostart/gpuwatch-tray.desktop` in the user's configuration folder.
-
-Desktop Application Autostart Specification 0.5: `Hidden=true` is how a desktop's settings switch an entry
-off, and `X-GNOME-Autostart-enabled=false` GNOME's older way.
-"""
+"""The places of each system's start at login: XDG autostart file, LaunchAgent (macOS), Run key (Windows)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import desktopentry
-from gpuwatch_tray.autostart.entry import AutostartError, Entry, replace_file, told
-from gpuwatch_tray.language import _
+from gpuwatch_tray.autostart.entry import LoginEntry, LoginFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 FILE = "gpuwatch-tray.desktop"
+# How desktops switch an entry off (Autostart Specification 0.5), and GNOME's older way.
 SWITCHES = {"Hidden": "true", "X-GNOME-Autostart-enabled": "false"}
 
 
-def text_of(command: Sequence[str], icon: str) -> str:
-    """The whole entry."""
-    return desktopentry.entry(
+def format_entry(command: Sequence[str], icon: str) -> str:
+    """Return the text of the entry."""
+    return desktopentry.format_desktop_entry(
         {
             "Type": "Application",
             "Name": "gpuwatch-tray",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
             "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
-            **desktopentry.program(command),
+            **desktopentry.program_keys(command),
             "Icon": icon,
             "Terminal": "false",
             "StartupNotify": "false",
@@ -38,56 +33,38 @@ def text_of(command: Sequence[str], icon: str) -> str:
     )
 
 
-def entry_of(text: str) -> Entry:
-    """What the text of an entry says."""
-    values = desktopentry.read(text)
+def parse_entry(text: str) -> LoginEntry:
+    """Return the entry of a file's text."""
+    values = desktopentry.parse_desktop_entry(text)
     off = next(
         (f"{key}={value}" for key, value in SWITCHES.items() if values.get(key, "").lower() == value), ""
     )
-    return Entry(tuple(desktopentry.words_of(values.get("Exec", ""))), off)
+    return LoginEntry(tuple(desktopentry.parse_exec(values.get("Exec", ""))), off)
 
 
-class XdgAutostart:
-    """The file in `folder`, which the desktops read at login; `icon` is its picture."""
+class XdgAutostart(LoginFile):
+    """The file in `folder`, which desktops read at login; `icon` is its picture."""
 
     def __init__(self, folder: Path, icon: str) -> None:
-        self._file = folder / FILE
+        super().__init__(folder / FILE)
         self._icon = icon
 
-    @property
-    def where(self) -> str:
-        """The file."""
-        return str(self._file)
-
-    def read(self) -> Entry | None:
-        """What the file says."""
+    def read(self) -> LoginEntry | None:
+        """Return the entry of the file."""
         text = self._text()
-        return None if text is None else entry_of(text)
+        return None if text is None else parse_entry(text)
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
-        self._put(text_of(command, self._icon))
+        self._write_file(format_entry(command, self._icon).encode)
 
-    def mend(self, command: Sequence[str]) -> None:
+    def repair(self, command: Sequence[str]) -> None:
         """Change the lines that name the program."""
         text = self._text()
         if text is not None:
-            self._put(desktopentry.changed(text, desktopentry.program(command) | {"Icon": self._icon}))
-
-    def remove(self) -> None:
-        """Delete the file."""
-        with told(self.where):
-            self._file.unlink(missing_ok=True)
+            keys = desktopentry.program_keys(command) | {"Icon": self._icon}
+            self._write_file(desktopentry.update_desktop_entry(text, keys).encode)
 
     def _text(self) -> str | None:
-        with told(self.where):
-            try:
-                return self._file.read_bytes().decode(errors="replace")
-            except FileNotFoundError:
-                return None
-
-    def _put(self, text: str) -> None:
-        if not self._file.is_absolute():
-            raise AutostartError(_("this account has no home folder for it"))
-        with told(self.where):
-            replace_file(self._file, text.encode())
+        data = self._read_file()
+        return None if data is None else data.decode(errors="replace")

@@ -1,33 +1,29 @@
-"""
-The session bus: one connection that the tray, the popups and presence are handed.
-
-Other buses, such as the system's, are joined on its loop with `Connection.open`.
-"""
+"""The D-Bus connections: the session bus that tray, popups and presence share, and others on its loop."""
 
 from gpuwatch_tray.bus.connection import Connection
 from gpuwatch_tray.bus.session import SessionBus
 from gpuwatch_tray.bus.values import (
     DAEMON,
-    WITHOUT_BUS,
-    BusUnavailable,
-    CallFailed,
+    PLATFORMS_WITHOUT_BUS,
+    BusUnavailableError,
+    DBusCallError,
     Peer,
     Signal,
     session_address,
     system_address,
 )
-from gpuwatch_tray.bus.visit import visited
+from gpuwatch_tray.bus.visit import temporary_session
 
 __all__ = [
     "DAEMON",
-    "WITHOUT_BUS",
-    "BusUnavailable",
-    "CallFailed",
+    "PLATFORMS_WITHOUT_BUS",
+    "BusUnavailableError",
     "Connection",
+    "DBusCallError",
     "Peer",
     "SessionBus",
     "Signal",
     "session_address",
     "system_address",
-    "visited",
+    "temporary_session",
 ]

@@ -1,4 +1,4 @@
-"""One connection to a message bus, on an asyncio loop that it shares with others."""
+"""A connection to a message bus, on an asyncio loop that it shares with others."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from gpuwatch_tray.bus.patience import PatientSocket
-from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, Signal
+from gpuwatch_tray.bus.patience import BlockingWriter
+from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, Signal
 from gpuwatch_tray.language import _
 
-if TYPE_CHECKING or sys.platform == "linux":  # elsewhere it is not installed, and no bus is looked for
-    from dbus_fast import DBusFastError, Message, MessageType  # noqa: TID251  # the one importer
-    from dbus_fast.aio import MessageBus  # noqa: TID251
+if TYPE_CHECKING or sys.platform == "linux":  # not installed elsewhere
+    from dbus_fast import DBusFastError, Message, MessageType  # the one importer
+    from dbus_fast.aio import MessageBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
 log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +31,31 @@ class _Subscription:
     member: str
     handler: Callable[[Signal], None]
 
-    def takes(self, signal: Signal) -> bool:
+    def matches(self, signal: Signal) -> bool:
         return (signal.path, signal.interface, signal.member) == (self.path, self.interface, self.member)
 
 
-async def joined(where: str, label: str, timeout: float) -> MessageBus:  # noqa: ASYNC109  # named in the error
-    """dbus-fast's connection to the bus at the address `where`; raises BusUnavailable."""
+async def connect_bus(where: str, label: str, seconds: float) -> MessageBus:
+    """Connect to the bus at the address `where`, within `seconds`; raises BusUnavailableError."""
     try:
-        return await asyncio.wait_for(MessageBus(bus_address=where).connect(), timeout)
+        return await asyncio.wait_for(MessageBus(bus_address=where).connect(), seconds)
     except TimeoutError:
-        raise BusUnavailable(
+        raise BusUnavailableError(
             _("the {bus} at {where} did not answer within {seconds:g} s").format(
-                bus=_(label), where=where, seconds=timeout
+                bus=_(label), where=where, seconds=seconds
             )
         ) from None
     except (OSError, EOFError, DBusFastError) as error:
-        raise BusUnavailable(
+        raise BusUnavailableError(
             _("no {bus} at {where}: {error}").format(bus=_(label), where=where, error=error)
         ) from error
 
 
 class Connection:
     """
-    What can be asked and heard over one bus. Methods may be called from any thread unless they say otherwise.
+    Calls and signals over one bus; methods may be called from any thread unless they say otherwise.
 
-    `label` is what its errors call the bus, such as "session bus".
+    `label` names the bus in errors, such as "session bus".
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: MessageBus, label: str) -> None:
@@ -65,15 +67,15 @@ class Connection:
         self._call_observers: list[Callable[[str], None]] = []
         self._lost_handlers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        writer: Any = connection._writer  # noqa: SLF001
-        writer.sock = PatientSocket(writer.sock)
+        writer: Any = connection._writer  # noqa: SLF001  # dbus-fast has no other way in
+        writer.sock = BlockingWriter(writer.sock)
         connection.add_message_handler(self._receive)
-        self._watch = loop.create_task(self._wait_for_loss())
+        self._loss_task = loop.create_task(self._wait_for_loss())
 
     @classmethod
-    async def open(cls, where: str, label: str, *, timeout: float = 5.0) -> Self:  # noqa: ASYNC109  # as above
-        """Connect to the bus at the address `where`, on the loop that runs this; raises BusUnavailable."""
-        connection = await joined(where, label, timeout)
+    async def open(cls, where: str, label: str) -> Self:
+        """Connect to the bus at the address `where` on the running loop; raises BusUnavailableError."""
+        connection = await connect_bus(where, label, CONNECT_TIMEOUT)
         return cls(asyncio.get_running_loop(), connection, label)
 
     @property
@@ -83,11 +85,11 @@ class Connection:
 
     @property
     def name(self) -> str:
-        """Our unique name on the bus, such as `:1.42`."""
+        """The connection's unique name on the bus, such as `:1.42`."""
         return self._connection.unique_name or ""
 
     def post(self, job: Callable[[], object]) -> bool:
-        """Have the loop's thread run `job` soon; False when the loop is closed for good."""
+        """Schedule `job` on the loop's thread; return False when the loop is closed."""
         try:
             self.loop.call_soon_threadsafe(job)
         except RuntimeError:
@@ -95,25 +97,25 @@ class Connection:
         return True
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine on the loop; only on the loop's thread. It is kept alive until it is done."""
+        """Run a coroutine as a task, kept alive until it is done; on the loop's thread only."""
         task: asyncio.Task[None] = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def leave(self) -> None:
-        """Leave the bus and end what was spawned for it, within half a second; the loop goes on."""
+    async def disconnect(self) -> None:
+        """Leave the bus and end its tasks within half a second; the loop goes on."""
         self._closed = True
         self._connection.disconnect()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.wait([self._watch], timeout=0.5)
+        await asyncio.wait([self._loss_task], timeout=0.5)
 
-    async def lost(self) -> None:
-        """Wait until the bus has gone away, or was left."""
-        await asyncio.wait([self._watch])
+    async def wait_lost(self) -> None:
+        """Wait until the bus is lost or left."""
+        await asyncio.wait([self._loss_task])
 
-    async def ask(
+    async def call_async(
         self,
         peer: Peer,
         member: str,
@@ -122,9 +124,9 @@ class Connection:
         *,
         timeout: float = 2.0,  # noqa: ASYNC109  # one bound for both ways of calling
     ) -> list[Any]:
-        """Call a method on the loop's own thread; raises CallFailed."""
+        """Call a method on the loop's own thread; raises DBusCallError."""
         if not self.connected:
-            raise CallFailed(_("the {bus} is gone").format(bus=_(self.label)))
+            raise DBusCallError(_("the {bus} is gone").format(bus=_(self.label)))
         message = Message(
             destination=peer.name,
             path=peer.path,
@@ -136,83 +138,82 @@ class Connection:
         try:
             reply = await asyncio.wait_for(self._connection.call(message), timeout)
         except TimeoutError:
-            raise CallFailed(
+            raise DBusCallError(
                 _("{service} did not answer {member} within {seconds:g} s").format(
                     service=peer.name, member=member, seconds=timeout
                 )
             ) from None
         except (OSError, EOFError, DBusFastError) as error:
-            raise CallFailed(
+            raise DBusCallError(
                 _("the {bus} failed at {member}: {error}").format(
                     bus=_(self.label), member=member, error=error
                 )
             ) from error
         if reply is None:
-            raise CallFailed(_("the {bus} is gone").format(bus=_(self.label)))
+            raise DBusCallError(_("the {bus} is gone").format(bus=_(self.label)))
         if reply.message_type is MessageType.ERROR:
             text = str(reply.body[0]) if reply.body else _("no reason given")
-            raise CallFailed(
+            raise DBusCallError(
                 _("{service} refused {member}: {why}").format(service=peer.name, member=member, why=text),
                 reply.error_name or "",
             )
         return list(reply.body)
 
     def subscribe(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
-        """Have the loop's thread call `handler` for each such signal from the owner of the peer's name."""
-        self.post(lambda: self.spawn(self.hear(peer, member, handler)))
+        """Call `handler` on the loop's thread for each such signal from the owner of the peer's name."""
+        self.post(lambda: self.spawn(self.subscribe_now(peer, member, handler)))
 
-    async def hear(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
-        """Subscribe on the loop's own thread; when this returns, no signal is missed any more."""
+    async def subscribe_now(self, peer: Peer, member: str, handler: Callable[[Signal], None]) -> None:
+        """Subscribe on the loop's own thread; no signal is missed after the return."""
         rule = (
             f"type='signal',sender='{peer.name}',path='{peer.path}',"
             f"interface='{peer.interface}',member='{member}'"
         )
         await self._match(rule, _Subscription(peer.path, peer.interface, member, handler))
 
-    def watch_owner(self, name: str, handler: Callable[[str], None]) -> None:
+    def follow_owner(self, name: str, handler: Callable[[str], None]) -> None:
         """
-        Have the loop's thread call `handler` with the owner of `name`: now, and at each change.
+        Call `handler` on the loop's thread with the owner of `name`: now, and at each change.
 
-        The owner is a unique name, or empty for none. The watch stands before the question is asked, so no
-        change falls between. Signals are handed out as they are read, an answer a little later, when whoever
-        awaits it goes on: a change that has been told is newer than the answer, which then counts no more.
+        The owner is a unique name, or empty for none. The subscription precedes the question, so that no
+        change is missed; a change that arrives before the answer is newer, and the answer is dropped.
         """
         rule = (
             f"type='signal',sender='{DAEMON.name}',interface='{DAEMON.interface}',"
             f"member='NameOwnerChanged',arg0='{name}'"
         )
-        told = False
+        changed_already = False
 
         def changed(signal: Signal) -> None:
-            nonlocal told
+            nonlocal changed_already
             if signal.sender == DAEMON.name and signal.body[0] == name:
-                told = True
+                changed_already = True
                 handler(signal.body[2])
 
         async def begin() -> None:
             await self._match(rule, _Subscription(DAEMON.path, DAEMON.interface, "NameOwnerChanged", changed))
             try:
-                (owner,) = await self.ask(DAEMON, "GetNameOwner", "s", [name])
-            except CallFailed:
+                (owner,) = await self.call_async(DAEMON, "GetNameOwner", "s", [name])
+            except DBusCallError:
                 owner = ""
-            if not told:
+            if not changed_already:
                 handler(owner)
 
         self.post(lambda: self.spawn(begin()))
 
     def observe_calls(self, handler: Callable[[str], None]) -> None:
-        """Have the loop's thread call `handler` with the object path of each call that reaches us."""
+        """Call `handler` on the loop's thread with the object path of each call that reaches us."""
         self._call_observers.append(handler)
 
     def on_lost(self, handler: Callable[[], None]) -> None:
-        """Have the loop's thread call `handler` once when the bus goes away other than by our leaving."""
+        """Call `handler` on the loop's thread once when the bus is lost other than by our leaving."""
         self._lost_handlers.append(handler)
 
     async def _match(self, rule: str, subscription: _Subscription) -> None:
         self._subscriptions.append(subscription)
         try:
-            await self.ask(DAEMON, "AddMatch", "s", [rule])
-        except CallFailed as error:
+            await self.call_async(DAEMON, "AddMatch", "s", [rule])
+        except DBusCallError as error:
             log.warning("the %s took no match rule (%s): %s", self.label, rule, error)
 
     def _receive(self, message: Message) -> None:
@@ -228,7 +229,7 @@ class Connection:
                 tuple(message.body),
             )
             for subscription in self._subscriptions:
-                if subscription.takes(signal):
+                if subscription.matches(signal):
                     subscription.handler(signal)
 
     async def _wait_for_loss(self) -> None:

@@ -1,4 +1,4 @@
-"""The socket under dbus-fast's writer, made to wait."""
+"""The socket under dbus-fast's writer."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class PatientSocket:
+class BlockingWriter:
     """
-    The connection's socket as dbus-fast's writer sees it: no error is the writer's business.
+    The connection's socket for dbus-fast's writer, without errors.
 
-    The writer takes any error for the end of the bus, also a buffer that is full (python-dbus-next issue 153,
-    inherited), so that a large menu sent to a busy daemon would cost the connection. Of nothing sent it waits
-    for room, as it should. That the bus is gone is the reader's to notice; what can no longer be sent is
-    dropped, for the writer would raise it in the middle of answering.
+    The writer takes every error for the end of the bus, also a full buffer (python-dbus-next issue 153): a
+    large menu would cost the connection. When nothing was sent it waits for room. The reader notices a lost
+    bus; what can no longer be sent is dropped, for the writer would raise in the middle of an answer.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
 
     def send(self, data: memoryview) -> int:
-        """Send what there is room for; the number of bytes that are dealt with."""
+        """Send what there is room for; return the number of bytes sent or dropped."""
         try:
             return self._socket.send(data)
         except BlockingIOError:

@@ -1,10 +1,9 @@
 """
-The one session-bus connection and the asyncio loop that it lives on.
+The session bus and the asyncio loop that it lives on.
 
-`SessionBus.connect` makes both on the calling thread; the loop stands still until `run` (the tray icon's
-main loop) turns it. Worker threads use `call`, which is bounded in time, and `post`. When the bus goes away
-the loop goes on turning, calls fail at once, and whoever asked by `on_lost` is told: a lost bus ends the
-drawing, never the process. Connections to other buses (`Connection.open`) may share the loop.
+`SessionBus.connect` makes both on the calling thread; `run`, the tray's main loop, turns the loop. Worker
+threads use `call`, which is bounded in time, and `post`. When the bus is lost the loop goes on and calls fail
+at once: that ends the icon, never the process. Other connections (`Connection.open`) may share the loop.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.bus.connection import Connection, joined
-from gpuwatch_tray.bus.values import DAEMON, BusUnavailable, CallFailed, Peer, session_address
+from gpuwatch_tray.bus.connection import CONNECT_TIMEOUT, Connection, connect_bus
+from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, session_address
 from gpuwatch_tray.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbus_fast.aio import MessageBus  # noqa: TID251  # for its type
-    from dbus_fast.service import ServiceInterface  # noqa: TID251
+    from dbus_fast.aio import MessageBus  # for its type
+    from dbus_fast.service import ServiceInterface
 
 log = logging.getLogger(__name__)
 
@@ -32,32 +31,32 @@ LABEL = N_("session bus")
 
 
 class SessionBus(Connection):
-    """The connection, made by `connect`. Methods may be called from any thread unless they say otherwise."""
+    """The session bus; methods may be called from any thread unless they say otherwise."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: MessageBus) -> None:
         super().__init__(loop, connection, LABEL)
         self._stopped = asyncio.Event()
         self._thread: int | None = None
         loop.set_exception_handler(self._loop_error)
-        self.on_lost(self._tell_loss)
+        self.on_lost(self._log_loss)
 
     @classmethod
-    def connect(cls, address: str | None = None, *, timeout: float = 5.0) -> SessionBus:
-        """Connect to `address`, or to the session's own bus; raises BusUnavailable."""
+    def connect(cls, address: str | None = None, *, timeout: float = CONNECT_TIMEOUT) -> SessionBus:
+        """Connect to `address`, or to the session's own bus; raises BusUnavailableError."""
         where = address or session_address(os.environ)
         loop = asyncio.new_event_loop()
         try:
-            connection = loop.run_until_complete(joined(where, LABEL, timeout))
-        except BusUnavailable:
+            connection = loop.run_until_complete(connect_bus(where, LABEL, timeout))
+        except BusUnavailableError:
             loop.close()
             raise
         return cls(loop, connection)
 
     def has_owner(self, name: str) -> bool:
-        """Whether somebody owns the bus name `name`; only before `run`, on the thread that connected."""
+        """Return whether `name` has an owner; before `run`, on the thread that connected."""
         try:
-            (owned,) = self.loop.run_until_complete(self.ask(DAEMON, "NameHasOwner", "s", [name]))
-        except CallFailed:
+            (owned,) = self.loop.run_until_complete(self.call_async(DAEMON, "NameHasOwner", "s", [name]))
+        except DBusCallError:
             return False
         return bool(owned)
 
@@ -74,31 +73,31 @@ class SessionBus(Connection):
         *,
         timeout: float = 2.0,
     ) -> list[Any]:
-        """Call a method from a worker thread and wait at most `timeout` s; raises CallFailed."""
+        """Call a method from a worker thread and wait at most `timeout` s; raises DBusCallError."""
         if threading.get_ident() == self._thread:
             raise RuntimeError("SessionBus.call waits for the loop and cannot be used on its thread")
         if not self.connected:
-            raise CallFailed(_("the session bus is gone"))
-        asking = self.ask(peer, member, signature, body, timeout=timeout)
+            raise DBusCallError(_("the session bus is gone"))
+        pending = self.call_async(peer, member, signature, body, timeout=timeout)
         try:
-            future = asyncio.run_coroutine_threadsafe(asking, self.loop)
+            future = asyncio.run_coroutine_threadsafe(pending, self.loop)
         except RuntimeError:
-            asking.close()
-            raise CallFailed(_("the session bus is closed")) from None
+            pending.close()
+            raise DBusCallError(_("the session bus is closed")) from None
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise CallFailed(
+            raise DBusCallError(
                 _("{service} did not answer {member} within {seconds:g} s").format(
                     service=peer.name, member=member, seconds=timeout
                 )
             ) from None
         except concurrent.futures.CancelledError:
-            raise CallFailed(_("the session bus is closed")) from None
+            raise DBusCallError(_("the session bus is closed")) from None
 
     def run(self) -> None:
-        """Turn the loop on this thread until `stop`; also when the bus goes away meanwhile."""
+        """Turn the loop on this thread until `stop`, also when the bus is lost meanwhile."""
         self._thread = threading.get_ident()
         try:
             self.loop.run_until_complete(self._stopped.wait())
@@ -106,14 +105,14 @@ class SessionBus(Connection):
             self._thread = None
 
     def stop(self) -> None:
-        """Make `run` return; harmless when it does not run, and when called twice."""
+        """Make `run` return; harmless when it does not run, or when called twice."""
         self.post(self._stopped.set)
 
     def close(self) -> None:
         """
-        Leave the bus, end all that the loop still does, and close it.
+        Leave the bus, end the loop's tasks, and close the loop.
 
-        On the thread that ran it, after `run` has returned; harmless when called twice.
+        Call it on the thread that ran the loop, after `run`; harmless when called twice.
         """
         if self.loop.is_closed():
             return
@@ -121,17 +120,17 @@ class SessionBus(Connection):
         self.loop.close()
 
     async def _end(self) -> None:
-        await self.leave()
+        await self.disconnect()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _tell_loss(self) -> None:
+    def _log_loss(self) -> None:
         log.warning("the session bus is gone: no tray icon and no desktop popups any more, watching goes on")
 
     def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Keep quiet about messages that could not leave any more; all else is a fault and is logged."""
+        """Ignore messages that could not be sent to a lost bus; log any other error."""
         if isinstance(context.get("exception"), OSError | EOFError) and not self.connected:
             log.debug("unsent: %r", context["exception"])
             return

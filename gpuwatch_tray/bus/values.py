@@ -1,4 +1,4 @@
-"""Who is spoken to on a bus, what comes back, and where the buses are."""
+"""Peers, signals and errors of D-Bus, and the addresses of the buses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom to call: a bus name, one of its objects, and an interface of that."""
+    """The target of a call: a bus name, an object path and an interface."""
 
     name: str
     path: str
@@ -22,16 +22,16 @@ class Peer:
 
 
 SYSTEM_SOCKETS = (Path("/run/dbus/system_bus_socket"), Path("/var/run/dbus/system_bus_socket"))
-WITHOUT_BUS = ("win32", "darwin")  # systems whose desktops have none
+PLATFORMS_WITHOUT_BUS = ("win32", "darwin")  # their desktops have none
 DAEMON = Peer("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 
-class BusUnavailable(Exception):  # noqa: N818  # a state of the machine, not a mistake
-    """There is no bus to speak to; the text says why in one line."""
+class BusUnavailableError(Exception):  # a state of the machine, not a mistake
+    """No bus can be reached; the text says why in one line."""
 
 
-class CallFailed(Exception):  # noqa: N818  # what became of the call
-    """A call brought no answer: an error reply (`name` is its D-Bus name), a time-out, or no bus any more."""
+class DBusCallError(Exception):  # what became of the call
+    """A call failed: an error reply (`name` is its D-Bus name), a time-out, or a lost bus."""
 
     def __init__(self, text: str, name: str = "") -> None:
         super().__init__(text)
@@ -40,7 +40,7 @@ class CallFailed(Exception):  # noqa: N818  # what became of the call
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal as it arrived; `sender` is the unique name."""
+    """A signal; `sender` is a unique name."""
 
     sender: str
     path: str
@@ -50,21 +50,21 @@ class Signal:
 
 
 def session_address(environ: Mapping[str, str]) -> str:
-    """The session bus's address: the variable, else systemd's socket; raises BusUnavailable."""
+    """Return the session bus's address: the variable, else systemd's socket; raises BusUnavailableError."""
     if address := environ.get("DBUS_SESSION_BUS_ADDRESS"):
         return address
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         path = Path(runtime) / "bus"
         if path.is_socket():
             return f"unix:path={path}"
-    raise BusUnavailable(_("no session bus: DBUS_SESSION_BUS_ADDRESS is not set"))
+    raise BusUnavailableError(_("no session bus: DBUS_SESSION_BUS_ADDRESS is not set"))
 
 
 def system_address(environ: Mapping[str, str]) -> str:
-    """The system bus's address: the variable, else where every system has it; raises BusUnavailable."""
+    """Return the system bus's address: the variable, else its usual socket; raises BusUnavailableError."""
     if address := environ.get("DBUS_SYSTEM_BUS_ADDRESS"):
         return address
     for path in SYSTEM_SOCKETS:
         if path.is_socket():
             return f"unix:path={path}"
-    raise BusUnavailable(_("no system bus: {socket} is not there").format(socket=SYSTEM_SOCKETS[0]))
+    raise BusUnavailableError(_("no system bus: {socket} is not there").format(socket=SYSTEM_SOCKETS[0]))

@@ -1,4 +1,4 @@
-"""The session bus for a short visit, by who has no main loop to turn it."""
+"""A short connection to the session bus."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gpuwatch_tray.bus.session import SessionBus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LEAVE = 1.0  # seconds for the loop to end
+LEAVE_TIMEOUT = 1.0  # seconds for the loop to end
 
 
 @contextmanager
-def visited(address: str | None = None, *, timeout: float = 3.0) -> Iterator[SessionBus]:
-    """The session bus, its loop turning on a thread of its own; raises BusUnavailable."""
+def temporary_session(address: str | None = None, *, timeout: float = 3.0) -> Iterator[SessionBus]:
+    """Connect to the session bus with its loop on a thread of its own; raises BusUnavailableError."""
     bus = SessionBus.connect(address, timeout=timeout)
-    turning = threading.Thread(target=bus.run, name="bus visit", daemon=True)
-    turning.start()
+    loop_thread = threading.Thread(target=bus.run, name="bus visit", daemon=True)
+    loop_thread.start()
     try:
         yield bus
     finally:
         bus.stop()
-        turning.join(LEAVE)
-        if not turning.is_alive():
+        loop_thread.join(LEAVE_TIMEOUT)
+        if not loop_thread.is_alive():
             bus.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.cli.manual import man_page
+from gpuwatch_tray.desktopfiles import GeneratedDocs
 
 if TYPE_CHECKING:
     import argparse

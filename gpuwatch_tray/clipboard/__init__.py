@@ -1,8 +1,9 @@
 """
-Putting a text on the user's clipboard, by the program that the desktop has for it.
+The user's clipboard, by the desktop's program for it.
 
 The text goes through a pipe, never on a command line, where others could read it. On X11 without such a
-program the tray holds the selection itself, until somebody else takes it.
+program a thread with a connection of its own owns the selection (python-xlib comes with pystray), for X11
+keeps no text: the owner hands it out on each paste.
 """
 
 from __future__ import annotations
@@ -18,33 +19,33 @@ from gpuwatch_tray.language import N_, _
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-WITHIN = 5.0  # seconds; these programs answer in milliseconds
+TIMEOUT = 5.0  # seconds
 X11 = (("xclip", "-selection", "clipboard", "-in"), ("xsel", "--clipboard", "--input"))
 WAYLAND = (("wl-copy", "--type", "text/plain;charset=utf-8"),)
 INSTALL = N_("install wl-clipboard (Wayland) or xclip (X11)")
 
 
 class ClipboardError(Exception):
-    """The text is not on the clipboard; the message says why, and never holds the text."""
+    """The text could not be copied; the message says why without the text."""
 
 
 def available(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether there is a clipboard that `copy` can reach."""
-    return _way(os.environ if environ is None else environ) is not None
+    """Return whether `copy` can reach a clipboard."""
+    return _copy_function(os.environ if environ is None else environ) is not None
 
 
 def copy(text: str, environ: Mapping[str, str] | None = None) -> None:
     """Put `text` on the clipboard; raises ClipboardError, within seconds."""
-    way = _way(os.environ if environ is None else environ)
-    if way is None:
+    put = _copy_function(os.environ if environ is None else environ)
+    if put is None:
         raise ClipboardError(_("there is no clipboard to reach here: {mend}").format(mend=_(INSTALL)))
-    way(text)
+    put(text)
 
 
-def _way(environ: Mapping[str, str]) -> Callable[[str], None] | None:
+def _copy_function(environ: Mapping[str, str]) -> Callable[[str], None] | None:
     elsewhere = {
         "win32": lambda text: _pipe(["clip.exe"], text.encode("utf-16-le"), environ),
-        # it takes bytes for the encoding of the locale, which a login item does not have
+        # pbcopy decodes by the locale, which a login item lacks
         "darwin": lambda text: _pipe(["pbcopy"], text.encode(), {**environ, "LC_CTYPE": "UTF-8"}),
     }
     return elsewhere.get(sys.platform) or _unix(environ)
@@ -60,32 +61,32 @@ def _unix(environ: Mapping[str, str]) -> Callable[[str], None] | None:
         return None
 
     def own(text: str) -> None:
-        # Late: a second connection to the X server is for those who copy and have no program for it.
-        from gpuwatch_tray.clipboard.selection import hold  # noqa: PLC0415
+        # Late: few need python-xlib.
+        from gpuwatch_tray.clipboard.selection import own_selection
 
-        if trouble := hold(text, display, WITHIN):
-            raise ClipboardError(trouble)
+        if problem := own_selection(text, display, TIMEOUT):
+            raise ClipboardError(problem)
 
     return own
 
 
 def _pipe(command: list[str], data: bytes, environ: Mapping[str, str]) -> None:
     try:
-        # Not its outputs: what stays behind to serve the clipboard would keep a pipe open.
+        # Not its outputs: the process that stays behind to serve the clipboard would keep a pipe open.
         done = subprocess.run(
             command,
             input=data,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=dict(environ),
-            timeout=WITHIN,
+            timeout=TIMEOUT,
             check=False,
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         raise ClipboardError(
             _("{command} did not take the text within {seconds:g} s").format(
-                command=command[0], seconds=WITHIN
+                command=command[0], seconds=TIMEOUT
             )
         ) from None
     except OSError as error:

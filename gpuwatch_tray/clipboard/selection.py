@@ -1,9 +1,4 @@
-"""
-X11's CLIPBOARD held by ourselves, with python-xlib, which pystray brings along on Linux.
-
-X11 keeps no text: whoever owns the selection hands it out on each paste. So a daemon thread with a connection
-of its own answers, until another owner takes over or the X server goes.
-"""
+"""Ownership of X11's CLIPBOARD."""
 
 from __future__ import annotations
 
@@ -18,19 +13,21 @@ from gpuwatch_tray.language import _
 
 log = logging.getLogger(__name__)
 
-# One property of an X request; more would have to go in pieces (INCR), and no command line is longer.
-LONGEST = 200_000
-TEXTS = ("UTF8_STRING", "text/plain;charset=utf-8", "STRING", "TEXT", "text/plain")
+# Bytes in one property of an X request; more would need INCR, and no command line is longer.
+MAX_BYTES = 200_000
+TEXT_TARGETS = ("UTF8_STRING", "text/plain;charset=utf-8", "STRING", "TEXT", "text/plain")
 
 
-def hold(text: str, display: str, within: float) -> str:
-    """Own the selection with `text` from now on; the trouble in a few words, empty when it is done."""
+def own_selection(text: str, display: str, within: float) -> str:
+    """Own the selection with `text` from now on; return the problem in a few words, empty for none."""
     answer: queue.SimpleQueue[str] = queue.SimpleQueue()
     data = text.encode()
-    if len(data) > LONGEST:
-        log.info("clipboard: the text is cut to %d bytes", LONGEST)
-        data = data[:LONGEST].decode(errors="ignore").encode()
-    life = threading.Thread(target=_live, args=(data, display, answer), name="clipboard", daemon=True)
+    if len(data) > MAX_BYTES:
+        log.info("clipboard: the text is cut to %d bytes", MAX_BYTES)
+        data = data[:MAX_BYTES].decode(errors="ignore").encode()
+    life = threading.Thread(
+        target=_serve_selection, args=(data, display, answer), name="clipboard", daemon=True
+    )
     life.start()
     try:
         return answer.get(timeout=within)
@@ -40,7 +37,7 @@ def hold(text: str, display: str, within: float) -> str:
         )
 
 
-def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
+def _serve_selection(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
     try:
         error: Any = importlib.import_module("Xlib.error")
         connection = importlib.import_module("Xlib.display").Display(display)
@@ -49,7 +46,7 @@ def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
             _("the X server {display} cannot be reached: {failed}").format(display=display, failed=failed)
         )
         return
-    # A reader that went away while it was answered is no trouble of ours.
+    # A reader may go away while it is answered.
     connection.set_error_handler(lambda *_: None)
     # The server has ended, and the clipboard with it.
     with contextlib.suppress(error.ConnectionClosedError, OSError):
@@ -62,7 +59,7 @@ def _live(data: bytes, display: str, answer: queue.SimpleQueue[str]) -> None:
 
 
 class _Selection:
-    """The ownership of CLIPBOARD; on its own thread."""
+    """The ownership of CLIPBOARD, on its own thread."""
 
     def __init__(self, connection: Any, data: bytes) -> None:
         self._x: Any = importlib.import_module("Xlib.X")
@@ -78,11 +75,11 @@ class _Selection:
         self._window.set_selection_owner(self._clipboard, self._time)
 
     def owned(self) -> bool:
-        """Whether the server took us for the owner."""
+        """Return whether we own the selection."""
         return bool(self._connection.get_selection_owner(self._clipboard) == self._window)
 
     def serve(self) -> None:
-        """Answer until another owner comes."""
+        """Answer requests until another owner takes over."""
         if not self.owned():
             return
         while (event := self._connection.next_event()).type != self._x.SelectionClear:
@@ -90,7 +87,7 @@ class _Selection:
                 self._answer(event)
 
     def _now(self) -> int:
-        """The server's time, which an owner must name: that of a change made for nothing else."""
+        """Return the server's time, which an owner must give, from a property change made for this."""
         self._window.change_property(self._atoms.WM_NAME, self._atoms.STRING, 8, b"gpuwatch-tray")
         while (event := self._connection.next_event()).type != self._x.PropertyNotify:
             pass
@@ -98,22 +95,22 @@ class _Selection:
 
     def _answer(self, request: Any) -> None:
         place = request.property or request.target  # old programs name no property
-        given = self._given(request.target)
-        if given is not None:
-            request.requestor.change_property(place, *given)
-        told = self._event.SelectionNotify(
+        value = self._property_for(request.target)
+        if value is not None:
+            request.requestor.change_property(place, *value)
+        notice = self._event.SelectionNotify(
             time=request.time,
             requestor=request.requestor,
             selection=request.selection,
             target=request.target,
-            property=self._x.NONE if given is None else place,
+            property=self._x.NONE if value is None else place,
         )
-        request.requestor.send_event(told)
+        request.requestor.send_event(notice)
         self._connection.flush()
 
-    def _given(self, target: int) -> tuple[int, int, Any] | None:
-        """The property (type, format, data) that answers a request; None for what we do not speak."""
-        texts = {self._connection.intern_atom(name): name for name in TEXTS}
+    def _property_for(self, target: int) -> tuple[int, int, Any] | None:
+        """Return the property (type, format, data) that answers a request; None for an unknown target."""
+        texts = {self._connection.intern_atom(name): name for name in TEXT_TARGETS}
         targets, timestamp = map(self._connection.intern_atom, ("TARGETS", "TIMESTAMP"))
         if target == targets:
             return self._atoms.ATOM, 32, [targets, timestamp, *texts]

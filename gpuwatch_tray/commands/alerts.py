@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import attending, machine
 from gpuwatch_tray.app import create_evaluator, open_store
-from gpuwatch_tray.attending import Attending, NoSuchAlert
+from gpuwatch_tray.attending import AlertOperations, NoSuchAlertError
 from gpuwatch_tray.commands.history import alert_lines, alerts_json
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 
 def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def acknowledge_alerts(context: RunContext, args: argparse.Namespace) -> int:
 def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
     """Silence everything, or these rules and alerts, for a duration."""
     try:
-        length = attending.seconds(args.duration, machine.now().wall)
+        length = attending.parse_duration(args.duration, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return _operate(context, {"do": "snooze", "names": args.names, "seconds": length})
@@ -89,25 +89,25 @@ def _operate(context: RunContext, request: dict[str, Any]) -> int:
 
     def on_store(store: Store) -> dict[str, Any]:
         try:
-            return {"said": ALERT_OPERATIONS[request["do"]](Attending(store, machine.now), request)}
-        except NoSuchAlert as error:
+            return {"said": ALERT_OPERATIONS[request["do"]](AlertOperations(store, machine.now), request)}
+        except NoSuchAlertError as error:
             raise WorkError(str(error)) from error
 
     print(request_or_use_store(context, request, on_store)["said"])
     return 0
 
 
-def alert_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def alert_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """Return the request handlers about alerts; each change is evaluated at once."""
     from gpuwatch_tray.control import RequestRefusedError
 
-    operations = Attending(store, machine.now)
+    operations = AlertOperations(store, machine.now)
 
-    def handler(operation: Callable[[Attending, Mapping[str, Any]], str]) -> Handler:
+    def handler(operation: Callable[[AlertOperations, Mapping[str, Any]], str]) -> Handler:
         def handle(request: dict[str, Any]) -> dict[str, Any]:
             try:
                 said = operation(operations, request)
-            except NoSuchAlert as error:
+            except NoSuchAlertError as error:
                 raise RequestRefusedError(str(error)) from error
             watching.check_now()
             return {"said": said}
@@ -121,7 +121,7 @@ def alert_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
     }
 
 
-ALERT_OPERATIONS: dict[str, Callable[[Attending, Mapping[str, Any]], str]] = {
+ALERT_OPERATIONS: dict[str, Callable[[AlertOperations, Mapping[str, Any]], str]] = {
     "acknowledge": lambda operations, request: operations.acknowledge(*map(str, request.get("names", ()))),
     "snooze": lambda operations, request: operations.snooze(
         float(request["seconds"]), *map(str, request.get("names", ()))

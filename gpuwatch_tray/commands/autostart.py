@@ -6,7 +6,7 @@ import logging
 import os
 
 from gpuwatch_tray import autostart, drawing
-from gpuwatch_tray.autostart import AutostartError, Login
+from gpuwatch_tray.autostart import AutostartError, LoginItem
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import _
 
@@ -22,9 +22,9 @@ SHELL_VARIABLES = (
 )
 
 
-def login_item() -> Login:
+def login_item() -> LoginItem:
     """Return the login item of this program."""
-    return autostart.of_this_system(str(drawing.folder() / "ok.svg"))
+    return autostart.system_login_item(str(drawing.icons_folder() / "ok.svg"))
 
 
 def set_autostart(context: RunContext, switch: str) -> int:
@@ -47,7 +47,7 @@ def set_autostart(context: RunContext, switch: str) -> int:
     return 0
 
 
-def describe_login_item(item: Login) -> list[str]:
+def describe_login_item(item: LoginItem) -> list[str]:
     """Describe the login item in lines; raises AutostartError."""
     entry = item.entry()
     if entry is None:
@@ -70,7 +70,7 @@ def repair_login_item(context: RunContext) -> None:
     if context.trial:
         return
     try:
-        done = login_item().mend()
+        done = login_item().repair()
     except AutostartError as error:
         log.warning("start at login: %s", error)
         return

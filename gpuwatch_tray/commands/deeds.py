@@ -9,36 +9,36 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import clipboard, opening
 from gpuwatch_tray.alerts import until_tomorrow
-from gpuwatch_tray.attending import NoSuchAlert
+from gpuwatch_tray.attending import NoSuchAlertError
 from gpuwatch_tray.autostart import AutostartError
-from gpuwatch_tray.awaiting import CannotAwait
+from gpuwatch_tray.awaiting import ReminderError
 from gpuwatch_tray.commands import autostart, config, logs
 from gpuwatch_tray.commands.details import ReportPageError, ReportPageOpener
-from gpuwatch_tray.commands.endings import KILL, ProcessEndings
-from gpuwatch_tray.commands.signing import SigningIn
+from gpuwatch_tray.commands.endings import KILL, TerminationTracker
+from gpuwatch_tray.commands.signing import SignInAction
 from gpuwatch_tray.commands.testing import test_alert
 from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.tray import Act, Deed, Extras, text
+from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras, text
 from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.attending import Attending
-    from gpuwatch_tray.awaiting import Awaiting
+    from gpuwatch_tray.attending import AlertOperations
+    from gpuwatch_tray.awaiting import Reminders
     from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.notifiers import PopupSink
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
 LINES = 8  # processes that the details name
 
 
-class Deeds:
+class ActionDispatcher:
     """
     The person's clicks, carried out; called from worker threads.
 
@@ -47,7 +47,7 @@ class Deeds:
     """
 
     def __init__(
-        self, setup: RunContext, person: Attending, waiting: Awaiting, stop: Callable[[], None]
+        self, setup: RunContext, person: AlertOperations, waiting: Reminders, stop: Callable[[], None]
     ) -> None:
         self._setup = setup
         self._person = person
@@ -56,22 +56,22 @@ class Deeds:
         self._pages = ReportPageOpener.for_context(setup)
         self._lock = threading.Lock()
         self._login = None if setup.trial else autostart.login_item()
-        self._shown: Extras | None = None
+        self._shown: MenuExtras | None = None
 
     def join(
         self,
-        watching: Watching,
+        watching: Monitor,
         popups: PopupSink,
-        tell: Callable[[Extras], None],
-        perform: Callable[[Deed], None],
+        tell: Callable[[MenuExtras], None],
+        perform: Callable[[MenuAction], None],
     ) -> None:
         """Hand over what shows things, and `perform`, for what may take long; before the first click."""
         self._perform = perform
         self._watching = watching
         self._popups = popups
         self._tell = tell
-        self._endings = ProcessEndings(popups, self.look_around)
-        self._signing_in = SigningIn(self._setup, popups, watching.look_at_mails)
+        self._endings = TerminationTracker(popups, self.look_around)
+        self._signing_in = SignInAction(self._setup, popups, watching.look_at_mails)
         self.look_around()
 
     def adopt(self, setup: RunContext) -> None:
@@ -82,37 +82,37 @@ class Deeds:
     @property
     def mails(self) -> bool:
         """Whether a test alert has somebody to mail."""
-        return self._setup.policy.mails
+        return self._setup.policy.routing.mails
 
     @property
     def welcome(self) -> tuple[Button, ...]:
         """What the popup of the first start offers."""
         return (Button.TEST, *((Button.SETTINGS,) if opening.available() else ()))
 
-    def actions(self) -> dict[Act, Callable[[str], None]]:
+    def actions(self) -> dict[ActionKind, Callable[[str], None]]:
         """What can be done here, by act."""
-        able: dict[Act, Callable[[str], None]] = {
-            Act.CHECK_NOW: lambda _: self._watching.check_now(),
-            Act.TEST_ALERT: lambda _: test_alert(self._setup, self._popups),
-            Act.ACKNOWLEDGE: lambda name: self._say(self._person.acknowledge, name),
-            Act.SNOOZE: lambda name: self._say(self._person.snooze, HOUR, name),
-            Act.SNOOZE_ALL: lambda _: self._say(self._person.snooze, HOUR),
-            Act.SNOOZE_TOMORROW: lambda _: self._say(self._person.snooze, until_tomorrow(time.time())),
-            Act.RESUME: lambda _: self._say(self._person.resume),
-            Act.WHEN_FREE: self._when_free,
-            Act.WHEN_ENDS: self._when_ends,
-            Act.WHEN_CANCEL: lambda number: self._await(self._waiting.cancel, int(number)),
-            Act.QUIT: lambda _: self._stop(),
+        able: dict[ActionKind, Callable[[str], None]] = {
+            ActionKind.CHECK_NOW: lambda _: self._watching.check_now(),
+            ActionKind.TEST_ALERT: lambda _: test_alert(self._setup, self._popups),
+            ActionKind.ACKNOWLEDGE: lambda name: self._say(self._person.acknowledge, name),
+            ActionKind.SNOOZE: lambda name: self._say(self._person.snooze, HOUR, name),
+            ActionKind.SNOOZE_ALL: lambda _: self._say(self._person.snooze, HOUR),
+            ActionKind.SNOOZE_TOMORROW: lambda _: self._say(self._person.snooze, until_tomorrow(time.time())),
+            ActionKind.RESUME: lambda _: self._say(self._person.resume),
+            ActionKind.WHEN_FREE: self._when_free,
+            ActionKind.WHEN_ENDS: self._when_ends,
+            ActionKind.WHEN_CANCEL: lambda number: self._await(self._waiting.cancel, int(number)),
+            ActionKind.QUIT: lambda _: self._stop(),
         }
         if clipboard.available():
-            able |= {Act.COPY_PID: self._copy, Act.COPY_COMMAND: self._copy}
+            able |= {ActionKind.COPY_PID: self._copy, ActionKind.COPY_COMMAND: self._copy}
         if opening.available():
-            able |= {Act.OPEN_SETTINGS: self._open_settings, Act.OPEN_LOG: self._open}
-            able[Act.SHOW_DETAILS] = lambda _: self._show()
+            able |= {ActionKind.OPEN_SETTINGS: self._open_settings, ActionKind.OPEN_LOG: self._open}
+            able[ActionKind.SHOW_DETAILS] = lambda _: self._show()
         if self._login is not None:
-            able[Act.AUTOSTART] = self._start_at_login
+            able[ActionKind.AUTOSTART] = self._start_at_login
         if self._setup.source is SourceKind.NVML:  # the processes of another machine are not ours to end
-            able |= {Act.END: self._end, Act.KILL: lambda target: self._end(target, kill=True)}
+            able |= {ActionKind.END: self._end, ActionKind.KILL: lambda target: self._end(target, kill=True)}
         return able
 
     def clicked(self, key: str, button: Button) -> None:
@@ -125,9 +125,9 @@ class Deeds:
         elif button is Button.SNOOZE and members:  # without a name it would be everything
             self._say(self._person.snooze, HOUR, *members)
         elif button is Button.TEST:
-            self._perform(Deed(Act.TEST_ALERT))
+            self._perform(MenuAction(ActionKind.TEST_ALERT))
         elif button is Button.SETTINGS:
-            self._perform(Deed(Act.OPEN_SETTINGS, str(self._setup.settings.config)))
+            self._perform(MenuAction(ActionKind.OPEN_SETTINGS, str(self._setup.settings.config)))
         elif button is Button.SIGN_IN:
             self._signing_in.begin()
         elif key.startswith(KILL):
@@ -144,23 +144,23 @@ class Deeds:
     def _say(self, act: Callable[..., str], *words: float | str) -> None:
         try:
             act(*words)
-        except NoSuchAlert as error:
+        except NoSuchAlertError as error:
             log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
         except StoreError as error:
             self._complain(_("Not done"), str(error))
         self._watching.check_now()
 
     def _when_free(self, count: str) -> None:
-        self._await(self._waiting.free, int(count), self._watching.shown.snapshot)
+        self._await(self._waiting.add_gpus_free, int(count), self._watching.shown.snapshot)
 
     def _when_ends(self, words: str) -> None:
         pid, _colon, identity = words.partition(":")
-        self._await(self._waiting.ends, int(pid), self._watching.shown.snapshot, identity)
+        self._await(self._waiting.add_process_ends, int(pid), self._watching.shown.snapshot, identity)
 
     def _await(self, act: Callable[..., str], *words: object) -> None:
         try:
             act(*words)
-        except (CannotAwait, StoreError) as error:
+        except (ReminderError, StoreError) as error:
             self._complain(_("You will not be told"), str(error))
         self._watching.check_now()
 
@@ -218,14 +218,16 @@ class Deeds:
             self._complain(title, refused)
         self._watching.check_now()
 
-    def _extras(self) -> Extras:
+    def _extras(self) -> MenuExtras:
         settings = self._setup.settings
         about = (
             _("Settings: {file}").format(file=settings.config),
             _("State folder: {folder}").format(folder=settings.state),
         )
         log_file = "" if self._setup.simulated else str(logs.log_path(self._setup))
-        return Extras(self._endings.offered, str(settings.config), about, log_file, self._starts_at_login())
+        return MenuExtras(
+            self._endings.offered, str(settings.config), about, log_file, self._starts_at_login()
+        )
 
     def _details(self, members: tuple[str, ...]) -> Popup:
         """The alerts that were asked about in full, and the processes on the GPUs."""
@@ -233,7 +235,7 @@ class Deeds:
         told = [alert for alert in status.alerts if not members or alert.fingerprint in members]
         lines = [text.clip(alert.said, 200) for alert in told] or [status.headline]
         processes = status.snapshot.processes if status.snapshot is not None else ()
-        lines += [text.process(process) for process in processes[:LINES]]
+        lines += [text.process_label(process) for process in processes[:LINES]]
         if len(processes) > LINES:
             lines.append(_("… {count} more: see the menu").format(count=len(processes) - LINES))
         title = labelled(

@@ -23,17 +23,17 @@ def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args
         raise UsageError(
             _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
         )
-    files = desktopfiles.files(start_command(), generate_docs(top))
-    place = desktopfiles.of_user()
+    files = desktopfiles.desktop_files(start_command(), generate_docs(top))
+    place = desktopfiles.user_share_folder()
     try:
         if args.switch == "on":
-            place.put(files)
+            place.install(files)
         elif args.switch == "off":
-            place.take(files)
+            place.remove(files)
     except desktopfiles.DesktopFilesError as error:
         raise WorkError(str(error)) from error
-    installed = place.holds(files)
-    if not installed and (packaged := desktopfiles.of_everybody(desktopfiles.MENU_ENTRY)) is not None:
+    installed = place.installed(files)
+    if not installed and (packaged := desktopfiles.find_system_file(desktopfiles.MENU_ENTRY)) is not None:
         print(_("on for everybody, by a package: {file}").format(file=packaged))
     elif not installed:
         print(_("off: the desktop's menu does not have it"))
@@ -50,5 +50,5 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
     from gpuwatch_tray import desktopfiles
     from gpuwatch_tray.autostart import start_command
 
-    print(desktopfiles.service(start_command()), end="")
+    print(desktopfiles.systemd_unit(start_command()), end="")
     return 0

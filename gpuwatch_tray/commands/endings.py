@@ -23,7 +23,7 @@ LOOK_AGAIN = 1.0  # seconds between two looks after a process that was asked to 
 KILL = "kill "  # begins the key of a popup that offers to kill a process
 
 
-class ProcessEndings:
+class TerminationTracker:
     """
     The processes that the person wants to end; called from worker threads.
 

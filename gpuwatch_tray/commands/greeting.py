@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 KEY = "welcome"
 
 
-class Greeting:
+class Welcome:
     """Pops up at the first good reading of a state that has never been greeted; once a run at most."""
 
     def __init__(
@@ -38,8 +38,8 @@ class Greeting:
             return
         self._done = True
         try:
-            if not self._store.greeted() and self._popups.show(self._popup(snapshot)):
-                self._store.greet()
+            if not self._store.was_greeted() and self._popups.show(self._popup(snapshot)):
+                self._store.record_greeting()
         except StoreError as error:
             log.warning("%s", error)
 

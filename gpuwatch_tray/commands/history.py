@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import alerts, redact, terms
-from gpuwatch_tray.alerts import Scope
+from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.commands.answer import silence_texts
 from gpuwatch_tray.language import N_, _
@@ -29,8 +29,8 @@ def alerts_json(store: Store, now: Instant) -> dict[str, Any]:
     """
     past, transitions = store.history()
     attention = store.attention()
-    current = alerts.attend(
-        {alert.fingerprint: alert for alert in store.memory().alerts},
+    current = alerts.apply_silences(
+        {alert.fingerprint: alert for alert in store.saved_state().alerts},
         attention.silences,
         attention.acknowledged,
         now,
@@ -112,7 +112,7 @@ def _snooze_lines(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for snooze in snoozes:
         what = (
             _("everything")
-            if snooze["scope"] == Scope.ALL.value
+            if snooze["scope"] == SilenceScope.ALL.value
             else f"{terms.said(snooze['scope'])} {snooze['name']}"
         )
         yield _("Snoozed until {time}: {what}").format(time=local_time(snooze["until"]), what=what)

@@ -12,7 +12,7 @@ import sys
 import time
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, visited
+from gpuwatch_tray.bus import PLATFORMS_WITHOUT_BUS, BusUnavailableError, temporary_session
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.lock import LockError
@@ -39,14 +39,14 @@ def tell(error: Exception) -> None:
     popup = Popup(
         "ended", _("gpuwatch-tray has ended: no GPU is watched"), f"{why}\n{advice}", Severity.CRITICAL
     )
-    if sys.platform in WITHOUT_BUS:
+    if sys.platform in PLATFORMS_WITHOUT_BUS:
         Popups([plyer_popups()]).show(popup)
         return
     from gpuwatch_tray.notifiers.desktop import DesktopPopups
 
     try:
-        with visited() as bus:
+        with temporary_session() as bus:
             if Popups([DesktopPopups(bus), plyer_popups()]).show(popup):
                 time.sleep(LINGER)
-    except BusUnavailable:
+    except BusUnavailableError:
         Popups([plyer_popups()]).show(popup)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app import open_store
 from gpuwatch_tray.commands.picture import picture_drawer
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
-from gpuwatch_tray.delivery import OutboxPort, Report, deliver_due, send
+from gpuwatch_tray.delivery import DeliveryReport, OutboxPort, deliver_due, send_with_picture
 from gpuwatch_tray.evaluator import late_digest
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
@@ -32,7 +32,7 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
     """
     refuse_demo(context)
     if handed and context.settings.email_when is not EmailWhen.NEVER:
-        outbox = handover.Handover(sys.stdin.buffer, sys.stdout.buffer)
+        outbox = handover.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(context, outbox).failures else 0
     with closing(open_store(context)) as store:
         failures = deliver_now(context, store)
@@ -51,7 +51,7 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
         for failure in report.failures
         if failure.at is not None
     ]
-    waiting = store.waiting(time.time())
+    waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
         failures = [
             _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
@@ -67,14 +67,14 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
     return failures
 
 
-def _send_due(context: RunContext, outbox: OutboxPort) -> Report:
+def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
     # Only the process that sends loads the mail libraries.
-    from gpuwatch_tray.notifiers.email import choose
+    from gpuwatch_tray.notifiers.email import create_transport
 
     # The picture is drawn here, not by the tray, which stays small; and it shows the latest samples.
     return deliver_due(
         outbox,
-        lambda: choose(context.settings),
+        lambda: create_transport(context.settings),
         time.time,
         gather=late_digest(context.mail_identity),
         draw=picture_drawer(context),
@@ -87,17 +87,17 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
 
     The list has a line for each recipient, or group of them, that was refused. Raises WorkError.
     """
-    from gpuwatch_tray.notifiers.email import TransportError, choose, mime
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, mime
 
     try:
-        receipt = send(choose(context.settings), message, picture_drawer(context))
+        receipt = send_with_picture(create_transport(context.settings), message, picture_drawer(context))
     except TransportError as error:
         raise WorkError(_("mail not sent: {why}").format(why=error)) from error
     # Sending works: mails that an earlier failure delayed are due now.
     with closing(open_store(context)) as store:
-        store.wake(time.time())
+        store.make_mails_due(time.time())
     refused = {name for missed in receipt.missed for name in missed.recipients}
-    to = mime.addresses(context.settings.to_email, "TO_EMAIL")
+    to = mime.parse_addresses(context.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]
     sent = _("mail sent to {recipients} by {transport}: {answer}").format(
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer

@@ -20,7 +20,7 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     Prints each step with `ok` or `failed` and what mends it; returns 0 when the whole way is open, else 1.
     """
     from gpuwatch_tray.commands.mail import refuse_demo
-    from gpuwatch_tray.notifiers.email import TransportError, choose, passwords
+    from gpuwatch_tray.notifiers.email import TransportError, create_transport, passwords
 
     refuse_demo(context)
     context.require_valid_settings()
@@ -32,9 +32,13 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
 
     smtp = context.settings.smtp
     try:
-        transport = choose(context.settings)
+        transport = create_transport(context.settings)
         report(_("the mail goes by {way}").format(way=transport.name))
-        if smtp is not None and transport.name.startswith("SMTP ") and (place := passwords.source_of(smtp)):
+        if (
+            smtp is not None
+            and transport.name.startswith("SMTP ")
+            and (place := passwords.password_source(smtp))
+        ):
             report(_("the password is in {place}").format(place=place))
         transport.probe(report)
     except TransportError as error:

@@ -20,12 +20,12 @@ def store_password(context: RunContext) -> int:
     """Ask for the password and store it in the keyring; mails that waited for it are then due."""
     smtp = _smtp_settings(context)
     from gpuwatch_tray.notifiers.email import TransportError, keyrings
-    from gpuwatch_tray.notifiers.email.passwords import account_of
+    from gpuwatch_tray.notifiers.email.passwords import keyring_account
 
-    account = account_of(smtp)
+    account = keyring_account(smtp)
     secret = _ask_password(account)
     try:
-        name = keyrings.store(account, secret)
+        name = keyrings.store_password(account, secret)
     except TransportError as error:
         raise WorkError(str(error)) from error
     print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
@@ -33,7 +33,7 @@ def store_password(context: RunContext) -> int:
     if smtp.password.reveal() or smtp.password_file is not None:
         print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))
     with closing(open_store(context)) as outbox:
-        outbox.wake(time.time())
+        outbox.make_mails_due(time.time())
     return 0
 
 
@@ -41,11 +41,11 @@ def delete_password(context: RunContext) -> int:
     """Delete the password from the keyring."""
     smtp = _smtp_settings(context)
     from gpuwatch_tray.notifiers.email import TransportError, keyrings
-    from gpuwatch_tray.notifiers.email.passwords import account_of
+    from gpuwatch_tray.notifiers.email.passwords import keyring_account
 
-    account = account_of(smtp)
+    account = keyring_account(smtp)
     try:
-        deleted = keyrings.delete(account)
+        deleted = keyrings.delete_password(account)
     except TransportError as error:
         raise WorkError(str(error)) from error
     text = _("The password of {account} is deleted.") if deleted else _("There is no password of {account}.")

@@ -14,8 +14,9 @@ from gpuwatch_tray.commands.asking import try_request
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import TENS_FOR, GpuFacts, History
-from gpuwatch_tray.sampling import marks
-from gpuwatch_tray.store import Store, Uses, read_samples
+from gpuwatch_tray.sampling import alert_marks
+from gpuwatch_tray.store import Store
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.store import KnownGpu
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,12 @@ WRITTEN_WITHIN = 1.5  # seconds, less than `try_request` waits for an answer
 
 
 def read_history(
-    context: RunContext, start: float, end: float, *, finest: int = MINUTE, processes: Uses = Uses.EACH
+    context: RunContext,
+    start: float,
+    end: float,
+    *,
+    finest: int = MINUTE,
+    processes: UseDetail = UseDetail.EACH,
 ) -> History:
     """
     Read the history from `start` to `end` (wall times).
@@ -54,10 +60,12 @@ def read_history(
     with closing(Store(folder, context.state_name, machine.uptime)) as store:
         inventory = store.gpus()
         past_alerts, _ = store.history()
-        alerts = [*past_alerts, *store.memory().alerts]
+        alerts = [*past_alerts, *store.saved_state().alerts]
     gpus = relevant_gpus(samples, inventory)
     keys = [run.key for run in samples.runs]
-    return replace(samples, gpus=gpus, marks=marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+    return replace(
+        samples, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end)
+    )
 
 
 def relevant_gpus(samples: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:
@@ -75,13 +83,13 @@ def parse_since(length: str, now: float) -> float:
     if length.strip().lower() == "tomorrow":
         raise wrong
     try:
-        seconds = attending.seconds(length, now)
+        seconds = attending.parse_duration(length, now)
     except ValueError as error:
         raise wrong from error
     return now - min(seconds, TENS_FOR)
 
 
-def history_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def history_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """Return the request handler: it writes all samples and answers with their folder."""
 
     def record(_request: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.context import WorkError
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.store import StoreError, Uses
+from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
         end = message.created
         try:
             history = read_history(
-                context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=Uses.NONE
+                context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=UseDetail.NONE
             )
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
@@ -50,11 +51,11 @@ def draw_picture(history: History, subjects: tuple[str, ...], warn_at: int | Aut
     `warn_at` is TEMP_LIMIT_C: the temperature in degrees C that is warned of.
     """
     from gpuwatch_tray.drawing.chart import chart
-    from gpuwatch_tray.sampling import concerned
+    from gpuwatch_tray.sampling import gpus_of_alert
 
     known = [gpu.uuid for gpu in history.gpus if history.samples.get(gpu.uuid)]
     runs = [run.key for run in history.runs]
-    named = (uuid for subject in subjects for uuid in concerned(subject, known, runs))
+    named = (uuid for subject in subjects for uuid in gpus_of_alert(subject, known, runs))
     gpu = next((gpu for uuid in named for gpu in history.gpus if gpu.uuid == uuid), None)
     if gpu is None:
         return b""

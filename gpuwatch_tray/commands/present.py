@@ -9,7 +9,7 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Missing, Phase, Why
 from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject, process_identity
-from gpuwatch_tray.sampling import concerned
+from gpuwatch_tray.sampling import gpus_of_alert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ def _firing_by_gpu(status: Status, snapshot: Snapshot) -> dict[str, list[int]]:
     numbers: dict[str, list[int]] = {gpu_subject(gpu): [] for gpu in snapshot.gpus}
     for alert in status.alerts:
         if alert.phase is not Phase.PENDING:
-            for name in concerned(alert.subject, numbers.keys(), runs):
+            for name in gpus_of_alert(alert.subject, numbers.keys(), runs):
                 numbers[name].append(alert.id)
     return numbers
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.cli.branch import CommandGroup
     from gpuwatch_tray.context import RunContext
     from gpuwatch_tray.control import Handler
-    from gpuwatch_tray.store import Queued, Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.store import OutboxMail, Store
+    from gpuwatch_tray.watching import Monitor
 
 ALL_MAILS = "all"
 OutboxOperation: TypeAlias = "Callable[[Store, Mapping[str, Any]], dict[str, Any]]"
@@ -88,7 +88,7 @@ class NoSuchMailError(Exception):
     """No mail of this number can be sent or dropped now."""
 
 
-def outbox_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def outbox_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """Return the request handlers of the outbox; each change is sent at once."""
     from gpuwatch_tray.control import RequestRefusedError
 
@@ -107,21 +107,21 @@ def outbox_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
 
 
 def _queue_json(store: Store, _request: Mapping[str, Any]) -> dict[str, Any]:
-    return {"mails": [_mail_json(mail) for mail in store.queue()]}
+    return {"mails": [_mail_json(mail) for mail in store.unsent_mails()]}
 
 
 def _retry(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _change_mails(store, request, lambda ids: store.revive(ids, time.time()))
+    return _change_mails(store, request, lambda ids: store.resend_mails(ids, time.time()))
 
 
 def _drop(store: Store, request: Mapping[str, Any]) -> dict[str, Any]:
-    return _change_mails(store, request, lambda ids: store.drop(ids, time.time()))
+    return _change_mails(store, request, lambda ids: store.drop_mails(ids, time.time()))
 
 
 def _change_mails(
     store: Store, request: Mapping[str, Any], change: Callable[[list[int]], int]
 ) -> dict[str, Any]:
-    known = [mail.id for mail in store.queue()]
+    known = [mail.id for mail in store.unsent_mails()]
     wanted = [int(number) for number in request["ids"]]
     unknown = [str(number) for number in wanted if number not in known]
     if unknown:
@@ -139,7 +139,7 @@ OUTBOX_OPERATIONS: dict[str, OutboxOperation] = {
 }
 
 
-def _mail_json(mail: Queued) -> dict[str, Any]:
+def _mail_json(mail: OutboxMail) -> dict[str, Any]:
     """Return a mail as `mail queue --json` prints it; times are in seconds since the epoch."""
     return {
         "id": mail.id,

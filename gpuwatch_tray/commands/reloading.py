@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app import StoreLease
     from gpuwatch_tray.context import RunContext
-    from gpuwatch_tray.courier import Courier
+    from gpuwatch_tray.courier import OutboxProcess
     from gpuwatch_tray.notifiers import PopupSink
     from gpuwatch_tray.settings import Changes, Settings
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ WITHIN = 0.2  # seconds that the last look may take at the end
 KEY = "settings"
 
 
-class Reloading:
+class SettingsReloader:
     """
     Looks after the files on a thread of its own: a home folder that hangs must not keep the GPUs unwatched.
 
@@ -42,7 +42,7 @@ class Reloading:
         self,
         setup: RunContext,
         held: StoreLease,
-        watching: Watching,
+        watching: Monitor,
         changes: Changes,
         adopt: Callable[[RunContext], None] = lambda _setup: None,
         popups: PopupSink | None = None,
@@ -92,20 +92,20 @@ class Reloading:
         log.info("the settings have changed and are taken over")
         if _way(before.settings) != _way(new.settings):
             self._send_again()
-        self._held.mails = new.policy.mails
+        self._held.mails = new.policy.routing.mails
         self._held.write_description()
         self._watching.adopt(new, app.create_policy(new, popups=self._popups is not None), self._courier)
         self._adopt(new)
         if before.problems and self._popups is not None:
             self._popups.close(KEY)
 
-    def _courier(self) -> Courier | None:
+    def _courier(self) -> OutboxProcess | None:
         return app.create_courier(self._setup, self._held.store)
 
     def _send_again(self) -> None:
         """What a wrong password kept back need not wait any longer."""
         try:
-            self._held.store.wake(time.time())
+            self._held.store.make_mails_due(time.time())
         except StoreError as error:
             log.warning("%s", error)
 

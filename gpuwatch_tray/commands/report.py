@@ -12,9 +12,9 @@ from gpuwatch_tray import machine
 from gpuwatch_tray.context import UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import TEN_MINUTES
-from gpuwatch_tray.store import Uses
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.units import HOUR, MINUTE
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.usage import GroupBy, usage
 
 if TYPE_CHECKING:
     import argparse
@@ -43,8 +43,8 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     now = machine.now().wall
     start = now - args.hours * HOUR
     finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
-    history = read_history(context, start, now, finest=finest, processes=Uses.SUMMED)
-    page = report.Page(
+    history = read_history(context, start, now, finest=finest, processes=UseDetail.SUMMED)
+    page = report.PageContext(
         context.host,
         now,
         simulated=context.simulated,
@@ -52,7 +52,7 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
         present=frozenset(details.get("present", ())),
         commands=dict(details.get("commands", ())),
         warn_at=context.settings.limits.heat.warn_at,
-        usage=usage_json(usage(history, By.USER), history, context.settings.energy_price),
+        usage=usage_json(usage(history, GroupBy.USER), history, context.settings.energy_price),
     )
     folder = Path(details["state"]) if details else context.settings.state
     file = Path(args.out) if args.out is not None else page_file(folder, context.state_name, os.environ)

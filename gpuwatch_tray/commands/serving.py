@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.app import StoreLease
     from gpuwatch_tray.context import RunContext
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 ANSWER_FIRST = 0.1  # seconds between the answer to `quit` and the end
 
 
 @contextmanager
 def answering(
-    setup: RunContext, held: StoreLease, watching: Watching, stop: Callable[[], None]
+    setup: RunContext, held: StoreLease, watching: Monitor, stop: Callable[[], None]
 ) -> Iterator[None]:
     """Answer meanwhile."""
 

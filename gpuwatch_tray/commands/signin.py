@@ -70,8 +70,7 @@ def _sign_in(context: RunContext, *, port: int | None) -> int:
     refuse_demo(context)
     context.require_valid_settings()
     from gpuwatch_tray.notifiers.email import FailureKind, TransportError
-    from gpuwatch_tray.notifiers.email.login import PORT, browser_is_here
-    from gpuwatch_tray.notifiers.email.login import login as sign_in
+    from gpuwatch_tray.notifiers.email.login import PORT, browser_is_here, sign_in
 
     terminal = sys.stdin is not None and sys.stdin.isatty()
     try:
@@ -86,7 +85,7 @@ def _sign_in(context: RunContext, *, port: int | None) -> int:
         wrong = error.kind is FailureKind.CONFIGURATION
         raise (UsageError if wrong else WorkError)(str(error)) from error
     with closing(open_store(context)) as store:
-        store.wake(time.time())
+        store.make_mails_due(time.time())
     print(_("Signed in; the token is in {file}.").format(file=token))
     return 0
 
@@ -101,9 +100,9 @@ def _print_login_status(context: RunContext) -> int:
     except TransportError as error:
         raise WorkError(_("Not signed in: {why}").format(why=error)) from error
     print(_("Signed in: {file}").format(file=path))
-    scopes = googlefiles.scopes_of(token)
+    scopes = googlefiles.token_scopes(token)
     print(_("Allows: {scopes}").format(scopes=", ".join(scopes) or _("the file does not say")))
-    print(_expiry_text(googlefiles.expiry_of(token), datetime.now(UTC)))
+    print(_expiry_text(googlefiles.token_expiry(token), datetime.now(UTC)))
     print(_("Whether Google still takes it, `gpuwatch-tray mail test` says."))
     return 0
 
@@ -111,7 +110,7 @@ def _print_login_status(context: RunContext) -> int:
 def _revoke_login(context: RunContext) -> int:
     """Withdraw the sign-in at Google, and delete token.json."""
     from gpuwatch_tray.notifiers.email import TransportError
-    from gpuwatch_tray.notifiers.email.revoke import revoke as withdraw
+    from gpuwatch_tray.notifiers.email.revoke import revoke_sign_in as withdraw
 
     path = _token_file(context)
     try:

@@ -25,7 +25,7 @@ KEY = "sign-in"
 SIGNED_IN_WITHIN = 360.0  # seconds: the child itself gives up a minute earlier
 
 
-class SigningIn:
+class SignInAction:
     """
     One sign-in at a time. The child goes on when the tray ends: the person is in front of the browser.
 

@@ -23,7 +23,7 @@ KEY = "test-alert"
 def test_alert(setup: RunContext, popups: PopupSink) -> None:
     """Pop up at once; have a child send a test mail, and put into the popup what came of it."""
     title = labelled(_("Test alert"), simulated=setup.simulated)
-    if not setup.policy.mails:
+    if not setup.policy.routing.mails:
         why = _("a demo mails nowhere") if setup.simulated else setup.settings.no_recipient
         popups.show(
             Popup(

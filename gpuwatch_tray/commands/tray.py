@@ -21,13 +21,13 @@ from gpuwatch_tray.app import (
     create_evaluator,
     create_recorder,
 )
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting
-from gpuwatch_tray.bus import WITHOUT_BUS, BusUnavailable, SessionBus
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders
+from gpuwatch_tray.bus import PLATFORMS_WITHOUT_BUS, BusUnavailableError, SessionBus
 from gpuwatch_tray.commands import autostart, lastwords, logs
-from gpuwatch_tray.commands.deeds import Deeds
-from gpuwatch_tray.commands.greeting import Greeting
-from gpuwatch_tray.commands.reloading import Reloading, problem_popup
+from gpuwatch_tray.commands.deeds import ActionDispatcher
+from gpuwatch_tray.commands.greeting import Welcome
+from gpuwatch_tray.commands.reloading import SettingsReloader, problem_popup
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import describe_namesake, describe_running
 from gpuwatch_tray.commands.watch import STOP_WITHIN, end_signals, headless
@@ -38,8 +38,8 @@ from gpuwatch_tray.notifiers import Popups, PopupSink
 from gpuwatch_tray.notifiers.fallback import CallbackPopups, plyer_popups
 from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.tray import Tray, asked_backend
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.tray import Tray, requested_backend
+from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 COLLECT_EVERY = 50_000  # objects made and not yet freed
 
 
-class NoDesktop(Exception):  # noqa: N818  # a fact about the session
+class NoDesktopError(Exception):  # noqa: N818  # a fact about the session
     """There is nothing to draw on; the text says what is missing."""
 
 
@@ -64,7 +64,7 @@ def run(setup: RunContext) -> int:
     and names each problem.
     """
     try:
-        asked_backend(os.environ)
+        requested_backend(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
     logs.log_to_file(setup)
@@ -81,11 +81,11 @@ def _run_here(setup: RunContext) -> int:
         log.warning("%s", problem)
     try:
         bus, why = desktop_bus()
-    except NoDesktop as error:
+    except NoDesktopError as error:
         return _in_the_terminal(setup, str(error))
     try:
         return _run(setup, bus, why)
-    except NoDesktop as error:
+    except NoDesktopError as error:
         return _in_the_terminal(setup, str(error))
     finally:
         if bus is not None:
@@ -98,21 +98,21 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
 
     Raises NoDesktop where nothing can be drawn without it, as over SSH.
     """
-    if sys.platform in WITHOUT_BUS:  # pystray draws there by itself
+    if sys.platform in PLATFORMS_WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
     from gpuwatch_tray.tray.sni import WATCHER
 
     screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     try:
         bus = SessionBus.connect()
-    except BusUnavailable as error:
+    except BusUnavailableError as error:
         if screen:
             return None, str(error)
-        raise NoDesktop(str(error)) from error
+        raise NoDesktopError(str(error)) from error
     if screen or bus.has_owner(WATCHER):
         return bus, ""
     bus.close()
-    raise NoDesktop(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
+    raise NoDesktopError(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
 def _in_the_terminal(setup: RunContext, why: str) -> int:
@@ -158,44 +158,44 @@ def _claimed(setup: RunContext, bus: SessionBus) -> int | None:
     watched = "demo" if setup.simulated else ""
     if setup.source is SourceKind.COMMAND:
         watched = setup.state_name
-    return instance.claim(bus, instance.name_for(watched))
+    return instance.claim_name(bus, instance.bus_name_for(watched))
 
 
 def _show(setup: RunContext, bus: SessionBus | None, held: StoreLease, why: str) -> bool:
     """The tray from its start to Quit; False when a thread is stuck in the driver."""
-    person = Attending(held.store, machine.now)
-    waiting = Awaiting(held.store, machine.now)
-    deeds = Deeds(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
+    person = AlertOperations(held.store, machine.now)
+    waiting = Reminders(held.store, machine.now)
+    deeds = ActionDispatcher(setup, person, waiting, lambda: tray.stop())  # noqa: PLW0108  # made on the next lines
     settings = setup.settings
     tray = Tray(bus, deeds.actions(), style=settings.icon_style, badge=settings.icon_badge)
-    if bus is None and not tray.drawn:
-        raise NoDesktop(why)
+    if bus is None and not tray.has_icon:
+        raise NoDesktopError(why)
     popups = popup_sink(bus, tray, deeds.clicked)
-    greeting = Greeting(setup, held.store, popups, deeds.welcome)
+    greeting = Welcome(setup, held.store, popups, deeds.welcome)
 
     def show(status: Status) -> None:
         tray.show(replace(status, mail_possible=deeds.mails))
         deeds.look_around()
 
-    watch_desk = partial(presence.of_this_desktop, bus, os.environ)
+    watch_desk = partial(presence.start_detector, bus, os.environ)
     with (
-        closing(presence.Adjustable(watch_desk, settings.away)) as desk,
+        closing(presence.AdjustableDetector(watch_desk, settings.away)) as desk,
         faults.report_errors(_teller(popups)),
     ):
-        faces = Faces(show, popups, create_courier(setup, held.store), held.report_trouble, greeting.see)
-        judge = create_evaluator(setup, held.store, presence=desk.look)
+        faces = Outputs(show, popups, create_courier(setup, held.store), held.report_trouble, greeting.see)
+        judge = create_evaluator(setup, held.store, presence=desk.check)
         source, past = open_source(setup, held.store), create_recorder(setup, held.store)
-        watching = Watching(setup, source, judge, faces, recorder=past)
-        deeds.join(watching, popups, tray.tell, tray.perform)
+        watching = Monitor(setup, source, judge, faces, recorder=past)
+        deeds.join(watching, popups, tray.show_extras, tray.perform)
         _stop_on_signals(tray.stop)
 
         def adopt(new: RunContext) -> None:
-            tray.wear(new.settings.icon_style, badge=new.settings.icon_badge)
+            tray.set_icon_style(new.settings.icon_style, badge=new.settings.icon_badge)
             desk.adjust(new.settings.away)
             reconfigure_source(source, new)
             deeds.adopt(new)
 
-        reloading = Reloading(setup, held, watching, Changes(os.environ), adopt, popups)
+        reloading = SettingsReloader(setup, held, watching, Changes(os.environ), adopt, popups)
         _settle_memory()
 
         def begin() -> None:
@@ -230,12 +230,12 @@ def _teller(popups: PopupSink) -> Callable[[str], None]:
 
 def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     """Say once what to install where nobody shows tray icons."""
-    from gpuwatch_tray.tray.hostwatch import NoHost
+    from gpuwatch_tray.tray.hostwatch import MissingHostDetector
 
     def tell(advice: str) -> None:
         popups.show(Popup("no-host", _("There is no tray for the icon"), advice, Severity.WARNING))
 
-    NoHost(bus, tell, os.environ).start()
+    MissingHostDetector(bus, tell, os.environ).start()
 
 
 def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popups:

@@ -11,9 +11,9 @@ from gpuwatch_tray.commands.export import print_samples
 from gpuwatch_tray.commands.spreadsheet import write_csv
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import LABEL, MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.store import Uses
+from gpuwatch_tray.store.samplereader import UseDetail
 from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
-from gpuwatch_tray.usage import By, Sums, usage
+from gpuwatch_tray.usage import GroupBy, UsageSums, usage
 
 if TYPE_CHECKING:
     import argparse
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 NOBODY, UNKNOWN = "nobody", "unknown"
 KEY_COLUMNS = {
-    By.USER: ("user",),
-    By.PROCESS: ("pid", "user", "name", "gpu", "uuid", "first", "last"),
-    By.GPU: ("gpu", "uuid", "name"),
+    GroupBy.USER: ("user",),
+    GroupBy.PROCESS: ("pid", "user", "name", "gpu", "uuid", "first", "last"),
+    GroupBy.GPU: ("gpu", "uuid", "name"),
 }
 MEASURES = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh", "cost")
 
@@ -43,7 +43,10 @@ def add_tasks(tasks: CommandGroup) -> None:
         "report usage --by gpu --json",
     )
     parser.add_argument(
-        "--by", choices=[by.value for by in By], default=By.USER.value, help=_("of whom (default: user)")
+        "--by",
+        choices=[by.value for by in GroupBy],
+        default=GroupBy.USER.value,
+        help=_("of whom (default: user)"),
     )
     _add_since(parser, "7d")
     _add_formats(parser, required=False)
@@ -77,11 +80,11 @@ def print_usage(context: RunContext, args: argparse.Namespace) -> int:
     """Print who used what. Raises UsageError, StoreError, and WorkError for a demo that does not run."""
     from gpuwatch_tray.commands.past import parse_since, read_history
 
-    by = By(args.by)
+    by = GroupBy(args.by)
     now = machine.now().wall
     start = parse_since(args.since, now)
     finest = MINUTE if now - start <= MINUTES_FOR else TEN_MINUTES
-    processes = Uses.SUMMED if by is By.PROCESS else Uses.NONE
+    processes = UseDetail.SUMMED if by is GroupBy.PROCESS else UseDetail.NONE
     history = read_history(context, start, now, finest=finest, processes=processes)
     answer = usage_json(usage(history, by), history, context.settings.energy_price)
     if args.json:
@@ -105,8 +108,8 @@ def usage_json(summary: Usage, history: History, price: float | None) -> dict[st
     rows = [
         {**_row_key(row.who, summary.by, gpus, runs), **_measures(row.sums, price)} for row in summary.rows
     ]
-    if summary.nobodys is not None and summary.by is not By.GPU:
-        nobody = Sums(0.0, None, None, 0.0, summary.nobodys)
+    if summary.nobodys is not None and summary.by is not GroupBy.GPU:
+        nobody = UsageSums(0.0, None, None, 0.0, summary.nobodys)
         rows.append({"kind": NOBODY, **dict.fromkeys(KEY_COLUMNS[summary.by]), **_measures(nobody, price)})
     return {
         "start": summary.start,
@@ -120,11 +123,11 @@ def usage_json(summary: Usage, history: History, price: float | None) -> dict[st
 
 
 def _row_key(
-    who: str | None, by: By, gpus: Mapping[str, GpuFacts], runs: Mapping[str, ProcessRun]
+    who: str | None, by: GroupBy, gpus: Mapping[str, GpuFacts], runs: Mapping[str, ProcessRun]
 ) -> dict[str, Any]:
-    if by is By.USER:
+    if by is GroupBy.USER:
         return {"kind": UNKNOWN if who is None else by.value, "user": who}
-    if by is By.GPU:
+    if by is GroupBy.GPU:
         gpu = gpus.get(who or "")
         known = (None, None) if gpu is None else (gpu.index, gpu.name)
         return {"kind": by.value, "gpu": known[0], "uuid": who, "name": known[1]}
@@ -141,7 +144,7 @@ def _row_key(
     }
 
 
-def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
+def _measures(sums: UsageSums, price: float | None) -> dict[str, float | None]:
     cost = None if price is None or sums.energy is None else sums.energy * price
     values = (sums.hours, sums.memory, sums.utilisation, sums.idle, sums.energy, cost)
     return {
@@ -149,7 +152,7 @@ def _measures(sums: Sums, price: float | None) -> dict[str, float | None]:
     }
 
 
-def usage_lines(answer: dict[str, Any], by: By) -> list[str]:
+def usage_lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     """Format the usage as a table for a terminal."""
     if not answer["rows"]:
         return [
@@ -158,9 +161,9 @@ def usage_lines(answer: dict[str, Any], by: By) -> list[str]:
     priced = answer["energy_price"] is not None
     head = [
         *{
-            By.USER: [_("USER")],
-            By.PROCESS: [_("PROCESS"), _("USER"), _("GPU")],
-            By.GPU: [_("GPU")],
+            GroupBy.USER: [_("USER")],
+            GroupBy.PROCESS: [_("PROCESS"), _("USER"), _("GPU")],
+            GroupBy.GPU: [_("GPU")],
         }[by],
         *[_("GPU-HOURS"), _("GIB-HOURS"), _("BUSY"), _("IDLE-HELD"), _("KWH")],
         *([_("COST")] if priced else []),
@@ -176,13 +179,13 @@ def usage_lines(answer: dict[str, Any], by: By) -> list[str]:
     return [*align_columns([head, *rows, whole], named), share]
 
 
-def _key_cells(row: dict[str, Any], by: By) -> list[str]:
+def _key_cells(row: dict[str, Any], by: GroupBy) -> list[str]:
     if row["kind"] == NOBODY:
-        return [_("nobody"), *[""] * (2 if by is By.PROCESS else 0)]
-    user = "" if by is By.GPU else _("unknown") if row["user"] is None else redact.visible(row["user"])
-    if by is By.USER:
+        return [_("nobody"), *[""] * (2 if by is GroupBy.PROCESS else 0)]
+    user = "" if by is GroupBy.GPU else _("unknown") if row["user"] is None else redact.visible(row["user"])
+    if by is GroupBy.USER:
         return [user]
-    if by is By.GPU:
+    if by is GroupBy.GPU:
         name = redact.visible(row["name"] or "")
         return [f"{'?' if row['gpu'] is None else row['gpu']} {name}".rstrip()]
     name = redact.visible(row["name"] or "?")

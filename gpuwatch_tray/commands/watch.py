@@ -20,7 +20,7 @@ from gpuwatch_tray.app import (
 )
 from gpuwatch_tray.columns import pad_to_width
 from gpuwatch_tray.commands import logs
-from gpuwatch_tray.commands.reloading import Reloading
+from gpuwatch_tray.commands.reloading import SettingsReloader
 from gpuwatch_tray.commands.serving import answering
 from gpuwatch_tray.commands.status import describe_running
 from gpuwatch_tray.language import _
@@ -28,7 +28,7 @@ from gpuwatch_tray.model import LABEL, labelled
 from gpuwatch_tray.reading import open_source, reconfigure_source
 from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.units import local_time
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,10 +63,12 @@ def _loop(setup: RunContext, held: StoreLease) -> None:
     if setup.simulated:
         print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
-    faces = Faces(printer.show, courier=create_courier(setup, held.store), report=held.report_trouble)
+    faces = Outputs(printer.show, courier=create_courier(setup, held.store), report=held.report_trouble)
     source, judge = open_source(setup, held.store), create_evaluator(setup, held.store)
-    watching = Watching(setup, source, judge, faces, recorder=create_recorder(setup, held.store))
-    reloading = Reloading(setup, held, watching, Changes(os.environ), partial(reconfigure_source, source))
+    watching = Monitor(setup, source, judge, faces, recorder=create_recorder(setup, held.store))
+    reloading = SettingsReloader(
+        setup, held, watching, Changes(os.environ), partial(reconfigure_source, source)
+    )
     done = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import attending, machine
-from gpuwatch_tray.awaiting import HOLD, Awaiting, CannotAwait, NotOnGpu
+from gpuwatch_tray.awaiting import HOLD, NotOnGpuError, ReminderError, Reminders
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.reading import open_source, read_once
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from gpuwatch_tray.control import Handler
     from gpuwatch_tray.model import Snapshot
     from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watching import Watching
+    from gpuwatch_tray.watching import Monitor
 
 NOTHING_RUNS = N_("nothing watches at the moment: start gpuwatch-tray")
 NO_REMINDERS = N_("nothing is waited for")
 NEW_SNAPSHOT_WITHIN = 1.5  # seconds, less than the client waits for the answer
 SNAPSHOT_POLL = 0.05  # seconds
 
-ReminderOperation: TypeAlias = "Callable[[Awaiting, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
+ReminderOperation: TypeAlias = "Callable[[Reminders, Mapping[str, Any], Snapshot | None], dict[str, Any]]"
 
 
 def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
     """Add a reminder for N GPUs that have been free for a duration, by default a minute."""
     try:
-        seconds = HOLD if args.hold is None else attending.seconds(args.hold, machine.now().wall)
+        seconds = HOLD if args.hold is None else attending.parse_duration(args.hold, machine.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
@@ -53,11 +53,11 @@ def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
     return _operate(context, {"do": "when list"})
 
 
-def reminder_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
+def reminder_handlers(store: Store, watching: Monitor) -> dict[str, Handler]:
     """Return the request handlers about reminders; each change is evaluated at once."""
     from gpuwatch_tray.control import RequestRefusedError
 
-    reminders = Awaiting(store, machine.now)
+    reminders = Reminders(store, machine.now)
 
     def next_snapshot() -> Snapshot | None:
         """Wait for the snapshot after the one that is shown."""
@@ -73,9 +73,9 @@ def reminder_handlers(store: Store, watching: Watching) -> dict[str, Handler]:
             try:
                 try:
                     answer = operation(reminders, request, watching.shown.snapshot)
-                except NotOnGpu:  # the process may have come since
+                except NotOnGpuError:  # the process may have come since
                     answer = operation(reminders, request, next_snapshot())
-            except CannotAwait as error:
+            except ReminderError as error:
                 raise RequestRefusedError(str(error)) from error
             watching.check_now()
             return answer
@@ -91,20 +91,20 @@ def _text_answer(text: str) -> dict[str, Any]:
 
 REMINDER_OPERATIONS: dict[str, ReminderOperation] = {
     "when free": lambda reminders, request, snapshot: _text_answer(
-        reminders.free(int(request["count"]), snapshot, float(request["hold"]))
+        reminders.add_gpus_free(int(request["count"]), snapshot, float(request["hold"]))
     ),
     "when ends": lambda reminders, request, snapshot: _text_answer(
-        reminders.ends(int(request["pid"]), snapshot)
+        reminders.add_process_ends(int(request["pid"]), snapshot)
     ),
     "when cancel": lambda reminders, request, _snapshot: _text_answer(reminders.cancel(int(request["id"]))),
-    "when list": lambda reminders, _request, _snapshot: _text_answer("\n".join(reminders.listed())),
+    "when list": lambda reminders, _request, _snapshot: _text_answer("\n".join(reminders.lines())),
     "when run": lambda reminders, request, _snapshot: {
-        "id": reminders.run(
+        "id": reminders.add_command(
             int(request["pid"]), str(request["identity"]), str(request["boot"]), str(request["called"])
         )
     },
     "when ran": lambda reminders, request, _snapshot: {
-        "told": reminders.ran(
+        "told": reminders.report_command(
             int(request["id"]),
             int(request["code"]),
             float(request["seconds"]),
@@ -124,8 +124,8 @@ def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: 
             with closing(open_source(context, store)) as source:
                 snapshot = read_once(context, source)
         try:
-            return REMINDER_OPERATIONS[request["do"]](Awaiting(store, machine.now), request, snapshot)
-        except CannotAwait as error:
+            return REMINDER_OPERATIONS[request["do"]](Reminders(store, machine.now), request, snapshot)
+        except ReminderError as error:
             raise WorkError(str(error)) from error
 
     said = request_or_use_store(context, request, on_store)["said"]

@@ -16,7 +16,7 @@ from gpuwatch_tray.app import (
     deliver_command,
     open_store,
 )
-from gpuwatch_tray.awaiting import Awaiting, called
+from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.lock import LockError
@@ -68,13 +68,13 @@ def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
     from gpuwatch_tray.sources.living import process_identity
 
     identity, boot = process_identity(pid)
-    name = called(argv)
+    name = shown_command(argv)
 
     def on_store(store: Store) -> dict[str, Any]:
-        policy = context.policy
+        policy = context.policy.routing
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
             _complain(_(NOBODY_TO_TELL))
-        return {"id": Awaiting(store, machine.now).run(pid, identity, boot, name)}
+        return {"id": Reminders(store, machine.now).add_command(pid, identity, boot, name)}
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
     try:
@@ -97,7 +97,7 @@ def _report(context: RunContext, request: dict[str, Any]) -> None:
         try:
             with acquire_store(context, "when run") as lease:
                 recorded = _record_end(lease.store, request)
-                if recorded and create_evaluator(context, lease.store, loop=False).tell_due():
+                if recorded and create_evaluator(context, lease.store, loop=False).mail_due_reminders():
                     _deliver(context)
         except AlreadyRunningError:
             with closing(open_store(context)) as store:
@@ -107,7 +107,7 @@ def _report(context: RunContext, request: dict[str, Any]) -> None:
 
 
 def _record_end(store: Store, request: dict[str, Any]) -> bool:
-    return Awaiting(store, machine.now).ran(
+    return Reminders(store, machine.now).report_command(
         request["id"], request["code"], request["seconds"], request["output"]
     )
 

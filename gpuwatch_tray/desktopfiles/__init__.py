@@ -1,15 +1,20 @@
-"""What Linux's desktops and shells know a program by: menu entry, AppStream, icons, man page, completion."""
+"""The files by which Linux's desktops and shells know the program."""
 
-from gpuwatch_tray.desktopfiles.files import MENU_ENTRY, GeneratedDocs, files, service
-from gpuwatch_tray.desktopfiles.place import DesktopFilesError, Place, of_everybody, of_user
+from gpuwatch_tray.desktopfiles.files import MENU_ENTRY, GeneratedDocs, desktop_files, systemd_unit
+from gpuwatch_tray.desktopfiles.place import (
+    DesktopFilesError,
+    ShareFolder,
+    find_system_file,
+    user_share_folder,
+)
 
 __all__ = [
     "MENU_ENTRY",
     "DesktopFilesError",
     "GeneratedDocs",
-    "Place",
-    "files",
-    "of_everybody",
-    "of_user",
-    "service",
+    "ShareFolder",
+    "desktop_files",
+    "find_system_file",
+    "systemd_unit",
+    "user_share_folder",
 ]

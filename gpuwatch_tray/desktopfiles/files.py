@@ -1,8 +1,4 @@
-"""
-The files by their place below a `share` folder: the user's own, or a package's.
-
-The menu entry has the name that our popups give as `desktop-entry`, so that a desktop knows whose they are.
-"""
+"""The files below a `share` folder, the user's own or a package's, and the Desktop Entry format."""
 
 from __future__ import annotations
 
@@ -17,41 +13,42 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = "gpuwatch-tray"
+# Our popups give this name as `desktop-entry`, so that a desktop knows whose they are.
 MENU_ENTRY = f"applications/{NAME}.desktop"
 METAINFO = "io.github.gpuwatch_tray.metainfo.xml"
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedDocs:
-    """What is written from the command line's own help: the man page, and what two shells complete by."""
+    """The man page and two shells' completions, generated from the command line's help."""
 
     manual: str
     bash: str
     fish: str
 
 
-def files(command: Sequence[str], papers: GeneratedDocs) -> dict[str, bytes]:
-    """Each file's bytes by its path below the folder; the menu entry starts `command`."""
-    icons = drawing.folder()
+def desktop_files(command: Sequence[str], docs: GeneratedDocs) -> dict[str, bytes]:
+    """Return each file's bytes by its path below the folder; the menu entry starts `command`."""
+    icons = drawing.icons_folder()
     theme = "icons/hicolor"
     return {
         MENU_ENTRY: menu_entry(command).encode(),
         f"metainfo/{METAINFO}": (Path(__file__).parent / METAINFO).read_bytes(),
         **{
-            f"{theme}/{size}x{size}/apps/{NAME}.png": drawing.path(Level.OK, size).read_bytes()
+            f"{theme}/{size}x{size}/apps/{NAME}.png": drawing.icon_path(Level.OK, size).read_bytes()
             for size in drawing.SIZES
         },
         f"{theme}/scalable/apps/{NAME}.svg": (icons / "ok.svg").read_bytes(),
         f"{theme}/symbolic/apps/{NAME}-symbolic.svg": (icons / "ok-symbolic.svg").read_bytes(),
-        f"man/man1/{NAME}.1": papers.manual.encode(),
-        f"bash-completion/completions/{NAME}": papers.bash.encode(),
-        f"fish/vendor_completions.d/{NAME}.fish": papers.fish.encode(),
+        f"man/man1/{NAME}.1": docs.manual.encode(),
+        f"bash-completion/completions/{NAME}": docs.bash.encode(),
+        f"fish/vendor_completions.d/{NAME}.fish": docs.fish.encode(),
     }
 
 
 def menu_entry(command: Sequence[str]) -> str:
-    """The entry of the desktop's menu."""
-    return desktopentry.entry(
+    """Return the menu entry's text."""
+    return desktopentry.format_desktop_entry(
         {
             "Type": "Application",
             "Name": NAME,
@@ -59,7 +56,7 @@ def menu_entry(command: Sequence[str]) -> str:
             "GenericName[zh_CN]": "GPU 监控器",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
             "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
-            **desktopentry.program(command),
+            **desktopentry.program_keys(command),
             "Icon": NAME,
             "Terminal": "false",
             "StartupNotify": "false",
@@ -70,12 +67,12 @@ def menu_entry(command: Sequence[str]) -> str:
     )
 
 
-def service(command: Sequence[str]) -> str:
+def systemd_unit(command: Sequence[str]) -> str:
     """
-    The systemd user unit that keeps `watch` running where nobody logs in to a desktop.
+    Return the systemd user unit that keeps `watch` running where nobody logs in to a desktop.
 
-    It is not hardened by NoNewPrivileges: a local mailer may be one that needs its own privileges. systemd
-    refuses quotes in the executable's own path and expands no `$$` there, in its arguments it does.
+    Without NoNewPrivileges, for a local mailer may need its own privileges. systemd refuses quotes and
+    expands no `$$` in the executable's path, but does in its arguments.
     """
     env = ["/usr/bin/env"] if set(command[0]) & set("\"'\\$") else []
     line = " ".join(map(_unit_quote, [*env, *command, "watch"]))
@@ -94,6 +91,6 @@ WantedBy=default.target
 
 
 def _unit_quote(word: str) -> str:
-    """One word of ExecStart (systemd.service(5), "Command lines"): `%` and `$` doubled, else quoted."""
+    """Quote one word of ExecStart (systemd.service(5), "Command lines"): `%` and `$` are doubled."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return escaped if escaped.isascii() and not set(escaped) & set(" \t\n'\"\\;") else f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""The user's own share folder: the files put there and taken away, and nothing else touched."""
+"""The user's own share folder."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ if TYPE_CHECKING:
 
 
 class DesktopFilesError(Exception):
-    """A file cannot be written or taken away; one line that names it."""
+    """A file cannot be written or removed; the text names it in one line."""
 
 
-class Place:
-    """A share folder; its methods raise DesktopFilesError."""
+class ShareFolder:
+    """A share folder in which only our files are touched; methods raise DesktopFilesError."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def put(self, files: Mapping[str, bytes]) -> None:
-        """Write the files, each with the folders that it needs."""
-        with self._told():
+    def install(self, files: Mapping[str, bytes]) -> None:
+        """Write the files and the folders that they need."""
+        with self._os_errors():
             for name, data in files.items():
                 path = self.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-            self._stir()
+            self._refresh_icon_theme()
 
-    def take(self, names: Iterable[str]) -> None:
-        """Delete the files, and the folders below the place that are empty then."""
-        with self._told():
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete the files, and the folders that are empty then."""
+        with self._os_errors():
             for name in names:
                 path = self.folder / name
                 path.unlink(missing_ok=True)
                 for folder in path.relative_to(self.folder).parents:
                     if folder != Path():
-                        with contextlib.suppress(OSError):  # others' files are in it
+                        with contextlib.suppress(OSError):  # it holds others' files
                             (self.folder / folder).rmdir()
-            self._stir()
+            self._refresh_icon_theme()
 
-    def holds(self, names: Iterable[str]) -> list[str]:
-        """Those of the files that are there."""
+    def installed(self, names: Iterable[str]) -> list[str]:
+        """Return those of the files that are there."""
         return [name for name in names if (self.folder / name).is_file()]
 
-    def _stir(self) -> None:
-        """Have desktops look into the icon theme again: they go by its folder's date."""
+    def _refresh_icon_theme(self) -> None:
+        """Make desktops read the icon theme again: they go by its folder's date."""
         theme = self.folder / "icons/hicolor"
         if theme.is_dir():
             os.utime(theme)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _os_errors(self) -> Iterator[None]:
         if not self.folder.is_absolute():
             raise DesktopFilesError(_("this account has no home folder for them"))
         try:
@@ -64,17 +64,17 @@ class Place:
             raise DesktopFilesError(f"{error.filename}: {error.strerror}") from error
 
 
-def of_everybody(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Where a package has put the file of this name for all users (XDG_DATA_DIRS); None where none has."""
+def find_system_file(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the path at which a package has put this file for all users (XDG_DATA_DIRS), if any."""
     folders = (environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
     paths = (Path(folder) / name for folder in folders)
     return next((path for path in paths if path.is_absolute() and path.is_file()), None)
 
 
-def of_user(environ: Mapping[str, str] = os.environ) -> Place:
-    """XDG_DATA_HOME, by default ~/.local/share."""
+def user_share_folder(environ: Mapping[str, str] = os.environ) -> ShareFolder:
+    """Return the user's share folder: XDG_DATA_HOME, by default ~/.local/share."""
     named = Path(environ.get("XDG_DATA_HOME", ""))
     if named.is_absolute():
-        return Place(named)
+        return ShareFolder(named)
     home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111  # raises nothing
-    return Place(Path(home) / ".local/share")
+    return ShareFolder(Path(home) / ".local/share")

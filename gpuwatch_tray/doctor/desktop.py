@@ -7,7 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.bus import DAEMON, BusUnavailable, CallFailed, SessionBus, session_address, visited
+from gpuwatch_tray.bus import (
+    DAEMON,
+    BusUnavailableError,
+    DBusCallError,
+    SessionBus,
+    session_address,
+    temporary_session,
+)
 from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.doctor.person import check_presence
 from gpuwatch_tray.language import _
@@ -35,11 +42,11 @@ def check_desktop(
         return
     screen = any(environ.get(name) for name in DISPLAYS)
     try:
-        with visited(session_address(environ), timeout=CONNECT_TIMEOUT) as bus:
+        with temporary_session(session_address(environ), timeout=CONNECT_TIMEOUT) as bus:
             yield _check_tray(bus, environ, program, screen=screen)
             yield from _check_popups(bus, screen=screen)
             yield from check_presence(bus, environ, away)
-    except BusUnavailable as error:
+    except BusUnavailableError as error:
         why = redact.text(str(error))
         if screen:
             text = _("{why}: only pystray's own icons are left, and no popup has buttons").format(why=why)
@@ -53,32 +60,32 @@ def check_desktop(
 def _check_tray(
     bus: SessionBus, environ: Mapping[str, str], program: Callable[[int], str], *, screen: bool
 ) -> CheckResult:
-    from gpuwatch_tray.tray.hostwatch import advice  # loads dbus-fast
+    from gpuwatch_tray.tray.hostwatch import panel_advice  # loads dbus-fast
     from gpuwatch_tray.tray.sni import WATCHER
 
     try:
         (owner,) = bus.call(DAEMON, "GetNameOwner", "s", [WATCHER], timeout=ANSWER_TIMEOUT)
-    except CallFailed as error:
+    except DBusCallError as error:
         if error.name and not screen:
             return ok(TRAY_TOPIC, _("no desktop here: `gpuwatch-tray` watches in the terminal"))
         if error.name:
-            return problem(TRAY_TOPIC, _("no program here shows tray icons"), advice(environ))
+            return problem(TRAY_TOPIC, _("no program here shows tray icons"), panel_advice(environ))
         return problem(TRAY_TOPIC, str(error), _("the session bus does not answer: log out and in again"))
     try:
         (pid,) = bus.call(DAEMON, "GetConnectionUnixProcessID", "s", [owner], timeout=ANSWER_TIMEOUT)
-    except CallFailed:
+    except DBusCallError:
         return ok(TRAY_TOPIC, _("icons are shown"))
     name = program(int(pid)) or "?"
     return ok(TRAY_TOPIC, _("icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
 
 
 def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
-    from gpuwatch_tray.notifiers.desktop import SERVER
+    from gpuwatch_tray.notifiers.desktop import NOTIFICATIONS
 
     began = time.monotonic()
     try:
-        (abilities,) = bus.call(SERVER, "GetCapabilities", timeout=ANSWER_TIMEOUT)
-    except CallFailed as error:
+        (abilities,) = bus.call(NOTIFICATIONS, "GetCapabilities", timeout=ANSWER_TIMEOUT)
+    except DBusCallError as error:
         if not screen and time.monotonic() - began < ANSWER_TIMEOUT:
             return  # no desktop, no popups
         text = _("no notification server answers: {why}").format(why=redact.text(str(error)))
@@ -88,8 +95,10 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
         yield warning(POPUPS_TOPIC, text, mend)
         return
     try:
-        name, _vendor, version, _spec = bus.call(SERVER, "GetServerInformation", timeout=ANSWER_TIMEOUT)
-    except CallFailed:
+        name, _vendor, version, _spec = bus.call(
+            NOTIFICATIONS, "GetServerInformation", timeout=ANSWER_TIMEOUT
+        )
+    except DBusCallError:
         name, version = "?", ""
     able = redact.text(", ".join(sorted(map(str, abilities))))
     server = redact.text(f"{name} {version}".rstrip())

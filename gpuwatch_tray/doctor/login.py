@@ -11,13 +11,13 @@ from gpuwatch_tray.language import _
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.autostart import Login
+    from gpuwatch_tray.autostart import LoginItem
 
 AUTOSTART_TOPIC = "autostart"
 AUTOSTART_MEND = "gpuwatch-tray setup autostart on"
 
 
-def check_login(open_login: Callable[[], Login]) -> Iterator[CheckResult]:
+def check_login(open_login: Callable[[], LoginItem]) -> Iterator[CheckResult]:
     """Check whether the tray starts at login, and whether the program to start exists."""
     try:
         item = open_login()

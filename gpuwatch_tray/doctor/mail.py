@@ -10,10 +10,10 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
-from gpuwatch_tray.notifiers.email import FailureKind, TransportError, choose
+from gpuwatch_tray.notifiers.email import FailureKind, TransportError, create_transport
 from gpuwatch_tray.notifiers.email.googlefiles import read_token
 from gpuwatch_tray.notifiers.email.local import LocalTransport
-from gpuwatch_tray.notifiers.email.passwords import password_of, source_of
+from gpuwatch_tray.notifiers.email.passwords import password_source, smtp_password
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.units import TO_THE_MINUTE, local_time
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gpuwatch_tray.settings import Settings
-    from gpuwatch_tray.store import Store, Waiting
+    from gpuwatch_tray.store import OutboxSummary, Store
 
 MAIL_TOPIC, OUTBOX_TOPIC = "mail", "outbox"
 LATE_AFTER = 300.0  # seconds after which a mail that waits without an error is a warning
@@ -53,14 +53,14 @@ def check_transport(settings: Settings) -> Iterator[CheckResult]:
 
 def _transport_name(settings: Settings) -> str:
     """Check what the transport needs on this machine, and return its name; raises TransportError."""
-    transport = choose(settings)
+    transport = create_transport(settings)
     smtp = settings.smtp
     if isinstance(transport, LocalTransport):
         transport.probe(lambda _step: None)
     elif isinstance(transport, SmtpTransport) and smtp is not None:
         if smtp.password_file is not None:
-            password_of(smtp)  # not the keyring, which may ask the person to unlock it
-        if source := source_of(smtp):
+            smtp_password(smtp)  # not the keyring, which may ask the person to unlock it
+        if source := password_source(smtp):
             return _("{way} with the password of {source}").format(way=transport.name, source=source)
     elif settings.gmail_token is not None:
         read_token(settings.gmail_token)
@@ -77,14 +77,14 @@ def check_outbox(
             yield ok(OUTBOX_TOPIC, _("nothing waits"))
             return
         with closing(store):
-            waiting = store.waiting(now())
+            waiting = store.outbox_summary(now())
             yield _waiting_result(waiting, now())
             yield from _stuck_results(waiting)
     except StoreError as error:
         yield problem(OUTBOX_TOPIC, redact.text(str(error)))
 
 
-def _stuck_results(waiting: Waiting) -> Iterator[CheckResult]:
+def _stuck_results(waiting: OutboxSummary) -> Iterator[CheckResult]:
     """Find the mails that are not sent by themselves."""
     if waiting.held:
         text = ngettext(
@@ -101,7 +101,7 @@ def _stuck_results(waiting: Waiting) -> Iterator[CheckResult]:
         )
 
 
-def _waiting_result(waiting: Waiting, now: float) -> CheckResult:
+def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if not waiting.count:
         return ok(OUTBOX_TOPIC, _("nothing waits"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.presence import Watch
+    from gpuwatch_tray.presence import PresenceDetector
 
 PRESENCE_TOPIC = "presence"
 PRESENCE_TIMEOUT = 3.0  # seconds for the first source to answer
@@ -24,16 +24,16 @@ PRESENCE_POLL = 0.1  # seconds
 
 def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: float) -> Iterator[CheckResult]:
     """Check whether a source answers within a few seconds."""
-    with closing(presence.of_this_desktop(bus, environ, away)) as desk:
+    with closing(presence.start_detector(bus, environ, away)) as desk:
         yield _presence_result(desk)
 
 
-def _presence_result(desk: Watch) -> CheckResult:
+def _presence_result(desk: PresenceDetector) -> CheckResult:
     until = time.monotonic() + PRESENCE_TIMEOUT
-    while desk.look().presence is Presence.UNKNOWN and time.monotonic() < until:
+    while desk.check().presence is Presence.UNKNOWN and time.monotonic() < until:
         time.sleep(PRESENCE_POLL)
     answer, *sources = (redact.text(line) for line in desk.sources())
-    if desk.look().presence is not Presence.UNKNOWN:
+    if desk.check().presence is not Presence.UNKNOWN:
         return ok(PRESENCE_TOPIC, answer)
     text = _("nothing here tells whether you are at the desk: {sources}").format(sources="; ".join(sources))
     mend = _("mail goes after ESCALATE_MIN without an answer; on Wayland install swayidle")

@@ -1,10 +1,10 @@
 """
-The icon's pictures, from the artwork in icons/: the only room that knows Pillow.
+The icon's pictures, from the artwork in icons/.
 
 Each state has its own silhouette and its own colour of the Okabe-Ito palette, at six sizes, each on whole
 pixels. A dark outline keeps it readable on light panels, and from 22 pixels on a light one around that on
-dark ones; at 16, where the light one would take a quarter of the fill, the fill itself is the bright edge.
-The one-tone pictures leave the telling to the silhouette.
+dark ones; at 16, where the light one would take a quarter of the fill, the fill itself is the bright edge. In
+the one-tone pictures only the silhouette tells the states apart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from PIL import Image  # noqa: TID251  # the one importer
+from PIL import Image
 
 from gpuwatch_tray.drawing import badge
 from gpuwatch_tray.language import _
@@ -44,16 +44,16 @@ TONES = {
 BLACK, WHITE, CLEAR = (0, 0, 0, 255), (255, 255, 255), (0, 0, 0, 0)
 
 
-class ArtworkMissing(Exception):  # noqa: N818  # a fact about the installation
+class ArtworkMissingError(Exception):
     """A picture of icons/ is not where it belongs; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class IconLook:
     """
     What the icon shows. `badge` is the number of GPUs in use; None shows none.
 
-    The style AUTO is COLOR, which is made for every panel: no desktop tells the panel's colour.
+    The style AUTO is COLOR, which suits every panel: no desktop reports the panel's colour.
     """
 
     level: Level
@@ -62,42 +62,42 @@ class Look:
 
 
 @cache
-def folder() -> Path:
-    """The icons' folder: in the package (a wheel), else beside it (a checkout); raises ArtworkMissing."""
+def icons_folder() -> Path:
+    """Return the icons' folder: in the package (a wheel), else beside it. Raises ArtworkMissingError."""
     package = Path(__file__).resolve().parent.parent
     for place in (package / "icons", package.parent / "icons"):
         if (place / "ok.svg").is_file():
             return place
-    raise ArtworkMissing(
+    raise ArtworkMissingError(
         _("no icons beside {package} or in it: install gpuwatch-tray again").format(package=package)
     )
 
 
-def path(level: Level | Look, size: int = 48) -> Path:
-    """The PNG of a state at one of `SIZES`, in colour: for places that are no panel, such as a popup."""
-    state = level.level if isinstance(level, Look) else level
-    return folder() / f"{NAMES[state]}-{size}.png"
+def icon_path(level: Level | IconLook, size: int = 48) -> Path:
+    """Return the PNG of a state at one of `SIZES`, in colour, for places outside the panel."""
+    state = level.level if isinstance(level, IconLook) else level
+    return icons_folder() / f"{NAMES[state]}-{size}.png"
 
 
-def image(look: Level | Look, size: int = 64) -> Image.Image:
-    """The picture at one of `SIZES`, RGBA, shared by all who ask: only to look at. Raises ArtworkMissing."""
+def icon_image(look: Level | IconLook, size: int = 64) -> Image.Image:
+    """Return the picture at one of `SIZES`, RGBA, not to be changed. Raises ArtworkMissingError."""
     return _image(*_parts(look), size)
 
 
-def pixmaps(look: Level | Look) -> tuple[tuple[int, int, bytes], ...]:
+def icon_pixmaps(look: Level | IconLook) -> tuple[tuple[int, int, bytes], ...]:
     """
-    The picture at all sizes as (width, height, pixels), smallest first.
+    Return the picture at all sizes as (width, height, pixels), smallest first.
 
     Pixels are A, R, G, B bytes, row by row, not premultiplied: StatusNotifierItem's IconPixmap.
     """
     return _pixmaps(*_parts(look))
 
 
-def _parts(look: Level | Look) -> tuple[Level, IconStyle, str]:
-    """The level, the style and the badge's text: looks that are the same picture become the same."""
-    full = Look(look) if isinstance(look, Level) else look
+def _parts(look: Level | IconLook) -> tuple[Level, IconStyle, str]:
+    """Return the level, the style and the badge's text: the same for all looks that share a picture."""
+    full = IconLook(look) if isinstance(look, Level) else look
     style = full.style if full.style in TONES else IconStyle.COLOR
-    return full.level, style, "" if full.badge is None else badge.label(full.badge)
+    return full.level, style, "" if full.badge is None else badge.badge_text(full.badge)
 
 
 # A tray runs for months: only the pictures of the last few states are kept.
@@ -105,13 +105,13 @@ def _parts(look: Level | Look) -> tuple[Level, IconStyle, str]:
 def _image(level: Level, style: IconStyle, label: str, size: int) -> Image.Image:
     tone = TONES.get(style)
     if tone is None:
-        picture = _open(path(level, size))
+        picture = _open(icon_path(level, size))
     else:
-        shape = _open(folder() / f"{NAMES[level]}-symbolic-{size}.png").getchannel("A")
+        shape = _open(icons_folder() / f"{NAMES[level]}-symbolic-{size}.png").getchannel("A")
         picture = Image.new("RGBA", shape.size, tone)
         picture.putalpha(shape)
     if label:
-        badge.put(picture, label, BLACK if tone is None else CLEAR, tone or WHITE)
+        badge.draw_badge(picture, label, BLACK if tone is None else CLEAR, tone or WHITE)
     return picture
 
 
@@ -130,6 +130,6 @@ def _open(file: Path) -> Image.Image:
         with Image.open(file) as picture:
             return picture.convert("RGBA")
     except OSError as error:
-        raise ArtworkMissing(
+        raise ArtworkMissingError(
             _("{file}: {error}: install gpuwatch-tray again").format(file=file, error=error)
         ) from error

@@ -1,14 +1,14 @@
 """
 The badge: how many GPUs are in use, in the lower right corner of the icon.
 
-The digits are bitmaps of our own: no font can be counted on, and none is made for five pixels of height.
+The digits are bitmaps of our own: a font may be missing, and none is made for five pixels of height.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from PIL import Image, ImageFilter  # noqa: TID251  # a room of drawing, the one importer
+from PIL import Image, ImageFilter
 
 Bitmap: TypeAlias = tuple[str, ...]  # rows from top to bottom, "#" for ink
 
@@ -44,13 +44,13 @@ LARGE: dict[str, Bitmap] = {
 DIGITS = {16: (SMALL, 1), 22: (LARGE, 1), 24: (LARGE, 1), 32: (SMALL, 2), 48: (SMALL, 3), 64: (SMALL, 4)}
 
 
-def label(number: int) -> str:
-    """What the badge says."""
+def badge_text(number: int) -> str:
+    """Return the badge's text."""
     return f"{MOST}+" if number > MOST else str(number)
 
 
-def ink(text: str, size: int) -> Image.Image:
-    """The text for an icon of one of the sizes, white on black, with room for the outline around it."""
+def badge_ink(text: str, size: int) -> Image.Image:
+    """Draw the text for an icon of one of the sizes, white on black, with room for the outline around it."""
     digits, scale = DIGITS[size]
     glyphs = [digits[character] for character in text]
     lines = [".".join(rows) for rows in zip(*glyphs, strict=True)]
@@ -61,11 +61,11 @@ def ink(text: str, size: int) -> Image.Image:
     return bits.resize((bits.width * scale, bits.height * scale), Image.Resampling.NEAREST)
 
 
-def put(
+def draw_badge(
     picture: Image.Image, text: str, ground: tuple[int, int, int, int], tone: tuple[int, int, int]
 ) -> None:
-    """Write the text in `tone`, outlined with `ground`, over the picture's lower right corner."""
-    written = ink(text, picture.width)
+    """Draw the text in `tone`, outlined with `ground`, over the picture's lower right corner."""
+    written = badge_ink(text, picture.width)
     scale = DIGITS[picture.width][1]
     outlined = written.filter(ImageFilter.MaxFilter(2 * scale + 1))
     corner = (picture.width - written.width, picture.height - written.height)

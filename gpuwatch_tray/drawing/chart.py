@@ -1,7 +1,7 @@
 """
 The mail's picture: memory, utilisation and temperature of one GPU over the last hours.
 
-Apart from the icon's room, so that the tray never loads it. Drawn at twice its size and scaled down, in the
+It is apart from the icon, so that the tray never loads it. Drawn at twice its size and scaled down, in the
 colours of the details page, with type that a phone can show. Numbers, units and English words only, for
 Pillow's own font has no other letters; the alt text says the rest.
 """
@@ -12,7 +12,7 @@ import io
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageColor, ImageDraw, ImageFont  # noqa: TID251  # the one importer
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from gpuwatch_tray.model import LABEL, Severity
 from gpuwatch_tray.report import palette, series
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
-    from gpuwatch_tray.report.series import Grid, Line
+    from gpuwatch_tray.report.series import MetricLine, TimeGrid
 
 WIDTH, HEIGHT = 720, 640  # pixels; a phone shows it at half of that
 SCALE = 2  # drawn so much larger, for smooth edges
@@ -47,10 +47,10 @@ def chart(
     simulated: bool = False,
 ) -> bytes:
     """
-    A PNG of at most 200 kB: `samples` of `gpu` from `start` to `end` (wall times, shown as local time).
+    Return a PNG of at most 200 kB: `samples` of `gpu` between two wall times, shown as local time.
 
-    `limit` is the temperature in degrees C at which the GPU is warned of, `marks` are the alerts to show on
-    the time axis. What is not known is a gap.
+    `limit` is the temperature in degrees C at which an alert fires, `marks` are the alerts to show on the
+    time axis. What is not known is a gap.
     """
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(picture)
@@ -58,7 +58,7 @@ def chart(
     name = "".join(each for each in gpu.name or "" if each.isascii() and each.isprintable())
     title = f"GPU {gpu.index}  {name}".rstrip()
     _text(pen, (LEFT, 14), f"{LABEL}: {title}" if simulated else title, INK, HEADING, "la")
-    grid = series.grid(start, end, MOST_STEPS)
+    grid = series.make_grid(start, end, MOST_STEPS)
     total = gpu.memory_total / GIB if gpu.memory_total else None
     panels = (
         ("Memory", "GiB", "memory", GIB, (0.0, total), None),
@@ -69,7 +69,7 @@ def chart(
     for place, (word, unit, key, divisor, ends, at) in enumerate(panels):
         top = TOP + BETWEEN + place * (height + BETWEEN)
         panel = _Panel(pen, top, height, grid, colour)
-        line = _divided(series.line(samples, key, grid), divisor)
+        line = _divided(series.metric_line(samples, key, grid), divisor)
         panel.frame(f"{word}  {unit}", _ends(line, ends, at), timed=place == len(panels) - 1)
         panel.marks(marks)
         panel.values(line)
@@ -82,16 +82,18 @@ def chart(
     return out.getvalue()
 
 
-def _divided(line: Line, divisor: int) -> Line:
+def _divided(line: MetricLine, divisor: int) -> MetricLine:
     lists = (
         [None if each is None else each / divisor for each in some]
         for some in (line.low, line.mean, line.high)
     )
-    return series.Line(*lists)
+    return series.MetricLine(*lists)
 
 
-def _ends(line: Line, ends: tuple[float | None, float | None], limit: int | None) -> tuple[float, float]:
-    """The lowest and the highest value that a panel has room for."""
+def _ends(
+    line: MetricLine, ends: tuple[float | None, float | None], limit: int | None
+) -> tuple[float, float]:
+    """Return the lowest and the highest value that a panel has room for."""
     lows = [each for each in line.low if each is not None]
     highs = [each for each in line.high if each is not None]
     low, high = ends
@@ -103,7 +105,9 @@ def _ends(line: Line, ends: tuple[float | None, float | None], limit: int | None
 class _Panel:
     """One metric; positions in pixels of the finished picture."""
 
-    def __init__(self, pen: ImageDraw.ImageDraw, top: float, height: float, grid: Grid, colour: str) -> None:
+    def __init__(
+        self, pen: ImageDraw.ImageDraw, top: float, height: float, grid: TimeGrid, colour: str
+    ) -> None:
         self._pen = pen
         self._top = top
         self._bottom = top + height
@@ -112,7 +116,7 @@ class _Panel:
         self._low, self._high = 0.0, 1.0
 
     def frame(self, title: str, ends: tuple[float, float], *, timed: bool) -> None:
-        """The axes; the lowest panel's tells the time for all."""
+        """Draw the axes; the lowest panel shows the time for all."""
         self._low, self._high = ends
         _text(self._pen, (LEFT, self._top - 8), title, INK, TYPE, "ls")
         for share in (0.0, 0.5, 1.0):
@@ -126,8 +130,8 @@ class _Panel:
             if timed:
                 _text(self._pen, (min(x, WIDTH - RIGHT - 24), self._bottom + 6), text, QUIET, TYPE - 2, "ma")
 
-    def values(self, line: Line) -> None:
-        """The range from the lowest to the highest, and the mean; a gap where nothing is known."""
+    def values(self, line: MetricLine) -> None:
+        """Draw the range from lowest to highest, and the mean; a gap where nothing is known."""
         for stretch in _known(line.mean):
             xs = [self._x(self._grid.start + (place + 0.5) * self._grid.step) for place in stretch]
             means = [self._y(line.mean[place] or 0.0) for place in stretch]
@@ -141,14 +145,14 @@ class _Panel:
             self._line(list(zip(xs, means, strict=True)), self._colour, 2.5)
 
     def limit(self, value: int, unit: str) -> None:
-        """A dotted line with its value."""
+        """Draw a dotted line with its value."""
         y = self._y(value)
         for x in range(LEFT, WIDTH - RIGHT, 8):
             self._line([(x, y), (x + 4, y)], INK, 2)
         _text(self._pen, (LEFT + 4, y - 4), f"limit {value} {unit}", INK, TYPE - 2, "ls")
 
     def marks(self, marks: Sequence[AlertMark]) -> None:
-        """A line where an alert began, and the page's shape of its severity."""
+        """Draw a line where an alert began, and the page's shape of its severity."""
         for mark in marks:
             if not self._grid.start <= mark.began <= self._grid.end:
                 continue
@@ -179,7 +183,7 @@ class _Panel:
 
 
 def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
-    """The stretches of places without a gap."""
+    """Return the runs of places without a gap."""
     stretch: list[int] = []
     for place, value in enumerate(values):
         if value is not None:
@@ -192,7 +196,7 @@ def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
 
 
 def _ticks(start: float, end: float) -> Iterator[tuple[float, str]]:
-    """A few round moments of local time, with the hour, or the day where they are days apart."""
+    """Return a few round moments of local time, with the hour, or the day where they are days apart."""
     step = next((each for each in TICKS if (end - start) / each <= MOST_TICKS), TICKS[-1])
     offset = local_datetime(start).utcoffset()
     shift = 0.0 if offset is None else offset.total_seconds()
@@ -220,6 +224,6 @@ def _scaled(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _mixed(colour: str) -> tuple[int, ...]:
-    """The colour thinned with the paper's: it has no other below it but the grid."""
+    """Return the colour mixed with the paper's."""
     pairs = zip(ImageColor.getrgb(colour), ImageColor.getrgb(PAPER), strict=True)
     return tuple(round(one * PALE + other * (1 - PALE)) for one, other in pairs)

@@ -7,8 +7,8 @@ looks after what the person asked to be told; `policy` holds what they exchange.
 
 from __future__ import annotations
 
-from gpuwatch_tray.evaluator.evaluator import Evaluator, mail_now, nobody
-from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
+from gpuwatch_tray.evaluator.evaluator import Engine, mail_now, no_desktop
+from gpuwatch_tray.evaluator.policy import Evaluation, EvaluationResult, Policy
 from gpuwatch_tray.evaluator.post import late_digest
 
-__all__ = ["Assessment", "Evaluator", "Outcome", "Policy", "late_digest", "mail_now", "nobody"]
+__all__ = ["Engine", "Evaluation", "EvaluationResult", "Policy", "late_digest", "mail_now", "no_desktop"]

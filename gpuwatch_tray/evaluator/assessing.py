@@ -1,25 +1,32 @@
-"""What a snapshot means to what is known already: decided here, written and told elsewhere."""
+"""From a snapshot to the commit: what it means, what is to be written, and the state after that; pure."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import alerts, rules
-from gpuwatch_tray.alerts import ChangeKind, Channel, Tick, Told
+from gpuwatch_tray.alerts import ChangeKind, Channel, DeliveryState, Tick
 from gpuwatch_tray.alerts.condition import FLAP_WINDOW
-from gpuwatch_tray.evaluator.chronicle import unshown
-from gpuwatch_tray.evaluator.policy import Assessment, Policy
+from gpuwatch_tray.evaluator.chronicle import (
+    LastDecisions,
+    audit_entries,
+    last_decisions,
+    logged_decisions,
+    popups_not_shown,
+)
+from gpuwatch_tray.evaluator.policy import Evaluation, Policy
+from gpuwatch_tray.evaluator.post import ends_to_send, threaded
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
 from gpuwatch_tray.rules.scope import counted
-from gpuwatch_tray.store import KnownGpu, StoreError
+from gpuwatch_tray.store import Commit, KnownGpu
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from gpuwatch_tray.alerts import Silence
-    from gpuwatch_tray.store import Step, Store
+    from gpuwatch_tray.evaluator.noticing import ReminderResult
+    from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
 
 MISSING = N_(
     "the driver does not report it any more"
@@ -27,279 +34,343 @@ MISSING = N_(
 )
 
 
-class Assessor:
+@dataclass(frozen=True, slots=True)
+class EvaluationState:
     """
-    The memory of an evaluator: what it was left by the last evaluation, and the store's latest word.
+    What the engine goes on from: the outcome of all evaluations before.
 
-    `assess` changes nothing but that word; `take` moves on. While the store cannot be read, its last word
-    counts and `trouble` says so.
+    `alerts` are active, by fingerprint; the mail about the end of `ended` ones is still owed; nobody judges
+    `orphans` any more (rule switched off, or of an older version); the file may hold `resting` ones, which
+    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint began to
+    fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest id.
+    `decisions` are the last ones, for the audit log. `unrecorded` popups were shown while nothing could be
+    written; no popup about `no_popup` alerts could be shown. `holding`: mails over the cap wait.
     """
 
-    def __init__(self, store: Store, policy: Policy, host: str) -> None:
-        self._store = store
-        self._policy = policy
-        self._host = host
-        memory = store.memory()
+    alerts: Mapping[str, Alert]
+    ended: Mapping[str, Alert]
+    orphans: tuple[Alert, ...]
+    resting: bool
+    rule_history: rules.RuleHistory
+    raised: tuple[tuple[str, Instant], ...]
+    severities: Mapping[str, Severity]
+    last: Instant | None
+    highest: int
+    decisions: LastDecisions
+    unrecorded: Mapping[str, Instant]
+    no_popup: frozenset[str]
+    holding: bool
+
+    @classmethod
+    def load(
+        cls, saved: SavedState, log: Sequence[Transition], policy: Policy, *, holding: bool
+    ) -> EvaluationState:
+        """Go on from what the store has: the saved state and the audit log."""
         # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
         # others, for ever.
         judged = rules.judged(policy.limits, holds=policy.holds)
-        self._alerts = {each.fingerprint: each for each in memory.alerts if each.rule in judged}
-        self._resting = len(self._alerts) < len(memory.alerts)
-        self.orphans = _orphans(memory.alerts, policy)
-        self._memory = rules.recalled(self._alerts.values())
-        self.ended = {each.fingerprint: each for each in memory.ended}
-        self._raised = list(memory.raised)
-        # What single runs write says nothing of how long a loop has looked.
-        self._last = memory.loop if policy.holds else memory.last
-        self._severities = dict(memory.severities)
-        self._highest = memory.highest
-        self._around = store.surroundings()
-        self._unrecorded: dict[str, Instant] = {}  # popups that were shown while nothing could be written
-        numbers = unshown(store.history(0)[1])
-        self._no_popup = {name for name, each in self._alerts.items() if each.id in numbers}
-        self.trouble: str | None = None
-
-    def adopt(self, policy: Policy) -> None:
-        """Go by `policy` from now on; the alerts stay, save those that nobody judges any more."""
-        self._policy = policy
-        gone = _orphans(self._alerts.values(), policy)
-        self.orphans += gone
-        over = {each.fingerprint for each in gone}
-        self._alerts = {name: each for name, each in self._alerts.items() if name not in over}
-
-    @property
-    def names(self) -> dict[int, str]:
-        """The fingerprints of the alerts that are not over, by number."""
-        return {alert.id: name for name, alert in self._alerts.items()}
-
-    @property
-    def queued(self) -> dict[str, float]:
-        """The fingerprints of which a mail is on its way, and since when (wall time)."""
-        return self._around.queued
-
-    def delivered(self, channel: Channel) -> dict[str, Instant]:
-        """When each fingerprint was last told on `channel`."""
-        found = self._around.delivered.get(channel.value, {})
-        return found | self._unrecorded if channel is Channel.DESKTOP else found
-
-    def assess(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Assessment:
-        """Judge `snapshot`, take the step in thought, and decide what is told."""
-        self._look_around()
-        limits, attention = self._policy.limits, self._around.attention
-        snapshot = self._complete(snapshot)
-        memory = rules.observe(
-            self._memory, snapshot, now, limits, gap=self._policy.gap, seen=self._acknowledged()
-        )
-        verdicts = rules.judge(snapshot, limits, memory, holds=self._policy.holds)
-        stepped, changes = alerts.step(
-            self._alerts,
-            verdicts,
-            self._tick(now),
-            self._host,
-            rules.terms(limits),
-            self._raises(now),
-            self._severities,
-        )
-        numbered = self._numbered(stepped)
-        changes = tuple(
-            replace(each, alert=replace(each.alert, id=numbered[each.alert.fingerprint].id))
-            if each.alert.fingerprint in numbered
-            else each
-            for each in changes
-        )
-        voided = {each.alert.id for each in changes if each.kind is ChangeKind.ROSE}
-        voided |= {
-            alert.id
-            for alert in numbered.values()
-            if alert.rule in rules.EVENT_RULES and _happened(memory.events.get(alert.subject), now)
-        }  # what was acknowledged is the event before
-        active = alerts.attend(numbered, attention.silences, attention.acknowledged - voided, now)
-        ways = self._policy.ways(presence)
-        decisions = tuple(
-            alerts.decide(alert, channel, self._told(alert, channel), ways, now)
-            for alert in active.values()
-            for channel in Channel
-        )
-        return Assessment(
-            snapshot,
-            verdicts,
-            rules.open_questions(snapshot, verdicts),
-            counted(snapshot, limits),
-            active,
-            changes,
-            decisions,
-            alerts.snoozed_until(attention.silences, now),
-            memory,
-            tuple(voided & attention.acknowledged),
+        active = {alert.fingerprint: alert for alert in saved.alerts if alert.rule in judged}
+        not_shown = popups_not_shown(log)
+        return cls(
+            alerts=active,
+            ended={alert.fingerprint: alert for alert in saved.ended},
+            orphans=_orphans(saved.alerts, policy),
+            resting=len(active) < len(saved.alerts),
+            rule_history=rules.recalled(active.values()),
+            raised=saved.raised,
+            severities=dict(saved.severities),
+            # What single runs write says nothing of how long a loop has watched.
+            last=saved.loop if policy.holds else saved.last,
+            highest=saved.highest,
+            decisions=logged_decisions(log, {alert.id: name for name, alert in active.items()}),
+            unrecorded={},
+            no_popup=frozenset(name for name, alert in active.items() if alert.id in not_shown),
+            holding=holding,
         )
 
-    def noted(self, found: Assessment) -> None:
-        """It has been looked at, whether what follows can be written or not."""
-        self._memory = found.memory
+    def reconfigured(self, policy: Policy) -> EvaluationState:
+        """The same under another policy: only the alerts that no rule judges any more go."""
+        orphans = _orphans(self.alerts.values(), policy)
+        gone = {alert.fingerprint for alert in orphans}
+        active = {name: alert for name, alert in self.alerts.items() if name not in gone}
+        return replace(self, alerts=active, orphans=self.orphans + orphans)
 
-    def take(self, step: Step, found: Assessment) -> None:
-        """The step is written, or needed no writing: go on from it."""
-        self._alerts = found.alerts
-        self.ended = {alert.fingerprint: alert for alert in step.ended}
-        self.orphans = ()
-        self._last = step.at
-        self._highest = max([self._highest, *(alert.id for alert in found.alerts.values())])
-        fired = [each.alert for each in found.changes if each.kind is ChangeKind.FIRED]
-        self._raised = [each for each in self._raised if abs(step.at.since(each[1])) < FLAP_WINDOW]
-        self._raised += [(alert.fingerprint, step.at) for alert in fired]
-        told = [*found.alerts.values(), *(each.alert for each in found.changes)]
-        self._severities |= {alert.fingerprint: alert.severity for alert in told if alert.fired is not None}
-        self._no_popup &= set(found.alerts)
+    def after(self, evaluation: Evaluation, commit: Commit) -> EvaluationState:
+        """The state once `commit` is written, or needed no writing."""
+        at, active = commit.at, {alert.fingerprint: alert for alert in commit.alerts}
+        fired = [change.alert for change in evaluation.changes if change.kind is ChangeKind.FIRED]
+        judged = [*active.values(), *(change.alert for change in evaluation.changes)]
+        worst = {alert.fingerprint: alert.severity for alert in judged if alert.fired is not None}
+        return replace(
+            self,
+            alerts=active,
+            ended={alert.fingerprint: alert for alert in commit.ended},
+            orphans=(),
+            raised=(
+                *(row for row in self.raised if abs(at.since(row[1])) < FLAP_WINDOW),
+                *((alert.fingerprint, at) for alert in fired),
+            ),
+            severities={**self.severities, **worst},
+            last=at,
+            highest=max([self.highest, *(alert.id for alert in commit.alerts)]),
+            decisions=last_decisions(evaluation.decisions),
+            no_popup=self.no_popup & set(active),
+            # A mail over the cap waits from now on; any other has taken up those that waited.
+            holding=any(mail.held for mail in commit.mails) if commit.mails else self.holding,
+        )
 
-    def changed(self, found: Assessment) -> bool:
+    def delivered(self, inputs: EvaluationInputs, channel: Channel) -> dict[str, Instant]:
+        """When each fingerprint was last delivered on `channel`."""
+        delivered = inputs.delivered.get(channel.value, {})
+        return {**delivered, **self.unrecorded} if channel is Channel.DESKTOP else delivered
+
+    def differs(self, commit: Commit, policy: Policy) -> bool:
         """Whether the alerts differ from those on file in more than their numbers, or count time there."""
-        if {name: _essence(alert) for name, alert in self._alerts.items()} != {
-            name: _essence(alert) for name, alert in found.alerts.items()
+        if {name: _essence(alert) for name, alert in self.alerts.items()} != {
+            alert.fingerprint: _essence(alert) for alert in commit.alerts
         }:
             return True
-        terms = rules.terms(self._policy.limits)
+        terms = rules.terms(policy.limits)
         return any(
             alert.phase is not Phase.FIRING
             or (terms[alert.rule].critical_after is not None and alert.severity < Severity.CRITICAL)
-            for alert in found.alerts.values()
+            for alert in commit.alerts
         )
 
-    def forgotten(self, alert: Alert) -> bool:
-        """Whether it is about a GPU that the person has said to be gone for good."""
-        gone = [each.uuid for each in self._around.gpus if each.forgotten]
-        return any(alert.subject == uuid or alert.subject.startswith(f"{uuid}/") for uuid in gone)
 
-    def silenced(self, alert: Alert, now: Instant) -> bool:
-        """Whether a snooze covers this alert now, be it over or not."""
-        return any(each.covers(alert) and each.left(now) for each in self._around.attention.silences)
+def judge(
+    state: EvaluationState,
+    inputs: EvaluationInputs,
+    policy: Policy,
+    host: str,
+    snapshot: Snapshot,
+    now: Instant,
+    presence: Presence,
+) -> Evaluation:
+    """Judge `snapshot`, step the alerts, and decide what is sent on which channel."""
+    limits, attention = policy.limits, inputs.attention
+    snapshot = complete_snapshot(snapshot, inputs.gpus)
+    seen = tuple(
+        (alert.rule, alert.subject) for alert in state.alerts.values() if alert.id in attention.acknowledged
+    )
+    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=policy.gap, seen=seen)
+    verdicts = rules.judge(snapshot, limits, rule_history, holds=policy.holds)
+    stepped, changes = alerts.step(
+        state.alerts,
+        verdicts,
+        _tick(state.last, policy, now),
+        host,
+        rules.terms(limits),
+        _recent_raises(state.raised, now),
+        state.severities,
+    )
+    numbered = _numbered(stepped, state.highest)
+    changes = tuple(
+        replace(change, alert=replace(change.alert, id=numbered[change.alert.fingerprint].id))
+        if change.alert.fingerprint in numbered
+        else change
+        for change in changes
+    )
+    voided = {change.alert.id for change in changes if change.kind is ChangeKind.ROSE}
+    voided |= {
+        alert.id
+        for alert in numbered.values()
+        if alert.rule in rules.EVENT_RULES and _happened(rule_history.events.get(alert.subject), now)
+    }  # what was acknowledged is the event before
+    active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
+    decisions = tuple(
+        alerts.decide(
+            alert, channel, _delivery_state(state, inputs, alert, channel), policy.routing, presence, now
+        )
+        for alert in active.values()
+        for channel in Channel
+    )
+    return Evaluation(
+        snapshot,
+        verdicts,
+        rules.open_questions(snapshot, verdicts),
+        counted(snapshot, limits),
+        active,
+        changes,
+        decisions,
+        alerts.snoozed_until(attention.silences, now),
+        rule_history,
+        tuple(voided & attention.acknowledged),
+    )
 
-    def run_out(self, now: Instant) -> tuple[Silence, ...]:
-        """The snoozes that are over; what a single run cannot judge may still have to tell of their end."""
-        if not self._policy.holds and self._resting:
-            return ()
-        return tuple(each for each in self._around.attention.silences if not each.left(now))
 
-    def new_gpus(self, snapshot: Snapshot) -> tuple[KnownGpu, ...]:
-        """The GPUs that the inventory does not have, or not so."""
-        if snapshot.simulated or snapshot.problem is not None:
-            return ()
-        held = {each.uuid: (each.index, each.name) for each in self._around.gpus if not each.forgotten}
-        seen = [
-            KnownGpu(gpu.uuid, gpu.index, known(gpu.name) or "", snapshot.at)
-            for gpu in snapshot.gpus
-            if gpu.uuid
-            and gpu.problem is None
-            and not gpu.physical  # MIG devices go when they are divided anew
-        ]
-        return tuple(each for each in seen if held.get(each.uuid) != (each.index, each.name))
+@dataclass(frozen=True, slots=True)
+class EndedAlerts:
+    """The alerts that have ended: whose end is mailed now, is owed later, and of which nothing is sent."""
 
-    def shown(self, name: str, now: Instant) -> None:
-        """A popup about it was shown; until that is on file it is remembered here."""
-        self._unrecorded[name] = now
-        self._no_popup.discard(name)
+    due: tuple[Alert, ...]
+    owed: tuple[Alert, ...]
+    settled: tuple[Alert, ...]
 
-    def recorded(self, name: str) -> None:
-        """It is on file."""
-        self._unrecorded.pop(name, None)
 
-    def not_shown(self, name: str) -> bool:
-        """No popup about it could be shown; whether that is new."""
-        new = name not in self._no_popup
-        self._no_popup.add(name)
-        return new
+def ended_alerts(
+    state: EvaluationState, inputs: EvaluationInputs, policy: Policy, evaluation: Evaluation, now: Instant
+) -> EndedAlerts:
+    """Sort the alerts that have ended by what is to be mailed about their end: an event has no end."""
+    resolved = [change.alert for change in evaluation.changes if change.kind is ChangeKind.RESOLVED]
+    ended = {**state.ended, **{alert.fingerprint: alert for alert in resolved}}
+    wanted = policy.routing.mails and policy.resolved_mail
+    owed = {
+        name: alert
+        for name, alert in ended.items()
+        if wanted
+        and alert.rule not in rules.EVENT_RULES
+        and not is_silenced(inputs, alert, now)
+        and not _is_forgotten(inputs, alert)
+    }
+    delivered = state.delivered(inputs, Channel.EMAIL)
+    due, settled = ends_to_send(owed, evaluation.alerts, delivered, inputs.queued, now)
+    done = {alert.id for alert in (*due, *settled)}
+    never = [alert for name, alert in ended.items() if name not in owed]
+    return EndedAlerts(
+        due, tuple(alert for alert in owed.values() if alert.id not in done), (*never, *due, *settled)
+    )
 
-    def number(self, name: str) -> int:
-        """The number of the alert with this fingerprint; 0 where it is over."""
-        return self._alerts[name].id if name in self._alerts else 0
 
-    def _look_around(self) -> None:
-        try:
-            self._around = self._store.surroundings()
-        except StoreError as error:
-            self.trouble = str(error)
-        else:
-            self.trouble = None
+def build_commit(
+    state: EvaluationState,
+    inputs: EvaluationInputs,
+    policy: Policy,
+    evaluation: Evaluation,
+    ended: EndedAlerts,
+    reminders: ReminderResult,
+    mails: tuple[Mail, ...],
+    merged: tuple[int, ...],
+    now: Instant,
+) -> Commit:
+    """What an evaluation writes: all of it in one transaction, with the mails about it."""
+    changes = evaluation.changes
+    return Commit(
+        at=now,
+        loop=policy.holds,
+        alerts=tuple(threaded(evaluation.alerts, mails).values()),
+        ended=ended.owed,
+        silent=(*ended.settled, *state.orphans),
+        dropped=tuple(change.alert.id for change in changes if change.kind is ChangeKind.DROPPED),
+        voided=evaluation.voided,
+        # What a single run cannot judge may still have to tell of the end of its snooze.
+        lifted=()
+        if state.resting and not policy.holds
+        else tuple(silence for silence in inputs.attention.silences if not silence.left(now)),
+        transitions=audit_entries(evaluation, state.decisions, now),
+        mails=mails,
+        merged=merged,
+        gpus=_new_gpus(evaluation.snapshot, inputs.gpus),
+        reminders=reminders.changed,
+        closed_reminders=reminders.notifications.closed,
+    )
 
-    def _complete(self, snapshot: Snapshot) -> Snapshot:
-        """With the GPUs of the inventory that this reading does not have: a shorter list is no recovery."""
-        if snapshot.problem is not None or snapshot.simulated:
-            return snapshot
-        gone = {each.uuid for each in self._around.gpus if each.forgotten}
-        kept = tuple(gpu for gpu in snapshot.gpus if gpu.problem is None or gpu.uuid not in gone)
-        snapshot = replace(snapshot, gpus=kept)
-        if any(not gpu.uuid and gpu.problem is None and not gpu.asleep for gpu in snapshot.gpus):
-            return snapshot  # a process list names no devices
-        there = {gpu.uuid for gpu in snapshot.gpus}
-        missing = [each for each in self._around.gpus if each.uuid not in there and not each.forgotten]
-        gpus = []
-        for gpu in snapshot.gpus:
-            # One that has not answered since the start does not say who it is: most likely who was there.
-            same = None if gpu.uuid else next((each for each in missing if each.index == gpu.index), None)
-            if same is not None:
-                missing.remove(same)
-                gpu = replace(gpu, uuid=same.uuid, name=same.name or gpu.name)  # noqa: PLW2901
+
+def is_silenced(inputs: EvaluationInputs, alert: Alert, now: Instant) -> bool:
+    """Whether a snooze covers this alert now, ended or not."""
+    return any(silence.covers(alert) and silence.left(now) for silence in inputs.attention.silences)
+
+
+def complete_snapshot(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> Snapshot:
+    """Add the GPUs of the inventory that this snapshot lacks: a shorter list is no recovery."""
+    if snapshot.problem is not None or snapshot.simulated:
+        return snapshot
+    forgotten = {known_gpu.uuid for known_gpu in inventory if known_gpu.forgotten}
+    kept = tuple(gpu for gpu in snapshot.gpus if gpu.problem is None or gpu.uuid not in forgotten)
+    snapshot = replace(snapshot, gpus=kept)
+    if any(not gpu.uuid and gpu.problem is None and not gpu.asleep for gpu in snapshot.gpus):
+        return snapshot  # a process list names no devices
+    there = {gpu.uuid for gpu in snapshot.gpus}
+    missing = [gpu for gpu in inventory if gpu.uuid not in there and not gpu.forgotten]
+    gpus = []
+    for gpu in snapshot.gpus:
+        # One that has not answered since the start does not say who it is: most likely who was there.
+        same = None if gpu.uuid else next((lost for lost in missing if lost.index == gpu.index), None)
+        if same is None:
             gpus.append(gpu)
-        taken = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
-        for each in missing:
-            index = next(n for n in (each.index, *range(len(taken) + 1)) if n not in taken)
-            taken.add(index)
-            problem = _(MISSING).format(uuid=each.uuid)
-            gpus.append(Gpu(index, each.uuid, each.name or each.uuid, problem=problem))
-        return replace(snapshot, gpus=tuple(gpus))
-
-    def _acknowledged(self) -> tuple[tuple[str, str], ...]:
-        """The rules and subjects of which the person has said that they have seen the alert."""
-        seen = self._around.attention.acknowledged
-        return tuple((each.rule, each.subject) for each in self._alerts.values() if each.id in seen)
-
-    def _tick(self, now: Instant) -> Tick:
-        if self._last is None:
-            return Tick(now)
-        elapsed = now.since(self._last)
-        # Between two runs of cron there is always a gap, which then says nothing.
-        gap = self._policy.holds and not 0 <= elapsed <= self._policy.gap
-        return Tick(now, max(0.0, elapsed), gap)
-
-    def _raises(self, now: Instant) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for name, at in self._raised:
-            if 0 <= now.since(at) < FLAP_WINDOW:
-                counts[name] = counts.get(name, 0) + 1
-        return counts
-
-    def _numbered(self, active: dict[str, Alert]) -> dict[str, Alert]:
-        """New alerts get the next numbers."""
-        highest = self._highest
-        numbered = {}
-        for name, alert in active.items():
-            if not alert.id:
-                highest += 1
-            numbered[name] = alert if alert.id else replace(alert, id=highest)
-        return numbered
-
-    def _told(self, alert: Alert, channel: Channel) -> Told:
-        name = alert.fingerprint
-        since = self._around.queued.get(name)
-        refused = self._around.given_up.get(name) if channel is Channel.EMAIL else None
-        risen = alert.news is not None and alert.news[0] is Reason.SEVERITY_RISE
-        news = alert.news[1].wall if risen and alert.news is not None else None
-        return Told(
-            self.delivered(channel).get(name),
-            queued=since is not None,
-            outdated=since is not None and news is not None and news > since,
-            no_popup=name in self._no_popup,
-            given_up=None if refused is None else Instant(refused),
-        )
+        else:
+            missing.remove(same)
+            gpus.append(replace(gpu, uuid=same.uuid, name=same.name or gpu.name))
+    taken = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
+    for lost in missing:
+        index = next(n for n in (lost.index, *range(len(taken) + 1)) if n not in taken)
+        taken.add(index)
+        problem = _(MISSING).format(uuid=lost.uuid)
+        gpus.append(Gpu(index, lost.uuid, lost.name or lost.uuid, problem=problem))
+    return replace(snapshot, gpus=tuple(gpus))
 
 
-def _orphans(found: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
-    """Those that nobody judges any more, over: their rule is off, or went with an older version."""
+def _new_gpus(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> tuple[KnownGpu, ...]:
+    """The GPUs that the inventory does not have, or not so."""
+    if snapshot.simulated or snapshot.problem is not None:
+        return ()
+    held = {gpu.uuid: (gpu.index, gpu.name) for gpu in inventory if not gpu.forgotten}
+    seen = [
+        KnownGpu(gpu.uuid, gpu.index, known(gpu.name) or "", snapshot.at)
+        for gpu in snapshot.gpus
+        if gpu.uuid and gpu.problem is None and not gpu.physical  # MIG devices go when they are divided anew
+    ]
+    return tuple(gpu for gpu in seen if held.get(gpu.uuid) != (gpu.index, gpu.name))
+
+
+def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
+    """Whether it is about a GPU that the person has said to be gone for good."""
+    gone = [gpu.uuid for gpu in inputs.gpus if gpu.forgotten]
+    return any(alert.subject == uuid or alert.subject.startswith(f"{uuid}/") for uuid in gone)
+
+
+def _tick(last: Instant | None, policy: Policy, now: Instant) -> Tick:
+    if last is None:
+        return Tick(now)
+    elapsed = now.since(last)
+    # Between two runs of cron there is always a gap, which then says nothing.
+    gap = policy.holds and not 0 <= elapsed <= policy.gap
+    return Tick(now, max(0.0, elapsed), gap)
+
+
+def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:
+    """How often each fingerprint began to fire within the flapping window."""
+    counts: dict[str, int] = {}
+    for fingerprint, at in raised:
+        if 0 <= now.since(at) < FLAP_WINDOW:
+            counts[fingerprint] = counts.get(fingerprint, 0) + 1
+    return counts
+
+
+def _numbered(active: Mapping[str, Alert], highest: int) -> dict[str, Alert]:
+    """Give the new alerts the ids after `highest`."""
+    numbered = {}
+    for fingerprint, alert in active.items():
+        if not alert.id:
+            highest += 1
+        numbered[fingerprint] = alert if alert.id else replace(alert, id=highest)
+    return numbered
+
+
+def _delivery_state(
+    state: EvaluationState, inputs: EvaluationInputs, alert: Alert, channel: Channel
+) -> DeliveryState:
+    fingerprint = alert.fingerprint
+    queued_at = inputs.queued.get(fingerprint)
+    refused = inputs.given_up.get(fingerprint) if channel is Channel.EMAIL else None
+    risen = alert.news[1].wall if alert.news is not None and alert.news[0] is Reason.SEVERITY_RISE else None
+    return DeliveryState(
+        state.delivered(inputs, channel).get(fingerprint),
+        queued=queued_at is not None,
+        outdated=queued_at is not None and risen is not None and risen > queued_at,
+        no_popup=fingerprint in state.no_popup,
+        given_up=None if refused is None else Instant(refused),
+    )
+
+
+def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
+    """The alerts that no rule judges any more, as resolved: their rule is off, or of an older version."""
     on = rules.switched_on(policy.limits)
-    return tuple(replace(each, phase=Phase.RESOLVED) for each in found if each.rule not in on)
+    return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
 
 
 def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
-    """Whether it is this very look that tells of the event."""
+    """Whether it is this very snapshot that tells of the event."""
     return event is not None and event.at == now
 
 

@@ -1,8 +1,8 @@
-"""What goes into the history: every change of an alert, and each new decision about telling it."""
+"""The audit log of the alerts: every change of an alert, and each new decision about sending it; pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.alerts import ChangeKind, Channel
 from gpuwatch_tray.model import Reason
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gpuwatch_tray.alerts import Decision
-    from gpuwatch_tray.evaluator.policy import Assessment
+    from gpuwatch_tray.evaluator.policy import Evaluation
     from gpuwatch_tray.model import Instant
 
 WORDS = {Channel.EMAIL: "email", Channel.DESKTOP: "popup"}
 OBVIOUS = {Reason.PENDING, Reason.RECOVERING}  # the change of phase says it
-Key = tuple[str, Channel]
+QUIET = {Reason.QUEUED, Reason.COOLDOWN}
 REASONS = frozenset(reason.value for reason in Reason)
 SHOWN, NOT_SHOWN = "popup shown", "popup could not be shown"
 MEANING = {
@@ -26,69 +26,67 @@ MEANING = {
     SHOWN: (Channel.DESKTOP, True),
     "popup waits": (Channel.DESKTOP, False),
 }
+# The last decision about each fingerprint and channel: whether it was sent, and why (not).
+LastDecisions: TypeAlias = "Mapping[tuple[str, Channel], tuple[bool, Reason]]"
 
 
-def unshown(history: Iterable[Transition]) -> frozenset[int]:
-    """The incidents whose last popup could not be shown, by number."""
-    last = {each.incident: each.what for each in history if each.what in {SHOWN, NOT_SHOWN}}
-    return frozenset(number for number, what in last.items() if what == NOT_SHOWN)
+def popups_not_shown(history: Iterable[Transition]) -> frozenset[int]:
+    """The incidents (by id) whose last popup could not be shown."""
+    last = {row.incident: row.what for row in history if row.what in {SHOWN, NOT_SHOWN}}
+    return frozenset(incident for incident, what in last.items() if what == NOT_SHOWN)
 
 
-class Chronicle:
-    """
-    Remembers the last decision about each alert and channel, so that each is told once, not every poll.
-
-    It begins with what is on file of the alerts in `names` (fingerprints by number): cron starts it anew with
-    every run.
-    """
-
-    def __init__(self, history: Iterable[Transition] = (), names: Mapping[int, str] | None = None) -> None:
-        self._last: dict[Key, tuple[bool, Reason]] = {}
-        for each in history:
-            if names and each.incident in names and each.what in MEANING:
-                channel, sent = MEANING[each.what]
-                reason = Reason(each.why) if not sent and each.why in REASONS else Reason.FIRST
-                self._last[names[each.incident], channel] = (sent, reason)
-
-    def entries(self, found: Assessment, now: Instant) -> tuple[Transition, ...]:
-        """What this evaluation adds. A popup is entered when the desktop has taken it: see `popup`."""
-        lines = [
-            Transition(now.wall, change.alert.id, change.kind.value, change.alert.said)
-            for change in found.changes
-            if change.kind is not ChangeKind.DROPPED
-        ]
-        for decision in found.decisions:
-            if decision.send and decision.channel is Channel.EMAIL:
-                why = f"{decision.reason.value}, {decision.step.value}" if decision.step else ""
-                lines.append(Transition(now.wall, decision.alert.id, "email queued", why))
-            elif not decision.send and self._is_news(decision):
-                what = f"{WORDS[decision.channel]} waits"
-                lines.append(Transition(now.wall, decision.alert.id, what, decision.reason.value))
-        return tuple(lines)
-
-    def take(self, found: Assessment) -> None:
-        """The entries are on file."""
-        self._last = {_key(each): (each.send, each.reason) for each in found.decisions}
-
-    def popup(self, name: str, number: int, now: Instant, *, really: bool) -> Transition:
-        """The desktop has taken a popup about this alert, or has not."""
-        _, reason = self._last.get((name, Channel.DESKTOP), (True, Reason.FIRST))
-        return Transition(now.wall, number, SHOWN if really else NOT_SHOWN, reason.value)
-
-    def _is_news(self, decision: Decision) -> bool:
-        if decision.reason in OBVIOUS or (
-            decision.reason is Reason.NO_CHANNEL and decision.channel is Channel.DESKTOP
-        ):
-            return False
-        # After a mail was queued it is on its way, and then in its cooldown: nothing that anybody asked.
-        was = self._last.get(_key(decision))
-        if was is not None and was[0] and decision.reason in {Reason.QUEUED, Reason.COOLDOWN}:
-            return False
-        quiet = {Reason.QUEUED, Reason.COOLDOWN}
-        if was is not None and was[1] in quiet and decision.reason in quiet:
-            return False
-        return was != (False, decision.reason)
+def logged_decisions(history: Iterable[Transition], fingerprints: Mapping[int, str]) -> LastDecisions:
+    """The last decisions in the log about these alerts (fingerprints by id): cron begins with every run."""
+    last = {}
+    for row in history:
+        if row.incident in fingerprints and row.what in MEANING:
+            channel, sent = MEANING[row.what]
+            reason = Reason(row.why) if not sent and row.why in REASONS else Reason.FIRST
+            last[fingerprints[row.incident], channel] = (sent, reason)
+    return last
 
 
-def _key(decision: Decision) -> Key:
-    return decision.alert.fingerprint, decision.channel
+def last_decisions(decisions: Iterable[Decision]) -> LastDecisions:
+    """The same of these `decisions`."""
+    return {
+        (decision.alert.fingerprint, decision.channel): (decision.send, decision.reason)
+        for decision in decisions
+    }
+
+
+def audit_entries(evaluation: Evaluation, before: LastDecisions, now: Instant) -> tuple[Transition, ...]:
+    """What an evaluation adds. A popup is logged once the desktop has shown it: see `popup_entry`."""
+    entries = [
+        Transition(now.wall, change.alert.id, change.kind.value, change.alert.said)
+        for change in evaluation.changes
+        if change.kind is not ChangeKind.DROPPED
+    ]
+    for decision in evaluation.decisions:
+        if decision.send and decision.channel is Channel.EMAIL:
+            why = f"{decision.reason.value}, {decision.step.value}" if decision.step else ""
+            entries.append(Transition(now.wall, decision.alert.id, "email queued", why))
+        elif not decision.send and _is_news(decision, before):
+            what = f"{WORDS[decision.channel]} waits"
+            entries.append(Transition(now.wall, decision.alert.id, what, decision.reason.value))
+    return tuple(entries)
+
+
+def popup_entry(
+    alert_id: int, fingerprint: str, before: LastDecisions, now: Instant, *, shown: bool
+) -> Transition:
+    """The entry about a popup that the desktop has shown, or could not show."""
+    _, reason = before.get((fingerprint, Channel.DESKTOP), (True, Reason.FIRST))
+    return Transition(now.wall, alert_id, SHOWN if shown else NOT_SHOWN, reason.value)
+
+
+def _is_news(decision: Decision, before: LastDecisions) -> bool:
+    if decision.reason in OBVIOUS or (
+        decision.reason is Reason.NO_CHANNEL and decision.channel is Channel.DESKTOP
+    ):
+        return False
+    last = before.get((decision.alert.fingerprint, decision.channel))
+    # After a mail was queued it is on its way, and then in its cooldown: nothing that anybody asked.
+    if last is not None and decision.reason in QUIET and (last[0] or last[1] in QUIET):
+        return False
+    return last != (False, decision.reason)

@@ -1,4 +1,4 @@
-"""What is on the desk: which popup tells of which alert, and what the person has missed."""
+"""The popups on the screen: which popup tells of which alerts, and what the person has missed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-class Desk:
+class PopupTracker:
     """
-    The popups by key: one for each rule's alerts of a poll, which later notices of these alerts replace.
+    The popups by key: one for each rule's alerts of a poll, which later popups about these alerts replace.
 
-    Presence is followed from poll to poll: what begins to fire while nobody is there is summed up in one
+    It follows the presence from poll to poll: what begins to fire while nobody is there is summed up in one
     popup when the person is back.
     """
 
@@ -25,16 +25,16 @@ class Desk:
         self._keys: set[str] = set()  # the popups on the screen
         self._missed: dict[str, Alert] | None = None  # None: somebody is there, as far as is known
 
-    def members(self, key: str) -> tuple[str, ...]:
-        """The alerts that the popup with this key tells of."""
-        return tuple(name for name, popup in self._popup_of.items() if popup == key)
+    def alerts_of(self, key: str) -> tuple[str, ...]:
+        """The fingerprints of the alerts that the popup with this key tells of."""
+        return tuple(fingerprint for fingerprint, popup in self._popup_of.items() if popup == key)
 
-    def popups(self, due: Sequence[Alert], *, simulated: bool) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
-        """One popup for each rule's alerts that are due; an alert told before keeps its popup."""
+    def group(self, due: Sequence[Alert], *, simulated: bool) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
+        """Make one popup for each rule's `due` alerts; an alert that has a popup keeps it."""
         groups: dict[str, list[Alert]] = {}
         for alert in due:
             key = self._popup_of.setdefault(alert.fingerprint, alert.fingerprint)
-            home = next((k for k, members in groups.items() if members[0].rule == alert.rule), key)
+            home = next((key for key, members in groups.items() if members[0].rule == alert.rule), key)
             self._popup_of[alert.fingerprint] = home
             groups.setdefault(home, []).append(alert)
         self._keys.update(groups)
@@ -46,11 +46,11 @@ class Desk:
             for key, members in groups.items()
         )
 
-    def over(self, alerts: Mapping[str, Alert]) -> tuple[str, ...]:
-        """The popups none of whose alerts wants the person any more: over, acknowledged or snoozed."""
+    def closed_keys(self, alerts: Mapping[str, Alert]) -> tuple[str, ...]:
+        """Drop the popups all of whose alerts have ended, are acknowledged or snoozed; their keys."""
 
-        def wanted(name: str) -> bool:
-            alert = alerts.get(name)
+        def wanted(fingerprint: str) -> bool:
+            alert = alerts.get(fingerprint)
             return alert is not None and not alert.acknowledged and alert.snoozed_until is None
 
         self._popup_of = {name: key for name, key in self._popup_of.items() if wanted(name)}
@@ -58,7 +58,7 @@ class Desk:
         self._keys -= gone
         return tuple(sorted(gone))
 
-    def back(
+    def missed(
         self,
         presence: Presence,
         fired: Iterable[Alert],
@@ -68,33 +68,33 @@ class Desk:
         simulated: bool,
     ) -> Popup | None:
         """
-        Take note of the presence and of what has just fired; the summary for somebody who is back.
+        Note the presence and what has just fired; the summary for a person who is back.
 
-        What the person has dealt with from afar is not in it, be it over since, nor what is `silenced` now.
+        The summary leaves out what the person has dealt with from afar, ended or not, and what is `silenced`.
         """
         if presence is Presence.AWAY and self._missed is None:
             self._missed = {}
         if self._missed is None:
             return None
         if presence is not Presence.PRESENT:  # unknown is not present: nobody is seen to be back
-            self._missed.update({alert.fingerprint: alert for alert in fired})
-            settled = [name for name in self._missed if _settled(alerts.get(name))]
-            for name in settled:
-                del self._missed[name]
+            self._missed |= {alert.fingerprint: alert for alert in fired}
+            self._missed = {
+                name: alert for name, alert in self._missed.items() if not _settled(alerts.get(name))
+            }
             return None
         missed, self._missed = self._missed, None
-        told = [
+        unseen = [
             alert for name, alert in missed.items() if not _settled(alerts.get(name)) and not silenced(alert)
         ]
-        if not told:
+        if not unseen:
             return None
-        now = [alerts.get(alert.fingerprint) for alert in told]
-        firing = sum(1 for alert in now if alert is not None and alert.phase is not Phase.PENDING)
-        return messages.away_popup(told, firing, simulated=simulated)
+        present = [alerts.get(alert.fingerprint) for alert in unseen]
+        firing = sum(1 for alert in present if alert is not None and alert.phase is not Phase.PENDING)
+        return messages.away_popup(unseen, firing, simulated=simulated)
 
 
 def _settled(alert: Alert | None) -> bool:
-    """Whether there is nothing to tell: the person has dealt with it from afar, or another alert mutes it."""
+    """Whether nothing is left to say: the person has dealt with it from afar, or another alert mutes it."""
     if alert is None:
         return False
     return alert.acknowledged or alert.snoozed_until is not None or bool(alert.inhibited_by)

@@ -1,7 +1,9 @@
 """
-The evaluator: one assessment, one transaction, and what is then to be shown and sent.
+The engine: one snapshot in, one transaction, and what is then to be shown and sent.
 
-The state and the mails about it reach the disk together, before anything is shown or sent.
+A snapshot goes one way: read the store's inputs, judge, build one `Commit`, write it, apply it, report the
+result. State and mails reach the disk together, before anything is shown or sent. A commit that could not be
+written is not applied: the next snapshot builds it again, so that no mail is lost.
 """
 
 from __future__ import annotations
@@ -13,13 +15,32 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import alerts, messages, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
-from gpuwatch_tray.evaluator.assessing import Assessor
-from gpuwatch_tray.evaluator.chronicle import Chronicle
-from gpuwatch_tray.evaluator.desk import Desk
+from gpuwatch_tray.evaluator.assessing import (
+    EvaluationState,
+    build_commit,
+    ended_alerts,
+    is_silenced,
+    judge,
+)
+from gpuwatch_tray.evaluator.chronicle import popup_entry
+from gpuwatch_tray.evaluator.desk import PopupTracker
 from gpuwatch_tray.evaluator.explaining import explain
-from gpuwatch_tray.evaluator.noticing import Noticed, Notices, nobody_knows, nobodys_child
-from gpuwatch_tray.evaluator.policy import Assessment, Outcome, Policy
-from gpuwatch_tray.evaluator.post import Post, compose, ends_to_tell, threaded, was_told
+from gpuwatch_tray.evaluator.noticing import (
+    ReminderEvaluator,
+    ReminderResult,
+    liveness_unknown,
+    never_descends,
+)
+from gpuwatch_tray.evaluator.policy import Evaluation, EvaluationResult, Policy
+from gpuwatch_tray.evaluator.post import (
+    PER_DAY,
+    PER_HOUR,
+    build_mails,
+    cap_mails,
+    compose,
+    outbox_room,
+    was_delivered,
+)
 from gpuwatch_tray.model import (
     Alert,
     EmailWhen,
@@ -34,24 +55,24 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.rules.scope import counted
 from gpuwatch_tray.status import status_of
-from gpuwatch_tray.store import Mail, Step, Store, StoreError
+from gpuwatch_tray.store import Commit, Mail, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
 
 log = logging.getLogger(__name__)
 
 
-def nobody() -> Sighting:
-    """Where there is no desktop, nobody sits at it."""
+def no_desktop() -> Sighting:
+    """The presence where there is no desktop: nobody sits at it."""
     return Sighting(Presence.AWAY, "no desktop")
 
 
-class Evaluator:
+class Engine:
     """
-    Holds the alerts between evaluations; the store holds them between runs. Safe to use from several threads.
+    Evaluates snapshots on one state. Safe to use from several threads.
 
     `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does, and
     `descends` whether one process (PID) runs under another; all answer at once.
@@ -61,225 +82,264 @@ class Evaluator:
         self,
         store: Store,
         policy: Policy,
-        head: Letterhead,
+        identity: MailIdentity,
         clock: Callable[[], Instant],
-        presence: Callable[[], Sighting] = nobody,
-        lives: Callable[[int, str], bool | None] = nobody_knows,
-        descends: Callable[[int, int], bool] = nobodys_child,
+        presence: Callable[[], Sighting] = no_desktop,
+        lives: Callable[[int, str], bool | None] = liveness_unknown,
+        descends: Callable[[int, int], bool] = never_descends,
     ) -> None:
         self._store = store
         self._policy = policy
-        self._head = head
+        self._identity = identity
         self._clock = clock
         self._presence = presence
         self._turn = threading.Lock()
-        self._assessor = Assessor(store, policy, head.host)
-        self._chronicle = Chronicle(store.history(0)[1], self._assessor.names)
-        self._desk = Desk(head.host)
-        self._post = Post(store, head)
-        self._notices = Notices(store, policy, head, lives, descends)
+        self._state = EvaluationState.load(
+            store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
+        )
+        self._inputs = store.evaluation_inputs()  # the last that could be read
+        self._reminders = ReminderEvaluator(policy, identity, lives, descends)
+        self._popups = PopupTracker(identity.host)
         self._trouble: str | None = None
         self._renewed = store.renewed
 
-    def adopt(self, policy: Policy, head: Letterhead) -> None:
+    def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """
         Go by `policy` from the next evaluation on.
 
         What is known of each alert stays: one that waits to fire goes on waiting, one that was told is not
-        told again. An alert of a rule that is off now is over, and nothing is told of its end.
+        told again. An alert of a rule that is off now has ended, and nothing is told of its end.
         """
         with self._turn:
-            self._policy, self._head = policy, head
-            self._assessor.adopt(policy)
-            self._post.adopt(head)
-            self._notices.adopt(policy, head)
+            self._policy, self._identity = policy, identity
+            self._state = self._state.reconfigured(policy)
+            self._reminders.reconfigure(policy, identity)
 
-    def evaluate(self, snapshot: Snapshot) -> Outcome:
-        """Judge `snapshot` and commit what follows from it."""
+    def evaluate(self, snapshot: Snapshot) -> EvaluationResult:
+        """Judge `snapshot`, commit what follows from it, and say what is to be shown and sent."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
-            found = self._assessor.assess(snapshot, now, presence)
-            self._assessor.noted(found)
-            snoozed = found.snoozed_until is not None
-            noticed = self._notices.look(found.snapshot, now, presence, snoozed=snoozed) or Noticed()
-            mails, trouble = self._committed(found, noticed, now)
-            status = status_of(found.snapshot, found.alerts, found.processes, found.gaps, found.snoozed_until)
-            popups = self._popups(found, now, presence)
-            return Outcome(
-                replace(status, awaited=self._notices.awaited),
-                found.gaps,
-                found.changes,
-                mails,
-                popups,
-                self._desk.over(found.alerts),
-                noticed.told.popups if trouble is None else (),
-                trouble,
-            )
+            trouble = self._read_inputs()
+            evaluation = self._judge(snapshot, now, presence)
+            # The rules have seen it, whether what follows can be written or not.
+            self._state = replace(self._state, rule_history=evaluation.rule_history)
+            reminders = ReminderResult()
+            mails: tuple[Message, ...] = ()
+            if trouble is None:
+                reminders = self._evaluate_reminders(evaluation, now, presence)
+                try:
+                    commit = self._build_commit(evaluation, reminders, now)
+                    self._write(commit, evaluation)
+                except StoreError as error:
+                    trouble = str(error)  # no commit: the popup need not wait for the disk
+                else:
+                    self._apply(commit, evaluation, reminders)
+                    mails = tuple(mail.message for mail in commit.mails if not mail.held)
+            self._log_trouble(trouble)
+            return self._result(evaluation, reminders, mails, now, presence)
 
-    def notice_shown(self, number: int, *, really: bool = True) -> None:
-        """The desktop has taken the popup about this watch; or it has not."""
-        with self._turn:
-            self._notices.shown(number, really=really)
-
-    def tell_due(self) -> int:
-        """Mail what has come about already, without a look at the GPUs; how many. Raises StoreError."""
+    def mail_due_reminders(self) -> int:
+        """Mail what has come about already, without a snapshot; how many mails. Raises StoreError."""
         with self._turn:
             now, presence = self._clock(), self._presence().presence
-            if alerts.snoozed_until(self._store.attention().silences, now) is not None:
+            inputs = self._store.evaluation_inputs()
+            if alerts.snoozed_until(inputs.attention.silences, now) is not None:
                 return 0
-            told = self._notices.due(now, presence)
-            for number, message in zip(told.closed, told.mails, strict=True):
-                self._store.close_watch(number, Mail(message, (), held=self._post.full(now.wall)))
-            return len(told.mails)
+            due = self._reminders.due(inputs.reminders, now, presence)
+            for number, message in zip(due.closed, due.mails, strict=True):
+                full = self._state.holding or outbox_room(self._store, now.wall, holding=False).free <= 0
+                self._store.close_reminder(number, Mail(message, (), held=full))
+            return len(due.mails)
 
-    def shown(self, fingerprints: Sequence[str], *, really: bool = True) -> None:
-        """The desktop has taken a popup about these alerts, which starts their cooldown; or it has not."""
+    def record_popup(self, fingerprints: Sequence[str], *, shown: bool = True) -> None:
+        """Note that a popup about these alerts was shown, which starts their cooldown, or could not be."""
         with self._turn:
-            now = self._clock()
-            if really:
-                for name in fingerprints:
-                    self._assessor.shown(name, now)
-            else:
-                fingerprints = [name for name in fingerprints if self._assessor.not_shown(name)]
-            numbers = {name: self._assessor.number(name) for name in fingerprints}
-            lines = [
-                self._chronicle.popup(name, number, now, really=really)
-                for name, number in numbers.items()
-                if number
+            now, state = self._clock(), self._state
+            if not shown:  # that is written once, not at each poll
+                fingerprints = [name for name in fingerprints if name not in state.no_popup]
+            entries = [
+                popup_entry(state.alerts[name].id, name, state.decisions, now, shown=shown)
+                for name in fingerprints
+                if name in state.alerts and state.alerts[name].id
             ]
-            try:
-                if really:
-                    self._store.record_delivery(fingerprints, Channel.DESKTOP.value, now, lines)
-                    for name in fingerprints:
-                        self._assessor.recorded(name)
-                elif lines:
-                    self._store.note(lines)
-            except StoreError as error:
-                log.warning("%s", error)
+            if not shown:
+                self._state = replace(state, no_popup=state.no_popup.union(fingerprints))
+                if entries:
+                    self._try_writing(lambda: self._store.add_transitions(entries))
+                return
+            no_popup = state.no_popup.difference(fingerprints)
+            unrecorded = {**state.unrecorded, **dict.fromkeys(fingerprints, now)}
+            if self._try_writing(
+                lambda: self._store.record_delivery(fingerprints, Channel.DESKTOP.value, now, entries)
+            ):
+                unrecorded = {name: at for name, at in unrecorded.items() if name not in fingerprints}
+            self._state = replace(state, no_popup=no_popup, unrecorded=unrecorded)
+
+    def record_reminder_popup(self, number: int, *, shown: bool = True) -> None:
+        """Note that the popup about this reminder was shown, which closes it, or could not be."""
+        with self._turn:
+            self._reminders.record_popup(number, shown=shown)
+            if shown and not self._try_writing(lambda: self._store.close_reminder(number)):
+                self._reminders.record_unwritten(number)
 
     def explain(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """Each rule on `snapshot`, and what would be told of its alerts; nothing is written or told."""
+        """Say of each rule what it makes of `snapshot`, and what would be sent; nothing is written."""
         with self._turn:
             now, sighting = self._clock(), self._presence()
-            # What it told of has been taken note of already.
-            found = self._assessor.assess(replace(snapshot, events=()), now, sighting.presence)
-            return explain(found, self._policy, sighting, now)
+            self._read_inputs()
+            # The events of this snapshot were evaluated already.
+            evaluation = self._judge(replace(snapshot, events=()), now, sighting.presence)
+            return explain(evaluation, self._policy, sighting, now)
 
-    def members(self, key: str) -> tuple[str, ...]:
-        """The alerts that the popup with this key tells of."""
+    def alerts_of_popup(self, key: str) -> tuple[str, ...]:
+        """The fingerprints of the alerts that the popup with this key tells of."""
         with self._turn:
-            return self._desk.members(key)
+            return self._popups.alerts_of(key)
 
-    def _committed(
-        self, found: Assessment, noticed: Noticed, now: Instant
-    ) -> tuple[tuple[Message, ...], str | None]:
-        """The mails that were queued, and why nothing could be written, or to memory only."""
-        mails: tuple[Message, ...] = ()
-        trouble = self._assessor.trouble
-        if trouble is None:
-            try:
-                mails = self._commit(found, noticed, now)
-            except StoreError as error:
-                # The step is not taken: the next poll takes it again, so that no mail is lost. The popup
-                # need not wait for the disk.
-                trouble = str(error)
+    # --- the steps of one evaluation ----------------------------------------------------------------------
+
+    def _read_inputs(self) -> str | None:
+        """Read what others have written; where that fails, the last inputs count: why it failed."""
+        try:
+            self._inputs = self._store.evaluation_inputs()
+        except StoreError as error:
+            return str(error)
+        return None
+
+    def _judge(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
+        return judge(self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence)
+
+    def _evaluate_reminders(self, evaluation: Evaluation, now: Instant, presence: Presence) -> ReminderResult:
+        snoozed = evaluation.snoozed_until is not None
+        return self._reminders.evaluate(
+            self._inputs.reminders, evaluation.snapshot, now, presence, snoozed=snoozed
+        )
+
+    def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
+        ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
+        due = _sent_now(evaluation, Channel.EMAIL)
+        mails = build_mails(
+            self._identity, evaluation, due, ended.due, reminders.notifications.mails, now.wall
+        )
+        merged: tuple[int, ...] = ()
+        holding = self._state.holding
+        if mails or (holding and evaluation.snoozed_until is None):
+            room = outbox_room(self._store, now.wall, holding=holding)
+            if len(mails) > room.free and not holding:
+                log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
+            mails, merged = cap_mails(self._identity, mails, room, now.wall)
+        return build_commit(
+            self._state, self._inputs, self._policy, evaluation, ended, reminders, mails, merged, now
+        )
+
+    def _write(self, commit: Commit, evaluation: Evaluation) -> None:
+        """Write `commit`, if it holds anything that is not on file."""
+        renewed = self._store.renewed != self._renewed
+        if not (commit.worth_writing or renewed or self._state.differs(commit, self._policy)):
+            return
+        self._store.commit(commit)
+        self._renewed = self._store.renewed
+        for change in evaluation.changes:
+            log.info("%s: %s: %s", change.alert.rule, change.kind.value, change.alert.reason)
+        for decision in evaluation.decisions:
+            if decision.send:
+                log.info("%s: %s", decision.alert.rule, decision)
+
+    def _apply(self, commit: Commit, evaluation: Evaluation, reminders: ReminderResult) -> None:
+        """Go on from `commit`, which is written, or needed no writing."""
+        self._state = self._state.after(evaluation, commit)
+        self._reminders.apply(reminders)
+
+    def _log_trouble(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:
             log.error("%s", trouble)
         self._trouble = trouble
-        return mails, trouble or self._store.trouble
 
-    def _commit(self, found: Assessment, noticed: Noticed, now: Instant) -> tuple[Message, ...]:
-        """Write the step, if there is anything to write, and take it."""
-        assessor = self._assessor
-        resolved = [change.alert for change in found.changes if change.kind is ChangeKind.RESOLVED]
-        over = assessor.ended | {alert.fingerprint: alert for alert in resolved}
-        ended = {name: alert for name, alert in over.items() if self._owes(alert, now)}
-        told, settled = ends_to_tell(
-            ended, found.alerts, assessor.delivered(Channel.EMAIL), assessor.queued, now
+    def _result(
+        self,
+        evaluation: Evaluation,
+        reminders: ReminderResult,
+        mails: tuple[Message, ...],
+        now: Instant,
+        presence: Presence,
+    ) -> EvaluationResult:
+        trouble = self._trouble or self._store.trouble
+        status = status_of(
+            evaluation.snapshot,
+            evaluation.alerts,
+            evaluation.processes,
+            evaluation.gaps,
+            evaluation.snoozed_until,
         )
-        unowed = [alert for name, alert in over.items() if name not in ended]
-        due = [each.alert for each in found.decisions if each.send and each.channel is Channel.EMAIL]
-        mails, merged = self._post.write(found, due, told, now.wall, noticed.told.mails)
-        found = replace(found, alerts=threaded(found.alerts, mails))
-        done = {alert.id for alert in (*told, *settled)}
-        step = Step(
-            at=now,
-            loop=self._policy.holds,
-            alerts=tuple(found.alerts.values()),
-            ended=tuple(alert for alert in ended.values() if alert.id not in done),
-            silent=(*unowed, *told, *settled, *assessor.orphans),
-            dropped=tuple(each.alert.id for each in found.changes if each.kind is ChangeKind.DROPPED),
-            voided=found.voided,
-            lifted=assessor.run_out(now),
-            transitions=self._chronicle.entries(found, now),
-            mails=mails,
-            merged=merged,
-            gpus=assessor.new_gpus(found.snapshot),
-            watches=noticed.moved,
-            told=noticed.told.closed,
+        return EvaluationResult(
+            replace(status, awaited=self._reminders.awaited),
+            evaluation.gaps,
+            evaluation.changes,
+            mails,
+            self._alert_popups(evaluation, now, presence),
+            self._popups.closed_keys(evaluation.alerts),
+            reminders.notifications.popups if trouble is None else (),
+            trouble,
         )
-        if step.worth_writing or assessor.changed(found) or self._store.renewed != self._renewed:
-            self._store.commit(step)
-            self._renewed = self._store.renewed
-            for change in found.changes:
-                log.info("%s: %s: %s", change.alert.rule, change.kind.value, change.alert.reason)
-            for each in found.decisions:
-                if each.send:
-                    log.info("%s: %s", each.alert.rule, each)
-        assessor.take(step, found)
-        self._chronicle.take(found)
-        self._post.taken(mails)
-        self._notices.take(noticed)
-        return tuple(mail.message for mail in mails if not mail.held)
 
-    def _owes(self, alert: Alert, now: Instant) -> bool:
-        """Whether its end is to be told by mail, should its beginning have been: an event has no end."""
-        policy = self._policy
-        wanted = policy.mails and policy.resolved_mail and alert.rule not in rules.EVENT_RULES
-        return wanted and not self._assessor.silenced(alert, now) and not self._assessor.forgotten(alert)
-
-    def _popups(
-        self, found: Assessment, now: Instant, presence: Presence
+    def _alert_popups(
+        self, evaluation: Evaluation, now: Instant, presence: Presence
     ) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
-        if not self._policy.popups:
+        """The popups about what is due, what the person has missed, and what has ended."""
+        if not self._policy.routing.popups:
             return ()
-        simulated = found.snapshot.simulated
-        due = [each.alert for each in found.decisions if each.send and each.channel is Channel.DESKTOP]
-        popups = list(self._desk.popups(due, simulated=simulated))
-        fired = [each.alert for each in found.changes if each.kind is ChangeKind.FIRED]
-        summary = self._desk.back(
-            presence,
-            fired,
-            found.alerts,
-            lambda alert: self._assessor.silenced(alert, now),
-            simulated=simulated,
-        )
-        if summary is not None:
-            popups.append((summary, ()))
-        if self._policy.resolved_popup:
-            told = self._assessor.delivered(Channel.DESKTOP)
-            ended = [each.alert for each in found.changes if each.kind is ChangeKind.RESOLVED]
-            over = [
+
+        def silenced(alert: Alert) -> bool:
+            return is_silenced(self._inputs, alert, now)
+
+        simulated = evaluation.snapshot.simulated
+        popups = list(self._popups.group(_sent_now(evaluation, Channel.DESKTOP), simulated=simulated))
+        fired = _changed(evaluation, ChangeKind.FIRED)
+        missed = self._popups.missed(presence, fired, evaluation.alerts, silenced, simulated=simulated)
+        if missed is not None:
+            popups.append((missed, ()))
+        if self._policy.resolved_popup and self._trouble is None:  # else the same alerts end again
+            delivered = self._state.delivered(self._inputs, Channel.DESKTOP)
+            ended = [
                 alert
-                for alert in ended
-                if was_told(alert, told.get(alert.fingerprint), now)
-                and not self._assessor.silenced(alert, now)
+                for alert in _changed(evaluation, ChangeKind.RESOLVED)
+                if was_delivered(alert, delivered.get(alert.fingerprint), now)
+                and not silenced(alert)
                 and alert.rule not in rules.EVENT_RULES
             ]
-            if over and self._trouble is None:  # a step that could not be written is taken again
-                popups.append((messages.resolved_popup(over, self._head.host, simulated=simulated), ()))
+            if ended:
+                popups.append((messages.resolved_popup(ended, self._identity.host, simulated=simulated), ()))
         return tuple(popups)
+
+    def _try_writing(self, write: Callable[[], object]) -> bool:
+        """Write what can be written again later; whether it was written."""
+        try:
+            write()
+        except StoreError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
+
+def _sent_now(evaluation: Evaluation, channel: Channel) -> list[Alert]:
+    return [
+        decision.alert for decision in evaluation.decisions if decision.send and decision.channel is channel
+    ]
+
+
+def _changed(evaluation: Evaluation, kind: ChangeKind) -> list[Alert]:
+    return [change.alert for change in evaluation.changes if change.kind is kind]
 
 
 def mail_now(
-    snapshot: Snapshot, policy: Policy, head: Letterhead, now: Instant, *, redacted: bool = True
+    snapshot: Snapshot, policy: Policy, identity: MailIdentity, now: Instant, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
     """What fires, what is open, and the mail about both, past every cooldown and without any state."""
     verdicts = rules.judge(snapshot, policy.limits, holds=False)
-    firing, _ = alerts.step({}, verdicts, Tick(now), head.host)
-    always = policy.email_when is EmailWhen.ALWAYS
+    firing, _ = alerts.step({}, verdicts, Tick(now), identity.host)
+    always = policy.routing.email_when is EmailWhen.ALWAYS
     told = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)
     missing = rules.open_questions(snapshot, verdicts)
     processes = counted(snapshot, policy.limits)
     kind = MessageKind.TEST
-    return told, missing, compose(head, told, processes, missing, now.wall, kind, redacted=redacted)
+    return told, missing, compose(identity, told, processes, missing, now.wall, kind, redacted=redacted)

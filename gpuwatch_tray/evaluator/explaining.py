@@ -15,8 +15,8 @@ from gpuwatch_tray.units import duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gpuwatch_tray.alerts import Decision
-    from gpuwatch_tray.evaluator.policy import Assessment, Policy
+    from gpuwatch_tray.alerts import Decision, RoutingPolicy
+    from gpuwatch_tray.evaluator.policy import Evaluation, Policy
     from gpuwatch_tray.model import Instant, Verdict
 
 WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
@@ -54,18 +54,18 @@ NO_CHANNEL = {
 }
 
 
-def explain(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
+def explain(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
     """Return the lines; times are relative to `now`."""
     return tuple(_lines(found, policy, sighting, now))
 
 
-def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
+def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
     told = _("{where} (according to: {source}).")
     if sighting.idle is not None:
         told = _("{where} (according to: {source}, no input for {span}).")
     idle = duration(sighting.idle or 0.0)
     yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
-    yield _mailing(policy)
+    yield _mailing(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in found.verdicts}
     every_terms = terms(policy.limits)
     for name in RULES:
@@ -92,27 +92,27 @@ def _lines(found: Assessment, policy: Policy, sighting: Sighting, now: Instant) 
                 yield from _alert(alert, decisions, now)
 
 
-def _mailing(policy: Policy) -> str:
+def _mailing(routing: RoutingPolicy) -> str:
     """When a mail goes, in a sentence."""
-    if not policy.mails:
+    if not routing.mails:
         return _("No mail goes: TO_EMAIL is not set.")
-    if policy.email_when is EmailWhen.NEVER:
+    if routing.email_when is EmailWhen.NEVER:
         return _("No mail goes (EMAIL_WHEN=never).")
     text = _(
         "A mail goes when nobody is at the desk, when {reaction} pass without an answer to the popup"
         " (ESCALATE_MIN), and at once when it is critical; the same alert again after {cooldown}"
         " (COOLDOWN_MIN)."
     )
-    if policy.email_when is EmailWhen.ALWAYS:
+    if routing.email_when is EmailWhen.ALWAYS:
         text = _(
             "A mail goes at once (EMAIL_WHEN=always); the same alert again after {cooldown} (COOLDOWN_MIN)."
         )
-    elif not policy.popups:
+    elif not routing.popups:
         text = _(
             "A mail goes at once, as there is no desktop here; the same alert again after {cooldown}"
             " (COOLDOWN_MIN)."
         )
-    reaction, cooldown = duration(policy.escalate), duration(policy.cooldown)
+    reaction, cooldown = duration(routing.escalate), duration(routing.cooldown)
     return text.format(reaction=reaction, cooldown=cooldown)
 
 

@@ -1,8 +1,9 @@
 """
-What the person asked to be told once: looked after at each evaluation, and told by popup and mail.
+What the person asked to be told once: evaluated with each snapshot, and told by popup and mail.
 
-A watch that has come about stays on file until it is told: until its mail is queued, in one transaction, or
-its popup was shown. So it is told once, and after a crash in between once more rather than not at all.
+A reminder whose condition has come about stays on file until it is told: until its mail is queued, in one
+transaction, or its popup was shown. So it is told once, and after a crash in between once more rather than
+not at all.
 """
 
 from __future__ import annotations
@@ -11,41 +12,48 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import messages, watches
+from gpuwatch_tray import messages
 from gpuwatch_tray.evaluator.post import new_id
 from gpuwatch_tray.model import Awaited, EmailWhen, Presence
-from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.watches import Look
+from gpuwatch_tray.watches import (
+    CommandEnds,
+    GpusFree,
+    Observation,
+    awaited,
+    must_be_saved,
+    needs_process_check,
+    step_reminder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.evaluator.policy import Policy
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
-    from gpuwatch_tray.store import Store
-    from gpuwatch_tray.watches import Watch
+    from gpuwatch_tray.watches import Reminder
 
 log = logging.getLogger(__name__)
 
-KEY = "watch:"
+KEY = "watch:"  # begins the key of a popup about a reminder
 
 
-def nobody_knows(_pid: int, _identity: str) -> None:
+def liveness_unknown(_pid: int, _identity: str) -> None:
     """Where the system cannot be asked whether a process lives."""
 
 
-def nobodys_child(_pid: int, _ancestor: int) -> bool:
+def never_descends(_pid: int, _ancestor: int) -> bool:
     """Where the system cannot be asked who has started a process."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReminderNotifications:
     """
-    What is to be told now. `closed` (by number) are told by these mails, or were shown before.
+    What is to be told now.
 
-    `popups` stand with the watch that they alone tell of, 0 where a mail does too.
+    The `closed` reminders (by number) are told by these mails, or were shown before. `popups` stand with the
+    number of the reminder that they alone tell of, 0 where a mail does too.
     """
 
     mails: tuple[Message, ...] = ()
@@ -54,145 +62,157 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Noticed:
-    """What one look came to: every watch after it, those of them to write, and what is told."""
+class ReminderResult:
+    """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
 
-    watches: tuple[Watch, ...] = ()
-    moved: tuple[Watch, ...] = ()
-    told: Told = Told()
+    reminders: tuple[Reminder, ...] = ()
+    changed: tuple[Reminder, ...] = ()
+    notifications: ReminderNotifications = ReminderNotifications()
 
 
-class Notices:
+class ReminderEvaluator:
     """
-    The watches of one state, between the evaluations; called in turn, never at once.
+    Steps the reminders of one state; called in turn, never at once.
 
-    `look` changes nothing, `take` moves on. The store is asked at each look, for others write to it.
+    `evaluate` changes nothing that counts; `apply` goes on from its result, once that is committed.
     """
 
     def __init__(
         self,
-        store: Store,
         policy: Policy,
-        head: Letterhead,
+        identity: MailIdentity,
         lives: Callable[[int, str], bool | None],
         descends: Callable[[int, int], bool],
     ) -> None:
-        self._store = store
         self._policy = policy
-        self._head = head
+        self._identity = identity
         self._lives = lives
         self._descends = descends
-        self._related: dict[int, dict[tuple[int, str], bool]] = {}  # by command: who is known to be its child
-        self._seen: dict[int, Watch] = {}  # further on than the file: see `watches.worth_keeping`
+        self._descent: dict[
+            int, dict[tuple[int, str], bool]
+        ] = {}  # by reminder: who is known to be its child
+        self._latest: dict[int, Reminder] = {}  # further on than the file: see `must_be_saved`
         self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
-        self._unshown: set[int] = set()  # no popup about it could be shown
-        self._shown: set[int] = set()  # shown, and that could not be written
+        self._not_shown: set[int] = set()  # no popup about it could be shown
+        self._unrecorded: set[int] = set()  # shown, and that could not be written
         self.awaited: tuple[Awaited, ...] = ()
 
-    def adopt(self, policy: Policy, head: Letterhead) -> None:
+    def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """Go by these from now on."""
-        self._policy, self._head = policy, head
+        self._policy, self._identity = policy, identity
 
-    def look(self, snapshot: Snapshot, now: Instant, presence: Presence, *, snoozed: bool) -> Noticed | None:
-        """Each watch takes its step; None where the store cannot be read. A snooze holds back what is due."""
-        try:
-            found = self._store.watches()
-        except StoreError as error:
-            log.debug("%s", error)  # the evaluation finds the same, and says so
-            return None
-        moved, after = [], []
-        for row in found:
-            old = self._seen.get(row.id, row) if row.notice is None else row
-            new = watches.step(old, self._look(old, snapshot, now))
+    def evaluate(
+        self,
+        reminders: Iterable[Reminder],
+        snapshot: Snapshot,
+        now: Instant,
+        presence: Presence,
+        *,
+        snoozed: bool,
+    ) -> ReminderResult:
+        """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
+        changed, after = [], []
+        for on_file in reminders:
+            old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
+            new = step_reminder(old, self._observe(old, snapshot, now))
             after.append(new)
-            if watches.worth_keeping(row, new):
-                moved.append(new)
-        told = Told() if snoozed else self._told(after, now, presence, simulated=snapshot.simulated)
-        return Noticed(tuple(after), tuple(moved), told)
-
-    def due(self, now: Instant, presence: Presence) -> Told:
-        """What has come about already, without a look at the GPUs. Raises StoreError."""
-        return self._told(self._store.watches(), now, presence, simulated=False)
-
-    def take(self, noticed: Noticed) -> None:
-        """It is on file: go on from there."""
-        closed = set(noticed.told.closed)
-        self._seen = {each.id: each for each in noticed.watches if each.id not in closed}
-        self._related = {number: known for number, known in self._related.items() if number in self._seen}
-        self._showing |= {number for _, number in noticed.told.popups if number}
-        self._shown -= closed
-        self._unshown &= set(self._seen)
-        told = self._showing - self._unshown  # in a moment, as far as anybody can say
-        self.awaited = tuple(
-            watches.awaited(each) for number, each in self._seen.items() if number not in told
+            if must_be_saved(on_file, new):
+                changed.append(new)
+        due = (
+            ReminderNotifications()
+            if snoozed
+            else self.due(after, now, presence, simulated=snapshot.simulated)
         )
-        for each in noticed.moved:
-            if each.notice is not None:
-                log.info("%s: %s", each.notice.title, each.notice.text)
+        return ReminderResult(tuple(after), tuple(changed), due)
 
-    def shown(self, number: int, *, really: bool) -> None:
-        """The desktop has taken the popup about this watch, which is then told; or a mail has to tell."""
-        self._showing.discard(number)
-        if not really:
-            self._unshown.add(number)
-            return
-        try:
-            self._store.close_watch(number)
-        except StoreError as error:
-            log.warning("%s", error)
-            self._shown.add(number)
-
-    def _look(self, watch: Watch, snapshot: Snapshot, now: Instant) -> Look:
-        lives = None
-        if watches.asks_the_system(watch, snapshot) and not isinstance(watch.wish, watches.Free):
-            lives = self._lives(watch.wish.pid, watch.wish.identity)
-        family = self._family(watch, snapshot) if lives else frozenset()
-        return Look(snapshot, now, self._policy.gap, self._policy.holds, lives, family)
-
-    def _family(self, watch: Watch, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
-        """
-        Whom of the processes on the GPUs a command has started; each is asked about once.
-
-        Who was a child stays one when what lies between ends.
-        """
-        if not isinstance(watch.wish, watches.Run):
-            return frozenset()
-        before = self._related.get(watch.id, {})
-        there = {(each.pid, each.identity) for each in snapshot.processes if each.mine and each.identity}
-        known = {
-            each: before[each] if each in before else self._descends(each[0], watch.wish.pid)
-            for each in there
-        }
-        self._related[watch.id] = known
-        return frozenset(each for each, related in known.items() if related)
-
-    def _told(self, found: Iterable[Watch], now: Instant, presence: Presence, *, simulated: bool) -> Told:
+    def due(
+        self, reminders: Iterable[Reminder], now: Instant, presence: Presence, *, simulated: bool = False
+    ) -> ReminderNotifications:
+        """What has come about already, and on which channels it is told now."""
         mails: list[Message] = []
         closed: list[int] = []
         popups: list[tuple[Popup, int]] = []
-        for each in found:
-            if each.notice is None or each.id in self._showing:
+        for reminder in reminders:
+            number, notice = reminder.id, reminder.notice
+            if notice is None or number in self._showing:
                 continue
-            if each.id in self._shown:
-                closed.append(each.id)
+            if number in self._unrecorded:
+                closed.append(number)
                 continue
-            mailed = self._mails(each.id, presence)
+            mailed = self._is_mailed(number, presence)
             if mailed:
-                new = new_id(self._head)
-                mails.append(messages.notice_mail(self._head, each.notice, now=now.wall, message_id=new))
-                closed.append(each.id)
-            if self._policy.popups and not (mailed and each.id in self._unshown):
-                popup = messages.notice_popup(
-                    f"{KEY}{each.id}", each.notice, self._head.host, simulated=simulated
+                message_id = new_id(self._identity)
+                mails.append(
+                    messages.notice_mail(self._identity, notice, now=now.wall, message_id=message_id)
                 )
-                popups.append((popup, 0 if mailed else each.id))
-        return Told(tuple(mails), tuple(closed), tuple(popups))
+                closed.append(number)
+            if self._policy.routing.popups and not (mailed and number in self._not_shown):
+                popup = messages.notice_popup(
+                    f"{KEY}{number}", notice, self._identity.host, simulated=simulated
+                )
+                popups.append((popup, 0 if mailed else number))
+        return ReminderNotifications(tuple(mails), tuple(closed), tuple(popups))
 
-    def _mails(self, number: int, presence: Presence) -> bool:
-        """Whether a mail tells it: when nobody is known to be at the desk, or no popup could be shown."""
-        policy = self._policy
-        if not policy.mails or policy.email_when is EmailWhen.NEVER:
+    def apply(self, result: ReminderResult) -> None:
+        """Go on from `result`, which is committed."""
+        closed = set(result.notifications.closed)
+        self._latest = {reminder.id: reminder for reminder in result.reminders if reminder.id not in closed}
+        self._descent = {number: known for number, known in self._descent.items() if number in self._latest}
+        self._showing |= {number for _, number in result.notifications.popups if number}
+        self._unrecorded -= closed
+        self._not_shown &= set(self._latest)
+        shown_soon = self._showing - self._not_shown  # as far as anybody can say
+        self.awaited = tuple(
+            awaited(reminder) for number, reminder in self._latest.items() if number not in shown_soon
+        )
+        for reminder in result.changed:
+            if reminder.notice is not None:
+                log.info("%s: %s", reminder.notice.title, reminder.notice.text)
+
+    def record_popup(self, number: int, *, shown: bool) -> None:
+        """Note that the desktop has shown the popup about this reminder, or that a mail has to tell."""
+        self._showing.discard(number)
+        if not shown:
+            self._not_shown.add(number)
+
+    def record_unwritten(self, number: int) -> None:
+        """Note that the popup was shown and the reminder could not be closed on file: the next commit does."""
+        self._unrecorded.add(number)
+
+    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant) -> Observation:
+        condition, lives = reminder.condition, None
+        if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
+            lives = self._lives(condition.pid, condition.identity)
+        children = self._children(reminder, snapshot) if lives else frozenset()
+        return Observation(snapshot, now, self._policy.gap, self._policy.holds, lives, children)
+
+    def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
+        """
+        Find the processes on the GPUs that a command has started; the system is asked once about each.
+
+        A child stays one when a process between the two ends.
+        """
+        command = reminder.condition
+        if not isinstance(command, CommandEnds):
+            return frozenset()
+        before = self._descent.get(reminder.id, {})
+        mine = {
+            (process.pid, process.identity)
+            for process in snapshot.processes
+            if process.mine and process.identity
+        }
+        known = {
+            process: before[process] if process in before else self._descends(process[0], command.pid)
+            for process in mine
+        }
+        self._descent[reminder.id] = known
+        return frozenset(process for process, descends in known.items() if descends)
+
+    def _is_mailed(self, number: int, presence: Presence) -> bool:
+        """Whether a mail tells it: nobody is known to be at the desk, or no popup could be shown."""
+        routing = self._policy.routing
+        if not routing.mails or routing.email_when is EmailWhen.NEVER:
             return False
-        if policy.email_when is EmailWhen.ALWAYS or not policy.popups or number in self._unshown:
+        if routing.email_when is EmailWhen.ALWAYS or not routing.popups or number in self._not_shown:
             return True
         return presence is not Presence.PRESENT

@@ -1,56 +1,44 @@
-"""What evaluations go by, and what they come to."""
+"""The values of an evaluation: the policy that it follows, what a snapshot means, and what comes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Ways
-from gpuwatch_tray.model import EmailWhen, Presence
 from gpuwatch_tray.rules import RuleHistory
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.alerts import Change, Decision
+    from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
     from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
-
-
-NOTHING = RuleHistory()
+    from gpuwatch_tray.rules import RuleHistory
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    What an evaluation goes by; times in seconds.
+    What an evaluation goes by: the rules' limits, and on which channels alerts are sent.
 
-    `mails`: there is somebody to mail. `popups`: there is a desktop. `holds`: it is a loop, whose polls can
-    tell for how long a condition holds; `gap` is the time between two evaluations from which on nothing is
-    known of what lay between.
+    `resolved_mail` and `resolved_popup`: the end of an alert is sent on that channel. `holds`: the engine runs
+    in a loop, whose polls can tell for how long a condition holds. After `gap` seconds without an evaluation
+    nothing is known of the time in between.
     """
 
     limits: Limits
-    cooldown: float
-    mails: bool
-    popups: bool = False
-    email_when: EmailWhen = EmailWhen.AWAY
-    escalate: float = 600.0
+    routing: RoutingPolicy
     resolved_mail: bool = True
     resolved_popup: bool = False
     holds: bool = True
     gap: float = 15.0
 
-    def ways(self, presence: Presence) -> Ways:
-        """The ways there are while the person is where they are."""
-        return Ways(self.cooldown, self.mails, self.popups, self.email_when, self.escalate, presence)
-
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class Evaluation:
     """
-    What a snapshot means, before anything is written or told.
+    What a snapshot means, before anything is written or sent.
 
-    `alerts` are those that are not over, with what the person has said about them; `gaps` is what kept a
-    rule from judging; `decisions` stand for each alert and channel; `memory` is what the rules remember of
-    all looks, this one included.
+    `alerts` are the active ones by fingerprint, with what the person has said about them; `gaps` name what
+    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is what the
+    rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement ends.
     """
 
     snapshot: Snapshot
@@ -58,28 +46,28 @@ class Assessment:
     gaps: tuple[str, ...]
     processes: tuple[GpuProcess, ...]
     alerts: dict[str, Alert]
-    changes: tuple[Change, ...]
+    changes: tuple[AlertChange, ...]
     decisions: tuple[Decision, ...]
-    snoozed_until: float | None = None
-    memory: RuleHistory = NOTHING
-    voided: tuple[int, ...] = ()  # the acknowledgements that count no more, by number of the incident
+    snoozed_until: float | None
+    rule_history: RuleHistory
+    voided: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EvaluationResult:
     """
-    What one evaluation came to.
+    What one evaluation came to, after its commit.
 
-    `popups` are to be shown, each with the alerts it tells of; `over` are the keys of popups to close;
-    `gaps` is what kept a rule from judging; `notices` are to be shown as well, each with the watch that it
-    tells of, 0 where a mail tells of it too; `trouble` is set when the state could not be written.
+    `mails` were queued. `popups` are to be shown, each with the fingerprints of its alerts;
+    `reminder_popups` as well, each with the number of its reminder, or 0 where a mail was queued too;
+    `closed_popups` are the keys of popups to close. `trouble` says why the state could not be written.
     """
 
     status: Status
     gaps: tuple[str, ...]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[AlertChange, ...] = ()
     mails: tuple[Message, ...] = ()
     popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
-    over: tuple[str, ...] = ()
-    notices: tuple[tuple[Popup, int], ...] = ()
+    closed_popups: tuple[str, ...] = ()
+    reminder_popups: tuple[tuple[Popup, int], ...] = ()
     trouble: str | None = None

@@ -1,92 +1,83 @@
-"""The mails that an evaluation queues: about what is due, about what is over, and the cap on both."""
+"""The mails that an evaluation queues: about what is due and what has ended, with a cap on both."""
 
 from __future__ import annotations
 
-import logging
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
-from gpuwatch_tray.store import Gather, Mail, Queued, Store
+from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
 from gpuwatch_tray.units import DAY, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from gpuwatch_tray.evaluator.policy import Assessment
-    from gpuwatch_tray.messages import Letterhead
+    from gpuwatch_tray.evaluator.policy import Evaluation
+    from gpuwatch_tray.messages import MailIdentity
     from gpuwatch_tray.model import GpuProcess
-
-log = logging.getLogger(__name__)
 
 PER_HOUR, PER_DAY = 20, 100
 AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is told that was told before
 
 
-class Post:
-    """Writes the mails; what goes over the cap is held, and told in one digest once there is room again."""
+@dataclass(frozen=True, slots=True)
+class OutboxRoom:
+    """How many mails may still be queued now, and the held ones (over the cap before) that there is room for."""
 
-    def __init__(self, store: Store, head: Letterhead) -> None:
-        self._store = store
-        self._head = head
-        self._holding = bool(store.held())
-
-    def adopt(self, head: Letterhead) -> None:
-        """Write with this head from now on."""
-        self._head = head
-
-    def write(
-        self,
-        found: Assessment,
-        due: Sequence[Alert],
-        over: Sequence[Alert],
-        now: float,
-        notices: Sequence[Message] = (),
-    ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
-        """The mails to queue, and the held ones (by row) that one of them takes up. Raises StoreError."""
-        mails = []
-        if due:
-            message = compose(self._head, due, found.processes, found.gaps, now, reminder=_known(found, due))
-            mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
-        if over:
-            message = messages.resolved_mail(self._head, over, now=now, message_id=new_id(self._head))
-            mails.append(Mail(message, tuple(alert.fingerprint for alert in over)))
-        mails += [Mail(message, ()) for message in notices]
-        if not mails and (not self._holding or found.snoozed_until is not None):
-            return (), ()
-        room = self._room(now)
-        held = self._store.held() if self._holding and room > 0 else ()
-        if not held:
-            if len(mails) > room and not self._holding:
-                log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
-            capped = (Mail(m.message, m.fingerprints, held=n >= room) for n, m in enumerate(mails))
-            return tuple(capped), ()
-        rows: list[Queued | Mail] = [*held, *mails]
-        # Only what is told to be firing counts as delivered by it: an end that was held starts no cooldown.
-        firing = [each for each in rows if each.message.kind is MessageKind.ALERT]
-        names = dict.fromkeys(name for each in firing for name in each.fingerprints)
-        told = [each.message for each in rows]
-        message = messages.digest(self._head, told, now=now, message_id=new_id(self._head))
-        return (Mail(message, tuple(names)),), tuple(row.id for row in held)
-
-    def full(self, now: float) -> bool:
-        """Whether one more mail would have to be held. Raises StoreError."""
-        return self._holding or self._room(now) <= 0
-
-    def _room(self, now: float) -> int:
-        hour, day = (self._store.queued_since(now, span) for span in (HOUR, DAY))
-        return min(PER_HOUR - hour, PER_DAY - day)
-
-    def taken(self, mails: Sequence[Mail]) -> None:
-        """They are on file: a held one waits from now on, any other has taken up those that did."""
-        if mails:
-            self._holding = any(mail.held for mail in mails)
+    free: int
+    held: tuple[OutboxMail, ...] = ()
 
 
-def ends_to_tell(
+def outbox_room(store: Store, now: float, *, holding: bool) -> OutboxRoom:
+    """Count the mails of the last hour and day; `holding` while held ones wait. Raises StoreError."""
+    hour, day = (store.queued_since(now, span) for span in (HOUR, DAY))
+    free = min(PER_HOUR - hour, PER_DAY - day)
+    return OutboxRoom(free, store.held_mails() if holding and free > 0 else ())
+
+
+def build_mails(
+    identity: MailIdentity,
+    evaluation: Evaluation,
+    due: Sequence[Alert],
+    ended: Sequence[Alert],
+    reminders: Sequence[Message],
+    now: float,
+) -> tuple[Mail, ...]:
+    """The mails of one evaluation: about what is `due`, about what has `ended`, and one for each reminder."""
+    mails = []
+    if due:
+        again = _sent_before(evaluation, due)
+        message = compose(identity, due, evaluation.processes, evaluation.gaps, now, reminder=again)
+        mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
+    if ended:
+        message = messages.resolved_mail(identity, ended, now=now, message_id=new_id(identity))
+        mails.append(Mail(message, tuple(alert.fingerprint for alert in ended)))
+    return (*mails, *(Mail(message, ()) for message in reminders))
+
+
+def cap_mails(
+    identity: MailIdentity, mails: Sequence[Mail], room: OutboxRoom, now: float
+) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
+    """
+    The mails to queue, those beyond the room held; and the held ones (by row) that a digest takes up.
+
+    Where held mails wait and there is room again, one digest tells of them and of `mails`.
+    """
+    if not room.held:
+        return tuple(replace(mail, held=place >= room.free) for place, mail in enumerate(mails)), ()
+    rows: list[OutboxMail | Mail] = [*room.held, *mails]
+    # Only what is told to be firing counts as delivered by it: an end that was held starts no cooldown.
+    firing = [row for row in rows if row.message.kind is MessageKind.ALERT]
+    fingerprints = dict.fromkeys(name for row in firing for name in row.fingerprints)
+    together = [row.message for row in rows]
+    message = messages.digest(identity, together, now=now, message_id=new_id(identity))
+    return (Mail(message, tuple(fingerprints)),), tuple(row.id for row in room.held)
+
+
+def ends_to_send(
     ended: Mapping[str, Alert],
     active: Mapping[str, Alert],
     delivered: Mapping[str, Instant],
@@ -94,33 +85,29 @@ def ends_to_tell(
     now: Instant,
 ) -> tuple[tuple[Alert, ...], tuple[Alert, ...]]:
     """
-    Of the alerts that are over: those to be told now, and those of which nothing need be told.
+    Of the alerts that have ended: those to be mailed now, and those of which nothing need be sent.
 
-    "Resolved" follows a "firing" that was delivered. Of one whose mail is still on its way it is told when
-    that has arrived; of one that fires again, or of which nobody was told, never.
+    "Resolved" follows a "firing" that was delivered. While the mail about the alert is still on its way, its
+    end waits; of an alert that fires again, or of which nobody was told, nothing is sent.
     """
-    told, settled = [], []
+    now_due: list[Alert] = []
+    settled: list[Alert] = []
     again = {name for name, alert in active.items() if alert.phase is not Phase.PENDING}
     for name, alert in ended.items():
-        last = delivered.get(name)
-        if name in again:
-            settled.append(alert)
-        elif name in queued:
+        if name not in again and name in queued:
             continue
-        elif was_told(alert, last, now):
-            told.append(alert)
-        else:
-            settled.append(alert)
-    return tuple(told), tuple(settled)
+        due = name not in again and was_delivered(alert, delivered.get(name), now)
+        (now_due if due else settled).append(alert)
+    return tuple(now_due), tuple(settled)
 
 
-def was_told(alert: Alert, last: Instant | None, now: Instant) -> bool:
+def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
     """Whether the last delivery was of this incident, and not of an earlier one."""
     return last is not None and alert.fired is not None and not alert.fired.follows(last, now)
 
 
 def compose(
-    head: Letterhead,
+    identity: MailIdentity,
     told: Sequence[Alert],
     processes: Sequence[GpuProcess],
     missing: Sequence[str],
@@ -132,24 +119,24 @@ def compose(
 ) -> Message:
     """The mail about `told`."""
     return messages.alert_mail(
-        head,
+        identity,
         told,
         processes,
         missing,
         now=now,
-        message_id=new_id(head),
+        message_id=new_id(identity),
         kind=kind,
         redacted=redacted,
         reminder=reminder,
     )
 
 
-def _known(found: Assessment, due: Sequence[Alert]) -> bool:
+def _sent_before(evaluation: Evaluation, due: Sequence[Alert]) -> bool:
     """Whether a mail about all of these incidents was written before, and none of them is worse since."""
     again = {
-        each.alert.fingerprint
-        for each in found.decisions
-        if each.send and each.channel is Channel.EMAIL and each.reason in AGAIN
+        decision.alert.fingerprint
+        for decision in evaluation.decisions
+        if decision.send and decision.channel is Channel.EMAIL and decision.reason in AGAIN
     }
     return all(alert.thread is not None and alert.fingerprint in again for alert in due)
 
@@ -166,11 +153,13 @@ def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Al
     return after
 
 
-def late_digest(head: Letterhead) -> Gather:
+def late_digest(identity: MailIdentity) -> Gather:
     """What makes one mail of several that could not be sent before."""
-    return lambda mails, now: messages.digest(head, mails, now=now, message_id=new_id(head), late=True)
+    return lambda mails, now: messages.digest(
+        identity, mails, now=now, message_id=new_id(identity), late=True
+    )
 
 
-def new_id(head: Letterhead) -> str:
+def new_id(identity: MailIdentity) -> str:
     """A Message-ID that no other mail has."""
-    return f"<{secrets.token_hex(16)}.gpuwatch-tray@{head.host}>"
+    return f"<{secrets.token_hex(16)}.gpuwatch-tray@{identity.host}>"

@@ -1,12 +1,12 @@
 """
-What people are told, pure: the mail's subject, text and HTML (`letters`, `html`), and popups.
+The text of mails and popups, pure: subject, plain text and HTML of a mail, title and body of a popup.
 
-The text is the Bash tool's and stays English; HTML and popups speak the language of the settings.
+A mail's plain text is the Bash tool's and stays English; HTML and popups are translated.
 """
 
 from __future__ import annotations
 
-from gpuwatch_tray.messages.heads import TITLES, Letterhead
+from gpuwatch_tray.messages.heads import TITLES, MailIdentity
 from gpuwatch_tray.messages.html import CHART, without_picture
 from gpuwatch_tray.messages.letters import alert_mail, digest, dry_run, notice_mail, resolved_mail
 from gpuwatch_tray.messages.popups import away_popup, notice_popup, popup, resolved_popup
@@ -14,7 +14,7 @@ from gpuwatch_tray.messages.popups import away_popup, notice_popup, popup, resol
 __all__ = [
     "CHART",
     "TITLES",
-    "Letterhead",
+    "MailIdentity",
     "alert_mail",
     "away_popup",
     "digest",

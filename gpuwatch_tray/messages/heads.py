@@ -1,4 +1,4 @@
-"""Who writes, what an alert is called, and when it was: what mails, their HTML and popups share."""
+"""The sender's identity, the titles of alerts, and times as text: what mails and popups share."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Letterhead:
+class MailIdentity:
     """
-    Who writes: the machine (its short name), the user, and the settings in force.
+    The sender of a mail: the machine's short name, the user, and the path of the settings.
 
-    `threading` keeps the subject of the first mail about an incident for all of them (MAIL_THREADING).
+    With `threading` (MAIL_THREADING) all mails about an incident have the subject of the first.
     """
 
     host: str
@@ -45,6 +45,6 @@ class Letterhead:
     threading: bool = False
 
 
-def title(rule: str) -> str:
-    """What people call an alert of this rule."""
+def rule_title(rule: str) -> str:
+    """Return the title of an alert of this rule."""
     return _(TITLES[rule]) if rule in TITLES else rule

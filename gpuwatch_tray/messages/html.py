@@ -1,9 +1,8 @@
 """
-The mail's HTML part, pure: short, for a phone first, in the language that is spoken.
+The HTML part of mails, pure: short, for a phone first, translated.
 
-Tables and styles of their own on each element, as mail programs know little else; nothing is fetched from
-anywhere. A state is a shape and a word, never a colour alone. All that is not ours is escaped: names of
-processes belong to strangers.
+Tables and inline styles, as mail programs know little else; nothing is fetched. A state is a shape and a
+word, never a colour alone. Foreign text is escaped: process names are written by strangers.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import language, redact
 from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.listing.elapsed import elapsed_text
-from gpuwatch_tray.messages.heads import Letterhead, title
+from gpuwatch_tray.messages.heads import MailIdentity, rule_title
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, Notice, Severity
 from gpuwatch_tray.units import MIB, duration, local_time
 
@@ -26,21 +25,21 @@ if TYPE_CHECKING:
 
 CHART = "chart@gpuwatch-tray"  # the Content-ID of the picture
 MOST_ROWS = 20  # of a table: the text part has them all
-MOST_TOLD = 60  # mails that a digest names
+MOST_MAILS = 60  # that a digest lists
 LONGEST = 240  # characters of a command or a reason
 
 _PICTURE = re.compile(r"<!--picture-->.*?<!--/picture-->", re.DOTALL)
-# The band's colours have white on them with a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
-CRITICAL, WARNING, INFO, OVER, PLAIN = "#b3261e", "#8a5a00", "#005a9c", "#1a6e3c", "#46525f"
-LOOKS = {
+# White text on these colours has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
+CRITICAL, WARNING, INFO, RESOLVED, NEUTRAL = "#b3261e", "#8a5a00", "#005a9c", "#1a6e3c", "#46525f"
+SEVERITY_STYLES = {
     Severity.CRITICAL: ("◆", N_("critical"), CRITICAL),
     Severity.WARNING: ("▲", N_("warning"), WARNING),
     Severity.INFO: ("●", N_("info"), INFO),
 }
-INK, QUIET, RULE, PAPER, GROUND = "#16202a", "#52606d", "#d9dfe5", "#ffffff", "#eef1f4"
+TEXT, MUTED, BORDER, PANEL, BACKGROUND = "#16202a", "#52606d", "#d9dfe5", "#ffffff", "#eef1f4"
 SANS = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 MONO = "font-family:ui-monospace,Menlo,Consolas,monospace"
-# What follows the theme: the mail programs that know `prefers-color-scheme` also keep classes.
+# For dark themes: mail programs that know `prefers-color-scheme` also keep classes.
 STYLE = (
     ":root{color-scheme:light dark;supported-color-schemes:light dark}"
     "@media (prefers-color-scheme:dark){"
@@ -51,7 +50,7 @@ STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The coloured head: what state it is, as a shape and words, of what, where and when."""
+    """The coloured band at the top: the state as a shape and words, the title, where and when."""
 
     shape: str
     state: str
@@ -61,12 +60,12 @@ class Band:
 
 
 def without_picture(text: str) -> str:
-    """The HTML for a mail that has no picture."""
+    """Return the HTML without the place for the picture."""
     return _PICTURE.sub("", text)
 
 
-def of_alerts(
-    head: Letterhead,
+def alerts_html(
+    identity: MailIdentity,
     alerts: Sequence[Alert],
     processes: Sequence[GpuProcess],
     lost: Sequence[str],
@@ -75,37 +74,37 @@ def of_alerts(
     kind: MessageKind,
     reminder: bool,
 ) -> str:
-    """What fires, and the processes that count; `lost` are the lines about what could not be read."""
+    """Return the page about firing alerts and the processes that count; `lost` is what could not be read."""
     ordered = sorted(alerts, key=lambda alert: -alert.severity)
     if not ordered:
-        shape, state, colour = "○", _("test: nothing fires"), PLAIN
+        shape, state, colour = "○", _("test: nothing fires"), NEUTRAL
     else:
-        shape, word, colour = LOOKS[ordered[0].severity]
+        shape, word, colour = SEVERITY_STYLES[ordered[0].severity]
         again = _("still firing") if reminder else _("firing")
         state = f"{_(word)} · {_('test') if kind is MessageKind.TEST else again}"
-    band = Band(shape, state, colour, _headline(ordered) or _("Test mail"), _where(head, now))
+    band = Band(shape, state, colour, _headline(ordered) or _("Test mail"), _where(identity, now))
     parts = [_rows(_("Reasons"), [_reason(alert, now) for alert in ordered])]
     parts.append(_rows(_("Not readable"), [_plain(line) for line in lost]))
     parts.append(_picture(ordered))
     if processes:
-        parts.append(_rows(_("GPU processes"), [_process(each) for each in processes]))
+        parts.append(_rows(_("GPU processes"), [_process(process) for process in processes]))
     elif not lost:
         parts.append(_rows(_("GPU processes"), [_plain(_("none"))]))
-    return _page(head, band, parts)
+    return _page(identity, band, parts)
 
 
-def of_ends(head: Letterhead, alerts: Sequence[Alert], *, now: float) -> str:
-    """What is over."""
+def resolved_html(identity: MailIdentity, alerts: Sequence[Alert], *, now: float) -> str:
+    """Return the page about alerts that are over."""
     ordered = sorted(alerts, key=lambda alert: -alert.severity)
-    band = Band("✔", _("resolved"), OVER, _headline(ordered), _where(head, now))
-    rows = [_end(alert, now) for alert in ordered]
-    return _page(head, band, [_rows(_("Over"), rows), _picture(ordered)])
+    band = Band("✔", _("resolved"), RESOLVED, _headline(ordered), _where(identity, now))
+    rows = [_resolved(alert, now) for alert in ordered]
+    return _page(identity, band, [_rows(_("Over"), rows), _picture(ordered)])
 
 
-def of_digest(
-    head: Letterhead, mails: Sequence[tuple[Message, Sequence[str]]], *, now: float, late: bool
+def digest_html(
+    identity: MailIdentity, mails: Sequence[tuple[Message, Sequence[str]]], *, now: float, late: bool
 ) -> str:
-    """What several mails told, each with its points."""
+    """Return the page about several mails, each with its points."""
     if late:
         why = ngettext(
             "{count} mail could not be sent before", "{count} mails could not be sent before", len(mails)
@@ -113,102 +112,104 @@ def of_digest(
     else:
         why = ngettext("{count} mail was held back", "{count} mails were held back", len(mails))
     worst = max((mail.details.severity for mail, _points in mails if mail.details.severity), default=None)
-    shape, word, colour = LOOKS[worst] if worst else ("≡", "", PLAIN)
+    shape, word, colour = SEVERITY_STYLES[worst] if worst else ("≡", "", NEUTRAL)
     state = f"{_('digest')} · {_(word)}" if word else _("digest")
-    band = Band(shape, state, colour, why.format(count=len(mails)), _where(head, now))
-    return _page(head, band, [_rows(_("Told since"), [_mail(*each) for each in mails], MOST_TOLD)])
+    band = Band(shape, state, colour, why.format(count=len(mails)), _where(identity, now))
+    return _page(
+        identity, band, [_rows(_("Told since"), [_mail(mail, points) for mail, points in mails], MOST_MAILS)]
+    )
 
 
-def of_notice(head: Letterhead, notice: Notice) -> str:
-    """What a person asked to be told."""
-    shape, _word, colour = LOOKS[notice.severity]
-    band = Band(shape, _("told as you asked"), colour, notice.title, _where(head, notice.at))
+def notice_html(identity: MailIdentity, notice: Notice) -> str:
+    """Return the page of a notice that a person asked for."""
+    shape, _word, colour = SEVERITY_STYLES[notice.severity]
+    band = Band(shape, _("told as you asked"), colour, notice.title, _where(identity, notice.at))
     lines = [_plain(line) for line in (notice.text, *notice.details)]
     output = [_cell(_code(line)) for line in notice.output]
-    return _page(head, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])
+    return _page(identity, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])
 
 
-def _page(head: Letterhead, band: Band, parts: Iterable[str]) -> str:
+def _page(identity: MailIdentity, band: Band, parts: Iterable[str]) -> str:
     """
-    The whole document: one column of at most 600 pixels, which a phone shows in its full width.
+    Return the whole document: one column of at most 600 pixels, full width on a phone.
 
-    The first words, which lists of mails show beside the subject, are the state and the title.
+    It begins with state and title, as mail programs show the first words beside the subject.
     """
-    foot = _("Settings: {file}. What fires and why: `gpuwatch-tray alerts`.").format(file=head.config)
+    foot = _("Settings: {file}. What fires and why: `gpuwatch-tray alerts`.").format(file=identity.config)
     return (
         f'<!DOCTYPE html><html lang="{language.used().replace("_", "-")}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{_safe(band.title)}</title><style>{STYLE}</style></head>"
-        f'<body class="g" style="margin:0;padding:0;background:{GROUND}">'
+        f"<title>{_escape(band.title)}</title><style>{STYLE}</style></head>"
+        f'<body class="g" style="margin:0;padding:0;background:{BACKGROUND}">'
         f'<table role="presentation" class="g" width="100%" cellpadding="0" cellspacing="0"'
-        f' style="background:{GROUND}"><tr><td align="center" style="padding:12px 8px">'
+        f' style="background:{BACKGROUND}"><tr><td align="center" style="padding:12px 8px">'
         f'<table role="presentation" class="p" width="100%" cellpadding="0" cellspacing="0"'
-        f' style="max-width:600px;background:{PAPER};border-radius:10px;overflow:hidden;table-layout:fixed">'
+        f' style="max-width:600px;background:{PANEL};border-radius:10px;overflow:hidden;table-layout:fixed">'
         f'<tr><td style="background:{band.colour};color:#ffffff;padding:14px 16px;{SANS}">'
         f'<div style="font-size:15px;line-height:20px"><span style="font-size:18px">{band.shape}</span>'
-        f'&nbsp; <b style="letter-spacing:.02em">{_safe(band.state)}</b></div>'
+        f'&nbsp; <b style="letter-spacing:.02em">{_escape(band.state)}</b></div>'
         f'<div style="font-size:20px;line-height:26px;font-weight:600;padding-top:4px;word-break:break-word">'
-        f"{_safe(_clipped(band.title))}</div>"
-        f'<div style="font-size:13px;line-height:18px;padding-top:4px">{_safe(band.where)}</div></td></tr>'
+        f"{_escape(_shorten(band.title))}</div>"
+        f'<div style="font-size:13px;line-height:18px;padding-top:4px">{_escape(band.where)}</div></td></tr>'
         f"{''.join(parts)}"
-        f'<tr><td class="q" style="padding:14px 16px;color:{QUIET};font-size:12px;line-height:17px;{SANS};'
-        f'word-break:break-word">{_safe(foot)}</td></tr></table></td></tr></table></body></html>'
+        f'<tr><td class="q" style="padding:14px 16px;color:{MUTED};font-size:12px;line-height:17px;{SANS};'
+        f'word-break:break-word">{_escape(foot)}</td></tr></table></td></tr></table></body></html>'
     )
 
 
 def _rows(heading: str, cells: Sequence[str], most: int = MOST_ROWS) -> str:
-    """A section: a heading and a table of rows; '' without any. The rest of many are counted."""
+    """Return a heading and a table of `most` rows at most, with the rest counted; '' without rows."""
     if not cells:
         return ""
     shown = list(cells[:most])
     if rest := len(cells) - len(shown):
         shown.append(_plain(_("… and {count} more: the text part has them all").format(count=rest)))
-    style = f"color:{QUIET};font-size:12px;line-height:16px;padding-bottom:2px;font-weight:600;{SANS}"
-    head = f'<div class="q" style="{style}">{_safe(heading)}</div>'
+    style = f"color:{MUTED};font-size:12px;line-height:16px;padding-bottom:2px;font-weight:600;{SANS}"
+    title = f'<div class="q" style="{style}">{_escape(heading)}</div>'
     rows = "".join(f"<tr>{cell}</tr>" for cell in shown)
     return (
-        f'<tr><td style="padding:14px 16px 0">{head}<table width="100%" cellpadding="0" cellspacing="0"'
+        f'<tr><td style="padding:14px 16px 0">{title}<table width="100%" cellpadding="0" cellspacing="0"'
         f' style="table-layout:fixed">{rows}</table></td></tr>'
     )
 
 
 def _cell(content: str) -> str:
     style = (
-        f"padding:7px 0;border-top:1px solid {RULE};color:{INK};font-size:14px;line-height:20px;{SANS};"
+        f"padding:7px 0;border-top:1px solid {BORDER};color:{TEXT};font-size:14px;line-height:20px;{SANS};"
         "word-break:break-word;overflow-wrap:anywhere"
     )
     return f'<td class="i r" style="{style}">{content}</td>'
 
 
 def _plain(line: str) -> str:
-    return _cell(_safe(_clipped(line)))
+    return _cell(_escape(_shorten(line)))
 
 
-def _quiet(line: str) -> str:
-    return f'<div class="q" style="color:{QUIET};font-size:13px;line-height:18px">{_safe(line)}</div>'
+def _muted(line: str) -> str:
+    return f'<div class="q" style="color:{MUTED};font-size:13px;line-height:18px">{_escape(line)}</div>'
 
 
 def _code(line: str) -> str:
-    style = f"color:{QUIET};font-size:12px;line-height:17px;{MONO}"
-    return f'<div class="q" style="{style}">{_safe(_clipped(line))}</div>'
+    style = f"color:{MUTED};font-size:12px;line-height:17px;{MONO}"
+    return f'<div class="q" style="{style}">{_escape(_shorten(line))}</div>'
 
 
 def _reason(alert: Alert, now: float) -> str:
-    shape, word, _colour = LOOKS[alert.severity]
+    shape, word, _colour = SEVERITY_STYLES[alert.severity]
     since = _("{shape} {severity}, for {time}").format(
         shape=shape, severity=_(word), time=duration(max(0.0, now - alert.since))
     )
-    return _cell(f"<b>{_safe(title(alert.rule))}</b><br>{_said(alert)}{_quiet(since)}")
+    return _cell(f"<b>{_escape(rule_title(alert.rule))}</b><br>{_message(alert)}{_muted(since)}")
 
 
-def _end(alert: Alert, now: float) -> str:
+def _resolved(alert: Alert, now: float) -> str:
     lasted = _("✔ over after {time}").format(time=duration(max(0.0, now - alert.since)))
-    return _cell(f"<b>{_safe(title(alert.rule))}</b><br>{_said(alert)}{_quiet(lasted)}")
+    return _cell(f"<b>{_escape(rule_title(alert.rule))}</b><br>{_message(alert)}{_muted(lasted)}")
 
 
-def _said(alert: Alert) -> str:
-    return _safe(_clipped(redact.text(alert.said)))
+def _message(alert: Alert) -> str:
+    return _escape(_shorten(redact.text(alert.said)))
 
 
 def _process(process: GpuProcess) -> str:
@@ -222,7 +223,7 @@ def _process(process: GpuProcess) -> str:
 
 
 def _elapsed(process: GpuProcess) -> str:
-    return _safe(elapsed_text(process.elapsed))
+    return _escape(elapsed_text(process.elapsed))
 
 
 def _mail(mail: Message, points: Sequence[str]) -> str:
@@ -232,48 +233,48 @@ def _mail(mail: Message, points: Sequence[str]) -> str:
     elif severity is None:
         shape, word = "○", mail.kind.value
     else:
-        shape, word = LOOKS[severity][0], _(LOOKS[severity][1])
-    first = f"<b>{_safe(local_time(mail.created))}</b> &nbsp;{shape} {_safe(word)}"
+        shape, word = SEVERITY_STYLES[severity][0], _(SEVERITY_STYLES[severity][1])
+    first = f"<b>{_escape(local_time(mail.created))}</b> &nbsp;{shape} {_escape(word)}"
     few = points[:3]
-    lines = "".join(f"<div>{_safe(_clipped(point))}</div>" for point in few)
+    lines = "".join(f"<div>{_escape(_shorten(point))}</div>" for point in few)
     more = (
-        _quiet(_("and {count} more").format(count=len(points) - len(few))) if len(points) > len(few) else ""
+        _muted(_("and {count} more").format(count=len(points) - len(few))) if len(points) > len(few) else ""
     )
     return _cell(first + lines + more)
 
 
 def _picture(alerts: Sequence[Alert]) -> str:
-    """The place of the picture: it is taken out again where there is none when the mail is sent."""
+    """Return the place for the picture; `without_picture` removes it where there is none at sending."""
     if not any(alert.subject for alert in alerts):
         return ""
     alt = _("The last hours of the GPU: memory, utilisation and temperature")
     return (
         '<!--picture--><tr><td style="padding:14px 16px 0">'
-        f'<img src="cid:{CHART}" alt="{_safe(alt)}" width="568"'
+        f'<img src="cid:{CHART}" alt="{_escape(alt)}" width="568"'
         ' style="width:100%;max-width:568px;height:auto;border:0;border-radius:6px;display:block">'
         "</td></tr><!--/picture-->"
     )
 
 
 def _headline(alerts: Sequence[Alert]) -> str:
-    """The worst one's title, and how many there are beside it."""
+    """Return the title of the first alert, and how many more there are."""
     if not alerts:
         return ""
-    first = title(alerts[0].rule)
+    first = rule_title(alerts[0].rule)
     rest = len(alerts) - 1
     return _("{title}, and {count} more").format(title=first, count=rest) if rest else first
 
 
-def _where(head: Letterhead, at: float) -> str:
-    return f"{head.user}@{head.host} · {local_time(at)}"
+def _where(identity: MailIdentity, at: float) -> str:
+    return f"{identity.user}@{identity.host} · {local_time(at)}"
 
 
-def _clipped(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _safe(text: str) -> str:
-    """Foreign text in a place where HTML stands: nothing in it is a tag, or moves what is read."""
-    from html import escape  # noqa: PLC0415  # with every entity there is, for which an idle tray has no use
+def _escape(text: str) -> str:
+    """Return foreign text as HTML, without tags and without characters that reorder what is read."""
+    from html import escape  # late: its table of entities is of no use to an idle tray
 
     return escape(redact.visible(text))

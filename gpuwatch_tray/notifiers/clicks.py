@@ -16,7 +16,7 @@ OnButton: TypeAlias = Callable[[str, Button], None]  # the popup's key, and what
 ROOM = 16  # clicks that may wait: more than a person makes while one is being answered
 
 
-class Clicks:
+class ClickQueue:
     """
     Calls `on_button` for one click after the other on a thread of its own: it may block, the bus may not.
 

@@ -1,8 +1,7 @@
 """
-Popups where the desktop has no notification service for us: the icon's own, and plyer as the last resort.
+Popups without a notification service: the tray icon's own, and plyer as the last resort.
 
-Neither can replace or close a popup, nor give it buttons. Windows counts UTF-16 units and loses longer
-texts, so both clip.
+Neither can replace or close a popup, or give it buttons.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TITLE_LENGTH = 63
-BODY_LENGTH = 255
-PATIENCE = 2.0
+TITLE_LENGTH = 63  # UTF-16 units, as of NOTIFYICONDATA: Windows drops a longer title
+BODY_LENGTH = 255  # likewise
+NOTIFY_TIMEOUT = 2.0  # seconds
 
 
 class CallbackPopups:
@@ -37,7 +36,7 @@ class CallbackPopups:
         self._busy: threading.Thread | None = None
 
     def show(self, popup: Popup) -> bool:
-        """Show it; False when the function fails, hangs for 2 s, or still hangs from the last time."""
+        """Show a popup; False when the function fails, hangs for 2 s, or still hangs from the last call."""
         if self._busy is not None and self._busy.is_alive():
             return False
         shown: list[bool] = []
@@ -48,25 +47,24 @@ class CallbackPopups:
         def attempt() -> None:
             try:
                 self._notify(title, body)
-            except Exception as error:  # noqa: BLE001  # these libraries raise whatever the system does
+            except Exception as error:  # noqa: BLE001  # these libraries raise any error of the system
                 log.info("no popup through %s: %s: %s", self._name, type(error).__name__, error)
             else:
                 shown.append(True)
 
         self._busy = start_thread(f"popup-{self._name}", attempt)
-        self._busy.join(PATIENCE)
+        self._busy.join(NOTIFY_TIMEOUT)
         return bool(shown)
 
     def close(self, key: str) -> None:
-        """Not possible here: the system takes it off the screen by itself."""
+        """Do nothing: only the system can close it."""
 
 
 def plyer_popups(name: str = "gpuwatch-tray") -> CallbackPopups:
     """
-    Popups through plyer.
+    Return popups through plyer, on Linux only where dbus-python is installed.
 
-    On Linux only where dbus-python is there: plyer's other ways run a program and do not look whether it
-    failed, so that a popup nobody saw would count as shown.
+    Without it plyer runs a program and ignores its failure, so that a popup nobody saw would count as shown.
     """
 
     def notify(title: str, body: str) -> None:

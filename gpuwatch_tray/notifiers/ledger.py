@@ -20,7 +20,7 @@ JUST = 1.0  # seconds in which the same text is not shown again
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ShownPopup:
     """A popup on the screen: its notification id, with the buttons that it really has, and since when."""
 
     number: int
@@ -37,7 +37,7 @@ class Click:
     button: Button | None
 
 
-class Ledger:
+class NotificationRegistry:
     """
     The popups that are on the screen, by key; safe from any thread.
 
@@ -49,8 +49,8 @@ class Ledger:
         self._clock = clock
         self._lock = threading.Lock()
         self._owner = ""
-        self._shown: dict[str, Entry] = {}
-        self._gone: dict[int, Entry] = {}  # by id; `at` is when they went
+        self._shown: dict[str, ShownPopup] = {}
+        self._gone: dict[int, ShownPopup] = {}  # by id; `at` is when they went
         self._early: list[Signal] | None = None  # while one is being shown
 
     @property
@@ -59,7 +59,7 @@ class Ledger:
         with self._lock:
             return self._owner
 
-    def of(self, key: str) -> Entry | None:
+    def of(self, key: str) -> ShownPopup | None:
         """The popup of this key, if it is on the screen."""
         with self._lock:
             return self._shown.get(key)
@@ -102,7 +102,7 @@ class Ledger:
             if owner and self._owner != owner:
                 return None
             self._gone.pop(number, None)
-            self._shown[popup.key] = Entry(number, popup, self._clock())
+            self._shown[popup.key] = ShownPopup(number, popup, self._clock())
             clicks = [self._take(signal) for signal in early if signal.body[0] == number]
         return next(filter(None, clicks), None)
 
@@ -143,7 +143,7 @@ class Ledger:
         now = self._clock()
         self._gone = {old: entry for old, entry in self._gone.items() if now - entry.at < LATE}
         if (key := self._key(number)) is not None:
-            self._gone[number] = Entry(number, self._shown.pop(key).popup, now)
+            self._gone[number] = ShownPopup(number, self._shown.pop(key).popup, now)
 
     def _click(self, number: int, action: str) -> Click | None:
         """One click ends the popup, so that a server which tells it twice is heard once."""

@@ -1,7 +1,8 @@
-"""Whether the person is at the desk: away, present or unknown, and who says so."""
+"""Whether the person is at the desk: away, present or unknown, and which source says so."""
 
-from gpuwatch_tray.presence.adjustable import Adjustable
-from gpuwatch_tray.presence.desktop import of_this_desktop
-from gpuwatch_tray.presence.watcher import Watch, Watcher
+from gpuwatch_tray.presence.adjustable import AdjustableDetector
+from gpuwatch_tray.presence.decide import PresenceDetector
+from gpuwatch_tray.presence.desktop import start_detector
+from gpuwatch_tray.presence.watcher import DesktopPresence
 
-__all__ = ["Adjustable", "Watch", "Watcher", "of_this_desktop"]
+__all__ = ["AdjustableDetector", "DesktopPresence", "PresenceDetector", "start_detector"]

@@ -1,4 +1,4 @@
-"""A watch over the desk whose patience can change while it runs."""
+"""A detector whose away time can change while it runs."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.model import Sighting
-    from gpuwatch_tray.presence.watcher import Watch
+    from gpuwatch_tray.presence.decide import PresenceDetector
 
 
-class Adjustable:
-    """What `make` makes of the seconds without input that count as away; made anew when they change."""
+class AdjustableDetector:
+    """The detector that `make` builds for the seconds that count as away, rebuilt when they change."""
 
-    def __init__(self, make: Callable[[float], Watch], away: float) -> None:
+    def __init__(self, make: Callable[[float], PresenceDetector], away: float) -> None:
         self._make = make
         self._away = away
-        self._watch = make(away)
+        self._detector = make(away)
 
     def adjust(self, away: float) -> None:
-        """Go by `away` seconds from now on; until the new sources have answered, nothing is known."""
+        """Count `away` seconds as away from now on; presence is unknown until the new sources answer."""
         if away != self._away:
-            before, self._watch, self._away = self._watch, self._make(away), away
+            before, self._detector, self._away = self._detector, self._make(away), away
             before.close()
 
-    def look(self) -> Sighting:
-        """Whether the person is at the desk."""
-        return self._watch.look()
+    def check(self) -> Sighting:
+        """Return whether the person is at the desk."""
+        return self._detector.check()
 
     def sources(self) -> tuple[str, ...]:
-        """Who says so."""
-        return self._watch.sources()
+        """Describe the answer and its sources."""
+        return self._detector.sources()
 
     def close(self) -> None:
-        """End it."""
-        self._watch.close()
+        """Close the detector."""
+        self._detector.close()

@@ -1,9 +1,4 @@
-"""
-Time as presence counts it, suspends included.
-
-The counters of X, Mutter and logind stand still while the machine sleeps: after a night's suspend they would
-say that the last key was pressed a moment ago.
-"""
+"""Time with suspends, for the counters of X, Mutter and logind stand still while the machine sleeps."""
 
 from __future__ import annotations
 
@@ -13,81 +8,83 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading, PresenceSource
 
-_SLEEP = 1.0  # seconds by which the clocks must part before it counts as one
+MIN_SUSPEND = 1.0  # seconds by which the clocks must part for a suspend
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One moment on two clocks that nobody sets: `boot` runs through suspends, `awake` stands still there."""
+    """A time on two clocks that nobody sets: `boot` runs through suspends, `awake` stands still."""
 
     boot: float
     awake: float
 
 
 def moment() -> Moment:
-    """Now. On Windows both clocks run through suspends, as its input counter does."""
-    awake = time.monotonic()
-    if sys.platform == "win32":
-        return Moment(awake, awake)
-    else:  # noqa: RET505  # mypy knows a platform's code by its branch
-        return Moment(time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), awake)
+    """Return now; on Windows both clocks run through suspends, as its input counter does."""
+    boot = awake = time.monotonic()
+    if sys.platform != "win32":
+        boot = time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return Moment(boot, awake)
 
 
-class Sleeps:
+class SuspendLog:
     """
-    The suspends seen so far, by the clocks' parting; from any thread.
+    The suspends seen so far, by the growing distance of the clocks; from any thread.
 
-    A suspend is noticed a little later than the machine woke. Input between the two counts as given before
-    the suspend: that is a few seconds of away too much, and never somebody present who is not there.
+    Input between the waking and its observation counts as given before the suspend: a few seconds of away
+    too much, but never somebody present who is not there.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._parted: float | None = None
-        self._noticed: deque[tuple[float, float]] = deque(maxlen=32)
+        self._offset: float | None = None
+        self._suspends: deque[tuple[float, float]] = deque(maxlen=32)
 
-    def note(self, now: Moment) -> None:
-        """Look for a suspend before `now`."""
-        parted = now.boot - now.awake
+    def observe(self, now: Moment) -> None:
+        """Record a suspend before `now`, if there was one."""
+        offset = now.boot - now.awake
         with self._lock:
-            if self._parted is not None and parted - self._parted >= _SLEEP:
-                self._noticed.append((now.awake, parted - self._parted))
-            self._parted = parted
+            if self._offset is not None and offset - self._offset >= MIN_SUSPEND:
+                self._suspends.append((now.awake, offset - self._offset))
+            self._offset = offset
 
-    def after(self, awake: float) -> float:
-        """How many seconds were slept through after this time of the `awake` clock."""
+    def slept_since(self, awake: float) -> float:
+        """Return the seconds of suspend after this time of the `awake` clock."""
         with self._lock:
-            return sum(length for noticed, length in self._noticed if noticed > awake)
+            return sum(length for noticed, length in self._suspends if noticed > awake)
 
-    def woke(self) -> float:
-        """When the last suspend was noticed, on the `awake` clock; 0 for never."""
+    def last_resume(self) -> float:
+        """Return when the last suspend was seen, on the `awake` clock; 0 for never."""
         with self._lock:
-            return self._noticed[-1][0] if self._noticed else 0.0
+            return self._suspends[-1][0] if self._suspends else 0.0
 
 
-class Counter:
-    """The last answer of a source that counts the seconds since the last input; from any thread."""
+class IdleCounter(PresenceSource):
+    """A source whose last answer counts the seconds without input; from any thread."""
 
-    def __init__(self, source: str, sleeps: Sleeps) -> None:
-        self._source = source
+    def __init__(self, name: str, sleeps: SuspendLog) -> None:
+        self.name = name
         self._sleeps = sleeps
         self._last: tuple[Moment, float] | None = None
 
-    def take(self, at: Moment, idle: float) -> None:
-        """The source said at `at` that the last input was `idle` seconds ago."""
-        self._sleeps.note(at)
+    def record(self, at: Moment, idle: float) -> None:
+        """Record an answer at `at`: `idle` seconds without input."""
+        self._sleeps.observe(at)
         self._last = (at, idle)
 
     def forget(self) -> None:
-        """The source is gone."""
+        """Forget the answer: the source is gone."""
         self._last = None
 
-    def reading(self) -> Reading | None:
-        """What it said last, however long ago, with the suspends since that input added."""
+    def reading(self, now: Moment) -> PresenceReading | None:
+        """Return the last answer, however old, with the suspends since that input added."""
+        del now  # the answer has a time of its own
         last = self._last
         if last is None:
             return None
         at, idle = last
-        return Reading(self._source, Evidence.IDLE, at.boot, idle + self._sleeps.after(at.awake - idle))
+        return PresenceReading(
+            self.name, Evidence.IDLE, at.boot, idle + self._sleeps.slept_since(at.awake - idle)
+        )

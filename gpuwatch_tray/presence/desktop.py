@@ -1,4 +1,4 @@
-"""Which sources this desktop has, in the order in which they are believed."""
+"""The sources of each desktop, in the order in which they are believed."""
 
 from __future__ import annotations
 
@@ -7,103 +7,109 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Sleeps
-from gpuwatch_tray.presence.watcher import Absent, Nobody, Source, Watcher
+from gpuwatch_tray.presence.clock import SuspendLog
+from gpuwatch_tray.presence.decide import AbsentSource, PresenceSource
+from gpuwatch_tray.presence.watcher import DesktopPresence, NobodyPresent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpuwatch_tray.bus import SessionBus
 
-EVERY = 5.0  # seconds between two questions
+SAMPLE_INTERVAL = 5.0  # seconds between two questions to a source
 SSH = ("SSH_CONNECTION", "SSH_TTY")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
-def of_this_desktop(
+def start_detector(
     bus: SessionBus | None,
     environ: Mapping[str, str],
     away: float,
     *,
     platform: str = sys.platform,
-    every: float = EVERY,
-) -> Watcher | Nobody:
+    every: float = SAMPLE_INTERVAL,
+) -> DesktopPresence | NobodyPresent:
     """
-    Begin to watch whether the person is at this desk; returns at once, and `close` ends it.
+    Start the detector for this desktop and return at once; `close` ends it.
 
-    `away` is the number of seconds without input after which a person counts as away. With 0 nobody is away
-    by idling: only a locked screen counts. Over SSH and without a display nobody is at the desk.
-
-    What speaks D-Bus lives on the loop of `bus`, before and while it runs; without a bus it is left out.
+    `away` is the number of seconds without input after which a person counts as away; with 0 only a locked
+    screen counts. Over SSH and without a display nobody is at the desk. D-Bus sources live on the loop of
+    `bus`; without a bus they are left out.
     """
     if variable := next((name for name in SSH if environ.get(name)), None):
-        return Nobody(_("{variable} is set: this is a session over SSH").format(variable=variable))
-    sleeps = Sleeps()
+        return NobodyPresent(_("{variable} is set: this is a session over SSH").format(variable=variable))
+    sleeps = SuspendLog()
     # Late imports: each desktop loads what it has.
     if platform == "win32":
-        from gpuwatch_tray.presence.windows import LastInput  # noqa: PLC0415
+        from gpuwatch_tray.presence.windows import LastInput
 
-        return Watcher([LastInput()], away, sleeps)
+        return DesktopPresence([LastInput()], away, sleeps)
     if platform == "darwin":
-        from gpuwatch_tray.presence.macos import EventSource  # noqa: PLC0415
+        from gpuwatch_tray.presence.macos import EventSource
 
-        return Watcher([EventSource()], away, sleeps)
+        return DesktopPresence([EventSource()], away, sleeps)
     if not any(environ.get(name) for name in DISPLAYS):
-        return Nobody(_("neither DISPLAY nor WAYLAND_DISPLAY is set"))
-    return Watcher(_linux(bus, environ, away, sleeps, every), away, sleeps)
+        return NobodyPresent(_("neither DISPLAY nor WAYLAND_DISPLAY is set"))
+    return DesktopPresence(_linux_sources(bus, environ, away, sleeps, every), away, sleeps)
 
 
-def _linux(
-    bus: SessionBus | None, environ: Mapping[str, str], away: float, sleeps: Sleeps, every: float
-) -> list[Source]:
+def _linux_sources(
+    bus: SessionBus | None, environ: Mapping[str, str], away: float, sleeps: SuspendLog, every: float
+) -> list[PresenceSource]:
     if bus is None:
-        lockers: list[Source] = [Absent(_("lockers, idle monitors, logind"), _("there is no session bus"))]
-        hints: list[Source] = []
+        preferred: list[PresenceSource] = [
+            AbsentSource(_("lockers, idle monitors, logind"), _("there is no session bus"))
+        ]
+        fallbacks: list[PresenceSource] = []
     else:
-        lockers, hints = _on_the_bus(bus, environ, sleeps, every)
-    return [*lockers, _x_server(environ, sleeps, every), _swayidle(environ, away, sleeps), *hints]
+        preferred, fallbacks = _bus_sources(bus, environ, sleeps, every)
+    return [*preferred, _x_server(environ, sleeps, every), _swayidle(environ, away, sleeps), *fallbacks]
 
 
-def _on_the_bus(
-    bus: SessionBus, environ: Mapping[str, str], sleeps: Sleeps, every: float
-) -> tuple[list[Source], list[Source]]:
-    """Those that are believed before the display's own count, and those that are believed after it."""
-    from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor  # noqa: PLC0415  # as above
-    from gpuwatch_tray.presence.lockers import LOCKERS, Locker  # noqa: PLC0415
-    from gpuwatch_tray.presence.logind import Logind  # noqa: PLC0415
-    from gpuwatch_tray.presence.sessionidle import SessionIdle  # noqa: PLC0415
+def _bus_sources(
+    bus: SessionBus, environ: Mapping[str, str], sleeps: SuspendLog, every: float
+) -> tuple[list[PresenceSource], list[PresenceSource]]:
+    """Return the sources to believe before the display's own count, and those after it."""
+    from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor  # as above
+    from gpuwatch_tray.presence.lockers import SCREEN_LOCKS, ScreenLock
+    from gpuwatch_tray.presence.logind import Logind
+    from gpuwatch_tray.presence.sessionidle import SessionIdle
 
-    lockers = [Locker(bus, name, paths) for name, paths in LOCKERS.items()]
+    preferred = [ScreenLock(bus, name, paths) for name, paths in SCREEN_LOCKS.items()]
     monitors = [IdleMonitor(bus, name, path, sleeps, every) for name, path in MONITORS.items()]
-    hints: list[Source] = [Logind(bus, environ, sleeps)]
+    fallbacks: list[PresenceSource] = [Logind(bus, environ, sleeps)]
     if _wayland(environ):  # an X server answers better
-        hints.append(SessionIdle(bus, sleeps, every))
-    return [*lockers, *monitors], hints
+        fallbacks.append(SessionIdle(bus, sleeps, every))
+    return [*preferred, *monitors], fallbacks
 
 
-def _x_server(environ: Mapping[str, str], sleeps: Sleeps, every: float) -> Source:
-    from gpuwatch_tray.presence.xserver import XServer  # noqa: PLC0415  # as above
+def _x_server(environ: Mapping[str, str], sleeps: SuspendLog, every: float) -> PresenceSource:
+    from gpuwatch_tray.presence.xserver import XServer  # as above
 
     if _wayland(environ):
-        return Absent(XServer.name, _("this is a Wayland session, whose XWayland does not see all input"))
+        return AbsentSource(
+            XServer.name, _("this is a Wayland session, whose XWayland does not see all input")
+        )
     return XServer(environ, sleeps, every)
 
 
-def _swayidle(environ: Mapping[str, str], away: float, sleeps: Sleeps) -> Source:
-    from gpuwatch_tray.presence.swayidle import SwayIdle, command  # noqa: PLC0415  # as above
+def _swayidle(environ: Mapping[str, str], away: float, sleeps: SuspendLog) -> PresenceSource:
+    from gpuwatch_tray.presence.swayidle import SwayIdle, swayidle_command  # as above
 
     if not environ.get("WAYLAND_DISPLAY"):
-        return Absent(SwayIdle.name, _("this is no Wayland session"))
+        return AbsentSource(SwayIdle.name, _("this is no Wayland session"))
     if "GNOME" in environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
-        return Absent(SwayIdle.name, _("not needed: GNOME has its own idle monitor"))
+        return AbsentSource(SwayIdle.name, _("not needed: GNOME has its own idle monitor"))
     if away <= 0:
-        return Absent(SwayIdle.name, _("not needed: AWAY_MIN is 0"))
+        return AbsentSource(SwayIdle.name, _("not needed: AWAY_MIN is 0"))
     swayidle, setpriv = (shutil.which(tool, path=environ.get("PATH")) for tool in ("swayidle", "setpriv"))
     if swayidle is None:
-        return Absent(SwayIdle.name, _("not installed: with it, idle time is known here (Debian: swayidle)"))
+        return AbsentSource(
+            SwayIdle.name, _("not installed: with it, idle time is known here (Debian: swayidle)")
+        )
     if setpriv is None:
-        return Absent(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
-    return SwayIdle(command(swayidle, setpriv, away), environ, away, sleeps)
+        return AbsentSource(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
+    return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, sleeps)
 
 
 def _wayland(environ: Mapping[str, str]) -> bool:

@@ -1,17 +1,13 @@
-"""The idle monitors of GNOME's and Cinnamon's compositors, which know of all input, also on Wayland."""
+"""The idle monitors of GNOME's and Cinnamon's compositors."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from gpuwatch_tray.bus import CallFailed, Connection, Peer
+from gpuwatch_tray.bus import Connection, DBusCallError, Peer
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
-from gpuwatch_tray.presence.owned import WhileOwned
-
-if TYPE_CHECKING:
-    from gpuwatch_tray.presence.decide import Reading
+from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
+from gpuwatch_tray.presence.owned import FollowNameOwner
 
 # Bus name, which is also the interface, and the path of the monitor of all devices together.
 MONITORS = {
@@ -20,38 +16,35 @@ MONITORS = {
 }
 
 
-class IdleMonitor:
-    """One of them, asked every `every` seconds while it is there."""
+class IdleMonitor(IdleCounter):
+    """An idle monitor, asked every `every` seconds; it knows of all input, also on Wayland."""
 
-    def __init__(self, bus: Connection, name: str, path: str, sleeps: Sleeps, every: float) -> None:
-        self.name = name
+    def __init__(self, bus: Connection, name: str, path: str, sleeps: SuspendLog, every: float) -> None:
+        super().__init__(name, sleeps)
         self._bus = bus
         self._path = path
         self._every = every
-        self._counter = Counter(name, sleeps)
         self._problem = ""
-        self._service = WhileOwned(bus, name, self._follow, self._counter.forget)
-
-    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
-        """Seconds without input."""
-        return self._counter.reading()
+        self._service = FollowNameOwner(bus, name, self._follow, self.forget)
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return (self._problem or _("has not answered yet")) if self._service.owner else _("not running")
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._service.close()
 
     async def _follow(self, owner: str) -> None:
         while True:
             try:
-                (milliseconds,) = await self._bus.ask(Peer(owner, self._path, self.name), "GetIdletime")
-            except CallFailed as error:
+                (milliseconds,) = await self._bus.call_async(
+                    Peer(owner, self._path, self.name), "GetIdletime"
+                )
+            except DBusCallError as error:
                 self._problem = str(error)
-                self._counter.forget()
+                self.forget()
             else:
                 self._problem = ""
-                self._counter.take(moment(), milliseconds / 1000)
+                self.record(moment(), milliseconds / 1000)
             await asyncio.sleep(self._every)

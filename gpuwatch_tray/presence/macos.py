@@ -1,4 +1,4 @@
-"""macOS' count of the time without input."""
+"""macOS's count of the time without input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading, PresenceSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from gpuwatch_tray.presence.clock import Moment
 
 FRAMEWORK = "/System/Library/Frameworks/ApplicationServices.framework/ApplicationServices"
-HARDWARE = 1  # kCGEventSourceStateHIDSystemState: what programs make up does not count
+HARDWARE = 1  # kCGEventSourceStateHIDSystemState: synthetic input does not count
 ANY_INPUT = 2**32 - 1  # kCGAnyInputEventType
 
 
-class EventSource:
-    """CGEventSourceSecondsSinceLastEventType: answers at once, so it is asked at each look."""
+class EventSource(PresenceSource):
+    """CGEventSourceSecondsSinceLastEventType, which answers at once and is asked at each check."""
 
     name = "CGEventSource"
 
@@ -29,16 +29,13 @@ class EventSource:
         self._seconds.argtypes = (ctypes.c_int32, ctypes.c_uint32)
         self._seconds.restype = ctypes.c_double
 
-    def reading(self, now: Moment) -> Reading | None:
-        """Seconds without input."""
+    def reading(self, now: Moment) -> PresenceReading | None:
+        """Return the seconds without input."""
         idle = float(self._seconds(HARDWARE, ANY_INPUT))
         if not (math.isfinite(idle) and idle >= 0):
             return None
-        return Reading(self.name, Evidence.IDLE, now.boot, idle)
+        return PresenceReading(self.name, Evidence.IDLE, now.boot, idle)
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return _("macOS does not tell here")
-
-    def close(self) -> None:
-        """Nothing was started."""

@@ -1,4 +1,4 @@
-"""Following a service for as long as it is on the bus."""
+"""The life of a service on the bus."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gpuwatch_tray.bus import Connection
+POLL_INTERVAL = 60.0  # seconds between two questions: a signal may be missed, a service may be busy
 
 
-class WhileOwned:
+class FollowNameOwner:
     """
-    Runs `follow(owner)` on the bus's loop while the bus name `name` has an owner, anew for each owner.
+    A task `follow(owner)` on the bus's loop for each owner of the bus name `name`, while it has that owner.
 
-    The owner is a unique name: to ask it never starts a service that is not there. `gone` is called first,
-    on the loop's thread, at each change.
+    The owner is a unique name: asking it never starts an absent service. Each change first calls `on_change`
+    on the loop's thread.
     """
 
     def __init__(
@@ -24,25 +25,25 @@ class WhileOwned:
         bus: Connection,
         name: str,
         follow: Callable[[str], Coroutine[Any, Any, None]],
-        gone: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.owner = ""
         self._bus = bus
         self._follow = follow
-        self._gone = gone
+        self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        bus.watch_owner(name, self._changed)
+        bus.follow_owner(name, self._changed)
 
     def close(self) -> None:
-        """Follow no more; from any thread, also when the loop stands still."""
+        """Stop following; from any thread, also when the loop does not run."""
         self._closed = True
         self._bus.post(self._end)
 
     def _changed(self, owner: str) -> None:
         self._end()
         self.owner = owner
-        self._gone()
+        self._on_change()
         if owner and not self._closed:
             self._task = self._bus.spawn(self._follow(owner))
 

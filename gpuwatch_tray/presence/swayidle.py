@@ -1,8 +1,7 @@
 """
-ext-idle-notify, the Wayland protocol of Plasma and the wlroots compositors, by way of `swayidle`.
+ext-idle-notify, the Wayland protocol of Plasma and the wlroots compositors, through the program swayidle.
 
-swayidle tells when the last input is `away` seconds ago, and when input comes again. It is a child that runs
-all the time: one process, not one for each look.
+One child runs all the time; it reports when the last input is `away` seconds ago, and when input comes again.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE, ACTIVE = b"idle", b"active"
-SLACK = 2.0  # seconds after which what should have been told has been told
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until it is started again
-STEADY = 60.0  # seconds: who ran for so long starts with the first pause again
+ANSWER_SLACK = 2.0  # seconds by which a report may be late
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds until the next start
+STEADY = 60.0  # seconds of life after which the next pause is the first one again
 
 
-def command(swayidle: str, setpriv: str, away: float) -> list[str]:
+def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
     """
-    What is run.
+    Return the child's command.
 
-    Without a configuration (-C): the user's may lock the screen, and would do so twice. With -w each word
-    is out before the next. setpriv has the child end with the thread that started it, however that ends.
+    -C /dev/null: the user's configuration may lock the screen, and would do so twice. -w writes each word
+    before the next. setpriv ends the child with the thread that started it, however that ends.
     """
     words = [
         "timeout",
@@ -45,51 +44,51 @@ def command(swayidle: str, setpriv: str, away: float) -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", swayidle, "-w", "-C", "/dev/null", *words]
 
 
-class Told:
-    """What the child's words mean; pure, and for one child at a time."""
+class SwayIdleState:
+    """The state that the child's reports mean, for one child at a time. Pure."""
 
-    def __init__(self, away: float, sleeps: Sleeps) -> None:
+    def __init__(self, away: float, sleeps: SuspendLog) -> None:
         self._away = max(1.0, away)
         self._sleeps = sleeps
-        self._started: float | None = None  # all on the `awake` clock
+        self._started: float | None = None  # these three are on the `awake` clock
         self._idle_at: float | None = None
         self._active_at = 0.0
 
     def start(self, now: Moment) -> None:
-        """A child runs; the person's last input is not known."""
+        """Note the start of a child; the last input is unknown."""
         self._started, self._idle_at, self._active_at = now.awake, None, 0.0
 
     def stop(self) -> None:
-        """There is no child."""
+        """Note the child's end."""
         self._started = None
 
-    def hear(self, word: bytes, now: Moment) -> None:
-        """The child has said `word`."""
-        if word == IDLE:
+    def record(self, event: bytes, now: Moment) -> None:
+        """Record a report of the child: IDLE or ACTIVE."""
+        if event == IDLE:
             self._idle_at = now.awake
-        elif word == ACTIVE:
+        elif event == ACTIVE:
             self._idle_at, self._active_at = None, now.awake
 
-    def reading(self, source: str, now: Moment) -> Reading | None:
+    def reading(self, source: str, now: Moment) -> PresenceReading | None:
         """
-        Idle from the word on. Otherwise input, where there has been any since the child or the machine woke.
+        Return idle since the child's report, else input since the start or the last resume.
 
-        That is known from the child's saying so, or from its silence for longer than `away`.
+        Input is known by the child's report, or by its silence for longer than `away`.
         """
         started, idle_at = self._started, self._idle_at
         if started is None:
             return None
         if idle_at is not None:
-            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.after(idle_at)
-            return Reading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
-        since = max(started, self._sleeps.woke())
-        if self._active_at > since or now.awake - since > self._away + SLACK:
-            return Reading(source, Evidence.INPUT, now.boot)
+            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.slept_since(idle_at)
+            return PresenceReading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
+        since = max(started, self._sleeps.last_resume())
+        if self._active_at > since or now.awake - since > self._away + ANSWER_SLACK:
+            return PresenceReading(source, Evidence.INPUT, now.boot)
         return None
 
 
 class SwayIdle:
-    """The child, started again with growing pauses when it ends, and the thread that listens to it."""
+    """The child, restarted with growing pauses when it ends, and the thread that reads from it."""
 
     name = "swayidle"
 
@@ -98,7 +97,7 @@ class SwayIdle:
         argv: Sequence[str],
         environ: Mapping[str, str],
         away: float,
-        sleeps: Sleeps,
+        sleeps: SuspendLog,
         *,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], Moment] = moment,
@@ -108,9 +107,9 @@ class SwayIdle:
         self._first_pause = first_pause
         self._sleeps = sleeps
         self._clock = clock
-        self._told = Told(away, sleeps)
+        self._state = SwayIdleState(away, sleeps)
         self._problem = _("nothing told yet")
-        self._lock = threading.Lock()  # so that no child is started after `close`
+        self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -118,16 +117,16 @@ class SwayIdle:
         )
         self._thread.start()
 
-    def reading(self, now: Moment) -> Reading | None:
-        """Idle, or input."""
-        return self._told.reading(self.name, now)
+    def reading(self, now: Moment) -> PresenceReading | None:
+        """Return what the child reported."""
+        return self._state.reading(self.name, now)
 
     def state(self) -> str:
-        """Why there is no reading."""
+        """Explain a missing reading."""
         return self._problem
 
     def close(self) -> None:
-        """End the child, by its id, and the thread; within half a second."""
+        """End the child and the thread within half a second."""
         with self._lock:
             self._stop.set()
             child = self._child
@@ -149,7 +148,7 @@ class SwayIdle:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _live(self) -> None:
-        """One child, from its start to its end."""
+        """Run one child from its start to its end."""
         with self._lock:
             if self._stop.is_set():
                 return
@@ -160,19 +159,19 @@ class SwayIdle:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # a Ctrl-C in our terminal is not for it
+                    start_new_session=True,  # a Ctrl-C in our terminal must not reach it
                 )
             except OSError as error:
                 self._problem = _("cannot be started: {error}").format(error=error)
                 return
-        self._told.start(self._clock())
+        self._state.start(self._clock())
         try:
             for line in child.stdout or ():
                 now = self._clock()
-                self._sleeps.note(now)
-                self._told.hear(line.strip(), now)
+                self._sleeps.observe(now)
+                self._state.record(line.strip(), now)
         finally:
-            self._told.stop()
+            self._state.stop()
             child.kill()
             code = child.wait()
             if child.stdout is not None:

@@ -1,103 +1,55 @@
-"""All sources of one desktop under one roof: look at any time, from any thread, without waiting."""
+"""The presence detector: all sources of one desktop, checked from any thread without waiting."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import terms
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Presence, Sighting
-from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
-from gpuwatch_tray.presence.decide import Reading, decide
+from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
+from gpuwatch_tray.presence.decide import PresenceSource, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class Watch(Protocol):
-    """What the alerts ask, from any thread."""
-
-    def look(self) -> Sighting:
-        """Whether the person is at the desk, as far as is known now; never waits."""
-
-    def sources(self) -> tuple[str, ...]:
-        """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
-
-    def close(self) -> None:
-        """End what was started for it, within a second or two."""
-
-
-class Source(Protocol):
-    """
-    One way to know of the person.
-
-    It asks, or listens, by itself; `reading` hands out what is known by now and never waits.
-    """
-
-    name: str
-
-    def reading(self, now: Moment) -> Reading | None:
-        """What it knows, None where that is nothing."""
-
-    def state(self) -> str:
-        """In one line, why there is no reading."""
-
-    def close(self) -> None:
-        """End what it started."""
-
-
-class Absent:
-    """A source that is not used here, and why."""
-
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        self._why = why
-
-    def reading(self, now: Moment) -> Reading | None:
-        """Nothing."""
-
-    def state(self) -> str:
-        """Why it is not used."""
-        return self._why
-
-    def close(self) -> None:
-        """Nothing was started."""
-
-
-class Watcher:
+class DesktopPresence:
     """The sources in the order in which they are believed; `away` is in seconds."""
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[PresenceSource],
         away: float,
-        sleeps: Sleeps,
+        sleeps: SuspendLog,
         clock: Callable[[], Moment] = moment,
     ) -> None:
         self._sources = tuple(sources)
         self._away = away
         self._sleeps = sleeps
         self._clock = clock
-        sleeps.note(clock())
+        sleeps.observe(clock())
 
-    def look(self) -> Sighting:
-        """Whether the person is at the desk, as far as is known now; never waits."""
+    def check(self) -> Sighting:
+        """Return whether the person is at the desk, as far as is known now; never waits."""
         now = self._clock()
-        self._sleeps.note(now)
+        self._sleeps.observe(now)
         readings = [source.reading(now) for source in self._sources]
         return decide(filter(None, readings), now.boot, self._away)
 
     def sources(self) -> tuple[str, ...]:
-        """The answer, then each source with what it says, or why it says nothing; for `doctor`."""
+        """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
         now = self._clock()
-        answer = self.look()
-        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_ago(answer.idle)}"]
+        answer = self.check()
+        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
         for source in self._sources:
             reading = source.reading(now)
-            said = (
-                source.state() if reading is None else _(reading.evidence.value) + _ago(reading.idle or None)
+            text = (
+                source.state()
+                if reading is None
+                else _(reading.evidence.value) + _idle_text(reading.idle or None)
             )
-            lines.append(f"{source.name}: {said}")
+            lines.append(f"{source.name}: {text}")
         return tuple(lines)
 
     def close(self) -> None:
@@ -106,23 +58,23 @@ class Watcher:
             source.close()
 
 
-class Nobody:
-    """A desk that nobody sits at: there is no desktop, and `why` says how that is known."""
+class NobodyPresent:
+    """The detector without a desktop, where nobody is present; `why` is the reason."""
 
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def look(self) -> Sighting:
-        """Away."""
+    def check(self) -> Sighting:
+        """Return away."""
         return Sighting(Presence.AWAY, N_("no desktop"))
 
     def sources(self) -> tuple[str, ...]:
-        """The answer, and why."""
+        """Describe the answer and its reason."""
         return (_("away: no desktop ({why})").format(why=self._why),)
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: there is nothing to end."""
 
 
-def _ago(idle: float | None) -> str:
+def _idle_text(idle: float | None) -> str:
     return "" if idle is None else " " + _("({idle:.0f} s without input)").format(idle=idle)

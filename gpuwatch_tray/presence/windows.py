@@ -1,4 +1,4 @@
-"""Windows' tick of the last input."""
+"""The time without input on Windows and macOS."""
 
 from __future__ import annotations
 
@@ -6,55 +6,52 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.decide import Evidence, Reading
+from gpuwatch_tray.presence.decide import Evidence, PresenceReading, PresenceSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.presence.clock import Moment
 
-WRAP = 2**32  # milliseconds, 49.7 days: both ticks begin again at 0
-AHEAD = 60_000  # milliseconds by which the tick of the last input may be ahead of the other
+TICK_WRAP = 2**32  # milliseconds (49.7 days) after which both ticks restart at 0
+MAX_TICK_LEAD = 60_000  # milliseconds by which the input's tick may be ahead of the current one
 
 
 class _LastInput(ctypes.Structure):
-    """LASTINPUTINFO."""
+    """The structure LASTINPUTINFO."""
 
     _fields_ = (("cbSize", ctypes.c_uint32), ("dwTime", ctypes.c_uint32))
 
 
-def since(last: int, now: int) -> float:
-    """Seconds from tick `last` to tick `now`, each of 32 bits."""
-    passed = (now - last) % WRAP
-    return 0.0 if passed > WRAP - AHEAD else passed / 1000
+def seconds_between(last: int, now: int) -> float:
+    """Return the seconds from tick `last` to tick `now`, each of 32 bits."""
+    passed = (now - last) % TICK_WRAP
+    return 0.0 if passed > TICK_WRAP - MAX_TICK_LEAD else passed / 1000
 
 
-def library(name: str) -> Any:
-    """A DLL of Windows."""
+def load_dll(name: str) -> Any:
+    """Load a DLL of Windows."""
     return getattr(vars(ctypes)["windll"], name)  # ctypes has it on Windows only
 
 
-class LastInput:
-    """GetLastInputInfo: answers at once, so it is asked at each look."""
+class LastInput(PresenceSource):
+    """GetLastInputInfo, which answers at once and is asked at each check."""
 
     name = "GetLastInputInfo"
 
-    def __init__(self, load: Callable[[str], Any] = library) -> None:
+    def __init__(self, load: Callable[[str], Any] = load_dll) -> None:
         self._user = load("user32")
         self._kernel = load("kernel32")
         self._kernel.GetTickCount.restype = ctypes.c_uint32
 
-    def reading(self, now: Moment) -> Reading | None:
-        """Seconds without input in this session."""
+    def reading(self, now: Moment) -> PresenceReading | None:
+        """Return the seconds without input in this session."""
         answer = _LastInput(ctypes.sizeof(_LastInput), 0)
         if not self._user.GetLastInputInfo(ctypes.byref(answer)):
             return None
-        idle = since(int(answer.dwTime), int(self._kernel.GetTickCount()))
-        return Reading(self.name, Evidence.IDLE, now.boot, idle)
+        idle = seconds_between(int(answer.dwTime), int(self._kernel.GetTickCount()))
+        return PresenceReading(self.name, Evidence.IDLE, now.boot, idle)
 
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return _("Windows does not tell here: is this a service?")
-
-    def close(self) -> None:
-        """Nothing was started."""

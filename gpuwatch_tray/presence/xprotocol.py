@@ -1,9 +1,8 @@
 """
-The few words of the X protocol that the time without input needs, with every wait bounded.
+The X server's idle time (X Window System Protocol 11, MIT-SCREEN-SAVER 1.1), with every wait bounded.
 
-Written out here (X Window System Protocol 11, MIT-SCREEN-SAVER 1.1), for python-xlib waits for ever where
-the server is grabbed, leaves a socket open where it cannot connect, tries TCP by itself, prints its warnings
-on stdout, knows no wildcard cookie, and takes two megabytes.
+Not by python-xlib: it waits for ever where the server is grabbed, leaks a socket where it cannot connect,
+tries TCP by itself, prints warnings on stdout, knows no wildcard cookie, and takes two megabytes.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ XWAYLAND = "XWAYLAND"
 FAMILY_LOCAL, FAMILY_WILD = 256, 65535
 LITTLE_ENDIAN = ord("l")
 QUERY_EXTENSION, QUERY_INFO = 98, 1  # opcodes: of the protocol, of the extension
-ERROR, REPLY = 0, 1  # what a packet of 32 bytes begins with; all else is an event
-LARGEST = MIB  # bytes that the server's description of itself may have
+ERROR, REPLY = 0, 1  # first byte of a packet of 32 bytes; any other is an event's
+MAX_WELCOME = MIB  # bytes in the server's description of itself
 
 
-class XFailed(Exception):  # noqa: N818  # what became of it
-    """This X server does not tell; the text says why in one line."""  # noqa: D404
+class XServerError(Exception):  # what became of it
+    """An X server that gives no idle time; the text says why in one line."""
 
 
-def entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """The entries of an Xauthority file: family, and address, display number, name and data."""
+def authority_entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the entries of an Xauthority file: family; address, display number, name and data."""
     place = 0
     while place + 2 <= len(authority):
         (family,) = struct.unpack_from(">H", authority, place)
@@ -45,16 +44,16 @@ def entries(authority: bytes) -> Iterator[tuple[int, list[bytes]]]:
         fields = []
         for _field in range(4):
             if place + 2 > len(authority):
-                return  # it was cut off
+                return  # the file is cut off
             (length,) = struct.unpack_from(">H", authority, place)
             fields.append(authority[place + 2 : place + 2 + length])
             place += 2 + length
         yield family, fields
 
 
-def cookie(authority: bytes, host: str, number: str) -> bytes:
-    """The secret with which the local display `number` lets us in; empty where there is none."""
-    for family, (address, display, name, data) in entries(authority):
+def find_cookie(authority: bytes, host: str, number: str) -> bytes:
+    """Return the cookie for the local display `number`, empty for none."""
+    for family, (address, display, name, data) in authority_entries(authority):
         here = family == FAMILY_WILD or (family == FAMILY_LOCAL and address == host.encode())
         if here and name == COOKIE and display in {b"", number.encode()}:
             return data
@@ -62,89 +61,89 @@ def cookie(authority: bytes, host: str, number: str) -> bytes:
 
 
 def authority_file(environ: Mapping[str, str]) -> Path:
-    """Where the cookies are."""
+    """Return the path of the Xauthority file."""
     return Path(environ.get("XAUTHORITY") or Path(environ.get("HOME") or "/") / ".Xauthority")
 
 
 class XConnection:
-    """A connection to the X server of the environment's DISPLAY; raises XFailed, on whatever goes wrong."""
+    """A connection to the X server of the environment's DISPLAY; raises XServerError for any failure."""
 
     def __init__(self, environ: Mapping[str, str], timeout: float = 2.0) -> None:
         display = environ.get("DISPLAY", "")
         local = LOCAL_DISPLAY.fullmatch(display)
         if local is None:
-            raise XFailed(_("not a display of this machine"))
+            raise XServerError(_("not a display of this machine"))
         number = local[1]
         try:
-            key = cookie(authority_file(environ).read_bytes(), socket.gethostname(), number)
+            key = find_cookie(authority_file(environ).read_bytes(), socket.gethostname(), number)
         except OSError:
-            key = b""  # many servers know their user without
+            key = b""  # many servers admit their user without one
         self._socket = _connect(f"/tmp/.X11-unix/X{number}", timeout)  # noqa: S108  # where X has it
         try:
-            self._root = self._introduce(key)
+            self._root = self._handshake(key)
             self._saver = self._screen_saver()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Leave the server."""
+        """Close the connection."""
         self._socket.close()
 
     def interrupt(self) -> None:
-        """End a wait of another thread; it gets an XFailed."""
-        with contextlib.suppress(OSError):  # it is closed already
+        """End another thread's wait, which raises XServerError."""
+        with contextlib.suppress(OSError):  # already closed
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def idle(self) -> float:
-        """Seconds since the last input."""
+        """Return the seconds since the last input."""
         self._send(struct.pack("<BBHI", self._saver, QUERY_INFO, 2, self._root))
         (milliseconds,) = struct.unpack_from("<I", self._reply(), 16)
         return float(milliseconds) / 1000
 
     def _screen_saver(self) -> int:
-        """The opcode of the extension that knows the time without input."""
+        """Return the opcode of MIT-SCREEN-SAVER."""
         if self._extension(XWAYLAND):
-            raise XFailed(_("this is XWayland, which does not see all input"))
+            raise XServerError(_("this is XWayland, which does not see all input"))
         opcode = self._extension(SAVER)
         if not opcode:
-            raise XFailed(_("the server lacks the {name} extension").format(name=SAVER))
+            raise XServerError(_("the server lacks the {name} extension").format(name=SAVER))
         return opcode
 
     def _extension(self, name: str) -> int:
-        """The opcode of an extension, 0 where the server does not have it."""
+        """Return the opcode of an extension, 0 where the server lacks it."""
         text = _padded(name.encode())
         self._send(struct.pack("<BxHHxx", QUERY_EXTENSION, 2 + len(text) // 4, len(name)) + text)
         present, opcode = struct.unpack_from("<BB", self._reply(), 8)
         return int(opcode) if present else 0
 
-    def _introduce(self, key: bytes) -> int:
-        """Greet the server; the number of its first root window."""
+    def _handshake(self, key: bytes) -> int:
+        """Greet the server; return the number of its first root window."""
         name = COOKIE if key else b""
         greeting = struct.pack("<BxHHHHxx", LITTLE_ENDIAN, 11, 0, len(name), len(key))
         self._send(greeting + _padded(name) + _padded(key))
         welcome, length, quarters = struct.unpack("<BB4xH", self._receive(8))
-        if quarters * 4 > LARGEST:
-            raise XFailed(_("its answer makes no sense"))
+        if quarters * 4 > MAX_WELCOME:
+            raise XServerError(_("its answer makes no sense"))
         said = self._receive(quarters * 4)
         if welcome != 1:
-            raise XFailed(
+            raise XServerError(
                 _("refused: {why}").format(
                     why=said[:length].decode("latin-1").strip() or _("no reason given")
                 )
             )
         try:
             vendor, formats = struct.unpack_from("<16xH3xB", said)
-            (root,) = struct.unpack_from("<I", said, 32 + _up(vendor) + 8 * formats)
+            (root,) = struct.unpack_from("<I", said, 32 + _padded_size(vendor) + 8 * formats)
         except struct.error:
-            raise XFailed(_("its answer makes no sense")) from None
+            raise XServerError(_("its answer makes no sense")) from None
         return int(root)
 
     def _send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise XFailed(str(error)) from error
+            raise XServerError(str(error)) from error
 
     def _reply(self) -> bytes:
         while True:
@@ -152,7 +151,7 @@ class XConnection:
             if packet[0] == REPLY:
                 return packet
             if packet[0] == ERROR:
-                raise XFailed(_("the server answered with error {code}").format(code=packet[1]))
+                raise XServerError(_("the server answered with error {code}").format(code=packet[1]))
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -160,15 +159,15 @@ class XConnection:
             try:
                 part = self._socket.recv(size - len(data))
             except OSError as error:
-                raise XFailed(_("no answer: {error}").format(error=error)) from error
+                raise XServerError(_("no answer: {error}").format(error=error)) from error
             if not part:
-                raise XFailed(_("the connection was ended"))
+                raise XServerError(_("the connection was ended"))
             data += part
         return data
 
 
 def _connect(path: str, timeout: float) -> socket.socket:
-    """By the file, else by the name that X also takes in Linux' own space of names."""
+    """Connect by the socket file, else by X's name in Linux's abstract namespace."""
     failed = ""
     for address in (path, f"\0{path}"):
         trying = socket.socket(vars(socket)["AF_UNIX"])  # which Windows does not have
@@ -180,12 +179,12 @@ def _connect(path: str, timeout: float) -> socket.socket:
             failed = failed or f"{error}: {path}"
         else:
             return trying
-    raise XFailed(failed)
+    raise XServerError(failed)
 
 
-def _up(size: int) -> int:
+def _padded_size(size: int) -> int:
     return -(-size // 4) * 4
 
 
 def _padded(data: bytes) -> bytes:
-    return data.ljust(_up(len(data)), b"\0")
+    return data.ljust(_padded_size(len(data)), b"\0")

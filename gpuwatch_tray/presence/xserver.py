@@ -1,8 +1,4 @@
-"""
-The X server's own count of the time without input, that of the MIT-SCREEN-SAVER extension.
-
-An X server keeps its clients waiting for as long as one of them has it grabbed, so this has its own thread.
-"""
+"""The X server as a presence source."""
 
 from __future__ import annotations
 
@@ -11,33 +7,31 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
-from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
-from gpuwatch_tray.presence.xprotocol import XConnection, XFailed
+from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
+from gpuwatch_tray.presence.xprotocol import XConnection, XServerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gpuwatch_tray.presence.decide import Reading
-
 CONNECT_AGAIN = 10.0  # seconds
 
 
-class XServer:
-    """The server of the environment's display, asked every `every` seconds."""
+class XServer(IdleCounter):
+    """The X server, asked every `every` seconds on a thread, for a grab makes its clients wait."""
 
     name = "XScreenSaver"
 
     def __init__(
         self,
         environ: Mapping[str, str],
-        sleeps: Sleeps,
+        sleeps: SuspendLog,
         every: float,
         connect_again: float = CONNECT_AGAIN,
     ) -> None:
+        super().__init__(self.name, sleeps)
         self._environ = environ
         self._every = every
         self._connect_again = connect_again
-        self._counter = Counter(self.name, sleeps)
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
@@ -46,16 +40,12 @@ class XServer:
         )
         self._thread.start()
 
-    def reading(self, now: Moment) -> Reading | None:  # noqa: ARG002  # a counter's answer has its own time
-        """Seconds without input."""
-        return self._counter.reading()
-
     def state(self) -> str:
-        """Why there is no answer."""
+        """Explain a missing answer."""
         return self._problem
 
     def close(self) -> None:
-        """End the thread, within half a second."""
+        """End the thread within half a second."""
         self._stop.set()
         if (connection := self._connection) is not None:
             connection.interrupt()
@@ -65,19 +55,19 @@ class XServer:
         while not self._stop.is_set():
             try:
                 self._ask()
-            except XFailed as error:
+            except XServerError as error:
                 self._problem = _("display {display}: {error}").format(
                     display=self._environ.get("DISPLAY"), error=error
                 )
-            self._counter.forget()
+            self.forget()
             self._stop.wait(self._connect_again)
 
     def _ask(self) -> None:
-        """Connect, and ask again and again until `close`; raises XFailed when the connection is gone."""
+        """Connect and ask until `close`; raises XServerError when the connection is lost."""
         self._connection = connection = XConnection(self._environ)
         try:
             while not self._stop.is_set():
-                self._counter.take(moment(), connection.idle())
+                self.record(moment(), connection.idle())
                 self._stop.wait(self._every)
         finally:
             self._connection = None

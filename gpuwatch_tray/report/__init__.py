@@ -1,7 +1,7 @@
 """
-The details page: one self-contained HTML file about what is on file and how things stand.
+The details page: one self-contained HTML file about the past and the present state.
 
-Pure: values in, text out. It is made in a process of its own; the tray never loads it.
+It is made in a process of its own; the tray never loads it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.report import series
-from gpuwatch_tray.report.page import page
-from gpuwatch_tray.report.payload import Page, payload
+from gpuwatch_tray.report.page import render_page
+from gpuwatch_tray.report.payload import PageContext, build_payload
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import History
 
-__all__ = ["Page", "html", "step"]
+__all__ = ["PageContext", "html", "step"]
 
 
-def html(history: History, about: Page) -> str:
-    """The page about `history`."""
+def html(history: History, about: PageContext) -> str:
+    """Return the page about `history`."""
     title = labelled(_("GPUs on {host}").format(host=redact.one_line(about.host)), simulated=about.simulated)
     noscript = _("This page draws itself with JavaScript, which is switched off here.")
-    return page(payload(history, about), title=title, noscript=noscript)
+    return render_page(build_payload(history, about), title=title, noscript=noscript)
 
 
 def step(start: float, end: float) -> int:
-    """The seconds of which the page shows one value, over this span."""
-    return series.grid(start, end).step
+    """Return the seconds of which the page shows one value, over this span."""
+    return series.make_grid(start, end).step

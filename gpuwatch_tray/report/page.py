@@ -1,8 +1,8 @@
 """
-The page as one HTML file: template, style and program from `assets/`, the data as JSON, nothing from outside.
+The details page as one HTML file: template, style and program from `assets/`, its texts, colours and data.
 
-A strict content security policy lets only these very texts act: a browser loads nothing else, and would not
-run what a process name tried to smuggle in.
+A strict content security policy admits only these very texts: a browser loads nothing else, and would not run
+what a process name tried to smuggle in.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ PROGRAM = ("basics", "cards", "charts", "marks", "lanes", "tables", "main")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
-def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
-    """The whole file; `payload` is handed to the page's program as it is."""
-    style = _asset("vendor/uPlot.min.css") + palette.style() + _asset("page.css")
+def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
+    """Return the whole file; the page's program gets `payload` as it is."""
+    style = _asset("vendor/uPlot.min.css") + palette.palette_css() + _asset("page.css")
     library = _asset("vendor/uPlot.iife.min.js")
     parts = "\n".join(_asset(f"{name}.js") for name in PROGRAM)
     program = f'"use strict";\n(() => {{\n{parts}}})();\n'
@@ -42,7 +42,7 @@ def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
         "title": html.escape(title),
         "noscript": html.escape(noscript),
         "style": style,
-        "data": embedded(payload),
+        "data": script_safe_json(payload),
         "library": library,
         "program": program,
     }
@@ -50,8 +50,8 @@ def page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str:
     return _PLACE.sub(lambda found: values[found[1]], _asset("page.html"))
 
 
-def embedded(payload: Mapping[str, Any]) -> str:
-    """JSON that ends no script element, whatever the strings in it: all but plain letters are escapes."""
+def script_safe_json(payload: Mapping[str, Any]) -> str:
+    """Return JSON that ends no script element, whatever its strings: `&`, `<` and `>` are escaped."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
 

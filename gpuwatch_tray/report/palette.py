@@ -1,9 +1,4 @@
-"""
-The colours of the page and of the mail's picture, for light and for dark, told apart by colour-blind people.
-
-Lines are Okabe-Ito's hues, darkened or lightened until they stand out from their ground by 3:1 (WCAG 2.2,
-1.4.11), and have a dash pattern each besides. Owners have pale ones, with the name in the bar.
-"""
+"""The colours of the page and of the mail's picture, told apart by colour-blind people."""
 
 from __future__ import annotations
 
@@ -12,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# Okabe-Ito's hues, darkened or lightened until they stand out from their ground by 3:1 (WCAG 2.2, 1.4.11); each
+# line has a dash pattern besides. Owners have pale colours, with the name in the bar.
 LINES = ("#0072b2", "#d55e00", "#00805c", "#aa4499", "#2b8cc4", "#8c6d00", "#882255", "#4d4d4d")
 LINES_ON_DARK = ("#56b4e9", "#f0883e", "#2fc79a", "#e29ccb", "#a8d8f7", "#e6c34a", "#f08a9b", "#d0d4d8")
 OWNERS = ("#bbccee", "#ccddaa", "#eeeebb", "#ffcccc", "#cceeff", "#e0d0f0", "#ffd9b3", "#dddddd")
@@ -37,14 +34,14 @@ STATES_ON_DARK = {
 }
 
 
-def style() -> str:
-    """The colours as custom properties of CSS."""
-    light = "".join(_properties(LINES, STATES))
-    dark = "".join(_properties(LINES_ON_DARK, STATES_ON_DARK))
+def palette_css() -> str:
+    """Return the colours as custom properties of CSS."""
+    light = "".join(_css_properties(LINES, STATES))
+    dark = "".join(_css_properties(LINES_ON_DARK, STATES_ON_DARK))
     return f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
-def _properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterator[str]:
+def _css_properties(lines: tuple[str, ...], states: Mapping[str, str]) -> Iterator[str]:
     for place, colour in enumerate(lines):
         yield f"--gpu{place}:{colour};"
     for place, colour in enumerate(OWNERS):

@@ -1,5 +1,5 @@
 """
-What the page is told, from what is on file: pure.
+The data of the details page, from the history and the present state.
 
 Memory is in MiB, power in W, times in whole seconds since the epoch; None is a gap. Every text is one line
 without secrets.
@@ -15,7 +15,7 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.messages import TITLES
 from gpuwatch_tray.model import Auto, Severity
 from gpuwatch_tray.report import palette, series, standing
-from gpuwatch_tray.report.words import words
+from gpuwatch_tray.report.words import page_texts
 from gpuwatch_tray.rules.temperature import warning_at
 from gpuwatch_tray.units import KIB, MIB
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun
-    from gpuwatch_tray.report.series import Grid
+    from gpuwatch_tray.report.series import TimeGrid
 
-LEAST = 900.0  # seconds that a page shows, however little is on file
+LEAST_SPAN = 900.0  # seconds that a page shows, however little is on file
 MOST_RUNS = 4000  # that the page lists: the longest
 LONGEST_TEXT = 300  # characters of a name, a command or a reason
 USAGE = ("gpu_hours", "gib_hours", "utilisation_percent", "idle_held_hours", "energy_kwh")
@@ -33,13 +33,13 @@ METRICS = ("memory", "utilisation", "temperature", "power")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageContext:
     """
     What a page is about, beside the history.
 
     `live` is the answer to `status` of the program that watches, None where none does; `present` are the PIDs
     that it sees on GPUs, `commands` the redacted command lines of one's own among them. `warn_at` is
-    TEMP_LIMIT_C, None without it. `usage` is who used what, as `report usage --json` has it.
+    TEMP_LIMIT_C, None where the rule is off. `usage` is who used what, as `report usage --json` has it.
     """
 
     host: str
@@ -52,22 +52,22 @@ class Page:
     usage: Mapping[str, Any] | None = None
 
 
-def payload(history: History, page: Page) -> dict[str, Any]:
-    """The page's data."""
+def build_payload(history: History, context: PageContext) -> dict[str, Any]:
+    """Return the page's data."""
     gpus = sorted(history.gpus, key=lambda gpu: (gpu.index, gpu.physical != "", gpu.uuid))
     samples = {gpu.uuid: history.samples.get(gpu.uuid, ()) for gpu in gpus}
-    grid = series.grid(_start(history), history.end)
+    grid = series.make_grid(_start(history), history.end)
     places = {gpu.uuid: place for place, gpu in enumerate(gpus)}
-    runs, owners, left_out = _runs(history, places, page)
-    limits = [] if page.warn_at is None else [warning_at(gpu.slowdown_at, page.warn_at) for gpu in gpus]
-    now = standing.overall(page.live, _newest(samples.values()))
+    runs, owners, left_out = _runs_data(history, places, context)
+    limits = [] if context.warn_at is None else [warning_at(gpu.slowdown_at, context.warn_at) for gpu in gpus]
+    now = standing.overall_state(context.live, _newest(samples.values()))
     return {
         "lang": {language.CHINESE: "zh-CN"}.get(language.used(), language.used()),
-        "words": words(watched=page.live is not None),
+        "words": page_texts(watched=context.live is not None),
         "version": __version__,
-        "host": redact.one_line(page.host),
-        "made": int(page.made),
-        "simulated": page.simulated,
+        "host": redact.one_line(context.host),
+        "made": int(context.made),
+        "simulated": context.simulated,
         "state": now,
         "start": grid.start,
         "end": grid.end,
@@ -76,53 +76,53 @@ def payload(history: History, page: Page) -> dict[str, Any]:
         "thinned": _thinned(samples.values(), grid),
         "palette": len(palette.LINES),
         "owner_palette": len(palette.OWNERS),
-        "gpus": [_gpu(gpu, samples[gpu.uuid], history.marks, page) for gpu in gpus],
-        "metrics": [_metric(key, gpus, sorted(set(limits))) for key in METRICS],
-        "series": {key: [_line(key, samples[gpu.uuid], grid) for gpu in gpus] for key in METRICS},
+        "gpus": [_gpu_data(gpu, samples[gpu.uuid], history.marks, context) for gpu in gpus],
+        "metrics": [_metric_data(key, gpus, sorted(set(limits))) for key in METRICS],
+        "series": {key: [_series_data(key, samples[gpu.uuid], grid) for gpu in gpus] for key in METRICS},
         "runs": runs,
         "runs_left_out": left_out,
         "owners": owners,
-        "alerts": [_alert(mark) for mark in sorted(history.marks, key=lambda mark: mark.began)],
-        "usage": None if page.usage is None else _usage(page.usage),
+        "alerts": [_alert_data(mark) for mark in sorted(history.marks, key=lambda mark: mark.began)],
+        "usage": None if context.usage is None else _usage_data(context.usage),
     }
 
 
 def _start(history: History) -> float:
-    """Where the page begins: what is asked for, or where something is on file."""
+    """Return where the page begins: at the history's start, or at the first sample."""
     first = min((each[0].at for each in history.samples.values() if each), default=history.end)
-    return max(history.start, min(first, history.end - LEAST))
+    return max(history.start, min(first, history.end - LEAST_SPAN))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
-    """The end of the last stretch of which anything is known."""
+    """Return the end of the last stretch with a sample."""
     return max((each[-1].at + each[-1].seconds for each in samples if each), default=None)
 
 
-def _thinned(samples: Iterable[Sequence[GpuSample]], grid: Grid) -> bool:
+def _thinned(samples: Iterable[Sequence[GpuSample]], grid: TimeGrid) -> bool:
     return any(sample.seconds < grid.step for each in samples for sample in each)
 
 
-def _gpu(
-    gpu: GpuFacts, samples: Sequence[GpuSample], marks: Iterable[AlertMark], page: Page
+def _gpu_data(
+    gpu: GpuFacts, samples: Sequence[GpuSample], marks: Iterable[AlertMark], context: PageContext
 ) -> dict[str, Any]:
     alerts = [mark for mark in marks if gpu.uuid in mark.uuids and mark.ended is None]
     name = redact.one_line(gpu.name or "")
     return {
         "label": label(gpu),
         "name": _clip(name or gpu.uuid),
-        "state": standing.of_gpu(gpu, alerts, samples, page.live),
-        "facts": standing.facts(gpu, page.live),
+        "state": standing.gpu_state(gpu, alerts, samples, context.live),
+        "facts": standing.gpu_facts(gpu, context.live),
     }
 
 
 def label(gpu: GpuFacts) -> str:
-    """A GPU as a person counts them; a MIG device by the beginning of its UUID."""
+    """Return the GPU as a person counts them; a MIG device by the beginning of its UUID."""
     if not gpu.physical:
         return _("GPU {index}").format(index=gpu.index)
     return _("MIG {name} on GPU {index}").format(name=gpu.uuid.removeprefix("MIG-")[:8], index=gpu.index)
 
 
-def _metric(key: str, gpus: Sequence[GpuFacts], limits: Sequence[int]) -> dict[str, Any]:
+def _metric_data(key: str, gpus: Sequence[GpuFacts], limits: Sequence[int]) -> dict[str, Any]:
     titles = {
         "memory": (_("Memory"), _("Memory"), "GiB"),
         "utilisation": (_("Utilisation"), _("Use"), "%"),
@@ -145,24 +145,24 @@ def _limit(value: int, count: int) -> str:
     return _("limit {value} °C").format(value=value) if count == 1 else f"{value} °C"
 
 
-def _line(key: str, samples: Sequence[GpuSample], grid: Grid) -> dict[str, list[int | None]]:
+def _series_data(key: str, samples: Sequence[GpuSample], grid: TimeGrid) -> dict[str, list[int | None]]:
     divisor = MIB if key == "memory" else 1
-    found = series.line(samples, key, grid)
+    found = series.metric_line(samples, key, grid)
     return {
-        "low": _numbers(found.low, divisor),
-        "mean": _numbers(found.mean, divisor),
-        "high": _numbers(found.high, divisor),
+        "low": _rounded(found.low, divisor),
+        "mean": _rounded(found.mean, divisor),
+        "high": _rounded(found.high, divisor),
     }
 
 
-def _numbers(found: Iterable[float | None], divisor: int) -> list[int | None]:
+def _rounded(found: Iterable[float | None], divisor: int) -> list[int | None]:
     return [None if number is None else round(number / divisor) for number in found]
 
 
-def _runs(
-    history: History, places: Mapping[str, int], page: Page
+def _runs_data(
+    history: History, places: Mapping[str, int], context: PageContext
 ) -> tuple[list[dict[str, Any]], list[str], int]:
-    """The process runs, oldest first, the owners that they name by number, and how many are left out."""
+    """Return the process runs, oldest first, their owners by number, and how many runs are left out."""
     most: dict[tuple[str | None, str], float] = {}
     for use in history.processes:
         if use.memory is not None:
@@ -175,7 +175,9 @@ def _runs(
     found = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
         # also by the time: a PID is used again
-        running = run.pid in page.present and newest is not None and run.last >= newest - standing.FRESH
+        running = (
+            run.pid in context.present and newest is not None and run.last >= newest - standing.FRESH_SECONDS
+        )
         memory = most.get((run.key, run.uuid))
         found.append(
             {
@@ -183,7 +185,7 @@ def _runs(
                 "pid": run.pid,
                 "owner": owners.setdefault(_owner(run), len(owners)),
                 "name": names[run.name],
-                "command": _clip(redact.one_line(page.commands.get(run.pid, ""))) if running else "",
+                "command": _clip(redact.one_line(context.commands.get(run.pid, ""))) if running else "",
                 "start": int(run.first),
                 "end": None if running else int(run.last),
                 "memory": None if memory is None else round(memory / MIB),
@@ -196,7 +198,7 @@ def _owner(run: ProcessRun) -> str:
     return _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
 
 
-def _alert(mark: AlertMark) -> dict[str, Any]:
+def _alert_data(mark: AlertMark) -> dict[str, Any]:
     words_ = {
         Severity.INFO: _("info"),
         Severity.WARNING: _("warning"),
@@ -213,8 +215,8 @@ def _alert(mark: AlertMark) -> dict[str, Any]:
     }
 
 
-def _usage(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Who, and the measures in this order; those who cannot be told, and nobody, are rows of their own."""
+def _usage_data(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each user's measures; unknown owners, and nobody, are rows of their own."""
     measures = [*USAGE, *(["cost"] if found["energy_price"] is not None else [])]
     others = {"unknown": _("unknown owner"), "nobody": _("nobody")}
     rows = [

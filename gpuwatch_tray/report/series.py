@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuSample, Span
 
-MOST = 2200  # steps: more than a wide screen has pixels for
+MAX_STEPS = 2200  # steps: more than a wide screen has pixels for
 STEPS = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TimeGrid:
     """`count` steps of `step` seconds from `start` (wall time) on."""
 
     start: int
@@ -26,12 +26,12 @@ class Grid:
 
     @property
     def end(self) -> int:
-        """Where the last step ends."""
+        """The wall time at which the last step ends."""
         return self.start + self.count * self.step
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MetricLine:
     """A metric on a grid, None for each step of which nothing is known."""
 
     low: list[float | None]
@@ -39,20 +39,20 @@ class Line:
     high: list[float | None]
 
 
-def grid(start: float, end: float, most: int = MOST) -> Grid:
-    """The finest grid over this span that has at most about `most` steps; its steps begin at whole ones."""
+def make_grid(start: float, end: float, most: int = MAX_STEPS) -> TimeGrid:
+    """Return the finest grid over this span with at most about `most` steps; it begins at a whole step."""
     span = max(end - start, STEPS[0])
     step = next((step for step in STEPS if span / step <= most), STEPS[-1])
     first = int(start // step) * step
-    return Grid(first, step, max(math.ceil((end - first) / step), 1))
+    return TimeGrid(first, step, max(math.ceil((end - first) / step), 1))
 
 
-def line(samples: Iterable[GpuSample], metric: str, on: Grid) -> Line:
+def metric_line(samples: Iterable[GpuSample], metric: str, on: TimeGrid) -> MetricLine:
     """
-    The values of `metric`, a field of the samples, on the grid.
+    Return the values of `metric`, a field of the samples, on the grid.
 
-    A step's mean weighs each sample by the time that it covers of the step. One that is longer than a step
-    stands in each that it covers, and nowhere else.
+    A step's mean weights each sample by the time that it covers of the step. A sample longer than a step
+    stands in each step that it covers, and nowhere else.
     """
     low: list[float | None] = [None] * on.count
     high: list[float | None] = [None] * on.count
@@ -78,4 +78,4 @@ def line(samples: Iterable[GpuSample], metric: str, on: Grid) -> Line:
             if highest is None or value.high > highest:
                 high[place] = value.high
     mean = [total[place] / weight[place] if weight[place] else None for place in range(on.count)]
-    return Line(low, mean, high)
+    return MetricLine(low, mean, high)

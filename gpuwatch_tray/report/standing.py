@@ -1,4 +1,4 @@
-"""How things stand now, in a shape and a word: as the program that watches has it, else not known."""
+"""The present state, as a level and a word: from the program that watches, else not known."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
 
-FRESH = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
+FRESH_SECONDS = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
 
 
-def overall(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
-    """The state of the whole; `newest` is when anything was last known."""
+def overall_state(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
+    """Return the state of the whole; `newest` is when anything was last known."""
     if live is not None:
         level = Level[str(live.get("state", "no_data")).upper()]
         return _state(level, redact.text(str(live.get("headline", ""))))
@@ -30,13 +30,13 @@ def overall(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, s
     return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
 
 
-def of_gpu(
+def gpu_state(
     gpu: GpuFacts,
     alerts: Sequence[AlertMark],
     samples: Sequence[GpuSample],
     live: Mapping[str, Any] | None,
 ) -> dict[str, str]:
-    """The state of one GPU, from the alerts about it, written or told; no data where nobody sees it."""
+    """Return the state of one GPU, from its stored and live alerts; no data where nobody sees it."""
     now = _live_gpu(gpu, live)
     if now is None:
         if not samples:
@@ -60,15 +60,15 @@ def of_gpu(
 
 
 def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
-    """Why a GPU that nothing is told of is not known to be well; empty where it is."""
+    """Return why a GPU without alerts is not known to be well; empty where it is."""
     if now.get("gap") or live is None or live.get("state") != Level.NO_DATA.name.lower():
         return str(now.get("gap") or "")
     blamed = any(each.get("gap") or each.get("problem") for each in live.get("gpus", ()))
     return "" if blamed else str(live.get("headline", ""))
 
 
-def facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
-    """What a card tells: a name, a text, and a share from 0 to 1 where there is a whole."""
+def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
+    """Return the lines of a GPU's card: name, text, and a share from 0 to 1 where there is a whole."""
     now = _live_gpu(gpu, live)
     if now is None:
         return []

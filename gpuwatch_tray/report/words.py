@@ -1,12 +1,12 @@
-"""The words of the page in the language that is spoken; what stands in braces is put in by the page."""
+"""The texts of the page in the person's language; the page's program fills in what stands in braces."""
 
 from __future__ import annotations
 
 from gpuwatch_tray.language import _
 
 
-def words(*, watched: bool) -> dict[str, str]:
-    """Every text that the page's program shows; unless it is `watched`, nothing is known of the present."""
+def page_texts(*, watched: bool) -> dict[str, str]:
+    """Return every text that the page's program shows; unless `watched`, nothing is known of the present."""
     return {
         "skip": _("Skip to the content"),
         "title": _("GPUs on {host}"),

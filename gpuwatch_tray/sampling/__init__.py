@@ -1,22 +1,28 @@
-"""The past, pure: readings into samples, samples into longer ones, alerts onto the time axis."""
+"""The past: readings become samples, samples longer ones; alerts are put on the time axis."""
 
 from __future__ import annotations
 
-from gpuwatch_tray.sampling.joining import joined, pieces, portion, summed, total
-from gpuwatch_tray.sampling.marks import concerned, marks
-from gpuwatch_tray.sampling.sampler import Over, Sampler
-from gpuwatch_tray.sampling.steady import LONGEST, Steady
+from gpuwatch_tray.sampling.joining import (
+    merge_spans,
+    merge_stretches,
+    slice_stretch,
+    split_stretch,
+    sum_known,
+)
+from gpuwatch_tray.sampling.marks import alert_marks, gpus_of_alert
+from gpuwatch_tray.sampling.sampler import FinishedMinute, Sampler
+from gpuwatch_tray.sampling.steady import LONGEST_STRETCH, StretchCompactor
 
 __all__ = [
-    "LONGEST",
-    "Over",
+    "LONGEST_STRETCH",
+    "FinishedMinute",
     "Sampler",
-    "Steady",
-    "concerned",
-    "joined",
-    "marks",
-    "pieces",
-    "portion",
-    "summed",
-    "total",
+    "StretchCompactor",
+    "alert_marks",
+    "gpus_of_alert",
+    "merge_spans",
+    "merge_stretches",
+    "slice_stretch",
+    "split_stretch",
+    "sum_known",
 ]

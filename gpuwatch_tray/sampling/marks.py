@@ -1,4 +1,4 @@
-"""Which GPUs an alert is about, and the alerts as marks on the time axis."""
+"""The GPUs that an alert is about, and the alerts as marks on the time axis."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Alert
 
 
-def concerned(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tuple[str, ...]:
+def gpus_of_alert(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tuple[str, ...]:
     """
-    The GPUs that an alert with this subject is about, among `uuids`.
+    Return the GPUs among `uuids` that an alert with this subject is about.
 
     A subject names a GPU as one of its parts, or a process: one of the keys in `runs` then begins with it.
     """
@@ -27,10 +27,10 @@ def concerned(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tupl
     return tuple(uuid for uuid in uuids if uuid in found)
 
 
-def marks(
+def alert_marks(
     alerts: Iterable[Alert], uuids: Collection[str], runs: Collection[str], start: float, end: float
 ) -> tuple[AlertMark, ...]:
-    """The alerts that fired and were there between `start` and `end` (wall times), oldest first."""
+    """Return the alerts that fired and lasted into `start` to `end` (wall times), oldest first."""
     found = []
     for alert in alerts:
         if alert.fired is None or alert.fired.wall > end:
@@ -38,7 +38,7 @@ def marks(
         ended = None if alert.resolved is None else alert.resolved.wall
         if ended is not None and ended < start:
             continue
-        about = concerned(alert.subject, uuids, runs)
+        about = gpus_of_alert(alert.subject, uuids, runs)
         text = redact.text(alert.said)
         found.append(AlertMark(alert.id, alert.rule, alert.severity, text, alert.fired.wall, ended, about))
     return tuple(sorted(found, key=lambda mark: (mark.began, mark.id)))

@@ -1,15 +1,15 @@
-"""What a GPU drew: by its own meter where it has one, else by its power over time."""
+"""The energy of a GPU: from its own counter where it has one, else from its power over time."""
 
 from __future__ import annotations
 
 
-class Meter:
+class EnergyMeter:
     """
-    Tells the energy of one interval after another.
+    The energy of one interval after another.
 
-    The meter is read more seldom than the power. Until it is read anew the power stands in for it, and the
-    difference is made good then: the sum is the meter's. Its first value may be from before a gap, and so
-    counts from the first time that it moves.
+    The counter is updated less often than the power. Until it changes, power stands in for it, and the
+    difference is made up then: the sum is the counter's. Its first value may be from before a gap, so it
+    counts only from its first change on.
     """
 
     def __init__(self) -> None:
@@ -18,11 +18,11 @@ class Meter:
         self._ahead = 0.0  # J told since the meter was read, and not by the meter
 
     def reset(self) -> None:
-        """Nothing is known of what was drawn since."""
+        """Forget the counter: nothing is known of what was drawn since."""
         self._last, self._moved, self._ahead = None, False, 0.0
 
-    def over(self, seconds: float, counter: float | None, power: float | None) -> float | None:
-        """The energy (J) of an interval of `seconds` that ends with these values; None where unknown."""
+    def energy(self, seconds: float, counter: float | None, power: float | None) -> float | None:
+        """Return the energy (J) of the `seconds` that end with these values; None where unknown."""
         estimate = None if power is None else power * seconds
         last, self._last = self._last, counter
         if counter is None or last is None or counter < last:  # none, the first, or the driver was reloaded

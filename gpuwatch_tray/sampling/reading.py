@@ -1,4 +1,4 @@
-"""One reading of the GPUs, and what of it concerns everything on a GPU alike."""
+"""One reading of the GPUs, and what all processes on a GPU share of it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Gpu, GpuProcess, Limits, Missing, Snapshot, known
 from gpuwatch_tray.rules.devices import GpuLookup, gpu_subject
-from gpuwatch_tray.sampling.meter import Meter
+from gpuwatch_tray.sampling.meter import EnergyMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gpuwatch_tray.sampling.runs import Run
+    from gpuwatch_tray.sampling.runs import TrackedRun
 
 
-class Reading:
+class SampledReading:
     """
     A reading that stands for the last `seconds`.
 
-    `gpus` are those that answered, by what names them; `utilisation` is of those whose is known, `idle` are
-    those of them that do nothing. `at_work` is how many processes compute on each board, by its index.
+    `gpus` are those that answered, by their subject; `utilisation` is of those where it is known, `idle` are
+    those of them below IDLE_PCT. `at_work` is how many processes compute on each board, by its index.
     """
 
-    def __init__(self, snapshot: Snapshot, limits: Limits, seconds: float, meters: dict[str, Meter]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, limits: Limits, seconds: float, meters: dict[str, EnergyMeter]
+    ) -> None:
         self.gpus = {gpu_subject(gpu): gpu for gpu in snapshot.gpus if gpu.problem is None}
         self.utilisation = {
             name: gpu.utilisation
@@ -37,32 +39,34 @@ class Reading:
         for name in meters.keys() - boards.keys():
             del meters[name]  # it did not answer: what it drew meanwhile is not known
         self._energies = {
-            gpu.index: meters.setdefault(name, Meter()).over(seconds, known(gpu.energy), known(gpu.power))
+            gpu.index: meters.setdefault(name, EnergyMeter()).energy(
+                seconds, known(gpu.energy), known(gpu.power)
+            )
             for name, gpu in boards.items()
         }
 
-    def place(self, process: GpuProcess) -> str:
-        """What names the GPU or MIG device that it is on; empty where the source could not tell."""
+    def gpu_of(self, process: GpuProcess) -> str:
+        """Return the UUID of a process's GPU or MIG device; empty where the source could not tell."""
         gpu: Gpu | None = self._places.of(process)
         return process.device if gpu is None else gpu_subject(gpu)
 
-    def count(self, runs: Iterable[Run]) -> None:
-        """Count what is at work."""
+    def count_computing(self, runs: Iterable[TrackedRun]) -> None:
+        """Count the processes that compute on each board."""
         for run in runs:
             if run.computes:
                 index = run.process.gpu
                 self.at_work[index] = self.at_work.get(index, 0) + 1
 
-    def drawn(self, index: int, seconds: float) -> float | None:
-        """What a board drew in so many of the seconds (J)."""
+    def board_energy(self, index: int, seconds: float) -> float | None:
+        """Return the energy (J) that a board drew in so many of the seconds."""
         energy = self._energies.get(index)
         return None if energy is None else energy * seconds / self._seconds
 
-    def shares(self, seconds: float) -> dict[int | None, float]:
-        """What each process at work on a board has to answer for in so many of the seconds (J)."""
+    def energy_shares(self, seconds: float) -> dict[int | None, float]:
+        """Return each computing process's share (J) of its board's energy in so many of the seconds."""
         found: dict[int | None, float] = {}
         for index in self._energies:
-            energy = self.drawn(index, seconds)
+            energy = self.board_energy(index, seconds)
             if energy is not None and index in self.at_work:
                 found[index] = energy / self.at_work[index]
         return found

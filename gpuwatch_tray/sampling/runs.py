@@ -1,4 +1,4 @@
-"""The processes on the GPUs as they go on from reading to reading."""
+"""The processes on the GPUs as they go on from reading to reading, and alerts as marks on the time axis."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gpuwatch_tray.model import GpuProcess, Limits
-    from gpuwatch_tray.sampling.tallies import UseTally
+    from gpuwatch_tray.sampling.tallies import UseAccumulator
 
 LONGEST_NAME = 64  # characters: a process can give itself a title of any length
-Key: TypeAlias = tuple[int, str, int | None, str]
+RunKey: TypeAlias = tuple[int, str, int | None, str]
 
 
-class Run:
+class TrackedRun:
     """One process on one GPU; `tally` is of the minute that is open, None where it was not seen in it."""
 
     __slots__ = (
@@ -37,20 +37,20 @@ class Run:
         self.kinds: object = None
         self.computes = self.computed = False
         self.reading = 0  # the last one that it was in
-        self.tally: UseTally | None = None
+        self.tally: UseAccumulator | None = None
 
 
-class Seen(NamedTuple):
-    """A run as it was at the end of a minute in which it was seen; nothing of the next one changes it."""
+class MinuteRun(NamedTuple):
+    """A run as it was at the end of a minute in which it was seen; the next minute does not change it."""
 
-    run: Run
+    run: TrackedRun
     process: GpuProcess
     computed: bool
     last: float
-    tally: UseTally
+    tally: UseAccumulator
 
-    def facts(self) -> ProcessRun:
-        """What there is to know about it; of a run, on one thread only."""
+    def process_run(self) -> ProcessRun:
+        """Return what is known of the run; of each run, on one thread only."""
         run, process = self.run, self.process
         if not isinstance(process.user, Missing):  # once told, it stays known
             run.user, run.mine = process.user, process.mine
@@ -70,18 +70,22 @@ class Seen(NamedTuple):
         )
 
 
-class Runs:
-    """Finds the run of a process; `place` names the GPU or MIG device that a new one is on."""
+class RunTracker:
+    """Finds the run of a process."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._runs: dict[Key, Run] = {}
+        self._runs: dict[RunKey, TrackedRun] = {}
         self._readings = 0
 
-    def of(
+    def track(
         self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
-    ) -> list[Run]:
-        """The runs of these processes, which are seen at `now` (wall time), in their order."""
+    ) -> list[TrackedRun]:
+        """
+        Return the runs of these processes, seen at `now` (wall time), in their order.
+
+        `place` returns the GPU or MIG device that a new one is on.
+        """
         known_runs = self._runs
         self._readings = reading = self._readings + 1
         found = []
@@ -91,7 +95,7 @@ class Runs:
             if run is None:
                 uuid = place(process)
                 name = f"{boot}/{process.pid}/{process.identity}/{uuid}"
-                run = known_runs[key] = Run(name, uuid, process, now)
+                run = known_runs[key] = TrackedRun(name, uuid, process, now)
             if run.kinds is not process.kinds and run.kinds != process.kinds:
                 run.kinds = process.kinds
                 run.computes = computes(process, self.limits)
@@ -102,12 +106,12 @@ class Runs:
             found.append(run)
         return found
 
-    def seen(self) -> list[Seen]:
-        """Those that were seen in the minute that ends by this; who is gone by now is forgotten."""
+    def end_minute(self) -> list[MinuteRun]:
+        """Return the runs that were seen in the minute that ends by this; forget those that are gone."""
         found = []
         for run in self._runs.values():
             if run.tally is not None:
-                found.append(Seen(run, run.process, run.computed, run.last, run.tally))
+                found.append(MinuteRun(run, run.process, run.computed, run.last, run.tally))
                 run.tally = None
         self._runs = {key: run for key, run in self._runs.items() if run.reading == self._readings}
         return found

@@ -1,39 +1,39 @@
-"""Minutes that are like the one before: told once, as one stretch, so that a disk can rest meanwhile."""
+"""Minutes that are like the one before, written once as one stretch, so that a disk can rest meanwhile."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sampling.joining import joined
+from gpuwatch_tray.sampling.joining import merge_stretches
 from gpuwatch_tray.units import MIB, MINUTE
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import GpuSample, Span, Stretch, Use
 
-LONGEST = 30 * MINUTE  # seconds that may be lost when the machine loses its power
-SEEN = 0.95  # share of a minute that must have been seen for it to be like any other
+LONGEST_STRETCH = 30 * MINUTE  # seconds that may be lost when the machine loses its power
+SEEN_SHARE = 0.95  # share of a minute that must have been seen for it to be like any other
 # What a GPU at rest differs by from minute to minute.
 _DEGREES, _PERCENT, _WATTS = 2.0, 2.0, 2.0
 
 
-class Steady:
-    """Holds back the minutes that are like the last one that was told."""
+class StretchCompactor:
+    """Holds back the minutes that are like the last one that was returned (run-length compaction)."""
 
     def __init__(self) -> None:
         self._told: Stretch | None = None
         self._held: list[Stretch] = []
 
-    def take(self, minute: Stretch) -> tuple[Stretch, ...]:
-        """What is to be told now that this minute is over."""
+    def add(self, minute: Stretch) -> tuple[Stretch, ...]:
+        """Add a minute that is over; return the stretches that are to be written now."""
         last = self._held[-1] if self._held else self._told
         if (
             self._told is not None
             and last is not None
             and minute.at == last.end
-            and alike(self._told, minute)
+            and are_alike(self._told, minute)
         ):
             self._held.append(minute)
-            if sum(each.seconds for each in self._held) < LONGEST:
+            if sum(each.seconds for each in self._held) < LONGEST_STRETCH:
                 return ()
             return self.flush()
         told = (*self.flush(), minute)
@@ -41,18 +41,18 @@ class Steady:
         return told
 
     def flush(self) -> tuple[Stretch, ...]:
-        """What is held back, to be told after all."""
+        """Return what was held back."""
         held, self._held = self._held, []
         if not held:
             return ()
         at = held[0].at
-        together = joined(held, at, held[-1].end - at)
+        together = merge_stretches(held, at, held[-1].end - at)
         self._told = together
         return (together,)
 
 
-def alike(one: Stretch, other: Stretch) -> bool:
-    """Whether the two differ in nothing that a person would see on a chart; both were seen throughout."""
+def are_alike(one: Stretch, other: Stretch) -> bool:
+    """Return whether two stretches would look the same on a chart; both must have been seen throughout."""
     return (
         len(one.gpus) == len(other.gpus)
         and len(one.users) == len(other.users)
@@ -69,12 +69,12 @@ def _gpus_alike(one: GpuSample, other: GpuSample) -> bool:
         one.uuid == other.uuid
         and one.level == other.level
         and (one.energy is None) == (other.energy is None)
-        and one.covered >= SEEN * a
-        and other.covered >= SEEN * b
-        and _as_long(one.asleep / a, other.asleep / b)
-        and _as_long(one.listed / a, other.listed / b)
-        and _as_long(one.held / a, other.held / b)
-        and _as_long(one.idle / a, other.idle / b)
+        and one.covered >= SEEN_SHARE * a
+        and other.covered >= SEEN_SHARE * b
+        and _same_share(one.asleep / a, other.asleep / b)
+        and _same_share(one.listed / a, other.listed / b)
+        and _same_share(one.held / a, other.held / b)
+        and _same_share(one.idle / a, other.idle / b)
         and _near(one.power, other.power, _WATTS, a, b)
         and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
         and _near(one.memory, other.memory, MIB, a, b)
@@ -90,16 +90,16 @@ def _uses_alike(one: Use, other: Use) -> bool:
         one.who == other.who
         and one.uuid == other.uuid
         and (one.energy is None) == (other.energy is None)
-        and _as_long(one.held / a, other.held / b)
-        and _as_long(one.idle / a, other.idle / b)
+        and _same_share(one.held / a, other.held / b)
+        and _same_share(one.idle / a, other.idle / b)
         and _near(one.memory, other.memory, MIB, a, b)
         and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
     )
 
 
-def _as_long(share: float, other: float) -> bool:
-    """Whether two shares of the time are the same, but for the clock's slew."""
-    return abs(share - other) <= 1 - SEEN
+def _same_share(share: float, other: float) -> bool:
+    """Return whether two shares of the time are the same, but for the clock's slew."""
+    return abs(share - other) <= 1 - SEEN_SHARE
 
 
 def _near(a: Span | None, b: Span | None, most: float, of_a: int, of_b: int) -> bool:
@@ -108,5 +108,5 @@ def _near(a: Span | None, b: Span | None, most: float, of_a: int, of_b: int) -> 
     return (
         abs(a.low - b.low) <= most
         and abs(a.high - b.high) <= most
-        and _as_long(a.seconds / of_a, b.seconds / of_b)
+        and _same_share(a.seconds / of_a, b.seconds / of_b)
     )

@@ -1,4 +1,4 @@
-"""What is added up while a minute lasts."""
+"""Samples: values added up while a minute lasts, merged into longer stretches, and compacted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 THROTTLED = ClockLimit.HW_SLOWDOWN | ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL | ClockLimit.HW_POWER_BRAKE
 
 
-class Value:
+class SpanAccumulator:
     """A value that changes, and may be unknown for a while."""
 
     __slots__ = ("high", "low", "seconds", "weighed")
@@ -23,7 +23,7 @@ class Value:
         self.low = self.high = self.weighed = self.seconds = 0.0
 
     def add(self, value: float, seconds: float) -> None:
-        """It was `value` for so long."""
+        """Add a `value` that held for so long."""
         if not self.seconds:
             self.low = self.high = value
         elif value < self.low:
@@ -34,32 +34,32 @@ class Value:
         self.seconds += seconds
 
     def span(self) -> Span | None:
-        """What it was; None where it was never known."""
+        """Return the lowest, mean and highest; None where the value was never known."""
         if not self.seconds:
             return None
         mean = self.weighed / self.seconds
         return Span(self.low, min(max(mean, self.low), self.high), self.high, self.seconds)
 
 
-class UseTally:
-    """What a process, or one user's, makes of a GPU."""
+class UseAccumulator:
+    """The use of a GPU by one process, or by those of one user."""
 
     __slots__ = ("energy", "held", "idle", "memory", "utilisation")
 
     def __init__(self) -> None:
         self.held = self.idle = 0.0
         self.energy: float | None = None
-        self.memory = Value()
-        self.utilisation = Value()
+        self.memory = SpanAccumulator()
+        self.utilisation = SpanAccumulator()
 
-    def use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
-        """All of it as a sample."""
+    def to_use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
+        """Return all of it as a sample."""
         memory, utilisation = self.memory.span(), self.utilisation.span()
         return Use(who, uuid, at, seconds, self.held, memory, utilisation, self.idle, self.energy)
 
 
-class GpuTally(UseTally):
-    """What a GPU does."""
+class GpuAccumulator(UseAccumulator):
+    """The values of one GPU."""
 
     __slots__ = ("asleep", "covered", "fan", "listed", "power", "readings", "temperature", "throttled")
 
@@ -67,10 +67,15 @@ class GpuTally(UseTally):
         super().__init__()
         self.covered = self.asleep = self.listed = 0.0
         self.readings = 0
-        self.temperature, self.power, self.fan, self.throttled = Value(), Value(), Value(), Value()
+        self.temperature, self.power, self.fan, self.throttled = (
+            SpanAccumulator(),
+            SpanAccumulator(),
+            SpanAccumulator(),
+            SpanAccumulator(),
+        )
 
-    def saw(self, gpu: Gpu, seconds: float) -> None:
-        """It answered like this, and it did so for so long."""
+    def add(self, gpu: Gpu, seconds: float) -> None:
+        """Add the values of a GPU, which held for so long."""
         self.covered += seconds
         self.readings += 1
         if gpu.asleep:
@@ -89,8 +94,8 @@ class GpuTally(UseTally):
         if not isinstance(gpu.limited_by, Missing):
             self.throttled.add(1.0 if gpu.limited_by & THROTTLED else 0.0, seconds)
 
-    def sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
-        """All of it as a sample."""
+    def to_sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
+        """Return all of it as a sample."""
         return GpuSample(
             uuid,
             at,

@@ -1,56 +1,56 @@
-"""What the person has said, acknowledgements and snoozes: written by whoever was told, for the evaluator."""
+"""Acknowledgements and silences: written by the process that the person told, read by the evaluator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store.values import understood
+from gpuwatch_tray.store.values import checked_rows
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """All of it: the snoozes, also those just run out, and the numbers of the acknowledged incidents."""
+    """The silences, those just run out too, and the numbers of the acknowledged incidents."""
 
     silences: tuple[Silence, ...] = ()
     acknowledged: frozenset[int] = frozenset()
 
 
-def read(database: sqlite3.Connection) -> Attention:
-    """What is on file."""
+def read_attention(database: sqlite3.Connection) -> Attention:
+    """Read the silences and acknowledgements."""
     silences = database.execute("SELECT scope, name, at, uptime, boot, seconds FROM silences").fetchall()
     incidents = database.execute("SELECT incident FROM acknowledgements").fetchall()
-    with understood():
+    with checked_rows():
         return Attention(
             tuple(
-                Silence(Scope(scope), name, Instant(at, uptime, boot), seconds)
+                Silence(SilenceScope(scope), name, Instant(at, uptime, boot), seconds)
                 for scope, name, at, uptime, boot, seconds in silences
             ),
             frozenset(number for (number,) in incidents),
         )
 
 
-def acknowledge(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
-    """Inside the caller's transaction, as all below."""
+def add_acknowledgements(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
+    """Record acknowledgements. Inside the caller's transaction, as all below."""
     database.executemany(
         "INSERT OR REPLACE INTO acknowledgements (incident, at) VALUES (?, ?)",
         [(number, at) for number in ids],
     )
 
 
-def void(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Take acknowledgements back."""
+def remove_acknowledgements(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Delete acknowledgements."""
     database.executemany("DELETE FROM acknowledgements WHERE incident = ?", [(number,) for number in ids])
 
 
-def silence(database: sqlite3.Connection, silence: Silence) -> None:
-    """Snooze, in place of an earlier snooze of the same."""
+def add_silence(database: sqlite3.Connection, silence: Silence) -> None:
+    """Store a silence in place of an earlier one of the same alerts."""
     at = silence.at
     database.execute(
         "INSERT OR REPLACE INTO silences (scope, name, at, uptime, boot, seconds) VALUES (?, ?, ?, ?, ?, ?)",
@@ -58,14 +58,14 @@ def silence(database: sqlite3.Connection, silence: Silence) -> None:
     )
 
 
-def lift(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
-    """Forget snoozes that are over, unless another one of the same has begun meanwhile."""
+def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
+    """Delete silences that are over, unless another one of the same alerts has begun meanwhile."""
     database.executemany(
         "DELETE FROM silences WHERE scope = ? AND name = ? AND at = ? AND uptime = ?",
         [(each.scope.value, each.name, each.at.wall, each.at.uptime) for each in silences],
     )
 
 
-def resume(database: sqlite3.Connection) -> int:
-    """End every snooze; how many there were."""
+def remove_all_silences(database: sqlite3.Connection) -> int:
+    """Delete every silence; return how many there were."""
     return database.execute("DELETE FROM silences").rowcount

@@ -1,12 +1,12 @@
-"""Why a file cannot be read or written: what is to be done about it, and what people read."""
+"""Errors of SQLite and the disk: what they mean, what to do about them, what people read."""
 
 from __future__ import annotations
 
 import errno
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.store.values import UnreadableRow
+from gpuwatch_tray.store.values import UnreadableRowError
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # What keeps the file from being written, in the words of people, with the mend.
@@ -26,34 +26,38 @@ UNWRITABLE = {
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-def _code(error: Exception) -> int:
+def _sqlite_code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def damaged(error: Exception) -> bool:
-    """Whether the file is not what was written."""
-    return isinstance(error, UnreadableRow) or _code(error) in DAMAGED or "decode to UTF-8" in str(error)
+def is_damaged(error: Exception) -> bool:
+    """Return whether the file is not what was written."""
+    return (
+        isinstance(error, UnreadableRowError)
+        or _sqlite_code(error) in DAMAGED
+        or "decode to UTF-8" in str(error)
+    )
 
 
-def unwritable(error: Exception) -> bool:
-    """Whether the disk does not take it; a file that another process keeps is no such case."""
-    return isinstance(error, OSError) or _code(error) in UNWRITABLE
+def is_unwritable(error: Exception) -> bool:
+    """Return whether the disk does not accept writes; a lock held by another process does not count."""
+    return isinstance(error, OSError) or _sqlite_code(error) in UNWRITABLE
 
 
-def cause(error: Exception) -> tuple[str, str]:
-    """Why the disk does not take it, and the mend."""
+def reason_and_remedy(error: Exception) -> tuple[str, str]:
+    """Return why the disk does not accept writes, and what to do."""
     if isinstance(error, OSError) and error.errno not in FULL:
         return str(error), _("it must belong to this user")
     # no room for what SQLite keeps beside the file is no room either
     full = isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
-    what, mend = UNWRITABLE[sqlite3.SQLITE_FULL if full else _code(error)]
+    what, mend = UNWRITABLE[sqlite3.SQLITE_FULL if full else _sqlite_code(error)]
     return _(what), _(mend)
 
 
-def said(error: Exception) -> str:
-    """The error with its mend, where there is one."""
-    if _code(error) == sqlite3.SQLITE_BUSY:
+def describe_error(error: Exception) -> str:
+    """Return the error with its remedy, where there is one."""
+    if _sqlite_code(error) == sqlite3.SQLITE_BUSY:
         return _("{error} (another program keeps it; it is tried again)").format(error=error)
-    if _code(error) not in UNWRITABLE:
+    if _sqlite_code(error) not in UNWRITABLE:
         return str(error)
-    return _("{text} ({mend})").format(text=error, mend=cause(error)[1])
+    return _("{text} ({mend})").format(text=error, mend=reason_and_remedy(error)[1])

@@ -1,23 +1,23 @@
 """
 The database behind the store: the file, or memory while the file cannot be written.
 
-What is read and written comes here as a function of a connection, so that it can be done once more: on a
-file that was damaged and has been set aside, or in memory when the disk is full.
+Reads and writes come as functions of a connection, so that they can be repeated: on a file that replaced a
+damaged one, or in memory when the disk is full.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.store import file
-from gpuwatch_tray.store.causes import FULL, cause, damaged, said, unwritable
-from gpuwatch_tray.store.rescue import copy, give_back
-from gpuwatch_tray.store.schema import StoreError, in_memory
+from gpuwatch_tray.store.causes import FULL, describe_error, is_damaged, is_unwritable, reason_and_remedy
+from gpuwatch_tray.store.rescue import copy_state, write_back
+from gpuwatch_tray.store.schema import StoreError, memory_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-RETURN = 15.0  # seconds between attempts to get back to the file
+RETRY_SECONDS = 15.0  # seconds between attempts to get back to the file
 CANNOT_BE_OPENED = N_("{path}: the state cannot be opened: {error}")
 CANNOT_BE_READ = N_("{path}: the state cannot be read: {error}")
 CANNOT_BE_WRITTEN = N_("{path}: the state cannot be written: {error}")
@@ -48,7 +48,7 @@ class Database:
         self._path = path
         self._keeper = keeper
         self._monotonic = monotonic
-        self._claim = file.Claim(path)
+        self._claim = file.MemoryClaim(path)
         self._lock = threading.Lock()
         self._closed = False
         self._tried = 0.0
@@ -58,7 +58,7 @@ class Database:
         self._do(lambda _database: None, CANNOT_BE_OPENED)
 
     def close(self) -> None:
-        """Close it; what is in memory only gets a last chance."""
+        """Close the connection; write what is in memory only to the file, if possible."""
         with self._lock:
             if self.trouble is not None:
                 self._return()
@@ -72,32 +72,34 @@ class Database:
         return self._claim.of_another()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` reads, all of it as of one moment. Raises StoreError."""
+        """Return what `work` reads, all of it as of one moment. Raises StoreError."""
         with self._lock:
-            return self._do(lambda database: as_one(database, work, "BEGIN"), CANNOT_BE_READ)
+            return self._do(lambda database: in_transaction(database, work, "BEGIN"), CANNOT_BE_READ)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`, all of it or nothing. Raises StoreError."""
         with self._lock:
-            return self._do(lambda database: as_one(database, work), CANNOT_BE_WRITTEN)
+            return self._do(lambda database: in_transaction(database, work), CANNOT_BE_WRITTEN)
 
     def _do(self, work: Callable[[sqlite3.Connection], T], failure: str) -> T:
         if self._closed:
             raise StoreError(_("{path}: the state is closed").format(path=self._path))
-        if self.trouble is not None and self._monotonic() - self._tried >= RETURN:
+        if self.trouble is not None and self._monotonic() - self._tried >= RETRY_SECONDS:
             self._return()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return work(self._current())
             except (sqlite3.Error, OSError) as error:
                 if attempt == ATTEMPTS or not self._overcome(error):
-                    raise StoreError(_(failure).format(path=self._path, error=said(error))) from error
+                    raise StoreError(
+                        _(failure).format(path=self._path, error=describe_error(error))
+                    ) from error
         raise AssertionError  # the last attempt has returned or raised
 
     def _current(self) -> sqlite3.Connection:
-        """The memory, or the file that has the name now."""
+        """Return the connection to memory, or to the file that has the name now."""
         if self._open is not None and self.trouble is None:
-            there = file.identity(self._path)
+            there = file.file_identity(self._path)
             if there is None:
                 self._make_again(self._open)
             if there != self._identity:
@@ -105,9 +107,9 @@ class Database:
                 self.renewed += 1
         if self._open is None:
             self._make_folder()
-            if file.identity(self._path) is None:
-                file.create(self._path)
-            self._identity = file.identity(self._path)
+            if file.file_identity(self._path) is None:
+                file.create_file(self._path)
+            self._identity = file.file_identity(self._path)
             self._open = file.connect(self._path, to_read=not self._keeper)
         return self._open
 
@@ -120,12 +122,12 @@ class Database:
             raise StoreError(_(CANNOT_BE_OPENED).format(path=self._path, error=error)) from error
 
     def _overcome(self, error: sqlite3.Error | OSError) -> bool:
-        """Whether it is worth another attempt: on a new file, or in memory."""
+        """Return whether another attempt is worth it: on a new file, or in memory."""
         if self.trouble is not None:  # memory itself fails
             return False
-        if damaged(error):
+        if is_damaged(error):
             return self._mend(error)
-        if self._keeper and unwritable(error):
+        if self._keeper and is_unwritable(error):
             self._leave(error)
             return True
         return False
@@ -133,17 +135,17 @@ class Database:
     def _mend(self, error: Exception) -> bool:
         """Set the damaged file aside, unless another process has done so already."""
         try:
-            with file.alone(self._path):
-                if file.identity(self._path) != self._identity:
+            with file.replacement_lock(self._path):
+                if file.file_identity(self._path) != self._identity:
                     self._drop()
                     return True
                 self._drop()
                 self.renewed += 1
-                memory = in_memory()
+                memory = memory_database()
                 try:
                     file.set_aside(self._path, error, memory)
                 except (sqlite3.Error, OSError) as failed:
-                    if not (self._keeper and unwritable(failed)):
+                    if not (self._keeper and is_unwritable(failed)):
                         raise
                     self._claim.take()
                     self._float(memory, failed, whole=True)
@@ -155,31 +157,31 @@ class Database:
         return True
 
     def _make_again(self, held: sqlite3.Connection) -> None:
-        """The file has been deleted: make it again from what the open one still holds."""
+        """Create the deleted file again from what the open connection still holds."""
         self._make_folder()
-        with file.alone(self._path):
-            if file.identity(self._path) is None:
-                memory = in_memory()
-                copy(held, memory)
-                file.build(self._path, memory)
+        with file.replacement_lock(self._path):
+            if file.file_identity(self._path) is None:
+                memory = memory_database()
+                copy_state(held, memory)
+                file.build_replacement(self._path, memory)
                 log.warning("the state file %s was deleted: written again", self._path)
 
     def _leave(self, error: Exception) -> None:
         """Go on in memory, with all of the file that can be read."""
         self._claim.take()  # first: whoever has leased a mail from the file by now is seen in the copy
-        memory = in_memory()
+        memory = memory_database()
         whole = False
         try:
             if self._open is None:
-                self._open = file.for_reading(self._path)
-            whole = copy(self._open, memory)
+                self._open = file.connect_read_only(self._path)
+            whole = copy_state(self._open, memory)
         except (sqlite3.Error, OSError):
             log.debug("%s cannot be read", self._path, exc_info=True)
         self._drop()
         self._float(memory, error, whole=whole)
 
     def _float(self, memory: sqlite3.Connection, error: Exception, *, whole: bool) -> None:
-        what, mend = cause(error)
+        what, mend = reason_and_remedy(error)
         self.trouble = _(
             "{path}: {what}: alerts and mails are kept in memory only, until they can be written ({mend})"
         ).format(path=self._path, what=what, mend=mend)
@@ -204,7 +206,7 @@ class Database:
         keeper, self._keeper = self._keeper, False
         try:
             self._do(
-                lambda found: as_one(found, lambda _database: give_back(memory, found, whole=whole)),
+                lambda found: in_transaction(found, lambda _database: write_back(memory, found, whole=whole)),
                 CANNOT_BE_WRITTEN,
             )
         except StoreError:
@@ -223,7 +225,7 @@ class Database:
         self._open = None
 
 
-def as_one(
+def in_transaction(
     database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str = "BEGIN IMMEDIATE"
 ) -> T:
     """Do `work` in one transaction."""

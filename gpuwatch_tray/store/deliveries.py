@@ -1,4 +1,4 @@
-"""When each alert, by fingerprint, was last told on each channel: what its cooldown counts from."""
+"""When each alert, by fingerprint, was last notified on each channel: its cooldown counts from then."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Instant
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
 
-def record(database: sqlite3.Connection, fingerprints: Iterable[str], channel: str, now: Instant) -> None:
+def record_deliveries(
+    database: sqlite3.Connection, fingerprints: Iterable[str], channel: str, now: Instant
+) -> None:
     """Start the cooldown of `fingerprints` on `channel`. Inside the caller's transaction."""
     database.executemany(
         "INSERT OR REPLACE INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)",
@@ -20,21 +22,21 @@ def record(database: sqlite3.Connection, fingerprints: Iterable[str], channel: s
     )
 
 
-def every(database: sqlite3.Connection) -> list[dict[str, Instant]]:
-    """When each fingerprint was last told, channel by channel."""
-    return [on(database, channel.value) for channel in Channel]
+def read_deliveries(database: sqlite3.Connection) -> list[dict[str, Instant]]:
+    """Read when each fingerprint was last notified, channel by channel."""
+    return [read_deliveries_on(database, channel.value) for channel in Channel]
 
 
-def on(database: sqlite3.Connection, channel: str) -> dict[str, Instant]:
-    """When each fingerprint was last told on `channel`."""
+def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, Instant]:
+    """Read when each fingerprint was last notified on `channel`."""
     rows = database.execute(
         "SELECT fingerprint, at, uptime, boot FROM deliveries WHERE channel = ?", (channel,)
     )
     return {name: Instant(*at) for name, *at in rows.fetchall()}
 
 
-def prune(database: sqlite3.Connection, before: float) -> None:
-    """Forget what was told `before` of alerts that are over. Inside the caller's transaction."""
+def prune_deliveries(database: sqlite3.Connection, before: float) -> None:
+    """Delete the deliveries `before` this time of alerts that are over. Inside the caller's transaction."""
     database.execute(
         "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN"
         " (SELECT fingerprint FROM incidents WHERE phase <> 'resolved')",

@@ -1,10 +1,10 @@
-"""The state file: opened, made where there is none, set aside where it is damaged."""
+"""The state file: opened, created, replaced where it is damaged, and copied to memory and back."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.store.rescue import copy
-from gpuwatch_tray.store.schema import VERSION, StoreError, bring_up_to_date, version
+from gpuwatch_tray.store.rescue import copy_state
+from gpuwatch_tray.store.schema import VERSION, StoreError, migrate, schema_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 BUSY = 5.0  # seconds to wait for another process's transaction
 JOURNAL = "WAL"
-BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file: parts of it
+SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file: parts of it
 Identity: TypeAlias = tuple[int, int]  # the device and the file's number on it: what a name does not tell
 
 
-def identity(path: Path) -> Identity | None:
-    """Which file the name stands for at this moment; None for none."""
+def file_identity(path: Path) -> Identity | None:
+    """Return which file the name stands for at this moment; None for none."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -37,12 +37,12 @@ def identity(path: Path) -> Identity | None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def replacement_lock(path: Path) -> Iterator[None]:
     """
-    The right to put another file in the place of this one; raises StoreError after `BUSY` seconds.
+    Hold the right to replace this file; raises StoreError after `BUSY` seconds.
 
-    Nobody makes a new file while another process is setting a damaged one aside, and no two set aside at
-    once: the second would set aside the new one.
+    No process creates a file while another sets a damaged one aside, and no two set one aside at once: the
+    second would set aside the new one.
     """
     lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=BUSY)
     try:
@@ -57,12 +57,12 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-class Claim:
+class MemoryClaim:
     """
     The sign that the mails of this state are in the memory of one process, which sends them.
 
-    It is the system's lock on an empty file, so that a full disk takes it and a process that dies gives it
-    back.
+    It is the system's lock on an empty file: a full disk accepts it, and the system releases it when the
+    process dies.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,18 +70,18 @@ class Claim:
         self._lock = FileLock(self._path, timeout=0, thread_local=False)
 
     def take(self) -> None:
-        """Put the sign up, as far as the disk allows."""
+        """Acquire the lock, as far as the disk allows."""
         with suppress(OSError, Timeout):
             self._lock.acquire()
 
     def drop(self) -> None:
-        """Take it down."""
+        """Release the lock."""
         if self._lock.is_locked:
             with suppress(OSError):
                 self._lock.release()
 
     def of_another(self) -> bool:
-        """Whether another process has put it up."""
+        """Return whether another process holds the lock."""
         if self._lock.is_locked or not self._path.exists():
             return False
         try:
@@ -93,29 +93,29 @@ class Claim:
             return False
 
 
-def create(path: Path) -> None:
-    """Make an empty file where there is none."""
-    with alone(path):
-        if identity(path) is None:
-            _place(path)
+def create_file(path: Path) -> None:
+    """Create an empty file where there is none."""
+    with replacement_lock(path):
+        if file_identity(path) is None:
+            _put_in_place(path)
 
 
 def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
     """
-    Open the file and bring it up to date; raises sqlite3.Error, and StoreError for a newer version's.
+    Open the file and migrate it; raises sqlite3.Error, and StoreError for a newer version's.
 
-    Where it cannot be written, it is opened `to_read` only, if that is enough.
+    Where it cannot be written, open it for reading only, if `to_read` says that this is enough.
     """
-    database = opened(path)
+    database = open_connection(path)
     try:
         try:
-            _prepare(database)
+            _set_up(database)
         except sqlite3.OperationalError:
             database.close()
             if not to_read:
                 raise
-            database = for_reading(path)
-            if version(database) < VERSION:
+            database = connect_read_only(path)
+            if schema_version(database) < VERSION:
                 raise
         _refuse_newer(database, path)
     except BaseException:
@@ -125,19 +125,19 @@ def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
 
 
 def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
-    if version(database) > VERSION:
+    if schema_version(database) > VERSION:
         raise StoreError(
             _("{path}: written by a newer gpuwatch-tray; update, or move the file away").format(path=path)
         )
 
 
-def for_reading(path: Path) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open the file for a short while without writing anything, as on a full disk. Raises sqlite3.Error."""
-    database = opened(path)
+    database = open_connection(path)
     try:
         # Alone with the file, SQLite keeps in memory what it else keeps in the -shm beside it.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        version(database)
+        schema_version(database)
     except BaseException:
         database.close()
         raise
@@ -146,85 +146,85 @@ def for_reading(path: Path) -> sqlite3.Connection:
 
 def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
     """
-    Put a new file in the place of the damaged one, which gets another name and a word in the log.
+    Rename the damaged file, put a new one in its place, and log it.
 
-    What can be read of it is copied into `memory` and into the new file. Raises sqlite3.Error and OSError
-    where there is no room for that; nothing is changed then. To be called `alone`.
+    Copy what can be read into `memory` and into the new file. Raises sqlite3.Error and OSError where there is
+    no room for that; nothing is changed then. To be called with the `replacement_lock`.
     """
-    with closing(opened(path)) as source:
+    with closing(open_connection(path)) as source:
         with suppress(sqlite3.Error):
             source.execute("BEGIN IMMEDIATE")  # another process may be about to commit to it
-        whole = copy(source, memory)
-        build(path, memory)
+        whole = copy_state(source, memory)
+        build_replacement(path, memory)
         if os.name == "posix":  # others cannot rename what is open
-            aside = _rename(path)
+            aside = _rename_damaged(path)
     if os.name != "posix":
-        aside = _rename(path)
-    _place(path)
+        aside = _rename_damaged(path)
+    _put_in_place(path)
     rest = "nothing in it is lost" if whole else "what could be read of it is kept"
     log.warning("the state file %s is damaged (%s): set aside as %s; %s", path, error, aside.name, rest)
 
 
-def build(path: Path, memory: sqlite3.Connection) -> None:
-    """Make a new file with the content of `memory`, which `create` will take for the state."""
+def build_replacement(path: Path, memory: sqlite3.Connection) -> None:
+    """Write the content of `memory` to a new file, which `create_file` will put in place."""
     part = path.with_name(f"{path.name}.part")
-    for each in (part, _made(path)):
+    for each in (part, _replacement_path(path)):
         each.unlink(missing_ok=True)  # of a process that was killed over it
     create_empty(part)
     try:
-        with closing(opened(part)) as database:
-            bring_up_to_date(database)
+        with closing(open_connection(part)) as database:
+            migrate(database)
             database.execute("BEGIN IMMEDIATE")
-            copy(memory, database)
+            copy_state(memory, database)
             database.execute("COMMIT")
-        part.rename(_made(path))
+        part.rename(_replacement_path(path))
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
 
 
-def _made(path: Path) -> Path:
+def _replacement_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def _rename(path: Path) -> Path:
-    """Give the damaged file a name that no other has."""
+def _rename_damaged(path: Path) -> Path:
+    """Rename the damaged file to a name that no other has."""
     stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
     aside = next(each for each in map(path.with_name, names) if not each.exists())
     # First the file: killed between the two, nobody opens it without what belongs to it.
-    for end in ("", *BESIDE):
+    for end in ("", *SQLITE_SUFFIXES):
         with suppress(FileNotFoundError):
             path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
     return aside
 
 
-def _place(path: Path) -> None:
-    """Put a file where there is none: the one that was built, else an empty one."""
-    for end in BESIDE:  # of a file that is gone: SQLite would take them for the new one's
+def _put_in_place(path: Path) -> None:
+    """Put the replacement, else an empty file, where there is none."""
+    for end in SQLITE_SUFFIXES:  # of a file that is gone: SQLite would take them for the new one's
         path.with_name(path.name + end).unlink(missing_ok=True)
     try:
-        _made(path).rename(path)
+        _replacement_path(path).rename(path)
     except FileNotFoundError:
         create_empty(path)
 
 
 def create_empty(path: Path) -> None:
-    """Make an empty file, which must not be there. Raises OSError."""
+    """Create an empty file, which must not exist. Raises OSError."""
     # It holds the text of mails: private from the first byte on, and with it the files that SQLite adds.
     # Only ever a new one: to close another descriptor of an open database would drop SQLite's locks on it.
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection to the file as it is. Raises sqlite3.Error."""
+def open_connection(path: Path) -> sqlite3.Connection:
+    """Open a connection to the file as it is. Raises sqlite3.Error."""
     # Transactions are opened by hand (isolation_level=None): one BEGIN IMMEDIATE a change.
     return sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
 
 
-def _prepare(database: sqlite3.Connection) -> None:
+def _set_up(database: sqlite3.Connection) -> None:
     # Where WAL is refused (a network file system) SQLite answers with the mode that stays: a journal.
     database.execute(f"PRAGMA journal_mode = {JOURNAL}")
     database.execute("PRAGMA synchronous = FULL")  # a mail marked as sent must survive a power cut
-    bring_up_to_date(database)
+    migrate(database)

@@ -1,7 +1,7 @@
 """
-Mails handed to the child that sends them, and its answers: JSON lines through two pipes.
+The outbox of the child process that sends mails: JSON lines through two pipes.
 
-So they travel while the outbox is in the memory of another process, as on a full disk.
+So mails are sent also while the outbox is in the memory of another process, as on a full disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gpuwatch_tray.model import Message, MessageKind
 from gpuwatch_tray.store import letters
 from gpuwatch_tray.store.outbox import Rest
-from gpuwatch_tray.store.queued import Queued
+from gpuwatch_tray.store.queued import OutboxMail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def packed(rows: Iterable[Queued]) -> bytes:
-    """What the child reads: a line for each mail."""
+def encode_mails(rows: Iterable[OutboxMail]) -> bytes:
+    """Return what the child reads: a line for each mail."""
     lines = [json.dumps([row.id, _fields(row.message), row.attempts]) for row in rows]
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
-def record(store: Store, line: bytes) -> None:
-    """Record one answer of the child in `store`. Raises StoreError; a line that is none is left alone."""
+def record_answer(store: Store, line: bytes) -> None:
+    """Record one answer of the child in `store`; ignore a line that is none. Raises StoreError."""
     try:
         answer: dict[str, Any] = json.loads(line)
         number, at, text, blocked = answer["mail"], answer["at"], answer["said"], answer.get("blocked")
@@ -46,30 +46,30 @@ def record(store: Store, line: bytes) -> None:
         store.mark_retry(number, at, text, blocked=blocked, failure=failure)
 
 
-class Handover:
-    """The outbox of the child: what it was handed, and the way for its answers."""
+class PipedOutbox:
+    """The outbox in the child: reads mails from one pipe and writes what became of them to another."""
 
     def __init__(self, mails: IO[bytes], answers: IO[bytes]) -> None:
         self._mails = mails
         self._answers = answers
 
-    def lease_due(self, now: float, lease: float, gather: object = None) -> Sequence[Queued]:  # noqa: ARG002  # done by the sender
-        """All that was handed over; a line that was cut off by the end of the other process is left out."""
-        return [_queued(line) for line in self._mails if line.endswith(b"\n")]
+    def lease_due(self, now: float, lease: float, gather: object = None) -> Sequence[OutboxMail]:  # noqa: ARG002  # done by the sender
+        """Return all mails of the pipe; skip a line that the end of the parent cut off."""
+        return [_decode_mail(line) for line in self._mails if line.endswith(b"\n")]
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Iterable[Rest] = ()) -> None:
-        """Answer that it was accepted, and hand back what is left of it."""
+        """Answer that a mail was accepted, and return the rest of it."""
         left = [[_fields(each.message), each.at, each.error, each.failure] for each in rest]
         self._answer({"mail": row_id, "at": now, "said": detail, "rest": left})
 
     def mark_retry(
         self, row_id: int, at: float, error: str, *, blocked: bool = False, failure: str = ""
     ) -> None:
-        """Answer that it was not, and when it is due again."""
+        """Answer that a mail was not accepted, and when it is due again."""
         self._answer({"mail": row_id, "at": at, "said": error, "blocked": blocked, "failure": failure})
 
     def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = "") -> None:
-        """Answer that it was refused for good."""
+        """Answer that a mail was refused for good."""
         self._answer({"mail": row_id, "at": at, "said": error, "dead": True, "failure": failure})
 
     def _answer(self, answer: dict[str, object]) -> None:
@@ -81,18 +81,20 @@ class Handover:
             log.warning("mail %s: who handed it over is gone: %s", answer["mail"], error)
 
 
-def _queued(line: bytes) -> Queued:
+def _decode_mail(line: bytes) -> OutboxMail:
     number, fields, attempts = json.loads(line)
-    return Queued(number, _message(*fields), attempts=attempts)
+    return OutboxMail(number, _message(*fields), attempts=attempts)
 
 
 def _fields(mail: Message) -> list[object]:
-    details = letters.packed(mail.details)
+    details = letters.details_to_json(mail.details)
     return [mail.subject, mail.text, mail.created, mail.message_id, mail.kind.value, details]
 
 
 def _message(subject: str, text: str, created: float, message_id: str, kind: str, details: str) -> Message:
-    return Message(subject, text, created, message_id, MessageKind(kind), details=letters.unpacked(details))
+    return Message(
+        subject, text, created, message_id, MessageKind(kind), details=letters.details_from_json(details)
+    )
 
 
 def _rest(left: Sequence[Any]) -> Rest:

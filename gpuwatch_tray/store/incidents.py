@@ -1,4 +1,4 @@
-"""The incidents: alerts from their first sign to their end, and what happened to each."""
+"""Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
-from gpuwatch_tray.store.values import packed, understood, unpacked
+from gpuwatch_tray.store.values import checked_rows, instant_from_json, instant_to_json
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
-KEEP = 100  # incidents that are over, with their transitions
+INCIDENTS_KEPT = 100  # incidents that are over, with their transitions
 MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not fill the disk
 FIELDS = (
     "id, fingerprint, rule, subject, severity, reason, text, value, phase, since, held, samples, fired,"
@@ -23,7 +23,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One thing that happened to an incident at `at` (wall time): `what`, and the named reason `why`."""
+    """One event of an incident, at `at` (wall time): `what` happened, and the named reason `why`."""
 
     at: float
     incident: int
@@ -31,66 +31,66 @@ class Transition:
     why: str = ""
 
 
-def write(database: sqlite3.Connection, alerts: Iterable[Alert], *, owed: bool = False) -> None:
+def write_incidents(database: sqlite3.Connection, alerts: Iterable[Alert], *, owed: bool = False) -> None:
     """Insert or update these incidents. Inside the caller's transaction."""
     marks = ", ".join("?" * (FIELDS.count(",") + 2))
     database.executemany(
-        f"INSERT OR REPLACE INTO incidents ({FIELDS}, owed) VALUES ({marks})",  # noqa: S608
-        [(*_row(alert), owed) for alert in alerts],
+        f"INSERT OR REPLACE INTO incidents ({FIELDS}, owed) VALUES ({marks})",
+        [(*_incident_row(alert), owed) for alert in alerts],
     )
 
 
-def drop(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Forget incidents that never fired. Inside the caller's transaction."""
+def drop_incidents(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Delete incidents that never fired. Inside the caller's transaction."""
     rows = [(number,) for number in ids]
     database.executemany("DELETE FROM incidents WHERE id = ?", rows)
     database.executemany("DELETE FROM transitions WHERE incident = ?", rows)
 
 
-def opened(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
-    """The incidents that are not over, and those whose end is still to be told (True)."""
+def read_open_incidents(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
+    """Read the incidents that are not over (False), and those whose end is still to be notified (True)."""
     rows = database.execute(
-        f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"  # noqa: S608
+        f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"
     )
-    return [(_alert(row), bool(row[-1])) for row in rows.fetchall()]
+    return [(_incident(row), bool(row[-1])) for row in rows.fetchall()]
 
 
-def latest(database: sqlite3.Connection, limit: int) -> list[Alert]:
-    """The last incidents that fired and are over, newest first."""
+def read_latest_incidents(database: sqlite3.Connection, limit: int) -> list[Alert]:
+    """Read the last incidents that fired and are over, newest first."""
     rows = database.execute(
-        f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"  # noqa: S608
+        f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"
         " ORDER BY id DESC LIMIT ?",
         (limit,),
     )
-    return [_alert(row) for row in rows.fetchall()]
+    return [_incident(row) for row in rows.fetchall()]
 
 
-def every(database: sqlite3.Connection) -> list[Alert]:
-    """All that are on file."""
-    return [_alert(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]  # noqa: S608
+def read_incidents(database: sqlite3.Connection) -> list[Alert]:
+    """Read all incidents."""
+    return [_incident(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]
 
 
-def fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
-    """When the incidents on file began to fire, by fingerprint."""
+def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
+    """Read when the incidents began to fire, by fingerprint."""
     rows = database.execute("SELECT fingerprint, fired FROM incidents WHERE fired IS NOT NULL")
-    with understood():
+    with checked_rows():
         return [(name, Instant(*json.loads(at))) for name, at in rows.fetchall()]
 
 
-def severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
-    """How bad the incidents on file were that have fired, by fingerprint, oldest first."""
+def read_severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
+    """Read how severe the incidents were that have fired, by fingerprint, oldest first."""
     rows = database.execute("SELECT fingerprint, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id")
-    with understood():
+    with checked_rows():
         return [(name, Severity(severity)) for name, severity in rows.fetchall()]
 
 
-def rules(database: sqlite3.Connection) -> dict[str, str]:
-    """The rule of each fingerprint on file."""
+def read_rules(database: sqlite3.Connection) -> dict[str, str]:
+    """Read the rule of each fingerprint."""
     return dict(database.execute("SELECT fingerprint, rule FROM incidents").fetchall())
 
 
-def highest(database: sqlite3.Connection) -> int:
-    """The highest number that an incident has ever had, as far as known."""
+def highest_id(database: sqlite3.Connection) -> int:
+    """Return the highest number that an incident has ever had, as far as known."""
     (number,) = database.execute(
         "SELECT max(coalesce((SELECT max(id) FROM incidents), 0),"
         " coalesce((SELECT max(incident) FROM transitions), 0))"
@@ -98,26 +98,26 @@ def highest(database: sqlite3.Connection) -> int:
     return int(number)
 
 
-def note(database: sqlite3.Connection, transitions: Iterable[Transition]) -> None:
-    """Write down what happened. Inside the caller's transaction."""
+def add_transitions(database: sqlite3.Connection, transitions: Iterable[Transition]) -> None:
+    """Record what happened. Inside the caller's transaction."""
     database.executemany(
         "INSERT INTO transitions (at, incident, what, why) VALUES (?, ?, ?, ?)",
         [(each.at, each.incident, each.what, each.why) for each in transitions],
     )
 
 
-def transitions(database: sqlite3.Connection) -> list[Transition]:
-    """All that is on file, oldest first."""
+def read_transitions(database: sqlite3.Connection) -> list[Transition]:
+    """Read all transitions, oldest first."""
     rows = database.execute("SELECT at, incident, what, why FROM transitions ORDER BY id")
     return [Transition(*row) for row in rows.fetchall()]
 
 
-def prune(database: sqlite3.Connection) -> None:
-    """Keep the last `KEEP` that are over. Inside the caller's transaction."""
+def prune_incidents(database: sqlite3.Connection) -> None:
+    """Delete all but the last `INCIDENTS_KEPT` that are over. Inside the caller's transaction."""
     database.execute(
         "DELETE FROM incidents WHERE phase = 'resolved' AND NOT owed AND id NOT IN"
         " (SELECT id FROM incidents WHERE phase = 'resolved' ORDER BY id DESC LIMIT ?)",
-        (KEEP,),
+        (INCIDENTS_KEPT,),
     )
     database.execute("DELETE FROM transitions WHERE incident NOT IN (SELECT id FROM incidents)")
     database.execute(
@@ -128,7 +128,7 @@ def prune(database: sqlite3.Connection) -> None:
     database.execute("DELETE FROM acknowledgements WHERE incident NOT IN (SELECT id FROM incidents)")
 
 
-def _row(alert: Alert) -> tuple[Any, ...]:
+def _incident_row(alert: Alert) -> tuple[Any, ...]:
     news = None
     if alert.news is not None:
         reason, at = alert.news
@@ -146,21 +146,21 @@ def _row(alert: Alert) -> tuple[Any, ...]:
         alert.since,
         alert.held,
         alert.samples,
-        packed(alert.fired),
+        instant_to_json(alert.fired),
         alert.raises,
         news,
         alert.covered,
-        packed(alert.resolved),
+        instant_to_json(alert.resolved),
         None if alert.thread is None else json.dumps(alert.thread),
     )
 
 
-def _alert(row: tuple[Any, ...]) -> Alert:
-    with understood():
-        return _as_alert(row)
+def _incident(row: tuple[Any, ...]) -> Alert:
+    with checked_rows():
+        return _parse_incident(row)
 
 
-def _as_alert(row: tuple[Any, ...]) -> Alert:
+def _parse_incident(row: tuple[Any, ...]) -> Alert:
     number, name, rule, subject, severity, reason, text, value, phase, since, held, samples = row[:12]
     began, raises, news, covered, ended, thread = row[12:18]
     what = None
@@ -180,11 +180,11 @@ def _as_alert(row: tuple[Any, ...]) -> Alert:
         phase=Phase(phase),
         held=held,
         samples=samples,
-        fired=unpacked(began),
+        fired=instant_from_json(began),
         raises=raises,
         news=what,
         covered=bool(covered),
-        resolved=unpacked(ended),
+        resolved=instant_from_json(ended),
         thread=None if thread is None else _thread(*json.loads(thread)),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
 
@@ -15,7 +15,7 @@ class KnownGpu:
     """
     A GPU as it was last seen at `seen` (wall time); `name` is empty where it is not known.
 
-    One that the person has `forgotten` is missed no more, until it is seen again.
+    A GPU that the person has `forgotten` is not missed any more, until it is seen again.
     """
 
     uuid: str
@@ -25,8 +25,8 @@ class KnownGpu:
     forgotten: bool = False
 
 
-def read(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
-    """All of them, by index."""
+def read_inventory(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
+    """Read all GPUs, by index."""
     rows = database.execute("SELECT uuid, gpu, name, seen, forgotten FROM inventory ORDER BY gpu, uuid")
     return tuple(
         KnownGpu(uuid, index, name, seen, bool(forgotten))
@@ -34,15 +34,15 @@ def read(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
     )
 
 
-def write(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
-    """Add or update these. Inside the caller's transaction."""
+def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
+    """Insert or update these GPUs. Inside the caller's transaction."""
     database.executemany(
         "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen, forgotten) VALUES (?, ?, ?, ?, ?)",
         [(each.uuid, each.index, each.name, each.seen, each.forgotten) for each in gpus],
     )
 
 
-def forget(database: sqlite3.Connection, uuid: str) -> bool:
-    """Miss one no more; False where it is not missed. Inside the caller's transaction."""
+def mark_gpu_forgotten(database: sqlite3.Connection, uuid: str) -> bool:
+    """Mark a GPU as forgotten; return False where it is not missed. Inside the caller's transaction."""
     changed = database.execute("UPDATE inventory SET forgotten = 1 WHERE uuid = ? AND NOT forgotten", (uuid,))
     return changed.rowcount > 0

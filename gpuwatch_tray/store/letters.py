@@ -1,4 +1,4 @@
-"""What a mail carries beside its text, as the JSON of a column or of a pipe."""
+"""The details of a mail as JSON, for a column or a pipe."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 from dataclasses import asdict
 
 from gpuwatch_tray.model import Details, Severity
-from gpuwatch_tray.store.values import understood
+from gpuwatch_tray.store.values import checked_rows
 
 
-def packed(details: Details) -> str:
-    """The JSON of it, without what is as usual; ASCII, as a process name may hold what no UTF-8 can."""
+def details_to_json(details: Details) -> str:
+    """Return the details as JSON without defaults; ASCII, as a process name may hold what UTF-8 cannot."""
     usual = asdict(Details())
     return json.dumps({key: value for key, value in asdict(details).items() if value != usual[key]})
 
 
-def unpacked(text: str) -> Details:
-    """Read back; raises what a damaged file raises where it is none."""
-    with understood():
+def details_from_json(text: str) -> Details:
+    """Parse the details. Raises UnreadableRowError."""
+    with checked_rows():
         found = json.loads(text)
         severity = found.get("severity")
         return Details(

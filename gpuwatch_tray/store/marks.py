@@ -1,56 +1,56 @@
-"""When the last evaluation was, and which processes the command source has seen."""
+"""Single values by key, and the processes that the command source has seen."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.store.values import packed, understood, unpacked
+from gpuwatch_tray.store.values import checked_rows, instant_from_json, instant_to_json
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Mapping
 
     from gpuwatch_tray.model import Instant
 
-LAST = "last evaluation"
+LAST_EVALUATION = "last evaluation"
 GREETED = "greeted"  # the person has been told that this state is watched
-LOOP = "last evaluation of a loop"  # whose polls tell for how long a condition holds
+LAST_LOOP_EVALUATION = "last evaluation of a loop"  # whose polls tell for how long a condition holds
 
 
-def last(database: sqlite3.Connection, name: str = LAST) -> Instant | None:
-    """When the last evaluation was that had something to write."""
+def read_instant(database: sqlite3.Connection, name: str = LAST_EVALUATION) -> Instant | None:
+    """Read when the last evaluation was that had something to write."""
     row = database.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
-    with understood():
-        return unpacked(row[0]) if row else None
+    with checked_rows():
+        return instant_from_json(row[0]) if row else None
 
 
-def set_last(database: sqlite3.Connection, at: Instant, name: str = LAST) -> None:
-    """Inside the caller's transaction, as all below."""
-    database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, packed(at)))
+def write_instant(database: sqlite3.Connection, at: Instant, name: str = LAST_EVALUATION) -> None:
+    """Store an instant. Inside the caller's transaction, as all below."""
+    database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, instant_to_json(at)))
 
 
-def has(database: sqlite3.Connection, name: str) -> bool:
-    """Whether this mark was set."""
+def has_key(database: sqlite3.Connection, name: str) -> bool:
+    """Return whether this key was set."""
     return database.execute("SELECT 1 FROM marks WHERE name = ?", (name,)).fetchone() is not None
 
 
-def put(database: sqlite3.Connection, name: str) -> None:
-    """Set a mark that says no more than that it was."""
+def set_key(database: sqlite3.Connection, name: str) -> None:
+    """Set a key without a value of its own."""
     database.execute("INSERT OR REPLACE INTO marks VALUES (?, '1')", (name,))
 
 
-def touch(database: sqlite3.Connection) -> None:
+def write_probe(database: sqlite3.Connection) -> None:
     """Write something, whatever it is."""
     database.execute("INSERT INTO marks VALUES ('touched', '1') ON CONFLICT DO UPDATE SET value = value + 1")
 
 
-def sightings(database: sqlite3.Connection) -> dict[tuple[int, str], float]:
-    """The processes that the command source has seen: (pid, digest of the command) to start time."""
+def read_sightings(database: sqlite3.Connection) -> dict[tuple[int, str], float]:
+    """Read the processes that the command source has seen: (pid, digest of the command) to start time."""
     rows = database.execute("SELECT pid, command, started FROM sightings")
     return {(pid, command): started for pid, command, started in rows.fetchall()}
 
 
-def save_sightings(database: sqlite3.Connection, seen: Mapping[tuple[int, str], float]) -> None:
-    """Remember `seen` instead of those before."""
+def write_sightings(database: sqlite3.Connection, seen: Mapping[tuple[int, str], float]) -> None:
+    """Replace the processes that the command source has seen."""
     database.execute("DELETE FROM sightings")
     database.executemany("INSERT INTO sightings VALUES (?, ?, ?)", [(*key, at) for key, at in seen.items()])

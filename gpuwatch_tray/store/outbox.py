@@ -1,10 +1,11 @@
 """
 The outbox: mails that are to be sent, until they have been.
 
-A row is `queued` (or `blocked`) until its mail has been accepted, then `sent`; `held` is one over the cap,
-which a digest will take up; `dead` is one that was refused for good, which stays until a person has it sent
-again or drops it (`dropped`). Who sends a row leases it first: until the lease ends, no other process touches
-it, and a sender that died loses nothing. Rows with the same `digest` leave as one mail: see `backlog`.
+A row is `queued` (or `blocked`) until its mail is accepted, then `sent`; `held` is over the limit and waits
+for a digest; `dead` was refused for good and stays until a person resends or drops it (`dropped`). A sender
+leases a row first: until the lease ends, no other process touches it, and a sender that died loses nothing.
+Rows with the same `digest` leave as one mail. They stay rows of their own, which share its Message-ID while
+they are tried together: what may have been accepted is sent again under the same one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.store import deliveries, letters
-from gpuwatch_tray.store.queued import OPEN, TELLS
+from gpuwatch_tray.store.queued import FIRING_KINDS, OPEN
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
     from gpuwatch_tray.model import Instant, Message
@@ -31,7 +32,7 @@ DEAD_KEPT = 200
 @dataclass(frozen=True, slots=True)
 class Rest:
     """
-    A mail that some of its recipients have got, for the others (`message.details.only`).
+    A mail that only some recipients got, for the others (`message.details.only`).
 
     It is due `at`, or given up where that is None. `failure` is the class of the `error`.
     """
@@ -42,10 +43,10 @@ class Rest:
     failure: str
 
 
-def add(
+def insert_mail(
     database: sqlite3.Connection, message: Message, fingerprints: Iterable[str], *, held: bool = False
 ) -> None:
-    """Queue `message`, due at once, or hold it for a digest. Inside the caller's transaction."""
+    """Queue `message`, due at once, or hold it. Inside the caller's transaction, as all below."""
     database.execute(
         "INSERT INTO outbox (created, kind, subject, text, message_id, details, fingerprints, state, next_at,"
         " set_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -55,7 +56,7 @@ def add(
             message.subject,
             message.text,
             message.message_id,
-            letters.packed(message.details),
+            letters.details_to_json(message.details),
             json.dumps(list(fingerprints)),
             "held" if held else "queued",
             message.created,
@@ -64,9 +65,9 @@ def add(
     )
 
 
-def add_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
-    """Keep a mail for those who did not get it; its alerts are told. Inside the caller's transaction."""
-    add(database, rest.message, ())
+def insert_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
+    """Queue a mail for those who did not get it, without fingerprints: its alerts are notified."""
+    insert_mail(database, rest.message, ())
     database.execute(
         "UPDATE outbox SET state = ?, attempts = 1, next_at = ?, set_at = ?, error = ?, failure = ?,"
         " sent_at = ? WHERE message_id = ?",
@@ -82,11 +83,11 @@ def add_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
     )
 
 
-def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
+def mark_sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
     """
     Close a row, with those of its digest, and start the cooldowns of its alerts.
 
-    Inside the caller's transaction. Nothing is found where a damaged state was set aside meanwhile.
+    Do nothing where a damaged state was replaced meanwhile.
     """
     for number, names, kind in _same_mail(database, row_id):
         database.execute(
@@ -94,12 +95,12 @@ def sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -
             " WHERE id = ?",
             (now.wall, detail, number),
         )
-        if kind in TELLS:
-            deliveries.record(database, json.loads(names), EMAIL, now)
+        if kind in FIRING_KINDS:
+            deliveries.record_deliveries(database, json.loads(names), EMAIL, now)
 
 
 def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str]]:
-    """A row and those that leave in one mail with it: number, fingerprints, kind."""
+    """Return a row and those of its digest: number, fingerprints, kind."""
     return database.execute(
         "SELECT id, fingerprints, kind FROM outbox WHERE id = :id"
         " OR digest <> '' AND digest = (SELECT digest FROM outbox WHERE id = :id)",
@@ -107,19 +108,19 @@ def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str
     ).fetchall()
 
 
-def remove(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Take rows out that another mail has taken up. Inside the caller's transaction."""
+def delete_mails(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Delete rows that another mail has included."""
     database.executemany("DELETE FROM outbox WHERE id = ?", [(number,) for number in ids])
 
 
-def retry(
+def mark_retry(
     database: sqlite3.Connection, row_id: int, at: float, error: str, *, blocked: bool, failure: str
 ) -> None:
     """
-    Put a row back, to be sent at `at`; `blocked` says that a person has to mend something first.
+    Put a row back, to be sent at `at`; `blocked` where a person has to fix something first.
 
-    The lease, which was set just now, gives way; `set_at` stays the time of the lease. A digest that may
-    have been accepted is sent again as it was; any other is put together anew.
+    End the lease; `set_at` stays the time of the lease. A digest that may have been accepted is sent again as
+    it was; any other is put together anew.
     """
     state = "blocked" if blocked else "queued"
     database.executemany(
@@ -133,7 +134,7 @@ def retry(
     )
 
 
-def die(database: sqlite3.Connection, row_id: int, at: float, error: str, failure: str) -> None:
+def mark_dead(database: sqlite3.Connection, row_id: int, at: float, error: str, failure: str) -> None:
     """Give a row up, as it was refused for good: it stays for a person to look at."""
     database.executemany(
         "UPDATE outbox SET state = 'dead', attempts = attempts + 1, sent_at = ?, lease_until = 0, error = ?,"
@@ -142,8 +143,8 @@ def die(database: sqlite3.Connection, row_id: int, at: float, error: str, failur
     )
 
 
-def revive(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
-    """Make these rows due now, dead ones too; how many that were. One that is being sent stays as it is."""
+def make_due(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
+    """Make these rows due now, dead ones too, unless leased; return how many."""
     return database.executemany(
         "UPDATE outbox SET state = 'queued', next_at = :now, set_at = :now, sent_at = NULL, attempts = 0"
         " WHERE id = :id AND state IN ('queued', 'blocked', 'dead') AND lease_until <= :now",
@@ -151,8 +152,8 @@ def revive(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     ).rowcount
 
 
-def drop(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
-    """Never send these rows; how many that were. One that is being sent stays as it is."""
+def drop_mails(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
+    """Never send these rows, unless leased; return how many."""
     return database.executemany(
         "UPDATE outbox SET state = 'dropped', sent_at = :now"
         " WHERE id = :id AND state IN ('queued', 'blocked', 'held', 'dead') AND lease_until <= :now",
@@ -160,19 +161,19 @@ def drop(database: sqlite3.Connection, ids: Iterable[int], now: float) -> int:
     ).rowcount
 
 
-def wake(database: sqlite3.Connection, now: float) -> None:
-    """Make every row that nobody holds due now: what kept them back has been mended."""
+def make_all_due(database: sqlite3.Connection, now: float) -> None:
+    """Make every waiting row that is not leased due now."""
     database.execute(
-        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",  # noqa: S608
+        f"UPDATE outbox SET next_at = :now, set_at = :now WHERE {OPEN} AND lease_until <= :now",
         {"now": now},
     )
 
 
-def prune(database: sqlite3.Connection, before: float) -> None:
+def prune_outbox(database: sqlite3.Connection, before: float) -> None:
     """
-    Forget mails that were sent or dropped `before`. Inside the caller's transaction.
+    Delete mails that were sent or dropped `before` this time.
 
-    Of the dead ones the latest `DEAD_KEPT` stay, by number, as a clock may be wrong: a mistyped address must
+    Of the dead ones keep the latest `DEAD_KEPT`, by number, as a clock may be wrong: a mistyped address must
     not fill the disk.
     """
     database.execute("DELETE FROM outbox WHERE state IN ('sent', 'dropped') AND sent_at < ?", (before,))

@@ -1,8 +1,8 @@
-"""The state carried from one database to another: out of a damaged file, into memory, back to the file."""
+"""The state copied from one database to another: out of a damaged file, into memory, back to the file."""
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 # Who reads a table; one whose rows make no sense is left out.
 READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
-    "incidents": incidents.every,
-    "transitions": incidents.transitions,
-    "acknowledgements": attention.read,
-    "silences": attention.read,
-    "deliveries": deliveries.every,
-    "outbox": queued.every,
-    "sightings": marks.sightings,
-    "inventory": inventory.read,
-    "watches": watches.read,
-    "marks": marks.last,
+    "incidents": incidents.read_incidents,
+    "transitions": incidents.read_transitions,
+    "acknowledgements": attention.read_attention,
+    "silences": attention.read_attention,
+    "deliveries": deliveries.read_deliveries,
+    "outbox": queued.read_all_mails,
+    "sightings": marks.read_sightings,
+    "inventory": inventory.read_inventory,
+    "watches": watches.read_reminders,
+    "marks": marks.read_instant,
 }
 
 
-def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
+def copy_state(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     """
-    Copy every row that can be read into the tables of `target`; True if that was all.
+    Copy every row that can be read into the tables of `target`; return True if that was all.
 
     The source may be damaged, or an older version's. Inside the caller's transaction, where there is one.
     """
@@ -40,13 +40,13 @@ def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
         ):  # as of one moment: a mail that is sent and its cooldown belong together
             source.execute("BEGIN")
     try:
-        return _copied(source, target)
+        return _copy_tables(source, target)
     finally:
         if begun and source.in_transaction:
             source.execute("ROLLBACK")
 
 
-def _copied(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
+def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     whole = True
     for table in TABLES:
         columns, rows, readable = _rows(source, table, _columns(target, table))
@@ -55,23 +55,23 @@ def _copied(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
         try:
             READERS[table](target)
         except sqlite3.DatabaseError:
-            target.execute(f"DELETE FROM {table}")  # noqa: S608  # ours
+            target.execute(f"DELETE FROM {table}")
             whole = False
     return whole
 
 
-def give_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
+def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
     """
-    Bring the file up to `memory`, which took its place; inside the caller's transaction.
+    Bring the file up to `memory`, which took its place. Inside the caller's transaction.
 
-    `whole`: memory began with all that the file holds, so that what it has no longer is over. A mail that was
-    recorded as sent in the file meanwhile stays sent.
+    `whole`: memory began with all that the file holds, so that rows missing from memory are to be deleted. A
+    mail that was recorded as sent in the file meanwhile stays sent.
     """
     for table in TABLES:
         if table in {"outbox", "deliveries"}:
             continue
         if whole or table in {"incidents", "transitions", "acknowledgements"}:  # numbered from the start
-            file.execute(f"DELETE FROM {table}")  # noqa: S608
+            file.execute(f"DELETE FROM {table}")
         _insert(file, "INSERT OR REPLACE", *_content(memory, table))
     if whole:
         file.execute("DELETE FROM outbox WHERE state <> 'sent'")
@@ -95,14 +95,14 @@ def _columns(database: sqlite3.Connection, table: str) -> list[str]:
 
 
 def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[list[str], list[Any], bool]:
-    """Those of the wanted columns that there are, the rows that can be read, and whether those are all."""
+    """Read the wanted columns that exist: their names, the readable rows, and whether those are all."""
     columns: list[str] = []
     rows: list[Any] = []
     try:
         columns = [name for name in _columns(source, table) if name in wanted]
         if not columns:  # an older version does not have the table
             return [], [], bool(source.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-        for row in source.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608
+        for row in source.execute(f"SELECT {', '.join(columns)} FROM {table}"):
             rows.append(row)  # noqa: PERF402  # those before an error count
     except sqlite3.DatabaseError:
         return columns, rows, False
@@ -110,7 +110,7 @@ def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[li
 
 
 def _insert(target: sqlite3.Connection, how: str, table: str, columns: list[str], rows: list[Any]) -> int:
-    """Insert what fits; how many rows that were."""
+    """Insert the rows that fit; return how many."""
     marks_text = ", ".join("?" * len(columns))
     statement = f"{how} INTO {table} ({', '.join(columns)}) VALUES ({marks_text})"
     taken = 0

@@ -1,10 +1,10 @@
 """
-A stretch as the samples' tables hold it: columns of floats, deflated.
+A stretch of samples in the tables: columns of floats, deflated.
 
 One row a stretch, not one a sample: a month of 800 processes is 7,200 rows then and not six millions, and
-what the processes of a GPU have in common is deflated away. Of each 32-bit float the lowest byte is left
-out (an error of 0.003 %), the others lie beside their like. What is unknown is a NaN. Numbers stand for
-names; the processes are apart, as many a reader does without them.
+what the processes of a GPU have in common is deflated away. Of each 32-bit float the lowest byte is left out
+(an error of 0.003 %), the others lie beside their like. What is unknown is a NaN. Numbers stand for names;
+the processes are apart, as many readers need none.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from array import array
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.store.values import UnreadableRow
+from gpuwatch_tray.store.values import UnreadableRowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Row: TypeAlias = tuple[float, ...]
+FloatRow: TypeAlias = tuple[float, ...]
 
 LEVEL = 1  # of zlib's nine: the higher ones take ten times as long for a twentieth less
 _SPAN = 4  # columns
@@ -32,79 +32,82 @@ _NAN = math.nan
 
 
 class Numbers(Protocol):
-    """What numbers stand for names."""
+    """The numbers that stand for names in a row."""
 
     def gpu(self, uuid: str) -> int:
-        """The number of a GPU."""
+        """Return the number of a GPU."""
 
     def user(self, name: str | None) -> int:
-        """The number of a user; 0 for an unknown one."""
+        """Return the number of a user; 0 for an unknown one."""
 
     def run(self, key: str) -> int | None:
-        """The number of a process on a GPU; None where it is not on file."""
+        """Return the number of a process run; None where it is not stored."""
 
 
 class Names(Protocol):
-    """What names numbers stand for. Raises KeyError."""
+    """The names that numbers stand for. Raises KeyError."""
 
     def gpu_of(self, number: int) -> str:
-        """The UUID of a GPU."""
+        """Return the UUID of a GPU."""
 
     def user_of(self, number: int) -> str | None:
-        """The name of a user."""
+        """Return the name of a user."""
 
     def run_of(self, number: int) -> str | None:
-        """The key of a process on a GPU; None where it is not on file any more."""
+        """Return the key of a process run; None where it is not stored any more."""
 
 
-def packed(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
-    """The GPUs and users of a stretch, and its processes."""
-    gpus = [(numbers.gpu(each.uuid), 0, _of_gpu(each)) for each in stretch.gpus]
-    users = [(numbers.user(each.who), numbers.gpu(each.uuid), _of_use(each)) for each in stretch.users]
+def encode_stretch(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
+    """Return the GPUs and users of a stretch, and its processes."""
+    gpus = [(numbers.gpu(each.uuid), 0, _gpu_values(each)) for each in stretch.gpus]
+    users = [(numbers.user(each.who), numbers.gpu(each.uuid), _use_values(each)) for each in stretch.users]
     processes = [
-        (number, numbers.gpu(each.uuid), _of_use(each))
+        (number, numbers.gpu(each.uuid), _use_values(each))
         for each in stretch.processes
         if (number := numbers.run(each.who or "")) is not None
     ]
     return _deflated((gpus, _GPU), (users, _USE)), _deflated((processes, _USE))
 
 
-def unpacked(at: int, seconds: int, body: bytes, processes: bytes | None, names: Names) -> Stretch:
-    """The stretch again; without `processes` none of those. Raises UnreadableRow."""
+def decode_stretch(at: int, seconds: int, body: bytes, processes: bytes | None, names: Names) -> Stretch:
+    """Return the stretch, without processes where `processes` is None. Raises UnreadableRowError."""
     try:
         gpus, users = _inflated(body, _GPU, _USE)
         (runs,) = ([],) if processes is None else _inflated(processes, _USE)
         return Stretch(
             at,
             seconds,
-            tuple(_gpu(names.gpu_of(number), at, seconds, row) for number, _, row in gpus),
-            tuple(use_of(names.user_of(who), names.gpu_of(gpu), at, seconds, row) for who, gpu, row in users),
+            tuple(_gpu_from_row(names.gpu_of(number), at, seconds, row) for number, _, row in gpus),
             tuple(
-                use_of(key, names.gpu_of(gpu), at, seconds, row)
+                use_from_row(names.user_of(who), names.gpu_of(gpu), at, seconds, row)
+                for who, gpu, row in users
+            ),
+            tuple(
+                use_from_row(key, names.gpu_of(gpu), at, seconds, row)
                 for who, gpu, row in runs
                 if (key := names.run_of(who)) is not None
             ),
         )
     except (zlib.error, ValueError, KeyError, IndexError, EOFError) as error:
-        raise UnreadableRow(f"a stretch of the samples makes no sense: {error}") from error
+        raise UnreadableRowError(f"a stretch of the samples makes no sense: {error}") from error
 
 
-def process_rows(processes: bytes) -> list[tuple[int, int, Row]]:
-    """The processes of a stretch: the numbers of run and GPU, and columns. Raises UnreadableRow."""
+def process_rows(processes: bytes) -> list[tuple[int, int, FloatRow]]:
+    """Decode processes: the numbers of run and GPU, and the columns. Raises UnreadableRowError."""
     try:
         (rows,) = _inflated(processes, _USE)
     except (zlib.error, ValueError, EOFError) as error:
-        raise UnreadableRow(f"a stretch of the samples makes no sense: {error}") from error
+        raise UnreadableRowError(f"a stretch of the samples makes no sense: {error}") from error
     return rows
 
 
-def use_of(who: str | None, uuid: str, at: int, seconds: int, row: Row) -> Use:
-    """The use that a row's columns tell of."""
+def use_from_row(who: str | None, uuid: str, at: int, seconds: int, row: FloatRow) -> Use:
+    """Return the use in a row's columns."""
     energy = _value(row[2])
     return Use(who, uuid, at, seconds, row[0], _span_at(row, 3), _span_at(row, 7), row[1], energy)
 
 
-def _deflated(*tables: tuple[list[tuple[int, int, Row]], int]) -> bytes:
+def _deflated(*tables: tuple[list[tuple[int, int, FloatRow]], int]) -> bytes:
     raw = bytearray()
     for rows, width in tables:
         numbers = array("I", [len(rows)])
@@ -121,7 +124,7 @@ def _deflated(*tables: tuple[list[tuple[int, int, Row]], int]) -> bytes:
     return zlib.compress(raw, LEVEL)
 
 
-def _inflated(body: bytes, *widths: int) -> Iterator[list[tuple[int, int, Row]]]:
+def _inflated(body: bytes, *widths: int) -> Iterator[list[tuple[int, int, FloatRow]]]:
     raw = memoryview(zlib.decompress(body))
     place = 0
 
@@ -155,11 +158,11 @@ def _bytes(values: array[Any]) -> bytes:
     return values.tobytes()
 
 
-def _span(span: Span | None) -> Row:
+def _span_values(span: Span | None) -> FloatRow:
     return (_NAN, _NAN, _NAN, _NAN) if span is None else (span.low, span.mean, span.high, span.seconds)
 
 
-def _of_gpu(sample: GpuSample) -> Row:
+def _gpu_values(sample: GpuSample) -> FloatRow:
     return (
         sample.covered,
         sample.readings,
@@ -169,30 +172,30 @@ def _of_gpu(sample: GpuSample) -> Row:
         sample.listed,
         sample.held,
         sample.idle,
-        *_span(sample.memory),
-        *_span(sample.utilisation),
-        *_span(sample.temperature),
-        *_span(sample.power),
-        *_span(sample.fan),
-        *_span(sample.throttled),
+        *_span_values(sample.memory),
+        *_span_values(sample.utilisation),
+        *_span_values(sample.temperature),
+        *_span_values(sample.power),
+        *_span_values(sample.fan),
+        *_span_values(sample.throttled),
     )
 
 
-def _of_use(use: Use) -> Row:
+def _use_values(use: Use) -> FloatRow:
     energy = _NAN if use.energy is None else use.energy
-    return (use.held, use.idle, energy, *_span(use.memory), *_span(use.utilisation))
+    return (use.held, use.idle, energy, *_span_values(use.memory), *_span_values(use.utilisation))
 
 
 def _value(value: float) -> float | None:
     return None if value != value else value  # noqa: PLR0124  # a NaN is what differs from itself
 
 
-def _span_at(row: Row, at: int) -> Span | None:
+def _span_at(row: FloatRow, at: int) -> Span | None:
     low = row[at]
     return None if low != low else Span(low, row[at + 1], row[at + 2], row[at + 3])  # noqa: PLR0124
 
 
-def _gpu(uuid: str, at: int, seconds: int, row: Row) -> GpuSample:
+def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
     covered, readings, level, energy, asleep, listed, held, idle = row[:8]
     return GpuSample(
         uuid,

@@ -1,28 +1,22 @@
-"""
-The file of the samples: beside the state, and not in it.
-
-The state is small, must be written at once and must survive; alerts wait for it. The samples are a thousand
-times as large, are written in the background, and may be lost. In one file a write of samples would hold an
-alert's up, a damaged page of samples would be a damaged state, and every rescue would copy all of them.
-"""
+"""The file of the samples: opened, created, set aside where it is damaged."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.store import file
-from gpuwatch_tray.store.schema import StoreError, version
+from gpuwatch_tray.store.schema import StoreError, schema_version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
-SCHEMA = f"""
+SAMPLES_VERSION = 1
+SAMPLES_SCHEMA = f"""
 CREATE TABLE gpus (
     id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, gpu INTEGER, name TEXT, memory_total INTEGER,
     slowdown_at INTEGER, physical TEXT NOT NULL DEFAULT ''
@@ -41,26 +35,26 @@ CREATE TABLE minutes (
 CREATE INDEX minutes_at ON minutes (at);
 CREATE INDEX minutes_unfolded ON minutes (id) WHERE NOT folded;
 CREATE TABLE tens (at INTEGER PRIMARY KEY, body BLOB NOT NULL, processes BLOB NOT NULL);
-PRAGMA user_version = {VERSION};
+PRAGMA user_version = {SAMPLES_VERSION};
 """
 
 
-def path_in(folder: Path, host: str) -> Path:
-    """The file of this host's samples in `folder`."""
+def samples_path(folder: Path, host: str) -> Path:
+    """Return the file of this host's samples in `folder`."""
     return folder / f"samples-{host}.sqlite3"
 
 
-def to_write(path: Path) -> sqlite3.Connection:
-    """Open the file, made where there is none. Raises sqlite3.Error, OSError and StoreError."""
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open the file, created where there is none. Raises sqlite3.Error, OSError and StoreError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if file.identity(path) is None:
+    if file.file_identity(path) is None:
         file.create_empty(path)
-    database = file.opened(path)
+    database = file.open_connection(path)
     try:
         database.execute(f"PRAGMA journal_mode = {file.JOURNAL}")
         database.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last minutes
-        if version(database) == 0:
-            for statement in ("BEGIN IMMEDIATE", *SCHEMA.strip().split(";\n"), "COMMIT"):
+        if schema_version(database) == 0:
+            for statement in ("BEGIN IMMEDIATE", *SAMPLES_SCHEMA.strip().split(";\n"), "COMMIT"):
                 database.execute(statement)
         _refuse_newer(database, path)
     except BaseException:
@@ -69,15 +63,15 @@ def to_write(path: Path) -> sqlite3.Connection:
     return database
 
 
-def to_read(path: Path) -> sqlite3.Connection | None:
-    """Open the file without changing it; None where there is none. Raises sqlite3.Error and StoreError."""
-    if file.identity(path) is None:
+def open_for_reading(path: Path) -> sqlite3.Connection | None:
+    """Open the file read-only; return None where there is none. Raises sqlite3.Error and StoreError."""
+    if file.file_identity(path) is None:
         return None
     database = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=file.BUSY, isolation_level=None
     )
     try:
-        found = version(database)
+        found = schema_version(database)
         _refuse_newer(database, path)
     except BaseException:
         database.close()
@@ -88,16 +82,16 @@ def to_read(path: Path) -> sqlite3.Connection | None:
     return database
 
 
-def set_aside(path: Path, error: Exception) -> None:
-    """Give the damaged file another name, in the place of one that was damaged before. Raises OSError."""
+def set_samples_aside(path: Path, error: Exception) -> None:
+    """Rename the damaged file, in place of one that was damaged before. Raises OSError."""
     aside = path.with_name(f"{path.name}.damaged")
-    for end in file.BESIDE:
+    for end in file.SQLITE_SUFFIXES:
         path.with_name(path.name + end).unlink(missing_ok=True)
     path.replace(aside)
     log.warning("the samples %s are damaged (%s): set aside as %s, and begun anew", path, error, aside.name)
 
 
 def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
-    if version(database) > VERSION:
+    if schema_version(database) > SAMPLES_VERSION:
         text = _("{path}: written by a newer gpuwatch-tray; update, or move the file away")
         raise StoreError(text.format(path=path))

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.model import GpuFacts, ProcessRun
 
 if TYPE_CHECKING:
-    import sqlite3  # noqa: TID251  # the store is the one importer
+    import sqlite3
     from collections.abc import Iterable
 
-NOBODY_KNOWN = 0  # the number of an unknown user
-RUNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
+UNKNOWN_USER = 0  # the number of an unknown user
+RUN_COLUMNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
 
 
-class Book:
+class NameDictionary:
     """
-    Numbers to names and back, by one connection.
+    Numbers to names and back, over one connection.
 
-    A new name gets its number in the transaction that is open: after one that failed a new book is needed.
+    A new name gets its number in the transaction that is open: after one that failed a new dictionary is
+    needed.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -29,14 +30,14 @@ class Book:
         self._users: dict[str | None, int] = {
             str(name): int(number) for number, name in self._database.execute("SELECT id, name FROM users")
         }
-        self._users[None] = NOBODY_KNOWN
+        self._users[None] = UNKNOWN_USER
         self._runs: dict[str, int] = {}
         self._gpu_names = {number: uuid for uuid, number in self._gpus.items()}
         self._user_names = {number: name for name, number in self._users.items()}
         self._run_names: dict[int, str | None] = {}
 
     def gpu(self, uuid: str) -> int:
-        """The number of a GPU, or of the place that no source could tell (empty)."""
+        """Return the number of a GPU, or of the unknown device (an empty UUID)."""
         if uuid not in self._gpus:
             insert = "INSERT INTO gpus (uuid) VALUES (?) ON CONFLICT DO UPDATE SET uuid = uuid RETURNING id"
             (number,) = self._database.execute(insert, (uuid,)).fetchone()
@@ -44,7 +45,7 @@ class Book:
         return self._gpus[uuid]
 
     def user(self, name: str | None) -> int:
-        """The number of a user."""
+        """Return the number of a user."""
         if name not in self._users:
             insert = "INSERT INTO users (name) VALUES (?) ON CONFLICT DO UPDATE SET name = name RETURNING id"
             (number,) = self._database.execute(insert, (name,)).fetchone()
@@ -52,7 +53,7 @@ class Book:
         return self._users[name]
 
     def run(self, key: str) -> int | None:
-        """The number of a process; None where it was not noted, or is not on file any more."""
+        """Return the number of a process run; None where it is not stored (any more)."""
         if key not in self._runs:
             row = self._database.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
             if row is None:
@@ -61,22 +62,22 @@ class Book:
         return self._runs[key]
 
     def gpu_of(self, number: int) -> str:
-        """The UUID of a GPU."""
+        """Return the UUID of a GPU."""
         return self._gpu_names[number]
 
     def user_of(self, number: int) -> str | None:
-        """The name of a user; None for an unknown one."""
+        """Return the name of a user; None for an unknown one."""
         return self._user_names[number]
 
     def run_of(self, number: int) -> str | None:
-        """The key of a process on a GPU; None where it is not on file any more."""
+        """Return the key of a process run; None where it is not stored any more."""
         if number not in self._run_names:
             row = self._database.execute("SELECT key FROM runs WHERE id = ?", (number,)).fetchone()
             self._run_names[number] = None if row is None else row[0]
         return self._run_names[number]
 
-    def note_gpus(self, gpus: Iterable[GpuFacts]) -> None:
-        """Write down what there is to know about these; what is unknown now may have been known before."""
+    def record_gpus(self, gpus: Iterable[GpuFacts]) -> None:
+        """Store the facts of these GPUs; what is unknown now may have been known before."""
         for gpu in gpus:
             facts = (gpu.index, gpu.name, gpu.memory_total, gpu.slowdown_at, gpu.physical, self.gpu(gpu.uuid))
             self._database.execute(
@@ -85,12 +86,12 @@ class Book:
                 facts,
             )
 
-    def note_runs(self, runs: Iterable[ProcessRun]) -> None:
-        """Write down these processes, as far as they are known."""
-        marks = ", ".join("?" * (RUNS.count(",") + 1))
+    def record_runs(self, runs: Iterable[ProcessRun]) -> None:
+        """Store these process runs, as far as they are known."""
+        marks = ", ".join("?" * (RUN_COLUMNS.count(",") + 1))
         for run in runs:
             (number,) = self._database.execute(
-                f"INSERT INTO runs ({RUNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"  # noqa: S608
+                f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"
                 " owner = coalesce(excluded.owner, owner), mine = coalesce(excluded.mine, mine),"
                 " name = coalesce(excluded.name, name), started = coalesce(excluded.started, started),"
                 " computes = max(computes, excluded.computes), first = min(first, excluded.first),"
@@ -102,19 +103,19 @@ class Book:
             ).fetchone()
             self._runs[run.key], self._run_names[number] = number, run.key
 
-    def noted(self, run: ProcessRun) -> bool:
-        """Whether it has been written down since this book was opened."""
+    def is_recorded(self, run: ProcessRun) -> bool:
+        """Return whether the run was stored since this dictionary was made."""
         return run.key in self._runs
 
-    def seen(self, keys: Iterable[str | None], start: int, end: int) -> None:
-        """These were there from `start` to `end`: what is lost of a program that was killed."""
+    def extend_runs(self, keys: Iterable[str | None], start: int, end: int) -> None:
+        """Extend these runs from `start` to `end`: a program that was killed could not store that."""
         self._database.executemany(
             "UPDATE runs SET last = ? WHERE key = ? AND last < ?", [(end, key, start) for key in keys]
         )
 
 
-def gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
-    """The GPUs that have been seen, by index; the boards before their MIG devices."""
+def read_gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
+    """Read the GPUs that have been seen, by index; the boards before their MIG devices."""
     rows = database.execute(
         "SELECT uuid, gpu, name, memory_total, slowdown_at, physical FROM gpus WHERE gpu IS NOT NULL"
         " ORDER BY gpu, physical, uuid"
@@ -122,10 +123,10 @@ def gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
     return tuple(GpuFacts(*row) for row in rows.fetchall())
 
 
-def runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
-    """The processes that were seen between `start` and `end`, as far as they have been written down."""
+def read_runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
+    """Read the process runs between `start` and `end`, as far as they are stored."""
     rows = database.execute(
-        f"SELECT {RUNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",  # noqa: S608
+        f"SELECT {RUN_COLUMNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",
         (start, end),
     )
     return [

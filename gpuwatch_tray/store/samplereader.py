@@ -1,10 +1,10 @@
-"""The samples read, by any process, while another may be writing them."""
+"""The reader of the samples, for any process, while another may be writing them."""
 
 from __future__ import annotations
 
 import logging
 import math
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from enum import Enum
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
-from gpuwatch_tray.sampling import LONGEST, joined, pieces
+from gpuwatch_tray.sampling import LONGEST_STRETCH, merge_stretches, split_stretch
 from gpuwatch_tray.store import samplefile, samplenames
-from gpuwatch_tray.store.causes import said
-from gpuwatch_tray.store.database import as_one
-from gpuwatch_tray.store.samplecode import unpacked
-from gpuwatch_tray.store.samplenames import Book
+from gpuwatch_tray.store.causes import describe_error
+from gpuwatch_tray.store.database import in_transaction
+from gpuwatch_tray.store.samplecode import decode_stretch
+from gpuwatch_tray.store.samplenames import NameDictionary
 from gpuwatch_tray.store.samplesums import UseSums
 from gpuwatch_tray.store.schema import StoreError
-from gpuwatch_tray.store.values import UnreadableRow
+from gpuwatch_tray.store.values import UnreadableRowError
 from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Uses(Enum):
-    """What is wanted of the uses of processes: none, one a process over all of the time, or each there is."""
+class UseDetail(Enum):
+    """Which uses of processes to read: none, one a process over all of the time, or each."""
 
     NONE = "none"
     SUMMED = "summed"
@@ -46,38 +46,38 @@ def read_samples(
     now: float,
     *,
     finest: int = MINUTE,
-    processes: Uses = Uses.EACH,
+    processes: UseDetail = UseDetail.EACH,
 ) -> History:
     """
-    What is on file from `start` to `end` (wall times, as is `now`), without marks. Raises StoreError.
+    Read the samples from `start` to `end` (wall times, as is `now`), without alert marks. Raises StoreError.
 
-    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. Of `processes` all the uses are there, a
-    sum of each, or none; their runs are there all the same. Where there is no file there is no history, and a
-    row that cannot be understood is a gap.
+    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. `processes` says which uses of processes
+    are read; their runs always are. Without a file the history is empty, and a row that cannot be decoded is
+    a gap.
     """
-    path = samplefile.path_in(folder, host)
+    path = samplefile.samples_path(folder, host)
     try:
-        database = samplefile.to_read(path)
+        database = samplefile.open_for_reading(path)
         if database is None:
             return History(start, end)
         with closing(database):
-            reader = _Reader(database, start, end, processes)
-            return as_one(database, lambda _database: reader.history(now, finest), "BEGIN")
+            reader = _SampleReader(database, start, end, processes)
+            return in_transaction(database, lambda _database: reader.history(now, finest), "BEGIN")
     except (sqlite3.Error, OSError) as error:
         text = _("{path}: the samples cannot be read: {error}")
-        raise StoreError(text.format(path=path, error=said(error))) from error
+        raise StoreError(text.format(path=path, error=describe_error(error))) from error
 
 
-class _Reader:
-    """Reads one span of time by one connection."""
+class _SampleReader:
+    """Reads one span of time over one connection."""
 
-    def __init__(self, database: sqlite3.Connection, start: float, end: float, processes: Uses) -> None:
+    def __init__(self, database: sqlite3.Connection, start: float, end: float, processes: UseDetail) -> None:
         self._database = database
         self._start = start
         self._end = end
         self._processes = processes
-        self._columns = "body, processes" if processes is Uses.EACH else "body, NULL"
-        self._book = Book(database)
+        self._columns = "body, processes" if processes is UseDetail.EACH else "body, NULL"
+        self._book = NameDictionary(database)
 
     def history(self, now: float, finest: int) -> History:
         fine = int(now - MINUTES_FOR) // TEN_MINUTES * TEN_MINUTES + TEN_MINUTES
@@ -92,12 +92,12 @@ class _Reader:
                 samples.setdefault(sample.uuid, []).append(sample)
             users += stretch.users
             processes += stretch.processes
-        if self._processes is Uses.SUMMED:
+        if self._processes is UseDetail.SUMMED:
             processes += self._summed(fine)
         return History(
             self._start,
             self._end,
-            samplenames.gpus(self._database),
+            samplenames.read_gpus(self._database),
             {uuid: tuple(found) for uuid, found in samples.items()},
             tuple(self._runs()),
             tuple(users),
@@ -105,48 +105,48 @@ class _Reader:
         )
 
     def _tens(self, until: int) -> Iterator[Stretch]:
-        """The ten-minute values before `until`, those made of minutes that are yet to be folded too."""
+        """Read the ten-minute values before `until`, also those of minutes that are yet to be folded."""
         end = min(self._end, until)
         rows = self._database.execute(
-            f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",  # noqa: S608
+            f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",
             (self._start - TEN_MINUTES, end),
         )
         parts = list(self._understood(rows))
         parts += [
             piece
             for stretch in self._understood(self._of_minutes(end, "AND NOT folded"))
-            for piece in pieces(stretch, TEN_MINUTES)
+            for piece in split_stretch(stretch, TEN_MINUTES)
         ]
-        return _aligned((part for part in parts if part.at < end), TEN_MINUTES, self._start)
+        return _align((part for part in parts if part.at < end), TEN_MINUTES, self._start)
 
     def _minutes(self, since: int) -> Iterator[Stretch]:
-        """The minutes from `since` on."""
+        """Read the minutes from `since` on."""
         parts = (
             piece
             for stretch in self._understood(self._of_minutes(self._end, "", since))
-            for piece in pieces(stretch, MINUTE)
+            for piece in split_stretch(stretch, MINUTE)
             if since <= piece.at < self._end
         )
-        return _aligned(parts, MINUTE, self._start)
+        return _align(parts, MINUTE, self._start)
 
     def _of_minutes(
         self, end: float, which: str, since: float = 0.0
     ) -> Iterable[tuple[int, int, bytes, bytes | None]]:
         return self._database.execute(
-            f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",  # noqa: S608
-            (max(self._start, since) - LONGEST - TEN_MINUTES, end),
+            f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",
+            (max(self._start, since) - LONGEST_STRETCH - TEN_MINUTES, end),
         )
 
     def _summed(self, fine: int) -> Iterator[Use]:
-        """The uses of each process in one, out of the same rows."""
+        """Return the uses of each process in one, from the same rows."""
         sums, tens = UseSums(self._book), "SELECT at, ?, processes FROM tens WHERE at < ? AND at + ? > ?"
         minutes = "SELECT at, seconds, processes FROM minutes WHERE at < ? AND at + seconds > ?"
-        start, end = _down(self._start, TEN_MINUTES), -_down(-min(self._end, fine), TEN_MINUTES)
+        start, end = _round_down(self._start, TEN_MINUTES), -_round_down(-min(self._end, fine), TEN_MINUTES)
         rows = self._database.execute(tens, (TEN_MINUTES, end, TEN_MINUTES, start))
         self._add(sums, rows, start, end)
         rows = self._database.execute(f"{minutes} AND NOT folded", (end, start))
         self._add(sums, rows, start, end)
-        start, end = max(_down(self._start, MINUTE), fine), -_down(-self._end, MINUTE)
+        start, end = max(_round_down(self._start, MINUTE), fine), -_round_down(-self._end, MINUTE)
         if start < end:
             self._add(sums, self._database.execute(minutes, (end, start)), start, end)
         return sums.uses(int(self._start), math.ceil(self._end - self._start))
@@ -155,36 +155,36 @@ class _Reader:
         for at, seconds, processes in rows:
             try:
                 sums.add(processes, (min(at + seconds, end) - max(at, start)) / seconds)
-            except UnreadableRow as error:
+            except UnreadableRowError as error:
                 log.warning("%s", error)
 
     def _understood(self, rows: Iterable[tuple[int, int, bytes, bytes | None]]) -> Iterator[Stretch]:
         for row in rows:
             try:
-                yield unpacked(*row, self._book)
-            except UnreadableRow as error:
+                yield decode_stretch(*row, self._book)
+            except UnreadableRowError as error:
                 log.warning("%s", error)
 
     def _runs(self) -> Iterator[ProcessRun]:
-        """The runs of that time; the newest minutes tell better than their rows until when they were seen."""
+        """Read the runs of that time, seen at least until the newest minute with them."""
         seen: dict[str | None, int] = {}
         rows = self._database.execute("SELECT at, seconds, body, processes FROM minutes WHERE NOT folded")
         for stretch in self._understood(rows):
             seen.update({use.who: stretch.end for use in stretch.processes})
-        late = self._start - LONGEST - TEN_MINUTES
-        for run in samplenames.runs(self._database, late, self._end):
+        late = self._start - LONGEST_STRETCH - TEN_MINUTES
+        for run in samplenames.read_runs(self._database, late, self._end):
             last = max(run.last, seen.get(run.key, run.last))
             if last >= self._start:
                 yield run if last == run.last else replace(run, last=float(last))
 
 
-def _down(at: float, length: int) -> int:
-    """The multiple of `length` at or before `at`."""
+def _round_down(at: float, length: int) -> int:
+    """Return the multiple of `length` at or before `at`."""
     return int(at // length) * length
 
 
-def _aligned(parts: Iterable[Stretch], length: int, start: float) -> Iterator[Stretch]:
-    """One stretch of each length: what lies in the same is joined."""
+def _align(parts: Iterable[Stretch], length: int, start: float) -> Iterator[Stretch]:
+    """Merge the parts into one stretch of each length."""
     windows: dict[int, list[Stretch]] = {}
     for part in parts:
         at = part.at - part.at % length
@@ -193,4 +193,4 @@ def _aligned(parts: Iterable[Stretch], length: int, start: float) -> Iterator[St
     for at, found in windows.items():
         one = found[0]
         whole = len(found) == 1 and (one.at, one.seconds) == (at, length)
-        yield one if whole else joined(found, at, length)
+        yield one if whole else merge_stretches(found, at, length)

@@ -1,20 +1,32 @@
-"""The samples' one writer: minutes as they end, folded into ten-minute values, dropped when they are old."""
+"""
+The samples of one host: minutes as they end, folded into ten-minute values, deleted when they are old.
+
+They are in a file beside the state. The state is small, must be written at once and must survive; alerts wait
+for it. The samples are a thousand times as large, are written in the background, and may be lost. In one file
+a write of samples would delay an alert, and a damaged page of samples would be a damaged state.
+"""
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 from collections import deque
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import TEN_MINUTES
-from gpuwatch_tray.sampling import Steady
+from gpuwatch_tray.sampling import StretchCompactor
 from gpuwatch_tray.store import file, samplefile
-from gpuwatch_tray.store.causes import damaged, said
-from gpuwatch_tray.store.database import as_one
-from gpuwatch_tray.store.samplecode import packed
-from gpuwatch_tray.store.samplefold import MOST_RUNS, bounded, fold, prune, unfolded
-from gpuwatch_tray.store.samplenames import Book
+from gpuwatch_tray.store.causes import describe_error, is_damaged
+from gpuwatch_tray.store.database import in_transaction
+from gpuwatch_tray.store.samplecode import encode_stretch
+from gpuwatch_tray.store.samplefold import (
+    MOST_RUNS,
+    fold_minutes,
+    limit_processes,
+    prune_samples,
+    unfolded_minutes,
+)
+from gpuwatch_tray.store.samplenames import NameDictionary
 from gpuwatch_tray.store.schema import StoreError
 from gpuwatch_tray.units import MINUTE
 
@@ -29,74 +41,74 @@ MOST_WAITING = 10  # stretches that are kept for a disk that does not take them
 
 class SampleStore:
     """
-    The samples of one host in the folder `folder`; for one thread, and one process at a time.
+    The writer of the samples of one host in `folder`; for one thread, and one process at a time.
 
-    Nothing is opened before there is something to write. Every method raises StoreError where the disk does
-    not take it; the last minutes are then kept to be written with the next.
+    It opens nothing before there is something to write. Every method raises StoreError where the disk does
+    not accept it; the last minutes are then kept to be written with the next.
     """
 
     def __init__(self, folder: Path, host: str) -> None:
-        self.path = samplefile.path_in(folder, host)
-        self._steady = Steady()
+        self.path = samplefile.samples_path(folder, host)
+        self._compactor = StretchCompactor()
         self._waiting: deque[Stretch] = deque(maxlen=MOST_WAITING)
         self._facts: dict[str, GpuFacts] = {}
         self._runs: dict[str, ProcessRun] = {}
         self._database: sqlite3.Connection | None = None
         self._identity: file.Identity | None = None
-        self._book: Book | None = None
+        self._book: NameDictionary | None = None
 
     def add(self, minute: Minute) -> None:
-        """Take a minute; it is written now, or with those that are like it."""
+        """Add a minute; write it now, or later with those that are like it."""
         self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
         if len(self._runs) > MOST_RUNS:  # of a disk that takes nothing
             self._runs.clear()
         self._runs.update((run.key, run) for run in minute.runs)
-        self._tell(self._steady.take(minute.stretch))
+        self._write_out(self._compactor.add(minute.stretch))
 
     def flush(self) -> None:
-        """Write all that was taken."""
-        self._tell(self._steady.flush())
+        """Write all minutes that were added."""
+        self._write_out(self._compactor.flush())
 
     def close(self) -> None:
-        """Write all that was taken, and close the file."""
+        """Write all minutes that were added, and close the file."""
         try:
             self.flush()
         finally:
-            self._drop()
+            self._close_file()
 
-    def _tell(self, told: Sequence[Stretch]) -> None:
-        self._waiting.extend(map(bounded, told))
+    def _write_out(self, told: Sequence[Stretch]) -> None:
+        self._waiting.extend(map(limit_processes, told))
         if not self._waiting:
             return
         try:
             self._write()
         except (sqlite3.Error, OSError) as error:
-            self._drop()
-            if not damaged(error):
+            self._close_file()
+            if not is_damaged(error):
                 text = _("{path}: the samples cannot be written: {error}")
-                raise StoreError(text.format(path=self.path, error=said(error))) from error
-            self._begin_anew(error)
+                raise StoreError(text.format(path=self.path, error=describe_error(error))) from error
+            self._start_new_file(error)
 
-    def _begin_anew(self, error: Exception) -> None:
+    def _start_new_file(self, error: Exception) -> None:
         try:
-            samplefile.set_aside(self.path, error)
+            samplefile.set_samples_aside(self.path, error)
             self._write()
         except (sqlite3.Error, OSError) as failed:
-            self._drop()
+            self._close_file()
             text = _("{path}: the samples cannot be begun anew: {error}")
-            raise StoreError(text.format(path=self.path, error=said(failed))) from failed
+            raise StoreError(text.format(path=self.path, error=describe_error(failed))) from failed
 
     def _write(self) -> None:
-        if self._database is not None and file.identity(self.path) != self._identity:
-            self._drop()  # somebody has deleted it, or put another in its place
+        if self._database is not None and file.file_identity(self.path) != self._identity:
+            self._close_file()  # somebody has deleted it, or put another in its place
         if self._database is None:
-            self._database = samplefile.to_write(self.path)
-            self._identity = file.identity(self.path)
+            self._database = samplefile.open_for_writing(self.path)
+            self._identity = file.file_identity(self.path)
             self._book = None
         database = self._database
-        book = self._book = self._book or Book(database)
+        book = self._book = self._book or NameDictionary(database)
         try:
-            full = as_one(database, lambda _: self._written(database, book))
+            full = in_transaction(database, lambda _: self._insert(database, book))
         except BaseException:
             self._book = None  # what it gave out is not on file
             raise
@@ -106,25 +118,25 @@ class SampleStore:
             self._runs.clear()
             self._book = None  # nor does it grow with all the processes that have ever been
 
-    def _written(self, database: sqlite3.Connection, book: Book) -> bool:
-        """Insert what waits, and tidy up once in ten minutes; whether that was done."""
-        book.note_gpus(self._facts.values())
-        book.note_runs(run for run in self._runs.values() if not book.noted(run))
+    def _insert(self, database: sqlite3.Connection, book: NameDictionary) -> bool:
+        """Insert what waits, and fold and prune once in ten minutes; return whether that was done."""
+        book.record_gpus(self._facts.values())
+        book.record_runs(run for run in self._runs.values() if not book.is_recorded(run))
         for stretch in self._waiting:
             database.execute(
                 "INSERT INTO minutes (at, seconds, body, processes) VALUES (?, ?, ?, ?)",
-                (stretch.at, stretch.seconds, *packed(stretch, book)),
+                (stretch.at, stretch.seconds, *encode_stretch(stretch, book)),
             )
         last = self._waiting[-1].end - MINUTE
         present = last - last % TEN_MINUTES
-        if not unfolded(database, present):
+        if not unfolded_minutes(database, present):
             return False
-        book.note_runs(self._runs.values())
-        fold(database, book, present)
-        prune(database)
+        book.record_runs(self._runs.values())
+        fold_minutes(database, book, present)
+        prune_samples(database)
         return True
 
-    def _drop(self) -> None:
+    def _close_file(self) -> None:
         if self._database is not None:
             self._database.close()
         self._database = self._book = None

@@ -1,12 +1,12 @@
-"""The uses of each process over a long time, added up as they are read: a month of them is millions."""
+"""The uses of each process over a long time, added up while they are read: a month of them is millions."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.store.samplecode import process_rows, use_of
-from gpuwatch_tray.store.values import UnreadableRow
+from gpuwatch_tray.store.samplecode import process_rows, use_from_row
+from gpuwatch_tray.store.values import UnreadableRowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +18,14 @@ NOTHING = (0.0, 0.0, math.nan, *2 * (math.inf, 0.0, -math.inf, 0.0))  # a row's 
 
 
 class UseSums:
-    """Takes the processes of stretches; `uses` are one a process and GPU, as `joined` would join them."""
+    """Sums of encoded process uses; `uses` returns one a process and GPU, as `merge_stretches` would."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
         self._sums: dict[tuple[int, int], list[float]] = {}
 
     def add(self, processes: bytes, share: float) -> None:
-        """Add this share, up to 1, of a stretch whose parts are alike. Raises UnreadableRow."""
+        """Add this share, up to 1, of a stretch whose parts are alike. Raises UnreadableRowError."""
         for who, gpu, row in process_rows(processes):
             sums = self._sums.get((who, gpu))
             if sums is None:
@@ -44,23 +44,23 @@ class UseSums:
                     sums[at + 3] += seconds * share
 
     def uses(self, at: int, seconds: int) -> Iterator[Use]:
-        """The use of each, as of one stretch from `at`."""
+        """Return the use of each, as of one stretch from `at`."""
         for (who, gpu), (held, idle, energy, *spans) in self._sums.items():
             key = self._names.run_of(who)
             if key is not None:
-                row = (held, idle, energy, *_span(spans[:4]), *_span(spans[4:]))
-                yield use_of(key, self._names.gpu_of(gpu), at, seconds, row)
+                row = (held, idle, energy, *_span_from_sums(spans[:4]), *_span_from_sums(spans[4:]))
+                yield use_from_row(key, self._names.gpu_of(gpu), at, seconds, row)
 
     def _begun(self, who: int, gpu: int) -> list[float]:
         try:
             self._names.gpu_of(gpu)
         except KeyError as error:
-            raise UnreadableRow(f"a stretch of the samples makes no sense: {error}") from error
+            raise UnreadableRowError(f"a stretch of the samples makes no sense: {error}") from error
         sums = self._sums[who, gpu] = list(NOTHING)
         return sums
 
 
-def _span(sums: list[float]) -> tuple[float, ...]:
+def _span_from_sums(sums: list[float]) -> tuple[float, ...]:
     low, weighed, high, seconds = sums
     if not seconds:
         return (math.nan,) * 4

@@ -1,8 +1,8 @@
-"""The tables of the state, and how those of an older version are brought up to date."""
+"""The tables of the state, their migration from older versions, and how values stand in them."""
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 
 VERSION = 6
 TABLES = (
@@ -78,21 +78,21 @@ class StoreError(Exception):
     """The state cannot be read or written; the text names the file."""
 
 
-def in_memory() -> sqlite3.Connection:
-    """An empty state that is nowhere on disk."""
+def memory_database() -> sqlite3.Connection:
+    """Open an empty state in memory only."""
     database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    bring_up_to_date(database)
+    migrate(database)
     return database
 
 
-def bring_up_to_date(database: sqlite3.Connection) -> None:
-    """Make the tables, or change those of an older version."""
-    if version(database) >= VERSION:
+def migrate(database: sqlite3.Connection) -> None:
+    """Create the tables, or change those of an older version."""
+    if schema_version(database) >= VERSION:
         return
     # One transaction, in which nobody else does the same: executescript would commit in between.
     database.execute("BEGIN IMMEDIATE")
     try:
-        if version(database) < VERSION:
+        if schema_version(database) < VERSION:
             # By its columns, not by the number: version 1 wrote that last, and could be killed before.
             for table, column, kind in ADDED:
                 there = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
@@ -107,7 +107,7 @@ def bring_up_to_date(database: sqlite3.Connection) -> None:
         raise
 
 
-def version(database: sqlite3.Connection) -> int:
-    """Which version's tables these are; 0 for none."""
+def schema_version(database: sqlite3.Connection) -> int:
+    """Return the version of the tables; 0 where there are none."""
     (number,) = database.execute("PRAGMA user_version").fetchone()
     return int(number)

@@ -1,4 +1,4 @@
-"""What an evaluation writes, and what the next one goes on from."""
+"""What one evaluation reads from the store, and what it writes there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store.attention import Attention
     from gpuwatch_tray.store.incidents import Transition
     from gpuwatch_tray.store.inventory import KnownGpu
-    from gpuwatch_tray.watches import Watch
+    from gpuwatch_tray.watches import Reminder
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to be queued, with the alerts that it tells of; `held` for one over the cap."""
+    """A mail to be queued, with the fingerprints of its alerts; `held` when it is over the limit."""
 
     message: Message
     fingerprints: tuple[str, ...]
@@ -24,16 +24,14 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Commit:
     """
-    What one evaluation writes, all of it or nothing.
+    What one evaluation writes, all of it or nothing; `loop` when a loop made it, not a single run.
 
-    `loop`: it was a loop that looked, not a single run.
-    `alerts` are those that are not over, `ended` those that are and whose end is still to be told, `silent`
-    those that are over and need no telling (any more), `dropped` (by number) those that never fired. `voided`
-    are acknowledgements (by number), `lifted` snoozes that ran out, `merged` the outbox rows that a digest
-    takes up, `gpus` what is new in the inventory. `watches` are those that have come on, `told` (by number)
-    those that one of the mails tells of.
+    `alerts` are the active ones; `ended` those whose end is still to be mailed; `silent` those that have ended
+    and need no mail (any more); `dropped` (by id) those that never fired. `voided` are acknowledgements (by
+    id), `lifted` snoozes that ran out, `merged` the outbox rows that a digest takes up, `gpus` what is new in
+    the inventory. `reminders` have changed; `closed_reminders` (by number) are told by one of the `mails`.
     """
 
     at: Instant
@@ -48,8 +46,8 @@ class Step:
     mails: tuple[Mail, ...] = ()
     merged: tuple[int, ...] = ()
     gpus: tuple[KnownGpu, ...] = ()
-    watches: tuple[Watch, ...] = ()
-    told: tuple[int, ...] = ()
+    reminders: tuple[Reminder, ...] = ()
+    closed_reminders: tuple[int, ...] = ()
 
     @property
     def worth_writing(self) -> bool:
@@ -64,19 +62,20 @@ class Step:
                 self.mails,
                 self.merged,
                 self.gpus,
-                self.watches,
-                self.told,
+                self.reminders,
+                self.closed_reminders,
             )
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EvaluationInputs:
     """
-    What others may have written since: the person, the courier, another process.
+    What others may have written since: the person, the mail process, another process.
 
-    `delivered` has for each channel when which fingerprint was last told, `queued` whose mail is on its way,
-    and since when. `given_up` is when the last mail about a fingerprint was closed without being sent.
+    `delivered` has for each channel when which fingerprint was last delivered; `queued` when the mail was
+    written that is on its way about a fingerprint (wall time); `given_up` when the last mail about one was
+    refused for good or dropped; `reminders` are all on file, oldest first.
     """
 
     attention: Attention
@@ -84,15 +83,16 @@ class Surroundings:
     delivered: dict[str, dict[str, Instant]]
     queued: dict[str, float]
     given_up: dict[str, float]
+    reminders: tuple[Reminder, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class SavedState:
     """
-    What an evaluator goes on from: see `Step`.
+    What the engine goes on from after a restart: see `Commit`.
 
-    `raised` tells when which fingerprint began to fire, `severities` how bad it was, oldest first. `last` is
-    when the last evaluation was, `loop` the last one of a loop.
+    `raised` tells when which fingerprint began to fire, `severities` how bad it was, oldest first; `last` is
+    when the last evaluation was, `loop` when the last one of a loop was, `highest` the highest id given.
     """
 
     alerts: tuple[Alert, ...]

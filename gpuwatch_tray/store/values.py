@@ -1,9 +1,9 @@
-"""Values as the tables hold them, and rows that nobody can have written."""
+"""Values as the tables hold them, and the error for rows that this program cannot have written."""
 
 from __future__ import annotations
 
 import json
-import sqlite3  # noqa: TID251  # the store is the one importer
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class UnreadableRow(sqlite3.DatabaseError):
-    """A row that nobody has written so: the file is damaged, although SQLite does not see it."""
+class UnreadableRowError(sqlite3.DatabaseError):
+    """A row that this program cannot have written: the file is damaged, although SQLite does not notice."""
 
 
 @contextmanager
-def understood() -> Iterator[None]:
-    """Raise UnreadableRow where what was read makes no sense."""
+def checked_rows() -> Iterator[None]:
+    """Raise UnreadableRowError where a value that was read cannot be parsed."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UnreadableRow(f"a row makes no sense: {error}") from error
+        raise UnreadableRowError(f"a row makes no sense: {error}") from error
 
 
-def packed(instant: Instant | None) -> str | None:
-    """An instant as one text."""
+def instant_to_json(instant: Instant | None) -> str | None:
+    """Return an instant as one text."""
     return None if instant is None else json.dumps([instant.wall, instant.uptime, instant.boot])
 
 
-def unpacked(text: str | None) -> Instant | None:
-    """The instant of such a text."""
+def instant_from_json(text: str | None) -> Instant | None:
+    """Parse the instant of such a text."""
     return None if text is None else Instant(*json.loads(text))

@@ -1,7 +1,7 @@
-"""The icon, its tooltip and its menu, on the main thread; the only rooms that know pystray."""
+"""The tray icon, its tooltip and its menu, on the main thread."""
 
-from gpuwatch_tray.tray.choice import asked as asked_backend
-from gpuwatch_tray.tray.controller import Tray, View
-from gpuwatch_tray.tray.menu import Act, Deed, Extras
+from gpuwatch_tray.tray.choice import requested_backend
+from gpuwatch_tray.tray.controller import Tray, TrayView
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras
 
-__all__ = ["Act", "Deed", "Extras", "Tray", "View", "asked_backend"]
+__all__ = ["ActionKind", "MenuAction", "MenuExtras", "Tray", "TrayView", "requested_backend"]

@@ -1,4 +1,4 @@
-"""A backend that has a main loop of its own, or none, beside the session bus's."""
+"""A backend beside the session bus's loop."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.tray.controller import Backend, View
+    from gpuwatch_tray.tray.controller import Backend, TrayView
 
-PATIENCE = 2.0  # seconds for the bus's loop to end
+JOIN_TIMEOUT = 2.0  # seconds in which the bus's loop is to end
 
 
-class Beside:
-    """Runs `backend` on the main thread, and turns the bus's loop on another: popups go over the bus."""
+class BackendBesideBus:
+    """A backend on the main thread with the bus's loop on another thread, for the popups go over the bus."""
 
     def __init__(self, backend: Backend, bus: SessionBus) -> None:
         self._backend = backend
         self._bus = bus
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Run both until `stop`."""
-        turning = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
-        turning.start()
+        """Run the backend and the bus's loop until `stop`."""
+        bus_thread = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
+        bus_thread.start()
         try:
             self._backend.run(ready)
         finally:
             self._bus.stop()
-            turning.join(PATIENCE)
+            bus_thread.join(JOIN_TIMEOUT)
 
     def stop(self) -> None:
-        """Make `run` return."""
+        """Make `run` return; from any thread."""
         self._backend.stop()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the drawing thread run `job`."""
+        """Schedule `job` on the drawing thread."""
         self._backend.post(job)
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Draw `view`."""
         self._backend.present(view)

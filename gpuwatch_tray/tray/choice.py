@@ -1,8 +1,8 @@
 """
-Which backend draws the icon here, and the one that draws nothing.
+The choice of the backend that draws the icon, and the backend that draws nothing.
 
-On Linux that is our own over the session bus; without a bus, or where PYSTRAY_BACKEND asks for it, one of
-pystray's. Its xorg icon has no menu, so it is never chosen unasked.
+On Linux it is our own over the session bus; without a bus, or where PYSTRAY_BACKEND asks for it, one of
+pystray's. pystray's xorg icon has no menu, so it is used on request only.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.tray.controller import Backend, View
+    from gpuwatch_tray.tray.controller import Backend, TrayView
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "PYSTRAY_BACKEND"
 DUMMY = "dummy"
-NATIVE = {"win32": "win32", "darwin": "darwin"}  # where pystray draws as the system does
-FOREIGN = ("appindicator", "gtk", "xorg")
-UNASKED = ("appindicator", "gtk")
+PYSTRAY_NATIVE = {"win32": "win32", "darwin": "darwin"}  # the systems on which pystray draws
+PYSTRAY_LINUX = ("appindicator", "gtk", "xorg")
+DEFAULT_FALLBACKS = ("appindicator", "gtk")
 
 
-class Headless:
-    """No tray to draw on: the same life without an icon."""
+class HeadlessBackend:
+    """The backend without an icon, where there is no tray."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -42,73 +42,73 @@ class Headless:
         self._stopped.wait()
 
     def stop(self) -> None:
-        """Make `run` return."""
+        """Make `run` return; from any thread."""
         self._stopped.set()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Nothing is drawn."""
+        """Drop `job`: nothing is drawn."""
 
-    def present(self, view: View) -> None:
-        """Nothing is drawn."""
+    def present(self, view: TrayView) -> None:
+        """Drop `view`: nothing is drawn."""
 
 
-def asked(environ: Mapping[str, str]) -> str:
-    """The backend that PYSTRAY_BACKEND names, empty for none; raises ValueError for one that is not here."""
+def requested_backend(environ: Mapping[str, str]) -> str:
+    """Return the backend that PYSTRAY_BACKEND names, else ""; raises ValueError for one unknown here."""
     kind = environ.get(VARIABLE, "")
-    here = (NATIVE[sys.platform],) if sys.platform in NATIVE else FOREIGN
-    if kind and kind not in {*here, DUMMY}:
+    available = (PYSTRAY_NATIVE[sys.platform],) if sys.platform in PYSTRAY_NATIVE else PYSTRAY_LINUX
+    if kind and kind not in {*available, DUMMY}:
         text = _("{variable}: expected {names} or unset, got {got!r}")
-        raise ValueError(text.format(variable=VARIABLE, names=", ".join((*here, DUMMY)), got=kind))
+        raise ValueError(text.format(variable=VARIABLE, names=", ".join((*available, DUMMY)), got=kind))
     return kind
 
 
-def choose(
+def select_backend(
     bus: SessionBus | None,
     name: str,
     perform: Callable[[Any], None],
     environ: Mapping[str, str] = os.environ,
 ) -> Backend | None:
-    """The backend of this system and session, None where nothing can be drawn; raises ValueError."""
+    """Return the backend of this system and session, None where nothing can be drawn; raises ValueError."""
     # Late imports: what one system draws with is not installed on the others.
-    kind = asked(environ)
-    if kind != DUMMY and sys.platform in NATIVE:
-        from gpuwatch_tray.tray.native import NativeBackend  # noqa: PLC0415
+    kind = requested_backend(environ)
+    if kind != DUMMY and sys.platform in PYSTRAY_NATIVE:
+        from gpuwatch_tray.tray.native import NativeBackend
 
         return NativeBackend(name, perform)
     if kind != DUMMY:
-        drawn = _foreign(kind, bus, name, perform, environ)
-        if drawn is not None:
-            return drawn
+        found = _pystray_linux(kind, bus, name, perform, environ)
+        if found is not None:
+            return found
         if bus is not None:
-            from gpuwatch_tray.tray.linux import SniBackend  # noqa: PLC0415
+            from gpuwatch_tray.tray.linux import StatusNotifierBackend
 
-            return SniBackend(bus, name, perform)
+            return StatusNotifierBackend(bus, name, perform)
     return None
 
 
-def headless(bus: SessionBus | None) -> Backend:
-    """The backend for where nothing can be drawn: the bus still carries popups."""
-    return _with_bus(Headless(), bus)
+def headless_backend(bus: SessionBus | None) -> Backend:
+    """Return the backend for a session without a tray; the bus, where there is one, still carries popups."""
+    return _with_bus(HeadlessBackend(), bus)
 
 
-def _foreign(
+def _pystray_linux(
     kind: str,
     bus: SessionBus | None,
     name: str,
     perform: Callable[[Any], None],
     environ: Mapping[str, str],
 ) -> Backend | None:
-    """The first of pystray's own that can be used: what was asked for, and without a bus the others."""
+    """Return pystray's backend `kind`, or without a bus the first that works; None for none."""
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         if kind:
             log.warning("no icon by %s: neither DISPLAY nor WAYLAND_DISPLAY is set", kind)
         return None
-    from gpuwatch_tray.tray import foreign  # noqa: PLC0415
+    from gpuwatch_tray.tray import foreign
 
-    for candidate in dict.fromkeys([*filter(None, [kind]), *(UNASKED if bus is None else ())]):
+    for candidate in dict.fromkeys([*filter(None, [kind]), *(DEFAULT_FALLBACKS if bus is None else ())]):
         try:
-            return _with_bus(foreign.backend(candidate, name, perform), bus)
-        except foreign.Unusable as error:
+            return _with_bus(foreign.create_backend(candidate, name, perform), bus)
+        except foreign.BackendUnavailableError as error:
             log.warning("no icon by %s: %s", candidate, error)
     return None
 
@@ -116,6 +116,6 @@ def _foreign(
 def _with_bus(backend: Backend, bus: SessionBus | None) -> Backend:
     if bus is None:
         return backend
-    from gpuwatch_tray.tray.beside import Beside  # noqa: PLC0415
+    from gpuwatch_tray.tray.beside import BackendBesideBus
 
-    return Beside(backend, bus)
+    return BackendBesideBus(backend, bus)

@@ -1,8 +1,8 @@
 """
-The tray as the application knows it: show a status, run, stop.
+The tray as the application uses it: show a status, run, stop.
 
-The icon's main loop has the main thread. `show` leaves the latest status in a mailbox of one slot and wakes
-the loop. Clicks are carried out away from the loop, so that a slow action never freezes the menu.
+The icon's loop runs on the main thread; `show` keeps the latest status and wakes that loop. Actions run on
+threads of their own, so that a slow one freezes no menu and delays neither a quick one nor Quit.
 """
 
 from __future__ import annotations
@@ -14,98 +14,98 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import IconStyle
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.choice import choose, headless
-from gpuwatch_tray.tray.worker import Worker
+from gpuwatch_tray.tray.choice import headless_backend, select_backend
+from gpuwatch_tray.tray.worker import ActionWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gpuwatch_tray.bus import SessionBus
     from gpuwatch_tray.model import Status
-    from gpuwatch_tray.tray.menu import Act, Deed, Extras, Row
+    from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, MenuRow
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What is to be seen: the icon, the tooltip and the menu."""
+class TrayView:
+    """One state of the icon, the tooltip and the menu."""
 
-    look: drawing.Look
+    look: drawing.IconLook
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[MenuRow, ...]
 
 
 class Backend(Protocol):
-    """One system's way to draw a tray icon."""
+    """The interface of the backends, each of which draws a tray icon on one kind of desktop."""
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Draw on this thread, the main one, until `stop`; call `ready` once clicks and pictures can pass."""
+        """Draw on this thread, the main one, until `stop`; call `ready` once the icon takes clicks."""
 
     def stop(self) -> None:
-        """Make `run` return; from any thread, also before it."""
+        """Make `run` return; from any thread, also before `run`."""
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the drawing thread run `job` soon; from any thread, also before `run`."""
+        """Schedule `job` on the drawing thread; from any thread, also before `run`."""
 
-    def present(self, view: View) -> None:
-        """Draw `view`; on the drawing thread only."""
+    def present(self, view: TrayView) -> None:
+        """Draw `view`; on the drawing thread."""
 
 
 class Tray:
     """
-    The tray icon; `drawn` is False where there is nothing to draw on and it runs headless.
+    The tray icon; `has_icon` is False where there is nothing to draw on.
 
-    `actions` do what the rows ask for, given the deed's target; a row is shown only where its act is among
-    them. That of Act.QUIT shall end in `stop`. With `badge` the icon bears the number of GPUs in use.
+    `handlers` carry out the menu's actions, given the target; a row is shown only where its kind has a
+    handler. That of ActionKind.QUIT ends in `stop`. With `badge` the icon bears the number of GPUs in use.
     """
 
     def __init__(
         self,
         bus: SessionBus | None,
-        actions: Mapping[Act, Callable[[str], None]],
+        handlers: Mapping[ActionKind, Callable[[str], None]],
         *,
         name: str = "gpuwatch-tray",
         style: IconStyle = IconStyle.AUTO,
         badge: bool = False,
     ) -> None:
-        self._offered = frozenset(actions)
+        self._offered = frozenset(handlers)
         self._style = style
         self._badge = badge
-        self._worker = Worker(actions)
+        self._worker = ActionWorker(handlers)
         self._lock = threading.Lock()
         self._status: Status | None = None
-        self._extras = menu.Extras()
+        self._extras = menu.MenuExtras()
         self._posted = False
-        backend = choose(bus, name, self._worker.perform)
-        self.drawn = backend is not None
-        self._backend: Backend = backend or headless(bus)
+        backend = select_backend(bus, name, self._worker.perform)
+        self.has_icon = backend is not None
+        self._backend: Backend = backend or headless_backend(bus)
 
-    def perform(self, deed: Deed) -> None:
-        """Have this done as if its row had been clicked; never blocks."""
-        self._worker.perform(deed)
+    def perform(self, action: MenuAction) -> None:
+        """Carry out `action` as if its row had been clicked; never blocks."""
+        self._worker.perform(action)
 
     @property
     def needs_panel(self) -> bool:
-        """Whether the icon is seen only where a panel shows it, whatever was asked for."""
+        """Whether the icon is visible only through a panel."""
         return bool(getattr(self._backend, "needs_panel", False))
 
     @property
     def notify(self) -> Callable[[str, str], None] | None:
-        """The icon's own way to show a popup (title, body), where it has one."""
+        """The icon's own function to show a popup (title, body), if any."""
         return getattr(self._backend, "notify", None)
 
     def run(self, ready: Callable[[], None]) -> None:
         """
         Show the icon on the main thread until `stop`.
 
-        `ready` is called once, on a thread of its own where there is an icon, when the icon is exported; what
-        it raises ends the tray and is raised here.
+        Call `ready` once when the icon is exported, with an icon on a thread of its own; what `ready` raises
+        ends the tray and is raised here.
         """
         failed: list[BaseException] = []
 
         def begin() -> None:
             try:
                 ready()
-            except BaseException as error:  # noqa: BLE001  # handed to the main thread, whole
+            except BaseException as error:  # noqa: BLE001  # handed whole to the main thread
                 failed.append(error)
                 self.stop()
 
@@ -113,7 +113,7 @@ class Tray:
         try:
             self._backend.run(begin)
         finally:
-            self._worker.end()
+            self._worker.stop()
         if failed:
             raise failed[0]
 
@@ -127,13 +127,13 @@ class Tray:
             self._status = status
         self._post()
 
-    def tell(self, extras: Extras) -> None:
-        """Show this beside the status; from any thread, and the latest wins."""
+    def show_extras(self, extras: MenuExtras) -> None:
+        """Show `extras` beside the status; from any thread, and the latest wins."""
         with self._lock:
             self._extras = extras
         self._post()
 
-    def wear(self, style: IconStyle, *, badge: bool) -> None:
+    def set_icon_style(self, style: IconStyle, *, badge: bool) -> None:
         """Draw the icon in this style from now on; from any thread."""
         with self._lock:
             self._style, self._badge = style, badge
@@ -151,7 +151,7 @@ class Tray:
         if status is not None:
             self._backend.present(self._view(status, extras))
 
-    def _view(self, status: Status, extras: Extras) -> View:
+    def _view(self, status: Status, extras: MenuExtras) -> TrayView:
         badge = status.in_use if self._badge else None
-        look = drawing.Look(status.level, self._style, badge)
-        return View(look, menu.title(status), menu.rows(status, self._offered, extras))
+        look = drawing.IconLook(status.level, self._style, badge)
+        return TrayView(look, menu.tooltip(status), menu.build_menu(status, self._offered, extras))

@@ -1,33 +1,32 @@
 """
-The menu on the bus: com.canonical.dbusmenu, version 3.
+The menu served over D-Bus (com.canonical.dbusmenu version 3, by libdbusmenu's XML) and its host, the panel.
 
-The interface follows libdbusmenu's XML. Version 3 hosts send clicks through EventGroup and ask by
-AboutToShowGroup, so both stand beside their single forms. Nothing is sent when nothing has changed; a text
-that changes goes out as ItemsPropertiesUpdated; so do rows that come or go while the menu may be open, and as
-LayoutUpdated otherwise (see `tree`). For Plasma on X11 a LayoutUpdated for each submenu after a GetLayout of
-one level would mend a submenu off the screen; it is not sent, for lxqt-panel, which asks by levels as well,
-would clear each of those submenus, the one under the hand among them.
+A changed text goes out as ItemsPropertiesUpdated; so do rows that come or go while the menu may be open, and
+as LayoutUpdated otherwise. On Plasma under X11 a submenu off the screen may stay stale: a LayoutUpdated per
+submenu would cure that, but lxqt-panel would clear each of those submenus, also the open one.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # noqa: TID251  # served through bus
-from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
-from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
-from gpuwatch_tray.tray.tree import ROOT, Change, Entry, MenuTree
+from gpuwatch_tray.tray.host import ROOT
+from gpuwatch_tray.tray.tree import MenuChange, MenuTree
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from gpuwatch_tray.tray.nodes import Values
+    from gpuwatch_tray.tray.nodes import MenuEntry, Properties
 
-PATH = "/MenuBar"
+MENU_PATH = "/MenuBar"
 # A toggle-state below 0 is neither on nor off.
-DEFAULTS: Values = {
+DEFAULTS: Properties = {
     "type": "standard",
     "label": "",
     "enabled": True,
@@ -49,8 +48,19 @@ DBusUpdate = Annotated[tuple[list[Any], list[Any]], DBusSignature("a(ia{sv})a(ia
 DBusRevision = Annotated[tuple[int, int], DBusSignature("ui")]
 
 
+def constant_property(name: str, signature: Any, value: Any) -> Any:
+    """Return a D-Bus property with this value, for an attribute whose name is `name` in snake case."""
+
+    def read(_self: ServiceInterface) -> Any:
+        return value
+
+    read.__name__ = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()  # dbus-fast reads this attribute
+    read.__annotations__["return"] = signature
+    return dbus_property(access=PropertyAccess.READ, name=name)(read)
+
+
 class DBusMenu(ServiceInterface):
-    """The served menu; all methods run on the bus's loop, and so does `activate` of an entry when clicked."""
+    """The served menu; its methods and the entries' `activate` run on the bus's loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__("com.canonical.dbusmenu")
@@ -58,19 +68,19 @@ class DBusMenu(ServiceInterface):
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
-    def update(self, entries: Sequence[Entry]) -> None:
-        """Show these rows and tell the hosts what changed."""
+    def update(self, entries: Sequence[MenuEntry]) -> None:
+        """Show `entries` and signal what changed."""
         self._send(self.tree.update(entries, self._loop.time()))
 
     def new_host(self) -> None:
-        """Another host serves the panel now."""
+        """Forget the former host's state: another host shows the menu now."""
         self.tree.new_host()
-        self._settle()
+        self._refresh()
 
-    def _settle(self) -> None:
-        self._send(self.tree.settle(self._loop.time()))
+    def _refresh(self) -> None:
+        self._send(self.tree.refresh(self._loop.time()))
 
-    def _send(self, change: Change) -> None:
+    def _send(self, change: MenuChange) -> None:
         if change.updated:
             updated = [[row, _variants(values)] for row, values in change.updated.items()]
             self.items_properties_updated(updated, [])
@@ -79,60 +89,47 @@ class DBusMenu(ServiceInterface):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        again = self.tree.settles(self._loop.time())
+        again = self.tree.next_refresh(self._loop.time())
         if again is not None:
-            self._timer = self._loop.call_at(again + 0.01, self._settle)
+            self._timer = self._loop.call_at(again + 0.01, self._refresh)
 
     # --- properties and signals -----------------------------------------------------------------------
 
-    @dbus_property(access=PropertyAccess.READ, name="Version")
-    def version(self) -> DBusUInt32:
-        """The protocol's version."""
-        return 3
-
-    @dbus_property(access=PropertyAccess.READ, name="TextDirection")
-    def text_direction(self) -> DBusStr:
-        """The language's direction."""
-        return "ltr"
-
-    @dbus_property(access=PropertyAccess.READ, name="Status")
-    def status(self) -> DBusStr:
-        """`normal`: the menu itself never asks for attention, the icon does."""
-        return "normal"
-
-    @dbus_property(access=PropertyAccess.READ, name="IconThemePath")
-    def icon_theme_path(self) -> DBusStrings:
-        """Where the items' icons are; they have none."""
-        return []
+    version = constant_property("Version", DBusUInt32, 3)
+    text_direction = constant_property("TextDirection", DBusStr, "ltr")
+    status = constant_property(
+        "Status", DBusStr, "normal"
+    )  # the icon asks for attention, the menu never does
+    icon_theme_path = constant_property("IconThemePath", DBusStrings, [])  # the items have no icons
 
     @dbus_signal("ItemsPropertiesUpdated")
     def items_properties_updated(self, updated: list[Any], removed: list[Any]) -> DBusUpdate:
-        """Values of rows have changed."""
+        """Signal changed properties of rows."""
         return updated, removed
 
     @dbus_signal("LayoutUpdated")
     def layout_updated(self, revision: int, parent: int) -> DBusRevision:
-        """The children of `parent` have changed; `revision` is GetLayout's."""
+        """Signal that the children of `parent` have changed; `revision` is GetLayout's."""
         return revision, parent
 
     # --- what hosts ask -------------------------------------------------------------------------------
 
     @dbus_method("GetLayout")
     def get_layout(self, parent: DBusInt32, depth: DBusInt32, names: DBusStrings) -> DBusLayout:
-        """The rows under `parent`: all for a depth below 0, none for 0; all properties if none is named."""
-        self._known(parent)
+        """Return the rows under `parent`, all for a depth below 0, with these properties, or all for none."""
+        self._require_row(parent)
         return self.tree.revision, self._layout(parent, depth, names)
 
     @dbus_method("GetGroupProperties")
     def get_group_properties(self, ids: DBusInts, names: DBusStrings) -> DBusNodes:
-        """The properties of these rows, of all rows where none is named; unknown ids are left out."""
+        """Return the properties of these rows, or of all rows for no ids; leave unknown ids out."""
         wanted = ids or list(self.tree.nodes)
         return [[row, self._values(row, names)] for row in wanted if row in self.tree.nodes]
 
     @dbus_method("GetProperty")
     def get_property(self, row: DBusInt32, name: DBusStr) -> DBusAny:
-        """One property of one row, or its default."""
-        self._known(row)
+        """Return one property of one row, or its default."""
+        self._require_row(row)
         values = {**DEFAULTS, **self.tree.nodes[row].properties}
         if name not in values:
             raise DBusError(ErrorType.INVALID_ARGS, f"menu row {row} has no property '{name}'")
@@ -140,18 +137,18 @@ class DBusMenu(ServiceInterface):
 
     @dbus_method("Event")
     def event(self, row: DBusInt32, kind: DBusStr, data: DBusAny, timestamp: DBusUInt32) -> DBusNothing:
-        """Something happened to a row."""
+        """Handle an event of a row."""
         del data, timestamp
-        self._known(row)
-        self._take(row, kind)
+        self._require_row(row)
+        self._handle_event(row, kind)
 
     @dbus_method("EventGroup")
     def event_group(self, events: DBusEvents) -> DBusInts:
-        """Several events in their order; the ids that are not rows. An error if none is."""
+        """Handle several events in order; return the ids that are no rows, and fail if all are."""
         unknown = []
         for row, kind, _data, _timestamp in events:
             if row in self.tree.nodes:
-                self._take(row, kind)
+                self._handle_event(row, kind)
             else:
                 unknown.append(row)
         if unknown and len(unknown) == len(events):
@@ -160,40 +157,40 @@ class DBusMenu(ServiceInterface):
 
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
-        """Whether the rows must be fetched again first: where its opening has changed them."""
-        self._known(row)
-        return self._asked(row)
+        """Return whether the host must fetch the rows again because the opening changed them."""
+        self._require_row(row)
+        return self._prepare_submenu(row)
 
     @dbus_method("AboutToShowGroup")
     def about_to_show_group(self, rows: DBusInts) -> DBusIds:
-        """Of these ids, those to be fetched again, and those that are not rows."""
+        """Return the ids to fetch again, and the ids that are no rows."""
         unknown = [row for row in rows if row not in self.tree.nodes]
         if unknown and len(unknown) == len(rows):
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu rows: {unknown}")
-        # the second look is at what the first ones left: a list that is put in order may lose rows
-        stale = [row for row in rows if row in self.tree.nodes and self._asked(row)]
+        # checked again: ordering one list may remove rows of another
+        stale = [row for row in rows if row in self.tree.nodes and self._prepare_submenu(row)]
         return stale, unknown
 
-    def _take(self, row: int, kind: str) -> None:
+    def _handle_event(self, row: int, kind: str) -> None:
         now = self._loop.time()
         if kind == "opened" and row == ROOT:
-            self._send(self.tree.root_shown(now, told=True))
+            self._send(self.tree.root_opened(now, reported=True))
         elif kind == "opened":
             self.tree.opened(row, now)
         elif kind == "closed":
             self.tree.closed(row, now)
-            # after the click that some hosts send behind it
-            self._loop.call_later(0.2, self._settle)
-        elif kind == "clicked" and (activate := self.tree.clickable(row)) is not None:
+            # some hosts send the click after the closing
+            self._loop.call_later(0.2, self._refresh)
+        elif kind == "clicked" and (activate := self.tree.click_handler(row)) is not None:
             activate()
 
-    def _asked(self, row: int) -> bool:
-        """The one word that libdbusmenu-gtk says when its menu opens; none when it closes."""
+    def _prepare_submenu(self, row: int) -> bool:
+        """Put a list in order before it opens. libdbusmenu-gtk reports only this of its menu."""
         if row == ROOT:
-            change = self.tree.root_shown(self._loop.time(), told=False)
+            change = self.tree.root_opened(self._loop.time(), reported=False)
             stale = ROOT in change.layouts
             if stale:
-                # behind the answer: Qt fetches at a "yes" and skips the next signal, be it another one
+                # sent after the answer: Qt fetches at a "yes" and skips the next signal, whichever it is
                 change.layouts.remove(ROOT)
                 self._loop.call_soon(lambda: self.layout_updated(self.tree.revision, ROOT))
             self._send(change)
@@ -202,7 +199,7 @@ class DBusMenu(ServiceInterface):
         self._send(change)
         return stale
 
-    def _known(self, row: int) -> None:
+    def _require_row(self, row: int) -> None:
         if row not in self.tree.nodes:
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu row: {row}")
 
@@ -221,5 +218,5 @@ def _variant(value: str | bool | int) -> Variant:
     return Variant(kind, value)
 
 
-def _variants(values: Values) -> dict[str, Variant]:
+def _variants(values: Properties) -> dict[str, Variant]:
     return {name: _variant(value) for name, value in values.items()}

@@ -1,8 +1,7 @@
 """
-pystray's own icons on Linux: appindicator and gtk, which need PyGObject and its typelibs, and xorg.
+pystray's own backends on Linux: appindicator and gtk, which need PyGObject and its typelibs, and xorg.
 
-They are for a session without a bus, and for who asks for them. Each takes changes on its main loop's thread
-only.
+They serve a session without a bus, or on request. Each takes changes on its main loop's thread only.
 """
 
 from __future__ import annotations
@@ -26,62 +25,62 @@ from gpuwatch_tray.tray import toolkit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gpuwatch_tray.tray.controller import View
+    from gpuwatch_tray.tray.controller import TrayView
 
 log = logging.getLogger(__name__)
 
 XORG = "xorg"
-BUS = "DBUS_SESSION_BUS_ADDRESS"
-RETRY = 300  # milliseconds until an open menu is looked at again
-INSTALL = "Debian and Ubuntu: python3-gi, gir1.2-gtk-3.0, gir1.2-ayatanaappindicator3-0.1"
+BUS_VARIABLE = "DBUS_SESSION_BUS_ADDRESS"
+MENU_POLL = 300  # milliseconds between two checks of an open menu
+PACKAGES = "Debian and Ubuntu: python3-gi, gir1.2-gtk-3.0, gir1.2-ayatanaappindicator3-0.1"
 
 
-class Unusable(Exception):  # noqa: N818  # a state of the machine, not a mistake
-    """One of these backends cannot draw here; the text says why in one line."""
+class BackendUnavailableError(Exception):
+    """A backend that cannot draw here; the text says why in one line."""
 
 
-def backend(kind: str, name: str, perform: Callable[[Any], None]) -> XorgBackend | GtkBackend:
-    """The backend `kind` of pystray; raises Unusable."""
+def create_backend(kind: str, name: str, perform: Callable[[Any], None]) -> XorgBackend | GtkBackend:
+    """Return pystray's backend `kind`; raises BackendUnavailableError."""
     icon = _icon_class(kind)
     return XorgBackend(icon, name, perform) if kind == XORG else GtkBackend(icon, name, perform)
 
 
 def _icon_class(kind: str) -> Any:
     if kind != XORG:
-        # Without a bus GTK's libraries would start one of their own through X11, and leave it behind.
-        os.environ.setdefault(BUS, "disabled:")
+        # Without a bus GTK's libraries would start one through X11, and leave it running.
+        os.environ.setdefault(BUS_VARIABLE, "disabled:")
     failures: tuple[type[Exception], ...] = (ImportError, ValueError, AttributeError, OSError)
     if kind == XORG:
         with contextlib.suppress(ImportError):
             failures = (*failures, importlib.import_module("Xlib.error").DisplayError)
     try:
-        found = importlib.import_module(f"pystray._{kind}").Icon
+        icon_class = importlib.import_module(f"pystray._{kind}").Icon
     except failures as error:
-        mend = "" if kind == XORG else f" ({INSTALL})"
-        raise Unusable(f"{error}{mend}") from error
-    return _xorg_icon(found) if kind == XORG else _gtk_icon(found)
+        advice = "" if kind == XORG else f" ({PACKAGES})"
+        raise BackendUnavailableError(f"{error}{advice}") from error
+    return _xorg_icon(icon_class) if kind == XORG else _gtk_icon(icon_class)
 
 
 def _xorg_icon(base: Any) -> Any:
     """
-    The xorg icon of pystray, all of it on one thread.
+    Return pystray's xorg icon with all its work on one thread.
 
-    Its own way lets every thread write to the X server. Xlib then leaves a request unsent now and then, until
-    the next event: a picture that stays the old one, or an end that never comes.
+    pystray lets every thread write to the X server; Xlib then leaves a request unsent now and then until the
+    next event: the old picture stays, or the end never comes.
     """
 
     class XorgIcon(base):  # type: ignore[misc]  # pystray has no types
-        def __init__(self, *words: Any) -> None:
-            self.jobs = _Jobs()
-            super().__init__(*words)
+        def __init__(self, *arguments: Any) -> None:
+            self.jobs = _JobQueue()
+            super().__init__(*arguments)
 
         def _events(self) -> Iterator[Any]:
-            """What comes from the server; between that the jobs, until the end."""
+            """Yield the server's events, and run the jobs in between, until the end."""
             while not self.jobs.ended:
                 self._display.flush()
                 if self._display.pending_events():
                     yield self._display.next_event()
-                elif not self.jobs.do_one():
+                elif not self.jobs.run_one():
                     self.jobs.wait(self._display)
 
         def _run(self) -> None:
@@ -89,7 +88,7 @@ def _xorg_icon(base: Any) -> Any:
                 super()._run()
             finally:
                 self._running = False
-                with contextlib.suppress(Exception):  # the server has gone, and the icon with it
+                with contextlib.suppress(Exception):  # the server is gone, and the icon with it
                     self._window.destroy()
                     self._display.flush()
 
@@ -97,23 +96,23 @@ def _xorg_icon(base: Any) -> Any:
 
 
 def _gtk_icon(base: Any) -> Any:
-    """The GTK icon of pystray without what it does beside drawing."""
+    """Return pystray's GTK icon reduced to drawing."""
 
     class GtkIcon(base):  # type: ignore[misc]  # pystray has no types
-        HAS_NOTIFICATION = False  # notifiers does that; pystray's own fails without a bus
+        HAS_NOTIFICATION = False  # pystray's popups fail without a bus
 
-        def __init__(self, *words: Any) -> None:
+        def __init__(self, *arguments: Any) -> None:
             self._folder = Path(tempfile.mkdtemp(prefix="gpuwatch-tray-icon-"))
             self._drawn = 0
-            super().__init__(*words)
+            super().__init__(*arguments)
 
         def _initialize(self) -> None:
-            """Be ready, and leave Ctrl-C to the program, whose end is an orderly one."""
-            self._notifier = _Silent()
+            """Get ready, but leave Ctrl-C to the program, which ends in order."""
+            self._notifier = _NullNotifier()
             self._mark_ready()
 
         def _update_fs_icon(self) -> None:
-            """Write the picture where nobody else can; the name is new, for it is what panels compare."""
+            """Write the picture to a private folder, under a new name because panels compare names."""
             self._drawn += 1
             self._icon_path = str(self._folder / f"{self._drawn}.png")
             self.icon.save(self._icon_path, "PNG")
@@ -127,78 +126,78 @@ def _gtk_icon(base: Any) -> Any:
     return GtkIcon
 
 
-class _Jobs:
-    """What a main loop that waits for a socket has to do besides; `put` and `end` never block."""
+class _JobQueue:
+    """The jobs of a main loop that waits for a socket; `put` and `end` never block."""
 
     def __init__(self) -> None:
         self.ended = False
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._ear, self._bell = socket.socketpair()
-        for each in (self._ear, self._bell):
-            each.setblocking(False)
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        for end in (self._wake_reader, self._wake_writer):
+            end.setblocking(False)
 
     def put(self, job: Callable[[], None]) -> None:
-        """Have the loop do `job`, also one that has yet to begin."""
+        """Schedule `job`, also before the loop runs."""
         self._jobs.put(job)
-        self._ring()
+        self._wake()
 
     def end(self) -> None:
-        """The loop is to end; also from a signal's handler."""
+        """Make the loop end; also from a signal's handler."""
         self.ended = True
-        self._ring()
+        self._wake()
 
-    def do_one(self) -> bool:
-        """Do one on this thread; False where there is none."""
+    def run_one(self) -> bool:
+        """Run one job on this thread; return False where there is none."""
         try:
             job = self._jobs.get_nowait()
         except queue.Empty:
             return False
         try:
             job()
-        except Exception:  # else the last icon would stay, also a green one
+        except Exception:  # otherwise the last icon would stay, perhaps a green one
             log.exception("drawing failed")
         return True
 
     def wait(self, other: Any) -> None:
-        """Wait until there is something to do, or something to read from `other`."""
-        select.select([self._ear, other], [], [])
+        """Wait for a job, or for something to read from `other`."""
+        select.select([self._wake_reader, other], [], [])
         with contextlib.suppress(BlockingIOError):
-            self._ear.recv(4096)
+            self._wake_reader.recv(4096)
 
-    def _ring(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # so many have rung that it wakes all the same
-            self._bell.send(b"!")
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # the socket is full: the loop wakes anyway
+            self._wake_writer.send(b"!")
 
 
-class _Silent:
-    """In the place of pystray's notifier."""
+class _NullNotifier:
+    """A stand-in for pystray's notifier."""
 
     def hide(self) -> None:
-        """There is nothing to hide."""
+        """Do nothing."""
 
 
-class ForeignBackend:
-    """The tray by one of pystray's own backends."""
+class PystrayLinuxBackend:
+    """The common part of pystray's Linux backends."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
-        self.icon = icon(name, drawing.image(Level.NO_DATA), name, toolkit.menu((), perform))
+        self.icon = icon(name, drawing.icon_image(Level.NO_DATA), name, toolkit.pystray_menu((), perform))
         self._perform = perform
         self._look: object = None
         self._rows: object = ()
 
-    def present(self, view: View) -> None:
-        """Show `view`; the menu is made anew only when its rows have changed."""
+    def present(self, view: TrayView) -> None:
+        """Show `view`; build the menu only when its rows have changed."""
         if view.look != self._look:
-            self.icon.icon = drawing.image(view.look)
+            self.icon.icon = drawing.icon_image(view.look)
             self._look = view.look
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.menu(view.rows, self._perform)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform)
 
 
-class XorgBackend(ForeignBackend):
-    """The tray by xorg, whose main loop does the jobs."""
+class XorgBackend(PystrayLinuxBackend):
+    """pystray's xorg backend; its main loop runs the jobs."""
 
     def run(self, ready: Callable[[], None]) -> None:
         """Show the icon until `stop`."""
@@ -210,20 +209,20 @@ class XorgBackend(ForeignBackend):
         self.icon.jobs.end()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the main loop do `job`."""
+        """Schedule `job` on the main loop."""
         self.icon.jobs.put(job)
 
     def _appear(self) -> None:
         self.icon.visible = True
 
 
-class GtkBackend(ForeignBackend):
-    """The tray by GTK, whose main loop does the jobs; a menu that is open is left alone until it closes."""
+class GtkBackend(PystrayLinuxBackend):
+    """pystray's GTK backends; GTK's loop runs the jobs, and an open menu stays as it is until it closes."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
         super().__init__(icon, name, perform)
         self._glib = importlib.import_module("gi.repository.GLib")
-        self._waiting: View | None = None
+        self._waiting: TrayView | None = None
         self._running = False
         self._stopped = False
 
@@ -240,13 +239,13 @@ class GtkBackend(ForeignBackend):
         self.icon.run(begin)
 
     def stop(self) -> None:
-        """Make `run` return; pystray's own way waits, and may be asked for in a signal's handler."""
+        """Make `run` return; on a thread, for pystray's stop waits, and a signal's handler must not."""
         self._stopped = True
         if self._running:
             threading.Thread(target=self.icon.stop, name="tray-stop", daemon=True).start()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have GTK's main loop do `job`, also one that has yet to begin."""
+        """Schedule `job` on GTK's main loop, also before it runs."""
 
         def once() -> bool:
             job()
@@ -254,14 +253,14 @@ class GtkBackend(ForeignBackend):
 
         self._glib.idle_add(once)
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Show `view`, or keep it until the menu has closed."""
         if not self._menu_open():
             self._waiting = None
             super().present(view)
             return
         if self._waiting is None:
-            self._glib.timeout_add(RETRY, self._again)
+            self._glib.timeout_add(MENU_POLL, self._again)
         self._waiting = view
 
     def _again(self) -> bool:
@@ -273,6 +272,6 @@ class GtkBackend(ForeignBackend):
         return False
 
     def _menu_open(self) -> bool:
-        """Whether our own menu is on the screen; an indicator's is the panel's, which tells nobody."""
+        """Return whether our own menu is open; an indicator's menu is the panel's, which does not say."""
         menu = getattr(self.icon, "_menu_handle", None)
         return menu is not None and bool(menu.get_mapped())

@@ -1,87 +1,97 @@
-"""
-What the host (the panel) says of opening and closing the menu, and what follows for the rows. Pure.
-
-Seen on the bus: lxqt-panel, GNOME and Plasma tell when the root opens and when it closes. xfce4-panel and
-waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and tell all about submenus.
-"""
+"""Whether the menu may be open, by what its host reports. Pure."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 ROOT = 0
-LONGEST = 30.0  # seconds after a host's last word that a menu whose closing is never told may still be open
-LONGEST_BELOW = 1200.0  # the same while a submenu has been told to be open, and not to be closed
-SAME = 1.0  # seconds within which asking for the root and telling of its opening are one opening
+ASSUMED_OPEN = 30.0  # seconds for which a menu whose closing is not reported counts as open
+ASSUMED_OPEN_SUBMENU = 1200.0  # the same with a submenu reported open
+SAME_OPENING = 1.0  # seconds within which AboutToShow and "opened" are one opening
 
 
-class Hold(Enum):
+class MenuHold(Enum):
     """How far the rows may change now."""
 
-    NONE = "closed"  # they are put in order
-    LINGER = "untold"  # this host has not said a word: in order, but what has ended stays for a while
-    PERHAPS = "perhaps open"  # the root holds still, and what is told to be open below it
-    STILL = "open"  # everything holds still
+    CLOSED = "closed"  # the rows are put in order
+    LINGER = "untold"  # nothing reported yet: in order, but what has ended stays for a while
+    MAYBE_OPEN = "perhaps open"  # the root and the submenus reported open hold still
+    OPEN = "open"  # everything holds still
 
 
-class Host:
-    """One panel's words. Times are of any one clock that only goes forward, in seconds."""
+class MenuHost:
+    """
+    The host (panel) that shows the menu, by its reports; times are seconds of one monotonic clock.
+
+    Seen on the bus: lxqt-panel, GNOME and Plasma report when the root opens and closes. xfce4-panel and
+    waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and report all submenus.
+    """
 
     def __init__(self) -> None:
-        self.tells = False  # whether it has told of an opening of the root, and so will of the closing
-        self._last: float | None = None  # when it last said anything about what it shows
-        self._root: float | None = None  # since when the root is open, or perhaps open
-        self._told = False  # ... by an "opened", not by a question only
-        self._below: set[int] = set()
+        self.reports_opening = False  # whether it reports the root's opening, and so its closing
+        self._last_message: float | None = None  # time of the last report
+        self._root_since: float | None = None  # since when the root is open, or may be
+        self._reported = False  # ... by "opened", not by AboutToShow only
+        self._open_submenus: set[int] = set()
 
-    def root_shown(self, now: float, *, told: bool) -> bool:
-        """The root is shown (`told`) or about to be; whether this is an opening that was not known."""
-        known = self._root is not None and self._told is not told and now - self._root < SAME
-        self.tells = self.tells or told
+    def root_opened(self, now: float, *, reported: bool) -> bool:
+        """Record that the root is open (`reported`) or about to be; return whether this opening is new."""
+        known = (
+            self._root_since is not None
+            and self._reported is not reported
+            and now - self._root_since < SAME_OPENING
+        )
+        self.reports_opening = self.reports_opening or reported
         if not known:
-            self._below.clear()
-        self._root, self._told, self._last = now, told or (known and self._told), now
+            self._open_submenus.clear()
+        self._root_since, self._reported, self._last_message = (
+            now,
+            reported or (known and self._reported),
+            now,
+        )
         return not known
 
     def opened(self, row: int, now: float) -> None:
-        """A submenu is on the screen."""
-        self._below.add(row)
-        self._last = now
+        """Record that a submenu is open."""
+        self._open_submenus.add(row)
+        self._last_message = now
 
-    def asked(self, now: float) -> None:
-        """Somebody has asked for a submenu: the hand may be at the menu."""
-        if self._last is not None:
-            self._last = now
+    def record_query(self, now: float) -> None:
+        """Record a question about a submenu: the menu may be in use."""
+        if self._last_message is not None:
+            self._last_message = now
 
     def closed(self, row: int, now: float) -> None:
-        """A submenu, or with the root everything, has gone from the screen."""
-        self._below.discard(row)
-        self._last = now
+        """Record that a submenu, or with the root everything, has closed."""
+        self._open_submenus.discard(row)
+        self._last_message = now
         if row == ROOT:
-            self._root = None
-            self._below.clear()
+            self._root_since = None
+            self._open_submenus.clear()
 
     def forget(self, row: int) -> None:
-        """The row is no more."""
-        self._below.discard(row)
+        """Forget a row that was removed."""
+        self._open_submenus.discard(row)
 
-    def shows(self, row: int) -> bool:
-        """Whether this node's children are known to be on the screen."""
-        return row in self._below
+    def is_open(self, row: int) -> bool:
+        """Return whether this submenu is reported open."""
+        return row in self._open_submenus
 
-    def hold(self, now: float) -> Hold:
-        """What this means for the rows."""
-        if self._last is None:
-            return Hold.LINGER
-        if self.tells and self._told and self._root is not None:
-            return Hold.STILL
-        return Hold.PERHAPS if now < self._until() else Hold.NONE
+    def hold(self, now: float) -> MenuHold:
+        """Return how far the rows may change at `now`."""
+        if self._last_message is None:
+            return MenuHold.LINGER
+        if self.reports_opening and self._reported and self._root_since is not None:
+            return MenuHold.OPEN
+        return MenuHold.MAYBE_OPEN if now < self._assumed_until() else MenuHold.CLOSED
 
-    def changes(self, now: float) -> float | None:
-        """When `hold` becomes another one by itself; None for never."""
-        return self._until() if self.hold(now) is Hold.PERHAPS else None
+    def hold_changes_at(self, now: float) -> float | None:
+        """Return when `hold` changes by itself; None for never."""
+        return self._assumed_until() if self.hold(now) is MenuHold.MAYBE_OPEN else None
 
-    def _until(self) -> float:
-        if self._last is None or (self._root is None and (self.tells or not self._below)):
+    def _assumed_until(self) -> float:
+        if self._last_message is None or (
+            self._root_since is None and (self.reports_opening or not self._open_submenus)
+        ):
             return 0.0
-        return self._last + (LONGEST_BELOW if self._below else LONGEST)
+        return self._last_message + (ASSUMED_OPEN_SUBMENU if self._open_submenus else ASSUMED_OPEN)

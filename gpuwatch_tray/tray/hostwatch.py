@@ -1,4 +1,4 @@
-"""Nobody shows tray icons here: said once, with what to install."""
+"""Advice where no program shows tray icons."""
 
 from __future__ import annotations
 
@@ -17,70 +17,70 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 60.0  # seconds: a login takes its time until the panel is up
-ASK = N_("Until then, `gpuwatch-tray status` tells how things stand.")
-GNOME = N_(
+HOST_TIMEOUT = 60.0  # seconds: a panel may start late at login
+ADVICE_STATUS = N_("Until then, `gpuwatch-tray status` tells how things stand.")
+ADVICE_GNOME = N_(
     "GNOME shows tray icons only with its extension “AppIndicator and KStatusNotifierItem Support”:"
     " install it from extensions.gnome.org (Debian and Ubuntu: gnome-shell-extension-appindicator),"
     " log in again and enable it."
 )
-WLROOTS = N_(
+ADVICE_WLROOTS = N_(
     "waybar shows tray icons with its module “tray”: add it to the modules in waybar's configuration."
 )
-ANY = N_(
+ADVICE_ANY = N_(
     "No program here shows tray icons: start a panel with a tray (StatusNotifier),"
     " such as xfce4-panel, lxqt-panel or waybar."
 )
 WLROOTS_DESKTOPS = frozenset({"sway", "wlroots", "hyprland", "river", "labwc", "wayfire", "niri"})
 
 
-def advice(environ: Mapping[str, str]) -> str:
-    """What to install on this desktop, by XDG_CURRENT_DESKTOP."""
+def panel_advice(environ: Mapping[str, str]) -> str:
+    """Return what to install on this desktop, by XDG_CURRENT_DESKTOP."""
     desktops = {name.lower() for name in environ.get("XDG_CURRENT_DESKTOP", "").split(":")}
     if any(name.startswith("gnome") or name in {"ubuntu", "unity"} for name in desktops):
-        return f"{_(GNOME)} {_(ASK)}"
-    return f"{_(WLROOTS if desktops & WLROOTS_DESKTOPS else ANY)} {_(ASK)}"
+        return f"{_(ADVICE_GNOME)} {_(ADVICE_STATUS)}"
+    return f"{_(ADVICE_WLROOTS if desktops & WLROOTS_DESKTOPS else ADVICE_ANY)} {_(ADVICE_STATUS)}"
 
 
-class NoHost:
+class MissingHostDetector:
     """
-    Tells, once a run, when nobody has shown tray icons for `patience` seconds in a row.
+    A detector that calls `notify` once when no host has shown tray icons for `timeout` seconds in a row.
 
-    It counts on the bus's loop, and calls `tell` on a thread of its own: telling may itself use the bus.
+    It counts on the bus's loop and notifies on a thread of its own, for the notice may itself use the bus.
     """
 
     def __init__(
         self,
         bus: SessionBus,
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
         environ: Mapping[str, str],
-        patience: float = PATIENCE,
+        timeout: float = HOST_TIMEOUT,
     ) -> None:
         self._bus = bus
-        self._tell = tell
-        self._advice = advice(environ)
-        self._patience = patience
+        self._notify = notify
+        self._advice = panel_advice(environ)
+        self._timeout = timeout
         self._countdown: asyncio.TimerHandle | None = None
-        self._told = False
+        self._notified = False
 
     def start(self) -> None:
-        """Begin to watch; from any thread."""
-        self._bus.on_lost(self._cancel)  # whoever lost the bus needs no panel
-        self._bus.watch_owner(WATCHER, self._owned)
+        """Start; from any thread."""
+        self._bus.on_lost(self._cancel)  # a lost bus is no missing panel
+        self._bus.follow_owner(WATCHER, self._owner_changed)
 
-    def _owned(self, owner: str) -> None:
+    def _owner_changed(self, owner: str) -> None:
         if owner:
             self._cancel()
-        elif self._countdown is None and not self._told:
-            self._countdown = self._bus.loop.call_later(self._patience, self._over)
+        elif self._countdown is None and not self._notified:
+            self._countdown = self._bus.loop.call_later(self._timeout, self._timed_out)
 
     def _cancel(self) -> None:
         if self._countdown is not None:
             self._countdown.cancel()
             self._countdown = None
 
-    def _over(self) -> None:
+    def _timed_out(self) -> None:
         self._countdown = None
-        self._told = True
+        self._notified = True
         log.warning("no tray: %s", self._advice)
-        threading.Thread(target=self._tell, args=(self._advice,), name="no-host", daemon=True).start()
+        threading.Thread(target=self._notify, args=(self._advice,), name="no-host", daemon=True).start()

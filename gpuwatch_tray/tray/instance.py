@@ -1,9 +1,4 @@
-"""
-One tray a session: a well-known name on the session bus.
-
-The lock keeps two from one state; the name also two that watch the same with their states in different
-folders. Different machines and a demo may be watched side by side, each under a name of its own.
-"""
+"""One tray a session, by a well-known name on the session bus."""
 
 from __future__ import annotations
 
@@ -11,45 +6,46 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.bus import DAEMON, CallFailed
+from gpuwatch_tray.bus import DAEMON, DBusCallError
 
 if TYPE_CHECKING:
     from gpuwatch_tray.bus import SessionBus
 
 log = logging.getLogger(__name__)
 
-NAME = "io.github.gpuwatch_tray"
+BUS_NAME = "io.github.gpuwatch_tray"
 DO_NOT_QUEUE = 4
-OWNER, OWNER_ALREADY = 1, 4
+PRIMARY_OWNER, ALREADY_OWNER = 1, 4
 
 
-def name_for(watched: str = "") -> str:
-    """The bus name of what is watched, such as `demo`; of this machine's own GPUs without a word."""
-    if not watched:
-        return NAME
-    return f"{NAME}.s{hashlib.sha256(watched.encode(errors='surrogateescape')).hexdigest()[:8]}"
+def bus_name_for(source_id: str = "") -> str:
+    """Return the bus name for a source, such as `demo`; "" stands for this machine's own GPUs."""
+    if not source_id:
+        return BUS_NAME
+    return f"{BUS_NAME}.s{hashlib.sha256(source_id.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-def claim(bus: SessionBus, name: str) -> int | None:
+def claim_name(bus: SessionBus, name: str) -> int | None:
     """
-    Take the name; None when it is ours, else the PID of who has it (0 where the bus does not say).
+    Claim the bus name; return None when it is ours, else its owner's PID (0 where the bus does not say).
 
-    Only before the bus's loop runs, on the thread that connected. A bus that does not answer has no other
-    tray to speak of, and costs the name only.
+    The lock keeps two processes from one state; the name also keeps two trays of a session from one source
+    with different state folders. Call it before the bus's loop runs, on the thread that connected. A bus
+    that does not answer costs the name only.
     """
     try:
-        return bus.loop.run_until_complete(_claim(bus, name))
-    except CallFailed as error:
+        return bus.loop.run_until_complete(_request_name(bus, name))
+    except DBusCallError as error:
         log.warning("the name %s could not be taken: %s", name, error)
         return None
 
 
-async def _claim(bus: SessionBus, name: str) -> int | None:
-    (answer,) = await bus.ask(DAEMON, "RequestName", "su", [name, DO_NOT_QUEUE])
-    if answer in {OWNER, OWNER_ALREADY}:
+async def _request_name(bus: SessionBus, name: str) -> int | None:
+    (answer,) = await bus.call_async(DAEMON, "RequestName", "su", [name, DO_NOT_QUEUE])
+    if answer in {PRIMARY_OWNER, ALREADY_OWNER}:
         return None
     try:
-        (pid,) = await bus.ask(DAEMON, "GetConnectionUnixProcessID", "s", [name])
-    except CallFailed:
+        (pid,) = await bus.call_async(DAEMON, "GetConnectionUnixProcessID", "s", [name])
+    except DBusCallError:
         return 0
     return int(pid)

@@ -1,4 +1,4 @@
-"""pystray's Icon over StatusNotifierItem: the backend that pystray lacks, for a session with a bus."""
+"""The backend over StatusNotifierItem, which pystray lacks."""
 
 from __future__ import annotations
 
@@ -13,38 +13,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpuwatch_tray.bus import SessionBus
-    from gpuwatch_tray.tray.controller import View
-    from gpuwatch_tray.tray.menu import Deed
+    from gpuwatch_tray.tray.controller import TrayView
+    from gpuwatch_tray.tray.menu import MenuAction
 
 
-class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
+class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
     """
-    A pystray Icon that a panel shows.
+    A pystray Icon that a panel shows; the bus's loop is its main loop.
 
-    Everything is exported on making it, which is done before `run`, on the thread that will run it: pystray's
-    waiting setup thread would keep the process alive if that failed later. The bus's loop is the main loop.
+    The constructor exports everything, before `run` and on the same thread: a failure later would leave
+    pystray's setup thread waiting and the process alive.
     """
 
     HAS_DEFAULT_ACTION = False
-    HAS_NOTIFICATION = False  # notifiers.desktop does that, over the same bus
+    HAS_NOTIFICATION = False  # popups go over the same bus
 
     def __init__(self, bus: SessionBus, name: str) -> None:
-        self.look = drawing.Look(Level.NO_DATA)
-        super().__init__(name, drawing.image(self.look), name)
+        self.look = drawing.IconLook(Level.NO_DATA)
+        super().__init__(name, drawing.icon_image(self.look), name)
         self._bus = bus
-        self._item = sni.StatusNotifierItem(name, dbusmenu.PATH)
+        self._item = sni.StatusNotifierItem(name, dbusmenu.MENU_PATH)
         self._dbusmenu = dbusmenu.DBusMenu(bus.loop)
         self._update_icon()
-        bus.export(dbusmenu.PATH, self._dbusmenu)
-        bus.export(sni.PATH, self._item)
-        self._registration = sni.Registration(bus, (sni.PATH, dbusmenu.PATH), self._dbusmenu.new_host)
+        bus.export(dbusmenu.MENU_PATH, self._dbusmenu)
+        bus.export(sni.ITEM_PATH, self._item)
+        self._registration = sni.Registration(
+            bus, (sni.ITEM_PATH, dbusmenu.MENU_PATH), self._dbusmenu.new_host
+        )
+
+    def draw(self, look: drawing.IconLook) -> None:
+        """Draw the icon by `look`; where that raises, the look stays as it was."""
+        drawing.icon_pixmaps(look)
+        self.look, self.icon = look, drawing.icon_image(look)
+        self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
 
     def _update_icon(self) -> None:
         look = self.look
         words = terms.said(drawing.NAMES[look.level])
         if look.badge is not None:
             words = _("{state}, {count} in use").format(state=words, count=look.badge)
-        self._bus.post(lambda: self._item.show_icon(drawing.pixmaps(look), words))
+        self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))
         self._icon_valid = True
 
     def _update_title(self) -> None:
@@ -52,7 +60,7 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self._bus.post(lambda: self._item.show_text(title))
 
     def _update_menu(self) -> None:
-        rows = toolkit.entries(self.menu, self)
+        rows = toolkit.host_entries(self.menu, self)
         self._bus.post(lambda: self._dbusmenu.update(rows))
 
     def _show(self) -> None:
@@ -60,7 +68,7 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self._bus.post(self._registration.start)
 
     def _hide(self) -> None:
-        """Nothing to do: the protocol knows no way out but leaving the bus, which ends the panel's icon."""
+        """Do nothing: the icon ends when we leave the bus, for which the protocol has no other way."""
 
     def _run(self) -> None:
         self._mark_ready()
@@ -76,19 +84,19 @@ class SniIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
         self._bus.stop()
 
 
-class SniBackend:
-    """The tray on Linux; `post` and `stop` may be called from any thread, `present` on the loop's."""
+class StatusNotifierBackend:
+    """The tray on Linux; call `post` and `stop` from any thread, `present` on the loop's."""
 
     needs_panel = True
 
-    def __init__(self, bus: SessionBus, name: str, perform: Callable[[Deed], None]) -> None:
+    def __init__(self, bus: SessionBus, name: str, perform: Callable[[MenuAction], None]) -> None:
         self._bus = bus
         self._perform = perform
         self._rows: Any = None
-        self.icon = SniIcon(bus, name)
+        self.icon = StatusNotifierIcon(bus, name)
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Show the icon until `stop`; `ready` is called on a thread of its own once it is exported."""
+        """Show the icon until `stop`; call `ready` on a thread of its own once it is exported."""
 
         def begin(icon: Any) -> None:
             icon.visible = True
@@ -101,19 +109,14 @@ class SniBackend:
         self._bus.stop()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the loop's thread run `job`."""
+        """Schedule `job` on the loop's thread."""
         self._bus.post(job)
 
-    def present(self, view: View) -> None:
-        """Show `view`; what does not differ from the last one is not sent."""
+    def present(self, view: TrayView) -> None:
+        """Show `view`; send only what differs from the last one."""
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.menu(view.rows, self._perform, line=toolkit.keyed_line)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, separator=toolkit.separator_item)
         if view.look != self.icon.look:
-            drawing.pixmaps(view.look)  # a picture that cannot be drawn is tried again at the next status
-            picture = drawing.image(view.look)
-            self.icon.look = view.look
-            self.icon.icon = picture
-            # pystray draws only a visible icon; before that the picture must be right all the same
-            self.icon._update_icon()  # noqa: SLF001
+            self.icon.draw(view.look)

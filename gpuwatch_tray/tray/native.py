@@ -1,8 +1,8 @@
 """
-pystray's own icon, on Windows and macOS.
+pystray's icon on Windows and macOS.
 
-Their toolkits take changes on the UI thread only, and Windows destroys a menu that is open when it is
-changed: what comes while the menu is open waits until it closes.
+Their toolkits take changes on the UI thread only, and Windows destroys an open menu that is changed: a view
+that comes while the menu is open waits until it closes.
 """
 
 from __future__ import annotations
@@ -20,33 +20,35 @@ from gpuwatch_tray.utf16 import clip_utf16
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.tray.controller import View
-    from gpuwatch_tray.tray.menu import Deed
+    from gpuwatch_tray.tray.controller import TrayView
+    from gpuwatch_tray.tray.menu import MenuAction
 
 log = logging.getLogger(__name__)
 
-TITLE_LENGTH = 127  # UTF-16 units that Windows takes for a tooltip
-WM_WAKE = 0x8000 + 1  # WM_APP + 1: ours to use
+TOOLTIP_UNITS = 127  # UTF-16 units in a Windows tooltip (NOTIFYICONDATA)
+WM_WAKE = 0x8000 + 1  # WM_APP + 1, for applications to use
 
 
 class NativeBackend:
-    """The tray on Windows and macOS; `wake` makes the UI thread call `_drain`."""
+    """The tray on Windows and macOS; `_wake` makes the UI thread call `_drain`."""
 
-    def __init__(self, name: str, perform: Callable[[Deed], None]) -> None:
-        self._look = drawing.Look(Level.NO_DATA)
-        self.icon = toolkit.Icon(name, drawing.image(self._look), name, toolkit.menu((), perform))
+    def __init__(self, name: str, perform: Callable[[MenuAction], None]) -> None:
+        self._look = drawing.IconLook(Level.NO_DATA)
+        self.icon = toolkit.Icon(
+            name, drawing.icon_image(self._look), name, toolkit.pystray_menu((), perform)
+        )
         self._perform = perform
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._shown: View | None = None
-        self._waiting: View | None = None
+        self._shown: TrayView | None = None
+        self._waiting: TrayView | None = None
         self._menu_open = False
         self._running = False
         self._stopped = False
-        self._wake: Callable[[], None] = self._waker()
+        self._wake: Callable[[], None] = self._create_waker()
 
     @property
     def notify(self) -> Callable[[str, str], None] | None:
-        """Show a popup (title, body) through the icon, where this backend can."""
+        """The function that shows a popup (title, body) through the icon, if any."""
         if not self.icon.HAS_NOTIFICATION:
             return None
         return lambda title, body: self.icon.notify(body, title)
@@ -71,26 +73,26 @@ class NativeBackend:
             self.icon.stop()
 
     def post(self, job: Callable[[], None]) -> None:
-        """Have the UI thread run `job`."""
+        """Schedule `job` on the UI thread."""
         self._jobs.put(job)
         if self._running:
             self._wake()
 
-    def present(self, view: View) -> None:
+    def present(self, view: TrayView) -> None:
         """Show `view`, or keep it until the menu has closed."""
         if self._menu_open:
             self._waiting = view
             return
         if view.look != self._look:
-            self.icon.icon = drawing.image(view.look)
+            self.icon.icon = drawing.icon_image(view.look)
             self._look = view.look
-        self.icon.title = clip_utf16(view.title, TITLE_LENGTH)
+        self.icon.title = clip_utf16(view.title, TOOLTIP_UNITS)
         if self._shown is None or view.rows != self._shown.rows:
-            self.icon.menu = toolkit.menu(view.rows, self._perform, _spell)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, _escape_ampersands)
         self._shown = view
 
-    def menu_shown(self, *, is_open: bool) -> None:
-        """The menu has opened or closed; on the UI thread."""
+    def menu_toggled(self, *, is_open: bool) -> None:
+        """Note that the menu has opened or closed; on the UI thread."""
         self._menu_open = is_open
         if not is_open and self._waiting is not None:
             view, self._waiting = self._waiting, None
@@ -104,38 +106,38 @@ class NativeBackend:
                 return
             try:
                 job()
-            except Exception:  # the jobs behind it must not wait
+            except Exception:  # the next jobs must still run
                 log.exception("drawing failed")
 
-    def _waker(self) -> Callable[[], None]:
+    def _create_waker(self) -> Callable[[], None]:
         wake = self._drain
         if sys.platform == "win32":
-            wake = _wake_windows(self.icon, self._drain, self.menu_shown)
+            wake = _windows_waker(self.icon, self._drain, self.menu_toggled)
         elif sys.platform == "darwin":
-            wake = _wake_macos(self._drain)
+            wake = _macos_waker(self._drain)
         return wake
 
 
-def _spell(label: str) -> str:
-    """A label as Windows takes it, where a single `&` marks the mnemonic."""
+def _escape_ampersands(label: str) -> str:
+    """Escape a label for Windows, where a single `&` marks the mnemonic."""
     return label.replace("&", "&&") if sys.platform == "win32" else label
 
 
-def _wake_windows(
-    icon: Any, drain: Callable[[], None], menu_shown: Callable[..., None]
+def _windows_waker(
+    icon: Any, drain: Callable[[], None], menu_toggled: Callable[..., None]
 ) -> Callable[[], None]:
-    """Take a message of our own in pystray's window, and notice its menu, which runs inside WM_NOTIFY."""
-    from pystray._util import win32  # noqa: PLC0415, TID251  # exists on Windows only
+    """Handle a message of our own in pystray's window, and note its menu, which runs inside WM_NOTIFY."""
+    from pystray._util import win32  # exists on Windows only
 
     handlers = icon._message_handlers  # noqa: SLF001  # pystray has no other way in
-    notified = handlers[win32.WM_NOTIFY]
+    handle_notify = handlers[win32.WM_NOTIFY]
 
     def on_notify(wparam: int, lparam: int) -> Any:
-        menu_shown(is_open=True)
+        menu_toggled(is_open=True)
         try:
-            return notified(wparam, lparam)
+            return handle_notify(wparam, lparam)
         finally:
-            menu_shown(is_open=False)
+            menu_toggled(is_open=False)
 
     def on_wake(_wparam: int, _lparam: int) -> int:
         drain()
@@ -143,10 +145,10 @@ def _wake_windows(
 
     handlers[win32.WM_NOTIFY] = on_notify
     handlers[WM_WAKE] = on_wake
-    return lambda: win32.PostMessage(icon._hwnd, WM_WAKE, 0, 0)  # noqa: SLF001
+    return lambda: win32.PostMessage(icon._hwnd, WM_WAKE, 0, 0)  # noqa: SLF001  # as above
 
 
-def _wake_macos(drain: Callable[[], None]) -> Callable[[], None]:
-    from PyObjCTools import AppHelper  # type: ignore[import-not-found]  # noqa: PLC0415  # macOS only
+def _macos_waker(drain: Callable[[], None]) -> Callable[[], None]:
+    from PyObjCTools import AppHelper  # type: ignore[import-not-found]  # macOS only
 
     return lambda: AppHelper.callAfter(drain)

@@ -1,4 +1,4 @@
-"""A served menu's parts: the rows as they shall be, the nodes that show them, and the spare ones. Pure."""
+"""The parts of a served menu: the wanted entries, the nodes that show them, and the spare nodes. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gpuwatch_tray.columns import cut_to_width, display_width
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-SHORT = 40  # columns that fit into any menu
-Values = dict[str, str | bool | int]
+MIN_WIDTH = 40  # columns that fit into every menu
+Properties = dict[str, str | bool | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One row as it shall be; without a label it is a separating line. The fields are as `menu.Row`'s."""
+class MenuEntry:
+    """A wanted row, a separator without a label; the fields are those of MenuRow."""
 
     key: str
     label: str = ""
     enabled: bool = True
-    children: tuple[Entry, ...] = ()
+    children: tuple[MenuEntry, ...] = ()
     activate: Callable[[], None] | None = None
     subject: str = ""
     gone: str = "Over"
@@ -31,91 +31,95 @@ class Entry:
     ticked: bool | None = None
 
 
-class Kind(Enum):
-    """What a node can be for all its life: Qt's hosts take these from a node's first properties only."""
+class NodeKind(Enum):
+    """The kind of a node, fixed for its life: Qt's hosts read it from the first properties only."""
 
-    LINE = "separator"
+    SEPARATOR = "separator"
     PLAIN = "row"
     TICK = "tick"
     PARENT = "submenu"
 
     @classmethod
-    def of(cls, entry: Entry) -> Kind:
-        """The kind that shows this entry."""
+    def of(cls, entry: MenuEntry) -> NodeKind:
+        """Return the kind that shows `entry`."""
         if not entry.label:
-            return cls.LINE
+            return cls.SEPARATOR
         if entry.children:
             return cls.PARENT
         return cls.PLAIN if entry.ticked is None else cls.TICK
 
 
 @dataclass(slots=True)
-class Node:
+class MenuNode:
     """
     One row as the host knows it, with dbusmenu's properties.
 
-    Without an entry it is a spare one: in the layout, never yet seen. `ceased` is since when its key is no
-    longer wanted.
+    A node without an entry is spare: in the layout, but invisible so far. `removed_at` is the time at which
+    its key ceased to be wanted.
     """
 
     id: int
-    kind: Kind
-    entry: Entry | None
-    properties: Values
+    kind: NodeKind
+    entry: MenuEntry | None
+    properties: Properties
     children: list[int] = field(default_factory=list)
-    ceased: float | None = None
+    removed_at: float | None = None
 
-    def values(self) -> Values:
-        """The properties for its entry."""
-        entry, kept = self.entry, {"visible": True} if "visible" in self.properties else {}
-        if entry is None or self.kind is Kind.LINE:
-            return blank(self.kind) | kept
-        tick: Values = {"toggle-state": int(bool(entry.ticked))} if self.kind is Kind.TICK else {}
-        return blank(self.kind) | {"label": spelt(entry.label), "enabled": entry.enabled} | tick | kept
+    def entry_properties(self) -> Properties:
+        """Return the properties that show the entry."""
+        entry, visibility = self.entry, {"visible": True} if "visible" in self.properties else {}
+        if entry is None or self.kind is NodeKind.SEPARATOR:
+            return base_properties(self.kind) | visibility
+        tick: Properties = {"toggle-state": int(bool(entry.ticked))} if self.kind is NodeKind.TICK else {}
+        return (
+            base_properties(self.kind)
+            | {"label": escape_label(entry.label), "enabled": entry.enabled}
+            | tick
+            | visibility
+        )
 
 
-ROOM_AT_THE_TOP = (Kind.LINE, *(Kind.PARENT, Kind.PLAIN) * 6)
-ROOM_FOR_PROCESSES = (*(Kind.PARENT,) * 4, Kind.PLAIN, *(Kind.PARENT,) * 4, Kind.PLAIN)
-ROOM_FOR_DETAILS = (Kind.PLAIN,)
+SPARES_AT_TOP = (NodeKind.SEPARATOR, *(NodeKind.PARENT, NodeKind.PLAIN) * 6)
+SPARES_FOR_PROCESSES = (*(NodeKind.PARENT,) * 4, NodeKind.PLAIN, *(NodeKind.PARENT,) * 4, NodeKind.PLAIN)
+SPARES_FOR_DETAILS = (NodeKind.PLAIN,)
 
 
-def room(entry: Entry | None) -> Sequence[Kind]:
+def spare_kinds(entry: MenuEntry | None) -> Sequence[NodeKind]:
     """
-    The spare nodes at the end of this node's list (None: the root's), in their order.
+    Return the kinds of the spare nodes at the end of this entry's list (None: the root's).
 
-    They are used in this order, so that each new row comes behind all that are seen: the kinds alternate
-    where both may come.
+    New rows use them in this order, behind all visible rows; the kinds alternate where both may come.
     """
     if entry is None:
-        return ROOM_AT_THE_TOP
+        return SPARES_AT_TOP
     if any(child.subject or child.filler for child in entry.children):
-        return ROOM_FOR_PROCESSES
-    return ROOM_FOR_DETAILS
+        return SPARES_FOR_PROCESSES
+    return SPARES_FOR_DETAILS
 
 
-def blank(kind: Kind) -> Values:
-    """What makes a node one of this kind."""
-    if kind is Kind.LINE:
+def base_properties(kind: NodeKind) -> Properties:
+    """Return the properties that make a node one of this kind."""
+    if kind is NodeKind.SEPARATOR:
         return {"type": "separator"}
-    if kind is Kind.TICK:
+    if kind is NodeKind.TICK:
         return {"toggle-type": "checkmark", "toggle-state": 0}
-    return {"children-display": "submenu"} if kind is Kind.PARENT else {}
+    return {"children-display": "submenu"} if kind is NodeKind.PARENT else {}
 
 
-def over(entry: Entry) -> str:
-    """What the row says when its subject has ceased: no wider than before, for an open menu does not grow."""
+def ended_label(entry: MenuEntry) -> str:
+    """Return the label of a row that has ended: no wider than before, for an open menu does not grow."""
     text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
-    room_for = max(display_width(entry.label), SHORT)
-    return text if display_width(text) <= room_for else cut_to_width(text, room_for - 1) + "…"
+    max_width = max(display_width(entry.label), MIN_WIDTH)
+    return text if display_width(text) <= max_width else cut_to_width(text, max_width - 1) + "…"
 
 
-def spelt(text: str) -> str:
-    """A label in dbusmenu's spelling, where a single `_` marks the mnemonic."""
+def escape_label(text: str) -> str:
+    """Escape a label for dbusmenu, where a single `_` marks the mnemonic."""
     return text.replace("_", "__")
 
 
-def walk(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """All entries, each before those below it."""
+def walk_entries(entries: Sequence[MenuEntry]) -> Iterator[MenuEntry]:
+    """Yield all entries, each before its children."""
     for entry in entries:
         yield entry
-        yield from walk(entry.children)
+        yield from walk_entries(entry.children)

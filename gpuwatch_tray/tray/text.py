@@ -1,8 +1,8 @@
 """
-How the menu writes numbers and processes, pure.
+The labels of the menu's rows. Pure.
 
-A value that could not be read is a `?`; one that the device or the source never gives is left out. Both stay
-apart from 0.
+A value that could not be read is a `?`; one that the device or the source never gives is left out. Neither is
+shown as 0.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ T = TypeVar("T")
 
 
 def clip(text: str, length: int) -> str:
-    """`text` on one line of at most `length` columns, without control characters."""
+    """Return `text` on one line of at most `length` columns, without control characters."""
     line = redact.one_line(text)
     return line if display_width(line) <= length else cut_to_width(line, length - 1).rstrip() + "…"
 
 
 def wrap(text: str) -> list[str]:
-    """`text` on a few lines, cut where it is longer than those."""
-    # textwrap counts characters: of a text whose characters are wide, fewer of them fill a line
+    """Return `text` on at most WRAP_LINES lines, cut where it is longer."""
+    # textwrap counts characters, of which fewer fill a line where they are wide
     length = WRAP * len(text) // display_width(text) if text else WRAP
     return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
-    """`12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is ever given."""
+    """Format `12.3 / 24.0 GiB`, with `?` for a half that could not be read; empty where neither is given."""
     if not (_given(used) or _given(total)):
         return ""
     halves = ["?" if isinstance(value, Missing) else gib(value) for value in (used, total)]
     return " / ".join(halves) + " GiB"
 
 
-def gpu(value: Gpu) -> str:
-    """A GPU's row, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
+def gpu_label(value: Gpu) -> str:
+    """Return a GPU's label, such as `GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W`."""
     name = known(value.name)
     title = f"GPU {value.index}" + (f"  {clip(name, 40)}" if name else "")
     if value.problem is not None:
@@ -73,59 +73,59 @@ def gpu(value: Gpu) -> str:
     return DOT.join(part for part in parts if part)
 
 
-def process(value: GpuProcess) -> str:
-    """A process's row, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
+def process_label(value: GpuProcess) -> str:
+    """Return a process's label, such as `PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py`."""
     parts = [
         f"PID {value.pid}",
         _("user ?") if isinstance(value.user, Missing) else clip(value.user, 32),
         _field(value.memory, memory_text, _("memory ?")),
         _("time ?") if isinstance(value.elapsed, Missing) else menu_duration(value.elapsed),
-        clip(command(value) or _("command not known"), COMMAND_LENGTH),
+        clip(command_text(value) or _("command not known"), COMMAND_LENGTH),
         _("graphics only") if value.kinds == {Kind.GRAPHICS} else "",
     ]
     return DOT.join(part for part in parts if part)
 
 
-def command(value: GpuProcess) -> str:
-    """What may be shown of a process's command line; empty where nothing is known of it."""
-    return _shown(value.mine, value.command, value.name)[0]
+def command_text(value: GpuProcess) -> str:
+    """Return what may be shown of a process's command line; empty where it is not known."""
+    return _shown_command(value.mine, value.command, value.name)[0]
 
 
-def program(value: GpuProcess) -> str:
-    """In a word or two what runs: the script of an interpreter, else the program; empty if not known."""
-    return _shown(value.mine, value.command, value.name)[1]
+def program_name(value: GpuProcess) -> str:
+    """Return what runs in a word or two: an interpreter's script, else the program; empty if not known."""
+    return _shown_command(value.mine, value.command, value.name)[1]
 
 
-# Redaction takes a millisecond for a long command line, and each drawing asks for that of each process.
+# Redaction takes a millisecond for a long command line, and each drawing needs every process's.
 @lru_cache(maxsize=256)
-def _shown(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
-    """What `command` and `program` say; these three facts are all that it depends on."""
+def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
+    """Return the results of `command_text` and `program_name`, cached by all that they depend on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
     called = redact.called(known(name) or "")
-    words = redact.arguments(known(argv) or ()) if mine else ()
-    if words:
-        called = redact.program(words[0])
-        script = words[1] if len(words) > 1 else "-"
+    names = redact.arguments(known(argv) or ()) if mine else ()
+    if names:
+        called = redact.program(names[0])
+        script = names[1] if len(names) > 1 else "-"
         if INTERPRETERS.fullmatch(called) and not script.startswith("-"):
             called = redact.program(script)
     return "" if whole == redact.NA else whole, clip(redact.text(called), COMMAND_LENGTH)
 
 
-def pasted(value: GpuProcess) -> str:
+def clipboard_command(value: GpuProcess) -> str:
     """
-    The command for the clipboard: one's own as a shell takes it, secrets included, others' as it is shown.
+    Return the command for the clipboard: one's own quoted for the shell, with secrets; others' as shown.
 
-    The clipboard is the user's own, and a command that is pasted shall run.
+    The clipboard is the user's own, and a pasted command must run.
     """
     argv = known(value.command)
     if not value.mine or not argv:
-        return command(value)
+        return command_text(value)
     return JOINS.get(sys.platform, shlex.join)(argv)
 
 
-def kinds(value: GpuProcess) -> str:
-    """In which ways a process uses the GPU, with nvidia-smi's letters."""
-    words = {
+def usage_types(value: GpuProcess) -> str:
+    """Describe how a process uses the GPU, with nvidia-smi's letters."""
+    names = {
         Kind.COMPUTE: _("compute"),
         Kind.GRAPHICS: _("graphics"),
         Kind.MPS: _("compute through MPS"),
@@ -133,28 +133,28 @@ def kinds(value: GpuProcess) -> str:
     used = [kind for kind in Kind if kind in value.kinds]
     if not used:
         return _("unknown")
-    said, *others = [words[kind] for kind in used]
+    phrase, *others = [names[kind] for kind in used]
     for other in others:
-        said = _("{one} and {other}").format(one=said, other=other)
-    return f"{said} ({'+'.join(kind.value for kind in used)})"
+        phrase = _("{one} and {other}").format(one=phrase, other=other)
+    return f"{phrase} ({'+'.join(kind.value for kind in used)})"
 
 
-def why(value: Missing) -> str:
-    """Why a value is missing, in a few words."""
-    words = {
+def missing_reason(value: Missing) -> str:
+    """Explain in a few words why a value is missing."""
+    names = {
         Why.UNSUPPORTED: _("not given here"),
         Why.ERROR: _("could not be read"),
         Why.UNKNOWN: _("not known"),
     }
-    return clip(f"{words[value.why]}: {_(value.detail)}" if value.detail else words[value.why], 80)
+    return clip(f"{names[value.why]}: {_(value.detail)}" if value.detail else names[value.why], 80)
 
 
 def _given(value: Field[T]) -> bool:
-    """Whether there is anything to show: a value, or the failure to read one."""
+    """Return whether there is a value, or a failure to read one, to show."""
     return not isinstance(value, Missing) or value.why is Why.ERROR
 
 
-def _field(value: Field[T], written: Callable[[T], str], failed: str) -> str:
+def _field(value: Field[T], formatter: Callable[[T], str], failed: str) -> str:
     if isinstance(value, Missing):
         return failed if value.why is Why.ERROR else ""
-    return written(value)
+    return formatter(value)

@@ -1,9 +1,8 @@
 """
-pystray, imported so that it cannot choose a backend of its own on Linux, and the menu rows as its items.
+pystray's model, and the menu rows as its items.
 
-`import pystray` picks a backend at once, and there it can crash (no display) or settle for one that has no
-menu. On Linux only its model is wanted, so it is given the backend that does nothing; the variable is put
-back for whoever starts a child process.
+`import pystray` picks a backend at once, which on Linux may crash (no display) or have no menu. There only
+its model is wanted, so it gets the dummy backend; the variable is restored for child processes.
 """
 
 from __future__ import annotations
@@ -13,27 +12,27 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.tray.tree import Entry
+from gpuwatch_tray.tray.nodes import MenuEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gpuwatch_tray.tray.menu import Deed, Row
+    from gpuwatch_tray.tray.menu import MenuAction, MenuRow
 
-VARIABLE = "PYSTRAY_BACKEND"
+BACKEND_VARIABLE = "PYSTRAY_BACKEND"
 
 
 def _load() -> Any:
-    before = os.environ.get(VARIABLE)
+    before = os.environ.get(BACKEND_VARIABLE)
     if sys.platform == "linux":
-        os.environ[VARIABLE] = "dummy"
+        os.environ[BACKEND_VARIABLE] = "dummy"
     try:
         return importlib.import_module("pystray")
     finally:
         if before is not None:
-            os.environ[VARIABLE] = before
+            os.environ[BACKEND_VARIABLE] = before
         else:
-            os.environ.pop(VARIABLE, None)
+            os.environ.pop(BACKEND_VARIABLE, None)
 
 
 pystray = _load()
@@ -43,73 +42,76 @@ Menu: Any = pystray.Menu
 MenuItem: Any = pystray.MenuItem
 
 
-class Item(MenuItem):  # type: ignore[misc]  # pystray has no types
-    """A pystray item with the identity of the row that it shows."""
+class RowItem(MenuItem):  # type: ignore[misc]  # pystray has no types
+    """A pystray item that knows the row that it shows."""
 
-    def __init__(self, row: Row, action: Any, label: str) -> None:
+    def __init__(self, row: MenuRow, on_click: Any, label: str) -> None:
         ticked = None if row.ticked is None else lambda _: bool(row.ticked)
-        super().__init__(label, action, checked=ticked, enabled=row.enabled)
+        super().__init__(label, on_click, checked=ticked, enabled=row.enabled)
         self.row = row
 
 
-def menu(
-    rows: Iterable[Row],
-    perform: Callable[[Deed], None],
-    spell: Callable[[str], str] = lambda label: label,
+def pystray_menu(
+    rows: Iterable[MenuRow],
+    perform: Callable[[MenuAction], None],
+    escape: Callable[[str], str] = lambda label: label,
     *,
-    line: Callable[[Row], Any] = lambda _: Menu.SEPARATOR,
+    separator: Callable[[MenuRow], Any] = lambda _: Menu.SEPARATOR,
 ) -> Any:
     """
-    The rows as a pystray Menu; a click calls `perform`, `spell` writes labels as the system wants them.
+    Return the rows as a pystray Menu; a click calls `perform`, `escape` writes labels for the system.
 
-    `line` makes the items of separating rows: pystray's own know theirs by being the one SEPARATOR.
+    `separator` makes the items of separating rows; pystray's own backends know only Menu.SEPARATOR.
     """
-    return Menu(*(_item(row, perform, spell, line) for row in rows))
+    return Menu(*(_row_item(row, perform, escape, separator) for row in rows))
 
 
-def keyed_line(row: Row) -> Any:
-    """A separator for `entries`, with the identity of its row."""
-    return Item(row, None, "")
+def separator_item(row: MenuRow) -> Any:
+    """Return a separator for `host_entries` that knows its row."""
+    return RowItem(row, None, "")
 
 
-def entries(menu: Any, icon: Any) -> tuple[Entry, ...]:
-    """A pystray Menu as rows for a host: from `menu.items`, for iterating a Menu leaves rows out."""
+def host_entries(menu: Any, icon: Any) -> tuple[MenuEntry, ...]:
+    """Return a pystray Menu's items as entries for a host; iterating the Menu itself leaves items out."""
     items = list(menu.items) if menu is not None else []
-    return tuple(_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
+    return tuple(_host_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
 
 
-def _item(
-    row: Row, perform: Callable[[Deed], None], spell: Callable[[str], str], line: Callable[[Row], Any]
+def _row_item(
+    row: MenuRow,
+    perform: Callable[[MenuAction], None],
+    escape: Callable[[str], str],
+    separator: Callable[[MenuRow], Any],
 ) -> Any:
     if row.separator:
-        return line(row)
-    action: Any = None
+        return separator(row)
+    on_click: Any = None
     if row.children:
-        action = menu(row.children, perform, spell, line=line)
-    elif row.deed is not None:
-        deed = row.deed
+        on_click = pystray_menu(row.children, perform, escape, separator=separator)
+    elif row.action is not None:
+        action = row.action
 
-        def action() -> None:
-            perform(deed)
+        def on_click() -> None:
+            perform(action)
 
-    return Item(row, action, spell(row.label))
+    return RowItem(row, on_click, escape(row.label))
 
 
-def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
+def _host_entry(item: Any, following: Sequence[Any], icon: Any) -> MenuEntry:
     if item is Menu.SEPARATOR:
         after = following[0] if following else None
-        urgent = isinstance(after, Item) and after.row.urgent
-        return Entry(f"before {_key(after)}" if following else "last line", urgent=urgent)
-    if isinstance(item, Item) and item.row.separator:
-        return Entry(item.row.key)
-    below = entries(item.submenu, icon) if item.submenu is not None else ()
-    row = item.row if isinstance(item, Item) else None
-    return Entry(
-        key=_key(item),
+        urgent = isinstance(after, RowItem) and after.row.urgent
+        return MenuEntry(f"before {_item_key(after)}" if following else "last line", urgent=urgent)
+    if isinstance(item, RowItem) and item.row.separator:
+        return MenuEntry(item.row.key)
+    below = host_entries(item.submenu, icon) if item.submenu is not None else ()
+    row = item.row if isinstance(item, RowItem) else None
+    return MenuEntry(
+        key=_item_key(item),
         label=item.text or " ",
         enabled=bool(item.enabled),
         children=below,
-        activate=None if below or (row is not None and row.deed is None) else lambda: item(icon),
+        activate=None if below or (row is not None and row.action is None) else lambda: item(icon),
         subject=row.subject if row is not None else "",
         gone=row.gone if row is not None else "Over",
         urgent=row is not None and row.urgent,
@@ -118,5 +120,5 @@ def _entry(item: Any, following: Sequence[Any], icon: Any) -> Entry:
     )
 
 
-def _key(item: Any) -> str:
-    return item.row.key if isinstance(item, Item) else f"item {item.text}"
+def _item_key(item: Any) -> str:
+    return item.row.key if isinstance(item, RowItem) else f"item {item.text}"

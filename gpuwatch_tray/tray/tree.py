@@ -1,15 +1,13 @@
 """
-The menu as a host sees it: nodes with ids, pure.
+The menu as a host sees it: nodes with ids. Pure.
 
-A node's id stands for its key for as long as the node lives, and is never given to another. A list that may
-be on the screen holds still: no row changes its place, and one whose subject has ceased stays and says so.
-The hosts differ in what else they bear:
+An id stands for one key and is never reused. In a list that may be open no row moves, and a row whose
+subject has ended stays and says so. The hosts differ in what else they bear:
 
-- At a LayoutUpdated lxqt-panel closes the menu and GNOME folds it, so while they tell that it is open only
-  properties change: a new row takes a spare node at the end of its list, and waits where none is left. A
-  submenu is put in order when it is asked for.
-- A GTK menu (xfce4-panel, waybar) bears a LayoutUpdated, but never grows: it puts scroll arrows over the rows
-  and shifts them all. There new rows wait for the next opening of their list; other lists are kept in order.
+- At a LayoutUpdated lxqt-panel closes the menu and GNOME folds it: while it is open only properties change,
+  a new row takes a spare node at the end of its list, or waits. A submenu is put in order before it opens.
+- A GTK menu (xfce4-panel, waybar) bears a LayoutUpdated, but never grows: it would put scroll arrows over the
+  rows and shift them. New rows wait for the next opening of their list; other lists are kept in order.
 """
 
 from __future__ import annotations
@@ -18,22 +16,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.tray import nodes
-from gpuwatch_tray.tray.host import ROOT, Hold, Host
-from gpuwatch_tray.tray.nodes import Entry, Kind, Node, Values
+from gpuwatch_tray.tray.host import ROOT, MenuHold, MenuHost
+from gpuwatch_tray.tray.nodes import MenuEntry, MenuNode, NodeKind, Properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["HOLD", "ROOT", "Change", "Entry", "MenuTree"]
-
-HOLD = 30.0  # seconds that what has ended stays where the host tells nothing
+LINGER_SECONDS = 30.0  # seconds for which an ended row stays with a host that reports nothing
 
 
 @dataclass(slots=True)
-class Change:
-    """What an update changed: values set, and the nodes whose children differ."""
+class MenuChange:
+    """The result of an update: properties set, and the nodes whose children differ."""
 
-    updated: dict[int, Values] = field(default_factory=dict)
+    updated: dict[int, Properties] = field(default_factory=dict)
     layouts: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -41,257 +37,264 @@ class Change:
 
 
 @dataclass(slots=True)
-class _Pass:
-    """One taking over of entries; `fresh` are the nodes that it made, which no host knows yet."""
+class _Update:
+    """One update of the tree; `fresh` are the nodes that it made, which no host knows yet."""
 
     now: float
-    hold: Hold
-    change: Change = field(default_factory=Change)
+    hold: MenuHold
+    change: MenuChange = field(default_factory=MenuChange)
     fresh: set[int] = field(default_factory=set)
 
 
 class MenuTree:
-    """The nodes by id. Times are of any one clock that only goes forward, in seconds."""
+    """The nodes by id; times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self.revision = 1
-        self.nodes = {ROOT: Node(ROOT, Kind.PARENT, None, nodes.blank(Kind.PARENT))}
+        self.nodes = {ROOT: MenuNode(ROOT, NodeKind.PARENT, None, nodes.base_properties(NodeKind.PARENT))}
         self._last_id = ROOT
-        self._host = Host()
-        self._entries: Sequence[Entry] = ()
-        self._alive: dict[str, Entry] = {}  # by subject
-        self._ceased: set[int] = set()  # the nodes that have, those below them left out
-        self._unsaid: set[int] = set()  # nodes whose children changed and no LayoutUpdated told it
-        self._owed: set[int] = (
+        self._host = MenuHost()
+        self._entries: Sequence[MenuEntry] = ()
+        self._by_subject: dict[str, MenuEntry] = {}  # by subject
+        self._removed: set[int] = set()  # the topmost nodes whose rows have ended
+        self._unannounced: set[int] = set()  # nodes whose changed children no LayoutUpdated has announced
+        self._fetched_early: set[int] = (
             set()
-        )  # nodes that Qt fetched when asking, and whose next LayoutUpdated it skips
+        )  # nodes that Qt fetched early: it skips their next LayoutUpdated
 
-    def update(self, entries: Sequence[Entry], now: float) -> Change:
-        """Take over the rows as far as an open menu allows; the change is empty when nothing differs."""
+    def update(self, entries: Sequence[MenuEntry], now: float) -> MenuChange:
+        """Apply `entries` as far as an open menu allows; return what changed."""
         self._entries = entries
-        self._alive = {entry.subject: entry for entry in nodes.walk(entries) if entry.subject}
-        return self.settle(now)
+        self._by_subject = {entry.subject: entry for entry in nodes.walk_entries(entries) if entry.subject}
+        return self.refresh(now)
 
-    def settle(self, now: float) -> Change:
-        """Take over what time alone allows."""
-        return self._take_over(_Pass(now, self._host.hold(now)))
+    def refresh(self, now: float) -> MenuChange:
+        """Apply what has become possible by the passing of time."""
+        return self._apply(_Update(now, self._host.hold(now)))
 
-    def settles(self, now: float) -> float | None:
-        """When `settle` may bring a change; None for never."""
-        times = [self._host.changes(now)]
-        if self._host.hold(now) is Hold.LINGER:
-            times += [(self.nodes[row].ceased or 0.0) + HOLD for row in self._ceased]
+    def next_refresh(self, now: float) -> float | None:
+        """Return when `refresh` may bring a change; None for never."""
+        times = [self._host.hold_changes_at(now)]
+        if self._host.hold(now) is MenuHold.LINGER:
+            times += [(self.nodes[row].removed_at or 0.0) + LINGER_SECONDS for row in self._removed]
         return min((time for time in times if time is not None and time > now), default=None)
 
-    # --- what the host says ---------------------------------------------------------------------------
+    # --- what the host reports ------------------------------------------------------------------------
 
-    def root_shown(self, now: float, *, told: bool) -> Change:
-        """The host shows the root (`told`) or is about to: all that it held back is taken over first."""
-        if not self._host.root_shown(now, told=told):
-            return Change()
-        return self._take_over(_Pass(now, Hold.NONE))
+    def root_opened(self, now: float, *, reported: bool) -> MenuChange:
+        """Apply what was held back: the host shows the root (`reported`) or is about to."""
+        if not self._host.root_opened(now, reported=reported):
+            return MenuChange()
+        return self._apply(_Update(now, MenuHold.CLOSED))
 
-    def about_to_show(self, row: int, now: float) -> tuple[Change, bool]:
+    def about_to_show(self, row: int, now: float) -> tuple[MenuChange, bool]:
         """
-        The host is about to show a submenu: it is put in order; whether its rows must be fetched again.
+        Put a submenu in order that is about to open; return the change and whether to fetch its rows again.
 
-        Nothing of it is on the screen, so nothing moves; where a LayoutUpdated harms, the answer spares it.
+        Nothing of it is visible yet, so nothing moves; the answer replaces a LayoutUpdated where that harms.
         """
-        self._host.asked(now)
+        self._host.record_query(now)
         node = self.nodes[row]
-        if node.kind is not Kind.PARENT:
-            return Change(), False
-        run = _Pass(now, Hold.NONE)
-        if node.entry is not None and node.ceased is None and not self._host.shows(row):
+        if node.kind is not NodeKind.PARENT:
+            return MenuChange(), False
+        run = _Update(now, MenuHold.CLOSED)
+        if node.entry is not None and node.removed_at is None and not self._host.is_open(row):
             self._merge(node, node.entry.children, run)
-            self._finish(run, quietly=self._host.hold(now) is Hold.STILL)
-        self._owed.add(row)
-        return run.change, row in self._unsaid
+            self._announce(run, silent=self._host.hold(now) is MenuHold.OPEN)
+        self._fetched_early.add(row)
+        return run.change, row in self._unannounced
 
     def opened(self, row: int, now: float) -> None:
-        """The host shows this submenu."""
+        """Record that the host shows this submenu."""
         self._host.opened(row, now)
 
     def closed(self, row: int, now: float) -> None:
-        """The host shows this node's children no more; without the root, it shows nothing."""
+        """Record that the host has closed this list; with the root, everything."""
         self._host.closed(row, now)
 
     def new_host(self) -> None:
-        """Forget what the former host had open and how it behaved."""
-        self._host = Host()
+        """Forget the former host."""
+        self._host = MenuHost()
 
-    def clickable(self, row: int) -> Callable[[], None] | None:
-        """What a click on the node does: bound to the key that the node has always had."""
+    def click_handler(self, row: int) -> Callable[[], None] | None:
+        """Return what a click on the node does, bound to the node's one key; None for nothing."""
         node = self.nodes[row]
-        if node.entry is None or node.ceased is not None or not node.properties.get("enabled"):
+        if node.entry is None or node.removed_at is not None or not node.properties.get("enabled"):
             return None
         return node.entry.activate
 
-    # --- taking over ----------------------------------------------------------------------------------
+    # --- applying -------------------------------------------------------------------------------
 
-    def _take_over(self, run: _Pass) -> Change:
+    def _apply(self, run: _Update) -> MenuChange:
         self._merge(self.nodes[ROOT], self._entries, run)
-        self._finish(run, quietly=run.hold is Hold.STILL)
+        self._announce(run, silent=run.hold is MenuHold.OPEN)
         return run.change
 
-    def _finish(self, run: _Pass, *, quietly: bool) -> None:
-        """Leave out what no host can know yet; announce the layouts, or remember that they changed."""
+    def _announce(self, run: _Update, *, silent: bool) -> None:
+        """Leave out nodes that no host knows yet; announce the changed layouts, or note them for later."""
         change = run.change
         change.updated = {row: values for row, values in change.updated.items() if row not in run.fresh}
         known = [row for row in change.layouts if row not in run.fresh]
         if change.layouts:
             self.revision += 1
-        self._unsaid.update(known)
+        self._unannounced.update(known)
         change.layouts = []
-        if not quietly:
-            twice = self._unsaid & self._owed if self._host.tells else ()
-            change.layouts = sorted([*self._unsaid, *twice])
-            self._owed -= self._unsaid
-            self._unsaid.clear()
+        if not silent:
+            twice = self._unannounced & self._fetched_early if self._host.reports_opening else ()
+            change.layouts = sorted([*self._unannounced, *twice])
+            self._fetched_early -= self._unannounced
+            self._unannounced.clear()
 
-    def _merge(self, node: Node, entries: Sequence[Entry], run: _Pass) -> None:
+    def _merge(self, node: MenuNode, entries: Sequence[MenuEntry], run: _Update) -> None:
         held: dict[str, int] = {}
         for row in node.children:
             shown = self.nodes[row].entry
-            if shown is not None:  # no spare one
+            if shown is not None:  # not a spare node
                 held[shown.key] = row
         if self._holds_still(node, run):
             self._merge_in_place(node, entries, held, run)
         else:
             self._merge_in_order(node, entries, held, run)
 
-    def _holds_still(self, node: Node, run: _Pass) -> bool:
+    def _holds_still(self, node: MenuNode, run: _Update) -> bool:
         if node.id in run.fresh:
             return False
-        on_screen = node.id == ROOT or self._host.shows(node.id)
-        return run.hold is Hold.STILL or (run.hold is Hold.PERHAPS and on_screen)
+        on_screen = node.id == ROOT or self._host.is_open(node.id)
+        return run.hold is MenuHold.OPEN or (run.hold is MenuHold.MAYBE_OPEN and on_screen)
 
-    def _merge_in_place(self, node: Node, entries: Sequence[Entry], held: dict[str, int], run: _Pass) -> None:
-        """No row changes its place."""
+    def _merge_in_place(
+        self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
+    ) -> None:
+        """Update the rows without moving any."""
         for entry in entries:
             row = held.pop(entry.key, None)
             if row is not None:
-                self._refresh(self.nodes[row], entry, run)
-            elif run.hold is Hold.STILL and (spare := self._spare(node, Kind.of(entry))) is not None:
-                self._assign(spare, entry, run)
+                self._update_node(self.nodes[row], entry, run)
+            elif (
+                run.hold is MenuHold.OPEN
+                and (spare := self._next_spare(node, NodeKind.of(entry))) is not None
+            ):
+                self._use_spare(spare, entry, run)
         for row in held.values():
-            self._cease(self.nodes[row], run)
+            self._mark_removed(self.nodes[row], run)
 
-    def _merge_in_order(self, node: Node, entries: Sequence[Entry], held: dict[str, int], run: _Pass) -> None:
-        """The rows as wanted, then the spare ones."""
+    def _merge_in_order(
+        self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
+    ) -> None:
+        """Put the wanted rows in order, then the spare nodes."""
         order = []
         for entry in entries:
             row = held.get(entry.key)
-            if row is None or self.nodes[row].kind is not Kind.of(entry):
-                row = self._new(Kind.of(entry), entry, run).id
+            if row is None or self.nodes[row].kind is not NodeKind.of(entry):
+                row = self._add_node(NodeKind.of(entry), entry, run).id
             else:
                 del held[entry.key]
-            self._refresh(self.nodes[row], entry, run)
+            self._update_node(self.nodes[row], entry, run)
             order.append(row)
-        if run.hold is Hold.LINGER:
-            staying = {row for row in held.values() if self._lingers(self.nodes[row], run)}
-            order = _with(order, staying, node.children)
-        order += self._spares(node, run)
+        if run.hold is MenuHold.LINGER:
+            staying = {row for row in held.values() if self._still_lingers(self.nodes[row], run)}
+            order = _insert_lingering(order, staying, node.children)
+        order += self._spare_nodes(node, run)
         if order != node.children:
             for row in set(node.children).difference(order):
-                self._drop(row)
+                self._remove_node(row)
             node.children = order
             run.change.layouts.append(node.id)
 
-    def _refresh(self, node: Node, entry: Entry, run: _Pass) -> None:
+    def _update_node(self, node: MenuNode, entry: MenuEntry, run: _Update) -> None:
         former = node.entry
         plain = former is not None and (former.label, former.enabled, former.ticked) == (
             entry.label,
             entry.enabled,
             entry.ticked,
         )
-        revived, node.ceased, node.entry = node.ceased is not None, None, entry
-        self._ceased.discard(node.id)
+        revived, node.removed_at, node.entry = node.removed_at is not None, None, entry
+        self._removed.discard(node.id)
         if revived or not plain or node.id in run.fresh:
-            self._set(node, node.values(), run)
-        if node.kind is Kind.PARENT:
+            self._set_properties(node, node.entry_properties(), run)
+        if node.kind is NodeKind.PARENT:
             self._merge(node, entry.children, run)
 
     # --- rows that end --------------------------------------------------------------------------------
 
-    def _cease(self, node: Node, run: _Pass) -> float:
-        """Show that this row is no longer wanted, and since when; one that only moved keeps its label."""
+    def _mark_removed(self, node: MenuNode, run: _Update) -> float:
+        """Mark the row as ended and return since when; a row that only moved keeps its label."""
         entry = node.entry
-        if node.ceased is None:
-            node.ceased = run.now
-            self._ceased.add(node.id)
-        if entry is None or node.kind is Kind.LINE:
-            return node.ceased
-        elsewhere = self._alive.get(entry.subject)
+        if node.removed_at is None:
+            node.removed_at = run.now
+            self._removed.add(node.id)
+        if entry is None or node.kind is NodeKind.SEPARATOR:
+            return node.removed_at
+        elsewhere = self._by_subject.get(entry.subject)
         if elsewhere is not None:
-            self._set(node, node.properties | {"label": nodes.spelt(elsewhere.label)}, run)
+            self._set_properties(node, node.properties | {"label": nodes.escape_label(elsewhere.label)}, run)
         else:
-            label = nodes.spelt(nodes.over(entry))
-            self._set(node, node.properties | {"label": label, "enabled": False}, run)
-            self._still_below(node, run)
-        return node.ceased
+            label = nodes.escape_label(nodes.ended_label(entry))
+            self._set_properties(node, node.properties | {"label": label, "enabled": False}, run)
+            self._disable_below(node, run)
+        return node.removed_at
 
-    def _still_below(self, node: Node, run: _Pass) -> None:
-        """What belongs to a row that has ended can be read, and not be clicked."""
+    def _disable_below(self, node: MenuNode, run: _Update) -> None:
+        """Make the rows below an ended row readable, but not clickable."""
         for child in (self.nodes[row] for row in node.children):
-            if child.entry is not None and child.kind is not Kind.LINE:
-                child.ceased = run.now
-                self._set(child, child.properties | {"enabled": False}, run)
-                self._still_below(child, run)
+            if child.entry is not None and child.kind is not NodeKind.SEPARATOR:
+                child.removed_at = run.now
+                self._set_properties(child, child.properties | {"enabled": False}, run)
+                self._disable_below(child, run)
 
-    def _lingers(self, node: Node, run: _Pass) -> bool:
-        if node.entry is None or not node.entry.subject or node.entry.subject in self._alive:
+    def _still_lingers(self, node: MenuNode, run: _Update) -> bool:
+        if node.entry is None or not node.entry.subject or node.entry.subject in self._by_subject:
             return False
-        return run.now - self._cease(node, run) < HOLD
+        return run.now - self._mark_removed(node, run) < LINGER_SECONDS
 
     # --- nodes ----------------------------------------------------------------------------------------
 
-    def _spares(self, node: Node, run: _Pass) -> Iterable[int]:
-        """The spare nodes at the end of a list, those that it has and new ones for those it has used."""
+    def _spare_nodes(self, node: MenuNode, run: _Update) -> Iterable[int]:
+        """Return the ids of the spare nodes at the end of a list, with new ones for those in use."""
         unused = [self.nodes[row] for row in node.children if self.nodes[row].entry is None]
-        wanted = nodes.room(node.entry)
+        wanted = nodes.spare_kinds(node.entry)
         if [spare.kind for spare in unused] == list(wanted):
             return [spare.id for spare in unused]
-        return [self._new(kind, None, run).id for kind in wanted]
+        return [self._add_node(kind, None, run).id for kind in wanted]
 
-    def _spare(self, node: Node, kind: Kind) -> Node | None:
-        """The first spare node of this kind behind all that have been seen."""
+    def _next_spare(self, node: MenuNode, kind: NodeKind) -> MenuNode | None:
+        """Return the first spare node of this kind behind all visible ones."""
         children = [self.nodes[row] for row in node.children]
         used = max((place for place, child in enumerate(children) if child.entry is not None), default=-1)
         return next((child for child in children[used + 1 :] if child.kind is kind), None)
 
-    def _assign(self, spare: Node, entry: Entry, run: _Pass) -> None:
-        """Give a spare node to this entry for good; its children are there when it is asked for."""
+    def _use_spare(self, spare: MenuNode, entry: MenuEntry, run: _Update) -> None:
+        """Give a spare node to this entry for good, with its children."""
         spare.entry = entry
-        self._set(spare, spare.values(), run)
-        if spare.kind is Kind.PARENT:
+        self._set_properties(spare, spare.entry_properties(), run)
+        if spare.kind is NodeKind.PARENT:
             self._merge_in_order(spare, entry.children, {}, run)
 
-    def _new(self, kind: Kind, entry: Entry | None, run: _Pass) -> Node:
+    def _add_node(self, kind: NodeKind, entry: MenuEntry | None, run: _Update) -> MenuNode:
         self._last_id += 1
-        hidden: Values = {"visible": False} if entry is None else {}
-        node = Node(self._last_id, kind, entry, nodes.blank(kind) | hidden)
+        hidden: Properties = {"visible": False} if entry is None else {}
+        node = MenuNode(self._last_id, kind, entry, nodes.base_properties(kind) | hidden)
         self.nodes[node.id] = node
         run.fresh.add(node.id)
         return node
 
-    def _set(self, node: Node, values: Values, run: _Pass) -> None:
+    def _set_properties(self, node: MenuNode, values: Properties, run: _Update) -> None:
         new = {name: value for name, value in values.items() if node.properties.get(name) != value}
         if new:
             run.change.updated[node.id] = run.change.updated.get(node.id, {}) | new
             node.properties = values
 
-    def _drop(self, row: int) -> None:
+    def _remove_node(self, row: int) -> None:
         self._host.forget(row)
-        self._ceased.discard(row)
-        self._unsaid.discard(row)
-        self._owed.discard(row)
+        self._removed.discard(row)
+        self._unannounced.discard(row)
+        self._fetched_early.discard(row)
         for child in self.nodes.pop(row).children:
-            self._drop(child)
+            self._remove_node(child)
 
 
-def _with(order: list[int], staying: set[int], former: Sequence[int]) -> list[int]:
-    """`order` with the staying rows, each behind the row that it stood behind in `former`."""
+def _insert_lingering(order: list[int], staying: set[int], former: Sequence[int]) -> list[int]:
+    """Return `order` with the staying rows, each behind the row that it stood behind in `former`."""
     behind: dict[int | None, list[int]] = {}
     last, wanted = None, set(order)
     for row in former:

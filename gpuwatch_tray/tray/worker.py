@@ -1,9 +1,4 @@
-"""
-What was clicked, carried out: away from the drawing thread, one after another.
-
-What may take long has a lane of its own, so that acknowledging an alert never waits behind a test mail that
-a server is slow to take; and Quit waits behind nothing.
-"""
+"""The threads that carry out the menu's actions."""
 
 from __future__ import annotations
 
@@ -12,35 +7,39 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.tray.menu import Act
+from gpuwatch_tray.tray.menu import ActionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.tray.menu import Deed
+    from gpuwatch_tray.tray.menu import MenuAction
 
 log = logging.getLogger(__name__)
 
 QUICK = "tray-actions"
 # The programs of the desktop answer within seconds, a mail server within minutes.
 LANES = {
-    Act.TEST_ALERT: "tray-test",
-    Act.COPY_PID: "tray-desktop",
-    Act.COPY_COMMAND: "tray-desktop",
-    Act.OPEN_SETTINGS: "tray-desktop",
-    Act.OPEN_LOG: "tray-desktop",
+    ActionKind.TEST_ALERT: "tray-test",
+    ActionKind.COPY_PID: "tray-desktop",
+    ActionKind.COPY_COMMAND: "tray-desktop",
+    ActionKind.OPEN_SETTINGS: "tray-desktop",
+    ActionKind.OPEN_LOG: "tray-desktop",
 }
-LONGEST = 64  # deeds that may wait; a hand does not click faster
+MAX_PENDING = 64  # actions that may wait; nobody clicks faster
 
 
-class Worker:
-    """Does the deeds of the menu through `actions`, which are given the deed's target."""
+class ActionWorker:
+    """
+    The queues and threads that carry out the menu's actions through `handlers`, one after another each.
 
-    def __init__(self, actions: Mapping[Act, Callable[[str], None]]) -> None:
-        self._actions = dict(actions)
-        self._pending: set[Deed] = set()
+    What may take long has a thread of its own: acknowledging an alert never waits behind a test mail.
+    """
+
+    def __init__(self, handlers: Mapping[ActionKind, Callable[[str], None]]) -> None:
+        self._handlers = dict(handlers)
+        self._pending: set[MenuAction] = set()
         self._lock = threading.Lock()
-        self._lanes: dict[str, queue.SimpleQueue[Deed | None]] = {
+        self._lanes: dict[str, queue.SimpleQueue[MenuAction | None]] = {
             name: queue.SimpleQueue() for name in (QUICK, *LANES.values())
         }
         self.threads = [
@@ -49,39 +48,39 @@ class Worker:
         ]
 
     def start(self) -> None:
-        """Begin to do what is asked."""
+        """Start the threads."""
         for thread in self.threads:
             thread.start()
 
-    def end(self) -> None:
-        """Let the threads end when they have done what waits; nobody need wait for that."""
+    def stop(self) -> None:
+        """Let the threads end after what waits; return at once."""
         for lane in self._lanes.values():
             lane.put(None)
 
-    def perform(self, deed: Deed) -> None:
-        """Have it done soon; a click on what is still under way is not a second one. Never blocks."""
-        log.info("menu: %s", deed.act.value)
+    def perform(self, action: MenuAction) -> None:
+        """Queue `action`, unless the same one is still under way; never blocks."""
+        log.info("menu: %s", action.kind.value)
         with self._lock:
-            if deed in self._pending:
+            if action in self._pending:
                 return
-            if len(self._pending) >= LONGEST and deed.act is not Act.QUIT:
-                log.warning("the menu's '%s' is dropped: too much is under way", deed.act.value)
+            if len(self._pending) >= MAX_PENDING and action.kind is not ActionKind.QUIT:
+                log.warning("the menu's '%s' is dropped: too much is under way", action.kind.value)
                 return
-            self._pending.add(deed)
-        if deed.act is Act.QUIT:
-            threading.Thread(target=self._do, args=(deed,), name="tray-quit", daemon=True).start()
+            self._pending.add(action)
+        if action.kind is ActionKind.QUIT:
+            threading.Thread(target=self._run_action, args=(action,), name="tray-quit", daemon=True).start()
         else:
-            self._lanes[LANES.get(deed.act, QUICK)].put(deed)
+            self._lanes[LANES.get(action.kind, QUICK)].put(action)
 
-    def _run(self, lane: queue.SimpleQueue[Deed | None]) -> None:
-        while (deed := lane.get()) is not None:
-            self._do(deed)
+    def _run(self, lane: queue.SimpleQueue[MenuAction | None]) -> None:
+        while (action := lane.get()) is not None:
+            self._run_action(action)
 
-    def _do(self, deed: Deed) -> None:
+    def _run_action(self, action: MenuAction) -> None:
         try:
-            self._actions[deed.act](deed.target)
-        except Exception:  # a fault in one action must not leave a menu that does nothing
-            log.exception("the menu's '%s' failed", deed.act.value)
+            self._handlers[action.kind](action.target)
+        except Exception:  # the menu must go on working
+            log.exception("the menu's '%s' failed", action.kind.value)
         finally:
             with self._lock:
-                self._pending.discard(deed)
+                self._pending.discard(action)

@@ -1,4 +1,4 @@
-"""When GPUs are free."""
+"""The reminder that GPUs are free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gpuwatch_tray.model import Gpu, Snapshot
-    from gpuwatch_tray.watches.wishes import Free, Look
+    from gpuwatch_tray.watches.wishes import GpusFree, Observation
 
 BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
 
@@ -45,55 +45,57 @@ def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
     }
 
 
-def step(wish: Free, look: Look) -> tuple[Free, Notice | None]:
+def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, Notice | None]:
     """
-    Which GPUs are free, and since when; the notice once enough of them have been so for long enough.
+    Note which GPUs are free and since when; the notice once enough of them have been free for long enough.
 
     Each GPU counts by itself: one that is taken or cannot be read begins anew. In a loop a gap between two
-    looks lets all begin anew. For `check`, whose looks are always apart, the looks themselves count: free at
-    each of them, the first at least `hold` before the last.
+    observations lets all begin anew. `check` observes with gaps only, so there the GPU must be free at each
+    observation, the first at least `hold` seconds before the last.
     """
-    there = free_gpus(look.snapshot) or {}
-    held = dict(wish.since) if _continued(wish, look) else {}
-    since = {name: held.get(name, look.now) for name in there}
-    stepped = replace(wish, since=tuple(since.items()), seen=look.now)
-    # Two looks are needed: a GPU between two jobs is free for a moment.
-    long = [name for name in there if name in held and look.now.since(since[name]) >= wish.hold]
-    if len(long) < wish.count:
+    there = free_gpus(observation.snapshot) or {}
+    held = dict(condition.since) if _no_gap(condition, observation) else {}
+    since = {name: held.get(name, observation.now) for name in there}
+    stepped = replace(condition, since=tuple(since.items()), seen=observation.now)
+    # Two observations are needed: a GPU between two jobs is free for a moment.
+    long = [name for name in there if name in held and observation.now.since(since[name]) >= condition.hold]
+    if len(long) < condition.count:
         return stepped, None
-    shortest = min(look.now.since(since[name]) for name in long)
-    return stepped, _notice(wish, [there[name] for name in long], shortest, look)
+    shortest = min(observation.now.since(since[name]) for name in long)
+    return stepped, _free_notice(condition, [there[name] for name in long], shortest, observation)
 
 
-def says(wish: Free) -> str:
-    """What is waited for, as a menu row or `when list` has it."""
-    return ngettext("{count} GPU is free for {span}", "{count} GPUs are free for {span}", wish.count).format(
-        count=wish.count, span=duration(wish.hold)
-    )
+def describe_free(condition: GpusFree) -> str:
+    """The condition in words, for a menu row or `when list`."""
+    return ngettext(
+        "{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count
+    ).format(count=condition.count, span=duration(condition.hold))
 
 
-def _continued(wish: Free, look: Look) -> bool:
-    """Whether what was seen at the last look may be held to have gone on until now."""
-    if wish.seen is None:
+def _no_gap(condition: GpusFree, observation: Observation) -> bool:
+    """Whether what was seen at the last observation may be held to have gone on until now."""
+    if condition.seen is None:
         return False
-    passed = look.now.since(wish.seen)
-    if not look.loop:
+    passed = observation.now.since(condition.seen)
+    if not observation.loop:
         return passed >= 0
-    return wish.seen.boot == look.now.boot and 0 <= passed <= look.gap
+    return condition.seen.boot == observation.now.boot and 0 <= passed <= observation.gap
 
 
-def _notice(wish: Free, gpus: Sequence[Gpu], seconds: float, look: Look) -> Notice:
+def _free_notice(
+    condition: GpusFree, gpus: Sequence[Gpu], seconds: float, observation: Observation
+) -> Notice:
     ordered = sorted(gpus, key=lambda gpu: gpu.index)
-    names = ", ".join(_name(gpu) for gpu in ordered)
+    names = ", ".join(_gpu_name(gpu) for gpu in ordered)
     text = ngettext(
         "{gpus} is free: no compute process for {span}",
         "{gpus} are free: no compute process for {span}",
         len(ordered),
     ).format(gpus=names, span=duration(seconds))
-    title = _("GPU free") if wish.count == 1 else _("{count} GPUs free").format(count=wish.count)
-    return Notice(title, text, look.now.wall, () if look.loop else (_(BY_CHECK),))
+    title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
+    return Notice(title, text, observation.now.wall, () if observation.loop else (_(BY_CHECK),))
 
 
-def _name(gpu: Gpu) -> str:
+def _gpu_name(gpu: Gpu) -> str:
     name = known(gpu.name)
     return f"GPU {gpu.index} ({redact.text(name)})" if name else f"GPU {gpu.index}"

@@ -1,4 +1,4 @@
-"""A watch as JSON text has it: for the state on disk and the socket."""
+"""A reminder as JSON has it, for the state on disk and the socket."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from dataclasses import asdict, fields
 from typing import Any, TypeAlias
 
 from gpuwatch_tray.model import Instant, Notice, Severity
-from gpuwatch_tray.watches.wishes import Ends, Free, Run, Watch, Wish
+from gpuwatch_tray.watches.wishes import CommandEnds, GpusFree, ProcessEnds, Reminder, ReminderCondition
 
-Body: TypeAlias = dict[str, Any]
-KINDS: dict[str, type[Free | Ends | Run]] = {"free": Free, "ends": Ends, "run": Run}
+ReminderJson: TypeAlias = dict[str, Any]
+CONDITIONS: dict[str, type[ReminderCondition]] = {"free": GpusFree, "ends": ProcessEnds, "run": CommandEnds}
 INSTANTS = ("seen", "gone")
 
 
-def packed(watch: Watch) -> Body:
-    """The watch in values that JSON has, without its number."""
-    body: Body = {"asked": _instant(watch.asked), "wish": _wish(watch.wish), "notice": None}
-    if watch.notice is not None:
-        body["notice"] = asdict(watch.notice)
+def reminder_to_json(reminder: Reminder) -> ReminderJson:
+    """Turn the reminder into values that JSON has, without its number."""
+    body: ReminderJson = {
+        "asked": _instant(reminder.asked),
+        "wish": _condition_to_json(reminder.condition),
+        "notice": None,
+    }
+    if reminder.notice is not None:
+        body["notice"] = asdict(reminder.notice)
     return body
 
 
-def unpacked(number: int, body: Body) -> Watch:
-    """The watch again. Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
+def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
+    """Read a reminder back. Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
     notice = body["notice"]
     if notice is not None:
         details, output = (tuple(map(str, notice[name])) for name in ("details", "output"))
@@ -30,29 +34,29 @@ def unpacked(number: int, body: Body) -> Watch:
         notice = Notice(
             str(notice["title"]), str(notice["text"]), float(notice["at"]), details, output, severity
         )
-    return Watch(number, Instant(*body["asked"]), _wished(dict(body["wish"])), notice)
+    return Reminder(number, Instant(*body["asked"]), _condition_from_json(dict(body["wish"])), notice)
 
 
-def _wish(wish: Wish) -> Body:
-    kind = next(name for name, made in KINDS.items() if isinstance(wish, made))
-    body: Body = {"kind": kind}
-    for each in fields(wish):
-        value = getattr(wish, each.name)
+def _condition_to_json(condition: ReminderCondition) -> ReminderJson:
+    kind = next(name for name, made in CONDITIONS.items() if isinstance(condition, made))
+    body: ReminderJson = {"kind": kind}
+    for field in fields(condition):
+        value = getattr(condition, field.name)
         if isinstance(value, Instant):
             value = _instant(value)
-        elif each.name == "since":
-            value = [[name, _instant(at)] for name, at in value]
-        body[each.name] = value
+        elif field.name == "since":
+            value = [[uuid, _instant(at)] for uuid, at in value]
+        body[field.name] = value
     return body
 
 
-def _wished(body: Body) -> Wish:
-    made = KINDS[body.pop("kind")]
+def _condition_from_json(body: ReminderJson) -> ReminderCondition:
+    made = CONDITIONS[body.pop("kind")]
     for name in INSTANTS:
         if body.get(name) is not None:
             body[name] = Instant(*body[name])
     if "since" in body:
-        body["since"] = tuple((str(name), Instant(*at)) for name, at in body["since"])
+        body["since"] = tuple((str(uuid), Instant(*at)) for uuid, at in body["since"])
     if "gpus" in body:
         body["gpus"] = tuple(map(int, body["gpus"]))
     return made(**body)

@@ -1,4 +1,4 @@
-"""The step of any watch, and what of it has to be on file."""
+"""The step of any reminder, and what of it has to be on file."""
 
 from __future__ import annotations
 
@@ -7,75 +7,89 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Awaited
 from gpuwatch_tray.units import MIB, MINUTE
-from gpuwatch_tray.watches import free, process
-from gpuwatch_tray.watches.wishes import Ends, Free, Watch
+from gpuwatch_tray.watches.free import describe_free, step_free
+from gpuwatch_tray.watches.process import (
+    describe_command,
+    describe_process,
+    on_gpus,
+    step_command,
+    step_process,
+)
+from gpuwatch_tray.watches.wishes import GpusFree, ProcessEnds, Reminder
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Instant, Notice, Snapshot
-    from gpuwatch_tray.watches.wishes import Look, Wish
+    from gpuwatch_tray.watches.wishes import Observation, ReminderCondition
 
-STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
-
-
-def step(watch: Watch, look: Look) -> Watch:
-    """The watch after `look`; one that has its notice stays as it is."""
-    if watch.notice is not None:
-        return watch
-    wish, notice = _step(watch.wish, look)
-    return replace(watch, wish=wish, notice=notice)
+PEAK_STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
 
 
-def _step(wish: Wish, look: Look) -> tuple[Wish, Notice | None]:
-    if isinstance(wish, Free):
-        return free.step(wish, look)
-    return process.step_ends(wish, look) if isinstance(wish, Ends) else process.step_run(wish, look)
+def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
+    """The reminder after `observation`; one that has its notice stays as it is."""
+    if reminder.notice is not None:
+        return reminder
+    condition, notice = _step_condition(reminder.condition, observation)
+    return replace(reminder, condition=condition, notice=notice)
 
 
-def asks_the_system(watch: Watch, snapshot: Snapshot) -> bool:
-    """Whether the step needs to know if the process lives."""
-    wish = watch.wish
-    if watch.notice is not None or isinstance(wish, Free):
+def _step_condition(
+    condition: ReminderCondition, observation: Observation
+) -> tuple[ReminderCondition, Notice | None]:
+    if isinstance(condition, GpusFree):
+        return step_free(condition, observation)
+    if isinstance(condition, ProcessEnds):
+        return step_process(condition, observation)
+    return step_command(condition, observation)
+
+
+def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
+    """Whether the step needs to know from the system if the process lives."""
+    condition = reminder.condition
+    if reminder.notice is not None or isinstance(condition, GpusFree):
         return False
-    if isinstance(wish, Ends):
-        return wish.local and bool(wish.identity) and not process.listed(wish, snapshot)
-    return bool(wish.identity)
+    if isinstance(condition, ProcessEnds):
+        return condition.local and bool(condition.identity) and not on_gpus(condition, snapshot)
+    return bool(condition.identity)
 
 
-def says(watch: Watch) -> str:
-    """What is waited for, in one line."""
-    wish = watch.wish
-    if isinstance(wish, Free):
-        return free.says(wish)
-    return process.says_ends(wish) if isinstance(wish, Ends) else process.says_run(wish)
+def describe_reminder(reminder: Reminder) -> str:
+    """The condition in one line, as a menu row or `when list` has it."""
+    condition = reminder.condition
+    if isinstance(condition, GpusFree):
+        return describe_free(condition)
+    return describe_process(condition) if isinstance(condition, ProcessEnds) else describe_command(condition)
 
 
-def awaited(watch: Watch) -> Awaited:
-    """The watch as it is shown."""
-    wish = watch.wish
-    target = str(wish.count) if isinstance(wish, Free) else f"{wish.pid}:{wish.identity}"
-    text = says(watch) if watch.notice is None else watch.notice.text
-    return Awaited(watch.id, target, text, due=watch.notice is not None)
+def awaited(reminder: Reminder) -> Awaited:
+    """The reminder as the menu shows it."""
+    condition = reminder.condition
+    target = (
+        str(condition.count) if isinstance(condition, GpusFree) else f"{condition.pid}:{condition.identity}"
+    )
+    text = describe_reminder(reminder) if reminder.notice is None else reminder.notice.text
+    return Awaited(reminder.id, target, text, due=reminder.notice is not None)
 
 
-def worth_keeping(old: Watch, new: Watch) -> bool:
+def must_be_saved(old: Reminder, new: Reminder) -> bool:
     """
-    Whether what has been seen since `old` must be on file now.
+    Whether what was observed since `old` must be on file now.
 
-    A watch may wait for days, and the disk is not written at each poll for it: while nothing happens, once a
-    minute. After a restart a GPU's hold may then begin anew, which tells later and never wrongly.
+    A reminder may wait for days, and the disk is not written at each poll for it: while nothing happens, once
+    a minute. After a restart a GPU's hold may then begin anew, which tells later and never wrongly.
     """
     return _essence(old) != _essence(new)
 
 
-def _essence(watch: Watch) -> tuple[object, ...]:
-    wish = watch.wish
-    if isinstance(wish, Free):
-        held = wish.seen is not None and any(wish.seen.since(at) < wish.hold for _, at in wish.since)
-        return watch.notice, wish.since, wish.seen if held else _minute(wish.seen)
-    size = None if wish.peak is None else wish.peak // STEP
-    if isinstance(wish, Ends):
-        return watch.notice, size, wish.gpus, wish.elapsed is None, _minute(wish.seen)
-    return watch.notice, size, wish.gone
+def _essence(reminder: Reminder) -> tuple[object, ...]:
+    condition = reminder.condition
+    if isinstance(condition, GpusFree):
+        seen = condition.seen
+        held = seen is not None and any(seen.since(at) < condition.hold for _, at in condition.since)
+        return reminder.notice, condition.since, seen if held else _minute(seen)
+    peak = None if condition.peak is None else condition.peak // PEAK_STEP
+    if isinstance(condition, ProcessEnds):
+        return reminder.notice, peak, condition.gpus, condition.elapsed is None, _minute(condition.seen)
+    return reminder.notice, peak, condition.gone
 
 
 def _minute(at: Instant | None) -> object:

@@ -1,4 +1,4 @@
-"""What can be waited for, with what has been seen of it so far, and a look at the GPUs."""
+"""Reminders: what a person asked to be told once, with what has been observed so far; and their JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class GpusFree:
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
-    `since` has each GPU (UUID) that was free at the last look, and from which look on it was so; `seen` is
-    when that last look was.
+    `since` has each GPU (UUID) that was free at the last observation, and since when; `seen` is when that
+    observation was.
     """
 
     count: int
@@ -25,13 +25,13 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class ProcessEnds:
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
-    `local` says that the system here can be asked whether it lives; else only the list of the GPUs tells.
-    `boot` names the boot that it was started in, where that is known. `called` is what may be shown of it.
-    `elapsed` is for how many seconds it had run when it was `seen` last, `peak` the most memory (bytes, on
+    `local`: the system here can be asked whether it lives; else only the lists of the GPUs tell. `boot` names
+    the boot that it was started in, where that is known; `called` is what may be shown of its command.
+    `elapsed` is for how many seconds it had run when it was last `seen`, `peak` the most memory (bytes, on
     all its GPUs) that it was seen with.
     """
 
@@ -47,12 +47,12 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CommandEnds:
     """
-    A command that `when run` has started and will report on.
+    A command that `when run` has started, and will report the end of.
 
-    Whoever watches only helps out: it notes the `peak` memory of the command and of what it started, and
-    tells of the end when the report does not come. `gone` is since when it has been gone without one.
+    The engine only helps out: it notes the `peak` memory (bytes) of the command and of what it started, and
+    tells of the end when the report does not come. `gone` is since when it has been gone without a report.
     """
 
     pid: int
@@ -63,28 +63,28 @@ class Run:
     gone: Instant | None = None
 
 
-Wish: TypeAlias = Free | Ends | Run
+ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """A wish on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
+class Reminder:
+    """A condition on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
 
     id: int
     asked: Instant
-    wish: Wish
+    condition: ReminderCondition
     notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """
-    One look at the GPUs, at `now`.
+    What is known at `now` for a step of one reminder.
 
-    After more than `gap` seconds without a look nothing is known of what lay between. A `loop` looks more
-    often than that, `check` does not. `lives` is what the system says of the process that is waited for:
-    None where it was not asked or cannot tell. `family` are the processes on the GPUs (PID, identity) that
-    a command has started, itself or through others.
+    After more than `gap` seconds without an observation nothing is known of the time between. A `loop`
+    observes more often than that, `check` does not. `lives` is what the system says of the process: None where
+    it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a command
+    has started, itself or through others.
     """
 
     snapshot: Snapshot
@@ -92,4 +92,4 @@ class Look:
     gap: float
     loop: bool = True
     lives: bool | None = None
-    family: frozenset[tuple[int, str]] = frozenset()
+    children: frozenset[tuple[int, str]] = frozenset()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.alerts import Scope, Silence, attend, snoozed_until, until_tomorrow
+from gpuwatch_tray.alerts import Silence, SilenceScope, apply_silences, snoozed_until, until_tomorrow
 from gpuwatch_tray.model import Instant, Phase, Reason, Severity
 from tests.fakes import BOOT, START, alert
 
@@ -17,14 +17,14 @@ ALERT = alert("temperature", GPU)
 CRITICAL = Severity.CRITICAL
 
 
-def silence(scope=Scope.ALL, name="", ago=60.0, seconds=3600.0):
+def silence(scope=SilenceScope.ALL, name="", ago=60.0, seconds=3600.0):
     return Silence(scope, name, Instant(START - ago, 9000.0 - ago, BOOT), seconds)
 
 
 def seen(one, *silences, acknowledged=(), now=NOW, others=()):
     """What attention makes of one alert."""
     everything = {each.fingerprint: each for each in (one, *others)}
-    return attend(everything, silences, set(acknowledged), now)[one.fingerprint]
+    return apply_silences(everything, silences, set(acknowledged), now)[one.fingerprint]
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def seen(one, *silences, acknowledged=(), now=NOW, others=()):
     [
         pytest.param([], None, id="nothing snoozed"),
         pytest.param([silence()], 3540, id="everything"),
-        pytest.param([silence(Scope.RULE, "temperature")], 3540, id="its rule"),
-        pytest.param([silence(Scope.RULE, "gpu_limit")], None, id="another rule"),
-        pytest.param([silence(Scope.ALERT, ALERT.fingerprint)], 3540, id="this alert"),
-        pytest.param([silence(Scope.ALERT, "box/temperature")], None, id="another alert"),
+        pytest.param([silence(SilenceScope.RULE, "temperature")], 3540, id="its rule"),
+        pytest.param([silence(SilenceScope.RULE, "gpu_limit")], None, id="another rule"),
+        pytest.param([silence(SilenceScope.ALERT, ALERT.fingerprint)], 3540, id="this alert"),
+        pytest.param([silence(SilenceScope.ALERT, "box/temperature")], None, id="another alert"),
         pytest.param([silence(ago=3599.0)], 1, id="the last second"),
         pytest.param([silence(ago=3600.0)], None, id="over"),
         pytest.param(
-            [silence(ago=3600.0), silence(Scope.RULE, "temperature")], 3540, id="the longest counts"
+            [silence(ago=3600.0), silence(SilenceScope.RULE, "temperature")], 3540, id="the longest counts"
         ),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_snooze_on_a_strange_clock(now, left):
         ),
         pytest.param(Phase.FIRING, True, [], False, id="the person resumed: no notice"),
         pytest.param(
-            Phase.FIRING, True, [silence(Scope.RULE, "gpu_limit", 9999.0)], False, id="another's end"
+            Phase.FIRING, True, [silence(SilenceScope.RULE, "gpu_limit", 9999.0)], False, id="another's end"
         ),
         pytest.param(Phase.FIRING, False, [silence(ago=3600.0)], False, id="told of already"),
         pytest.param(Phase.RECOVERING, True, [silence(ago=3600.0)], False, id="recovering: nothing to tell"),
@@ -104,7 +104,7 @@ def test_an_acknowledgement_is_of_one_incident():
     ("alerts", "until"),
     [
         ([], None),
-        ([silence(Scope.RULE, "gpu_limit")], None),
+        ([silence(SilenceScope.RULE, "gpu_limit")], None),
         ([silence(ago=3600.0)], None),
         ([silence(), silence(ago=10.0, seconds=60.0)], START + 3540),
     ],

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.alerts import Channel, Told, Ways, decide
+from gpuwatch_tray.alerts import Channel, DeliveryState, RoutingPolicy, decide
 from gpuwatch_tray.model import EmailWhen, Instant, Phase, Presence, Reason, Severity
 from tests.fakes import BOOT, START, alert
 
 MAIL, POPUP = Channel.EMAIL, Channel.DESKTOP
-AWAY = Ways(3600.0, mails=True, popups=True, presence=Presence.AWAY)
-DESK = replace(AWAY, presence=Presence.PRESENT)
+POLICY = RoutingPolicy(3600.0, mails=True, popups=True)
+AWAY = (POLICY, Presence.AWAY)
+DESK = (POLICY, Presence.PRESENT)
 
 
 def at(seconds, boot=BOOT):
@@ -28,55 +29,55 @@ INFO = alert("intruder", "GPU-0000/bob", Severity.INFO, fired=NOW)
 
 
 def told(seconds, **facts):
-    return Told(at(seconds), **facts)
+    return DeliveryState(at(seconds), **facts)
 
 
 def news(reason, seconds=0.0):
     return replace(LONG, news=(reason, at(seconds)))
 
 
-NEVER_MAIL = replace(AWAY, email_when=EmailWhen.NEVER)
-ALWAYS = replace(DESK, email_when=EmailWhen.ALWAYS)
-NO_MAIL = replace(AWAY, mails=False)
-NO_DESK = replace(DESK, popups=False)
-NOT_SEEN = replace(DESK, presence=Presence.UNKNOWN)
+NEVER_MAIL = (replace(POLICY, email_when=EmailWhen.NEVER), Presence.AWAY)
+ALWAYS = (replace(POLICY, email_when=EmailWhen.ALWAYS), Presence.PRESENT)
+NO_MAIL = (replace(POLICY, mails=False), Presence.AWAY)
+NO_DESK = (replace(POLICY, popups=False), Presence.PRESENT)
+NOT_SEEN = (POLICY, Presence.UNKNOWN)
 EVERYTHING = replace(JUST, snoozed_until=START + 60, inhibited_by="gpu_lost", acknowledged=True)
 
 TABLE = [
     # what keeps it from being told anywhere, in the order of precedence
-    ("pending", replace(EVERYTHING, phase=Phase.PENDING), MAIL, Told(), AWAY, "no pending"),
-    ("recovering", replace(EVERYTHING, phase=Phase.RECOVERING), POPUP, Told(), AWAY, "no recovering"),
-    ("snoozed: the mail too", EVERYTHING, MAIL, Told(), AWAY, "no snoozed"),
-    ("snoozed: the popup", EVERYTHING, POPUP, Told(), AWAY, "no snoozed"),
-    ("inhibited", replace(EVERYTHING, snoozed_until=None), MAIL, Told(), AWAY, "no inhibited"),
-    ("acknowledged", replace(JUST, acknowledged=True), MAIL, Told(), AWAY, "no acknowledged"),
-    ("acknowledged: no popup", replace(JUST, acknowledged=True), POPUP, Told(), DESK, "no acknowledged"),
+    ("pending", replace(EVERYTHING, phase=Phase.PENDING), MAIL, DeliveryState(), AWAY, "no pending"),
+    ("recovering", replace(EVERYTHING, phase=Phase.RECOVERING), POPUP, DeliveryState(), AWAY, "no recovering"),
+    ("snoozed: the mail too", EVERYTHING, MAIL, DeliveryState(), AWAY, "no snoozed"),
+    ("snoozed: the popup", EVERYTHING, POPUP, DeliveryState(), AWAY, "no snoozed"),
+    ("inhibited", replace(EVERYTHING, snoozed_until=None), MAIL, DeliveryState(), AWAY, "no inhibited"),
+    ("acknowledged", replace(JUST, acknowledged=True), MAIL, DeliveryState(), AWAY, "no acknowledged"),
+    ("acknowledged: no popup", replace(JUST, acknowledged=True), POPUP, DeliveryState(), DESK, "no acknowledged"),
     # what keeps the channel shut
-    ("nobody to mail", JUST, MAIL, Told(queued=True), NO_MAIL, "no no-channel"),
-    ("no desktop", JUST, POPUP, Told(), NO_DESK, "no no-channel"),
-    ("EMAIL_WHEN=never", JUST, MAIL, Told(queued=True), NEVER_MAIL, "no never"),
-    ("never binds no popup", JUST, POPUP, Told(), NEVER_MAIL, "send first"),
+    ("nobody to mail", JUST, MAIL, DeliveryState(queued=True), NO_MAIL, "no no-channel"),
+    ("no desktop", JUST, POPUP, DeliveryState(), NO_DESK, "no no-channel"),
+    ("EMAIL_WHEN=never", JUST, MAIL, DeliveryState(queued=True), NEVER_MAIL, "no never"),
+    ("never binds no popup", JUST, POPUP, DeliveryState(), NEVER_MAIL, "send first"),
     ("a mail is on its way", JUST, MAIL, told(-9999, queued=True), AWAY, "no queued"),
-    ("that says nothing of the popup", JUST, POPUP, Told(queued=True), AWAY, "send first"),
+    ("that says nothing of the popup", JUST, POPUP, DeliveryState(queued=True), AWAY, "send first"),
     # what only informs
-    ("an info alert is mailed to nobody", INFO, MAIL, Told(queued=True), AWAY, "no info-only"),
-    ("it pops up", INFO, POPUP, Told(), AWAY, "send first"),
-    ("EMAIL_WHEN=always mails it too", INFO, MAIL, Told(), ALWAYS, "send first always"),
-    ("EMAIL_WHEN=never comes before that", INFO, MAIL, Told(), NEVER_MAIL, "no never"),
+    ("an info alert is mailed to nobody", INFO, MAIL, DeliveryState(queued=True), AWAY, "no info-only"),
+    ("it pops up", INFO, POPUP, DeliveryState(), AWAY, "send first"),
+    ("EMAIL_WHEN=always mails it too", INFO, MAIL, DeliveryState(), ALWAYS, "send first always"),
+    ("EMAIL_WHEN=never comes before that", INFO, MAIL, DeliveryState(), NEVER_MAIL, "no never"),
     # the cooldown
-    ("never told", JUST, POPUP, Told(), DESK, "send first"),
+    ("never told", JUST, POPUP, DeliveryState(), DESK, "send first"),
     ("just told", LONG, POPUP, told(0), DESK, "no cooldown 3600"),
     ("a second before its end", LONG, MAIL, told(-3599), AWAY, "no cooldown 1"),
     ("at its end", LONG, MAIL, told(-3600), AWAY, "send cooldown-over away"),
     ("it outlives the incident", JUST, POPUP, told(-60), DESK, "no cooldown 3540"),
-    ("a reboot does not end it", LONG, POPUP, Told(at(-60, "old")), DESK, "no cooldown 3540"),
-    ("nor does it last for ever", LONG, POPUP, Told(at(3600, "old")), DESK, "send cooldown-over"),
-    ("set back a little over a boot", LONG, POPUP, Told(at(60, "old")), DESK, "no cooldown 3660"),
+    ("a reboot does not end it", LONG, POPUP, DeliveryState(at(-60, "old")), DESK, "no cooldown 3540"),
+    ("nor does it last for ever", LONG, POPUP, DeliveryState(at(3600, "old")), DESK, "send cooldown-over"),
+    ("set back a little over a boot", LONG, POPUP, DeliveryState(at(60, "old")), DESK, "no cooldown 3660"),
     # a mail that was given up is no delivery, but the next one would fare alike
-    ("given up", LONG, MAIL, Told(given_up=Instant(START - 60)), AWAY, "no given-up 3540"),
+    ("given up", LONG, MAIL, DeliveryState(given_up=Instant(START - 60)), AWAY, "no given-up 3540"),
     ("given up a cooldown ago", LONG, MAIL, told(-9999, given_up=at(-3600)), AWAY, "send cooldown-over away"),
     ("delivered since", LONG, MAIL, told(-60, given_up=at(-600)), AWAY, "no cooldown 3540"),
-    ("worse", news(Reason.SEVERITY_RISE), MAIL, Told(given_up=at(-9)), ALWAYS, "send severity-rise always"),
+    ("worse", news(Reason.SEVERITY_RISE), MAIL, DeliveryState(given_up=at(-9)), ALWAYS, "send severity-rise always"),
     # what passes it, once
     ("a rise", news(Reason.SEVERITY_RISE), POPUP, told(-60), DESK, "send severity-rise"),
     ("a rise is mailed", news(Reason.SEVERITY_RISE), MAIL, told(-60), AWAY, "send severity-rise away"),
@@ -85,12 +86,12 @@ TABLE = [
     ("a snooze that ran out", news(Reason.SNOOZE_OVER), MAIL, told(-60), AWAY, "send snooze-over away"),
     ("flapping: one popup", news(Reason.FLAPPING), POPUP, told(-60), DESK, "send flapping"),
     ("flapping: no further mail", news(Reason.FLAPPING), MAIL, told(-60), AWAY, "no cooldown 3540"),
-    ("flapping, never mailed", news(Reason.FLAPPING), MAIL, Told(), AWAY, "send first away"),
+    ("flapping, never mailed", news(Reason.FLAPPING), MAIL, DeliveryState(), AWAY, "send first away"),
     (
         "news of this boot is new, whatever the wall clock said in the last one",
         news(Reason.SEVERITY_RISE),
         POPUP,
-        Told(at(600, "old")),
+        DeliveryState(at(600, "old")),
         DESK,
         "send severity-rise",
     ),
@@ -103,20 +104,20 @@ TABLE = [
         "no cooldown 3540",
     ),
     # the mail: why it does not wait, in the order of precedence
-    ("always", replace(JUST, severity=Severity.CRITICAL), MAIL, Told(), ALWAYS, "send first always"),
-    ("critical", replace(JUST, severity=Severity.CRITICAL), MAIL, Told(), DESK, "send first critical"),
-    ("away", JUST, MAIL, Told(no_popup=True), AWAY, "send first away"),
-    ("no desktop is away", JUST, MAIL, Told(), NO_DESK, "send first away"),
-    ("the popup could not be shown", LONG, MAIL, Told(no_popup=True), DESK, "send first no-popup"),
-    ("nobody reacts", alert(fired=at(-600)), MAIL, Told(), DESK, "send first unacknowledged"),
-    ("there is still time to react", alert(fired=at(-599)), MAIL, Told(), DESK, "no at-the-desk 1"),
-    ("not known to be there: the popup has its time", JUST, MAIL, Told(), NOT_SEEN, "no at-the-desk 600"),
-    ("and then it is mailed", alert(fired=at(-600)), MAIL, Told(), NOT_SEEN, "send first unacknowledged"),
-    ("a rise gives time again", news(Reason.SEVERITY_RISE, -60), MAIL, Told(), DESK, "no at-the-desk 540"),
-    ("so does the end of a snooze", news(Reason.SNOOZE_OVER, -60), MAIL, Told(), DESK, "no at-the-desk 540"),
-    ("older news does not", alert(fired=at(-60), news=(Reason.SNOOZE_OVER, at(-90))), MAIL, Told(), DESK,
+    ("always", replace(JUST, severity=Severity.CRITICAL), MAIL, DeliveryState(), ALWAYS, "send first always"),
+    ("critical", replace(JUST, severity=Severity.CRITICAL), MAIL, DeliveryState(), DESK, "send first critical"),
+    ("away", JUST, MAIL, DeliveryState(no_popup=True), AWAY, "send first away"),
+    ("no desktop is away", JUST, MAIL, DeliveryState(), NO_DESK, "send first away"),
+    ("the popup could not be shown", LONG, MAIL, DeliveryState(no_popup=True), DESK, "send first no-popup"),
+    ("nobody reacts", alert(fired=at(-600)), MAIL, DeliveryState(), DESK, "send first unacknowledged"),
+    ("there is still time to react", alert(fired=at(-599)), MAIL, DeliveryState(), DESK, "no at-the-desk 1"),
+    ("not known to be there: the popup has its time", JUST, MAIL, DeliveryState(), NOT_SEEN, "no at-the-desk 600"),
+    ("and then it is mailed", alert(fired=at(-600)), MAIL, DeliveryState(), NOT_SEEN, "send first unacknowledged"),
+    ("a rise gives time again", news(Reason.SEVERITY_RISE, -60), MAIL, DeliveryState(), DESK, "no at-the-desk 540"),
+    ("so does the end of a snooze", news(Reason.SNOOZE_OVER, -60), MAIL, DeliveryState(), DESK, "no at-the-desk 540"),
+    ("older news does not", alert(fired=at(-60), news=(Reason.SNOOZE_OVER, at(-90))), MAIL, DeliveryState(), DESK,
      "no at-the-desk 540"),
-    ("clock set back over a boot: long enough", alert(fired=at(60, "old")), MAIL, Told(), DESK,
+    ("clock set back over a boot: long enough", alert(fired=at(60, "old")), MAIL, DeliveryState(), DESK,
      "send first unacknowledged"),
     ("a repeat is mailed at once", LONG, MAIL, told(-3600), DESK, "send cooldown-over unacknowledged"),
     ("the cooldown comes before the desk", JUST, MAIL, told(-60), DESK, "no cooldown 3540"),
@@ -124,13 +125,13 @@ TABLE = [
 
 
 @pytest.mark.parametrize(
-    ("one", "channel", "before", "ways", "expected"),
+    ("one", "channel", "before", "where", "expected"),
     [row[1:] for row in TABLE],
     ids=[row[0] for row in TABLE],
 )
-def test_decision(one, channel, before, ways, expected):
+def test_decision(one, channel, before, where, expected):
     """Each decision is to send or not, with its reason, the mail's step, and the seconds it waits."""
-    found = decide(one, channel, before, ways, NOW)
+    found = decide(one, channel, before, *where, NOW)
     words = ["send" if found.send else "no", found.reason.value]
     words += [found.step.value] if found.step else []
     words += [f"{found.wait:g}"] if found.wait is not None else []
@@ -145,8 +146,8 @@ def test_the_table_reaches_every_reason():
 
 def test_a_decision_reads_as_a_sentence():
     """The log says what, and why."""
-    assert str(decide(JUST, MAIL, Told(), AWAY, NOW)) == "email now (first, away)"
-    assert str(decide(JUST, MAIL, Told(), DESK, NOW)) == "email not now (at-the-desk)"
+    assert str(decide(JUST, MAIL, DeliveryState(), *AWAY, NOW)) == "email now (first, away)"
+    assert str(decide(JUST, MAIL, DeliveryState(), *DESK, NOW)) == "email not now (at-the-desk)"
 
 
 @given(
@@ -159,12 +160,12 @@ def test_a_decision_reads_as_a_sentence():
 def test_a_wait_that_is_told_is_true(fired, last, boot, presence, channel):
     """After the seconds that a decision names, and not before, the same alert goes or its wait is another."""
     one = alert(fired=at(fired))
-    before = Told(None if last is None else at(last, boot))
-    ways = replace(DESK, presence=presence)
-    found = decide(one, channel, before, ways, NOW)
+    before = DeliveryState(None if last is None else at(last, boot))
+    where = (POLICY, presence)
+    found = decide(one, channel, before, *where, NOW)
     if found.wait is None:
         return
     assert found.wait > 0
-    later = decide(one, channel, before, ways, at(found.wait + 1e-3))
-    assert not decide(one, channel, before, ways, at(found.wait - 1e-3)).send
+    later = decide(one, channel, before, *where, at(found.wait + 1e-3))
+    assert not decide(one, channel, before, *where, at(found.wait - 1e-3)).send
     assert later.send or later.reason is not found.reason

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from gpuwatch_tray import autostart, desktopentry
-from gpuwatch_tray.autostart import AutostartError, Login
+from gpuwatch_tray.autostart import AutostartError, LoginItem
 from gpuwatch_tray.autostart.macos import LABEL, LaunchAgent
 from gpuwatch_tray.autostart.windows import APPROVED, NAME, RUN, RunKey, switched_off
 from gpuwatch_tray.autostart.xdg import XdgAutostart
@@ -17,7 +17,7 @@ from gpuwatch_tray.autostart.xdg import XdgAutostart
 ODD = '/home/ada/my "GPUs" $HOME `x` 100% 显卡/gpuwatch-tray'
 
 
-class Values:
+class RegistryValues:
     """HKEY_CURRENT_USER in memory."""
 
     def __init__(self):
@@ -36,7 +36,7 @@ class Values:
 @pytest.fixture(params=["xdg", "windows", "macos"])
 def registry(request, tmp_path):
     if request.param == "windows":
-        return RunKey(Values())
+        return RunKey(RegistryValues())
     return XdgAutostart(tmp_path, "/x.svg") if request.param == "xdg" else LaunchAgent(tmp_path / "new")
 
 
@@ -49,7 +49,7 @@ def program(folder, name="gpuwatch-tray"):
 
 def test_on_off_and_back(registry, tmp_path):
     """Nothing at first; on is read back as on; off leaves nothing, also a second time."""
-    kept = Login(registry, (program(tmp_path),))
+    kept = LoginItem(registry, (program(tmp_path),))
     assert not kept.on()
     assert kept.entry() is None
     kept.switch(on=True)
@@ -59,22 +59,22 @@ def test_on_off_and_back(registry, tmp_path):
     kept.switch(on=False)
     kept.switch(on=False)
     assert kept.entry() is None
-    assert kept.mend() == ""
+    assert kept.repair() == ""
     assert kept.entry() is None
 
 
 def test_a_program_that_moved_is_mended(registry, tmp_path):
     """The next start of the new one puts its own path in; what is right is left alone."""
     old, new = program(tmp_path, "old"), program(tmp_path, "new folder % ü")
-    Login(registry, (old,)).switch(on=True)
-    now = Login(registry, (new, "-P"))
-    assert now.mend() == ""  # another installation that works keeps its place
+    LoginItem(registry, (old,)).switch(on=True)
+    now = LoginItem(registry, (new, "-P"))
+    assert now.repair() == ""  # another installation that works keeps its place
     assert now.entry().command == (old,)
     (tmp_path / "old").unlink()
     assert not now.entry().works
-    assert old in now.mend()
+    assert old in now.repair()
     assert now.entry().command == (new, "-P")
-    assert now.mend() == ""
+    assert now.repair() == ""
 
 
 def test_an_odd_path_survives(registry):
@@ -96,7 +96,7 @@ def test_the_entry_is_valid_and_complete(tmp_path):
         ["desktop-file-validate", file], capture_output=True, text=True, timeout=20, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    values = desktopentry.read(file.read_text())
+    values = desktopentry.parse_desktop_entry(file.read_text())
     assert values["TryExec"] == ODD
     assert values["Icon"] == "/icons/ok.svg"
     assert (values["Terminal"], values["X-GNOME-Autostart-enabled"]) == ("false", "true")
@@ -107,7 +107,7 @@ def test_the_entry_is_valid_and_complete(tmp_path):
 def test_what_a_desktop_switched_off_stays_off(tmp_path, line):
     """A start neither switches it on nor mends it; asked for, it is on again."""
     registry = XdgAutostart(tmp_path, "/x.svg")
-    kept = Login(registry, (program(tmp_path),))
+    kept = LoginItem(registry, (program(tmp_path),))
     registry.write(("/gone",))
     file = tmp_path / "gpuwatch-tray.desktop"
     key = line.partition("=")[0]
@@ -116,7 +116,7 @@ def test_what_a_desktop_switched_off_stays_off(tmp_path, line):
     before = file.read_text()
     assert not kept.on()
     assert kept.entry().switched_off == line
-    assert kept.mend() == ""
+    assert kept.repair() == ""
     assert file.read_text() == before
     kept.switch(on=True)
     assert kept.on()
@@ -128,7 +128,7 @@ def test_a_persons_lines_outlive_the_mending(tmp_path):
     registry.write(("/gone",))
     file = tmp_path / "gpuwatch-tray.desktop"
     file.write_text(file.read_text() + "X-GNOME-Autostart-Delay=10\n")
-    Login(registry, (program(tmp_path),)).mend()
+    LoginItem(registry, (program(tmp_path),)).repair()
     assert "X-GNOME-Autostart-Delay=10\n" in file.read_text()
 
 
@@ -149,10 +149,10 @@ def test_the_place_is_the_users_configuration_folder(tmp_path):
     """XDG_CONFIG_HOME where it is absolute, else ~/.config."""
     named = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "c")}
     here = f"{tmp_path}/c/autostart/gpuwatch-tray.desktop"
-    assert autostart.of_this_system("/x.svg", named).where == here
+    assert autostart.system_login_item("/x.svg", named).where == here
     named["XDG_CONFIG_HOME"] = "relative"
     here = f"{tmp_path}/.config/autostart/gpuwatch-tray.desktop"
-    assert autostart.of_this_system("/x.svg", named).where == here
+    assert autostart.system_login_item("/x.svg", named).where == here
 
 
 # --- Windows ------------------------------------------------------------------------------------------
@@ -160,20 +160,20 @@ def test_the_place_is_the_users_configuration_folder(tmp_path):
 
 def test_the_run_value_is_quoted():
     """A path with blanks is one program, not the first of its words."""
-    values = Values()
+    values = RegistryValues()
     RunKey(values).write((r"C:\Users\Ada L\Scripts\gpuwatch-trayw.exe",))
     assert values.held == {(RUN, NAME): r'"C:\Users\Ada L\Scripts\gpuwatch-trayw.exe"'}
 
 
 def test_task_managers_switch_is_honoured():
     """An odd first byte is off, until somebody asks for it again."""
-    values = Values()
-    kept = Login(RunKey(values), (r"C:\x.exe",))
+    values = RegistryValues()
+    kept = LoginItem(RunKey(values), (r"C:\x.exe",))
     kept.switch(on=True)
     values.held[APPROVED, NAME] = bytes([3, *[0] * 11])
     assert not kept.on()
     assert kept.entry().switched_off == "Task Manager"
-    assert kept.mend() == ""
+    assert kept.repair() == ""
     kept.switch(on=True)
     assert kept.on()
     assert [switched_off(state) for state in (None, b"", bytes([2]), bytes([6]), bytes([3]), bytes([7]))] == [
@@ -185,7 +185,7 @@ def test_task_managers_switch_is_honoured():
 def test_what_windows_would_cut_is_refused():
     """A value of more than 260 characters would not be started, and nobody would be told."""
     with pytest.raises(AutostartError, match="260"):
-        RunKey(Values()).write(("C:\\" + "x" * 260,))
+        RunKey(RegistryValues()).write(("C:\\" + "x" * 260,))
 
 
 # --- macOS --------------------------------------------------------------------------------------------

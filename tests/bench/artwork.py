@@ -28,7 +28,7 @@ def names() -> list[str]:
 
 def source(name: str, size: int) -> Path:
     """The SVG that the picture of this size is made of."""
-    return drawing.folder() / f"{name}{SOURCES.get(size, '')}.svg"
+    return drawing.icons_folder() / f"{name}{SOURCES.get(size, '')}.svg"
 
 
 def render(name: str, size: int, target: Path) -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     """Render all of them."""
     for name in names():
         for size in drawing.SIZES:
-            render(name, size, drawing.folder() / f"{name}-{size}.png")
+            render(name, size, drawing.icons_folder() / f"{name}-{size}.png")
 
 
 if __name__ == "__main__":

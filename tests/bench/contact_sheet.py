@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont  # noqa: TID251  # draws the sheet
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.drawing import Look
+from gpuwatch_tray.drawing import IconLook
 from gpuwatch_tray.model import IconStyle, Level
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def draw_strip(sheet: Image.Image, strip: Strip, left: int, top: int) -> None:
     """Lay the panel down, and the pictures on it."""
     sheet.paste(PANELS[strip.panel], (left, top, left + STRIP, top + ROW * len(Level)))
     for row, level in enumerate(Level):
-        look = Look(level, strip.style, BADGES[level] if strip.badge else None)
+        look = IconLook(level, strip.style, BADGES[level] if strip.badge else None)
         for size, x in columns(left):
-            picture = drawing.image(look, size)
+            picture = drawing.icon_image(look, size)
             sheet.paste(picture, (x, top + ROW * row + (ROW - size) // 2), picture)
 
 

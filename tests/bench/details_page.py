@@ -18,7 +18,7 @@ from pathlib import Path
 from gpuwatch_tray import machine
 from gpuwatch_tray.model import UNKNOWN, Gpu, GpuProcess, Instant, Kind, Limits, Snapshot
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore
+from gpuwatch_tray.store.samples import SampleStore
 from tests.browser import Browser
 from tests.report import histories
 
@@ -47,10 +47,10 @@ def live_through(folder):
                 gpu = next(facts.index for facts in history.gpus if facts.uuid == run.uuid)
                 processes.append(_process(run, gpu))
         snapshot = Snapshot("bench", at, tuple(gpus), tuple(processes), boot_id="boot")
-        for minute in sampler.take(snapshot, (), Instant(at, BOOT + at - history.start, "boot")):
+        for minute in sampler.add(snapshot, (), Instant(at, BOOT + at - history.start, "boot")):
             store.add(minute())
         at += 60
-    for minute in sampler.rest():
+    for minute in sampler.finish_minute():
         store.add(minute())
     store.close()
     return len(history.runs)

@@ -30,9 +30,10 @@ from gpuwatch_tray.model import (
     Stretch,
 )
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore, Uses, read_samples
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
+from gpuwatch_tray.store.samples import SampleStore
 from gpuwatch_tray.units import MINUTE
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.usage import GroupBy, usage
 from tests.fakes import BOOT, MIB, process, snapshot
 from tests.pasts import NOON, gpu
 
@@ -63,7 +64,7 @@ def polls(count) -> tuple[list[float], Minute]:
     for number in range(20 * POLLS):
         now = Instant(NOON + 5.0 * number, 5.0 * number, BOOT)
         began = time.thread_time()  # what it computes: another program's turn is not its cost
-        minutes += sampler.take(found[number % POLLS], (), now)
+        minutes += sampler.add(found[number % POLLS], (), now)
         taken.append((time.thread_time() - began) * 1000)
     return taken[2 * POLLS :], minutes[-1]()
 
@@ -117,16 +118,16 @@ def main() -> None:
         print(f"a minute on the writer's: median {median(late):.1f} ms, mean {mean(late):.1f} ms")
         print(f"the file after a month: {store.path.stat().st_size / 1e6:.1f} MB")
         for what, asked in (
-            ("30 days by ten minutes, for a page", {"finest": TEN_MINUTES, "processes": Uses.NONE}),
+            ("30 days by ten minutes, for a page", {"finest": TEN_MINUTES, "processes": UseDetail.NONE}),
             ("30 days with the last 48 h by the minute, and all processes, for an export", {}),
-            ("30 days with the sums of each process", {"finest": TEN_MINUTES, "processes": Uses.SUMMED}),
+            ("30 days with the sums of each process", {"finest": TEN_MINUTES, "processes": UseDetail.SUMMED}),
         ):
             gc.collect()
             began = time.process_time()
             history = read_samples(Path(folder), "box", start, end, end, **asked)
             print(f"{what}: {time.process_time() - began:.2f} s")
         began = time.process_time()
-        usage(history, By.PROCESS)
+        usage(history, GroupBy.PROCESS)
         print(f"the sums of each process: {time.process_time() - began:.2f} s")
 
 

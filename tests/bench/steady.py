@@ -16,8 +16,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from gpuwatch_tray.evaluator import Evaluator, Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.evaluator import Engine, Policy
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.sources.nvml import NvmlSource
 from gpuwatch_tray.store import Store
@@ -55,14 +56,14 @@ def main() -> None:
     folder, polls = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else POLLS
     clock = Clock()
     path = folder / "scenario"
-    policy = Policy(Limits(gpu_limit=1, max_etime=3600), 3600.0, mails=True)
+    policy = Policy(Limits(gpu_limit=1, max_etime=3600), RoutingPolicy(3600.0, mails=True))
     sizes = []
     with workers(folder, *([f"w{n}.py"] for n in range(5))) as held, loaded(path):
         played = scenarios([worker.pid for worker in held])
         played[0].write(path)
         source = NvmlSource(clock=clock, steady=lambda: clock.up, wake_sleeping=True, event_wait=0.02)
         with closing(Store(folder, "box", clock.uptime)) as store:
-            evaluator = Evaluator(store, policy, Letterhead("box", "ada", ""), clock.instant)
+            evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), clock.instant)
             for poll in range(polls):
                 turn, place = divmod(poll, TURN)
                 if place in {0, TROUBLE}:

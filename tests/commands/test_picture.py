@@ -14,7 +14,8 @@ from PIL import Image  # noqa: TID251  # to look at what was drawn
 from gpuwatch_tray import machine
 from gpuwatch_tray.commands import picture
 from gpuwatch_tray.model import History, Instant
-from gpuwatch_tray.store import Mail, SampleStore, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
+from gpuwatch_tray.store.samples import SampleStore
 from tests import letters
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.pasts import Past, gpu
@@ -81,7 +82,7 @@ def test_the_child_outlives_the_program_that_started_it(installed, server):
         now = machine.now()
         made = replace(letters.firing(), created=now.wall)
         with closing(Store(installed.state, machine.host())) as store:
-            store.commit(Step(Instant(now.wall), mails=(Mail(made, ()),)))
+            store.commit(Commit(Instant(now.wall), mails=(Mail(made, ()),)))
         running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 0
     assert server.wait_for(1, timeout=30.0)[0].message["Message-ID"] == letters.ID

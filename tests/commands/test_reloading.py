@@ -9,13 +9,13 @@ import pytest
 
 from gpuwatch_tray import app
 from gpuwatch_tray.app import StoreLease
-from gpuwatch_tray.commands.greeting import Greeting
-from gpuwatch_tray.commands.reloading import KEY, Reloading
+from gpuwatch_tray.commands.greeting import Welcome
+from gpuwatch_tray.commands.reloading import KEY, SettingsReloader
 from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button, Level, Limits, Problem
 from gpuwatch_tray.settings import ConfigProblem, Secret, Settings, SmtpSettings
 from gpuwatch_tray.store import Store
-from gpuwatch_tray.watching import Faces, Watching
+from gpuwatch_tray.watching import Monitor, Outputs
 from tests.fakes import Clock, FakePopups, process, snapshot
 
 BUSY = snapshot(process(1, 0), process(2, 1))
@@ -32,12 +32,14 @@ class Running:
         setup = RunContext(self.settings, (), SourceKind.NVML, "box", "ada")
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
-        faces = Faces(self.shown.append, self.popups)
-        judge = app.create_evaluator(setup, self.store, self.clock.instant, presence=app.nobody)
-        self.watching = Watching(setup, self, judge, faces, Clock(0.0))
+        faces = Outputs(self.shown.append, self.popups)
+        judge = app.create_evaluator(setup, self.store, self.clock.instant, presence=app.no_desktop)
+        self.watching = Monitor(setup, self, judge, faces, Clock(0.0))
         self.held = StoreLease(self.store, "tray", self.describe, mails=False)
         self.adopted, self.next, self.holder = [], None, None
-        self.reloading = Reloading(setup, self.held, self.watching, self, self.adopted.append, self.popups)
+        self.reloading = SettingsReloader(
+            setup, self.held, self.watching, self, self.adopted.append, self.popups
+        )
 
     def read(self):
         return BUSY
@@ -121,7 +123,7 @@ def test_a_recipient_brings_the_mail(running, monkeypatch):
 def test_a_new_way_tries_what_waits_at_once(running, monkeypatch):
     """A password that was corrected wakes the mails that the wrong one kept back; another key does not."""
     woken = []
-    monkeypatch.setattr(running.store, "wake", woken.append)
+    monkeypatch.setattr(running.store, "make_mails_due", woken.append)
     running.say(to_email=("ada@example.org",))
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("right"), "ada@example.org")
     running.say(smtp=server)
@@ -150,7 +152,7 @@ WELCOME = (Button.TEST, Button.SETTINGS)
 
 def greeting(running, **facts):
     setup = RunContext(replace(running.settings, **facts), (), SourceKind.NVML, "box", "ada")
-    return Greeting(setup, running.store, running.popups, WELCOME)
+    return Welcome(setup, running.store, running.popups, WELCOME)
 
 
 def test_the_first_start_greets_once(running):

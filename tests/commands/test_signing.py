@@ -11,9 +11,9 @@ import pytest
 
 from gpuwatch_tray.app import create_context, open_store
 from gpuwatch_tray.commands import signing
-from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.commands.mail import deliver_now
-from gpuwatch_tray.commands.signing import SigningIn
+from gpuwatch_tray.commands.signing import SignInAction
 from gpuwatch_tray.context import SourceKind
 from gpuwatch_tray.machine import this_program
 from gpuwatch_tray.model import Button
@@ -31,7 +31,7 @@ class Signing:
 
     def __init__(self, setup, code=None):
         self.popups, self.done = FakePopups(), threading.Event()
-        self.signing = SigningIn(setup, self.popups, self.done.set)
+        self.signing = SignInAction(setup, self.popups, self.done.set)
         if code is not None:
             self.signing._command = [sys.executable, "-c", code]
 
@@ -78,7 +78,7 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(se
         (line,) = deliver_now(made, store)
         assert "invalid_grant" in line
         assert "'Testing'" in line
-        waiting = store.waiting(time.time())
+        waiting = store.outbox_summary(time.time())
         assert (waiting.count, waiting.failure) == (1, FailureKind.SIGN_IN.value)
         assert waiting.next_at > time.time() + 600
 
@@ -97,8 +97,8 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(se
         run.signing.begin()
         assert run.titles(2) == [WAITING, "Signed in to Gmail"]
         assert run.done.wait(10)
-        assert store.waiting(time.time()).next_at <= time.time()
-        assert store.waiting(time.time()).count == 1
+        assert store.outbox_summary(time.time()).next_at <= time.time()
+        assert store.outbox_summary(time.time()).count == 1
     assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
 
 
@@ -155,16 +155,16 @@ def test_a_child_that_cannot_be_started_is_told(setup):
 def test_the_button_of_the_popup_begins_it(setup, monkeypatch):
     """Whatever the popup is called; the click's thread does not wait for the person."""
     begun = []
-    monkeypatch.setattr(SigningIn, "begin", lambda _self: begun.append(1))
+    monkeypatch.setattr(SignInAction, "begin", lambda _self: begun.append(1))
 
-    class Watching:
+    class Monitor:
         def members(self, _key):
             return ()
 
         def look_at_mails(self):
             """Nothing."""
 
-    deeds = Deeds(setup[0], None, None, lambda: None)
-    deeds.join(Watching(), FakePopups(), lambda _extras: None, lambda _deed: None)
+    deeds = ActionDispatcher(setup[0], None, None, lambda: None)
+    deeds.join(Monitor(), FakePopups(), lambda _extras: None, lambda _deed: None)
     deeds.clicked("mail-blocked", Button.SIGN_IN)
     assert len(begun) == 1

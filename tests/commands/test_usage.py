@@ -13,7 +13,7 @@ import pytest
 from gpuwatch_tray.commands import export
 from gpuwatch_tray.commands.usage import usage_json, usage_lines
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.usage import GroupBy, usage
 from tests.driver.scenario import MIB, FakeGpu, FakeProcess, Scenario
 
 GIB, KWH = 2**30, 3.6e6
@@ -42,7 +42,7 @@ def table(by, price=None) -> list[str]:
 
 def test_the_table_is_aligned_and_names_the_unknown_and_nobody():
     """Names to the left, numbers to the right, a cost where there is a price, and how much was seen."""
-    found = table(By.USER, 0.5)
+    found = table(GroupBy.USER, 0.5)
     assert found[:5] == [
         "USER     GPU-HOURS  GIB-HOURS  BUSY  IDLE-HELD   KWH  COST",
         "ada           5.00     100.00  42 %       1.00  1.00  0.50",
@@ -53,7 +53,7 @@ def test_the_table_is_aligned_and_names_the_unknown_and_nobody():
     assert "10.0 of 10.0 GPU-hours were recorded" in found[5]
 
 
-@pytest.mark.parametrize("by", By)
+@pytest.mark.parametrize("by", GroupBy)
 def test_without_a_price_there_is_no_cost(by):
     """And every row has as many columns as the head."""
     assert "COST" not in table(by)[0]
@@ -63,7 +63,7 @@ def test_without_a_price_there_is_no_cost(by):
 def test_what_is_unknown_is_null_in_json():
     """An unknown owner is a kind of its own, and no user's name."""
     found = history()
-    rows = usage_json(usage(found, By.USER), found, None)["rows"]
+    rows = usage_json(usage(found, GroupBy.USER), found, None)["rows"]
     assert [(row["kind"], row["user"], row["cost"]) for row in rows] == [
         ("user", "ada", None),
         ("unknown", None, None),

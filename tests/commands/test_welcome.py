@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray import opening, settings
-from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.context import RunContext, SourceKind
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.settings import Settings
-from gpuwatch_tray.tray import Act
+from gpuwatch_tray.tray import ActionKind
 from tests.fakes import FakePopups
 
 FILES = {"GPUWATCH_CONFIG": "gpu-watch.env", "GPUWATCH_NOTIFY_CONFIG": "b", "GPUWATCH_SMTP_CONFIG": "c"}
 
 
-class Watching:
+class Monitor:
     def members(self, _key):
         return ()
 
@@ -34,8 +34,8 @@ class Clicked:
             monkeypatch.setenv(variable, str(folder / name))
         self.file = folder / "gpu-watch.env"
         setup = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
-        self.deeds = Deeds(setup, None, None, lambda: None)
-        self.deeds.join(Watching(), self.popups, lambda _: None, self.performed.append)
+        self.deeds = ActionDispatcher(setup, None, None, lambda: None)
+        self.deeds.join(Monitor(), self.popups, lambda _: None, self.performed.append)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def clicked(tmp_path, monkeypatch):
 
 def test_settings_are_written_before_they_are_opened(clicked):
     """Where there are none, all three are written, and the first is opened; what is there is only opened."""
-    act = clicked.deeds.actions()[Act.OPEN_SETTINGS]
+    act = clicked.deeds.actions()[ActionKind.OPEN_SETTINGS]
     act(str(clicked.file))
     assert clicked.opened == [str(clicked.file)]
     assert all(place.exists for place in settings.files(dict_of(clicked)))
@@ -62,7 +62,7 @@ def test_settings_that_cannot_be_written_are_a_complaint(clicked, monkeypatch):
     """A folder that is a file: the popup says why, and nothing is opened."""
     (clicked.file.parent / "plain").write_text("")
     monkeypatch.setenv("GPUWATCH_NOTIFY_CONFIG", str(clicked.file.parent / "plain" / "notify.env"))
-    clicked.deeds.actions()[Act.OPEN_SETTINGS](str(clicked.file))
+    clicked.deeds.actions()[ActionKind.OPEN_SETTINGS](str(clicked.file))
     assert clicked.opened == []
     assert "cannot be written" in clicked.popups.shown[0].body
 
@@ -72,7 +72,7 @@ def test_the_buttons_do_what_the_rows_do(clicked):
     assert clicked.deeds.welcome == (Button.TEST, Button.SETTINGS)
     clicked.deeds.clicked("welcome", Button.TEST)
     clicked.deeds.clicked("welcome", Button.SETTINGS)
-    assert [deed.act for deed in clicked.performed] == [Act.TEST_ALERT, Act.OPEN_SETTINGS]
+    assert [deed.kind for deed in clicked.performed] == [ActionKind.TEST_ALERT, ActionKind.OPEN_SETTINGS]
     assert clicked.performed[1].target == str(clicked.file)
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.awaiting import Awaiting
-from gpuwatch_tray.commands.deeds import Deeds
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.awaiting import Reminders
+from gpuwatch_tray.commands.deeds import ActionDispatcher
 from gpuwatch_tray.model import Presence
-from gpuwatch_tray.tray import Act
+from gpuwatch_tray.tray import ActionKind
 from tests.fakes import process, snapshot
 from tests.test_watching import Loop
 
@@ -26,9 +26,9 @@ class Desk(Loop):
 
     def build(self):
         super().build()
-        waiting = Awaiting(self.store, self.clock.instant)
-        person = Attending(self.store, self.clock.instant)
-        deeds = Deeds(self.setup, person, waiting, lambda: None)
+        waiting = Reminders(self.store, self.clock.instant)
+        person = AlertOperations(self.store, self.clock.instant)
+        deeds = ActionDispatcher(self.setup, person, waiting, lambda: None)
         deeds.join(self.watching, self.popups, lambda _: None, lambda _: None)
         self.actions = deeds.actions()
 
@@ -55,11 +55,11 @@ def desk(tmp_path):
 
 def test_a_click_is_a_wish_and_no_popup(desk):
     """The row is in the menu at the next look; nobody is told what they have just done."""
-    desk.click(Act.WHEN_FREE, "2")
-    desk.click(Act.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
+    desk.click(ActionKind.WHEN_FREE, "2")
+    desk.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
     desk.poll(BUSY)
     assert desk.awaited == ["2 GPUs are free for 1 min", f"PID {ONE.pid} (python train.py) ends"]
-    desk.click(Act.WHEN_CANCEL, "1")
+    desk.click(ActionKind.WHEN_CANCEL, "1")
     desk.poll(BUSY)
     assert desk.awaited == [f"PID {ONE.pid} (python train.py) ends"]
     assert desk.titles == []
@@ -67,7 +67,7 @@ def test_a_click_is_a_wish_and_no_popup(desk):
 
 def test_the_end_pops_up_once(desk):
     """The person at the desk gets one popup about it, and no mail is started."""
-    desk.click(Act.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
+    desk.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
     desk.poll(GONE)
     desk.poll(GONE)
     assert desk.titles == ["Process ended on box"]
@@ -78,7 +78,7 @@ def test_the_end_pops_up_once(desk):
 def test_a_popup_that_fails_starts_the_mail(desk):
     """Where no popup can be shown, the next look queues a mail, and the courier goes."""
     desk.popups.works = False
-    desk.click(Act.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
+    desk.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
     desk.poll(GONE)
     assert desk.courier.kicks == 0
     desk.poll(GONE)
@@ -90,9 +90,9 @@ def test_a_popup_that_fails_starts_the_mail(desk):
 @pytest.mark.parametrize(
     ("act", "target", "why"),
     [
-        (Act.WHEN_ENDS, f"{ONE.pid}:another", f"no process {ONE.pid} is on a GPU here"),
-        (Act.WHEN_FREE, "3", "there are only 2 GPUs here"),
-        (Act.WHEN_CANCEL, "9", "nothing 9 is waited for"),
+        (ActionKind.WHEN_ENDS, f"{ONE.pid}:another", f"no process {ONE.pid} is on a GPU here"),
+        (ActionKind.WHEN_FREE, "3", "there are only 2 GPUs here"),
+        (ActionKind.WHEN_CANCEL, "9", "nothing 9 is waited for"),
     ],
 )
 def test_what_came_too_late_is_said(desk, act, target, why):

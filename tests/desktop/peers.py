@@ -12,7 +12,7 @@ from dbus_fast.annotations import DBusBool, DBusSignature, DBusStr, DBusUInt32  
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
 
 from gpuwatch_tray.bus import SessionBus
-from gpuwatch_tray.tray import Act, Tray
+from gpuwatch_tray.tray import ActionKind, Tray
 from tests.desktop.client import PATIENCE, BusClient, wait_until
 from tests.desktop.rig import NOTIFICATIONS, WATCHER, MenuRow, menu_row
 
@@ -111,7 +111,7 @@ class RunningTray:
         self.asked: list[tuple[str, str]] = []  # ... and to what
         self.bus = SessionBus.connect(address)
         self.name = self.bus.name
-        actions = {act: self._act(act.value) for act in Act} | {Act.QUIT: self._quit}
+        actions = {act: self._act(act.value) for act in ActionKind} | {ActionKind.QUIT: self._quit}
         self.tray = Tray(self.bus, actions)
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._life)

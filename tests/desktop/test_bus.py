@@ -12,9 +12,9 @@ import pytest
 
 from gpuwatch_tray.bus import (
     DAEMON,
-    BusUnavailable,
-    CallFailed,
+    BusUnavailableError,
     Connection,
+    DBusCallError,
     Peer,
     SessionBus,
     session_address,
@@ -52,7 +52,7 @@ def bus(address):
 )
 def test_no_bus_is_one_clear_error(address, why):
     """Whatever is wrong with the address, it is BusUnavailable with the address in it."""
-    with pytest.raises(BusUnavailable, match=why) as raised:
+    with pytest.raises(BusUnavailableError, match=why) as raised:
         SessionBus.connect(address)
     assert address in str(raised.value)
 
@@ -62,14 +62,14 @@ def test_a_bus_that_does_not_answer_is_given_up(tmp_path):
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "bus"))
         listening.listen()
-        with pytest.raises(BusUnavailable, match=r"did not answer within 0\.1 s"):
+        with pytest.raises(BusUnavailableError, match=r"did not answer within 0\.1 s"):
             SessionBus.connect(f"unix:path={tmp_path}/bus", timeout=0.1)
 
 
 def test_the_address_is_the_variable_or_systemds_socket(tmp_path):
     """And without either there is none: nothing is guessed."""
     assert session_address({"DBUS_SESSION_BUS_ADDRESS": "unix:path=/x"}) == "unix:path=/x"
-    with pytest.raises(BusUnavailable, match="DBUS_SESSION_BUS_ADDRESS is not set"):
+    with pytest.raises(BusUnavailableError, match="DBUS_SESSION_BUS_ADDRESS is not set"):
         session_address({"XDG_RUNTIME_DIR": str(tmp_path)})
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "bus"))
@@ -80,7 +80,7 @@ def test_the_system_bus_is_the_variables_or_where_every_system_has_it(tmp_path, 
     """And without either there is none."""
     assert system_address({"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/x"}) == "unix:path=/x"
     monkeypatch.setattr(values, "SYSTEM_SOCKETS", (tmp_path / "first", tmp_path / "second"))
-    with pytest.raises(BusUnavailable, match=r"no system bus: .*/first is not there"):
+    with pytest.raises(BusUnavailableError, match=r"no system bus: .*/first is not there"):
         system_address({})
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "second"))
@@ -94,7 +94,7 @@ def test_a_call_brings_its_answer(bus):
 
 def test_an_error_reply_carries_its_name(bus):
     """The caller can tell one refusal from another."""
-    with pytest.raises(CallFailed, match="GetNameOwner") as raised:
+    with pytest.raises(DBusCallError, match="GetNameOwner") as raised:
         bus.call(DAEMON, "GetNameOwner", "s", ["no.such.name"])
     assert raised.value.name == "org.freedesktop.DBus.Error.NameHasNoOwner"
 
@@ -103,7 +103,7 @@ def test_a_silent_peer_costs_the_timeout(bus, client):
     """A worker thread is never held for longer."""
     client.serve(SERVER.path, FakeServer([], silent=True), SERVER.name)
     began = time.monotonic()
-    with pytest.raises(CallFailed, match=r"did not answer Notify within 0\.2 s"):
+    with pytest.raises(DBusCallError, match=r"did not answer Notify within 0\.2 s"):
         bus.call(SERVER, "Notify", "susssasa{sv}i", ["a", 0, "", "t", "b", [], {}, -1], timeout=0.2)
     assert time.monotonic() - began < 1.0
 
@@ -125,7 +125,7 @@ def test_a_call_on_the_loops_own_thread_is_refused(bus):
 def test_owners_are_told_from_the_first_on(bus, address):
     """The present owner, each change, and none."""
     owners = []
-    bus.watch_owner(NOTIFICATIONS, owners.append)
+    bus.follow_owner(NOTIFICATIONS, owners.append)
     wait_until(lambda: owners == [""], "the first answer")
     with BusClient(address) as one:
         one.serve(SERVER.path, FakeServer([]), SERVER.name)
@@ -137,7 +137,7 @@ def test_owners_are_told_from_the_first_on(bus, address):
 def test_a_change_of_owner_is_newer_than_the_answer_that_is_read_with_it(bus, client, monkeypatch):
     """Else the panel that starts just as we ask would be forgotten as soon as it is there."""
     owners, answered, go_on = [], threading.Event(), asyncio.Event()
-    ask = bus.ask
+    ask = bus.call_async
 
     async def slow(peer, member, *values, **more):
         try:
@@ -147,8 +147,8 @@ def test_a_change_of_owner_is_newer_than_the_answer_that_is_read_with_it(bus, cl
                 answered.set()
                 await go_on.wait()
 
-    monkeypatch.setattr(bus, "ask", slow)
-    bus.watch_owner(NOTIFICATIONS, owners.append)
+    monkeypatch.setattr(bus, "call_async", slow)
+    bus.follow_owner(NOTIFICATIONS, owners.append)
     assert answered.wait(5)
     client.serve(SERVER.path, FakeServer([]), SERVER.name)
     wait_until(lambda: owners == [client.name], "the change")
@@ -172,13 +172,13 @@ def test_another_bus_is_joined_on_the_same_loop(bus, tmp_path):
         with BusClient(where) as client:
             server = FakeServer([])
             client.serve(SERVER.path, server, SERVER.name)
-            assert run(other.ask(SERVER, "GetCapabilities")) == [[]]
-            run(other.hear(SERVER, "NotificationClosed", heard.append))
+            assert run(other.call_async(SERVER, "GetCapabilities")) == [[]]
+            run(other.subscribe_now(SERVER, "NotificationClosed", heard.append))
             client.do(lambda: server.notification_closed(7, 1))
             wait_until(lambda: heard, "the signal")
     wait_until(lambda: told, "the loss")
-    with pytest.raises(CallFailed, match="the system bus is gone"):
-        run(other.ask(DAEMON, "GetId"))
+    with pytest.raises(DBusCallError, match="the system bus is gone"):
+        run(other.call_async(DAEMON, "GetId"))
     run(other.leave())
     assert told == ["lost"]
     assert bus.call(DAEMON, "GetNameOwner", "s", [bus.name]) == [bus.name]
@@ -205,7 +205,7 @@ def test_another_bus_is_left_alone(bus, address):
 def test_no_other_bus_is_one_clear_error(bus):
     """With the name by which it was called."""
     opening = asyncio.run_coroutine_threadsafe(Connection.open("unix:path=/nowhere", "system bus"), bus.loop)
-    with pytest.raises(BusUnavailable, match=r"no system bus at unix:path=/nowhere: .*No such"):
+    with pytest.raises(BusUnavailableError, match=r"no system bus at unix:path=/nowhere: .*No such"):
         opening.result(5)
 
 
@@ -215,7 +215,7 @@ def test_a_closed_bus_fails_at_once(address):
     connected.close()
     connected.close()
     connected.stop()
-    with pytest.raises(CallFailed, match="gone"):
+    with pytest.raises(DBusCallError, match="gone"):
         connected.call(DAEMON, "GetId")
     assert not connected.post(lambda: None)
 
@@ -231,7 +231,7 @@ def test_a_waiting_call_ends_when_the_bus_is_closed(address, client):
     def ask():
         try:
             connected.call(SERVER, "Notify", "susssasa{sv}i", ["a", 0, "", "t", "b", [], {}, -1], timeout=20)
-        except CallFailed as error:
+        except DBusCallError as error:
             failed.append(str(error))
 
     asking = threading.Thread(target=ask)

@@ -24,7 +24,7 @@ from gpuwatch_tray.sources.ending import (
     terminate,
 )
 from gpuwatch_tray.sources.processes import ProcessInspector
-from gpuwatch_tray.tray import Act, Extras, Tray
+from gpuwatch_tray.tray import ActionKind, MenuExtras, Tray
 from tests.desktop.client import wait_until
 from tests.desktop.rig import menu_row
 from tests.tray.samples import gpu, snapshot, status
@@ -65,10 +65,10 @@ class Clicked:
         self.copied = []
         self.bus = SessionBus.connect(address)
         actions = {
-            Act.END: self._end,
-            Act.KILL: lambda target: self._end(target, kill=True),
-            Act.COPY_PID: self.copied.append,
-            Act.COPY_COMMAND: self.copied.append,
+            ActionKind.END: self._end,
+            ActionKind.KILL: lambda target: self._end(target, kill=True),
+            ActionKind.COPY_PID: self.copied.append,
+            ActionKind.COPY_COMMAND: self.copied.append,
         }
         self.tray = Tray(self.bus, actions)
 
@@ -154,12 +154,12 @@ def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start):
     clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
     assert clicked.outcome() is TerminationResult.SIGNALLED
     wait_until(clicked.endings.waiting, "it to be noted")
-    clicked.tray.tell(Extras(frozenset(clicked.endings.unresponsive(PATIENCE))))
+    clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(PATIENCE))))
     clicked.row(f"PID {child.pid} did not end: kill it…")
     clicked.click(clicked.row(f"Kill PID {child.pid} ({name()}) now"))
     assert clicked.outcome() is TerminationResult.KILLED
     assert child.wait(10) == -signal.SIGKILL
-    clicked.tray.tell(Extras(frozenset(clicked.endings.unresponsive(2 * PATIENCE))))
+    clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(2 * PATIENCE))))
     wait_until(lambda: not any("did not end" in label for label in clicked.rows()), "the offer to go")
 
 

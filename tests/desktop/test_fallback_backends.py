@@ -20,30 +20,31 @@ pytestmark = pytest.mark.desktop
 ROOT = Path(__file__).parent.parent.parent
 SYSTEM = Path("/usr/lib/python3/dist-packages/gi")
 
-# A tray by itself: the backend that `choose` takes, a view or two as asked by standard input, and Quit.
+# A tray by itself: the backend of `select_backend`, a view or two as asked by standard input, and Quit.
 PROGRAM = """
 import logging, os, signal, sys, threading
 from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import choice
-from gpuwatch_tray.tray.controller import View
-from gpuwatch_tray.tray.menu import Act, Deed, Row
+from gpuwatch_tray.tray.controller import TrayView
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuRow
 
 def say(*words): print(*words, flush=True)
 
 logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="log: %(message)s")
 bus = SessionBus.connect() if sys.argv[1] == "bus" else None
-backend = choice.choose(bus, "gpuwatch-tray", lambda deed: say("did", deed.act.name, deed.target))
+backend = choice.select_backend(
+    bus, "gpuwatch-tray", lambda action: say("did", action.kind.name, action.target))
 say("chose", type(getattr(backend, "_backend", backend)).__name__)
 if backend is None:
-    backend = choice.headless(bus)
+    backend = choice.headless_backend(bus)
 signal.signal(signal.SIGTERM, lambda *_: backend.stop())
 
 def view(level, word):
-    rows = (Row("a", word + " a_b & c", Deed(Act.CHECK_NOW, word)), Row("line"),
-            Row("p", "more", children=(Row("q", "below"),)))
-    return View(drawing.Look(level), "gpuwatch " + word, rows)
+    rows = (MenuRow("a", word + " a_b & c", MenuAction(ActionKind.CHECK_NOW, word)), MenuRow("line"),
+            MenuRow("p", "more", children=(MenuRow("q", "below"),)))
+    return TrayView(drawing.Look(level), "gpuwatch " + word, rows)
 
 def listen():
     for line in sys.stdin:
@@ -216,7 +217,7 @@ def test_a_backend_that_is_missing_falls_through_to_our_own(desk, start):
     program = start("gtk", gi=False)
     program.wait_for("ready")
     assert "log: no icon by gtk" in program.text()
-    assert "chose SniBackend" in program.text()
+    assert "chose StatusNotifierBackend" in program.text()
     desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
     assert program.stop() == 0
     desk.icon_gone(drawing.COLOURS[Level.WARNING])

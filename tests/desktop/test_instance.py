@@ -12,7 +12,7 @@ import pytest
 
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.tray import instance
-from gpuwatch_tray.tray.hostwatch import NoHost
+from gpuwatch_tray.tray.hostwatch import MissingHostDetector
 from gpuwatch_tray.tray.sni import WATCHER
 from tests.desktop import rig
 from tests.desktop.client import BusClient, wait_until
@@ -24,7 +24,7 @@ HOLD = """
 import sys, time
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.tray import instance
-print(instance.claim(SessionBus.connect(sys.argv[1]), instance.NAME), flush=True)
+print(instance.claim_name(SessionBus.connect(sys.argv[1]), instance.BUS_NAME), flush=True)
 sys.stdin.read()
 """
 
@@ -49,21 +49,21 @@ def test_the_second_tray_of_a_session_learns_the_pid_of_the_first(address, clien
     ) as first:
         assert first.stdout.readline() == "None\n"  # it was free
         bus = connect()
-        assert instance.claim(bus, instance.NAME) == first.pid
-        assert instance.claim(bus, instance.name_for("demo")) is None
+        assert instance.claim_name(bus, instance.BUS_NAME) == first.pid
+        assert instance.claim_name(bus, instance.bus_name_for("demo")) is None
         first.kill()
         first.wait(10)
-    wait_until(lambda: not client.owner(instance.NAME), "the name to be free")
-    assert instance.claim(bus, instance.NAME) is None
-    assert instance.claim(bus, instance.NAME) is None  # ours already
-    assert instance.claim(connect(), instance.NAME) == os.getpid()
+    wait_until(lambda: not client.owner(instance.BUS_NAME), "the name to be free")
+    assert instance.claim_name(bus, instance.BUS_NAME) is None
+    assert instance.claim_name(bus, instance.BUS_NAME) is None  # ours already
+    assert instance.claim_name(connect(), instance.BUS_NAME) == os.getpid()
 
 
 def test_a_bus_that_is_gone_costs_the_name_only(connect, caplog):
     """Then there is no other tray to speak of."""
     bus = connect()
     bus._connection.disconnect()
-    assert instance.claim(bus, instance.NAME) is None
+    assert instance.claim_name(bus, instance.BUS_NAME) is None
     assert "could not be taken" in caplog.text
 
 
@@ -79,14 +79,14 @@ def turning(connect):
 
 
 def test_a_session_without_a_panel_is_told_over_the_bus_itself(turning):
-    """`tell` may call over the bus, for it is on a thread of its own."""
+    """`notify` may call over the bus, for it is on a thread of its own."""
     told, heard = [], threading.Event()
 
-    def tell(text):
+    def notify(text):
         told.append((text, turning.call(instance.DAEMON, "NameHasOwner", "s", [WATCHER])))
         heard.set()
 
-    NoHost(turning, tell, {"XDG_CURRENT_DESKTOP": "sway"}, patience=0.2).start()
+    MissingHostDetector(turning, notify, {"XDG_CURRENT_DESKTOP": "sway"}, timeout=0.2).start()
     assert heard.wait(5)
     assert told == [(told[0][0], [False])]
     assert "waybar" in told[0][0]
@@ -95,13 +95,13 @@ def test_a_session_without_a_panel_is_told_over_the_bus_itself(turning):
 def test_a_panel_that_comes_in_time_is_no_news(address, turning):
     """The countdown ends with the first host, and its going begins another."""
     told = threading.Event()
-    watch = NoHost(turning, lambda _: told.set(), {}, patience=30.0)
-    watch.start()
-    wait_until(lambda: watch._countdown is not None, "the countdown")
+    detector = MissingHostDetector(turning, lambda _: told.set(), {}, timeout=30.0)
+    detector.start()
+    wait_until(lambda: detector._countdown is not None, "the countdown")
     with BusClient(address) as panel:
         panel.call(("org.freedesktop.DBus", "/", "org.freedesktop.DBus"), "RequestName", "su", WATCHER, 4)
-        wait_until(lambda: watch._countdown is None, "the countdown to end")
-    wait_until(lambda: watch._countdown is not None, "another countdown")
+        wait_until(lambda: detector._countdown is None, "the countdown to end")
+    wait_until(lambda: detector._countdown is not None, "another countdown")
     assert not told.is_set()
 
 
@@ -182,9 +182,9 @@ def test_a_second_start_status_and_quit_reach_the_tray(installed, desk, start):
     """From the session and from cron; afterwards the icon, the name and the socket are gone."""
     first, _ = start(desk.environment)
     desk.item()
-    wait_until(lambda: desk.client.owner(instance.NAME), "the bus name")
+    wait_until(lambda: desk.client.owner(instance.BUS_NAME), "the bus name")
     the_story(installed, desk.environment, first, "tray")
-    assert not desk.client.owner(instance.NAME)
+    assert not desk.client.owner(instance.BUS_NAME)
     assert not list(installed.folder.rglob("*.sock"))
     assert not list((desk.folder / "runtime").rglob("*.sock"))
 

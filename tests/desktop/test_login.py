@@ -96,7 +96,7 @@ def test_the_menus_tick_switches_the_file(early, script, tmp_path):
         assert (tick(), file.exists()) == (0, False)
         early.click("Start at login")
         wait_until(lambda: tick() == 1, "the tick")
-        assert desktopentry.read(file.read_text())["TryExec"] == str(script)
+        assert desktopentry.parse_desktop_entry(file.read_text())["TryExec"] == str(script)
         early.click("Start at login")
         wait_until(lambda: tick() == 0, "the tick to go")
         assert not file.exists()

@@ -10,7 +10,7 @@ import psutil  # noqa: TID251  # measures the program from outside
 import pytest
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.store import Mail, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
 from tests import letters
 from tests.desktop.client import wait_until
 from tests.desktop.test_main_job import App
@@ -40,7 +40,7 @@ def queue(installed, first, count):
         for number in range(first, first + count)
     )
     with closing(Store(installed.state, machine.host())) as store:
-        store.commit(Step(now, mails=mails))
+        store.commit(Commit(now, mails=mails))
     assert installed.run("mail", "retry", "all").returncode == 0
 
 

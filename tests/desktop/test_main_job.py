@@ -195,7 +195,7 @@ def test_nothing_stays_behind_where_the_kernel_keeps_the_process(installed, desk
     installed.script.chmod(0o700)
     app = start()
     desk.icon_position(OK)
-    names = [instance.NAME, desk.item()[0]]
+    names = [instance.BUS_NAME, desk.item()[0]]
     assert all(map(desk.client.owner, names))
     (lock,) = installed.state.glob("watching-*.lock")
     installed.play(Scenario(gpus=healthy.gpus, hang={"compute": 120}))

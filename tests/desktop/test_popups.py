@@ -76,8 +76,8 @@ def test_urgency_follows_the_severity(popups, server):
 def test_the_popup_carries_our_picture(popups, server):
     """As a file URI of a picture that exists."""
     popups.show(LOST)
-    assert server.shown[0]["icon"] == drawing.path(Level.CRITICAL).as_uri()
-    assert drawing.path(Level.CRITICAL).is_file()
+    assert server.shown[0]["icon"] == drawing.icon_path(Level.CRITICAL).as_uri()
+    assert drawing.icon_path(Level.CRITICAL).is_file()
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_item_is_complete(tray):
     assert set(item) == ITEM_PROPERTIES
     assert (item["Id"], item["Status"], item["ItemIsMenu"]) == ("gpuwatch-tray", "Active", True)
     assert item["Menu"] == "/MenuBar"
-    assert [tuple(pixmap) for pixmap in item["IconPixmap"]] == list(drawing.pixmaps(Level.OK))
+    assert [tuple(pixmap) for pixmap in item["IconPixmap"]] == list(drawing.icon_pixmaps(Level.OK))
     assert item["IconAccessibleDesc"] == "gpuwatch-tray: ok"
 
 
@@ -126,7 +126,7 @@ def test_a_panel_that_comes_back_gets_the_icon_again(address, tray):
 
 def test_a_panel_that_never_asks_is_told_again_but_not_for_ever(monkeypatch, address, client):
     """GNOME can lose an icon that it has taken; the third time is the last."""
-    monkeypatch.setattr(sni, "PAUSES", (0.05, 0.05, 0.05))
+    monkeypatch.setattr(sni, "REGISTER_PAUSES", (0.05, 0.05, 0.05))
     watcher = wait_for_panel(client)
     with running_tray(address, client):
         wait_until(lambda: len(watcher.registered) == 3, "three registrations")
@@ -136,7 +136,7 @@ def test_a_panel_that_never_asks_is_told_again_but_not_for_ever(monkeypatch, add
 
 def test_a_panel_that_asks_is_not_told_again(monkeypatch, address, client):
     """One question after the properties or the menu is enough."""
-    monkeypatch.setattr(sni, "PAUSES", (0.3, 0.05))
+    monkeypatch.setattr(sni, "REGISTER_PAUSES", (0.3, 0.05))
     watcher = wait_for_panel(client)
     with running_tray(address, client) as tray:
         wait_until(lambda: watcher.registered, "the registration")

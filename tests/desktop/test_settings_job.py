@@ -52,7 +52,7 @@ def tray(bare):
 
 def looks(desk, level, style=IconStyle.AUTO):
     """Wait until the icon is this picture."""
-    wanted = [list(each) for each in drawing.pixmaps(drawing.Look(level, style))]
+    wanted = [list(each) for each in drawing.icon_pixmaps(drawing.IconLook(level, style))]
 
     def shown():
         return [list(each) for each in desk.client.get_all(desk.item())["IconPixmap"]] == wanted

@@ -17,21 +17,21 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.controller import View
-from gpuwatch_tray.tray.linux import SniBackend
+from gpuwatch_tray.tray.controller import TrayView
+from gpuwatch_tray.tray.linux import StatusNotifierBackend
 from tests.tray.samples import alert, gpu, process, snapshot, status
 
 BATCH = 50  # updates between two looks at the bus
 
 
-def view(number: int) -> View:
+def view(number: int) -> TrayView:
     """The `number`th view: another icon, another title, other texts, and now and then other rows."""
     level = (Level.OK, Level.WARNING, Level.CRITICAL, Level.NO_DATA)[number % 4]
     held = [process(100 + (number // 10) % 50 + place, 0, 60.0 * (number % 500)) for place in range(4)]
     alerts = (alert(f"a{number // 20}"),) if number % 40 < 20 else ()
     shown = snapshot([gpu(0, utilisation=number % 100), gpu(1)], held)
     told = status(level, shown, alerts=alerts, headline=f"update {number}")
-    return View(drawing.Look(level), menu.title(told), menu.rows(told))
+    return TrayView(drawing.IconLook(level), menu.tooltip(told), menu.build_menu(told))
 
 
 def held() -> int:
@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, address: str, warm_up: int, updates: int) -> None:
         self._bus = SessionBus.connect(address)
-        self._backend = SniBackend(self._bus, "gpuwatch-tray", lambda _deed: None)
+        self._backend = StatusNotifierBackend(self._bus, "gpuwatch-tray", lambda _deed: None)
         self._warm_up, self._last = warm_up, warm_up + updates
         self._number = 0
         self._before = 0

@@ -20,7 +20,7 @@ from gpuwatch_tray.doctor.secrets import SecretFile, check_secrets
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
 from gpuwatch_tray.settings.writing import SettingsFile
-from gpuwatch_tray.store import Mail, Step, Store, Waiting
+from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
 from tests.fakes import START, Clock
 
 
@@ -171,7 +171,7 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
 
 def queued(store):
     message = Message("subject", "text", START, "<1@box>")
-    store.commit(Step(Clock().instant(), mails=(Mail(message, ()),)))
+    store.commit(Commit(Clock().instant(), mails=(Mail(message, ()),)))
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,11 @@ def test_what_waits_in_the_outbox(store, failure, later, state):
 
 def test_a_mail_that_was_given_up_is_a_problem(ours):
     """It says why, and how to send it again; those held for a digest are only counted."""
-    held, dead = mail._stuck_results(Waiting(held=2, dead=1, dead_error="too big"))
+    held, dead = mail._stuck_results(OutboxSummary(held=2, dead=1, dead_error="too big"))
     assert (held.state, held.text) == (CheckState.OK, "2 mails are held for a digest")
     assert (dead.state, dead.text) == (CheckState.PROBLEM, "1 mail was given up: too big")
     assert "mail retry" in dead.mend
-    assert list(mail._stuck_results(Waiting())) == []
+    assert list(mail._stuck_results(OutboxSummary())) == []
 
 
 def test_an_outbox_that_is_not_there_is_empty(tmp_path):

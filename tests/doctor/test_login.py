@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.autostart import AutostartError, Entry, Login
+from gpuwatch_tray.autostart import AutostartError, LoginEntry, LoginItem
 from gpuwatch_tray.doctor.login import check_login
 
 
-class Registry:
+class LoginRegistry:
     where = "/home/ada/.config/autostart/gpuwatch-tray.desktop"
 
     def __init__(self, entry):
@@ -33,13 +33,13 @@ class Registry:
 )
 def test_how_it_stands(entry, state, said):
     """On, off, another installation's, gone with its program, not to be read."""
-    registry = Registry(Entry(entry) if isinstance(entry, tuple) else entry)
-    (line,) = check_login(lambda: Login(registry, ("/bin/sh",)))
+    registry = LoginRegistry(LoginEntry(entry) if isinstance(entry, tuple) else entry)
+    (line,) = check_login(lambda: LoginItem(registry, ("/bin/sh",)))
     assert (line.state.value, said in line.text) == (state, True)
 
 
 def test_what_somebody_switched_off_is_no_problem():
     """The desktop's own switch is a decision."""
-    registry = Registry(Entry(("/nowhere",), switched_off="Task Manager"))
-    (line,) = check_login(lambda: Login(registry, ("/bin/sh",)))
+    registry = LoginRegistry(LoginEntry(("/nowhere",), switched_off="Task Manager"))
+    (line,) = check_login(lambda: LoginItem(registry, ("/bin/sh",)))
     assert (line.state.value, "Task Manager" in line.text) == ("ok", True)

@@ -21,7 +21,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def message():
-    """A mail with letters beyond ASCII."""
+    """Return a mail with characters beyond ASCII."""
     return Message(
         subject="[GPU Watchdog] jürgen@lab  2026-01-07 23:27:48",
         text="Time: 2026-01-07 23:27:48\nHost: lab\n\nGPU=0  MEM=2828MiB\n  CMD: python 训练.py\n.\nend\n",

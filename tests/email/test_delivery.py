@@ -1,4 +1,4 @@
-"""The outbox's runner: nothing lost, nothing doubled without need, and pauses that grow."""
+"""The outbox worker: no mail lost, none doubled without need, and growing delays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.delivery import FOR_GOOD, LEASE, PACES, deliver_due
+from gpuwatch_tray.delivery import LEASE, PERMANENT_FAILURES, RETRY_POLICIES, deliver_due
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
 from tests.fakes_outbox import FakeOutbox
@@ -104,16 +104,16 @@ def test_a_transient_failure_is_tried_again_after_30_seconds_and_then_twice_as_l
 
 
 @given(
-    kind=st.sampled_from(list(PACES)),
+    kind=st.sampled_from(list(RETRY_POLICIES)),
     attempts=st.integers(0, 100_000),
     chance=st.floats(0, 1, exclude_max=True),
 )
 def test_every_pause_is_bounded_and_spread(kind, attempts, chance):
     """Never under the first pause, never over the longest, and at most a quarter longer by chance."""
-    pace = PACES[kind]
-    pause = pace.delay(attempts, chance)
-    assert pace.first <= pause <= pace.most
-    assert pause <= pace.delay(attempts, 0.0) * 1.25
+    policy = RETRY_POLICIES[kind]
+    pause = policy.delay(attempts, chance)
+    assert policy.first <= pause <= policy.most
+    assert pause <= policy.delay(attempts, 0.0) * 1.25
 
 
 # kind -> the first pause, the longest, whether the row is blocked
@@ -136,7 +136,7 @@ def test_each_kind_of_failure_keeps_the_mail(kind, first, most, state):
     assert (row.state, row.next_at, row.attempts) == (state, 1000.0 + first, 1)
     assert row.failure == kind.value
     assert (report.failures[0].kind, report.failures[0].at) == (kind, row.next_at)
-    assert PACES[kind].most == most
+    assert RETRY_POLICIES[kind].most == most
 
 
 def test_a_wait_that_the_server_asked_for_is_kept():
@@ -183,7 +183,7 @@ def test_a_way_that_is_not_set_up_blocks_all_that_is_due():
     assert [str(failure) for failure in report.failures] == ["TO_EMAIL is not set"] * 2
 
 
-def test_two_runners_do_not_send_the_same_mail():
+def test_two_workers_do_not_send_the_same_mail():
     """While one sends, the other finds nothing: the lease."""
     outbox = FakeOutbox()
     outbox.add()
@@ -193,8 +193,8 @@ def test_two_runners_do_not_send_the_same_mail():
     assert (mine.sent, other.sent) == (["<1@test>"], [])
 
 
-def test_a_runner_that_died_loses_nothing():
-    """The lease of a runner that never came back ends, and the mail goes out under the same Message-ID."""
+def test_a_worker_that_died_loses_nothing():
+    """The lease of a worker that never came back ends, and the mail goes out under the same Message-ID."""
     outbox = FakeOutbox()
     outbox.add()
     dying = FakeTransport(KeyboardInterrupt())
@@ -230,7 +230,7 @@ def test_what_is_refused_for_good_is_given_up_and_kept(kind):
     outbox = FakeOutbox()
     dead, good = outbox.add(), outbox.add()
     report = run(outbox, FakeTransport(failing(kind, "550 no such user")))
-    assert [(each.id, each.at) for each in report.failures] == [(dead, None)]
+    assert [(failed.id, failed.at) for failed in report.failures] == [(dead, None)]
     row = outbox.rows[dead]
     assert (row.state, row.error, row.failure) == ("dead", "550 no such user", kind.value)
     assert outbox.rows[good].state == "sent"
@@ -239,8 +239,8 @@ def test_what_is_refused_for_good_is_given_up_and_kept(kind):
 
 def test_every_failure_has_its_action():
     """A class is tried again at its pace, or given up; none is both or neither."""
-    assert set(PACES) | FOR_GOOD == set(FailureKind)
-    assert not set(PACES) & FOR_GOOD
+    assert set(RETRY_POLICIES) | PERMANENT_FAILURES == set(FailureKind)
+    assert not set(RETRY_POLICIES) & PERMANENT_FAILURES
 
 
 class Pictures(FakeTransport):
@@ -274,7 +274,7 @@ def test_too_big_without_its_picture_too_it_is_given_up():
     big = failing(FailureKind.MESSAGE, "552 too big")
     transport = Pictures(big, big, failing(FailureKind.TRANSIENT, "451 later"))
     report = run(outbox, transport, draw=lambda _: b"PNG")
-    assert [each.kind for each in report.failures] == [FailureKind.MESSAGE, FailureKind.TRANSIENT]
+    assert [failed.kind for failed in report.failures] == [FailureKind.MESSAGE, FailureKind.TRANSIENT]
     assert [row.state for row in outbox.rows.values()] == ["dead", "queued"]
     assert len(transport.sent) == 3
 
@@ -319,13 +319,13 @@ def test_a_failure_that_cannot_be_recorded_is_told_and_the_next_mail_tried():
     outbox.add()
     outbox.add()
     report = run(outbox, FakeTransport(failing(FailureKind.TRANSIENT, "451 later")))
-    assert ([str(each) for each in report.failures], [each.id for each in report.sent]) == (
+    assert ([str(failed) for failed in report.failures], [sent.id for sent in report.sent]) == (
         ["451 later"],
         [2],
     )
 
 
-def test_the_runner_loads_no_mail_library():
+def test_the_worker_loads_no_mail_library():
     """The process that only looks whether something is due stays small."""
     code = (
         "import sys, gpuwatch_tray.delivery, gpuwatch_tray.transport\n"
@@ -335,8 +335,8 @@ def test_the_runner_loads_no_mail_library():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20, cwd=ROOT)
 
 
-def test_the_choice_of_a_way_loads_no_library_of_the_others():
-    """Importing the room costs next to nothing; Google's libraries come with Gmail only."""
+def test_the_choice_of_a_transport_loads_no_library_of_the_others():
+    """Importing the package costs next to nothing; Google's libraries come with Gmail only."""
     code = (
         "import sys, gpuwatch_tray.notifiers.email, gpuwatch_tray.notifiers.email.smtp\n"
         "assert not {'google', 'googleapiclient', 'requests', 'httplib2'} & set(sys.modules)\n"

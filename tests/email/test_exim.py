@@ -36,9 +36,9 @@ def transport(server, to=TO, *, implicit=False, **changes):
     return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0, implicit_tls=implicit)
 
 
-def failure(way, message) -> TransportError:
+def failure(mailer, message) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        way.send(message)
+        mailer.send(message)
     assert "\n" not in str(caught.value)
     return caught.value
 

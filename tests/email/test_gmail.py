@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from gpuwatch_tray.notifiers.email import googlefiles
-from gpuwatch_tray.notifiers.email.gmail import ENDPOINT, GmailTransport
+from gpuwatch_tray.notifiers.email.gmail import GMAIL_URL, GmailTransport
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import SCOPE, GoogleServer
 
@@ -24,14 +24,14 @@ SECRETS = ("ya29.good-access-token", "1//old-refresh-token", "GOCSPX-client-secr
 
 @pytest.fixture
 def google():
-    """A fresh server."""
+    """Return a server in its first state."""
     with GoogleServer() as server:
         yield server
 
 
 @pytest.fixture
 def token(google, tmp_path):
-    """A sign-in that is good for long."""
+    """Write a sign-in that does not expire soon."""
     return google.write_token(tmp_path / "token.json")
 
 
@@ -39,9 +39,9 @@ def transport(google, token, to=("one@example.org",), **options) -> GmailTranspo
     return GmailTransport(token, to, endpoint=google.url, timeout=5.0, **options)
 
 
-def failure(way: GmailTransport, message) -> TransportError:
+def failure(mailer: GmailTransport, message) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        way.send(message)
+        mailer.send(message)
     text = str(caught.value)
     assert "\n" not in text
     assert not any(secret in text for secret in SECRETS)
@@ -70,7 +70,7 @@ def test_from_email_of_notify_env_is_the_sender(google, token, message):
 
 def test_the_token_goes_to_google_by_default():
     """No setting and no variable names the address that gets the token."""
-    assert ENDPOINT == "https://gmail.googleapis.com/"
+    assert GMAIL_URL == "https://gmail.googleapis.com/"
 
 
 def test_variables_of_the_environment_do_not_redirect_the_token(google, token, message, monkeypatch):
@@ -205,23 +205,23 @@ def test_a_refused_connection_is_transient(google, token, message):
     """Nobody there: later."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    way = GmailTransport(token, ("a@example.org",), endpoint=f"http://127.0.0.1:{port}/")
-    error = failure(way, message)
+    mailer = GmailTransport(token, ("a@example.org",), endpoint=f"http://127.0.0.1:{port}/")
+    error = failure(mailer, message)
     assert (error.kind, error.for_all) == (FailureKind.TRANSIENT, True)
 
 
 def test_without_a_network_it_is_transient(token, message, no_network):
     """Offline: later."""
-    way = GmailTransport(token, ("a@example.org",), endpoint="http://gmail.example.org/")
-    assert failure(way, message).kind is FailureKind.TRANSIENT
+    mailer = GmailTransport(token, ("a@example.org",), endpoint="http://gmail.example.org/")
+    assert failure(mailer, message).kind is FailureKind.TRANSIENT
 
 
 def test_a_server_without_an_answer_is_given_up(token, message):
     """The time-out of a request holds; the mail may have been taken."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        way = GmailTransport(token, ("a@example.org",), endpoint=f"http://127.0.0.1:{port}/", timeout=0.3)
-        assert failure(way, message).kind is FailureKind.AMBIGUOUS
+        mailer = GmailTransport(token, ("a@example.org",), endpoint=f"http://127.0.0.1:{port}/", timeout=0.3)
+        assert failure(mailer, message).kind is FailureKind.AMBIGUOUS
 
 
 def test_an_unwritable_folder_does_not_stop_the_mail(google, token, message, monkeypatch, caplog):
@@ -331,7 +331,7 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
         return found
 
     monkeypatch.setattr(googlefiles, "read_token", look)
-    with googlefiles.locked(token):
+    with googlefiles.token_lock(token):
         mail = threading.Thread(target=lambda: sent.append(transport(google, token).send(message)))
         mail.start()
         assert looked.wait(10)
@@ -345,8 +345,8 @@ def test_a_renewal_does_not_undo_a_new_sign_in(google, token, message, monkeypat
 
 def test_a_lock_that_cannot_be_had_does_not_stop_the_mail(google, token, message, monkeypatch, caplog):
     """Somebody holds it for ever: said in the log, and the mail goes out."""
-    monkeypatch.setattr(googlefiles, "LOCK_PATIENCE", 0.05)
-    with googlefiles.locked(token):
+    monkeypatch.setattr(googlefiles, "LOCK_TIMEOUT", 0.05)
+    with googlefiles.token_lock(token):
         transport(google, token).send(message)
     assert len(google.mails) == 1
     assert "is not locked: Timeout" in caplog.text
@@ -412,8 +412,8 @@ def test_a_proxy_that_cannot_be_used_is_told_as_such(google, token, message, mon
     """Nothing was sent: the mail cannot have been accepted."""
     monkeypatch.setenv("HTTP_PROXY", "socks5h://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "")
-    way = GmailTransport(token, ("one@example.org",), endpoint="http://gmail.example.invalid/")
-    error = failure(way, message)
+    mailer = GmailTransport(token, ("one@example.org",), endpoint="http://gmail.example.invalid/")
+    error = failure(mailer, message)
     assert error.kind is FailureKind.TRANSIENT
     assert "SOCKS" in error.text
 
@@ -455,8 +455,8 @@ def test_a_server_that_drips_is_ended_by_the_deadline(google, token, message, en
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         if endpoint == "token":
             google.write_token(token, expiry=LONG_AGO, token_uri=f"{url}token")
-        way = GmailTransport(token, ("one@example.org",), endpoint=url, timeout=5.0, deadline=0.5)
-        error = failure(way, message)
+        mailer = GmailTransport(token, ("one@example.org",), endpoint=url, timeout=5.0, deadline=0.5)
+        error = failure(mailer, message)
         over.set()
         thread.join()
     assert error.kind is (FailureKind.TRANSIENT if endpoint == "token" else FailureKind.AMBIGUOUS)

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.notifiers.email.lines import Scrubber, neutral, one_line
+from gpuwatch_tray.notifiers.email.lines import Scrubber, escape_controls, one_line
 
 SECRETS = st.text(min_size=6, max_size=30).filter(lambda s: len(s.strip()) >= 6 and s.isprintable())
 
@@ -34,7 +34,7 @@ def test_a_secret_is_found_in_its_other_forms(secret):
 @given(text=st.text())
 def test_neutral_text_has_no_control_characters_and_can_be_encoded(text):
     """Whatever a stranger writes: lines of printable characters, fit for UTF-8."""
-    shown = neutral(text)
+    shown = escape_controls(text)
     assert all(char == "\n" or char >= " " for char in shown)
     assert not {"\x1b", "\u202e", "\x7f", "\x85", "\u2028"} & set(shown)
     shown.encode()

@@ -39,9 +39,9 @@ def transport(folder, **options):
     return LocalTransport(TO, folders=[str(folder)], **options)
 
 
-def failure(way, message) -> TransportError:
+def failure(mailer, message) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        way.send(message)
+        mailer.send(message)
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -93,9 +93,9 @@ def test_the_programs_are_looked_for_at_each_sending_on_the_path(folder, message
     """A program installed later is found by the running tray."""
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("gpuwatch_tray.notifiers.email.local.SYSTEM_FOLDERS", ())
-    way = LocalTransport(TO)
+    mailer = LocalTransport(TO)
     path = program(folder, "mail")
-    way.send(message)
+    mailer.send(message)
     assert read(path, "body") == message.text
 
 
@@ -171,8 +171,8 @@ def test_a_line_with_a_tilde_is_no_command(folder, message):
 def test_a_recipient_that_looks_like_an_option_is_refused(folder, message):
     """TO_EMAIL never becomes an option."""
     path = program(folder, "mail")
-    way = LocalTransport(("-Xfile",), folders=[str(folder)])
-    assert failure(way, message).kind is FailureKind.CONFIGURATION
+    mailer = LocalTransport(("-Xfile",), folders=[str(folder)])
+    assert failure(mailer, message).kind is FailureKind.CONFIGURATION
     assert not path.with_name("mail.args").exists()
 
 

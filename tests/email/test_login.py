@@ -19,7 +19,7 @@ import pytest
 
 from gpuwatch_tray.notifiers.email import login as login_module
 from gpuwatch_tray.notifiers.email import redirect as redirect_module
-from gpuwatch_tray.notifiers.email.login import browser_is_here, login
+from gpuwatch_tray.notifiers.email.login import browser_is_here, sign_in
 from gpuwatch_tray.settings import Settings
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import SCOPE, GoogleServer
@@ -28,7 +28,7 @@ from tests.installed import closed_port
 
 @pytest.fixture
 def google(monkeypatch):
-    """The local Google; its token endpoint is plain http, which oauthlib must be told to bear."""
+    """Return the local Google; its token endpoint is plain http, which oauthlib accepts on request only."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     with GoogleServer() as server:
         yield server
@@ -36,7 +36,7 @@ def google(monkeypatch):
 
 @pytest.fixture
 def settings(google, tmp_path):
-    """A downloaded credentials.json, and no token yet."""
+    """Return settings with a downloaded credentials.json and no token yet."""
     return Settings(
         config=tmp_path / "gpu-watch.env",
         state=tmp_path,
@@ -73,17 +73,17 @@ class Browser(io.StringIO):
             self._thread.join()
 
 
-def sign_in(settings, browser=None, *, port=0, timeout=10.0):
+def run_sign_in(settings, browser=None, *, port=0, timeout=10.0):
     browser = browser or Browser()
     try:
-        return login(settings, port=port, open_browser=False, timeout=timeout, out=browser), browser
+        return sign_in(settings, port=port, open_browser=False, timeout=timeout, out=browser), browser
     finally:
         browser.done()
 
 
 def failure(settings, browser=None, **options) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        sign_in(settings, browser, **options)
+        run_sign_in(settings, browser, **options)
     assert "\n" not in str(caught.value)
     assert "GOCSPX" not in str(caught.value)
     return caught.value
@@ -91,7 +91,7 @@ def failure(settings, browser=None, **options) -> TransportError:
 
 def test_a_sign_in_writes_the_token(google, settings):
     """token.json is what Google's libraries read, mode 0600, for sending only."""
-    path, browser = sign_in(settings)
+    path, browser = run_sign_in(settings)
     token = json.loads(path.read_text())
     assert path == settings.gmail_token
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -103,7 +103,7 @@ def test_a_sign_in_writes_the_token(google, settings):
 
 def test_the_request_asks_for_sending_only_offline_and_with_pkce(google, settings):
     """gmail.send, a refresh token every time, and a challenge that the exchange answers."""
-    sign_in(settings)
+    run_sign_in(settings)
     asked = dict(google.requests)["auth"]
     exchange = dict(google.requests)["token"]
     assert asked["scope"] == SCOPE
@@ -117,7 +117,7 @@ def test_a_new_sign_in_replaces_the_old_token(google, settings):
     """The file is replaced in one step, whatever mode it had."""
     settings.gmail_token.write_text("old")
     settings.gmail_token.chmod(0o644)
-    sign_in(settings)
+    run_sign_in(settings)
     assert stat.S_IMODE(settings.gmail_token.stat().st_mode) == 0o600
     assert {path.name for path in settings.gmail_token.parent.iterdir()} == {
         "credentials.json",
@@ -130,7 +130,7 @@ def test_the_token_of_a_sign_in_sends_mail(google, settings, message):
     """From the browser to the mail."""
     from gpuwatch_tray.notifiers.email.gmail import GmailTransport
 
-    path, _ = sign_in(settings)
+    path, _ = run_sign_in(settings)
     GmailTransport(path, ("one@example.org",), endpoint=google.url).send(message)
     assert len(google.mails) == 1
 
@@ -146,7 +146,7 @@ def test_stray_requests_do_not_end_the_sign_in(google, settings):
             refused.value.close()
         socket.create_connection(("127.0.0.1", port)).close()
 
-    path, _ = sign_in(settings, Browser(disturb))
+    path, _ = run_sign_in(settings, Browser(disturb))
     assert path.exists()
     assert google.count("token") == 1
 
@@ -178,7 +178,7 @@ def test_a_refusal_in_the_browser_is_told(google, settings):
 def test_what_is_no_answer_to_this_sign_in_changes_nothing(google, settings, monkeypatch, request_text):
     """Whatever comes to the port first, the sign-in is done by the browser, and the code of nobody else."""
     monkeypatch.setattr("gpuwatch_tray.notifiers.email.redirect.REQUEST_TIMEOUT", 0.3)
-    monkeypatch.setattr("gpuwatch_tray.notifiers.email.redirect._Handler.timeout", 0.3)
+    monkeypatch.setattr("gpuwatch_tray.notifiers.email.redirect._RedirectHandler.timeout", 0.3)
 
     def disturb(address):
         (uri,), (state,) = (parse_qs(urlsplit(address).query)[name] for name in ("redirect_uri", "state"))
@@ -189,7 +189,7 @@ def test_what_is_no_answer_to_this_sign_in_changes_nothing(google, settings, mon
                 while stray.recv(4096):
                     pass
 
-    path, _ = sign_in(settings, Browser(disturb))
+    path, _ = run_sign_in(settings, Browser(disturb))
     assert path.exists()
     assert dict(google.requests)["token"]["code"] == "4/code"
 
@@ -220,7 +220,7 @@ class Pasting(io.StringIO):
 def test_the_address_at_which_the_browser_ended_can_be_pasted(google, settings, lines):
     """Where no port leads to this computer; a wrong line is told, and the next one counts."""
     person = Pasting(*lines)
-    path = login(settings, port=0, open_browser=False, timeout=10, out=person, pasted=person.reader)
+    path = sign_in(settings, port=0, open_browser=False, timeout=10, out=person, pasted=person.reader)
     os.close(person.reader)
     assert json.loads(path.read_text())["refresh_token"] == "1//new-refresh-token"
     assert person.getvalue().count("not the address") == len([line for line in lines if line]) - 1
@@ -231,7 +231,7 @@ def test_nothing_pasted_still_waits_for_the_browser(google, settings):
     reader, writer = os.pipe()
     os.close(writer)
     browser = Browser()
-    login(settings, port=0, open_browser=False, timeout=10, out=browser, pasted=reader)
+    sign_in(settings, port=0, open_browser=False, timeout=10, out=browser, pasted=reader)
     browser.done()
     os.close(reader)
 
@@ -318,7 +318,7 @@ def test_a_connection_that_drips_does_not_outlast_the_sign_in(settings, monkeypa
 
     browser = Dripping()
     with pytest.raises(TransportError) as caught:
-        login(settings, port=0, open_browser=False, timeout=0.5, out=browser)
+        sign_in(settings, port=0, open_browser=False, timeout=0.5, out=browser)
     over.set()
     browser.done()
     assert "nobody signed in" in caught.value.text
@@ -348,7 +348,7 @@ def test_nobody_in_front_of_the_browser_ends_in_time(settings):
     """The flow does not wait for ever."""
     start = time.monotonic()
     with pytest.raises(TransportError, match=r"nobody signed in within 0.2 s"):
-        login(settings, port=0, open_browser=False, timeout=0.2, out=io.StringIO())
+        sign_in(settings, port=0, open_browser=False, timeout=0.2, out=io.StringIO())
     assert time.monotonic() - start < 3
 
 
@@ -356,7 +356,7 @@ def test_the_address_and_the_port_for_ssh_are_printed(settings):
     """Over SSH a person needs both."""
     out = io.StringIO()
     with pytest.raises(TransportError):
-        login(settings, port=0, open_browser=False, timeout=0.05, out=out)
+        sign_in(settings, port=0, open_browser=False, timeout=0.05, out=out)
     assert re.search(r"ssh -L (\d+):127\.0\.0\.1:\1 ", out.getvalue())
 
 
@@ -366,7 +366,7 @@ def test_the_browser_is_opened_when_asked(settings, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda address, **_: opened.append(address))
     out = io.StringIO()
     with pytest.raises(TransportError):
-        login(settings, port=0, open_browser=True, timeout=0.5, out=out)
+        sign_in(settings, port=0, open_browser=True, timeout=0.5, out=out)
     assert opened[0] in out.getvalue()
 
 
@@ -383,7 +383,7 @@ def test_a_second_sign_in_can_follow_at_once(google, settings):
     """What the system remembers of the last connection to the port does not stand in the way."""
     port = closed_port()
     for _ in range(3):
-        assert sign_in(settings, port=port)[0].exists()
+        assert run_sign_in(settings, port=port)[0].exists()
 
 
 # what is in credentials.json -> words of the error

@@ -1,5 +1,5 @@
 """
-Each way in which a mail can fail, from the real outbox by the real runner to a real server.
+Each way in which a mail can fail, from the real outbox by the real worker to a real server.
 
 What the person sees, what the outbox holds, what is sent again and when: a row of a table for each.
 """
@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from gpuwatch_tray import mailtrouble
 from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.mailtrouble import BLOCKED, DEAD, MailTrouble
+from gpuwatch_tray.mailtrouble import BLOCKED_KEY, DEAD_KEY, MailHealth, mail_notes
 from gpuwatch_tray.model import Button, Instant
 from gpuwatch_tray.notifiers.email.gmail import GmailTransport
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Mail, Step, Store
+from gpuwatch_tray.store import Commit, Mail, Store
 from tests.googleserver import GoogleServer
 from tests.installed import closed_port
 from tests.mailserver import MailServer
@@ -28,7 +27,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Row:
+class FailureCase:
     """
     One row: how the first attempt goes wrong, and what is to come of it.
 
@@ -46,30 +45,32 @@ class Row:
     says: str = ""
 
 
-LOGIN = {"popup": BLOCKED, "delay": HOUR / 4}
-REFUSED = {"popup": DEAD, "delay": None, "copies": 0}
+LOGIN = {"popup": BLOCKED_KEY, "delay": HOUR / 4}
+REFUSED = {"popup": DEAD_KEY, "delay": None, "copies": 0}
 SMTP = {
-    "RCPT 450": Row({"rcpt": "450 4.2.1 mailbox busy"}, says="450 4.2.1 mailbox busy"),
-    "RCPT 550": Row({"rcpt": "550 5.1.1 unknown"}, **REFUSED, says="check TO_EMAIL"),
-    "RCPT quota": Row({"rcpt": "550 5.4.5 daily limit"}, delay=HOUR, says="sending limit"),
-    "DATA 451": Row({"message": "451 4.3.0 later"}, says="mail text refused: 451 4.3.0 later"),
-    "DATA 552": Row({"message": "552 5.3.4 too big"}, **REFUSED, says="too big"),
-    "DATA 554": Row({"message": "554 5.7.1 spam"}, **REFUSED, says="554 5.7.1 spam"),
-    "oversize": Row(server={"size_limit": 300}, **REFUSED, says="too big"),
-    "drop before DATA": Row({"drop": "rcpt"}, says="connection was lost"),
-    "drop after DATA": Row({"drop": "message"}, copies=2, says="may have been accepted"),
-    "slow": Row({"hang": "mail"}, says="no answer in time"),
-    "slow after DATA": Row({"hang": "message"}, says="may have been accepted"),
-    "421": Row({"connect": "421 4.3.2 busy"}, says="421 4.3.2 busy"),
-    "refused": Row(settings={"port": closed_port}, says="Connection refused"),
-    "no STARTTLS": Row(server={"tls": "none"}, **LOGIN, says="offers no STARTTLS"),
-    "TLS to plain text": Row(settings={"implicit": True}, **LOGIN, says="SMTP_PORT=587"),
-    "expired certificate": Row(server={"certificate": "expired"}, **LOGIN, says="has expired"),
-    "wrong host": Row(server={"certificate": "wrong-host"}, **LOGIN, says="not valid for 'localhost'"),
-    "AUTH 535": Row(settings={"password": Secret("wrong")}, **LOGIN, says="SMTP_PASS"),
-    "AUTH 534": Row({"auth": "534 5.7.9 app password"}, **LOGIN, says="app password"),
-    "AUTH 530": Row({"mail": "530 5.7.0 log in"}, **LOGIN, says="SMTP_PASS"),
-    "AUTH 454": Row({"auth": "454 4.7.0 later"}, says="454 4.7.0 later"),
+    "RCPT 450": FailureCase({"rcpt": "450 4.2.1 mailbox busy"}, says="450 4.2.1 mailbox busy"),
+    "RCPT 550": FailureCase({"rcpt": "550 5.1.1 unknown"}, **REFUSED, says="check TO_EMAIL"),
+    "RCPT quota": FailureCase({"rcpt": "550 5.4.5 daily limit"}, delay=HOUR, says="sending limit"),
+    "DATA 451": FailureCase({"message": "451 4.3.0 later"}, says="mail text refused: 451 4.3.0 later"),
+    "DATA 552": FailureCase({"message": "552 5.3.4 too big"}, **REFUSED, says="too big"),
+    "DATA 554": FailureCase({"message": "554 5.7.1 spam"}, **REFUSED, says="554 5.7.1 spam"),
+    "oversize": FailureCase(server={"size_limit": 300}, **REFUSED, says="too big"),
+    "drop before DATA": FailureCase({"drop": "rcpt"}, says="connection was lost"),
+    "drop after DATA": FailureCase({"drop": "message"}, copies=2, says="may have been accepted"),
+    "slow": FailureCase({"hang": "mail"}, says="no answer in time"),
+    "slow after DATA": FailureCase({"hang": "message"}, says="may have been accepted"),
+    "421": FailureCase({"connect": "421 4.3.2 busy"}, says="421 4.3.2 busy"),
+    "refused": FailureCase(settings={"port": closed_port}, says="Connection refused"),
+    "no STARTTLS": FailureCase(server={"tls": "none"}, **LOGIN, says="offers no STARTTLS"),
+    "TLS to plain text": FailureCase(settings={"implicit": True}, **LOGIN, says="SMTP_PORT=587"),
+    "expired certificate": FailureCase(server={"certificate": "expired"}, **LOGIN, says="has expired"),
+    "wrong host": FailureCase(
+        server={"certificate": "wrong-host"}, **LOGIN, says="not valid for 'localhost'"
+    ),
+    "AUTH 535": FailureCase(settings={"password": Secret("wrong")}, **LOGIN, says="SMTP_PASS"),
+    "AUTH 534": FailureCase({"auth": "534 5.7.9 app password"}, **LOGIN, says="app password"),
+    "AUTH 530": FailureCase({"mail": "530 5.7.0 log in"}, **LOGIN, says="SMTP_PASS"),
+    "AUTH 454": FailureCase({"auth": "454 4.7.0 later"}, says="454 4.7.0 later"),
 }
 
 
@@ -77,42 +78,46 @@ def refusal(status: int, reason: str) -> tuple[str, int, dict]:
     return "send", status, {"error": {"code": status, "message": reason, "errors": [{"reason": reason}]}}
 
 
-SIGN_IN = {"popup": BLOCKED, "delay": HOUR / 4}
+SIGN_IN = {"popup": BLOCKED_KEY, "delay": HOUR / 4}
 GMAIL = {
-    "invalid_grant": Row({"token": ("token", 400, {"error": "invalid_grant"})}, **SIGN_IN, says="7 days"),
-    "401 twice": Row({"send": ("send", 401, {})}, **SIGN_IN, says="mail login"),
-    "403 scope": Row({"send": refusal(403, "insufficientPermissions")}, **SIGN_IN, says="allow sending mail"),
-    "403 quota": Row({"send": refusal(403, "rateLimitExceeded")}, delay=HOUR, says="sending limit"),
-    "429": Row({"send": refusal(429, "userRateLimitExceeded")}, delay=HOUR, says="sending limit"),
-    "500": Row({"send": refusal(500, "backendError")}, says="500"),
-    "503 for the token": Row({"token": ("token", 503, "<html>")}, says="cannot be renewed"),
-    "captive portal": Row({"send": ("send", 200, "<html>Please pay</html>")}, says="want a sign-in"),
-    "drop after send": Row({"send": ("send", 0, "")}, says="may have been accepted"),
-    "413": Row({"send": refusal(413, "uploadTooLarge")}, **REFUSED, says="too big"),
-    "400": Row({"send": refusal(400, "invalidArgument")}, **REFUSED, says="TO_EMAIL"),
+    "invalid_grant": FailureCase(
+        {"token": ("token", 400, {"error": "invalid_grant"})}, **SIGN_IN, says="7 days"
+    ),
+    "401 twice": FailureCase({"send": ("send", 401, {})}, **SIGN_IN, says="mail login"),
+    "403 scope": FailureCase(
+        {"send": refusal(403, "insufficientPermissions")}, **SIGN_IN, says="allow sending mail"
+    ),
+    "403 quota": FailureCase({"send": refusal(403, "rateLimitExceeded")}, delay=HOUR, says="sending limit"),
+    "429": FailureCase({"send": refusal(429, "userRateLimitExceeded")}, delay=HOUR, says="sending limit"),
+    "500": FailureCase({"send": refusal(500, "backendError")}, says="500"),
+    "503 for the token": FailureCase({"token": ("token", 503, "<html>")}, says="cannot be renewed"),
+    "captive portal": FailureCase({"send": ("send", 200, "<html>Please pay</html>")}, says="want a sign-in"),
+    "drop after send": FailureCase({"send": ("send", 0, "")}, says="may have been accepted"),
+    "413": FailureCase({"send": refusal(413, "uploadTooLarge")}, **REFUSED, says="too big"),
+    "400": FailureCase({"send": refusal(400, "invalidArgument")}, **REFUSED, says="TO_EMAIL"),
 }
 
 
-class House:
-    """An outbox with one mail, and a person who looks at the menu and the popups."""
+class OutboxUser:
+    """An outbox with one mail, and a person who reads the menu and the popups."""
 
     def __init__(self, folder, message):
         self.store = Store(folder, "lab")
         self.message = message
-        self.trouble = MailTrouble()
-        self.store.commit(Step(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
+        self.health = MailHealth()
+        self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
-    def deliver(self, way, now):
-        """One run; the popups that it leads to."""
-        deliver_due(self.store, lambda: way, lambda: now, chance=lambda: 0.0)
-        return self.trouble.popups(self.store.waiting(now))
+    def deliver(self, transport, now):
+        """Run the worker once; return the popups that follow."""
+        deliver_due(self.store, lambda: transport, lambda: now, chance=lambda: 0.0)
+        return self.health.popups(self.store.outbox_summary(now))
 
-    def fails(self, way, row):
-        """The first attempt: what the person sees and what the outbox holds. Returns when it is due again."""
+    def fails(self, transport, row):
+        """Check a first attempt, what the person sees of it and the outbox; return when it is due again."""
         now = self.message.created
-        popups = self.deliver(way, now)
-        waiting = self.store.waiting(now)
-        (note,) = mailtrouble.notes(waiting, now)
+        popups = self.deliver(transport, now)
+        waiting = self.store.outbox_summary(now)
+        (note,) = mail_notes(waiting, now)
         assert row.says in note
         assert [popup.key for popup in popups] == ([row.popup] if row.popup else [])
         assert all(row.says in popup.body for popup in popups)
@@ -123,21 +128,21 @@ class House:
         assert (waiting.count, waiting.dead, waiting.next_at) == (1, 0, now + row.delay)
         return waiting.next_at
 
-    def recovers(self, way, at, row):
-        """Mended: nothing before it is due, then once; nothing afterwards."""
+    def recovers(self, transport, at, row):
+        """Check that the mail is sent once when it is due, and not again."""
         if row.delay is not None:
-            self.deliver(way, at - 1)
-            assert self.store.waiting(at).count == 1
+            self.deliver(transport, at - 1)
+            assert self.store.outbox_summary(at).count == 1
         for later in (at, at + 1, at + 86400):
-            assert self.deliver(way, later) == ()
-        assert self.store.waiting(at).count == 0
+            assert self.deliver(transport, later) == ()
+        assert self.store.outbox_summary(at).count == 0
         assert bool(self.store.delivered("email")) is (row.delay is not None)
 
 
 @pytest.fixture
-def house(tmp_path, message):
+def user(tmp_path, message):
     with ExitStack() as closing_stack:
-        made = House(tmp_path / "state", message)
+        made = OutboxUser(tmp_path / "state", message)
         closing_stack.enter_context(closing(made.store))
         yield made
 
@@ -155,21 +160,21 @@ def smtp(server, *, port=None, implicit=False, password=None):
 
 
 @pytest.mark.parametrize("name", SMTP)
-def test_smtp(house, name):
+def test_smtp(user, name):
     """One failure by SMTP, told, kept or given up, and sent again under the same Message-ID when mended."""
     row = SMTP[name]
     with ExitStack() as servers:
         server = servers.enter_context(MailServer(**row.server))
         server.behave(**row.does)
-        due = house.fails(smtp(server, **row.settings), row)
+        due = user.fails(smtp(server, **row.settings), row)
         arrived = list(server.messages)
         mended = servers.enter_context(MailServer()) if row.server else server
         mended.forget()
-        house.recovers(smtp(mended), due, row)
+        user.recovers(smtp(mended), due, row)
         arrived += mended.messages
     # A server that never answered the text may have it or not.
     assert len(arrived) == row.copies or name == "slow after DATA"
-    assert {mail.message["Message-ID"] for mail in arrived} <= {house.message.message_id}
+    assert {mail.message["Message-ID"] for mail in arrived} <= {user.message.message_id}
 
 
 @pytest.mark.parametrize(
@@ -180,115 +185,117 @@ def test_smtp(house, name):
         ({"drop": "quit"}, "250 2.0.0 queued as 42"),
     ],
 )
-def test_smtp_that_is_a_success(house, does, says):
+def test_smtp_that_is_a_success(user, does, says):
     """ok, QUIT not 221: sent once, the cooldown runs, nobody is bothered."""
     with MailServer() as server:
         server.behave(**does)
-        now = house.message.created
-        report = deliver_due(house.store, lambda: smtp(server), lambda: now)
+        now = user.message.created
+        report = deliver_due(user.store, lambda: smtp(server), lambda: now)
         assert says in report.sent[0].receipt.answer
-        assert house.deliver(smtp(server), now + 86400) == ()
-        assert list(mailtrouble.notes(house.store.waiting(now), now)) == []
-        assert set(house.store.delivered("email")) == {"gpu_count:"}
+        assert user.deliver(smtp(server), now + 86400) == ()
+        assert list(mail_notes(user.store.outbox_summary(now), now)) == []
+        assert set(user.store.delivered("email")) == {"gpu_count:"}
         assert len(server.messages) == 1
 
 
-def test_smtp_for_some_only(house):
+def test_smtp_for_some_only(user):
     """One has it, two not yet, three never: the cooldown runs, each gets it once, and three's is given up."""
     to = ("one@example.org", "two@example.org", "three@example.org")
     with MailServer() as server:
         refused = {"two@example.org": "450 4.2.0 greylisted", "three@example.org": "550 5.1.1 unknown"}
         server.behave(refuse=refused)
-        way = SmtpTransport(smtp(server)._smtp, to, timeout=5.0, implicit_tls=False)
-        now = house.message.created
-        (popup,) = house.deliver(way, now)
-        assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD, True)
-        waiting = house.store.waiting(now)
+        transport = SmtpTransport(smtp(server)._smtp, to, timeout=5.0, implicit_tls=False)
+        now = user.message.created
+        (popup,) = user.deliver(transport, now)
+        assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD_KEY, True)
+        waiting = user.store.outbox_summary(now)
         assert (waiting.count, waiting.dead, waiting.next_at) == (1, 1, now + 30)
         assert "two@example.org: 450 4.2.0 greylisted" in waiting.error
-        assert set(house.store.delivered("email")) == {"gpu_count:"}
+        assert set(user.store.delivered("email")) == {"gpu_count:"}
 
-        house.deliver(way, now + 30)  # greylisted still
+        user.deliver(transport, now + 30)  # greylisted still
         server.behave()
         for later in (now + 89, now + 90, now + 86400):
-            house.deliver(way, later)
+            user.deliver(transport, later)
         assert [mail.recipients for mail in server.messages] == [to[:1], to[1:2]]
         assert server.messages[1].message["To"] == "two@example.org"
         assert server.messages[1].text == server.messages[0].text
-        (given_up,) = house.store.queue()
-        house.store.revive([given_up.id], now + 90000)
-        house.deliver(way, now + 90000)
+        (given_up,) = user.store.unsent_mails()
+        user.store.resend_mails([given_up.id], now + 90000)
+        user.deliver(transport, now + 90000)
         assert server.messages[2].recipients == to[2:]
-        assert house.store.queue() == ()
+        assert user.store.unsent_mails() == ()
 
 
 @pytest.mark.parametrize("refusal", ["450 4.2.0 greylisted", "550 5.1.1 unknown"])
-def test_who_is_refused_again_holds_up_no_other_mail(house, message, refusal):
+def test_who_is_refused_again_holds_up_no_other_mail(user, message, refusal):
     """The mail for two alone is refused once more; the next mail of the same run reaches one all the same."""
     with MailServer() as server:
         server.behave(refuse={"two@example.org": "450 4.2.0 greylisted"})
         now = message.created
-        house.deliver(smtp(server), now)
+        user.deliver(smtp(server), now)
         server.behave(refuse={"two@example.org": refusal})
         news = Mail(replace(message, message_id="<news@lab>", created=now + 30), ("news",))
-        house.store.commit(Step(Instant(now + 30), mails=(news,)))
-        house.deliver(smtp(server), now + 30)
+        user.store.commit(Commit(Instant(now + 30), mails=(news,)))
+        user.deliver(smtp(server), now + 30)
         assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id, "<news@lab>"]
-        assert "news" in house.store.delivered("email")
+        assert "news" in user.store.delivered("email")
 
 
-def test_smtp_offline(house, no_network):
+def test_smtp_offline(user, no_network):
     """No name can be looked up: told in the menu alone, and tried again."""
     settings = SmtpSettings("smtp.example.org", 587, "u", Secret("p"), "gpu@example.org")
-    house.fails(SmtpTransport(settings, TO, timeout=5.0), Row(says="the address of the host cannot be found"))
+    user.fails(
+        SmtpTransport(settings, TO, timeout=5.0), FailureCase(says="the address of the host cannot be found")
+    )
 
 
 @pytest.mark.parametrize("name", GMAIL)
-def test_gmail(house, name, tmp_path):
+def test_gmail(user, name, tmp_path):
     """One failure by Gmail, through Google's own libraries; a sign-in that has ended has its button."""
     row = GMAIL[name]
     with GoogleServer() as google:
         token = google.write_token(tmp_path / "token.json")
         if "token" in row.does:
             google.write_token(token, expiry="2020-01-01T00:00:00Z")
-        way = GmailTransport(token, TO, endpoint=google.url, timeout=5.0)
+        transport = GmailTransport(token, TO, endpoint=google.url, timeout=5.0)
         for answer in row.does.values():
             google.answer(*answer)
-        due = house.fails(way, row)
-        failure = house.store.waiting(house.message.created).failure
-        assert (failure == "sign-in") is (row.popup == BLOCKED)
+        due = user.fails(transport, row)
+        failure = user.store.outbox_summary(user.message.created).failure
+        assert (failure == "sign-in") is (row.popup == BLOCKED_KEY)
         for endpoint in ("send", "token"):
             google.answer(endpoint, 200, {}, times=0)
-        house.recovers(way, due, row)
+        user.recovers(transport, due, row)
         assert len(google.mails) == row.copies
-        assert {mail["Message-ID"] for mail in google.mails} <= {house.message.message_id}
+        assert {mail["Message-ID"] for mail in google.mails} <= {user.message.message_id}
 
 
-def test_gmail_whose_sign_in_has_ended_offers_to_sign_in_again(house, tmp_path):
+def test_gmail_whose_sign_in_has_ended_offers_to_sign_in_again(user, tmp_path):
     """The one popup has the button; how often it is tried meanwhile does not matter."""
     with GoogleServer() as google:
         token = google.write_token(tmp_path / "token.json", expiry="2020-01-01T00:00:00Z")
         google.answer("token", 400, {"error": "invalid_grant"})
-        way = GmailTransport(token, TO, endpoint=google.url, timeout=5.0)
-        now = house.message.created
-        (popup,) = house.deliver(way, now)
+        transport = GmailTransport(token, TO, endpoint=google.url, timeout=5.0)
+        now = user.message.created
+        (popup,) = user.deliver(transport, now)
         assert popup.buttons == (Button.SIGN_IN,)
         assert "'Testing'" in popup.body
         for hours in range(1, 20):
-            assert house.deliver(way, now + 4 * HOUR * hours) == ()
-        house.store.wake(now + 90 * HOUR)  # as the sign-in does
+            assert user.deliver(transport, now + 4 * HOUR * hours) == ()
+        user.store.make_mails_due(now + 90 * HOUR)  # as the sign-in does
         google.answer("token", 400, {}, times=0)
-        house.deliver(way, now + 90 * HOUR)
+        user.deliver(transport, now + 90 * HOUR)
         assert len(google.mails) == 1
-        assert house.trouble.over(house.store.waiting(now + 90 * HOUR)) == ()
+        assert user.health.closed_keys(user.store.outbox_summary(now + 90 * HOUR)) == ()
 
 
-def test_one_broken_way_costs_one_attempt_for_all_that_waits(house, message):
+def test_one_broken_way_costs_one_attempt_for_all_that_waits(user, message):
     """Ten mails and a wrong password: one login, one popup, ten mails that wait."""
     for number in range(9):
         mail = Mail(replace(message, message_id=f"<{number}@lab>"), (f"rule:{number}",))
-        house.store.commit(Step(Instant(message.created), mails=(mail,)))
+        user.store.commit(Commit(Instant(message.created), mails=(mail,)))
     with MailServer() as server:
-        (popup,) = house.deliver(smtp(server, password=Secret("wrong")), message.created)
-        assert (popup.key, server.seen.count("auth")) == (BLOCKED, 1)
-        assert house.store.waiting(message.created).count == 10
+        (popup,) = user.deliver(smtp(server, password=Secret("wrong")), message.created)
+        assert (popup.key, server.seen.count("auth")) == (BLOCKED_KEY, 1)
+        assert user.store.outbox_summary(message.created).count == 10

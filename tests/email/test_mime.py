@@ -18,14 +18,14 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
 def wire(message):
-    """The bytes that are handed over."""
-    raw = mime.as_bytes(mime.build(message, sender="gpu@example.org", recipients=("ada@example.org",)))
+    """Return the bytes that are sent."""
+    raw = mime.build_mail(message, sender="gpu@example.org", recipients=("ada@example.org",))
     assert max(map(len, raw.split(b"\r\n"))) <= 998  # RFC 5321, 4.5.3.1.6
     return raw
 
 
 def sent(message):
-    """What a mail program reads."""
+    """Return the mail as a mail program parses it."""
     return email.message_from_bytes(wire(message), policy=email.policy.default)
 
 
@@ -157,6 +157,6 @@ def test_a_message_id_is_one_whatever_the_host_is_called(message, host):
     """Servers refuse `<...@>` and the like; the answers to it name the same one."""
     name = f"<0f5144c4.gpuwatch-tray@{host}>"
     made = replace(message, message_id=name, details=Details(host=host, replies_to=(name,)))
-    mail = mime.build(made, sender="a@example.org", recipients=("b@example.org",))
+    mail = sent(made)
     assert re.fullmatch(r"<[\w-]+(\.[\w-]+)*@[\w-]+(\.[\w-]+)*>", str(mail["Message-ID"]), re.ASCII)
     assert str(mail["References"]) == str(mail["Message-ID"])

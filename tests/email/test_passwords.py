@@ -1,4 +1,4 @@
-"""Where the mail password comes from, in which order, and how each place fails."""
+"""The sources of the mail password, their order, and how each fails."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from keyring.backend import KeyringBackend  # noqa: TID251
 from keyring.backends import fail  # noqa: TID251
 from keyring.errors import KeyringLocked, PasswordDeleteError  # noqa: TID251
 
-from gpuwatch_tray.notifiers.email import choose, keyrings
-from gpuwatch_tray.notifiers.email.passwords import password_of, source_of
+from gpuwatch_tray.notifiers.email import create_transport, keyrings
+from gpuwatch_tray.notifiers.email.passwords import password_source, smtp_password
 from gpuwatch_tray.settings import Secret, Settings, SmtpSecurity, SmtpSettings
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.mailserver import MailServer
@@ -24,7 +24,7 @@ from tests.mailserver import MailServer
 ACCOUNT = SmtpSettings("mail.example.org", 587, "ada", Secret(""), "ada@example.org")
 
 
-class Memory(KeyringBackend):
+class MemoryKeyring(KeyringBackend):
     """A keyring in memory."""
 
     priority = 1
@@ -46,7 +46,7 @@ class Memory(KeyringBackend):
             raise PasswordDeleteError("not found") from None
 
 
-class Broken(Memory):
+class BrokenKeyring(MemoryKeyring):
     """A keyring each of whose answers is this error."""
 
     def __init__(self, error: Exception) -> None:
@@ -59,8 +59,8 @@ class Broken(Memory):
 
 @pytest.fixture
 def ring():
-    """The keyring of this test; the one before is put back."""
-    before, memory = keyring.get_keyring(), Memory()
+    """Set a keyring for this test, and restore the one before."""
+    before, memory = keyring.get_keyring(), MemoryKeyring()
     keyring.set_keyring(memory)
     yield memory
     keyring.set_keyring(before)
@@ -68,7 +68,7 @@ def ring():
 
 def failure(smtp) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        password_of(smtp)
+        smtp_password(smtp)
     assert caught.value.kind is FailureKind.CONFIGURATION
     assert "\n" not in str(caught.value)
     return caught.value
@@ -78,22 +78,26 @@ def test_the_order_is_smtp_pass_then_the_file_then_the_keyring(ring, tmp_path):
     """The next place counts only where the one before says nothing, and each is named."""
     file = tmp_path / "password"
     file.write_text("from the file\n")
-    keyrings.store("ada@mail.example.org", "from-the-keyring")
+    keyrings.store_password("ada@mail.example.org", "from-the-keyring")
     all_three = replace(ACCOUNT, password=Secret("from-smtp-env"), password_file=file)
     places = [all_three, replace(all_three, password=Secret("")), ACCOUNT]
-    assert [password_of(smtp).reveal() for smtp in places] == [
+    assert [smtp_password(smtp).reveal() for smtp in places] == [
         "from-smtp-env",
         "fromthefile",
         "from-the-keyring",
     ]
-    assert [source_of(smtp) for smtp in places] == ["SMTP_PASS", f"SMTP_PASS_FILE {file}", "the keyring"]
+    assert [password_source(smtp) for smtp in places] == [
+        "SMTP_PASS",
+        f"SMTP_PASS_FILE {file}",
+        "the keyring",
+    ]
 
 
 def test_a_relay_without_login_asks_nobody(ring, tmp_path):
     """SMTP_SECURITY=none: neither the file nor the keyring is looked at."""
-    keyring.set_keyring(Broken(AssertionError("asked")))
+    keyring.set_keyring(BrokenKeyring(AssertionError("asked")))
     relay = replace(ACCOUNT, security=SmtpSecurity.NONE, password_file=tmp_path / "missing")
-    assert (password_of(relay).reveal(), source_of(relay)) == ("", "")
+    assert (smtp_password(relay).reveal(), password_source(relay)) == ("", "")
 
 
 # what the file holds -> words of the error
@@ -138,8 +142,8 @@ def test_no_password_anywhere_says_how_to_store_one(ring):
     ("backend", "words"),
     [
         (fail.Keyring(), "there is none that can be used"),
-        (Broken(KeyringLocked("hunter2")), "KeyringLocked"),
-        (Broken(ZeroDivisionError("hunter2")), "ZeroDivisionError"),
+        (BrokenKeyring(KeyringLocked("hunter2")), "KeyringLocked"),
+        (BrokenKeyring(ZeroDivisionError("hunter2")), "ZeroDivisionError"),
     ],
 )
 def test_a_keyring_that_fails_is_told_with_the_other_way(ring, backend, words):
@@ -155,21 +159,25 @@ def test_a_keyring_that_does_not_answer_is_given_up(ring):
     """A locked one waits for a person, who may not be there."""
     answer = threading.Event()
 
-    class Waiting(Memory):
+    class LockedKeyring(MemoryKeyring):
         def get_password(self, service, username):  # noqa: ARG002
             answer.wait(10)
 
-    keyring.set_keyring(Waiting())
+    keyring.set_keyring(LockedKeyring())
     with pytest.raises(TransportError, match=r"no answer within 0.05 s: is it locked"):
-        keyrings.password("ada@mail.example.org", patience=0.05)
+        keyrings.keyring_password("ada@mail.example.org", timeout=0.05)
     answer.set()
 
 
 def test_a_password_is_stored_and_forgotten(ring):
     """Deleting what is not there is no error."""
-    keyrings.store("a@b", "secret")
-    assert keyrings.password("a@b") == "secret"
-    assert (keyrings.delete("a@b"), keyrings.delete("a@b"), keyrings.password("a@b")) == (True, False, None)
+    keyrings.store_password("a@b", "secret")
+    assert keyrings.keyring_password("a@b") == "secret"
+    assert (
+        keyrings.delete_password("a@b"),
+        keyrings.delete_password("a@b"),
+        keyrings.keyring_password("a@b"),
+    ) == (True, False, None)
 
 
 def test_the_password_of_the_keyring_logs_in(ring, message, tmp_path):
@@ -177,8 +185,8 @@ def test_the_password_of_the_keyring_logs_in(ring, message, tmp_path):
     with MailServer(password="geheim-ä") as server:
         smtp = SmtpSettings(server.host, server.port, server.user, Secret(""), "a@b.org", server.ca_file)
         settings = Settings(Path("/c"), tmp_path, to_email=("one@example.org",), smtp=smtp)
-        keyrings.store(f"{server.user}@{server.host}", "geheim-ä")
-        choose(settings).send(message)
+        keyrings.store_password(f"{server.user}@{server.host}", "geheim-ä")
+        create_transport(settings).send(message)
         assert server.messages[0].user == server.user
 
 
@@ -186,9 +194,9 @@ def test_the_keyring_is_loaded_only_where_it_is_asked():
     """Neither the choice of a way nor a password in smtp.env loads its library."""
     code = (
         "import sys\n"
-        "from gpuwatch_tray.notifiers.email.passwords import password_of\n"
+        "from gpuwatch_tray.notifiers.email.passwords import smtp_password\n"
         "from gpuwatch_tray.settings import Secret, SmtpSettings\n"
-        "password_of(SmtpSettings('h', 587, 'u', Secret('p'), 'a@b.org'))\n"
+        "smtp_password(SmtpSettings('h', 587, 'u', Secret('p'), 'a@b.org'))\n"
         "assert 'keyring' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20, cwd=Path(__file__).parents[2])

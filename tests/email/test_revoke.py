@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gpuwatch_tray.notifiers.email.revoke import ENDPOINT, revoke
+from gpuwatch_tray.notifiers.email.revoke import REVOKE_URL, revoke_sign_in
 from gpuwatch_tray.transport import FailureKind, TransportError
 from tests.googleserver import GoogleServer
 
@@ -26,7 +26,7 @@ def token(google, tmp_path):
 
 
 def withdraw(google, token):
-    return revoke(token, endpoint=f"{google.url}revoke", timeout=5.0)
+    return revoke_sign_in(token, endpoint=f"{google.url}revoke", timeout=5.0)
 
 
 def failure(google, token) -> str:
@@ -41,7 +41,7 @@ def test_a_sign_in_is_withdrawn_at_google_and_deleted(google, token):
     assert withdraw(google, token)
     assert google.requests == [("revoke", {"token": REFRESH_TOKEN})]
     assert not token.exists()
-    assert ENDPOINT == "https://oauth2.googleapis.com/revoke"
+    assert REVOKE_URL == "https://oauth2.googleapis.com/revoke"
 
 
 def test_a_sign_in_that_has_ended_already_is_deleted(google, token):
@@ -76,7 +76,7 @@ def test_offline_the_file_stays(google, token):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(TransportError, match="not reached") as caught:
-        revoke(token, endpoint=f"http://127.0.0.1:{port}/revoke")
+        revoke_sign_in(token, endpoint=f"http://127.0.0.1:{port}/revoke")
     assert caught.value.kind is FailureKind.TRANSIENT
     assert token.exists()
 

@@ -30,7 +30,7 @@ def shared():
 
 @pytest.fixture
 def server(shared):
-    """The shared server, well-behaved at first."""
+    """Return the shared server, which behaves normally at first."""
     shared.forget()
     return shared
 
@@ -53,11 +53,11 @@ def transport(server: MailServer, to=TO, *, timeout=5.0, deadline=10.0, implicit
     )
 
 
-def failure(way: SmtpTransport, message) -> TransportError:
+def failure(mailer: SmtpTransport, message) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        way.send(message)
+        mailer.send(message)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{way.name}: ")
+    assert str(caught.value).startswith(f"{mailer.name}: ")
     return caught.value
 
 

@@ -1,4 +1,4 @@
-"""Connections that come about, and end, in bounded time."""
+"""Connections that are made, and end, in bounded time."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ import time
 import pytest
 
 from gpuwatch_tray.notifiers.email.smtp import sockets
-from gpuwatch_tray.notifiers.email.smtp.sockets import Watchdog, connect, resolve, resolve_within
+from gpuwatch_tray.notifiers.email.smtp.sockets import (
+    Watchdog,
+    open_connection,
+    resolve,
+    resolve_with_timeout,
+)
 
 
 @pytest.fixture
 def listener():
-    """A port that takes connections."""
+    """Open a port that accepts connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
 
 @pytest.fixture
 def dead_port():
-    """A port that neither takes nor refuses a connection, as a dead route does: its queue is full."""
+    """Open a port that neither accepts nor refuses a connection, as a dead route: its queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as clients:
         for _ in range(3):
             client = clients.enter_context(socket.socket())
@@ -31,7 +36,7 @@ def dead_port():
         yield server.getsockname()[1]
 
 
-def place(port: int) -> sockets.Place:
+def address(port: int) -> sockets.SocketAddress:
     return (socket.AF_INET, "127.0.0.1", port)
 
 
@@ -56,7 +61,7 @@ def test_a_dead_address_costs_a_short_time_only(monkeypatch, dead_port, listener
     port = listener.getsockname()[1]
     start = time.monotonic()
     with Watchdog(10) as watchdog:
-        sock = connect("host", port, watchdog, 10, lambda *_: [place(dead_port), place(port)])
+        sock = open_connection("host", port, watchdog, 10, lambda *_: [address(dead_port), address(port)])
     assert 0.1 < time.monotonic() - start < 5
     assert sock.getpeername()[1] == port
     sock.close()
@@ -66,7 +71,7 @@ def test_dead_addresses_do_not_outlast_the_deadline(dead_port):
     """Ten dead addresses are not ten time-outs."""
     start = time.monotonic()
     with Watchdog(0.3) as watchdog, pytest.raises(TimeoutError):
-        connect("host", dead_port, watchdog, 10, lambda *_: [place(dead_port)] * 10)
+        open_connection("host", dead_port, watchdog, 10, lambda *_: [address(dead_port)] * 10)
     assert time.monotonic() - start < 5
 
 
@@ -76,13 +81,13 @@ def test_a_refused_address_is_followed_by_the_next(listener):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
     with Watchdog(10) as watchdog:
-        connect("host", port, watchdog, 5, lambda *_: [place(closed), place(port)]).close()
+        open_connection("host", port, watchdog, 5, lambda *_: [address(closed), address(port)]).close()
 
 
 def test_a_name_without_addresses_is_an_error():
     """An empty answer of the resolver is no connection."""
     with Watchdog(10) as watchdog, pytest.raises(OSError, match="no address"):
-        connect("host", 25, watchdog, 5, lambda *_: [])
+        open_connection("host", 25, watchdog, 5, lambda *_: [])
 
 
 def test_a_hanging_look_up_is_left_behind():
@@ -94,29 +99,29 @@ def test_a_hanging_look_up_is_left_behind():
         return []
 
     with pytest.raises(TimeoutError, match=r"name look-up took longer than 0\.1 s"):
-        resolve_within("host", 25, 0.1, hang)
+        resolve_with_timeout("host", 25, 0.1, hang)
     release.set()
 
 
 def test_the_errors_of_the_look_up_are_passed_on():
-    """As if it had been called directly."""
+    """They are those of a direct call."""
 
     def fail(*_):
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     with pytest.raises(socket.gaierror, match="unknown"):
-        resolve_within("host", 25, 5, fail)
+        resolve_with_timeout("host", 25, 5, fail)
 
 
 def test_the_watchdog_ends_a_read(listener):
     """A read without time-out returns when the time is over."""
     with socket.create_connection(listener.getsockname()) as sock, Watchdog(0.2) as watchdog:
         sock.settimeout(10)
-        watchdog.watch(sock)
+        watchdog.guard(sock)
         assert sock.recv(1) == b""
         assert watchdog.expired
         with pytest.raises(TimeoutError):
-            watchdog.left(5)
+            watchdog.time_left(5)
 
 
 def test_the_watchdog_of_a_step_in_time_does_nothing(listener):
@@ -124,8 +129,8 @@ def test_the_watchdog_of_a_step_in_time_does_nothing(listener):
     threads = threading.active_count()
     with socket.create_connection(listener.getsockname()) as sock:
         with Watchdog(30) as watchdog:
-            watchdog.watch(sock)
-            assert 0 < watchdog.left(5) <= 5
+            watchdog.guard(sock)
+            assert 0 < watchdog.time_left(5) <= 5
         sock.sendall(b"x")
         assert not watchdog.expired
     assert threading.active_count() == threads
@@ -134,6 +139,6 @@ def test_the_watchdog_of_a_step_in_time_does_nothing(listener):
 def test_a_socket_given_to_a_watchdog_too_late_is_ended(listener):
     """The connection came about while the time ran out."""
     with socket.create_connection(listener.getsockname()) as sock, Watchdog(30) as watchdog:
-        watchdog._bark()
-        watchdog.watch(sock)
+        watchdog._expire()
+        watchdog.guard(sock)
         assert sock.recv(1) == b""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from gpuwatch_tray.attending import Attending
-from gpuwatch_tray.evaluator import Evaluator, Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray.attending import AlertOperations
+from gpuwatch_tray.evaluator import Engine, Policy
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import (
     Finding,
     Gpu,
@@ -24,9 +25,18 @@ from gpuwatch_tray.rules import RULES, Rule
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock, process, snapshot
 
-HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
+HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
-POLICY = Policy(LIMITS, 3600.0, mails=True, popups=True)
+POLICY = Policy(LIMITS, RoutingPolicy(3600.0, mails=True, popups=True))
+ROUTING = {field.name for field in fields(RoutingPolicy)}
+
+
+def changed(policy, **values):
+    """`policy` with other values, of its routing too."""
+    routing = {name: values.pop(name) for name in ROUTING & set(values)}
+    return replace(policy, routing=replace(policy.routing, **routing), **values)
+
+
 BUSY = snapshot(process(1, 0), process(2, 1))
 CALM = snapshot(process(1, 0))
 DARK = Snapshot("test", START, problem=Problem("driver not loaded"))
@@ -86,14 +96,14 @@ class Bench:
         self.clock = Clock()
         self.presence = Presence.PRESENT
         self.screen = True  # whether popups can be shown
-        self.policy = replace(POLICY, **policy)
+        self.policy = changed(POLICY, **policy)
         self.store = None
         self.open()
 
     def open(self) -> None:
         self.store = Store(self.folder, "box", self.clock.uptime)
-        self.attending = Attending(self.store, self.clock.instant)
-        self.evaluator = Evaluator(self.store, self.policy, HEAD, self.clock.instant, self._sighting)
+        self.attending = AlertOperations(self.store, self.clock.instant)
+        self.evaluator = Engine(self.store, self.policy, HEAD, self.clock.instant, self._sighting)
 
     def close(self) -> None:
         self.store.close()
@@ -101,7 +111,7 @@ class Bench:
     def restart(self, **policy) -> None:
         """Another process goes on."""
         self.close()
-        self.policy = replace(self.policy, **policy)
+        self.policy = changed(self.policy, **policy)
         self.open()
 
     def _sighting(self) -> Sighting:
@@ -113,7 +123,7 @@ class Bench:
         outcome = self.evaluator.evaluate(reading)
         for _, members in outcome.popups:
             if members:
-                self.evaluator.shown(members, really=self.screen)
+                self.evaluator.record_popup(members, shown=self.screen)
         return outcome
 
     def looks(self, reading, *, times, every=5.0):

@@ -335,7 +335,7 @@ class Month:
     def _mail_is_due(self):
         """As the courier decides."""
         if self.kicked or self.counts["polls"] % 10 == 0:
-            self.next_at = self.bench.store.waiting(self.clock.now).next_at
+            self.next_at = self.bench.store.outbox_summary(self.clock.now).next_at
         self.kicked = False
         return self.next_at is not None and self.next_at <= self.clock.now
 

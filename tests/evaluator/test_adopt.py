@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import Phase
-from tests.evaluator.bench import BUSY, CALM, HEAD, LIMITS, at, with_heat
+from tests.evaluator.bench import BUSY, CALM, HEAD, LIMITS, at, changed, with_heat
 
 HOT = at(90)
 
 
 def adopt(bench, **policy):
-    bench.policy = replace(bench.policy, **policy)
-    bench.evaluator.adopt(bench.policy, HEAD)
+    bench.policy = changed(bench.policy, **policy)
+    bench.evaluator.reconfigure(bench.policy, HEAD)
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def test_an_alert_of_a_rule_that_is_switched_off_is_over(away):
     adopt(away, limits=replace(LIMITS, gpu_limit=None))
     outcome = away.look(BUSY, 5)
     assert outcome.status.alerts == ()
-    assert outcome.over == (first.popups[0][0].key,)
+    assert outcome.closed_popups == (first.popups[0][0].key,)
     assert away.deliver() == []
     away.restart()
-    assert away.store.memory().alerts == ()
+    assert away.store.saved_state().alerts == ()
 
 
 def test_a_rule_that_comes_back_fires_as_a_new_incident(away):

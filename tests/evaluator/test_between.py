@@ -46,12 +46,12 @@ def test_an_equal_incident_waits_for_the_cooldown(hot):
 def test_a_single_run_between_two_loops_is_no_look_of_theirs(hot):
     """A hold that a tray began does not go on over the hours in which only cron looked."""
     hot.looks(at(86), times=6)
-    assert hot.store.memory().alerts[0].held == 25
+    assert hot.store.saved_state().alerts[0].held == 25
     hot.restart(holds=False, popups=False)
     hot.look(BUSY, 7200)
     hot.restart(holds=True, popups=True)
     hot.look(at(86), 5)
-    (alert,) = [each for each in hot.store.memory().alerts if each.fingerprint == HEAT]
+    (alert,) = [each for each in hot.store.saved_state().alerts if each.fingerprint == HEAT]
     assert (alert.phase.value, alert.held) == ("pending", 0.0)
 
 

@@ -75,10 +75,10 @@ def test_every_reason_has_words():
 
 def test_it_changes_nothing(bench):
     """Asked ten times about something new, nothing is written, told or counted."""
-    before = bench.store.memory()
+    before = bench.store.saved_state()
     for _ in range(10):
         assert any("(at-the-desk)" in line for line in bench.evaluator.explain(BUSY))
-    assert bench.store.memory() == before
+    assert bench.store.saved_state() == before
     assert bench.history == []
     assert [change.kind.value for change in bench.look(BUSY).changes] == ["fired"]
 

@@ -46,7 +46,7 @@ def test_a_mail_that_is_not_sent_is_not_written_again(away):
     for _ in range(5):
         away.look(BUSY)
         away.clock.advance(4000)
-    assert away.store.waiting(START).count == 1
+    assert away.store.outbox_summary(START).count == 1
 
 
 def test_alerts_of_one_poll_are_one_mail(away):
@@ -62,7 +62,7 @@ def test_without_mail_nothing_is_queued(folder):
     """Without a recipient, or in a demo, alerts are kept and shown but not mailed."""
     quiet = Bench(folder, mails=False)
     outcome = quiet.look(BUSY)
-    assert (outcome.mails, quiet.store.waiting(START).count, len(outcome.popups)) == ((), 0, 1)
+    assert (outcome.mails, quiet.store.outbox_summary(START).count, len(outcome.popups)) == ((), 0, 1)
     quiet.close()
 
 
@@ -236,7 +236,7 @@ def test_beyond_twenty_mails_an_hour_the_rest_is_one_digest(stormy, caplog):
     mails = storm(stormy, 30)
     assert (len(mails), set(kinds(mails))) == (PER_HOUR, {MessageKind.ALERT})
     assert [line for line in caplog.messages if "held for a digest" in line][1:] == []
-    assert stormy.store.waiting(stormy.clock.now).count == 0  # held is not waiting
+    assert stormy.store.outbox_summary(stormy.clock.now).count == 0  # held is not waiting
     stormy.restart()
     stormy.clock.advance(3600)
     (digest,) = stormy.look(CALM).mails

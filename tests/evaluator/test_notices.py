@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.alerts import Scope, Silence
-from gpuwatch_tray.awaiting import Awaiting, CannotAwait, NotOnGpu
-from gpuwatch_tray.evaluator import Evaluator
+from gpuwatch_tray.alerts import Silence, SilenceScope
+from gpuwatch_tray.awaiting import NotOnGpuError, ReminderError, Reminders
+from gpuwatch_tray.evaluator import Engine
 from gpuwatch_tray.model import EmailWhen, Gpu, MessageKind, Presence, Severity
 from gpuwatch_tray.store import Store, StoreError
 from tests.evaluator.bench import BUSY, CALM, DARK, HEAD, Bench
@@ -24,12 +24,12 @@ class Teller(Bench):
 
     def open(self) -> None:
         self.store = Store(self.folder, "box", self.clock.uptime)
-        self.awaiting = Awaiting(self.store, self.clock.instant)
+        self.awaiting = Reminders(self.store, self.clock.instant)
         self.dead = getattr(self, "dead", set())
         self.popups = getattr(self, "popups", [])
         self.children = getattr(self, "children", set())
         self.asked = []
-        self.evaluator = Evaluator(
+        self.evaluator = Engine(
             self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
         )
 
@@ -43,11 +43,11 @@ class Teller(Bench):
     def look(self, reading, seconds=5.0):
         self.clock.advance(seconds)
         outcome = self.evaluator.evaluate(reading)
-        for popup, number in outcome.notices:
+        for popup, number in outcome.reminder_popups:
             if self.screen:
                 self.popups.append(popup)
             if number:
-                self.evaluator.notice_shown(number, really=self.screen)
+                self.evaluator.record_reminder_popup(number, shown=self.screen)
         return outcome
 
     def notices(self):
@@ -56,7 +56,7 @@ class Teller(Bench):
 
     def free(self):
         """Wait for one GPU more than is free in CALM, and see it free for long enough."""
-        self.awaiting.free(2, snapshot())
+        self.awaiting.add_gpus_free(2, snapshot())
         for _ in range(13):
             self.look(CALM)
 
@@ -82,7 +82,7 @@ def test_the_popup_tells_who_is_there(bench):
     assert popup.body.startswith("GPU 1 (Test GPU 1), GPU 2 (Test GPU 2), GPU 3")
     assert (popup.severity, popup.buttons) == (Severity.INFO, ())
     assert bench.notices() == []
-    assert bench.store.watches() == ()
+    assert bench.store.reminders() == ()
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_the_ways_are_those_of_the_alerts(bench, email, presence, popups, mailed
     bench.free()
     bench.look(CALM)
     assert (len(bench.notices()), len(bench.popups)) == (mailed, shown)
-    assert (bench.store.watches() == ()) is bool(mailed or shown)
+    assert (bench.store.reminders() == ()) is bool(mailed or shown)
 
 
 def test_the_mail_says_it_in_the_house_style(bench):
     """Subject, head, the sentence as an item."""
     bench.presence = Presence.AWAY
     bench.dead.add(1)
-    bench.awaiting.ends(1, LOCAL)
+    bench.awaiting.add_process_ends(1, LOCAL)
     bench.look(replace(LOCAL, processes=()))
     (mail,) = bench.notices()
     assert mail.subject.startswith("[GPU Watchdog] Process ended: ada@box  2026-")
@@ -123,7 +123,7 @@ def test_the_mail_says_it_in_the_house_style(bench):
 
 def test_a_commands_peak_is_that_of_its_children_too(bench):
     """Each process on the GPUs is asked about once, a child stays one, and what is not mine is no child."""
-    number = bench.awaiting.run(50, "start-50", LOCAL.boot_id, "torchrun a.py")
+    number = bench.awaiting.add_command(50, "start-50", LOCAL.boot_id, "torchrun a.py")
     bench.children = {(1, 50)}
     mine = replace(LOCAL.processes[0], memory=300 * MIB)
     other = replace(mine, pid=3, mine=False)
@@ -132,7 +132,7 @@ def test_a_commands_peak_is_that_of_its_children_too(bench):
     bench.children = set()  # what lay between has ended
     bench.look(replace(reading, processes=(replace(mine, memory=400 * MIB),)))
     assert sorted(bench.asked) == [1, 2]
-    bench.awaiting.ran(number, 1, 60.0, ())
+    bench.awaiting.report_command(number, 1, 60.0, ())
     bench.look(reading)
     (popup,) = bench.popups
     assert (popup.title, popup.severity) == ("Command failed on box", Severity.WARNING)
@@ -167,7 +167,7 @@ def test_without_any_way_it_waits_for_one(bench):
 def test_a_snooze_holds_it_back_until_it_ends(bench):
     """A snooze of everything silences every channel, and loses nothing."""
     bench.presence = Presence.AWAY
-    bench.store.silence(Silence(Scope.ALL, "", bench.clock.instant(), 3600.0))
+    bench.store.add_silence(Silence(SilenceScope.ALL, "", bench.clock.instant(), 3600.0))
     bench.free()
     assert (bench.notices(), bench.popups) == ([], [])
     bench.look(TAKEN, 3600)
@@ -176,10 +176,10 @@ def test_a_snooze_holds_it_back_until_it_ends(bench):
 
 def test_a_crash_before_the_popup_tells_after_it(bench):
     """What had come about and was not yet shown when the program died is shown by the next one."""
-    bench.awaiting.free(2, snapshot())
+    bench.awaiting.add_gpus_free(2, snapshot())
     for _ in range(14):
         bench.clock.advance(5)
-        if bench.evaluator.evaluate(CALM).notices:  # the popup is handed over, and the program dies
+        if bench.evaluator.evaluate(CALM).reminder_popups:  # the popup is handed over, and the program dies
             break
     bench.restart()
     bench.look(DARK)
@@ -192,12 +192,12 @@ def test_a_crash_before_the_popup_tells_after_it(bench):
 def test_a_popup_under_way_is_not_shown_twice(bench):
     """Two threads evaluate: while the desktop has not answered the first, the second shows nothing."""
     bench.free()
-    bench.awaiting.ends(1, LOCAL)
+    bench.awaiting.add_process_ends(1, LOCAL)
     bench.dead.add(1)
     bench.clock.advance(5)
     gone = replace(LOCAL, processes=())
     first, second = bench.evaluator.evaluate(gone), bench.evaluator.evaluate(DARK)
-    assert (len(first.notices), len(second.notices)) == (1, 0)
+    assert (len(first.reminder_popups), len(second.reminder_popups)) == (1, 0)
 
 
 def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(bench, monkeypatch):
@@ -207,12 +207,12 @@ def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(bench, monkeyp
         def fail(*_):
             raise StoreError("full")
 
-        patch.setattr(bench.store, "close_watch", fail)
+        patch.setattr(bench.store, "close_reminder", fail)
         bench.free()
         bench.look(CALM)
     assert len(bench.popups) == 1
     bench.look(CALM)
-    assert (len(bench.popups), bench.store.watches(), bench.notices()) == (1, (), [])
+    assert (len(bench.popups), bench.store.reminders(), bench.notices()) == (1, (), [])
 
 
 def test_over_the_cap_it_comes_with_the_digest(bench):
@@ -220,7 +220,7 @@ def test_over_the_cap_it_comes_with_the_digest(bench):
     bench.presence = Presence.AWAY
     gone = replace(LOCAL, processes=())
     for pid in range(1, 26):
-        bench.awaiting.ends(pid, replace(LOCAL, processes=(process(pid, 0),)))
+        bench.awaiting.add_process_ends(pid, replace(LOCAL, processes=(process(pid, 0),)))
         bench.dead.add(pid)
         bench.look(gone)
     assert len(bench.notices()) == 20
@@ -228,13 +228,13 @@ def test_over_the_cap_it_comes_with_the_digest(bench):
     (digest,) = bench.deliver()
     assert digest.kind is MessageKind.DIGEST
     assert [f"PID {pid} (" in digest.text for pid in range(21, 26)] == [True] * 5
-    assert bench.store.watches() == ()
+    assert bench.store.reminders() == ()
 
 
 def test_what_is_waited_for_is_in_the_status(bench):
     """Each look says what is waited for, with the number that cancels it."""
-    bench.awaiting.free(2, snapshot())
-    bench.awaiting.ends(1, LOCAL)
+    bench.awaiting.add_gpus_free(2, snapshot())
+    bench.awaiting.add_process_ends(1, LOCAL)
     shown = bench.look(TAKEN).status.awaited
     assert [(each.id, each.target) for each in shown] == [(1, "2"), (2, "1:start-1")]
     bench.awaiting.cancel(1)
@@ -243,8 +243,8 @@ def test_what_is_waited_for_is_in_the_status(bench):
 
 def test_the_disk_is_not_written_for_what_only_waits(bench, monkeypatch):
     """A watch that waits is written once a minute at most, and never in a poll where nothing moves."""
-    bench.awaiting.free(4, snapshot())
-    bench.awaiting.ends(1, LOCAL)
+    bench.awaiting.add_gpus_free(4, snapshot())
+    bench.awaiting.add_process_ends(1, LOCAL)
     bench.look(CALM)
     steps = []
     commit = bench.store.commit
@@ -279,8 +279,8 @@ COUNT = itertools.count()
 def test_whatever_happens_each_is_told_once(folder, looks):
     """Restarts, refused popups and comings and goings: nothing is told twice, and what came about is told."""
     with closing(Teller(folder / str(next(COUNT)))) as bench:
-        bench.awaiting.ends(1, LOCAL)
-        bench.awaiting.free(4, snapshot(), 10.0)
+        bench.awaiting.add_process_ends(1, LOCAL)
+        bench.awaiting.add_gpus_free(4, snapshot(), 10.0)
         mails = []
         for name, restart, bench.screen, bench.presence in looks:
             if restart:
@@ -317,30 +317,32 @@ def test_whatever_happens_each_is_told_once(folder, looks):
 )
 def test_only_what_is_on_a_gpu_can_be_waited_for(bench, reading, pid, said):
     """A PID that no list has is refused with what there is."""
-    with pytest.raises(NotOnGpu) as caught:
-        bench.awaiting.ends(pid, reading)
+    with pytest.raises(NotOnGpuError) as caught:
+        bench.awaiting.add_process_ends(pid, reading)
     assert str(caught.value) == said
-    with pytest.raises(NotOnGpu):
-        bench.awaiting.ends(1, LOCAL, "of another identity")
+    with pytest.raises(NotOnGpuError):
+        bench.awaiting.add_process_ends(1, LOCAL, "of another identity")
 
 
 def test_what_can_never_be_is_refused(bench):
     """More GPUs than there are, or idle ones where only processes are listed."""
-    with pytest.raises(CannotAwait, match="there are only 4 GPUs here"):
-        bench.awaiting.free(5, snapshot())
-    with pytest.raises(CannotAwait, match="idle GPUs cannot be seen here"):
-        bench.awaiting.free(1, snapshot(gpus=(Gpu(0, ""),)))
-    with pytest.raises(CannotAwait, match=r"nothing 9 is waited for \(waiting: none\)"):
+    with pytest.raises(ReminderError, match="there are only 4 GPUs here"):
+        bench.awaiting.add_gpus_free(5, snapshot())
+    with pytest.raises(ReminderError, match="idle GPUs cannot be seen here"):
+        bench.awaiting.add_gpus_free(1, snapshot(gpus=(Gpu(0, ""),)))
+    with pytest.raises(ReminderError, match=r"nothing 9 is waited for \(waiting: none\)"):
         bench.awaiting.cancel(9)
 
 
 def test_asking_twice_waits_once(bench):
     """The same wish is one wish, and says its number."""
-    assert bench.awaiting.free(2, CALM).startswith("1: you will be told when 2 GPUs are free")
-    assert bench.awaiting.free(2, CALM) == "1: you will be told already when 2 GPUs are free for 1 min"
-    bench.awaiting.ends(1, LOCAL)
-    assert bench.awaiting.ends(1, LOCAL).startswith(
+    assert bench.awaiting.add_gpus_free(2, CALM).startswith("1: you will be told when 2 GPUs are free")
+    assert (
+        bench.awaiting.add_gpus_free(2, CALM) == "1: you will be told already when 2 GPUs are free for 1 min"
+    )
+    bench.awaiting.add_process_ends(1, LOCAL)
+    assert bench.awaiting.add_process_ends(1, LOCAL).startswith(
         "2: you will be told already when PID 1 (python train.py)"
     )
     assert bench.awaiting.cancel(1) == "cancelled: 1: 2 GPUs are free for 1 min"
-    assert bench.awaiting.listed() == ["    2  PID 1 (python train.py) ends"]
+    assert bench.awaiting.lines() == ["    2  PID 1 (python train.py) ends"]

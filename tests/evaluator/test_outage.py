@@ -12,7 +12,7 @@ from gpuwatch_tray.evaluator.post import PER_DAY, PER_HOUR
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notifiers.email.smtp import SmtpTransport
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Waiting
+from gpuwatch_tray.store import OutboxSummary
 from gpuwatch_tray.transport import FailureKind, TransportError
 from gpuwatch_tray.units import DAY, HOUR
 from tests.evaluator.bench import HEAD
@@ -44,7 +44,7 @@ def crowd(number):
 
 def visit(bench, way):
     """The courier's: only when something is due, as it would have it."""
-    due = bench.store.waiting(bench.clock.now).next_at
+    due = bench.store.outbox_summary(bench.clock.now).next_at
     if due is not None and due <= bench.clock.now:
         deliver_due(bench.store, lambda: way, bench.clock, chance=lambda: 0.5, gather=late_digest(HEAD))
 
@@ -64,7 +64,7 @@ def test_a_thousand_alerts_during_a_day_without_the_server_are_one_digest(away, 
     for _ in range(int((DAY - POLLS * EVERY) / 600)):
         away.clock.advance(600)
         visit(away, way)
-    waiting = away.store.waiting(away.clock.now)
+    waiting = away.store.outbox_summary(away.clock.now)
     assert (waiting.failure, waiting.dead) == ("transient", 0)
     assert way.tries < 500  # it backs off
 
@@ -82,7 +82,7 @@ def test_a_thousand_alerts_during_a_day_without_the_server_are_one_digest(away, 
         assert set(re.findall(r"PID=\d+", told)) == pids
         times = re.findall(r"(?m)^ada@box  (\S+ \S+)$", told)
         assert len(times) == len(set(times)) == POLLS
-        assert (away.store.waiting(away.clock.now), away.store.queue()) == (Waiting(), ())
+        assert (away.store.outbox_summary(away.clock.now), away.store.unsent_mails()) == (OutboxSummary(), ())
         assert len(away.store.delivered("email")) == EACH * POLLS
 
         (ends,) = away.look(snapshot(), 60).mails

@@ -20,10 +20,10 @@ def test_processes_over_the_limit_in_one_poll_are_one_popup(bench):
     """Each rule pops up once a poll, and the popup goes when the last of its alerts is over."""
     (popup, members), *others = bench.look(BOTH).popups
     assert (len(members), others) == (2, [])
-    assert set(bench.evaluator.members(popup.key)) == set(members)
-    assert bench.look(snapshot(process(2, 0, 5000.0)), 5).over == ()
-    assert bench.look(CALM, 5).over == (popup.key,)
-    assert bench.look(CALM, 5).over == ()
+    assert set(bench.evaluator.alerts_of_popup(popup.key)) == set(members)
+    assert bench.look(snapshot(process(2, 0, 5000.0)), 5).closed_popups == ()
+    assert bench.look(CALM, 5).closed_popups == (popup.key,)
+    assert bench.look(CALM, 5).closed_popups == ()
 
 
 def test_a_popup_that_was_not_shown_is_due_again(bench):
@@ -59,7 +59,7 @@ def test_a_popup_whose_alert_moved_to_another_is_closed(bench):
     (two, _), *_ = bench.look(BOTH, 5).popups
     outcome = bench.look(BOTH, 3600)
     ((kept, members),) = outcome.popups
-    assert (len(members), {kept.key, *outcome.over}) == (2, {one.key, two.key})
+    assert (len(members), {kept.key, *outcome.closed_popups}) == (2, {one.key, two.key})
 
 
 @pytest.mark.parametrize("word", ["acknowledge", "snooze"])
@@ -70,7 +70,7 @@ def test_a_popup_goes_when_it_has_been_answered(bench, word):
         bench.attending.acknowledge("1")
     else:
         bench.attending.snooze(3600.0, "gpu_limit")
-    assert bench.look(BUSY, 5).over == (popup.key,)
+    assert bench.look(BUSY, 5).closed_popups == (popup.key,)
 
 
 def test_without_a_desktop_there_are_no_popups(folder):
@@ -166,7 +166,7 @@ def test_a_rise_in_severity_pops_up_at_once_and_voids_the_acknowledgement(bench,
     bench.restart()
     fired = bench.looks(at(90), times=7)[-1]
     assert [popup.severity for popup, _ in fired.popups] == [Severity.WARNING]
-    (number,) = [alert.id for alert in bench.store.memory().alerts]
+    (number,) = [alert.id for alert in bench.store.saved_state().alerts]
     bench.attending.acknowledge(str(number))
     assert bench.look(at(90), 5).status.alerts[0].acknowledged
     outcome = bench.look(at(96), 5)
@@ -183,5 +183,5 @@ def test_data_that_is_missing_for_a_while_changes_nothing(bench, monkeypatch):
     bench.restart()
     bench.looks(at(90), times=7)
     dark = bench.looks(at(Missing(Why.ERROR, "x")), times=100)
-    assert not any(outcome.changes or outcome.popups or outcome.over for outcome in dark)
+    assert not any(outcome.changes or outcome.popups or outcome.closed_popups for outcome in dark)
     assert [alert.fingerprint for alert in dark[-1].status.alerts] == [HEAT]

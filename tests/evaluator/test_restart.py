@@ -76,7 +76,7 @@ def test_nothing_is_lost_while_the_disk_is_full(away, monkeypatch):
     assert away.look(BUSY, 5).popups == ()
     monkeypatch.setattr(away.store, "commit", real)
     assert away.look(BUSY, 5).mails
-    assert away.store.waiting(away.clock.now).count == 1
+    assert away.store.outbox_summary(away.clock.now).count == 1
 
 
 def test_an_end_under_a_snooze_pops_up_nothing(folder):

@@ -8,7 +8,7 @@ import threading
 
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.notifiers import clicks as room
-from gpuwatch_tray.notifiers.clicks import Clicks
+from gpuwatch_tray.notifiers.clicks import ClickQueue
 
 
 class Answer:
@@ -34,7 +34,7 @@ class Answer:
 def test_clicks_are_answered_in_their_order_on_one_thread_of_their_own():
     """The bus's loop, which hears them, is never kept waiting."""
     answer = Answer(block=True)
-    clicks = Clicks(answer)
+    clicks = ClickQueue(answer)
     clicks.put("limit", Button.SNOOZE)
     clicks.put("lost", Button.SHOW)  # the first one blocks, and this comes back all the same
     assert not answer.heard
@@ -50,7 +50,7 @@ def test_clicks_are_answered_in_their_order_on_one_thread_of_their_own():
 def test_an_answer_that_fails_is_logged_and_the_next_click_is_answered(caplog):
     """One broken click does not end the thread."""
     answer = Answer(fail=1)
-    clicks = Clicks(answer)
+    clicks = ClickQueue(answer)
     clicks.put("limit", Button.ACKNOWLEDGE)
     clicks.put("limit", Button.SHOW)
     assert answer.done.acquire(timeout=5)
@@ -64,7 +64,7 @@ def test_clicks_beyond_the_bound_are_dropped_with_a_word(monkeypatch, caplog):
     """A hanging answer gathers no endless queue."""
     monkeypatch.setattr(room, "ROOM", 2)
     answer = Answer(block=True)
-    clicks = Clicks(answer)
+    clicks = ClickQueue(answer)
     clicks.put("first", Button.SHOW)
     assert answer.begun.wait(5)
     for key in ("second", "third", "fourth"):
@@ -83,10 +83,10 @@ def test_a_hanging_answer_does_not_keep_the_program_from_ending():
     code = (
         "import threading\n"
         "from gpuwatch_tray.model import Button\n"
-        "from gpuwatch_tray.notifiers.clicks import Clicks\n"
+        "from gpuwatch_tray.notifiers.clicks import ClickQueue\n"
         "begun = threading.Event()\n"
         "def hang(key, button): begun.set(); threading.Event().wait()\n"
-        "Clicks(hang).put('limit', Button.SHOW)\n"
+        "ClickQueue(hang).put('limit', Button.SHOW)\n"
         "assert begun.wait(5)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

@@ -114,7 +114,7 @@ def test_a_failing_popup_is_not_shown_and_says_why(caplog):
 
 def test_a_popup_that_hangs_is_given_up_and_not_tried_in_parallel(monkeypatch):
     """The worker thread gets its False within the patience, and the next one at once."""
-    monkeypatch.setattr(fallback, "PATIENCE", 0.05)
+    monkeypatch.setattr(fallback, "NOTIFY_TIMEOUT", 0.05)
     hanging, calls = threading.Event(), []
 
     def notify(*words):

@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch_tray.bus import Signal
 from gpuwatch_tray.model import Button, Popup, Severity
-from gpuwatch_tray.notifiers.ledger import JUST, LATE, Click, Ledger
+from gpuwatch_tray.notifiers.ledger import JUST, LATE, Click, NotificationRegistry
 
 BUTTONS = (Button.ACKNOWLEDGE, Button.SHOW)
 POPUP = Popup("limit", "GPU limit", "3 GPUs", Severity.WARNING, BUTTONS)
@@ -41,7 +41,7 @@ def clock():
 @pytest.fixture
 def ledger(clock):
     """One with POPUP on the screen, as number 7 of the server :1.5."""
-    made = Ledger(clock)
+    made = NotificationRegistry(clock)
     made.owner_changed(":1.5")
     assert made.note(POPUP, 7, made.expect()) is None
     return made

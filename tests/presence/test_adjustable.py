@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray.model import Presence, Sighting
-from gpuwatch_tray.presence import Adjustable
+from gpuwatch_tray.presence import AdjustableDetector
 
 IDLE = 400.0  # seconds without input
 
@@ -15,7 +15,7 @@ class Desk:
         self._away = away
         self.closed = 0
 
-    def look(self):
+    def check(self):
         """Away from so many seconds on."""
         return Sighting(Presence.AWAY if self._away <= IDLE else Presence.PRESENT, "test", IDLE)
 
@@ -35,13 +35,13 @@ def test_another_patience_gives_another_answer():
         made.append(Desk(away))
         return made[-1]
 
-    desk = Adjustable(make, 600.0)
-    assert desk.look().presence is Presence.PRESENT
+    desk = AdjustableDetector(make, 600.0)
+    assert desk.check().presence is Presence.PRESENT
     desk.adjust(600.0)
     assert len(made) == 1  # nothing has changed: what the sources know is kept
     desk.adjust(300.0)
-    assert (desk.look().presence, desk.sources()) == (Presence.AWAY, ("300",))
+    assert (desk.check().presence, desk.sources()) == (Presence.AWAY, ("300",))
     desk.adjust(600.0)
-    assert desk.look().presence is Presence.PRESENT
+    assert desk.check().presence is Presence.PRESENT
     desk.close()
     assert [each.closed for each in made] == [1, 1, 1]

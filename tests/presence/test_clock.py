@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.presence.clock import Counter, Moment, Sleeps, moment
+from gpuwatch_tray.presence.clock import IdleCounter, Moment, SuspendLog, moment
 
 
 def test_the_clocks_run_on_and_nobody_sets_them():
@@ -18,41 +18,41 @@ def test_the_clocks_run_on_and_nobody_sets_them():
 
 def test_without_a_suspend_nothing_is_added():
     """Not for the small differences of two readings either."""
-    sleeps = Sleeps()
+    sleeps = SuspendLog()
     for step in range(100):
-        sleeps.note(Moment(100 + step + 0.3 * (step % 3), 50.0 + step))
-    assert sleeps.after(0.0) == 0
-    assert sleeps.woke() == 0
+        sleeps.observe(Moment(100 + step + 0.3 * (step % 3), 50.0 + step))
+    assert sleeps.slept_since(0.0) == 0
+    assert sleeps.last_resume() == 0
 
 
 def test_an_input_before_the_suspend_is_as_old_as_the_suspend_is_long():
     """X says 8 s after a night's suspend; it was 8 s and a night."""
-    sleeps = Sleeps()
-    counter = Counter("X", sleeps)
-    counter.take(Moment(1000.0, 500.0), 2.0)
-    counter.take(Moment(30_006.0, 506.0), 8.0)
-    assert counter.reading().idle == pytest.approx(29_008.0)
-    counter.take(Moment(30_011.0, 511.0), 1.0)
-    assert counter.reading().idle == 1.0
+    sleeps = SuspendLog()
+    counter = IdleCounter("X", sleeps)
+    counter.record(Moment(1000.0, 500.0), 2.0)
+    counter.record(Moment(30_006.0, 506.0), 8.0)
+    assert counter.reading(moment()).idle == pytest.approx(29_008.0)
+    counter.record(Moment(30_011.0, 511.0), 1.0)
+    assert counter.reading(moment()).idle == 1.0
 
 
 def test_a_reading_from_before_the_suspend_is_old():
     """Its age counts the suspend, so it is nothing to go by; being asked for does not make it younger."""
-    sleeps = Sleeps()
-    counter = Counter("X", sleeps)
-    counter.take(Moment(1000.0, 500.0), 2.0)
-    sleeps.note(Moment(30_000.0, 500.5))
-    assert counter.reading().at == 1000.0
-    assert counter.reading().idle > 28_000
+    sleeps = SuspendLog()
+    counter = IdleCounter("X", sleeps)
+    counter.record(Moment(1000.0, 500.0), 2.0)
+    sleeps.observe(Moment(30_000.0, 500.5))
+    assert counter.reading(moment()).at == 1000.0
+    assert counter.reading(moment()).idle > 28_000
 
 
 def test_a_source_that_is_gone_says_nothing():
     """Not its last word."""
-    counter = Counter("X", Sleeps())
-    assert counter.reading() is None
-    counter.take(Moment(1000.0, 500.0), 2.0)
+    counter = IdleCounter("X", SuspendLog())
+    assert counter.reading(moment()) is None
+    counter.record(Moment(1000.0, 500.0), 2.0)
     counter.forget()
-    assert counter.reading() is None
+    assert counter.reading(moment()) is None
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 5.0), st.sampled_from([0.0, 0.0, 20.0, 4000.0]), st.booleans())))
@@ -63,17 +63,17 @@ def test_no_count_is_ever_too_small(steps):
     Each step: so long awake, then so long asleep, then perhaps an input, and a poll. The source's own count
     stands still in the suspend.
     """
-    sleeps = Sleeps()
-    counter = Counter("X", sleeps)
+    sleeps = SuspendLog()
+    counter = IdleCounter("X", sleeps)
     boot = awake = 1000.0
     last = Moment(boot, awake)
-    counter.take(Moment(boot, awake), 0.0)
+    counter.record(Moment(boot, awake), 0.0)
     for waking, sleeping, touched in steps:
         boot, awake = boot + waking, awake + waking
         boot += sleeping
         if touched:
             last = Moment(boot, awake)
         now = Moment(boot + 0.05, awake + 0.05)
-        counter.take(now, now.awake - last.awake)
+        counter.record(now, now.awake - last.awake)
         boot, awake = now.boot, now.awake
-        assert counter.reading().idle >= now.boot - last.boot - 1e-6
+        assert counter.reading(moment()).idle >= now.boot - last.boot - 1e-6

@@ -7,22 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import Presence, Sighting
-from gpuwatch_tray.presence.decide import FRESH, NOBODY_TELLS, Evidence, Reading, decide
+from gpuwatch_tray.presence.decide import FRESH, NOBODY_TELLS, Evidence, PresenceReading, decide
 
 NOW = 1000.0
 AWAY = 300.0
 
 
 def idle(seconds, at=NOW, source="X"):
-    return Reading(source, Evidence.IDLE, at, seconds)
+    return PresenceReading(source, Evidence.IDLE, at, seconds)
 
 
 def at_least(seconds, at=NOW, source="logind"):
-    return Reading(source, Evidence.IDLE_AT_LEAST, at, seconds)
+    return PresenceReading(source, Evidence.IDLE_AT_LEAST, at, seconds)
 
 
-LOCKED = Reading("locker", Evidence.LOCKED, NOW)
-INPUT = Reading("swayidle", Evidence.INPUT, NOW)
+LOCKED = PresenceReading("locker", Evidence.LOCKED, NOW)
+INPUT = PresenceReading("swayidle", Evidence.INPUT, NOW)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ INPUT = Reading("swayidle", Evidence.INPUT, NOW)
         # an old reading says nothing: neither present, nor away, nor locked
         ([idle(0.0, NOW - FRESH - 0.1)], AWAY, NOBODY_TELLS),
         ([idle(900.0, NOW - FRESH - 0.1)], AWAY, NOBODY_TELLS),
-        ([Reading("locker", Evidence.LOCKED, NOW - 60)], AWAY, NOBODY_TELLS),
+        ([PresenceReading("locker", Evidence.LOCKED, NOW - 60)], AWAY, NOBODY_TELLS),
         ([idle(0.0, NOW - 60), idle(900.0, source="Y")], AWAY, Sighting(Presence.AWAY, "Y", 900.0)),
         ([idle(0.0, NOW - FRESH)], AWAY, Sighting(Presence.PRESENT, "X", 0.0)),
         # AWAY_MIN=0: nobody is away by idling, only by locking
@@ -62,7 +62,7 @@ def test_each_row_of_the_table(readings, away, expected):
 
 seconds = st.floats(0, 1e6)
 some_readings = st.lists(
-    st.builds(Reading, st.sampled_from("abc"), st.sampled_from(Evidence), st.floats(0, NOW), seconds),
+    st.builds(PresenceReading, st.sampled_from("abc"), st.sampled_from(Evidence), st.floats(0, NOW), seconds),
     max_size=6,
 )
 

@@ -6,10 +6,10 @@ import pytest
 
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Presence, Sighting
-from gpuwatch_tray.presence import of_this_desktop
-from gpuwatch_tray.presence.clock import Moment, Sleeps
-from gpuwatch_tray.presence.decide import Evidence, Reading
-from gpuwatch_tray.presence.watcher import Absent, Watcher
+from gpuwatch_tray.presence import start_detector
+from gpuwatch_tray.presence.clock import Moment, SuspendLog
+from gpuwatch_tray.presence.decide import AbsentSource, Evidence, PresenceReading
+from gpuwatch_tray.presence.watcher import DesktopPresence
 
 X = {"DISPLAY": ":77777", "XDG_SESSION_TYPE": "x11"}
 WAYLAND = {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":77777", "XDG_SESSION_TYPE": "wayland"}
@@ -17,7 +17,7 @@ WAYLAND = {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":77777", "XDG_SESSION_TYP
 
 def lines(bus, environ, away=300.0):
     """The doctor's lines by their sources."""
-    watcher = of_this_desktop(bus, environ, away, platform="linux")
+    watcher = start_detector(bus, environ, away, platform="linux")
     try:
         return dict(line.split(": ", 1) for line in watcher.sources())
     finally:
@@ -36,8 +36,8 @@ def lines(bus, environ, away=300.0):
 )
 def test_without_a_desktop_nobody_is_at_the_desk(environ, platform, why):
     """That is away, and never unknown; the doctor is told why."""
-    watcher = of_this_desktop(None, environ, 300.0, platform=platform)
-    assert watcher.look() == Sighting(Presence.AWAY, "no desktop")
+    watcher = start_detector(None, environ, 300.0, platform=platform)
+    assert watcher.check() == Sighting(Presence.AWAY, "no desktop")
     assert why in watcher.sources()[0]
     watcher.close()
 
@@ -113,18 +113,18 @@ class Scripted:
 def test_after_a_suspend_the_last_reading_is_worth_nothing():
     """Ten minutes of sleep, and nobody is present by what was read before."""
     now = [Moment(1000.0, 500.0)]
-    source = Scripted(Reading("scripted", Evidence.IDLE, 999.0, 1.0))
-    watcher = Watcher([source], 300.0, Sleeps(), lambda: now[0])
-    assert watcher.look().presence is Presence.PRESENT
+    source = Scripted(PresenceReading("scripted", Evidence.IDLE, 999.0, 1.0))
+    watcher = DesktopPresence([source], 300.0, SuspendLog(), lambda: now[0])
+    assert watcher.check().presence is Presence.PRESENT
     now[0] = Moment(1601.0, 501.0)
-    assert watcher.look() == Sighting(Presence.UNKNOWN, "nothing here tells")
+    assert watcher.check() == Sighting(Presence.UNKNOWN, "nothing here tells")
 
 
 def test_the_doctor_sees_the_answer_and_each_source():
     """What is used, and why the others are not."""
-    source = Scripted(Reading("scripted", Evidence.IDLE, 999.0, 12.4))
-    watcher = Watcher(
-        [Absent("other", "not installed"), source], 300.0, Sleeps(), lambda: Moment(1000.0, 500.0)
+    source = Scripted(PresenceReading("scripted", Evidence.IDLE, 999.0, 12.4))
+    watcher = DesktopPresence(
+        [AbsentSource("other", "not installed"), source], 300.0, SuspendLog(), lambda: Moment(1000.0, 500.0)
     )
     assert watcher.sources() == (
         "present: scripted (12 s without input)",

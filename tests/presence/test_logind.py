@@ -8,9 +8,9 @@ import time
 import pytest
 
 from gpuwatch_tray.model import Presence
-from gpuwatch_tray.presence.clock import Sleeps, moment
+from gpuwatch_tray.presence.clock import SuspendLog, moment
 from gpuwatch_tray.presence.logind import Logind
-from gpuwatch_tray.presence.watcher import Watcher
+from gpuwatch_tray.presence.watcher import DesktopPresence
 from tests.desktop import rig
 from tests.desktop.client import BusClient, wait_until
 from tests.presence.services import LOGIND, SESSIONS, FakeManager, FakeSession
@@ -57,9 +57,9 @@ def watch(bus, system):
     made = []
 
     def make(**environ):
-        sleeps = Sleeps()
+        sleeps = SuspendLog()
         environ = {"DBUS_SYSTEM_BUS_ADDRESS": system} | environ
-        made.append(Watcher([Logind(bus, environ, sleeps, again=0.1)], AWAY, sleeps))
+        made.append(DesktopPresence([Logind(bus, environ, sleeps, again=0.1)], AWAY, sleeps))
         return made[-1]
 
     yield make
@@ -76,21 +76,21 @@ def test_a_locked_session_is_away_at_once(watch, machine):
     """By PropertiesChanged alone; a session that is not locked says nothing of the person."""
     watcher = watch()
     known(watcher)
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
     began = time.monotonic()
     machine.change(locked=True)
-    wait_until(lambda: watcher.look().presence is Presence.AWAY, "away")
+    wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
     assert time.monotonic() - began < 1.0
-    assert watcher.look().source == "logind (locked)"
+    assert watcher.check().source == "logind (locked)"
     machine.change(locked=False)
-    wait_until(lambda: watcher.look().presence is Presence.UNKNOWN, "unlocked")
+    wait_until(lambda: watcher.check().presence is Presence.UNKNOWN, "unlocked")
 
 
 def test_a_session_locked_before_we_came_is_known(watch, machine):
     """It is asked for."""
     machine.session.locked = True
     watcher = watch()
-    wait_until(lambda: watcher.look().source == "logind (locked)", "the lock")
+    wait_until(lambda: watcher.check().source == "logind (locked)", "the lock")
 
 
 def test_an_idle_hint_counts_from_its_own_time(watch, machine):
@@ -99,13 +99,13 @@ def test_an_idle_hint_counts_from_its_own_time(watch, machine):
     known(watcher)
     machine.change(idle=(True, moment().awake - AWAY + 30))
     wait_until(lambda: "or longer without input" in watcher.sources()[-1], "the hint")
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
     machine.change(idle=(True, moment().awake - AWAY - 1))
-    wait_until(lambda: watcher.look().presence is Presence.AWAY, "away")
-    assert watcher.look().source == "logind (idle hint)"
-    assert watcher.look().idle == pytest.approx(AWAY + 1, abs=5)
+    wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
+    assert watcher.check().source == "logind (idle hint)"
+    assert watcher.check().idle == pytest.approx(AWAY + 1, abs=5)
     machine.change(idle=(False, moment().awake))
-    wait_until(lambda: watcher.look().presence is Presence.UNKNOWN, "no hint")
+    wait_until(lambda: watcher.check().presence is Presence.UNKNOWN, "no hint")
 
 
 def test_the_session_of_the_environment_is_watched(watch, machine):
@@ -127,14 +127,14 @@ def test_logind_restarts(watch, system):
     watcher = watch()
     known(watcher)
     first.change(locked=True)
-    wait_until(lambda: watcher.look().presence is Presence.AWAY, "away")
+    wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
     first.close()
     wait_until(lambda: watcher.sources()[-1] == "logind: not running", "its end")
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
     second = Machine(system)
     known(watcher)
     second.change(locked=True)
-    wait_until(lambda: watcher.look().presence is Presence.AWAY, "away again")
+    wait_until(lambda: watcher.check().presence is Presence.AWAY, "away again")
     second.close()
 
 
@@ -150,7 +150,7 @@ def test_no_system_bus_is_no_obstacle(watch):
     """It is said, and tried again."""
     watcher = watch(DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nowhere")
     wait_until(lambda: "no system bus at unix:path=/nowhere" in watcher.sources()[-1], "the reason")
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
 
 
 def test_the_system_bus_restarts(watch, tmp_path, capfd):
@@ -161,8 +161,8 @@ def test_the_system_bus_restarts(watch, tmp_path, capfd):
         machine = Machine(address)
         machine.session.locked = True
         watcher = watch(DBUS_SYSTEM_BUS_ADDRESS=address)
-        wait_until(lambda: watcher.look().presence is Presence.AWAY, "away")
-    wait_until(lambda: watcher.look().presence is Presence.UNKNOWN, "its end")
+        wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
+    wait_until(lambda: watcher.check().presence is Presence.UNKNOWN, "its end")
     machine.close()
     (tmp_path / "again" / "bus").unlink(missing_ok=True)
     with rig.session_bus(tmp_path / "again"):
@@ -178,7 +178,7 @@ def test_a_logind_that_never_answers_holds_up_nobody(watch, system, bus):
     watcher = watch()
     wait_until(lambda: machine.manager.asked, "the question")
     began = time.monotonic()
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
     done = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), bus.loop)
     done.result(1)
     watcher.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpuwatch_tray.presence.clock import moment
 from gpuwatch_tray.presence.decide import Evidence
 from gpuwatch_tray.presence.macos import ANY_INPUT, FRAMEWORK, HARDWARE, EventSource
-from gpuwatch_tray.presence.windows import WRAP, LastInput, since
+from gpuwatch_tray.presence.windows import TICK_WRAP, LastInput, seconds_between
 
 DAY = 86_400
 
@@ -58,7 +58,7 @@ def test_windows_says_how_long_ago_the_last_input_was():
 
 def test_windows_tick_wraps_after_49_days():
     """An input just before the wrap is not 49 days old just after it."""
-    assert windows(WRAP - 2000, 3000).reading(moment()).idle == 5.0
+    assert windows(TICK_WRAP - 2000, 3000).reading(moment()).idle == 5.0
 
 
 def test_a_last_input_ahead_of_the_clock_is_now():
@@ -73,11 +73,11 @@ def test_windows_may_not_tell():
     assert "does not tell" in source.state()
 
 
-@given(st.integers(0, 10 * WRAP), st.floats(0, 49 * DAY))
+@given(st.integers(0, 10 * TICK_WRAP), st.floats(0, 49 * DAY))
 def test_the_difference_of_two_ticks_is_the_time_between(start, passed):
     """Wherever the 32 bits wrap, for as long as they can hold."""
     end = start + round(passed * 1000)
-    assert since(start % WRAP, end % WRAP) == pytest.approx(passed, abs=0.001)
+    assert seconds_between(start % TICK_WRAP, end % TICK_WRAP) == pytest.approx(passed, abs=0.001)
 
 
 def macos(seconds):

@@ -9,12 +9,12 @@ import time
 import pytest
 from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
 
-from gpuwatch_tray.bus import CallFailed, Peer, SessionBus
+from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus
 from gpuwatch_tray.model import Presence, Sighting
-from gpuwatch_tray.presence.clock import Sleeps
+from gpuwatch_tray.presence.clock import SuspendLog
 from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor
-from gpuwatch_tray.presence.lockers import LOCKERS, Locker
-from gpuwatch_tray.presence.watcher import Watcher
+from gpuwatch_tray.presence.lockers import SCREEN_LOCKS, ScreenLock
+from gpuwatch_tray.presence.watcher import DesktopPresence
 from tests.desktop import rig
 from tests.desktop.client import BusClient, wait_until
 from tests.presence.services import FakeLocker, FakeMonitor
@@ -33,10 +33,10 @@ def watch():
     made = []
 
     def make(bus, again=60.0):
-        sleeps = Sleeps()
-        lockers = [Locker(bus, name, paths, again) for name, paths in LOCKERS.items()]
+        sleeps = SuspendLog()
+        lockers = [ScreenLock(bus, name, paths, again) for name, paths in SCREEN_LOCKS.items()]
         monitors = [IdleMonitor(bus, name, path, sleeps, 0.05) for name, path in MONITORS.items()]
-        made.append(Watcher([*lockers, *monitors], AWAY, sleeps))
+        made.append(DesktopPresence([*lockers, *monitors], AWAY, sleeps))
         return made[-1]
 
     yield make
@@ -52,8 +52,8 @@ def watcher(bus, watch):
 def become(watcher, presence, source=None):
     """Wait until the watcher says so."""
     wait_until(
-        lambda: (seen := watcher.look()).presence is presence and source in {None, seen.source},
-        f"{presence} by {source}, not {watcher.look()}",
+        lambda: (seen := watcher.check()).presence is presence and source in {None, seen.source},
+        f"{presence} by {source}, not {watcher.check()}",
     )
 
 
@@ -68,9 +68,9 @@ def test_the_compositors_monitor_is_asked_in_milliseconds(watcher, client, name)
     """1,500 ms are 1.5 s, which is below the limit of 2 s; 2,500 ms are above it."""
     monitor = FakeMonitor(name, 1.5)
     client.serve(MONITORS[name], monitor, name)
-    wait_until(lambda: watcher.look() == Sighting(Presence.PRESENT, name, 1.5), "present")
+    wait_until(lambda: watcher.check() == Sighting(Presence.PRESENT, name, 1.5), "present")
     monitor.idle = 2.5
-    wait_until(lambda: watcher.look() == Sighting(Presence.AWAY, name, 2.5), "away")
+    wait_until(lambda: watcher.check() == Sighting(Presence.AWAY, name, 2.5), "away")
     monitor.idle = 0.0
     become(watcher, Presence.PRESENT, name)
 
@@ -85,7 +85,9 @@ def test_a_monitor_that_goes_takes_its_word_with_it(watcher, client, address):
     become(watcher, Presence.AWAY, MUTTER)
 
 
-@pytest.mark.parametrize(("name", "path"), [(name, path) for name in LOCKERS for path in LOCKERS[name]])
+@pytest.mark.parametrize(
+    ("name", "path"), [(name, path) for name in SCREEN_LOCKS for path in SCREEN_LOCKS[name]]
+)
 def test_a_locked_screen_is_away_at_once(watcher, client, name, path):
     """By the signal alone, on every path, whatever the idle monitor says; and unlocking ends it."""
     locker = FakeLocker(name)
@@ -103,14 +105,14 @@ def test_a_locked_screen_is_away_at_once(watcher, client, name, path):
 
 def test_a_screen_locked_before_we_came_is_known(client, bus, watch):
     """It is asked for, as no signal will come."""
-    client.serve(LOCKERS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
+    client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
     become(watch(bus), Presence.AWAY, f"{GNOME} (locked)")
 
 
 def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, watch, monkeypatch):
     """Who locks the screen just as it is asked about is away."""
     answered, go_on = threading.Event(), asyncio.Event()
-    ask = bus.ask
+    ask = bus.call_async
 
     async def slow(peer, member, *values, **more):
         answer = await ask(peer, member, *values, **more)
@@ -119,9 +121,9 @@ def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, wat
             await go_on.wait()
         return answer
 
-    monkeypatch.setattr(bus, "ask", slow)
+    monkeypatch.setattr(bus, "call_async", slow)
     locker = FakeLocker(GNOME)
-    client.serve(LOCKERS[GNOME][0], locker, GNOME)
+    client.serve(SCREEN_LOCKS[GNOME][0], locker, GNOME)
     watcher = watch(bus)
     assert answered.wait(5)
     client.do(lambda: locker.active_changed(active=True))
@@ -130,13 +132,13 @@ def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, wat
     done = threading.Event()
     bus.post(lambda: bus.loop.call_later(0.1, done.set))
     assert done.wait(5)
-    assert watcher.look().presence is Presence.AWAY
+    assert watcher.check().presence is Presence.AWAY
 
 
 def test_a_signal_that_never_came_is_made_good(client, bus, watch):
     """It is asked again from time to time."""
     locker = FakeLocker(GNOME, active=True)
-    client.serve(LOCKERS[GNOME][0], locker, GNOME)
+    client.serve(SCREEN_LOCKS[GNOME][0], locker, GNOME)
     watcher = watch(bus, again=0.1)
     become(watcher, Presence.AWAY)
     locker.active = False
@@ -149,37 +151,37 @@ def test_a_signal_that_never_came_is_made_good(client, bus, watch):
 )
 def test_no_answer_in_time_does_not_unlock_the_screen(client, bus, watch, monkeypatch, name, expected):
     """A busy locker still has it locked; one that refuses says nothing of it."""
-    client.serve(LOCKERS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
+    client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
     watcher = watch(bus, again=0.05)
     become(watcher, Presence.AWAY)
     asked = []
 
     async def failing(*_values, **_more):
         asked.append(1)
-        raise CallFailed("it did not go well", name)
+        raise DBusCallError("it did not go well", name)
 
-    monkeypatch.setattr(bus, "ask", failing)
+    monkeypatch.setattr(bus, "call_async", failing)
     wait_until(lambda: len(asked) > 2, "further questions")
-    assert watcher.look().presence is expected
+    assert watcher.check().presence is expected
 
 
 def test_a_locker_that_crashed_locks_nothing(watcher, address):
     """Its last word goes with it."""
     with BusClient(address) as one:
-        one.serve(LOCKERS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
+        one.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
         become(watcher, Presence.AWAY)
     become(watcher, Presence.UNKNOWN)
 
 
 def test_only_the_owner_can_say_that_the_screen_is_locked(watcher, client, address, bus):
     """A signal of the same shape that another program sends to us alone changes nothing."""
-    client.serve(LOCKERS[GNOME][0], FakeLocker(GNOME), GNOME)
+    client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME), GNOME)
     wait_until(lambda: f"{GNOME}: not locked" in watcher.sources(), "the locker's first answer")
     heard = []
-    bus.subscribe(Peer(GNOME, LOCKERS[GNOME][0], GNOME), "ActiveChanged", heard.append)
+    bus.subscribe(Peer(GNOME, SCREEN_LOCKS[GNOME][0], GNOME), "ActiveChanged", heard.append)
     lie = Message(
         destination=bus.name,
-        path=LOCKERS[GNOME][0],
+        path=SCREEN_LOCKS[GNOME][0],
         interface=GNOME,
         member="ActiveChanged",
         message_type=MessageType.SIGNAL,
@@ -189,12 +191,12 @@ def test_only_the_owner_can_say_that_the_screen_is_locked(watcher, client, addre
     with BusClient(address) as other:
         other.do(lambda: other.bus.send(lie))
         wait_until(lambda: heard, "the lie to arrive")
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
 
 
 def test_a_service_that_never_answers_holds_up_nobody(watcher, client, address):
     """The others are heard, a look takes no time, and the end does not wait."""
-    client.serve(LOCKERS[KDE][0], FakeLocker(KDE, hangs=True), KDE)
+    client.serve(SCREEN_LOCKS[KDE][0], FakeLocker(KDE, hangs=True), KDE)
     with BusClient(address) as other:
         other.serve(MONITORS[MUTTER], FakeMonitor(MUTTER, 0.5), MUTTER)
         become(watcher, Presence.PRESENT, MUTTER)
@@ -203,7 +205,7 @@ def test_a_service_that_never_answers_holds_up_nobody(watcher, client, address):
         other.serve(MONITORS[MUTTER], monitor, MUTTER)
         wait_until(lambda: monitor.asked, "the question")
         began = time.monotonic()
-        assert watcher.look().presence is Presence.UNKNOWN
+        assert watcher.check().presence is Presence.UNKNOWN
         watcher.close()
         assert time.monotonic() - began < 0.2
 
@@ -213,16 +215,16 @@ def test_the_bus_goes_away_and_the_last_word_with_it(tmp_path, watch):
     with rig.session_bus(tmp_path) as address:
         bus = SessionBus.connect(address)
         with BusClient(address) as client:
-            client.serve(LOCKERS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
+            client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
             watcher = watch(bus)
             for _ in range(200):
                 bus.loop.run_until_complete(asyncio.sleep(0.01))
-                if watcher.look().presence is Presence.AWAY:
+                if watcher.check().presence is Presence.AWAY:
                     break
-            assert watcher.look().presence is Presence.AWAY
+            assert watcher.check().presence is Presence.AWAY
     while bus.connected:
         bus.loop.run_until_complete(asyncio.sleep(0.01))
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN
     bus.close()
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import Presence
-from gpuwatch_tray.presence.clock import Sleeps, moment
-from gpuwatch_tray.presence.sessionidle import Growth, SessionIdle
-from gpuwatch_tray.presence.watcher import Watcher
+from gpuwatch_tray.presence.clock import SuspendLog, moment
+from gpuwatch_tray.presence.sessionidle import IdleUnitProbe, SessionIdle
+from gpuwatch_tray.presence.watcher import DesktopPresence
 from tests.desktop.client import wait_until
 from tests.presence.services import FakeLocker
 
@@ -17,8 +17,8 @@ NAME = "org.freedesktop.ScreenSaver"
 
 
 def proved(values, pause=5.0):
-    growth = Growth()
-    return [growth.take(value, 100 + pause * place) for place, value in enumerate(values)]
+    growth = IdleUnitProbe()
+    return [growth.observe(value, 100 + pause * place) for place, value in enumerate(values)]
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_each_row_of_the_table(values, expected):
 @given(st.sampled_from([1, 1000]), st.lists(st.booleans(), min_size=1, max_size=30))
 def test_what_it_means_is_never_far_from_the_truth(unit, touched):
     """With input at random, a counter in either unit is either not believed or right to the second."""
-    growth, now, last = Growth(), 1000.0, 990.0
+    growth, now, last = IdleUnitProbe(), 1000.0, 990.0
     for touch in touched:
         now += 5.0
         if touch:
             last = now - 2.0
-        idle = growth.take(int((now - last) * unit), now)
+        idle = growth.observe(int((now - last) * unit), now)
         assert idle is None or abs(idle - (now - last)) <= 1.0
 
 
 @pytest.fixture
 def watched(bus):
     """The source alone, asked in quick succession."""
-    sleeps = Sleeps()
+    sleeps = SuspendLog()
     source = SessionIdle(bus, sleeps, 0.05)
-    yield Watcher([source], 2.0, sleeps)
+    yield DesktopPresence([source], 2.0, sleeps)
     source.close()
 
 
@@ -71,14 +71,14 @@ def test_a_counter_that_grows_is_believed(watched, client):
     service = FakeLocker(NAME, idle=0)
     client.serve("/ScreenSaver", service, NAME)  # KDE's older path; the newer one is not there
     wait_until(lambda: service.asked > 3, "a few questions")
-    assert watched.look().presence is Presence.UNKNOWN
+    assert watched.check().presence is Presence.UNKNOWN
     assert "has not been seen to grow" in watched.sources()[-1]
     base = moment().awake - 1.0
     until = moment().awake + 5
-    while watched.look().presence is not Presence.AWAY:
+    while watched.check().presence is not Presence.AWAY:
         service.idle = round((moment().awake - base) * 1000)
         assert moment().awake < until
-    assert watched.look().source == "org.freedesktop.ScreenSaver (idle time)"
+    assert watched.check().source == "org.freedesktop.ScreenSaver (idle time)"
 
 
 def test_a_service_that_refuses_is_left_in_peace(watched, client):

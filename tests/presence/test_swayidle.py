@@ -16,10 +16,10 @@ import psutil  # noqa: TID251  # whether the child is gone
 import pytest
 
 from gpuwatch_tray.model import Presence
-from gpuwatch_tray.presence import of_this_desktop
-from gpuwatch_tray.presence.clock import Moment, Sleeps, moment
+from gpuwatch_tray.presence import start_detector
+from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
 from gpuwatch_tray.presence.decide import Evidence
-from gpuwatch_tray.presence.swayidle import ACTIVE, IDLE, SwayIdle, Told, command
+from gpuwatch_tray.presence.swayidle import ACTIVE, IDLE, SwayIdle, SwayIdleState, swayidle_command
 from tests.desktop import rig
 from tests.desktop.client import wait_until
 
@@ -34,34 +34,34 @@ class TestWords:
     """The meaning of the words; `away` is 60 s."""
 
     def setup_method(self):
-        self.sleeps = Sleeps()
-        self.told = Told(60.0, self.sleeps)
+        self.sleeps = SuspendLog()
+        self.state = SwayIdleState(60.0, self.sleeps)
 
     def said(self, now):
-        self.sleeps.note(now)
-        reading = self.told.reading("swayidle", now)
+        self.sleeps.observe(now)
+        reading = self.state.reading("swayidle", now)
         return None if reading is None else (reading.evidence, reading.idle)
 
     def test_before_it_has_run_for_the_limit_nothing_is_known(self):
         """Its silence means input only once it would have said otherwise."""
         assert self.said(at(100)) is None
-        self.told.start(at(100))
+        self.state.start(at(100))
         assert self.said(at(161)) is None
         assert self.said(at(163)) == (Evidence.INPUT, 0)
 
     def test_idle_and_back(self):
         """Idle since the limit before the word; the next word is input, at once."""
-        self.told.start(at(100))
-        self.told.hear(IDLE, at(170))
+        self.state.start(at(100))
+        self.state.record(IDLE, at(170))
         assert self.said(at(175)) == (Evidence.IDLE_AT_LEAST, 65)
-        self.told.hear(ACTIVE, at(180))
+        self.state.record(ACTIVE, at(180))
         assert self.said(at(180)) == (Evidence.INPUT, 0)
 
     def test_after_a_suspend_its_silence_begins_anew(self):
         """The compositor's clock stood still: until the limit has passed awake, nobody is present."""
-        self.told.start(at(100))
-        self.told.hear(IDLE, at(170))
-        self.told.hear(ACTIVE, at(180))
+        self.state.start(at(100))
+        self.state.record(IDLE, at(170))
+        self.state.record(ACTIVE, at(180))
         assert self.said(at(200)) == (Evidence.INPUT, 0)
         assert self.said(at(205, 30_000)) is None
         assert self.said(at(266, 30_000)) is None
@@ -69,22 +69,22 @@ class TestWords:
 
     def test_who_was_idle_before_a_suspend_was_idle_through_it(self):
         """The suspend counts."""
-        self.told.start(at(100))
-        self.told.hear(IDLE, at(170))
+        self.state.start(at(100))
+        self.state.record(IDLE, at(170))
         assert self.said(at(175)) == (Evidence.IDLE_AT_LEAST, 65)
         assert self.said(at(176, 1000)) == (Evidence.IDLE_AT_LEAST, 1066)
 
     def test_a_child_that_ended_says_nothing_any_more(self):
         """Neither its last word nor its silence."""
-        self.told.start(at(100))
-        self.told.hear(IDLE, at(170))
-        self.told.stop()
+        self.state.start(at(100))
+        self.state.record(IDLE, at(170))
+        self.state.stop()
         assert self.said(at(500)) is None
 
     def test_other_words_mean_nothing(self):
         """Whatever else is printed."""
-        self.told.start(at(100))
-        self.told.hear(b"hello", at(101))
+        self.state.start(at(100))
+        self.state.record(b"hello", at(101))
         assert self.said(at(102)) is None
 
 
@@ -102,7 +102,7 @@ def start():
     made = []
 
     def begin(argv, away=60.0):
-        sleeps = Sleeps()
+        sleeps = SuspendLog()
         made.append(SwayIdle(argv, os.environ, away, sleeps, first_pause=0.05))
         return made[-1]
 
@@ -158,11 +158,11 @@ def test_the_child_dies_with_us(tmp_path):
     """Also when the tray is killed and can do nothing about it."""
     mark = tmp_path / "pid"
     program = script(tmp_path, f"echo $$ > {mark}.new; mv {mark}.new {mark}; exec sleep 60")
-    argv = command(str(program), shutil.which("setpriv"), 60.0)
+    argv = swayidle_command(str(program), shutil.which("setpriv"), 60.0)
     text = (
-        "import os, time; from gpuwatch_tray.presence.clock import Sleeps;"
+        "import os, time; from gpuwatch_tray.presence.clock import SuspendLog;"
         "from gpuwatch_tray.presence.swayidle import SwayIdle;"
-        f"SwayIdle({argv!r}, os.environ, 60.0, Sleeps()); time.sleep(60)"
+        f"SwayIdle({argv!r}, os.environ, 60.0, SuspendLog()); time.sleep(60)"
     )
     with rig.process([sys.executable, "-c", text], dict(os.environ), tmp_path / "log") as tray:
         wait_until(mark.exists, "the child")
@@ -212,14 +212,14 @@ def test_in_a_real_sway_the_mouse_lies_still_and_moves(display):
     """Unknown at first, away after the limit, present with the first movement: as the tray sees it."""
     need("sway", "swayidle")
     with nested_sway(display) as environment:
-        watcher = of_this_desktop(None, environment, 1.0, platform="linux")
+        watcher = start_detector(None, environment, 1.0, platform="linux")
         try:
-            assert watcher.look().presence is Presence.UNKNOWN
-            wait_until(lambda: watcher.look().presence is Presence.AWAY, "away")
-            assert watcher.look().source == "swayidle"
+            assert watcher.check().presence is Presence.UNKNOWN
+            wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
+            assert watcher.check().source == "swayidle"
             move = ["xdotool", "mousemove", "150", "150", "mousemove", "220", "220"]
             subprocess.run(move, env=environment, check=True, timeout=10)
-            wait_until(lambda: watcher.look().presence is Presence.PRESENT, "present")
-            wait_until(lambda: watcher.look().presence is Presence.AWAY, "away again")
+            wait_until(lambda: watcher.check().presence is Presence.PRESENT, "present")
+            wait_until(lambda: watcher.check().presence is Presence.AWAY, "away again")
         finally:
             watcher.close()

@@ -18,9 +18,9 @@ from gpuwatch_tray.presence.xprotocol import (
     FAMILY_LOCAL,
     FAMILY_WILD,
     XConnection,
-    XFailed,
+    XServerError,
     authority_file,
-    cookie,
+    find_cookie,
 )
 from tests.desktop import rig
 from tests.desktop.client import wait_until
@@ -58,14 +58,14 @@ def entry(family, address, number, data, name=COOKIE):
 )
 def test_the_cookie_is_found(authority, expected):
     """What the comment above each row says."""
-    assert cookie(authority, "here", "7") == expected
+    assert find_cookie(authority, "here", "7") == expected
 
 
 @given(st.binary(max_size=80))
 @example(entry(FAMILY_LOCAL, b"here", b"7", SECRET)[:-20])
 def test_a_damaged_cookie_file_is_no_fault(authority):
     """Whatever is in it, there is an answer."""
-    assert isinstance(cookie(authority, "here", "7"), bytes)
+    assert isinstance(find_cookie(authority, "here", "7"), bytes)
 
 
 def test_the_cookie_file_is_the_variables_or_the_homes():
@@ -90,7 +90,7 @@ def test_a_server_that_wants_a_cookie(tmp_path):
             XConnection({"DISPLAY": display, "XAUTHORITY": str(authority)})
         ) as connection:
             assert connection.idle() >= 0
-        with pytest.raises(XFailed, match=r"refused: .*[Aa]uthorization"):
+        with pytest.raises(XServerError, match=r"refused: .*[Aa]uthorization"):
             XConnection({"DISPLAY": display, "XAUTHORITY": str(tmp_path / "none")})
 
 
@@ -133,7 +133,7 @@ SERVER = struct.pack("<16xH3xB10xI", 0, 0, 0x50C) + bytes(4)  # without a vendor
 )
 def test_a_server_that_does_not_tell(nonsense, answer, why):
     """Each way of failing is an XFailed with its reason, and the socket is closed."""
-    with pytest.raises(XFailed, match=why):
+    with pytest.raises(XServerError, match=why):
         XConnection(nonsense(answer))
 
 
@@ -148,7 +148,7 @@ def test_events_in_between_are_passed_over(nonsense):
 
 def test_a_server_that_says_nothing_is_given_up(nonsense):
     """After the time given; and a wait can be ended from outside."""
-    with pytest.raises(XFailed, match="no answer: timed out"):
+    with pytest.raises(XServerError, match="no answer: timed out"):
         XConnection(nonsense(b"", hangs_up=False))
 
 
@@ -162,7 +162,7 @@ def test_a_wait_is_ended_from_outside(nonsense):
     def ask():
         try:
             server.idle()
-        except XFailed as error:
+        except XServerError as error:
             ended.append(str(error))
 
     asking = threading.Thread(target=ask, daemon=True)
@@ -176,5 +176,5 @@ def test_a_wait_is_ended_from_outside(nonsense):
 def test_a_display_elsewhere_is_not_asked():
     """Over the network, or SSH, nobody sits here."""
     for name in ("there:0", "localhost:10.0", "", "nonsense", ":0:0"):
-        with pytest.raises(XFailed, match="not a display of this machine"):
+        with pytest.raises(XServerError, match="not a display of this machine"):
             XConnection({"DISPLAY": name})

@@ -10,9 +10,9 @@ import pytest
 from Xlib.display import Display  # the other client, which grabs the server
 
 from gpuwatch_tray.model import Presence
-from gpuwatch_tray.presence import of_this_desktop
-from gpuwatch_tray.presence.clock import Sleeps
-from gpuwatch_tray.presence.watcher import Watcher
+from gpuwatch_tray.presence import start_detector
+from gpuwatch_tray.presence.clock import SuspendLog
+from gpuwatch_tray.presence.watcher import DesktopPresence
 from gpuwatch_tray.presence.xserver import XServer
 from tests.desktop import rig
 from tests.desktop.client import wait_until
@@ -28,9 +28,11 @@ def watch():
     made = []
 
     def make(display):
-        sleeps = Sleeps()
+        sleeps = SuspendLog()
         made.append(
-            Watcher([XServer({"DISPLAY": display}, sleeps, every=0.05, connect_again=0.1)], AWAY, sleeps)
+            DesktopPresence(
+                [XServer({"DISPLAY": display}, sleeps, every=0.05, connect_again=0.1)], AWAY, sleeps
+            )
         )
         return made[-1]
 
@@ -41,8 +43,8 @@ def watch():
 
 def become(watcher, presence, timeout=5.0):
     """The sighting, once the watcher says so."""
-    wait_until(lambda: watcher.look().presence is presence, f"{presence}", timeout)
-    return watcher.look()
+    wait_until(lambda: watcher.check().presence is presence, f"{presence}", timeout)
+    return watcher.check()
 
 
 def move_mouse(display, place):
@@ -53,7 +55,7 @@ def move_mouse(display, place):
 
 def test_the_mouse_lies_still_and_moves(display):
     """Present, away after the limit, and present again with the first movement: as the tray sees it."""
-    watcher = of_this_desktop(None, {"DISPLAY": display}, AWAY, platform="linux", every=0.05)
+    watcher = start_detector(None, {"DISPLAY": display}, AWAY, platform="linux", every=0.05)
     try:
         move_mouse(display, ("10", "10"))
         assert become(watcher, Presence.PRESENT).source == "XScreenSaver"
@@ -87,7 +89,7 @@ def test_a_server_that_cannot_tell_says_so(watch, tmp_path):
         with os.fdopen(reading) as answer:
             watcher = watch(f":{answer.readline().strip()}")
         wait_until(lambda: "lacks the MIT-SCREEN-SAVER extension" in watcher.sources()[-1], "the reason")
-        assert watcher.look().presence is Presence.UNKNOWN
+        assert watcher.check().presence is Presence.UNKNOWN
 
 
 def test_a_grabbed_server_keeps_nobody_waiting(watch, display):
@@ -100,7 +102,7 @@ def test_a_grabbed_server_keeps_nobody_waiting(watch, display):
     try:
         time.sleep(0.15)  # the next question is under way by now
         began = time.monotonic()
-        watcher.look()
+        watcher.check()
         watcher.close()
         assert time.monotonic() - began < 0.4
     finally:
@@ -113,4 +115,4 @@ def test_a_display_that_is_none_is_named(watch, name):
     """Whatever DISPLAY holds, the reason is one line and nothing is raised."""
     watcher = watch(name)
     wait_until(lambda: f"display {name}: " in watcher.sources()[-1], "the reason")
-    assert watcher.look().presence is Presence.UNKNOWN
+    assert watcher.check().presence is Presence.UNKNOWN

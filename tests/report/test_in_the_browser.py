@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image  # noqa: TID251  # the test looks at pictures
+from PIL import Image
 
 from gpuwatch_tray import language
 from gpuwatch_tray.model import History
-from gpuwatch_tray.report import Page, html
+from gpuwatch_tray.report import PageContext, html
 from tests.browser import Browser
 from tests.desktop.rig import shots
 from tests.report import histories
@@ -55,7 +55,7 @@ def write(folder, history, **more):
     file = folder / "page.html"
     there = {"live": histories.live(history), "present": histories.present(history)} if history.gpus else {}
     about = {"usage": histories.usage()} | there | more
-    file.write_text(html(history, Page("box", history.end, **about)), encoding="utf-8")
+    file.write_text(html(history, PageContext("box", history.end, **about)), encoding="utf-8")
     return file
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from gpuwatch_tray import language
 from gpuwatch_tray.model import AlertMark, GpuSample, History, Severity, Span
-from gpuwatch_tray.report import Page, html
-from gpuwatch_tray.report.page import ASSETS, PROGRAM, embedded
-from gpuwatch_tray.report.payload import MOST_RUNS, USAGE, payload
-from gpuwatch_tray.report.series import MOST, Grid, grid, line
-from gpuwatch_tray.report.words import words
+from gpuwatch_tray.report import PageContext, html
+from gpuwatch_tray.report.page import ASSETS, PROGRAM, script_safe_json
+from gpuwatch_tray.report.payload import MOST_RUNS, USAGE, build_payload
+from gpuwatch_tray.report.series import MAX_STEPS, TimeGrid, make_grid, metric_line
+from gpuwatch_tray.report.words import page_texts
 from tests.report import histories
 from tests.report.histories import DAY, END, HOUR
 
@@ -22,7 +22,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'\u202e\u2028\x1b[31m\udcff" + "x
 
 
 def told(history, **about):
-    return payload(history, Page("box", history.end, **about))
+    return build_payload(history, PageContext("box", history.end, **about))
 
 
 def sample(at, seconds, low, mean, high):
@@ -52,8 +52,8 @@ def test_a_metric_that_is_not_known_is_a_gap_beside_those_that_are():
 @pytest.mark.parametrize("seconds", [HOUR, DAY, 2 * DAY, 7 * DAY, 30 * DAY])
 def test_a_grid_has_no_more_steps_than_a_screen_shows(seconds):
     """The steps cover the whole span, begin at whole ones, and are at most so many."""
-    found = grid(END - seconds - 7, END)
-    assert found.count <= MOST + 1
+    found = make_grid(END - seconds - 7, END)
+    assert found.count <= MAX_STEPS + 1
     assert found.start <= END - seconds - 7
     assert found.start % found.step == 0
     assert END <= found.end < END + found.step
@@ -62,13 +62,13 @@ def test_a_grid_has_no_more_steps_than_a_screen_shows(seconds):
 def test_a_step_keeps_the_lowest_and_the_highest_of_its_samples():
     """Thinned, the mean is weighed by time, and no peak is lost."""
     samples = [sample(0, 60, 1, 2, 3), sample(60, 180, 4, 6, 99)]
-    found = line(samples, "power", Grid(0, 240, 1))
+    found = metric_line(samples, "power", TimeGrid(0, 240, 1))
     assert (found.low, found.mean, found.high) == ([1], [5.0], [99])
 
 
 def test_a_ten_minute_value_stands_in_each_of_its_minutes():
     """On a finer grid there is no gap within a sample, and none is filled beyond it."""
-    found = line([sample(60, 600, 1, 2, 3)], "power", Grid(0, 60, 13))
+    found = metric_line([sample(60, 600, 1, 2, 3)], "power", TimeGrid(0, 60, 13))
     assert found.mean == [None, *[2.0] * 10, None, None]
 
 
@@ -219,7 +219,7 @@ def test_runs_beyond_the_most_are_counted():
 def test_hostile_names_are_harmless_and_short():
     """Markup, reading order marks, escapes and bytes that are no UTF-8 stay text, and are cut."""
     history = histories.renamed(histories.history(1), HOSTILE)
-    text = html(history, Page(HOSTILE, history.end, live=histories.live(history, headline=HOSTILE)))
+    text = html(history, PageContext(HOSTILE, history.end, live=histories.live(history, headline=HOSTILE)))
     text.encode()  # a surrogate would not do
     assert "<script>alert" not in text
     assert "\u202e" not in text
@@ -230,7 +230,7 @@ def test_hostile_names_are_harmless_and_short():
 
 def test_the_data_ends_no_script_element():
     """Every character that HTML could take for its own is an escape, and JSON reads it back."""
-    data = embedded({"name": "</script><!--&\u2028é"})
+    data = script_safe_json({"name": "</script><!--&\u2028é"})
     assert not set(data) & set("<>&\u2028é")
     assert json.loads(data) == {"name": "</script><!--&\u2028é"}
 
@@ -270,7 +270,7 @@ def test_the_program_has_each_word_that_it_shows_and_no_other():
     program = "".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in PROGRAM)
     asked = set(re.findall(r"\bw\.(\w+)", program))
     measures = {*USAGE, "cost"}  # by their names in the data
-    assert asked | measures == set(words(watched=True))
+    assert asked | measures == set(page_texts(watched=True))
 
 
 def test_the_page_speaks_the_language():

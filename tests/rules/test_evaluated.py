@@ -22,7 +22,7 @@ from gpuwatch_tray.model import (
     Xid,
 )
 from gpuwatch_tray.store import StoreError
-from tests.evaluator.bench import HEAD, POLICY, Bench
+from tests.evaluator.bench import HEAD, POLICY, Bench, changed
 from tests.fakes import START, process, snapshot
 from tests.rules.samples import GIB, WELL, gpu
 
@@ -45,7 +45,9 @@ def bench(tmp_path):
 
 def firing(bench) -> list[tuple[str, str]]:
     """Return what fires, as it is stored."""
-    return [(each.rule, each.subject) for each in bench.store.memory().alerts if each.phase is Phase.FIRING]
+    return [
+        (each.rule, each.subject) for each in bench.store.saved_state().alerts if each.phase is Phase.FIRING
+    ]
 
 
 def test_an_xid_is_told_once_and_stays_until_it_is_acknowledged(bench):
@@ -109,7 +111,7 @@ def test_explaining_an_event_does_not_count_it(bench):
     for _ in range(5):
         bench.evaluator.explain(FALLEN)
     bench.look(CALM, 5)
-    assert bench.store.memory().alerts[0].value == 1
+    assert bench.store.saved_state().alerts[0].value == 1
 
 
 def test_a_hang_goes_on_over_a_restart(bench):
@@ -152,7 +154,7 @@ def test_a_dry_run_leaves_out_what_would_not_be_mailed():
     limits = Limits(use=UseLimits(memory_full=95, memory_full_hold=0))
     full = snapshot(gpus=(gpu(memory_used=24 * GIB),))
     for when, count in ((EmailWhen.AWAY, 0), (EmailWhen.ALWAYS, 1)):
-        told, _, _ = mail_now(full, replace(POLICY, limits=limits, email_when=when), HEAD, Instant(START))
+        told, _, _ = mail_now(full, changed(POLICY, limits=limits, email_when=when), HEAD, Instant(START))
         assert len(told) == count
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.sampling import joined, pieces, portion, total
+from gpuwatch_tray.sampling import merge_spans, merge_stretches, slice_stretch, split_stretch
 from gpuwatch_tray.units import MINUTE
 
 AT = 1_767_787_200  # a multiple of ten minutes
@@ -89,7 +89,7 @@ def _same(a, b) -> bool:
 @given(st.lists(spans(), max_size=8))
 def test_a_joined_span_keeps_its_order(found):
     """The lowest is never above the mean, nor the mean above the highest; nothing known stays None."""
-    whole = total(found)
+    whole = merge_spans(found)
     known = [span for span in found if span is not None]
     assert (whole is None) == (not known)
     if whole is not None:
@@ -100,16 +100,16 @@ def test_a_joined_span_keeps_its_order(found):
 @given(TEN, st.integers(1, 3))
 def test_joining_in_steps_is_joining_at_once(parts, cut):
     """Ten minutes from minutes, from halves, or from what came late and what was there: one result."""
-    at_once = joined(parts, AT, TEN_MINUTES)
-    early, late = joined(parts[:cut], AT, TEN_MINUTES), joined(parts[cut:], AT, TEN_MINUTES)
-    near(at_once, joined([early, late], AT, TEN_MINUTES))
-    near(at_once, joined([late, early], AT, TEN_MINUTES))
+    at_once = merge_stretches(parts, AT, TEN_MINUTES)
+    early, late = merge_stretches(parts[:cut], AT, TEN_MINUTES), merge_stretches(parts[cut:], AT, TEN_MINUTES)
+    near(at_once, merge_stretches([early, late], AT, TEN_MINUTES))
+    near(at_once, merge_stretches([late, early], AT, TEN_MINUTES))
 
 
 @given(TEN)
 def test_what_is_unknown_in_every_part_is_unknown_in_the_whole(parts):
     """And what is known in one part is known in the whole: a gap is neither filled nor widened."""
-    whole = joined(parts, AT, TEN_MINUTES)
+    whole = merge_stretches(parts, AT, TEN_MINUTES)
     for sample in whole.gpus:
         of_it = [each for part in parts for each in part.gpus if each.uuid == sample.uuid]
         for name in (*SPANS, "energy", "level"):
@@ -121,11 +121,11 @@ def test_what_is_unknown_in_every_part_is_unknown_in_the_whole(parts):
 @given(TEN.map(lambda ten: ten[0]), st.integers(1, 30), st.sampled_from((MINUTE, TEN_MINUTES)))
 def test_a_stretch_that_is_cut_is_the_sum_of_its_pieces(minute, count, length):
     """Minutes that were told as one stretch come apart and together again without loss."""
-    whole = joined([minute], AT + 3 * MINUTE, count * MINUTE)
-    parts = list(pieces(whole, length))
+    whole = merge_stretches([minute], AT + 3 * MINUTE, count * MINUTE)
+    parts = list(split_stretch(whole, length))
     assert sum(part.seconds for part in parts) == whole.seconds
     assert all(part.at // length == (part.end - 1) // length for part in parts)
-    restored = joined(parts, whole.at, whole.seconds)
+    restored = merge_stretches(parts, whole.at, whole.seconds)
     for one, other in zip(whole.gpus, restored.gpus, strict=True):
         for name in SUMS:
             assert _same(getattr(one, name), getattr(other, name))
@@ -136,7 +136,7 @@ def test_a_stretch_that_is_cut_is_the_sum_of_its_pieces(minute, count, length):
 def test_all_of_a_stretch_is_itself():
     """Nothing is made anew where nothing is cut."""
     whole = Stretch(AT, MINUTE)
-    assert portion(whole, AT, MINUTE) is whole
+    assert slice_stretch(whole, AT, MINUTE) is whole
 
 
 def test_the_worst_severity_is_that_of_the_ten_minutes():
@@ -146,4 +146,4 @@ def test_the_worst_severity_is_that_of_the_ten_minutes():
         Stretch(AT, MINUTE, (each,))
         for each in (one, replace(one, level=Severity.CRITICAL), replace(one, level=None))
     ]
-    assert joined(parts, AT, TEN_MINUTES).gpus[0].level is Severity.CRITICAL
+    assert merge_stretches(parts, AT, TEN_MINUTES).gpus[0].level is Severity.CRITICAL

@@ -40,7 +40,7 @@ class Readings:
     def look(self, *processes, gpus=WORKING, alerts=(), seconds=None, **facts):
         self.clock.advance(self.every if seconds is None else seconds)
         reading = snapshot(*processes, gpus=gpus, at=self.clock.now, **facts)
-        self.minutes += [over() for over in self.sampler.take(reading, alerts, self.clock.instant())]
+        self.minutes += [over() for over in self.sampler.add(reading, alerts, self.clock.instant())]
 
     def looks(self, *processes, times, **facts):
         for _ in range(times):
@@ -49,7 +49,7 @@ class Readings:
     @property
     def all(self):
         """The minutes, the one that is not over included."""
-        self.minutes += [over() for over in self.sampler.rest()]
+        self.minutes += [over() for over in self.sampler.finish_minute()]
         return [minute.stretch for minute in self.minutes]
 
     def samples(self, uuid=UUID):
@@ -105,7 +105,7 @@ def test_a_reading_that_failed_is_a_gap_of_its_own_length():
     readings.looks(times=3)
     readings.clock.advance(5)
     dark = Snapshot("test", readings.clock.now, problem=Problem("driver not loaded"))
-    assert readings.sampler.take(dark, (), readings.clock.instant()) == ()
+    assert readings.sampler.add(dark, (), readings.clock.instant()) == ()
     readings.looks(times=2)
     assert total(readings.samples(), "covered") == 20.0
 
@@ -262,7 +262,7 @@ def test_a_minute_may_be_made_long_after_it_is_over():
         eager.look(*there)
         late.clock.advance(late.every)
         reading = snapshot(*there, gpus=WORKING, at=late.clock.now)
-        waiting += late.sampler.take(reading, (), late.clock.instant())
+        waiting += late.sampler.add(reading, (), late.clock.instant())
     assert len(waiting) == 3
     assert [over() for over in waiting] == eager.minutes
 

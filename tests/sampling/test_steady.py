@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.sampling import LONGEST, Steady
+from gpuwatch_tray.sampling import LONGEST_STRETCH, StretchCompactor
 from gpuwatch_tray.units import MINUTE
 
 AT = 1_767_787_200
@@ -26,15 +26,15 @@ def minute(number=0, *, watts=8.0, seen=60.0, **facts) -> Stretch:
 
 def told(minutes):
     """What is told of them, with what is held back at the end."""
-    steady = Steady()
-    return [part for each in minutes for part in steady.take(each)] + list(steady.flush())
+    steady = StretchCompactor()
+    return [part for each in minutes for part in steady.add(each)] + list(steady.flush())
 
 
 def test_a_gpu_at_rest_is_told_every_half_hour():
     """A night of eight hours is seventeen writes, and all of it is told."""
-    steady = Steady()
-    writes = [part for n in range(480) for part in steady.take(minute(n))]
-    assert len(writes) == 1 + (480 - 1) * MINUTE // LONGEST
+    steady = StretchCompactor()
+    writes = [part for n in range(480) for part in steady.add(minute(n))]
+    assert len(writes) == 1 + (480 - 1) * MINUTE // LONGEST_STRETCH
     found = [*writes, *steady.flush()]
     assert sum(part.seconds for part in found) == 480 * MINUTE
     assert sum(part.gpus[0].energy for part in found) == pytest.approx(480 * 480.0)
@@ -54,18 +54,18 @@ def test_a_gpu_at_rest_is_told_every_half_hour():
 )
 def test_a_minute_that_differs_is_told_at_once(other):
     """A change, a value that is not known any more, and a minute that was seen in part only."""
-    steady = Steady()
+    steady = StretchCompactor()
     for number in range(3):
-        steady.take(minute(number))
-    assert [part.seconds for part in steady.take(minute(3, **other))] == [2 * MINUTE, MINUTE]
+        steady.add(minute(number))
+    assert [part.seconds for part in steady.add(minute(3, **other))] == [2 * MINUTE, MINUTE]
 
 
 def test_another_process_is_another_minute():
     """Whoever comes or goes changes the minute."""
     use = Use("run", "GPU-a", AT, MINUTE, 60.0)
-    steady = Steady()
-    steady.take(minute())
-    assert len(steady.take(replace(minute(1), processes=(use,)))) == 1
+    steady = StretchCompactor()
+    steady.add(minute())
+    assert len(steady.add(replace(minute(1), processes=(use,)))) == 1
 
 
 def test_a_gap_is_not_bridged():

@@ -12,14 +12,14 @@ import os
 import random
 import shutil
 import signal
-import sqlite3  # noqa: TID251  # to count its statements
+import sqlite3
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 from gpuwatch_tray.delivery import LEASE, deliver_due
-from gpuwatch_tray.evaluator import Evaluator, late_digest, nobody
+from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import Store, file
 from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
@@ -119,7 +119,7 @@ def life(folder: Path, now: float, reading) -> None:
         return Instant(now, now - START + 500.0, "boot")
 
     with closing(Store(folder, "box", lambda: (now - START + 500.0, "boot"), keeper=True)) as store:
-        Evaluator(store, POLICY, HEAD, instant, nobody).evaluate(reading)
+        Engine(store, POLICY, HEAD, instant, no_desktop).evaluate(reading)
         gather = late_digest(HEAD)
         deliver_due(store, lambda: Recorder(folder), lambda: now, chance=lambda: 0.0, gather=gather)
         Disk.full = False
@@ -203,8 +203,8 @@ def heirs(folder: Path, reading, refuses: bool) -> None:
     Way.refuses = False
     if refuses:
         with closing(Store(folder, "box")) as store:
-            assert [row.state for row in store.queue()] == ["dead"]
-            store.revive([row.id for row in store.queue()], START + LATER + 1)
+            assert [row.state for row in store.unsent_mails()] == ["dead"]
+            store.resend_mails([row.id for row in store.unsent_mails()], START + LATER + 1)
     life(folder, START + 2 * LATER, reading)
 
 
@@ -227,7 +227,7 @@ def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | No
 
 def main(plan: str, folder: Path) -> None:
     """Die at every step, then at any moment."""
-    file.opened = opened
+    file.open_connection = opened
     for name in ("rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
     found = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # to fail as it does
+import sqlite3
 from contextlib import contextmanager
 
 from gpuwatch_tray.store import file
@@ -55,5 +55,5 @@ def fault(code):
 def install(monkeypatch, path) -> Disk:
     """Put the disk under every file that the store opens from now on."""
     disk = Disk(path)
-    monkeypatch.setattr(file, "opened", disk.open)
+    monkeypatch.setattr(file, "open_connection", disk.open)
     return disk

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.evaluator import Policy
-from gpuwatch_tray.messages import Letterhead
+from gpuwatch_tray.messages import MailIdentity
 from gpuwatch_tray.model import Alert, Instant, Limits, Message, MessageKind, Severity
-from gpuwatch_tray.store import Mail, Step, Transition
+from gpuwatch_tray.store import Commit, Mail, Transition
 from tests.fakes import START, process, snapshot
 
-POLICY = Policy(Limits(gpu_limit=1, max_etime=360000), 3600.0, mails=True)
-HEAD = Letterhead("box", "ada", "/etc/gpu-watch.env")
+POLICY = Policy(Limits(gpu_limit=1, max_etime=360000), RoutingPolicy(3600.0, mails=True))
+HEAD = MailIdentity("box", "ada", "/etc/gpu-watch.env")
 BUSY, CALM = snapshot(process(1, 0), process(2, 1)), snapshot(process(1, 0))
 NOW = Instant(START, 500.0, "boot-1")
 
@@ -28,7 +29,7 @@ def mail(number=1, names=("box/gpu_limit",), *, held=False, **facts):
 
 
 def step(*mails, at=NOW, **facts):
-    return Step(at, mails=mails, **facts)
+    return Commit(at, mails=mails, **facts)
 
 
 def fired(number=1):

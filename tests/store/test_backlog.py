@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import Details, Message, MessageKind, Severity
-from gpuwatch_tray.store import Rest, Waiting
-from gpuwatch_tray.store.backlog import STALE
+from gpuwatch_tray.store import OutboxSummary, Rest
+from gpuwatch_tray.store.backlog import STALE_SECONDS
 from tests.fakes import START
 from tests.store.samples import mail, step
 
-LATER = START + STALE
+LATER = START + STALE_SECONDS
 
 
 class Gathered:
@@ -51,7 +51,7 @@ def test_what_has_waited_for_an_hour_leaves_as_one(store, gather):
     assert due(store, gather, LATER + 59) == []
     assert store.queued_since(LATER, 86400) == 1
     store.mark_sent(1, LATER + 2, "250 ok")
-    assert (store.waiting(LATER), store.queue()) == (Waiting(), ())
+    assert (store.outbox_summary(LATER), store.unsent_mails()) == (OutboxSummary(), ())
     assert set(store.delivered("email")) == {"a", "b", "c", "d"}
 
 
@@ -92,9 +92,9 @@ def test_what_is_held_stays_held_when_the_digest_does_not_leave(store, gather):
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"], held=True)))
     (row,) = store.lease_due(LATER, 60, gather)
     assert "<3@box>" in row.message.text
-    assert store.held() == ()
+    assert store.held_mails() == ()
     store.mark_retry(row.id, LATER + 30, "451 later", failure="transient")
-    assert [each.id for each in store.held()] == [3]
+    assert [each.id for each in store.held_mails()] == [3]
     assert store.queued_since(LATER, 86400) == 2
 
 
@@ -116,17 +116,17 @@ def test_a_digest_that_is_given_up_is_kept_mail_by_mail(store, gather):
     store.commit(step(mail(1, ["a"]), mail(2, ["b"])))
     (row,) = store.lease_due(LATER, 60, gather)
     store.mark_dead(row.id, LATER, "550 no", failure="recipient")
-    assert [(each.id, each.state) for each in store.queue()] == [(1, "dead"), (2, "dead")]
-    assert store.revive([2], LATER + 60) == 1
+    assert [(each.id, each.state) for each in store.unsent_mails()] == [(1, "dead"), (2, "dead")]
+    assert store.resend_mails([2], LATER + 60) == 1
     assert [row[0] for row in due(store, gather, LATER + 60)] == [2]
 
 
 def test_a_snoozed_mail_is_in_no_digest(store, gather):
     """It stays where it is until the snooze ends."""
-    from gpuwatch_tray.alerts import Scope, Silence
+    from gpuwatch_tray.alerts import Silence, SilenceScope
     from tests.store.samples import NOW
 
-    store.silence(Silence(Scope.ALERT, "a", NOW, 2 * STALE))
+    store.add_silence(Silence(SilenceScope.ALERT, "a", NOW, 2 * STALE_SECONDS))
     store.commit(step(mail(1, ["a"]), mail(2, ["b"]), mail(3, ["c"])))
     assert [row[2] for row in due(store, gather)] == ["<2@box> <3@box>"]
 
@@ -134,16 +134,16 @@ def test_a_snoozed_mail_is_in_no_digest(store, gather):
 @pytest.mark.parametrize("scope", ["alert", "all"])
 def test_nobody_need_look_for_a_snoozed_mail(store, scope):
     """A child a minute all through the night would find nothing that it may send."""
-    from gpuwatch_tray.alerts import Scope, Silence
+    from gpuwatch_tray.alerts import Silence, SilenceScope
     from tests.store.samples import NOW
 
     store.commit(step(mail(1, ["a"])))
-    store.silence(Silence(Scope(scope), "a" if scope == "alert" else "", NOW, 600))
-    found = store.waiting(START + 30)
+    store.add_silence(Silence(SilenceScope(scope), "a" if scope == "alert" else "", NOW, 600))
+    found = store.outbox_summary(START + 30)
     assert (found.count, found.next_at) == (1, None)
     store.commit(step(mail(2, ["b"])))
-    assert (store.waiting(START + 30).next_at is None) == (scope == "all")
-    assert store.waiting(START + 601).next_at is not None
+    assert (store.outbox_summary(START + 30).next_at is None) == (scope == "all")
+    assert store.outbox_summary(START + 601).next_at is not None
 
 
 def test_what_some_have_not_got_yet_is_in_no_digest(store, gather):

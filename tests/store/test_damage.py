@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # to damage the file
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.evaluator import Engine, no_desktop
 from gpuwatch_tray.store import Store, file
 from gpuwatch_tray.store.rescue import READERS
-from gpuwatch_tray.store.schema import TABLES, in_memory
+from gpuwatch_tray.store.schema import TABLES, memory_database
 from tests.fakes import START
 from tests.store import faults
 from tests.store.samples import BUSY, HEAD, NOW, POLICY, alert, fired, mail, step
@@ -43,7 +43,7 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path, caplog, content, jour
     (tmp_path / "state-box.sqlite3").write_bytes(content)
     with closing(Store(tmp_path, "box")) as store:
         store.commit(fired(1))
-        assert len(store.memory().alerts) == 1
+        assert len(store.saved_state().alerts) == 1
     (found,) = aside(tmp_path)
     assert found.read_bytes()[:14] == content[:14]
     assert found.name in caplog.text
@@ -80,8 +80,8 @@ def test_damage_while_running_costs_no_mail(store, caplog, table):
     again = Store(store.path.parent, "box")
     before = again.renewed
     again.commit(step(mail(3, ["c"]), alerts=(alert(1),)))
-    again.surroundings()
-    again.memory()
+    again.evaluation_inputs()
+    again.saved_state()
     again.history()
     again.record_delivery(["x"], "desktop", fired(1).at)
     assert [row.message.message_id for row in again.lease_due(START, 60)] == ["<1@box>", "<2@box>", "<3@box>"]
@@ -98,7 +98,7 @@ def test_damage_to_the_outbox_itself(store):
     overwritten(store.path, "outbox")
     with closing(Store(store.path.parent, "box")) as again:
         again.commit(step(mail(2, ["b"]), alerts=(alert(1), alert(2, "b"))))
-        assert (again.renewed, len(again.memory().alerts)) == (1, 2)
+        assert (again.renewed, len(again.saved_state().alerts)) == (1, 2)
         assert [row.message.message_id for row in again.lease_due(START, 60)] == ["<2@box>"]
 
 
@@ -121,8 +121,8 @@ def test_a_row_that_makes_no_sense_is_damage_too(store, garbage):
     store.record_delivery(["told"], "email", fired(1).at)
     with closing(sqlite3.connect(store.path)) as database, database:
         database.execute(garbage)
-    store.surroundings()
-    store.memory()
+    store.evaluation_inputs()
+    store.saved_state()
     store.lease_due(START, 60)
     assert store.renewed == 1
     assert set(store.delivered("email")) == {"told"}
@@ -133,7 +133,7 @@ def test_a_row_that_makes_no_sense_is_damage_too(store, garbage):
 def test_an_evaluator_whose_state_is_damaged_writes_it_again_and_mails_once(tmp_path, table):
     """It holds the alerts: they are on the new file after its next poll; only a lost cooldown tells twice."""
     with closing(Store(tmp_path, "box", keeper=True)) as store:
-        evaluator = Evaluator(store, POLICY, HEAD, lambda: NOW, nobody)
+        evaluator = Engine(store, POLICY, HEAD, lambda: NOW, no_desktop)
         evaluator.evaluate(BUSY)
         (row,) = store.lease_due(START, 60)
         store.mark_sent(row.id, START, "250 ok")
@@ -142,10 +142,10 @@ def test_an_evaluator_whose_state_is_damaged_writes_it_again_and_mails_once(tmp_
             other.execute("PRAGMA user_version = 2")
         outcomes = [evaluator.evaluate(BUSY) for _ in range(2)]
         store.history()  # who looks elsewhere finds what the evaluator has not read
-        store.waiting(START)
+        store.outbox_summary(START)
         outcomes += [evaluator.evaluate(BUSY) for _ in range(2)]
         assert store.renewed == 1
-        assert [alert.rule for alert in store.memory().alerts] == ["gpu_limit"]
+        assert [alert.rule for alert in store.saved_state().alerts] == ["gpu_limit"]
         assert [each.trouble for each in outcomes] == [None] * 4
         assert sum(len(each.mails) for each in outcomes) == (table == "deliveries")
 
@@ -182,7 +182,7 @@ def test_a_file_that_was_deleted_is_written_again(store, other, caplog):
     assert len(store.lease_due(START, 60)) == 1
     assert "was deleted" in caplog.text
     assert other.lease_due(START, 60) == ()
-    assert len(other.memory().alerts) == 1
+    assert len(other.saved_state().alerts) == 1
 
 
 def test_damage_on_a_full_disk_goes_on_in_memory(tmp_path, monkeypatch):
@@ -198,11 +198,11 @@ def test_damage_on_a_full_disk_goes_on_in_memory(tmp_path, monkeypatch):
         assert len(store.lease_due(START, 60)) == 1
     store.close()
     with closing(Store(tmp_path, "box")) as after:
-        assert (len(after.memory().alerts), after.lease_due(START, 60)) == (1, ())
+        assert (len(after.saved_state().alerts), after.lease_due(START, 60)) == (1, ())
 
 
 def test_no_table_is_forgotten_on_the_way_from_one_database_to_another():
     """Each table of the schema is copied, and has a reader that says whether its rows make sense."""
-    with closing(in_memory()) as database:
+    with closing(memory_database()) as database:
         rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert {name for (name,) in rows if not name.startswith("sqlite_")} == set(TABLES) == set(READERS)

@@ -61,7 +61,7 @@ def test_who_sets_it_aside_for_ever_is_not_waited_for(tmp_path, monkeypatch):
     """A bounded wait, and one line."""
     monkeypatch.setattr(file, "BUSY", 0.2)
     (tmp_path / "state-box.sqlite3").write_bytes(b"not a database" * 100)
-    with file.alone(tmp_path / "state-box.sqlite3"):
+    with file.replacement_lock(tmp_path / "state-box.sqlite3"):
         begin = time.monotonic()
         failed = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sqlite3  # noqa: TID251  # a look into the file
+import sqlite3
 import subprocess
 import threading
 import time

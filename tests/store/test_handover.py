@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.delivery import deliver_due
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.store import Mail, Store, handover
-from gpuwatch_tray.transport import FailureKind, Missed, Receipt, TransportError
+from gpuwatch_tray.transport import FailureKind, MissedRecipients, Receipt, TransportError
 from tests.fakes import START
 from tests.store.samples import mail, message, step
 
@@ -24,7 +24,9 @@ def store(tmp_path):
 
 
 def deliver(lines, answers, way):
-    return deliver_due(handover.Handover(lines, answers), lambda: way, lambda: START + 5, chance=lambda: 0.0)
+    return deliver_due(
+        handover.PipedOutbox(lines, answers), lambda: way, lambda: START + 5, chance=lambda: 0.0
+    )
 
 
 class Way:
@@ -49,11 +51,11 @@ def test_what_is_handed_over_is_what_was_queued(store):
     store.commit(step(Mail(strange, ("a",)), mail(2, ["b"])))
     rows = store.lease_due(START, 60)
     answers, way = io.BytesIO(), Way()
-    deliver(io.BytesIO(handover.packed(rows)), answers, way)
+    deliver(io.BytesIO(handover.encode_mails(rows)), answers, way)
     assert way.taken == [strange, message(2)]
     for line in answers.getvalue().splitlines(keepends=True):
-        handover.record(store, line)
-    assert store.waiting(START).count == 0
+        handover.record_answer(store, line)
+    assert store.outbox_summary(START).count == 0
     assert {name: at.wall for name, at in store.delivered("email").items()} == {
         "a": START + 5,
         "b": START + 5,
@@ -66,9 +68,9 @@ def test_a_refusal_is_put_back_with_its_reason(store):
     store.commit(step(Mail(refused, ("a",))))
     store.mark_retry(1, START, "535 before")
     answers = io.BytesIO()
-    deliver(io.BytesIO(handover.packed(store.lease_due(START, 60))), answers, Way())
-    handover.record(store, answers.getvalue())
-    waiting = store.waiting(START + 5)
+    deliver(io.BytesIO(handover.encode_mails(store.lease_due(START, 60))), answers, Way())
+    handover.record_answer(store, answers.getvalue())
+    waiting = store.outbox_summary(START + 5)
     assert (waiting.error, waiting.next_at) == ("535 wrong password", START + 5 + 1800)
     assert waiting.failure == FailureKind.CONFIGURATION.value
 
@@ -79,16 +81,16 @@ def test_what_some_did_not_get_comes_back(store):
     class Partly(Way):
         def send(self, found):
             missed = (
-                Missed(("two@b.org",), TransportError(FailureKind.TRANSIENT, "450 later")),
-                Missed(("three@b.org",), TransportError(FailureKind.RECIPIENT, "550 unknown")),
+                MissedRecipients(("two@b.org",), TransportError(FailureKind.TRANSIENT, "450 later")),
+                MissedRecipients(("three@b.org",), TransportError(FailureKind.RECIPIENT, "550 unknown")),
             )
             return replace(super().send(found), missed=missed)
 
     store.commit(step(mail(1, ["a"])))
     answers = io.BytesIO()
-    deliver(io.BytesIO(handover.packed(store.lease_due(START, 60))), answers, Partly())
-    handover.record(store, answers.getvalue())
-    later, dead = store.queue()
+    deliver(io.BytesIO(handover.encode_mails(store.lease_due(START, 60))), answers, Partly())
+    handover.record_answer(store, answers.getvalue())
+    later, dead = store.unsent_mails()
     assert (later.message.details.only, later.state, later.next_at) == (("two@b.org",), "queued", START + 35)
     assert (dead.message.details.only, dead.state, dead.error) == (("three@b.org",), "dead", "550 unknown")
     assert {later.message.text, dead.message.text} == {message(1).text}
@@ -99,7 +101,7 @@ def test_what_some_did_not_get_comes_back(store):
 def test_a_line_that_was_cut_off_is_left_out(store):
     """The other process ended in the middle: the whole mails before it are sent."""
     store.commit(step(mail(1), mail(2)))
-    lines = handover.packed(store.lease_due(START, 60))[:-5]
+    lines = handover.encode_mails(store.lease_due(START, 60))[:-5]
     way = Way()
     deliver(io.BytesIO(lines), io.BytesIO(), way)
     assert way.taken == [message(1)]
@@ -112,7 +114,7 @@ def test_who_handed_it_over_may_be_gone_and_every_mail_is_sent(store):
     os.close(reader)
     way = Way()
     with os.fdopen(writer, "wb", buffering=0) as answers:
-        deliver(io.BytesIO(handover.packed(store.lease_due(START, 60))), answers, way)
+        deliver(io.BytesIO(handover.encode_mails(store.lease_due(START, 60))), answers, way)
     assert len(way.taken) == 2
 
 
@@ -120,6 +122,6 @@ def test_who_handed_it_over_may_be_gone_and_every_mail_is_sent(store):
 def test_an_answer_that_is_none_changes_nothing_and_is_not_logged(store, caplog, line):
     """Whatever the child prints, it closes no mail; its text may hold anything."""
     store.commit(step(mail(1)))
-    handover.record(store, line)
-    assert store.waiting(START).count == 1
+    handover.record_answer(store, line)
+    assert store.outbox_summary(START).count == 1
     assert "Traceback" not in caplog.text

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # its error codes, and a look into the file
+import sqlite3
 from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.alerts import Scope, Silence
+from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import KnownGpu, Store, StoreError
 from gpuwatch_tray.store import state as state_room
-from gpuwatch_tray.store.database import RETURN, Database
+from gpuwatch_tray.store.database import RETRY_SECONDS, Database
 from tests.fakes import START, Clock
 from tests.store import faults
 from tests.store.samples import NOW, alert, fired, mail, step
@@ -61,40 +61,40 @@ def test_whatever_fails_the_step_is_taken_in_memory(keeper, disk, caplog, code, 
     with disk.failing(code, at):
         keeper.commit(step(mail(2, ["b"]), alerts=(alert(1), alert(2, "b"))))
         assert [row.message.message_id for row in keeper.lease_due(START, 60)] == ["<1@box>", "<2@box>"]
-        assert len(keeper.memory().alerts) == 2
+        assert len(keeper.saved_state().alerts) == 2
         assert (words in keeper.trouble, str(keeper.path) in keeper.trouble) == (True, True)
         keeper.commit(step(mail(3)))
     assert caplog.text.count("in memory only") == 1
     with reopened(keeper) as found:
-        assert [each.id for each in found.memory().alerts] == [1]
+        assert [each.id for each in found.saved_state().alerts] == [1]
 
 
 def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk, clock, caplog):
     """After a while, unasked: alerts, mails, deliveries, snoozes, GPUs; what is over is over there too."""
-    hour = Silence(Scope.ALL, "", NOW, 3600.0)
+    hour = Silence(SilenceScope.ALL, "", NOW, 3600.0)
     keeper.commit(fired(1))
-    keeper.silence(Silence(Scope.RULE, "gpu_limit", NOW, 60.0))
+    keeper.add_silence(Silence(SilenceScope.RULE, "gpu_limit", NOW, 60.0))
     with disk.failing(FULL):
         keeper.commit(step(mail(2, ["b"]), alerts=(alert(2, "b"),), gpus=(KnownGpu("GPU-1", 0, "x", START),)))
-        keeper.resume()
-        keeper.silence(hour)
+        keeper.end_silences()
+        keeper.add_silence(hour)
         keeper.mark_sent(1, START + 5, "250 ok")
         keeper.acknowledge([2], [], START)
-        clock.advance(RETURN)
-        assert len(keeper.memory().alerts) == 2
+        clock.advance(RETRY_SECONDS)
+        assert len(keeper.saved_state().alerts) == 2
         assert keeper.trouble is not None
     assert keeper.trouble is not None  # not yet time
-    clock.advance(RETURN)
-    keeper.waiting(START)
+    clock.advance(RETRY_SECONDS)
+    keeper.outbox_summary(START)
     assert keeper.trouble is None
     assert "can be written again" in caplog.text
     with reopened(keeper) as found:
-        assert [each.id for each in found.memory().alerts] == [1, 2]
+        assert [each.id for each in found.saved_state().alerts] == [1, 2]
         assert found.attention().silences == (hour,)
         assert found.attention().acknowledged == {2}
         assert set(found.delivered("email")) == {"box/gpu_limit"}
         assert [each.uuid for each in found.gpus()] == ["GPU-1"]
-        found.resume()
+        found.end_silences()
         assert [row.message.message_id for row in found.lease_due(START, 60)] == ["<2@box>"]
 
 
@@ -107,7 +107,7 @@ def test_a_mail_that_was_sent_in_memory_is_not_sent_again_from_the_file(keeper, 
         assert len(rows) == 2
         for row in rows:
             keeper.mark_sent(row.id, START + 1, "250 ok")
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     assert keeper.lease_due(START + 1000, 60) == ()
     assert keeper.trouble is None
     assert keeper.lease_due(START + 2000, 60) == ()
@@ -122,7 +122,7 @@ def test_a_mail_that_the_child_sent_meanwhile_is_not_sent_again_from_memory(keep
             keeper.commit(step(mail(2, ["b"])))
             assert [each.id for each in keeper.lease_due(START + 1, 60)] == [2]
         child.mark_sent(row.id, START + 2, "250 ok")
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     assert keeper.lease_due(START + 1000, 60)[0].id == 2
     assert keeper.trouble is None
     assert set(keeper.delivered("email")) == {"a"}
@@ -133,7 +133,7 @@ def test_a_mail_in_flight_keeps_its_number_over_the_return(keeper, disk, clock):
     with disk.failing(FULL):
         keeper.commit(step(mail(1, ["a"])))
         (row,) = keeper.lease_due(START, 180)
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     keeper.mark_sent(row.id, START + 3, "250 ok")
     assert keeper.trouble is None
     assert (set(keeper.delivered("email")), keeper.lease_due(START + 1000, 60)) == ({"a"}, ())
@@ -164,7 +164,7 @@ def test_no_file_and_no_room_for_one(tmp_path, disk, clock):
     """The very first start on a full disk."""
     with disk.failing(FULL, "CREATE"), closing(Store(tmp_path, "box", keeper=True)) as store:
         store.commit(fired(1))
-        assert len(store.memory().alerts) == 1
+        assert len(store.saved_state().alerts) == 1
 
 
 def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock):
@@ -172,17 +172,17 @@ def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock
     with closing(Store(tmp_path, "box")) as before:
         before.commit(step(mail(1, ["a"]), alerts=(alert(1, "old"),)))
         before.record_delivery(["told"], "email", Instant(START - 10, 490.0, "boot-1"))
-        before.silence(Silence(Scope.ALL, "", NOW, 60.0))
+        before.add_silence(Silence(SilenceScope.ALL, "", NOW, 60.0))
     with disk.failing(sqlite3.SQLITE_CANTOPEN, ""):
         store = Store(tmp_path, "box", keeper=True)
-        assert (store.renewed, store.memory().alerts) == (1, ())
+        assert (store.renewed, store.saved_state().alerts) == (1, ())
         store.commit(step(mail(2, ["b"]), alerts=(alert(1, "new"),)))
-    clock.advance(RETURN)
+    clock.advance(RETRY_SECONDS)
     assert store.lease_due(START, 60) == ()  # the snooze of the file holds the mails of both
-    store.resume()
+    store.end_silences()
     assert [row.message.message_id for row in store.lease_due(START, 60)] == ["<1@box>", "<2@box>"]
     assert store.trouble is None
-    assert [each.fingerprint for each in store.memory().alerts] == ["new"]
+    assert [each.fingerprint for each in store.saved_state().alerts] == ["new"]
     assert (set(store.delivered("email")), len(store.attention().silences)) == ({"told"}, 0)
     store.close()
 
@@ -196,7 +196,7 @@ def test_whoever_does_not_evaluate_is_refused(tmp_path, disk):
         assert store.trouble is None
         assert len(store.lease_due(START, 60)) == 1
     with disk.failing(FULL, "PRAGMA journal_mode"), closing(Store(tmp_path, "box")) as store:
-        assert len(store.memory().alerts) == 1  # to read is no harm
+        assert len(store.saved_state().alerts) == 1  # to read is no harm
 
 
 def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, clock):
@@ -207,7 +207,7 @@ def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, clo
             keeper.commit(step(mail(2)))
         with pytest.raises(StoreError, match="in memory and sends them"):
             beside.lease_due(START, 60)
-        clock.advance(RETURN)
+        clock.advance(RETRY_SECONDS)
         assert len(keeper.lease_due(START, 60)) == 2
         assert beside.lease_due(START + 61, 60) != ()
 
@@ -216,9 +216,9 @@ def test_a_locked_file_is_no_reason_for_memory(keeper, disk):
     """Another process is at work: an error for now, and the next poll does it."""
     with disk.failing(sqlite3.SQLITE_BUSY, "BEGIN"), pytest.raises(StoreError, match="another program"):
         keeper.commit(fired(1))
-    assert (keeper.trouble, keeper.memory().alerts) == (None, ())
+    assert (keeper.trouble, keeper.saved_state().alerts) == (None, ())
     keeper.commit(fired(1))
-    assert len(keeper.memory().alerts) == 1
+    assert len(keeper.saved_state().alerts) == 1
 
 
 def test_a_closed_store_stays_closed(tmp_path):

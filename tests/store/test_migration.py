@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3  # noqa: TID251  # to write the file as the old version did
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store import Store, StoreError, Waiting
+from gpuwatch_tray.store import OutboxSummary, Store, StoreError
 from tests.fakes import START
 from tests.store import faults
 from tests.store.samples import NOW, fired, mail, step
@@ -55,7 +55,7 @@ def old(tmp_path, journal):
 
 
 def check(store):
-    assert store.memory().alerts == ()  # begun anew, in silence: their cooldowns are known
+    assert store.saved_state().alerts == ()  # begun anew, in silence: their cooldowns are known
     assert store.delivered("email") == {"box/gpu_limit": Instant(START - 60)}
     (row,) = store.lease_due(START, 60)
     assert (row.message.message_id, row.fingerprints) == ("<old@box>", ("box/max_etime/1",))
@@ -71,7 +71,7 @@ def test_version_1_is_taken_over(old):
     with closing(Store(old.parent, "box")) as store:
         check(store)
     with closing(Store(old.parent, "box")) as again:
-        assert len(again.memory().alerts) == 1
+        assert len(again.saved_state().alerts) == 1
 
 
 def test_version_3_gets_the_class_of_a_failure(tmp_path):
@@ -85,9 +85,9 @@ def test_version_3_gets_the_class_of_a_failure(tmp_path):
             database.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 3")
     with closing(Store(tmp_path, "box")) as store:
-        assert store.waiting(START) == Waiting(1, START, START + 30, "451 later")
+        assert store.outbox_summary(START) == OutboxSummary(1, START, START + 30, "451 later")
         store.mark_retry(1, START + 60, "535 wrong password", failure="configuration")
-        assert store.waiting(START).failure == "configuration"
+        assert store.outbox_summary(START).failure == "configuration"
 
 
 def test_version_5_gets_threads(tmp_path):
@@ -98,11 +98,11 @@ def test_version_5_gets_threads(tmp_path):
     with closing(sqlite3.connect(path)) as database:
         database.executescript("ALTER TABLE incidents DROP COLUMN thread; PRAGMA user_version = 5;")
     with closing(Store(tmp_path, "box")) as store:
-        (one,) = store.memory().alerts
+        (one,) = store.saved_state().alerts
         assert one.thread is None
         threaded = replace(one, thread=("<1@box>", START))
         store.commit(step(alerts=(threaded,)))
-        assert store.memory().alerts == (threaded,)
+        assert store.saved_state().alerts == (threaded,)
 
 
 def test_a_first_start_that_was_killed_half_way_is_taken_over_too(old):
@@ -122,7 +122,7 @@ def test_version_1_on_a_full_disk_is_taken_over_in_memory(old, monkeypatch):
         check(store)
     store.close()
     with closing(Store(old.parent, "box")) as again:
-        assert len(again.memory().alerts) == 1
+        assert len(again.saved_state().alerts) == 1
         assert [row.message.message_id for row in again.lease_due(START + 999, 60)] == ["<1@box>"]
 
 

@@ -6,7 +6,7 @@ import itertools
 import logging
 import multiprocessing
 import os
-import sqlite3  # noqa: TID251  # a look into the file
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -24,7 +24,8 @@ from gpuwatch_tray.model import (
     Stretch,
     Why,
 )
-from gpuwatch_tray.store import StoreError, Uses, read_samples, samplefold
+from gpuwatch_tray.store import StoreError, samplefold
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.units import MINUTE
 from tests.fakes import alert
 from tests.pasts import NOON, UUID, Past, gpu, process
@@ -100,7 +101,7 @@ def busy(number=0):
 
 def rows(machine, table="minutes") -> int:
     with closing(sqlite3.connect(machine.store.path)) as found:
-        return found.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        return found.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 def test_nothing_is_written_while_nothing_changes(machine):
@@ -359,10 +360,10 @@ def test_a_sum_of_uses_is_cut_where_the_uses_are(machine, finest, shift):
     machine.looks(process(1), process(2, memory=UNKNOWN), seconds=2 * HOUR)
     asked = {"start": NOON + shift, "end": NOON + 5000 + shift, "finest": finest}
     each = machine.past(**asked).processes
-    summed = machine.past(processes=Uses.SUMMED, **asked).processes
+    summed = machine.past(processes=UseDetail.SUMMED, **asked).processes
     assert len({use.who for use in each}) == len(summed) == 2
     for use in summed:
         mine = [one for one in each if one.who == use.who]
         assert use.held == pytest.approx(sum(one.held for one in mine))
         assert (use.memory is None) == all(one.memory is None for one in mine)
-    assert machine.past(processes=Uses.NONE, **asked).processes == ()
+    assert machine.past(processes=UseDetail.NONE, **asked).processes == ()

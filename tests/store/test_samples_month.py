@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3  # noqa: TID251  # a look into the file
+import sqlite3
 from contextlib import closing
 
 import pytest
 
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.sampling import LONGEST
-from gpuwatch_tray.store import Uses, read_samples
+from gpuwatch_tray.sampling import LONGEST_STRETCH
+from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.units import MINUTE
-from gpuwatch_tray.usage import By, usage
+from gpuwatch_tray.usage import GroupBy, usage
 from tests.pasts import NOON
 from tests.store.usemonth import DAY, EVENTS, HOUR, STEP, USERS, Month
 
@@ -35,7 +35,7 @@ def test_a_month_is_told_as_it_was(tmp_path):
 
 def users(month, history):
     """Over folding, restarts, kills, suspends, reboots, steps of the clock and a silent driver."""
-    rows = {row.who: row.sums for row in usage(history, By.USER).rows}
+    rows = {row.who: row.sums for row in usage(history, GroupBy.USER).rows}
     assert set(rows) == set(USERS)
     for user, sums in rows.items():
         for name, value in (
@@ -49,7 +49,7 @@ def users(month, history):
 
 def gpus(month, history):
     """By its meter, by its power, by a meter alone, and by a meter that is seldom read."""
-    rows = {row.who: row.sums for row in usage(history, By.GPU).rows}
+    rows = {row.who: row.sums for row in usage(history, GroupBy.GPU).rows}
     for index in range(4):
         sums = rows[f"GPU-{index:04d}"]
         assert sums.hours == pytest.approx(month.truth.hours["gpu", index], rel=PERCENT)
@@ -61,21 +61,23 @@ def processes(month, history):
     """To two readings; one during which the program was killed may lack the minutes that were held back."""
     keys = {run.key: run for run in history.runs}
     found = {}
-    for row in usage(history, By.PROCESS).rows:
+    for row in usage(history, GroupBy.PROCESS).rows:
         found.setdefault(keys[row.who].pid, []).append(row.sums.hours)
     assert len(found) > 100
     kills = [hour * HOUR for hour, what, _ in EVENTS if what == "kill"]
     for job in month.jobs:
         truth, told = month.truth.hours["run", job.pid], sum(found.get(job.pid, [0.0]))
-        killed = any(job.start < at < job.end + LONGEST for at in kills)
-        assert told == pytest.approx(truth, abs=2 * STEP / HOUR + 0.02 * truth + killed * LONGEST / HOUR), job
+        killed = any(job.start < at < job.end + LONGEST_STRETCH for at in kills)
+        assert told == pytest.approx(
+            truth, abs=2 * STEP / HOUR + 0.02 * truth + killed * LONGEST_STRETCH / HOUR
+        ), job
 
 
 def sums(month, history):
     """The sums of each process are those of its uses, by the minute and by ten."""
     for finest in (MINUTE, TEN_MINUTES):
-        each = usage(all_of(month, finest=finest), By.PROCESS)
-        summed = usage(all_of(month, finest=finest, processes=Uses.SUMMED), By.PROCESS)
+        each = usage(all_of(month, finest=finest), GroupBy.PROCESS)
+        summed = usage(all_of(month, finest=finest, processes=UseDetail.SUMMED), GroupBy.PROCESS)
         assert [row.who for row in summed.rows] == [row.who for row in each.rows]
         for one, other in zip(summed.rows, each.rows, strict=True):
             for name in ("hours", "memory", "utilisation", "idle", "energy"):
@@ -84,7 +86,7 @@ def sums(month, history):
 
 def what_nobody_saw(month, history):
     """The hours that were seen are those in which somebody watched, not those of the month."""
-    whole = usage(history, By.GPU)
+    whole = usage(history, GroupBy.GPU)
     seen = month.truth.seen / HOUR
     assert seen < 29 * 24 - 25
     for hours in whole.seen.values():
@@ -99,7 +101,7 @@ def what_nobody_saw(month, history):
 def ten_minutes(month, history):
     """What comes by the minute and what was folded are two views of one thing."""
     coarse = all_of(month, finest=TEN_MINUTES)
-    one, other = (usage(found, By.USER).whole for found in (history, coarse))
+    one, other = (usage(found, GroupBy.USER).whole for found in (history, coarse))
     assert (one.hours, one.energy, one.idle) == pytest.approx(
         (other.hours, other.energy, other.idle), rel=1e-4
     )
@@ -114,5 +116,5 @@ def size(month):
         ).fetchone()
         (oldest,) = found.execute("SELECT min(at) FROM minutes").fetchone()
     assert minutes < 79 * 60
-    assert oldest > month.clock.now - MINUTES_FOR - 60 * LONGEST
+    assert oldest > month.clock.now - MINUTES_FOR - 60 * LONGEST_STRETCH
     assert path.stat().st_size < 8_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sqlite3  # noqa: TID251  # another program that keeps the file
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +15,7 @@ import pytest
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.evaluator import Evaluator, nobody
+from gpuwatch_tray.evaluator import Engine, no_desktop
 from gpuwatch_tray.store import Store, StoreError, file
 from gpuwatch_tray.transport import Receipt
 from tests.fakes import START
@@ -90,7 +90,7 @@ def test_processes_that_deliver_together_send_each_mail_once(tmp_path, journal):
         store.commit(step(*(mail(number, [str(number)]) for number in range(40))))
         assert together(DELIVERS, tmp_path, journal, 4) == [0] * 4
         assert len((tmp_path / "sent").read_text().splitlines()) == 40
-        assert store.waiting(START).count == 0
+        assert store.outbox_summary(START).count == 0
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def holder(path):
 def test_an_evaluation_that_finds_the_file_locked_is_taken_by_the_next_poll(tmp_path, journal, impatient):
     """The trouble is said, the alert is shown, and its mail is queued once when the file is free."""
     store = Store(tmp_path, "box", keeper=True)
-    evaluator = Evaluator(store, POLICY, HEAD, lambda: NOW, nobody)
+    evaluator = Engine(store, POLICY, HEAD, lambda: NOW, no_desktop)
     with closing(holder(store.path)):
         for _ in range(2):
             outcome = evaluator.evaluate(BUSY)
@@ -138,7 +138,7 @@ def test_a_mail_that_was_sent_while_the_file_is_locked_is_recorded_later(tmp_pat
             return Receipt("way", "250")
 
     report = deliver_due(store, Way, lambda: START)
-    assert (len(report.sent), store.waiting(START).count) == (1, 0)
+    assert (len(report.sent), store.outbox_summary(START).count) == (1, 0)
     store.close()
 
 

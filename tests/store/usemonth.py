@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, GpuProcess, Kind, Limits, Problem, Snapshot
 from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store import SampleStore
+from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import Clock
 from tests.pasts import NOON, gpu
 
@@ -131,18 +131,18 @@ class Month:
                     getattr(self, f"_{what}")(value)
             self._pass(STEP)
             self._read(dark=self.time < dark_until)
-        for minute in self.sampler.rest():
+        for minute in self.sampler.finish_minute():
             self.store.add(minute())
         self.store.close()
 
     def _restart(self, seconds) -> None:
-        for minute in self.sampler.rest():
+        for minute in self.sampler.finish_minute():
             self.store.add(minute())
         self.store.close()
         self._away(seconds)
 
     def _kill(self, seconds) -> None:
-        self.store._drop()
+        self.store._close_file()
         self._away(seconds)
 
     def _suspend(self, seconds) -> None:
@@ -190,11 +190,11 @@ class Month:
     def _read(self, *, dark) -> None:
         now = self.clock.instant()
         if dark:
-            self.sampler.take(Snapshot("test", now.wall, problem=Problem("driver not loaded")), (), now)
+            self.sampler.add(Snapshot("test", now.wall, problem=Problem("driver not loaded")), (), now)
             self._since = self.time
             return
         there = [job for job in self._near(self.time) if job.start < self.time <= job.end]
-        for minute in self.sampler.take(self._snapshot(there, now.wall), (), now):
+        for minute in self.sampler.add(self._snapshot(there, now.wall), (), now):
             self.store.add(minute())
         if self._since is not None:
             self.truth.seen += self.time - self._since

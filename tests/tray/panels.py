@@ -16,7 +16,7 @@ from typing import Any
 from dbus_fast import DBusError, Variant  # noqa: TID251  # the tests speak the protocol too
 
 from gpuwatch_tray.tray.dbusmenu import DBusMenu
-from gpuwatch_tray.tray.tree import ROOT
+from gpuwatch_tray.tray.host import ROOT
 
 
 class Loop:
@@ -94,7 +94,7 @@ class Habits:
     """What tells one panel from another."""
 
     name: str
-    tells: bool  # of the root's opening and closing
+    reports_opening: bool  # of the root's opening and closing
     whole: bool  # it fetches everything at once
     asks_first: bool = True
     skips: bool = False  # libdbusmenu-qt: a LayoutUpdated after a fetch at an answer
@@ -103,10 +103,10 @@ class Habits:
     grows: bool = True  # an open menu makes room for another row
 
 
-LXQT = Habits("lxqt-panel", tells=True, whole=False, skips=True, renews=True)
-PLASMA = Habits("Plasma", tells=True, whole=False, skips=True, click_first=False)
-GTK = Habits("xfce4-panel", tells=False, whole=True, grows=False)
-GNOME = Habits("GNOME", tells=True, whole=True, asks_first=False)
+LXQT = Habits("lxqt-panel", reports_opening=True, whole=False, skips=True, renews=True)
+PLASMA = Habits("Plasma", reports_opening=True, whole=False, skips=True, click_first=False)
+GTK = Habits("xfce4-panel", reports_opening=False, whole=True, grows=False)
+GNOME = Habits("GNOME", reports_opening=True, whole=True, asks_first=False)
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Panel:
     shown: dict[int, dict[str, Any]] = field(default_factory=dict)
     below: dict[int, list[int]] = field(default_factory=dict)
     displayed: list[int] = field(default_factory=list)  # the root first; empty while closed
-    last_word: float = 0.0
+    last_message: float = 0.0
     _skip: set[int] = field(default_factory=set)
     _stale: list[int] = field(default_factory=list)  # to be fetched once there is nothing else to do
 
@@ -196,24 +196,24 @@ class Panel:
             self._event(row, "opened")
         answer = (
             self.menu.ask("about_to_show", row)
-            if self.habits.tells
+            if self.habits.reports_opening
             else self.menu.ask("about_to_show_group", [row])
         )
         self._read(self.menu.before_answer)
-        self._word()
+        self._record_message()
         yes = row in answer[0] if isinstance(answer, tuple) else bool(answer)
         if yes or not (self.habits.whole or self.below.get(row)):
             self._fetch_at_answer(row)
-        if self.habits.asks_first and (self.habits.tells or row != ROOT):
+        if self.habits.asks_first and (self.habits.reports_opening or row != ROOT):
             self._event(row, "opened")
         self.displayed.append(row)
         self.deliver()
 
-    def pass_over(self, row):
+    def hover(self, row):
         """The pointer passes over a submenu's row: a GTK panel asks for it, be it on the screen."""
         answer = self.menu.ask("about_to_show_group", [row])
         self._read(self.menu.before_answer)
-        self._word()
+        self._record_message()
         if answer is not None and row in answer[0]:
             self.fetch(row)
         self.deliver()
@@ -222,7 +222,7 @@ class Panel:
         """Take this list and those below it from the screen."""
         while row in self.displayed:
             last = self.displayed.pop()
-            if self.habits.tells or last != ROOT:
+            if self.habits.reports_opening or last != ROOT:
                 self._event(last, "closed")
 
     def click(self, row):
@@ -240,11 +240,11 @@ class Panel:
         self.fetch(row)
 
     def _event(self, row, kind):
-        if self.habits.tells:
+        if self.habits.reports_opening:
             self.menu.ask("event", row, kind, Variant("i", 0), 0)
         else:
             self.menu.ask("event_group", [[row, kind, Variant("i", 0), 0]])
-        self._word()
+        self._record_message()
 
-    def _word(self):
-        self.last_word = self.menu._loop.time()
+    def _record_message(self):
+        self.last_message = self.menu._loop.time()

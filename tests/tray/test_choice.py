@@ -10,7 +10,7 @@ import pytest
 
 from gpuwatch_tray.tray import choice, foreign, hostwatch, instance
 
-LINUX = pytest.mark.skipif(sys.platform in choice.NATIVE, reason="pystray draws by itself there")
+LINUX = pytest.mark.skipif(sys.platform in choice.PYSTRAY_NATIVE, reason="pystray draws by itself there")
 
 
 class FakeBackend:
@@ -79,7 +79,7 @@ class FakeBus:
     def stop(self):
         self.ended.set()
 
-    def watch_owner(self, name, handler):
+    def follow_owner(self, name, handler):
         self.handlers[name] = handler
 
     def on_lost(self, handler):
@@ -97,10 +97,10 @@ def usable(monkeypatch):
     def backend(kind, name, perform):
         tried.append(kind)
         if kind not in kinds:
-            raise foreign.Unusable(f"no {kind} here")
+            raise foreign.BackendUnavailableError(f"no {kind} here")
         return FakeBackend(kind)
 
-    monkeypatch.setattr(foreign, "backend", backend)
+    monkeypatch.setattr(foreign, "create_backend", backend)
     return kinds, tried
 
 
@@ -109,7 +109,7 @@ def own(monkeypatch):
     """Our own backend, without a bus behind it."""
     from gpuwatch_tray.tray import linux
 
-    monkeypatch.setattr(linux, "SniBackend", lambda *_: FakeBackend("sni"))
+    monkeypatch.setattr(linux, "StatusNotifierBackend", lambda *_: FakeBackend("sni"))
 
 
 DISPLAY = {"DISPLAY": ":9"}
@@ -139,7 +139,7 @@ def test_the_order_of_the_backends(usable, own, asked, with_bus, can, drawn):
     """One row each of the table above."""
     usable[0].update(can)
     environ = DISPLAY | ({"PYSTRAY_BACKEND": asked} if asked else {})
-    chosen = choice.choose(FakeBus() if with_bus else None, "n", print, environ)
+    chosen = choice.select_backend(FakeBus() if with_bus else None, "n", print, environ)
     inner = getattr(chosen, "_backend", chosen)
     assert getattr(inner, "kind", None) == drawn
 
@@ -148,7 +148,7 @@ def test_the_order_of_the_backends(usable, own, asked, with_bus, can, drawn):
 def test_each_backend_that_cannot_draw_is_one_line_in_the_log(usable, caplog):
     """Who wonders about the missing icon finds why, and what to install, once for each."""
     with caplog.at_level(logging.WARNING):
-        assert choice.choose(None, "n", print, DISPLAY) is None
+        assert choice.select_backend(None, "n", print, DISPLAY) is None
     assert [record.getMessage() for record in caplog.records] == [
         "no icon by appindicator: no appindicator here",
         "no icon by gtk: no gtk here",
@@ -158,9 +158,9 @@ def test_each_backend_that_cannot_draw_is_one_line_in_the_log(usable, caplog):
 @LINUX
 def test_without_a_display_nothing_is_tried(usable, caplog):
     """Over ssh no toolkit is loaded; only who asked for one is told."""
-    assert choice.choose(None, "n", print, {}) is None
+    assert choice.select_backend(None, "n", print, {}) is None
     assert (usable[1], caplog.text) == ([], "")
-    choice.choose(None, "n", print, {"PYSTRAY_BACKEND": "gtk"})
+    choice.select_backend(None, "n", print, {"PYSTRAY_BACKEND": "gtk"})
     assert usable[1] == []
     assert "no icon by gtk: neither DISPLAY nor WAYLAND_DISPLAY is set" in caplog.text
 
@@ -169,7 +169,7 @@ def test_without_a_display_nothing_is_tried(usable, caplog):
 def test_an_unknown_backend_is_wrong_use(word):
     """The error names the variable and what it may say."""
     with pytest.raises(ValueError, match=rf"PYSTRAY_BACKEND: expected .*dummy or unset, got '{word}'"):
-        choice.choose(None, "n", print, {"PYSTRAY_BACKEND": word})
+        choice.select_backend(None, "n", print, {"PYSTRAY_BACKEND": word})
 
 
 @LINUX
@@ -177,8 +177,8 @@ def test_a_backend_without_its_libraries_says_what_to_install(monkeypatch):
     """No PyGObject is one line with the packages' names."""
     monkeypatch.setitem(sys.modules, "pystray._gtk", None)  # as if its import failed
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "disabled:")
-    with pytest.raises(foreign.Unusable, match=r"python3-gi, gir1\.2-gtk-3\.0"):
-        foreign.backend("gtk", "n", print)
+    with pytest.raises(foreign.BackendUnavailableError, match=r"python3-gi, gir1\.2-gtk-3\.0"):
+        foreign.create_backend("gtk", "n", print)
 
 
 def test_the_buss_loop_turns_while_another_one_draws():
@@ -203,7 +203,7 @@ def test_headless_with_a_bus_still_turns_it_and_without_one_does_not():
     """The same life without an icon."""
     bus = FakeBus()
     for given in (bus, None):
-        backend = choice.headless(given)
+        backend = choice.headless_backend(given)
         backend.run(backend.stop)
     assert bus.turning.is_set()
 
@@ -226,7 +226,7 @@ class Ears:
 @pytest.fixture
 def watched():
     bus, ears = FakeBus(), Ears()
-    hostwatch.NoHost(bus, ears, {"XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}).start()
+    hostwatch.MissingHostDetector(bus, ears, {"XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}).start()
     return bus, ears
 
 
@@ -281,7 +281,7 @@ def test_a_bus_that_is_lost_is_not_a_missing_host(watched):
 )
 def test_the_advice_fits_the_desktop(desktop, told):
     """What to install is named, and the way to ask without a tray."""
-    text = hostwatch.advice({"XDG_CURRENT_DESKTOP": desktop} if desktop else {})
+    text = hostwatch.panel_advice({"XDG_CURRENT_DESKTOP": desktop} if desktop else {})
     assert told in text
     assert "`gpuwatch-tray status`" in text
 
@@ -292,8 +292,8 @@ def test_the_advice_fits_the_desktop(desktop, told):
 @pytest.mark.parametrize("watched_", ["", "demo", "MYGPU=ssh box mygpu", "\udc80"])
 def test_every_name_is_a_valid_one(watched_):
     """As the D-Bus specification has it: dotted, each part of letters, digits, _ and -, no digit first."""
-    name = instance.name_for(watched_)
+    name = instance.bus_name_for(watched_)
     assert len(name) < 255
     for part in name.split("."):
         assert part.replace("-", "_").isidentifier()
-    assert (name == instance.NAME) == (watched_ == "")
+    assert (name == instance.BUS_NAME) == (watched_ == "")

@@ -10,12 +10,12 @@ import threading
 import pytest
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.drawing import Look
+from gpuwatch_tray.drawing import IconLook
 from gpuwatch_tray.model import Awaited, IconStyle, Level
-from gpuwatch_tray.tray import Act, Deed, Extras, Tray, View, controller, menu, toolkit
-from gpuwatch_tray.tray.menu import rows
+from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras, Tray, TrayView, controller, menu, toolkit
+from gpuwatch_tray.tray.menu import build_menu
 from gpuwatch_tray.tray.native import NativeBackend
-from gpuwatch_tray.tray.worker import LONGEST, Worker
+from gpuwatch_tray.tray.worker import MAX_PENDING, ActionWorker
 from gpuwatch_tray.utf16 import clip_utf16
 from tests.desktop.client import wait_until
 from tests.tray.samples import NOW, process, snapshot, status
@@ -41,7 +41,7 @@ class Hands:
         return work
 
     def actions(self):
-        return {act: self.act(act) for act in Act}
+        return {act: self.act(act) for act in ActionKind}
 
 
 class FakeIcon:
@@ -76,7 +76,7 @@ def native(monkeypatch):
 
 
 def view(shown):
-    return View(Look(shown.level), "gpuwatch " + shown.headline, rows(shown))
+    return TrayView(IconLook(shown.level), "gpuwatch " + shown.headline, build_menu(shown))
 
 
 @pytest.fixture
@@ -85,13 +85,13 @@ def worker():
     made = []
 
     def make(actions):
-        made.append(Worker(actions))
+        made.append(ActionWorker(actions))
         made[-1].start()
         return made[-1]
 
     yield make
     for one in made:
-        one.end()
+        one.stop()
         for thread in one.threads:
             thread.join(5)
             assert not thread.is_alive()
@@ -100,7 +100,7 @@ def worker():
 def test_without_a_bus_the_tray_runs_headless_until_it_is_stopped():
     """`ready` is called, `show` is harmless, and `stop` from another thread ends `run`."""
     tray = Tray(None, Hands().actions())
-    assert not tray.drawn
+    assert not tray.has_icon
     assert tray.notify is None
 
     def ready():
@@ -152,17 +152,19 @@ class Canvas:
 def canvas(monkeypatch):
     """The backend that every Tray of the test gets."""
     made = Canvas()
-    monkeypatch.setattr(controller, "choose", lambda *_: made)
+    monkeypatch.setattr(controller, "select_backend", lambda *_: made)
     return made
 
 
 def test_the_view_is_the_look_the_title_and_the_rows_of_what_works(canvas):
     """Style and badge are the tray's, the state the status's; rows are those of the actions at hand."""
-    tray = Tray(None, {Act.QUIT: print}, style=IconStyle.DARK, badge=True)
+    tray = Tray(None, {ActionKind.QUIT: print}, style=IconStyle.DARK, badge=True)
     shown = status(Level.WARNING, in_use=3)
     tray.show(shown)
     drawn = canvas.draw()
-    assert drawn == View(Look(Level.WARNING, IconStyle.DARK, 3), menu.title(shown), rows(shown, {Act.QUIT}))
+    assert drawn == TrayView(
+        IconLook(Level.WARNING, IconStyle.DARK, 3), menu.tooltip(shown), build_menu(shown, {ActionKind.QUIT})
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_the_badge_is_the_number_of_gpus_in_use_where_it_is_wanted_and_known(can
     """An unknown number is no number, and never 0."""
     tray = Tray(None, {}, badge=badge)
     tray.show(status(in_use=in_use))
-    assert canvas.draw().look == Look(Level.OK, IconStyle.AUTO, borne)
+    assert canvas.draw().look == IconLook(Level.OK, IconStyle.AUTO, borne)
 
 
 def test_of_several_statuses_the_latest_is_drawn_once(canvas):
@@ -180,7 +182,7 @@ def test_of_several_statuses_the_latest_is_drawn_once(canvas):
     tray = Tray(None, {})
     for level in (Level.OK, Level.WARNING, Level.CRITICAL):
         tray.show(status(level))
-    tray.tell(Extras(about=("x",)))
+    tray.show_extras(MenuExtras(about=("x",)))
     assert len(canvas.jobs) == 1
     assert canvas.draw().look.level is Level.CRITICAL
     assert len(canvas.views) == 1
@@ -190,12 +192,12 @@ def test_of_several_statuses_the_latest_is_drawn_once(canvas):
 
 def test_what_is_told_beside_the_status_is_shown_with_it(canvas):
     """Before the first status nothing is drawn; after it each of the two brings a new menu."""
-    tray = Tray(None, dict.fromkeys(Act, print))
-    tray.tell(Extras(settings_file="/x/gpu-watch.env"))
+    tray = Tray(None, dict.fromkeys(ActionKind, print))
+    tray.show_extras(MenuExtras(settings_file="/x/gpu-watch.env"))
     assert canvas.draw() is None
     tray.show(status())
     assert "settings" in [row.key for row in canvas.draw().rows]
-    tray.tell(Extras(frozenset({(7, "9")})))
+    tray.show_extras(MenuExtras(frozenset({(7, "9")})))
     keys = [row.key for row in canvas.draw().rows]
     assert "kill 7:9" in keys
     assert "settings" not in keys
@@ -205,11 +207,16 @@ def test_clicks_are_carried_out_in_order_away_from_the_caller(worker):
     """On the thread of the actions, each with its target."""
     hands = Hands()
     working = worker(hands.actions())
-    wanted = [Deed(Act.CHECK_NOW), Deed(Act.SNOOZE, "a1"), Deed(Act.END, "7:9"), Deed(Act.SNOOZE, "a2")]
-    for deed in wanted:
-        working.perform(deed)
+    wanted = [
+        MenuAction(ActionKind.CHECK_NOW),
+        MenuAction(ActionKind.SNOOZE, "a1"),
+        MenuAction(ActionKind.END, "7:9"),
+        MenuAction(ActionKind.SNOOZE, "a2"),
+    ]
+    for action in wanted:
+        working.perform(action)
     wait_until(lambda: len(hands.done) == len(wanted), "all to be done")
-    assert hands.done == [(deed.act, deed.target) for deed in wanted]
+    assert hands.done == [(action.kind, action.target) for action in wanted]
     assert hands.threads == {"tray-actions"}
 
 
@@ -219,33 +226,33 @@ def test_a_second_click_on_a_deed_under_way_is_not_a_second_deed(worker):
     hands.hold.clear()
     working = worker(hands.actions())
     for _ in range(5):
-        working.perform(Deed(Act.TEST_ALERT))
-        working.perform(Deed(Act.ACKNOWLEDGE, "a1"))
-        working.perform(Deed(Act.ACKNOWLEDGE, "a2"))
+        working.perform(MenuAction(ActionKind.TEST_ALERT))
+        working.perform(MenuAction(ActionKind.ACKNOWLEDGE, "a1"))
+        working.perform(MenuAction(ActionKind.ACKNOWLEDGE, "a2"))
     hands.hold.set()
     wait_until(lambda: not working._pending, "all to be done")
-    once = [(Act.ACKNOWLEDGE, "a1"), (Act.ACKNOWLEDGE, "a2"), (Act.TEST_ALERT, "")]
+    once = [(ActionKind.ACKNOWLEDGE, "a1"), (ActionKind.ACKNOWLEDGE, "a2"), (ActionKind.TEST_ALERT, "")]
     assert sorted(hands.done, key=str) == sorted(once, key=str)
-    working.perform(Deed(Act.TEST_ALERT))
+    working.perform(MenuAction(ActionKind.TEST_ALERT))
     wait_until(lambda: len(hands.done) == 4, "the next one")
 
 
 @pytest.mark.parametrize(
     ("slow", "quick"),
     [
-        (Act.TEST_ALERT, Act.ACKNOWLEDGE),
-        (Act.TEST_ALERT, Act.COPY_PID),
-        (Act.OPEN_SETTINGS, Act.SNOOZE_ALL),
-        (Act.CHECK_NOW, Act.QUIT),
-        (Act.TEST_ALERT, Act.QUIT),
+        (ActionKind.TEST_ALERT, ActionKind.ACKNOWLEDGE),
+        (ActionKind.TEST_ALERT, ActionKind.COPY_PID),
+        (ActionKind.OPEN_SETTINGS, ActionKind.SNOOZE_ALL),
+        (ActionKind.CHECK_NOW, ActionKind.QUIT),
+        (ActionKind.TEST_ALERT, ActionKind.QUIT),
     ],
 )
 def test_a_quick_deed_does_not_wait_behind_a_slow_one(worker, slow, quick):
     """A mail takes minutes, a program of the desktop seconds, and Quit waits for nothing."""
     hanging, done = threading.Event(), threading.Event()
     working = worker({slow: lambda _: hanging.wait(5), quick: lambda _: done.set()})
-    working.perform(Deed(slow))
-    working.perform(Deed(quick))
+    working.perform(MenuAction(slow))
+    working.perform(MenuAction(quick))
     assert done.wait(2)
     hanging.set()
 
@@ -259,14 +266,14 @@ def test_more_clicks_than_a_hand_can_make_are_dropped(worker, caplog):
         hanging.wait(5)
         seen.append(target)
 
-    working = worker({Act.SNOOZE: snooze, Act.QUIT: lambda _: done.set()})
-    for number in range(LONGEST + 10):
-        working.perform(Deed(Act.SNOOZE, str(number)))
-    working.perform(Deed(Act.QUIT))
+    working = worker({ActionKind.SNOOZE: snooze, ActionKind.QUIT: lambda _: done.set()})
+    for number in range(MAX_PENDING + 10):
+        working.perform(MenuAction(ActionKind.SNOOZE, str(number)))
+    working.perform(MenuAction(ActionKind.QUIT))
     assert done.wait(2)
     hanging.set()
     wait_until(lambda: not working._pending, "all to be done")
-    assert len(seen) == LONGEST
+    assert len(seen) == MAX_PENDING
     assert caplog.text.count("too much is under way") == 10
 
 
@@ -274,11 +281,11 @@ def test_a_deed_that_fails_is_logged_and_the_next_click_works(worker, caplog):
     """A fault in one does not leave a dead menu, and the log has no target in it."""
     caplog.set_level("INFO")
     hands = Hands()
-    working = worker({**hands.actions(), Act.COPY_COMMAND: lambda _: 1 / 0})
+    working = worker({**hands.actions(), ActionKind.COPY_COMMAND: lambda _: 1 / 0})
     for _ in range(2):
-        working.perform(Deed(Act.COPY_COMMAND, "python --password hunter22"))
+        working.perform(MenuAction(ActionKind.COPY_COMMAND, "python --password hunter22"))
         wait_until(lambda: not working._pending, "it to fail")
-    working.perform(Deed(Act.COPY_PID, "7"))
+    working.perform(MenuAction(ActionKind.COPY_PID, "7"))
     assert hands.told.wait(5)
     assert caplog.text.count("'copy the command' failed") == 2
     assert "hunter22" not in caplog.text
@@ -301,10 +308,12 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
 def test_every_row_of_the_menu_survives_pystrays_model():
     """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its deed."""
     clicked = []
-    extras = Extras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log")
+    extras = MenuExtras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log")
     told = (Awaited(5, "9", "9 GPUs are free"),)
-    shown = rows(status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras)
-    entries = toolkit.entries(toolkit.menu(shown, clicked.append), None)
+    shown = build_menu(
+        status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras
+    )
+    entries = toolkit.host_entries(toolkit.pystray_menu(shown, clicked.append), None)
     wanted = []
 
     def same(row, entry):
@@ -318,9 +327,9 @@ def test_every_row_of_the_menu_survives_pystrays_model():
             row.subject,
             row.gone,
         )
-        assert (entry.activate is not None) is (row.deed is not None)
-        if row.deed:
-            wanted.append(row.deed)
+        assert (entry.activate is not None) is (row.action is not None)
+        if row.action:
+            wanted.append(row.action)
             entry.activate()
         for below, entry_below in zip(row.children, entry.children, strict=True):
             same(below, entry_below)
@@ -328,7 +337,7 @@ def test_every_row_of_the_menu_survives_pystrays_model():
     for row, entry in zip(shown, entries, strict=True):
         same(row, entry)
     assert clicked == wanted
-    assert {deed.act for deed in clicked} == set(Act)
+    assert {action.kind for action in clicked} == set(ActionKind)
 
 
 def test_pystrays_own_icon_shows_the_status(native):
@@ -336,24 +345,24 @@ def test_pystrays_own_icon_shows_the_status(native):
     backend, clicked = native
     backend.present(view(status(Level.CRITICAL)))
     assert backend.icon.title == "gpuwatch GPU 1 is lost"
-    assert backend.icon.icon is drawing.image(Look(Level.CRITICAL))
+    assert backend.icon.icon is drawing.icon_image(IconLook(Level.CRITICAL))
     (check,) = [item for item in backend.icon.menu.items if item.text == "Check now"]
     check(backend.icon)
-    assert clicked == [Deed(Act.CHECK_NOW)]
+    assert clicked == [MenuAction(ActionKind.CHECK_NOW)]
 
 
 def test_pystrays_own_icon_is_drawn_anew_only_when_its_look_changes(native):
     """Style and badge are part of the look; numbers in the menu are not."""
     backend, _ = native
     shown = status()
-    backend.present(View(Look(Level.OK, IconStyle.DARK, 2), "t", rows(shown)))
+    backend.present(TrayView(IconLook(Level.OK, IconStyle.DARK, 2), "t", build_menu(shown)))
     before = backend.icon.icon
-    assert before is drawing.image(Look(Level.OK, IconStyle.DARK, 2))
+    assert before is drawing.icon_image(IconLook(Level.OK, IconStyle.DARK, 2))
     backend.icon.icon = None
-    backend.present(View(Look(Level.OK, IconStyle.DARK, 2), "u", rows(status(Level.WARNING))))
+    backend.present(TrayView(IconLook(Level.OK, IconStyle.DARK, 2), "u", build_menu(status(Level.WARNING))))
     assert backend.icon.icon is None
-    backend.present(View(Look(Level.OK, IconStyle.DARK, 1), "u", rows(shown)))
-    assert backend.icon.icon is drawing.image(Look(Level.OK, IconStyle.DARK, 1))
+    backend.present(TrayView(IconLook(Level.OK, IconStyle.DARK, 1), "u", build_menu(shown)))
+    assert backend.icon.icon is drawing.icon_image(IconLook(Level.OK, IconStyle.DARK, 1))
 
 
 def test_a_menu_that_is_open_is_not_replaced(native):
@@ -361,11 +370,11 @@ def test_a_menu_that_is_open_is_not_replaced(native):
     backend, _ = native
     backend.present(view(status()))
     before = backend.icon.menu
-    backend.menu_shown(is_open=True)
+    backend.menu_toggled(is_open=True)
     backend.present(view(status(Level.WARNING)))
     backend.present(view(status(Level.CRITICAL)))
     assert backend.icon.menu is before
-    backend.menu_shown(is_open=False)
+    backend.menu_toggled(is_open=False)
     assert backend.icon.title.endswith("GPU 1 is lost")
     assert backend.icon.menu is not before
 

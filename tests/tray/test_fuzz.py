@@ -14,8 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gpuwatch_tray.tray.host import LONGEST, LONGEST_BELOW
-from gpuwatch_tray.tray.tree import HOLD, ROOT, Entry
+from gpuwatch_tray.tray.host import ASSUMED_OPEN, ASSUMED_OPEN_SUBMENU, ROOT
+from gpuwatch_tray.tray.nodes import MenuEntry
+from gpuwatch_tray.tray.tree import LINGER_SECONDS
 from tests.tray.panels import GNOME, GTK, LXQT, PLASMA, Habits, Loop, Menu, Panel
 
 SHOWN = 3  # processes of a GPU before "… more"
@@ -59,13 +60,13 @@ class Hand(RuleBasedStateMachine):
     # --- the model ------------------------------------------------------------------------------------
 
     def leaf(self, name, key):
-        return Entry(key, name, activate=lambda: self.reached.append(name))
+        return MenuEntry(key, name, activate=lambda: self.reached.append(name))
 
     def process(self, parent, pid, start):
         key, name = f"{parent}/{pid}@{start}", f"{pid}@{start}"
-        below = (self.leaf(f"End {name}", f"{key}/end"), Entry(f"{key}/cwd", "Folder", enabled=False))
+        below = (self.leaf(f"End {name}", f"{key}/end"), MenuEntry(f"{key}/cwd", "Folder", enabled=False))
         label = f"PID {name} · {self.percent} MiB"
-        return Entry(key, label, children=below, subject=f"process {name}", gone="Ended")
+        return MenuEntry(key, label, children=below, subject=f"process {name}", gone="Ended")
 
     def gpu(self, index):
         key = f"gpu {index}"
@@ -74,22 +75,24 @@ class Hand(RuleBasedStateMachine):
         rest = [self.process(f"{key}/more", pid, start) for start, pid in held[SHOWN:]]
         if rest:
             label = f"… {len(rest)} more"
-            rows.append(Entry(f"{key}/more", label, children=tuple(rest), gone="Before"))
-        none = Entry(f"{key}/none", "no processes", enabled=False, gone="Until now", filler=True)
+            rows.append(MenuEntry(f"{key}/more", label, children=tuple(rest), gone="Before"))
+        none = MenuEntry(f"{key}/none", "no processes", enabled=False, gone="Until now", filler=True)
         children = tuple(rows) or (none,)
-        return Entry(key, f"GPU {index} · {self.percent} %", children=children, urgent=True, gone="No data")
+        return MenuEntry(
+            key, f"GPU {index} · {self.percent} %", children=children, urgent=True, gone="No data"
+        )
 
     def entries(self):
-        rows = [Entry("status", f"Status · {self.percent}", enabled=False, urgent=True)]
+        rows = [MenuEntry("status", f"Status · {self.percent}", enabled=False, urgent=True)]
         rows += [
-            Entry(f"note {one}", f"Note {one}", enabled=False, urgent=True) for one in sorted(self.notes)
+            MenuEntry(f"note {one}", f"Note {one}", enabled=False, urgent=True) for one in sorted(self.notes)
         ]
         rows += [self.gpu(index) for index in sorted(self.gpus)]
-        rows += [Entry("line:alerts", urgent=True)] if self.alerts else []
+        rows += [MenuEntry("line:alerts", urgent=True)] if self.alerts else []
         for name in sorted(self.alerts):
             children = (self.leaf(f"Ack {name}", f"alert {name}/ack"),)
-            rows.append(Entry(f"alert {name}", f"Alert {name}", children=children, urgent=True))
-        return [*rows, Entry("line:quit"), self.leaf("Quit", "quit")]
+            rows.append(MenuEntry(f"alert {name}", f"Alert {name}", children=children, urgent=True))
+        return [*rows, MenuEntry("line:quit"), self.leaf("Quit", "quit")]
 
     def can_be_done(self):
         """The deeds that there are now, by the labels of their rows."""
@@ -138,7 +141,7 @@ class Hand(RuleBasedStateMachine):
         self.gpus = gpus
         self.update()
 
-    @rule(seconds=st.sampled_from([0.05, 0.3, 2.0, LONGEST / 2, LONGEST + HOLD + 1]))
+    @rule(seconds=st.sampled_from([0.05, 0.3, 2.0, ASSUMED_OPEN / 2, ASSUMED_OPEN + LINGER_SECONDS + 1]))
     def wait(self, seconds):
         for _ in range(10):
             self.loop.pass_(seconds / 10)
@@ -186,13 +189,13 @@ class Hand(RuleBasedStateMachine):
         self.seen = {one: self.seen.get(one, []) for one in panel.displayed}
         self.seen[row] = panel.visible(row)
 
-    @precondition(lambda self: self.panel.displayed and not self.panel.habits.tells)
+    @precondition(lambda self: self.panel.displayed and not self.panel.habits.reports_opening)
     @rule(data=st.data())
-    def pass_over(self, data):
+    def hover(self, data):
         panel = self.panel
         rows = [row for one in panel.displayed for row in panel.visible(one) if panel.is_parent(row)]
         if rows:
-            panel.pass_over(data.draw(st.sampled_from(rows)))
+            panel.hover(data.draw(st.sampled_from(rows)))
 
     @precondition(lambda self: self.panel.displayed)
     @rule(whole=st.booleans())
@@ -233,13 +236,13 @@ class Hand(RuleBasedStateMachine):
         self.menu.ask("get_group_properties", [row], [])
         self.menu.ask("get_property", row, "label")
         if row != ROOT and self.menu.ask("about_to_show", row) is not None:
-            self.panel._word()
+            self.panel._record_message()
 
     @precondition(lambda self: not self.panel.displayed)
     @rule()
     def come_to_rest(self):
         """Once all is closed, the panel's view is the plain menu."""
-        self.loop.pass_(LONGEST + HOLD + 1)
+        self.loop.pass_(ASSUMED_OPEN + LINGER_SECONDS + 1)
         self.panel.deliver()
         self.check_view(ROOT, self.entries())
 
@@ -250,13 +253,13 @@ class Hand(RuleBasedStateMachine):
         panel = self.panel
         if panel is None or self.opening or not panel.displayed or self.lapsed() or self.silent_too_long:
             return
-        assert not panel.habits.tells
+        assert not panel.habits.reports_opening
         assert parent not in panel.displayed
 
     def lapsed(self):
         """Whether a panel that does not tell of closing has been silent for too long."""
-        longest = LONGEST if len(self.panel.displayed) < 2 else LONGEST_BELOW
-        return not self.panel.habits.tells and self.loop.now - self.panel.last_word >= longest
+        longest = ASSUMED_OPEN if len(self.panel.displayed) < 2 else ASSUMED_OPEN_SUBMENU
+        return not self.panel.habits.reports_opening and self.loop.now - self.panel.last_message >= longest
 
     def note_structure(self):
         now = {row: list(node.children) for row, node in self.menu.tree.nodes.items()}

@@ -26,7 +26,7 @@ from gpuwatch_tray.model import (
     Why,
 )
 from gpuwatch_tray.tray import menu, text
-from gpuwatch_tray.tray.menu import Act, Deed, Extras
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras
 from gpuwatch_tray.units import end_time, local_time, menu_duration
 from tests.tray.samples import GIB, NOW, alert, gpu, process, snapshot, status
 
@@ -49,13 +49,13 @@ def walk(rows):
 
 
 def labels(shown, **more):
-    return [row.label for row in walk(menu.rows(status(shown=shown, **more))) if not row.separator]
+    return [row.label for row in walk(menu.build_menu(status(shown=shown, **more))) if not row.separator]
 
 
 def test_rows_come_in_the_order_that_the_hand_learns():
     """Status line, notes, GPUs, alerts, actions, About and Quit, with lines between the groups."""
     shown = status(Level.WARNING, notes=("No email: TO_EMAIL is not set",), mail_possible=True)
-    rows = menu.rows(shown, extras=Extras(settings_file="/x/gpu-watch.env", log_file="/x/tray.log"))
+    rows = menu.build_menu(shown, extras=MenuExtras(settings_file="/x/gpu-watch.env", log_file="/x/tray.log"))
     assert [row.label for row in rows] == [
         "GPU_COUNT(3) > GPU_LIMIT(2)",
         "No email: TO_EMAIL is not set",
@@ -84,50 +84,54 @@ def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
     """What must not wait for a menu to close is marked; rows under the pointer of a submenu are not."""
     problem = Problem("the driver does not answer", "reboot")
     for shown in (snapshot(), snapshot(problem=problem)):
-        rows = menu.rows(status(Level.WARNING, shown, notes=("No email",)))
+        rows = menu.build_menu(status(Level.WARNING, shown, notes=("No email",)))
         calm = {row.key for row in rows if not row.urgent and not row.separator}
         choices = {"users", "when free"} if shown.problem is None else set()
         known = {"snooze all", "details", "check now", "test alert", "autostart", "about", "quit"}
         assert calm == choices | known
         assert not any(row.urgent for top in rows for row in walk(top.children))
-    (empty,) = [row for row in walk(menu.rows(status(shown=snapshot([gpu()], [])))) if row.filler]
+    (empty,) = [row for row in walk(menu.build_menu(status(shown=snapshot([gpu()], [])))) if row.filler]
     assert empty.label == "no processes"
 
 
 MINE, OTHERS = "PID 2943615 · alice", "PID 2943700 · bob"
 ASKS = [
     # (the submenus on the way, the row, what a click on it asks for)
-    ((), "Show details…", Deed(Act.SHOW_DETAILS)),
-    ((), "Check now", Deed(Act.CHECK_NOW)),
-    ((), "Send test alert", Deed(Act.TEST_ALERT)),
-    ((), "Start at login", Deed(Act.AUTOSTART, "on")),
-    ((), "Open settings", Deed(Act.OPEN_SETTINGS, "/x/gpu-watch.env")),
-    ((), "Open log", Deed(Act.OPEN_LOG, "/x/tray.log")),
-    ((), "Quit", Deed(Act.QUIT)),
-    (("Snooze all",), "1 h", Deed(Act.SNOOZE_ALL)),
-    (("Snooze all",), "Until tomorrow, 08:00", Deed(Act.SNOOZE_TOMORROW)),
-    (("Snooze all",), "Resume", Deed(Act.RESUME)),
-    (("Warning: GPU_COUNT",), "Acknowledge", Deed(Act.ACKNOWLEDGE, "a1")),
-    (("Warning: GPU_COUNT",), "Snooze 1 h", Deed(Act.SNOOZE, "a1")),
-    (("Tell me when…",), "1 GPU is free", Deed(Act.WHEN_FREE, "1")),
-    (("Tell me when…",), "2 GPUs are free", Deed(Act.WHEN_FREE, "2")),
-    (("You will be told when 4 GPUs",), "Cancel", Deed(Act.WHEN_CANCEL, "5")),
-    (("GPU 0", MINE), "Tell me when it ends", Deed(Act.WHEN_ENDS, f"2943615:{process().identity}")),
+    ((), "Show details…", MenuAction(ActionKind.SHOW_DETAILS)),
+    ((), "Check now", MenuAction(ActionKind.CHECK_NOW)),
+    ((), "Send test alert", MenuAction(ActionKind.TEST_ALERT)),
+    ((), "Start at login", MenuAction(ActionKind.AUTOSTART, "on")),
+    ((), "Open settings", MenuAction(ActionKind.OPEN_SETTINGS, "/x/gpu-watch.env")),
+    ((), "Open log", MenuAction(ActionKind.OPEN_LOG, "/x/tray.log")),
+    ((), "Quit", MenuAction(ActionKind.QUIT)),
+    (("Snooze all",), "1 h", MenuAction(ActionKind.SNOOZE_ALL)),
+    (("Snooze all",), "Until tomorrow, 08:00", MenuAction(ActionKind.SNOOZE_TOMORROW)),
+    (("Snooze all",), "Resume", MenuAction(ActionKind.RESUME)),
+    (("Warning: GPU_COUNT",), "Acknowledge", MenuAction(ActionKind.ACKNOWLEDGE, "a1")),
+    (("Warning: GPU_COUNT",), "Snooze 1 h", MenuAction(ActionKind.SNOOZE, "a1")),
+    (("Tell me when…",), "1 GPU is free", MenuAction(ActionKind.WHEN_FREE, "1")),
+    (("Tell me when…",), "2 GPUs are free", MenuAction(ActionKind.WHEN_FREE, "2")),
+    (("You will be told when 4 GPUs",), "Cancel", MenuAction(ActionKind.WHEN_CANCEL, "5")),
+    (
+        ("GPU 0", MINE),
+        "Tell me when it ends",
+        MenuAction(ActionKind.WHEN_ENDS, f"2943615:{process().identity}"),
+    ),
     (
         ("GPU 1", OTHERS),
         "Tell me when it ends",
-        Deed(Act.WHEN_ENDS, f"2943700:{process(2943700, ran=600.0).identity}"),
+        MenuAction(ActionKind.WHEN_ENDS, f"2943700:{process(2943700, ran=600.0).identity}"),
     ),
-    (("GPU 0", MINE), "Copy PID", Deed(Act.COPY_PID, "2943615")),
-    (("GPU 0", MINE), "Copy command", Deed(Act.COPY_COMMAND, "python train.py --batch_size=64")),
+    (("GPU 0", MINE), "Copy PID", MenuAction(ActionKind.COPY_PID, "2943615")),
+    (("GPU 0", MINE), "Copy command", MenuAction(ActionKind.COPY_COMMAND, "python train.py --batch_size=64")),
     (
         ("GPU 0", MINE, "End process…"),
         "End PID 2943615 (train.py) now",
-        Deed(Act.END, f"2943615:{process().identity}"),
+        MenuAction(ActionKind.END, f"2943615:{process().identity}"),
     ),
-    (("GPU 1", OTHERS), "Copy PID", Deed(Act.COPY_PID, "2943700")),
-    (("GPU 1", OTHERS), "Copy command", Deed(Act.COPY_COMMAND, "python")),
-    (("PID 7 did not end: kill it…",), "Kill PID 7 now", Deed(Act.KILL, "7:99")),
+    (("GPU 1", OTHERS), "Copy PID", MenuAction(ActionKind.COPY_PID, "2943700")),
+    (("GPU 1", OTHERS), "Copy command", MenuAction(ActionKind.COPY_COMMAND, "python")),
+    (("PID 7 did not end: kill it…",), "Kill PID 7 now", MenuAction(ActionKind.KILL, "7:99")),
 ]
 
 
@@ -135,53 +139,55 @@ def everything():
     """A status with something of each kind to show, and the extras."""
     awaited = (Awaited(5, "4", "4 GPUs are free for 1 min"),)
     shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
-    return shown, Extras(frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",), "/x/tray.log")
+    return shown, MenuExtras(
+        frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",), "/x/tray.log"
+    )
 
 
-@pytest.mark.parametrize(("way", "label", "deed"), ASKS)
-def test_each_row_asks_for_what_it_says(way, label, deed):
+@pytest.mark.parametrize(("way", "label", "action"), ASKS)
+def test_each_row_asks_for_what_it_says(way, label, action):
     """The row is found by its way, and its deed is bound to the very thing that it names."""
     shown, extras = everything()
-    rows = menu.rows(shown, extras=extras)
+    rows = menu.build_menu(shown, extras=extras)
     for step in way:
         rows = next(row.children for row in rows if row.label.startswith(step))
-    assert [row.deed for row in rows if row.label == label] == [deed]
+    assert [row.action for row in rows if row.label == label] == [action]
 
 
 def test_no_other_row_asks_for_anything():
     """What can be clicked is exactly the table above; the rest is there to read or to unfold."""
     shown, extras = everything()
-    rows = list(walk(menu.rows(shown, extras=extras)))
-    assert sorted(row.label for row in rows if row.deed) == sorted(label for _, label, _ in ASKS)
-    assert all(row.deed or row.children or row.separator or not row.enabled for row in rows)
-    assert not any(row.deed and row.children for row in rows)
+    rows = list(walk(menu.build_menu(shown, extras=extras)))
+    assert sorted(row.label for row in rows if row.action) == sorted(label for _, label, _ in ASKS)
+    assert all(row.action or row.children or row.separator or not row.enabled for row in rows)
+    assert not any(row.action and row.children for row in rows)
 
 
 def test_the_tick_asks_for_the_other_state():
     """A click on a row without a tick asks for on, with one for off; no other row can bear a tick."""
     for told, asked in ((False, "on"), (True, "off")):
-        rows = list(walk(menu.rows(status(), extras=Extras(autostart=told))))
-        assert [(row.label, row.ticked, row.deed.target) for row in rows if row.ticked is not None] == [
+        rows = list(walk(menu.build_menu(status(), extras=MenuExtras(autostart=told))))
+        assert [(row.label, row.ticked, row.action.target) for row in rows if row.ticked is not None] == [
             ("Start at login", told, asked)
         ]
 
 
-@pytest.mark.parametrize("act", list(Act))
+@pytest.mark.parametrize("act", list(ActionKind))
 def test_a_row_is_shown_only_where_its_act_works(act):
     """What nobody can carry out here is not offered, and a submenu without a choice is none."""
     shown, extras = everything()
-    none = list(walk(menu.rows(shown, frozenset(), extras)))
-    assert not any(row.deed for row in none)
+    none = list(walk(menu.build_menu(shown, frozenset(), extras)))
+    assert not any(row.action for row in none)
     assert not {"Snooze all", "End process…", "PID 7 did not end: kill it…"} & {row.label for row in none}
-    rows = menu.rows(shown, {act}, extras)
-    assert {row.deed.act for row in walk(rows) if row.deed} == {act}
+    rows = menu.build_menu(shown, {act}, extras)
+    assert {row.action.kind for row in walk(rows) if row.action} == {act}
     lines = [row.separator for row in rows]
     assert not any(first and second for first, second in itertools.pairwise(lines))
 
 
 def test_without_a_settings_file_there_is_nothing_to_open():
     """The extras name the file; without them the row is not there."""
-    assert "Open settings" not in [row.label for row in menu.rows(status())]
+    assert "Open settings" not in [row.label for row in menu.build_menu(status())]
 
 
 @pytest.mark.parametrize(
@@ -204,8 +210,8 @@ def test_only_ones_own_known_processes_can_be_ended(more, offered):
 @pytest.mark.parametrize(("source", "offered"), [("nvml", True), ("simulated", False), ("command: x", False)])
 def test_only_processes_of_this_machine_can_be_ended(source, offered):
     """A program's list may be another host's, and a simulated PID may be anybody's."""
-    rows = menu.rows(status(shown=replace(snapshot(), source=source)))
-    assert any(row.deed and row.deed.act is Act.END for row in walk(rows)) is offered
+    rows = menu.build_menu(status(shown=replace(snapshot(), source=source)))
+    assert any(row.action and row.action.kind is ActionKind.END for row in walk(rows)) is offered
 
 
 def test_ending_what_draws_warns_that_it_may_be_the_desktop():
@@ -217,8 +223,8 @@ def test_ending_what_draws_warns_that_it_may_be_the_desktop():
 
 def test_a_stubborn_process_is_named_where_it_is_known():
     """The offer to kill stands in the first level, urgent, with its program, and asks again."""
-    extras = Extras(frozenset({(2943615, process().identity)}))
-    (row,) = [row for row in menu.rows(status(), extras=extras) if "did not end" in row.label]
+    extras = MenuExtras(frozenset({(2943615, process().identity)}))
+    (row,) = [row for row in menu.build_menu(status(), extras=extras) if "did not end" in row.label]
     assert row.urgent
     assert [below.label for below in row.children] == ["Kill PID 2943615 (train.py) now"]
 
@@ -239,27 +245,27 @@ PROGRAMS = [
 @pytest.mark.parametrize(("argv", "name"), PROGRAMS)
 def test_a_process_is_called_by_its_script_or_program(argv, name):
     """In the row that ends it, so that a hand that slipped sees it."""
-    assert text.program(process(command=argv)) == name
+    assert text.program_name(process(command=argv)) == name
 
 
 def test_other_peoples_scripts_are_not_named():
     """Of a process that is not one's own only the program is said."""
-    assert text.program(process(mine=False)) == "python"
+    assert text.program_name(process(mine=False)) == "python"
 
 
 def test_the_clipboard_gets_ones_own_command_as_it_is():
     """It shall run when it is pasted; the rows beside it stay redacted, and so does whoever prints them."""
     secret = process(command=("python", "x y.py", "--password", "hunter22"))
-    rows = list(walk(menu.rows(status(shown=snapshot(processes=[secret])))))
+    rows = list(walk(menu.build_menu(status(shown=snapshot(processes=[secret])))))
     (copy,) = [row for row in rows if row.label == "Copy command"]
-    assert copy.deed == Deed(Act.COPY_COMMAND, "python 'x y.py' --password hunter22")
+    assert copy.action == MenuAction(ActionKind.COPY_COMMAND, "python 'x y.py' --password hunter22")
     assert "hunter22" not in repr(rows)
 
 
 def test_on_windows_the_copied_command_is_quoted_as_windows_does(monkeypatch):
     """Its shells know no single quotes."""
     monkeypatch.setattr(sys, "platform", "win32")
-    assert text.pasted(process(command=("python", "x y.py", "a'b"))) == 'python "x y.py" a\'b'
+    assert text.clipboard_command(process(command=("python", "x y.py", "a'b"))) == 'python "x y.py" a\'b'
 
 
 def test_a_command_that_is_not_known_is_not_copied():
@@ -273,13 +279,15 @@ def test_a_command_that_is_not_known_is_not_copied():
 )
 def test_the_test_alert_says_how_far_it_goes(possible, label):
     """`mail_possible` of the status tells whether there is anywhere to mail to."""
-    (row,) = [row for row in menu.rows(status(mail_possible=possible)) if row.key == "test alert"]
+    (row,) = [row for row in menu.build_menu(status(mail_possible=possible)) if row.key == "test alert"]
     assert (row.label, row.enabled) == (label, True)
 
 
 def test_about_tells_name_version_licence_and_what_it_is_given():
     """Rows to read, in a submenu."""
-    (about,) = [row for row in menu.rows(*everything()[:1], extras=everything()[1]) if row.key == "about"]
+    (about,) = [
+        row for row in menu.build_menu(*everything()[:1], extras=everything()[1]) if row.key == "about"
+    ]
     assert [row.label for row in about.children] == [
         f"gpuwatch-tray {__version__}",
         "Licence: MIT",
@@ -290,7 +298,9 @@ def test_about_tells_name_version_licence_and_what_it_is_given():
 
 def test_a_simulation_is_labelled_in_the_first_row():
     """Nobody can take simulated numbers for real ones."""
-    assert menu.rows(status(shown=snapshot(simulated=True)))[0].label.startswith("SIMULATED · All within")
+    assert menu.build_menu(status(shown=snapshot(simulated=True)))[0].label.startswith(
+        "SIMULATED · All within"
+    )
 
 
 def test_a_process_row_says_whose_how_large_how_long_and_what():
@@ -326,14 +336,17 @@ def test_other_peoples_command_and_folder_are_not_shown():
 def test_a_missing_value_is_neither_zero_nor_hidden_failure():
     """What failed is a `?`, what the device never gives is left out."""
     broken = gpu(0, utilisation=ERROR, memory_used=ERROR, temperature=UNSUPPORTED, power=ERROR)
-    assert text.gpu(broken) == "GPU 0  RTX 4090 · ? % · ? / 24.0 GiB · ? W"
+    assert text.gpu_label(broken) == "GPU 0  RTX 4090 · ? % · ? / 24.0 GiB · ? W"
     bare = gpu(0, name=UNKNOWN, utilisation=UNKNOWN, memory_used=UNKNOWN, memory_total=UNKNOWN,
                temperature=UNKNOWN, power=UNKNOWN)  # fmt: skip
-    assert text.gpu(bare) == "GPU 0"
+    assert text.gpu_label(bare) == "GPU 0"
     nobody = process(memory=ERROR, user=UNKNOWN, elapsed=UNKNOWN, command=UNKNOWN, name=UNKNOWN)
-    assert text.process(nobody) == "PID 2943615 · user ? · memory ? · time ? · command not known"
+    assert text.process_label(nobody) == "PID 2943615 · user ? · memory ? · time ? · command not known"
     assert "Command: not known" in labels(snapshot(processes=[nobody]))
-    assert text.process(process(memory=UNSUPPORTED, command=("x",))) == "PID 2943615 · alice · 3 h 24 min · x"
+    assert (
+        text.process_label(process(memory=UNSUPPORTED, command=("x",)))
+        == "PID 2943615 · alice · 3 h 24 min · x"
+    )
 
 
 def test_a_lost_gpu_says_so_and_lists_no_processes_as_none():
@@ -366,7 +379,7 @@ def test_a_driver_that_cannot_be_read_replaces_the_gpus_by_its_problem():
 
 def test_before_the_first_reading_the_menu_says_so():
     """No snapshot is not an empty machine."""
-    rows = menu.rows(Status(Level.NO_DATA, "starting", NOW))
+    rows = menu.build_menu(Status(Level.NO_DATA, "starting", NOW))
     assert "The GPUs have not been read yet" in [row.label for row in rows]
 
 
@@ -385,7 +398,7 @@ def test_of_many_processes_the_largest_are_shown_and_the_rest_is_one_row_away():
     """Twenty rows a GPU, then a submenu that holds the others; nothing is lost."""
     many = [process(pid, 0, ran=pid * 60.0, memory=(pid % 50) * GIB) for pid in range(1, 101)]
     (row, *_) = [
-        row for row in menu.rows(status(shown=snapshot([gpu(0)], many))) if row.key.startswith("gpu")
+        row for row in menu.build_menu(status(shown=snapshot([gpu(0)], many))) if row.key.startswith("gpu")
     ]
     *first, more = row.children
     assert (len(first), more.label, len(more.children)) == (20, "… 80 more", 80)
@@ -402,14 +415,18 @@ def test_processes_are_listed_longest_first_so_that_a_new_one_comes_last():
 
 def test_keys_are_unique_and_stay_with_what_they_name():
     """The same process under other numbers keeps its key; a reused PID gets another."""
-    first = {row.label: row.key for row in walk(menu.rows(status(Level.WARNING)))}
-    rows = list(walk(menu.rows(status(Level.WARNING))))
+    first = {row.label: row.key for row in walk(menu.build_menu(status(Level.WARNING)))}
+    rows = list(walk(menu.build_menu(status(Level.WARNING))))
     assert len({row.key for row in rows}) == len(rows)
     older = process(memory=9 * GIB, ran=9 * 3600.0, identity=process().identity)
     again = process(ran=5.0)
-    keys = [row.key for row in walk(menu.rows(status(shown=snapshot(processes=[older])))) if row.subject]
+    keys = [
+        row.key for row in walk(menu.build_menu(status(shown=snapshot(processes=[older])))) if row.subject
+    ]
     assert keys == [key for label, key in first.items() if label.startswith("PID 2943615")]
-    reused = [row.key for row in walk(menu.rows(status(shown=snapshot(processes=[again])))) if row.subject]
+    reused = [
+        row.key for row in walk(menu.build_menu(status(shown=snapshot(processes=[again])))) if row.subject
+    ]
     assert reused != keys
 
 
@@ -421,7 +438,7 @@ def test_a_process_named_twice_is_one_row():
 
 def test_a_graphics_only_process_shows_its_type():
     """One's own Xorg is told from a computation."""
-    assert text.process(process(kinds=frozenset({Kind.GRAPHICS}))).endswith("· graphics only")
+    assert text.process_label(process(kinds=frozenset({Kind.GRAPHICS}))).endswith("· graphics only")
 
 
 def test_control_characters_and_long_texts_cannot_spoil_a_row():
@@ -481,7 +498,7 @@ STATES = [
 def test_an_alerts_submenu_tells_sentence_since_when_and_state(more, end, state):
     """In the words for people; and the row itself ends with what weighs most."""
     shown = status(Level.WARNING, alerts=(alert(text=SAID, **more),), at=NOON)
-    (row,) = [row for row in menu.rows(shown) if row.key == "alert:a1"]
+    (row,) = [row for row in menu.build_menu(shown) if row.key == "alert:a1"]
     assert row.label.startswith("Warning: 3 GPUs in use")
     assert row.label.endswith(end)
     assert [below.label for below in row.children[:3]] == [
@@ -494,11 +511,11 @@ def test_an_alerts_submenu_tells_sentence_since_when_and_state(more, end, state)
 def test_an_acknowledged_alert_keeps_its_rows_in_place():
     """The row that was clicked stays under the hand and cannot be clicked again."""
     (before,), (after,) = (
-        [row for row in menu.rows(status(alerts=(alert(acknowledged=done),))) if row.key == "alert:a1"]
+        [row for row in menu.build_menu(status(alerts=(alert(acknowledged=done),))) if row.key == "alert:a1"]
         for done in (False, True)
     )
     assert [row.key for row in before.children] == [row.key for row in after.children]
-    (row,) = [row for row in after.children if row.deed and row.deed.act is Act.ACKNOWLEDGE]
+    (row,) = [row for row in after.children if row.action and row.action.kind is ActionKind.ACKNOWLEDGE]
     assert (row.label, row.enabled) == ("Acknowledged", False)
 
 
@@ -518,9 +535,9 @@ def test_resume_is_shown_when_something_is_snoozed(more, shown):
 def test_a_snooze_is_said_in_tooltip_and_first_row():
     """GNOME shows no tooltip; both say until when, however long the reason is."""
     shown = status(Level.SNOOZED, snoozed_until=AT_TWO, at=NOON)
-    assert menu.title(shown) == "All within limits: 2 of 2 GPUs in use · snoozed until 14:00"
-    assert menu.rows(shown)[0].label == menu.title(shown)
-    long = menu.title(status(headline="x" * 300, snoozed_until=AT_TWO, at=NOON))
+    assert menu.tooltip(shown) == "All within limits: 2 of 2 GPUs in use · snoozed until 14:00"
+    assert menu.build_menu(shown)[0].label == menu.tooltip(shown)
+    long = menu.tooltip(status(headline="x" * 300, snoozed_until=AT_TWO, at=NOON))
     assert long.endswith("… · snoozed until 14:00")
     assert len(long) <= 100
 
@@ -574,7 +591,7 @@ alerts = st.builds(
     st.lists(alerts, max_size=5),
     st.lists(words, max_size=2),
     st.frozensets(st.tuples(st.integers(2, 4), st.sampled_from(["1", "2:3"]))),
-    st.frozensets(st.sampled_from(Act)),
+    st.frozensets(st.sampled_from(ActionKind)),
 )
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_shown_keys_are_unique_labels_are_lines_and_secrets_stay_out(
@@ -582,7 +599,7 @@ def test_whatever_is_shown_keys_are_unique_labels_are_lines_and_secrets_stay_out
 ):
     """Whatever processes call themselves, however often a source repeats itself."""
     shown = status(shown=snapshot(processes=held), alerts=tuple(fired), notes=tuple(notes), snoozed_until=NOW)
-    rows = list(walk(menu.rows(shown, offered, Extras(stubborn, "/x", ("State: /x",)))))
+    rows = list(walk(menu.build_menu(shown, offered, MenuExtras(stubborn, "/x", ("State: /x",)))))
     assert len({row.key for row in rows}) == len(rows)
     for row in rows:
         assert row.separator or (row.label == redact.visible(row.label) and len(row.label) <= 140)

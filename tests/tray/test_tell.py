@@ -8,7 +8,7 @@ import pytest
 
 from gpuwatch_tray.model import UNKNOWN, Awaited, Kind, Missing, Problem, Why
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.menu import Act, Deed
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 from tests.tray.samples import GIB, gpu, process, snapshot, status
 
 TITLE = "Tell me when…"
@@ -16,7 +16,7 @@ FREE = process(7, 0, kinds=frozenset({Kind.GRAPHICS}))
 
 
 def tops(shown, offered=None, **more):
-    rows = menu.rows(status(shown=shown, **more), frozenset(Act) if offered is None else offered)
+    rows = menu.build_menu(status(shown=shown, **more), frozenset(ActionKind) if offered is None else offered)
     return {row.label: row for row in rows}
 
 
@@ -56,7 +56,7 @@ def test_what_is_asked_for_is_shown_and_not_offered_again():
     row = tops(snapshot(), awaited=(Awaited(3, "2", "2 GPUs are free for 1 min"),))
     assert [each.label for each in row[TITLE].children] == ["1 GPU is free"]
     (cancel,) = row["You will be told when 2 GPUs are free for 1 min"].children
-    assert (cancel.label, cancel.deed) == ("Cancel", Deed(Act.WHEN_CANCEL, "3"))
+    assert (cancel.label, cancel.action) == ("Cancel", MenuAction(ActionKind.WHEN_CANCEL, "3"))
 
 
 def test_what_is_due_says_so():
@@ -67,7 +67,7 @@ def test_what_is_due_says_so():
 def test_without_the_means_to_cancel_it_is_there_to_read():
     """Where nothing can be cancelled the row stays, and does nothing."""
     row = tops(snapshot(), frozenset(), awaited=(Awaited(3, "2", "x"),))["You will be told when x"]
-    assert (row.enabled, row.children, row.deed) == (False, (), None)
+    assert (row.enabled, row.children, row.action) == (False, (), None)
 
 
 def submenu(shown, **more):
@@ -82,7 +82,7 @@ def test_any_process_can_be_waited_for(facts):
     one = process(**facts)
     target = f"{one.pid}:{one.identity}"
     shown = snapshot(processes=[one])
-    assert submenu(shown)["Tell me when it ends"].deed == Deed(Act.WHEN_ENDS, target)
+    assert submenu(shown)["Tell me when it ends"].action == MenuAction(ActionKind.WHEN_ENDS, target)
     below = submenu(shown, awaited=(Awaited(1, target, "it ends"),))
     assert "Tell me when it ends" not in below
     assert not below["You will be told when it ends"].enabled

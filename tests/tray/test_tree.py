@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.tray.host import LONGEST
-from gpuwatch_tray.tray.nodes import ROOM_AT_THE_TOP, Kind
-from gpuwatch_tray.tray.tree import HOLD, ROOT, Entry, MenuTree
+from gpuwatch_tray.tray.host import ASSUMED_OPEN, ROOT
+from gpuwatch_tray.tray.nodes import SPARES_AT_TOP, MenuEntry, NodeKind
+from gpuwatch_tray.tray.tree import LINGER_SECONDS, MenuTree
 
 
 def process(name, label=None, *, act=None):
-    below = (Entry(f"gpu/{name}/end", "End process…", activate=act), Entry(f"gpu/{name}/cwd", "Folder: /"))
+    below = (
+        MenuEntry(f"gpu/{name}/end", "End process…", activate=act),
+        MenuEntry(f"gpu/{name}/cwd", "Folder: /"),
+    )
     label = label or f"PID {name}"
-    return Entry(f"gpu/{name}", label, subject=f"process {name}", gone="Ended", children=below)
+    return MenuEntry(f"gpu/{name}", label, subject=f"process {name}", gone="Ended", children=below)
 
 
-NONE = Entry("gpu/none", "no processes", enabled=False, gone="Until now", filler=True)
+NONE = MenuEntry("gpu/none", "no processes", enabled=False, gone="Until now", filler=True)
 
 
 def alert(name="x"):
-    return Entry(f"alert {name}", f"Warning: {name}", enabled=False, urgent=True)
+    return MenuEntry(f"alert {name}", f"Warning: {name}", enabled=False, urgent=True)
 
 
 def menu(*processes, headline="fine", extra=()):
     return [
-        Entry("status", headline, enabled=False, urgent=True),
-        Entry("gpu", "GPU 0", children=tuple(processes), urgent=True),
+        MenuEntry("status", headline, enabled=False, urgent=True),
+        MenuEntry("gpu", "GPU 0", children=tuple(processes), urgent=True),
         *extra,
-        Entry("line"),
-        Entry("quit", "Quit"),
+        MenuEntry("line"),
+        MenuEntry("quit", "Quit"),
     ]
 
 
@@ -57,16 +60,16 @@ def served(*processes, **more):
     """A tree that a host knows, and that is closed: it has told of an opening and of the end of it."""
     tree = MenuTree()
     tree.update(menu(*processes, **more), 0.0)
-    tree.root_shown(0.1, told=True)
+    tree.root_opened(0.1, reported=True)
     tree.closed(ROOT, 0.2)
     return tree
 
 
 def opened_by(tree, host, at=1.0):
     """lxqt-panel asks and tells; xfce4-panel only asks."""
-    change = tree.root_shown(at, told=False)
+    change = tree.root_opened(at, reported=False)
     if host == "lxqt":
-        assert not tree.root_shown(at, told=True)
+        assert not tree.root_opened(at, reported=True)
     return change
 
 
@@ -122,9 +125,9 @@ def test_underscores_are_doubled_so_that_none_becomes_a_mnemonic():
 
 def test_a_row_that_becomes_a_submenu_is_another_row_for_the_host():
     """Qt's hosts take that from a row's first properties only."""
-    tree = served(extra=[Entry("a", "A")])
+    tree = served(extra=[MenuEntry("a", "A")])
     plain = row_of(tree, "a")
-    change = tree.update(menu(extra=[Entry("a", "A", children=(Entry("b", "B"),))]), 1.0)
+    change = tree.update(menu(extra=[MenuEntry("a", "A", children=(MenuEntry("b", "B"),))]), 1.0)
     assert ROOT in change.layouts
     assert row_of(tree, "a") != plain
     assert tree.nodes[row_of(tree, "a")].properties["children-display"] == "submenu"
@@ -134,9 +137,11 @@ def test_spare_rows_are_in_the_layout_and_not_to_be_seen():
     """They come last, and each says whether it can be a submenu, before anybody needs it."""
     tree = served(process(1))
     spares = [node for row in tree.nodes[ROOT].children if (node := tree.nodes[row]).entry is None]
-    assert [spare.kind for spare in spares] == list(ROOM_AT_THE_TOP)
+    assert [spare.kind for spare in spares] == list(SPARES_AT_TOP)
     assert all(spare.properties["visible"] is False for spare in spares)
-    assert {"children-display" in spare.properties for spare in spares if spare.kind is Kind.PARENT} == {True}
+    assert {"children-display" in spare.properties for spare in spares if spare.kind is NodeKind.PARENT} == {
+        True
+    }
     assert tree.nodes[ROOT].children[-len(spares) :] == [spare.id for spare in spares]
 
 
@@ -151,15 +156,15 @@ def test_an_ended_process_stays_as_ended_while_its_list_is_open(host):
     opened_by(tree, host)
     tree.opened(row_of(tree, "gpu"), 1.5)
     end = row_of(tree, "gpu/1/end")
-    assert tree.clickable(end) is print
+    assert tree.click_handler(end) is print
     change = tree.update(menu(process(2)), 2.0)
     assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
     assert not change.layouts
-    assert tree.clickable(end) is None
+    assert tree.click_handler(end) is None
     assert tree.nodes[end].properties["enabled"] is False
     tree.closed(row_of(tree, "gpu"), 2.5)
     tree.closed(ROOT, 2.5)
-    assert tree.settle(3.0).layouts == [row_of(tree, "gpu")]
+    assert tree.refresh(3.0).layouts == [row_of(tree, "gpu")]
     assert gpu_labels(tree) == ["PID 2"]
     assert end not in tree.nodes
 
@@ -181,7 +186,7 @@ def test_new_rows_take_spare_ones_at_the_end_of_a_list_that_can_grow():
     opened_by(tree, "lxqt")
     tree.opened(row_of(tree, "gpu"), 1.5)
     before = layout(tree)
-    more = [Entry("line:alerts", urgent=True), alert("x"), alert("y")]
+    more = [MenuEntry("line:alerts", urgent=True), alert("x"), alert("y")]
     change = tree.update(menu(process(1), process(2), extra=more), 2.0)
     assert labels(tree) == ["fine", "GPU 0", "-", "Quit", "-", "Warning: x", "Warning: y"]
     assert gpu_labels(tree) == ["PID 1", "PID 2"]
@@ -191,7 +196,7 @@ def test_new_rows_take_spare_ones_at_the_end_of_a_list_that_can_grow():
         row: children for row, children in before.items() if row != row_of(tree, "gpu/2")
     }
     tree.closed(ROOT, 3.0)
-    change = tree.settle(3.2)
+    change = tree.refresh(3.2)
     assert {ROOT, row_of(tree, "gpu")} <= set(change.layouts)
     assert labels(tree) == ["fine", "GPU 0", "-", "Warning: x", "Warning: y", "-", "Quit"]
 
@@ -200,7 +205,7 @@ def test_a_new_row_comes_behind_all_that_came_before_it():
     """Rows of both kinds in any order: none is put in front of one that is already seen."""
     tree = served(process(1))
     opened_by(tree, "lxqt")
-    submenu = Entry("snooze", "Snooze", children=(Entry("hour", "1 h"),), urgent=True)
+    submenu = MenuEntry("snooze", "Snooze", children=(MenuEntry("hour", "1 h"),), urgent=True)
     tree.update(menu(process(1), extra=[alert("x")]), 2.0)
     tree.update(menu(process(1), extra=[submenu, alert("x")]), 3.0)
     tree.update(menu(process(1), extra=[alert("a"), submenu, alert("x")]), 4.0)
@@ -229,10 +234,10 @@ def test_a_gtk_submenu_on_the_screen_holds_still_until_it_is_told_to_be_closed()
     opened_by(tree, "xfce")
     gpu = row_of(tree, "gpu")
     tree.opened(gpu, 2.0)
-    assert not tree.update(menu(process(2), process(3)), 3 * LONGEST).layouts
+    assert not tree.update(menu(process(2), process(3)), 3 * ASSUMED_OPEN).layouts
     assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
-    tree.closed(gpu, 3 * LONGEST + 1)
-    tree.settle(3 * LONGEST + 1)
+    tree.closed(gpu, 3 * ASSUMED_OPEN + 1)
+    tree.refresh(3 * ASSUMED_OPEN + 1)
     assert gpu_labels(tree) == ["PID 2", "PID 3"]
 
 
@@ -242,9 +247,9 @@ def test_rows_beyond_the_spare_ones_wait():
     opened_by(tree, "lxqt")
     many = [alert(f"{number:02}") for number in range(30)]
     assert not tree.update(menu(process(1), extra=many), 2.0).layouts
-    assert sum(label.startswith("Warning") for label in labels(tree)) == ROOM_AT_THE_TOP.count(Kind.PLAIN)
+    assert sum(label.startswith("Warning") for label in labels(tree)) == SPARES_AT_TOP.count(NodeKind.PLAIN)
     tree.closed(ROOT, 3.0)
-    tree.settle(3.2)
+    tree.refresh(3.2)
     assert sum(label.startswith("Warning") for label in labels(tree)) == 30
 
 
@@ -267,7 +272,7 @@ def test_a_submenu_that_is_asked_for_is_put_in_order_without_a_signal():
     assert gpu_labels(tree) == ["Ended: PID 3", "PID 5"]  # on the screen
     tree.closed(ROOT, 5.0)
     # libdbusmenu-qt skips one LayoutUpdated of a menu that it has fetched at an answer
-    assert tree.settle(5.2).layouts.count(gpu) == 2
+    assert tree.refresh(5.2).layouts.count(gpu) == 2
 
 
 def test_a_new_rows_own_submenu_is_there_when_it_is_asked_for():
@@ -298,17 +303,17 @@ def test_a_process_whose_gpu_comes_back_can_be_clicked_again():
     opened_by(tree, "lxqt")
     end = row_of(tree, "gpu/1/end")
     tree.update([entry for entry in menu() if entry.key != "gpu"], 2.0)
-    assert tree.clickable(end) is None
+    assert tree.click_handler(end) is None
     tree.update(menu(process(1, act=print)), 3.0)
-    assert tree.clickable(end) is print
+    assert tree.click_handler(end) is print
 
 
 def test_a_process_that_moved_to_another_submenu_is_not_called_ended():
     """Only what has ceased is said to have ceased; its numbers run on in both places."""
     tree = served(process(1))
     opened_by(tree, "lxqt")
-    elsewhere = Entry("gpu/more/1", "PID 1 · 5 min", subject="process 1", gone="Ended")
-    tree.update(menu(Entry("gpu/more", "… 1 more", children=(elsewhere,))), 2.0)
+    elsewhere = MenuEntry("gpu/more/1", "PID 1 · 5 min", subject="process 1", gone="Ended")
+    tree.update(menu(MenuEntry("gpu/more", "… 1 more", children=(elsewhere,))), 2.0)
     assert gpu_labels(tree) == ["PID 1 · 5 min", "… 1 more"]
 
 
@@ -332,10 +337,10 @@ def test_a_host_that_only_asks_gets_its_menu_in_order_after_a_while():
     opened_by(tree, "xfce", 10.0)
     tree.update(menu(process(1), extra=[alert()]), 11.0)
     assert "Warning: x" not in labels(tree)
-    assert tree.settles(12.0) == 10.0 + LONGEST
-    assert tree.settle(10.0 + LONGEST).layouts == [ROOT]
+    assert tree.next_refresh(12.0) == 10.0 + ASSUMED_OPEN
+    assert tree.refresh(10.0 + ASSUMED_OPEN).layouts == [ROOT]
     assert "Warning: x" in labels(tree)
-    assert tree.settles(10.0 + LONGEST) is None
+    assert tree.next_refresh(10.0 + ASSUMED_OPEN) is None
 
 
 def test_a_silent_host_keeps_an_ended_process_for_the_hold():
@@ -344,10 +349,10 @@ def test_a_silent_host_keeps_an_ended_process_for_the_hold():
     tree.update(menu(process(1), process(2), process(3)), 0.0)
     tree.update(menu(process(1), process(3)), 5.0)
     assert gpu_labels(tree) == ["PID 1", "Ended: PID 2", "PID 3"]
-    assert tree.settles(6.0) == 5.0 + HOLD
-    tree.settle(5.0 + HOLD)
+    assert tree.next_refresh(6.0) == 5.0 + LINGER_SECONDS
+    tree.refresh(5.0 + LINGER_SECONDS)
     assert gpu_labels(tree) == ["PID 1", "PID 3"]
-    assert tree.settles(6.0 + HOLD) is None
+    assert tree.next_refresh(6.0 + LINGER_SECONDS) is None
 
 
 def test_a_new_host_starts_without_the_habits_of_the_last():
@@ -355,28 +360,28 @@ def test_a_new_host_starts_without_the_habits_of_the_last():
     tree = served(process(1))
     opened_by(tree, "lxqt")
     tree.new_host()
-    assert tree.settles(0.2) is None
+    assert tree.next_refresh(0.2) is None
     tree.update(menu(NONE), 2.0)
     assert gpu_labels(tree) == ["Ended: PID 1", "no processes"]
-    assert tree.settles(3.0) == 2.0 + HOLD
+    assert tree.next_refresh(3.0) == 2.0 + LINGER_SECONDS
 
 
 def test_a_click_on_a_disabled_or_spare_row_does_nothing():
     """Only a live, enabled row with something to do is clickable."""
     tree = MenuTree()
-    act = Entry("act", "Act", activate=print)
-    tree.update([act, Entry("off", "Off", enabled=False, activate=print), Entry("text", "Text")], 0.0)
-    assert tree.clickable(row_of(tree, "act")) is print
+    act = MenuEntry("act", "Act", activate=print)
+    tree.update([act, MenuEntry("off", "Off", enabled=False, activate=print), MenuEntry("text", "Text")], 0.0)
+    assert tree.click_handler(row_of(tree, "act")) is print
     others = [row for row in tree.nodes if row not in {ROOT, row_of(tree, "act")}]
-    assert [tree.clickable(row) for row in others] == [None] * len(others)
+    assert [tree.click_handler(row) for row in others] == [None] * len(others)
 
 
 def test_a_tick_is_one_from_the_first_and_changes_by_its_state_alone():
     """Qt's hosts take the type from a row's first properties: only the state changes, on the same row."""
-    tree = served(extra=(Entry("tick", "Start at login", ticked=False),))
+    tree = served(extra=(MenuEntry("tick", "Start at login", ticked=False),))
     row = row_of(tree, "tick")
     properties = tree.nodes[row].properties
     assert (properties["toggle-type"], properties["toggle-state"]) == ("checkmark", 0)
-    change = tree.update(menu(extra=(Entry("tick", "Start at login", ticked=True),)), 1.0)
+    change = tree.update(menu(extra=(MenuEntry("tick", "Start at login", ticked=True),)), 1.0)
     assert (change.updated, change.layouts) == ({row: {"toggle-state": 1}}, [])
     assert "toggle-type" not in tree.nodes[row_of(tree, "quit")].properties

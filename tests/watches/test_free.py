@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import Gpu, Problem
-from gpuwatch_tray.watches import Free, Look, Watch, awaited, free_gpus, step
+from gpuwatch_tray.watches import GpusFree, Observation, Reminder, awaited, free_gpus, step_reminder
 from tests.fakes import Clock, process, snapshot
 
 GAP = 15.0
@@ -68,12 +68,12 @@ class Waiting:
     def __init__(self, count=1, hold=60.0, *, loop=True):
         self.clock = Clock()
         self.loop = loop
-        self.watch = Watch(1, self.clock.instant(), Free(count, hold))
+        self.watch = Reminder(1, self.clock.instant(), GpusFree(count, hold))
 
     def look(self, reading, after=5.0, times=1):
         for _ in range(times):
             self.clock.advance(after)
-            self.watch = step(self.watch, Look(reading, self.clock.instant(), GAP, self.loop))
+            self.watch = step_reminder(self.watch, Observation(reading, self.clock.instant(), GAP, self.loop))
         return self.watch.notice is not None
 
 

@@ -10,14 +10,14 @@ import pytest
 from gpuwatch_tray.model import UNKNOWN, Gpu, Problem, Severity
 from gpuwatch_tray.watches import (
     GRACE,
-    Ends,
-    Look,
-    Run,
-    Watch,
-    asks_the_system,
+    CommandEnds,
+    Observation,
+    ProcessEnds,
+    Reminder,
     awaited,
-    reported,
-    step,
+    command_notice,
+    needs_process_check,
+    step_reminder,
 )
 from tests.fakes import BOOT, MIB, START, Clock, process, snapshot
 
@@ -35,13 +35,15 @@ PEAK = "the most GPU memory that it was seen with: "
 
 def ends(*, local, identity="start-7"):
     clock = Clock()
-    wish = Ends(7, identity, "python train.py", BOOT, local, (0,), 3600.0, 100 * MIB, clock.instant())
-    return clock, Watch(3, clock.instant(), wish)
+    condition = ProcessEnds(
+        7, identity, "python train.py", BOOT, local, (0,), 3600.0, 100 * MIB, clock.instant()
+    )
+    return clock, Reminder(3, clock.instant(), condition)
 
 
-def look(clock, watch, reading, lives=None, after=5.0):
+def observation(clock, watch, reading, lives=None, after=5.0):
     clock.advance(after)
-    return step(watch, Look(reading, clock.instant(), GAP, lives=lives))
+    return step_reminder(watch, Observation(reading, clock.instant(), GAP, lives=lives))
 
 
 @pytest.mark.parametrize(
@@ -78,16 +80,16 @@ def look(clock, watch, reading, lives=None, after=5.0):
 def test_when_it_is_gone(local, reading, lives, gone):
     """A process is gone when that is known, and never because something could not be read."""
     clock, watch = ends(local=local)
-    assert (look(clock, watch, reading, lives).notice is not None) is gone
+    assert (observation(clock, watch, reading, lives).notice is not None) is gone
 
 
 def test_the_notice_has_run_time_and_peak():
     """The run time runs up to the end, and the peak is over all its GPUs at one look."""
     clock, watch = ends(local=True)
     two = (replace(IT, memory=900 * MIB), replace(IT, gpu=1, memory=2000 * MIB))
-    watch = look(clock, watch, snapshot(*two))
-    watch = look(clock, watch, snapshot(replace(IT, memory=200 * MIB, elapsed=3661.0)))
-    watch = look(clock, watch, AWAY, lives=False)
+    watch = observation(clock, watch, snapshot(*two))
+    watch = observation(clock, watch, snapshot(replace(IT, memory=200 * MIB, elapsed=3661.0)))
+    watch = observation(clock, watch, AWAY, lives=False)
     assert watch.notice.title == "Process ended"
     assert watch.notice.text == "PID 7 (python train.py, GPU 0) has ended after 1 h 1 min"
     assert watch.notice.details == (f"{PEAK}2.8 GiB",)
@@ -97,16 +99,18 @@ def test_the_notice_has_run_time_and_peak():
 def test_a_peak_is_no_part_of_what_it_held():
     """Where the memory on one of its GPUs is not known, the sum is not either."""
     clock, watch = ends(local=True)
-    watch = look(clock, watch, snapshot(replace(IT, memory=9000 * MIB), replace(IT, gpu=1, memory=UNKNOWN)))
-    assert look(clock, watch, AWAY, lives=False).notice.details == (f"{PEAK}100 MiB",)
+    watch = observation(
+        clock, watch, snapshot(replace(IT, memory=9000 * MIB), replace(IT, gpu=1, memory=UNKNOWN))
+    )
+    assert observation(clock, watch, AWAY, lives=False).notice.details == (f"{PEAK}100 MiB",)
 
 
 def test_off_the_gpus_its_time_runs_on():
     """A process that left the GPUs and goes on is waited for, and its run time is the whole."""
     clock, watch = ends(local=True)
     for _ in range(120):
-        watch = look(clock, watch, AWAY, lives=True, after=10)
-    watch = look(clock, watch, AWAY, lives=False)
+        watch = observation(clock, watch, AWAY, lives=True, after=10)
+    watch = observation(clock, watch, AWAY, lives=False)
     assert "has ended after 1 h 20 min" in watch.notice.text
 
 
@@ -117,7 +121,7 @@ def test_off_the_gpus_its_time_runs_on():
 def test_after_a_gap_it_says_when_it_was_last_seen(reading, lives, why):
     """Nobody knows when it ended while nothing watched: the notice says until when it was seen."""
     clock, watch = ends(local=True)
-    notice = look(clock, watch, reading, lives, after=7200).notice
+    notice = observation(clock, watch, reading, lives, after=7200).notice
     seen = r"when last seen, at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, it had run for 1 h"
     assert re.fullmatch(rf"PID 7 \(python train\.py, GPU 0\) has ended; {seen}{why}", notice.text)
 
@@ -125,62 +129,62 @@ def test_after_a_gap_it_says_when_it_was_last_seen(reading, lives, why):
 def test_another_holder_of_the_number_is_said():
     """PID reuse is an end, and called so."""
     clock, watch = ends(local=False)
-    assert look(clock, watch, ANOTHER).notice.text.endswith(": its number is another process's now")
+    assert observation(clock, watch, ANOTHER).notice.text.endswith(": its number is another process's now")
 
 
 def test_without_an_identity_the_number_is_all_there_is():
     """In a container a process has a PID only: it is gone when no complete list has that."""
     clock, watch = ends(local=False, identity="")
-    watch = look(clock, watch, NAMELESS)
+    watch = observation(clock, watch, NAMELESS)
     assert watch.notice is None
-    watch = look(clock, watch, ANOTHER)  # can be told this time; it may well be the same
+    watch = observation(clock, watch, ANOTHER)  # can be told this time; it may well be the same
     assert watch.notice is None
-    assert look(clock, watch, AWAY).notice is not None
+    assert observation(clock, watch, AWAY).notice is not None
 
 
 def test_the_system_is_asked_only_where_it_has_to_be():
     """A process that the lists have needs no question, nor one of another machine, nor a notice."""
     _, here = ends(local=True)
     clock, elsewhere = ends(local=False)
-    assert [asks_the_system(here, each) for each in (THERE, AWAY, DARK)] == [False, True, True]
-    assert not asks_the_system(elsewhere, AWAY)
-    done = look(clock, here, AWAY, lives=False)
-    assert not asks_the_system(done, AWAY)
+    assert [needs_process_check(here, each) for each in (THERE, AWAY, DARK)] == [False, True, True]
+    assert not needs_process_check(elsewhere, AWAY)
+    done = observation(clock, here, AWAY, lives=False)
+    assert not needs_process_check(done, AWAY)
 
 
 def test_a_notice_stands_until_it_is_told():
     """Once something has come about, no later look changes what is told of it."""
     clock, watch = ends(local=True)
-    done = look(clock, watch, AWAY, lives=False)
-    assert look(clock, done, THERE, lives=True) == done
+    done = observation(clock, watch, AWAY, lives=False)
+    assert observation(clock, done, THERE, lives=True) == done
     assert awaited(done).due
 
 
-RUN = Run(9, "start-9", "python a.py", "boot-x")
+RUN = CommandEnds(9, "start-9", "python a.py", "boot-x")
 
 
-def run_look(clock, wish, reading=AWAY, lives=None, after=5.0, family=()):
+def run_look(clock, condition, reading=AWAY, lives=None, after=5.0, children=()):
     clock.advance(after)
-    now = replace(clock.instant(), boot=wish.wish.boot)
-    return step(wish, Look(reading, now, GAP, lives=lives, family=frozenset(family)))
+    now = replace(clock.instant(), boot=condition.condition.boot)
+    return step_reminder(condition, Observation(reading, now, GAP, lives=lives, children=frozenset(children)))
 
 
 def test_the_peak_of_a_command_is_that_of_all_it_started():
     """A launcher holds nothing itself: its workers do, together at one look, and others do not count."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
+    watch = Reminder(1, clock.instant(), RUN)
     workers = [process(pid, gpu, identity="w", memory=200 * MIB) for pid, gpu in ((10, 0), (11, 1))]
     stranger = process(12, 1, identity="w", memory=900 * MIB)
-    watch = run_look(clock, watch, snapshot(*workers, stranger), lives=True, family=[(10, "w"), (11, "w")])
-    assert watch.wish.peak == 400 * MIB
-    watch = run_look(clock, watch, snapshot(workers[0], stranger), lives=True, family=[(10, "w")])
-    assert watch.wish.peak == 400 * MIB
+    watch = run_look(clock, watch, snapshot(*workers, stranger), lives=True, children=[(10, "w"), (11, "w")])
+    assert watch.condition.peak == 400 * MIB
+    watch = run_look(clock, watch, snapshot(workers[0], stranger), lives=True, children=[(10, "w")])
+    assert watch.condition.peak == 400 * MIB
 
 
 def test_a_command_is_left_to_its_own_report():
     """While `when run` may still report, nothing is told; after a minute without it, that is told."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
+    watch = Reminder(1, clock.instant(), RUN)
     held = snapshot(process(9, 0, identity="start-9", memory=300 * MIB))
     watch = run_look(clock, watch, held, lives=True)
     watch = run_look(clock, watch, lives=False)
@@ -198,7 +202,7 @@ def test_a_command_is_left_to_its_own_report():
 def test_the_lists_do_not_tell_of_a_command(lives):
     """A command need not be on a GPU: that no list has it says nothing."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
+    watch = Reminder(1, clock.instant(), RUN)
     for _ in range(100):
         watch = run_look(clock, watch, lives=lives, after=10)
     assert watch.notice is None
@@ -207,8 +211,8 @@ def test_the_lists_do_not_tell_of_a_command(lives):
 def test_a_command_ends_with_the_machine():
     """After a restart of the machine it is told that the command is gone with it."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), RUN)
-    done = step(watch, Look(DARK, clock.instant(), GAP))
+    watch = Reminder(1, clock.instant(), RUN)
+    done = step_reminder(watch, Observation(DARK, clock.instant(), GAP))
     assert done.notice.text == "python a.py: the machine was restarted"
     assert done.notice.severity is Severity.WARNING
 
@@ -223,7 +227,7 @@ def test_a_command_ends_with_the_machine():
 )
 def test_a_command_that_is_reported(code, title, text):
     """The report says done or the exit code, the run time, the peak and the last lines."""
-    notice = reported(replace(RUN, peak=5 * MIB), code, 200.0, ["a", "b"], START)
+    notice = command_notice(replace(RUN, peak=5 * MIB), code, 200.0, ["a", "b"], START)
     assert (notice.title, notice.text, notice.output) == (title, text, ("a", "b"))
     assert notice.severity is (Severity.INFO if code == 0 else Severity.WARNING)
     assert notice.details == (f"{PEAK}5 MiB",)

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model import Gpu, Problem, Severity
-from gpuwatch_tray.watches import Ends, Free, Look, Run, Watch, free_gpus, packed, step, unpacked
+from gpuwatch_tray.watches import (
+    CommandEnds,
+    GpusFree,
+    Observation,
+    ProcessEnds,
+    Reminder,
+    free_gpus,
+    reminder_from_json,
+    reminder_to_json,
+    step_reminder,
+)
 from tests.fakes import BOOT, MIB, Clock, process, snapshot
 
 GAP = 15.0
@@ -46,16 +56,18 @@ STEPS = st.lists(
     max_size=25,
 )
 WISHES = st.one_of(
-    st.builds(Free, st.integers(1, 3), st.sampled_from([5.0, 20.0])),
-    st.builds(Ends, st.just(7), st.sampled_from(["start-7", ""]), st.just("x"), st.just(BOOT), st.booleans()),
-    st.builds(Run, st.just(7), st.just("start-7"), st.just("x")),
+    st.builds(GpusFree, st.integers(1, 3), st.sampled_from([5.0, 20.0])),
+    st.builds(
+        ProcessEnds, st.just(7), st.sampled_from(["start-7", ""]), st.just("x"), st.just(BOOT), st.booleans()
+    ),
+    st.builds(CommandEnds, st.just(7), st.just("start-7"), st.just("x")),
 )
 
 
-def replay(wish, steps, *, loop=True, restarts=()):
+def replay(condition, steps, *, loop=True, restarts=()):
     """The watch after each look; before each of `restarts` it has been to the disk and back."""
     clock = Clock()
-    watch = Watch(1, clock.instant(), wish)
+    watch = Reminder(1, clock.instant(), condition)
     after = []
     for place, (seconds, reboot, reading, lives) in enumerate(steps):
         if reboot:
@@ -63,22 +75,22 @@ def replay(wish, steps, *, loop=True, restarts=()):
         else:
             clock.advance(seconds)
         if place in restarts:
-            watch = unpacked(1, json.loads(json.dumps(packed(watch))))
-        watch = step(watch, Look(reading, clock.instant(), GAP, loop, lives))
+            watch = reminder_from_json(1, json.loads(json.dumps(reminder_to_json(watch))))
+        watch = step_reminder(watch, Observation(reading, clock.instant(), GAP, loop, lives))
         after.append(watch)
     return after
 
 
 @given(WISHES, STEPS, st.booleans(), st.sets(st.integers(0, 24)))
-def test_a_restart_between_any_two_looks_changes_nothing(wish, steps, loop, restarts):
+def test_a_restart_between_any_two_looks_changes_nothing(condition, steps, loop, restarts):
     """From the file a watch goes on as if it had never been put there."""
-    assert replay(wish, steps, loop=loop) == replay(wish, steps, loop=loop, restarts=restarts)
+    assert replay(condition, steps, loop=loop) == replay(condition, steps, loop=loop, restarts=restarts)
 
 
 @given(WISHES, STEPS)
-def test_what_has_come_about_stays_as_it_was_told(wish, steps):
+def test_what_has_come_about_stays_as_it_was_told(condition, steps):
     """There is one notice at most: it neither goes away nor changes."""
-    notices = [watch.notice for watch in replay(wish, steps)]
+    notices = [watch.notice for watch in replay(condition, steps)]
     first = next((notice for notice in notices if notice is not None), None)
     seen = notices[notices.index(first) :] if first is not None else []
     assert all(notice == first for notice in seen)
@@ -87,7 +99,7 @@ def test_what_has_come_about_stays_as_it_was_told(wish, steps):
 @given(st.integers(1, 3), st.sampled_from([5.0, 20.0]), STEPS)
 def test_free_is_told_only_of_gpus_that_were_seen_free_all_the_time(count, hold, steps):
     """In every look within the hold, so many of the same GPUs were known to be free, without a gap."""
-    after = replay(Free(count, hold), steps)
+    after = replay(GpusFree(count, hold), steps)
     told = next((place for place, watch in enumerate(after) if watch.notice is not None), None)
     if told is None:
         return
@@ -107,8 +119,8 @@ def test_free_is_told_only_of_gpus_that_were_seen_free_all_the_time(count, hold,
 @given(st.booleans(), st.sampled_from(["start-7", ""]), STEPS)
 def test_an_end_is_told_only_where_it_is_known(local, identity, steps):
     """A process is gone by the system's word, by another boot, by another holder, or by complete lists."""
-    wish = Ends(7, identity, "x", BOOT, local)
-    after = replay(wish, steps)
+    condition = ProcessEnds(7, identity, "x", BOOT, local)
+    after = replay(condition, steps)
     told = next((place for place, watch in enumerate(after) if watch.notice is not None), None)
     if told is None:
         return
@@ -122,29 +134,32 @@ def test_an_end_is_told_only_where_it_is_known(local, identity, steps):
 
 
 @given(WISHES, st.integers(1, 40))
-def test_nothing_is_told_where_nothing_can_be_read(wish, looks):
+def test_nothing_is_told_where_nothing_can_be_read(condition, looks):
     """A driver that does not answer ends nothing and frees nothing, for however long."""
     dark = snapshot(problem=Problem("driver not loaded"))
-    after = replay(wish, [(5.0, False, dark, None)] * looks)
+    after = replay(condition, [(5.0, False, dark, None)] * looks)
     assert all(watch.notice is None for watch in after)
 
 
 @pytest.mark.parametrize("change", [{"wish": {"kind": "x"}}, {"asked": 3}, {"notice": {"title": "t"}}, {}])
 def test_what_nobody_has_written_is_no_watch(change):
     """A damaged record raises one of the errors that the store takes for damage."""
-    body = packed(Watch(1, Clock().instant(), Free(1, 60.0)))
+    body = reminder_to_json(Reminder(1, Clock().instant(), GpusFree(1, 60.0)))
     body = body | change if change else {}
     with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
-        unpacked(1, body)
+        reminder_from_json(1, body)
 
 
 def test_a_notice_comes_back_from_the_file():
     """What has come about and is to be told is on file whole."""
     clock = Clock()
-    watch = Watch(4, clock.instant(), Run(7, "a", "x", peak=3))
-    done = step(replace(watch, wish=replace(watch.wish, boot="b")), Look(snapshot(), clock.instant(), GAP))
+    watch = Reminder(4, clock.instant(), CommandEnds(7, "a", "x", peak=3))
+    done = step_reminder(
+        replace(watch, condition=replace(watch.condition, boot="b")),
+        Observation(snapshot(), clock.instant(), GAP),
+    )
     assert done.notice is not None
-    body = json.loads(json.dumps(packed(done)))
-    assert unpacked(4, body) == done
+    body = json.loads(json.dumps(reminder_to_json(done)))
+    assert reminder_from_json(4, body) == done
     del body["notice"]["severity"]  # as a version wrote it that had none
-    assert unpacked(4, body) == replace(done, notice=replace(done.notice, severity=Severity.INFO))
+    assert reminder_from_json(4, body) == replace(done, notice=replace(done.notice, severity=Severity.INFO))

@@ -1,9 +1,9 @@
 """
-Which way the mail takes (NOTIFY_METHOD).
+The mail transport that NOTIFY_METHOD selects.
 
-`smtp` and `gmail_api` are strict. `auto`, the default, takes SMTP where smtp.env is set up, and then
-strictly: a failure is not passed on to the local mail, as in the Bash tool. Else Gmail where its two files
-are, else the computer's own mail programs.
+`smtp` and `gmail_api` name theirs. `auto`, the default, selects SMTP where smtp.env is set up, else Gmail
+where its two files exist, else the computer's own mail programs. As in the Bash tool, a transport that fails
+is not replaced by the next one.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.notifiers.email.passwords import password_of
+from gpuwatch_tray.notifiers.email.passwords import smtp_password
 from gpuwatch_tray.settings import NotifyMethod
-from gpuwatch_tray.transport import FailureKind, Transport, TransportError
+from gpuwatch_tray.transport import Transport, configuration_error
 
 if TYPE_CHECKING:
     from gpuwatch_tray.settings import Settings
 
 
-def choose(settings: Settings) -> Transport:
-    """The way out that these settings ask for; TransportError (CONFIGURATION) when it is not set up."""
+def create_transport(settings: Settings) -> Transport:
+    """Return the transport that `settings` select; TransportError (CONFIGURATION) if it is not set up."""
     if not settings.to_email:
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("{config}: TO_EMAIL is not set").format(config=settings.config),
             _('write TO_EMAIL="name@host" into it'),
         )
@@ -49,24 +48,22 @@ def _has_gmail(settings: Settings) -> bool:
 
 def _smtp(settings: Settings) -> Transport:
     if settings.smtp is None:
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("mail is to go by SMTP, but smtp.env is not set up"),
             _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
-    from gpuwatch_tray.notifiers.email.smtp import SmtpTransport  # noqa: PLC0415  # only the way taken
+    from gpuwatch_tray.notifiers.email.smtp import SmtpTransport  # only the one selected
 
-    return SmtpTransport(replace(settings.smtp, password=password_of(settings.smtp)), settings.to_email)
+    return SmtpTransport(replace(settings.smtp, password=smtp_password(settings.smtp)), settings.to_email)
 
 
 def _gmail(settings: Settings) -> Transport:
     if settings.gmail_token is None:
-        raise TransportError(
-            FailureKind.CONFIGURATION,
+        raise configuration_error(
             _("mail is to go by Gmail, but GMAIL_API_TOKEN is not set"),
             _("set GMAIL_API_CREDENTIALS and GMAIL_API_TOKEN in notify.env"),
         )
-    from gpuwatch_tray.notifiers.email.gmail import GmailTransport  # noqa: PLC0415  # only the way taken
+    from gpuwatch_tray.notifiers.email.gmail import GmailTransport  # only the one selected
 
     return GmailTransport(
         settings.gmail_token,
@@ -77,6 +74,6 @@ def _gmail(settings: Settings) -> Transport:
 
 
 def _local(settings: Settings) -> Transport:
-    from gpuwatch_tray.notifiers.email.local import LocalTransport  # noqa: PLC0415  # only the way taken
+    from gpuwatch_tray.notifiers.email.local import LocalTransport  # only the one selected
 
     return LocalTransport(settings.to_email, from_email=settings.from_email)

@@ -1,8 +1,8 @@
 """
-Mail by the Gmail API with an existing sign-in (token.json).
+Mail by the Gmail API with an existing sign-in (token.json), and what Google's errors mean.
 
-The requests go through the `requests` transport of google-auth, not through httplib2: that one sends a POST
-again by itself when the connection drops, which doubles mails, and ignores HTTPS_PROXY in silence.
+Requests go through google-auth's `requests` transport: httplib2 repeats a POST by itself when the connection
+drops, which doubles mails, and silently ignores HTTPS_PROXY.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +21,31 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.notifiers.email import gmail_failures, googlefiles, mime
+from gpuwatch_tray.notifiers.email import googlefiles, mime
+from gpuwatch_tray.notifiers.email.gmail_failures import (
+    EXPIRED_SIGN_IN,
+    PORTAL,
+    UNAUTHORISED,
+    ErrorResponse,
+    classify_token_error,
+)
 from gpuwatch_tray.notifiers.email.lines import Scrubber
-from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web, proxy_secrets
-from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
+from gpuwatch_tray.notifiers.email.web import READ_TIMEOUT, BoundedRequest, proxy_secrets
+from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.model import Message
+    from gpuwatch_tray.transport import ReportStep
 
 log = logging.getLogger(__name__)
 
-ENDPOINT = "https://gmail.googleapis.com/"
-DEADLINE = 60.0  # seconds for one mail, the renewal of the sign-in included
+GMAIL_URL = "https://gmail.googleapis.com/"
+MAIL_DEADLINE = 60.0  # seconds for one mail, the renewal of the sign-in included
 NETWORK_MEND = N_("check the network")
-# Errors by which a connection never came about, by name: they belong to a library that is not ours to import.
+# Errors that mean that no connection was made; by name, as we do not depend on urllib3.
 _NEVER_REACHED = frozenset(
     {
         "NewConnectionError",
@@ -53,8 +62,8 @@ _NEVER_REACHED = frozenset(
 )
 
 
-class _Answer(dict[str, str]):
-    """The head of an answer in the shape that googleapiclient reads (httplib2's)."""
+class _Httplib2Response(dict[str, str]):
+    """The headers of a response in the shape that googleapiclient reads (httplib2's)."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__({name.lower(): value for name, value in headers.items()})
@@ -62,8 +71,8 @@ class _Answer(dict[str, str]):
         self.reason = ""
 
 
-class _Http:
-    """What googleapiclient asks of an HTTP library, over google-auth's transport."""
+class _Httplib2Adapter:
+    """The part of httplib2's interface that googleapiclient calls, over google-auth's transport."""
 
     def __init__(self, request: Any, credentials: Any) -> None:
         self._request = request
@@ -76,19 +85,19 @@ class _Http:
         body: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         **_: object,
-    ) -> tuple[_Answer, bytes]:
-        """One request, sent once."""
+    ) -> tuple[_Httplib2Response, bytes]:
+        """Send one request, once."""
         signed = {**(headers or {}), "authorization": f"Bearer {self._credentials.token}"}
         answer = self._request(url=uri, method=method, body=body, headers=signed)
-        return _Answer(answer.status, answer.headers), answer.data
+        return _Httplib2Response(answer.status, answer.headers), answer.data
 
     def close(self) -> None:
-        """Nothing is kept open here."""
+        """Do nothing: the transport is closed by its owner."""
 
 
 @dataclass(frozen=True, slots=True)
-class _SignIn:
-    """Google's credentials, what must not be told of them, and whether they have just been renewed."""
+class _ActiveSignIn:
+    """Google's credentials, a scrubber of their secrets, and whether they have just been renewed."""
 
     credentials: Any
     scrub: Scrubber
@@ -97,10 +106,10 @@ class _SignIn:
 
 class GmailTransport:
     """
-    The way by the Gmail API. `credentials` only serves to say what is missing; sending needs the token.
+    The transport by the Gmail API. Sending needs `token`; `credentials` serves to say what is missing.
 
-    `endpoint` is an argument for tests and nothing else: whoever could set it would get the token. `timeout`
-    is for a silence of the server, `deadline` for a mail as a whole, in seconds.
+    `timeout` is for a silence of the server, `deadline` for a whole mail, in seconds. `endpoint` is for tests
+    only: whoever sets it gets the token.
     """
 
     name = "Gmail API"
@@ -112,9 +121,9 @@ class GmailTransport:
         *,
         credentials: Path | None = None,
         from_email: str = "",
-        endpoint: str = ENDPOINT,
-        timeout: float = TIMEOUT,
-        deadline: float = DEADLINE,
+        endpoint: str = GMAIL_URL,
+        timeout: float = READ_TIMEOUT,
+        deadline: float = MAIL_DEADLINE,
     ) -> None:
         self._token = token
         self._to = to
@@ -125,59 +134,52 @@ class GmailTransport:
         self._deadline = deadline
 
     def send(self, message: Message) -> Receipt:
-        """Send to all recipients; a sign-in that is about to end is renewed, and kept."""
-        recipients = mime.addresses(message.details.only or self._to, "TO_EMAIL")
-        sender = mime.address(self._from, "FROM_EMAIL") if self._from else ""
-        mail = mime.build(message, sender=sender, recipients=recipients)
-        raw = mime.as_bytes(mail, utf8=mime.international((sender, *recipients)))
-        request = Web(self._timeout, self._deadline)
-        try:
-            held = self._sign_in(request)
-            answer = self._post(held, request, raw)
-            if answer is None and not held.renewed:
-                # Ended before its time, revoked or the clock is wrong: the mail was not taken, so once more.
-                held = self._sign_in(request, renew=True)
-                answer = self._post(held, request, raw)
-        finally:
-            request.close()
+        """Send to all recipients; renew and store a sign-in that is about to end."""
+        recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
+        sender = mime.parse_address(self._from, "FROM_EMAIL") if self._from else ""
+        raw = mime.build_mail(message, sender=sender, recipients=recipients)
+        with closing(BoundedRequest(self._timeout, self._deadline)) as request:
+            sign_in = self._sign_in(request)
+            answer = self._post(sign_in, request, raw)
+            if answer is None and not sign_in.renewed:
+                # Ended early, revoked, or a wrong clock here: the mail was not accepted, so try once more.
+                sign_in = self._sign_in(request, renew=True)
+                answer = self._post(sign_in, request, raw)
         if answer is None:
-            raise self._error(FailureKind.SIGN_IN, _("sign-in refused"), _(gmail_failures.EXPIRED_SIGN_IN))
+            raise self._error(FailureKind.SIGN_IN, _("sign-in refused"), _(EXPIRED_SIGN_IN))
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
             # A captive portal's page comes as a success.
-            raise self._error(FailureKind.TRANSIENT, _(gmail_failures.PORTAL), _(NETWORK_MEND), for_all=True)
-        said = _("accepted as {id}, thread {thread}").format(
+            raise self._error(FailureKind.TRANSIENT, _(PORTAL), _(NETWORK_MEND), for_all=True)
+        text = _("accepted as {id}, thread {thread}").format(
             id=answer["id"], thread=answer.get("threadId", "?")
         )
-        return Receipt(self.name, held.scrub(said))
+        return Receipt(self.name, sign_in.scrub(text))
 
-    def probe(self, report: Report) -> None:
-        """Renew the sign-in, which only Google can say is good, and send nothing."""
-        mime.addresses(self._to, "TO_EMAIL")
+    def probe(self, report: ReportStep) -> None:
+        """Renew the sign-in, as only Google can confirm it; send nothing."""
+        mime.parse_addresses(self._to, "TO_EMAIL")
         self._read()
         report(_("{file} is there, and allows sending").format(file=self._token))
-        request = Web(self._timeout, self._deadline)
-        try:
+        with closing(BoundedRequest(self._timeout, self._deadline)) as request:
             self._sign_in(request, renew=True)
-        finally:
-            request.close()
         report(_("Google has renewed the sign-in"))
 
     def _read(self) -> dict[str, Any]:
-        """What token.json holds."""
+        """Return what token.json holds; TransportError."""
         if not self._token.exists():
             googlefiles.read_credentials(self._credentials)  # raises when that is what is missing
         return googlefiles.read_token(self._token)
 
-    def _sign_in(self, request: Any, *, renew: bool = False) -> _SignIn:
-        """The sign-in of token.json; renewed, and kept, where it has ended or `renew` asks for it."""
-        self._read()  # before the lock, which would be there without a token
-        with googlefiles.locked(self._token):
-            info = self._read()  # as the last who had the lock left it
-            credentials = self._load(info)
+    def _sign_in(self, request: Any, *, renew: bool = False) -> _ActiveSignIn:
+        """Return the sign-in of token.json; renew and store it where it has ended or with `renew`."""
+        self._read()  # so that no lock file is made where there is no token
+        with googlefiles.token_lock(self._token):
+            info = self._read()  # again: another process may have renewed it
+            credentials = self._parse_credentials(info)
             renew = renew or not credentials.valid
             if renew:
                 self._renew(credentials, request, _scrubber(info))
-        return _SignIn(credentials, _scrubber(info, credentials.token), renew)
+        return _ActiveSignIn(credentials, _scrubber(info, credentials.token), renew)
 
     def _error(
         self,
@@ -190,13 +192,13 @@ class GmailTransport:
     ) -> TransportError:
         return TransportError(kind, f"{self.name}: {text}", mend, for_all=for_all, wait=wait)
 
-    def _load(self, info: dict[str, Any]) -> Any:
+    def _parse_credentials(self, info: dict[str, Any]) -> Any:
         try:
             credentials = Credentials.from_authorized_user_info(info)
         except (ValueError, TypeError, AttributeError):
             text = _("{file} is no sign-in of Google's").format(file=self._token)
-            raise googlefiles.sign_in_needed(text) from None
-        # from_authorized_user_info forgets the file's token_uri, and with_token_uri the end of the token.
+            raise googlefiles.sign_in_error(text) from None
+        # from_authorized_user_info drops the file's token_uri, and with_token_uri drops the expiry.
         complete = credentials.with_token_uri(info.get("token_uri") or googlefiles.TOKEN_URI)
         complete.expiry = credentials.expiry
         return complete
@@ -205,22 +207,20 @@ class GmailTransport:
         try:
             credentials.refresh(request)
         except RefreshError as error:
-            raise self._sign_in_refused(error, scrub) from None
+            raise self._renewal_refused(error, scrub) from None
         except NoConnection as error:
             text = _("the sign-in cannot be renewed: {error}").format(error=scrub(str(error)))
             raise self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True) from None
         except (TypeError, AttributeError, ValueError, GoogleAuthError):
-            # What the library makes of a page in place of a token.
-            raise self._error(
-                FailureKind.TRANSIENT, _(gmail_failures.PORTAL), _(NETWORK_MEND), for_all=True
-            ) from None
+            # The library's reaction to a web page in place of a token.
+            raise self._error(FailureKind.TRANSIENT, _(PORTAL), _(NETWORK_MEND), for_all=True) from None
         try:
             googlefiles.write_token(self._token, credentials.to_json())
         except OSError as error:
-            # The mail can go out all the same; the next one renews again.
+            # This mail can still go out; the next one renews again.
             log.warning("%s cannot be written: %s", self._token, error.strerror)
 
-    def _sign_in_refused(self, error: Any, scrub: Scrubber) -> TransportError:
+    def _renewal_refused(self, error: Any, scrub: Scrubber) -> TransportError:
         details = error.args[1] if len(error.args) > 1 else None
         code = details.get("error") if isinstance(details, dict) else None
         if error.retryable or not isinstance(code, str):
@@ -228,60 +228,60 @@ class GmailTransport:
                 error=scrub(str(error.args[0]), 120)
             )
             return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
-        kind, mend = gmail_failures.sign_in_refused(code)
-        said = details.get("error_description") if isinstance(details, dict) else None
+        kind, mend = classify_token_error(code)
+        description = details.get("error_description") if isinstance(details, dict) else None
         text = _("sign-in refused: {code}").format(code=scrub(code)) + (
-            f", {scrub(str(said))}" if said else ""
+            f", {scrub(str(description))}" if description else ""
         )
         return self._error(kind, text, mend)
 
-    def _post(self, held: _SignIn, request: Any, raw: bytes) -> Any:
-        """Google's answer; None when the sign-in was not accepted. TransportError."""
+    def _post(self, sign_in: _ActiveSignIn, request: Any, raw: bytes) -> Any:
+        """Return Google's answer, None where the sign-in was not accepted; TransportError."""
         service = build(
             "gmail",
             "v1",
-            http=_Http(request, held.credentials),
+            http=_Httplib2Adapter(request, sign_in.credentials),
             static_discovery=True,
             cache_discovery=False,
-            # Both fixed here, or a variable of the environment could send the token elsewhere.
+            # Both are fixed: an environment variable could send the token elsewhere.
             client_options={"api_endpoint": self._endpoint, "universe_domain": "googleapis.com"},
         )
         body = {"raw": base64.urlsafe_b64encode(raw).decode("ascii")}
         try:
             return service.users().messages().send(userId="me", body=body).execute(num_retries=0)
         except HttpError as error:
-            if error.resp.status == gmail_failures.UNAUTHORISED:
+            if error.resp.status == UNAUTHORISED:
                 return None
-            raise self._refused(error, held.scrub) from None
+            raise self._refused(error, sign_in.scrub) from None
         except NoConnection as error:
-            raise self._unreachable(error, held.scrub) from None
+            raise self._unreachable(error, sign_in.scrub) from None
         except ValueError:
-            return ""  # JSON was announced, and a page came
+            return ""  # the answer was announced as JSON and is a web page
         finally:
             service.close()
 
     def _refused(self, error: Any, scrub: Scrubber) -> TransportError:
-        answer = gmail_failures.Answer.parse(error.resp.status, error.content)
-        kind, mend = answer.verdict()
-        asked = error.resp.get("retry-after", "")
-        own = kind in (FailureKind.MESSAGE, FailureKind.RECIPIENT)
+        answer = ErrorResponse.parse(error.resp.status, error.content)
+        kind, mend = answer.classify()
+        retry_after = error.resp.get("retry-after", "")
+        this_mail_only = kind in (FailureKind.MESSAGE, FailureKind.RECIPIENT)
         return self._error(
             kind,
             _("refused: {status} {text}").format(status=answer.status, text=scrub(answer.text)).rstrip(),
             mend,
-            for_all=not own,
-            wait=float(asked) if asked.isdecimal() else None,
+            for_all=not this_mail_only,
+            wait=float(retry_after) if retry_after.isdecimal() else None,
         )
 
     def _unreachable(self, error: BaseException, scrub: Scrubber) -> TransportError:
-        link: BaseException | None = error
-        while link is not None:
-            if any(isinstance(each, ssl.SSLEOFError) for each in link.args):
-                break  # cut off, and nobody knows whether before the request
-            if type(link).__name__ in _NEVER_REACHED or isinstance(link, ConnectionRefusedError):
+        cause: BaseException | None = error
+        while cause is not None:
+            if any(isinstance(argument, ssl.SSLEOFError) for argument in cause.args):
+                break  # cut off, perhaps after the request
+            if type(cause).__name__ in _NEVER_REACHED or isinstance(cause, ConnectionRefusedError):
                 text = _("not reached: {error}").format(error=scrub(str(error), 160))
                 return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
-            link = link.__cause__ or link.__context__
+            cause = cause.__cause__ or cause.__context__
         text = _("no answer: the mail may have been accepted ({error})").format(error=scrub(str(error), 160))
         return self._error(FailureKind.AMBIGUOUS, text, _(NETWORK_MEND))
 

@@ -1,4 +1,4 @@
-"""What the answers of Google's servers mean, and what mends them: one table, no network."""
+"""What the answers of Google's servers mean and what mends them; no network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORBIDDEN = 403
 BAD_REQUEST = 400
 TOO_BIG = 413
 TOO_MANY = 429
-FAULTS = range(500, 600)
+SERVER_ERRORS = range(500, 600)
 
 PORTAL = N_("the answer is a page, not Google's: does this network want a sign-in?")
 EXPIRED_SIGN_IN = N_(
@@ -35,11 +35,11 @@ _QUOTA_REASONS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ErrorResponse:
     """
-    An answer that was no consent. `reasons` are Google's words for machines, `text` is for people.
+    A response other than success: `reasons` are Google's reason codes, `text` is for people.
 
-    `foreign`: it is not in Google's form, as the page of something on the way there.
+    `foreign`: it is not in Google's format, as a page of a captive portal or a proxy.
     """
 
     status: int
@@ -48,8 +48,8 @@ class Answer:
     foreign: bool = False
 
     @classmethod
-    def parse(cls, status: int, content: bytes) -> Answer:
-        """Read Google's error object; of anything else only the status is kept."""
+    def parse(cls, status: int, content: bytes) -> ErrorResponse:
+        """Read Google's error object; keep only the status of anything else."""
         try:
             error = json.loads(content)["error"]
         except (ValueError, TypeError, KeyError):
@@ -61,13 +61,13 @@ class Answer:
         reasons = frozenset(str(item[key]) for item in objects for key in ("reason", "status") if key in item)
         return cls(status, reasons, str(error.get("message", "")))
 
-    def verdict(self) -> tuple[FailureKind, str]:
-        """The kind of failure, and the mend."""
+    def classify(self) -> tuple[FailureKind, str]:
+        """Return the kind of failure and the mend."""
         if self.status == TOO_MANY or self.reasons & _QUOTA_REASONS:
             return FailureKind.QUOTA, _("Gmail's sending limit is reached")
         if self.status == UNAUTHORISED:
             return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
-        if self.foreign and self.status not in (*FAULTS, TOO_BIG):
+        if self.foreign and self.status not in (*SERVER_ERRORS, TOO_BIG):
             return FailureKind.TRANSIENT, _(PORTAL)
         if self.status == FORBIDDEN:
             if self.reasons & {"accessNotConfigured", "SERVICE_DISABLED"}:
@@ -75,17 +75,17 @@ class Answer:
             return FailureKind.SIGN_IN, _("sign in with `gpuwatch-tray mail login` and allow sending mail")
         if self.status == TOO_BIG:
             return FailureKind.MESSAGE, _("the mail is too big for Gmail")
-        if self.status in FAULTS:
+        if self.status in SERVER_ERRORS:
             return FailureKind.TRANSIENT, ""
         if "failedPrecondition" in self.reasons or "FAILED_PRECONDITION" in self.reasons:
             return FailureKind.CONFIGURATION, _("this Google account has no Gmail mailbox")
-        if self.status != BAD_REQUEST:  # about the request or the way there, and not about the mail
+        if self.status != BAD_REQUEST:  # about the request or the network, not the mail
             return FailureKind.TRANSIENT, ""
         return FailureKind.RECIPIENT, _("check TO_EMAIL in gpu-watch.env, and FROM_EMAIL")
 
 
-def sign_in_refused(code: str) -> tuple[FailureKind, str]:
-    """The kind and the mend for an error code of the token endpoint (RFC 6749, 5.2)."""
+def classify_token_error(code: str) -> tuple[FailureKind, str]:
+    """Return the kind and the mend of an error code of the token endpoint (RFC 6749, 5.2)."""
     if code in ("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"):
         return (
             FailureKind.CONFIGURATION,

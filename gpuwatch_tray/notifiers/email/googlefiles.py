@@ -1,9 +1,8 @@
 """
 The two files of the Gmail sign-in: credentials.json, downloaded from Google, and token.json, written by us.
 
-The token is as good as a password: the file is written with mode 0600, in one step, and neither a link nor
-a file that others can read is taken. Who replaces it holds the lock beside it: a renewal of the old sign-in
-must not undo a new one.
+The token is as good as a password: written with mode 0600, in one step, and refused where others can read it.
+Whoever replaces it holds its lock, so that a renewal of an old sign-in cannot undo a new one.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ import os
 import stat
 import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -42,35 +41,30 @@ SENDING_SCOPES = frozenset(
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
 LOGIN_MEND = N_("sign in with `gpuwatch-tray mail login`")
 DOWNLOAD_MEND = N_("download it again from the Google Cloud console: an OAuth client of the type Desktop app")
-LOCK_PATIENCE = 20.0  # seconds: who holds it waits for one answer of Google's
+LOCK_TIMEOUT = 20.0  # seconds: its holder waits for one answer of Google's
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def problem(text: str, mend: str) -> TransportError:
-    """An error that somebody has to mend."""
-    return TransportError(FailureKind.CONFIGURATION, text, mend)
-
-
-def sign_in_needed(text: str, mend: str = "") -> TransportError:
-    """An error that signing in again mends, or else `mend`."""
+def sign_in_error(text: str, mend: str = "") -> TransportError:
+    """Return an error that a new sign-in corrects, or what `mend` says."""
     return TransportError(FailureKind.SIGN_IN, text, mend or _(LOGIN_MEND))
 
 
 def read_credentials(path: Path | None) -> dict[str, Any]:
-    """The client of credentials.json, as Google's libraries take it; TransportError when it is none."""
+    """Return the OAuth client of credentials.json, as Google's libraries take it; TransportError."""
     if path is None:
-        raise problem(
+        raise configuration_error(
             _("GMAIL_API_CREDENTIALS is not set"), _("set it in notify.env to the file credentials.json")
         )
     config = _read_json(path, "GMAIL_API_CREDENTIALS", _download_again)
     if "web" in config:
-        raise problem(
+        raise configuration_error(
             _("{path}: this client is of the kind 'web', not 'installed'").format(path=path), _(DOWNLOAD_MEND)
         )
     client = config.get("installed")
     needed = ("client_id", "client_secret", "auth_uri", "token_uri")
     if not isinstance(client, dict) or not all(isinstance(client.get(key), str) for key in needed):
-        raise problem(
+        raise configuration_error(
             _("{path}: no OAuth client of the kind 'installed' in it").format(path=path), _(DOWNLOAD_MEND)
         )
     for key in ("auth_uri", "token_uri"):
@@ -79,35 +73,35 @@ def read_credentials(path: Path | None) -> dict[str, Any]:
 
 
 def read_token(path: Path) -> dict[str, Any]:
-    """What token.json holds, checked as far as we rely on it; TransportError names what is wrong."""
+    """Return what token.json holds, its fields checked; TransportError names what is wrong."""
     token = load_token(path)
     for key in ("client_id", "client_secret", "refresh_token"):
         if not isinstance(token.get(key), str) or not token[key]:
-            raise sign_in_needed(_("{path}: no {key} in it").format(path=path, key=key))
+            raise sign_in_error(_("{path}: no {key} in it").format(path=path, key=key))
     for key in ("token", "token_uri", "expiry"):
         if not isinstance(token.get(key, ""), str | None):
-            raise sign_in_needed(_("{path}: {key} is no text").format(path=path, key=key))
-    granted = scopes_of(token)
+            raise sign_in_error(_("{path}: {key} is no text").format(path=path, key=key))
+    granted = token_scopes(token)
     if granted and not SENDING_SCOPES.intersection(granted):
-        raise sign_in_needed(_("{path}: this sign-in does not allow sending mail").format(path=path))
-    _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI, sign_in_needed)
+        raise sign_in_error(_("{path}: this sign-in does not allow sending mail").format(path=path))
+    _check_address(path, "token_uri", token.get("token_uri") or TOKEN_URI, sign_in_error)
     return token
 
 
 def load_token(path: Path) -> dict[str, Any]:
-    """What token.json holds, whatever that is; TransportError where it is none, or others can read it."""
+    """Return what token.json holds, unchecked; TransportError where it is no JSON or others can read it."""
     _check_private(path)
-    return _read_json(path, "GMAIL_API_TOKEN", sign_in_needed)
+    return _read_json(path, "GMAIL_API_TOKEN", sign_in_error)
 
 
-def scopes_of(token: dict[str, Any]) -> list[str]:
-    """What the sign-in allows, as far as the file says."""
+def token_scopes(token: dict[str, Any]) -> list[str]:
+    """Return the scopes granted, as far as the file says."""
     scopes = token.get("scopes") or []
     return scopes.split() if isinstance(scopes, str) else [str(scope) for scope in scopes]
 
 
-def expiry_of(token: dict[str, Any]) -> datetime | None:
-    """When the access token ends, which is renewed then; None where the file does not say."""
+def token_expiry(token: dict[str, Any]) -> datetime | None:
+    """Return when the access token expires; None where the file does not say."""
     try:
         return datetime.fromisoformat(str(token.get("expiry"))).replace(tzinfo=UTC)
     except ValueError:
@@ -115,16 +109,16 @@ def expiry_of(token: dict[str, Any]) -> datetime | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def token_lock(path: Path) -> Iterator[None]:
     """
-    Nobody else replaces token.json meanwhile.
+    Hold the lock of token.json, so that no other process replaces it.
 
-    Where no lock can be had, as on a disk without locks, it goes on without: a mail is worth more.
+    Where no lock can be had, as on a disk without locks, go on without: sending the mail matters more.
     """
     if not path.parent.is_dir():  # FileLock would make it
         yield
         return
-    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_PATIENCE, mode=0o600)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=LOCK_TIMEOUT, mode=0o600)
     try:
         lock.acquire()
     except (Timeout, OSError, NotImplementedError) as error:
@@ -138,21 +132,22 @@ def locked(path: Path) -> Iterator[None]:
 def write_token(path: Path, text: str) -> None:
     """Replace token.json in one step, readable by nobody else. OSError when it cannot be written."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    written = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105  # a name, as mkstemp gives it
-        _settle(path.parent)
+        written.replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
+            written.unlink()
         raise
 
 
-def _settle(folder: Path) -> None:
-    """Have the new name outlast a power cut, where the system and the disk can be asked to."""
+def _sync_folder(folder: Path) -> None:
+    """Make the new name outlast a power cut, where the system and the disk can be asked to."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):
@@ -164,7 +159,7 @@ def _settle(folder: Path) -> None:
 
 
 def _download_again(text: str) -> TransportError:
-    return problem(text, _(DOWNLOAD_MEND))
+    return configuration_error(text, _(DOWNLOAD_MEND))
 
 
 def _read_json(path: Path, key: str, wrong: Callable[[str], TransportError]) -> dict[str, Any]:
@@ -173,7 +168,7 @@ def _read_json(path: Path, key: str, wrong: Callable[[str], TransportError]) -> 
     except FileNotFoundError:
         raise wrong(_("{path} is missing ({key})").format(path=path, key=key)) from None
     except OSError as error:
-        raise problem(
+        raise configuration_error(
             _("{path} cannot be read: {why}").format(path=path, why=error.strerror),
             _("make it readable for you"),
         ) from None
@@ -190,13 +185,15 @@ def _check_private(path: Path) -> None:
     except OSError:
         return  # reading it will say why
     if stat.S_ISLNK(mode):
-        raise problem(_("{path} is a link").format(path=path), _("GMAIL_API_TOKEN must name the file itself"))
+        raise configuration_error(
+            _("{path} is a link").format(path=path), _("GMAIL_API_TOKEN must name the file itself")
+        )
     if os.name == "posix" and mode & OTHERS:
-        raise problem(_("{path} can be read by others").format(path=path), f"chmod 600 {path}")
+        raise configuration_error(_("{path} can be read by others").format(path=path), f"chmod 600 {path}")
 
 
 def _check_address(path: Path, key: str, address: str, wrong: Callable[[str], TransportError]) -> None:
-    """Tokens go to this address: encrypted, or not off this machine."""
+    """Raise `wrong` unless this address, to which tokens go, is https or on this machine."""
     parts = urlsplit(address)
     loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme == "https" or loopback:

@@ -1,9 +1,4 @@
-"""
-Where Google's answer to a sign-in arrives (RFC 8252, 7.3): a request to our port, or what a person pastes.
-
-Only an address that carries the state of this sign-in is taken. A stray request to the port (a browser's
-favicon, a port scan, a connection that says nothing) changes nothing.
-"""
+"""Where Google's answer to a sign-in arrives (RFC 8252, 7.3): a request to our port, or a pasted address."""
 
 from __future__ import annotations
 
@@ -22,44 +17,45 @@ from gpuwatch_tray.within import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOST = "127.0.0.1"
-REQUEST_TIMEOUT = 5.0  # seconds for one request to our port: a connection that says nothing holds up others
-LONGEST_LINE = 16_384  # bytes that a paste may have: an address is shorter
+LOOPBACK = "127.0.0.1"
+REQUEST_TIMEOUT = 5.0  # seconds for one request to our port: a silent connection holds up the others
+LONGEST_LINE = 16_384  # bytes of a pasted line: an address is shorter
 
 
-class Redirect(HTTPServer):
+class RedirectServer(HTTPServer):
     """
-    Listens on 127.0.0.1 from its making to its end; `answer` is the query of the redirect, once it is there.
+    Listens on 127.0.0.1 for the redirect at the end of a sign-in; `answer` is its query once it has arrived.
 
-    `state` is set once the address for the browser is known, before anything is waited for.
+    The library's `run_local_server` takes any request for the answer. Here only an address with the `state`
+    of this sign-in counts, so that a favicon request or a port scan changes nothing.
     """
 
-    # A second sign-in on this port must be an error, not a race: on Windows the option would allow that. On
-    # POSIX it only allows what it is named for, another sign-in within a minute of the last.
+    # On Windows the option would let a second sign-in share the port. On POSIX it only allows another sign-in
+    # within a minute of the last.
     allow_reuse_address = os.name == "posix"
 
     def __init__(self, port: int) -> None:
         self.state = ""
         self.answer: dict[str, list[str]] | None = None
         self.query = ""
-        super().__init__((HOST, port), _Handler)
+        super().__init__((LOOPBACK, port), _RedirectHandler)
 
     @property
     def address(self) -> str:
-        """Where the browser shall end."""
-        return f"http://{HOST}:{self.server_port}/"
+        """The address to which Google sends the browser at the end."""
+        return f"http://{LOOPBACK}:{self.server_port}/"
 
-    def take(self, address: str) -> bool:
-        """Take this address (or its path and query) if it is the answer to this sign-in."""
+    def accept(self, address: str) -> bool:
+        """Store the answer if this address (or its path and query) is the one to this sign-in."""
         query = urlsplit(address).query
-        found = parse_qs(query)
-        if not self.state or found.get("state") != [self.state] or not found.keys() & {"code", "error"}:
+        fields = parse_qs(query)
+        if not self.state or fields.get("state") != [self.state] or not fields.keys() & {"code", "error"}:
             return False
-        self.answer, self.query = found, query
+        self.answer, self.query = fields, query
         return True
 
     def wait(self, timeout: float) -> bool:
-        """Serve requests until the answer is there, by either way; False after `timeout` seconds."""
+        """Serve requests until the answer has arrived, by request or paste; False after `timeout` seconds."""
         end = time.monotonic() + timeout
         while self.answer is None:
             left = end - time.monotonic()
@@ -70,30 +66,30 @@ class Redirect(HTTPServer):
         return True
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """As the library's, in bounded time: a byte now and then outlasts any time-out by read."""
+        """Serve one request in bounded time: a byte now and then outlasts any time-out for a read."""
 
         def cut() -> None:
             with contextlib.suppress(OSError):
                 request.shutdown(socket.SHUT_RDWR)
 
-        patience = threading.Timer(REQUEST_TIMEOUT, cut)
-        patience.start()
+        timer = threading.Timer(REQUEST_TIMEOUT, cut)
+        timer.start()
         try:
             super().finish_request(request, client_address)
         finally:
-            patience.cancel()
+            timer.cancel()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a stranger's broken request."""
+        """Ignore a stranger's broken request."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RedirectHandler(BaseHTTPRequestHandler):
     timeout = REQUEST_TIMEOUT
-    server: Redirect
+    server: RedirectServer
 
     def do_GET(self) -> None:
-        """Take the redirect of this sign-in; anything else is not found."""
-        if not self.server.take(self.path):
+        """Accept the redirect of this sign-in; answer 404 to anything else."""
+        if not self.server.accept(self.path):
             self.send_error(404)
             return
         refused = self.server.answer is not None and "code" not in self.server.answer
@@ -106,28 +102,28 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(page)
 
     def log_message(self, *_: object) -> None:
-        """Stay silent: the address holds the code."""
+        """Log nothing: the address holds the code."""
 
 
-def take_pasted(server: Redirect, source: int, complain: Callable[[str], None]) -> None:
+def read_pasted(server: RedirectServer, source: int, complain: Callable[[str], None]) -> None:
     """
-    Also take what is pasted into the file descriptor `source`, a line an address, on a thread of its own.
+    Also accept an address that is pasted as a line into the file descriptor `source`, on a thread of its own.
 
-    Read without Python's buffers: a thread that waits in those would keep the interpreter from ending.
+    It reads without Python's buffers: a thread that waits in those would keep the interpreter from ending.
     """
 
     def read() -> None:
         rest = b""
         while server.answer is None:
             try:
-                some = os.read(source, LONGEST_LINE)
+                chunk = os.read(source, LONGEST_LINE)
             except OSError:
                 return
-            if not some:
-                return  # nobody is there to paste: the browser still may
-            *lines, rest = (rest + some)[-LONGEST_LINE:].split(b"\n")
+            if not chunk:
+                return  # end of input; the browser may still answer
+            *lines, rest = (rest + chunk)[-LONGEST_LINE:].split(b"\n")
             for line in filter(None, map(bytes.strip, lines)):
-                if not server.take(line.decode("ascii", "replace")):
+                if not server.accept(line.decode("ascii", "replace")):
                     complain(
                         _(
                             "This is not the address at which the browser ended: it begins with {address}"

@@ -1,4 +1,4 @@
-"""The end of a sign-in: withdrawn at Google (RFC 7009), and token.json deleted."""
+"""The end of a sign-in: revoked at Google (RFC 7009), and token.json deleted."""
 
 from __future__ import annotations
 
@@ -12,55 +12,54 @@ from google.auth.exceptions import TransportError as NoConnection
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
-from gpuwatch_tray.notifiers.email.web import TIMEOUT, Web, proxy_secrets
-from gpuwatch_tray.transport import FailureKind, TransportError
+from gpuwatch_tray.notifiers.email.web import READ_TIMEOUT, BoundedRequest, proxy_secrets
+from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENDPOINT = "https://oauth2.googleapis.com/revoke"
-DEADLINE = 30.0  # seconds for all of it
-DONE = 200
+REVOKE_URL = "https://oauth2.googleapis.com/revoke"
+REVOKE_DEADLINE = 30.0  # seconds for the whole request
+HTTP_OK = 200
 NOT_REVOKED = N_(
     "the file is kept; try again, or take the access away on https://myaccount.google.com/permissions"
 )
 
 
-def revoke(path: Path, *, endpoint: str = ENDPOINT, timeout: float = TIMEOUT) -> bool:
+def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = READ_TIMEOUT) -> bool:
     """
-    Withdraw the sign-in of token.json and delete the file; False where Google had ended it already.
+    Revoke the sign-in of token.json and delete the file; False where Google had ended it already.
 
-    Unless Google says one or the other the file stays, and TransportError says why. `endpoint` is an
-    argument for tests and nothing else: it gets the token.
+    Where Google says neither, keep the file and raise TransportError. `timeout` is for a silence, in seconds;
+    `endpoint` is for tests only: it gets the token.
     """
-    with googlefiles.locked(path):
+    with googlefiles.token_lock(path):
         token = googlefiles.load_token(path)
         secret = str(token.get("refresh_token") or token.get("token") or "")
-        withdrawn = bool(secret) and _withdraw(secret, endpoint, timeout)
+        revoked = bool(secret) and _request_revocation(secret, endpoint, timeout)
         try:
             path.unlink()
         except OSError as error:
             text = _("{path} cannot be deleted: {why}").format(path=path, why=error.strerror)
-            raise googlefiles.problem(text, _("delete it by hand")) from None
-    return withdrawn
+            raise configuration_error(text, _("delete it by hand")) from None
+    return revoked
 
 
-def _withdraw(secret: str, endpoint: str, timeout: float) -> bool:
-    """Whether Google has withdrawn it, or (False) did not know it any more."""
-    web, scrub = Web(timeout, DEADLINE), Scrubber((secret, *proxy_secrets()))
-    # In the body, where no log of the way there has it.
+def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
+    """Return True once Google has revoked the token, False where it no longer knew it."""
+    scrub = Scrubber((secret, *proxy_secrets()))
+    # In the body, which no log of a proxy holds.
     body = urlencode({"token": secret})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     try:
-        answer = web(endpoint, method="POST", body=body, headers=headers)
+        with contextlib.closing(BoundedRequest(timeout, REVOKE_DEADLINE)) as request:
+            answer = request(endpoint, method="POST", body=body, headers=headers)
     except NoConnection as error:
         text = _("the sign-in is not withdrawn, Google is not reached: {error}").format(
             error=scrub(str(error), 160)
         )
         raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
-    finally:
-        web.close()
-    if answer.status == DONE and not _is_page(answer.data):
+    if answer.status == HTTP_OK and not _is_page(answer.data):
         return True
     if _error_of(answer.data) == "invalid_token":
         return False
@@ -69,7 +68,7 @@ def _withdraw(secret: str, endpoint: str, timeout: float) -> bool:
 
 
 def _is_page(content: bytes) -> bool:
-    """Whether this is a captive portal's page: Google's own answer is empty or JSON."""
+    """Return whether this is a captive portal's page: Google's own answer is empty or JSON."""
     return content.lstrip().startswith(b"<")
 
 

@@ -1,10 +1,4 @@
-"""
-google-auth's transport (the `requests` library), made fit for mails that have to leave.
-
-By itself it waits for ever on a server that sends a byte now and then, tries each address of a dead IPv6
-route with the whole time-out, follows redirects with the secrets in the body, and puts the login of a
-~/.netrc in the place of the sign-in.
-"""
+"""google-auth's HTTP transport (the `requests` library) with a deadline and without its surprises."""
 
 from __future__ import annotations
 
@@ -22,35 +16,30 @@ from gpuwatch_tray.within import call_with_timeout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-CONNECT_TIMEOUT = 5.0  # seconds for one address: a dead IPv6 route must not eat the time of the next
-TIMEOUT = 15.0  # seconds of silence
-
-
+CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leaves time for the next
+READ_TIMEOUT = 15.0  # seconds of silence
 _PROXY_LOGIN = re.compile(r"[^:]*://[^:]*:(.*)@")
 
 
 def proxy_secrets() -> Iterator[str]:
-    """The passwords of the proxies, whole and in the pieces that libraries quote of a wrong address."""
+    """Yield the passwords of the proxies, whole and in the pieces that libraries quote of a wrong address."""
     for address in getproxies().values():
-        if found := _PROXY_LOGIN.match(address):
-            yield from (found[1], *re.split(r"[/#?@]", found[1]))
+        if login := _PROXY_LOGIN.match(address):
+            yield from (login[1], *re.split(r"[/#?@]", login[1]))
 
 
-def _as_it_is(request: Any) -> Any:
-    """A login of no kind: without any, `requests` takes that of ~/.netrc."""
-    return request
-
-
-class Web:
+class BoundedRequest:
     """
-    Requests that all together take at most `deadline` seconds; each is sent once, with our headers.
+    Requests that together take at most `deadline` seconds; each is sent once, with our headers.
 
-    Raises google-auth's TransportError where no answer came.
+    By itself the library waits forever on a server that sends a byte now and then, follows redirects with the
+    secrets in the body, and replaces the sign-in by a login of ~/.netrc. `timeout` is for a silence, in
+    seconds. Raises google-auth's TransportError where no answer came.
     """
 
     def __init__(self, timeout: float, deadline: float) -> None:
         self._request = Request()
-        self._request.session.auth = _as_it_is
+        self._request.session.auth = lambda request: request  # without any, ~/.netrc is used
         self._timeout = timeout
         self._deadline = deadline
         self._end = time.monotonic() + deadline
@@ -63,9 +52,9 @@ class Web:
         headers: Mapping[str, str] | None = None,
         **_options: object,
     ) -> Any:
-        """One request, in the shape in which google-auth asks for it."""
+        """Send one request; the parameters are those that google-auth passes."""
 
-        def ask() -> Any:
+        def send() -> Any:
             return self._request(
                 url=url,
                 method=method,
@@ -76,10 +65,10 @@ class Web:
             )
 
         try:
-            return call_with_timeout(self._end - time.monotonic(), ask, "web")
+            return call_with_timeout(self._end - time.monotonic(), send, "web")
         except TimeoutError:
             raise NoConnection(_("no end after {seconds:g} s").format(seconds=self._deadline)) from None
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._request.session.close()

@@ -1,12 +1,11 @@
 """
-What the menu says and what its rows ask for: Status -> rows, pure.
+The menu's rows from a Status, with the actions that a click asks for. Pure.
 
-Every row carries a key that stands for what it shows (a GPU's UUID, a process's PID and start), never for its
-place, so that whoever serves the menu can tell a changed row from another one. Keys are unique in a menu. A
-row that can be clicked carries its deed, bound to the very thing that the row names.
+A row's key, unique in a menu, stands for what the row shows (a GPU's UUID, a process's PID and start), never
+for its place, so that a changed row differs from another row. Its action is bound to the thing that it names.
 """
 
-from gpuwatch_tray.tray.menu.row import Act, Deed, Extras, Row
-from gpuwatch_tray.tray.menu.whole import rows, title
+from gpuwatch_tray.tray.menu.row import ActionKind, MenuAction, MenuExtras, MenuRow
+from gpuwatch_tray.tray.menu.whole import build_menu, tooltip
 
-__all__ = ["Act", "Deed", "Extras", "Row", "rows", "title"]
+__all__ = ["ActionKind", "MenuAction", "MenuExtras", "MenuRow", "build_menu", "tooltip"]

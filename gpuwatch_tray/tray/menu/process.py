@@ -1,4 +1,4 @@
-"""The row of one process, and what can be done to it."""
+"""The row of one process with its actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import tell
-from gpuwatch_tray.tray.menu.row import Act, Deed, Row, choice, clickable, plain, wrapped
+from gpuwatch_tray.tray.menu.row import (
+    ActionKind,
+    MenuAction,
+    MenuRow,
+    offered_rows,
+    submenu,
+    text_row,
+    text_rows,
+)
 from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
@@ -17,83 +25,85 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuProcess, Snapshot
 
-LOCAL = "nvml"  # the source whose processes run here and whose identities are the system's own
-LOCAL_ACTS = frozenset({Act.END})
+LOCAL_SOURCE = "nvml"  # the source whose processes run on this machine
+LOCAL_ACTIONS = frozenset({ActionKind.END})
 
 
-def row(parent: str, process: GpuProcess, offered: Collection[Act], awaited: Collection[str] = ()) -> Row:
-    """A process of the GPU row `parent`, with its details and its deeds below."""
+def process_row(
+    parent: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str] = ()
+) -> MenuRow:
+    """Return the row of a process under the GPU row `parent`, with its details and actions below."""
     subject = f"process:{process.pid}:{process.identity}"
     key = f"{parent}/{subject}"
-    below = (*_details(key, process), *_deeds(key, process, offered, awaited))
-    return Row(key, text.process(process), children=below, subject=subject, gone="Ended")
+    below = (*_details(key, process), *_action_rows(key, process, offered, reminded))
+    return MenuRow(key, text.process_label(process), children=below, subject=subject, gone="Ended")
 
 
-def stubborn(
-    unresponsive: Iterable[tuple[int, str]], snapshot: Snapshot | None, offered: Collection[Act]
-) -> list[Row]:
-    """A row for each process that was asked to end and did not, with the means to kill it."""
+def kill_rows(
+    unresponsive: Iterable[tuple[int, str]], snapshot: Snapshot | None, offered: Collection[ActionKind]
+) -> list[MenuRow]:
+    """Return a row for each process that was asked to end and did not, with the action to kill it."""
     held = snapshot.processes if snapshot is not None else ()
     known = {(process.pid, process.identity): process for process in held}
-    rows: list[Row] = []
+    rows: list[MenuRow] = []
     for pid, identity in sorted(unresponsive):
         process = known.get((pid, identity))
-        kill = Row(
+        kill = MenuRow(
             f"kill {pid}:{identity} now",
-            _("Kill {process} now").format(process=_called(pid, process)),
-            Deed(Act.KILL, f"{pid}:{identity}"),
+            _("Kill {process} now").format(process=_process_name(pid, process)),
+            MenuAction(ActionKind.KILL, f"{pid}:{identity}"),
         )
         label = _("PID {pid} did not end: kill it…").format(pid=pid)
-        rows += choice(f"kill {pid}:{identity}", label, clickable(offered, kill), urgent=True)
+        rows += submenu(f"kill {pid}:{identity}", label, offered_rows(offered, kill), urgent=True)
     return rows
 
 
-def _details(key: str, process: GpuProcess) -> Iterable[Row]:
-    yield from wrapped(
-        f"{key}/command", _("Command: {command}").format(command=text.command(process) or _("not known"))
+def _details(key: str, process: GpuProcess) -> Iterable[MenuRow]:
+    yield from text_rows(
+        f"{key}/command", _("Command: {command}").format(command=text.command_text(process) or _("not known"))
     )
-    yield plain(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
+    yield text_row(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
     started = process.started
-    moment = text.why(started) if isinstance(started, Missing) else local_time(started)
-    yield plain(f"{key}/started", _("Started: {moment}").format(moment=moment))
-    yield plain(f"{key}/type", _("Type: {kinds}").format(kinds=text.kinds(process)))
+    moment = text.missing_reason(started) if isinstance(started, Missing) else local_time(started)
+    yield text_row(f"{key}/started", _("Started: {moment}").format(moment=moment))
+    yield text_row(f"{key}/type", _("Type: {kinds}").format(kinds=text.usage_types(process)))
 
 
-def _deeds(
-    key: str, process: GpuProcess, offered: Collection[Act], awaited: Collection[str]
-) -> Iterable[Row]:
-    command = text.pasted(process)
-    yield from clickable(
+def _action_rows(
+    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+) -> Iterable[MenuRow]:
+    command = text.clipboard_command(process)
+    yield from offered_rows(
         offered,
-        Row(f"{key}/copy PID", _("Copy PID"), Deed(Act.COPY_PID, str(process.pid))),
+        MenuRow(f"{key}/copy PID", _("Copy PID"), MenuAction(ActionKind.COPY_PID, str(process.pid))),
         *(
-            [Row(f"{key}/copy command", _("Copy command"), Deed(Act.COPY_COMMAND, command))]
+            [MenuRow(f"{key}/copy command", _("Copy command"), MenuAction(ActionKind.COPY_COMMAND, command))]
             if command
             else []
         ),
     )
-    yield from tell.of_process(key, process, offered, awaited)
+    yield from tell.process_reminder_rows(key, process, offered, reminded)
     if process.mine and process.identity and process.pid > 0:
-        confirm = Row(
+        confirm = MenuRow(
             f"{key}/end now",
-            _("End {process} now").format(process=_called(process.pid, process)),
-            Deed(Act.END, f"{process.pid}:{process.identity}"),
+            _("End {process} now").format(process=_process_name(process.pid, process)),
+            MenuAction(ActionKind.END, f"{process.pid}:{process.identity}"),
         )
-        below = clickable(offered, confirm)
+        below = offered_rows(offered, confirm)
         if below and process.kinds == {Kind.GRAPHICS}:
             below.insert(
-                0, plain(f"{key}/drawing", _("It draws on the screen: it may be your desktop itself"))
+                0, text_row(f"{key}/drawing", _("It draws on the screen: it may be your desktop itself"))
             )
-        yield from choice(f"{key}/end", _("End process…"), below)
+        yield from submenu(f"{key}/end", _("End process…"), below)
 
 
-def _called(pid: int, process: GpuProcess | None) -> str:
-    name = text.program(process) if process is not None else ""
+def _process_name(pid: int, process: GpuProcess | None) -> str:
+    name = text.program_name(process) if process is not None else ""
     return f"PID {pid} ({name})" if name else f"PID {pid}"
 
 
 def _folder(process: GpuProcess) -> str:
-    """Where it works, for one's own processes only: other people's folders can tell as much as commands."""
+    """Return the working folder of one's own process; other people's folders tell as much as commands."""
     if not process.mine:
         return _("not shown for other people's processes")
-    return text.why(process.cwd) if isinstance(process.cwd, Missing) else redact.text(process.cwd)
+    return text.missing_reason(process.cwd) if isinstance(process.cwd, Missing) else redact.text(process.cwd)

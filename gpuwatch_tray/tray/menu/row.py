@@ -1,4 +1,4 @@
-"""One row of the menu and what a click on it asks for; and the few forms that rows come in."""
+"""A menu row, the action of a click on it, and the few forms of rows."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ from gpuwatch_tray.tray import text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-LINE = 100  # columns of a free-text row
+MAX_COLUMNS = 100  # columns of a text row
 
 
-class Act(Enum):
-    """What a click on a row asks for; in brackets, what the deed's target then is."""
+class ActionKind(Enum):
+    """What a click on a row asks for; the comment names the action's target."""
 
     CHECK_NOW = "check now"
     SHOW_DETAILS = "show the details"
     TEST_ALERT = "send a test alert"
-    ACKNOWLEDGE = "acknowledge"  # (the alert's fingerprint)
-    SNOOZE = "snooze an alert for an hour"  # (the alert's fingerprint)
+    ACKNOWLEDGE = "acknowledge"  # fingerprint
+    SNOOZE = "snooze an alert for an hour"  # fingerprint
     SNOOZE_ALL = "snooze all for an hour"
     SNOOZE_TOMORROW = "snooze all until tomorrow"
     RESUME = "resume"
-    COPY_PID = "copy the PID"  # (the text to copy)
-    COPY_COMMAND = "copy the command"  # (the text to copy)
-    END = "end a process"  # (PID:IDENTITY)
-    KILL = "kill a process"  # (PID:IDENTITY)
-    WHEN_FREE = "tell when GPUs are free"  # (how many)
-    WHEN_ENDS = "tell when a process ends"  # (PID:IDENTITY)
-    WHEN_CANCEL = "tell no longer"  # (the number of what is waited for)
-    AUTOSTART = "start at login"  # (on or off)
-    OPEN_SETTINGS = "open the settings"  # (the file)
-    OPEN_LOG = "open the log"  # (the file)
+    COPY_PID = "copy the PID"  # text to copy
+    COPY_COMMAND = "copy the command"  # text to copy
+    END = "end a process"  # PID:IDENTITY
+    KILL = "kill a process"  # PID:IDENTITY
+    WHEN_FREE = "tell when GPUs are free"  # number of GPUs
+    WHEN_ENDS = "tell when a process ends"  # PID:IDENTITY
+    WHEN_CANCEL = "tell no longer"  # reminder's number
+    AUTOSTART = "start at login"  # on or off
+    OPEN_SETTINGS = "open the settings"  # file
+    OPEN_LOG = "open the log"  # file
     QUIT = "quit"
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """One thing to do. The target may be one's own command line with its secrets, so it is never printed."""
+class MenuAction:
+    """An action and its target, which is never printed: it may be a command line with its secrets."""
 
-    act: Act
+    kind: ActionKind
     target: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MenuRow:
     """
     One row of the menu.
 
     `subject` names what the row is about wherever it stands (a process may move to another submenu).
-    `gone` is what is put before the label, if anything, when the subject has ceased while the menu is open.
-    An `urgent` row is shown at once, also in an open menu. A `filler` stands for a list's emptiness: it
-    leaves with the first row that comes. `ticked` is None for a row that cannot bear a tick.
+    `gone` is put before the label when the subject ends while the menu is open. An `urgent` row appears at
+    once, also in an open menu. A `filler` stands in an empty list and leaves with the first row that comes.
+    `ticked` is None for a row without a check mark.
     """
 
     key: str
     label: str = ""
-    deed: Deed | None = None
+    action: MenuAction | None = None
     enabled: bool = True
-    children: tuple[Row, ...] = ()
+    children: tuple[MenuRow, ...] = ()
     subject: str = ""
     gone: str = ""
     urgent: bool = False
@@ -70,18 +70,17 @@ class Row:
 
     @property
     def separator(self) -> bool:
-        """Whether it is a line and no row."""
+        """Whether this is a separating line."""
         return not self.label
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class MenuExtras:
     """
     What the menu shows beside the status.
 
-    `unresponsive` are the processes (PID, identity) that were asked to end and did not; without a
-    `settings_file`, or a `log_file`, there is nothing to open; `about` are further lines of About;
-    `autostart` says whether it is started at login.
+    `unresponsive` are the processes (PID, identity) that were asked to end and did not; `about` are further
+    lines of About; an empty `settings_file` or `log_file` has no row; `autostart` is the start at login.
     """
 
     unresponsive: frozenset[tuple[int, str]] = frozenset()
@@ -91,29 +90,29 @@ class Extras:
     autostart: bool = False
 
 
-def plain(key: str, label: str, *, urgent: bool = False) -> Row:
-    """A row to read: free text, on one line of bounded length."""
-    return Row(key, text.clip(label, LINE) or "?", enabled=False, urgent=urgent)
+def text_row(key: str, label: str, *, urgent: bool = False) -> MenuRow:
+    """Return a row to read: one line of bounded length."""
+    return MenuRow(key, text.clip(label, MAX_COLUMNS) or "?", enabled=False, urgent=urgent)
 
 
-def wrapped(key: str, words: str) -> list[Row]:
-    """A text to read in full, on as many rows as it takes, within reason."""
-    return [Row(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
+def text_rows(key: str, words: str) -> list[MenuRow]:
+    """Return a text to read in full, on several rows."""
+    return [MenuRow(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
 
 
-def clickable(offered: Collection[Act], *rows: Row) -> list[Row]:
-    """Those of `rows` whose act is offered here."""
-    return [row for row in rows if row.deed is not None and row.deed.act in offered]
+def offered_rows(offered: Collection[ActionKind], *rows: MenuRow) -> list[MenuRow]:
+    """Return those of `rows` whose action is offered."""
+    return [row for row in rows if row.action is not None and row.action.kind in offered]
 
 
-def choice(key: str, label: str, rows: Iterable[Row], *, urgent: bool = False) -> list[Row]:
-    """A submenu that asks which; nothing where there is nothing to choose."""
+def submenu(key: str, label: str, rows: Iterable[MenuRow], *, urgent: bool = False) -> list[MenuRow]:
+    """Return a submenu of choices; nothing where there is none to choose."""
     children = tuple(rows)
-    if not any(row.deed is not None for row in children):
+    if not any(row.action is not None for row in children):
         return []
-    return [Row(key, label, children=children, urgent=urgent)]
+    return [MenuRow(key, label, children=children, urgent=urgent)]
 
 
-def unique(rows: Iterable[Row]) -> list[Row]:
-    """The rows without those whose key has been before: a source that says a thing twice says it once."""
+def unique_rows(rows: Iterable[MenuRow]) -> list[MenuRow]:
+    """Return the rows without repeated keys: a source may report a thing twice."""
     return list({row.key: row for row in rows}.values())

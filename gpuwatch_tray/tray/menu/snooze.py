@@ -1,4 +1,4 @@
-"""The rows of the alerts and of snoozing."""
+"""The rows of alerts and of snoozing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from gpuwatch_tray.columns import display_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Phase, Severity
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Row, choice, clickable, plain, unique, wrapped
+from gpuwatch_tray.tray.menu.row import (
+    MAX_COLUMNS,
+    ActionKind,
+    MenuAction,
+    MenuRow,
+    offered_rows,
+    submenu,
+    text_row,
+    text_rows,
+    unique_rows,
+)
 from gpuwatch_tray.units import end_time, local_time
 
 if TYPE_CHECKING:
@@ -25,62 +35,66 @@ SEVERITIES = {
 }
 
 
-def alerts(status: Status, offered: Collection[Act]) -> list[Row]:
-    """The alerts that fire or recover, worst first, each with its state and what one can do about it."""
-    return unique(_alert(alert, status.at, offered) for alert in status.alerts)
+def alert_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return the firing and recovering alerts, worst first, each with its state and actions."""
+    return unique_rows(_alert_row(alert, status.at, offered) for alert in status.alerts)
 
 
-def all_of_them(status: Status, offered: Collection[Act]) -> list[Row]:
-    """The submenu that snoozes everything."""
+def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return the submenu that snoozes everything."""
     snoozed = status.snoozed_until is not None or any(
         alert.snoozed_until is not None for alert in status.alerts
     )
-    resume = Row("resume", _("Resume"), Deed(Act.RESUME))
-    rows = clickable(
+    resume = MenuRow("resume", _("Resume"), MenuAction(ActionKind.RESUME))
+    rows = offered_rows(
         offered,
-        Row("snooze all 1 h", _("1 h"), Deed(Act.SNOOZE_ALL)),
-        Row(
+        MenuRow("snooze all 1 h", _("1 h"), MenuAction(ActionKind.SNOOZE_ALL)),
+        MenuRow(
             "snooze all tomorrow",
             _("Until tomorrow, {time}").format(time=f"{MORNING:02}:00"),
-            Deed(Act.SNOOZE_TOMORROW),
+            MenuAction(ActionKind.SNOOZE_TOMORROW),
         ),
         *([resume] if snoozed else []),
     )
-    return choice("snooze all", _("Snooze all"), rows)
+    return submenu("snooze all", _("Snooze all"), rows)
 
 
-def _alert(alert: Alert, now: float, offered: Collection[Act]) -> Row:
+def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> MenuRow:
     key = f"alert:{alert.fingerprint}"
-    said = redact.text(alert.said) or "?"
-    attention = _attention(alert, now)
-    mark = text.DOT + attention[-1] if attention else ""
-    label = text.clip(f"{_(SEVERITIES[alert.severity])}: {said}", LINE - display_width(mark)) + mark
-    return Row(key, label, children=tuple(_below(key, alert, now, offered)), gone=_("Over"), urgent=True)
+    message = redact.text(alert.said) or "?"
+    marks = _alert_marks(alert, now)
+    suffix = text.DOT + marks[-1] if marks else ""
+    label = (
+        text.clip(f"{_(SEVERITIES[alert.severity])}: {message}", MAX_COLUMNS - display_width(suffix)) + suffix
+    )
+    return MenuRow(
+        key, label, children=tuple(_alert_details(key, alert, now, offered)), gone=_("Over"), urgent=True
+    )
 
 
-def _below(key: str, alert: Alert, now: float, offered: Collection[Act]) -> Iterable[Row]:
-    # the kind stands in front: behind a fingerprint it could be part of another one
-    yield from wrapped(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
-    yield plain(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
+def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
+    # the kind comes first: behind a fingerprint it could be part of another one
+    yield from text_rows(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
+    yield text_row(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
-    yield plain(
-        f"state of {key}", _("State: {state}").format(state=_(", ").join([phase, *_attention(alert, now)]))
+    yield text_row(
+        f"state of {key}", _("State: {state}").format(state=_(", ").join([phase, *_alert_marks(alert, now)]))
     )
-    done = alert.acknowledged
-    yield from clickable(
+    acknowledged = alert.acknowledged
+    yield from offered_rows(
         offered,
-        Row(
+        MenuRow(
             f"acknowledge {key}",
-            _("Acknowledged") if done else _("Acknowledge"),
-            Deed(Act.ACKNOWLEDGE, alert.fingerprint),
-            enabled=not done,
+            _("Acknowledged") if acknowledged else _("Acknowledge"),
+            MenuAction(ActionKind.ACKNOWLEDGE, alert.fingerprint),
+            enabled=not acknowledged,
         ),
-        Row(f"snooze {key}", _("Snooze 1 h"), Deed(Act.SNOOZE, alert.fingerprint)),
+        MenuRow(f"snooze {key}", _("Snooze 1 h"), MenuAction(ActionKind.SNOOZE, alert.fingerprint)),
     )
 
 
-def _attention(alert: Alert, now: float) -> list[str]:
-    """What became of the alert for the person, the strongest last."""
+def _alert_marks(alert: Alert, now: float) -> list[str]:
+    """Return whether the alert is acknowledged, snoozed or muted, the strongest last."""
     until = alert.snoozed_until
     return [
         *([_("acknowledged")] if alert.acknowledged else []),

@@ -1,4 +1,4 @@
-"""The rows of "tell me when": what can be asked for, and what is waited for already."""
+"""The rows of reminders ("tell me when")."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Row, choice, clickable, plain
+from gpuwatch_tray.tray.menu.row import (
+    MAX_COLUMNS,
+    ActionKind,
+    MenuAction,
+    MenuRow,
+    offered_rows,
+    submenu,
+    text_row,
+)
 from gpuwatch_tray.watches import free_gpus
 
 if TYPE_CHECKING:
@@ -14,61 +22,65 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Awaited, GpuProcess, Snapshot, Status
 
-MOST = 16  # numbers of GPUs to choose from
+MAX_GPUS = 16  # numbers of GPUs offered
 
 
-def rows(status: Status, offered: Collection[Act]) -> list[Row]:
-    """The submenu of the GPUs, and a row for all that is waited for, with the means to cancel it."""
-    waiting = [_waiting(each, offered) for each in status.awaited]
-    return [*choice("when free", _("Tell me when…"), _free(status, offered)), *waiting]
+def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return the submenu for free GPUs, and a row for each reminder, with the action to cancel it."""
+    waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
+    return [*submenu("when free", _("Tell me when…"), _free_gpu_choices(status, offered)), *waiting]
 
 
-def of_process(
-    key: str, process: GpuProcess, offered: Collection[Act], awaited: Collection[str]
-) -> list[Row]:
-    """The row that asks to be told of its end; once that is asked, one that says so."""
+def process_reminder_rows(
+    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+) -> list[MenuRow]:
+    """Return the row that sets a reminder for the process's end, or says that there is one."""
     if process.pid <= 0:
         return []
     target = f"{process.pid}:{process.identity}"
-    if target in awaited:
-        return [plain(f"{key}/told", _("You will be told when it ends"))]
-    return clickable(offered, Row(f"{key}/tell", _("Tell me when it ends"), Deed(Act.WHEN_ENDS, target)))
+    if target in reminded:
+        return [text_row(f"{key}/told", _("You will be told when it ends"))]
+    return offered_rows(
+        offered, MenuRow(f"{key}/tell", _("Tell me when it ends"), MenuAction(ActionKind.WHEN_ENDS, target))
+    )
 
 
-def _free(status: Status, offered: Collection[Act]) -> list[Row]:
-    """A row for each number of GPUs that are not free now, or may not be."""
+def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return a row for each number of GPUs that are not known to be free now."""
     snapshot = status.snapshot
     if snapshot is None or snapshot.problem is not None:
         return []
     free = free_gpus(snapshot)
     if free is None:
         return []
-    asked = {each.target for each in status.awaited}
-    numbers = range(len(free) + 1, min(_total(snapshot), MOST) + 1)
-    return clickable(
+    existing = {reminder.target for reminder in status.awaited}
+    numbers = range(len(free) + 1, min(_gpu_count(snapshot), MAX_GPUS) + 1)
+    return offered_rows(
         offered,
         *(
-            Row(f"when {number} free", _free_label(number), Deed(Act.WHEN_FREE, str(number)))
+            MenuRow(f"when {number} free", _free_label(number), MenuAction(ActionKind.WHEN_FREE, str(number)))
             for number in numbers
-            if str(number) not in asked
+            if str(number) not in existing
         ),
     )
 
 
-def _waiting(each: Awaited, offered: Collection[Act]) -> Row:
-    key = f"awaited:{each.id}"
-    words = (_("To be told: {what}") if each.due else _("You will be told when {what}")).format(
-        what=each.text
+def _pending_reminder(reminder: Awaited, offered: Collection[ActionKind]) -> MenuRow:
+    key = f"awaited:{reminder.id}"
+    words = (_("To be told: {what}") if reminder.due else _("You will be told when {what}")).format(
+        what=reminder.text
     )
-    cancel = clickable(offered, Row(f"cancel {key}", _("Cancel"), Deed(Act.WHEN_CANCEL, str(each.id))))
+    cancel = offered_rows(
+        offered, MenuRow(f"cancel {key}", _("Cancel"), MenuAction(ActionKind.WHEN_CANCEL, str(reminder.id)))
+    )
     if not cancel:
-        return plain(key, words)
-    return Row(key, text.clip(words, LINE) or "?", children=tuple(cancel), gone=_("No longer"))
+        return text_row(key, words)
+    return MenuRow(key, text.clip(words, MAX_COLUMNS) or "?", children=tuple(cancel), gone=_("No longer"))
 
 
 def _free_label(number: int) -> str:
     return ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
 
 
-def _total(snapshot: Snapshot) -> int:
+def _gpu_count(snapshot: Snapshot) -> int:
     return len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})

@@ -1,4 +1,4 @@
-"""The rows of the users: what each of them holds of the GPUs."""
+"""The rows of users and what each holds of the GPUs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.listing.totals import gpus_text, user_totals
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu.row import Row, plain
+from gpuwatch_tray.tray.menu.row import MenuRow, text_row
 from gpuwatch_tray.units import memory_text
 
 if TYPE_CHECKING:
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Snapshot
 
 
-def rows(snapshot: Snapshot | None) -> list[Row]:
-    """A submenu with a line for each user; nothing where all is one known user's."""
+def user_rows(snapshot: Snapshot | None) -> list[MenuRow]:
+    """Return a submenu with a line for each user; nothing where all is one known user's."""
     if snapshot is None or snapshot.problem is not None:
         return []
-    found = user_totals(snapshot.processes)
-    if len(found) < 2 and all(each.user is not None for each in found):  # noqa: PLR2004  # more than one
+    per_user = user_totals(snapshot.processes)
+    if not per_user[1:] and all(total.user is not None for total in per_user):
         return []
     lines = [
-        plain(f"user:{each.user}" if each.user is not None else "owner unknown", _line(each))
-        for each in found
+        text_row(f"user:{total.user}" if total.user is not None else "owner unknown", _user_label(total))
+        for total in per_user
     ]
-    return [Row("users", _("Users"), children=tuple(lines))]
+    return [MenuRow("users", _("Users"), children=tuple(lines))]
 
 
-def _line(total: UserTotal) -> str:
+def _user_label(total: UserTotal) -> str:
     memory = _("memory ?")
     if total.memory is not None:
         memory = memory_text(total.memory)

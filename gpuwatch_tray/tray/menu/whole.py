@@ -10,7 +10,15 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
-from gpuwatch_tray.tray.menu.row import LINE, Act, Deed, Extras, Row, clickable, plain
+from gpuwatch_tray.tray.menu.row import (
+    MAX_COLUMNS,
+    ActionKind,
+    MenuAction,
+    MenuExtras,
+    MenuRow,
+    offered_rows,
+    text_row,
+)
 from gpuwatch_tray.units import end_time
 
 if TYPE_CHECKING:
@@ -18,69 +26,65 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import Status
 
-EVERYTHING = frozenset(Act)
-ABOUT = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
+ALL_ACTIONS = frozenset(ActionKind)
+ABOUT_LINES = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
 
 
-def title(status: Status) -> str:
-    """The tooltip and first row: the reason in one line, marked where it is simulated or snoozed."""
+def tooltip(status: Status) -> str:
+    """Return the tooltip and first row: the headline, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
-    mark = (
+    suffix = (
         "" if until is None else text.DOT + _("snoozed until {time}").format(time=end_time(until, status.at))
     )
-    return text.clip(labelled(status.headline, simulated=simulated), LINE - display_width(mark)) + mark
+    return (
+        text.clip(labelled(status.headline, simulated=simulated), MAX_COLUMNS - display_width(suffix))
+        + suffix
+    )
 
 
-def rows(
-    status: Status, offered: Collection[Act] = EVERYTHING, extras: Extras | None = None
-) -> tuple[Row, ...]:
-    """The menu of a status; of what can be clicked, only that which is `offered`."""
-    extras = extras or Extras()
+def build_menu(
+    status: Status, offered: Collection[ActionKind] = ALL_ACTIONS, extras: MenuExtras | None = None
+) -> tuple[MenuRow, ...]:
+    """Return the menu of a status; of the actions, only those `offered`."""
+    extras = extras or MenuExtras()
+    test_alert = _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
+    switch = MenuAction(ActionKind.AUTOSTART, "off" if extras.autostart else "on")
+    settings = MenuAction(ActionKind.OPEN_SETTINGS, extras.settings_file)
+    log_file = MenuAction(ActionKind.OPEN_LOG, extras.log_file)
     alerts = [
-        *process.stubborn(extras.unresponsive, status.snapshot, offered),
-        *snooze.alerts(status, offered),
+        *process.kill_rows(extras.unresponsive, status.snapshot, offered),
+        *snooze.alert_rows(status, offered),
     ]
-    acts = [
-        *tell.rows(status, offered),
-        *snooze.all_of_them(status, offered),
-        *clickable(
+    actions = [
+        *tell.reminder_rows(status, offered),
+        *snooze.snooze_all_rows(status, offered),
+        *offered_rows(
             offered,
-            Row("details", _("Show details…"), Deed(Act.SHOW_DETAILS)),
-            Row("check now", _("Check now"), Deed(Act.CHECK_NOW)),
-            Row("test alert", _test_alert(status), Deed(Act.TEST_ALERT)),
-            _autostart(extras),
-            *([_settings(extras)] if extras.settings_file else []),
-            *([Row("log", _("Open log"), Deed(Act.OPEN_LOG, extras.log_file))] if extras.log_file else []),
+            MenuRow("details", _("Show details…"), MenuAction(ActionKind.SHOW_DETAILS)),
+            MenuRow("check now", _("Check now"), MenuAction(ActionKind.CHECK_NOW)),
+            MenuRow("test alert", test_alert, MenuAction(ActionKind.TEST_ALERT)),
+            # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
+            MenuRow("autostart", _("Start at login"), switch, ticked=extras.autostart),
+            *([MenuRow("settings", _("Open settings"), settings)] if settings.target else []),
+            *([MenuRow("log", _("Open log"), log_file)] if log_file.target else []),
         ),
     ]
     return (
-        plain("status", title(status), urgent=True),
-        *(plain(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
-        Row("line:gpus"),
-        *gpus.rows(status.snapshot, offered, frozenset(each.target for each in status.awaited)),
-        *users.rows(status.snapshot),
-        *([Row("line:alerts"), *alerts] if alerts else []),
-        *([Row("line:acts"), *acts] if acts else []),
-        Row("line:quit"),
-        Row("about", _("About"), children=_about(extras)),
-        *clickable(offered, Row("quit", _("Quit"), Deed(Act.QUIT))),
+        text_row("status", tooltip(status), urgent=True),
+        *(text_row(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
+        MenuRow("line:gpus"),
+        *gpus.gpu_rows(status.snapshot, offered, frozenset(reminder.target for reminder in status.awaited)),
+        *users.user_rows(status.snapshot),
+        *([MenuRow("line:alerts"), *alerts] if alerts else []),
+        *([MenuRow("line:acts"), *actions] if actions else []),
+        MenuRow("line:quit"),
+        MenuRow("about", _("About"), children=_about_rows(extras)),
+        *offered_rows(offered, MenuRow("quit", _("Quit"), MenuAction(ActionKind.QUIT))),
     )
 
 
-def _test_alert(status: Status) -> str:
-    return _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
-
-
-def _autostart(extras: Extras) -> Row:
-    """A click asks for what the person sees it ask for, whatever has been switched elsewhere meanwhile."""
-    deed = Deed(Act.AUTOSTART, "off" if extras.autostart else "on")
-    return Row("autostart", _("Start at login"), deed, ticked=extras.autostart)
-
-
-def _settings(extras: Extras) -> Row:
-    return Row("settings", _("Open settings"), Deed(Act.OPEN_SETTINGS, extras.settings_file))
-
-
-def _about(extras: Extras) -> tuple[Row, ...]:
-    return tuple(plain(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT), *extras.about)))
+def _about_rows(extras: MenuExtras) -> tuple[MenuRow, ...]:
+    return tuple(
+        text_row(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT_LINES), *extras.about))
+    )

@@ -1,4 +1,4 @@
-"""The way by SMTP, in bounded time and with every failure classed."""
+"""The SMTP transport."""
 
 from __future__ import annotations
 

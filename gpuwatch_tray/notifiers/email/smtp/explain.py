@@ -1,17 +1,30 @@
-"""From an exception of smtplib, ssl or the network to the TransportError that says what happened."""
+"""
+From an exception of smtplib, ssl or the network to the TransportError that says what happened.
+
+The server's reply codes come first: smtplib's errors are OSErrors too, and a permanent refusal taken for a
+network error would be retried for ever.
+"""
 
 from __future__ import annotations
 
-import smtplib  # noqa: TID251  # this folder is the one importer
+import smtplib
 import socket
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
-from gpuwatch_tray.notifiers.email.smtp import failures
-from gpuwatch_tray.notifiers.email.smtp.failures import Step
-from gpuwatch_tray.transport import FailureKind, Missed, TransportError
+from gpuwatch_tray.notifiers.email.smtp.failures import (
+    LOGIN_REFUSALS,
+    NETWORK_MEND,
+    PLAIN_MEND,
+    SERVER_MEND,
+    SmtpStep,
+    classify_refusal,
+    explain_certificate,
+    explain_handshake,
+)
+from gpuwatch_tray.transport import FailureKind, MissedRecipients, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +35,7 @@ IMPLICIT_TLS_PORT = 465
 CLOSING = 421
 REFUSALS = range(400, 600)
 
-_MOST_HOPE_FIRST = (
+_LEAST_PERMANENT_FIRST = (
     FailureKind.TRANSIENT,
     FailureKind.QUOTA,
     FailureKind.CONFIGURATION,
@@ -32,141 +45,131 @@ _MOST_HOPE_FIRST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class SmtpErrorContext:
     """
-    Where the conversation stood when it failed.
+    The state of the SMTP session when it failed.
 
-    `given_up`: the deadline in seconds, where it passed. `partly`: the mail was for some of the recipients
-    only, so that their refusal says nothing of other mails.
+    `expired_after`: the deadline in seconds, where it passed. `partly`: the mail was for some of the
+    recipients only, so that their refusal says nothing about other mails.
     """
 
-    name: str  # how people call the transport
+    name: str  # the transport's, for people
     host: str
     implicit: bool
     plain: bool
-    step: Step
+    step: SmtpStep
     text_sent: bool
-    given_up: float | None
+    expired_after: float | None
     scrub: Scrubber
     partly: bool = False
 
     def explain(self, error: Exception) -> TransportError:
-        """The answers of the server first (smtplib's errors are OSErrors), then TLS, then the network."""
-        if self.given_up is not None:  # an answer cut short is no answer
-            return self._lost(
-                _("no end after {seconds:g} s, given up at {step}").format(
-                    seconds=self.given_up, step=_(self.step.value)
-                )
-            )
-        return self._answered(error) or self._secured(error) or self._connected(error)
+        """Return the TransportError for `error`, by the server's reply, else TLS, else the network."""
+        if self.expired_after is not None:  # whatever the error, the watchdog caused it
+            text = _("no end after {seconds:g} s, given up at {step}")
+            return self._connection_lost(text.format(seconds=self.expired_after, step=self._step_name))
+        return self._from_reply(error) or self._from_tls(error) or self._from_network(error)
 
     def failure(
         self, kind: FailureKind, text: str, mend: str = "", *, for_all: bool = False
     ) -> TransportError:
-        """The error of this transport, in these words."""
+        """Return an error of this transport with this text."""
         return TransportError(kind, f"{self.name}: {text}", mend, for_all=for_all)
 
-    def named(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
-        """The refused recipients, each with the server's answer."""
+    def list_refused(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
+        """Return the refused recipients in one line, each with the server's answer."""
         return ", ".join(f"{name}: {code} {self.scrub(text)}" for name, (code, text) in refused.items())
 
-    def missed(self, refused: Mapping[str, tuple[int, bytes]]) -> tuple[Missed, ...]:
-        """The refused recipients by the kind of their refusal."""
+    def group_refused(self, refused: Mapping[str, tuple[int, bytes]]) -> tuple[MissedRecipients, ...]:
+        """Return the refused recipients, grouped by the kind of refusal."""
         groups: dict[tuple[FailureKind, str], dict[str, tuple[int, bytes]]] = {}
         for name, (code, text) in refused.items():
-            verdict = failures.refusal(Step.RECIPIENT, code, self.scrub(text))
-            groups.setdefault(verdict, {})[name] = (code, text)
+            kind_and_mend = classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
+            groups.setdefault(kind_and_mend, {})[name] = (code, text)
         return tuple(
-            Missed(
-                tuple(group),
-                self.failure(kind, _("recipient refused: {answers}").format(answers=self.named(group)), mend),
-            )
+            MissedRecipients(tuple(group), self._recipients_refused(kind, group, mend))
             for (kind, mend), group in groups.items()
         )
 
-    def _answered(self, error: Exception) -> TransportError | None:
+    @property
+    def _step_name(self) -> str:
+        return _(self.step.value)
+
+    def _recipients_refused(
+        self, kind: FailureKind, refused: Mapping[str, tuple[int, bytes]], mend: str, *, for_all: bool = False
+    ) -> TransportError:
+        text = _("recipient refused: {answers}").format(answers=self.list_refused(refused))
+        return self.failure(kind, text, mend, for_all=for_all)
+
+    def _from_reply(self, error: Exception) -> TransportError | None:
         if isinstance(error, smtplib.SMTPRecipientsRefused):
-            found = dict(
-                failures.refusal(Step.RECIPIENT, code, self.scrub(text))
+            mends = dict(
+                classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
                 for code, text in error.recipients.values()
             )
-            kind = min(found, key=_MOST_HOPE_FIRST.index)
-            text = _("recipient refused: {answers}").format(answers=self.named(error.recipients))
-            return self.failure(kind, text, found[kind], for_all=not self.partly)
+            kind = min(mends, key=_LEAST_PERMANENT_FIRST.index)
+            return self._recipients_refused(kind, error.recipients, mends[kind], for_all=not self.partly)
         if isinstance(error, smtplib.SMTPResponseException):
             return self._refused(error.smtp_code, self.scrub(error.smtp_error))
         if isinstance(error, smtplib.SMTPNotSupportedError):
-            if self.step is Step.STARTTLS:
-                return self.failure(
-                    FailureKind.CONFIGURATION,
-                    _("the server offers no STARTTLS, and the password is never sent in plain text"),
-                    _("use a port of the server with TLS: SMTP_PORT={port} or 587").format(
-                        port=IMPLICIT_TLS_PORT
-                    ),
-                )
-            return self.failure(FailureKind.CONFIGURATION, self.scrub(str(error)), _(failures.SERVER_MEND))
+            if self.step is SmtpStep.STARTTLS:
+                text = _("the server offers no STARTTLS, and the password is never sent in plain text")
+                mend = _("use a port of the server with TLS: SMTP_PORT={port} or 587")
+                return self.failure(FailureKind.CONFIGURATION, text, mend.format(port=IMPLICIT_TLS_PORT))
+            return self.failure(FailureKind.CONFIGURATION, self.scrub(str(error)), _(SERVER_MEND))
         return None
 
     def _refused(self, code: int, answer: str) -> TransportError:
         said = f"{code} {answer}" if code > 0 else _("{answer!r}, which is not SMTP").format(answer=answer)
         if self.text_sent and code not in REFUSALS:
-            return self._lost(
-                _("unintelligible answer to the {step}: {said}").format(step=_(self.step.value), said=said)
-            )
-        kind, mend = failures.refusal(self.step, code, answer)
-        if self.plain and code in failures.LOGIN_REFUSALS:
-            mend = _(failures.PLAIN_MEND)
-        # All mails have the same sender and recipients; only the text is each mail's own.
-        own = kind is FailureKind.MESSAGE or (self.step is Step.TEXT and kind is not FailureKind.QUOTA)
-        for_all = not own or code == CLOSING
-        return self.failure(
-            kind,
-            _("{step} refused: {said}").format(step=_(self.step.value), said=said),
-            mend,
-            for_all=for_all,
+            text = _("unintelligible answer to the {step}: {said}").format(step=self._step_name, said=said)
+            return self._connection_lost(text)
+        kind, mend = classify_refusal(self.step, code, answer)
+        if self.plain and code in LOGIN_REFUSALS:
+            mend = _(PLAIN_MEND)
+        # All mails have the same sender and recipients, but each its own text.
+        this_mail_only = kind is FailureKind.MESSAGE or (
+            self.step is SmtpStep.TEXT and kind is not FailureKind.QUOTA
         )
+        text = _("{step} refused: {said}").format(step=self._step_name, said=said)
+        return self.failure(kind, text, mend, for_all=not this_mail_only or code == CLOSING)
 
-    def _secured(self, error: Exception) -> TransportError | None:
+    def _from_tls(self, error: Exception) -> TransportError | None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            reason, mend = failures.certificate(error, self.host)
+            reason, mend = explain_certificate(error, self.host)
             text = _("the server's certificate is not accepted: {why}").format(why=self.scrub(reason))
             return self.failure(FailureKind.CONFIGURATION, text, mend)
-        if isinstance(error, ssl.SSLError) and self.step in (Step.GREETING, Step.STARTTLS):
-            kind, words, mend = failures.handshake(error, implicit=self.implicit)
+        if isinstance(error, ssl.SSLError) and self.step in (SmtpStep.GREETING, SmtpStep.STARTTLS):
+            kind, words, mend = explain_handshake(error, implicit=self.implicit)
             return self.failure(kind, self.scrub(words), mend, for_all=True)
         return None
 
-    def _connected(self, error: Exception) -> TransportError:
+    def _from_network(self, error: Exception) -> TransportError:
         if not isinstance(error, OSError):
-            place = _(self.step.value)
-            words = (
-                _("SMTP_HOST is no host name")
-                if self.step is Step.CONNECT
-                else _("bad answer at {place}").format(place=place)
-            )
-            return self.failure(FailureKind.CONFIGURATION, words, _(failures.SERVER_MEND))
+            text = _("bad answer at {place}").format(place=self._step_name)
+            if self.step is SmtpStep.CONNECT:
+                text = _("SMTP_HOST is no host name")
+            return self.failure(FailureKind.CONFIGURATION, text, _(SERVER_MEND))
         if isinstance(error, socket.gaierror):
             text = _("the address of the host cannot be found: {why}").format(why=error.strerror)
-            return self.failure(FailureKind.TRANSIENT, text, _(failures.NETWORK_MEND), for_all=True)
+            return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
         # smtplib wraps a time-out or a reset in an error of its own.
         cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
         if isinstance(cause, TimeoutError):
-            return self._lost(_("no answer in time at {step}").format(step=_(self.step.value)))
-        if self.step is Step.CONNECT:
+            return self._connection_lost(_("no answer in time at {step}").format(step=self._step_name))
+        if self.step is SmtpStep.CONNECT:
             text = self.scrub(error.strerror or str(error))
-            return self.failure(FailureKind.TRANSIENT, text, _(failures.NETWORK_MEND), for_all=True)
-        return self._lost(_("the connection was lost at {step}").format(step=_(self.step.value)))
+            return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
+        return self._connection_lost(_("the connection was lost at {step}").format(step=self._step_name))
 
-    def _lost(self, text: str) -> TransportError:
+    def _connection_lost(self, text: str) -> TransportError:
         if self.text_sent:
-            return self.failure(
-                FailureKind.AMBIGUOUS, _("{text}: the mail may have been accepted").format(text=text)
-            )
+            text = _("{text}: the mail may have been accepted").format(text=text)
+            return self.failure(FailureKind.AMBIGUOUS, text)
         mend = ""
-        if self.step is Step.CONNECT:
-            mend = _(failures.NETWORK_MEND)
-        elif self.step is Step.GREETING and not self.implicit:
-            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}").format(
-                port=IMPLICIT_TLS_PORT
-            )
-        return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not Step.TEXT)
+        if self.step is SmtpStep.CONNECT:
+            mend = _(NETWORK_MEND)
+        elif self.step is SmtpStep.GREETING and not self.implicit:
+            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}")
+            mend = mend.format(port=IMPLICIT_TLS_PORT)
+        return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not SmtpStep.TEXT)

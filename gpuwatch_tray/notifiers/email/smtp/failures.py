@@ -1,8 +1,4 @@
-"""
-What each failure of an SMTP conversation means, and what mends it: one table, no network.
-
-The codes come first: every smtplib error is an OSError too, and a 5xx taken for one would be tried for ever.
-"""
+"""What each failure of an SMTP session means and what mends it; no network."""
 
 from __future__ import annotations
 
@@ -14,8 +10,8 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.transport import FailureKind
 
 
-class Step(Enum):
-    """Where in the conversation we are, in words for people."""
+class SmtpStep(Enum):
+    """Where in the session we are, with its name for people."""
 
     CONNECT = N_("connecting")
     GREETING = N_("greeting")
@@ -49,38 +45,40 @@ LOGIN_REFUSALS = (530, 534, 535)
 REFUSED = 550
 TOO_MUCH = 552
 
-_BEFORE_THE_MAIL = frozenset({Step.CONNECT, Step.GREETING, Step.HELLO, Step.STARTTLS, Step.LOGIN})
+_BEFORE_THE_MAIL = frozenset(
+    {SmtpStep.CONNECT, SmtpStep.GREETING, SmtpStep.HELLO, SmtpStep.STARTTLS, SmtpStep.LOGIN}
+)
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463, at the start of the answer
 
 
-def enhanced(answer: str) -> str:
-    """The enhanced status code of an answer, or ''."""
-    found = _ENHANCED.match(answer)
-    return found[1] if found else ""
+def _enhanced_code(answer: str) -> str:
+    """Return the enhanced status code of an answer, or ''."""
+    match = _ENHANCED.match(answer)
+    return match[1] if match else ""
 
 
-def refusal(step: Step, code: int, answer: str) -> tuple[FailureKind, str]:
-    """The kind and the mend of a reply that was no consent."""
-    detail = enhanced(answer)
+def classify_refusal(step: SmtpStep, code: int, answer: str) -> tuple[FailureKind, str]:
+    """Return the kind and the mend of a reply other than success."""
+    detail = _enhanced_code(answer)
     if code == REFUSED and detail == "5.4.5":
         return FailureKind.QUOTA, _("the account's sending limit is reached")
     if code in TEMPORARY:
         return FailureKind.TRANSIENT, ""
-    if code in LOGIN_REFUSALS or step is Step.LOGIN:
+    if code in LOGIN_REFUSALS or step is SmtpStep.LOGIN:
         return FailureKind.CONFIGURATION, _(LOGIN_MEND)
     if step in _BEFORE_THE_MAIL or code not in PERMANENT:
         return FailureKind.CONFIGURATION, _(SERVER_MEND)
-    if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not Step.RECIPIENT):
+    if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not SmtpStep.RECIPIENT):
         return FailureKind.MESSAGE, _(SIZE_MEND)
-    if step is Step.TEXT and detail.startswith("5.7."):
+    if step is SmtpStep.TEXT and detail.startswith("5.7."):
         return FailureKind.RECIPIENT, _(POLICY_MEND)
-    if step is Step.SENDER:
+    if step is SmtpStep.SENDER:
         return FailureKind.CONFIGURATION, _(SENDER_MEND)
     return FailureKind.RECIPIENT, _(ADDRESS_MEND)
 
 
-def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
-    """What is wrong with the server's certificate, and the mend."""
+def explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
+    """Return what is wrong with the server's certificate, and the mend."""
     reason = str(getattr(error, "verify_message", "") or error).rstrip(".")
     lower = reason.lower()
     if "expired" in lower or "not yet valid" in lower:
@@ -92,8 +90,8 @@ def certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, st
     return reason, _(CA_MEND)
 
 
-def handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKind, str, str]:
-    """The kind, the words and the mend of a TLS handshake that failed for another reason."""
+def explain_handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKind, str, str]:
+    """Return the kind, the text and the mend of a TLS handshake that failed for another reason."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return FailureKind.TRANSIENT, _("the server closed the connection during the TLS handshake"), ""
     reason = (error.reason or "").replace("_", " ").lower() or str(error)

@@ -1,14 +1,14 @@
 """
-Mail by SMTP: with TLS and a login, in bounded time, every failure classed.
+Mail by SMTP: with TLS and a login, in bounded time, each failure classified.
 
-Port 465 speaks TLS from the start (RFC 8314), any other port must offer STARTTLS; nothing is ever said in
-plain text but EHLO and STARTTLS. The exception is a relay on this very computer, where SMTP_SECURITY=none.
+Port 465 speaks TLS from the start (RFC 8314), any other port must offer STARTTLS; only EHLO and STARTTLS go
+out in plain text. The exception is a relay on this computer, with SMTP_SECURITY=none.
 """
 
 from __future__ import annotations
 
 import os
-import smtplib  # noqa: TID251  # this folder is the one importer
+import smtplib
 import ssl
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,18 +18,19 @@ from gpuwatch_tray import machine
 from gpuwatch_tray.language import _
 from gpuwatch_tray.notifiers.email import mime
 from gpuwatch_tray.notifiers.email.lines import Scrubber, one_line
-from gpuwatch_tray.notifiers.email.smtp import sockets
-from gpuwatch_tray.notifiers.email.smtp.client import READY, Client
-from gpuwatch_tray.notifiers.email.smtp.explain import IMPLICIT_TLS_PORT, Situation
-from gpuwatch_tray.notifiers.email.smtp.failures import Step
+from gpuwatch_tray.notifiers.email.smtp.client import READY, SmtpClient
+from gpuwatch_tray.notifiers.email.smtp.explain import IMPLICIT_TLS_PORT, SmtpErrorContext
+from gpuwatch_tray.notifiers.email.smtp.failures import SmtpStep
+from gpuwatch_tray.notifiers.email.smtp.sockets import Watchdog
 from gpuwatch_tray.settings import SmtpSecurity, is_loopback
-from gpuwatch_tray.transport import FailureKind, Receipt, Report, TransportError
+from gpuwatch_tray.transport import FailureKind, Receipt, configuration_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.model import Message
     from gpuwatch_tray.settings import SmtpSettings
+    from gpuwatch_tray.transport import ReportStep
 
 STEP_TIMEOUT = 12.0  # seconds for one answer
 DEADLINE = 60.0  # seconds for one mail, whatever happens
@@ -37,9 +38,10 @@ DEADLINE = 60.0  # seconds for one mail, whatever happens
 
 class SmtpTransport:
     """
-    The way by the server of smtp.env. `to`: the recipients.
+    The transport by the server of smtp.env, to the recipients `to`.
 
-    `implicit_tls` overrules the port's custom, for tests on a port of their own.
+    `timeout` is for one answer of the server, `deadline` for a whole mail, in seconds. `implicit_tls`
+    overrides what the port number implies, for tests.
     """
 
     def __init__(
@@ -61,15 +63,15 @@ class SmtpTransport:
         self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
 
     def send(self, message: Message) -> Receipt:
-        """Send to all recipients at once. Those refused while others are not are missed in the receipt."""
-        sender = mime.address(self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL")
-        recipients = mime.addresses(message.details.only or self._to, "TO_EMAIL")
-        utf8 = mime.international((sender, *recipients))
-        mail = mime.as_bytes(mime.build(message, sender=sender, recipients=recipients), utf8=utf8)
+        """Send to all recipients at once; the receipt's `missed` are those the server refused."""
+        sender = self._sender()
+        recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
+        utf8 = mime.needs_smtputf8((sender, *recipients))
+        mail = mime.build_mail(message, sender=sender, recipients=recipients)
         partly = bool(message.details.only)
-        with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
+        with Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
             if utf8 and not client.has_extn("smtputf8"):
-                raise self._situation(client, watchdog).failure(
+                raise self._error_context(client, watchdog).failure(
                     FailureKind.CONFIGURATION,
                     _("the server takes ASCII addresses only"),
                     _("write TO_EMAIL and FROM_EMAIL without special letters"),
@@ -79,73 +81,80 @@ class SmtpTransport:
         answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
         if not refused:
             return Receipt(self.name, answer)
-        situation = self._situation(client, watchdog)
+        context = self._error_context(client, watchdog)
         return Receipt(
             self.name,
-            _("{answer}; refused: {recipients}").format(answer=answer, recipients=situation.named(refused)),
-            situation.missed(refused),
+            _("{answer}; refused: {recipients}").format(
+                answer=answer, recipients=context.list_refused(refused)
+            ),
+            context.group_refused(refused),
         )
 
-    def probe(self, report: Report) -> None:
-        """Connect, encrypt and log in, and send nothing."""
-        mime.address(self._smtp.from_email or self._smtp.user or _local_account(), "FROM_EMAIL")
-        mime.addresses(self._to, "TO_EMAIL")
-        with sockets.Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
+    def probe(self, report: ReportStep) -> None:
+        """Connect, encrypt and log in, without sending anything."""
+        self._sender()
+        mime.parse_addresses(self._to, "TO_EMAIL")
+        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
             pass
+
+    def _sender(self) -> str:
+        account = self._smtp.from_email or self._smtp.user
+        return mime.parse_address(account or f"{machine.user(os.environ)}@{machine.host()}", "FROM_EMAIL")
 
     @contextmanager
     def _session(
-        self, watchdog: sockets.Watchdog, report: Report = lambda _: None, *, partly: bool = False
-    ) -> Iterator[Client]:
-        """A client that is ready to send; whatever goes wrong meanwhile becomes a TransportError."""
-        context = self._context()
-        client = Client(self._smtp.host, watchdog, self._timeout, context, implicit=self._implicit)
+        self, watchdog: Watchdog, report: ReportStep = lambda _: None, *, partly: bool = False
+    ) -> Iterator[SmtpClient]:
+        """Yield a client that is ready to send; any error until its end becomes a TransportError."""
+        client = SmtpClient(
+            self._smtp.host, watchdog, self._timeout, self._tls_context(), implicit=self._implicit
+        )
         try:
-            self._sign_in(client, report)
+            self._log_in(client, report)
             yield client
         # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
         except (OSError, ValueError) as error:
-            # The chain is cut: those errors hold what was said, and that may be the password.
-            raise self._situation(client, watchdog, partly=partly).explain(error) from None
+            # `from None`: those errors hold what was sent, which may be the password.
+            raise self._error_context(client, watchdog, partly=partly).explain(error) from None
         finally:
-            client.leave()
+            client.quit_quietly()
 
-    def _situation(self, client: Client, watchdog: sockets.Watchdog, *, partly: bool = False) -> Situation:
-        return Situation(
+    def _error_context(
+        self, client: SmtpClient, watchdog: Watchdog, *, partly: bool = False
+    ) -> SmtpErrorContext:
+        return SmtpErrorContext(
             name=self.name,
             host=self._smtp.host,
             implicit=self._implicit,
             plain=self._plain,
             step=client.step,
             text_sent=client.text_sent,
-            given_up=watchdog.seconds if watchdog.expired else None,
+            expired_after=watchdog.seconds if watchdog.expired else None,
             scrub=self._scrub,
             partly=partly,
         )
 
-    def _context(self) -> ssl.SSLContext:
+    def _tls_context(self) -> ssl.SSLContext:
         ca_file = self._smtp.ca_file
         try:
             return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         except OSError as error:
             reason = error.strerror or str(error)
-            raise TransportError(
-                FailureKind.CONFIGURATION,
+            raise configuration_error(
                 _("SMTP_CA_FILE {file} cannot be used: {why}").format(file=ca_file, why=one_line(reason)),
                 _("it must name a readable file with certificates in PEM form"),
             ) from None
 
-    def _sign_in(self, client: Client, report: Report) -> None:
+    def _log_in(self, client: SmtpClient, report: ReportStep) -> None:
         code, answer = client.connect(self._smtp.host, self._smtp.port)
         if code != READY:
             raise smtplib.SMTPConnectError(code, answer)
         address = "" if client.sock is None else str(client.sock.getpeername()[0]).partition("%")[0]
         report(_("connected to {address}, port {port}").format(address=address, port=self._smtp.port))
-        client.step = Step.HELLO
+        client.step = SmtpStep.HELLO
         if self._plain:
             if not is_loopback(address):
-                raise TransportError(
-                    FailureKind.CONFIGURATION,
+                raise configuration_error(
                     _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other").format(
                         way=self.name, address=address
                     ),
@@ -156,19 +165,15 @@ class SmtpTransport:
             return
         client.ehlo_or_helo_if_needed()
         if not self._implicit:
-            client.secure()
-            client.step = Step.HELLO
+            client.start_tls()
+            client.step = SmtpStep.HELLO
             client.ehlo_or_helo_if_needed()
-        report(_encryption(client))
-        client.sign_in(self._smtp.user, self._smtp.password.reveal())
+        report(_describe_encryption(client))
+        client.log_in(self._smtp.user, self._smtp.password.reveal())
         report(_("logged in as {user}").format(user=one_line(self._smtp.user, 100)))
 
 
-def _local_account() -> str:
-    return f"{machine.user(os.environ)}@{machine.host()}"
-
-
-def _encryption(client: Client) -> str:
+def _describe_encryption(client: SmtpClient) -> str:
     if not isinstance(client.sock, ssl.SSLSocket):
         return _("not encrypted")
     ends = (client.sock.getpeercert() or {}).get("notAfter")
