@@ -6,7 +6,8 @@ import inspect
 import re
 from pathlib import Path
 
-from gpuwatch_tray.cli import build_parser, tree
+from gpuwatch_tray.cli import build_parser
+from gpuwatch_tray.cli.tree import iter_commands, visible_actions
 from gpuwatch_tray.listing.records import listing_json
 
 ROOT = Path(__file__).parent.parent
@@ -48,8 +49,8 @@ def meant(words):
     return at
 
 
-PARSERS = {each.prog: each for each in tree.iter_commands(build_parser())}
-SHARED = {option for action in tree.visible_actions(build_parser()) for option in action.option_strings}
+PARSERS = {each.prog: each for each in iter_commands(build_parser())}
+SHARED = {option for action in visible_actions(build_parser()) for option in action.option_strings}
 
 
 def test_the_command_table_is_what_help_says():
@@ -57,16 +58,14 @@ def test_the_command_table_is_what_help_says():
     table = {}
     for words, options in spelt():
         each = meant(words)
-        known = {option for action in tree.visible_actions(each) for option in action.option_strings}
+        known = {option for action in visible_actions(each) for option in action.option_strings}
         assert not [option for option in options if option not in known], words
         first = [word for word in words if not word.startswith("-")][:1]
         assert not first or f"gpuwatch-tray {first[0]}" in PARSERS, words
         table.setdefault(each.prog, set()).update(options)
     below = {prog.rpartition(" ")[0] for prog in PARSERS}
     for prog, each in PARSERS.items():
-        options = {
-            option for action in tree.visible_actions(each) for option in action.option_strings
-        } - SHARED
+        options = {option for action in visible_actions(each) for option in action.option_strings} - SHARED
         if prog in below and not options:
             continue  # a family, whose tasks stand in the table
         assert prog in table, f"{prog} is not in the README's command table"
