@@ -117,6 +117,6 @@ class StatusNotifierBackend:
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, separator=toolkit.separator_item)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, keyed_separators=True)
         if view.look != self.icon.look:
             self.icon.draw(view.look)
