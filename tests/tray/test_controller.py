@@ -309,7 +309,7 @@ def test_every_row_of_the_menu_survives_pystrays_model():
     shown = build_menu(
         status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras
     )
-    entries = toolkit.host_entries(toolkit.pystray_menu(shown, clicked.append), None)
+    entries = toolkit.host_entries(toolkit.pystray_menu(shown, clicked.append, keyed_separators=True), None)
     wanted = []
 
     def same(row, entry):

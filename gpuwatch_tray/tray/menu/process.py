@@ -8,7 +8,6 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Kind, Missing
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu import tell
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
     MenuRow,
@@ -19,6 +18,7 @@ from gpuwatch_tray.tray.menu.row import (
     text_rows,
 )
 from gpuwatch_tray.units import local_time
+from gpuwatch_tray.tray.menu.tell import process_reminder_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -74,7 +74,7 @@ def _action_rows(
     if command:
         copies.append(action_row(f"{key}/copy command", _("Copy command"), ActionKind.COPY_COMMAND, command))
     yield from offered_rows(offered, *copies)
-    yield from tell.process_reminder_rows(key, process, offered, reminded)
+    yield from process_reminder_rows(key, process, offered, reminded)
     if process.mine and process.identity and process.pid > 0:
         confirm = _("End {process} now").format(process=_process_name(process.pid, process))
         target = f"{process.pid}:{process.identity}"

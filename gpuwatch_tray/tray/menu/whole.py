@@ -9,7 +9,8 @@ from gpuwatch_tray.columns import display_width
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import labelled
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
+from gpuwatch_tray.tray.menu.gpus import gpu_rows
+from gpuwatch_tray.tray.menu.process import kill_rows
 from gpuwatch_tray.tray.menu.row import (
     MAX_COLUMNS,
     ActionKind,
@@ -20,6 +21,10 @@ from gpuwatch_tray.tray.menu.row import (
     text_row,
 )
 from gpuwatch_tray.units import end_time
+from gpuwatch_tray.tray.menu.snooze import alert_rows
+from gpuwatch_tray.tray.menu.snooze import snooze_all_rows
+from gpuwatch_tray.tray.menu.tell import reminder_rows
+from gpuwatch_tray.tray.menu.users import user_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,12 +58,12 @@ def build_menu(
     settings = action_row("settings", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file)
     log_file = action_row("log", _("Open log"), ActionKind.OPEN_LOG, extras.log_file)
     alerts = [
-        *process.kill_rows(extras.unresponsive, status.snapshot, offered),
-        *snooze.alert_rows(status, offered),
+        *kill_rows(extras.unresponsive, status.snapshot, offered),
+        *alert_rows(status, offered),
     ]
     actions = [
-        *tell.reminder_rows(status, offered),
-        *snooze.snooze_all_rows(status, offered),
+        *reminder_rows(status, offered),
+        *snooze_all_rows(status, offered),
         *offered_rows(
             offered,
             action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS),
@@ -76,8 +81,8 @@ def build_menu(
         text_row("status", tooltip(status), urgent=True),
         *(text_row(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
         MenuRow("line:gpus"),
-        *gpus.gpu_rows(status.snapshot, offered, frozenset(reminder.target for reminder in status.awaited)),
-        *users.user_rows(status.snapshot),
+        *gpu_rows(status.snapshot, offered, frozenset(reminder.target for reminder in status.awaited)),
+        *user_rows(status.snapshot),
         *([MenuRow("line:alerts"), *alerts] if alerts else []),
         *([MenuRow("line:acts"), *actions] if actions else []),
         MenuRow("line:quit"),
