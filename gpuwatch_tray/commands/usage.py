@@ -106,15 +106,15 @@ def usage_json(found: Usage, history: History, price: float | None) -> dict[str,
     """
     gpus, runs = {gpu.uuid: gpu for gpu in history.gpus}, {run.key: run for run in history.runs}
     rows = [{**_row_key(row.who, found.by, gpus, runs), **_measures(row.sums, price)} for row in found.rows]
-    if found.nobodys is not None and found.by is not GroupBy.GPU:
-        nobody = UsageSums(0.0, None, None, 0.0, found.nobodys)
+    if found.unattributed is not None and found.by is not GroupBy.GPU:
+        nobody = UsageSums(0.0, None, None, 0.0, found.unattributed)
         rows.append({"kind": NOBODY, **dict.fromkeys(KEY_COLUMNS[found.by]), **_measures(nobody, price)})
     return {
         "start": found.start,
         "end": found.end,
         "by": found.by.value,
         "energy_price": price,
-        "seen_hours": found.seen,
+        "seen_hours": found.observed_hours,
         "rows": rows,
         "total": _measures(found.whole, price),
     }
