@@ -65,7 +65,7 @@ class SettingsReloader:
 
     def check(self) -> None:
         """Take over the settings if a file has changed; on the thread."""
-        loaded = self._changes.look()
+        loaded = self._changes.check()
         if loaded is None:
             return
         new = app.with_settings(self._context, loaded)
@@ -85,7 +85,7 @@ class SettingsReloader:
             self._popups.show(problem_popup(new, _("The settings stay as they were")))
 
     def _apply(self, new: RunContext) -> None:
-        if new.settings.language != language.used():
+        if new.settings.language != language.current_language():
             note = _("UI_LANGUAGE: the new language is spoken from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
         before, self._context = self._context, new

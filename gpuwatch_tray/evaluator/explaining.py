@@ -1,4 +1,4 @@
-"""`alerts explain`: each rule, what it measured, and what will be told of its alerts when and why; pure."""
+"""`alerts explain`: each rule, what it measured, and when and why its alerts are mailed or pop up; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
-from gpuwatch_tray.terms import said as word
+from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
 
 
 def _decision(decision: Decision) -> str:
-    """Say what is done and why, with the reasons' names behind, as `alerts` and the log have them."""
+    """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
     said = _(" and ").join(_(MEANING.get(reason) or NO_CHANNEL[decision.channel]) for reason in reasons)
     text = _("now: {why}") if decision.send else _("not now: {why}")

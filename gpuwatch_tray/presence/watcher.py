@@ -41,7 +41,7 @@ class DesktopPresence:
         """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
         now = self._clock()
         answer = self.check()
-        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
+        lines = [f"{terms.translate_key(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
         for source in self._sources:
             reading = source.reading(now)
             text = (

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gpuwatch_tray import doctor as room
 from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import doctor, logs
-from gpuwatch_tray.doctor import FindingState
-from gpuwatch_tray.doctor.writing import findings_json, findings_text
+from gpuwatch_tray.doctor import CheckState
+from gpuwatch_tray.doctor.writing import results_json, results_text
 from gpuwatch_tray.lock import LockHolder, StoreLock
 from tests.driver.scenario import FakeGpu, Scenario, loaded
 from tests.installed import Installed
@@ -78,7 +78,7 @@ def test_a_driver_that_hangs_costs_its_own_line_only(tmp_path):
         lines = room.examine(doctor.list_checks(setup, installed.environment, timeout=1.5))
         assert time.monotonic() - began < 5
         Scenario(gpus=[FakeGpu.numbered(0)]).write(path)  # the hang ends
-    (hang,) = (line for line in lines if line.state is FindingState.PROBLEM)
+    (hang,) = (line for line in lines if line.state is CheckState.PROBLEM)
     assert (hang.topic, hang.text) == ("driver", "it does not answer within 1.5 s")
     assert "nvidia-smi" in hang.mend
     assert len({line.topic for line in lines}) >= 10
@@ -121,8 +121,8 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
     kept = [check for check in doctor.list_checks(setup, installed.environment) if check.topic != "driver"]
     lines = room.examine(kept)
     said = [
-        *findings_text(lines),
-        json.dumps(findings_json(lines, host="box", version="1", at=0.0)),
+        *results_text(lines),
+        json.dumps(results_json(lines, host="box", version="1", at=0.0)),
         *doctor.log_tail(setup),
         repr(setup.problems),
     ]
