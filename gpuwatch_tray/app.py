@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine
-from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError
 from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
@@ -25,6 +24,7 @@ from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
+from gpuwatch_tray.settings import load as load_settings
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.store.samples import SampleStore
 
@@ -83,7 +83,7 @@ def create_context(
 
     `loaded` is the content of the settings' files, if they have been read already.
     """
-    settings, problems = loaded or settings_room.load(environ)
+    settings, problems = loaded or load_settings(environ)
     kind = wanted or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
     if kind is SourceKind.AUTO and settings.mygpu:
         kind = SourceKind.COMMAND

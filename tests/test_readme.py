@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from gpuwatch_tray.cli import build_parser, tree
+from gpuwatch_tray.cli import build_parser
+from gpuwatch_tray.cli.tree import iter_commands, visible_actions
 from gpuwatch_tray.listing.records import listing_json
 from gpuwatch_tray.rules import RULES
 from tests.documentation import (
@@ -152,10 +153,10 @@ def meant(words):
 
 
 def options_of(command):
-    return {option for action in tree.visible_actions(command) for option in action.option_strings}
+    return {option for action in visible_actions(command) for option in action.option_strings}
 
 
-PARSERS = {command.prog: command for command in tree.iter_commands(build_parser())}
+PARSERS = {command.prog: command for command in iter_commands(build_parser())}
 SHARED = options_of(build_parser())
 
 

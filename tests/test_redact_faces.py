@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from gpuwatch_tray import messages, redact
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders, shown_command
-from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.answer import ResponderInfo, build_status, status_lines
+from gpuwatch_tray.commands.history import alert_lines, alerts_json
 from gpuwatch_tray.evaluator import Engine, mail_now
 from gpuwatch_tray.listing.records import listing_json
 from gpuwatch_tray.listing.text import all_text, own_text
@@ -76,8 +76,8 @@ class Outputs:
         answer = build_status(status, ResponderInfo("tray", "box", "nvml"))
         self.show(json.dumps(answer), *status_lines(answer, self.clock.now))
         self.show(*self.judge.explain(reading))
-        record = history.alerts_json(self.store, self.clock.instant())
-        self.show(json.dumps(record), *history.alert_lines(record))
+        record = alerts_json(self.store, self.clock.instant())
+        self.show(json.dumps(record), *alert_lines(record))
 
     def run(self, processes):
         """They work for too long on too many GPUs, are waited for, are asked about, and end."""

@@ -1,4 +1,4 @@
-"""`doctor`: what works here and what does not, with what mends it; and the report for a bug."""
+"""The bodies of `doctor`, and the list of its checks."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def read_history(
         alerts = [*past_alerts, *store.saved_state().alerts]
     gpus = relevant_gpus(samples, inventory)
     keys = [run.key for run in samples.runs]
-    return replace(samples, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+    return replace(
+        samples, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end)
+    )
 
 
 def relevant_gpus(samples: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:

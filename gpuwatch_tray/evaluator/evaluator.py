@@ -219,7 +219,9 @@ class Engine:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
         due = _sent_now(evaluation, Channel.EMAIL)
         reminder_mails = reminders.notifications.mails
-        mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
+        mails = build_mails(
+            self._identity, evaluation, due, ended.due, reminder_mails, now.wall
+        )
         merged: tuple[int, ...] = ()
         holding = self._state.holding
         if mails or (holding and evaluation.snoozed_until is None):

@@ -142,7 +142,9 @@ class ReminderEvaluator:
             mailed = self._is_mailed(number, presence)
             if mailed:
                 new = new_id(self._identity)
-                mails.append(messages.notice_mail(self._identity, notice, now=now.wall, message_id=new))
+                mails.append(
+                    messages.notice_mail(self._identity, notice, now=now.wall, message_id=new)
+                )
                 closed.append(number)
             if self._policy.routing.popups and not (mailed and number in self._not_shown):
                 key = f"{POPUP_KEY}{number}"
