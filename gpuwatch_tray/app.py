@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import machine
-from gpuwatch_tray import settings as settings_room
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError
 from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
@@ -25,6 +24,7 @@ from gpuwatch_tray.model import EmailWhen, Limits, UseLimits
 from gpuwatch_tray.reading import open_source, read_once
 from gpuwatch_tray.recording import Recorder
 from gpuwatch_tray.sampling import Sampler
+from gpuwatch_tray.settings import load as load_settings
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.store.samples import SampleStore
 
@@ -83,7 +83,7 @@ def create_context(
 
     `loaded` is the content of the settings' files, if they have been read already.
     """
-    settings, problems = loaded or settings_room.load(environ)
+    settings, problems = loaded or load_settings(environ)
     kind = wanted or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
     if kind is SourceKind.AUTO and settings.mygpu:
         kind = SourceKind.COMMAND
@@ -148,7 +148,6 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
     """Open the store with the right to evaluate on it; raises AlreadyRunningError where another has it."""
     with state_folder(context) as folder:
         lock = StoreLock(folder, context.state_name)
-
         if not lock.acquire(this_process(face, mails=context.policy.routing.mails)):
             raise AlreadyRunningError(lock.holder(), context.host)
         try:
@@ -158,12 +157,16 @@ def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
             lock.release()
 
 
+def deliver_command(context: RunContext) -> list[str]:
+    """Return the command of the child that sends mail; the state's name depends on the source."""
+    return [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
+
+
 def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
     """Make what starts the sending child process; None where nobody is mailed."""
     if not context.policy.routing.mails or context.settings.email_when is EmailWhen.NEVER:
         return None
-    # The child needs the source: the state's name depends on it.
-    command = [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
+    command = deliver_command(context)
     return OutboxProcess(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
 
 
@@ -200,13 +203,13 @@ def create_evaluator(
 
 def _lives(pid: int, identity: str) -> bool | None:
     """Return whether a process still runs; needed only while a reminder waits for its end."""
-    from gpuwatch_tray.sources import living
+    from gpuwatch_tray.sources.living import is_alive
 
-    return living.is_alive(pid, identity)
+    return is_alive(pid, identity)
 
 
 def _descends(pid: int, ancestor: int) -> bool:
     """Return whether `pid` runs below `ancestor`; needed only while a reminder waits for a command's end."""
-    from gpuwatch_tray.sources import living
+    from gpuwatch_tray.sources.living import is_descendant
 
-    return living.is_descendant(pid, ancestor)
+    return is_descendant(pid, ancestor)

@@ -67,15 +67,15 @@ class AlertOperations:
 
         Raises NoSuchAlert.
         """
-        found = self._find(names)
-        if pending := [alert for alert in found if alert.phase is Phase.PENDING]:
+        alerts = self._find(names)
+        if pending := [alert for alert in alerts if alert.phase is Phase.PENDING]:
             raise NoSuchAlertError(
                 _("alert {id} does not fire yet: there is nothing to acknowledge").format(id=pending[0].id)
             )
         now = self._clock()
-        lines = [Transition(now.wall, alert.id, "acknowledged") for alert in found]
-        self._store.acknowledge([alert.id for alert in found], lines, now.wall)
-        return self._done(_("acknowledged"), found)
+        lines = [Transition(now.wall, alert.id, "acknowledged") for alert in alerts]
+        self._store.acknowledge([alert.id for alert in alerts], lines, now.wall)
+        return self._report(_("acknowledged"), alerts)
 
     def snooze(self, length: float, *names: str) -> str:
         """
@@ -90,13 +90,13 @@ class AlertOperations:
             log.info("everything snoozed until %s", until)
             return _("everything snoozed until {time}").format(time=until)
         rules = [name for name in names if name in RULES]
-        found = self._find([name for name in names if name not in RULES])
+        alerts = self._find([name for name in names if name not in RULES])
         for rule in rules:
             self._store.add_silence(Silence(SilenceScope.RULE, rule, now, length))
-        for alert in found:
+        for alert in alerts:
             line = Transition(now.wall, alert.id, "snoozed", _("until {time}").format(time=until))
             self._store.add_silence(Silence(SilenceScope.ALERT, alert.fingerprint, now, length), [line])
-        return self._done(_("snoozed until {time}").format(time=until), found, rules)
+        return self._report(_("snoozed until {time}").format(time=until), alerts, rules)
 
     def resume(self) -> str:
         """End every snooze."""
@@ -106,7 +106,7 @@ class AlertOperations:
 
     def _find(self, names: Sequence[str]) -> list[Alert]:
         active = self._store.saved_state().alerts
-        found = []
+        alerts = []
         for name in names:
             matches = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
             if not matches:
@@ -116,13 +116,13 @@ class AlertOperations:
                         name=name, ids=ids, rules=", ".join(RULES)
                     )
                 )
-            found += matches
-        return found
+            alerts += matches
+        return alerts
 
-    def _done(self, what: str, found: Sequence[Alert], rules: Sequence[str] = ()) -> str:
+    def _report(self, what: str, alerts: Sequence[Alert], rules: Sequence[str] = ()) -> str:
         subjects = [
             *(_("rule {rule}").format(rule=rule) for rule in rules),
-            *(f"{alert.id}: {alert.said}" for alert in found),
+            *(f"{alert.id}: {alert.said}" for alert in alerts),
         ]
         for subject in subjects:
             log.info("%s: %s", what, subject)

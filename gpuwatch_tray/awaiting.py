@@ -170,7 +170,7 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
 
 
 def shown_command(argv: Sequence[str]) -> str:
-    """What may be shown of a command that the user has typed."""
+    """Return what may be shown of a command that the user has typed."""
     return _clipped(redact.one_line(" ".join(redact.arguments(argv))))
 
 

@@ -71,7 +71,7 @@ class ErrorReporter(logging.Handler):
 
 @contextmanager
 def report_errors(report: Callable[[str], None]) -> Iterator[ErrorReporter]:
-    """Report every error meanwhile, and log what ends a thread."""
+    """Report every error during the block, and log what ends a thread."""
     reporter = ErrorReporter(report)
     root = logging.getLogger()
     root.addHandler(reporter)
@@ -89,8 +89,8 @@ def _log_thread_error(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is None or isinstance(args.exc_value, SystemExit):
         return
     name = args.thread.name if args.thread is not None else "?"
-    found = (args.exc_type, args.exc_value, args.exc_traceback)
-    log.critical("the thread %s has ended with a fault", name, exc_info=found)
+    exc_info = (args.exc_type, args.exc_value, args.exc_traceback)
+    log.critical("the thread %s has ended with a fault", name, exc_info=exc_info)
 
 
 def _location(error: BaseException) -> str:

@@ -33,7 +33,7 @@ class LockHolder:
     address: str = ""
 
     def __str__(self) -> str:
-        return f"{terms.said(self.face)}, PID {self.pid}" if self.pid else _("another process")
+        return f"{terms.translate_key(self.face)}, PID {self.pid}" if self.pid else _("another process")
 
 
 class LockError(Exception):
@@ -82,10 +82,10 @@ class StoreLock:
     def holder(self) -> LockHolder:
         """Read the holder's description; an empty one where there is none that can be read."""
         try:
-            found = LockHolder(**json.loads(self._file.read_text(encoding="utf-8")))
+            holder = LockHolder(**json.loads(self._file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return LockHolder()
-        return found if _is_valid(found) else LockHolder()
+        return holder if _is_valid(holder) else LockHolder()
 
     def is_free(self) -> bool:
         """

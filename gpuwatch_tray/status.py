@@ -23,7 +23,7 @@ def status_of(
     snoozed_until: float | None = None,
 ) -> Status:
     """
-    The status after one poll; `processes` are those that count, `gaps` what kept a rule from judging.
+    Return the status after a poll; `processes` are those that count, `gaps` what kept a rule from judging.
 
     Green needs every rule to have judged: a rule that cannot tell makes "no data", unless an alert fires,
     whose colour then stands and whose headline names the gap. What is snoozed, all or every alert, shows as
@@ -70,7 +70,7 @@ def status_of(
 
 
 def _sum(alerts: Sequence[Alert]) -> str:
-    """The worst alert in a line, and how many there are."""
+    """Return the worst alert in a line, and how many alerts there are."""
     marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
     marks += [_("acknowledged")] if alerts[0].acknowledged else []
     worst = alerts[0].said
@@ -82,7 +82,7 @@ def _sum(alerts: Sequence[Alert]) -> str:
 
 
 def starting(now: float) -> Status:
-    """The status before the first poll has come back."""
+    """Return the status before the first poll has come back."""
     return Status(Level.NO_DATA, _("Reading the GPUs for the first time"), now)
 
 

@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 
 from gpuwatch_tray import __version__, desktopfiles
-from gpuwatch_tray.cli import build_parser, papers
+from gpuwatch_tray.cli import build_parser
+from gpuwatch_tray.cli.papers import completion_script, generate_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "gpuwatch-tray"
@@ -105,13 +106,13 @@ def _environment(tree: Path, wheel: Path) -> tuple[int, int]:
 
 def _share(share: Path) -> None:
     top = build_parser()
-    documents = papers.generate_docs(top)
+    documents = generate_docs(top)
     for name, data in desktopfiles.files((PROGRAM,), documents).items():
         if name.startswith("man/"):  # Debian's are compressed
             _write(share / f"{name}.gz", gzip.compress(data, mtime=0))
         else:
             _write(share / name, data)
-    _write(share / f"zsh/vendor-completions/_{NAME}", papers.completion_script(top, "zsh").encode())
+    _write(share / f"zsh/vendor-completions/_{NAME}", completion_script(top, "zsh").encode())
     _write(share / f"doc/{NAME}/copyright", (ROOT / "LICENSE").read_bytes())
     _write(share / f"doc/{NAME}/changelog.gz", gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0))
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from gpuwatch_tray import messages, redact
 from gpuwatch_tray.attending import AlertOperations
 from gpuwatch_tray.awaiting import Reminders, shown_command
-from gpuwatch_tray.commands import history
 from gpuwatch_tray.commands.answer import ResponderInfo, build_status, status_lines
+from gpuwatch_tray.commands.history import alert_lines, alerts_json
 from gpuwatch_tray.evaluator import Engine, mail_now
 from gpuwatch_tray.listing.records import listing_json
 from gpuwatch_tray.listing.text import all_text, own_text
@@ -40,7 +40,7 @@ def labels(rows):
         yield from labels(row.children)
 
 
-class Faces:
+class Outputs:
     """A run of the whole house over readings, and everything that anybody gets to see of it."""
 
     def __init__(self, folder) -> None:
@@ -76,8 +76,8 @@ class Faces:
         answer = build_status(status, ResponderInfo("tray", "box", "nvml"))
         self.show(json.dumps(answer), *status_lines(answer, self.clock.now))
         self.show(*self.judge.explain(reading))
-        record = history.alerts_json(self.store, self.clock.instant())
-        self.show(json.dumps(record), *history.alert_lines(record))
+        record = alerts_json(self.store, self.clock.instant())
+        self.show(json.dumps(record), *alert_lines(record))
 
     def run(self, processes):
         """They work for too long on too many GPUs, are waited for, are asked about, and end."""
@@ -121,7 +121,7 @@ def secret_lines(argv, *, mine):
 
 def everything_seen(processes, caplog=None):
     folder = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
-    faces = Faces(folder)
+    faces = Outputs(folder)
     try:
         with closing(faces.store):
             faces.run(processes)

@@ -1,7 +1,7 @@
 """
-The alert core, pure, in three layers: `condition`, `attention` and `routing`.
+The alert core, pure: the state machine, silences, routing, and reminders.
 
-All take the time as an argument and return values; nothing here keeps time, state or a file open.
+All take the time as an argument and return values.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the person has said about the alerts: acknowledged, snoozed; and which alert mutes which (layer B).
+Silences, acknowledgements, and which alert mutes which.
 
 A snooze silences every channel. One that ends while the alert still fires gives one notice; one that the
 person ends does not, as nobody needs to be told what they just did.
@@ -48,9 +48,9 @@ class Silence:
 
     def covers(self, alert: Alert) -> bool:
         """Whether it is about this alert, running or not."""
-        return self.names(alert.rule, alert.fingerprint)
+        return self.matches(alert.rule, alert.fingerprint)
 
-    def names(self, rule: str, fingerprint: str) -> bool:
+    def matches(self, rule: str, fingerprint: str) -> bool:
         """Whether it is about an alert of this rule with this fingerprint."""
         return self.scope is SilenceScope.ALL or self.name == (
             rule if self.scope is SilenceScope.RULE else fingerprint
@@ -63,15 +63,15 @@ class Silence:
 
 
 def until_tomorrow(now: float) -> float:
-    """The seconds from `now` (wall time) until tomorrow morning, in the machine's zone."""
+    """Return the seconds from `now` (wall time) until tomorrow morning, in the machine's zone."""
     here = local_datetime(now)
     morning = (here + timedelta(days=1)).replace(hour=MORNING, minute=0, second=0, microsecond=0, tzinfo=None)
     return morning.astimezone().timestamp() - now
 
 
 def snoozed_until(silences: Iterable[Silence], now: Instant) -> float | None:
-    """The wall time until which everything is snoozed; None if it is not."""
-    left = max((each.left(now) for each in silences if each.scope is SilenceScope.ALL), default=0.0)
+    """Return the wall time until which everything is snoozed; None if it is not."""
+    left = max((silence.left(now) for silence in silences if silence.scope is SilenceScope.ALL), default=0.0)
     return now.wall + left if left else None
 
 
@@ -82,7 +82,7 @@ def apply_silences(
     now: Instant,
 ) -> dict[str, Alert]:
     """
-    The alerts with what is derived of them: acknowledged (by id), snoozed until when, inhibited by which.
+    Set on each alert what is derived: acknowledged (by id), snoozed until when, inhibited by which.
 
     `silences` hold those that have run out since the last time as well: an alert that one of them covered
     gets its notice now.
@@ -91,7 +91,7 @@ def apply_silences(
     firing = [alert for alert in alerts.values() if alert.phase is not Phase.PENDING]
     return {
         key: replace(
-            _snoozed(alert, [each for each in silences if each.covers(alert)], now),
+            _snoozed(alert, [silence for silence in silences if silence.covers(alert)], now),
             acknowledged=alert.id in acknowledged,
             inhibited_by=_inhibitor(alert, firing),
         )
@@ -100,7 +100,7 @@ def apply_silences(
 
 
 def _snoozed(alert: Alert, silences: list[Silence], now: Instant) -> Alert:
-    left = max((each.left(now) for each in silences), default=0.0)
+    left = max((silence.left(now) for silence in silences), default=0.0)
     if left:
         return replace(alert, snoozed_until=now.wall + left, covered=True)
     news = alert.news
@@ -110,7 +110,7 @@ def _snoozed(alert: Alert, silences: list[Silence], now: Instant) -> Alert:
 
 
 def _inhibitor(alert: Alert, firing: Iterable[Alert]) -> str:
-    """The rule of the first alert that mutes this one; empty for none."""
+    """Return the rule of the first alert that mutes this one; empty for none."""
     return next((other.rule for other in firing if _mutes(other, alert)), "")
 
 

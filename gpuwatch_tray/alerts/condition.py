@@ -1,5 +1,5 @@
 """
-From verdicts to alerts: what is pending, fires, recovers and is over (layer A).
+The state machine of the alerts: what is pending, fires, recovers and is resolved.
 
 INACTIVE -> PENDING -> FIRING -> RECOVERING -> RESOLVED, as Prometheus's alerting rules with a separate clear
 threshold. Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock that can be set.
@@ -23,7 +23,7 @@ FLAP_MOST = HOUR
 
 
 class ChangeKind(Enum):
-    """What happened to an alert in a step."""
+    """A change of an alert in a step."""
 
     PENDING = "pending"
     DROPPED = "dropped"  # pending no more, and nobody was told
@@ -37,7 +37,7 @@ class ChangeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """One alert that entered another phase or severity in a step."""
+    """An alert that entered another phase or severity in a step."""
 
     kind: ChangeKind
     alert: Alert
@@ -59,7 +59,7 @@ class Tick:
 
 def fingerprint(host: str, rule: str, subject: str) -> str:
     """
-    The identity of an alert, stable over polls and restarts.
+    Return the identity of an alert, stable over polls and restarts.
 
     It is made of names only. The Bash tool hashed the reasons and the list with its elapsed times, so
     that each run looked new and its cooldown hardly ever held.
@@ -89,7 +89,7 @@ def step(
     known: Mapping[str, Severity] | None = None,
 ) -> tuple[dict[str, Alert], tuple[AlertChange, ...]]:
     """
-    The alerts after these verdicts, and what changed.
+    Step the alerts by these verdicts; the alerts after it, and what changed.
 
     Unknown data freezes: an alert whose rule cannot tell, or gave no verdict, stays as it is. `raised` counts
     the earlier raises of each fingerprint within `FLAP_WINDOW`, `known` is how bad its last incident was: one
@@ -148,7 +148,7 @@ def _new(key: str, finding: Finding, tick: Tick) -> Alert:
 
 
 def _seen(alert: Alert, finding: Finding, tick: Tick) -> Alert:
-    """The condition holds (still, or again)."""
+    """Update an alert whose condition holds (still, or again)."""
     updated = replace(alert, reason=finding.reason, value=finding.value, text=finding.text)
     if alert.phase is Phase.RECOVERING:
         updated = replace(updated, phase=Phase.FIRING, held=0.0, samples=1)
@@ -187,7 +187,7 @@ def _severe(before: Alert | None, alert: Alert, terms: Terms, tick: Tick) -> Ale
 
 
 def _unseen(alert: Alert, terms: Terms, tick: Tick, *, banded: bool) -> Alert:
-    """The condition does not hold; `banded` while the value has not passed the threshold that clears."""
+    """Update an alert whose condition is over; `banded` until the value passes the clear threshold."""
     if alert.phase is Phase.PENDING:
         return replace(alert, phase=Phase.RESOLVED, resolved=tick.now)
     if banded:

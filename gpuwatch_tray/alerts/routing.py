@@ -98,7 +98,7 @@ def decide(
 
 
 def _held(alert: Alert) -> Reason | None:
-    """What keeps the alert from being told anywhere."""
+    """Return what keeps the alert from every channel."""
     if alert.phase is not Phase.FIRING:
         return Reason.PENDING if alert.phase is Phase.PENDING else Reason.RECOVERING
     if alert.snoozed_until is not None:
@@ -109,7 +109,7 @@ def _held(alert: Alert) -> Reason | None:
 
 
 def _closed(alert: Alert, channel: Channel, delivery: DeliveryState, policy: RoutingPolicy) -> Reason | None:
-    """What keeps the channel shut for it."""
+    """Return what closes the channel for this alert."""
     if channel is Channel.DESKTOP:
         return None if policy.popups else Reason.NO_CHANNEL
     if not policy.mails:

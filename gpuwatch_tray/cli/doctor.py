@@ -1,4 +1,4 @@
-"""The parser of `doctor`."""
+"""`doctor`: what works here and what does not, with what mends it; and the report for a bug."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The commands, one room each: a function from what was asked to an exit code."""
+"""The running process: the tray, `watch`, and what they answer to commands."""

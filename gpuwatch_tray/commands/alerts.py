@@ -97,7 +97,7 @@ def _operate(context: RunContext, request: dict[str, Any]) -> int:
     return 0
 
 
-def handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
+def alert_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handlers about alerts; each change is evaluated at once."""
     from gpuwatch_tray.control import RequestRefusedError
 

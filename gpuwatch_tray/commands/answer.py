@@ -17,7 +17,7 @@ from gpuwatch_tray.model import LABEL, known
 from gpuwatch_tray.units import MIB, recent_time, rough_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gpuwatch_tray.model import Alert, Gpu, Status
 
@@ -92,7 +92,7 @@ def status_lines(answer: Mapping[str, Any], now: float) -> list[str]:
 def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     if answer.get("simulated"):
         yield "", _(LABEL)
-    yield "", f"{terms.said(answer.get('state', '?'))}: {answer.get('headline', '')}"
+    yield "", f"{terms.translate_key(answer.get('state', '?'))}: {answer.get('headline', '')}"
     if (at := answer.get("at")) is not None:
         yield (
             "",
@@ -110,7 +110,7 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
                 count=waiting
             ),
         )
-    face, rest = terms.said(answer.get("face", "?")), ("pid", "host", "version", "source")
+    face, rest = terms.translate_key(answer.get("face", "?")), ("pid", "host", "version", "source")
     who = _("{face}, PID {pid} on {host}, gpuwatch-tray {version}, source {source}")
     yield "", who.format(face=face, **{key: answer.get(key, "?") for key in rest})
 
@@ -128,17 +128,22 @@ def _gpu_line(gpu: Mapping[str, Any]) -> str:
     return ", ".join([*parts, *written])
 
 
+def silence_texts(alert: Mapping[str, Any], time_text: Callable[[float], str]) -> list[str]:
+    """Say that an alert is acknowledged, snoozed or muted."""
+    texts = [_("acknowledged")] if alert.get("acknowledged") else []
+    if (until := alert.get("snoozed_until")) is not None:
+        texts.append(_("snoozed until {time}").format(time=time_text(until)))
+    if alert.get("inhibited_by"):
+        texts.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
+    return texts
+
+
 def _alert_line(alert: Mapping[str, Any], now: float) -> str:
-    state = [terms.said(alert.get("phase", "firing"))]
+    state = [terms.translate_key(alert.get("phase", "firing"))]
     if alert.get("since") is not None:
         since = recent_time(alert["since"], now)
         state = [_("{phase} since {time}").format(phase=state[0], time=since)]
-    if alert.get("acknowledged"):
-        state.append(_("acknowledged"))
-    if (until := alert.get("snoozed_until")) is not None:
-        state.append(_("snoozed until {time}").format(time=recent_time(until, now)))
-    if alert.get("inhibited_by"):
-        state.append(_("muted by {rule}").format(rule=alert["inhibited_by"]))
+    state += silence_texts(alert, lambda at: recent_time(at, now))
     text = alert.get("text") or alert.get("reason", "")
     line = _("{text} ({state})").format(text=text, state=_(", ").join(state))
-    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {line}"
+    return f"{terms.translate_key(alert.get('severity', '?'))} {alert.get('id', '?')}: {line}"

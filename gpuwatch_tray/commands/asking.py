@@ -99,7 +99,7 @@ def request_or_use_store(
 
 
 def send_request(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
-    """As `reach`, but raises WorkError where there is none to ask."""
+    """Send `request` as `try_request` does; raises WorkError where nothing runs."""
     answer = try_request(context, request, timeout)
     if answer is None:
         start = "gpuwatch-tray --demo" if context.simulated else "gpuwatch-tray"

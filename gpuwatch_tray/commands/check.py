@@ -90,8 +90,8 @@ def _try_out(context: RunContext, *, send: bool, now: Instant) -> int:
         snapshot = read_once(context, source)
     firing, unknown, message = mail_now(snapshot, context.policy, context.mail_identity, now, redacted=send)
     if send:
-        said, refused = send_now(context, message)
-        print(said)
+        sent, refused = send_now(context, message)
+        print(sent)
         gaps = [_("the mail was sent, but: {gap}").format(gap=line) for line in unknown]
         unknown = (*refused, *gaps)
     elif firing:

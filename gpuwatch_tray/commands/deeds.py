@@ -1,4 +1,4 @@
-"""The actions of the menu rows and popup buttons: dispatched, ending a process, signing in, the test alert."""
+"""The actions of menu rows and popup buttons: their dispatch, ending a process, sign-in, the test alert."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ class ActionDispatcher:
         )
 
     def _details_popup(self, fingerprints: tuple[str, ...]) -> Popup:
-        """The popup with the text of these alerts (all without any), and the processes on the GPUs."""
+        """Make the popup with the text of these alerts (or of all), and the processes on the GPUs."""
         status = self._monitor.status
         alerts = [alert for alert in status.alerts if not fingerprints or alert.fingerprint in fingerprints]
         lines = [text.clip(alert.said, 200) for alert in alerts] or [status.headline]

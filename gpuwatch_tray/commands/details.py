@@ -38,7 +38,7 @@ class ReportPageOpener:
         return cls([*machine.this_program(), "report", "--open", *where])
 
     def open_page(self) -> None:
-        """Make the page and open it; raises DetailsError. A click while one is being made is that one's."""
+        """Make and open the page, or do nothing while one is being made. Raises ReportPageError."""
         if not opening.available():
             raise ReportPageError(_("no program here opens a page: install xdg-utils"))
         if time.monotonic() - self._ended < CLICK_PAUSE or not self._lock.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""`doctor`: what works here and what does not, with what mends it; and the report for a bug."""
+"""The bodies of `doctor`, and the list of its checks."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ TAIL_BYTES = 64 * 1024
 
 
 def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
-    """Print the findings, the end of the log, or write a report; 1 where there is a problem."""
-    from gpuwatch_tray.doctor import FindingState, examine
-    from gpuwatch_tray.doctor.writing import findings_json, findings_text
+    """Print the results, the end of the log, or write a report; 1 where there is a problem."""
+    from gpuwatch_tray.doctor import CheckState, examine
+    from gpuwatch_tray.doctor.writing import results_json, results_text
 
     if args.log:
         print("\n".join(log_tail(context)))
         return 0
     if args.report is not None:
         return write_report(context, args.report)
-    findings = examine(list_checks(context, os.environ))
+    results = examine(list_checks(context, os.environ))
     if args.json:
-        answer = findings_json(findings, host=context.host, version=__version__, at=time.time())
+        answer = results_json(results, host=context.host, version=__version__, at=time.time())
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(findings_text(findings)))
-    return 1 if any(finding.state is FindingState.PROBLEM for finding in findings) else 0
+        print("\n".join(results_text(results)))
+    return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
 
 
 def write_report(context: RunContext, file: Path) -> int:
-    """Write a new file for a bug report: the findings, and the end of the log. Raises WorkError."""
+    """Write a new file for a bug report: the results, and the end of the log. Raises WorkError."""
     from gpuwatch_tray.doctor import examine
-    from gpuwatch_tray.doctor.writing import findings_text
+    from gpuwatch_tray.doctor.writing import results_text
 
-    findings = examine(list_checks(context, os.environ))
+    results = examine(list_checks(context, os.environ))
     at = datetime.now().astimezone().isoformat(timespec="seconds")
-    content = [f"gpuwatch-tray {__version__}, {at}", "", *findings_text(findings), "", *log_tail(context)]
+    content = [f"gpuwatch-tray {__version__}, {at}", "", *results_text(results), "", *log_tail(context)]
     try:
         with os.fdopen(
             os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
@@ -155,9 +155,9 @@ def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[Se
 
 
 def _driver_versions() -> str:
-    from gpuwatch_tray.sources.nvml.versions import versions
+    from gpuwatch_tray.sources.nvml.versions import driver_versions
 
-    return versions()
+    return driver_versions()
 
 
 def _program_name(pid: int) -> str:

@@ -99,10 +99,10 @@ def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
     refused = {name for missed in receipt.missed for name in missed.recipients}
     to = mime.parse_addresses(context.settings.to_email, "TO_EMAIL")
     got = [name for name in to if name not in refused]
-    said = _("mail sent to {recipients} by {transport}: {answer}").format(
+    sent = _("mail sent to {recipients} by {transport}: {answer}").format(
         recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
     )
-    return said, [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
+    return sent, [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
 
 
 def refuse_demo(context: RunContext) -> None:

@@ -34,7 +34,11 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     try:
         transport = create_transport(context.settings)
         report(_("the mail goes by {way}").format(way=transport.name))
-        if smtp is not None and transport.name.startswith("SMTP ") and (place := passwords.password_source(smtp)):
+        if (
+            smtp is not None
+            and transport.name.startswith("SMTP ")
+            and (place := passwords.password_source(smtp))
+        ):
             report(_("the password is in {place}").format(place=place))
         transport.probe(report)
     except TransportError as error:

@@ -37,7 +37,7 @@ def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
     if not snaps.is_dir():
         return None
     try:
-        asked = subprocess.run(
+        query = subprocess.run(
             ["xdg-mime", "query", "default", "text/html"],
             capture_output=True,
             timeout=XDG_MIME_TIMEOUT,
@@ -46,7 +46,7 @@ def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    entry = asked.stdout.decode(errors="replace").strip()
+    entry = query.stdout.decode(errors="replace").strip()
     if not entry or not (snaps / entry).is_file():
         return None
     common = Path(environ.get("HOME", "~")).expanduser() / "snap" / entry.partition("_")[0] / "common"

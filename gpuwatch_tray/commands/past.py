@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRITTEN_WITHIN = 1.5  # seconds: below what `reach` waits for an answer
+WRITTEN_WITHIN = 1.5  # seconds, less than `try_request` waits for an answer
 
 
 def read_history(
@@ -52,25 +52,27 @@ def read_history(
     # A month is a million small objects without cycles: the collector took a third of the time.
     gc.disable()
     try:
-        found = read_samples(
+        samples = read_samples(
             folder, context.state_name, start, end, machine.now().wall, finest=finest, processes=processes
         )
     finally:
         gc.enable()
     with closing(Store(folder, context.state_name, machine.uptime)) as store:
         inventory = store.gpus()
-        over, _ = store.history()
-        alerts = [*over, *store.saved_state().alerts]
-    gpus = relevant_gpus(found, inventory)
-    keys = [run.key for run in found.runs]
-    return replace(found, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end))
+        past_alerts, _ = store.history()
+        alerts = [*past_alerts, *store.saved_state().alerts]
+    gpus = relevant_gpus(samples, inventory)
+    keys = [run.key for run in samples.runs]
+    return replace(
+        samples, gpus=gpus, marks=alert_marks(alerts, [gpu.uuid for gpu in gpus], keys, start, end)
+    )
 
 
-def relevant_gpus(found: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:
+def relevant_gpus(samples: History, inventory: Iterable[KnownGpu]) -> tuple[GpuFacts, ...]:
     """Return the GPUs with samples in that time and those of the inventory, without forgotten ones."""
     expected = {gpu.uuid: gpu for gpu in inventory if not gpu.forgotten}
-    there = {*expected, *found.samples, *(run.uuid for run in found.runs)}
-    sampled = {gpu.uuid: gpu for gpu in found.gpus if gpu.uuid in there}
+    there = {*expected, *samples.samples, *(run.uuid for run in samples.runs)}
+    sampled = {gpu.uuid: gpu for gpu in samples.gpus if gpu.uuid in there}
     others = (gpu for uuid, gpu in expected.items() if uuid not in sampled)
     return (*sampled.values(), *(GpuFacts(gpu.uuid, gpu.index, gpu.name or None) for gpu in others))
 
@@ -87,7 +89,7 @@ def parse_since(length: str, now: float) -> float:
     return now - min(seconds, TENS_FOR)
 
 
-def handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
+def history_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handler: it writes all samples and answers with their folder."""
 
     def record(_request: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICTURE_HOURS = 6
-MAX_PICTURE_BYTES = 200_000  # bytes
+MAX_PICTURE_BYTES = 200_000
 
 
 def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
@@ -33,13 +33,13 @@ def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
             return b""
         end = message.created
         try:
-            found = read_history(
+            history = read_history(
                 context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=UseDetail.NONE
             )
         except (StoreError, WorkError) as error:
             log.info("no picture: %s", error)
             return b""
-        return draw_picture(found, message.details.subjects, context.settings.limits.heat.warn_at)
+        return draw_picture(history, message.details.subjects, context.settings.limits.heat.warn_at)
 
     return draw
 

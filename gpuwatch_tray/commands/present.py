@@ -29,8 +29,8 @@ def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) ->
         return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
     firing = _firing_by_gpu(status, snapshot)
     gpus = [
-        {**told, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
-        for told, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
+        {**gpu_json, "gap": gpu_gap(gpu), "alerts": firing[gpu_subject(gpu)]}
+        for gpu_json, gpu in zip(answer["gpus"], snapshot.gpus, strict=True)
     ]
     return {
         "status": {**answer, "gpus": gpus},

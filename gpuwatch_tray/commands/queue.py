@@ -88,7 +88,7 @@ class NoSuchMailError(Exception):
     """No mail of this number can be sent or dropped now."""
 
 
-def handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
+def outbox_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handlers of the outbox; each change is sent at once."""
     from gpuwatch_tray.control import RequestRefusedError
 

@@ -65,7 +65,7 @@ class SettingsReloader:
 
     def check(self) -> None:
         """Take over the settings if a file has changed; on the thread."""
-        loaded = self._changes.look()
+        loaded = self._changes.check()
         if loaded is None:
             return
         new = app.with_settings(self._context, loaded)
@@ -85,7 +85,7 @@ class SettingsReloader:
             self._popups.show(problem_popup(new, _("The settings stay as they were")))
 
     def _apply(self, new: RunContext) -> None:
-        if new.settings.language != language.used():
+        if new.settings.language != language.current_language():
             note = _("UI_LANGUAGE: the new language is spoken from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
         before, self._context = self._context, new
@@ -113,13 +113,13 @@ class SettingsReloader:
 
 
 def _mail_route(settings: Settings) -> tuple[object, ...]:
-    """The settings that decide how a mail leaves."""
+    """Return the settings that decide how a mail leaves."""
     gmail = (settings.gmail_credentials, settings.gmail_token)
     return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
 
 
 def problem_popup(context: RunContext, title: str) -> Popup:
-    """The one popup about the settings: the first problem with file and line, the others counted."""
+    """Make the popup about the settings: the first problem with file and line, the others counted."""
     first, *others = map(str, context.problems)
     body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")
     return Popup(PROBLEM_KEY, title, body, Severity.WARNING)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +18,12 @@ from gpuwatch_tray.usage import GroupBy, usage
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from gpuwatch_tray.context import RunContext
 
 log = logging.getLogger(__name__)
 
 MOST_HOURS = 30 * 24  # samples are kept so long
-
-
-@dataclass(frozen=True, slots=True)
-class LiveDetails:
-    """The running program's answer to `details` (see `report.Page`), and its state's folder."""
-
-    status: Mapping[str, Any] | None = None
-    state: Path | None = None
-    present: frozenset[int] = frozenset()
-    commands: Mapping[int, str] = field(default_factory=dict)
 
 
 def make_page(context: RunContext, args: argparse.Namespace) -> int:
@@ -51,7 +39,7 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     # A month is half a million small objects without cycles: the collector would take half of the time, and
     # this process ends right after.
     gc.disable()
-    live = _request_details(context)
+    details = _request_details(context)
     now = machine.now().wall
     start = now - args.hours * HOUR
     finest = MINUTE if report.step(start, now) < TEN_MINUTES else TEN_MINUTES
@@ -60,13 +48,13 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
         context.host,
         now,
         simulated=context.simulated,
-        live=live.status,
-        present=live.present,
-        commands=live.commands,
+        live=details.get("status"),
+        present=frozenset(details.get("present", ())),
+        commands=dict(details.get("commands", ())),
         warn_at=context.settings.limits.heat.warn_at,
         usage=usage_json(usage(history, GroupBy.USER), history, context.settings.energy_price),
     )
-    folder = live.state or context.settings.state
+    folder = Path(details["state"]) if details else context.settings.state
     file = Path(args.out) if args.out is not None else page_file(folder, context.state_name, os.environ)
     try:
         if args.out is None:
@@ -83,16 +71,12 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     return 0
 
 
-def _request_details(context: RunContext) -> LiveDetails:
-    """Request the present; empty where nothing runs, or an older version does."""
+def _request_details(context: RunContext) -> dict[str, Any]:
+    """Request what the page shows of the present; empty where nothing runs, or an older version does."""
     from gpuwatch_tray.commands.asking import try_request
 
     try:
-        answer = try_request(context, {"do": "details"})
+        return try_request(context, {"do": "details"}) or {}
     except WorkError as error:
         log.warning("%s", error)
-        answer = None
-    if answer is None:
-        return LiveDetails()
-    commands = dict(answer["commands"])
-    return LiveDetails(answer["status"], Path(answer["state"]), frozenset(answer["present"]), commands)
+        return {}

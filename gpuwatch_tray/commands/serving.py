@@ -6,10 +6,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.commands import alerts, past, queue, when
+from gpuwatch_tray.commands.alerts import alert_handlers
 from gpuwatch_tray.commands.answer import ResponderInfo, build_status
 from gpuwatch_tray.commands.asking import serve_requests
+from gpuwatch_tray.commands.past import history_handlers
 from gpuwatch_tray.commands.present import details_answer
+from gpuwatch_tray.commands.queue import outbox_handlers
+from gpuwatch_tray.commands.when import reminder_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,10 +55,10 @@ def answering(
         "status": status,
         "details": details,
         "quit": end,
-        **alerts.handlers(lease.store, monitor),
-        **when.handlers(lease.store, monitor),
-        **queue.handlers(lease.store, monitor),
-        **past.handlers(lease.store, monitor),
+        **alert_handlers(lease.store, monitor),
+        **reminder_handlers(lease.store, monitor),
+        **outbox_handlers(lease.store, monitor),
+        **history_handlers(lease.store, monitor),
     }
     with serve_requests(context, handlers) as address:
         lease.report_address(address)

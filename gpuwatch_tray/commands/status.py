@@ -32,7 +32,7 @@ def print_status(
     """Print the status of the running tray or `watch`; raises WorkError where none runs."""
     from gpuwatch_tray.commands.asking import send_request
 
-    answer = send_request(context, STATUS_REQUEST)
+    answer = send_request(context, {"do": "status"})
     print(json.dumps(answer, indent=2) if args.json else "\n".join(status_lines(answer, clock())))
     return 0
 

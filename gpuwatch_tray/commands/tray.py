@@ -153,7 +153,7 @@ def _run(context: RunContext, bus: SessionBus | None, why: str) -> int:
 
 
 def _claimed(context: RunContext, bus: SessionBus) -> int | None:
-    """The PID of another tray of this session that watches the same; None where there is none."""
+    """Return the PID of another tray of this session that watches the same; None where there is none."""
     from gpuwatch_tray.tray import instance
 
     watched = "demo" if context.simulated else ""

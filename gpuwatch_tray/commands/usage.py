@@ -97,7 +97,7 @@ def print_usage(context: RunContext, args: argparse.Namespace) -> int:
     return 0
 
 
-def usage_json(found: Usage, history: History, price: float | None) -> dict[str, Any]:
+def usage_json(summary: Usage, history: History, price: float | None) -> dict[str, Any]:
     """
     Return the usage as --json prints it; times are in seconds since the epoch.
 
@@ -105,18 +105,20 @@ def usage_json(found: Usage, history: History, price: float | None) -> dict[str,
     drawn while nothing computed. `seen_hours` are the recorded hours of each GPU.
     """
     gpus, runs = {gpu.uuid: gpu for gpu in history.gpus}, {run.key: run for run in history.runs}
-    rows = [{**_row_key(row.who, found.by, gpus, runs), **_measures(row.sums, price)} for row in found.rows]
-    if found.unattributed is not None and found.by is not GroupBy.GPU:
-        nobody = UsageSums(0.0, None, None, 0.0, found.unattributed)
-        rows.append({"kind": NOBODY, **dict.fromkeys(KEY_COLUMNS[found.by]), **_measures(nobody, price)})
+    rows = [
+        {**_row_key(row.who, summary.by, gpus, runs), **_measures(row.sums, price)} for row in summary.rows
+    ]
+    if summary.unattributed is not None and summary.by is not GroupBy.GPU:
+        nobody = UsageSums(0.0, None, None, 0.0, summary.unattributed)
+        rows.append({"kind": NOBODY, **dict.fromkeys(KEY_COLUMNS[summary.by]), **_measures(nobody, price)})
     return {
-        "start": found.start,
-        "end": found.end,
-        "by": found.by.value,
+        "start": summary.start,
+        "end": summary.end,
+        "by": summary.by.value,
         "energy_price": price,
-        "seen_hours": found.observed_hours,
+        "seen_hours": summary.observed_hours,
         "rows": rows,
-        "total": _measures(found.whole, price),
+        "total": _measures(summary.whole, price),
     }
 
 
@@ -170,9 +172,9 @@ def usage_lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     whole = [_("total"), *[""] * (named - 1), *_measure_cells(answer["total"], priced=priced)]
     rows = [[*_key_cells(row, by), *_measure_cells(row, priced=priced)] for row in answer["rows"]]
     seen = sum(answer["seen_hours"].values())
-    asked = (answer["end"] - answer["start"]) / HOUR * len(answer["seen_hours"])
+    wanted = (answer["end"] - answer["start"]) / HOUR * len(answer["seen_hours"])
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
-        time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=asked
+        time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=wanted
     )
     return [*align_columns([head, *rows, whole], named), share]
 

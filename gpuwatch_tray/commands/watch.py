@@ -48,7 +48,7 @@ def run(context: RunContext) -> int:
 
 
 def headless(context: RunContext, greeting: str = "") -> int:
-    """The loop in the terminal; with a broken configuration it goes on with the keys that are right."""
+    """Run the loop in the terminal; with a broken configuration it goes on with the keys that are right."""
     try:
         with acquire_store(context, "watch") as lease:
             if greeting:
@@ -89,7 +89,7 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
 
 
 def end_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to end: Ctrl-C, a service's stop, a terminal that is closed."""
+    """Return the signals that ask a program to end: Ctrl-C, a service's stop, a terminal that is closed."""
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
@@ -109,7 +109,7 @@ class Printer:
         A notice that nobody is mailed stands here; it stays to be told where there is a desktop.
         """
         self._show_state(status)
-        due = {each.id: each.text for each in status.awaited if each.due}
+        due = {reminder.id: reminder.text for reminder in status.awaited if reminder.due}
         self._print(status.at, [(_("notice"), due[number]) for number in due.keys() - self._due])
         self._due = frozenset(due)
 
@@ -120,7 +120,7 @@ class Printer:
             return
         notes = status.notes if not self._last or status.notes != self._last[2] else ()
         self._last = state
-        level = terms.said(status.level.name.lower())
+        level = terms.translate_key(status.level.name.lower())
         reasons = [alert.reason for alert in status.alerts] or [status.headline]
         simulated = status.snapshot is not None and status.snapshot.simulated
         lines = [(level, labelled(reason, simulated=simulated)) for reason in reasons]

@@ -53,7 +53,7 @@ def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
     return _operate(context, {"do": "when list"})
 
 
-def handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
+def reminder_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
     """Return the request handlers about reminders; each change is evaluated at once."""
     from gpuwatch_tray.control import RequestRefusedError
 

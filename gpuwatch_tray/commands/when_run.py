@@ -9,7 +9,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.app import AlreadyRunningError, acquire_store, create_evaluator, open_store
+from gpuwatch_tray.app import (
+    AlreadyRunningError,
+    acquire_store,
+    create_evaluator,
+    deliver_command,
+    open_store,
+)
 from gpuwatch_tray.awaiting import Reminders, shown_command
 from gpuwatch_tray.context import RunContext, UsageError, WorkError
 from gpuwatch_tray.language import N_, _
@@ -36,15 +42,15 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     That is 128 and the number of a signal that ended it, 127 or 126 where it could not be started. An error
     of the report is printed to standard error, and changes neither command nor code.
     """
-    from gpuwatch_tray.launching import CannotStart, Command
+    from gpuwatch_tray.launching import RunningCommand, StartError
 
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
     began = machine.now()
     try:
-        command = Command(words)
-    except CannotStart as error:
+        command = RunningCommand(words)
+    except StartError as error:
         _complain(str(error))
         return error.code
     number = _announce(context, command.pid, words)
@@ -59,9 +65,9 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
 def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
     """Store the reminder: the end is then told even if this process is killed."""
     from gpuwatch_tray.commands.asking import request_or_use_store
-    from gpuwatch_tray.sources import living
+    from gpuwatch_tray.sources.living import process_identity
 
-    identity, boot = living.process_identity(pid)
+    identity, boot = process_identity(pid)
     name = shown_command(argv)
 
     def on_store(store: Store) -> dict[str, Any]:
@@ -108,9 +114,8 @@ def _record_end(store: Store, request: dict[str, Any]) -> bool:
 
 def _deliver(context: RunContext) -> None:
     """Start a child that sends the mail: the command's caller need not wait for the server."""
-    command = [*machine.this_program(), "mail", "deliver", "--source", context.source.value]
     subprocess.Popen(
-        command,
+        deliver_command(context),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

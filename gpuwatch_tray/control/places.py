@@ -47,7 +47,7 @@ def _runtime() -> list[Path]:
         above = folder.parent.stat()
     except OSError:
         return []
-    return [folder] if _ours(above) and not above.st_mode & 0o077 else []
+    return [folder] if _is_ours(above) and not above.st_mode & 0o077 else []
 
 
 def _temporary() -> Path:
@@ -85,12 +85,12 @@ def ensure_private(folder: Path) -> None:
     mend = _("remove it, or set XDG_RUNTIME_DIR to a folder of this user alone")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or not _ours(found):
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or not _is_ours(status):
             raise ControlError(
                 _("{folder} belongs to somebody else ({mend})").format(folder=folder, mend=mend)
             )
-        if hasattr(os, "getuid") and stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
+        if hasattr(os, "getuid") and stat.S_IMODE(status.st_mode) != stat.S_IRWXU:
             folder.chmod(0o700)
     except OSError as error:
         raise ControlError(
@@ -98,8 +98,8 @@ def ensure_private(folder: Path) -> None:
         ) from error
 
 
-def _ours(found: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or found.st_uid == _uid()
+def _is_ours(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid == _uid()
 
 
 def _uid() -> int:

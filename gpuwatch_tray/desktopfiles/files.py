@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import desktopentry, drawing
+from gpuwatch_tray import drawing
+from gpuwatch_tray.desktopentry import format_desktop_entry, program_keys
 from gpuwatch_tray.model import Level
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def desktop_files(command: Sequence[str], docs: GeneratedDocs) -> dict[str, byte
 
 def menu_entry(command: Sequence[str]) -> str:
     """Return the menu entry's text."""
-    return desktopentry.format_desktop_entry(
+    return format_desktop_entry(
         {
             "Type": "Application",
             "Name": NAME,
@@ -56,7 +57,7 @@ def menu_entry(command: Sequence[str]) -> str:
             "GenericName[zh_CN]": "GPU 监控器",
             "Comment": "Watch the NVIDIA GPUs of this machine from the tray",
             "Comment[zh_CN]": "在托盘中监控本机的 NVIDIA GPU",
-            **desktopentry.program_keys(command),
+            **program_keys(command),
             "Icon": NAME,
             "Terminal": "false",
             "StartupNotify": "false",

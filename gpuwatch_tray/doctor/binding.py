@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Finding, ok, problem
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def installed_version(name: str) -> str:
         return ""
 
 
-def check_pynvml(version: Callable[[str], str] = installed_version) -> Iterator[Finding]:
+def check_pynvml(version: Callable[[str], str] = installed_version) -> Iterator[CheckResult]:
     """Check that NVIDIA's package is installed, and that no abandoned one of the same name hides it."""
     official, abandoned = version(OFFICIAL), version(ABANDONED)
     if official:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.doctor.line import Finding, problem
+from gpuwatch_tray.doctor.line import CheckResult, problem
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ class Check:
     """
 
     topic: str
-    run: Callable[[], Iterable[Finding]]
+    run: Callable[[], Iterable[CheckResult]]
     timeout: float = CHECK_TIMEOUT
     hang: str = ""
     mend: str = ""
 
 
-def examine(checks: Sequence[Check]) -> tuple[Finding, ...]:
+def examine(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
     """
-    Run the checks at the same time and return their findings in order.
+    Run the checks at the same time and return their results in order.
 
     A check that hangs is left behind on its daemon thread and becomes a problem; so does one that fails.
     """
@@ -46,9 +46,9 @@ def examine(checks: Sequence[Check]) -> tuple[Finding, ...]:
     for run in runs:
         run.start()
     return tuple(
-        finding
+        result
         for run in runs
-        for finding in run.findings(max(0.0, began + run.check.timeout - time.monotonic()))
+        for result in run.results(max(0.0, began + run.check.timeout - time.monotonic()))
     )
 
 
@@ -58,23 +58,23 @@ class _CheckRun(threading.Thread):
     def __init__(self, check: Check) -> None:
         super().__init__(name=f"doctor {check.topic}", daemon=True)
         self.check = check
-        self._findings: tuple[Finding, ...] | None = None
+        self._results: tuple[CheckResult, ...] | None = None
 
     def run(self) -> None:
         """Run the check."""
         try:
-            self._findings = tuple(self.check.run())
+            self._results = tuple(self.check.run())
         except Exception as error:
             log.debug("the check of %s failed", self.check.topic, exc_info=True)
             what = f"{type(error).__name__}: {redact.text(str(error))}"
             text = _("this could not be looked at: {error}").format(error=what)
-            self._findings = (problem(self.check.topic, text, _("--verbose tells more")),)
+            self._results = (problem(self.check.topic, text, _("--verbose tells more")),)
 
-    def findings(self, seconds: float) -> tuple[Finding, ...]:
+    def results(self, seconds: float) -> tuple[CheckResult, ...]:
         """Return what the check has found within `seconds`."""
         self.join(seconds)
-        if self._findings is not None:
-            return self._findings
+        if self._results is not None:
+            return self._results
         text = self.check.hang or _("no answer")
         limit = _("within {seconds:g} s").format(seconds=self.check.timeout)
         return (problem(self.check.topic, f"{text} {limit}", self.check.mend),)

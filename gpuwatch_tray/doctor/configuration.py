@@ -1,10 +1,10 @@
-"""The settings: every mistake in them, and what is worth a look."""
+"""The check of the settings: every mistake in them, and every warning."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SETTINGS_TOPIC = "settings"
 
 def check_settings(
     settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
     there = [str(place.path) for place in files if place.exists]
     if there:

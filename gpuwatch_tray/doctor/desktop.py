@@ -15,7 +15,7 @@ from gpuwatch_tray.bus import (
     session_address,
     temporary_session,
 )
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.doctor.person import check_presence
 from gpuwatch_tray.language import _
 
@@ -30,7 +30,7 @@ CONNECT_TIMEOUT, ANSWER_TIMEOUT = 3.0, 2.0  # seconds
 
 def check_desktop(
     environ: Mapping[str, str], away: float, program: Callable[[int], str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """
     Check the tray, the popups and the presence; each call is bounded in time.
 
@@ -59,7 +59,7 @@ def check_desktop(
 
 def _check_tray(
     bus: SessionBus, environ: Mapping[str, str], program: Callable[[int], str], *, screen: bool
-) -> Finding:
+) -> CheckResult:
     from gpuwatch_tray.tray.hostwatch import panel_advice  # loads dbus-fast
     from gpuwatch_tray.tray.sni import WATCHER
 
@@ -79,7 +79,7 @@ def _check_tray(
     return ok(TRAY_TOPIC, _("icons are shown by {program} (PID {pid})").format(program=name, pid=pid))
 
 
-def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[Finding]:
+def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
     from gpuwatch_tray.notifiers.desktop import NOTIFICATIONS
 
     began = time.monotonic()
@@ -101,9 +101,9 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[Finding]:
     except DBusCallError:
         name, version = "?", ""
     able = redact.text(", ".join(sorted(map(str, abilities))))
-    said = redact.text(f"{name} {version}".rstrip())
+    server = redact.text(f"{name} {version}".rstrip())
     if "actions" in abilities:
-        yield ok(POPUPS_TOPIC, f"{said} ({able})")
+        yield ok(POPUPS_TOPIC, f"{server} ({able})")
     else:
-        text = _("{server} shows no buttons ({able})").format(server=said, able=able)
+        text = _("{server} shows no buttons ({able})").format(server=server, able=able)
         yield warning(POPUPS_TOPIC, text, _("the menu has the same: Acknowledge and Snooze"))

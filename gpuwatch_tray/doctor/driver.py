@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.doctor.gpus import check_gpus
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _, ngettext
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ READ_INTERVAL = 0.3  # seconds
 
 def check_driver(
     source: Source, versions: Callable[[], str], limits: Limits, pause: Callable[[float], None] = time.sleep
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check the driver, each GPU and the Xid events; closes `source`. It may hang as the driver does."""
     with closing(source):
         snapshot = source.read()
@@ -41,7 +41,7 @@ def check_driver(
             yield _check_events(snapshot)
 
 
-def _check_source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[Finding]:
+def _check_source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[CheckResult]:
     topic = DRIVER_TOPIC if snapshot.source == "nvml" else "source"
     if snapshot.problem is not None:
         yield problem(topic, redact.text(snapshot.problem.text), redact.text(snapshot.problem.mend))
@@ -56,7 +56,7 @@ def _check_source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[F
     yield ok(topic, ", ".join(filter(None, parts)))
 
 
-def _check_events(snapshot: Snapshot) -> Finding:
+def _check_events(snapshot: Snapshot) -> CheckResult:
     if snapshot.no_events:
         text = _("{why}: the rules xid_fatal and xid_app cannot fire")
         return warning(EVENTS_TOPIC, text.format(why=redact.text(snapshot.no_events)))

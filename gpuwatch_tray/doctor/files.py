@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _
 from gpuwatch_tray.units import KIB, MIB
 
@@ -22,7 +22,7 @@ NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "afs", "lustre", "9p", "ceph", "g
 VERSION_AT, WAL = 18, 2
 
 
-def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
+def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[CheckResult]:
     """Check that the state can be written, on which drive it is, and that no damaged one was set aside."""
     folder = file.parent
     mend = _("it must be a folder that you can write; GPUWATCH_CACHE names another")
@@ -41,7 +41,7 @@ def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[Finding]:
             yield warning(STATE_TOPIC, text, _("what could be read of it is kept; you may remove it"))
 
 
-def check_log_file(file: Path) -> Iterator[Finding]:
+def check_log_file(file: Path) -> Iterator[CheckResult]:
     """Check that the log can be written."""
     if file.is_file():
         if os.access(file, os.W_OK):
@@ -57,7 +57,7 @@ def check_log_file(file: Path) -> Iterator[Finding]:
     yield from failed or [ok(LOG_TOPIC, _("{file}: nothing has been logged yet").format(file=file))]
 
 
-def _check_folder(topic: str, folder: Path, mend: str) -> Iterator[Finding]:
+def _check_folder(topic: str, folder: Path, mend: str) -> Iterator[CheckResult]:
     """Check that files can be made in the folder, or the folder itself."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():

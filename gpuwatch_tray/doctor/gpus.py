@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact, rules
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import known
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu, Limits, Snapshot
 
 
-def check_gpus(snapshot: Snapshot, limits: Limits) -> Iterator[Finding]:
+def check_gpus(snapshot: Snapshot, limits: Limits) -> Iterator[CheckResult]:
     """Check what can be read of each GPU, and which of the rules that are on can fire on it."""
     for gpu in snapshot.gpus:
         topic = f"GPU {gpu.index}"

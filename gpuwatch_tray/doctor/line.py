@@ -1,4 +1,4 @@
-"""The findings of checks."""
+"""The results of checks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class FindingState(Enum):
-    """The state of a finding, worst last: a problem keeps something from working that is switched on."""
+class CheckState(Enum):
+    """The state of a result, worst last: a problem keeps something from working that is switched on."""
 
     OK = "ok"
     WARNING = "warning"
@@ -15,31 +15,31 @@ class FindingState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One fact about a topic; `mend` says what to do where something is wrong."""
 
-    state: FindingState
+    state: CheckState
     topic: str
     text: str
     mend: str = ""
 
 
-def ok(topic: str, text: str) -> Finding:
-    """Make a finding that all is well."""
-    return Finding(FindingState.OK, topic, text)
+def ok(topic: str, text: str) -> CheckResult:
+    """Make a result that all is well."""
+    return CheckResult(CheckState.OK, topic, text)
 
 
-def warning(topic: str, text: str, mend: str = "") -> Finding:
-    """Make a finding that deserves attention."""
-    return Finding(FindingState.WARNING, topic, text, mend)
+def warning(topic: str, text: str, mend: str = "") -> CheckResult:
+    """Make a result that deserves attention."""
+    return CheckResult(CheckState.WARNING, topic, text, mend)
 
 
-def problem(topic: str, text: str, mend: str = "") -> Finding:
-    """Make a finding that something does not work."""
-    return Finding(FindingState.PROBLEM, topic, text, mend)
+def problem(topic: str, text: str, mend: str = "") -> CheckResult:
+    """Make a result that something does not work."""
+    return CheckResult(CheckState.PROBLEM, topic, text, mend)
 
 
-def worst_state(findings: tuple[Finding, ...]) -> FindingState:
-    """Return the worst state of the findings."""
-    order = list(FindingState)
-    return max((finding.state for finding in findings), key=order.index, default=FindingState.OK)
+def worst_state(results: tuple[CheckResult, ...]) -> CheckState:
+    """Return the worst state of the results."""
+    order = list(CheckState)
+    return max((result.state for result in results), key=order.index, default=CheckState.OK)

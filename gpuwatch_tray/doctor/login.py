@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.autostart import AutostartError
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ AUTOSTART_TOPIC = "autostart"
 AUTOSTART_MEND = "gpuwatch-tray setup autostart on"
 
 
-def check_login(open_login: Callable[[], LoginItem]) -> Iterator[Finding]:
+def check_login(open_login: Callable[[], LoginItem]) -> Iterator[CheckResult]:
     """Check whether the tray starts at login, and whether the program to start exists."""
     try:
         item = open_login()

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.notifiers.email import FailureKind, TransportError, create_transport
@@ -29,7 +29,7 @@ LATE_AFTER = 300.0  # seconds after which a mail that waits without an error is 
 TEMPORARY_FAILURES = {FailureKind.TRANSIENT.value, FailureKind.AMBIGUOUS.value, FailureKind.QUOTA.value, ""}
 
 
-def check_transport(settings: Settings) -> Iterator[Finding]:
+def check_transport(settings: Settings) -> Iterator[CheckResult]:
     """Check the transport of the settings, without asking a server."""
     if not settings.to_email:
         text = _("off: {why}").format(why=redact.text(settings.no_recipient))
@@ -69,7 +69,7 @@ def _transport_name(settings: Settings) -> str:
 
 def check_outbox(
     open_store: Callable[[], Store | None], now: Callable[[], float] = time.time
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check what waits; `open_store` returns None where there is no state yet."""
     try:
         store = open_store()
@@ -78,13 +78,13 @@ def check_outbox(
             return
         with closing(store):
             waiting = store.outbox_summary(now())
-            yield _waiting_finding(waiting, now())
-            yield from _stuck_findings(waiting)
+            yield _waiting_result(waiting, now())
+            yield from _stuck_results(waiting)
     except StoreError as error:
         yield problem(OUTBOX_TOPIC, redact.text(str(error)))
 
 
-def _stuck_findings(waiting: OutboxSummary) -> Iterator[Finding]:
+def _stuck_results(waiting: OutboxSummary) -> Iterator[CheckResult]:
     """Find the mails that are not sent by themselves."""
     if waiting.held:
         text = ngettext(
@@ -95,13 +95,13 @@ def _stuck_findings(waiting: OutboxSummary) -> Iterator[Finding]:
         text = ngettext(
             "{count} mail was given up: {error}", "{count} mails were given up: {error}", waiting.dead
         )
-        said = text.format(count=waiting.dead, error=redact.text(waiting.dead_error))
+        dead = text.format(count=waiting.dead, error=redact.text(waiting.dead_error))
         yield problem(
-            OUTBOX_TOPIC, said, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID"
+            OUTBOX_TOPIC, dead, "gpuwatch-tray mail queue; gpuwatch-tray mail retry ID, mail drop ID"
         )
 
 
-def _waiting_finding(waiting: OutboxSummary, now: float) -> Finding:
+def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if not waiting.count:
         return ok(OUTBOX_TOPIC, _("nothing waits"))
     text = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)

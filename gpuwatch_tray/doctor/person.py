@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import presence, redact
-from gpuwatch_tray.doctor.line import Finding, ok, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, warning
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Presence
 
@@ -22,13 +22,13 @@ PRESENCE_TIMEOUT = 3.0  # seconds for the first source to answer
 PRESENCE_POLL = 0.1  # seconds
 
 
-def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: float) -> Iterator[Finding]:
+def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: float) -> Iterator[CheckResult]:
     """Check whether a source answers within a few seconds."""
     with closing(presence.start_detector(bus, environ, away)) as desk:
-        yield _presence_finding(desk)
+        yield _presence_result(desk)
 
 
-def _presence_finding(desk: PresenceDetector) -> Finding:
+def _presence_result(desk: PresenceDetector) -> CheckResult:
     until = time.monotonic() + PRESENCE_TIMEOUT
     while desk.check().presence is Presence.UNKNOWN and time.monotonic() < until:
         time.sleep(PRESENCE_POLL)

@@ -13,10 +13,10 @@ from gpuwatch_tray.doctor.line import ok
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.doctor.line import Finding
+    from gpuwatch_tray.doctor.line import CheckResult
 
 
-def check_program() -> Iterator[Finding]:
+def check_program() -> Iterator[CheckResult]:
     """Find the versions of the program, Python and the system."""
     python = f"Python {platform.python_version()} ({Path(sys.executable)})"
     yield ok("program", f"gpuwatch-tray {__version__}, {python}, {platform.platform(terse=True)}")

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.doctor.line import Finding, ok, problem, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, problem, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -30,26 +30,26 @@ class SecretFile:
     strict: bool = False
 
 
-def check_secrets(files: Iterable[SecretFile]) -> Iterator[Finding]:
+def check_secrets(files: Iterable[SecretFile]) -> Iterator[CheckResult]:
     """Check who can read each file, and that git does not track it; the contents are not read."""
     for file in files:
         try:
             mode = file.path.stat().st_mode
         except OSError:
             continue  # the check that needs the file says that it is missing
-        found = [*_check_mode(file, mode), *_check_git(file.path)]
-        yield from found or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
+        wrong = [*_check_mode(file, mode), *_check_git(file.path)]
+        yield from wrong or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
 
 
-def _check_mode(file: SecretFile, mode: int) -> Iterator[Finding]:
+def _check_mode(file: SecretFile, mode: int) -> Iterator[CheckResult]:
     if os.name != "posix" or not mode & GROUP_AND_OTHERS:
         return
-    finding = problem if file.strict else warning
+    result = problem if file.strict else warning
     text = _("{file} can be read by others").format(file=file.path)
-    yield finding(SECRETS_TOPIC, text, f"chmod 600 {shlex.quote(str(file.path))}")
+    yield result(SECRETS_TOPIC, text, f"chmod 600 {shlex.quote(str(file.path))}")
 
 
-def _check_git(path: Path) -> Iterator[Finding]:
+def _check_git(path: Path) -> Iterator[CheckResult]:
     """Find a file that git tracks: its secret stays in the history."""
     git = shutil.which("git")
     if git is None or not any((folder / ".git").exists() for folder in path.parents):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import control, redact
-from gpuwatch_tray.doctor.line import Finding, ok, warning
+from gpuwatch_tray.doctor.line import CheckResult, ok, warning
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RUNNING_TOPIC = "watching"
 
 
-def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[Finding]:
+def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[CheckResult]:
     """Check the tray or `watch`: at the lock holder's address, else at `addresses`."""
     for address in [holder.address] if holder.address else addresses:
         try:

@@ -1,4 +1,4 @@
-"""The findings as lines and as JSON; pure."""
+"""The results as lines and as JSON; pure."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import terms
 from gpuwatch_tray.columns import align_columns, display_width
-from gpuwatch_tray.doctor.line import FindingState, worst_state
+from gpuwatch_tray.doctor.line import CheckState, worst_state
 from gpuwatch_tray.language import _, ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gpuwatch_tray.doctor.line import Finding
+    from gpuwatch_tray.doctor.line import CheckResult
 
 SCHEMA = 1
 
 
-def findings_text(findings: tuple[Finding, ...]) -> Iterator[str]:
-    """Yield a line for each finding, with its mend below it, and the numbers of problems and warnings."""
-    words = {FindingState.OK: _("ok"), FindingState.WARNING: _("WARNING"), FindingState.PROBLEM: _("PROBLEM")}
+def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
+    """Yield a line for each result, with its mend below it, and the numbers of problems and warnings."""
+    words = {CheckState.OK: _("ok"), CheckState.WARNING: _("WARNING"), CheckState.PROBLEM: _("PROBLEM")}
     rows = []
-    for finding in findings:
-        rows.append([words[finding.state], terms.said(finding.topic), finding.text])
-        if finding.mend:
-            rows.append(["", "", _("mend: {mend}").format(mend=finding.mend)])
+    for result in results:
+        rows.append([words[result.state], terms.translate_key(result.topic), result.text])
+        if result.mend:
+            rows.append(["", "", _("mend: {mend}").format(mend=result.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
     warnings, problems = (
-        sum(1 for finding in findings if finding.state is state)
-        for state in (FindingState.WARNING, FindingState.PROBLEM)
+        sum(1 for result in results if result.state is state)
+        for state in (CheckState.WARNING, CheckState.PROBLEM)
     )
     yield ""
     yield _(", ").join(
@@ -39,7 +39,7 @@ def findings_text(findings: tuple[Finding, ...]) -> Iterator[str]:
     )
 
 
-def findings_json(findings: tuple[Finding, ...], *, host: str, version: str, at: float) -> dict[str, Any]:
+def results_json(results: tuple[CheckResult, ...], *, host: str, version: str, at: float) -> dict[str, Any]:
     """
     Return what `doctor --json` prints.
 
@@ -51,9 +51,9 @@ def findings_json(findings: tuple[Finding, ...], *, host: str, version: str, at:
         "version": version,
         "host": host,
         "at": at,
-        "state": worst_state(findings).value,
+        "state": worst_state(results).value,
         "lines": [
-            {"state": finding.state.value, "topic": finding.topic, "text": finding.text, "mend": finding.mend}
-            for finding in findings
+            {"state": result.state.value, "topic": result.topic, "text": result.text, "mend": result.mend}
+            for result in results
         ],
     }

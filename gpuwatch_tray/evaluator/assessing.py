@@ -41,8 +41,9 @@ class EvaluationState:
 
     `alerts` are active, by fingerprint; the mail about the end of `ended` ones is still owed; nobody judges
     `orphans` any more (rule switched off, or of an older version); the file may hold `resting` ones, which
-    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint began to
-    fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest id.
+    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint
+    began to fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest
+    id.
     `decisions` are the last ones, for the audit log. `unrecorded` popups were shown while nothing could be
     written; no popup about `no_popup` alerts could be shown. `holding`: mails over the cap wait.
     """
@@ -89,14 +90,14 @@ class EvaluationState:
         )
 
     def reconfigured(self, policy: Policy) -> EvaluationState:
-        """The same under another policy: only the alerts that no rule judges any more go."""
+        """Return the state under another policy: only the alerts that no rule judges any more go."""
         orphans = _orphans(self.alerts.values(), policy)
         gone = {alert.fingerprint for alert in orphans}
         active = {name: alert for name, alert in self.alerts.items() if name not in gone}
         return replace(self, alerts=active, orphans=self.orphans + orphans)
 
     def after(self, evaluation: Evaluation, commit: Commit) -> EvaluationState:
-        """The state once `commit` is written, or needed no writing."""
+        """Return the state once `commit` is written, or needed no writing."""
         at, active = commit.at, {alert.fingerprint: alert for alert in commit.alerts}
         fired = [change.alert for change in evaluation.changes if change.kind is ChangeKind.FIRED]
         judged = [*active.values(), *(change.alert for change in evaluation.changes)]
@@ -243,7 +244,7 @@ def build_commit(
     merged: tuple[int, ...],
     now: Instant,
 ) -> Commit:
-    """What an evaluation writes: all of it in one transaction, with the mails about it."""
+    """Build what an evaluation writes in one transaction, with the mails about it."""
     changes = evaluation.changes
     return Commit(
         at=now,
@@ -301,7 +302,7 @@ def complete_snapshot(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> Snap
 
 
 def _new_gpus(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> tuple[KnownGpu, ...]:
-    """The GPUs that the inventory does not have, or not so."""
+    """Return the GPUs that the inventory lacks, or has under another index or name."""
     if snapshot.simulated or snapshot.problem is not None:
         return ()
     held = {gpu.uuid: (gpu.index, gpu.name) for gpu in inventory if not gpu.forgotten}
@@ -364,7 +365,7 @@ def _delivery_state(
 
 
 def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
-    """The alerts that no rule judges any more, as resolved: their rule is off, or of an older version."""
+    """Return the alerts that no rule judges any more, as resolved: it is off, or of an older version."""
     on = rules.switched_on(policy.limits)
     return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
 
@@ -375,5 +376,5 @@ def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
 
 
 def _essence(alert: Alert) -> tuple[object, ...]:
-    """What of an alert has to be on file."""
+    """Return what of an alert has to be on file."""
     return alert.id, alert.phase, alert.severity, alert.fired, alert.news, alert.covered

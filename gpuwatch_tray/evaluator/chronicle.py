@@ -31,13 +31,13 @@ LastDecisions: TypeAlias = "Mapping[tuple[str, Channel], tuple[bool, Reason]]"
 
 
 def popups_not_shown(history: Iterable[Transition]) -> frozenset[int]:
-    """The incidents (by id) whose last popup could not be shown."""
+    """Return the incidents (by id) whose last popup could not be shown."""
     last = {row.incident: row.what for row in history if row.what in {SHOWN, NOT_SHOWN}}
     return frozenset(incident for incident, what in last.items() if what == NOT_SHOWN)
 
 
 def logged_decisions(history: Iterable[Transition], fingerprints: Mapping[int, str]) -> LastDecisions:
-    """The last decisions in the log about these alerts (fingerprints by id): cron begins with every run."""
+    """Return the last decisions in the log about these alerts (fingerprints by id), as cron starts anew."""
     last = {}
     for row in history:
         if row.incident in fingerprints and row.what in MEANING:
@@ -48,7 +48,7 @@ def logged_decisions(history: Iterable[Transition], fingerprints: Mapping[int, s
 
 
 def last_decisions(decisions: Iterable[Decision]) -> LastDecisions:
-    """The same of these `decisions`."""
+    """Return these decisions in the form of `logged_decisions`."""
     return {
         (decision.alert.fingerprint, decision.channel): (decision.send, decision.reason)
         for decision in decisions
@@ -56,7 +56,7 @@ def last_decisions(decisions: Iterable[Decision]) -> LastDecisions:
 
 
 def audit_entries(evaluation: Evaluation, before: LastDecisions, now: Instant) -> tuple[Transition, ...]:
-    """What an evaluation adds. A popup is logged once the desktop has shown it: see `popup_entry`."""
+    """Return what an evaluation adds to the log. A popup is logged once it was shown: see `popup_entry`."""
     entries = [
         Transition(now.wall, change.alert.id, change.kind.value, change.alert.said)
         for change in evaluation.changes
@@ -75,7 +75,7 @@ def audit_entries(evaluation: Evaluation, before: LastDecisions, now: Instant) -
 def popup_entry(
     alert_id: int, fingerprint: str, before: LastDecisions, now: Instant, *, shown: bool
 ) -> Transition:
-    """The entry about a popup that the desktop has shown, or could not show."""
+    """Make the entry about a popup that the desktop has shown, or could not show."""
     _, reason = before.get((fingerprint, Channel.DESKTOP), (True, Reason.FIRST))
     return Transition(now.wall, alert_id, SHOWN if shown else NOT_SHOWN, reason.value)
 

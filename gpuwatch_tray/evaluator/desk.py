@@ -26,7 +26,7 @@ class PopupTracker:
         self._missed: dict[str, Alert] | None = None  # None: somebody is there, as far as is known
 
     def alerts_of(self, key: str) -> tuple[str, ...]:
-        """The fingerprints of the alerts that the popup with this key tells of."""
+        """Return the fingerprints of the alerts that the popup with this key tells of."""
         return tuple(fingerprint for fingerprint, popup in self._popup_of.items() if popup == key)
 
     def group(self, due: Sequence[Alert], *, simulated: bool) -> tuple[tuple[Popup, tuple[str, ...]], ...]:

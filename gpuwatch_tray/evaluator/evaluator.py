@@ -66,7 +66,7 @@ log = logging.getLogger(__name__)
 
 
 def no_desktop() -> Sighting:
-    """The presence where there is no desktop: nobody sits at it."""
+    """Return the presence where there is no desktop: nobody sits at it."""
     return Sighting(Presence.AWAY, "no desktop")
 
 
@@ -192,7 +192,7 @@ class Engine:
             return explain(evaluation, self._policy, sighting, now)
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
-        """The fingerprints of the alerts that the popup with this key tells of."""
+        """Return the fingerprints of the alerts that the popup with this key tells of."""
         with self._turn:
             return self._popups.alerts_of(key)
 
@@ -218,7 +218,10 @@ class Engine:
     def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
         due = _sent_now(evaluation, Channel.EMAIL)
-        mails = build_mails(self._identity, evaluation, due, ended.due, reminders.notifications.mails, now.wall)
+        reminder_mails = reminders.notifications.mails
+        mails = build_mails(
+            self._identity, evaluation, due, ended.due, reminder_mails, now.wall
+        )
         merged: tuple[int, ...] = ()
         holding = self._state.holding
         if mails or (holding and evaluation.snoozed_until is None):
@@ -283,7 +286,7 @@ class Engine:
     def _alert_popups(
         self, evaluation: Evaluation, now: Instant, presence: Presence
     ) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
-        """The popups about what is due, what the person has missed, and what has ended."""
+        """Make the popups about what is due, what the person has missed, and what has ended."""
         if not self._policy.routing.popups:
             return ()
 
@@ -332,7 +335,7 @@ def _changed(evaluation: Evaluation, kind: ChangeKind) -> list[Alert]:
 def mail_now(
     snapshot: Snapshot, policy: Policy, identity: MailIdentity, now: Instant, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
-    """What fires, what is open, and the mail about both, past every cooldown and without any state."""
+    """Return what fires, what is open, and a mail about both, past every cooldown and without any state."""
     verdicts = rules.judge(snapshot, policy.limits, holds=False)
     firing, _ = alerts.step({}, verdicts, Tick(now), identity.host)
     always = policy.routing.email_when is EmailWhen.ALWAYS

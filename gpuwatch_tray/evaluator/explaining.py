@@ -1,4 +1,4 @@
-"""`alerts explain`: each rule, what it measured, and what will be told of its alerts when and why; pure."""
+"""`alerts explain`: each rule, what it measured, and when and why its alerts are mailed or pop up; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
-from gpuwatch_tray.terms import said as word
+from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
@@ -54,19 +54,19 @@ NO_CHANNEL = {
 }
 
 
-def explain(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
-    """The lines; times are told as from now."""
-    return tuple(_lines(found, policy, sighting, now))
+def explain(evaluation: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
+    """Return the lines; times are given as from now."""
+    return tuple(_lines(evaluation, policy, sighting, now))
 
 
-def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
+def _lines(evaluation: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
     told = _("{where} (according to: {source}).")
     if sighting.idle is not None:
         told = _("{where} (according to: {source}, no input for {span}).")
     idle = duration(sighting.idle or 0.0)
     yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
     yield _mailing(policy.routing)
-    verdicts = {verdict.rule: verdict for verdict in found.verdicts}
+    verdicts = {verdict.rule: verdict for verdict in evaluation.verdicts}
     every_terms = terms(policy.limits)
     for name in RULES:
         yield ""
@@ -86,9 +86,9 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
             yield from (f"  {line}" for line in verdict.per_gpu)
             nowhere = _("It cannot fire everywhere: {why}")
             yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
-        for alert in found.alerts.values():
+        for alert in evaluation.alerts.values():
             if alert.rule == name:
-                decisions = [each for each in found.decisions if each.alert is alert]
+                decisions = [decision for decision in evaluation.decisions if decision.alert is alert]
                 yield from _alert(alert, decisions, now)
 
 
@@ -163,11 +163,11 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
 
 
 def _decision(decision: Decision) -> str:
-    """What is done and why, in words, with the reasons' names behind, as `alerts` and the log have them."""
+    """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
-    said = _(" and ").join(_(MEANING.get(each) or NO_CHANNEL[decision.channel]) for each in reasons)
+    said = _(" and ").join(_(MEANING.get(reason) or NO_CHANNEL[decision.channel]) for reason in reasons)
     text = _("now: {why}") if decision.send else _("not now: {why}")
     if decision.wait is not None:
         text = _("not now: {why}; in {span} if it still fires")
     span = duration(decision.wait or 0.0)
-    return f"{text.format(why=said, span=span)} ({', '.join(each.value for each in reasons)})"
+    return f"{text.format(why=said, span=span)} ({', '.join(reason.value for reason in reasons)})"

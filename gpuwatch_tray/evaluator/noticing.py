@@ -1,5 +1,5 @@
 """
-What the person asked to be told once: evaluated with each snapshot, and told by popup and mail.
+The evaluation of the reminders with each snapshot, and how they are told: by popup and mail.
 
 A reminder whose condition has come about stays on file until it is told: until its mail is queued, in one
 transaction, or its popup was shown. So it is told once, and after a crash in between once more rather than
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEY = "watch:"  # begins the key of a popup about a reminder
+POPUP_KEY = "watch:"  # begins the key of a popup about a reminder
 
 
 def liveness_unknown(_pid: int, _identity: str) -> None:
@@ -128,7 +128,7 @@ class ReminderEvaluator:
     def due(
         self, reminders: Iterable[Reminder], now: Instant, presence: Presence, *, simulated: bool = False
     ) -> ReminderNotifications:
-        """What has come about already, and on which channels it is told now."""
+        """Return what has come about already, as mails and popups to send now."""
         mails: list[Message] = []
         closed: list[int] = []
         popups: list[tuple[Popup, int]] = []
@@ -141,11 +141,14 @@ class ReminderEvaluator:
                 continue
             mailed = self._is_mailed(number, presence)
             if mailed:
-                message_id = new_id(self._identity)
-                mails.append(messages.notice_mail(self._identity, notice, now=now.wall, message_id=message_id))
+                new = new_id(self._identity)
+                mails.append(
+                    messages.notice_mail(self._identity, notice, now=now.wall, message_id=new)
+                )
                 closed.append(number)
             if self._policy.routing.popups and not (mailed and number in self._not_shown):
-                popup = messages.notice_popup(f"{KEY}{number}", notice, self._identity.host, simulated=simulated)
+                key = f"{POPUP_KEY}{number}"
+                popup = messages.notice_popup(key, notice, self._identity.host, simulated=simulated)
                 popups.append((popup, 0 if mailed else number))
         return ReminderNotifications(tuple(mails), tuple(closed), tuple(popups))
 
@@ -172,7 +175,7 @@ class ReminderEvaluator:
             self._not_shown.add(number)
 
     def record_unwritten(self, number: int) -> None:
-        """Note that the popup was shown and the reminder could not be closed on file: the next commit does."""
+        """Note that the popup was shown and the reminder could not be closed: the next commit does."""
         self._unrecorded.add(number)
 
     def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant) -> Observation:

@@ -18,9 +18,9 @@ class Policy:
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts are sent.
 
-    `resolved_mail` and `resolved_popup`: the end of an alert is sent on that channel. `holds`: the engine runs
-    in a loop, whose polls can tell for how long a condition holds. After `gap` seconds without an evaluation
-    nothing is known of the time in between.
+    `resolved_mail` and `resolved_popup`: the end of an alert is sent on that channel. `holds`: the engine
+    runs in a loop, whose polls can tell for how long a condition holds. After `gap` seconds without an
+    evaluation nothing is known of the time in between.
     """
 
     limits: Limits
@@ -37,8 +37,9 @@ class Evaluation:
     What a snapshot means, before anything is written or sent.
 
     `alerts` are the active ones by fingerprint, with what the person has said about them; `gaps` name what
-    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is what the
-    rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement ends.
+    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is
+    what the rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement
+    ends.
     """
 
     snapshot: Snapshot

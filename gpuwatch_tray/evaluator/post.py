@@ -25,7 +25,7 @@ AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is
 
 @dataclass(frozen=True, slots=True)
 class OutboxRoom:
-    """How many mails may still be queued now, and the held ones (over the cap before) that there is room for."""
+    """How many mails may still be queued now, and the held ones that there is room for."""
 
     free: int
     held: tuple[OutboxMail, ...] = ()
@@ -46,7 +46,7 @@ def build_mails(
     reminders: Sequence[Message],
     now: float,
 ) -> tuple[Mail, ...]:
-    """The mails of one evaluation: about what is `due`, about what has `ended`, and one for each reminder."""
+    """Build the mails of one evaluation: about `due`, about `ended`, and one for each reminder."""
     mails = []
     if due:
         again = _sent_before(evaluation, due)
@@ -62,7 +62,7 @@ def cap_mails(
     identity: MailIdentity, mails: Sequence[Mail], room: OutboxRoom, now: float
 ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
     """
-    The mails to queue, those beyond the room held; and the held ones (by row) that a digest takes up.
+    Hold the mails beyond the room; the mails to queue, and the held rows (by id) that a digest takes up.
 
     Where held mails wait and there is room again, one digest tells of them and of `mails`.
     """
@@ -108,7 +108,7 @@ def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
 
 def compose(
     identity: MailIdentity,
-    told: Sequence[Alert],
+    alerts: Sequence[Alert],
     processes: Sequence[GpuProcess],
     missing: Sequence[str],
     now: float,
@@ -117,10 +117,10 @@ def compose(
     redacted: bool = True,
     reminder: bool = False,
 ) -> Message:
-    """The mail about `told`."""
+    """Build the mail about these alerts."""
     return messages.alert_mail(
         identity,
-        told,
+        alerts,
         processes,
         missing,
         now=now,
@@ -142,7 +142,7 @@ def _sent_before(evaluation: Evaluation, due: Sequence[Alert]) -> bool:
 
 
 def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Alert]:
-    """The alerts, each with the first mail about it."""
+    """Set on each alert the first mail about it, which later mails answer."""
     after = dict(alerts)
     for mail in mails:
         if mail.message.kind is MessageKind.ALERT:
@@ -154,10 +154,12 @@ def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Al
 
 
 def late_digest(identity: MailIdentity) -> Gather:
-    """What makes one mail of several that could not be sent before."""
-    return lambda mails, now: messages.digest(identity, mails, now=now, message_id=new_id(identity), late=True)
+    """Return the function that makes one mail of several that could not be sent before."""
+    return lambda mails, now: messages.digest(
+        identity, mails, now=now, message_id=new_id(identity), late=True
+    )
 
 
 def new_id(identity: MailIdentity) -> str:
-    """A Message-ID that no other mail has."""
+    """Make a Message-ID that no other mail has."""
     return f"<{secrets.token_hex(16)}.gpuwatch-tray@{identity.host}>"

@@ -14,8 +14,8 @@ if sys.platform != "win32":
     import fcntl
     import termios
 
-    def pair(real: int) -> tuple[int, int] | None:
-        """The reading side and the command's side of a terminal like `real`; None where none can be had."""
+    def open_pair(real: int) -> tuple[int, int] | None:
+        """Open a terminal like `real`; return the reading and the command's side, None where it fails."""
         try:
             reading, writing = os.openpty()
         except OSError:
@@ -35,9 +35,9 @@ if sys.platform != "win32":
 
 else:
 
-    def pair(real: int) -> tuple[int, int] | None:  # noqa: ARG001  # one signature on every system
-        """None: there the command writes to the console itself, and its lines are not kept."""
+    def open_pair(_real: int) -> tuple[int, int] | None:
+        """Return None: here the command writes to the console itself, and its lines are not kept."""
         return None
 
     def resize(real: int, other: int) -> None:
-        """There is no such terminal."""
+        """Do nothing: there is no such terminal."""

@@ -14,7 +14,7 @@ class Why(Enum):
 
     UNSUPPORTED = "unsupported"  # this device, driver or platform never gives it
     ERROR = "error"  # it could not be read this time
-    UNKNOWN = "unknown"  # this source was never told it
+    UNKNOWN = "unknown"  # this source never learns it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +31,5 @@ Field: TypeAlias = T | Missing
 
 
 def known(value: Field[T]) -> T | None:
-    """The value, or None where it is missing: for display, never for a decision."""
+    """Return the value, or None where it is missing: for display, never for a decision."""
     return None if isinstance(value, Missing) else value

@@ -29,7 +29,7 @@ LXQT = "lxqt-notificationd"  # makes a combo box of four actions, and of a lone 
 
 def actions(buttons: Sequence[Button], server: str) -> list[str]:
     """
-    The `actions` of a Notify call to the server of this name: ids and labels in turn.
+    Return the `actions` of a Notify call to the server of this name: ids and labels in turn.
 
     The body's own action is offered for Show. It is also offered beside a single button, for some servers
     take a click on the body for a click on that: a popup that is only put away must not end a process.
@@ -43,7 +43,7 @@ def actions(buttons: Sequence[Button], server: str) -> list[str]:
 
 
 def meant(action: str, buttons: Sequence[Button]) -> Button | None:
-    """What a click on `action` asks for; None when that is no more than to put the popup away."""
+    """Return the button that a click on `action` means; None where it only closes the popup."""
     if action == BODY:
         return next((button for button in BY_BODY if button in buttons), None)
     return next((button for button in buttons if button.value == action), None)

@@ -1,4 +1,4 @@
-"""The registry of our notifications: which ids are ours, and what the server's signals about them mean; the buttons."""
+"""The registry of our popups: their ids, their buttons, and what the server's signals about them mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.bus import Signal
     from gpuwatch_tray.model import Button, Popup
 
-LATE_CLICK = 2.0  # seconds after its NotificationClosed in which a click still counts: awesome sends it second
+LATE_CLICK = 2.0  # seconds after NotificationClosed in which a click still counts: awesome sends it second
 JUST_SHOWN = 1.0  # seconds in which the same text is not shown again
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.presence.clock import Moment
 
 FRESH = 15.0  # seconds, suspends included, for which a reading counts
-NOBODY_TELLS = Sighting(Presence.UNKNOWN, N_("nothing here tells"))
+UNKNOWN_RESULT = Sighting(Presence.UNKNOWN, N_("nothing here tells"))
 
 
 class Evidence(Enum):
@@ -99,4 +99,4 @@ def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Sigh
             return Sighting(Presence.AWAY, reading.source, reading.idle)
         if reading.evidence is Evidence.IDLE:
             return Sighting(Presence.PRESENT, reading.source, reading.idle)
-    return NOBODY_TELLS
+    return UNKNOWN_RESULT

@@ -47,9 +47,9 @@ def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
 class SwayIdleState:
     """The state that the child's reports mean, for one child at a time. Pure."""
 
-    def __init__(self, away: float, sleeps: SuspendLog) -> None:
+    def __init__(self, away: float, suspends: SuspendLog) -> None:
         self._away = max(1.0, away)
-        self._sleeps = sleeps
+        self._suspends = suspends
         self._started: float | None = None  # these three are on the `awake` clock
         self._idle_at: float | None = None
         self._active_at = 0.0
@@ -79,9 +79,9 @@ class SwayIdleState:
         if started is None:
             return None
         if idle_at is not None:
-            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.slept_since(idle_at)
+            idle = self._away + max(0.0, now.awake - idle_at) + self._suspends.slept_since(idle_at)
             return PresenceReading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
-        since = max(started, self._sleeps.last_resume())
+        since = max(started, self._suspends.last_resume())
         if self._active_at > since or now.awake - since > self._away + ANSWER_SLACK:
             return PresenceReading(source, Evidence.INPUT, now.boot)
         return None
@@ -97,7 +97,7 @@ class SwayIdle:
         argv: Sequence[str],
         environ: Mapping[str, str],
         away: float,
-        sleeps: SuspendLog,
+        suspends: SuspendLog,
         *,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], Moment] = moment,
@@ -105,9 +105,9 @@ class SwayIdle:
         self._argv = list(argv)
         self._environ = dict(environ)
         self._first_pause = first_pause
-        self._sleeps = sleeps
+        self._suspends = suspends
         self._clock = clock
-        self._state = SwayIdleState(away, sleeps)
+        self._state = SwayIdleState(away, suspends)
         self._problem = _("nothing told yet")
         self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
@@ -168,7 +168,7 @@ class SwayIdle:
         try:
             for line in child.stdout or ():
                 now = self._clock()
-                self._sleeps.observe(now)
+                self._suspends.observe(now)
                 self._state.record(line.strip(), now)
         finally:
             self._state.stop()

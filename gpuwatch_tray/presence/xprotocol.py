@@ -125,16 +125,16 @@ class XConnection:
         welcome, length, quarters = struct.unpack("<BB4xH", self._receive(8))
         if quarters * 4 > MAX_WELCOME:
             raise XServerError(_("its answer makes no sense"))
-        said = self._receive(quarters * 4)
+        description = self._receive(quarters * 4)
         if welcome != 1:
             raise XServerError(
                 _("refused: {why}").format(
-                    why=said[:length].decode("latin-1").strip() or _("no reason given")
+                    why=description[:length].decode("latin-1").strip() or _("no reason given")
                 )
             )
         try:
-            vendor, formats = struct.unpack_from("<16xH3xB", said)
-            (root,) = struct.unpack_from("<I", said, 32 + _padded_size(vendor) + 8 * formats)
+            vendor, formats = struct.unpack_from("<16xH3xB", description)
+            (root,) = struct.unpack_from("<I", description, 32 + _padded_size(vendor) + 8 * formats)
         except struct.error:
             raise XServerError(_("its answer makes no sense")) from None
         return int(root)

@@ -17,20 +17,20 @@ CONNECT_AGAIN = 10.0  # seconds
 
 
 class XServer(IdleCounter):
-    """The X server, asked every `every` seconds on a thread, for a grab makes its clients wait."""
+    """The X server, asked every `interval` seconds on a thread, for a grab makes its clients wait."""
 
     name = "XScreenSaver"
 
     def __init__(
         self,
         environ: Mapping[str, str],
-        sleeps: SuspendLog,
-        every: float,
+        suspends: SuspendLog,
+        interval: float,
         connect_again: float = CONNECT_AGAIN,
     ) -> None:
-        super().__init__(self.name, sleeps)
+        super().__init__(self.name, suspends)
         self._environ = environ
-        self._every = every
+        self._interval = interval
         self._connect_again = connect_again
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
@@ -68,7 +68,7 @@ class XServer(IdleCounter):
         try:
             while not self._stop.is_set():
                 self.record(moment(), connection.idle())
-                self._stop.wait(self._every)
+                self._stop.wait(self._interval)
         finally:
             self._connection = None
             connection.close()

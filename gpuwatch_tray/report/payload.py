@@ -62,7 +62,7 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
     limits = [] if context.warn_at is None else [warning_at(gpu.slowdown_at, context.warn_at) for gpu in gpus]
     now = standing.overall_state(context.live, _newest(samples.values()))
     return {
-        "lang": {language.CHINESE: "zh-CN"}.get(language.used(), language.used()),
+        "lang": {language.CHINESE: "zh-CN"}.get(language.current_language(), language.current_language()),
         "words": page_texts(watched=context.live is not None),
         "version": __version__,
         "host": redact.one_line(context.host),
@@ -170,7 +170,9 @@ def _runs_data(
             most[key] = max(most.get(key, 0.0), use.memory.high)
     kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
     owners: dict[str, int] = {}
-    names = {name: _clip(redact.called(name or "")) or _("unknown") for name in {run.name for run in kept}}
+    names = {
+        name: _clip(redact.process_name(name or "")) or _("unknown") for name in {run.name for run in kept}
+    }
     newest = _newest(history.samples.values())
     rows = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def gpu_subject(gpu: Gpu) -> str:
-    """What names a GPU or MIG device in a fingerprint: its UUID, and its index where it never told that."""
+    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
     return gpu.uuid or str(gpu.index)
 
 
 def gpu_label(gpu: Gpu) -> str:
-    """A GPU as a person counts them; a MIG device has no number of its own. In English, for the reasons."""
+    """Name a GPU in English, for the reasons; a MIG device has no number of its own."""
     return f"MIG device {gpu.uuid} on GPU {gpu.index}" if gpu.physical else f"GPU {gpu.index}"
 
 
 def gpu_name(gpu: Gpu) -> str:
-    """The same as a sentence has it."""
+    """Name a GPU for a sentence, in the person's language."""
     if not gpu.physical:
         return f"GPU {gpu.index}"
     return _("MIG device {uuid} on GPU {index}").format(uuid=gpu.uuid, index=gpu.index)
@@ -31,7 +31,7 @@ def gpu_name(gpu: Gpu) -> str:
 
 def physical_gpus(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
     """
-    The physical GPUs, each with its subject.
+    Yield the physical GPUs, each with its subject.
 
     Heat, fans and faults are those of the board: MIG devices share them. One whose board is not listed
     stands for it.
@@ -52,24 +52,24 @@ class GpuLookup:
         self._by_index = {gpu.index: gpu for gpu in snapshot.gpus if not gpu.physical}
 
     def of(self, process: GpuProcess) -> Gpu | None:
-        """It, or None where the source could not tell."""
+        """Return the GPU of a process, or None where the source could not tell."""
         if process.device:
             return self._by_uuid.get(process.device)
         return None if process.gpu is None else self._by_index.get(process.gpu)
 
 
 def process_identity(snapshot: Snapshot, process: GpuProcess) -> str:
-    """What names a process for good; empty where its start is unknown, as its PID may be used again."""
+    """Return a name that no later process has; empty where the start is unknown: a PID may be used again."""
     return f"{snapshot.boot_id}/{process.pid}/{process.identity}" if process.identity else ""
 
 
 def process_prefix(snapshot: Snapshot, process: GpuProcess) -> str:
-    """What the subjects about a process begin with, whenever it may have started."""
+    """Return what the subjects about a process begin with, whenever it may have started."""
     return f"{snapshot.boot_id}/{process.pid}/"
 
 
 def process_title(process: GpuProcess) -> str:
-    """A process as a sentence names it, without its arguments: they may hold a secret."""
+    """Name a process for a sentence, without its arguments: they may hold a secret."""
     where = "" if process.gpu is None else f", GPU {process.gpu}"
-    name = redact.called(known(process.name) or "") or _("A process")
+    name = redact.process_name(known(process.name) or "") or _("A process")
     return f"{name} (PID {process.pid}{where})"

@@ -1,4 +1,4 @@
-"""Processes that hold a GPU without using it: the one that hangs, and the one that holds memory."""
+"""Rules about how GPUs are used: idle processes, too many GPUs, old processes, other users, full memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
     hidden = _has_hidden_work(snapshot, limits)
     for name, rows in _idle_rows(builder, snapshot, limits).items():
         if any(idle is None for _process, _gpu, idle in rows):
-            builder.in_band(name)  # that this is not told any more is no recovery
+            builder.in_band(name)  # a value that is no longer reported is no recovery
         if hidden or not all(idle for _process, _gpu, idle in rows):
             continue
         if name not in history.busy:
@@ -127,11 +127,11 @@ def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory)
     return builder.build(threshold)
 
 
-IdleRow = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told
+IdleRow = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that is unknown
 
 
 def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> dict[str, list[IdleRow]]:
-    """The processes that count, by what names them, on each of their GPUs; none where every GPU works."""
+    """Return the processes that count on each of their GPUs, by their names; none where every GPU works."""
     for line in gaps(snapshot):
         builder.leave_open(line, "")
     processes, unowned = sorted_out(snapshot, limits)
@@ -153,7 +153,7 @@ def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> d
 
 
 def _idle_gpus(builder: VerdictBuilder, limits: Limits) -> tuple[set[str], dict[int, bool]]:
-    """The GPUs (UUIDs) whose utilisation could not be read this time, and which of the others are idle."""
+    """Return the GPUs (UUIDs) whose utilisation could not be read, and which of the others are idle."""
     failed: set[str] = set()
     idle: dict[int, bool] = {}
     for _name, gpu in builder.devices():
@@ -169,7 +169,7 @@ def _idle_gpus(builder: VerdictBuilder, limits: Limits) -> tuple[set[str], dict[
 
 
 def _has_hidden_work(snapshot: Snapshot, limits: Limits) -> bool:
-    """Whether a GPU is at work for nobody knows whom: it may be for any process."""
+    """Tell whether a GPU is at work and its processes are unknown: it may work for any process."""
     return any(
         gpu.problem is None
         and gpu.process_problem is not None
@@ -179,5 +179,5 @@ def _has_hidden_work(snapshot: Snapshot, limits: Limits) -> bool:
 
 
 def _quiet_for(gpus: Iterable[Gpu], history: RuleHistory) -> float:
-    """For how many seconds all of them have done nothing."""
+    """Return for how many seconds all of them have done nothing."""
     return min(history.quiet_for(gpu_subject(gpu)) for gpu in gpus)

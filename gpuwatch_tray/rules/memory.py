@@ -1,9 +1,8 @@
 """
-What the rules remember from poll to poll: who was busy, what has been idle, hot, or broken, and for how long.
+What the rules remember from poll to poll: who was busy, what was idle, hot or broken, and for how long.
 
-Pure: `observe` gives the history after a snapshot. All of it is bounded by what is there now: what is
-remembered of a GPU or a process goes with it. Time in which nothing could be read is neither idle nor
-throttled.
+Pure: `observe` returns the history after a snapshot. Its size is bounded: what it holds about a GPU or a
+process goes with it. Time in which nothing could be read counts neither as idle nor as throttled.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
 
 @dataclass(frozen=True, slots=True)
 class RuleEvent:
-    """Something that happened and leaves no state to look at: when last, and how often."""
+    """An event that leaves no state to read: when it last happened, and how often."""
 
     at: Instant
     count: int = 1
@@ -64,7 +63,9 @@ class BoardHistory:
 @dataclass(frozen=True, slots=True)
 class RuleHistory:
     """
-    `clock` counts the seconds since the first look; the times within are by it. `events` go by subject.
+    The history of all polls.
+
+    `clock` counts the seconds since the first; the times within are by it. `events` go by subject.
 
     `busy` are the processes that have been seen to work a GPU, `holding` since when one of them (by process
     and device) holds much memory of a GPU that is idle.
@@ -79,28 +80,28 @@ class RuleHistory:
     events: Mapping[str, RuleEvent] = field(default_factory=dict)
 
     def idle_for(self, device: str) -> float:
-        """For how many seconds it has been idle."""
+        """Return for how many seconds a device has been idle."""
         since = self.devices.get(device, DeviceHistory()).idle_from
         return 0.0 if since is None else self.clock - since
 
     def quiet_for(self, device: str) -> float:
-        """For how many seconds it has done nothing at all."""
+        """Return for how many seconds a device has done nothing at all."""
         since = self.devices.get(device, DeviceHistory()).quiet_from
         return 0.0 if since is None else self.clock - since
 
     def held_for(self, process: str, device: str) -> float:
-        """For how many seconds the process has held much of its memory while it was idle."""
+        """Return for how many seconds a process has held much memory of a device that was idle."""
         since = self.holding.get((process, device))
         return 0.0 if since is None else min(self.clock - since, self.idle_for(device))
 
 
 def throttle_window(limits: Limits) -> float:
-    """The seconds over which the share of throttling is taken: a slow poll needs longer."""
+    """Return the seconds over which the share of throttling is taken: a slow poll needs longer."""
     return max(THROTTLE_WINDOW, THROTTLE_POLLS * limits.poll)
 
 
 def recalled(alerts: Iterable[Alert]) -> RuleHistory:
-    """The history to begin with: the events of which alerts are still on file."""
+    """Return the history to begin with: the events whose alerts are stored."""
     return RuleHistory(
         events={
             alert.subject: RuleEvent(alert.fired or Instant(alert.since), max(1, int(alert.value)))
@@ -111,7 +112,7 @@ def recalled(alerts: Iterable[Alert]) -> RuleHistory:
 
 
 def _is_event(alert: Alert) -> bool:
-    """The corrected errors, which only warn, are a matter of the last minutes."""
+    """Tell whether an alert is about an event; corrected errors, which only warn, are not."""
     return alert.rule != "ecc" or alert.severity is Severity.CRITICAL
 
 
@@ -125,9 +126,9 @@ def observe(
     seen: Iterable[tuple[str, str]] = (),
 ) -> RuleHistory:
     """
-    The history after `snapshot`, in which `seen` events (rule, subject) are closed.
+    Return the history after `snapshot`, in which the `seen` events (rule, subject) are closed.
 
-    Between two looks that lie more than `gap` seconds apart anything may have happened: spans begin anew.
+    Between two polls more than `gap` seconds apart anything may have happened: spans begin anew.
     """
     clock = history.clock if history.at is None else history.clock + max(0.0, now.since(history.at))
     events = _kept(history.events, now, seen)
@@ -158,7 +159,9 @@ def _kept(
     closed = {name for rule, name in seen if rule in EVENT_RULES}
     # A clock that was set back over a boot makes it negative: then nobody knows, and it stays.
     return {
-        name: each for name, each in events.items() if name not in closed and now.since(each.at) < EVENT_LASTS
+        name: event
+        for name, event in events.items()
+        if name not in closed and now.since(event.at) < EVENT_LASTS
     }
 
 
@@ -172,7 +175,7 @@ def _bounded(events: dict[str, RuleEvent]) -> dict[str, RuleEvent]:
 
 
 def _more(before: int | None, now: int | None) -> int:
-    """How far a counter has gone on; one that went back was reset, and has counted since."""
+    """Return how far a counter has gone on; one that went back was reset, and has counted since."""
     if before is None or now is None:
         return 0
     return now - before if now >= before else now
@@ -213,7 +216,7 @@ def _device(before: DeviceHistory, gpu: Gpu, clock: float, limits: Limits, gap: 
 def _processes(
     history: RuleHistory, snapshot: Snapshot, clock: float, limits: Limits
 ) -> tuple[frozenset[str], dict[tuple[str, str], float]]:
-    """Who has been busy, and who holds how long."""
+    """Return which processes have been busy, and since when which of them hold memory of an idle GPU."""
     lookup = GpuLookup(snapshot)
     working: set[str] = set()
     holding: dict[tuple[str, str], float] = {}
@@ -227,21 +230,21 @@ def _processes(
                 working.add(process_identity(snapshot, together[0]))
             continue
         device = gpu_subject(gpu)
-        for each in together:
-            name = process_identity(snapshot, each)
-            if name and not isinstance(each.memory, Missing) and each.memory > limits.use.idle_memory:
+        for process in together:
+            name = process_identity(snapshot, process)
+            if name and not isinstance(process.memory, Missing) and process.memory > limits.use.idle_memory:
                 holding[name, device] = history.holding.get((name, device), clock)
     working.discard("")
     busy = history.busy
     # Who is not on a list with a gap may be there all the same.
     whole = all(gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus)
     if busy and (whole or len(busy) >= MOST_BUSY):
-        busy &= {process_identity(snapshot, each) for each in snapshot.computing}
+        busy &= {process_identity(snapshot, process) for process in snapshot.computing}
     return busy | working, holding
 
 
 def _by_place(snapshot: Snapshot) -> Iterable[list[GpuProcess]]:
-    """The processes that compute, those of a GPU or of a MIG device together."""
+    """Group the processes that compute by GPU or MIG device."""
     found: dict[tuple[int | None, str], list[GpuProcess]] = {}
     for process in snapshot.computing:
         found.setdefault((process.gpu, process.device), []).append(process)

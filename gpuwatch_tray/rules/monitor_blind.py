@@ -1,4 +1,4 @@
-"""Nothing can be read: the monitor itself is blind."""
+"""Rules about what cannot be reached: the GPUs as a whole, a lost GPU, a driver that was replaced."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def judge_monitor_blind(snapshot: Snapshot, limits: Limits) -> Verdict:
 
 
 def monitor_blind_terms(limits: Limits) -> Terms:
-    """The hold follows the interval: a slow poll must not look blind."""
+    """Return the terms, whose hold follows the interval: a slow poll must not look blind."""
     hold = max(limits.faults.blind_hold or 0.0, BLIND_POLLS * limits.poll)
     return Terms(hold=hold, hold_samples=2, clear_samples=2, critical_after=BLIND_CRITICAL_AFTER)
 

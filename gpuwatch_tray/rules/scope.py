@@ -8,7 +8,7 @@ from gpuwatch_tray.model import Field, Gpu, GpuProcess, Limits, Missing, Process
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     """
-    The processes that count, in the source's order.
+    Return the processes that count, in the source's order.
 
     They hold a compute context (nvidia-smi's compute list: C, C+G, MPS), are not among
     IGNORE_PROCESSES, and belong to the user unless PROCESS_SCOPE is `all`.
@@ -17,7 +17,7 @@ def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
 
 
 def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
-    """The processes that count, and those that might, if only their owner could be told (in a container)."""
+    """Return the processes that count, and those that might: their owner is unknown, as in a container."""
     found = computing(snapshot, limits)
     if limits.scope is ProcessScope.ALL:
         return found, ()
@@ -28,20 +28,20 @@ def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ..
 
 
 def unowned_line(process: GpuProcess) -> str:
-    """Why such a process leaves a rule open, and the mend."""
+    """Say why a process of unknown owner leaves a rule open, and how to change that."""
     text = _("the owner of process {pid} cannot be told (PROCESS_SCOPE=all counts everybody's)")
     return text.format(pid=process.pid)
 
 
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
-    """Everybody's processes with a compute context, without IGNORE_PROCESSES."""
+    """Return everybody's processes with a compute context, without IGNORE_PROCESSES."""
     found = snapshot.computing
     ignored = {name for name in snapshot.programs if _ignored(name, limits)}
     return tuple([process for process in found if process.name not in ignored]) if ignored else found
 
 
 def computes(process: GpuProcess, limits: Limits) -> bool:
-    """Whether it is one of those."""
+    """Tell whether a process is one of those."""
     return process.computes and not _ignored(process.name, limits)
 
 
@@ -51,7 +51,7 @@ def _ignored(name: Field[str], limits: Limits) -> bool:
 
 def gaps(snapshot: Snapshot) -> tuple[str, ...]:
     """
-    What could not be read of the processes, a line each.
+    Return what could not be read of the processes, a line each.
 
     While there is a gap, the processes known are not all there are: no rule may conclude from their
     number or absence.
@@ -69,7 +69,7 @@ def gaps(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
-    """The GPUs that answer but for their processes, each with a line that says so."""
+    """Return the GPUs that answer but for their processes, each with a line that says so."""
     return tuple(
         (gpu, process_gap(gpu))
         for gpu in snapshot.gpus
@@ -78,11 +78,11 @@ def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
 
 
 def gap(gpu: Gpu) -> str:
-    """Why nothing is known of this GPU, which has a problem."""
+    """Say why nothing is known of this GPU, which has a problem."""
     return _("GPU {index} cannot be read: {problem}").format(index=gpu.index, problem=gpu.problem)
 
 
 def process_gap(gpu: Gpu) -> str:
-    """Why its processes are not known, which have a problem."""
+    """Say why the processes of this GPU are not known."""
     text = _("the processes of GPU {index} cannot be read: {problem}")
     return text.format(index=gpu.index, problem=gpu.process_problem)

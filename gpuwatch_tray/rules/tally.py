@@ -1,4 +1,4 @@
-"""What a rule gathers while it goes through the GPUs, and the verdict that this comes to."""
+"""What the rules share: building a verdict, naming GPUs and processes, and which processes count."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 class VerdictBuilder:
     """
-    Filled by one rule for one snapshot.
+    Collects the findings of one rule in one snapshot, and builds its verdict.
 
     A value that could not be read this time leaves its subject open; one that is never given means that the
-    rule cannot fire there, which is said and is no doubt about the rest. A snapshot that failed leaves all
+    rule cannot fire there, which leaves the rest as it is. A snapshot that failed leaves all
     open, unless `open_` says that the rule needs none.
     """
 
@@ -39,14 +39,14 @@ class VerdictBuilder:
 
     def boards(self, *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
         """
-        The physical GPUs that can be judged, with their subjects.
+        Yield the physical GPUs that can be judged, with their subjects.
 
         One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is known.
         """
         return self._awake(physical_gpus(self._snapshot), lasting=lasting)
 
     def devices(self) -> Iterator[tuple[str, Gpu]]:
-        """The GPUs and the MIG devices that can be judged, with their subjects."""
+        """Yield the GPUs and the MIG devices that can be judged, with their subjects."""
         return self._awake((gpu_subject(gpu), gpu) for gpu in self._snapshot.gpus)
 
     def _awake(self, gpus: Iterable[tuple[str, Gpu]], *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
@@ -63,7 +63,7 @@ class VerdictBuilder:
 
     def read(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
         """
-        The value; where it is missing, None, and a note of it for the subjects that begin with `names`.
+        Return the value; where it is missing, None, and note that for the subjects that begin with `names`.
 
         A subject of exactly that name does not recover by that, though the value may never be given again,
         unless it is not `held`. `what` says in English what it is (`N_`).
@@ -82,12 +82,12 @@ class VerdictBuilder:
         return None
 
     def leave_open(self, line: str, *subjects: str) -> None:
-        """Conclude nothing about the subjects that begin so; `line` says why."""
+        """Conclude nothing about the subjects that begin with `subjects`; `line` says why."""
         self._open[line] = None
         self._subjects.update(dict.fromkeys(subjects))
 
     def cannot_fire(self, line: str) -> None:
-        """The rule cannot fire somewhere; `line` says where and why."""
+        """Note that the rule cannot fire somewhere; `line` says where and why."""
         self._cannot[line] = None
 
     def in_band(self, name: str) -> None:
@@ -100,25 +100,25 @@ class VerdictBuilder:
         return not self._cannot
 
     def is_worst(self, value: float) -> bool:
-        """Whether this is the greatest so far: of many processes few are worth a sentence."""
+        """Tell whether this value is the greatest so far: only that one needs a sentence."""
         return self._worst is None or value > self._worst[0]
 
     def measure(self, value: float, text: str) -> None:
-        """What was measured of one GPU: the greatest is what people are shown."""
+        """Record a measured value with its sentence; the verdict has the greatest."""
         if self.is_worst(value):
             self._worst = value, text
 
     def add_gpu_line(self, line: str) -> None:
-        """What one GPU is held against, where that may be another limit than its neighbour's."""
+        """Add the line of one GPU, where GPUs have limits of their own."""
         self._each.append(line)
 
     def fire(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
-        """The condition holds; of several findings about one subject the first stays."""
+        """Add a finding; of several about one subject the first stays."""
         if name not in self._findings:
             self._findings[name] = Finding(self.rule, name, severity, reason, value, text)
 
     def build(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
-        """All of it; `calm` is what to say where there was nothing to measure, as opposed to no way to."""
+        """Build the verdict; `calm` is the text where nothing was there to measure."""
         return Verdict(
             self.rule,
             tuple(self._findings.values()),

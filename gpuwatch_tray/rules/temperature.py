@@ -1,4 +1,4 @@
-"""A GPU that is too hot: the warning, and the critical alert some degrees above it."""
+"""Rules about heat: temperature, throttling, clocks that the hardware keeps down, and fans."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def judge_temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
 
 
 def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
-    """The temperature from which `temperature` warns of a GPU that slows itself down at `slowdown_at`."""
+    """Return the temperature (degrees C) at which `temperature` warns of a GPU."""
     if not isinstance(limit, Auto):
         return limit
     return WARN_AT if slowdown_at is None else min(WARN_AT, slowdown_at - WARN_BELOW)

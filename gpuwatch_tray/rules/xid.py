@@ -1,4 +1,4 @@
-"""Errors that the driver reports with a number (Xid)."""
+"""Rules about faulty hardware: driver errors (Xid), memory errors (ECC), worn rows, lost PCIe lanes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def judge_xid_app(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> V
 
 
 def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: str) -> Verdict:
-    """What stays known while nothing can be read: an event is no state."""
+    """Judge from the events alone: they stay known while nothing can be read."""
     builder = VerdictBuilder(rule, snapshot, open_=False)
     if snapshot.no_events:
         builder.cannot_fire(snapshot.no_events)
@@ -98,7 +98,7 @@ def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: s
 
 
 def rule_of_xid(code: int) -> str:
-    """The rule that this code is for; empty for none."""
+    """Return the rule that this code is for; empty for none."""
     if code in IGNORED_XIDS:
         return ""
     return XID_FATAL_RULE if code in FATAL_XIDS else XID_APP_RULE

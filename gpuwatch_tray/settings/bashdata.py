@@ -1,8 +1,9 @@
 """
-A file of settings as Bash would `source` it, as far as it is data: assignments, with and without `export`.
+Parser and lexer of the part of Bash that is data: assignments, `export`, quotes, `$NAME`, `~`.
 
-What Bash would execute is an error that names the line and the mend, and nothing is ever executed. One error
-does not hide the next: reading goes on with the next line.
+What Bash would execute is an error that names the line and its correction; nothing is ever executed.
+Reading goes on after an error. The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`);
+the tests compare with it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from gpuwatch_tray.language import _
 from gpuwatch_tray.settings import wording
 from gpuwatch_tray.settings.scanner import OPERATORS, Scanner
-from gpuwatch_tray.settings.tilde import HOME, tildes
+from gpuwatch_tray.settings.tilde import HOME, expand_tildes
 from gpuwatch_tray.settings.words import Literal, Piece, UnclosedError, Word
 
 MOST_ERRORS = 50
@@ -46,7 +47,7 @@ class ShellCommand:
 
 @dataclass(frozen=True, slots=True)
 class DataError:
-    """What is no data: its line, the key whose value it is part of ('' if none), what to do about it."""
+    """Text that is no data: its line, the key whose value it is part of ('' if none), how to correct it."""
 
     line: int
     key: str
@@ -67,7 +68,7 @@ class Script:
     references: tuple[tuple[int, str], ...] = ()
 
 
-def parse(text: str) -> Script:
+def parse_script(text: str) -> Script:
     r"""Read a text with `\n` line ends. Never raises."""
     reader = ShellParser(text)
     reader.read()
@@ -78,6 +79,8 @@ def parse(text: str) -> Script:
 
 
 class ShellParser:
+    """Reads a script command by command; what Bash would execute becomes an error."""
+
     def __init__(self, text: str) -> None:
         self.scanner = Scanner(text)
         self.commands: list[ShellCommand] = []
@@ -85,6 +88,7 @@ class ShellParser:
         self.broken: set[str] = set()
 
     def read(self) -> None:
+        """Read the whole text."""
         scanner = self.scanner
         while True:
             scanner.skip(" \t\n")
@@ -118,18 +122,18 @@ class ShellParser:
                 scanner.at += 1
                 after = scanner.peek()
                 if after and after in ";&":
-                    self._stop(wording.operator(after), words)
+                    self._stop(wording.operator_message(after), words)
                     return
                 break
             if c == ";" or c in OPERATORS:
-                self._stop(wording.operator(c), words)
+                self._stop(wording.operator_message(c), words)
                 return
             words.append(scanner.word())
             if scanner.peek() == "(" and words[-1].bare.endswith("=") and (split := _split(words[-1])):
                 at = scanner.at
                 scanner.skip_group(at, "()", quoted=False)
                 scanner.faults.clear()
-                self._reject(at, wording.group(split[0]), words)
+                self._reject(at, wording.list_message(split[0]), words)
                 self._rest_of_line()
                 return
         if words:
@@ -160,7 +164,9 @@ class ShellParser:
         elif len(words) == 1:
             self._error(words[0].start, "", _(wording.EXPORT))
         read = [self._assignment(word, export=export) for word in (words[1:] if export else words)]
-        self.commands.append(ShellCommand(tuple(each for each in read if each is not None), export))
+        self.commands.append(
+            ShellCommand(tuple(assignment for assignment in read if assignment is not None), export)
+        )
 
     def _assignment(self, word: Word, *, export: bool) -> Assignment | None:
         split = _split(word)
@@ -169,7 +175,7 @@ class ShellParser:
                 self._error(word.start, "", _(wording.EXPORT))
             return None
         name, sign, value = split
-        pieces, tilde_fault = tildes(value)
+        pieces, tilde_fault = expand_tildes(value)
         if HOME in pieces:
             self.scanner.references.append((word.start, HOME.name))
         faults = [(f.at, f.text) for f in self.scanner.faults if word.start <= f.at < word.end]
@@ -191,14 +197,14 @@ class ShellParser:
         start = words[stray].start
         if stray:
             name, _sign, value = _split(words[stray - 1]) or ("", "", ())
-            self._reject(start, wording.command(texts, stray, name, empty=not value), words)
+            self._reject(start, wording.command_message(texts, stray, name, empty=not value), words)
         elif self.scanner.text[:start].rstrip(" \t").endswith(";"):
             self._reject(start, _(wording.AFTER_SEMICOLON), words)
         else:
             meant = texts[0] if len(words) > 1 and texts[1].startswith("=") else ""
             key = meant if _NAME.fullmatch(meant) else ""
             self.broken.update({key} - {""})
-            self._error(start, key, wording.command(texts, 0))
+            self._error(start, key, wording.command_message(texts, 0))
 
     def _reject(self, at: int, text: str, words: list[Word]) -> None:
         """Drop a command as a whole; the error belongs to the last name that it assigns."""
@@ -225,7 +231,7 @@ def _split(word: Word) -> tuple[str, str, tuple[Piece, ...]] | None:
 
 
 def _skeleton(word: Word) -> str:
-    """The bare text of a word, with something harmless for all the rest."""
+    """Return the bare text of a word, with `-` for each other piece."""
     return "".join(
         piece.text if isinstance(piece, Literal) and not piece.quoted else "-" for piece in word.pieces
     )

@@ -19,31 +19,28 @@ Loaded: TypeAlias = "tuple[Settings, tuple[ConfigProblem, ...]]"
 
 class Changes:
     """
-    Asked about once a second, from one thread; a look costs a `stat` of each file.
+    Detects changes of the three files. One thread polls it about once a second, at a `stat` of each file.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
-    recipient. So a change counts only when two looks in a row have found the files the same, and reading them
-    has not overlapped with another change. The first look that finds them at rest reads them as well, for
-    what was changed while the program started.
-
-    A file that was there and is gone is a mistake: a home folder that is not mounted at the moment must not
-    switch off a rule or a recipient either.
+    recipient. So a change counts only when two polls in a row found the files the same, and no other change
+    came while they were read. The first poll that finds them at rest reads them as well, for what changed
+    while the program started. A file that is gone is a mistake: the home folder may not be mounted.
     """
 
-    def __init__(self, environ: Mapping[str, str], where: paths.SettingsFolders | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:
         self._environ = environ
-        self._where = where or paths.places()
+        self._folders = folders or paths.settings_folders()
         self._read: tuple[paths.Stamp, ...] | None = None
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
 
-    def look(self) -> Loaded | None:
-        """What the files say, if they have changed and are at rest; None otherwise."""
+    def check(self) -> Loaded | None:
+        """Read the files if they have changed and are at rest; return None otherwise."""
         now = self._stamps()
         at_rest, self._before = now == self._before, now
         if now == self._read or not at_rest:
             return None
-        settings, problems = load(self._environ, self._where)
+        settings, problems = load(self._environ, self._folders)
         if self._stamps() != now:
             return None
         self._read = now
@@ -53,7 +50,7 @@ class Changes:
 
     def _gone(self, stamps: tuple[paths.Stamp, ...]) -> list[ConfigProblem]:
         text = _("is gone: put it back, or start again to go by the defaults")
-        files = paths.watched(self._environ, self._where)
+        files = paths.watched(self._environ, self._folders)
         return [
             ConfigProblem(str(file), None, "", text)
             for place, file in enumerate(files)
@@ -61,4 +58,4 @@ class Changes:
         ]
 
     def _stamps(self) -> tuple[paths.Stamp, ...]:
-        return paths.stamps(self._environ, self._where)
+        return paths.stamps(self._environ, self._folders)

@@ -39,8 +39,8 @@ _ACCOUNT = re.compile(r"(?<=:).+(?=@)", re.DOTALL)  # scheme://name:password@hos
 _SEPARATORS = re.compile(r"[,; \t\n]+")
 
 
-def shown(text: str) -> str:
-    """A value as an error shows it: without secrets, in quotes, on one line, cut when long."""
+def quote_value(text: str) -> str:
+    """Return a value as an error shows it: without secrets, in quotes, on one line, cut when long."""
     text = _ACCOUNT.sub(redact.REDACTED, text)
     safe = redact.text(text)
     if safe != redact.visible(text):  # else as it stands: repr shows the odd characters better
@@ -75,17 +75,17 @@ def _whole(setting: Setting, text: str) -> Any:
 
 def _plain_number(text: str) -> int:
     if not _DIGITS.fullmatch(text):
-        raise ValueError(_("expected a whole number >= 0, got {got}").format(got=shown(text)))
+        raise ValueError(_("expected a whole number >= 0, got {got}").format(got=quote_value(text)))
     if text[0] == "0" and text != "0":
         plain = text.lstrip("0") or "0"
         raise ValueError(
             _(
                 "expected a whole number >= 0, got {got}: Bash takes a leading zero as octal, write {plain}"
-            ).format(got=shown(text), plain=plain)
+            ).format(got=quote_value(text), plain=plain)
         )
     if len(text) > len(str(LARGEST)):
         raise ValueError(
-            _("expected a whole number up to {most}, got {got}").format(most=LARGEST, got=shown(text))
+            _("expected a whole number up to {most}, got {got}").format(most=LARGEST, got=quote_value(text))
         )
     return int(text)
 
@@ -102,7 +102,7 @@ def _bounded(setting: Setting, text: str) -> Any:
     if not least <= value <= most:
         raise ValueError(
             _("expected {what} from {least} to {most}, got {got}").format(
-                what=what, least=least, most=most, got=shown(text)
+                what=what, least=least, most=most, got=quote_value(text)
             )
         )
     return setting.unit.to_base(value)
@@ -115,7 +115,7 @@ def _decimal(setting: Setting, text: str) -> Any:
         ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
         ValueType.SIZE: _("expected GiB from 0 to {most}, got {got}"),
         ValueType.PRICE: _("expected a price such as 0.30, got {got}"),
-    }[setting.type].format(least=least, most=most, got=shown(text))
+    }[setting.type].format(least=least, most=most, got=quote_value(text))
     if not _DECIMAL.fullmatch(text):
         point = _("{said}: a fraction takes a point").format(said=expected)
         raise ValueError(point if "," in text else expected)
@@ -129,7 +129,9 @@ def _port(setting: Setting, text: str) -> int:
     least, most = setting.bounds
     if not _DIGITS.fullmatch(text) or len(text) > len(str(most)) or not least <= int(text) <= most:
         raise ValueError(
-            _("expected a port from 1 to {most} (587 or 465), got {got}").format(most=most, got=shown(text))
+            _("expected a port from 1 to {most} (587 or 465), got {got}").format(
+                most=most, got=quote_value(text)
+            )
         )
     return int(text)
 
@@ -153,7 +155,7 @@ def _choice(setting: Setting, text: str) -> Enum:
     try:
         return choices(text.lower())
     except ValueError:
-        raise ValueError(_(expected).format(got=shown(text))) from None
+        raise ValueError(_(expected).format(got=quote_value(text))) from None
 
 
 def _several_choices(setting: Setting, text: str) -> frozenset[Enum]:
@@ -162,34 +164,34 @@ def _several_choices(setting: Setting, text: str) -> frozenset[Enum]:
     try:
         return frozenset(choices(part) for part in text.lower().replace(",", " ").split())
     except ValueError:
-        raise ValueError(_(expected).format(got=shown(text))) from None
+        raise ValueError(_(expected).format(got=quote_value(text))) from None
 
 
 def _language(_setting: Setting, text: str) -> str:
-    """The language to speak, or AUTO for the system's."""
+    """Parse a language, or AUTO for the system's."""
     names = {name.lower(): name for name in (AUTO, *LANGUAGES)}
     found = names.get(text.partition(".")[0].replace("-", "_").lower())
     if found is None:
         raise ValueError(
             _("expected {names}, got {got}").format(
-                names=", ".join(map(repr, names.values())), got=shown(text)
+                names=", ".join(map(repr, names.values())), got=quote_value(text)
             )
         )
     return found
 
 
 def _switch(_setting: Setting, text: str) -> bool:
-    """Whether something is on."""
+    """Parse a switch."""
     if text.lower() in {"on", "yes", "true", "1"}:
         return True
     if text.lower() in {"off", "no", "false", "0"}:
         return False
-    raise ValueError(_("expected 'on' or 'off', got {got}").format(got=shown(text)))
+    raise ValueError(_("expected 'on' or 'off', got {got}").format(got=quote_value(text)))
 
 
 def _programs(_setting: Setting, text: str) -> frozenset[str]:
     """
-    Names of programs, in lower case; `none` alone for no program.
+    Parse names of programs, to lower case; `none` alone stands for no program.
 
     Blanks separate them, or where there is a comma, commas alone: Windows has names with blanks.
     """
@@ -198,12 +200,12 @@ def _programs(_setting: Setting, text: str) -> frozenset[str]:
         _printable(name)
         if "/" in name or "\\" in name:
             raise ValueError(
-                _("expected names of programs without their folders, got {got}").format(got=shown(name))
+                _("expected names of programs without their folders, got {got}").format(got=quote_value(name))
             )
         if " " in name and not name.lower().endswith(".exe"):
             raise ValueError(
                 _("expected names of programs, got {got}: put a comma between any two").format(
-                    got=shown(name)
+                    got=quote_value(name)
                 )
             )
     found = frozenset(name.lower() for name in names if name)
@@ -211,29 +213,29 @@ def _programs(_setting: Setting, text: str) -> frozenset[str]:
 
 
 def _address(_setting: Setting, text: str) -> str:
-    """One mail address, or the name of an account of this machine."""
+    """Parse one mail address, or the name of an account of this machine."""
     _printable(text)
     if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
         raise ValueError(
-            _("expected a mail address like name@example.org, got {got}").format(got=shown(text))
+            _("expected a mail address like name@example.org, got {got}").format(got=quote_value(text))
         )
     return text
 
 
 def _addresses(setting: Setting, text: str) -> tuple[str, ...]:
-    """Mail addresses separated by commas, semicolons or blanks, each once; the example's is none."""
+    """Parse mail addresses separated by commas, semicolons or blanks; the example's is left out."""
     found = dict.fromkeys(part for part in _SEPARATORS.split(text) if part)
     return tuple(_address(setting, part) for part in found if part != EXAMPLE_ADDRESS)
 
 
 def _path(_setting: Setting, text: str) -> Path:
     """
-    An absolute path.
+    Parse an absolute path; a relative one is refused, as cron starts anywhere.
 
-    One from the current folder is none: cron starts anywhere. A name that is not UTF-8 stays as it is.
+    A name that is not UTF-8 stays as it is.
     """
     if _CONTROL.search(text):
-        raise ValueError(_("expected the path of a file, got {got}").format(got=shown(text)))
+        raise ValueError(_("expected the path of a file, got {got}").format(got=quote_value(text)))
     found = Path(text)
     if found.is_absolute():
         return found
@@ -242,11 +244,13 @@ def _path(_setting: Setting, text: str) -> Path:
         if text.startswith("~")
         else _("write it from the root on")
     )
-    raise ValueError(_("expected an absolute path, got {got}: {mend}").format(got=shown(text), mend=mend))
+    raise ValueError(
+        _("expected an absolute path, got {got}: {mend}").format(got=quote_value(text), mend=mend)
+    )
 
 
 def _host(_setting: Setting, text: str) -> str:
-    """The name or address of a mail server."""
+    """Parse the name or address of a mail server."""
     if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
         return text
     try:
@@ -254,13 +258,13 @@ def _host(_setting: Setting, text: str) -> str:
     except ValueError:
         raise ValueError(
             _("expected the bare name of a server, got {got}: a port goes into SMTP_PORT").format(
-                got=shown(text)
+                got=quote_value(text)
             )
         ) from None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this name or address is this very computer."""
+    """Tell whether this name or address is this very computer."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -268,7 +272,7 @@ def is_loopback(host: str) -> bool:
 
 
 def password(text: str) -> Secret:
-    """A password without its blanks, as the Bash tool took it; errors do not show it."""
+    """Return a password without its blanks, as the Bash tool took it; errors do not show it."""
     plain = "".join(text.split())
     if _CONTROL.search(plain):
         raise ValueError(_("holds a control character: write the password anew"))
@@ -279,13 +283,17 @@ def password(text: str) -> Secret:
 
 def _printable(text: str) -> str:
     if _NOT_UTF8.search(text):
-        raise ValueError(_("got {got}, which is not UTF-8: save the file as UTF-8").format(got=shown(text)))
+        raise ValueError(
+            _("got {got}, which is not UTF-8: save the file as UTF-8").format(got=quote_value(text))
+        )
     if _CONTROL.search(text):
         raise ValueError(
-            _("got {got}, which holds a control character: write it anew").format(got=shown(text))
+            _("got {got}, which holds a control character: write it anew").format(got=quote_value(text))
         )
     if text.startswith(_TYPOGRAPHIC):
-        raise ValueError(_("got {got}: Bash knows only the plain quotes \" and '").format(got=shown(text)))
+        raise ValueError(
+            _("got {got}: Bash knows only the plain quotes \" and '").format(got=quote_value(text))
+        )
     return text
 
 

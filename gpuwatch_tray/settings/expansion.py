@@ -1,4 +1,4 @@
-"""What `$NAME`, `${NAME}` and `~` stand for: the one namespace that Bash gives to all files it sources."""
+"""Expansion of `$NAME`, `${NAME}` and `~` in the one namespace that Bash gives to all files it sources."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Namespace:
         waiting.clear()
 
     def _outcome(self, assignment: Assignment) -> ExpandedValue | str:
-        """The value, or what is wrong with it ('' where that has been said already)."""
+        """Return the value, or what is wrong with it ('' where an error says so already)."""
         used = [piece.name for piece in assignment.pieces if isinstance(piece, Reference)]
         if _of_bash(assignment.name):
             return _(_KEPT)

@@ -1,4 +1,4 @@
-"""From the environment and the files it leads to, to Settings, and to every problem at once."""
+"""Loading the settings from the environment and the files, with every problem at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuwatch_tray.settings import checks, paths
 from gpuwatch_tray.settings.kinds import ConfigProblem, Settings
 from gpuwatch_tray.settings.reading import SettingsReader
 from gpuwatch_tray.settings.recipient import no_recipient
-from gpuwatch_tray.settings.ways import settle
+from gpuwatch_tray.settings.ways import choose_transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,23 +21,23 @@ _STATE = "GPUWATCH_CACHE"
 
 
 def load(
-    environ: Mapping[str, str], where: paths.SettingsFolders | None = None
+    environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[Settings, tuple[ConfigProblem, ...]]:
     """
-    The settings, with the default for each key that is wrong, and what is wrong.
+    Return the settings, with the default for each key that is wrong, and what is wrong.
 
-    Never raises for what files or variables hold. `where` is the real places unless a test says others.
+    Never raises for what files or variables hold. `folders` are the real places unless a test says others.
     """
-    where = where or paths.places()
-    files = paths.find_all(environ, where)
-    reader = SettingsReader(files, environ, where.home)
-    method, smtp, (credentials, token) = settle(reader, reader.value(schema.NOTIFY_METHOD))
+    folders = folders or paths.settings_folders()
+    files = paths.find_all(environ, folders)
+    reader = SettingsReader(files, environ, folders.home)
+    method, smtp, (credentials, token) = choose_transport(reader, reader.value(schema.NOTIFY_METHOD))
     state = environ.get(_STATE, "")
     values = _values(reader)
     settings = Settings(
         config=files[0].path,
-        state=paths.absolute(state, environ, where) if state else where.state,
-        log=None if state else where.log,
+        state=paths.absolute(state, environ, folders) if state else folders.state,
+        log=None if state else folders.log,
         no_recipient="" if values["to_email"] else no_recipient(reader),
         notify_method=method,
         gmail_credentials=credentials,
@@ -57,7 +57,7 @@ def load(
 
 
 def _language(asked: str, environ: Mapping[str, str]) -> str:
-    return language.of_system(environ) if asked == checks.AUTO else asked
+    return language.system_language(environ) if asked == checks.AUTO else asked
 
 
 def _values(reader: SettingsReader) -> dict[str, Any]:

@@ -41,8 +41,8 @@ class SettingsFolders:
     log: Path
 
 
-def places() -> SettingsFolders:
-    """The real ones."""
+def settings_folders() -> SettingsFolders:
+    """Return those of this installation and account."""
     above = Path(gpuwatch_tray.__file__).resolve().parent.parent
     in_checkout = (above / "pyproject.toml").is_file() and (above / "config").is_dir()
     return SettingsFolders(
@@ -55,7 +55,7 @@ def places() -> SettingsFolders:
 
 
 def _folder(ask: Callable[..., Path], named: str) -> Path:
-    """The user's folder; without a home one below `~`, which is not absolute and never used."""
+    """Return the user's folder; without a home one below `~`, which is not absolute and never used."""
     try:
         return ask(NAME, appauthor=False)
     except RuntimeError:
@@ -79,55 +79,57 @@ class SourceFile:
     found: bool = True
 
 
-def find(name: str, variable: str, environ: Mapping[str, str], where: SettingsFolders) -> SourceFile:
+def find(name: str, variable: str, environ: Mapping[str, str], folders: SettingsFolders) -> SourceFile:
     """
-    The file of that name: the variable's, else `config/` of the checkout, else the user's folder.
+    Find the file of that name: the variable's, else `config/` of the checkout, else the user's folder.
 
     What `variable` names must be there. Where there is none at all, the path is the place for it.
     """
     named = environ.get(variable, "")
     if named:
-        path = absolute(named, environ, where)
+        path = absolute(named, environ, folders)
         return _read(path, named) or SourceFile(
             path,
             named,
             problem=_("there is no such file: correct or unset {variable}").format(variable=variable),
         )
-    places = _candidates(name, where)
+    places = _candidates(name, folders)
     for path in places:
-        if (file := _read(path, _shown(path, where))) is not None:
+        if (file := _read(path, _shown(path, folders))) is not None:
             return file
-    first = places[0] if places else where.config / name
-    return SourceFile(first, _shown(first, where), found=False)
+    first = places[0] if places else folders.config / name
+    return SourceFile(first, _shown(first, folders), found=False)
 
 
-def find_all(environ: Mapping[str, str], where: SettingsFolders) -> tuple[SourceFile, ...]:
-    """The three files, as `find` finds each."""
-    return tuple(find(name, variable, environ, where) for name, variable in FILES)
+def find_all(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[SourceFile, ...]:
+    """Find the three files."""
+    return tuple(find(name, variable, environ, folders) for name, variable in FILES)
 
 
-def watched(environ: Mapping[str, str], where: SettingsFolders) -> tuple[Path, ...]:
-    """Every place at which one of the three may be."""
+def watched(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Path, ...]:
+    """Return every place at which one of the three may be."""
     return tuple(
         path
         for name, variable in FILES
         for path in (
-            [absolute(environ[variable], environ, where)]
+            [absolute(environ[variable], environ, folders)]
             if environ.get(variable)
-            else _candidates(name, where)
+            else _candidates(name, folders)
         )
     )
 
 
-def stamps(environ: Mapping[str, str], where: SettingsFolders) -> tuple[Stamp, ...]:
-    """What tells whether any of those files has changed, come or gone, without opening it."""
-    return tuple(map(_stamp, watched(environ, where)))
+def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp, ...]:
+    """Return what differs once any of those files has changed, come or gone; opens none."""
+    return tuple(map(_stamp, watched(environ, folders)))
 
 
-def _candidates(name: str, where: SettingsFolders) -> list[Path]:
-    """Where a file that no variable names may be, the first place first."""
-    folders = [where.config] if where.checkout is None else [where.checkout / "config", where.config]
-    return [folder / name for folder in folders if folder.is_absolute()]
+def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
+    """Return where a file that no variable names may be, the first place first."""
+    places = [folders.config]
+    if folders.checkout is not None:
+        places.insert(0, folders.checkout / "config")
+    return [place / name for place in places if place.is_absolute()]
 
 
 def _stamp(path: Path) -> Stamp:
@@ -138,30 +140,30 @@ def _stamp(path: Path) -> Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
-def absolute(text: str, environ: Mapping[str, str], where: SettingsFolders) -> Path:
-    """What a variable names: from the current folder if it is relative, with `~` as the home folder."""
-    home = environ.get("HOME") or where.home
+def absolute(text: str, environ: Mapping[str, str], folders: SettingsFolders) -> Path:
+    """Return the path that a variable names: relative to the current folder, `~` as the home folder."""
+    home = environ.get("HOME") or folders.home
     if text == "~" or text.startswith(("~/", f"~{os.sep}")):
         text = home + text[1:]
     return Path(text).absolute()
 
 
 def exposed(path: Path) -> bool:
-    """Whether others than its owner may read this file, as far as it is there."""
+    """Tell whether others than its owner may read this file; not where it is missing."""
     try:
         return os.name == "posix" and bool(path.stat().st_mode & _OTHERS_READ)
     except (OSError, ValueError):
         return False
 
 
-def _shown(path: Path, where: SettingsFolders) -> str:
-    if where.checkout is not None and path.is_relative_to(where.checkout):
-        return path.relative_to(where.checkout).as_posix()
+def _shown(path: Path, folders: SettingsFolders) -> str:
+    if folders.checkout is not None and path.is_relative_to(folders.checkout):
+        return path.relative_to(folders.checkout).as_posix()
     return str(path)
 
 
 def _read(path: Path, shown: str) -> SourceFile | None:
-    """The file with its bytes or its problem; None where there is none."""
+    """Read a file; None where there is none."""
     if str(path) == os.devnull:  # said in a variable: no such file at all
         return SourceFile(path, shown)
     try:

@@ -1,4 +1,4 @@
-"""The three files read as one namespace, as Bash has it, and the settings by key taken from it."""
+"""Reading the three files as one namespace, as Bash has it, and the settings by key in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model.schema import SETTINGS, SMTP_PASS
-from gpuwatch_tray.settings.bashdata import Script, parse
-from gpuwatch_tray.settings.checks import parse as parse_value
+from gpuwatch_tray.settings.bashdata import Script, parse_script
+from gpuwatch_tray.settings.checks import parse
 from gpuwatch_tray.settings.expansion import ExpandedValue, Namespace
 from gpuwatch_tray.settings.kinds import ConfigProblem
 from gpuwatch_tray.settings.wording import unknown_key
@@ -36,7 +36,7 @@ class GivenValue:
 
 class SettingsReader:
     """
-    What the files say. `problems` (with the file's place in the order) grows as keys are taken.
+    The assignments of the files. `problems` (with the file's place in the order) grows as values are read.
 
     An untouched placeholder is as if its line were not there, but `placeholders` knows it.
     """
@@ -56,7 +56,7 @@ class SettingsReader:
             for error in (*script.errors, *errors):
                 self.problem(number, error.line, error.key, error.text)
             for value in values:
-                self._take(number, value, scripts[number:])
+                self._assign(number, value, scripts[number:])
         self._warn_of_exposed()
 
     def problem(self, file: int, line: int | None, key: str, text: str) -> None:
@@ -64,17 +64,17 @@ class SettingsReader:
         self.problems.append((file, ConfigProblem(self.files[file].shown, line, key, text)))
 
     def sorted_problems(self) -> tuple[ConfigProblem, ...]:
-        """All problems, in the order of files and lines."""
-        found = sorted(self.problems, key=lambda each: (each[0], each[1].line or 0))
+        """Return all problems, in the order of files and lines."""
+        found = sorted(self.problems, key=lambda found: (found[0], found[1].line or 0))
         return tuple(dict.fromkeys(problem for _file, problem in found))
 
     def given(self, setting: Setting, *, files: int = 3) -> GivenValue | None:
-        """The last assignment of the key in the first `files` files, unless it is empty."""
+        """Return the last assignment of the key in the first `files` files, unless it is empty."""
         found = [given for given in self._given[setting.key] if given.file < files]
         return found[-1] if found and found[-1].text.strip() else None
 
     def last(self, setting: Setting) -> GivenValue | None:
-        """The last assignment of the key, empty or a placeholder as it may be."""
+        """Return the last assignment of the key, even if it is empty or a placeholder."""
         found = [*self._given[setting.key], *filter(None, [self.placeholders.get(setting.key)])]
         return max(found, key=lambda given: (given.file, given.line), default=None)
 
@@ -83,10 +83,10 @@ class SettingsReader:
         given = self.given(setting, files=files)
         if given is not None:
             try:
-                return parse_value(setting, given.text.strip())
+                return parse(setting, given.text.strip())
             except ValueError as error:
                 self.problem(given.file, given.line, setting.key, str(error))
-        return parse_value(setting, setting.default.strip())
+        return parse(setting, setting.default.strip())
 
     def _script(self, number: int, file: SourceFile) -> Script:
         binary = file.data.startswith(_UTF16) or b"\0" in file.data
@@ -101,9 +101,9 @@ class SettingsReader:
             self.unread.add(number)
             self.problem(number, before.count("\n") + 1, "", _(_LONE_CR))
             return Script()
-        return parse(text)
+        return parse_script(text)
 
-    def _take(self, number: int, value: ExpandedValue, scripts: Sequence[Script]) -> None:
+    def _assign(self, number: int, value: ExpandedValue, scripts: Sequence[Script]) -> None:
         setting = SETTINGS.get(value.name)
         if setting is None:
             if not _used_later(value, scripts):
@@ -136,7 +136,7 @@ class SettingsReader:
 
 
 def _used_later(value: ExpandedValue, scripts: Sequence[Script]) -> bool:
-    """Whether something behind this assignment takes it in: a helper, then, and not a wrong key."""
+    """Tell whether a later assignment uses this one: it is a helper then, and no wrong key."""
     own, *others = scripts
     return any(name == value.name and at >= value.end for at, name in own.references) or any(
         name == value.name for script in others for _at, name in script.references

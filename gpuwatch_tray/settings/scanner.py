@@ -36,7 +36,7 @@ _SHELL = N_("`$` before a digit or sign is a value of the running shell: a liter
 
 class Scanner:
     """
-    Reads words from `text` at `at`, where the caller may look and move on.
+    Reads words from `text` at `at`, from where the caller may peek and move on.
 
     `faults` and `references` (offset, name) grow as words are read; `pieces` are those of the word in hand.
     """
@@ -51,7 +51,7 @@ class Scanner:
         self._long_quote: dict[str, int] = {}  # where the last quoted text over several lines begins
 
     def peek(self) -> str:
-        r"""The next character, or '' at the end. A `\` with a line end behind it is not there for Bash."""
+        r"""Return the next character, or '' at the end; skip each `\` before a line end, as Bash does."""
         while self.text.startswith("\\\n", self.at):
             self.at += 2
         return self.text[self.at : self.at + 1]
@@ -62,11 +62,11 @@ class Scanner:
             self.at += 1
 
     def line(self, at: int) -> int:
-        """The number of the line of an offset, from 1."""
+        """Return the number of the line of an offset, from 1."""
         return bisect_left(self._line_ends, at) + 1
 
     def line_end(self, at: int) -> int:
-        """The offset of the line end at or behind `at`."""
+        """Return the offset of the line end at or behind `at`."""
         found = self.text.find("\n", at)
         return len(self.text) if found < 0 else found
 
@@ -86,7 +86,7 @@ class Scanner:
             self.at = inner.end() if inner is not None else self.at + (2 if c == "\\" else 1)
 
     def word(self) -> Word:
-        """The word that begins here."""
+        """Read the word that begins here."""
         start = self.at
         self.pieces = []
         while (c := self.peek()) and c not in _WORD_ENDS:

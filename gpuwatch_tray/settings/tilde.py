@@ -14,9 +14,9 @@ OTHER_HOME = N_(
 _COLON_TILDE = re.compile(r"(?<=:)(?=~)")
 
 
-def tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
+def expand_tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
     """
-    The value with `HOME` for each `~` that stands for the own home folder, and a fault or ''.
+    Return the value with `HOME` for each `~` that stands for the own home folder, and a fault or ''.
 
     A `~` means something only where everything up to the next `/` or `:` is bare.
     """

@@ -1,8 +1,8 @@
 """
-The two ways out that have to be set up, SMTP and Gmail: what is missing of them.
+The mail account: which transport to use, SMTP or Gmail, and what is missing of it.
 
-`auto` takes a way that is set up. One that somebody began to set up and that is wrong is taken all the same:
-its mail waits and the problem is named, rather than that it leaves by a way nobody asked for.
+`auto` takes a transport that is set up. One that somebody began to set up and that is wrong is taken all the
+same: its mail waits and the problem is named, rather than that it leaves by a way nobody asked for.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _NOT_HERE = N_(
 GmailPaths: TypeAlias = tuple[Path | None, Path | None]
 
 
-def settle(
+def choose_transport(
     reader: SettingsReader, asked: NotifyMethod
 ) -> tuple[NotifyMethod, SmtpSettings | None, GmailPaths]:
-    """The way to go, the server if there is one, and Gmail's credentials and token."""
+    """Return the transport, the server if there is one, and Gmail's credentials and token."""
     security = reader.value(schema.SMTP_SECURITY)
-    smtp_tried = _tried(reader, _SMTP_KEYS) or _SMTP_FILE in reader.unread
+    smtp_tried = _is_begun(reader, _SMTP_KEYS) or _SMTP_FILE in reader.unread
     smtp_tried = smtp_tried or security is not SmtpSecurity.TLS
     if asked is NotifyMethod.SMTP or (asked is NotifyMethod.AUTO and smtp_tried):
         _require(reader, _smtp_needs(reader, security), _SMTP_FILE, asked)
@@ -50,7 +50,7 @@ def settle(
     if smtp is not None and asked is not NotifyMethod.GMAIL_API:
         reader.warnings += _smtp_warnings(reader, smtp)
         _warn_of_exposed(reader, schema.SMTP_PASS_FILE, smtp.password_file)
-    gmail_tried = _tried(reader, _GMAIL_NEEDS)
+    gmail_tried = _is_begun(reader, _GMAIL_NEEDS)
     if asked is NotifyMethod.GMAIL_API or (asked is NotifyMethod.AUTO and gmail_tried and not smtp_tried):
         _require(reader, _GMAIL_NEEDS, _NOTIFY_FILE, asked)
     gmail = (reader.value(schema.GMAIL_API_CREDENTIALS), reader.value(schema.GMAIL_API_TOKEN))
@@ -63,15 +63,15 @@ def settle(
     return method, smtp, gmail
 
 
-def _tried(reader: SettingsReader, needs: Sequence[Setting]) -> bool:
+def _is_begun(reader: SettingsReader, needs: Sequence[Setting]) -> bool:
     return any(reader.given(setting) is not None or setting.key in reader.broken for setting in needs)
 
 
 def _require(reader: SettingsReader, needs: Sequence[Setting], file: int, asked: NotifyMethod) -> None:
-    """A problem for each key that is not set; not where its file or its line cannot be read at all."""
+    """Note a problem for each key that is not set, unless its file or its line cannot be read at all."""
     if file in reader.unread:
         return
-    begun = [setting.key for setting in needs if _tried(reader, [setting])]
+    begun = [setting.key for setting in needs if _is_begun(reader, [setting])]
     for setting in needs:
         if setting.key in begun:
             continue
@@ -84,7 +84,7 @@ def _require(reader: SettingsReader, needs: Sequence[Setting], file: int, asked:
 
 
 def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
-    """What to say of a key that is not set, or left as the `example` has it, where `begun` is set."""
+    """Say that a key is not set, or left as the `example` has it, though `begun` is set."""
     if asked is NotifyMethod.AUTO:
         text = _("not set, but {other} is: set it, or none of them")
         if example:
@@ -98,7 +98,7 @@ def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
 
 def _smtp_needs(reader: SettingsReader, security: SmtpSecurity) -> tuple[Setting, ...]:
     """
-    The keys that this server needs.
+    Return the keys that this server needs.
 
     Where no line has a password the system's keyring is asked; one that was left as the example has it was
     forgotten, and where the account is not named either, so was the password.
@@ -106,8 +106,8 @@ def _smtp_needs(reader: SettingsReader, security: SmtpSecurity) -> tuple[Setting
     if security is SmtpSecurity.NONE:
         return (schema.SMTP_HOST,)
     account = (schema.SMTP_HOST, schema.SMTP_USER)
-    complete = all(_tried(reader, [setting]) for setting in account)
-    elsewhere = _tried(reader, [schema.SMTP_PASS_FILE]) or (
+    complete = all(_is_begun(reader, [setting]) for setting in account)
+    elsewhere = _is_begun(reader, [schema.SMTP_PASS_FILE]) or (
         complete and reader.last(schema.SMTP_PASS) is None
     )
     return account if elsewhere else (*account, schema.SMTP_PASS)
@@ -121,7 +121,7 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
 
 
 def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
-    """A file with a secret that others can read."""
+    """Warn of a file with a secret that others can read."""
     if file is not None and paths.exposed(file):
         reader.warnings.append(
             _("{key}: others can read {file}: {mend}").format(
@@ -131,7 +131,7 @@ def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None
 
 
 def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:
-    """The server, if all of it is there and right."""
+    """Return the server, if all of it is there and right."""
     before = len(reader.problems)
     host = reader.value(schema.SMTP_HOST)
     given = reader.given(schema.SMTP_SECURITY)
@@ -148,7 +148,7 @@ def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None
     broken = not reader.broken.isdisjoint(name for name in schema.SETTINGS if name.startswith("SMTP_"))
     # smtp.env's FROM_EMAIL wins, else notify.env's, as Bash's one namespace has it.
     sender = reader.value(schema.FROM_EMAIL)
-    missing = any(not _tried(reader, [setting]) for setting in _smtp_needs(reader, security))
+    missing = any(not _is_begun(reader, [setting]) for setting in _smtp_needs(reader, security))
     if wrong or broken or missing:
         return None
     return SmtpSettings(host, port, user, password, sender or user, ca_file, security, password_file)

@@ -1,5 +1,5 @@
 """
-What to say of text that Bash would execute, and how to mend it.
+Messages about text that Bash would execute, and how to correct it.
 
 Nothing of the line is quoted save names and words of Bash: a stray word may be a password.
 """
@@ -37,8 +37,8 @@ _WORDS_OF_BASH = frozenset(
 )
 
 
-def operator(sign: str) -> str:
-    """Of a `;` with nothing before it, `&`, `|`, `<`, `>` or a parenthesis outside quotes."""
+def operator_message(sign: str) -> str:
+    """Explain a `;` with nothing before it, `&`, `|`, `<`, `>` or a parenthesis outside quotes."""
     if sign == ";":
         return _("Bash finds nothing to do before this `;`: take it away")
     return _("`{sign}` outside quotes is an operator of Bash: put a value that holds it in quotes").format(
@@ -46,16 +46,16 @@ def operator(sign: str) -> str:
     )
 
 
-def group(name: str) -> str:
-    """Of `NAME=(...)`."""
+def list_message(name: str) -> str:
+    """Explain that `NAME=(...)` is not read."""
     return _('a list is not read: write {name}="..." with everything between one pair of quotes').format(
         name=name
     )
 
 
-def command(words: Sequence[str], stray: int, before: str = "", *, empty: bool = False) -> str:
+def command_message(words: Sequence[str], stray: int, before: str = "", *, empty: bool = False) -> str:
     """
-    Of the word at `stray`, which Bash would run as a command.
+    Explain the word at `stray`, which Bash would run as a command.
 
     `words` are texts, '' where a word is not all bare. `before` is the name assigned just before it on the
     same line, if any, and `empty` says that its value is.
@@ -86,7 +86,7 @@ def unknown_key(name: str) -> str:
     """Say what is wrong with a name that is no key."""
     if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
         return _("not a key but a variable of the environment: set it where gpuwatch-tray is started from")
-    import difflib  # noqa: PLC0415  # a tray whose settings are right never needs it
+    import difflib  # a tray whose settings are right never needs it
 
     near = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=0.7)
     if near:

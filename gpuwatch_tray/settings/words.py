@@ -1,4 +1,4 @@
-"""What the scanner makes of a text: words of literal text and references, faults where it is no data."""
+"""Tokens of the scanner: words of literal text and references, and faults where a text is no data."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class UnclosedError(Exception):
 
 
 def merged(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
-    """The same pieces, with neighbouring literals of a kind joined."""
+    """Join neighbouring literals of a kind."""
     result: list[Piece] = []
     for kind, group in groupby(pieces, lambda piece: piece.quoted if isinstance(piece, Literal) else None):
         if kind is None:

@@ -29,9 +29,9 @@ _COPYING = {
 }
 _ABOUT = {
     WATCH: "What to watch for.\n\n"
-    "The format is the part of Bash that is data: NAME=value without blanks around the =, quotes round a"
-    " value with blanks, # before a comment, and $NAME for what a line above or the environment says. Nothing is"
-    " executed.\n"
+    "The format is the part of Bash that is data: NAME=value without blanks around the =, quotes round"
+    " a value with blanks, # before a comment, and $NAME for what a line above or the environment says."
+    " Nothing is executed.\n"
     "A key without a value, and a key that is not there, has its default. Keys written #NAME=... below"
     " show theirs.\n"
     "A rule is switched off by `off` in place of its number (or of its `on`).\n"
@@ -52,26 +52,30 @@ class SettingsFile:
     named: str = ""
 
 
-def files(environ: Mapping[str, str], where: paths.SettingsFolders | None = None) -> tuple[SettingsFile, ...]:
+def files(
+    environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
+) -> tuple[SettingsFile, ...]:
     """
     Find each of the three files, or its place: what its variable names, else the user's folder.
 
     One that is found elsewhere, as in `config/` of a checkout, is there already.
     """
-    where = where or paths.places()
-    return tuple(_locate(name, variable, environ, where) for name, variable in paths.FILES)
+    folders = folders or paths.settings_folders()
+    return tuple(_locate(name, variable, environ, folders) for name, variable in paths.FILES)
 
 
-def write_missing(environ: Mapping[str, str], where: paths.SettingsFolders | None = None) -> tuple[Path, ...]:
+def write_missing(
+    environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
+) -> tuple[Path, ...]:
     """
     Write those of the three files that are missing, for their owner alone, and return their paths.
 
     Nothing that exists is touched. Raises OSError.
     """
-    where = where or paths.places()
+    folders = folders or paths.settings_folders()
     missing = [
         (name, file)
-        for (name, _), file in zip(paths.FILES, files(environ, where), strict=True)
+        for (name, _), file in zip(paths.FILES, files(environ, folders), strict=True)
         if not file.exists
     ]
     for name, file in missing:
@@ -97,7 +101,7 @@ def example(name: str) -> str:
 
 
 def _block(setting: Setting) -> list[str]:
-    """The lines of one key, with its comment above it."""
+    """Return the lines of one key, with its comment above it."""
     comment = setting.about if setting.comment is None else setting.comment
     lines = [""] if comment else []
     if setting.heading:
@@ -110,7 +114,7 @@ def _block(setting: Setting) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
-    """The lines of a comment; a word with two blanks behind it has the rest of its paragraph indented."""
+    """Return the lines of a comment; a paragraph that begins with a term and two blanks hangs."""
     lines = []
     for paragraph in text.splitlines():
         term = re.match(r"\S+ {2,}", paragraph)
@@ -120,14 +124,14 @@ def _comment(text: str) -> list[str]:
 
 
 def _locate(
-    name: str, variable: str, environ: Mapping[str, str], where: paths.SettingsFolders
+    name: str, variable: str, environ: Mapping[str, str], folders: paths.SettingsFolders
 ) -> SettingsFile:
-    file = paths.find(name, variable, environ, where)
+    file = paths.find(name, variable, environ, folders)
     if environ.get(variable):
         return SettingsFile(file.path, os.path.lexists(file.path), variable)
     if file.found:
         return SettingsFile(file.path, exists=True)
-    return SettingsFile(where.config / name, exists=False)
+    return SettingsFile(folders.config / name, exists=False)
 
 
 def _write(path: Path, content: str) -> None:

@@ -316,7 +316,7 @@ class Store:
             return None
         rules = incidents.read_rules(database) if running else {}
         return lambda fingerprint: any(
-            silence.names(rules.get(fingerprint, ""), fingerprint) for silence in running
+            silence.matches(rules.get(fingerprint, ""), fingerprint) for silence in running
         )
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:

@@ -28,11 +28,10 @@ class Commit:
     """
     What one evaluation writes, all of it or nothing; `loop` when a loop made it, not a single run.
 
-    `alerts` are the active ones; `ended` those whose end is still to be mailed; `silent` those that have
-    ended and need no mail (any more); `dropped` (by id) those that never fired. `voided` are acknowledgements
-    (by id), `lifted` snoozes that ran out, `merged` the outbox rows that a digest takes up, `gpus` what is
-    new in the inventory. `reminders` have changed; `closed_reminders` (by number) are told by one of the
-    `mails`.
+    `alerts` are active; `ended` are those whose end is still to be mailed; `silent` those that have ended and
+    need no mail (any more); `dropped` (by id) those that never fired. `voided` are acknowledgements (by id),
+    `lifted` snoozes that ran out, `merged` the outbox rows that a digest takes up, `gpus` what is new in
+    the inventory. `reminders` have changed; `closed_reminders` (by number) are told by one of the `mails`.
     """
 
     at: Instant

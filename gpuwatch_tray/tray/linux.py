@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import drawing, terms
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Level
-from gpuwatch_tray.tray import dbusmenu, sni, toolkit
+from gpuwatch_tray.tray import toolkit
+from gpuwatch_tray.tray.dbusmenu import MENU_PATH, DBusMenu
+from gpuwatch_tray.tray.sni import ITEM_PATH, Registration, StatusNotifierItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +34,12 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self.look = drawing.IconLook(Level.NO_DATA)
         super().__init__(name, drawing.icon_image(self.look), name)
         self._bus = bus
-        self._item = sni.StatusNotifierItem(name, dbusmenu.MENU_PATH)
-        self._dbusmenu = dbusmenu.DBusMenu(bus.loop)
+        self._item = StatusNotifierItem(name, MENU_PATH)
+        self._dbusmenu = DBusMenu(bus.loop)
         self._update_icon()
-        bus.export(dbusmenu.MENU_PATH, self._dbusmenu)
-        bus.export(sni.ITEM_PATH, self._item)
-        self._registration = sni.Registration(
-            bus, (sni.ITEM_PATH, dbusmenu.MENU_PATH), self._dbusmenu.new_host
-        )
+        bus.export(MENU_PATH, self._dbusmenu)
+        bus.export(ITEM_PATH, self._item)
+        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._dbusmenu.new_host)
 
     def draw(self, look: drawing.IconLook) -> None:
         """Draw the icon by `look`; where that raises, the look stays as it was."""
@@ -49,7 +49,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
 
     def _update_icon(self) -> None:
         look = self.look
-        words = terms.said(drawing.NAMES[look.level])
+        words = terms.translate_key(drawing.NAMES[look.level])
         if look.badge is not None:
             words = _("{state}, {count} in use").format(state=words, count=look.badge)
         self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))
@@ -117,6 +117,6 @@ class StatusNotifierBackend:
         self.icon.title = view.title
         if view.rows != self._rows:
             self._rows = view.rows
-            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, separator=toolkit.separator_item)
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, keyed_separators=True)
         if view.look != self.icon.look:
             self.icon.draw(view.look)

@@ -12,11 +12,14 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray import drawing
+from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.nodes import MenuEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
+    from gpuwatch_tray.tray.controller import TrayView
     from gpuwatch_tray.tray.menu import MenuAction, MenuRow
 
 BACKEND_VARIABLE = "PYSTRAY_BACKEND"
@@ -56,38 +59,56 @@ def pystray_menu(
     perform: Callable[[MenuAction], None],
     escape: Callable[[str], str] = lambda label: label,
     *,
-    separator: Callable[[MenuRow], Any] = lambda _: Menu.SEPARATOR,
+    keyed_separators: bool = False,
 ) -> Any:
     """
     Return the rows as a pystray Menu; a click calls `perform`, `escape` writes labels for the system.
 
-    `separator` makes the items of separating rows; pystray's own backends know only Menu.SEPARATOR.
+    With `keyed_separators` separating rows become RowItems; pystray's backends know Menu.SEPARATOR only.
     """
-    return Menu(*(_row_item(row, perform, escape, separator) for row in rows))
+    return Menu(*(_row_item(row, perform, escape, keyed_separators) for row in rows))
 
 
-def separator_item(row: MenuRow) -> Any:
-    """Return a separator for `host_entries` that knows its row."""
-    return RowItem(row, None, "")
+class PystrayBackend:
+    """The drawing half of a backend with one of pystray's own icons."""
+
+    def __init__(
+        self,
+        icon_class: Any,
+        name: str,
+        perform: Callable[[MenuAction], None],
+        escape: Callable[[str], str] = lambda label: label,
+    ) -> None:
+        self._look = drawing.IconLook(Level.NO_DATA)
+        self.icon = icon_class(name, drawing.icon_image(self._look), name, pystray_menu((), perform))
+        self._perform = perform
+        self._escape = escape
+        self._rows: object = None
+
+    def present(self, view: TrayView) -> None:
+        """Show `view`; build the menu only when its rows have changed."""
+        if view.look != self._look:
+            self.icon.icon = drawing.icon_image(view.look)
+            self._look = view.look
+        self.icon.title = view.title
+        if view.rows != self._rows:
+            self._rows = view.rows
+            self.icon.menu = pystray_menu(view.rows, self._perform, self._escape)
 
 
 def host_entries(menu: Any, icon: Any) -> tuple[MenuEntry, ...]:
     """Return a pystray Menu's items as entries for a host; iterating the Menu itself leaves items out."""
-    items = list(menu.items) if menu is not None else []
-    return tuple(_host_entry(item, items[place + 1 :], icon) for place, item in enumerate(items))
+    return tuple(_host_entry(item, icon) for item in menu.items) if menu is not None else ()
 
 
 def _row_item(
-    row: MenuRow,
-    perform: Callable[[MenuAction], None],
-    escape: Callable[[str], str],
-    separator: Callable[[MenuRow], Any],
+    row: MenuRow, perform: Callable[[MenuAction], None], escape: Callable[[str], str], keyed: bool
 ) -> Any:
-    if row.separator:
-        return separator(row)
+    if row.separator and not keyed:
+        return Menu.SEPARATOR
     on_click: Any = None
     if row.children:
-        on_click = pystray_menu(row.children, perform, escape, separator=separator)
+        on_click = pystray_menu(row.children, perform, escape, keyed_separators=keyed)
     elif row.action is not None:
         action = row.action
 
@@ -97,28 +118,20 @@ def _row_item(
     return RowItem(row, on_click, escape(row.label))
 
 
-def _host_entry(item: Any, following: Sequence[Any], icon: Any) -> MenuEntry:
-    if item is Menu.SEPARATOR:
-        after = following[0] if following else None
-        urgent = isinstance(after, RowItem) and after.row.urgent
-        return MenuEntry(f"before {_item_key(after)}" if following else "last line", urgent=urgent)
-    if isinstance(item, RowItem) and item.row.separator:
-        return MenuEntry(item.row.key)
-    below = host_entries(item.submenu, icon) if item.submenu is not None else ()
-    row = item.row if isinstance(item, RowItem) else None
+def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
+    row = item.row
+    if row.separator:
+        return MenuEntry(row.key)
+    below = host_entries(item.submenu, icon)
     return MenuEntry(
-        key=_item_key(item),
+        key=row.key,
         label=item.text or " ",
         enabled=bool(item.enabled),
         children=below,
-        activate=None if below or (row is not None and row.action is None) else lambda: item(icon),
-        subject=row.subject if row is not None else "",
-        gone=row.gone if row is not None else "Over",
-        urgent=row is not None and row.urgent,
-        filler=row is not None and row.filler,
+        activate=None if below or row.action is None else lambda: item(icon),
+        subject=row.subject,
+        gone=row.gone,
+        urgent=row.urgent,
+        filler=row.filler,
         ticked=item.checked,
     )
-
-
-def _item_key(item: Any) -> str:
-    return item.row.key if isinstance(item, RowItem) else f"item {item.text}"

@@ -15,9 +15,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.tray import nodes
 from gpuwatch_tray.tray.host import ROOT, MenuHold, MenuHost
-from gpuwatch_tray.tray.nodes import MenuEntry, MenuNode, NodeKind, Properties
+from gpuwatch_tray.tray.nodes import (
+    MenuEntry,
+    MenuNode,
+    NodeKind,
+    Properties,
+    base_properties,
+    ended_label,
+    escape_label,
+    spare_kinds,
+    walk_entries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +60,7 @@ class MenuTree:
 
     def __init__(self) -> None:
         self.revision = 1
-        self.nodes = {ROOT: MenuNode(ROOT, NodeKind.PARENT, None, nodes.base_properties(NodeKind.PARENT))}
+        self.nodes = {ROOT: MenuNode(ROOT, NodeKind.PARENT, None, base_properties(NodeKind.PARENT))}
         self._last_id = ROOT
         self._host = MenuHost()
         self._entries: Sequence[MenuEntry] = ()
@@ -65,7 +74,7 @@ class MenuTree:
     def update(self, entries: Sequence[MenuEntry], now: float) -> MenuChange:
         """Apply `entries` as far as an open menu allows; return what changed."""
         self._entries = entries
-        self._by_subject = {entry.subject: entry for entry in nodes.walk_entries(entries) if entry.subject}
+        self._by_subject = {entry.subject: entry for entry in walk_entries(entries) if entry.subject}
         return self.refresh(now)
 
     def refresh(self, now: float) -> MenuChange:
@@ -227,9 +236,9 @@ class MenuTree:
             return node.removed_at
         elsewhere = self._by_subject.get(entry.subject)
         if elsewhere is not None:
-            self._set_properties(node, node.properties | {"label": nodes.escape_label(elsewhere.label)}, run)
+            self._set_properties(node, node.properties | {"label": escape_label(elsewhere.label)}, run)
         else:
-            label = nodes.escape_label(nodes.ended_label(entry))
+            label = escape_label(ended_label(entry))
             self._set_properties(node, node.properties | {"label": label, "enabled": False}, run)
             self._disable_below(node, run)
         return node.removed_at
@@ -252,7 +261,7 @@ class MenuTree:
     def _spare_nodes(self, node: MenuNode, run: _Update) -> Iterable[int]:
         """Return the ids of the spare nodes at the end of a list, with new ones for those in use."""
         unused = [self.nodes[row] for row in node.children if self.nodes[row].entry is None]
-        wanted = nodes.spare_kinds(node.entry)
+        wanted = spare_kinds(node.entry)
         if [spare.kind for spare in unused] == list(wanted):
             return [spare.id for spare in unused]
         return [self._add_node(kind, None, run).id for kind in wanted]
@@ -273,7 +282,7 @@ class MenuTree:
     def _add_node(self, kind: NodeKind, entry: MenuEntry | None, run: _Update) -> MenuNode:
         self._last_id += 1
         hidden: Properties = {"visible": False} if entry is None else {}
-        node = MenuNode(self._last_id, kind, entry, nodes.base_properties(kind) | hidden)
+        node = MenuNode(self._last_id, kind, entry, base_properties(kind) | hidden)
         self.nodes[node.id] = node
         run.fresh.add(node.id)
         return node

@@ -21,7 +21,7 @@ BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
 
 def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
     """
-    The GPUs (by UUID) that are known to have no compute process; None where the GPUs are not known.
+    Return the GPUs (by UUID) known to have no compute process; None where the GPUs are not known.
 
     Processes that only draw do not count. A GPU that cannot be read, or whose list cannot, is not free; while
     a process cannot be said to be on this GPU or that, none is. A GPU with MIG devices is free with all of
@@ -66,7 +66,7 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
 
 
 def describe_free(condition: GpusFree) -> str:
-    """The condition in words, for a menu row or `when list`."""
+    """Put the condition into words, for a menu row or `when list`."""
     return ngettext(
         "{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count
     ).format(count=condition.count, span=duration(condition.hold))

@@ -30,7 +30,7 @@ def on_gpus(
     snapshot: Snapshot,
     children: frozenset[tuple[int, str]] = frozenset(),
 ) -> tuple[GpuProcess, ...]:
-    """The entries on the GPUs' lists of this very process, and of its `children`."""
+    """Return the entries on the GPUs' lists of this very process, and of its `children`."""
     if snapshot.problem is not None:
         return ()
     wanted = children | {(condition.pid, condition.identity)}
@@ -38,7 +38,7 @@ def on_gpus(
 
 
 def total_memory(entries: Sequence[GpuProcess]) -> int | None:
-    """The memory (bytes) of a process on all its GPUs; None where a part of it is not known."""
+    """Return the memory (bytes) of a process on all its GPUs; None where a part of it is not known."""
     parts = [entry.memory for entry in entries]
     whole = [part for part in parts if not isinstance(part, Missing)]
     return sum(whole) if parts and len(whole) == len(parts) else None
@@ -103,12 +103,12 @@ def command_notice(
 
 
 def describe_process(condition: ProcessEnds) -> str:
-    """The condition in words, for a menu row or `when list`."""
+    """Put the condition into words, for a menu row or `when list`."""
     return _("PID {pid} ({command}) ends").format(pid=condition.pid, command=condition.called)
 
 
 def describe_command(condition: CommandEnds) -> str:
-    """The condition in words, for a command."""
+    """Put the condition into words, for a command."""
     return _("{command} ends (started by `when run`, PID {pid})").format(
         command=condition.called, pid=condition.pid
     )
@@ -127,7 +127,7 @@ def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation
 
 
 def _processes_with_pid(pid: int, snapshot: Snapshot) -> list[GpuProcess]:
-    """The entries with this PID, of whatever process."""
+    """Return the entries with this PID, of whatever process."""
     return (
         []
         if snapshot.problem is not None

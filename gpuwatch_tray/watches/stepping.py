@@ -25,7 +25,7 @@ PEAK_STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
 
 
 def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
-    """The reminder after `observation`; one that has its notice stays as it is."""
+    """Return the reminder after `observation`; one that has its notice stays as it is."""
     if reminder.notice is not None:
         return reminder
     condition, notice = _step_condition(reminder.condition, observation)
@@ -53,7 +53,7 @@ def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
 
 
 def describe_reminder(reminder: Reminder) -> str:
-    """The condition in one line, as a menu row or `when list` has it."""
+    """Put the condition into one line, for a menu row or `when list`."""
     condition = reminder.condition
     if isinstance(condition, GpusFree):
         return describe_free(condition)
@@ -61,7 +61,7 @@ def describe_reminder(reminder: Reminder) -> str:
 
 
 def awaited(reminder: Reminder) -> Awaited:
-    """The reminder as the menu shows it."""
+    """Return the reminder as the menu shows it."""
     condition = reminder.condition
     target = (
         str(condition.count) if isinstance(condition, GpusFree) else f"{condition.pid}:{condition.identity}"

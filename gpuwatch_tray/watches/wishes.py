@@ -82,9 +82,9 @@ class Observation:
     What is known at `now` for a step of one reminder.
 
     After more than `gap` seconds without an observation nothing is known of the time between. A `loop`
-    observes more often than that, `check` does not. `lives` is what the system says of the process: None where
-    it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a command
-    has started, itself or through others.
+    observes more often than that, `check` does not. `lives` is what the system says of the process: None
+    where it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a
+    command has started, itself or through others.
     """
 
     snapshot: Snapshot

@@ -6,10 +6,13 @@ import subprocess
 
 import pytest
 
-from gpuwatch_tray.cli import build_parser, manual, papers, tree
+from gpuwatch_tray.cli import build_parser
+from gpuwatch_tray.cli.manual import man_page
+from gpuwatch_tray.cli.papers import completion_script
+from gpuwatch_tray.cli.tree import invocation, iter_commands, visible_actions
 from tests.installed import SCRIPT
 
-COMMANDS = list(tree.iter_commands(build_parser()))
+COMMANDS = list(iter_commands(build_parser()))
 ENVIRONMENT = {"PATH": f"{SCRIPT.parent}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "300"}
 
 
@@ -41,20 +44,18 @@ def test_every_command_has_help_and_an_example_that_it_takes(each):
         build_parser().parse_args(words[1:])
         assert example.startswith(each.prog)
     assert "Exit codes: 0 done" in each.format_help()
-    assert not [
-        action.dest for action in tree.visible_actions(each) if action.option_strings and not action.help
-    ]
+    assert not [action.dest for action in visible_actions(each) if action.option_strings and not action.help]
 
 
 def test_the_man_page_says_what_help_says(tmp_path):
     """Man has no complaint, and each command, option and help text is on the page."""
     page = tmp_path / "gpuwatch-tray.1"
-    page.write_text(manual.man_page(build_parser()))
+    page.write_text(man_page(build_parser()))
     assert answer("man", "--warnings", "-Tutf8", "-Z", "-l", page, folder=tmp_path).count("warning") == 0
     text = " ".join(answer("man", "-P", "cat", "-l", page, folder=tmp_path).split())
     for each in COMMANDS:
-        for action in tree.visible_actions(each):
-            assert tree.invocation(action) in text
+        for action in visible_actions(each):
+            assert invocation(action) in text
             assert " ".join((action.help or "").split()) in text
         assert each.prog in text
 
@@ -63,7 +64,7 @@ def test_the_man_page_says_what_help_says(tmp_path):
 def test_a_shell_completes_commands_and_options(tmp_path, shell):
     """The shell itself, given the script, offers the tasks of a command and the options of another."""
     script = tmp_path / "script"
-    script.write_text(papers.completion_script(build_parser(), shell))
+    script.write_text(completion_script(build_parser(), shell))
     asked = {"setup ": {"config", "autostart", "desktop"}, "check --": {"--dry-run", "--test-mail"}}
     for line, offered in asked.items():
         told = ASK[shell](script, line, tmp_path)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.installed import Installed
 from tests.mailserver import MailServer
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """The program as a user has it, in folders of the test's own."""
+    return Installed(tmp_path)
 
 
 @pytest.fixture

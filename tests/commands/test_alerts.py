@@ -8,15 +8,10 @@ import time
 import pytest
 
 from tests.driver.scenario import FakeGpu, Scenario
-from tests.installed import Installed, busy
+from tests.installed import busy
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture

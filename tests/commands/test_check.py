@@ -13,16 +13,11 @@ import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.faketime import shifted
-from tests.installed import MIB, Installed, busy, closed_port
+from tests.installed import MIB, busy, closed_port
 from tests.mailserver import MailServer
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture

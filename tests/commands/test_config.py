@@ -9,7 +9,7 @@ from tests.installed import Installed
 
 @pytest.fixture
 def bare(tmp_path):
-    """An installation whose user has no file of settings yet."""
+    """Provide an installation whose user has no file of settings yet."""
     installed = Installed(tmp_path)
     for name in ("gpu-watch.env", "notify.env", "smtp.env"):
         (tmp_path / name).unlink()

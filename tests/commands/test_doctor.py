@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gpuwatch_tray import doctor as room
 from gpuwatch_tray.app import create_context
 from gpuwatch_tray.commands import doctor, logs
-from gpuwatch_tray.doctor import FindingState
-from gpuwatch_tray.doctor.writing import findings_json, findings_text
+from gpuwatch_tray.doctor import CheckState
+from gpuwatch_tray.doctor.writing import results_json, results_text
 from gpuwatch_tray.lock import LockHolder, StoreLock
 from tests.driver.scenario import FakeGpu, Scenario, loaded
 from tests.installed import Installed
@@ -44,8 +44,8 @@ def test_the_log_and_the_report(tmp_path):
     assert "No such file" in installed.run("doctor", "--log").stdout
     folder = installed.state / "log"
     folder.mkdir(parents=True)
-    setup = create_context(installed.environment, None)
-    file = logs.log_path(setup)
+    context = create_context(installed.environment, None)
+    file = logs.log_path(context)
     file.write_text("".join(f"line {n}\n" for n in range(100)))
     path, *tail = installed.run("doctor", "--log").stdout.splitlines()
     assert (path, tail[0], tail[-1]) == (str(file), "line 60", "line 99")
@@ -72,20 +72,20 @@ def test_a_driver_that_hangs_costs_its_own_line_only(tmp_path):
     with loaded(tmp_path / "scenario") as path:
         installed = Installed(tmp_path)
         installed.configure(TO_EMAIL="")  # the machine that tests may have no mail program
-        setup = create_context(installed.environment, None)
+        context = create_context(installed.environment, None)
         Scenario(gpus=[FakeGpu.numbered(0)], hang={"count": 60}).write(path)
         began = time.monotonic()
-        lines = room.examine(doctor.list_checks(setup, installed.environment, timeout=1.5))
+        lines = room.examine(doctor.list_checks(context, installed.environment, timeout=1.5))
         assert time.monotonic() - began < 5
         Scenario(gpus=[FakeGpu.numbered(0)]).write(path)  # the hang ends
-    (hang,) = (line for line in lines if line.state is FindingState.PROBLEM)
+    (hang,) = (line for line in lines if line.state is CheckState.PROBLEM)
     assert (hang.topic, hang.text) == ("driver", "it does not answer within 1.5 s")
     assert "nvidia-smi" in hang.mend
     assert len({line.topic for line in lines}) >= 10
 
 
 def planted(folder, secret):
-    """An installation that holds a secret wherever one may be; its set-up."""
+    """An installation that holds a secret wherever one may be; its context."""
     installed = Installed(folder)
     quoted = json.dumps(secret)[1:-1]
     installed.write("smtp.env", f"SMTP_HOST=mail.example.org\nSMTP_USER=ada\nSMTP_PASS='{secret}'\n").chmod(
@@ -100,12 +100,12 @@ def planted(folder, secret):
         GPU_LIMIT=f"'--password={secret}'",
         PROCESS_SCOPE=f"'smtp://ada:{secret}@mail.example.org'",
     )
-    setup = create_context(installed.environment, None)
-    logs.log_path(setup).parent.mkdir(parents=True, exist_ok=True)
-    logs.log_path(setup).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
-    lock = StoreLock(setup.settings.state, setup.state_name)
+    context = create_context(installed.environment, None)
+    logs.log_path(context).parent.mkdir(parents=True, exist_ok=True)
+    logs.log_path(context).write_text(f"ERROR gpuwatch_tray: python train.py --token {secret}\n")
+    lock = StoreLock(context.settings.state, context.state_name)
     lock.describe(LockHolder(1, "tray", trouble=f"--password {secret}", address=str(folder / "nobody")))
-    return installed, setup
+    return installed, context
 
 
 # Letters as passwords have them: what ends a quoted word of Bash is a mistake of its own.
@@ -117,14 +117,14 @@ LETTERS = st.text(st.sampled_from("abcXYZ0189+/=_-.!%#"), max_size=12)
 def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
     """Text, JSON, log and report hold no secret of the settings, of Google's files, or of the log."""
     folder = tmp_path_factory.mktemp("canary")
-    installed, setup = planted(folder, CANARY + tail)
-    kept = [check for check in doctor.list_checks(setup, installed.environment) if check.topic != "driver"]
+    installed, context = planted(folder, CANARY + tail)
+    kept = [check for check in doctor.list_checks(context, installed.environment) if check.topic != "driver"]
     lines = room.examine(kept)
     said = [
-        *findings_text(lines),
-        json.dumps(findings_json(lines, host="box", version="1", at=0.0)),
-        *doctor.log_tail(setup),
-        repr(setup.problems),
+        *results_text(lines),
+        json.dumps(results_json(lines, host="box", version="1", at=0.0)),
+        *doctor.log_tail(context),
+        repr(context.problems),
     ]
     assert [text for text in said if CANARY in text] == []
     assert any("token.json can be read by others" in text for text in said)
@@ -133,15 +133,15 @@ def test_no_word_of_it_tells_a_secret(tmp_path_factory, tail):
 
 def test_the_canary_sings(tmp_path):
     """The test above can fail: what is no secret is told by each of the places where one is hidden."""
-    _installed, setup = planted(tmp_path, "x")
-    logs.log_path(setup).write_text(f"INFO gpuwatch_tray: python train.py --run {CANARY}\n")
-    assert any(CANARY in line for line in doctor.log_tail(setup))
+    _installed, context = planted(tmp_path, "x")
+    logs.log_path(context).write_text(f"INFO gpuwatch_tray: python train.py --run {CANARY}\n")
+    assert any(CANARY in line for line in doctor.log_tail(context))
 
 
 def test_the_report_tells_no_secret_either(tmp_path, monkeypatch, capsys):
     """The file that is sent with a bug report is as silent as the screen."""
-    installed, setup = planted(tmp_path, CANARY)
+    installed, context = planted(tmp_path, CANARY)
     for name in ("GPUWATCH_CONFIG", "GPUWATCH_NOTIFY_CONFIG", "GPUWATCH_SMTP_CONFIG"):
         monkeypatch.setenv(name, installed.environment[name])
-    doctor.write_report(setup, tmp_path / "report.txt")
+    doctor.write_report(context, tmp_path / "report.txt")
     assert CANARY not in (tmp_path / "report.txt").read_text() + capsys.readouterr().out

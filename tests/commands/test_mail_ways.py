@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from tests.googleserver import GoogleServer
-from tests.installed import Installed, closed_port
+from tests.installed import closed_port
 from tests.mailserver import MailServer
 
 pytestmark = pytest.mark.driver
@@ -49,11 +49,6 @@ class Keyring(KeyringBackend):
 def google():
     with GoogleServer() as server:
         yield server
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture

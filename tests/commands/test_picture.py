@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # noqa: TID251  # to look at what was drawn
+from PIL import Image  # to look at what was drawn
 
 from gpuwatch_tray import machine
 from gpuwatch_tray.commands import picture
@@ -18,16 +18,14 @@ from gpuwatch_tray.store import Commit, Mail, Store
 from gpuwatch_tray.store.samples import SampleStore
 from tests import letters
 from tests.driver.scenario import FakeGpu, Scenario
-from tests.installed import Installed
 from tests.pasts import Past, gpu
 from tests.report.histories import HOUR, history, uuid
 
 
 @pytest.fixture
-def installed(tmp_path):
-    made = Installed(tmp_path)
-    made.configure(POLL_SEC=0.3)
-    return made
+def installed(installed):
+    installed.configure(POLL_SEC=0.3)
+    return installed
 
 
 def test_the_gpu_that_the_alert_is_about_is_drawn():

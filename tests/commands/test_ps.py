@@ -9,15 +9,10 @@ import subprocess
 import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario, without_driver
-from tests.installed import MIB, Installed
+from tests.installed import MIB
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture

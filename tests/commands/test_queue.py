@@ -6,17 +6,16 @@ import json
 
 import pytest
 
-from tests.installed import Installed, busy
+from tests.installed import busy
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
 
 
 @pytest.fixture
-def installed(tmp_path):
-    made = Installed(tmp_path)
-    made.configure(GPU_LIMIT=1)
-    return made
+def installed(installed):
+    installed.configure(GPU_LIMIT=1)
+    return installed
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class Running:
     def describe(self, holder):
         self.holder = holder
 
-    def look(self):
+    def check(self):
         """What the files say, as Changes would."""
         return self.next
 

@@ -11,18 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.commands import details, pages
+from gpuwatch_tray import opening
+from gpuwatch_tray.commands import details
 from gpuwatch_tray.commands.details import ReportPageError, ReportPageOpener
+from gpuwatch_tray.commands.pages import page_file, write_page
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.installed import MIB, Installed
+from tests.installed import MIB
 from tests.workers import workers
 
 OPENER = '#!/bin/sh\ncp "$1" "$(dirname "$0")/opened.html"\n'
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture
@@ -77,7 +74,7 @@ def test_what_a_killed_program_left_is_removed(tmp_path):
         each.write_text("part")
     for each in (old, other):
         os.utime(each, (0, 0))
-    pages.write(file, "whole")
+    write_page(file, "whole")
     assert sorted(tmp_path.iterdir()) == sorted([file, young, other])
 
 
@@ -124,7 +121,7 @@ def test_without_an_opener_it_says_so(installed, tmp_path):
 
 def told(monkeypatch, script):
     """Details whose child is a small program."""
-    monkeypatch.setattr(details.opening, "available", lambda: True)
+    monkeypatch.setattr(opening, "available", lambda: True)
     return ReportPageOpener([sys.executable, "-c", script])
 
 
@@ -171,5 +168,5 @@ def test_a_browser_from_a_snap_gets_the_page_where_it_may_read(tmp_path):
     ):
         (tools / "xdg-mime").write_text(f"#!/bin/sh\necho {entry}\n")
         (tools / "xdg-mime").chmod(0o755)
-        assert pages.page_file(tmp_path, "box", environ, snaps) == folder / "box.html"
-    assert pages.page_file(tmp_path, "box", environ, tmp_path / "none") == tmp_path / "page/box.html"
+        assert page_file(tmp_path, "box", environ, snaps) == folder / "box.html"
+    assert page_file(tmp_path, "box", environ, tmp_path / "none") == tmp_path / "page/box.html"

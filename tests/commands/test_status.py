@@ -16,14 +16,16 @@ import pytest
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app import create_context
-from gpuwatch_tray.commands import answer, asking, status
+from gpuwatch_tray.commands import asking
+from gpuwatch_tray.commands.answer import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.commands.quit import quit_running
+from gpuwatch_tray.commands.status import describe_namesake, describe_running, print_status
 from gpuwatch_tray.context import SourceKind, WorkError
 from gpuwatch_tray.lock import LockHolder, StoreLock, this_process
 from gpuwatch_tray.model import UNSUPPORTED, Alert, Gpu, Level, Phase, Problem, Severity, Snapshot, Status
 from tests.fakes import START, snapshot
 
-FACTS = answer.ResponderInfo("tray", "box", "nvml", mails_waiting=2, pid=4711)
+FACTS = ResponderInfo("tray", "box", "nvml", mails_waiting=2, pid=4711)
 GPU = Gpu(0, "GPU-1", "RTX 4090", 12 * 2**30, 24 * 2**30, 87, 71, 310.4)
 ALERT = Alert(
     "fp",
@@ -92,17 +94,17 @@ def environ(tmp_path, short, monkeypatch):
 
 
 @pytest.fixture
-def setup(environ):
+def context(environ):
     return create_context(environ, SourceKind.NVML)
 
 
 @contextmanager
-def watching(setup, handlers):
+def watching(context, handlers):
     """What the tray does: take the lock, serve, say where."""
-    lock = StoreLock(setup.settings.state, setup.state_name)
+    lock = StoreLock(context.settings.state, context.state_name)
     assert lock.acquire(this_process("tray", mails=True))
     try:
-        with asking.serve_requests(setup, handlers) as address:
+        with asking.serve_requests(context, handlers) as address:
             lock.describe(this_process("tray", mails=True, address=address))
             yield address
     finally:
@@ -114,7 +116,7 @@ def watching(setup, handlers):
 
 def test_the_answer_has_the_documented_keys_and_survives_json():
     """These keys are the contract of `status --json`."""
-    told = answer.build_status(WARNING, FACTS)
+    told = build_status(WARNING, FACTS)
     assert set(told) == KEYS
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["state"], told["pid"], told["face"], told["host"]) == ("warning", 4711, "tray", "box")
@@ -151,7 +153,7 @@ def test_the_answer_has_the_documented_keys_and_survives_json():
 def test_what_is_not_known_is_null_and_not_zero():
     """A GPU that tells nothing, a source that failed, a status before the first poll."""
     silent = Gpu(1, "", UNSUPPORTED, problem="fell off the bus")
-    told = answer.build_status(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(silent,))), FACTS)
+    told = build_status(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(silent,))), FACTS)
     assert told["gpus"][0] == {
         **dict.fromkeys(
             ("uuid", "name", "utilisation", "memory_used", "memory_total", "temperature", "power")
@@ -161,7 +163,7 @@ def test_what_is_not_known_is_null_and_not_zero():
     }
     assert told["in_use"] is None
     for shown in (None, Snapshot("nvml", START, problem=Problem("no driver"))):
-        assert answer.build_status(Status(Level.NO_DATA, "No data", START, shown), FACTS)["gpus"] == []
+        assert build_status(Status(Level.NO_DATA, "No data", START, shown), FACTS)["gpus"] == []
 
 
 def test_the_lines_for_a_person():
@@ -170,7 +172,7 @@ def test_the_lines_for_a_person():
         "  warning 3: 3 GPUs in use, the limit is 2"
         " (firing since 15:26:18, acknowledged, snoozed until 16:27:48, muted by gpu_lost)"
     )
-    assert answer.status_lines(answer.build_status(WARNING, FACTS), START) == [
+    assert status_lines(build_status(WARNING, FACTS), START) == [
         "warning: 3 GPUs in use, the limit is 2",
         "data of 15:27:43, 5 s old",
         "everything is snoozed until 2026-01-08 15:27:48",
@@ -185,9 +187,9 @@ def test_the_lines_for_a_person():
 def test_a_demo_is_labelled_and_a_lost_gpu_named():
     """Nobody takes made-up numbers for real ones."""
     lost = Gpu(0, "GPU-1", "T4", problem="fell off the bus")
-    facts = answer.ResponderInfo("watch", "box", "demo", simulated=True)
-    told = answer.status_lines(
-        answer.build_status(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(lost,))), facts), START
+    facts = ResponderInfo("watch", "box", "demo", simulated=True)
+    told = status_lines(
+        build_status(Status(Level.NO_DATA, "No data", START, snapshot(gpus=(lost,))), facts), START
     )
     assert told[0] == "SIMULATED GPUs: nothing here is real"
     assert told[1] == "no data: No data"
@@ -196,19 +198,14 @@ def test_a_demo_is_labelled_and_a_lost_gpu_named():
 
 def test_half_known_memory_shows_which_half():
     """A `?` is not a 0."""
-    told = answer.build_status(
-        Status(Level.OK, "", START, snapshot(gpus=(Gpu(0, "u", memory_total=2**30),))), FACTS
-    )
-    assert "  GPU 0, ? / 1024 MiB" in answer.status_lines(told, START)
+    told = build_status(Status(Level.OK, "", START, snapshot(gpus=(Gpu(0, "u", memory_total=2**30),))), FACTS)
+    assert "  GPU 0, ? / 1024 MiB" in status_lines(told, START)
 
 
 def test_the_answer_of_another_version_is_shown_as_far_as_it_goes():
     """An older tray still runs after an update: missing keys are no crash."""
-    assert (
-        answer.status_lines({"state": "ok", "headline": "fine", "alerts": [{"id": 1}]}, START)[0]
-        == "ok: fine"
-    )
-    assert answer.status_lines({}, START)
+    assert status_lines({"state": "ok", "headline": "fine", "alerts": [{"id": 1}]}, START)[0] == "ok: fine"
+    assert status_lines({}, START)
 
 
 def test_a_name_with_control_characters_cannot_play_with_the_terminal():
@@ -216,74 +213,72 @@ def test_a_name_with_control_characters_cannot_play_with_the_terminal():
     odd = Status(
         Level.OK, "a\x1b[2Jb\nc", START, snapshot(gpus=(Gpu(0, "u", "T4\x1b]0;x\x07"),)), notes=("\r",)
     )
-    text = "".join(answer.status_lines(answer.build_status(odd, FACTS), START))
+    text = "".join(status_lines(build_status(odd, FACTS), START))
     assert text.isprintable()
 
 
 # --- the way there ------------------------------------------------------------------------------------
 
 
-def test_status_asks_the_running_one(setup, capsys):
+def test_status_asks_the_running_one(context, capsys):
     """Lines for a person, or the answer as it is."""
-    with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
-        assert status.print_status(setup, Namespace(json=False), lambda: START) == 0
-        assert capsys.readouterr().out.splitlines() == answer.status_lines(
-            answer.build_status(WARNING, FACTS), START
-        )
-        assert status.print_status(setup, Namespace(json=True)) == 0
-        assert json.loads(capsys.readouterr().out) == answer.build_status(WARNING, FACTS)
+    with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
+        assert print_status(context, Namespace(json=False), lambda: START) == 0
+        assert capsys.readouterr().out.splitlines() == status_lines(build_status(WARNING, FACTS), START)
+        assert print_status(context, Namespace(json=True)) == 0
+        assert json.loads(capsys.readouterr().out) == build_status(WARNING, FACTS)
 
 
-def test_from_cron_the_sessions_socket_is_found(setup, monkeypatch, short):
+def test_from_cron_the_sessions_socket_is_found(context, monkeypatch, short):
     """The lock's description names the address, so XDG_RUNTIME_DIR need not be set."""
-    with watching(setup, {"status": lambda _: {"state": "ok"}}) as address:
+    with watching(context, {"status": lambda _: {"state": "ok"}}) as address:
         assert address.startswith(str(short / "run"))
         monkeypatch.delenv("XDG_RUNTIME_DIR")
-        assert asking.try_request(setup, {"do": "status"}) == {"state": "ok"}
+        assert asking.try_request(context, {"do": "status"}) == {"state": "ok"}
 
 
-def test_without_a_running_one_status_and_quit_fail_in_one_line(setup, environ):
+def test_without_a_running_one_status_and_quit_fail_in_one_line(context, environ):
     """Also after a crash, which leaves a description behind; `try_request` returns None instead."""
     for _ in range(2):
         for asked in (
-            lambda: status.print_status(setup, Namespace(json=False)),
-            lambda: quit_running(setup, Namespace()),
+            lambda: print_status(context, Namespace(json=False)),
+            lambda: quit_running(context, Namespace()),
         ):
             with pytest.raises(
                 WorkError, match=r"nothing watches the GPUs here .*`gpuwatch-tray` starts"
             ) as told:
                 asked()
             assert "\n" not in str(told.value)
-        assert asking.try_request(setup, {"do": "status"}) is None
-        setup.settings.state.mkdir(exist_ok=True)
-        left = StoreLock(setup.settings.state, setup.state_name)
-        left.describe(LockHolder(99999, "tray", address=str(setup.settings.state / "s")))
+        assert asking.try_request(context, {"do": "status"}) is None
+        context.settings.state.mkdir(exist_ok=True)
+        left = StoreLock(context.settings.state, context.state_name)
+        left.describe(LockHolder(99999, "tray", address=str(context.settings.state / "s")))
 
 
-def test_one_that_takes_no_requests_is_not_taken_for_none(setup):
+def test_one_that_takes_no_requests_is_not_taken_for_none(context):
     """The lock is held but no socket answers: that is an error with the holder's name."""
-    lock = StoreLock(setup.settings.state, setup.state_name)
+    lock = StoreLock(context.settings.state, context.state_name)
     lock.acquire(this_process("watch", mails=True))
     with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} watches .* takes no requests"):
-        asking.try_request(setup, {"do": "status"})
+        asking.try_request(context, {"do": "status"})
     lock.release()
 
 
-def test_a_refusal_is_an_error_with_its_text(setup):
+def test_a_refusal_is_an_error_with_its_text(context):
     """An older one that knows no such request says which it knows."""
     with (
-        watching(setup, {"status": lambda _: {}}),
+        watching(context, {"status": lambda _: {}}),
         pytest.raises(
             WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request: this one knows status"
         ),
     ):
-        asking.try_request(setup, {"do": "dance"})
+        asking.try_request(context, {"do": "dance"})
 
 
-def test_without_a_place_for_the_socket_the_watching_goes_on(setup, monkeypatch, caplog):
+def test_without_a_place_for_the_socket_the_watching_goes_on(context, monkeypatch, caplog):
     """The address is empty then, and the log says what will not work."""
     monkeypatch.setattr(asking, "control_addresses", lambda _: ())
-    with asking.serve_requests(setup, {}) as address:
+    with asking.serve_requests(context, {}) as address:
         assert address == ""
     assert "`status` and `quit` will not reach this one" in caplog.text
 
@@ -292,43 +287,43 @@ def test_a_demo_is_found_without_its_lock(environ, capsys):
     """A demo's state is in a folder that nobody knows, and is apart from the real one's."""
     demo, real = create_context(environ, SourceKind.DEMO), create_context(environ, SourceKind.NVML)
     with asking.serve_requests(demo, {"status": lambda _: {"state": "ok", "simulated": True}}):
-        assert status.print_status(demo, Namespace(json=False), lambda: START) == 0
+        assert print_status(demo, Namespace(json=False), lambda: START) == 0
         assert "nothing here is real" in capsys.readouterr().out
         assert asking.try_request(real, {"do": "status"}) is None
         with asking.serve_requests(demo, {}) as second:  # a second demo does not displace the first
             assert second != asking.control_addresses(demo)[0]
     with pytest.raises(WorkError, match="nothing watches the demo's GPUs"):
-        status.print_status(demo, Namespace(json=False))
+        print_status(demo, Namespace(json=False))
 
 
-def test_a_second_start_tells_how_the_first_one_is(setup):
+def test_a_second_start_tells_how_the_first_one_is(context):
     """Its status where it answers, else who it is."""
-    with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
-        told = status.describe_running(asking.lock_holder(setup), lambda: START)
+    with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
+        told = describe_running(asking.lock_holder(context), lambda: START)
     assert told[0] == f"tray, PID {os.getpid()} watches already"
     assert told[1] == "warning: 3 GPUs in use, the limit is 2"
-    assert status.describe_running(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
-    (line,) = status.describe_running(LockHolder(7, "tray", address="/nonexistent/s"))
+    assert describe_running(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
+    (line,) = describe_running(LockHolder(7, "tray", address="/nonexistent/s"))
     assert line == "tray, PID 7 watches already, but it could not be asked: nothing answers there"
 
 
 def test_a_demo_started_twice_is_told_of_the_first_by_its_name(environ):
     """A demo's lock is its own, so the session's name tells; one that cannot be asked is named."""
     demo = create_context(environ, SourceKind.DEMO)
-    with asking.serve_requests(demo, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
-        told = status.describe_namesake(demo, 7, lambda: START)
+    with asking.serve_requests(demo, {"status": lambda _: build_status(WARNING, FACTS)}):
+        told = describe_namesake(demo, 7, lambda: START)
         assert told[:2] == ["tray, PID 7 watches already in this session", f"warning: {WARNING.headline}"]
-    assert status.describe_namesake(demo, 7) == ["tray, PID 7 watches already in this session"]
-    assert status.describe_namesake(demo, 0) == ["another tray is in this session"]
+    assert describe_namesake(demo, 7) == ["tray, PID 7 watches already in this session"]
+    assert describe_namesake(demo, 0) == ["another tray is in this session"]
 
 
-def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(setup, monkeypatch):
+def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(context, monkeypatch):
     """Whichever of the two stops a second start, it prints the first one's status."""
-    with watching(setup, {"status": lambda _: answer.build_status(WARNING, FACTS)}):
+    with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
         monkeypatch.delenv("XDG_RUNTIME_DIR")  # the address is the lock's, wherever this one would look
-        holder = asking.lock_holder(setup)
-        told = status.describe_namesake(setup, os.getpid(), lambda: START)
-        assert told == status.describe_running(holder, lambda: START)
+        holder = asking.lock_holder(context)
+        told = describe_namesake(context, os.getpid(), lambda: START)
+        assert told == describe_running(holder, lambda: START)
         assert len(told) > 3
 
 
@@ -374,18 +369,18 @@ def tray(environ, how):
 
 
 @pytest.mark.parametrize("how", ["orderly", "abrupt"])
-def test_quit_ends_the_other_process_and_waits_for_it(setup, environ, capsys, how):
+def test_quit_ends_the_other_process_and_waits_for_it(context, environ, capsys, how):
     """When it returns, the lock can be taken; also where the process left without giving it back."""
     with tray(environ, how) as running:
-        assert quit_running(setup, Namespace()) == 0
-        lock = StoreLock(setup.settings.state, setup.state_name)
+        assert quit_running(context, Namespace()) == 0
+        lock = StoreLock(context.settings.state, context.state_name)
         assert lock.acquire(this_process("tray", mails=True))
         lock.release()
         assert running.wait(5) == 0
         assert capsys.readouterr().out == f"ended: tray, PID {running.pid}\n"
 
 
-def test_quit_does_not_claim_what_has_not_happened(setup, environ):
+def test_quit_does_not_claim_what_has_not_happened(context, environ):
     """One that stays is an error after 5 s, which are the test's own."""
     now = [0.0]
 
@@ -396,16 +391,16 @@ def test_quit_does_not_claim_what_has_not_happened(setup, environ):
         with pytest.raises(
             WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 5 s"
         ):
-            quit_running(setup, Namespace(), monotonic=lambda: now[0], sleep=sleep)
+            quit_running(context, Namespace(), monotonic=lambda: now[0], sleep=sleep)
         assert running.poll() is None
 
 
-def test_after_kill_9_the_state_is_free_and_status_says_so(setup, environ):
+def test_after_kill_9_the_state_is_free_and_status_says_so(context, environ):
     """What the dead one left, socket and description, misleads nobody and blocks no successor."""
     with tray(environ, "deaf") as running:
-        assert asking.try_request(setup, {"do": "status"}) == {"state": "ok"}
+        assert asking.try_request(context, {"do": "status"}) == {"state": "ok"}
         running.send_signal(signal.SIGKILL)
         running.wait(5)
-    assert asking.try_request(setup, {"do": "status"}) is None
-    with watching(setup, {"status": lambda _: {"state": "warning"}}):
-        assert asking.try_request(setup, {"do": "status"}) == {"state": "warning"}
+    assert asking.try_request(context, {"do": "status"}) is None
+    with watching(context, {"status": lambda _: {"state": "warning"}}):
+        assert asking.try_request(context, {"do": "status"}) == {"state": "warning"}

@@ -10,20 +10,14 @@ import time
 
 import pytest
 
-from gpuwatch_tray.commands import export
+from gpuwatch_tray.commands.export import SAMPLE_FIELDS, sample_records
 from gpuwatch_tray.commands.usage import usage_json, usage_lines
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use
 from gpuwatch_tray.usage import GroupBy, usage
 from tests.driver.scenario import MIB, FakeGpu, FakeProcess, Scenario
-from tests.installed import Installed
 
 GIB, KWH = 2**30, 3.6e6
 HOSTILE = "=cmd|'/c calc'!A1,\"<script>\""
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 def history() -> History:
@@ -79,12 +73,12 @@ def test_what_is_unknown_is_null_in_json():
 
 def test_every_sample_is_a_record_with_all_fields():
     """An unknown value is None and no 0; an odd name comes back from CSV as it was."""
-    found = list(export.sample_records(history()))
+    found = list(sample_records(history()))
     assert [each["kind"] for each in found] == ["gpu", "user", "user", "process"]
-    assert all(tuple(each) == export.SAMPLE_FIELDS for each in found)
+    assert all(tuple(each) == SAMPLE_FIELDS for each in found)
     assert (found[0]["temperature_mean"], found[0]["level"], found[2]["user"]) == (None, None, None)
     out = io.StringIO()
-    writer = csv.DictWriter(out, export.SAMPLE_FIELDS)
+    writer = csv.DictWriter(out, SAMPLE_FIELDS)
     writer.writeheader()
     writer.writerows(found)
     assert list(csv.DictReader(io.StringIO(out.getvalue())))[3]["name"] == HOSTILE

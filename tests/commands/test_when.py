@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
-from tests.installed import MIB, Installed, busy
+from tests.installed import MIB, busy
 from tests.workers import workers
 
 pytestmark = pytest.mark.driver
@@ -22,10 +22,9 @@ CALM = Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)])
 
 
 @pytest.fixture
-def installed(tmp_path):
-    made = Installed(tmp_path)
-    made.configure(POLL_SEC=1, GPU_LIMIT=4)
-    return made
+def installed(installed):
+    installed.configure(POLL_SEC=1, GPU_LIMIT=4)
+    return installed
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_another_boot_ends_every_process(installed, server, worker):
     """A process of an earlier boot is gone with it, whoever has its number now."""
     installed.play(busy(worker.pid))
     when(installed, "ends", str(worker.pid))
-    import sqlite3  # noqa: TID251  # no other way to restart the machine
+    import sqlite3  # no other way to restart the machine
 
     (file,) = installed.state.glob("state-*.sqlite3")
     database = sqlite3.connect(file)

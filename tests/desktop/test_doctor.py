@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gpuwatch_tray.doctor import FindingState
+from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.desktop import check_desktop
 from tests.desktop import rig
 from tests.desktop.peers import FakeServer
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.desktop
 
 
 def lines(environ):
-    """What is found, by topic."""
+    """Return the doctor's lines by topic."""
     return {line.topic: line for line in check_desktop(environ, 300.0, lambda _: "panel")}
 
 
@@ -45,17 +45,17 @@ def test_a_whole_desktop_is_well(desk, tmp_path):
 def test_a_desktop_without_a_panel(address):
     """Nobody shows icons: a problem with what to install; no popups: a warning."""
     found = lines({"DISPLAY": ":94", "DBUS_SESSION_BUS_ADDRESS": address, "XDG_CURRENT_DESKTOP": "GNOME"})
-    assert found["tray"].state is FindingState.PROBLEM
+    assert found["tray"].state is CheckState.PROBLEM
     assert "AppIndicator" in found["tray"].mend
-    assert found["popups"].state is FindingState.WARNING
-    assert found["presence"].state is FindingState.WARNING
+    assert found["popups"].state is CheckState.WARNING
+    assert found["presence"].state is CheckState.WARNING
 
 
 def test_no_desktop_is_no_problem(address):
     """Over SSH there is nothing to draw on, with or without a bus."""
     for environ in ({"SSH_TTY": "/dev/pts/0"}, {"DBUS_SESSION_BUS_ADDRESS": address}):
         found = lines(environ)
-        assert {line.state for line in found.values()} == {FindingState.OK}
+        assert {line.state for line in found.values()} == {CheckState.OK}
         assert "in the terminal" in found["tray"].text
 
 
@@ -67,7 +67,7 @@ def test_a_bus_that_does_not_answer(tmp_path):
         began = time.monotonic()
         found = lines({"DISPLAY": ":94", "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path / 'bus'}"})
         assert time.monotonic() - began < 12
-    assert found["tray"].state is FindingState.WARNING
+    assert found["tray"].state is CheckState.WARNING
     assert "did not answer within 3 s" in found["tray"].text
 
 
@@ -75,5 +75,5 @@ def test_a_daemon_without_buttons_is_a_warning(address, client):
     """What the popups lack, the menu has; that it does not tell its name is no harm."""
     client.serve("/org/freedesktop/Notifications", FakeServer(["body"]), rig.NOTIFICATIONS)
     found = lines({"DISPLAY": ":94", "DBUS_SESSION_BUS_ADDRESS": address})
-    assert found["popups"].state is FindingState.WARNING
+    assert found["popups"].state is CheckState.WARNING
     assert "shows no buttons" in found["popups"].text

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-import psutil  # noqa: TID251  # measures the program from outside
+import psutil  # measures the program from outside
 import pytest
 
 from gpuwatch_tray import machine
@@ -45,7 +45,7 @@ def queue(installed, first, count):
 
 
 def settled(process):
-    """The resident memory once it has stood still for a second."""
+    """Return the resident memory once it has stood still for a second."""
     last, since = process.memory_info().rss, time.monotonic()
     while time.monotonic() - since < 1.0:
         time.sleep(0.1)

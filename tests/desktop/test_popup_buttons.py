@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Annotated
 
 import pytest
-from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
-from dbus_fast.annotations import DBusSignature  # noqa: TID251
-from dbus_fast.service import dbus_method, dbus_signal  # noqa: TID251
-from PIL import Image  # noqa: TID251  # the test looks at the screen
+from dbus_fast import Message, MessageType  # the tests speak the protocol too
+from dbus_fast.annotations import DBusSignature
+from dbus_fast.service import dbus_method, dbus_signal
+from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import Button, Popup, Severity
@@ -101,7 +101,7 @@ def desktop_popups(address):
 
 @contextmanager
 def daemon(address, popups, server):
-    """The server at its work on a connection of its own; yields a way to have it say things."""
+    """Run the server on a connection of its own; yield a function that makes it send signals."""
     with BusClient(address) as connection:
         connection.serve(PATH, server, rig.NOTIFICATIONS)
         wait_until(lambda: popups.sink._ledger.owner == connection.name, "the daemon to be known")
@@ -261,7 +261,7 @@ def test_an_answer_that_fails_leaves_the_popups_working(address, desktop_popups,
 
 @contextmanager
 def real(desk, start):
-    """A real daemon on the desktop instead of its dunst."""
+    """Run a real daemon on the desktop instead of its dunst."""
     wait_until(lambda: panel_has_room(desk), "the panel's room, or popups come up under it")
     desk.stop_notifier()
     start()
@@ -296,7 +296,7 @@ def window(desk, name):
 
 
 def drawn_buttons(desk, picture):
-    """The middles of the buttons of xfce4-notifyd's popup, left to right: grey boxes on its white ground."""
+    """Return the middles of the buttons of xfce4-notifyd's popup, from the left: grey boxes on white."""
     box = wait_until(lambda: window(desk, "xfce4-notifyd"), "the popup's window")
     with Image.open(desk.screenshot(picture)) as shot:
         popup = shot.convert("L").crop(box)

@@ -1,4 +1,4 @@
-"""A set-up whose parts the tests break."""
+"""A run's context whose parts the tests break."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def ours(tmp_path):
 
 
 @pytest.fixture
-def setup(ours):
+def context(ours):
     return RunContext(ours, (), SourceKind.NVML, "box", "ada")

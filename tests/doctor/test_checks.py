@@ -6,9 +6,9 @@ import json
 import threading
 import time
 
-from gpuwatch_tray.doctor import Check, Finding, FindingState, examine
+from gpuwatch_tray.doctor import Check, CheckResult, CheckState, examine
 from gpuwatch_tray.doctor.line import ok, problem, warning, worst_state
-from gpuwatch_tray.doctor.writing import findings_json, findings_text
+from gpuwatch_tray.doctor.writing import results_json, results_text
 
 
 def test_a_check_that_hangs_is_a_line(request):
@@ -53,7 +53,7 @@ def test_a_check_that_fails_says_so_without_the_secret():
         raise ValueError("--password hunter2")
 
     (line,) = examine([Check("mail", fail)])
-    assert (line.state, line.topic) == (FindingState.PROBLEM, "mail")
+    assert (line.state, line.topic) == (CheckState.PROBLEM, "mail")
     assert "ValueError" in line.text
     assert "hunter2" not in line.text
 
@@ -61,7 +61,7 @@ def test_a_check_that_fails_says_so_without_the_secret():
 def test_the_lines_as_text_and_json():
     """Each line with its mend below it and the sum; JSON has the same and the worst state."""
     lines = (ok("a", "fine"), warning("long topic", "look", "do this"), ok("b", "fine"))
-    assert list(findings_text(lines)) == [
+    assert list(results_text(lines)) == [
         "ok       a           fine",
         "WARNING  long topic  look",
         "                     mend: do this",
@@ -69,7 +69,7 @@ def test_the_lines_as_text_and_json():
         "",
         "0 problems, 1 warning",
     ]
-    answer = json.loads(json.dumps(findings_json(lines, host="box", version="1", at=7.0)))
+    answer = json.loads(json.dumps(results_json(lines, host="box", version="1", at=7.0)))
     assert answer["state"] == "warning"
     assert answer["lines"][1] == {
         "state": "warning",
@@ -81,6 +81,6 @@ def test_the_lines_as_text_and_json():
 
 def test_the_worst_state_counts():
     """No line is ok, and a problem is worse than a warning whatever their order."""
-    assert worst_state(()) is FindingState.OK
-    assert worst_state((problem("a", ""), warning("b", ""))) is FindingState.PROBLEM
-    assert worst_state((Finding(FindingState.WARNING, "a", ""), ok("b", ""))) is FindingState.WARNING
+    assert worst_state(()) is CheckState.OK
+    assert worst_state((problem("a", ""), warning("b", ""))) is CheckState.PROBLEM
+    assert worst_state((CheckResult(CheckState.WARNING, "a", ""), ok("b", ""))) is CheckState.WARNING

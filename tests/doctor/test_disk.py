@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.doctor import FindingState, mail
+from gpuwatch_tray.doctor import CheckState, mail
 from gpuwatch_tray.doctor.configuration import check_settings
 from gpuwatch_tray.doctor.files import check_log_file, check_state_file
 from gpuwatch_tray.doctor.line import ok
@@ -37,7 +37,7 @@ def states(lines):
 def test_a_state_that_is_well(store):
     """The folder, and the file with its size and kind."""
     folder, state = check_state_file(store.path)
-    assert (folder.state, state.state) == (FindingState.OK, FindingState.OK)
+    assert (folder.state, state.state) == (CheckState.OK, CheckState.OK)
     assert str(store.path) in state.text
     assert state.text.endswith("KiB, WAL")
 
@@ -46,7 +46,7 @@ def test_a_folder_that_is_none(tmp_path):
     """A file in the place of the folder is a problem with the mend; a folder yet to be made is none."""
     (tmp_path / "plain").write_text("")
     (line,) = check_state_file(tmp_path / "plain" / "state-box.sqlite3")
-    assert line.state is FindingState.PROBLEM
+    assert line.state is CheckState.PROBLEM
     assert "GPUWATCH_CACHE" in line.mend
     (line,) = check_state_file(tmp_path / "new" / "deep" / "state-box.sqlite3")
     assert line == ok("state", f"{tmp_path / 'new' / 'deep'} is made at the first start")
@@ -56,7 +56,7 @@ def test_a_folder_that_is_not_ours(tmp_path, monkeypatch):
     """No permission to write is a problem."""
     monkeypatch.setattr(os, "access", lambda *_: False)
     (line,) = check_state_file(tmp_path / "state-box.sqlite3")
-    assert line.state is FindingState.PROBLEM
+    assert line.state is CheckState.PROBLEM
 
 
 def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     (line,) = check_state_file(tmp_path / "state-box.sqlite3")
-    assert (line.state, "only 10 MiB are free" in line.text) == (FindingState.WARNING, True)
+    assert (line.state, "only 10 MiB are free" in line.text) == (CheckState.WARNING, True)
 
 
 @pytest.mark.parametrize(("kind", "told"), [("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])
@@ -87,7 +87,7 @@ def test_a_damaged_state_that_was_set_aside_is_named(store):
     aside.write_text("")
     aside.with_name(f"{aside.name}-wal").write_text("")
     *_, line = check_state_file(store.path)
-    assert (line.state, str(aside) in line.text) == (FindingState.WARNING, True)
+    assert (line.state, str(aside) in line.text) == (CheckState.WARNING, True)
     assert states(check_state_file(store.path)).count("warning") == 1
 
 
@@ -101,7 +101,7 @@ def test_the_log(tmp_path, monkeypatch):
     assert line.text == f"{file}: 2 KiB"
     monkeypatch.setattr(os, "access", lambda *_: False)
     (line,) = check_log_file(file)
-    assert line.state is FindingState.PROBLEM
+    assert line.state is CheckState.PROBLEM
 
 
 def test_a_secret_that_others_can_read(tmp_path):
@@ -112,7 +112,7 @@ def test_a_secret_that_others_can_read(tmp_path):
     assert states(check_secrets([SecretFile(file)])) == ["ok"]
     file.chmod(0o640)
     (line,) = check_secrets([SecretFile(file)])
-    assert (line.state, line.mend) == (FindingState.WARNING, f"chmod 600 '{file}'")
+    assert (line.state, line.mend) == (CheckState.WARNING, f"chmod 600 '{file}'")
     assert states(check_secrets([SecretFile(file, strict=True)])) == ["problem"]
     assert states(check_secrets([SecretFile(tmp_path / "missing")])) == []
 
@@ -128,7 +128,7 @@ def test_a_secret_that_git_keeps(tmp_path):
     assert states(check_secrets([SecretFile(file)])) == ["ok"]
     subprocess.run(["git", "-C", str(tmp_path), "add", "-f", "config/smtp.env"], check=True)
     (line,) = check_secrets([SecretFile(file)])
-    assert (line.state, "is tracked by git" in line.text) == (FindingState.PROBLEM, True)
+    assert (line.state, "is tracked by git" in line.text) == (CheckState.PROBLEM, True)
 
 
 def test_the_settings(ours):
@@ -146,27 +146,27 @@ def test_the_settings(ours):
 def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     """Which way would be taken and why none is: no recipient, never, a server, no token, no program."""
     (off,) = check_transport(replace(ours, to_email=(), no_recipient="TO_EMAIL is not set"))
-    assert (off.state, off.text) == (FindingState.WARNING, "off: TO_EMAIL is not set")
+    assert (off.state, off.text) == (CheckState.WARNING, "off: TO_EMAIL is not set")
     assert off.mend == "gpuwatch-tray setup config"
     (tmp_path / "gpu-watch.env").touch()
     (off,) = check_transport(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
     assert off.mend == "set TO_EMAIL in that file"
     (never,) = check_transport(replace(ours, email_when=EmailWhen.NEVER))
-    assert never.state is FindingState.OK
+    assert never.state is CheckState.OK
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("hunter2"), "ada@example.org")
     (by_server,) = check_transport(replace(ours, smtp=server))
     assert by_server.text == "by SMTP mail.example.org:587 with the password of SMTP_PASS, to 1 address"
     nowhere = replace(server, password=Secret(""), password_file=tmp_path / "pass")
     (no_password,) = check_transport(replace(ours, smtp=nowhere))
-    assert (no_password.state, "SMTP_PASS_FILE" in no_password.text) == (FindingState.PROBLEM, True)
+    assert (no_password.state, "SMTP_PASS_FILE" in no_password.text) == (CheckState.PROBLEM, True)
     by_gmail = {"notify_method": NotifyMethod.GMAIL_API, "gmail_token": tmp_path / "token.json"}
     (unsigned,) = check_transport(replace(ours, **by_gmail))
-    assert unsigned.state is FindingState.PROBLEM
+    assert unsigned.state is CheckState.PROBLEM
     assert "mail login" in unsigned.mend
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("gpuwatch_tray.notifiers.email.local.SYSTEM_FOLDERS", ())
     (no_program,) = check_transport(ours)
-    assert no_program.state is FindingState.PROBLEM
+    assert no_program.state is CheckState.PROBLEM
 
 
 def queued(store):
@@ -198,21 +198,21 @@ def test_what_waits_in_the_outbox(store, failure, later, state):
 
 def test_a_mail_that_was_given_up_is_a_problem(ours):
     """It says why, and how to send it again; those held for a digest are only counted."""
-    held, dead = mail._stuck_findings(OutboxSummary(held=2, dead=1, dead_error="too big"))
-    assert (held.state, held.text) == (FindingState.OK, "2 mails are held for a digest")
-    assert (dead.state, dead.text) == (FindingState.PROBLEM, "1 mail was given up: too big")
+    held, dead = mail._stuck_results(OutboxSummary(held=2, dead=1, dead_error="too big"))
+    assert (held.state, held.text) == (CheckState.OK, "2 mails are held for a digest")
+    assert (dead.state, dead.text) == (CheckState.PROBLEM, "1 mail was given up: too big")
     assert "mail retry" in dead.mend
-    assert list(mail._stuck_findings(OutboxSummary())) == []
+    assert list(mail._stuck_results(OutboxSummary())) == []
 
 
 def test_an_outbox_that_is_not_there_is_empty(tmp_path):
     """Looking makes no state."""
     (line,) = check_outbox(lambda: None)
-    assert (line.state, list(tmp_path.iterdir())) == (FindingState.OK, [])
+    assert (line.state, list(tmp_path.iterdir())) == (CheckState.OK, [])
 
 
 def test_an_outbox_that_cannot_be_read_is_a_problem(tmp_path):
     """The store's own words, with the file."""
     (tmp_path / "plain").write_text("")
     (line,) = check_outbox(lambda: Store(tmp_path / "plain", "box"))
-    assert (line.state, "plain" in line.text) == (FindingState.PROBLEM, True)
+    assert (line.state, "plain" in line.text) == (CheckState.PROBLEM, True)

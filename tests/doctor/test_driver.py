@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.doctor import FindingState
+from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.binding import check_pynvml
 from gpuwatch_tray.doctor.driver import check_driver
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Limits, Problem
-from gpuwatch_tray.sources.nvml.versions import versions
+from gpuwatch_tray.sources.nvml.versions import driver_versions
 from tests.driver.scenario import NOT_SUPPORTED, FakeGpu, loaded
 from tests.fakes import snapshot
 from tests.sources.nvml_rig import Rig
@@ -33,7 +33,7 @@ def test_which_package_gives_pynvml(found, states):
     """An abandoned package that hides NVIDIA's is a problem with both commands that mend it."""
     lines = list(check_pynvml(lambda name: found.get(name, "")))
     assert [line.state.value for line in lines] == states
-    assert all(line.mend.startswith("pip ") for line in lines if line.state is FindingState.PROBLEM)
+    assert all(line.mend.startswith("pip ") for line in lines if line.state is CheckState.PROBLEM)
 
 
 class Source:
@@ -87,7 +87,7 @@ def test_a_gpu_that_reports_all_lets_every_rule_fire():
     first, gpu, events = look(snapshot(gpus=(full(),)))
     assert (first.topic, first.text) == ("driver", "library 550.54.14, 1 GPU")
     assert gpu.text == "Test GPU: 18 of 18 rules can fire"
-    assert (events.state, events.text) == (FindingState.OK, "are heard")
+    assert (events.state, events.text) == (CheckState.OK, "are heard")
 
 
 def test_mig_devices_are_counted_by_themselves():
@@ -110,7 +110,7 @@ def test_no_events_are_said_once():
         snapshot(gpus=(full(),)), snapshot(gpus=(full(),), no_events="this GPU reports no Xid errors")
     )
     (events,) = (line for line in lines if line.topic == "Xid errors")
-    assert events.state is FindingState.WARNING
+    assert events.state is CheckState.WARNING
     assert events.text.startswith("this GPU reports no Xid errors: the rules xid_fatal and xid_app")
 
 
@@ -118,13 +118,13 @@ def test_what_cannot_be_read_is_no_silence():
     """A driver that fails, a GPU that is lost, and a process list that fails: each with its line."""
     (failed,) = look(snapshot(problem=Problem("driver not loaded", "modprobe nvidia")))
     assert (failed.state, failed.text, failed.mend) == (
-        FindingState.PROBLEM,
+        CheckState.PROBLEM,
         "driver not loaded",
         "modprobe nvidia",
     )
     lines = look(snapshot(gpus=(full(problem="lost"), full(1, process_problem="no permission"))))
-    by_topic = {line.topic: line for line in lines if line.state is not FindingState.OK}
-    assert by_topic["GPU 0"].state is FindingState.PROBLEM
+    by_topic = {line.topic: line for line in lines if line.state is not CheckState.OK}
+    assert by_topic["GPU 0"].state is CheckState.PROBLEM
     assert "its processes cannot be read: no permission" in by_topic["GPU 1"].text
 
 
@@ -144,7 +144,9 @@ def test_on_a_real_driver(tmp_path):
 def _on_a_real_driver(rig):
     rig.module_version.write_text("550.54.14\n")
     rig.play(FakeGpu(errors={"fan": NOT_SUPPORTED}))
-    lines = list(check_driver(rig.source, lambda: versions(rig.module_version), Limits(), lambda _: None))
+    lines = list(
+        check_driver(rig.source, lambda: driver_versions(rig.module_version), Limits(), lambda _: None)
+    )
     assert lines[0].text == "library 550.54.14, kernel module 550.54.14, 1 GPU"
     assert "not: fan (" in lines[1].text
     assert lines[-1].topic == "Xid errors"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray import control
-from gpuwatch_tray.doctor import FindingState
+from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.watcher import check_running
 from gpuwatch_tray.lock import LockHolder
 
@@ -11,7 +11,7 @@ from gpuwatch_tray.lock import LockHolder
 def test_nobody(tmp_path):
     """Nothing that answers is no problem: cron may do the work."""
     (line,) = check_running(LockHolder(), [str(tmp_path / "nobody")])
-    assert (line.state, "nothing watches" in line.text) == (FindingState.OK, True)
+    assert (line.state, "nothing watches" in line.text) == (CheckState.OK, True)
 
 
 def test_the_one_that_answers(tmp_path):
@@ -21,16 +21,16 @@ def test_the_one_that_answers(tmp_path):
     server = control.serve((address,), {"status": lambda _: answer})
     try:
         (line,) = check_running(LockHolder(7, "tray", address=server.address), [])
-        assert (line.state, line.text) == (FindingState.OK, "tray, PID 7: All within limits")
+        assert (line.state, line.text) == (CheckState.OK, "tray, PID 7: All within limits")
         (line,) = check_running(LockHolder(7, "tray", trouble="disk full", address=server.address), [])
-        assert (line.state, line.text) == (FindingState.WARNING, "tray, PID 7: disk full")
+        assert (line.state, line.text) == (CheckState.WARNING, "tray, PID 7: disk full")
     finally:
         server.stop()
     server = control.serve((address,), {})
     try:
         (line,) = check_running(LockHolder(7, "tray", address=server.address), [])
         assert (line.state, line.text.startswith("tray, PID 7 does not answer")) == (
-            FindingState.WARNING,
+            CheckState.WARNING,
             True,
         )
     finally:

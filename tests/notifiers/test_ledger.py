@@ -43,7 +43,7 @@ def ledger(clock):
     """One with POPUP on the screen, as number 7 of the server :1.5."""
     made = NotificationRegistry(clock)
     made.owner_changed(":1.5")
-    assert made.note(POPUP, 7, made.expect()) is None
+    assert made.record(POPUP, 7, made.begin_showing()) is None
     return made
 
 

@@ -36,7 +36,7 @@ ALL_ON = Limits(heat=HeatLimits(power_cap_hold=900.0), use=UseLimits(memory_full
 
 
 def gpu(index=0, **facts) -> Gpu:
-    """A GPU that is well but for these facts."""
+    """Make a GPU that is well but for these facts."""
     return replace(WELL, index=index, uuid=f"GPU-{index:04d}", **facts)
 
 
@@ -61,20 +61,20 @@ class Poll:
         self.memory = observe(self.memory, self.last, self.instant, self.limits, seen=seen)
 
     def looks(self, *processes, seconds, **facts) -> None:
-        """Polls at the usual interval over so many seconds."""
+        """Poll at the usual interval for so many seconds."""
         for _ in range(round(seconds / 5)):
             self.look(*processes, **facts)
 
     def judge(self, rule):
-        """The rule's verdict on the last reading."""
+        """Return the rule's verdict on the last reading."""
         return RULES[rule].judge(self.last, self.limits, self.memory)
 
     def found(self, rule) -> list[str]:
-        """The reasons that the rule finds."""
+        """Return the reasons that the rule finds."""
         return [finding.reason for finding in self.judge(rule).findings]
 
 
 def judged(rule, *gpus, processes=(), limits=ALL_ON, memory=None, **facts):
-    """The rule's verdict on one reading."""
+    """Return the rule's verdict on one reading."""
     reading = snapshot(*processes, gpus=gpus or (WELL,), **facts)
     return RULES[rule].judge(reading, limits, memory or RuleHistory())

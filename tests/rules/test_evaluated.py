@@ -36,7 +36,7 @@ SHARED = snapshot(JOB, process(8, 0, mine=False), gpus=(WELL,))
 
 @pytest.fixture
 def bench(tmp_path):
-    """A person away from the desk, under the default limits."""
+    """Provide a person away from the desk, under the default limits."""
     made = Bench(tmp_path, limits=Limits(), resolved_popup=True)
     made.presence = Presence.AWAY
     yield made
@@ -44,7 +44,7 @@ def bench(tmp_path):
 
 
 def firing(bench) -> list[tuple[str, str]]:
-    """What fires, as it is on file."""
+    """Return what fires, as it is stored."""
     return [
         (each.rule, each.subject) for each in bench.store.saved_state().alerts if each.phase is Phase.FIRING
     ]

@@ -21,7 +21,7 @@ DARK = {"gpus": (), "problem": Problem("driver not loaded")}
 
 @pytest.fixture
 def poll():
-    """Readings with every rule on."""
+    """Provide readings with every rule on."""
     return Poll()
 
 

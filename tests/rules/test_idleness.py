@@ -18,12 +18,12 @@ DARK = {"gpus": (), "problem": Problem("driver not loaded")}
 
 @pytest.fixture
 def poll():
-    """Readings with every rule on."""
+    """Provide readings with every rule on."""
     return Poll()
 
 
 def worked(poll, *processes, gpus=(BUSY,)):
-    """The processes have been seen at work."""
+    """Let the processes be seen at work."""
     poll.look(*processes or (JOB,), gpus=gpus)
     poll.look(*processes or (JOB,), gpus=gpus)
 

@@ -262,7 +262,7 @@ def test_every_rule_can_be_switched_off():
 
 
 def snapshot_of_trouble() -> Snapshot:
-    """A reading on which most rules fire."""
+    """Make a reading on which most rules fire."""
     bad = gpu(temperature=99, fan=0, limited_by=ClockLimit(0xFF), rows_failed=True, pcie_width=1)
     rows = (process(1, 0, 9e9), process(2, 0, mine=False))
     return Snapshot("test", 1.0, (bad, gpu(1, problem="GPU is lost")), rows)

@@ -94,7 +94,7 @@ def numbered(gpus) -> tuple[Gpu, ...]:
 
 
 def play(readings, gaps) -> Poll:
-    """The rules see these readings, each some seconds after the one before."""
+    """Show the rules these readings, each some seconds after the one before."""
     poll = Poll()
     for reading, seconds in zip(readings, gaps, strict=False):
         facts = {"problem": reading.problem, "events": reading.events}
@@ -115,6 +115,7 @@ def test_no_reading_breaks_a_rule(readings, gaps):
         assert not verdict.band & set(subjects)
         assert verdict.unknown or verdict.cannot or (verdict.value and verdict.threshold), verdict
         assert all(finding.reason and finding.text for finding in verdict.findings)
+        assert {finding.severity for finding in verdict.findings} <= set(RULES[verdict.rule].severities)
 
 
 @given(st.lists(st.lists(MISSING, min_size=20, max_size=20), min_size=1, max_size=4), st.booleans())

@@ -36,7 +36,7 @@ for file; do (
 
 def sourced(texts: Sequence[str], names: Iterable[str], folder: Path) -> list[dict[str, str]]:
     """
-    What each text, sourced by itself, makes of the variables `names`; one Bash for all texts.
+    Return what each text, sourced by itself, makes of the variables `names`; one Bash for all texts.
 
     The caller vouches that they are data. Should one not be, there is no command for it to find: PATH leads
     nowhere, and a restricted shell neither redirects nor leaves its folder.
@@ -57,7 +57,7 @@ def sourced(texts: Sequence[str], names: Iterable[str], folder: Path) -> list[di
 
 
 def complaint(text: str, folder: Path) -> str:
-    """What `bash -n`, which executes nothing, has against the text; '' if nothing."""
+    """Return what `bash -n`, which executes nothing, has against the text; '' if nothing."""
     file = folder / "syntax.env"
     file.write_bytes(os.fsencode(text))
     return os.fsdecode(_bash(["-n", file.name], folder).stderr)
@@ -76,7 +76,7 @@ def _bash(arguments: Sequence[str], folder: Path, **environment: str) -> subproc
 
 
 def ours(script: Script) -> dict[str, str]:
-    """What our reader makes of the variables, which has to be without an error."""
+    """Return what our reader makes of the variables, which has to be without an error."""
     values, errors, _ = Namespace(ENVIRONMENT, ENVIRONMENT["HOME"]).source(script)
     assert not script.errors
     assert not errors

@@ -9,5 +9,5 @@ from tests.settings.house import House
 
 @pytest.fixture
 def house(tmp_path):
-    """A checkout and a user's folders without any file."""
+    """Provide a checkout and a user's folders without any file."""
     return House(tmp_path)

@@ -38,20 +38,20 @@ class House:
         return file
 
     def load(self, **environ: str) -> tuple[Settings, list[str]]:
-        """The settings, and the problems as they are shown."""
+        """Load the settings, and the problems as they are shown."""
         settings, problems = self.problems(**environ)
         return settings, [str(problem) for problem in problems]
 
     def problems(self, **environ: str) -> tuple[Settings, tuple[ConfigProblem, ...]]:
-        """The settings and the problems."""
+        """Load the settings and the problems."""
         return load(environ, self.places)
 
     def settings(self, **environ: str) -> Settings:
-        """The settings, which have to be without a problem."""
+        """Load the settings, which have to be without a problem."""
         settings, problems = self.load(**environ)
         assert problems == []
         return settings
 
     def meaning(self) -> Settings:
-        """The same without the line that says why there is no recipient, which names the file."""
+        """Load the same without the line that says why there is no recipient, which names the file."""
         return replace(self.settings(), no_recipient="")

@@ -1,12 +1,16 @@
-"""The tables of docs/ as Markdown: `python -m tests.settings.table` for the settings, with `rules` the rules."""
+"""What is generated: `python -m tests.settings.table` writes config/*.example and the tables of docs/."""
 
 from __future__ import annotations
 
-import sys
+import re
+from pathlib import Path
 
 from gpuwatch_tray.model.schema import LARGEST, SETTINGS, Setting, Unit, ValueType
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.paths import FILES
+from gpuwatch_tray.settings.writing import example
+
+ROOT = Path(__file__).parents[2]
 
 NUMBERS = {
     ValueType.WHOLE,
@@ -21,7 +25,7 @@ NUMBERS = {
 
 
 def settings_table() -> str:
-    """A table of the settings of each file."""
+    """Return a table of the settings of each file."""
     parts = []
     for name, variable in FILES:
         rows = [_row(setting) for setting in SETTINGS.values() if setting.file == name]
@@ -31,7 +35,7 @@ def settings_table() -> str:
 
 
 def rules_table() -> str:
-    """A table of the rules."""
+    """Return a table of the rules."""
     rows = [
         f"| `{name}` | {', '.join(level.name.lower() for level in rule.severities)} | {rule.fires} |"
         f" {rule.clears} | {', '.join(f'`{key}`' for key in keys(name))} |"
@@ -62,10 +66,18 @@ def _values(setting: Setting) -> str:
     return values + "".join(f", `{word}`" for word in ("auto", "off") if getattr(setting, word))
 
 
-def main() -> None:
-    """Print one of the tables."""
-    print(rules_table() if sys.argv[1:] == ["rules"] else settings_table(), end="")
+def write() -> None:
+    """Bring config/*.example and the tables of docs/settings.md and docs/rules.md up to date."""
+    for name, _variable in FILES:
+        (ROOT / "config" / f"{name}.example").write_text(example(name), "utf-8")
+    settings, rules = ROOT / "docs" / "settings.md", ROOT / "docs" / "rules.md"
+    head = settings.read_text("utf-8").partition("## ")[0]
+    settings.write_text(head + settings_table(), "utf-8")
+    before, _table, after = re.split(
+        r"((?:^\|.*\n)+)", rules.read_text("utf-8"), maxsplit=1, flags=re.MULTILINE
+    )
+    rules.write_text(before + rules_table() + after, "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    write()

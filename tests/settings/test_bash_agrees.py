@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.settings.bashdata import parse
+from gpuwatch_tray.settings.bashdata import parse_script
 from gpuwatch_tray.settings.expansion import Namespace
 from tests.settings.bash import ENVIRONMENT, complaint, ours, sourced
 
@@ -53,7 +53,7 @@ _end = st.one_of(
 
 @st.composite
 def files(draw) -> str:
-    """A file of data."""
+    """Draw a file of data."""
     parts = [draw(st.sampled_from(["", "\n", "# a comment's\n", "  "]))]
     for _ in range(draw(st.integers(1, 4))):
         words = draw(st.lists(_assignment, min_size=1, max_size=3))
@@ -68,7 +68,7 @@ def files(draw) -> str:
 def test_a_file_of_data_gives_the_values_that_bash_gives(tmp_path, texts):
     """Whatever is built from the grammar of data is read without an error, and as Bash reads it."""
     for text, theirs in zip(texts, sourced(texts, NAMES, tmp_path), strict=True):
-        assert _known(ours(parse(text))) == theirs, text
+        assert _known(ours(parse_script(text))) == theirs, text
 
 
 def _known(values: dict[str, str]) -> dict[str, str]:
@@ -111,7 +111,7 @@ def test_what_we_take_for_data_is_data_to_bash(tmp_path, texts):
     """
     taken = {}
     for text in texts:
-        script = parse(text)
+        script = parse_script(text)
         if not script.errors and not Namespace(ENVIRONMENT, "").source(script)[1]:
             taken[text] = ours(script)
     names = {*NAMES, *(name for values in taken.values() for name in values)}
@@ -124,7 +124,7 @@ def test_what_we_take_for_data_is_data_to_bash(tmp_path, texts):
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_no_text_makes_the_reader_fail(text):
     """Any text at all is read to its end, with errors on lines that it has."""
-    script = parse(text)
+    script = parse_script(text)
     assert all(1 <= error.line <= text.count("\n") + 1 for error in script.errors)
 
 
@@ -134,4 +134,4 @@ def test_no_text_makes_the_reader_fail(text):
 def test_what_is_no_syntax_to_bash_is_an_error_to_us(tmp_path, text):
     """A text that `bash -n` refuses is not taken for data."""
     assert complaint(text, tmp_path)
-    assert parse(text).errors
+    assert parse_script(text).errors

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from gpuwatch_tray.settings.bashdata import MOST_ERRORS, parse
+from gpuwatch_tray.settings.bashdata import MOST_ERRORS, parse_script
 from gpuwatch_tray.settings.expansion import LONGEST, Namespace
 from tests.settings.bash import ENVIRONMENT, ours, sourced
 
@@ -70,7 +70,7 @@ DATA = (
 @pytest.mark.parametrize(("text", "values"), DATA)
 def test_data_is_read(text, values):
     """Data gives these values."""
-    assert ours(parse(text)) == values
+    assert ours(parse_script(text)) == values
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash to compare with")
@@ -171,7 +171,7 @@ NO_DATA = (
 @pytest.mark.parametrize(("text", "errors"), NO_DATA)
 def test_what_bash_would_execute_is_an_error(text, errors):
     """What is no data is an error with its line, the key it belongs to, and what to do about it."""
-    found = parse(text).errors
+    found = parse_script(text).errors
     assert [(error.line, error.key) for error in found] == [(line, key) for line, key, _ in errors]
     for error, (_, _, part) in zip(found, errors, strict=True):
         assert part in error.text
@@ -180,7 +180,7 @@ def test_what_bash_would_execute_is_an_error(text, errors):
 @pytest.mark.parametrize("name", ["UID", "RANDOM", "PWD", "BASH_VERSION", "HOSTNAME", "_", "IFS", "SECONDS"])
 def test_what_bash_fills_in_is_an_error(name):
     """A variable that only the shell knows is not taken for an empty one."""
-    _, errors, broken = Namespace({}, "").source(parse(f"A=1\nA=${name}"))
+    _, errors, broken = Namespace({}, "").source(parse_script(f"A=1\nA=${name}"))
     assert [(error.line, error.key) for error in errors] == [(2, "A")]
     assert "Bash itself fills in" in errors[0].text
     assert "A" in broken
@@ -189,7 +189,7 @@ def test_what_bash_fills_in_is_an_error(name):
 def test_a_host_name_of_the_environment_is_no_mystery():
     """HOSTNAME is used where the environment or a line above says it, as Bash does."""
     values, errors, _ = Namespace({"HOSTNAME": "ws1"}, "").source(
-        parse("A=$HOSTNAME\nHOSTNAME=ws2\nA=$HOSTNAME")
+        parse_script("A=$HOSTNAME\nHOSTNAME=ws2\nA=$HOSTNAME")
     )
     assert not errors
     assert [value.text for value in values] == ["ws1", "ws2", "ws2"]
@@ -197,20 +197,20 @@ def test_a_host_name_of_the_environment_is_no_mystery():
 
 def test_a_name_of_bash_cannot_be_assigned():
     """UID=1 is an error, as in Bash, where it is read-only."""
-    _, errors, _ = Namespace({}, "").source(parse("UID=1"))
+    _, errors, _ = Namespace({}, "").source(parse_script("UID=1"))
     assert [(error.line, error.key) for error in errors] == [(1, "UID")]
 
 
 def test_without_home_a_tilde_is_the_folder_of_the_account():
     """As in Bash, `~` is known where HOME is not, and $HOME is then empty."""
-    values, _, _ = Namespace({}, "/home/account").source(parse("A=~/x B=$HOME/x"))
+    values, _, _ = Namespace({}, "/home/account").source(parse_script("A=~/x B=$HOME/x"))
     assert [value.text for value in values] == ["/home/account/x", "/x"]
 
 
 def test_a_value_of_something_broken_is_broken_too():
     """What takes in a variable whose line is wrong has no value, and no second error."""
     namespace = Namespace({}, "")
-    values, errors, broken = namespace.source(parse("BASE=$(pwd)\nA=$BASE/x\nBASE=/y\nB=$BASE/x"))
+    values, errors, broken = namespace.source(parse_script("BASE=$(pwd)\nA=$BASE/x\nBASE=/y\nB=$BASE/x"))
     assert not errors  # the one there is, is the parser's
     assert [(value.name, value.text) for value in values] == [("BASE", "/y"), ("B", "/y/x")]
     assert {"A", "BASE"} <= broken
@@ -218,13 +218,13 @@ def test_a_value_of_something_broken_is_broken_too():
 
 def test_a_value_cannot_grow_without_end():
     """A value that doubles line after line is an error before it fills the memory."""
-    _, errors, _ = Namespace({}, "").source(parse("A=xxxxxxxx\n" + "A=$A$A\n" * 40))
+    _, errors, _ = Namespace({}, "").source(parse_script("A=xxxxxxxx\n" + "A=$A$A\n" * 40))
     assert [error.key for error in errors] == ["A"]
     assert str(LONGEST) in errors[0].text
 
 
 def test_a_file_of_something_else_gives_a_bounded_list():
     """A file that is no settings at all is not answered with an error for each of its lines."""
-    errors = parse("no settings here\n" * 1000).errors
+    errors = parse_script("no settings here\n" * 1000).errors
     assert len(errors) == MOST_ERRORS + 1
     assert "the rest is not read" in errors[-1].text

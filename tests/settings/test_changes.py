@@ -15,68 +15,68 @@ def house(tmp_path):
 
 @pytest.fixture
 def changes(house):
-    """A look that has seen the files at rest."""
+    """Provide a poll that has seen the files at rest."""
     made = Changes({}, house.places)
-    assert made.look() is None
-    assert made.look() is not None  # what may have changed while the program started
-    assert made.look() is None
+    assert made.check() is None
+    assert made.check() is not None  # what may have changed while the program started
+    assert made.check() is None
     return made
 
 
 def test_a_change_counts_once_it_is_at_rest(house, changes):
     """The first look sees it, the second reads it, the third has nothing new."""
     house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    assert changes.look() is None
-    settings, problems = changes.look()
+    assert changes.check() is None
+    settings, problems = changes.check()
     assert (settings.limits.gpu_limit, problems) == (7, ())
-    assert changes.look() is None
+    assert changes.check() is None
 
 
 def test_a_file_that_is_still_being_written_is_not_read(house, changes):
     """An editor that empties the file first does not switch anything off in between."""
     house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    changes.look()
-    changes.look()
+    changes.check()
+    changes.check()
     house.write(WATCH, "", user=True)
-    assert changes.look() is None
+    assert changes.check() is None
     house.write(WATCH, "GPU_LIMIT=70\n", user=True)
-    assert changes.look() is None
-    assert changes.look()[0].limits.gpu_limit == 70
+    assert changes.check() is None
+    assert changes.check()[0].limits.gpu_limit == 70
 
 
 def test_a_file_that_changes_under_the_reading_is_read_again(house, changes, monkeypatch):
     """What was read while somebody wrote does not count."""
     file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    assert changes.look() is None
+    assert changes.check() is None
 
     def meanwhile(environ, where):
         found = original(environ, where)
         file.write_text("GPU_LIMIT=77\n")
         return found
 
-    original = changes.look.__func__.__globals__["load"]
-    monkeypatch.setitem(changes.look.__func__.__globals__, "load", meanwhile)
-    assert changes.look() is None
+    original = changes.check.__func__.__globals__["load"]
+    monkeypatch.setitem(changes.check.__func__.__globals__, "load", meanwhile)
+    assert changes.check() is None
     monkeypatch.undo()
-    assert [changes.look(), changes.look()][1][0].limits.gpu_limit == 77
+    assert [changes.check(), changes.check()][1][0].limits.gpu_limit == 77
 
 
 def test_a_file_that_goes_is_a_mistake_until_it_is_back(house, changes):
     """A home that is not mounted for a while switches off nothing; the others' mistakes are told too."""
     file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
-    changes.look()
-    changes.look()
+    changes.check()
+    changes.check()
     file.unlink()
     other = house.write(SMTP, "SMTP_PORT=none\n", user=True)
-    changes.look()
-    _settings, (gone, wrong) = changes.look()
+    changes.check()
+    _settings, (gone, wrong) = changes.check()
     assert str(gone) == f"{file}: is gone: put it back, or start again to go by the defaults"
     assert "smtp.env:1: SMTP_PORT" in str(wrong)
     other.write_text("# SMTP_PORT\n")
-    changes.look()
-    _settings, still = changes.look()
+    changes.check()
+    _settings, still = changes.check()
     assert still == (gone,)
     file.write_text("GPU_LIMIT=8\n")
-    changes.look()
-    settings, none = changes.look()
+    changes.check()
+    settings, none = changes.check()
     assert (settings.limits.gpu_limit, none) == (8, ())

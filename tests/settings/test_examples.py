@@ -15,7 +15,7 @@ NAMES = (WATCH, NOTIFY, SMTP)
 
 
 def example(name: str) -> str:
-    """The text of an example."""
+    """Return the text of an example."""
     return (CONFIG / f"{name}.example").read_text("utf-8")
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.settings import load
-from gpuwatch_tray.settings.paths import LARGEST_FILE, places
+from gpuwatch_tray.settings.paths import LARGEST_FILE, settings_folders
 from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH, House
 
 VARIABLES = {WATCH: "GPUWATCH_CONFIG", NOTIFY: "GPUWATCH_NOTIFY_CONFIG", SMTP: "GPUWATCH_SMTP_CONFIG"}
 
 
 def limit(house, **environ: str) -> int:
-    """The GPU_LIMIT that is found."""
+    """Return the GPU_LIMIT that is found."""
     return house.settings(**environ).limits.gpu_limit
 
 
@@ -250,13 +250,13 @@ def test_the_real_places(tmp_path):
     """Beside the package in a checkout, else the user's folders by the rules of the system."""
     package = tmp_path / "site"
     shutil.copytree(
-        Path(places.__code__.co_filename).parents[1],
+        Path(settings_folders.__code__.co_filename).parents[1],
         package / "gpuwatch_tray",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     code = (
-        "from gpuwatch_tray.settings.paths import places\n"
-        "w = places()\n"
+        "from gpuwatch_tray.settings.paths import settings_folders\n"
+        "w = settings_folders()\n"
         "print(w.checkout, w.config, w.state, w.home)"
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields
 from operator import attrgetter
-from pathlib import Path
 
 import pytest
 
@@ -13,20 +12,19 @@ from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH, 
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.checks import parse
 from gpuwatch_tray.settings.writing import example
-from tests.settings.table import settings_table
-
-ROOT = Path(__file__).parents[2]
+from tests.settings.table import ROOT, rules_table, settings_table
 
 
 @pytest.mark.parametrize("name", [WATCH, NOTIFY, SMTP])
 def test_the_examples_are_generated_from_the_table(name):
-    """config/*.example is what the table gives, byte for byte."""
+    """config/*.example is what `python -m tests.settings.table` writes, byte for byte."""
     assert (ROOT / "config" / f"{name}.example").read_bytes() == example(name).encode()
 
 
-def test_the_page_of_the_settings_has_the_generated_table():
-    """docs/settings.md ends with what `python -m tests.settings.table` prints."""
+def test_the_pages_have_the_generated_tables():
+    """docs/settings.md and docs/rules.md have what `python -m tests.settings.table` writes."""
     assert (ROOT / "docs" / "settings.md").read_text("utf-8").endswith(settings_table())
+    assert rules_table() in (ROOT / "docs" / "rules.md").read_text("utf-8")
 
 
 def test_every_row_is_found_by_its_key():

@@ -16,7 +16,7 @@ NAMES = (WATCH, NOTIFY, SMTP)
 
 @pytest.fixture
 def installed(tmp_path):
-    """A user's home without a file of ours."""
+    """Provide a user's home without a file of ours."""
     return House(tmp_path, installed=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.rules import judge
-from gpuwatch_tray.sources.nvml.replaced import Replaced
+from gpuwatch_tray.sources.nvml.replaced import ReplacementCheck
 from tests.driver.build import SONAME, library
 from tests.driver.scenario import FakeGpu, Scenario, environment
 from tests.fakes import snapshot
@@ -52,7 +52,7 @@ def loaded(tmp_path):
 
 
 def seen(folder):
-    return Replaced(folder / "version", folder / "maps").look()
+    return ReplacementCheck(folder / "version", folder / "maps").check()
 
 
 @pytest.mark.driver
@@ -111,11 +111,11 @@ def test_what_cannot_be_compared_is_no_mismatch(loaded):
 @pytest.mark.driver
 def test_the_disk_is_looked_at_once_a_minute(loaded):
     """At the default interval; in between the last look stands."""
-    replaced = Replaced(loaded / "version", loaded / "maps")
-    assert replaced.look() is None
+    replaced = ReplacementCheck(loaded / "version", loaded / "maps")
+    assert replaced.check() is None
     install(loaded / "lib", NEW)
-    assert [replaced.look() is None for _ in range(12)] == [True] * 11 + [False]
-    assert replaced.look() is not None
+    assert [replaced.check() is None for _ in range(12)] == [True] * 11 + [False]
+    assert replaced.check() is not None
 
 
 @pytest.mark.driver

@@ -158,7 +158,9 @@ def test_redaction_has_something_to_show():
 def test_the_demos_limits_are_the_users_but_for_the_count():
     """GPU_LIMIT is 1, everything else as set."""
     limits = Limits(gpu_limit=4, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
-    assert demo_limits(limits) == Limits(gpu_limit=1, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"}))
+    assert demo_limits(limits) == Limits(
+        gpu_limit=1, max_etime=77, scope=ProcessScope.ALL, ignore=frozenset({"x"})
+    )
 
 
 def test_the_source_tells_the_story_from_its_start():

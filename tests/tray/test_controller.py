@@ -81,7 +81,7 @@ def view(shown):
 
 @pytest.fixture
 def worker():
-    """Makes a running Worker for some actions, and lets it end after the test."""
+    """Make a running ActionWorker for some handlers; it ends after the test."""
     made = []
 
     def make(actions):
@@ -150,7 +150,7 @@ class Canvas:
 
 @pytest.fixture
 def canvas(monkeypatch):
-    """The backend that every Tray of the test gets."""
+    """Fake the backend of every Tray of the test."""
     made = Canvas()
     monkeypatch.setattr(controller, "select_backend", lambda *_: made)
     return made
@@ -313,7 +313,7 @@ def test_every_row_of_the_menu_survives_pystrays_model():
     shown = build_menu(
         status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras
     )
-    entries = toolkit.host_entries(toolkit.pystray_menu(shown, clicked.append), None)
+    entries = toolkit.host_entries(toolkit.pystray_menu(shown, clicked.append, keyed_separators=True), None)
     wanted = []
 
     def same(row, entry):

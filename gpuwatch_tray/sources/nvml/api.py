@@ -1,7 +1,7 @@
 """
-pynvml as it is used here, and what every call of it has in common: the only importer of pynvml.
+The driver behind a narrow typed interface; the only importer of pynvml.
 
-Every exception that a call may raise leaves as a DriverError. pynvml's own are no good to hold: NVMLError
+Every exception that a call may raise leaves as a DriverError. pynvml's own are no good to keep: NVMLError
 cannot be hashed or compared with None, and NVMLLibraryMismatchError is not one of them.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_REMEMBERED = 512  # calls of which it is known that their older version has to be asked
+_MAX_OLDER = 512  # calls of which it is known that only their older version answers
 
 
 class Pynvml(Protocol):
@@ -31,41 +31,41 @@ class Pynvml(Protocol):
     NVML_MEMORY_ERROR_TYPE_CORRECTED: int
     NVML_MEMORY_ERROR_TYPE_UNCORRECTED: int
     NVML_VOLATILE_ECC: int
-    nvmlLib: Any  # noqa: N815  # pynvml's names
-    nvmlMemory_v2: int  # noqa: N815
-    nvmlEventTypeXidCriticalError: int  # noqa: N815
-    nvmlInit: Callable[[], None]  # noqa: N815
-    nvmlShutdown: Callable[[], None]  # noqa: N815
-    nvmlSystemGetNVMLVersion: Callable[[], str | bytes]  # noqa: N815
-    nvmlDeviceGetCount: Callable[[], int]  # noqa: N815
-    nvmlDeviceGetHandleByIndex: Callable[[int], Any]  # noqa: N815
-    nvmlDeviceGetHandleByPciBusId: Callable[[bytes], Any]  # noqa: N815
-    nvmlDeviceGetIndex: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetPciInfo: Callable[[Any], Any]  # noqa: N815
-    nvmlDeviceGetUUID: Callable[[Any], str | bytes]  # noqa: N815
-    nvmlDeviceGetName: Callable[[Any], str | bytes]  # noqa: N815
-    nvmlDeviceGetMemoryInfo: Callable[..., Any]  # noqa: N815
-    nvmlDeviceGetUtilizationRates: Callable[[Any], Any]  # noqa: N815
-    nvmlDeviceGetTemperatureV: Callable[[Any, int], int]  # noqa: N815
-    nvmlDeviceGetTemperature: Callable[[Any, int], int]  # noqa: N815
-    nvmlDeviceGetTemperatureThreshold: Callable[[Any, int], int]  # noqa: N815
-    nvmlDeviceGetPowerUsage: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetEnforcedPowerLimit: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetFanSpeed: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetCurrentClocksEventReasons: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetCurrentClocksThrottleReasons: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetTotalEnergyConsumption: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetTotalEccErrors: Callable[[Any, int, int], int]  # noqa: N815
-    nvmlDeviceGetRemappedRows: Callable[[Any], tuple[int, int, int, int]]  # noqa: N815
-    nvmlDeviceGetCurrPcieLinkWidth: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetMaxPcieLinkWidth: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetMigMode: Callable[[Any], list[int]]  # noqa: N815
-    nvmlDeviceGetMaxMigDeviceCount: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetMigDeviceHandleByIndex: Callable[[Any, int], Any]  # noqa: N815
-    nvmlEventSetCreate: Callable[[], Any]  # noqa: N815
-    nvmlDeviceRegisterEvents: Callable[[Any, int, Any], None]  # noqa: N815
-    nvmlEventSetWait_v2: Callable[[Any, int], Any]  # noqa: N815
-    nvmlEventSetFree: Callable[[Any], None]  # noqa: N815
+    nvmlLib: Any
+    nvmlMemory_v2: int
+    nvmlEventTypeXidCriticalError: int
+    nvmlInit: Callable[[], None]
+    nvmlShutdown: Callable[[], None]
+    nvmlSystemGetNVMLVersion: Callable[[], str | bytes]
+    nvmlDeviceGetCount: Callable[[], int]
+    nvmlDeviceGetHandleByIndex: Callable[[int], Any]
+    nvmlDeviceGetHandleByPciBusId: Callable[[bytes], Any]
+    nvmlDeviceGetIndex: Callable[[Any], int]
+    nvmlDeviceGetPciInfo: Callable[[Any], Any]
+    nvmlDeviceGetUUID: Callable[[Any], str | bytes]
+    nvmlDeviceGetName: Callable[[Any], str | bytes]
+    nvmlDeviceGetMemoryInfo: Callable[..., Any]
+    nvmlDeviceGetUtilizationRates: Callable[[Any], Any]
+    nvmlDeviceGetTemperatureV: Callable[[Any, int], int]
+    nvmlDeviceGetTemperature: Callable[[Any, int], int]
+    nvmlDeviceGetTemperatureThreshold: Callable[[Any, int], int]
+    nvmlDeviceGetPowerUsage: Callable[[Any], int]
+    nvmlDeviceGetEnforcedPowerLimit: Callable[[Any], int]
+    nvmlDeviceGetFanSpeed: Callable[[Any], int]
+    nvmlDeviceGetCurrentClocksEventReasons: Callable[[Any], int]
+    nvmlDeviceGetCurrentClocksThrottleReasons: Callable[[Any], int]
+    nvmlDeviceGetTotalEnergyConsumption: Callable[[Any], int]
+    nvmlDeviceGetTotalEccErrors: Callable[[Any, int, int], int]
+    nvmlDeviceGetRemappedRows: Callable[[Any], tuple[int, int, int, int]]
+    nvmlDeviceGetCurrPcieLinkWidth: Callable[[Any], int]
+    nvmlDeviceGetMaxPcieLinkWidth: Callable[[Any], int]
+    nvmlDeviceGetMigMode: Callable[[Any], list[int]]
+    nvmlDeviceGetMaxMigDeviceCount: Callable[[Any], int]
+    nvmlDeviceGetMigDeviceHandleByIndex: Callable[[Any, int], Any]
+    nvmlEventSetCreate: Callable[[], Any]
+    nvmlDeviceRegisterEvents: Callable[[Any, int, Any], None]
+    nvmlEventSetWait_v2: Callable[[Any, int], Any]
+    nvmlEventSetFree: Callable[[Any], None]
 
 
 class Handle:
@@ -81,13 +81,13 @@ class Handle:
 
 
 def address_of(raw: Any) -> int:
-    """The number that a handle of the driver is; 0 for none."""
+    """Return the address that a handle of the driver is; 0 for none."""
     return ctypes.cast(raw, ctypes.c_void_p).value or 0
 
 
 class Calls:
     """
-    The library, behind what its calls have in common.
+    The library, and what its calls have in common.
 
     Raises DriverError, from the constructor too (pynvml missing or the wrong one).
     """
@@ -107,7 +107,7 @@ class Calls:
             raise DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found") from None
 
     def _newest(self, name: str, handle: Handle, newer: Callable[[], T], older: Callable[[], T]) -> T:
-        """The answer of `newer`, or where that is not for this driver or GPU, now and later, of `older`."""
+        """Return the answer of `newer`; of `older`, now and later, where this driver or GPU lacks it."""
         key = name, handle.address
         if key not in self._older:
             try:
@@ -116,14 +116,14 @@ class Calls:
             except DriverError as error:
                 if not error.unsupported:
                     raise
-            if len(self._older) >= _REMEMBERED:  # handles of MIG devices that came and went
+            if len(self._older) >= _MAX_OLDER:  # handles of MIG devices that came and went
                 self._older.clear()
             self._older.add(key)
         with self._converting():
             return older()
 
     def _text(self, call: Callable[[], str | bytes]) -> str:
-        """The answer of `call` as text: pynvml decodes, but strictly."""
+        """Return the answer of `call` as text: pynvml decodes, but strictly."""
         try:
             with self._converting():
                 answer = call()
@@ -133,9 +133,9 @@ class Calls:
 
 
 def _load() -> Pynvml:
-    # Late: the commands that need no driver should not pay for the import, 46 ms.
+    # Late: the commands that need no driver must not pay for the import, 46 ms.
     try:
-        import pynvml  # noqa: PLC0415, TID251  # the one importer
+        import pynvml
     except ImportError as error:
         raise DriverError(Code.NO_BINDING, str(error)) from None
     if hasattr(pynvml, "__path__"):

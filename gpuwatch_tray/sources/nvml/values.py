@@ -1,4 +1,4 @@
-"""What the driver tells of one GPU or MIG device, in the units of the model; each method makes one call."""
+"""The driver's values of one GPU or MIG device, in the units of the model."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from gpuwatch_tray.sources.nvml.api import Calls, Handle
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
 _ALL_LIMITS = sum(ClockLimit)
-_HOTTEST = 150  # degrees C that a threshold can be
+_MAX_THRESHOLD = 150  # degrees C that a threshold can be
 
 
-class Values(Calls):
-    """The values. Raises DriverError where there is none."""
+class DeviceValues(Calls):
+    """The values of a GPU or MIG device, a call each. Every method raises DriverError where there is none."""
 
     def uuid(self, handle: Handle) -> str:
-        """What names a GPU for good."""
+        """Read the UUID, which lasts."""
         return self._text(lambda: self._nvml.nvmlDeviceGetUUID(handle.raw))
 
     def name(self, handle: Handle) -> str:
-        """The product's name, of a MIG device with its profile."""
+        """Read the product's name, of a MIG device with its profile."""
         return self._text(lambda: self._nvml.nvmlDeviceGetName(handle.raw))
 
     def index(self, handle: Handle) -> int:
-        """The place among the GPUs."""
+        """Read the index among the GPUs."""
         with self._converting():
             return int(self._nvml.nvmlDeviceGetIndex(handle.raw))
 
     def pci(self, handle: Handle) -> str:
-        """The address on the PCI bus as the kernel writes it: 0000:01:00.0."""
+        """Read the address on the PCI bus as the kernel writes it: 0000:01:00.0."""
         with self._converting():
             pci = self._nvml.nvmlDeviceGetPciInfo(handle.raw)
         return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
 
     def memory(self, handle: Handle) -> tuple[int, int]:
-        """Memory used and in all. The first version of the call counts what is reserved as used."""
+        """Read memory used and in all, in bytes. The older call counts what is reserved as used."""
 
         def version(**which: int) -> Any:
             return self._nvml.nvmlDeviceGetMemoryInfo(handle.raw, **which)
@@ -46,12 +46,12 @@ class Values(Calls):
         return int(memory.used), int(memory.total)
 
     def utilisation(self, handle: Handle) -> int:
-        """Share of the last sample period in which a kernel ran, in %."""
+        """Read the share of the last sample period in which a kernel ran, in %."""
         with self._converting():
             return int(self._nvml.nvmlDeviceGetUtilizationRates(handle.raw).gpu)
 
     def temperature(self, handle: Handle) -> int:
-        """Temperature of the chip. The older version of the call goes away with CUDA 14."""
+        """Read the temperature of the chip, in degrees C. The older call goes away with CUDA 14."""
         sensor = self._nvml.NVML_TEMPERATURE_GPU
         degrees = self._newest(
             "temperature",
@@ -62,36 +62,36 @@ class Values(Calls):
         return degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
 
     def slowdown_at(self, handle: Handle) -> int:
-        """The temperature from which on the hardware slows itself down."""
+        """Read the temperature, in degrees C, from which the hardware slows itself down."""
         with self._converting():
             threshold = self._nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
             degrees = int(self._nvml.nvmlDeviceGetTemperatureThreshold(handle.raw, threshold))
-        if not 0 < degrees <= _HOTTEST:  # no temperature: every GPU, or none, would be too hot
+        if not 0 < degrees <= _MAX_THRESHOLD:  # no temperature: every GPU, or none, would be too hot
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
         return degrees
 
     def power(self, handle: Handle) -> float:
-        """Power drawn now, in W (NVML: mW)."""
+        """Read the power drawn now, in W (NVML: mW)."""
         with self._converting():
             return self._nvml.nvmlDeviceGetPowerUsage(handle.raw) / 1000
 
     def energy(self, handle: Handle) -> float:
-        """What it drew since the driver was loaded, in J (NVML: mJ)."""
+        """Read the energy drawn since the driver was loaded, in J (NVML: mJ)."""
         with self._converting():
             return self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle.raw) / 1000
 
     def power_limit(self, handle: Handle) -> float:
-        """The limit in force, in W (NVML: mW)."""
+        """Read the power limit in force, in W (NVML: mW)."""
         with self._converting():
             return self._nvml.nvmlDeviceGetEnforcedPowerLimit(handle.raw) / 1000
 
     def fan(self, handle: Handle) -> int:
-        """Intended fan speed in % of the full one."""
+        """Read the intended fan speed, in % of the full one."""
         with self._converting():
             return self._nvml.nvmlDeviceGetFanSpeed(handle.raw)
 
     def limited_by(self, handle: Handle) -> ClockLimit:
-        """What keeps the clocks down. Until driver 535 the call had another name."""
+        """Read what keeps the clocks down. Until driver 535 the call had another name."""
         bits = self._newest(
             "clocks",
             handle,
@@ -101,39 +101,39 @@ class Values(Calls):
         return ClockLimit(bits & _ALL_LIMITS)
 
     def ecc_corrected(self, handle: Handle) -> int:
-        """Memory errors that were corrected, since the driver was loaded."""
+        """Read how many memory errors were corrected since the driver was loaded."""
         with self._converting():
             kind, since = self._nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, self._nvml.NVML_VOLATILE_ECC
             return int(self._nvml.nvmlDeviceGetTotalEccErrors(handle.raw, kind, since))
 
     def ecc_uncorrected(self, handle: Handle) -> int:
-        """Memory errors that could not be corrected, since the driver was loaded."""
+        """Read how many memory errors could not be corrected since the driver was loaded."""
         with self._converting():
             kind, since = self._nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, self._nvml.NVML_VOLATILE_ECC
             return int(self._nvml.nvmlDeviceGetTotalEccErrors(handle.raw, kind, since))
 
     def rows(self, handle: Handle) -> tuple[bool, bool]:
-        """Whether memory rows wait for being remapped at the next reset, and whether that failed."""
+        """Read whether memory rows wait to be remapped at the next reset, and whether that failed."""
         with self._converting():
             _, _, pending, failed = self._nvml.nvmlDeviceGetRemappedRows(handle.raw)
         return bool(pending), bool(failed)
 
     def pcie_width(self, handle: Handle) -> int:
-        """Lanes in use now."""
+        """Read the PCIe lanes in use now."""
         with self._converting():
             return int(self._nvml.nvmlDeviceGetCurrPcieLinkWidth(handle.raw))
 
     def pcie_width_most(self, handle: Handle) -> int:
-        """Lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
+        """Read the PCIe lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
         with self._converting():
             return int(self._nvml.nvmlDeviceGetMaxPcieLinkWidth(handle.raw))
 
     def mig_mode(self, handle: Handle) -> bool:
-        """Whether the GPU is divided into MIG devices, or shall be: whole it computes nothing then."""
+        """Read whether the GPU is divided into MIG devices, or will be: whole, it then computes nothing."""
         with self._converting():
             return bool(self._nvml.nvmlDeviceGetMigMode(handle.raw)[0])
 
     def mig_slots(self, handle: Handle) -> int:
-        """How many MIG devices a GPU in MIG mode could have."""
+        """Read how many MIG devices a GPU in MIG mode can have."""
         with self._converting():
             return int(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle.raw))

@@ -9,7 +9,7 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import known
 from gpuwatch_tray.tray import text
-from gpuwatch_tray.tray.menu import process as processes
+from gpuwatch_tray.tray.menu.process import LOCAL_ACTIONS, LOCAL_SOURCE, process_row
 from gpuwatch_tray.tray.menu.row import MenuRow, text_row, unique_rows
 from gpuwatch_tray.units import MIB
 
@@ -36,8 +36,8 @@ def gpu_rows(
     if snapshot.problem is not None:
         texts = {"problem": snapshot.problem.text, "mend": snapshot.problem.mend}
         return [text_row(key, redact.text(words), urgent=True) for key, words in texts.items() if words]
-    if snapshot.source != processes.LOCAL_SOURCE:
-        offered = frozenset(offered) - processes.LOCAL_ACTIONS
+    if snapshot.source != LOCAL_SOURCE:
+        offered = frozenset(offered) - LOCAL_ACTIONS
     held: dict[tuple[int | None, str], list[GpuProcess]] = {}
     for process in snapshot.processes:
         held.setdefault((process.gpu, process.device), []).append(process)
@@ -63,12 +63,8 @@ def _gpu_row(
     children = _process_rows(key, held, offered, reminded)
     trouble = gpu.process_problem or gpu.problem
     if trouble is not None:
-        children.insert(
-            0,
-            text_row(
-                f"{key}/trouble", _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
-            ),
-        )
+        label = _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
+        children.insert(0, text_row(f"{key}/trouble", label))
     elif not held:
         nothing = _("asleep, and left so") if gpu.asleep else _("no processes")
         children.append(replace(text_row(f"{key}/none", nothing), gone=_("Until now"), filler=True))
@@ -88,15 +84,12 @@ def _process_rows(
         largest = {id(process) for process in sorted(first, key=_size_order)[:MAX_PROCESSES]}
         rest = [process for process in first if id(process) not in largest]
         first = [process for process in first if id(process) in largest]
-    shown = unique_rows(processes.process_row(parent, process, offered, reminded) for process in first)
+    shown = unique_rows(process_row(parent, process, offered, reminded) for process in first)
     if rest:
         more = f"{parent}/more"
-        hidden = unique_rows(processes.process_row(more, process, offered, reminded) for process in rest)
-        shown.append(
-            MenuRow(
-                more, _("… {count} more").format(count=len(rest)), children=tuple(hidden), gone=_("Before")
-            )
-        )
+        hidden = unique_rows(process_row(more, process, offered, reminded) for process in rest)
+        label = _("… {count} more").format(count=len(rest))
+        shown.append(MenuRow(more, label, children=tuple(hidden), gone=_("Before")))
     return shown
 
 
