@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Level, Severity
-from gpuwatch_tray.status import LEVELS
+from gpuwatch_tray.model import LEVELS, Level, Severity
 from gpuwatch_tray.units import TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
