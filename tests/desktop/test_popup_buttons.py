@@ -104,9 +104,9 @@ def daemon(address, popups, server):
     """Run the server on a connection of its own; yield a function that makes it send signals."""
     with BusClient(address) as connection:
         connection.serve(PATH, server, rig.NOTIFICATIONS)
-        wait_until(lambda: popups.sink._ledger.owner == connection.name, "the daemon to be known")
+        wait_until(lambda: popups.sink._registry.owner == connection.name, "the daemon to be known")
         yield connection.do
-    wait_until(lambda: not popups.sink._ledger.owner, "its end")
+    wait_until(lambda: not popups.sink._registry.owner, "its end")
 
 
 def test_buttons_stand_in_the_popups_order_and_a_click_is_answered(address, desktop_popups):
@@ -267,7 +267,7 @@ def real(desk, start):
     start()
     try:
         with answering(desk.address) as popups:
-            wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
+            wait_until(lambda: popups.sink._registry.owner, "the daemon to be known")
             yield popups
     finally:
         desk.stop_notifier()

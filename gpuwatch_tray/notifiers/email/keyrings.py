@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-import keyring  # this module is the one importer
-from keyring.errors import NoKeyringError, PasswordDeleteError
-
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
 from gpuwatch_tray.transport import TransportError, configuration_error
