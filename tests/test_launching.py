@@ -194,7 +194,7 @@ class Terminal:
         os.close(other)
 
     def read(self, until=None, within=20.0):
-        """What comes, up to `until` or to the end."""
+        """Return what comes, up to `until` or to the end."""
         data, end = b"", time.monotonic() + within
         while until is None or until not in data:
             ready, _, _ = select.select([self.main], [], [], max(0.0, end - time.monotonic()))

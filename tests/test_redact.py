@@ -282,7 +282,7 @@ def test_a_list_of_arguments_in_json_is_redacted():
 
 
 def process(**fields) -> GpuProcess:
-    """A process with these fields."""
+    """Return a process with these fields."""
     return GpuProcess(**({"pid": 7, "gpu": 0, "kinds": frozenset({Kind.COMPUTE})} | fields))
 
 

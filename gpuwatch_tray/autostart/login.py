@@ -71,7 +71,6 @@ def _registry(icon: str, environ: Mapping[str, str]) -> LoginRegistry:
 
         registry = RunKey(UserRegistry())
     elif sys.platform == "darwin":
-        from gpuwatch_tray.autostart.macos import LaunchAgent  # macOS only
 
         registry = LaunchAgent(home / "Library/LaunchAgents")
     else:

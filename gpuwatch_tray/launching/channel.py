@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.launching import terminal
+from gpuwatch_tray.launching.terminal import open_terminal_pair, resize_terminal
 
 if TYPE_CHECKING:
     from gpuwatch_tray.launching.tail import TailBuffer
@@ -39,7 +39,7 @@ class OutputPump:
         self.last = 0.0  # when something came last, on the monotonic clock
         self._stop_reading, self._stop_writing = os.pipe()  # a byte in it stops the thread
         self._stopped = False
-        made = terminal.open_pair(target) if self._terminal else os.pipe()
+        made = open_terminal_pair(target) if self._terminal else os.pipe()
         if made is not None:
             self._reading, self.end = made
         self._thread = threading.Thread(target=self._pass_on, name=f"output-{name}", daemon=True)
@@ -88,7 +88,7 @@ class OutputPump:
     def resize(self) -> None:
         """Give the command's terminal the size that the real one has now."""
         if self._terminal and self._reading is not None:
-            terminal.resize(self._target, self._reading)
+            resize_terminal(self._target, self._reading)
 
     def _pass_on(self) -> None:
         reading = self._reading

@@ -15,6 +15,7 @@ from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
 from gpuwatch_tray.presence.decide import Evidence, PresenceReading
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,10 +113,7 @@ class SwayIdle:
         self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=run_forever, args=(self.name, self._run, self._stop), name="presence-swayidle", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread("presence-swayidle", run_forever, self.name, self._run, self._stop)
 
     def reading(self, now: Moment) -> PresenceReading | None:
         """Return what the child reported."""

@@ -9,6 +9,7 @@ from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.presence.xprotocol import XConnection, XServerError
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +36,7 @@ class XServer(IdleCounter):
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=run_forever, args=("presence-x", self._run, self._stop), name="presence-x", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread("presence-x", run_forever, "presence-x", self._run, self._stop)
 
     def state(self) -> str:
         """Explain a missing answer."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import GpuProcess, Missing
 from gpuwatch_tray.redact.names import names_secret
-from gpuwatch_tray.redact.scan import REDACTED, harmless, looks_like_flag, scan
+from gpuwatch_tray.redact.scan import harmless, looks_like_flag, scan
+from gpuwatch_tray.redact.shapes import REDACTED
 from gpuwatch_tray.redact.visible import one_line, visible
 
 if TYPE_CHECKING:

@@ -12,8 +12,6 @@ import re
 from gpuwatch_tray.redact.names import names_secret
 from gpuwatch_tray.redact.shapes import REDACTED, hide_shapes
 
-__all__ = ["REDACTED", "harmless", "looks_like_flag", "scan"]
-
 _NAME_IN_TEXT = re.compile(r"(?<![\w.-])(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.-]*)")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
 _ASSIGN = re.compile(r"\s*(?:\\*[\"'])?\]?\s*[=:]{1,2}\s*|\s*\\*[\"']\s*,\s*")

@@ -14,11 +14,11 @@ import queue
 import select
 import socket
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.tray import toolkit
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -220,7 +220,7 @@ class GtkBackend(toolkit.PystrayBackend):
         """Make `run` return; on a thread, for pystray's stop waits, and a signal's handler must not."""
         self._stopped = True
         if self._running:
-            threading.Thread(target=self.icon.stop, name="tray-stop", daemon=True).start()
+            start_thread("tray-stop", self.icon.stop)
 
     def post(self, job: Callable[[], None]) -> None:
         """Schedule `job` on GTK's main loop, also before it runs."""

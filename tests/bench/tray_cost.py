@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil  # measures the program from outside
+import psutil  # noqa: TID251  # measures the program from outside
 
 from tests.desktop import rig
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario

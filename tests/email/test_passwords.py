@@ -9,11 +9,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import keyring  # to put one of ours in its place
+import keyring  # noqa: TID251  # to put one of ours in its place
 import pytest
-from keyring.backend import KeyringBackend
-from keyring.backends import fail
-from keyring.errors import KeyringLocked, PasswordDeleteError
+from keyring.backend import KeyringBackend  # noqa: TID251
+from keyring.backends import fail  # noqa: TID251
+from keyring.errors import KeyringLocked, PasswordDeleteError  # noqa: TID251
 
 from gpuwatch_tray.notifiers.email import create_transport, keyrings
 from gpuwatch_tray.notifiers.email.passwords import password_source, smtp_password

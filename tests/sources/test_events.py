@@ -48,14 +48,14 @@ def until(condition, seconds=5.0):
 
 
 def heard(rig, number=1):
-    """The events of readings until there are so many."""
+    """Read until there are so many events, and return them."""
     events = []
     until(lambda: len(events.extend(rig.read().events) or events) >= number)
     return events
 
 
 def listening(rig, *gpus, **machine):
-    """A rig whose thread waits for events."""
+    """Return a rig whose thread waits for events."""
     rig.play(*gpus, **machine)
     rig.read()
     rig.read()

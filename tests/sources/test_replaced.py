@@ -31,7 +31,7 @@ for _ in sys.stdin:
 
 
 def install(folder, version):
-    """What a package has: the library named after its version, and the link that programs open."""
+    """Make what a package has: the library named after its version, and the link that programs open."""
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
@@ -41,7 +41,7 @@ def install(folder, version):
 
 @pytest.fixture
 def loaded(tmp_path):
-    """The folder of a library of the old version that a process has loaded, and that process's view."""
+    """Make the folder of an old library that a process has loaded, and that process's view of it."""
     install(tmp_path / "lib", OLD)
     (tmp_path / "version").write_text(f"{OLD}\n")
     (tmp_path / "maps").write_text(

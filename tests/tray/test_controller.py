@@ -86,15 +86,11 @@ def worker():
 
     def make(actions):
         made.append(ActionWorker(actions))
-        made[-1].start()
         return made[-1]
 
     yield make
     for one in made:
-        one.stop()
-        for thread in one.threads:
-            thread.join(5)
-            assert not thread.is_alive()
+        assert one.stop(5)
 
 
 def test_without_a_bus_the_tray_runs_headless_until_it_is_stopped():

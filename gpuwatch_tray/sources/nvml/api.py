@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
@@ -19,53 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_OLDER = 512  # calls of which it is known that only their older version answers
-
-
-class Pynvml(Protocol):
-    """The part of pynvml that is used; it has no types of its own."""
-
-    NVMLError: type[Exception]
-    NVMLLibraryMismatchError: type[Exception]
-    NVML_TEMPERATURE_GPU: int
-    NVML_TEMPERATURE_THRESHOLD_SLOWDOWN: int
-    NVML_MEMORY_ERROR_TYPE_CORRECTED: int
-    NVML_MEMORY_ERROR_TYPE_UNCORRECTED: int
-    NVML_VOLATILE_ECC: int
-    nvmlLib: Any
-    nvmlMemory_v2: int
-    nvmlEventTypeXidCriticalError: int
-    nvmlInit: Callable[[], None]
-    nvmlShutdown: Callable[[], None]
-    nvmlSystemGetNVMLVersion: Callable[[], str | bytes]
-    nvmlDeviceGetCount: Callable[[], int]
-    nvmlDeviceGetHandleByIndex: Callable[[int], Any]
-    nvmlDeviceGetHandleByPciBusId: Callable[[bytes], Any]
-    nvmlDeviceGetIndex: Callable[[Any], int]
-    nvmlDeviceGetPciInfo: Callable[[Any], Any]
-    nvmlDeviceGetUUID: Callable[[Any], str | bytes]
-    nvmlDeviceGetName: Callable[[Any], str | bytes]
-    nvmlDeviceGetMemoryInfo: Callable[..., Any]
-    nvmlDeviceGetUtilizationRates: Callable[[Any], Any]
-    nvmlDeviceGetTemperatureV: Callable[[Any, int], int]
-    nvmlDeviceGetTemperature: Callable[[Any, int], int]
-    nvmlDeviceGetTemperatureThreshold: Callable[[Any, int], int]
-    nvmlDeviceGetPowerUsage: Callable[[Any], int]
-    nvmlDeviceGetEnforcedPowerLimit: Callable[[Any], int]
-    nvmlDeviceGetFanSpeed: Callable[[Any], int]
-    nvmlDeviceGetCurrentClocksEventReasons: Callable[[Any], int]
-    nvmlDeviceGetCurrentClocksThrottleReasons: Callable[[Any], int]
-    nvmlDeviceGetTotalEnergyConsumption: Callable[[Any], int]
-    nvmlDeviceGetTotalEccErrors: Callable[[Any, int, int], int]
-    nvmlDeviceGetRemappedRows: Callable[[Any], tuple[int, int, int, int]]
-    nvmlDeviceGetCurrPcieLinkWidth: Callable[[Any], int]
-    nvmlDeviceGetMaxPcieLinkWidth: Callable[[Any], int]
-    nvmlDeviceGetMigMode: Callable[[Any], list[int]]
-    nvmlDeviceGetMaxMigDeviceCount: Callable[[Any], int]
-    nvmlDeviceGetMigDeviceHandleByIndex: Callable[[Any, int], Any]
-    nvmlEventSetCreate: Callable[[], Any]
-    nvmlDeviceRegisterEvents: Callable[[Any, int, Any], None]
-    nvmlEventSetWait_v2: Callable[[Any, int], Any]
-    nvmlEventSetFree: Callable[[Any], None]
 
 
 class Handle:
@@ -106,33 +59,36 @@ class Calls:
             # AttributeError: a pynvml or a library from before the call.
             raise DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found") from None
 
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Return the answer of pynvml's function `name`; a text in the arguments names a constant of it."""
+        with self._converting():
+            values = [getattr(self._nvml, one) if isinstance(one, str) else one for one in arguments]
+            return getattr(self._nvml, name)(*values)
+
     def _newest(self, name: str, handle: Handle, newer: Callable[[], T], older: Callable[[], T]) -> T:
         """Return the answer of `newer`; of `older`, now and later, where this driver or GPU lacks it."""
         key = name, handle.address
         if key not in self._older:
             try:
-                with self._converting():
-                    return newer()
+                return newer()
             except DriverError as error:
                 if not error.unsupported:
                     raise
             if len(self._older) >= _MAX_OLDER:  # handles of MIG devices that came and went
                 self._older.clear()
             self._older.add(key)
-        with self._converting():
-            return older()
+        return older()
 
-    def _text(self, call: Callable[[], str | bytes]) -> str:
-        """Return the answer of `call` as text: pynvml decodes, but strictly."""
+    def _text(self, name: str, *arguments: Any) -> str:
+        """Return the answer of a function as text: pynvml decodes, but strictly."""
         try:
-            with self._converting():
-                answer = call()
+            answer = self._call(name, *arguments)
         except UnicodeDecodeError as error:
             answer = error.object
-        return answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
+        return answer if isinstance(answer, str) else bytes(answer).decode("utf-8", "replace")
 
 
-def _load() -> Pynvml:
+def _load() -> Any:
     # Late: the commands that need no driver must not pay for the import, 46 ms.
     try:
         import pynvml
@@ -141,4 +97,4 @@ def _load() -> Pynvml:
     if hasattr(pynvml, "__path__"):
         # The official one is a single file; a package is the abandoned `pynvml` <= 11.5 of the same name.
         raise DriverError(Code.SHADOWED_BINDING, str(pynvml.__file__))
-    return cast("Pynvml", pynvml)
+    return pynvml

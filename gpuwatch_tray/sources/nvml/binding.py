@@ -33,38 +33,32 @@ class Driver(DeviceValues):
 
     def open(self) -> None:
         """Load the library if need be, and initialise it. Older handles are void."""
-        with self._converting():
-            self._nvml.nvmlInit()
+        self._call("nvmlInit")
 
     def close(self) -> None:
         """Shut NVML down; the library stays loaded."""
-        with self._converting():
-            self._nvml.nvmlShutdown()
+        self._call("nvmlShutdown")
 
     def library_version(self) -> str:
         """Return the library's version, such as "12.550.54.14"; at any time."""
-        return self._text(self._nvml.nvmlSystemGetNVMLVersion)
+        return self._text("nvmlSystemGetNVMLVersion")
 
     def count(self) -> int:
         """Return how many GPUs the driver lists, lost ones included as long as it does."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetCount()
+        return int(self._call("nvmlDeviceGetCount"))
 
     def by_index(self, index: int) -> Handle:
         """Return the GPU with that index."""
-        with self._converting():
-            return Handle(self._nvml.nvmlDeviceGetHandleByIndex(index))
+        return Handle(self._call("nvmlDeviceGetHandleByIndex", index))
 
     def by_pci(self, pci: str) -> Handle:
         """Return the GPU at that address of the PCI bus; no other is woken."""
-        with self._converting():
-            return Handle(self._nvml.nvmlDeviceGetHandleByPciBusId(pci.encode("ascii")))
+        return Handle(self._call("nvmlDeviceGetHandleByPciBusId", pci.encode("ascii")))
 
     def mig_device(self, handle: Handle, slot: int) -> Handle | None:
         """Return the MIG device in that slot of a GPU, if there is one."""
         try:
-            with self._converting():
-                return Handle(self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle.raw, slot))
+            return Handle(self._call("nvmlDeviceGetMigDeviceHandleByIndex", handle.raw, slot))
         except DriverError as error:
             if error.code == Code.NOT_FOUND:
                 return None
@@ -79,14 +73,21 @@ class Driver(DeviceValues):
         function = f"nvmlDeviceGet{_NAMES[kind]}RunningProcesses_v"
 
         def version(number: int) -> Callable[[], Sequence[tuple[int, int | None]]]:
-            return lambda: self._list_processes(
-                getattr(self._nvml.nvmlLib, f"{function}{number}"), handle.raw
-            )
+            return lambda: self._list_processes(f"{function}{number}", handle.raw)
 
         # The third version came with driver 510, the second with 460; the struct is the same.
         return self._newest(function, handle, version(3), version(2))
 
-    def _list_processes(self, call: Any, raw: Any) -> Sequence[tuple[int, int | None]]:
+    def _list_processes(self, name: str, raw: Any) -> Sequence[tuple[int, int | None]]:
+        with self._converting():
+            count = self._fill_buffer(getattr(self._nvml.nvmlLib, name), raw)
+        filled = memoryview(self._buffer)[: _INFO.size * min(count, len(self._buffer) // _INFO.size)]
+        return [
+            (pid, None if memory == _NO_MEMORY else memory) for pid, memory, _, _ in _INFO.iter_unpack(filled)
+        ]
+
+    def _fill_buffer(self, call: Any, raw: Any) -> int:
+        """Have the driver write a list into the buffer, which grows until it fits; return its length."""
         code = Code.INSUFFICIENT_SIZE
         while code == Code.INSUFFICIENT_SIZE:
             count = ctypes.c_uint(len(self._buffer) // _INFO.size)
@@ -99,35 +100,28 @@ class Driver(DeviceValues):
                 self._buffer = ctypes.create_string_buffer(_INFO.size * room)
         if code:
             raise self._nvml.NVMLError(int(code))
-        filled = memoryview(self._buffer)[: _INFO.size * min(count.value, len(self._buffer) // _INFO.size)]
-        return [
-            (pid, None if memory == _NO_MEMORY else memory) for pid, memory, _, _ in _INFO.iter_unpack(filled)
-        ]
+        return count.value
 
     def create_events(self) -> Any:
         """Return an event set; it must be freed before `close`."""
-        with self._converting():
-            return self._nvml.nvmlEventSetCreate()
+        return self._call("nvmlEventSetCreate")
 
     def register(self, handle: Handle, events: Any) -> None:
         """Have the Xid errors of a GPU arrive in an event set from now on."""
-        with self._converting():
-            self._nvml.nvmlDeviceRegisterEvents(handle.raw, self._nvml.nvmlEventTypeXidCriticalError, events)
+        self._call("nvmlDeviceRegisterEvents", handle.raw, "nvmlEventTypeXidCriticalError", events)
 
     def wait(self, events: Any, seconds: float) -> tuple[int, int] | None:
         """Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time."""
         try:
-            with self._converting():
-                found = self._nvml.nvmlEventSetWait_v2(events, round(1000 * seconds))
+            event = self._call("nvmlEventSetWait_v2", events, round(1000 * seconds))
         except DriverError as error:
             if error.code == Code.TIMEOUT:
                 return None
             raise
-        if not found.eventType & self._nvml.nvmlEventTypeXidCriticalError:
+        if not event.eventType & self._nvml.nvmlEventTypeXidCriticalError:
             return None
-        return address_of(found.device), int(found.eventData)
+        return address_of(event.device), int(event.eventData)
 
     def free_events(self, events: Any) -> None:
         """Free an event set that no thread waits for."""
-        with self._converting():
-            self._nvml.nvmlEventSetFree(events)
+        self._call("nvmlEventSetFree", events)

@@ -106,22 +106,22 @@ class XidListener:
             return
 
     def _listen(self, driver: Driver, events: Any, handles: Mapping[str, Handle], stop: StopEvent) -> None:
-        heard: dict[int, str] = {}
-        missed = self._register(driver, events, handles, heard)
+        registered: dict[int, str] = {}
+        missed = self._register(driver, events, handles, registered)
         again, pause = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0.0
         while not stop.is_set():
             left = {uuid: handles[uuid] for uuid, error in missed.items() if not error.unsupported}
-            if not heard and not left:
+            if not registered and not left:
                 return
             if left and again.due(time.monotonic()):
                 missed = {uuid: error for uuid, error in missed.items() if error.unsupported}
-                missed |= self._register(driver, events, left, heard)
+                missed |= self._register(driver, events, left, registered)
                 again.failed(time.monotonic())
-            if not heard:
+            if not registered:
                 stop.wait(self._wait)
                 continue
             try:
-                found = driver.wait(events, self._wait)
+                event = driver.wait(events, self._wait)
             except DriverError as error:
                 self.trouble = _trouble(error)
                 if error.unsupported:
@@ -131,14 +131,14 @@ class XidListener:
                 continue
             pause = 0.0
             self.trouble = next(map(_trouble, missed.values()), "")
-            if found is not None:
-                self._queue_event(found, heard)
-        self._drain(driver, events, heard)
+            if event is not None:
+                self._queue_event(event, registered)
+        self._drain(driver, events, registered)
 
     def _register(
-        self, driver: Driver, events: Any, handles: Mapping[str, Handle], heard: dict[int, str]
+        self, driver: Driver, events: Any, handles: Mapping[str, Handle], registered: dict[int, str]
     ) -> dict[str, DriverError]:
-        """Register GPUs; add them to `heard` (UUID by the handle's address), return why others were not."""
+        """Register GPUs: add them to `registered` (UUID by handle address), return why others failed."""
         missed: dict[str, DriverError] = {}
         for uuid, handle in handles.items():
             try:
@@ -146,23 +146,23 @@ class XidListener:
             except DriverError as error:
                 missed[uuid] = error.with_traceback(None)
             else:
-                heard[handle.address] = uuid
+                registered[handle.address] = uuid
         self.trouble = next(map(_trouble, missed.values()), "")
         return missed
 
-    def _drain(self, driver: Driver, events: Any, heard: Mapping[int, str]) -> None:
+    def _drain(self, driver: Driver, events: Any, registered: Mapping[int, str]) -> None:
         """Read what the event set holds before it is freed: a GPU that falls off the bus ends its session."""
         with contextlib.suppress(DriverError):
             for _event in range(_MAX_EVENTS):
-                found = driver.wait(events, 0)
-                if found is None:
+                event = driver.wait(events, 0)
+                if event is None:
                     return
-                self._queue_event(found, heard)
+                self._queue_event(event, registered)
 
-    def _queue_event(self, found: tuple[int, int], heard: Mapping[int, str]) -> None:
+    def _queue_event(self, event: tuple[int, int], registered: Mapping[int, str]) -> None:
         """Queue an event; where there are too many, drop one whose GPU and code another one has."""
-        address, code = found
-        xid = Xid(heard.get(address, ""), code, self._clock())
+        address, code = event
+        xid = Xid(registered.get(address, ""), code, self._clock())
         with self._lock:
             self._queue.append(xid)
             if len(self._queue) > _MAX_EVENTS:

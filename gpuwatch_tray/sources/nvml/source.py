@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
-from gpuwatch_tray.sources.nvml import events, replaced, sleeping
 from gpuwatch_tray.sources.nvml.codes import DriverError
+from gpuwatch_tray.sources.nvml.events import WAIT, XidListener
 from gpuwatch_tray.sources.nvml.problems import driver_problem, no_gpu_problem
+from gpuwatch_tray.sources.nvml.replaced import MAPS, MODULE_VERSION, ReplacementCheck
 from gpuwatch_tray.sources.nvml.session import NvmlSession
+from gpuwatch_tray.sources.nvml.sleeping import CARDS, DEVICES, SleepPolicy
 from gpuwatch_tray.sources.processes import ProcessInspector
 
 if TYPE_CHECKING:
@@ -42,17 +44,17 @@ class NvmlSource:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         wake_sleeping: bool = False,
-        event_wait: float = events.WAIT,
-        module_version: Path = replaced.MODULE_VERSION,
-        maps: Path = replaced.MAPS,
-        devices: Path = sleeping.DEVICES,
-        cards: Path = sleeping.CARDS,
+        event_wait: float = WAIT,
+        module_version: Path = MODULE_VERSION,
+        maps: Path = MAPS,
+        devices: Path = DEVICES,
+        cards: Path = CARDS,
     ) -> None:
         self._inspector = ProcessInspector(clock=clock) if inspector is None else inspector
         self._clock = clock
-        self._replacement = replaced.ReplacementCheck(module_version, maps)
-        self._events = events.XidListener(clock, event_wait)
-        self._sleep = sleep = sleeping.SleepPolicy(steady, wake=wake_sleeping, devices=devices, cards=cards)
+        self._replacement = ReplacementCheck(module_version, maps)
+        self._events = XidListener(clock, event_wait)
+        self._sleep = sleep = SleepPolicy(steady, wake=wake_sleeping, devices=devices, cards=cards)
         self._session = NvmlSession(steady, sleep, self._events)
         self._lock = threading.Lock()
         self._closed = False
