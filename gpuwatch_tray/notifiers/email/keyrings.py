@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email.lines import one_line
 from gpuwatch_tray.transport import TransportError, configuration_error
@@ -30,12 +29,14 @@ KEYRING_MEND = N_(
 
 def keyring_password(account: str, timeout: float = UNLOCK_TIMEOUT) -> str | None:
     """Return the password that is stored for `account`, None where there is none; TransportError."""
+    import keyring
 
     return _ask(lambda: keyring.get_password(SERVICE, account), timeout)
 
 
 def store_password(account: str, password: str, timeout: float = UNLOCK_TIMEOUT) -> str:
     """Store `password` for `account`, and return the keyring's name; TransportError."""
+    import keyring
 
     _ask(lambda: keyring.set_password(SERVICE, account, password), timeout)
     return one_line(str(keyring.get_keyring().name), 80)
@@ -43,6 +44,8 @@ def store_password(account: str, password: str, timeout: float = UNLOCK_TIMEOUT)
 
 def delete_password(account: str, timeout: float = UNLOCK_TIMEOUT) -> bool:
     """Delete the password of `account`; False where there is none; TransportError."""
+    import keyring
+    from keyring.errors import PasswordDeleteError
 
     def delete() -> bool:
         try:
@@ -55,6 +58,7 @@ def delete_password(account: str, timeout: float = UNLOCK_TIMEOUT) -> bool:
 
 
 def _ask(call: Callable[[], T], timeout: float) -> T:
+    from keyring.errors import NoKeyringError
 
     # A call to a keyring cannot be cancelled.
     try:
