@@ -82,11 +82,11 @@ def write_missing(
         if not file.path.is_absolute():
             raise OSError(f"{file.path}: this account has no home folder: name the file by a variable")
         file.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(file.path, text(name))
+        _write(file.path, new_file(name))
     return tuple(file.path for _, file in missing)
 
 
-def text(name: str) -> str:
+def new_file(name: str) -> str:
     """Generate a new file of this name, from the table of settings."""
     lines = _comment(_ABOUT[name])
     for setting in SETTINGS.values():
@@ -97,7 +97,7 @@ def text(name: str) -> str:
 
 def example(name: str) -> str:
     """Generate config/NAME.example, which says how to copy it."""
-    return "\n".join([*_comment(_COPYING[name]), "#", text(name)])
+    return "\n".join([*_comment(_COPYING[name]), "#", new_file(name)])
 
 
 def _block(setting: Setting) -> list[str]:

@@ -40,12 +40,12 @@ def gpu(index=0, **facts) -> Gpu:
     return replace(WELL, index=index, uuid=f"GPU-{index:04d}", **facts)
 
 
-class Poll:
+class Readings:
     """Readings one after the other, with what the rules remember of them."""
 
-    def __init__(self, limits=ALL_ON, memory=None) -> None:
+    def __init__(self, limits=ALL_ON, history=None) -> None:
         self.limits = limits
-        self.memory = memory or RuleHistory()
+        self.history = history or RuleHistory()
         self.now = 0.0
         self.last = None
 
@@ -54,27 +54,27 @@ class Poll:
         """The present moment."""
         return Instant(START + self.now, 9000.0 + self.now, BOOT)
 
-    def look(self, *processes, seconds=5.0, gpus=(WELL,), seen=(), **facts) -> None:
+    def read(self, *processes, seconds=5.0, gpus=(WELL,), seen=(), **facts) -> None:
         """One poll, `seconds` after the one before."""
         self.now += seconds
         self.last = snapshot(*processes, gpus=gpus, **facts)
-        self.memory = observe(self.memory, self.last, self.instant, self.limits, seen=seen)
+        self.history = observe(self.history, self.last, self.instant, self.limits, seen=seen)
 
-    def looks(self, *processes, seconds, **facts) -> None:
+    def read_for(self, *processes, seconds, **facts) -> None:
         """Poll at the usual interval for so many seconds."""
         for _ in range(round(seconds / 5)):
-            self.look(*processes, **facts)
+            self.read(*processes, **facts)
 
     def judge(self, rule):
         """Return the rule's verdict on the last reading."""
-        return RULES[rule].judge(self.last, self.limits, self.memory)
+        return RULES[rule].judge(self.last, self.limits, self.history)
 
     def found(self, rule) -> list[str]:
         """Return the reasons that the rule finds."""
         return [finding.reason for finding in self.judge(rule).findings]
 
 
-def judged(rule, *gpus, processes=(), limits=ALL_ON, memory=None, **facts):
+def judged(rule, *gpus, processes=(), limits=ALL_ON, history=None, **facts):
     """Return the rule's verdict on one reading."""
     reading = snapshot(*processes, gpus=gpus or (WELL,), **facts)
-    return RULES[rule].judge(reading, limits, memory or RuleHistory())
+    return RULES[rule].judge(reading, limits, history or RuleHistory())

@@ -22,7 +22,7 @@ from gpuwatch_tray.model import (
 from gpuwatch_tray.model.schema import SWITCHES
 from gpuwatch_tray.rules import RULES, RuleHistory, judge, judged, switched_on, terms
 from tests.fakes import process
-from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Poll, gpu
+from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Readings, gpu
 from tests.rules.samples import judged as verdict_of
 
 MINE = process(7, 0)
@@ -195,11 +195,11 @@ def test_narrow_lanes_of_a_gpu_at_rest_are_no_fault():
 
 def test_lanes_let_go_by_a_gpu_that_rests_under_a_process_are_no_fault():
     """A notebook that sleeps for a minute keeps the GPU from being judged, and its dips do not."""
-    poll = Poll()
-    poll.looks(MINE, seconds=60, gpus=(gpu(utilisation=0, pcie_width=4),))
-    assert len(poll.found("pcie_width")) == 1
-    poll.looks(MINE, seconds=10, gpus=(gpu(utilisation=0, pcie_width=4),))
-    assert (poll.found("pcie_width"), poll.judge("pcie_width").band) == ([], {"GPU-0000"})
+    readings = Readings()
+    readings.read_for(MINE, seconds=60, gpus=(gpu(utilisation=0, pcie_width=4),))
+    assert len(readings.found("pcie_width")) == 1
+    readings.read_for(MINE, seconds=10, gpus=(gpu(utilisation=0, pcie_width=4),))
+    assert (readings.found("pcie_width"), readings.judge("pcie_width").band) == ([], {"GPU-0000"})
 
 
 def test_mig_devices_share_the_heat_of_their_board():

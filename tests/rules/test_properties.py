@@ -19,7 +19,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.rules import RULES, judge
 from tests.fakes import BOOT, process, snapshot
-from tests.rules.samples import ALL_ON, FAILED, WELL, Poll, gpu
+from tests.rules.samples import ALL_ON, FAILED, WELL, Readings, gpu
 
 MISSING = st.sampled_from([UNKNOWN, UNSUPPORTED, FAILED])
 MEASURED = [
@@ -93,13 +93,13 @@ def numbered(gpus) -> tuple[Gpu, ...]:
     return tuple(replace(gpu, index=n, uuid=gpu.uuid and f"GPU-{n}") for n, gpu in enumerate(gpus))
 
 
-def play(readings, gaps) -> Poll:
+def play(readings, gaps) -> Readings:
     """Show the rules these readings, each some seconds after the one before."""
-    poll = Poll()
+    played = Readings()
     for reading, seconds in zip(readings, gaps, strict=False):
         facts = {"problem": reading.problem, "events": reading.events}
-        poll.look(*reading.processes, gpus=reading.gpus, seconds=seconds, **facts)
-    return poll
+        played.read(*reading.processes, gpus=reading.gpus, seconds=seconds, **facts)
+    return played
 
 
 @given(
@@ -108,8 +108,8 @@ def play(readings, gaps) -> Poll:
 )
 def test_no_reading_breaks_a_rule(readings, gaps):
     """Any values in any order: each rule gives a verdict that explains itself, with subjects of its own."""
-    poll = play(readings, gaps)
-    for verdict in judge(poll.last, ALL_ON, poll.memory):
+    played = play(readings, gaps)
+    for verdict in judge(played.last, ALL_ON, played.history):
         subjects = [finding.subject for finding in verdict.findings]
         assert len(subjects) == len(set(subjects))
         assert not verdict.band & set(subjects)
@@ -121,13 +121,13 @@ def test_no_reading_breaks_a_rule(readings, gaps):
 @given(st.lists(st.lists(MISSING, min_size=20, max_size=20), min_size=1, max_size=4), st.booleans())
 def test_no_rule_fires_where_every_value_is_missing(kinds, mine):
     """Missing data is neither hot, nor idle, nor full, nor broken, however long it stays missing."""
-    poll = Poll()
+    readings = Readings()
     for missing in kinds:
         values = dict(zip(MEASURED, missing, strict=False))
         row = replace(process(1, 0, mine=mine), **dict.fromkeys(FIELDS, missing[0]))
         for _ in range(3):
-            poll.look(row, gpus=(Gpu(0, "GPU-0000", **values),), seconds=1000)
-            assert [f for v in judge(poll.last, ALL_ON, poll.memory) for f in v.findings] == []
+            readings.read(row, gpus=(Gpu(0, "GPU-0000", **values),), seconds=1000)
+            assert [f for v in judge(readings.last, ALL_ON, readings.history) for f in v.findings] == []
 
 
 @given(st.permutations(range(3)), st.permutations(range(4)))
@@ -139,14 +139,14 @@ def test_the_order_of_gpus_and_processes_does_not_matter(gpus, rows):
         gpu(2, utilisation=0, memory_used=UNKNOWN),
     ]
     running = [process(1, 0), process(2, 1, 9e9), process(3, 0, mine=False), process(4, 2, memory=9 * 2**30)]
-    one, other = Poll(), Poll()
-    one.look(*running, gpus=there)
-    one.look(*running, gpus=there)
-    other.memory, other.now = one.memory, one.now
-    one.look(*running, gpus=there)
-    other.look(*(running[n] for n in rows), gpus=[there[n] for n in gpus])
+    one, other = Readings(), Readings()
+    one.read(*running, gpus=there)
+    one.read(*running, gpus=there)
+    other.history, other.now = one.history, one.now
+    one.read(*running, gpus=there)
+    other.read(*(running[n] for n in rows), gpus=[there[n] for n in gpus])
     for name, rule in RULES.items():
-        verdicts = [rule.judge(each.last, ALL_ON, each.memory) for each in (one, other)]
+        verdicts = [rule.judge(each.last, ALL_ON, each.history) for each in (one, other)]
         assert {f.subject: f.severity for f in verdicts[0].findings} == {
             f.subject: f.severity for f in verdicts[1].findings
         }, name
