@@ -1,10 +1,9 @@
 """
-The language in which people are spoken to: English as it stands in the code, or a catalogue of `locale/`.
+Translation: texts are English in the code, or come from a catalogue of `locale/`.
 
-`_` and `ngettext` translate where they are called, `N_` marks what is translated later, such as a table that
-stands in a module. One language a process, settled at its start: a value with numbers in it is formatted
-after the translation, `_("{name} is full").format(name=...)`. What programs read stays as it is: JSON, the
-log, the Bash tool's list and the text of its mail.
+`_` and `ngettext` translate at the call, `N_` marks a text that is translated later, such as one of a table.
+Values are put in after the translation: `_("{name} is full").format(name=...)`. What programs read is never
+translated: JSON, the log, the Bash tool's list and the text of its mail.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 _chosen = ENGLISH
 
 
-def use(name: str) -> None:
-    """Speak `name`, one of `LANGUAGES`, from now on."""
-    global _chosen  # noqa: PLW0603  # a process speaks one language
+def set_language(name: str) -> None:
+    """Translate to `name`, one of `LANGUAGES`, from now on."""
+    global _chosen  # noqa: PLW0603  # a process has one language
     _chosen = name
 
 
-def used() -> str:
-    """The language that is spoken."""
+def current_language() -> str:
+    """Return the language that texts are translated to."""
     return _chosen
 
 
@@ -44,62 +43,64 @@ if sys.platform == "win32":
     import ctypes
     import locale
 
-    def of_desktop() -> str:
-        """The language that the person has chosen in Windows' settings."""
+    def desktop_language() -> str:
+        """Return the language that is set in Windows' settings."""
         return locale.windows_locale.get(ctypes.windll.kernel32.GetUserDefaultUILanguage(), "")
 
 elif sys.platform == "darwin":
     import subprocess
 
-    def of_desktop() -> str:
-        """The language that the person has chosen in macOS' settings."""
+    def desktop_language() -> str:
+        """Return the language that is set in macOS' settings."""
         command = ["defaults", "read", "-g", "AppleLanguages"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=2.0, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return ""
-        return first_of(done.stdout)
+        return first_language(done.stdout)
 
 else:
 
-    def of_desktop() -> str:
-        """Nothing: here the variables say it."""
+    def desktop_language() -> str:
+        """Return an empty text: on this system only the environment tells it."""
         return ""
 
 
-def first_of(languages: str) -> str:
-    """The first of a list as macOS's `defaults` prints it."""
+def first_language(languages: str) -> str:
+    """Return the first language of a list as macOS's `defaults` prints it."""
     found = re.search(r"[A-Za-z][\w-]+", languages)
     return found[0] if found else ""
 
 
-def of_system(environ: Mapping[str, str], of_desktop: Callable[[], str] = of_desktop) -> str:
-    """The language that the environment asks for, else the desktop, as far as there is a catalogue."""
+def system_language(
+    environ: Mapping[str, str], desktop_language: Callable[[], str] = desktop_language
+) -> str:
+    """Return the language that the environment asks for, else the desktop, if there is a catalogue for it."""
     for variable in VARIABLES:
         for asked in environ.get(variable, "").split(":"):
             if asked:
-                return _known(asked)
-    return _known(of_desktop())
+                return _supported(asked)
+    return _supported(desktop_language())
 
 
-def _known(asked: str) -> str:
+def _supported(asked: str) -> str:
     plain = asked.partition(".")[0].partition("@")[0].replace("-", "_").lower()
     chinese = plain in {"zh", "zh_cn", "zh_sg"} or plain.startswith("zh_hans")
     return CHINESE if chinese else ENGLISH
 
 
 def _(text: str) -> str:
-    """`text` in the language that is spoken."""
+    """Translate `text`."""
     return _catalogue(_chosen).gettext(text) if text else text  # an empty one would be the catalogue's header
 
 
 def ngettext(one: str, many: str, count: int) -> str:
-    """The form of a text that goes with `count`, in the language that is spoken."""
+    """Translate the form of a text that goes with `count`."""
     return _catalogue(_chosen).ngettext(one, many, count)
 
 
 def N_(text: str) -> str:  # noqa: N802  # gettext's name for it
-    """`text` as it is: marked for the catalogue, and translated where it is shown."""
+    """Return `text` as it is: it is only marked for the catalogue, and translated where it is shown."""
     return text
 
 

@@ -33,7 +33,7 @@ class LockHolder:
     address: str = ""
 
     def __str__(self) -> str:
-        return f"{terms.said(self.face)}, PID {self.pid}" if self.pid else _("another process")
+        return f"{terms.translate_key(self.face)}, PID {self.pid}" if self.pid else _("another process")
 
 
 class LockError(Exception):

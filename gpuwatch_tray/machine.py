@@ -1,4 +1,4 @@
-"""Who, where and what we are: the short host name and the user's name as the Bash tool wrote them."""
+"""The machine: its name, its user, its clocks, and how this program is started."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 
 def host() -> str:
-    """The machine's short name, as `hostname -s` prints it."""
+    """Return the machine's short name, as `hostname -s` prints it."""
     return socket.gethostname().split(".")[0] or "localhost"
 
 
 def now() -> Instant:
-    """The present moment."""
+    """Return the present time by both clocks."""
     return Instant(time.time(), *uptime())
 
 
 def uptime() -> tuple[float, str]:
     """
-    The clock that nobody sets, in seconds, and the name of what it counts from.
+    Read a clock that nobody sets, in seconds, and the id of what it counts from.
 
-    On Linux that is the boot, suspends included. Elsewhere no boot has a name that lasts, so that the clock
-    is this process's own: from one process to another only wall time is left.
+    On Linux that is the boot, suspends included. Elsewhere a boot has no lasting id, so the clock is this
+    process's own: between two processes only wall time counts.
     """
-    ask: Callable[[int], float] | None = getattr(time, "clock_gettime", None)
+    gettime: Callable[[int], float] | None = getattr(time, "clock_gettime", None)
     clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
     boot = _boot()
-    if ask is None or clock is None or not boot:
+    if gettime is None or clock is None or not boot:
         return time.monotonic(), _this_process()
-    return ask(clock), boot
+    return gettime(clock), boot
 
 
 @cache
@@ -57,12 +57,12 @@ def _this_process() -> str:
 
 
 def this_program() -> list[str]:
-    """The command line that starts this very installation again; never what lies in the current folder."""
+    """Return the command line that starts this installation again, never a module of the current folder."""
     return [sys.executable, "-P", "-m", "gpuwatch_tray"]
 
 
 def user(environ: Mapping[str, str]) -> str:
-    """USER, or where it is unset (cron) the name of the account, or its number."""
+    """Return USER, or where it is unset (cron) the name of the account, or its number."""
     if environ.get("USER"):
         return environ["USER"]
     try:

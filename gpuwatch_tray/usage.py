@@ -74,7 +74,7 @@ class Usage:
 
 def usage(history: History, by: GroupBy) -> Usage:
     """Add up `history`, which must have its `processes` for sums by process."""
-    samples = [sample for each in history.samples.values() for sample in each]
+    samples = [sample for row in history.samples.values() for sample in row]
     uses = history.users
     if by is GroupBy.PROCESS:
         computed = {run.key for run in history.runs if run.computes}
@@ -87,7 +87,7 @@ def usage(history: History, by: GroupBy) -> Usage:
             grouped.setdefault(use.who, []).append(use)
         rows = [UsageRow(who, _add_up(found)) for who, found in grouped.items()]
         rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
-    # A GPU is counted by its parts while it is divided, save for what only the board draws.
+    # While a GPU is divided (MIG) its parts are counted, but energy only for the board.
     board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
     divided = {(board[sample.uuid], sample.at) for sample in samples if sample.uuid in board}
     counted = [sample for sample in samples if (sample.uuid, sample.at) not in divided]
@@ -101,7 +101,7 @@ def usage(history: History, by: GroupBy) -> Usage:
         tuple(rows),
         UsageSums(
             sum(sample.held for sample in counted) / HOUR + nowhere / HOUR,
-            _gib_hours(each.memory for each in counted)
+            _gib_hours(sample.memory for sample in counted)
             if by is GroupBy.GPU
             else sum_known(row.sums.memory for row in rows),
             _mean_of_spans(sample.utilisation for sample in counted),
@@ -109,18 +109,18 @@ def usage(history: History, by: GroupBy) -> Usage:
             drawn,
         ),
         None if drawn is None else max(0.0, drawn - (shared or 0.0)),
-        {uuid: sum(each.covered for each in found) / HOUR for uuid, found in history.samples.items()},
+        {uuid: sum(sample.covered for sample in found) / HOUR for uuid, found in history.samples.items()},
     )
 
 
 def _add_up(stretches: Sequence[Use] | Sequence[GpuSample]) -> UsageSums:
     """Add up the stretches of one user, one process or one GPU."""
     return UsageSums(
-        sum(each.held for each in stretches) / HOUR,
-        _gib_hours(each.memory for each in stretches),
-        _mean_of_spans(each.utilisation for each in stretches),
-        sum(each.idle for each in stretches) / HOUR,
-        _kwh(each.energy for each in stretches),
+        sum(sample.held for sample in stretches) / HOUR,
+        _gib_hours(sample.memory for sample in stretches),
+        _mean_of_spans(sample.utilisation for sample in stretches),
+        sum(sample.idle for sample in stretches) / HOUR,
+        _kwh(sample.energy for sample in stretches),
     )
 
 

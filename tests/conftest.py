@@ -35,7 +35,7 @@ def _nobodys_settings(monkeypatch, tmp_path_factory):
     }.items():
         monkeypatch.setenv(name, str(home / folder))
     monkeypatch.setenv("LANG", "C.UTF-8")
-    language.use(language.ENGLISH)
+    language.set_language(language.ENGLISH)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A machine whose past the tests make: GPUs and processes, a clock, the sampler and its store."""
+"""A machine whose history the tests make: GPUs and processes, a clock, the sampler and its store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UUID = "GPU-0000"
 
 
 def gpu(index=0, **facts) -> Gpu:
-    """A GPU at work, all of whose values are known."""
+    """Return a GPU at work, all of whose values are known."""
     base = {
         "name": f"GPU {index}",
         "memory_used": 4096 * MIB,
@@ -28,7 +28,7 @@ def gpu(index=0, **facts) -> Gpu:
 
 
 class Past:
-    """`look` is one reading; what is over by it goes to the store in `folder`, `past` reads it again."""
+    """A machine with a sampler; the minutes that are over go to the store in `folder`."""
 
     def __init__(self, folder, *, every=5.0, gap=15.0, limits=None) -> None:
         self.folder = folder
@@ -39,40 +39,40 @@ class Past:
         self.open()
 
     def open(self) -> None:
-        """A program begins to watch."""
+        """Start watching."""
         self.sampler = Sampler(self.limits, self.gap)
         self.store = SampleStore(self.folder, "box")
 
-    def look(self, *processes, gpus=None, alerts=(), seconds=None, **facts) -> None:
-        """One reading, `every` seconds after the one before."""
+    def poll(self, *processes, gpus=None, alerts=(), seconds=None, **facts) -> None:
+        """Add one reading, `every` seconds after the one before."""
         self.clock.advance(self.every if seconds is None else seconds)
         reading = snapshot(*processes, gpus=(gpu(),) if gpus is None else gpus, at=self.clock.now, **facts)
         for minute in self.sampler.add(reading, alerts, self.clock.instant()):
             self.store.add(minute())
 
-    def looks(self, *processes, seconds, **facts) -> None:
-        """Readings for so long."""
+    def poll_for(self, *processes, seconds, **facts) -> None:
+        """Add readings for so long."""
         for _ in range(round(seconds / self.every)):
-            self.look(*processes, **facts)
+            self.poll(*processes, **facts)
 
     def stop(self) -> None:
-        """It ends, as by Quit."""
+        """End as by Quit."""
         for minute in self.sampler.finish_minute():
             self.store.add(minute())
         self.store.close()
 
     def kill(self) -> None:
-        """It ends without a chance to write anything."""
+        """End without a chance to write anything."""
         self.store._close_file()
 
     def restart(self, seconds=5.0) -> None:
-        """It ends and begins again."""
+        """End and start again."""
         self.stop()
         self.clock.advance(seconds)
         self.open()
 
-    def past(self, start=NOON, end=None, **asked):
-        """What is on file."""
+    def history(self, start=NOON, end=None, **asked):
+        """Read the history."""
         self.store.flush()
         end = self.clock.now if end is None else end
         return read_samples(self.folder, "box", start, end, self.clock.now, **asked)

@@ -108,7 +108,7 @@ def test_the_files_are_what_make_messages_writes(name):
 @of_each_language
 def test_gettext_reads_it(name):
     """The language is spoken once it is chosen, plural and all."""
-    language.use(name)
+    language.set_language(name)
     assert language._("Quit") != "Quit"
     assert language.ngettext("{count} process", "{count} processes", 2).format(count=2).startswith("2")
     assert language._("") == ""

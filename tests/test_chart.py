@@ -38,7 +38,7 @@ def draw(history, samples=None, **more):
 
 
 def columns(picture, colour):
-    """The columns of the picture that hold something of this colour."""
+    """Return the columns of the picture that hold something of this colour."""
     wanted = ImageColor.getrgb(colour)
     pixels = picture.load()
     near = (
@@ -100,7 +100,7 @@ def test_a_hot_value_outgrows_the_limit(history):
 
 
 def dotted(picture):
-    """The row of the limit's line: the lowest row that is mostly ink, in dots."""
+    """Return the row of the limit's line: the lowest row that is mostly ink, in dots."""
     pixels = picture.load()
     dark = [sum(sum(pixels[x, y]) < 240 for x in range(LEFT, WIDTH - RIGHT)) for y in range(picture.height)]
     return max(range(len(dark)), key=dark.__getitem__)

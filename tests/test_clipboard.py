@@ -22,7 +22,7 @@ TAKE = '#!/bin/sh\necho "$0 $*" > "$TOOLS/called"\ncat > "$TOOLS/taken"\n'
 
 @pytest.fixture
 def tools(tmp_path):
-    """A PATH with nothing but what a test puts there, beside the shell and cat."""
+    """Make a PATH with nothing but what a test puts there, beside the shell and cat."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in ("sh", "cat", "sleep"):
@@ -124,7 +124,7 @@ def test_windows_and_macos_have_a_program_of_their_own(monkeypatch, platform, ex
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
-    """A real X server; its DISPLAY."""
+    """Start a real X server; yield its DISPLAY."""
     rig.require()
     if shutil.which("xclip") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("the clipboard's tests need xclip")
@@ -133,7 +133,7 @@ def screen(tmp_path_factory):
 
 
 def paste(screen, target="UTF8_STRING"):
-    """What another program finds on the clipboard."""
+    """Return what another program finds on the clipboard."""
     command = ["xclip", "-display", screen, "-selection", "clipboard", "-out", "-target", target]
     return subprocess.run(command, capture_output=True, timeout=10, check=False).stdout
 

@@ -23,7 +23,7 @@ from tests.settings.house import NOTIFY, House
 )
 def test_the_system_says_which_language(environ, expected):
     """The variables of gettext are asked in gettext's order; without a catalogue it is English."""
-    assert language.of_system(environ) == expected
+    assert language.system_language(environ) == expected
 
 
 @pytest.mark.parametrize(
@@ -31,15 +31,15 @@ def test_the_system_says_which_language(environ, expected):
 )
 def test_where_no_variable_says_it_the_desktop_does(told, expected):
     """Windows and macOS start programs without these variables; a variable that is set goes first."""
-    assert language.of_system({}, lambda: told) == expected
-    assert language.of_system({"LANG": "en_GB.UTF-8"}, lambda: told) == "en"
+    assert language.system_language({}, lambda: told) == expected
+    assert language.system_language({"LANG": "en_GB.UTF-8"}, lambda: told) == "en"
 
 
 def test_macos_names_the_languages_in_their_order():
     """The first of what `defaults read -g AppleLanguages` prints counts."""
-    assert language.first_of('(\n    "zh-Hans-CN",\n    "en-GB"\n)\n') == "zh-Hans-CN"
-    assert language.first_of("(\n    en\n)\n") == "en"
-    assert language.first_of("") == ""
+    assert language.first_language('(\n    "zh-Hans-CN",\n    "en-GB"\n)\n') == "zh-Hans-CN"
+    assert language.first_language("(\n    en\n)\n") == "en"
+    assert language.first_language("") == ""
 
 
 def test_a_setting_goes_before_the_system(tmp_path):

@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.launching import Tail
+from gpuwatch_tray.launching import TailBuffer
 
 CANARY = "Xq7canary"
 # The command line's part of `when run`, without the notice: what it ends with and the lines that it kept.
 RUNNER = """
 import sys
-from gpuwatch_tray.launching import CannotStart, Command
+from gpuwatch_tray.launching import StartError, RunningCommand
 try:
-    command = Command(sys.argv[2:])
-except CannotStart as error:
+    command = RunningCommand(sys.argv[2:])
+except StartError as error:
     print(error, file=sys.stderr)
     sys.exit(error.code)
 code = command.wait()
@@ -194,7 +194,7 @@ class Terminal:
         os.close(other)
 
     def read(self, until=None, within=20.0):
-        """What comes, up to `until` or to the end."""
+        """Return what comes, up to `until` or to the end."""
         data, end = b"", time.monotonic() + within
         while until is None or until not in data:
             ready, _, _ = select.select([self.main], [], [], max(0.0, end - time.monotonic()))
@@ -280,7 +280,7 @@ def test_a_terminal_that_goes_away_loses_nothing(kept, terminal):
 
 
 def lines(*chunks, stream="out"):
-    tail = Tail()
+    tail = TailBuffer()
     for chunk in chunks:
         tail.feed(stream, chunk)
     return tail.lines()
@@ -310,7 +310,7 @@ def test_the_last_lines(chunks, kept):
 
 def test_streams_are_kept_apart():
     """Half a line of one stream is not glued to a line of the other."""
-    tail = Tail()
+    tail = TailBuffer()
     tail.feed("out", b"half ")
     tail.feed("err", b"error\n")
     tail.feed("out", b"whole\n")

@@ -131,11 +131,11 @@ def test_without_a_picture_its_place_is_gone():
 def test_it_speaks_the_persons_language_and_the_text_does_not():
     """The catalogue is asked for the HTML; the Bash tool's text is the same in every language."""
     english = letters.firing()
-    language.use(language.CHINESE)
+    language.set_language(language.CHINESE)
     try:
         chinese = letters.firing()
     finally:
-        language.use(language.ENGLISH)
+        language.set_language(language.ENGLISH)
     assert chinese.text == english.text
     assert chinese.subject == english.subject
     assert '<html lang="zh-CN">' in chinese.details.html

@@ -28,7 +28,7 @@ def tools(tmp_path):
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    """A file whose name looks like an option, in the current folder."""
+    """Make a file whose name looks like an option, in the current folder."""
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "-my gpu.env"
     file.write_text("GPU_LIMIT=2\n")

@@ -18,6 +18,13 @@ from tests.mailserver import MailServer
 from tests.workers import workers
 
 ROOT = Path(__file__).parent.parent
+SECRETS = (
+    "secret/token.json",
+    "secret/credentials.json",
+    "secret/backup/token.json",
+    "config/smtp.env",
+    "config/gpu-watch.env",
+)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +34,8 @@ def archives(tmp_path_factory):
     tree, out = place / "tree", place / "out"
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "build", "dist"))
     shutil.copy(ROOT / ".gitignore", tree)
-    for secret in ("secret/token.json", "secret/credentials.json", "config/smtp.env", "config/gpu-watch.env"):
+    for secret in SECRETS:
+        (tree / secret).parent.mkdir(exist_ok=True)
         (tree / secret).write_text("a secret")
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree],
@@ -74,6 +82,27 @@ def test_neither_archive_holds_a_secret(archives):
         for part in ("page.html", "main.js", "vendor/uPlot.iife.min.js", "vendor/uPlot.LICENSE"):
             assert [name for name in packed if name.endswith(f"report/assets/{part}")]
         assert [name for name in packed if name.endswith("locale/zh_CN/LC_MESSAGES/gpuwatch_tray.mo")]
+
+
+def test_the_source_archive_holds_the_pages_in_both_languages(archives):
+    """Who has no checkout can read the documentation all the same."""
+    packed = names(archives[1])
+    assert {page.relative_to(ROOT).as_posix() for page in ROOT.glob("docs/*.md")} <= set(packed)
+    assert {"README.md", "README.zh-CN.md", "docs/architecture.md", "secret/README.md"} <= set(packed)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_takes_no_secret(tmp_path):
+    """All of secret/ and its folders is ignored, save the README; so are the settings files."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True, timeout=30)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    kept = ["secret/README.md", "config/smtp.env.example"]
+    for name in (*SECRETS, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    command = ["git", "-C", tmp_path, "ls-files", "--others", "--exclude-standard"]
+    found = subprocess.check_output(command, text=True, timeout=30).split()
+    assert sorted(found) == sorted([".gitignore", *kept])
 
 
 def test_the_wheel_has_both_entry_points(archives):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.model import GpuProcess, Kind, Missing, Why
-from gpuwatch_tray.redact.names import tells_secret
+from gpuwatch_tray.redact.names import names_secret
 
 CANARY = "Xq7canary"
 
@@ -262,7 +262,7 @@ def test_ordinary_command_lines_stay_as_they_are(line):
 )
 def test_names_are_judged_by_their_words(name, secret):
     """A name announces a secret by a word of its own, however the words are joined."""
-    assert tells_secret(name) is secret
+    assert names_secret(name) is secret
 
 
 def test_a_script_stays_readable_around_its_secrets():
@@ -282,7 +282,7 @@ def test_a_list_of_arguments_in_json_is_redacted():
 
 
 def process(**fields) -> GpuProcess:
-    """A process with these fields."""
+    """Return a process with these fields."""
     return GpuProcess(**({"pid": 7, "gpu": 0, "kinds": frozenset({Kind.COMPUTE})} | fields))
 
 

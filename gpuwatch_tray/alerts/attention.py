@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-HOUR = 3600.0
 MORNING = 8  # o'clock: "until tomorrow"
 BLIND, LOST = "monitor_blind", "gpu_lost"
 

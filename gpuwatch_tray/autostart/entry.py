@@ -1,4 +1,4 @@
-"""The entry that starts the program at login, and the interface of its place."""
+"""The entry that starts the program at login, its command, and the interface of its place."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from gpuwatch_tray.bus.patience import BlockingWriter
-from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, Signal
+from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, Signal, no_answer
 from gpuwatch_tray.language import _
 
 if TYPE_CHECKING or sys.platform == "linux":  # not installed elsewhere
@@ -138,11 +138,7 @@ class Connection:
         try:
             reply = await asyncio.wait_for(self._connection.call(message), timeout)
         except TimeoutError:
-            raise DBusCallError(
-                _("{service} did not answer {member} within {seconds:g} s").format(
-                    service=peer.name, member=member, seconds=timeout
-                )
-            ) from None
+            raise no_answer(peer, member, timeout) from None
         except (OSError, EOFError, DBusFastError) as error:
             raise DBusCallError(
                 _("the {bus} failed at {member}: {error}").format(

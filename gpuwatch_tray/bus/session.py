@@ -16,7 +16,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.bus.connection import CONNECT_TIMEOUT, Connection, connect_bus
-from gpuwatch_tray.bus.values import DAEMON, BusUnavailableError, DBusCallError, Peer, session_address
+from gpuwatch_tray.bus.values import (
+    DAEMON,
+    BusUnavailableError,
+    DBusCallError,
+    Peer,
+    no_answer,
+    session_address,
+)
 from gpuwatch_tray.language import N_, _
 
 if TYPE_CHECKING:
@@ -88,11 +95,7 @@ class SessionBus(Connection):
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             future.cancel()
-            raise DBusCallError(
-                _("{service} did not answer {member} within {seconds:g} s").format(
-                    service=peer.name, member=member, seconds=timeout
-                )
-            ) from None
+            raise no_answer(peer, member, timeout) from None
         except concurrent.futures.CancelledError:
             raise DBusCallError(_("the session bus is closed")) from None
 

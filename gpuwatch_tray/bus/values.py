@@ -49,6 +49,12 @@ class Signal:
     body: tuple[Any, ...]
 
 
+def no_answer(peer: Peer, member: str, seconds: float) -> DBusCallError:
+    """Return the error of a call that timed out."""
+    text = _("{service} did not answer {member} within {seconds:g} s")
+    return DBusCallError(text.format(service=peer.name, member=member, seconds=seconds))
+
+
 def session_address(environ: Mapping[str, str]) -> str:
     """Return the session bus's address: the variable, else systemd's socket; raises BusUnavailableError."""
     if address := environ.get("DBUS_SESSION_BUS_ADDRESS"):

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     loaded = _load_settings_within(READ_WITHIN) if "doctor" in words else _load_settings()
     if loaded is None:
-        language.use(language.of_system(os.environ))
+        language.set_language(language.system_language(os.environ))
         text = _("the settings' files do not answer within {seconds:g} s: are they on a network drive?")
         _complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
         return FAILED
@@ -85,8 +85,8 @@ def _load_settings_within(seconds: float) -> LoadedSettings | None:
 def _load_settings() -> LoadedSettings:
     """Load the settings and switch to their language, which --help needs too."""
     loaded = settings.load(os.environ)
-    if loaded[0].language != language.used():
-        language.use(loaded[0].language)
+    if loaded[0].language != language.current_language():
+        language.set_language(loaded[0].language)
         loaded = settings.load(os.environ)  # again: their mistakes are worded in it
     return loaded
 

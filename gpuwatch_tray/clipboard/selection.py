@@ -6,10 +6,10 @@ import contextlib
 import importlib
 import logging
 import queue
-import threading
 from typing import Any
 
 from gpuwatch_tray.language import _
+from gpuwatch_tray.within import start_thread
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +25,7 @@ def own_selection(text: str, display: str, within: float) -> str:
     if len(data) > MAX_BYTES:
         log.info("clipboard: the text is cut to %d bytes", MAX_BYTES)
         data = data[:MAX_BYTES].decode(errors="ignore").encode()
-    life = threading.Thread(
-        target=_serve_selection, args=(data, display, answer), name="clipboard", daemon=True
-    )
-    life.start()
+    start_thread("clipboard", _serve_selection, data, display, answer)
     try:
         return answer.get(timeout=within)
     except queue.Empty:

@@ -92,7 +92,7 @@ def status_lines(answer: Mapping[str, Any], now: float) -> list[str]:
 def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     if answer.get("simulated"):
         yield "", _(LABEL)
-    yield "", f"{terms.said(answer.get('state', '?'))}: {answer.get('headline', '')}"
+    yield "", f"{terms.translate_key(answer.get('state', '?'))}: {answer.get('headline', '')}"
     if (at := answer.get("at")) is not None:
         yield (
             "",
@@ -110,7 +110,7 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
                 count=waiting
             ),
         )
-    face, rest = terms.said(answer.get("face", "?")), ("pid", "host", "version", "source")
+    face, rest = terms.translate_key(answer.get("face", "?")), ("pid", "host", "version", "source")
     who = _("{face}, PID {pid} on {host}, gpuwatch-tray {version}, source {source}")
     yield "", who.format(face=face, **{key: answer.get(key, "?") for key in rest})
 
@@ -139,11 +139,11 @@ def silence_texts(alert: Mapping[str, Any], time_text: Callable[[float], str]) -
 
 
 def _alert_line(alert: Mapping[str, Any], now: float) -> str:
-    state = [terms.said(alert.get("phase", "firing"))]
+    state = [terms.translate_key(alert.get("phase", "firing"))]
     if alert.get("since") is not None:
         since = recent_time(alert["since"], now)
         state = [_("{phase} since {time}").format(phase=state[0], time=since)]
     state += silence_texts(alert, lambda at: recent_time(at, now))
     text = alert.get("text") or alert.get("reason", "")
     line = _("{text} ({state})").format(text=text, state=_(", ").join(state))
-    return f"{terms.said(alert.get('severity', '?'))} {alert.get('id', '?')}: {line}"
+    return f"{terms.translate_key(alert.get('severity', '?'))} {alert.get('id', '?')}: {line}"

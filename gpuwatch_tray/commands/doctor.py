@@ -14,6 +14,7 @@ from gpuwatch_tray.app import open_store
 from gpuwatch_tray.context import RunContext, SourceKind, UsageError, WorkError
 from gpuwatch_tray.language import _
 from gpuwatch_tray.reading import DRIVER_TIMEOUT, PROGRAM_TIMEOUT, open_source
+from gpuwatch_tray.units import KIB
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import Store
 
 TAIL_LINES = 40
-TAIL_BYTES = 64 * 1024
+TAIL_BYTES = 64 * KIB
 
 
 def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
@@ -155,9 +156,9 @@ def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[Se
 
 
 def _driver_versions() -> str:
-    from gpuwatch_tray.sources.nvml.versions import versions
+    from gpuwatch_tray.sources.nvml.versions import driver_versions
 
-    return versions()
+    return driver_versions()
 
 
 def _program_name(pid: int) -> str:

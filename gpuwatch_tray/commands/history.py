@@ -84,12 +84,12 @@ def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator
     if alerts_:
         yield title
     for alert in alerts_:
-        severity = pad_to_width(terms.said(alert["severity"]), 8)
+        severity = pad_to_width(terms.translate_key(alert["severity"]), 8)
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state_text(alert)}"
         for change in alert["history"]:
             why = f" ({change['why']})" if change["why"] and change["why"] != alert["text"] else ""
-            yield f"         {local_time(change['at'])}  {terms.said(change['what'])}{why}"
+            yield f"         {local_time(change['at'])}  {terms.translate_key(change['what'])}{why}"
 
 
 def _state_text(alert: Mapping[str, Any]) -> str:
@@ -99,7 +99,9 @@ def _state_text(alert: Mapping[str, Any]) -> str:
         began, over = local_time(alert["since"]), local_time(alert["resolved"])
         return _("began {began}, over since {over}").format(began=began, over=over)
     states = [
-        _("{phase} since {time}").format(phase=terms.said(alert["phase"]), time=local_time(alert["since"]))
+        _("{phase} since {time}").format(
+            phase=terms.translate_key(alert["phase"]), time=local_time(alert["since"])
+        )
     ]
     if alert["phase"] == Phase.RECOVERING.value:
         states = [_("began {time}, over for the moment").format(time=local_time(alert["since"]))]
@@ -113,6 +115,6 @@ def _snooze_lines(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         what = (
             _("everything")
             if snooze["scope"] == SilenceScope.ALL.value
-            else f"{terms.said(snooze['scope'])} {snooze['name']}"
+            else f"{terms.translate_key(snooze['scope'])} {snooze['name']}"
         )
         yield _("Snoozed until {time}: {what}").format(time=local_time(snooze["until"]), what=what)

@@ -34,12 +34,9 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     try:
         transport = create_transport(context.settings)
         report(_("the mail goes by {way}").format(way=transport.name))
-        if (
-            smtp is not None
-            and transport.name.startswith("SMTP ")
-            and (place := passwords.password_source(smtp))
-        ):
-            report(_("the password is in {place}").format(place=place))
+        source = passwords.password_source(smtp) if smtp is not None else ""
+        if source and transport.name.startswith("SMTP "):
+            report(_("the password is in {place}").format(place=source))
         transport.probe(report)
     except TransportError as error:
         print(f"{_('failed')}  {error.text}", flush=True)

@@ -30,7 +30,7 @@ def quit_running(
 
     addresses = (lock_holder(context).address, *control_addresses(context))
     answer = send_request(context, {"do": "quit"})
-    name = f"{terms.said(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
+    name = f"{terms.translate_key(answer.get('face', '?'))}, PID {answer.get('pid', '?')}"
     deadline = monotonic() + QUIT_WITHIN
     while not _has_ended(context, addresses):
         if monotonic() >= deadline:

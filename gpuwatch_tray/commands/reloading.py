@@ -85,7 +85,7 @@ class SettingsReloader:
             self._popups.show(problem_popup(new, _("The settings stay as they were")))
 
     def _take(self, new: RunContext) -> None:
-        if new.settings.language != language.used():
+        if new.settings.language != language.current_language():
             note = _("UI_LANGUAGE: the new language is spoken from the next start on")
             new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
         before, self._setup = self._setup, new

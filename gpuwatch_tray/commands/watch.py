@@ -118,7 +118,7 @@ class Printer:
             return
         notes = status.notes if not self._last or status.notes != self._last[2] else ()
         self._last = state
-        level = terms.said(status.level.name.lower())
+        level = terms.translate_key(status.level.name.lower())
         reasons = [alert.reason for alert in status.alerts] or [status.headline]
         simulated = status.snapshot is not None and status.snapshot.simulated
         lines = [(level, labelled(reason, simulated=simulated)) for reason in reasons]

@@ -42,15 +42,15 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     That is 128 and the number of a signal that ended it, 127 or 126 where it could not be started. An error
     of the report is printed to standard error, and changes neither command nor code.
     """
-    from gpuwatch_tray.launching import CannotStart, Command
+    from gpuwatch_tray.launching import RunningCommand, StartError
 
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not words:
         raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
     began = machine.now()
     try:
-        command = Command(words)
-    except CannotStart as error:
+        command = RunningCommand(words)
+    except StartError as error:
         _complain(str(error))
         return error.code
     number = _announce(context, command.pid, words)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from gpuwatch_tray.control.wire import (
     encode,
 )
 from gpuwatch_tray.language import _
+from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,27 +32,20 @@ def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[
     Raises NotRunningError where nothing listens, RequestRefusedError for an answer that is an error, else
     ControlError.
     """
-    outcome: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
-
-    def converse() -> None:
-        try:
-            outcome.put(_converse(address, encode(request), timeout))
-        except (OSError, EOFError, ValueError, TypeError, AssertionError, AuthenticationError) as error:
-            outcome.put(error)
-
-    # Connecting has no time limit, and the other process may be stopped: a thread can be left behind.
-    threading.Thread(target=converse, name="control-ask", daemon=True).start()
     try:
-        answered = outcome.get(timeout=timeout)
-    except queue.Empty:
+        # Connecting has no time limit, and the other process may be stopped.
+        reply = call_with_timeout(
+            timeout, lambda: _converse(address, encode(request), timeout), "control-ask"
+        )
+    except NOT_RUNNING as error:
+        raise NotRunningError(_("nothing answers there")) from error
+    except TimeoutError:
         raise ControlError(_("no answer within {seconds:g} s").format(seconds=timeout)) from None
-    if isinstance(answered, NOT_RUNNING):
-        raise NotRunningError(_("nothing answers there")) from answered
-    if isinstance(answered, EOFError | ConnectionError):
-        raise ControlError(_("it hung up without an answer")) from answered
-    if isinstance(answered, Exception):
-        raise ControlError(_("it cannot be asked: {error}").format(error=answered)) from answered
-    answer = decode(answered)
+    except (EOFError, ConnectionError) as error:
+        raise ControlError(_("it hung up without an answer")) from error
+    except (OSError, ValueError, TypeError, AssertionError, AuthenticationError) as error:
+        raise ControlError(_("it cannot be asked: {error}").format(error=error)) from error
+    answer = decode(reply)
     if "error" in answer:
         raise RequestRefusedError(str(answer["error"]))
     return answer

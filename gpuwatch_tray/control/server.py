@@ -31,6 +31,7 @@ from gpuwatch_tray.control.wire import (
 )
 from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,13 +76,8 @@ class ControlServer:
             text = _("no socket at {address}: {error}").format(address=self.address, error=error)
             raise ControlError(text) from error
         self._ended.clear()
-        self._acceptor = threading.Thread(
-            target=run_forever,
-            args=("control", partial(self._accept, self._listener), self._ended),
-            name="control",
-            daemon=True,
-        )
-        self._acceptor.start()
+        accept = partial(self._accept, self._listener)
+        self._acceptor = start_thread("control", run_forever, "control", accept, self._ended)
 
     def stop(self) -> None:
         """Accept no more requests and remove the socket, whatever the handlers do; also without `start`."""
@@ -89,9 +85,7 @@ class ControlServer:
             return
         self._ended.set()
         # `accept` returns for a connection only, and connecting blocks where it has returned already
-        waker = threading.Thread(target=self._connect_once, name="control-end", daemon=True)
-        waker.start()
-        waker.join(STOP_STEP)
+        start_thread("control-end", self._connect_once).join(STOP_STEP)
         self._close()
         with self._lock:
             self._lock.wait_for(lambda: not self._busy, STOP_STEP)  # `quit` is still answered
@@ -127,9 +121,7 @@ class ControlServer:
                 continue
             with self._lock:
                 self._pending[link] = None
-            threading.Thread(
-                target=self._serve_connection, args=(link,), name="control-line", daemon=True
-            ).start()
+            start_thread("control-line", self._serve_connection, link)
 
     def _make_room(self) -> bool:
         """Return whether one more can be served; drops the oldest that has sent no request."""

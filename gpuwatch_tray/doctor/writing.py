@@ -22,7 +22,7 @@ def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
     words = {CheckState.OK: _("ok"), CheckState.WARNING: _("WARNING"), CheckState.PROBLEM: _("PROBLEM")}
     rows = []
     for result in results:
-        rows.append([words[result.state], terms.said(result.topic), result.text])
+        rows.append([words[result.state], terms.translate_key(result.topic), result.text])
         if result.mend:
             rows.append(["", "", _("mend: {mend}").format(mend=result.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))

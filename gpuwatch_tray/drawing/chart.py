@@ -55,7 +55,7 @@ def chart(
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(picture)
     colour = palette.LINES[gpu.index % len(palette.LINES)]
-    name = "".join(each for each in gpu.name or "" if each.isascii() and each.isprintable())
+    name = "".join(letter for letter in gpu.name or "" if letter.isascii() and letter.isprintable())
     title = f"GPU {gpu.index}  {name}".rstrip()
     _text(pen, (LEFT, 14), f"{LABEL}: {title}" if simulated else title, INK, HEADING, "la")
     grid = series.make_grid(start, end, MOST_STEPS)
@@ -84,7 +84,7 @@ def chart(
 
 def _divided(line: MetricLine, divisor: int) -> MetricLine:
     lists = (
-        [None if each is None else each / divisor for each in some]
+        [None if value is None else value / divisor for value in some]
         for some in (line.low, line.mean, line.high)
     )
     return series.MetricLine(*lists)
@@ -94,8 +94,8 @@ def _ends(
     line: MetricLine, ends: tuple[float | None, float | None], limit: int | None
 ) -> tuple[float, float]:
     """Return the lowest and the highest value that a panel has room for."""
-    lows = [each for each in line.low if each is not None]
-    highs = [each for each in line.high if each is not None]
+    lows = [value for value in line.low if value is not None]
+    highs = [value for value in line.high if value is not None]
     low, high = ends
     bottom = min([30.0, *lows]) if low is None else low
     top = max([bottom + 1.0, *highs, *([limit + 5.0] if limit is not None else [])]) if high is None else high
@@ -197,7 +197,7 @@ def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
 
 def _ticks(start: float, end: float) -> Iterator[tuple[float, str]]:
     """Return a few round moments of local time, with the hour, or the day where they are days apart."""
-    step = next((each for each in TICKS if (end - start) / each <= MOST_TICKS), TICKS[-1])
+    step = next((step for step in TICKS if (end - start) / step <= MOST_TICKS), TICKS[-1])
     offset = local_datetime(start).utcoffset()
     shift = 0.0 if offset is None else offset.total_seconds()
     at = -(-(start + shift) // step) * step - shift

@@ -9,7 +9,7 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
-from gpuwatch_tray.terms import said as word
+from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _lines(found: Evaluation, policy: Policy, sighting: Sighting, now: Instant) 
             yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
         for alert in found.alerts.values():
             if alert.rule == name:
-                decisions = [each for each in found.decisions if each.alert is alert]
+                decisions = [decision for decision in found.decisions if decision.alert is alert]
                 yield from _alert(alert, decisions, now)
 
 

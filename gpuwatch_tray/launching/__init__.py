@@ -1,6 +1,6 @@
-"""A command run as if it were not watched: output and signals pass through, its last lines are kept."""
+"""Running a command of the person's: output and signals pass through, its last lines are kept."""
 
-from gpuwatch_tray.launching.command import CannotStart, Command
-from gpuwatch_tray.launching.tail import Tail
+from gpuwatch_tray.launching.command import RunningCommand, StartError
+from gpuwatch_tray.launching.tail import TailBuffer
 
-__all__ = ["CannotStart", "Command", "Tail"]
+__all__ = ["RunningCommand", "StartError", "TailBuffer"]

@@ -1,4 +1,4 @@
-"""One stream of a command's output: read, written on as it is, and kept."""
+"""One stream of a command's output: passed on as it is, and kept."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.launching import terminal
+from gpuwatch_tray.launching.terminal import open_terminal_pair, resize_terminal
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.launching.tail import Tail
+    from gpuwatch_tray.launching.tail import TailBuffer
 
 CHUNK = 65536
-AGAIN = 0.01  # seconds until the next attempt to write to somebody who takes no more at the moment
-PATIENCE = 1.0  # seconds for the reader to stop between two chunks
+RETRY_WRITE = 0.01  # seconds until the next attempt to write to a reader that takes no more at the moment
+HANDOVER = 1.0  # seconds for the thread to stop between two chunks
 
 
-class Channel:
+class OutputPump:
     """
-    What the command writes to `end` goes on to the file descriptor `target`, unchanged.
+    Passes on what the command writes to `end` to the file descriptor `target`, unchanged.
 
-    On a terminal `end` is a terminal too; where that cannot be had, it is `target` itself, and nothing is
-    kept.
+    On a terminal `end` is a terminal too; where none can be had, it is `target` itself, and nothing is kept.
     """
 
-    def __init__(self, target: int, name: str, tail: Tail) -> None:
+    def __init__(self, target: int, name: str, tail: TailBuffer) -> None:
         self._target = target
         self._name = name
         self._tail = tail
@@ -38,27 +37,27 @@ class Channel:
         self._reading: int | None = None
         self.end = target
         self.last = 0.0  # when something came last, on the monotonic clock
-        self._word, self._told = os.pipe()  # the word to stop
+        self._stop_reading, self._stop_writing = os.pipe()  # a byte in it stops the thread
         self._stopped = False
-        made = terminal.pair(target) if self._terminal else os.pipe()
+        made = open_terminal_pair(target) if self._terminal else os.pipe()
         if made is not None:
             self._reading, self.end = made
         self._thread = threading.Thread(target=self._pass_on, name=f"output-{name}", daemon=True)
 
     def start(self) -> None:
-        """The command has its end by now."""
+        """Start to pass on: the command has its end by now."""
         if self._reading is not None:
             os.close(self.end)
             self._thread.start()
 
     def abandon(self) -> None:
-        """There is no command."""
+        """Close the stream: the command could not be started."""
         if self._reading is not None:
             os.close(self.end)
             os.close(self._reading)
 
     def done(self, timeout: float) -> bool:
-        """Whether everything has been read, waiting for it so long."""
+        """Wait at most `timeout` seconds until everything is read; return whether it is."""
         if self._reading is None:
             return True
         self._thread.join(timeout)
@@ -66,14 +65,14 @@ class Channel:
 
     def hand_over(self) -> None:
         """
-        Leave what may still come to a program of its own.
+        Leave the stream to a `cat` of its own.
 
-        What the command has left running would be ended by its next line, once nobody reads it any more.
+        Its next line would end what the command has left running, once nobody reads it.
         """
         if self._reading is None or not self._thread.is_alive():
             return
-        os.write(self._told, b".")
-        self._thread.join(PATIENCE)
+        os.write(self._stop_writing, b".")
+        self._thread.join(HANDOVER)
         if not self._stopped:
             return
         with contextlib.suppress(OSError):  # no such program: Windows
@@ -87,33 +86,34 @@ class Channel:
         os.close(self._reading)
 
     def resize(self) -> None:
-        """The real terminal has another size now."""
+        """Give the command's terminal the size that the real one has now."""
         if self._terminal and self._reading is not None:
-            terminal.resize(self._target, self._reading)
+            resize_terminal(self._target, self._reading)
 
     def _pass_on(self) -> None:
         reading = self._reading
-        assert reading is not None  # noqa: S101  # else there is no thread
-        heard = True  # whether somebody takes what is written
+        if reading is None:  # never: the thread is not started then
+            return
+        open_target = True  # until the terminal is gone
         try:
-            while self._comes(reading) and (data := _read(reading)):
+            while self._wait_for_data(reading) and (data := _read(reading)):
                 self.last = time.monotonic()
                 self._tail.feed(self._name, data)
-                if heard:
-                    heard = _write(self._target, data)
+                if open_target:
+                    open_target = _write(self._target, data)
         except BrokenPipeError:
-            pass  # whoever read it has had enough: the command learns it at its next write
+            pass  # its reader has closed it: the command learns it at its next write
         finally:
             if not self._stopped:
                 os.close(reading)
 
-    def _comes(self, reading: int) -> bool:
-        """Wait for more; False at the word to stop."""
-        if sys.platform != "win32":  # there pipes cannot be waited for, and the word is not heard
+    def _wait_for_data(self, reading: int) -> bool:
+        """Wait for more; False where the thread shall stop."""
+        if sys.platform != "win32":  # select cannot wait for pipes there, so the thread is not stopped
             waiting = select.poll()
             waiting.register(reading, select.POLLIN)
-            waiting.register(self._word, select.POLLIN)
-            self._stopped = (self._word, select.POLLIN) in waiting.poll()
+            waiting.register(self._stop_reading, select.POLLIN)
+            self._stopped = (self._stop_reading, select.POLLIN) in waiting.poll()
         return not self._stopped
 
 
@@ -125,13 +125,13 @@ def _read(reading: int) -> bytes:
 
 
 def _write(target: int, data: bytes) -> bool:
-    """Write all of it; False once the terminal has gone. Raises BrokenPipeError where nobody reads it."""
+    """Write all of it; False once the terminal is gone. Raises BrokenPipeError where nobody reads it."""
     left = memoryview(data)
     while left:
         try:
             left = left[os.write(target, left) :]
         except BlockingIOError:
-            time.sleep(AGAIN)
+            time.sleep(RETRY_WRITE)
         except OSError as error:
             if error.errno == errno.EIO:
                 return False

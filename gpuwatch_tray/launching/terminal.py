@@ -14,8 +14,8 @@ if sys.platform != "win32":
     import fcntl
     import termios
 
-    def pair(real: int) -> tuple[int, int] | None:
-        """The reading side and the command's side of a terminal like `real`; None where none can be had."""
+    def open_terminal_pair(real: int) -> tuple[int, int] | None:
+        """Open a terminal like `real`; return the reading and the command's side, None where it fails."""
         try:
             reading, writing = os.openpty()
         except OSError:
@@ -24,10 +24,10 @@ if sys.platform != "win32":
             modes = termios.tcgetattr(writing)
             modes[1] &= ~termios.OPOST  # line ends pass as they are: the real terminal sees to them
             termios.tcsetattr(writing, termios.TCSANOW, modes)
-        resize(real, reading)
+        resize_terminal(real, reading)
         return reading, writing
 
-    def resize(real: int, other: int) -> None:
+    def resize_terminal(real: int, other: int) -> None:
         """Give the other terminal the size of the real one."""
         with contextlib.suppress(OSError):
             size = fcntl.ioctl(real, termios.TIOCGWINSZ, b"\0" * 8)
@@ -35,9 +35,9 @@ if sys.platform != "win32":
 
 else:
 
-    def pair(real: int) -> tuple[int, int] | None:  # noqa: ARG001  # one signature on every system
-        """None: there the command writes to the console itself, and its lines are not kept."""
+    def open_terminal_pair(_real: int) -> tuple[int, int] | None:
+        """Return None: here the command writes to the console itself, and its lines are not kept."""
         return None
 
-    def resize(real: int, other: int) -> None:
-        """There is no such terminal."""
+    def resize_terminal(real: int, other: int) -> None:
+        """Do nothing: there is no such terminal."""

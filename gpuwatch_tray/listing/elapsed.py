@@ -15,7 +15,7 @@ _ETIME = re.compile(
 
 def elapsed_text(seconds: Field[float]) -> str:
     """
-    Whole seconds as `03:34`, `09:00:00` or `1-02:03:04`; `NA` where they are missing.
+    Write whole seconds as `03:34`, `09:00:00` or `1-02:03:04`; `NA` where they are missing.
 
     The days have no leading zero, whatever the manual's `DD` suggests: procps prints them with `%u-`.
     """
@@ -30,7 +30,7 @@ def elapsed_text(seconds: Field[float]) -> str:
 
 
 def parse_elapsed(text: str) -> Field[float]:
-    """The seconds of an elapsed time; unknown for `NA` and for what is no elapsed time (with the text)."""
+    """Read the seconds of an elapsed time; unknown for `NA`, and for any other text (which is the detail)."""
     text = text.strip()
     found = _ETIME.fullmatch(text)
     if found is None:

@@ -1,8 +1,9 @@
 """
-The process list read back from text: the Bash tool's, ours, or that of any program that prints alike.
+The list of GPU processes: read back from text, as JSON, and summed up by user.
 
-As forgiving as the Bash tool was about blanks, line ends, missing lines and further fields, but a line that
-may have been a process and cannot be understood is reported: a shorter list would pass for fewer processes.
+The text is the Bash tool's, ours, or that of any program that prints alike. Blanks, line ends, missing lines
+and further fields do not matter, but a line that may be a process and cannot be read is reported: a shorter
+list would look like fewer processes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _FIELD = re.compile(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _MEMORY = re.compile(r"(?P<mib>[0-9]{1,12})\s*MiB")
 _NO_MEMORY = frozenset({"[N/A]MiB", "[N/A]", "N/A", "NA", "[Not Supported]MiB", ""})
-_NOTHING = frozenset({"<no gpu processes detected>"})  # what the Bash tool's mail says of an empty list
+_NOTHING = frozenset({"<no gpu processes detected>"})  # an empty list in the Bash tool's mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a text lists. With `bad_lines`, `processes` are not all there are."""
+    """The processes of a text. With `bad_lines`, they are not all there are."""
 
     processes: tuple[GpuProcess, ...]
     bad_lines: tuple[BadLine, ...] = ()
@@ -48,7 +49,7 @@ def parse_listing(text: str) -> Listing:
 
     A process is the lister's own (`mine`) and computes, as in the Bash tool's list, unless its first line
     says otherwise in `USER=` and `TYPE=` (`ps --all` writes them): then `user` and `kinds` are set and `mine`
-    is None. Arguments come back cut at the blanks. A text that holds something, but no process, is bad too.
+    is None. Arguments come back split at the blanks. A text that holds something, but no process, is bad too.
     """
     processes: list[GpuProcess] = []
     bad: list[BadLine] = []
@@ -56,7 +57,7 @@ def parse_listing(text: str) -> Listing:
     inside = False
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = raw.rstrip()
-        if "\0" in line:  # no text: what stands before it may be cut short
+        if "\0" in line:  # not text: the part before it may be cut short
             bad.append(BadLine(number, line))
             inside = False
         elif _HEADER.match(line.lstrip()):

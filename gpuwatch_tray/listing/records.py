@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray.listing.text import type_text
 from gpuwatch_tray.listing.totals import totals_json
 from gpuwatch_tray.model import UNKNOWN, ClockLimit, Field, Gpu, GpuProcess, Missing, Problem, Snapshot
-from gpuwatch_tray.redact import called, program
+from gpuwatch_tray.redact import process_name, program
 from gpuwatch_tray.units import local_datetime
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def listing_json(
     snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
 ) -> dict[str, Any]:
     """
-    Everything that `ps --json` prints, ready for `json.dumps`.
+    Return everything that `ps --json` prints, ready for `json.dumps`.
 
     ```
     {
@@ -101,11 +101,11 @@ def _gpu_json(gpu: Gpu) -> dict[str, Any]:
     return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
 
 
-def _limit_names(found: Field[ClockLimit]) -> Field[list[str]]:
-    """The names of the bits, those that have one."""
-    if isinstance(found, Missing):
-        return found
-    return [limit.name.lower() for limit in ClockLimit if limit in found and limit.name is not None]
+def _limit_names(limits: Field[ClockLimit]) -> Field[list[str]]:
+    """Name the bits that have a name."""
+    if isinstance(limits, Missing):
+        return limits
+    return [limit.name.lower() for limit in ClockLimit if limit in limits and limit.name is not None]
 
 
 def _process_json(process: GpuProcess) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _process_json(process: GpuProcess) -> dict[str, Any]:
     if isinstance(name, Missing) and not isinstance(process.command, Missing) and process.command:
         name = program(process.command[0].split(" ", 1)[0])
     if not process.mine and not isinstance(name, Missing):
-        name = called(name)  # it may be a title that holds the whole command
+        name = process_name(name)  # it may be a title that holds the whole command
     if not isinstance(process.command, Missing):
         command = list(process.command)
     started = (

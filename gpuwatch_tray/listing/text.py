@@ -25,20 +25,20 @@ _LETTERS = (Kind.MPS, Kind.COMPUTE, Kind.GRAPHICS)  # nvidia-smi's order: M+C, C
 
 
 def process_header(process: GpuProcess) -> str:
-    """The first line of a process: `GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34`."""
+    """Write the first line of a process: `GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34`."""
     gpu = "?" if process.gpu is None else process.gpu
     memory = "[N/A]" if isinstance(process.memory, Missing) else process.memory // MIB
     return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
 
 
 def type_text(process: GpuProcess) -> str:
-    """How it uses the GPU, in nvidia-smi's letters: `C`, `G`, `C+G`, `M+C`; `?` where that is not known."""
+    """Write how it uses the GPU, in nvidia-smi's letters: `C`, `G`, `C+G`, `M+C`; `?` if not known."""
     return "+".join(kind.value for kind in _LETTERS if kind in process.kinds) or "?"
 
 
 def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
     """
-    The Bash tool's list of these processes, an empty line after each; '' when there are none.
+    Write the Bash tool's list of these processes, an empty line after each; '' when there are none.
 
     Without `redacted` it is for the user's own terminal: one's own arguments stand as they are, on one line.
     Other people's are never shown, only the program's name.
@@ -47,7 +47,7 @@ def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
 
 
 def all_text(processes: Sequence[GpuProcess]) -> str:
-    """The same for `ps --all`, with owner and type behind each first line: `USER=alice  TYPE=C+G`."""
+    """Write the list of `ps --all`, with owner and type behind each first line: `USER=alice  TYPE=C+G`."""
     return "".join(_block(_header_with_owner(process), process, redacted=False) for process in processes)
 
 

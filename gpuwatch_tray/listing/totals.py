@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class UserTotal:
     """
-    One user's processes together; `user` is None for all whose owner cannot be told.
+    One user's processes together; `user` is None for all whose owner is not known.
 
     `memory` (bytes) is that of the processes whose memory is known, None where it is of none; `unknown`
     counts the others, one for each GPU. `gpus` are the indexes of the GPUs that are known, `elsewhere` says
@@ -34,40 +34,42 @@ class UserTotal:
 
 
 def user_totals(processes: Iterable[GpuProcess]) -> tuple[UserTotal, ...]:
-    """The users by the memory that they hold, the most first; the unknown owners last."""
+    """Sum up the processes by user, the most memory first; the unknown owners last."""
     held: dict[str | None, list[GpuProcess]] = {}
     for process in processes:
         owner = None if isinstance(process.user, Missing) or not process.user else process.user
         held.setdefault(owner, []).append(process)
-    found = [_user_total(user, entries) for user, entries in held.items()]
-    return tuple(sorted(found, key=lambda each: (each.user is None, -(each.memory or 0), each.user or "")))
+    unsorted = [_user_total(user, entries) for user, entries in held.items()]
+    return tuple(
+        sorted(unsorted, key=lambda total: (total.user is None, -(total.memory or 0), total.user or ""))
+    )
 
 
 def totals_text(processes: Iterable[GpuProcess]) -> str:
-    """A line for each user: `USER=alice  GPUS=2  PROCESSES=3  MEM=2828MiB`; `+?` where more is not known."""
+    """Write a line for each user: `USER=alice  GPUS=2  PROCESSES=3  MEM=2828MiB`; `+?` if more is unknown."""
     return "".join(
-        f"USER={'?' if each.user is None else redact.visible(each.user)}  GPUS={gpus_text(each)}"
-        f"  PROCESSES={each.processes}  MEM={_memory_text(each)}\n"
-        for each in user_totals(processes)
+        f"USER={'?' if total.user is None else redact.visible(total.user)}  GPUS={gpus_text(total)}"
+        f"  PROCESSES={total.processes}  MEM={_memory_text(total)}\n"
+        for total in user_totals(processes)
     )
 
 
 def totals_json(processes: Iterable[GpuProcess]) -> list[dict[str, Any]]:
-    """The same as JSON has it."""
+    """Return the totals of each user as JSON."""
     return [
         {
-            "user": each.user,
-            "memory_bytes": each.memory,
-            "memory_unknown": each.unknown,
-            "gpus": list(each.gpus),
-            "processes": each.processes,
+            "user": total.user,
+            "memory_bytes": total.memory,
+            "memory_unknown": total.unknown,
+            "gpus": list(total.gpus),
+            "processes": total.processes,
         }
-        for each in user_totals(processes)
+        for total in user_totals(processes)
     ]
 
 
 def gpus_text(total: UserTotal) -> str:
-    """How many GPUs: `2`, `2+?` with processes on a GPU that is not known, `?` with those only."""
+    """Say how many GPUs: `2`, `2+?` with processes on a GPU that is not known, `?` with those only."""
     if not total.elsewhere:
         return str(len(total.gpus))
     return f"{len(total.gpus)}+?" if total.gpus else "?"

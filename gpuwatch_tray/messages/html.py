@@ -137,7 +137,8 @@ def _page(identity: MailIdentity, band: Band, parts: Iterable[str]) -> str:
     """
     foot = _("Settings: {file}. What fires and why: `gpuwatch-tray alerts`.").format(file=identity.config)
     return (
-        f'<!DOCTYPE html><html lang="{language.used().replace("_", "-")}"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html><html lang="{language.current_language().replace("_", "-")}">'
+        '<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{_escape(band.title)}</title><style>{STYLE}</style></head>"

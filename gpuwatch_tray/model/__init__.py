@@ -1,8 +1,8 @@
 """
-The values that flow through the house, all frozen.
+The frozen values that pass between the rooms, and the table of settings.
 
 A field that may be missing is a `Field`: a value, or a `Missing` that says in which of three ways it is
-missing. Nothing downstream may turn a `Missing` into a 0, an empty list or a green icon.
+missing. Nothing may turn a `Missing` into a 0, an empty list or a green icon.
 
 Units: memory in bytes, temperature in degrees C, power in W, utilisation and fan in %, time in seconds
 (wall time since the epoch unless a name says otherwise).

@@ -1,4 +1,4 @@
-"""From what a rule found to an alert."""
+"""Findings of the rules, their verdicts, and the alerts that come of them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Finding:
     """
     One condition that a rule found to hold.
 
-    `subject` tells this one from others of its rule and holds no value, no threshold and no elapsed time.
-    `value` is for picking the worst of several. `reason` is the mail's wording (the Bash tool's for its two
-    rules), `text` the sentence that people read on the desktop; empty for the reason itself.
+    `subject` distinguishes findings of one rule; it holds no value, threshold or elapsed time. `value` ranks
+    several. `reason` is the mail's wording (the Bash tool's for its two rules), `text` the sentence on the
+    desktop; empty for the reason itself.
     """
 
     rule: str
@@ -39,12 +39,12 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    What one rule says of one snapshot.
+    The answer of one rule about one snapshot.
 
-    A subject that is not among `findings` is clear, save where `unknown` gives a reason: then nothing may
-    be concluded about it. `unknown_subjects` limits that to subjects with one of these prefixes. `band` are
-    the subjects between the threshold that raises and the one that clears. For people, `value` says what was
-    measured, and `threshold` completes "it fires when ..." (the hold apart, which the rule's Terms have);
+    A subject that is not among `findings` is clear, unless `unknown` gives a reason to conclude nothing;
+    `unknown_subjects` limits that to subjects with one of these prefixes. `band` are the subjects between the
+    threshold that raises and the one that clears. For people, `value` is what was measured, and `threshold`
+    completes "it fires when ..." (without the hold, which the rule's Terms have);
     `per_gpu` has a line for each GPU that has a limit of its own, `cannot` one for each on which the rule can
     never fire.
     """
@@ -60,12 +60,12 @@ class Verdict:
     per_gpu: tuple[str, ...] = ()
 
     def cannot_tell(self, subject: str) -> bool:
-        """Whether this verdict leaves the condition of `subject` open."""
+        """Tell whether this verdict leaves the condition of `subject` open."""
         return self.unknown is not None and subject.startswith(self.unknown_subjects)
 
 
 class Phase(Enum):
-    """Where the condition of an alert stands."""
+    """The state of an alert's condition."""
 
     PENDING = "pending"  # it holds, but not yet for long enough
     FIRING = "firing"
@@ -73,11 +73,11 @@ class Phase(Enum):
     RESOLVED = "resolved"
 
 
-FLAPPING = 4  # raises within an hour from which an alert is said to flap
+FLAPPING = 4  # raises within an hour from which on an alert flaps
 
 
 class Reason(Enum):
-    """Why a notice is due, or why it is not: each decision carries one of these."""
+    """Why a notification is due, or why it is not: each decision carries one of these."""
 
     FIRST = "first"
     SEVERITY_RISE = "severity-rise"
@@ -110,12 +110,11 @@ class Alert:
     """
     A finding that has become an alert: one incident, from `since` (wall time) to its end.
 
-    `held` is for how many seconds, and `samples` for how many polls, the present phase has lasted by the
-    evaluator's own clock, gaps left out. `raises` counts how often this fingerprint began to fire within
-    the last hour, this time included. `news` is what lets one notice pass the cooldown, and since when.
-    `covered` says that a snooze held it at the last evaluation. `thread` is the first mail about it: its
-    Message-ID and when it was written (wall time). The last three are what became of it for
-    the person: derived anew by every evaluation.
+    The present phase has lasted for `held` seconds and `samples` polls by the engine's own clock, without
+    gaps. `raises` counts how often this fingerprint began to fire within the last hour, this time included.
+    `news` is what lets one notification pass the cooldown, and since when. `covered`: a snooze held it at the
+    last evaluation. `thread` is the first mail about it: its Message-ID and the wall time of its writing.
+    Every evaluation derives the last three anew.
     """
 
     fingerprint: str

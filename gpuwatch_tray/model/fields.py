@@ -14,7 +14,7 @@ class Why(Enum):
 
     UNSUPPORTED = "unsupported"  # this device, driver or platform never gives it
     ERROR = "error"  # it could not be read this time
-    UNKNOWN = "unknown"  # this source was never told it
+    UNKNOWN = "unknown"  # this source never learns it
 
 
 @dataclass(frozen=True, slots=True)

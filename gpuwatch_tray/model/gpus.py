@@ -1,4 +1,4 @@
-"""What one reading found: GPUs, their processes, events, and what kept it from being read."""
+"""GPUs, their processes and events, as one snapshot has them, and fields that may be missing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class GpuProcess:
     kinds: frozenset[Kind]
     memory: Field[int] = UNKNOWN
     user: Field[str] = UNKNOWN
-    mine: bool | None = None  # None: the owner cannot be told
+    mine: bool | None = None  # None: the owner is unknown
     started: Field[float] = UNKNOWN
     elapsed: Field[float] = UNKNOWN
     identity: str = ""
@@ -60,7 +60,7 @@ class GpuProcess:
 
     @property
     def computes(self) -> bool:
-        """Whether it holds a compute context, as nvidia-smi's compute list has it: C, C+G or MPS."""
+        """Whether it holds a compute context, as in nvidia-smi's compute list: C, C+G or MPS."""
         return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
 
 
@@ -110,7 +110,7 @@ class Xid:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a source could not be read at all: one clear line, and what mends it."""
+    """Why a source could not be read at all: one clear line, and how to correct it."""
 
     text: str
     mend: str = ""
@@ -126,9 +126,9 @@ class Problem:
 @dataclass(frozen=True)
 class Snapshot:
     """
-    What one reading of a source found.
+    One reading of a source.
 
-    With a `problem` set, `gpus` and `processes` say nothing: neither "no GPUs" nor "no processes".
+    With a `problem` set, `gpus` and `processes` mean nothing: neither "no GPUs" nor "no processes".
     `boot_id` names the boot of the machine whose processes these are; empty where it is not known.
     """
 
@@ -140,7 +140,7 @@ class Snapshot:
     boot_id: str = ""
     simulated: bool = False
     events: tuple[Xid, ...] = ()  # since the reading before
-    no_events: str = ""  # why this source tells of no events, where it does not
+    no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
 
     @cached_property
@@ -150,13 +150,13 @@ class Snapshot:
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:
-        """The names of those processes: a few, however many processes there are."""
+        """The names of those processes."""
         return frozenset([process.name for process in self.computing])
 
 
-LABEL = N_("SIMULATED GPUs: nothing here is real")  # on the faces that have room for a line of their own
+LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own
 
 
 def labelled(text: str, *, simulated: bool) -> str:
-    """`text`, marked where it tells of GPUs that are not there."""
+    """Mark `text` where it is about simulated GPUs."""
     return _("SIMULATED · {text}").format(text=text) if simulated else text

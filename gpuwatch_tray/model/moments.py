@@ -1,4 +1,4 @@
-"""Moments on two clocks."""
+"""Moments on the wall clock and on the clock since the boot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Instant:
     """
     One moment on two clocks: `wall` is seconds since the epoch, `uptime` seconds since the boot `boot`.
 
-    `uptime` counts suspends and nobody sets it; `boot` is empty where the boot cannot be told.
+    `uptime` counts suspends and nobody sets it; `boot` is empty where the boot is unknown.
     """
 
     wall: float
@@ -21,7 +21,7 @@ class Instant:
 
     def since(self, earlier: Instant) -> float:
         """
-        Seconds from `earlier` until here: by the uptime within one boot, else by the wall clock.
+        Return the seconds since `earlier`: by the uptime within one boot, else by the wall clock.
 
         Negative where the wall clock was set back over a boot: nobody knows then how long it was.
         """
@@ -30,7 +30,7 @@ class Instant:
         return self.wall - earlier.wall
 
     def follows(self, other: Instant, now: Instant) -> bool:
-        """Whether this was after `other`, seen from `now`: what was in this boot was after what was not."""
+        """Tell whether this was after `other`, seen from `now`; the present boot is after any other."""
         if self.boot != other.boot:
             if self.boot == now.boot and other.in_a_boot:
                 return True

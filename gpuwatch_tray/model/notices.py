@@ -1,4 +1,4 @@
-"""What people are told: mails, popups, and the status that the tray shows."""
+"""Mails, popups, reminders, the person's presence, and the status that the tray shows."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ class IconStyle(Enum):
 
 
 class MessageKind(Enum):
-    """What a mail is for."""
+    """The purpose of a mail."""
 
     ALERT = "alert"
     RESOLVED = "resolved"
     DIGEST = "digest"
-    NOTICE = "notice"  # what the person asked to be told, once
+    NOTICE = "notice"  # a one-shot reminder
     TEST = "test"
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What a mail carries beside its text.
+    The parts of a mail beside its text.
 
-    `html` tells the same for a phone, with a place for a picture of the GPU that `subjects` are about (those
-    of its alerts, the worst first). `severity` is the worst that it tells of, `incidents` are the numbers of
-    its alerts, `reminder` says that all of them were told before. `replies_to` are the Message-IDs of the
-    first mails about them, oldest first. `only` are the recipients who have not got it yet; empty for all.
+    `html` is the same for a phone, with a place for a picture of the GPU of `subjects` (those of its alerts,
+    the worst first). `severity` is the worst of its alerts, `incidents` are their numbers, `reminder` says
+    that all were mailed before. `replies_to` are the Message-IDs of the first mails about them, oldest first.
+    `only` are the recipients who have not got it yet; empty for all.
     """
 
     html: str = ""
@@ -68,9 +68,9 @@ PLAIN = Details()
 @dataclass(frozen=True, slots=True)
 class Message:
     """
-    A mail as the core writes it: no recipient, no transport.
+    A mail without recipient and transport.
 
-    `picture` is a PNG for the HTML part. It is drawn when the mail is sent, and never stored.
+    `picture` is a PNG for the HTML part, drawn when the mail is sent and never stored.
     """
 
     subject: str
@@ -83,7 +83,7 @@ class Message:
 
 
 class Button(Enum):
-    """What a popup offers to click on."""
+    """A button of a popup."""
 
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"  # for an hour
@@ -112,11 +112,10 @@ class Popup:
 @dataclass(frozen=True, slots=True)
 class Notice:
     """
-    What a person asked to be told and has come about, at `at` (wall time).
+    A reminder that is due: what a person asked for has happened, at `at` (wall time).
 
     `title` is a few words for the subject, `text` the sentence; `details` are further lines, `output` the
-    last lines of a command. All of it may be shown anywhere: secrets are out already. `severity` is a warning
-    where something went wrong.
+    last lines of a command. Secrets are redacted already. `severity` is a warning where something went wrong.
     """
 
     title: str
@@ -130,10 +129,10 @@ class Notice:
 @dataclass(frozen=True, slots=True)
 class Awaited:
     """
-    Something that a person waits to be told, as it is shown.
+    A pending reminder, as it is shown.
 
-    `target` is what its act's target was: the number of GPUs, or PID:IDENTITY of a process. `due` says that
-    it has come about and is still to be told.
+    `target` is the number of GPUs, or PID:IDENTITY of a process. `due`: it has happened, and the person is
+    still to be notified.
     """
 
     id: int
@@ -152,7 +151,7 @@ class Presence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What is known of the person: `source` names who says so; `idle` is seconds without input, if told."""
+    """Whether the person is present, by `source`; `idle` is seconds without input, if known."""
 
     presence: Presence
     source: str
@@ -172,11 +171,11 @@ class Level(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    What the tray shows. `headline` is the reason in one line; `notes` are further lines for the menu.
+    The content of the tray. `headline` is the reason in one line; `notes` are further lines for the menu.
 
     `alerts` are those that fire or recover, worst first. `snoozed_until` is the wall time until which
     everything is snoozed. `in_use` is the number of GPUs in use that GPU_LIMIT counts; None where unknown.
-    `awaited` is what the person waits to be told.
+    `awaited` are the pending reminders.
     """
 
     level: Level

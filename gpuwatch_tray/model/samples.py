@@ -1,12 +1,10 @@
 """
-What the past looked like: values over stretches of a minute or of ten.
+History: values over stretches of a minute or of ten.
 
-Unknown stays unknown at every step. A value that was never known in a stretch is None; a stretch in which
-nobody looked has no sample at all. Neither is ever a 0.
-
-Wall times are seconds since the epoch; a stretch begins at a multiple of its length. What was measured is
-weighted by the clock that nobody sets, so that totals hold where the wall clock was set: a stretch that the
-clock went through twice has more `covered` seconds than it is long.
+A value that was never known in a stretch is None, a stretch without a reading has no sample: neither is a 0.
+Wall times are seconds since the epoch; a stretch begins at a multiple of its length. Measurements are
+weighted by the boot clock, so that totals hold where the wall clock was set: a stretch that the wall clock
+went through twice has more `covered` seconds than it is long.
 """
 
 from __future__ import annotations
@@ -103,7 +101,7 @@ class ProcessRun:
 @dataclass(frozen=True, slots=True)
 class Use:
     """
-    What a process, or all that computes of one user, made of a GPU over a stretch.
+    The use of a GPU by a process, or by all processes of one user, over a stretch.
 
     `who` is the process's `ProcessRun.key`, or the user's name: None for an unknown owner. It was there for
     `held` seconds. `utilisation` is the GPU's, and `idle` for how long it did nothing, meanwhile. `energy` is
@@ -124,9 +122,9 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """
-    All that was seen of one stretch: at most one sample a GPU, one use a process, one a user and GPU.
+    One stretch: at most one sample a GPU, one use a process, and one a user and GPU.
 
-    Stretches that are alike can stand for several minutes in a row: `seconds` is then a multiple of 60.
+    A stretch can stand for several minutes in a row that are alike: `seconds` is then a multiple of 60.
     """
 
     at: int
@@ -143,7 +141,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What was seen of one minute, with what is to be known about the GPUs and processes in it."""
+    """One minute, with the facts of its GPUs and its processes."""
 
     stretch: Stretch
     facts: tuple[GpuFacts, ...] = ()
@@ -171,7 +169,7 @@ class AlertMark:
 @dataclass(frozen=True, slots=True)
 class History:
     """
-    What is on file of the time from `start` to `end`.
+    The stored history from `start` to `end`.
 
     `samples` are those of each GPU (UUID), oldest first: ten-minute ones, then those of the last 48 h by the
     minute, unless all were asked for by ten. `users` and `processes` are their uses, oldest first; of

@@ -59,10 +59,10 @@ class DesktopPopups:
         self._name = name
         self._clicks = None if on_button is None else ClickQueue(on_button)
         self._one_at_a_time = threading.Lock()
-        self._ledger = NotificationRegistry()
+        self._registry = NotificationRegistry()
         self._server: NotificationServer | None = None
         self._ended = False
-        bus.follow_owner(NOTIFICATIONS.name, self._ledger.owner_changed)
+        bus.follow_owner(NOTIFICATIONS.name, self._registry.owner_changed)
         bus.subscribe(NOTIFICATIONS, "NotificationClosed", self._on_signal)
         bus.subscribe(NOTIFICATIONS, "ActionInvoked", self._on_signal)
 
@@ -86,14 +86,14 @@ class DesktopPopups:
     def close(self, key: str) -> None:
         """Close the popup; a server that has ended has closed it already."""
         with self._one_at_a_time:
-            number = self._ledger.forget(key)
+            number = self._registry.forget(key)
             if number is not None:
                 self._close(number, time.monotonic() + POPUP_TIMEOUT)
 
     def end(self) -> None:
         """Close all popups within END_TIMEOUT, on the thread that ran the bus's loop until now."""
         self._ended = True
-        numbers = self._ledger.forget_all()
+        numbers = self._registry.forget_all()
         loop = self._bus.loop
         if not numbers or not self._bus.connected or loop.is_running():
             return
@@ -108,20 +108,20 @@ class DesktopPopups:
         server = self._current_server(until)
         if self._clicks is None or "actions" not in server.capabilities:
             popup = replace(popup, buttons=())
-        if self._ledger.just_shown(popup):
+        if self._registry.just_shown(popup):
             return
-        former = self._ledger.of(popup.key)
+        former = self._registry.of(popup.key)
         if former is not None and former.popup.buttons != popup.buttons:
             # On lxqt-notificationd a replaced popup keeps its first buttons.
-            self._ledger.forget(popup.key)
+            self._registry.forget(popup.key)
             self._close(former.number, until)
             former = None
-        owner = self._ledger.expect()
+        owner = self._registry.expect()
         try:
             given = self._notify(popup, 0 if former is None else former.number, server, until)
-            click = self._ledger.note(popup, given, owner)
+            click = self._registry.note(popup, given, owner)
         finally:
-            self._ledger.unexpect()
+            self._registry.unexpect()
         self._forward(click)
 
     def _notify(self, popup: Popup, replaced: int, server: NotificationServer, until: float) -> int:
@@ -156,7 +156,7 @@ class DesktopPopups:
 
     def _current_server(self, until: float) -> NotificationServer:
         """Return the current server, asked once for its capabilities."""
-        owner = self._ledger.owner
+        owner = self._registry.owner
         if self._server is None or self._server.owner != owner:
             (capabilities,) = self._call("GetCapabilities", "", [], until)
             name = self._server_name(until) if "actions" in capabilities else ""
@@ -173,7 +173,7 @@ class DesktopPopups:
     # --- on the loop's thread -------------------------------------------------------------------------
 
     def _on_signal(self, signal: Signal) -> None:
-        self._forward(self._ledger.hear(signal))
+        self._forward(self._registry.hear(signal))
 
     def _forward(self, click: Click | None) -> None:
         """Pass the click on, and close the popup, which dunst and others leave on the screen."""

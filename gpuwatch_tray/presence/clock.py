@@ -40,38 +40,38 @@ class SuspendLog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._offset: float | None = None
-        self._suspends: deque[tuple[float, float]] = deque(maxlen=32)
+        self._seen: deque[tuple[float, float]] = deque(maxlen=32)
 
     def observe(self, now: Moment) -> None:
         """Record a suspend before `now`, if there was one."""
         offset = now.boot - now.awake
         with self._lock:
             if self._offset is not None and offset - self._offset >= MIN_SUSPEND:
-                self._suspends.append((now.awake, offset - self._offset))
+                self._seen.append((now.awake, offset - self._offset))
             self._offset = offset
 
     def slept_since(self, awake: float) -> float:
         """Return the seconds of suspend after this time of the `awake` clock."""
         with self._lock:
-            return sum(length for noticed, length in self._suspends if noticed > awake)
+            return sum(length for noticed, length in self._seen if noticed > awake)
 
     def last_resume(self) -> float:
         """Return when the last suspend was seen, on the `awake` clock; 0 for never."""
         with self._lock:
-            return self._suspends[-1][0] if self._suspends else 0.0
+            return self._seen[-1][0] if self._seen else 0.0
 
 
 class IdleCounter(PresenceSource):
     """A source whose last answer counts the seconds without input; from any thread."""
 
-    def __init__(self, name: str, sleeps: SuspendLog) -> None:
+    def __init__(self, name: str, suspends: SuspendLog) -> None:
         self.name = name
-        self._sleeps = sleeps
+        self._suspends = suspends
         self._last: tuple[Moment, float] | None = None
 
     def record(self, at: Moment, idle: float) -> None:
         """Record an answer at `at`: `idle` seconds without input."""
-        self._sleeps.observe(at)
+        self._suspends.observe(at)
         self._last = (at, idle)
 
     def forget(self) -> None:
@@ -86,5 +86,5 @@ class IdleCounter(PresenceSource):
             return None
         at, idle = last
         return PresenceReading(
-            self.name, Evidence.IDLE, at.boot, idle + self._sleeps.slept_since(at.awake - idle)
+            self.name, Evidence.IDLE, at.boot, idle + self._suspends.slept_since(at.awake - idle)
         )

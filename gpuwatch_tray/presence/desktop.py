@@ -27,7 +27,7 @@ def start_detector(
     away: float,
     *,
     platform: str = sys.platform,
-    every: float = SAMPLE_INTERVAL,
+    interval: float = SAMPLE_INTERVAL,
 ) -> DesktopPresence | NobodyPresent:
     """
     Start the detector for this desktop and return at once; `close` ends it.
@@ -38,23 +38,23 @@ def start_detector(
     """
     if variable := next((name for name in SSH if environ.get(name)), None):
         return NobodyPresent(_("{variable} is set: this is a session over SSH").format(variable=variable))
-    sleeps = SuspendLog()
+    suspends = SuspendLog()
     # Late imports: each desktop loads what it has.
     if platform == "win32":
         from gpuwatch_tray.presence.windows import LastInput
 
-        return DesktopPresence([LastInput()], away, sleeps)
+        return DesktopPresence([LastInput()], away, suspends)
     if platform == "darwin":
         from gpuwatch_tray.presence.macos import EventSource
 
-        return DesktopPresence([EventSource()], away, sleeps)
+        return DesktopPresence([EventSource()], away, suspends)
     if not any(environ.get(name) for name in DISPLAYS):
         return NobodyPresent(_("neither DISPLAY nor WAYLAND_DISPLAY is set"))
-    return DesktopPresence(_linux_sources(bus, environ, away, sleeps, every), away, sleeps)
+    return DesktopPresence(_linux_sources(bus, environ, away, suspends, interval), away, suspends)
 
 
 def _linux_sources(
-    bus: SessionBus | None, environ: Mapping[str, str], away: float, sleeps: SuspendLog, every: float
+    bus: SessionBus | None, environ: Mapping[str, str], away: float, suspends: SuspendLog, interval: float
 ) -> list[PresenceSource]:
     if bus is None:
         preferred: list[PresenceSource] = [
@@ -62,12 +62,17 @@ def _linux_sources(
         ]
         fallbacks: list[PresenceSource] = []
     else:
-        preferred, fallbacks = _bus_sources(bus, environ, sleeps, every)
-    return [*preferred, _x_server(environ, sleeps, every), _swayidle(environ, away, sleeps), *fallbacks]
+        preferred, fallbacks = _bus_sources(bus, environ, suspends, interval)
+    return [
+        *preferred,
+        _x_server(environ, suspends, interval),
+        _swayidle(environ, away, suspends),
+        *fallbacks,
+    ]
 
 
 def _bus_sources(
-    bus: SessionBus, environ: Mapping[str, str], sleeps: SuspendLog, every: float
+    bus: SessionBus, environ: Mapping[str, str], suspends: SuspendLog, interval: float
 ) -> tuple[list[PresenceSource], list[PresenceSource]]:
     """Return the sources to believe before the display's own count, and those after it."""
     from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor  # as above
@@ -76,24 +81,24 @@ def _bus_sources(
     from gpuwatch_tray.presence.sessionidle import SessionIdle
 
     preferred = [ScreenLock(bus, name, paths) for name, paths in SCREEN_LOCKS.items()]
-    monitors = [IdleMonitor(bus, name, path, sleeps, every) for name, path in MONITORS.items()]
-    fallbacks: list[PresenceSource] = [Logind(bus, environ, sleeps)]
+    monitors = [IdleMonitor(bus, name, path, suspends, interval) for name, path in MONITORS.items()]
+    fallbacks: list[PresenceSource] = [Logind(bus, environ, suspends)]
     if _wayland(environ):  # an X server answers better
-        fallbacks.append(SessionIdle(bus, sleeps, every))
+        fallbacks.append(SessionIdle(bus, suspends, interval))
     return [*preferred, *monitors], fallbacks
 
 
-def _x_server(environ: Mapping[str, str], sleeps: SuspendLog, every: float) -> PresenceSource:
+def _x_server(environ: Mapping[str, str], suspends: SuspendLog, interval: float) -> PresenceSource:
     from gpuwatch_tray.presence.xserver import XServer  # as above
 
     if _wayland(environ):
         return AbsentSource(
             XServer.name, _("this is a Wayland session, whose XWayland does not see all input")
         )
-    return XServer(environ, sleeps, every)
+    return XServer(environ, suspends, interval)
 
 
-def _swayidle(environ: Mapping[str, str], away: float, sleeps: SuspendLog) -> PresenceSource:
+def _swayidle(environ: Mapping[str, str], away: float, suspends: SuspendLog) -> PresenceSource:
     from gpuwatch_tray.presence.swayidle import SwayIdle, swayidle_command  # as above
 
     if not environ.get("WAYLAND_DISPLAY"):
@@ -109,7 +114,7 @@ def _swayidle(environ: Mapping[str, str], away: float, sleeps: SuspendLog) -> Pr
         )
     if setpriv is None:
         return AbsentSource(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
-    return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, sleeps)
+    return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, suspends)
 
 
 def _wayland(environ: Mapping[str, str]) -> bool:

@@ -17,13 +17,13 @@ MONITORS = {
 
 
 class IdleMonitor(IdleCounter):
-    """An idle monitor, asked every `every` seconds; it knows of all input, also on Wayland."""
+    """An idle monitor, asked every `interval` seconds; it knows of all input, also on Wayland."""
 
-    def __init__(self, bus: Connection, name: str, path: str, sleeps: SuspendLog, every: float) -> None:
-        super().__init__(name, sleeps)
+    def __init__(self, bus: Connection, name: str, path: str, suspends: SuspendLog, interval: float) -> None:
+        super().__init__(name, suspends)
         self._bus = bus
         self._path = path
-        self._every = every
+        self._interval = interval
         self._problem = ""
         self._service = FollowNameOwner(bus, name, self._follow, self.forget)
 
@@ -47,4 +47,4 @@ class IdleMonitor(IdleCounter):
             else:
                 self._problem = ""
                 self.record(moment(), milliseconds / 1000)
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)

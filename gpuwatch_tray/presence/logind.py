@@ -32,12 +32,16 @@ class Logind:
     name = "logind"
 
     def __init__(
-        self, bus: Connection, environ: Mapping[str, str], sleeps: SuspendLog, again: float = RECONNECT_AFTER
+        self,
+        bus: Connection,
+        environ: Mapping[str, str],
+        suspends: SuspendLog,
+        reconnect_after: float = RECONNECT_AFTER,
     ) -> None:
         self._bus = bus
         self._environ = environ
-        self._sleeps = sleeps
-        self._again = again
+        self._suspends = suspends
+        self._reconnect_after = reconnect_after
         self._locked = False
         self._idle_since: float | None = None  # on the `awake` clock; None where the hint is not set
         self._problem = _("has not answered yet")
@@ -52,7 +56,7 @@ class Logind:
         since = self._idle_since
         if since is None:
             return None
-        idle = max(0.0, now.awake - since) + self._sleeps.slept_since(since)
+        idle = max(0.0, now.awake - since) + self._suspends.slept_since(since)
         return PresenceReading(
             _("{source} (idle hint)").format(source=self.name), Evidence.IDLE_AT_LEAST, now.boot, idle
         )
@@ -88,7 +92,7 @@ class Logind:
                     session.close()
                     self.forget(_("the system bus went away"))
                     await connection.disconnect()
-            await asyncio.sleep(self._again)
+            await asyncio.sleep(self._reconnect_after)
 
     def forget(self, problem: str) -> None:
         """Forget what is known of the session, because of `problem`."""

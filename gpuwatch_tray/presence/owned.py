@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gpuwatch_tray.bus import Connection
+
 POLL_INTERVAL = 60.0  # seconds between two questions: a signal may be missed, a service may be busy
 
 

@@ -49,7 +49,7 @@ class IdleUnitProbe:
 
 class SessionIdle(IdleCounter):
     """
-    The idle time, asked every `every` seconds until its owner refuses.
+    The idle time, asked every `interval` seconds until its owner refuses.
 
     Desktops answer in seconds, in milliseconds, always 0, or refuse: it is believed once it has grown with
     the clock, which also shows the unit.
@@ -57,10 +57,10 @@ class SessionIdle(IdleCounter):
 
     name = f"{SERVICE} (idle time)"
 
-    def __init__(self, bus: Connection, sleeps: SuspendLog, every: float) -> None:
-        super().__init__(self.name, sleeps)
+    def __init__(self, bus: Connection, suspends: SuspendLog, interval: float) -> None:
+        super().__init__(self.name, suspends)
         self._bus = bus
-        self._every = every
+        self._interval = interval
         self._problem = ""
         self._service = FollowNameOwner(bus, SERVICE, self._follow, self._forget)
 
@@ -93,4 +93,4 @@ class SessionIdle(IdleCounter):
                 at = moment()
                 idle = growth.observe(value, at.awake)
                 self.forget() if idle is None else self.record(at, idle)
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)

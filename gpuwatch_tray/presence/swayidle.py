@@ -15,6 +15,7 @@ from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
 from gpuwatch_tray.presence.decide import Evidence, PresenceReading
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +48,9 @@ def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
 class SwayIdleState:
     """The state that the child's reports mean, for one child at a time. Pure."""
 
-    def __init__(self, away: float, sleeps: SuspendLog) -> None:
+    def __init__(self, away: float, suspends: SuspendLog) -> None:
         self._away = max(1.0, away)
-        self._sleeps = sleeps
+        self._suspends = suspends
         self._started: float | None = None  # these three are on the `awake` clock
         self._idle_at: float | None = None
         self._active_at = 0.0
@@ -79,9 +80,9 @@ class SwayIdleState:
         if started is None:
             return None
         if idle_at is not None:
-            idle = self._away + max(0.0, now.awake - idle_at) + self._sleeps.slept_since(idle_at)
+            idle = self._away + max(0.0, now.awake - idle_at) + self._suspends.slept_since(idle_at)
             return PresenceReading(source, Evidence.IDLE_AT_LEAST, now.boot, idle)
-        since = max(started, self._sleeps.last_resume())
+        since = max(started, self._suspends.last_resume())
         if self._active_at > since or now.awake - since > self._away + ANSWER_SLACK:
             return PresenceReading(source, Evidence.INPUT, now.boot)
         return None
@@ -97,7 +98,7 @@ class SwayIdle:
         argv: Sequence[str],
         environ: Mapping[str, str],
         away: float,
-        sleeps: SuspendLog,
+        suspends: SuspendLog,
         *,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], Moment] = moment,
@@ -105,17 +106,14 @@ class SwayIdle:
         self._argv = list(argv)
         self._environ = dict(environ)
         self._first_pause = first_pause
-        self._sleeps = sleeps
+        self._suspends = suspends
         self._clock = clock
-        self._state = SwayIdleState(away, sleeps)
+        self._state = SwayIdleState(away, suspends)
         self._problem = _("nothing told yet")
         self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=run_forever, args=(self.name, self._run, self._stop), name="presence-swayidle", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread("presence-swayidle", run_forever, self.name, self._run, self._stop)
 
     def reading(self, now: Moment) -> PresenceReading | None:
         """Return what the child reported."""
@@ -168,7 +166,7 @@ class SwayIdle:
         try:
             for line in child.stdout or ():
                 now = self._clock()
-                self._sleeps.observe(now)
+                self._suspends.observe(now)
                 self._state.record(line.strip(), now)
         finally:
             self._state.stop()

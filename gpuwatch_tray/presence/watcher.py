@@ -21,19 +21,19 @@ class DesktopPresence:
         self,
         sources: Sequence[PresenceSource],
         away: float,
-        sleeps: SuspendLog,
+        suspends: SuspendLog,
         clock: Callable[[], Moment] = moment,
     ) -> None:
         self._sources = tuple(sources)
         self._away = away
-        self._sleeps = sleeps
+        self._suspends = suspends
         self._clock = clock
-        sleeps.observe(clock())
+        suspends.observe(clock())
 
     def check(self) -> Sighting:
         """Return whether the person is at the desk, as far as is known now; never waits."""
         now = self._clock()
-        self._sleeps.observe(now)
+        self._suspends.observe(now)
         readings = [source.reading(now) for source in self._sources]
         return decide(filter(None, readings), now.boot, self._away)
 
@@ -41,7 +41,7 @@ class DesktopPresence:
         """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
         now = self._clock()
         answer = self.check()
-        lines = [f"{terms.said(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
+        lines = [f"{terms.translate_key(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
         for source in self._sources:
             reading = source.reading(now)
             text = (

@@ -9,6 +9,7 @@ from gpuwatch_tray.enduring import run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.presence.clock import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.presence.xprotocol import XConnection, XServerError
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,28 +18,25 @@ CONNECT_AGAIN = 10.0  # seconds
 
 
 class XServer(IdleCounter):
-    """The X server, asked every `every` seconds on a thread, for a grab makes its clients wait."""
+    """The X server, asked every `interval` seconds on a thread, for a grab makes its clients wait."""
 
     name = "XScreenSaver"
 
     def __init__(
         self,
         environ: Mapping[str, str],
-        sleeps: SuspendLog,
-        every: float,
+        suspends: SuspendLog,
+        interval: float,
         connect_again: float = CONNECT_AGAIN,
     ) -> None:
-        super().__init__(self.name, sleeps)
+        super().__init__(self.name, suspends)
         self._environ = environ
-        self._every = every
+        self._interval = interval
         self._connect_again = connect_again
         self._problem = _("has not answered yet")
         self._connection: XConnection | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=run_forever, args=("presence-x", self._run, self._stop), name="presence-x", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread("presence-x", run_forever, "presence-x", self._run, self._stop)
 
     def state(self) -> str:
         """Explain a missing answer."""
@@ -68,7 +66,7 @@ class XServer(IdleCounter):
         try:
             while not self._stop.is_set():
                 self.record(moment(), connection.idle())
-                self._stop.wait(self._every)
+                self._stop.wait(self._interval)
         finally:
             self._connection = None
             connection.close()

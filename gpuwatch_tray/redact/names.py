@@ -1,10 +1,4 @@
-"""
-Which names announce a secret.
-
-Machine learning says token, key and pass a dozen times a line (`--max-tokens`, `--pad-token`, `--sort-key`,
-`--num-passes`), and a redaction that hides those is switched off by its reader. So names are judged by their
-words, not by letters.
-"""
+"""Which names announce a secret."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ def _words(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 # Anywhere in a name, however it is joined: `PGPASSWORD`, `mypasswd`, `clientsecret`.
 _UNMISTAKABLE = re.compile(
@@ -65,20 +59,25 @@ _OF_DATA = _words(
 )
 
 
-def tells_secret(name: str) -> bool:
-    """Whether the value that goes with `name` (an option's, a variable's, a field's) has to be hidden."""
+def names_secret(name: str) -> bool:
+    """
+    Tell whether the value that goes with `name` (of an option, a variable, a field) has to be hidden.
+
+    Names are judged by their words, not by letters: machine learning has token, key and pass in harmless
+    names (`--max-tokens`, `--pad-token`, `--sort-key`, `--num-passes`).
+    """
     if name in {"PWD", "OLDPWD"}:  # the shell's working folder
         return False
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = [word.lower() for word in _NAME_WORDS.findall(name)]
     if not words:
         return False
-    about = words[-1] in _ABOUT
+    is_about = words[-1] in _ABOUT
     if _UNMISTAKABLE.search("_".join(words)) or _UNMISTAKABLE.search("".join(words)):
-        return not about or words[-2:] == ["key", "id"]
-    return any(_word_tells(words, at) for at in range(len(words)))
+        return not is_about or words[-2:] == ["key", "id"]
+    return any(_is_secret_word(words, at) for at in range(len(words)))
 
 
-def _word_tells(words: list[str], at: int) -> bool:
+def _is_secret_word(words: list[str], at: int) -> bool:
     word = words[at]
     before = words[at - 1] if at else ""
     after = words[at + 1] if at + 1 < len(words) else ""

@@ -23,7 +23,7 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*----
 _BEARER = re.compile(r"(?i)\b(bearer\s+|basic\s+(?=[a-z]*[A-Z0-9+/=]))[^\s\"']+")
 # `https://token@host` is a login as well; `ssh://git@host` names a person only. The lengths are bounded so
 # that a hostile argument costs no more than its length.
-_LOGIN = re.compile(
+_LOGIN_IN_URL = re.compile(
     r"(://)(?:[^\s/?#:]{0,256}:[^\s/?#]{0,1024}"  # user:password@, to the last @ before the path
     r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
     r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
@@ -47,36 +47,38 @@ _MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digit
 
 
 def hide_shapes(s: str) -> str:
-    """The text with every known shape of a secret replaced by `***`."""
+    """Replace every known shape of a secret by `***`."""
     s = _PEM.sub(REDACTED, s)
-    s = _LOGIN.sub(rf"\1{REDACTED}@", s)
+    s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
     s = _HOOK.sub(rf"\1{REDACTED}", s)
     s = _BEARER.sub(rf"\1{REDACTED}", s)
     s = _ISSUED.sub(REDACTED, s)
     parts = _KEEP.split(s)
-    parts[::2] = [_LONG.sub(_long, part) for part in parts[::2]]
+    parts[::2] = [_LONG.sub(_hide_long, part) for part in parts[::2]]
     return "".join(parts)
 
 
-def _long(found: re.Match[str]) -> str:
-    return REDACTED if found["blob"] is None else _blob(found["blob"])
+def _hide_long(found: re.Match[str]) -> str:
+    return REDACTED if found["blob"] is None else _hide_random(found["blob"])
 
 
-def _blob(s: str) -> str:
-    """A run of base64's letters: hidden as a whole where it looks random, else part by part of a path."""
+def _hide_random(s: str) -> str:
+    """Hide a run of base64's letters: as a whole where it looks random, else part by part of a path."""
     bare = s.rstrip("=")
-    if _random(bare, 0.45 if "/" in bare else 0.35) or (s != bare and "/" not in bare and _random(bare, 0.3)):
+    if _looks_random(bare, 0.45 if "/" in bare else 0.35) or (
+        s != bare and "/" not in bare and _looks_random(bare, 0.3)
+    ):
         return REDACTED
     if "/" not in bare:
         return s
     return "/".join(
-        REDACTED if len(part) >= _LONG_ENOUGH and _random(part, 0.35) else part for part in s.split("/")
+        REDACTED if len(part) >= _LONG_ENOUGH and _looks_random(part, 0.35) else part for part in s.split("/")
     )
 
 
-def _random(s: str, changes: float) -> bool:
+def _looks_random(s: str, changes: float) -> bool:
     """
-    Whether the text changes between small letters, capitals and digits as often as chance would have it.
+    Tell whether the text changes between small letters, capitals and digits as often as by chance.
 
     Names of models and runs change as often, but are cut into words: chance gives a separator per 32 letters.
     """

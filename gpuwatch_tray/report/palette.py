@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# Okabe-Ito's hues, darkened or lightened until they stand out from their ground by 3:1 (WCAG 2.2, 1.4.11); each
-# line has a dash pattern besides. Owners have pale colours, with the name in the bar.
+# Okabe-Ito's hues, darkened or lightened until they stand out from their ground by 3:1 (WCAG 2.2, 1.4.11);
+# each line has a dash pattern besides. Owners have pale colours, with the name in the bar.
 LINES = ("#0072b2", "#d55e00", "#00805c", "#aa4499", "#2b8cc4", "#8c6d00", "#882255", "#4d4d4d")
 LINES_ON_DARK = ("#56b4e9", "#f0883e", "#2fc79a", "#e29ccb", "#a8d8f7", "#e6c34a", "#f08a9b", "#d0d4d8")
 OWNERS = ("#bbccee", "#ccddaa", "#eeeebb", "#ffcccc", "#cceeff", "#e0d0f0", "#ffd9b3", "#dddddd")

@@ -62,7 +62,7 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
     limits = [] if context.warn_at is None else [warning_at(gpu.slowdown_at, context.warn_at) for gpu in gpus]
     now = standing.overall_state(context.live, _newest(samples.values()))
     return {
-        "lang": {language.CHINESE: "zh-CN"}.get(language.used(), language.used()),
+        "lang": {language.CHINESE: "zh-CN"}.get(language.current_language(), language.current_language()),
         "words": page_texts(watched=context.live is not None),
         "version": __version__,
         "host": redact.one_line(context.host),
@@ -89,17 +89,17 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
 
 def _start(history: History) -> float:
     """Return where the page begins: at the history's start, or at the first sample."""
-    first = min((each[0].at for each in history.samples.values() if each), default=history.end)
+    first = min((samples[0].at for samples in history.samples.values() if samples), default=history.end)
     return max(history.start, min(first, history.end - LEAST_SPAN))
 
 
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
     """Return the end of the last stretch with a sample."""
-    return max((each[-1].at + each[-1].seconds for each in samples if each), default=None)
+    return max((row[-1].at + row[-1].seconds for row in samples if row), default=None)
 
 
 def _thinned(samples: Iterable[Sequence[GpuSample]], grid: TimeGrid) -> bool:
-    return any(sample.seconds < grid.step for each in samples for sample in each)
+    return any(sample.seconds < grid.step for row in samples for sample in row)
 
 
 def _gpu_data(
@@ -170,7 +170,9 @@ def _runs_data(
             most[key] = max(most.get(key, 0.0), use.memory.high)
     kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
     owners: dict[str, int] = {}
-    names = {name: _clip(redact.called(name or "")) or _("unknown") for name in {run.name for run in kept}}
+    names = {
+        name: _clip(redact.process_name(name or "")) or _("unknown") for name in {run.name for run in kept}
+    }
     newest = _newest(history.samples.values())
     found = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
@@ -222,11 +224,11 @@ def _usage_data(found: Mapping[str, Any]) -> dict[str, Any]:
     rows = [
         [
             others.get(row["kind"]) or _clip(redact.one_line(str(row["user"]))),
-            *(row[each] for each in measures),
+            *(row[measure] for measure in measures),
         ]
         for row in found["rows"]
     ]
-    return {"measures": measures, "rows": rows, "total": [found["total"][each] for each in measures]}
+    return {"measures": measures, "rows": rows, "total": [found["total"][measure] for measure in measures]}
 
 
 def _clip(text: str) -> str:

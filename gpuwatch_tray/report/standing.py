@@ -43,7 +43,7 @@ def gpu_state(
             return _state(Level.NO_DATA, _("never seen in this time"), "reason")
         at = local_time(samples[-1].at + samples[-1].seconds, TO_THE_MINUTE)
         return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
-    told = {each.get("id"): each for each in (live or {}).get("alerts", ())}
+    told = {alert.get("id"): alert for alert in (live or {}).get("alerts", ())}
     going = {mark.id: (mark.severity, mark.text) for mark in alerts}
     for number in now.get("alerts", ()):  # also of a watcher that cannot write them down
         if number in told:
@@ -63,7 +63,7 @@ def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
     """Return why a GPU without alerts is not known to be well; empty where it is."""
     if now.get("gap") or live is None or live.get("state") != Level.NO_DATA.name.lower():
         return str(now.get("gap") or "")
-    blamed = any(each.get("gap") or each.get("problem") for each in live.get("gpus", ()))
+    blamed = any(row.get("gap") or row.get("problem") for row in live.get("gpus", ()))
     return "" if blamed else str(live.get("headline", ""))
 
 
@@ -85,7 +85,7 @@ def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, 
 
 def _live_gpu(gpu: GpuFacts, live: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     found: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
-    return next((each for each in found if (each.get("uuid") or str(each.get("index"))) == gpu.uuid), None)
+    return next((row for row in found if (row.get("uuid") or str(row.get("index"))) == gpu.uuid), None)
 
 
 def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:

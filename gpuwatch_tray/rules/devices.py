@@ -71,5 +71,5 @@ def process_prefix(snapshot: Snapshot, process: GpuProcess) -> str:
 def process_title(process: GpuProcess) -> str:
     """Name a process for a sentence, without its arguments: they may hold a secret."""
     where = "" if process.gpu is None else f", GPU {process.gpu}"
-    name = redact.called(known(process.name) or "") or _("A process")
+    name = redact.process_name(known(process.name) or "") or _("A process")
     return f"{name} (PID {process.pid}{where})"

@@ -15,7 +15,7 @@ def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
 
     Strictly greater, without a hold; default 2; rule and reason are the Bash tool's, to the letter. GPUs that
     are known to be in use are enough to fire. Below the limit, an unreadable GPU or a process on a GPU
-    that cannot be told (`GPU=?`) leaves the answer open: the count might be higher.
+    that is unknown (`GPU=?`) leaves the answer open: the count might be higher.
     """
     limit = limits.gpu_limit
     if limit is None:

@@ -45,7 +45,7 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
     hidden = _has_hidden_work(snapshot, limits)
     for name, rows in _idle_rows(builder, snapshot, limits).items():
         if any(idle is None for _process, _gpu, idle in rows):
-            builder.in_band(name)  # that this is not told any more is no recovery
+            builder.in_band(name)  # a value that is no longer reported is no recovery
         if hidden or not all(idle for _process, _gpu, idle in rows):
             continue
         if name not in history.busy:
@@ -127,7 +127,7 @@ def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory)
     return builder.build(threshold)
 
 
-IdleRow = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that cannot be told
+IdleRow = tuple[GpuProcess, Gpu, bool | None]  # whether the GPU is idle; None where that is unknown
 
 
 def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> dict[str, list[IdleRow]]:

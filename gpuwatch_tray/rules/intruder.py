@@ -53,7 +53,7 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     for (device, user), theirs in shared.items():
         gpu, process = theirs[0]
         who = _("Somebody else") if user == UNKNOWN_USER else user
-        name = redact.called(known(process.name) or "") or _("a process")
+        name = redact.process_name(known(process.name) or "") or _("a process")
         what = f"{name} (PID {process.pid}{_memory_note(process)})"
         reason = (
             f"INTRUDER({gpu_label(gpu)}: {user}, {len(theirs)} PROCESSES)"

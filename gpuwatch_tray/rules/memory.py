@@ -159,7 +159,9 @@ def _kept(
     closed = {name for rule, name in seen if rule in EVENT_RULES}
     # A clock that was set back over a boot makes it negative: then nobody knows, and it stays.
     return {
-        name: each for name, each in events.items() if name not in closed and now.since(each.at) < EVENT_LASTS
+        name: event
+        for name, event in events.items()
+        if name not in closed and now.since(event.at) < EVENT_LASTS
     }
 
 
@@ -228,16 +230,16 @@ def _processes(
                 working.add(process_identity(snapshot, together[0]))
             continue
         device = gpu_subject(gpu)
-        for each in together:
-            name = process_identity(snapshot, each)
-            if name and not isinstance(each.memory, Missing) and each.memory > limits.use.idle_memory:
+        for process in together:
+            name = process_identity(snapshot, process)
+            if name and not isinstance(process.memory, Missing) and process.memory > limits.use.idle_memory:
                 holding[name, device] = history.holding.get((name, device), clock)
     working.discard("")
     busy = history.busy
     # Who is not on a list with a gap may be there all the same.
     whole = all(gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus)
     if busy and (whole or len(busy) >= MOST_BUSY):
-        busy &= {process_identity(snapshot, each) for each in snapshot.computing}
+        busy &= {process_identity(snapshot, process) for process in snapshot.computing}
     return busy | working, holding
 
 

@@ -20,7 +20,7 @@ class VerdictBuilder:
     Collects the findings of one rule in one snapshot, and builds its verdict.
 
     A value that could not be read this time leaves its subject open; one that is never given means that the
-    rule cannot fire there, which is said and is no doubt about the rest. A snapshot that failed leaves all
+    rule cannot fire there, which leaves the rest as it is. A snapshot that failed leaves all
     open, unless `open_` says that the rule needs none.
     """
 

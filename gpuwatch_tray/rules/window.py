@@ -1,4 +1,4 @@
-"""What has come together within the last minutes, in bounded space."""
+"""Sums over the last minutes, in bounded space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Window:
     def add(self, at: float, length: float, amount: float) -> Window:
         """Return the window with `amount` more at `at`, without what is older than `length` seconds."""
         now = int(at // (length / SLICES))
-        kept = [each for each in self.slices if now - SLICES < each[0] <= now]
+        kept = [entry for entry in self.slices if now - SLICES < entry[0] <= now]
         if amount:
             before = kept.pop()[1] if kept and kept[-1][0] == now else 0.0
             kept.append((now, before + amount))

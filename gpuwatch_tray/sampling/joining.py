@@ -8,7 +8,7 @@ so that merging in one step or in several gives the same.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuwatch_tray.model import GpuSample, Span, Stretch, Use
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
 T = TypeVar("T", GpuSample, Use)
+# The fields that are added up, and those that are merged as spans.
+GPU_SUMS = ("covered", "readings", "asleep", "listed", "held", "idle")
+GPU_SPANS = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
+USE_SUMS, USE_SPANS = ("held", "idle"), ("memory", "utilisation")
 
 
 def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
@@ -24,12 +28,10 @@ def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
         at,
         seconds,
         _merge_groups(
-            [each for part in parts for each in part.gpus], lambda each: each.uuid, at, seconds, _merge_gpus
+            [gpu for part in parts for gpu in part.gpus], lambda gpu: gpu.uuid, at, seconds, _merge_gpus
         ),
-        _merge_groups([each for part in parts for each in part.users], _use_key, at, seconds, _merge_uses),
-        _merge_groups(
-            [each for part in parts for each in part.processes], _use_key, at, seconds, _merge_uses
-        ),
+        _merge_groups([use for part in parts for use in part.users], _use_key, at, seconds, _merge_uses),
+        _merge_groups([use for part in parts for use in part.processes], _use_key, at, seconds, _merge_uses),
     )
 
 
@@ -41,9 +43,9 @@ def slice_stretch(stretch: Stretch, at: int, seconds: int) -> Stretch:
     return Stretch(
         at,
         seconds,
-        tuple(_slice_gpu(each, at, seconds, share) for each in stretch.gpus),
-        tuple(_slice_use(each, at, seconds, share) for each in stretch.users),
-        tuple(_slice_use(each, at, seconds, share) for each in stretch.processes),
+        tuple(_slice_gpu(gpu, at, seconds, share) for gpu in stretch.gpus),
+        tuple(_slice_use(use, at, seconds, share) for use in stretch.users),
+        tuple(_slice_use(use, at, seconds, share) for use in stretch.processes),
     )
 
 
@@ -59,7 +61,7 @@ def split_stretch(stretch: Stretch, length: int) -> Iterable[Stretch]:
 def merge_spans(spans: Iterable[Span | None]) -> Span | None:
     """Return one span over all that are known; None where none is."""
     found = [span for span in spans if span is not None]
-    if len(found) < 2:  # noqa: PLR2004  # nothing to join
+    if len(found) <= 1:
         return found[0] if found else None
     seconds = sum(span.seconds for span in found)
     low, high = min(span.low for span in found), max(span.high for span in found)
@@ -78,92 +80,51 @@ def _use_key(use: Use) -> tuple[str | None, str]:
 
 
 def _merge_groups(
-    each: Iterable[T],
+    samples: Iterable[T],
     key: Callable[[T], Hashable],
     at: int,
     seconds: int,
     join: Callable[[Sequence[T], int, int], T],
 ) -> tuple[T, ...]:
     groups: dict[Hashable, list[T]] = {}
-    for one in each:
-        groups.setdefault(key(one), []).append(one)
+    for sample in samples:
+        groups.setdefault(key(sample), []).append(sample)
     return tuple(join(group, at, seconds) for group in groups.values())
 
 
 def _merge_gpus(parts: Sequence[GpuSample], at: int, seconds: int) -> GpuSample:
-    return GpuSample(
-        parts[0].uuid,
-        at,
-        seconds,
-        covered=sum([part.covered for part in parts]),
-        readings=sum([part.readings for part in parts]),
-        memory=merge_spans([part.memory for part in parts]),
-        utilisation=merge_spans([part.utilisation for part in parts]),
-        temperature=merge_spans([part.temperature for part in parts]),
-        power=merge_spans([part.power for part in parts]),
-        fan=merge_spans([part.fan for part in parts]),
-        throttled=merge_spans([part.throttled for part in parts]),
-        level=max((part.level for part in parts if part.level is not None), default=None),
-        energy=sum_known([part.energy for part in parts]),
-        asleep=sum([part.asleep for part in parts]),
-        listed=sum([part.listed for part in parts]),
-        held=sum([part.held for part in parts]),
-        idle=sum([part.idle for part in parts]),
-    )
+    level = max((part.level for part in parts if part.level is not None), default=None)
+    return replace(parts[0], at=at, seconds=seconds, level=level, **_merged(parts, GPU_SUMS, GPU_SPANS))
 
 
 def _merge_uses(parts: Sequence[Use], at: int, seconds: int) -> Use:
-    first = parts[0]
-    return Use(
-        first.who,
-        first.uuid,
-        at,
-        seconds,
-        held=sum([part.held for part in parts]),
-        memory=merge_spans([part.memory for part in parts]),
-        utilisation=merge_spans([part.utilisation for part in parts]),
-        idle=sum([part.idle for part in parts]),
-        energy=sum_known([part.energy for part in parts]),
-    )
+    return replace(parts[0], at=at, seconds=seconds, **_merged(parts, USE_SUMS, USE_SPANS))
+
+
+def _merged(parts: Sequence[T], sums: Sequence[str], spans: Sequence[str]) -> dict[str, Any]:
+    merged: dict[str, Any] = {name: sum([getattr(part, name) for part in parts]) for name in sums}
+    merged |= {name: merge_spans([getattr(part, name) for part in parts]) for name in spans}
+    merged["energy"] = sum_known([part.energy for part in parts])
+    return merged
 
 
 def _slice_gpu(sample: GpuSample, at: int, seconds: int, share: float) -> GpuSample:
-    return replace(
-        sample,
-        at=at,
-        seconds=seconds,
-        covered=sample.covered * share,
-        readings=round(sample.readings * share),
-        memory=_scale_span(sample.memory, share),
-        utilisation=_scale_span(sample.utilisation, share),
-        temperature=_scale_span(sample.temperature, share),
-        power=_scale_span(sample.power, share),
-        fan=_scale_span(sample.fan, share),
-        throttled=_scale_span(sample.throttled, share),
-        energy=_scale(sample.energy, share),
-        asleep=sample.asleep * share,
-        listed=sample.listed * share,
-        held=sample.held * share,
-        idle=sample.idle * share,
-    )
+    part = _sliced(sample, GPU_SUMS, GPU_SPANS, share)
+    return replace(sample, at=at, seconds=seconds, **part | {"readings": round(part["readings"])})
 
 
 def _slice_use(use: Use, at: int, seconds: int, share: float) -> Use:
-    return replace(
-        use,
-        at=at,
-        seconds=seconds,
-        held=use.held * share,
-        memory=_scale_span(use.memory, share),
-        utilisation=_scale_span(use.utilisation, share),
-        idle=use.idle * share,
-        energy=_scale(use.energy, share),
-    )
+    return replace(use, at=at, seconds=seconds, **_sliced(use, USE_SUMS, USE_SPANS, share))
+
+
+def _sliced(
+    whole: GpuSample | Use, sums: Sequence[str], spans: Sequence[str], share: float
+) -> dict[str, Any]:
+    part: dict[str, Any] = {name: getattr(whole, name) * share for name in sums}
+    part |= {name: _scale_span(getattr(whole, name), share) for name in spans}
+    part["energy"] = None if whole.energy is None else whole.energy * share
+    return part
 
 
 def _scale_span(span: Span | None, share: float) -> Span | None:
     return None if span is None else replace(span, seconds=span.seconds * share)
-
-
-def _scale(value: float | None, share: float) -> float | None:
-    return None if value is None else value * share

@@ -15,7 +15,7 @@ class EnergyMeter:
     def __init__(self) -> None:
         self._last: float | None = None
         self._moved = False
-        self._ahead = 0.0  # J told since the meter was read, and not by the meter
+        self._ahead = 0.0  # J returned since the counter changed, by power
 
     def reset(self) -> None:
         """Forget the counter: nothing is known of what was drawn since."""

@@ -55,7 +55,7 @@ class MinuteRun(NamedTuple):
         if not isinstance(process.user, Missing):  # once told, it stays known
             run.user, run.mine = process.user, process.mine
         if run.name is None:  # worked out once: it takes longer than all the rest
-            run.name = redact.called(known(process.name) or "")[:LONGEST_NAME]
+            run.name = redact.process_name(known(process.name) or "")[:LONGEST_NAME]
         return ProcessRun(
             run.key,
             process.pid,

@@ -33,7 +33,7 @@ class StretchCompactor:
             and are_alike(self._told, minute)
         ):
             self._held.append(minute)
-            if sum(each.seconds for each in self._held) < LONGEST_STRETCH:
+            if sum(minute.seconds for minute in self._held) < LONGEST_STRETCH:
                 return ()
             return self.flush()
         told = (*self.flush(), minute)

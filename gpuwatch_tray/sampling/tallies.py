@@ -67,12 +67,8 @@ class GpuAccumulator(UseAccumulator):
         super().__init__()
         self.covered = self.asleep = self.listed = 0.0
         self.readings = 0
-        self.temperature, self.power, self.fan, self.throttled = (
-            SpanAccumulator(),
-            SpanAccumulator(),
-            SpanAccumulator(),
-            SpanAccumulator(),
-        )
+        self.temperature, self.power = SpanAccumulator(), SpanAccumulator()
+        self.fan, self.throttled = SpanAccumulator(), SpanAccumulator()
 
     def add(self, gpu: Gpu, seconds: float) -> None:
         """Add the values of a GPU, which held for so long."""
@@ -96,22 +92,7 @@ class GpuAccumulator(UseAccumulator):
 
     def to_sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
         """Return all of it as a sample."""
-        return GpuSample(
-            uuid,
-            at,
-            seconds,
-            self.covered,
-            self.readings,
-            level=level,
-            energy=self.energy,
-            asleep=self.asleep,
-            listed=self.listed,
-            held=self.held,
-            idle=self.idle,
-            memory=self.memory.span(),
-            utilisation=self.utilisation.span(),
-            temperature=self.temperature.span(),
-            power=self.power.span(),
-            fan=self.fan.span(),
-            throttled=self.throttled.span(),
-        )
+        values = (self.memory, self.utilisation, self.temperature, self.power, self.fan, self.throttled)
+        spans = [value.span() for value in values]
+        times = (self.asleep, self.listed, self.held, self.idle)
+        return GpuSample(uuid, at, seconds, self.covered, self.readings, *spans, level, self.energy, *times)

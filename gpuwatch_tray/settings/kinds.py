@@ -87,10 +87,9 @@ class Settings:
     """
     Everything that the files and variables say, checked.
 
-    `config` is the gpu-watch.env that was read, or the one that would be; `state` is the folder of the
-    state, `log` that of the logs, None for one in the state's. Times are in seconds. `warnings` are lines for
-    the person whose settings these are. `no_recipient` is the line that says why `to_email` is empty, if it
-    is.
+    `config` is the gpu-watch.env that was read, or its place; `state` is the folder of the state, `log` that
+    of the logs (None: in the state's). Times are in seconds. `warnings` are lines for the user.
+    `no_recipient` is the line that says why `to_email` is empty, if it is.
     """
 
     config: Path

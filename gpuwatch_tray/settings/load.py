@@ -57,7 +57,7 @@ def load(
 
 
 def _language(asked: str, environ: Mapping[str, str]) -> str:
-    return language.of_system(environ) if asked == checks.AUTO else asked
+    return language.system_language(environ) if asked == checks.AUTO else asked
 
 
 def _values(reader: SettingsReader) -> dict[str, Any]:

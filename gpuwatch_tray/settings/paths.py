@@ -126,8 +126,10 @@ def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp,
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
     """Return where a file that no variable names may be, the first place first."""
-    folders = [folders.config] if folders.checkout is None else [folders.checkout / "config", folders.config]
-    return [folder / name for folder in folders if folder.is_absolute()]
+    places = [folders.config]
+    if folders.checkout is not None:
+        places.insert(0, folders.checkout / "config")
+    return [place / name for place in places if place.is_absolute()]
 
 
 def _stamp(path: Path) -> Stamp:

@@ -36,7 +36,7 @@ _SHELL = N_("`$` before a digit or sign is a value of the running shell: a liter
 
 class Scanner:
     """
-    Reads words from `text` at `at`, where the caller may look and move on.
+    Reads words from `text` at `at`, from where the caller may peek and move on.
 
     `faults` and `references` (offset, name) grow as words are read; `pieces` are those of the word in hand.
     """

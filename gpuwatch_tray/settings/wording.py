@@ -86,7 +86,7 @@ def unknown_key(name: str) -> str:
     """Say what is wrong with a name that is no key."""
     if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
         return _("not a key but a variable of the environment: set it where gpuwatch-tray is started from")
-    import difflib  # noqa: PLC0415  # a tray whose settings are right never needs it
+    import difflib  # a tray whose settings are right never needs it
 
     near = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=0.7)
     if near:

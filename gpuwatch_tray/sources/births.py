@@ -16,9 +16,10 @@ _STAT_SIZE = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
 def steady_clock() -> float:
     """Read a clock that nobody sets, in seconds; on Linux since the boot, suspends included, as in `ps`."""
     if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    else:  # noqa: RET505  # mypy knows a platform's code by its branch
-        return time.monotonic()
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:  # not a return above: mypy knows a platform's code by its branch
+        now = time.monotonic()
+    return now
 
 
 def start_ticks(pid: int) -> tuple[int, bytes]:

@@ -89,7 +89,7 @@ def terminate(pid: int, identity: str, *, kill: bool = False) -> TerminationResu
         except OSError as error:
             return _logged(pid, "", TerminationResult.REFUSED, error)
         facts = ProcessInspector().inspect(pid)
-        name = redact.called(known(facts.name) or "")
+        name = redact.process_name(known(facts.name) or "")
         refusal = _refusal(facts, identity)
         if refusal is not None:
             return _logged(pid, name, refusal)
@@ -171,10 +171,10 @@ def _sender(pid: int, stack: ExitStack) -> Callable[[int], None]:
 
 
 def _signal_number(*, kill: bool) -> int:
-    if sys.platform == "win32":
-        return signal.SIGTERM  # which os.kill takes there for TerminateProcess
-    else:  # noqa: RET505
-        return signal.SIGKILL if kill else signal.SIGTERM
+    number = signal.SIGTERM  # on Windows os.kill calls TerminateProcess for it
+    if sys.platform != "win32" and kill:
+        number = signal.SIGKILL
+    return number
 
 
 def _logged(

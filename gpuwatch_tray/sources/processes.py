@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import psutil  # noqa: TID251  # the one importer
+import psutil  # the one importer
 
 from gpuwatch_tray.model import Field, Missing, Why
 from gpuwatch_tray.sources.births import sees_host_pids, start_ticks, steady_clock
@@ -144,11 +144,9 @@ class ProcessInspector:
         return sees_host_pids()
 
     def _start_on_steady_clock(self, start: float) -> float:
-        if sys.platform == "linux":
-            return start
-        else:  # noqa: RET505
-            # The start is wall time there. From the first read on, the steady clock counts.
-            return self._steady() - max(0.0, self._clock() - start)
+        if sys.platform != "linux":  # the start is wall time there
+            start = self._steady() - max(0.0, self._clock() - start)
+        return start
 
     def _query_process(self, pid: int, identity: str, program: bytes, started: float) -> _CachedProcess:
         """Ask psutil about the process of this identity. Raises psutil.Error where it is gone."""
@@ -174,11 +172,12 @@ class ProcessInspector:
         if sys.platform == "win32":
             name = _query(process.username)
             me = psutil.Process().username() if self._me is None else self._me
-            return None if isinstance(name, Missing) else name == me
-        else:  # noqa: RET505
+            mine = None if isinstance(name, Missing) else name == me
+        else:
             uids = _query(process.uids)
             uid = os.getuid() if self._me is None else self._me
-            return None if isinstance(uids, Missing) else uids.real == uid
+            mine = None if isinstance(uids, Missing) else uids.real == uid
+        return mine
 
 
 def own_ancestry() -> frozenset[int]:
@@ -209,10 +208,11 @@ def _process_start(pid: int) -> tuple[str, float, bytes]:
             raise psutil.AccessDenied(pid) from None
         except (OSError, ValueError, IndexError):  # the last two: it ended while its file was read
             raise psutil.NoSuchProcess(pid) from None
-        return str(since), since / os.sysconf("SC_CLK_TCK"), program
-    else:  # noqa: RET505
+        start = str(since), since / os.sysconf("SC_CLK_TCK"), program
+    else:
         created = psutil.Process(pid).create_time()
-        return f"{created:.2f}", created, b""
+        start = f"{created:.2f}", created, b""
+    return start
 
 
 def _query(call: Callable[[], T]) -> Field[T]:

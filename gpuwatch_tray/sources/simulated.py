@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
-from gpuwatch_tray.units import DAY, HOUR, MIB
+from gpuwatch_tray.units import DAY, GIB, HOUR, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ MAX_ETIME = 6 * HOUR  # seconds, where the user has no such limit
 TRAINING_FROM = -18.0  # so the training of the next round starts at 72
 
 _FIRST_PID = 4_194_305  # above Linux' highest pid_max: no simulated PID ever names a real process
-_TOTAL = 24 * 1024 * MIB
+_TOTAL = 24 * GIB
 _RESERVED = 420 * MIB
 _XORG_AGE = 5 * DAY
 _SLOWDOWN_AT = 93  # degrees C

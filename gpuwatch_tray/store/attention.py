@@ -62,7 +62,7 @@ def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -
     """Delete silences that are over, unless another one of the same alerts has begun meanwhile."""
     database.executemany(
         "DELETE FROM silences WHERE scope = ? AND name = ? AND at = ? AND uptime = ?",
-        [(each.scope.value, each.name, each.at.wall, each.at.uptime) for each in silences],
+        [(silence.scope.value, silence.name, silence.at.wall, silence.at.uptime) for silence in silences],
     )
 
 

@@ -51,7 +51,7 @@ def lease_mails(
     alone = [mail for mail in due if not mail.digest]
     rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
     together: list[OutboxMail] = []
-    # Whenever they would be due: the way is tried now in any case.
+    # Not only those due: a mail is sent now in any case.
     free = "(lease_until <= :now OR set_at > :now + :apart)"
     loose = read(f"({queued.OPEN} AND {free} OR state = 'held') AND digest = ''")
     loose = [mail for mail in loose if not mail.message.details.only]

@@ -9,7 +9,7 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.store.values import UnreadableRowError
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# What keeps the file from being written, in the words of people, with the mend.
+# Why the file cannot be written, and what a person can do.
 UNWRITABLE = {
     sqlite3.SQLITE_FULL: (N_("the disk is full"), N_("make room on it")),
     sqlite3.SQLITE_READONLY: (
@@ -48,7 +48,7 @@ def reason_and_remedy(error: Exception) -> tuple[str, str]:
     """Return why the disk does not accept writes, and what to do."""
     if isinstance(error, OSError) and error.errno not in FULL:
         return str(error), _("it must belong to this user")
-    # no room for what SQLite keeps beside the file is no room either
+    # No room for the files that SQLite keeps beside the database is a full disk, too.
     full = isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
     what, mend = UNWRITABLE[sqlite3.SQLITE_FULL if full else _sqlite_code(error)]
     return _(what), _(mend)

@@ -17,7 +17,7 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.store import file
 from gpuwatch_tray.store.causes import FULL, describe_error, is_damaged, is_unwritable, reason_and_remedy
 from gpuwatch_tray.store.rescue import copy_state, write_back
-from gpuwatch_tray.store.schema import StoreError, memory_database
+from gpuwatch_tray.store.schema import StoreError, in_transaction, memory_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,46 +51,46 @@ class Database:
         self._claim = file.MemoryClaim(path)
         self._lock = threading.Lock()
         self._closed = False
-        self._tried = 0.0
-        self._whole = False
+        self._retried_at = 0.0
+        self._memory_is_whole = False
         self._identity: file.Identity | None = None
         self._open: sqlite3.Connection | None = None
-        self._do(lambda _database: None, CANNOT_BE_OPENED)
+        self._run(lambda _database: None, CANNOT_BE_OPENED)
 
     def close(self) -> None:
         """Close the connection; write what is in memory only to the file, if possible."""
         with self._lock:
             if self.trouble is not None:
-                self._return()
-            self._drop()
-            self._claim.drop()
+                self._return_to_file()
+            self._disconnect()
+            self._claim.release()
             self._closed = True
 
     @property
-    def elsewhere(self) -> bool:
+    def mails_elsewhere(self) -> bool:
         """Whether the mails are in the memory of another process."""
-        return self._claim.of_another()
+        return self._claim.held_by_other()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `work` reads, all of it as of one moment. Raises StoreError."""
         with self._lock:
-            return self._do(lambda database: in_transaction(database, work, "BEGIN"), CANNOT_BE_READ)
+            return self._run(lambda database: in_transaction(database, work, "BEGIN"), CANNOT_BE_READ)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work`, all of it or nothing. Raises StoreError."""
         with self._lock:
-            return self._do(lambda database: in_transaction(database, work), CANNOT_BE_WRITTEN)
+            return self._run(lambda database: in_transaction(database, work), CANNOT_BE_WRITTEN)
 
-    def _do(self, work: Callable[[sqlite3.Connection], T], failure: str) -> T:
+    def _run(self, work: Callable[[sqlite3.Connection], T], failure: str) -> T:
         if self._closed:
             raise StoreError(_("{path}: the state is closed").format(path=self._path))
-        if self.trouble is not None and self._monotonic() - self._tried >= RETRY_SECONDS:
-            self._return()
+        if self.trouble is not None and self._monotonic() - self._retried_at >= RETRY_SECONDS:
+            self._return_to_file()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return work(self._current())
             except (sqlite3.Error, OSError) as error:
-                if attempt == ATTEMPTS or not self._overcome(error):
+                if attempt == ATTEMPTS or not self._recover(error):
                     raise StoreError(
                         _(failure).format(path=self._path, error=describe_error(error))
                     ) from error
@@ -101,9 +101,9 @@ class Database:
         if self._open is not None and self.trouble is None:
             there = file.file_identity(self._path)
             if there is None:
-                self._make_again(self._open)
+                self._recreate(self._open)
             if there != self._identity:
-                self._drop()
+                self._disconnect()
                 self.renewed += 1
         if self._open is None:
             self._make_folder()
@@ -121,25 +121,25 @@ class Database:
                 raise
             raise StoreError(_(CANNOT_BE_OPENED).format(path=self._path, error=error)) from error
 
-    def _overcome(self, error: sqlite3.Error | OSError) -> bool:
+    def _recover(self, error: sqlite3.Error | OSError) -> bool:
         """Return whether another attempt is worth it: on a new file, or in memory."""
         if self.trouble is not None:  # memory itself fails
             return False
         if is_damaged(error):
-            return self._mend(error)
+            return self._replace_damaged(error)
         if self._keeper and is_unwritable(error):
-            self._leave(error)
+            self._switch_to_memory(error)
             return True
         return False
 
-    def _mend(self, error: Exception) -> bool:
+    def _replace_damaged(self, error: Exception) -> bool:
         """Set the damaged file aside, unless another process has done so already."""
         try:
             with file.replacement_lock(self._path):
                 if file.file_identity(self._path) != self._identity:
-                    self._drop()
+                    self._disconnect()
                     return True
-                self._drop()
+                self._disconnect()
                 self.renewed += 1
                 memory = memory_database()
                 try:
@@ -147,8 +147,8 @@ class Database:
                 except (sqlite3.Error, OSError) as failed:
                     if not (self._keeper and is_unwritable(failed)):
                         raise
-                    self._claim.take()
-                    self._float(memory, failed, whole=True)
+                    self._claim.acquire()
+                    self._use_memory(memory, failed, whole=True)
                 else:
                     memory.close()
         except (sqlite3.Error, OSError):
@@ -156,7 +156,7 @@ class Database:
             return False
         return True
 
-    def _make_again(self, held: sqlite3.Connection) -> None:
+    def _recreate(self, held: sqlite3.Connection) -> None:
         """Create the deleted file again from what the open connection still holds."""
         self._make_folder()
         with file.replacement_lock(self._path):
@@ -166,9 +166,9 @@ class Database:
                 file.build_replacement(self._path, memory)
                 log.warning("the state file %s was deleted: written again", self._path)
 
-    def _leave(self, error: Exception) -> None:
+    def _switch_to_memory(self, error: Exception) -> None:
         """Go on in memory, with all of the file that can be read."""
-        self._claim.take()  # first: whoever has leased a mail from the file by now is seen in the copy
+        self._claim.acquire()  # first: whoever has leased a mail from the file by now is seen in the copy
         memory = memory_database()
         whole = False
         try:
@@ -177,10 +177,10 @@ class Database:
             whole = copy_state(self._open, memory)
         except (sqlite3.Error, OSError):
             log.debug("%s cannot be read", self._path, exc_info=True)
-        self._drop()
-        self._float(memory, error, whole=whole)
+        self._disconnect()
+        self._use_memory(memory, error, whole=whole)
 
-    def _float(self, memory: sqlite3.Connection, error: Exception, *, whole: bool) -> None:
+    def _use_memory(self, memory: sqlite3.Connection, error: Exception, *, whole: bool) -> None:
         what, mend = reason_and_remedy(error)
         self.trouble = _(
             "{path}: {what}: alerts and mails are kept in memory only, until they can be written ({mend})"
@@ -188,53 +188,39 @@ class Database:
         log.error("%s", self.trouble)
         if not whole:
             self.renewed += 1
-            # Mails and watches of the file must not share a number with those of the memory.
+            # Mails and reminders of the file must not share a number with those of the memory.
             for table in ("outbox", "watches"):
                 memory.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
                 memory.execute(
                     "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, int(time.time()))
                 )
-        self._open, self._whole = memory, whole
-        self._tried = self._monotonic()
+        self._open, self._memory_is_whole = memory, whole
+        self._retried_at = self._monotonic()
 
-    def _return(self) -> None:
+    def _return_to_file(self) -> None:
         """Write what memory holds to the file, if that is possible now."""
-        memory, whole = self._open, self._whole
-        assert memory is not None  # noqa: S101  # there is trouble, so there is memory
-        self._tried = self._monotonic()
+        memory, whole = self._open, self._memory_is_whole
+        if memory is None:  # never: with `trouble` the state is in memory
+            return
+        self._retried_at = self._monotonic()
         trouble, self.trouble, self._open = self.trouble, None, None
         keeper, self._keeper = self._keeper, False
         try:
-            self._do(
+            self._run(
                 lambda found: in_transaction(found, lambda _database: write_back(memory, found, whole=whole)),
                 CANNOT_BE_WRITTEN,
             )
         except StoreError:
-            self._drop()
+            self._disconnect()
             self.trouble, self._open = trouble, memory
         else:
             memory.close()
-            self._claim.drop()
+            self._claim.release()
             log.warning("%s: can be written again, and holds what was in memory", self._path)
         finally:
             self._keeper = keeper
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._open is not None:
             self._open.close()
         self._open = None
-
-
-def in_transaction(
-    database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str = "BEGIN IMMEDIATE"
-) -> T:
-    """Do `work` in one transaction."""
-    database.execute(begin)
-    try:
-        done = work(database)
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:  # a full disk has rolled it back already
-            database.execute("ROLLBACK")
-        raise
-    return done

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 BUSY = 5.0  # seconds to wait for another process's transaction
 JOURNAL = "WAL"
-SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file: parts of it
-Identity: TypeAlias = tuple[int, int]  # the device and the file's number on it: what a name does not tell
+SQLITE_SUFFIXES = ("-wal", "-shm", "-journal")  # of the files beside a database, which belong to it
+Identity: TypeAlias = tuple[int, int]  # device and inode
 
 
 def file_identity(path: Path) -> Identity | None:
@@ -69,18 +69,18 @@ class MemoryClaim:
         self._path = path.with_name(f"{path.name}.memory")
         self._lock = FileLock(self._path, timeout=0, thread_local=False)
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Acquire the lock, as far as the disk allows."""
         with suppress(OSError, Timeout):
             self._lock.acquire()
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Release the lock."""
         if self._lock.is_locked:
             with suppress(OSError):
                 self._lock.release()
 
-    def of_another(self) -> bool:
+    def held_by_other(self) -> bool:
         """Return whether another process holds the lock."""
         if self._lock.is_locked or not self._path.exists():
             return False
@@ -117,15 +117,16 @@ def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
             database = connect_read_only(path)
             if schema_version(database) < VERSION:
                 raise
-        _refuse_newer(database, path)
+        refuse_newer(database, path, VERSION)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
-    if schema_version(database) > VERSION:
+def refuse_newer(database: sqlite3.Connection, path: Path, version: int) -> None:
+    """Raise StoreError where the tables are of a newer version than this program's."""
+    if schema_version(database) > version:
         raise StoreError(
             _("{path}: written by a newer gpuwatch-tray; update, or move the file away").format(path=path)
         )
@@ -135,7 +136,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open the file for a short while without writing anything, as on a full disk. Raises sqlite3.Error."""
     database = open_connection(path)
     try:
-        # Alone with the file, SQLite keeps in memory what it else keeps in the -shm beside it.
+        # With exclusive locking SQLite needs no -shm file.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         schema_version(database)
     except BaseException:
@@ -156,7 +157,7 @@ def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
             source.execute("BEGIN IMMEDIATE")  # another process may be about to commit to it
         whole = copy_state(source, memory)
         build_replacement(path, memory)
-        if os.name == "posix":  # others cannot rename what is open
+        if os.name == "posix":  # other systems cannot rename an open file
             aside = _rename_damaged(path)
     if os.name != "posix":
         aside = _rename_damaged(path)
@@ -168,8 +169,8 @@ def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
 def build_replacement(path: Path, memory: sqlite3.Connection) -> None:
     """Write the content of `memory` to a new file, which `create_file` will put in place."""
     part = path.with_name(f"{path.name}.part")
-    for each in (part, _replacement_path(path)):
-        each.unlink(missing_ok=True)  # of a process that was killed over it
+    for leftover in (part, _replacement_path(path)):
+        leftover.unlink(missing_ok=True)  # of a process that was killed over it
     create_empty(part)
     try:
         with closing(open_connection(part)) as database:
@@ -192,8 +193,8 @@ def _rename_damaged(path: Path) -> Path:
     """Rename the damaged file to a name that no other has."""
     stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
-    aside = next(each for each in map(path.with_name, names) if not each.exists())
-    # First the file: killed between the two, nobody opens it without what belongs to it.
+    aside = next(candidate for candidate in map(path.with_name, names) if not candidate.exists())
+    # First the database: killed in between, no process opens it without its other files.
     for end in ("", *SQLITE_SUFFIXES):
         with suppress(FileNotFoundError):
             path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
@@ -202,7 +203,7 @@ def _rename_damaged(path: Path) -> Path:
 
 def _put_in_place(path: Path) -> None:
     """Put the replacement, else an empty file, where there is none."""
-    for end in SQLITE_SUFFIXES:  # of a file that is gone: SQLite would take them for the new one's
+    for end in SQLITE_SUFFIXES:  # of a deleted database: SQLite would use them for the new one
         path.with_name(path.name + end).unlink(missing_ok=True)
     try:
         _replacement_path(path).rename(path)

@@ -41,7 +41,7 @@ def record_answer(store: Store, line: bytes) -> None:
     if answer.get("dead"):
         store.mark_dead(number, at, text, failure=failure)
     elif blocked is None:
-        store.mark_sent(number, at, text, [_rest(each) for each in answer.get("rest", ())])
+        store.mark_sent(number, at, text, [_rest(part) for part in answer.get("rest", ())])
     else:
         store.mark_retry(number, at, text, blocked=blocked, failure=failure)
 
@@ -59,7 +59,7 @@ class PipedOutbox:
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Iterable[Rest] = ()) -> None:
         """Answer that a mail was accepted, and return the rest of it."""
-        left = [[_fields(each.message), each.at, each.error, each.failure] for each in rest]
+        left = [[_fields(part.message), part.at, part.error, part.failure] for part in rest]
         self._answer({"mail": row_id, "at": now, "said": detail, "rest": left})
 
     def mark_retry(
@@ -77,7 +77,7 @@ class PipedOutbox:
             self._answers.write(json.dumps(answer).encode("ascii") + b"\n")
             self._answers.flush()
         except OSError as error:
-            # Nobody is left who remembers the rest: it is sent all the same.
+            # The parent, which remembers the other mails, is gone: send them all the same.
             log.warning("mail %s: who handed it over is gone: %s", answer["mail"], error)
 
 

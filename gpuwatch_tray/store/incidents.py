@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 INCIDENTS_KEPT = 100  # incidents that are over, with their transitions
 MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not fill the disk
+# The fields of an Alert, which are the columns too; the rest of it is in other tables or derived anew.
 FIELDS = (
-    "id, fingerprint, rule, subject, severity, reason, text, value, phase, since, held, samples, fired,"
-    " raises, news, covered, resolved, thread"
+    *("id", "fingerprint", "rule", "subject", "severity", "reason", "text", "value", "phase", "since"),
+    *("held", "samples", "fired", "raises", "news", "covered", "resolved", "thread"),
 )
+COLUMNS = ", ".join(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Transition:
 
 def write_incidents(database: sqlite3.Connection, alerts: Iterable[Alert], *, owed: bool = False) -> None:
     """Insert or update these incidents. Inside the caller's transaction."""
-    marks = ", ".join("?" * (FIELDS.count(",") + 2))
+    marks = ", ".join("?" * (len(FIELDS) + 1))
     database.executemany(
-        f"INSERT OR REPLACE INTO incidents ({FIELDS}, owed) VALUES ({marks})",
+        f"INSERT OR REPLACE INTO incidents ({COLUMNS}, owed) VALUES ({marks})",
         [(*_incident_row(alert), owed) for alert in alerts],
     )
 
@@ -50,7 +52,7 @@ def drop_incidents(database: sqlite3.Connection, ids: Iterable[int]) -> None:
 def read_open_incidents(database: sqlite3.Connection) -> list[tuple[Alert, bool]]:
     """Read the incidents that are not over (False), and those whose end is still to be notified (True)."""
     rows = database.execute(
-        f"SELECT {FIELDS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"
+        f"SELECT {COLUMNS}, owed FROM incidents WHERE phase <> 'resolved' OR owed ORDER BY id"
     )
     return [(_incident(row), bool(row[-1])) for row in rows.fetchall()]
 
@@ -58,7 +60,7 @@ def read_open_incidents(database: sqlite3.Connection) -> list[tuple[Alert, bool]
 def read_latest_incidents(database: sqlite3.Connection, limit: int) -> list[Alert]:
     """Read the last incidents that fired and are over, newest first."""
     rows = database.execute(
-        f"SELECT {FIELDS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"
+        f"SELECT {COLUMNS} FROM incidents WHERE phase = 'resolved' AND fired IS NOT NULL"
         " ORDER BY id DESC LIMIT ?",
         (limit,),
     )
@@ -67,7 +69,7 @@ def read_latest_incidents(database: sqlite3.Connection, limit: int) -> list[Aler
 
 def read_incidents(database: sqlite3.Connection) -> list[Alert]:
     """Read all incidents."""
-    return [_incident(row) for row in database.execute(f"SELECT {FIELDS} FROM incidents").fetchall()]
+    return [_incident(row) for row in database.execute(f"SELECT {COLUMNS} FROM incidents").fetchall()]
 
 
 def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
@@ -102,7 +104,7 @@ def add_transitions(database: sqlite3.Connection, transitions: Iterable[Transiti
     """Record what happened. Inside the caller's transaction."""
     database.executemany(
         "INSERT INTO transitions (at, incident, what, why) VALUES (?, ?, ?, ?)",
-        [(each.at, each.incident, each.what, each.why) for each in transitions],
+        [(line.at, line.incident, line.what, line.why) for line in transitions],
     )
 
 
@@ -129,65 +131,26 @@ def prune_incidents(database: sqlite3.Connection) -> None:
 
 
 def _incident_row(alert: Alert) -> tuple[Any, ...]:
-    news = None
+    values: dict[str, Any] = {name: getattr(alert, name) for name in FIELDS}
+    values |= {"severity": alert.severity.value, "phase": alert.phase.value}
+    values |= {"fired": instant_to_json(alert.fired), "resolved": instant_to_json(alert.resolved)}
     if alert.news is not None:
         reason, at = alert.news
-        news = json.dumps([reason.value, at.wall, at.uptime, at.boot])
-    return (
-        alert.id,
-        alert.fingerprint,
-        alert.rule,
-        alert.subject,
-        alert.severity.value,
-        alert.reason,
-        alert.text,
-        alert.value,
-        alert.phase.value,
-        alert.since,
-        alert.held,
-        alert.samples,
-        instant_to_json(alert.fired),
-        alert.raises,
-        news,
-        alert.covered,
-        instant_to_json(alert.resolved),
-        None if alert.thread is None else json.dumps(alert.thread),
-    )
+        values["news"] = json.dumps([reason.value, at.wall, at.uptime, at.boot])
+    if alert.thread is not None:
+        values["thread"] = json.dumps(alert.thread)
+    return tuple(values.values())
 
 
 def _incident(row: tuple[Any, ...]) -> Alert:
     with checked_rows():
-        return _parse_incident(row)
-
-
-def _parse_incident(row: tuple[Any, ...]) -> Alert:
-    number, name, rule, subject, severity, reason, text, value, phase, since, held, samples = row[:12]
-    began, raises, news, covered, ended, thread = row[12:18]
-    what = None
-    if news is not None:
-        why, *at = json.loads(news)
-        what = (Reason(why), Instant(*at))
-    return Alert(
-        fingerprint=name,
-        rule=rule,
-        subject=subject,
-        severity=Severity(severity),
-        reason=reason,
-        since=since,
-        value=value,
-        text=text,
-        id=number,
-        phase=Phase(phase),
-        held=held,
-        samples=samples,
-        fired=instant_from_json(began),
-        raises=raises,
-        news=what,
-        covered=bool(covered),
-        resolved=instant_from_json(ended),
-        thread=None if thread is None else _thread(*json.loads(thread)),
-    )
-
-
-def _thread(message_id: str, at: float) -> tuple[str, float]:
-    return message_id, float(at)
+        values = dict(zip(FIELDS, row, strict=False))
+        values |= {"severity": Severity(values["severity"]), "phase": Phase(values["phase"])}
+        values |= {name: instant_from_json(values[name]) for name in ("fired", "resolved")}
+        if values["news"] is not None:
+            reason, *at = json.loads(values["news"])
+            values["news"] = (Reason(reason), Instant(*at))
+        if values["thread"] is not None:
+            message_id, written = json.loads(values["thread"])
+            values["thread"] = (message_id, float(written))
+        return Alert(**values | {"covered": bool(values["covered"])})

@@ -38,7 +38,7 @@ def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> N
     """Insert or update these GPUs. Inside the caller's transaction."""
     database.executemany(
         "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen, forgotten) VALUES (?, ?, ?, ?, ?)",
-        [(each.uuid, each.index, each.name, each.seen, each.forgotten) for each in gpus],
+        [(gpu.uuid, gpu.index, gpu.name, gpu.seen, gpu.forgotten) for gpu in gpus],
     )
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Instant
 
 LAST_EVALUATION = "last evaluation"
-GREETED = "greeted"  # the person has been told that this state is watched
-LAST_LOOP_EVALUATION = "last evaluation of a loop"  # whose polls tell for how long a condition holds
+GREETED = "greeted"  # the welcome was shown
+LAST_LOOP_EVALUATION = "last evaluation of a loop"  # only polls in a loop count towards a hold time
 
 
 def read_instant(database: sqlite3.Connection, name: str = LAST_EVALUATION) -> Instant | None:

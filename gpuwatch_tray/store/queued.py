@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection
 
-CLOCK_TOLERANCE = (
-    60.0  # seconds by which the clocks of two processes may seem to differ, the wait for a lock included
-)
+# Seconds by which the clocks of two processes may seem to differ, the wait for a lock included.
+CLOCK_TOLERANCE = 60.0
 # When a row may be taken. Times that were set later than now come from before the clock was set back: such a
 # row is free, as nobody knows how long it would have to wait.
 OPEN = "state IN ('queued', 'blocked')"
 ON_ITS_WAY = "state IN ('queued', 'blocked', 'held')"
 FREE_AT = "CASE WHEN set_at > :now + :apart THEN 0 ELSE max(next_at, lease_until) END"
 COUNTED_KINDS = tuple(kind.value for kind in MessageKind if kind is not MessageKind.TEST)
-FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # the kinds that say that an alert fires
+FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # about alerts that fire
 COLUMNS = (
     "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
     " state, digest"

@@ -12,7 +12,7 @@ from gpuwatch_tray.store.schema import TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Who reads a table; one whose rows make no sense is left out.
+# The function that reads a table; a table that it cannot parse is left out.
 READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "incidents": incidents.read_incidents,
     "transitions": incidents.read_transitions,
@@ -35,9 +35,7 @@ def copy_state(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     """
     begun = not source.in_transaction
     if begun:
-        with suppress(
-            sqlite3.Error
-        ):  # as of one moment: a mail that is sent and its cooldown belong together
+        with suppress(sqlite3.Error):  # one snapshot: a sent mail and its cooldown belong together
             source.execute("BEGIN")
     try:
         return _copy_tables(source, target)

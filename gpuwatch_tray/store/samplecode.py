@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FloatRow: TypeAlias = tuple[float, ...]
 
-LEVEL = 1  # of zlib's nine: the higher ones take ten times as long for a twentieth less
+LEVEL = 1  # of zlib's nine: higher ones take ten times as long and save a twentieth
 _SPAN = 4  # columns
 _GPU = 8 + 6 * _SPAN
 _USE = 3 + 2 * _SPAN
@@ -59,12 +59,12 @@ class Names(Protocol):
 
 def encode_stretch(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
     """Return the GPUs and users of a stretch, and its processes."""
-    gpus = [(numbers.gpu(each.uuid), 0, _gpu_values(each)) for each in stretch.gpus]
-    users = [(numbers.user(each.who), numbers.gpu(each.uuid), _use_values(each)) for each in stretch.users]
+    gpus = [(numbers.gpu(gpu.uuid), 0, _gpu_values(gpu)) for gpu in stretch.gpus]
+    users = [(numbers.user(use.who), numbers.gpu(use.uuid), _use_values(use)) for use in stretch.users]
     processes = [
-        (number, numbers.gpu(each.uuid), _use_values(each))
-        for each in stretch.processes
-        if (number := numbers.run(each.who or "")) is not None
+        (number, numbers.gpu(use.uuid), _use_values(use))
+        for use in stretch.processes
+        if (number := numbers.run(use.who or "")) is not None
     ]
     return _deflated((gpus, _GPU), (users, _USE)), _deflated((processes, _USE))
 
@@ -187,32 +187,16 @@ def _use_values(use: Use) -> FloatRow:
 
 
 def _value(value: float) -> float | None:
-    return None if value != value else value  # noqa: PLR0124  # a NaN is what differs from itself
+    return None if math.isnan(value) else value
 
 
 def _span_at(row: FloatRow, at: int) -> Span | None:
     low = row[at]
-    return None if low != low else Span(low, row[at + 1], row[at + 2], row[at + 3])  # noqa: PLR0124
+    return None if math.isnan(low) else Span(low, row[at + 1], row[at + 2], row[at + 3])
 
 
 def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
-    covered, readings, level, energy, asleep, listed, held, idle = row[:8]
-    return GpuSample(
-        uuid,
-        at,
-        seconds,
-        covered,
-        int(readings),
-        _span_at(row, 8),
-        _span_at(row, 12),
-        _span_at(row, 16),
-        _span_at(row, 20),
-        _span_at(row, 24),
-        _span_at(row, 28),
-        Severity(int(level)) if level else None,
-        _value(energy),
-        asleep,
-        listed,
-        held,
-        idle,
-    )
+    covered, readings, level, energy, *times = row[:8]
+    spans = [_span_at(row, place) for place in range(8, _GPU, _SPAN)]
+    severity = Severity(int(level)) if level else None
+    return GpuSample(uuid, at, seconds, covered, int(readings), *spans, severity, _value(energy), *times)

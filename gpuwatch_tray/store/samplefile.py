@@ -6,9 +6,8 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.language import _
 from gpuwatch_tray.store import file
-from gpuwatch_tray.store.schema import StoreError, schema_version
+from gpuwatch_tray.store.schema import schema_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +55,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         if schema_version(database) == 0:
             for statement in ("BEGIN IMMEDIATE", *SAMPLES_SCHEMA.strip().split(";\n"), "COMMIT"):
                 database.execute(statement)
-        _refuse_newer(database, path)
+        file.refuse_newer(database, path, SAMPLES_VERSION)
     except BaseException:
         database.close()
         raise
@@ -72,7 +71,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
     )
     try:
         found = schema_version(database)
-        _refuse_newer(database, path)
+        file.refuse_newer(database, path, SAMPLES_VERSION)
     except BaseException:
         database.close()
         raise
@@ -89,9 +88,3 @@ def set_samples_aside(path: Path, error: Exception) -> None:
         path.with_name(path.name + end).unlink(missing_ok=True)
     path.replace(aside)
     log.warning("the samples %s are damaged (%s): set aside as %s, and begun anew", path, error, aside.name)
-
-
-def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
-    if schema_version(database) > SAMPLES_VERSION:
-        text = _("{path}: written by a newer gpuwatch-tray; update, or move the file away")
-        raise StoreError(text.format(path=path))

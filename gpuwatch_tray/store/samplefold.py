@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_PROCESSES = 1000  # of one stretch: those that held on longest; users and GPUs have the sums all the same
+MOST_PROCESSES = 1000  # of one stretch, those held longest; sums of users and GPUs include all
 MOST_RUNS = 50_000  # processes on file; a machine of short jobs would fill the disk with their names
-ROWS_FOR_AGE = 60  # rows, an hour to a day, of which one at least was written by a clock that was right
+ROWS_FOR_AGE = 60  # rows, an hour to a day, at least one of them from a clock that was right
 
 
 def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:

@@ -15,11 +15,10 @@ from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, GpuSample, History, Pr
 from gpuwatch_tray.sampling import LONGEST_STRETCH, merge_stretches, split_stretch
 from gpuwatch_tray.store import samplefile, samplenames
 from gpuwatch_tray.store.causes import describe_error
-from gpuwatch_tray.store.database import in_transaction
 from gpuwatch_tray.store.samplecode import decode_stretch
 from gpuwatch_tray.store.samplenames import NameDictionary
 from gpuwatch_tray.store.samplesums import UseSums
-from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.store.schema import StoreError, in_transaction
 from gpuwatch_tray.store.values import UnreadableRowError
 from gpuwatch_tray.units import MINUTE
 

@@ -17,7 +17,6 @@ from gpuwatch_tray.model import TEN_MINUTES
 from gpuwatch_tray.sampling import StretchCompactor
 from gpuwatch_tray.store import file, samplefile
 from gpuwatch_tray.store.causes import describe_error, is_damaged
-from gpuwatch_tray.store.database import in_transaction
 from gpuwatch_tray.store.samplecode import encode_stretch
 from gpuwatch_tray.store.samplefold import (
     MOST_RUNS,
@@ -27,7 +26,7 @@ from gpuwatch_tray.store.samplefold import (
     unfolded_minutes,
 )
 from gpuwatch_tray.store.samplenames import NameDictionary
-from gpuwatch_tray.store.schema import StoreError
+from gpuwatch_tray.store.schema import StoreError, in_transaction
 from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model import GpuFacts, Minute, ProcessRun, Stretch
 
-MOST_WAITING = 10  # stretches that are kept for a disk that does not take them
+MOST_WAITING = 10  # stretches that are kept while the disk does not accept them
 
 
 class SampleStore:
@@ -60,7 +59,7 @@ class SampleStore:
     def add(self, minute: Minute) -> None:
         """Add a minute; write it now, or later with those that are like it."""
         self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
-        if len(self._runs) > MOST_RUNS:  # of a disk that takes nothing
+        if len(self._runs) > MOST_RUNS:  # while the disk accepts nothing
             self._runs.clear()
         self._runs.update((run.key, run) for run in minute.runs)
         self._write_out(self._compactor.add(minute.stretch))
@@ -100,7 +99,7 @@ class SampleStore:
 
     def _write(self) -> None:
         if self._database is not None and file.file_identity(self.path) != self._identity:
-            self._close_file()  # somebody has deleted it, or put another in its place
+            self._close_file()  # somebody has deleted or replaced it
         if self._database is None:
             self._database = samplefile.open_for_writing(self.path)
             self._identity = file.file_identity(self.path)
@@ -110,13 +109,13 @@ class SampleStore:
         try:
             full = in_transaction(database, lambda _: self._insert(database, book))
         except BaseException:
-            self._book = None  # what it gave out is not on file
+            self._book = None  # the numbers that it gave out were rolled back
             raise
         self._waiting.clear()
         self._facts.clear()
         if full:
             self._runs.clear()
-            self._book = None  # nor does it grow with all the processes that have ever been
+            self._book = None  # so that it does not grow with every process ever seen
 
     def _insert(self, database: sqlite3.Connection, book: NameDictionary) -> bool:
         """Insert what waits, and fold and prune once in ten minutes; return whether that was done."""

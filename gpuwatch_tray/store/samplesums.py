@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from math import inf, isnan, nan
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.store.samplecode import process_rows, use_from_row
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Use
     from gpuwatch_tray.store.samplecode import Names
 
-NOTHING = (0.0, 0.0, math.nan, *2 * (math.inf, 0.0, -math.inf, 0.0))  # a row's columns, means times seconds
+NOTHING = (0.0, 0.0, nan, *2 * (inf, 0.0, -inf, 0.0))  # a row's columns, means times seconds
 
 
 class UseSums:
@@ -33,11 +33,11 @@ class UseSums:
             held, idle, energy, *spans = row
             sums[0] += held * share
             sums[1] += idle * share
-            if energy == energy:  # noqa: PLR0124  # a NaN, which differs from itself, is what is not known
-                sums[2] = energy * share + (sums[2] if sums[2] == sums[2] else 0.0)
+            if not isnan(energy):  # a NaN is what is not known
+                sums[2] = energy * share + (0.0 if isnan(sums[2]) else sums[2])
             for at in (3, 7):
                 low, mean, high, seconds = spans[at - 3 : at + 1]
-                if low == low:  # noqa: PLR0124
+                if not isnan(low):
                     sums[at] = min(sums[at], low)
                     sums[at + 1] += mean * seconds * share
                     sums[at + 2] = max(sums[at + 2], high)
@@ -63,5 +63,5 @@ class UseSums:
 def _span_from_sums(sums: list[float]) -> tuple[float, ...]:
     low, weighed, high, seconds = sums
     if not seconds:
-        return (math.nan,) * 4
+        return (nan,) * 4
     return low, min(max(weighed / seconds, low), high), high, seconds

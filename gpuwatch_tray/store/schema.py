@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 VERSION = 6
 TABLES = (
     "incidents",
@@ -18,7 +23,7 @@ TABLES = (
     "marks",
 )
 
-# An instant (model.Instant) is three columns where it is asked for by SQL, else the JSON list of its three.
+# An instant (model.Instant) is three columns where SQL compares it, else a JSON list of its three values.
 SCHEMA = f"""
 DROP TABLE IF EXISTS alerts;
 CREATE TABLE IF NOT EXISTS incidents (
@@ -87,27 +92,39 @@ def memory_database() -> sqlite3.Connection:
 
 def migrate(database: sqlite3.Connection) -> None:
     """Create the tables, or change those of an older version."""
-    if schema_version(database) >= VERSION:
+    if schema_version(database) < VERSION:
+        # In a transaction that nobody else has: executescript would commit in between.
+        in_transaction(database, _migrate)
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    if schema_version(database) >= VERSION:  # by another process meanwhile
         return
-    # One transaction, in which nobody else does the same: executescript would commit in between.
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        if schema_version(database) < VERSION:
-            # By its columns, not by the number: version 1 wrote that last, and could be killed before.
-            for table, column, kind in ADDED:
-                there = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
-                if there and column not in there:
-                    database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-            for statement in SCHEMA.split(";\n"):
-                database.execute(statement)
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:  # a full disk has rolled it back already
-            database.execute("ROLLBACK")
-        raise
+    # By its columns, not by the number: version 1 wrote that last, and could be killed before.
+    for table, column, kind in ADDED:
+        there = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
+        if there and column not in there:
+            database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    for statement in SCHEMA.split(";\n"):
+        database.execute(statement)
 
 
 def schema_version(database: sqlite3.Connection) -> int:
     """Return the version of the tables; 0 where there are none."""
     (number,) = database.execute("PRAGMA user_version").fetchone()
     return int(number)
+
+
+def in_transaction(
+    database: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], begin: str = "BEGIN IMMEDIATE"
+) -> T:
+    """Do `work` in one transaction."""
+    database.execute(begin)
+    try:
+        done = work(database)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:  # a full disk has rolled it back already
+            database.execute("ROLLBACK")
+        raise
+    return done

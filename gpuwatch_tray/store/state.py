@@ -156,7 +156,9 @@ class Store:
         def read(database: sqlite3.Connection) -> EvaluationInputs:
             # The queue is read first: a mail that is sent in between is then seen at least once.
             waiting = queued.queued_fingerprints(database)
-            delivered = {each.value: deliveries.read_deliveries_on(database, each.value) for each in Channel}
+            delivered = {
+                channel.value: deliveries.read_deliveries_on(database, channel.value) for channel in Channel
+            }
             return EvaluationInputs(
                 attention.read_attention(database),
                 inventory.read_inventory(database),
@@ -291,7 +293,7 @@ class Store:
         """
 
         def write(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
-            if self._database.elsewhere:
+            if self._database.mails_elsewhere:
                 raise StoreError(
                     _(
                         "{path}: the process that watches has the mails in memory and sends them, as it"
@@ -309,11 +311,11 @@ class Store:
 
         Return None while everything is snoozed, and with it every mail, whatever it is about.
         """
-        running = [each for each in attention.read_attention(database).silences if each.left(now)]
-        if any(each.scope is SilenceScope.ALL for each in running):
+        running = [silence for silence in attention.read_attention(database).silences if silence.left(now)]
+        if any(silence.scope is SilenceScope.ALL for silence in running):
             return None
         rules = incidents.read_rules(database) if running else {}
-        return lambda name: any(each.names(rules.get(name, ""), name) for each in running)
+        return lambda name: any(silence.names(rules.get(name, ""), name) for silence in running)
 
     def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
         """Close a mail that was accepted, start the cooldowns of its alerts, and queue the `rest` of it."""
@@ -321,8 +323,8 @@ class Store:
 
         def write(database: sqlite3.Connection) -> None:
             outbox.mark_sent(database, row_id, at, detail)
-            for each in rest:
-                outbox.insert_rest(database, each, now)
+            for part in rest:
+                outbox.insert_rest(database, part, now)
 
         self._database.write(write)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
+
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,7 @@ class BackendBesideBus:
 
     def run(self, ready: Callable[[], None]) -> None:
         """Run the backend and the bus's loop until `stop`."""
-        bus_thread = threading.Thread(target=self._bus.run, name="session-bus", daemon=True)
-        bus_thread.start()
+        bus_thread = start_thread("session-bus", self._bus.run)
         try:
             self._backend.run(ready)
         finally:

@@ -109,7 +109,6 @@ class Tray:
                 failed.append(error)
                 self.stop()
 
-        self._worker.start()
         try:
             self._backend.run(begin)
         finally:

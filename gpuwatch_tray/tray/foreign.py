@@ -14,13 +14,11 @@ import queue
 import select
 import socket
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import drawing
-from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import toolkit
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,27 +174,7 @@ class _NullNotifier:
         """Do nothing."""
 
 
-class PystrayLinuxBackend:
-    """The common part of pystray's Linux backends."""
-
-    def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
-        self.icon = icon(name, drawing.icon_image(Level.NO_DATA), name, toolkit.pystray_menu((), perform))
-        self._perform = perform
-        self._look: object = None
-        self._rows: object = ()
-
-    def present(self, view: TrayView) -> None:
-        """Show `view`; build the menu only when its rows have changed."""
-        if view.look != self._look:
-            self.icon.icon = drawing.icon_image(view.look)
-            self._look = view.look
-        self.icon.title = view.title
-        if view.rows != self._rows:
-            self._rows = view.rows
-            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform)
-
-
-class XorgBackend(PystrayLinuxBackend):
+class XorgBackend(toolkit.PystrayBackend):
     """pystray's xorg backend; its main loop runs the jobs."""
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -216,7 +194,7 @@ class XorgBackend(PystrayLinuxBackend):
         self.icon.visible = True
 
 
-class GtkBackend(PystrayLinuxBackend):
+class GtkBackend(toolkit.PystrayBackend):
     """pystray's GTK backends; GTK's loop runs the jobs, and an open menu stays as it is until it closes."""
 
     def __init__(self, icon: Any, name: str, perform: Callable[[Any], None]) -> None:
@@ -242,7 +220,7 @@ class GtkBackend(PystrayLinuxBackend):
         """Make `run` return; on a thread, for pystray's stop waits, and a signal's handler must not."""
         self._stopped = True
         if self._running:
-            threading.Thread(target=self.icon.stop, name="tray-stop", daemon=True).start()
+            start_thread("tray-stop", self.icon.stop)
 
     def post(self, job: Callable[[], None]) -> None:
         """Schedule `job` on GTK's main loop, also before it runs."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.tray.sni import WATCHER
+from gpuwatch_tray.within import start_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,4 +83,4 @@ class MissingHostDetector:
         self._countdown = None
         self._notified = True
         log.warning("no tray: %s", self._advice)
-        threading.Thread(target=self._notify, args=(self._advice,), name="no-host", daemon=True).start()
+        start_thread("no-host", self._notify, self._advice)

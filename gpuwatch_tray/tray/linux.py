@@ -49,7 +49,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
 
     def _update_icon(self) -> None:
         look = self.look
-        words = terms.said(drawing.NAMES[look.level])
+        words = terms.translate_key(drawing.NAMES[look.level])
         if look.badge is not None:
             words = _("{state}, {count} in use").format(state=words, count=look.badge)
         self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))

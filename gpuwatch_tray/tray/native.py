@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import queue
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import drawing
-from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import toolkit
 from gpuwatch_tray.utf16 import clip_utf16
 
@@ -29,17 +28,12 @@ TOOLTIP_UNITS = 127  # UTF-16 units in a Windows tooltip (NOTIFYICONDATA)
 WM_WAKE = 0x8000 + 1  # WM_APP + 1, for applications to use
 
 
-class NativeBackend:
+class NativeBackend(toolkit.PystrayBackend):
     """The tray on Windows and macOS; `_wake` makes the UI thread call `_drain`."""
 
     def __init__(self, name: str, perform: Callable[[MenuAction], None]) -> None:
-        self._look = drawing.IconLook(Level.NO_DATA)
-        self.icon = toolkit.Icon(
-            name, drawing.icon_image(self._look), name, toolkit.pystray_menu((), perform)
-        )
-        self._perform = perform
+        super().__init__(toolkit.Icon, name, perform, _escape_ampersands)
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._shown: TrayView | None = None
         self._waiting: TrayView | None = None
         self._menu_open = False
         self._running = False
@@ -82,14 +76,8 @@ class NativeBackend:
         """Show `view`, or keep it until the menu has closed."""
         if self._menu_open:
             self._waiting = view
-            return
-        if view.look != self._look:
-            self.icon.icon = drawing.icon_image(view.look)
-            self._look = view.look
-        self.icon.title = clip_utf16(view.title, TOOLTIP_UNITS)
-        if self._shown is None or view.rows != self._shown.rows:
-            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, _escape_ampersands)
-        self._shown = view
+        else:
+            super().present(replace(view, title=clip_utf16(view.title, TOOLTIP_UNITS)))
 
     def menu_toggled(self, *, is_open: bool) -> None:
         """Note that the menu has opened or closed; on the UI thread."""

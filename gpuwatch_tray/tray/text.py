@@ -101,7 +101,7 @@ def program_name(value: GpuProcess) -> str:
 def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
     """Return the results of `command_text` and `program_name`, cached by all that they depend on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))
-    called = redact.called(known(name) or "")
+    called = redact.process_name(known(name) or "")
     names = redact.arguments(known(argv) or ()) if mine else ()
     if names:
         called = redact.program(names[0])

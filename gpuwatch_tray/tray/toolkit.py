@@ -12,11 +12,14 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray import drawing
+from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.nodes import MenuEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from gpuwatch_tray.tray.controller import TrayView
     from gpuwatch_tray.tray.menu import MenuAction, MenuRow
 
 BACKEND_VARIABLE = "PYSTRAY_BACKEND"
@@ -64,6 +67,33 @@ def pystray_menu(
     `separator` makes the items of separating rows; pystray's own backends know only Menu.SEPARATOR.
     """
     return Menu(*(_row_item(row, perform, escape, separator) for row in rows))
+
+
+class PystrayBackend:
+    """The drawing half of a backend with one of pystray's own icons."""
+
+    def __init__(
+        self,
+        icon_class: Any,
+        name: str,
+        perform: Callable[[MenuAction], None],
+        escape: Callable[[str], str] = lambda label: label,
+    ) -> None:
+        self._look = drawing.IconLook(Level.NO_DATA)
+        self.icon = icon_class(name, drawing.icon_image(self._look), name, pystray_menu((), perform))
+        self._perform = perform
+        self._escape = escape
+        self._rows: object = None
+
+    def present(self, view: TrayView) -> None:
+        """Show `view`; build the menu only when its rows have changed."""
+        if view.look != self._look:
+            self.icon.icon = drawing.icon_image(view.look)
+            self._look = view.look
+        self.icon.title = view.title
+        if view.rows != self._rows:
+            self._rows = view.rows
+            self.icon.menu = pystray_menu(view.rows, self._perform, self._escape)
 
 
 def separator_item(row: MenuRow) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.tray.menu import ActionKind
+from gpuwatch_tray.within import QueueThread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,23 +39,12 @@ class ActionWorker:
         self._handlers = dict(handlers)
         self._pending: set[MenuAction] = set()
         self._lock = threading.Lock()
-        self._lanes: dict[str, queue.SimpleQueue[MenuAction | None]] = {
-            name: queue.SimpleQueue() for name in (QUICK, *LANES.values())
-        }
-        self.threads = [
-            threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
-            for name, lane in self._lanes.items()
-        ]
+        self._lanes = {name: QueueThread(self._run_action, name) for name in (QUICK, *LANES.values())}
 
-    def start(self) -> None:
-        """Start the threads."""
-        for thread in self.threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Let the threads end after what waits; return at once."""
-        for lane in self._lanes.values():
-            lane.put(None)
+    def stop(self, timeout: float = 0.0) -> bool:
+        """End the threads after what waits; False where one takes longer than `timeout` seconds."""
+        ended = [lane.stop(timeout) for lane in self._lanes.values()]  # each, whichever is slow
+        return all(ended)
 
     def perform(self, action: MenuAction) -> None:
         """Queue `action`, unless the same one is still under way; never blocks."""
@@ -68,13 +57,9 @@ class ActionWorker:
                 return
             self._pending.add(action)
         if action.kind is ActionKind.QUIT:
-            threading.Thread(target=self._run_action, args=(action,), name="tray-quit", daemon=True).start()
+            start_thread("tray-quit", self._run_action, action)
         else:
             self._lanes[LANES.get(action.kind, QUICK)].put(action)
-
-    def _run(self, lane: queue.SimpleQueue[MenuAction | None]) -> None:
-        while (action := lane.get()) is not None:
-            self._run_action(action)
 
     def _run_action(self, action: MenuAction) -> None:
         try:

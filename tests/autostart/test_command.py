@@ -9,7 +9,7 @@ from gpuwatch_tray.autostart import start_command
 
 @pytest.fixture
 def venv(tmp_path):
-    """A virtual environment's folder of programs, with our script in it."""
+    """Make a virtual environment's folder of programs, with our script in it."""
     folder = tmp_path / "venvs/gpuwatch-tray/bin"
     folder.mkdir(parents=True)
     for name in ("python", "gpuwatch-tray", "gpuwatch-trayw.exe"):

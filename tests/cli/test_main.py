@@ -43,9 +43,9 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
 @pytest.fixture
 def chinese():
     """In Simplified Chinese."""
-    language.use(language.CHINESE)
+    language.set_language(language.CHINESE)
     yield
-    language.use(language.ENGLISH)
+    language.set_language(language.ENGLISH)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ def test_piece_by_piece_is_all_at_once(tmp_path, monkeypatch, finest, shift):
     monkeypatch.setattr(export, "WINDOW", 1200)
     machine = Past(tmp_path)
     for number in range(3):
-        machine.looks(process(number), seconds=3000 + 77 * number)
+        machine.poll_for(process(number), seconds=3000 + 77 * number)
     start, end = NOON + shift, machine.clock.now
 
     def told(begin, until):
-        return list(export.sample_records(machine.past(begin, until, finest=finest)))
+        return list(export.sample_records(machine.history(begin, until, finest=finest)))
 
     parts = [one for piece in export.windows(start, end) for one in told(*piece)]
     assert sorted(parts, key=str) == sorted(told(start, end), key=str)

@@ -54,7 +54,7 @@ def watched_before(installed, uuid, seconds=1200):
     past = Past(installed.state)
     past.store = SampleStore(installed.state, machine.host())
     past.clock.now = time.time() - seconds - 60
-    past.looks(seconds=seconds, gpus=(replace(gpu(1), uuid=uuid),))
+    past.poll_for(seconds=seconds, gpus=(replace(gpu(1), uuid=uuid),))
     past.stop()
 
 

@@ -31,7 +31,7 @@ class CallError(Exception):
 
 
 def wait_until(fact: Callable[[], Any], what: str, timeout: float = PATIENCE, pause: float = 0.02) -> Any:
-    """The first true answer of `fact`; an AssertionError that names `what` after `timeout` s."""
+    """Return the first true answer of `fact`; an AssertionError that names `what` after `timeout` s."""
     until = time.monotonic() + timeout
     while True:
         answer = fact()
@@ -119,7 +119,7 @@ class BusClient:
         return values
 
     def owner(self, name: str) -> str:
-        """The unique name that owns `name`; empty for none."""
+        """Return the unique name that owns `name`; empty for none."""
         try:
             (owner,) = self.call(DAEMON, "GetNameOwner", "s", name)
         except CallError:
@@ -131,7 +131,7 @@ class BusClient:
         self.call(DAEMON, "AddMatch", "s", rule)
 
     def of(self, member: str) -> list[Heard]:
-        """The signals and calls of this name that came in."""
+        """Return the signals and calls of this name that came in."""
         return [one for one in list(self.heard) if one.member == member]
 
     def serve(self, path: str, interface: Any, name: str = "") -> None:

@@ -10,7 +10,7 @@ from tests.desktop.client import BusClient
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
-    """The address of a private session bus without a panel."""
+    """Start a private session bus without a panel; yield its address."""
     rig.require()
     with rig.session_bus(tmp_path_factory.mktemp("bus")) as where:
         yield where
@@ -18,14 +18,14 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def client(address):
-    """A client of that bus."""
+    """Connect a client to that bus."""
     with BusClient(address) as connected:
         yield connected
 
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory):
-    """The desktop with panel and dunst, started once for all tests that look at it."""
+    """Start the desktop with panel and dunst once for all tests that use it."""
     rig.require()
     with rig.desktop(tmp_path_factory.mktemp("desktop")) as running:
         yield running

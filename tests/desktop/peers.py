@@ -129,7 +129,7 @@ class RunningTray:
             assert done.wait(PATIENCE)
 
     def signals(self) -> list[str]:
-        """The names of the signals that the client has heard since the last time."""
+        """Return the names of the signals that the client has received since the last call."""
         # Its answer leaves behind all that the tray had sent, whatever still lay in its buffer.
         self.client.call((self.name, "/StatusNotifierItem", "org.freedesktop.DBus.Peer"), "Ping")
         names = [one.member for one in self.client.heard]
@@ -178,7 +178,7 @@ class RunningTray:
 
 @contextmanager
 def running_tray(address: str, client: BusClient, first: Status | None = None) -> Iterator[RunningTray]:
-    """A tray that shows `first`; its menu is served when this returns."""
+    """Start a tray that shows `first` and serves its menu."""
     running = RunningTray(address, client)
     if first is not None:
         running.tray.show(first)

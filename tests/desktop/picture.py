@@ -93,7 +93,7 @@ def used(shot: Image.Image) -> int:
 
 
 def stack(target: Path, menu: Path, processes: Path) -> None:
-    """The menu, under it the same with a GPU's processes, under that the popup of the same screen."""
+    """Draw the menu, under it the same with a GPU's processes, under that the popup of the same screen."""
     with Image.open(menu) as one, Image.open(processes) as two:
         left = one.width - WIDTH
         parts = [

@@ -41,7 +41,7 @@ def process(
     command: list[str], environment: dict[str, str], log: Path, user: Sequence[str] = (), **more: Any
 ) -> Iterator[Any]:
     """
-    A program in a session of its own, ended by its process group's id, also when the tests are killed.
+    Run a program in a session of its own, ended by its process group's id, also when the tests are killed.
 
     `user` are setpriv's options for running it as somebody else.
     """
@@ -74,7 +74,7 @@ def end(running: subprocess.Popen[bytes], patience: float = 2.0) -> None:
 def session_bus(
     folder: Path, environment: dict[str, str] | None = None, *, anybody: bool = False
 ) -> Iterator[str]:
-    """A private session bus, also for other users if for `anybody`; yields its address."""
+    """Run a private session bus, also for other users if for `anybody`; yield its address."""
     path = folder / "bus"
     address = f"unix:path={path}"
     base = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
@@ -96,7 +96,7 @@ def _listens(path: Path) -> bool:
 
 @contextmanager
 def display(folder: Path) -> Iterator[str]:
-    """An X server on a display number of its own choice; yields the DISPLAY."""
+    """Run an X server on a display number of its own choice; yield the DISPLAY."""
     reading, writing = os.pipe()
     size = f"{SCREEN[0]}x{SCREEN[1]}x24"
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", "-noreset"]

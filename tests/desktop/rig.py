@@ -63,12 +63,12 @@ DUNST = "[global]\nfont = DejaVu Sans 10\nwidth = 420\norigin = bottom-right\nma
 
 
 def notifyd() -> list[str]:
-    """The path of xfce4-notifyd, which is in no PATH; empty where it is not installed."""
+    """Return the path of xfce4-notifyd, which is in no PATH; empty where it is not installed."""
     return [str(path) for path in Path("/usr/lib").glob("*/xfce4/notifyd/xfce4-notifyd")]
 
 
 def missing() -> list[str]:
-    """The tools of the desktop that this machine lacks."""
+    """Return the tools of the desktop that this machine lacks."""
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
     return lacking if notifyd() else [*lacking, "xfce4-notifyd"]
 
@@ -113,7 +113,7 @@ class Shown:
 
 
 def menu_row(layout: list[Any]) -> MenuRow:
-    """A `(ia{sv}av)` of GetLayout, without the rows that are not to be seen."""
+    """Read a `(ia{sv}av)` of GetLayout, without its invisible rows."""
     number, properties, children = layout
     return MenuRow(
         number,
@@ -181,7 +181,7 @@ class Desktop:
     def icon_position(
         self, colour: tuple[int, int, int], timeout: float = PATIENCE, pixels: int = 20
     ) -> tuple[int, int]:
-        """The middle of the panel's icon, known by its fill; an AssertionError if it is not to be seen."""
+        """Return the middle of the panel's icon, found by its fill; an AssertionError if it is hidden."""
         what = f"an icon of colour {colour} in the panel"
         return wait_until(lambda: self._find(colour, pixels), what, timeout)
 
@@ -204,7 +204,7 @@ class Desktop:
         return (min(xs) + max(xs)) // 2, (min(ys) + max(ys)) // 2
 
     def windows(self) -> set[str]:
-        """The ids of the windows on the screen."""
+        """Return the ids of the windows on the screen."""
         answer = self._xdotool("search", "--onlyvisible", "--name", ".*", check=False)
         return set(answer.split())
 
@@ -239,7 +239,7 @@ class Desktop:
     # --- the bus --------------------------------------------------------------------------------------
 
     def item(self) -> tuple[str, str, str]:
-        """The registered icon as a peer to call; an AssertionError if there is none."""
+        """Return the registered icon as a peer to call; an AssertionError if there is none."""
         peer = (WATCHER, "/StatusNotifierWatcher", WATCHER)
 
         def registered() -> list[str]:
@@ -252,12 +252,12 @@ class Desktop:
         return name, f"/{path}", "org.kde.StatusNotifierItem"
 
     def menu(self) -> tuple[MenuRow, ...]:
-        """The rows of the icon's menu."""
+        """Return the rows of the icon's menu."""
         _revision, layout = self.client.call(self._menu_peer(), "GetLayout", "iias", 0, -1, [])
         return menu_row(layout).children
 
     def labels(self) -> list[str]:
-        """The labels of all rows, submenus included, in their order."""
+        """Return the labels of all rows in order, submenus included."""
         return [row.label for top in self.menu() for row in top.walk() if not row.separator]
 
     def click(self, label: str) -> None:
@@ -277,7 +277,7 @@ class Desktop:
         subprocess.run(["dunstctl", "close-all"], env=self.environment, check=True, timeout=10)
 
     def notifications(self) -> list[Shown]:
-        """The popups that were shown so far, oldest first."""
+        """Return the popups shown so far, oldest first."""
         heard = list(self.monitor.heard)
         answers = {
             (one.destination, one.reply_serial): one.body[0]
@@ -291,7 +291,7 @@ class Desktop:
         ]
 
     def closed_notifications(self) -> list[int]:
-        """The ids of popups that were asked to be closed."""
+        """Return the ids of the popups whose closing was requested."""
         return [one.body[0] for one in list(self.monitor.heard) if one.member == "CloseNotification"]
 
     def close(self) -> None:
@@ -308,7 +308,7 @@ def desktop(
     notifier: str | None = "dunst",
     dark: bool = True,
 ) -> Iterator[Desktop]:
-    """The whole desktop, everything it writes under `folder`, or where another user must reach it beside."""
+    """Run the whole desktop; it writes under `folder`, or beside it where another user must reach it."""
     with ExitStack() as stack:
         if host.user:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpuwatch-desktop-")))

@@ -61,7 +61,7 @@ def start(installed, desk):
 
 @pytest.fixture
 def lock(desk):
-    """The session's screen lock: call it with True to lock, with False to unlock."""
+    """Yield the session's screen lock: call it with True to lock, with False to unlock."""
     with BusClient(desk.address) as client:
         locker = FakeLocker(LOCKER)
         client.serve("/org/gnome/ScreenSaver", locker, LOCKER)

@@ -179,7 +179,7 @@ def test_another_bus_is_joined_on_the_same_loop(bus, tmp_path):
     wait_until(lambda: told, "the loss")
     with pytest.raises(DBusCallError, match="the system bus is gone"):
         run(other.call_async(DAEMON, "GetId"))
-    run(other.leave())
+    run(other.disconnect())
     assert told == ["lost"]
     assert bus.call(DAEMON, "GetNameOwner", "s", [bus.name]) == [bus.name]
 
@@ -193,7 +193,7 @@ def test_another_bus_is_left_alone(bus, address):
             other = await Connection.open(address, "system bus")
             other.on_lost(lambda: told.append("lost"))
             task = other.spawn(asyncio.sleep(60))
-            await other.leave()
+            await other.disconnect()
             await asyncio.wait([task])
             return task.cancelled()
 

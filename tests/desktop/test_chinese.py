@@ -27,7 +27,7 @@ NAMES = re.compile(r"gpuwatch-tray \S+|NVIDIA Test \d+|`[^`]*`|PID \d+|GPU \d|/\
 
 
 def english(lines):
-    """The lines in which something is left that nobody has translated."""
+    """Return the lines that hold untranslated text."""
     return [line for line in lines if ENGLISH.search(NAMES.sub("", line))]
 
 
@@ -42,7 +42,7 @@ def installed(tmp_path):
 
 @pytest.fixture
 def start(installed, desk):
-    """Starts the tray, which ends with the test."""
+    """Start the tray, which ends with the test."""
     running = []
 
     def begin():

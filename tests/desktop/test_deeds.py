@@ -38,7 +38,7 @@ MENU = "com.canonical.dbusmenu"
 
 @pytest.fixture
 def start():
-    """Starts a child that waits; all are ended with the test."""
+    """Start children that wait; all end with the test."""
     started = []
 
     def begin(before=""):
@@ -95,14 +95,14 @@ class Clicked:
         self.client.call(peer, "Event", "isvu", row.id, "clicked", Variant("i", 0), 0)
 
     def outcome(self):
-        """What became of the next wish."""
+        """Return the outcome of the next action."""
         wait_until(lambda: self.outcomes, "the deed")
         return self.outcomes.pop(0)
 
 
 @pytest.fixture
 def clicked(address, client, monkeypatch):
-    """The running tray, outside of a container wherever the tests run."""
+    """Run the tray as outside of a container, wherever the tests run."""
     monkeypatch.setattr(ending, "sees_host_pids", lambda: True)
     made = Clicked(address, client)
     ready = threading.Event()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.desktop
 
 
 def lines(environ):
-    """What is found, by topic."""
+    """Return the doctor's lines by topic."""
     return {line.topic: line for line in check_desktop(environ, 300.0, lambda _: "panel")}
 
 

@@ -105,7 +105,7 @@ class Program:
         self.process.stdin.flush()
 
     def stop(self):
-        """The exit code after SIGTERM."""
+        """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 

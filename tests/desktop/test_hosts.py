@@ -26,7 +26,7 @@ def looks(percent=10, held=HELD, level=Level.OK, **more):
 
 @pytest.fixture(scope="module", params=list(HOSTS))
 def desk(request, tmp_path_factory):
-    """A desktop with this panel, and nothing else on the screen."""
+    """Run a desktop with this panel, and nothing else on the screen."""
     rig.require()
     with rig.desktop(tmp_path_factory.mktemp("host"), host=HOSTS[request.param], notifier=None) as running:
         yield running
@@ -49,19 +49,19 @@ class Eye:
         self.empty = self.look()
 
     def look(self, name=""):
-        """The screen under the panel; kept as `name`."""
+        """Return the screen under the panel; keep it as `name`."""
         self.count += 1
         path = self.folder / (f"{self.desk.host.name}-{name}.png" if name else f"look-{self.count}.png")
         with Image.open(self.desk.screenshot(path)) as shot:
             return shot.convert("RGB").crop((0, 36, *rig.SCREEN))
 
     def menu(self):
-        """The box of what has come on the screen, in the screen's pixels; None for nothing."""
+        """Return the box of what is new on the screen, in its pixels; None for nothing."""
         box = ImageChops.difference(self.look(), self.empty).getbbox()
         return box and (box[0], box[1] + 36, box[2], box[3] + 36)
 
     def settled(self):
-        """The box once it has stopped to change."""
+        """Return the box once it has stopped changing."""
         former = []
 
         def still():
@@ -89,7 +89,7 @@ def eye(desk, tray, tmp_path):
 
 
 def changed(before, after):
-    """The box in which two pictures differ."""
+    """Return the box in which two pictures differ."""
     return ImageChops.difference(before, after).getbbox()
 
 

@@ -69,7 +69,7 @@ def test_a_bus_that_is_gone_costs_the_name_only(connect, caplog):
 
 @pytest.fixture
 def turning(connect):
-    """A bus whose loop runs on a thread, as beside GTK."""
+    """Run a bus's loop on a thread, as beside GTK."""
     bus = connect()
     thread = threading.Thread(target=bus.run)
     thread.start()
@@ -158,7 +158,7 @@ def reachable(installed, environment):
 
 
 def the_story(installed, environment, first, face):
-    """A second start, `status`, `quit`, and that all is gone afterwards."""
+    """Check a second start, `status`, `quit`, and that all is gone afterwards."""
     bare = {"PATH": environment["PATH"]}  # cron's: no session at all
     reachable(installed, bare)
     told = json.loads(ask(installed, bare, "status", "--json").stdout)

@@ -27,7 +27,7 @@ def tray(address, client):
 
 
 def signals(tray):
-    """What was sent, but for the tooltip, which moves with every number."""
+    """Return the signals but those of the tooltip, which changes with every number."""
     return [name for name in tray.signals() if name != "NewToolTip"]
 
 
@@ -42,7 +42,7 @@ def ask(tray, row=0):
 
 
 def ids(tray, row=0):
-    """The visible rows of a list."""
+    """Return the visible rows of a list."""
     return [child.id for child in menu_row(tray.layout(row)[1]).children]
 
 
@@ -55,7 +55,7 @@ def labels(tray, row):
 
 
 def opened(tray):
-    """The menu and its GPU's list are open, on a panel that tells so."""
+    """Open the menu and its GPU's list on a panel that reports it."""
     ask(tray)
     tray.event(0, "opened")
     row = gpu_row(tray)

@@ -29,7 +29,7 @@ def script(tmp_path):
 
 
 def installed_in(place):
-    """The console script of an environment in a folder of any name."""
+    """Make the console script of an environment in a folder of this name."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True, timeout=60)
     packages = place / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     (packages / "here.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
@@ -41,7 +41,7 @@ def installed_in(place):
 
 @pytest.fixture
 def early(tmp_path):
-    """A session that has no panel yet."""
+    """Start a session that has no panel yet."""
     rig.require()
     with rig.desktop(tmp_path / "desktop", panel=False) as running:
         yield running

@@ -45,7 +45,7 @@ def queue(installed, first, count):
 
 
 def settled(process):
-    """The resident memory once it has stood still for a second."""
+    """Return the resident memory once it has stood still for a second."""
     last, since = process.memory_info().rss, time.monotonic()
     while time.monotonic() - since < 1.0:
         time.sleep(0.1)

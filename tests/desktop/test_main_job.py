@@ -42,7 +42,7 @@ class App:
             )
 
     def quit(self, seconds=10.0):
-        """The exit code."""
+        """Wait for the end and return the exit code."""
         return self.process.wait(seconds)
 
     def close(self):

@@ -69,7 +69,7 @@ class Newcomer:
         self.program.parent.rmdir()
 
     def says(self, *words, code=0):
-        """What a command prints, by its bare name as it is typed; ended by `code`."""
+        """Return what a command prints, run by its bare name; it exits with `code`."""
         done = subprocess.run(
             ["gpuwatch-tray", *words],
             env=self.environment,
@@ -85,7 +85,7 @@ class Newcomer:
         return done.stdout
 
     def session(self):
-        """A session starts what is in its autostart folder."""
+        """Start what is in the session's autostart folder."""
         command = ["dex", "--autostart", "--environment", "XFCE"]
         # this machine's own programs have no part in it
         environment = self.environment | {"XDG_CONFIG_DIRS": str(self.temporary)}
@@ -98,13 +98,13 @@ class Newcomer:
         wait_until(lambda: bool(there(BUS_NAME)) is yes, "the tray to come or to go", 20)
 
     def has(self):
-        """The files below the home, each by its path."""
+        """Return the files below the home by their paths."""
         return sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*") if not path.is_dir())
 
 
 @pytest.fixture
 def wheel(tmp_path):
-    """The wheel of this checkout."""
+    """Build the wheel of this checkout."""
     command = [
         sys.executable,
         "-m",

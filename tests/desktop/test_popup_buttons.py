@@ -101,12 +101,12 @@ def desktop_popups(address):
 
 @contextmanager
 def daemon(address, popups, server):
-    """The server at its work on a connection of its own; yields a way to have it say things."""
+    """Run the server on a connection of its own; yield a function that makes it send signals."""
     with BusClient(address) as connection:
         connection.serve(PATH, server, rig.NOTIFICATIONS)
-        wait_until(lambda: popups.sink._ledger.owner == connection.name, "the daemon to be known")
+        wait_until(lambda: popups.sink._registry.owner == connection.name, "the daemon to be known")
         yield connection.do
-    wait_until(lambda: not popups.sink._ledger.owner, "its end")
+    wait_until(lambda: not popups.sink._registry.owner, "its end")
 
 
 def test_buttons_stand_in_the_popups_order_and_a_click_is_answered(address, desktop_popups):
@@ -261,13 +261,13 @@ def test_an_answer_that_fails_leaves_the_popups_working(address, desktop_popups,
 
 @contextmanager
 def real(desk, start):
-    """A real daemon on the desktop instead of its dunst."""
+    """Run a real daemon on the desktop instead of its dunst."""
     wait_until(lambda: panel_has_room(desk), "the panel's room, or popups come up under it")
     desk.stop_notifier()
     start()
     try:
         with answering(desk.address) as popups:
-            wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
+            wait_until(lambda: popups.sink._registry.owner, "the daemon to be known")
             yield popups
     finally:
         desk.stop_notifier()
@@ -296,7 +296,7 @@ def window(desk, name):
 
 
 def drawn_buttons(desk, picture):
-    """The middles of the buttons of xfce4-notifyd's popup, left to right: grey boxes on its white ground."""
+    """Return the middles of the buttons of xfce4-notifyd's popup, from the left: grey boxes on white."""
     box = wait_until(lambda: window(desk, "xfce4-notifyd"), "the popup's window")
     with Image.open(desk.screenshot(picture)) as shot:
         popup = shot.convert("L").crop(box)

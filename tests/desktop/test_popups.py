@@ -109,7 +109,7 @@ def test_a_popup_put_away_by_the_user_is_not_replaced_but_new(popups, server, cl
     """Its id may be somebody else's by now."""
     popups.show(LIMIT)
     client.do(lambda: server.notification_closed(1, 2))
-    wait_until(lambda: not popups._ledger.of("limit"), "the signal")
+    wait_until(lambda: not popups._registry.of("limit"), "the signal")
     popups.show(LIMIT)
     assert [(one["id"], one["replaces"]) for one in server.shown] == [(1, 0), (2, 0)]
 
@@ -118,13 +118,13 @@ def test_ids_of_a_daemon_that_is_gone_are_forgotten(popups, address):
     """The next daemon gives the same numbers to other people's popups."""
     with BusClient(address) as first:
         first.serve(PATH, FakeServer(["body-markup"], first_id=7), rig.NOTIFICATIONS)
-        wait_until(lambda: popups._ledger.owner == first.name, "the first daemon")
+        wait_until(lambda: popups._registry.owner == first.name, "the first daemon")
         assert popups.show(LIMIT)
-    wait_until(lambda: not popups._ledger.owner, "its end")
+    wait_until(lambda: not popups._registry.owner, "its end")
     with BusClient(address) as second:
         played = FakeServer(["body"])
         second.serve(PATH, played, rig.NOTIFICATIONS)
-        wait_until(lambda: popups._ledger.owner == second.name, "the second daemon")
+        wait_until(lambda: popups._registry.owner == second.name, "the second daemon")
         popups.close("limit")
         assert popups.show(LIMIT)
         assert (played.shown[0]["replaces"], played.closed) == (0, [])

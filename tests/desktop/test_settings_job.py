@@ -21,7 +21,7 @@ OPENER = '#!/bin/sh\nprintf \'%s\\n\' "$1" >>"$OPENED"\n'
 
 @pytest.fixture
 def bare(tmp_path, desk):
-    """An installation with empty settings, on a desktop that opens files by writing down their names."""
+    """Install with empty settings, on a desktop that opens files by writing down their names."""
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "xdg-open").write_text(OPENER)
@@ -38,7 +38,7 @@ def bare(tmp_path, desk):
 
 @pytest.fixture
 def tray(bare):
-    """The running tray's log; it is ended with the test."""
+    """Run the tray until the test's end; return its log."""
     file = bare.folder / "tray.log"
     with file.open("wb") as log:
         running = subprocess.Popen(

@@ -25,7 +25,7 @@ BATCH = 50  # updates between two looks at the bus
 
 
 def view(number: int) -> TrayView:
-    """The `number`th view: another icon, another title, other texts, and now and then other rows."""
+    """Return the `number`th view: another icon, another title, other texts, and now and then other rows."""
     level = (Level.OK, Level.WARNING, Level.CRITICAL, Level.NO_DATA)[number % 4]
     held = [process(100 + (number // 10) % 50 + place, 0, 60.0 * (number % 500)) for place in range(4)]
     alerts = (alert(f"a{number // 20}"),) if number % 40 < 20 else ()
@@ -35,7 +35,7 @@ def view(number: int) -> TrayView:
 
 
 def held() -> int:
-    """The memory in use, in KiB."""
+    """Return the memory in use, in KiB."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() // 1024

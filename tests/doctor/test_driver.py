@@ -10,7 +10,7 @@ from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.binding import check_pynvml
 from gpuwatch_tray.doctor.driver import check_driver
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Limits, Problem
-from gpuwatch_tray.sources.nvml.versions import versions
+from gpuwatch_tray.sources.nvml.versions import driver_versions
 from tests.driver.scenario import NOT_SUPPORTED, FakeGpu, loaded
 from tests.fakes import snapshot
 from tests.sources.nvml_rig import Rig
@@ -144,7 +144,9 @@ def test_on_a_real_driver(tmp_path):
 def _on_a_real_driver(rig):
     rig.module_version.write_text("550.54.14\n")
     rig.play(FakeGpu(errors={"fan": NOT_SUPPORTED}))
-    lines = list(check_driver(rig.source, lambda: versions(rig.module_version), Limits(), lambda _: None))
+    lines = list(
+        check_driver(rig.source, lambda: driver_versions(rig.module_version), Limits(), lambda _: None)
+    )
     assert lines[0].text == "library 550.54.14, kernel module 550.54.14, 1 GPU"
     assert "not: fan (" in lines[1].text
     assert lines[-1].topic == "Xid errors"

@@ -18,7 +18,7 @@ _FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fPIC", "-s
 
 @cache
 def library(*more: str) -> Path:
-    """The built library; `more` are further flags of the compiler."""
+    """Build the library; `more` are further flags of the compiler."""
     sources = sorted(_HERE.glob("*.c"))
     content = b"".join(path.read_bytes() for path in (*sources, *sorted(_HERE.glob("*.h"))))
     flags = (*_FLAGS, *more)
@@ -36,6 +36,6 @@ def library(*more: str) -> Path:
 
 
 def sanitizer() -> str:
-    """What a program has to load before anything else to use the library built with CHECKED."""
+    """Return what a program must load before anything else to use the library built with CHECKED."""
     asked = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     return asked.stdout.strip()

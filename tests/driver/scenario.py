@@ -126,7 +126,7 @@ class FakeGpu:
 
     @classmethod
     def numbered(cls, number: int, *processes: FakeProcess, **facts: Any) -> FakeGpu:
-        """A GPU with a UUID of its own."""
+        """Make a GPU with a UUID of its own."""
         facts = {"pci": (0, number + 1, 0)} | facts
         return cls(uuid=f"GPU-00000000-0000-0000-0000-{number:012d}", processes=processes, **facts)
 
@@ -199,7 +199,7 @@ def environment(
     scenario: Path, base: Mapping[str, str] | None = None, *, flags: Sequence[str] = ()
 ) -> dict[str, str]:
     """
-    The environment (`base`, else this process's) in which a child finds the test driver and `scenario`.
+    Return `base`, else this process's environment, so that a child finds the test driver and `scenario`.
 
     `flags` are further ones of the compiler (see build.py).
     """
@@ -209,7 +209,7 @@ def environment(
 
 
 def without_driver(folder: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment in which a child finds no library of NVIDIA's, even on a machine that has one."""
+    """Return an environment in which a child finds no library of NVIDIA's, even on a machine that has one."""
     folder.mkdir(exist_ok=True)
     # The loader stops at a file of that name which is no library: "invalid ELF header".
     (folder / SONAME).write_text("This is no library, so that there is none.\n" * 100, encoding="ascii")

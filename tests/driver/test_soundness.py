@@ -63,7 +63,7 @@ def scenarios():
 
 
 def misuse():
-    """Handles and sets that were never given out, or of a session that is over, are refused."""
+    """Check that handles and sets that were never given out, or of a session that is over, are refused."""
     import ctypes
 
     import pynvml  # noqa: TID251  # the real binding is what is driven

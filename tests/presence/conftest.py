@@ -13,7 +13,7 @@ from tests.desktop.client import BusClient
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
-    """The address of a private session bus."""
+    """Start a private session bus; yield its address."""
     rig.require()
     with rig.session_bus(tmp_path_factory.mktemp("bus")) as where:
         yield where
@@ -21,14 +21,14 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def client(address):
-    """A client of that bus, to serve fakes on."""
+    """Connect a client to that bus, to serve fakes on."""
     with BusClient(address) as connected:
         yield connected
 
 
 @pytest.fixture
 def bus(address):
-    """The product's session bus, running."""
+    """Run the product's session bus."""
     connected = SessionBus.connect(address)
     turning = threading.Thread(target=connected.run)
     turning.start()
@@ -41,7 +41,7 @@ def bus(address):
 
 @pytest.fixture(scope="session")
 def display(tmp_path_factory):
-    """The DISPLAY of an X server whose pointer only these tests move."""
+    """Start an X server whose pointer only these tests move; yield its DISPLAY."""
     rig.require()
     with rig.display(tmp_path_factory.mktemp("x")) as name:
         yield name

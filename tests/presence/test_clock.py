@@ -18,17 +18,17 @@ def test_the_clocks_run_on_and_nobody_sets_them():
 
 def test_without_a_suspend_nothing_is_added():
     """Not for the small differences of two readings either."""
-    sleeps = SuspendLog()
+    suspends = SuspendLog()
     for step in range(100):
-        sleeps.observe(Moment(100 + step + 0.3 * (step % 3), 50.0 + step))
-    assert sleeps.slept_since(0.0) == 0
-    assert sleeps.last_resume() == 0
+        suspends.observe(Moment(100 + step + 0.3 * (step % 3), 50.0 + step))
+    assert suspends.slept_since(0.0) == 0
+    assert suspends.last_resume() == 0
 
 
 def test_an_input_before_the_suspend_is_as_old_as_the_suspend_is_long():
     """X says 8 s after a night's suspend; it was 8 s and a night."""
-    sleeps = SuspendLog()
-    counter = IdleCounter("X", sleeps)
+    suspends = SuspendLog()
+    counter = IdleCounter("X", suspends)
     counter.record(Moment(1000.0, 500.0), 2.0)
     counter.record(Moment(30_006.0, 506.0), 8.0)
     assert counter.reading(moment()).idle == pytest.approx(29_008.0)
@@ -38,10 +38,10 @@ def test_an_input_before_the_suspend_is_as_old_as_the_suspend_is_long():
 
 def test_a_reading_from_before_the_suspend_is_old():
     """Its age counts the suspend, so it is nothing to go by; being asked for does not make it younger."""
-    sleeps = SuspendLog()
-    counter = IdleCounter("X", sleeps)
+    suspends = SuspendLog()
+    counter = IdleCounter("X", suspends)
     counter.record(Moment(1000.0, 500.0), 2.0)
-    sleeps.observe(Moment(30_000.0, 500.5))
+    suspends.observe(Moment(30_000.0, 500.5))
     assert counter.reading(moment()).at == 1000.0
     assert counter.reading(moment()).idle > 28_000
 
@@ -63,8 +63,8 @@ def test_no_count_is_ever_too_small(steps):
     Each step: so long awake, then so long asleep, then perhaps an input, and a poll. The source's own count
     stands still in the suspend.
     """
-    sleeps = SuspendLog()
-    counter = IdleCounter("X", sleeps)
+    suspends = SuspendLog()
+    counter = IdleCounter("X", suspends)
     boot = awake = 1000.0
     last = Moment(boot, awake)
     counter.record(Moment(boot, awake), 0.0)

@@ -16,7 +16,7 @@ WAYLAND = {"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":77777", "XDG_SESSION_TYP
 
 
 def lines(bus, environ, away=300.0):
-    """The doctor's lines by their sources."""
+    """Return the doctor's lines by their sources."""
     watcher = start_detector(bus, environ, away, platform="linux")
     try:
         return dict(line.split(": ", 1) for line in watcher.sources())

@@ -22,7 +22,7 @@ AWAY = 60.0
 
 @pytest.fixture
 def system(tmp_path):
-    """The address of a private system bus."""
+    """Start a private system bus; yield its address."""
     with rig.session_bus(tmp_path) as where:
         yield where
 
@@ -57,9 +57,9 @@ def watch(bus, system):
     made = []
 
     def make(**environ):
-        sleeps = SuspendLog()
+        suspends = SuspendLog()
         environ = {"DBUS_SYSTEM_BUS_ADDRESS": system} | environ
-        made.append(DesktopPresence([Logind(bus, environ, sleeps, again=0.1)], AWAY, sleeps))
+        made.append(DesktopPresence([Logind(bus, environ, suspends, reconnect_after=0.1)], AWAY, suspends))
         return made[-1]
 
     yield make

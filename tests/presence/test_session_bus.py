@@ -32,11 +32,11 @@ def watch():
     """Make a watcher on a bus with every locker and monitor, asked in quick succession; closed at the end."""
     made = []
 
-    def make(bus, again=60.0):
-        sleeps = SuspendLog()
-        lockers = [ScreenLock(bus, name, paths, again) for name, paths in SCREEN_LOCKS.items()]
-        monitors = [IdleMonitor(bus, name, path, sleeps, 0.05) for name, path in MONITORS.items()]
-        made.append(DesktopPresence([*lockers, *monitors], AWAY, sleeps))
+    def make(bus, poll_interval=60.0):
+        suspends = SuspendLog()
+        lockers = [ScreenLock(bus, name, paths, poll_interval) for name, paths in SCREEN_LOCKS.items()]
+        monitors = [IdleMonitor(bus, name, path, suspends, 0.05) for name, path in MONITORS.items()]
+        made.append(DesktopPresence([*lockers, *monitors], AWAY, suspends))
         return made[-1]
 
     yield make
@@ -139,7 +139,7 @@ def test_a_signal_that_never_came_is_made_good(client, bus, watch):
     """It is asked again from time to time."""
     locker = FakeLocker(GNOME, active=True)
     client.serve(SCREEN_LOCKS[GNOME][0], locker, GNOME)
-    watcher = watch(bus, again=0.1)
+    watcher = watch(bus, poll_interval=0.1)
     become(watcher, Presence.AWAY)
     locker.active = False
     become(watcher, Presence.UNKNOWN)
@@ -152,7 +152,7 @@ def test_a_signal_that_never_came_is_made_good(client, bus, watch):
 def test_no_answer_in_time_does_not_unlock_the_screen(client, bus, watch, monkeypatch, name, expected):
     """A busy locker still has it locked; one that refuses says nothing of it."""
     client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
-    watcher = watch(bus, again=0.05)
+    watcher = watch(bus, poll_interval=0.05)
     become(watcher, Presence.AWAY)
     asked = []
 

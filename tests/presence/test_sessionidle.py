@@ -59,10 +59,10 @@ def test_what_it_means_is_never_far_from_the_truth(unit, touched):
 
 @pytest.fixture
 def watched(bus):
-    """The source alone, asked in quick succession."""
-    sleeps = SuspendLog()
-    source = SessionIdle(bus, sleeps, 0.05)
-    yield DesktopPresence([source], 2.0, sleeps)
+    """Run the source alone, asked in quick succession."""
+    suspends = SuspendLog()
+    source = SessionIdle(bus, suspends, 0.05)
+    yield DesktopPresence([source], 2.0, suspends)
     source.close()
 
 

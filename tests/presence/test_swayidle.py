@@ -34,11 +34,11 @@ class TestWords:
     """The meaning of the words; `away` is 60 s."""
 
     def setup_method(self):
-        self.sleeps = SuspendLog()
-        self.state = SwayIdleState(60.0, self.sleeps)
+        self.suspends = SuspendLog()
+        self.state = SwayIdleState(60.0, self.suspends)
 
     def said(self, now):
-        self.sleeps.observe(now)
+        self.suspends.observe(now)
         reading = self.state.reading("swayidle", now)
         return None if reading is None else (reading.evidence, reading.idle)
 
@@ -89,7 +89,7 @@ class TestWords:
 
 
 def script(folder, text):
-    """A program that stands for swayidle."""
+    """Write a program that stands for swayidle."""
     path = folder / "swayidle"
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
@@ -102,8 +102,8 @@ def start():
     made = []
 
     def begin(argv, away=60.0):
-        sleeps = SuspendLog()
-        made.append(SwayIdle(argv, os.environ, away, sleeps, first_pause=0.05))
+        suspends = SuspendLog()
+        made.append(SwayIdle(argv, os.environ, away, suspends, first_pause=0.05))
         return made[-1]
 
     yield begin
@@ -174,7 +174,7 @@ def test_the_child_dies_with_us(tmp_path):
 
 @contextmanager
 def nested_sway(display):
-    """A sway that shows itself in an X window; yields the environment of its clients."""
+    """Run a sway in an X window; yield the environment of its clients."""
     # It refuses to be root, and another user does not get into pytest's folders.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

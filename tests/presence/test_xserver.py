@@ -28,10 +28,10 @@ def watch():
     made = []
 
     def make(display):
-        sleeps = SuspendLog()
+        suspends = SuspendLog()
         made.append(
             DesktopPresence(
-                [XServer({"DISPLAY": display}, sleeps, every=0.05, connect_again=0.1)], AWAY, sleeps
+                [XServer({"DISPLAY": display}, suspends, interval=0.05, connect_again=0.1)], AWAY, suspends
             )
         )
         return made[-1]
@@ -42,7 +42,7 @@ def watch():
 
 
 def become(watcher, presence, timeout=5.0):
-    """The sighting, once the watcher says so."""
+    """Wait for this presence and return the result."""
     wait_until(lambda: watcher.check().presence is presence, f"{presence}", timeout)
     return watcher.check()
 
@@ -55,7 +55,7 @@ def move_mouse(display, place):
 
 def test_the_mouse_lies_still_and_moves(display):
     """Present, away after the limit, and present again with the first movement: as the tray sees it."""
-    watcher = start_detector(None, {"DISPLAY": display}, AWAY, platform="linux", every=0.05)
+    watcher = start_detector(None, {"DISPLAY": display}, AWAY, platform="linux", interval=0.05)
     try:
         move_mouse(display, ("10", "10"))
         assert become(watcher, Presence.PRESENT).source == "XScreenSaver"

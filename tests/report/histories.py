@@ -54,7 +54,7 @@ def runs(gpu, start, end, rng, each=5 * HOUR):
 
 
 def history(gpus=2, seconds=DAY, *, end=END, gap=True, seed=8, each=5 * HOUR):
-    """The history of so many GPUs; with a `gap` of half an hour in which nobody looked."""
+    """Make the history of so many GPUs; with a `gap` of half an hour in which nothing was recorded."""
     rng = random.Random(seed)  # noqa: S311  # a story, the same each time
     start = end - seconds
     samples, everyone, uses, marks = {}, [], [], []
@@ -153,7 +153,7 @@ def _sample(gpu, at, length, work, heat, used, rng):
 
 
 def live(told, *, state="critical", headline="GPU 1 is at 91 °C, the limit is 90 °C"):
-    """What `status` would answer at the end of this history."""
+    """Return the answer to `status` at the end of this history."""
     gpus = []
     for gpu in told.gpus:
         last = told.samples[gpu.uuid][-1]
@@ -181,7 +181,7 @@ def live(told, *, state="critical", headline="GPU 1 is at 91 °C, the limit is 9
 
 
 def renamed(told, name):
-    """The same with every process of this name, and every owner too."""
+    """Give every process and every owner this name."""
     return replace(told, runs=tuple(replace(run, name=name, user=name) for run in told.runs))
 
 
@@ -204,5 +204,5 @@ def usage(*rows, price=0.3):
 
 
 def present(told):
-    """The PIDs that are on a GPU at the end."""
+    """Return the PIDs that are on a GPU at the end."""
     return [run.pid for run in told.runs if run.last == told.end]

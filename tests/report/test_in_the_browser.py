@@ -247,11 +247,11 @@ def test_a_fresh_install_has_a_clear_page(browser, tmp_path):
 
 def test_chinese_is_drawn_in_chinese(browser, tmp_path, day):
     """The page's language is declared, and its dates are written in it."""
-    language.use(language.CHINESE)
+    language.set_language(language.CHINESE)
     try:
         file = write(tmp_path, day)
     finally:
-        language.use(language.ENGLISH)
+        language.set_language(language.ENGLISH)
     browser.open(file)
     quiet(browser, file)
     assert browser.run("document.documentElement.lang") == "zh-CN"

@@ -275,11 +275,11 @@ def test_the_program_has_each_word_that_it_shows_and_no_other():
 
 def test_the_page_speaks_the_language():
     """The language is handed to the page, for its numbers and dates."""
-    language.use(language.CHINESE)
+    language.set_language(language.CHINESE)
     try:
         assert told(histories.history(1))["lang"] == "zh-CN"
     finally:
-        language.use(language.ENGLISH)
+        language.set_language(language.ENGLISH)
 
 
 def test_a_sample_of_a_peak_is_not_lost_between_steps():

@@ -115,6 +115,7 @@ def test_no_reading_breaks_a_rule(readings, gaps):
         assert not verdict.band & set(subjects)
         assert verdict.unknown or verdict.cannot or (verdict.value and verdict.threshold), verdict
         assert all(finding.reason and finding.text for finding in verdict.findings)
+        assert {finding.severity for finding in verdict.findings} <= set(RULES[verdict.rule].severities)
 
 
 @given(st.lists(st.lists(MISSING, min_size=20, max_size=20), min_size=1, max_size=4), st.booleans())

@@ -27,7 +27,7 @@ def spans(draw):
 
 
 def made(rnd: random.Random, at: int) -> Stretch:
-    """A minute of up to three GPUs, two users and two processes, some of it unknown."""
+    """Draw a minute of up to three GPUs, two users and two processes, some of it unknown."""
 
     def maybe(value):
         return value if rnd.random() < 0.7 else None

@@ -16,7 +16,7 @@ AT = 1_767_787_200
 
 
 def minute(number=0, *, watts=8.0, seen=60.0, **facts) -> Stretch:
-    """A GPU at rest."""
+    """Make a minute of a GPU at rest."""
     power = None if watts is None else Span(watts, watts, watts, seen)
     sample = GpuSample(
         "GPU-a", AT + number * MINUTE, MINUTE, seen, 12, power=power, energy=8.0 * seen, **facts
@@ -25,7 +25,7 @@ def minute(number=0, *, watts=8.0, seen=60.0, **facts) -> Stretch:
 
 
 def told(minutes):
-    """What is told of them, with what is held back at the end."""
+    """Return the stretches to write, with those held back at the end."""
     steady = StretchCompactor()
     return [part for each in minutes for part in steady.add(each)] + list(steady.flush())
 

@@ -13,7 +13,7 @@ from tests.sources.nvml_rig import Rig
 
 @pytest.fixture
 def rig(tmp_path):
-    """A rig whose driver plays one idle GPU."""
+    """Return a rig whose driver plays one idle GPU."""
     with loaded(tmp_path / "scenario") as path:
         made = Rig(path)
         yield made
@@ -22,7 +22,7 @@ def rig(tmp_path):
 
 @pytest.fixture
 def namespace(monkeypatch):
-    """Sets the PID namespace of this process, as the system would name it; None: it does not tell."""
+    """Set the PID namespace of this process, as the system would name it; None: it does not tell."""
     readlink = os.readlink
 
     def to(name):

@@ -30,7 +30,7 @@ class Rig:
         self.play()
 
     def another(self, **more) -> NvmlSource:
-        """A source like the rig's own."""
+        """Return a source like the rig's own."""
         own = ("clock", "steady", "module_version", "devices", "cards")
         return NvmlSource(**{"event_wait": 0.02, **{name: getattr(self, name) for name in own}, **more})
 
@@ -43,16 +43,16 @@ class Rig:
         Scenario(gpus=(), calls=self._calls, **machine).write(self._path)
 
     def read(self) -> Snapshot:
-        """What the source reads."""
+        """Return what the source reads."""
         return self.source.read()
 
     def processes(self, *processes: FakeProcess, **gpu) -> tuple[GpuProcess, ...]:
-        """What the source makes of these processes on one GPU."""
+        """Return what the source makes of these processes on one GPU."""
         self.play(FakeGpu(processes=processes, **gpu))
         return self.read().processes
 
     def calls(self) -> Counter[str]:
-        """The calls since the last time that this was asked."""
+        """Return the driver's calls since the last time."""
         made = calls_in(self._calls)
         self._calls.unlink(missing_ok=True)
         return made

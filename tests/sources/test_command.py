@@ -31,19 +31,19 @@ NOW = 1_700_000_000.0
 
 
 def script(path: Path, text: str, *, mode: int = 0o755) -> Path:
-    """An executable shell script."""
+    """Write an executable shell script."""
     path.write_text("#!/bin/sh\n" + text)
     path.chmod(mode)
     return path
 
 
 def printing(path: Path, listed: str) -> Path:
-    """A script that prints a list."""
+    """Write a script that prints a list."""
     return script(path, f"cat <<'END'\n{listed}END\n")
 
 
 def source(mygpu: object, first_seen=None, *, now=NOW, **options) -> CommandSource:
-    """A source for `mygpu` at a standing clock."""
+    """Return a source for `mygpu` at a standing clock."""
     known = {} if first_seen is None else first_seen
     return CommandSource(str(mygpu), first_seen=known, user="u", clock=lambda: now, **options)
 
@@ -131,7 +131,7 @@ def test_no_output_and_success_means_no_processes(tmp_path):
 
 
 def problem(mygpu: object, **options) -> str:
-    """The problem of a reading that must have one, and nothing else."""
+    """Return the problem of a reading that must have one, and nothing else."""
     snapshot = source(mygpu, **options).read()
     assert snapshot.problem is not None
     assert (snapshot.gpus, snapshot.processes) == ((), ())
@@ -287,7 +287,7 @@ def test_a_long_list_arrives_whole(tmp_path):
 
 @pytest.fixture
 def talkative_input():
-    """A standard input of this process that has something to say."""
+    """Give this process a standard input that has something to say."""
     ours = os.dup(0)
     reading, writing = os.pipe()
     os.write(writing, b"yes\n")

@@ -29,7 +29,7 @@ WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 
 @contextmanager
 def child(before="", *words):
-    """A child of ours that waits; and its identity."""
+    """Start a child that waits; yield it and its identity."""
     command = [sys.executable, "-c", before + WAIT, *words]
     running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

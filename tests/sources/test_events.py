@@ -13,7 +13,7 @@ import pytest
 
 from gpuwatch_tray.model import Xid
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
-from gpuwatch_tray.sources.nvml.events import Events
+from gpuwatch_tray.sources.nvml.events import XidListener
 from tests.driver.scenario import (
     FUNCTION_NOT_FOUND,
     NOT_SUPPORTED,
@@ -48,14 +48,14 @@ def until(condition, seconds=5.0):
 
 
 def heard(rig, number=1):
-    """The events of readings until there are so many."""
+    """Read until there are so many events, and return them."""
     events = []
     until(lambda: len(events.extend(rig.read().events) or events) >= number)
     return events
 
 
 def listening(rig, *gpus, **machine):
-    """A rig whose thread waits for events."""
+    """Return a rig whose thread waits for events."""
     rig.play(*gpus, **machine)
     rig.read()
     rig.read()
@@ -283,7 +283,7 @@ class Fake:
 
 
 def listen(*answers):
-    driver, events = Fake(*answers), Events(lambda: 7.0)
+    driver, events = Fake(*answers), XidListener(lambda: 7.0)
     events.listen(driver, {"GPU-1": SimpleNamespace(address=5)}, driver)
     return driver, events
 
@@ -304,25 +304,25 @@ def test_a_wait_that_works_again_ends_the_pauses_and_the_note():
     driver, events = listen(BROKEN, BROKEN, None, BROKEN, None, (5, 79))
     assert driver.waits == [1, 2, 1]
     assert events.trouble == ""
-    assert events.take() == (Xid("GPU-1", 79, 7.0),)
+    assert events.drain() == (Xid("GPU-1", 79, 7.0),)
 
 
 def test_an_event_of_a_gpu_that_nobody_knows_is_told_without_its_name():
     """Better than not at all."""
     _, events = listen((6, 79))
-    assert events.take() == (Xid("", 79, 7.0),)
+    assert events.drain() == (Xid("", 79, 7.0),)
 
 
 def test_of_a_storm_the_last_ones_are_kept():
     """The queue is bounded, however long nobody reads."""
     _, events = listen(*[(5, code) for code in range(200)])
-    assert [one.code for one in events.take()] == list(range(136, 200))
+    assert [one.code for one in events.drain()] == list(range(136, 200))
 
 
 def test_a_storm_of_one_error_hides_no_other():
     """A program's errors come by the hundred, the one that needs a reset once."""
     _, events = listen((5, 79), *[(5, 13)] * 300, (6, 48), *[(5, 31)] * 300)
-    codes = [(one.uuid, one.code) for one in events.take()]
+    codes = [(one.uuid, one.code) for one in events.drain()]
     assert len(codes) == 64
     assert {("GPU-1", 79), ("GPU-1", 13), ("", 48), ("GPU-1", 31)} == set(codes)
 
@@ -336,9 +336,9 @@ class Full(Fake):
 
 def test_what_is_in_the_set_when_it_is_given_up_is_still_told():
     """The GPU that falls off the bus changes what is listened to: just then there is something to hear."""
-    driver, events = Full((5, 1), (5, 2), (5, 3), (5, 4)), Events(lambda: 7.0)
+    driver, events = Full((5, 1), (5, 2), (5, 3), (5, 4)), XidListener(lambda: 7.0)
     events.listen(driver, {"GPU-1": SimpleNamespace(address=5)}, driver)
-    assert [one.code for one in events.take()] == [1, 2, 3, 4]
+    assert [one.code for one in events.drain()] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("call", ["event_create", "event_register"])

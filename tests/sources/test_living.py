@@ -16,7 +16,7 @@ ME = os.getpid()
 
 @pytest.fixture
 def child():
-    """A process that waits until its input ends."""
+    """Start a process that waits until its input ends."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         yield process
         process.stdin.close()

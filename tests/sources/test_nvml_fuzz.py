@@ -172,7 +172,7 @@ def path(tmp_path):
 
 
 def certain(fake):
-    """The processes that compute and that nothing keeps from being seen."""
+    """Return the processes that compute and that nothing hides."""
     broken = {call.split("_v")[0] for call in fake.errors}
     sure = {one.pid for one in fake.processes if computing(one, broken)} if not fake.migs else set()
     for mig in fake.migs or ():

@@ -24,7 +24,7 @@ ME = os.getpid()
 
 @pytest.fixture
 def child(tmp_path):
-    """A process that waits in a folder of its own until its input ends."""
+    """Start a process that waits in a folder of its own until its input ends."""
     with subprocess.Popen(["cat", "-u", "-", "--"], stdin=subprocess.PIPE, cwd=tmp_path) as process:
         yield begun(process)
         process.stdin.close()
@@ -35,7 +35,7 @@ def facts(pid, inspector=None):
 
 
 def begun(process):
-    """The process, once the system tells its arguments: exec returns to the parent a moment before that."""
+    """Wait until the system tells its arguments: exec returns to the parent a moment before that."""
     while not psutil.Process(process.pid).cmdline():
         os.sched_yield()
     return process

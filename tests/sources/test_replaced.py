@@ -11,7 +11,7 @@ import pytest
 
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.rules import judge
-from gpuwatch_tray.sources.nvml.replaced import Replaced
+from gpuwatch_tray.sources.nvml.replaced import ReplacementCheck
 from tests.driver.build import SONAME, library
 from tests.driver.scenario import FakeGpu, Scenario, environment
 from tests.fakes import snapshot
@@ -31,7 +31,7 @@ for _ in sys.stdin:
 
 
 def install(folder, version):
-    """What a package has: the library named after its version, and the link that programs open."""
+    """Make what a package has: the library named after its version, and the link that programs open."""
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
@@ -41,7 +41,7 @@ def install(folder, version):
 
 @pytest.fixture
 def loaded(tmp_path):
-    """The folder of a library of the old version that a process has loaded, and that process's view."""
+    """Make the folder of an old library that a process has loaded, and that process's view of it."""
     install(tmp_path / "lib", OLD)
     (tmp_path / "version").write_text(f"{OLD}\n")
     (tmp_path / "maps").write_text(
@@ -52,7 +52,7 @@ def loaded(tmp_path):
 
 
 def seen(folder):
-    return Replaced(folder / "version", folder / "maps").look()
+    return ReplacementCheck(folder / "version", folder / "maps").check()
 
 
 @pytest.mark.driver
@@ -111,11 +111,11 @@ def test_what_cannot_be_compared_is_no_mismatch(loaded):
 @pytest.mark.driver
 def test_the_disk_is_looked_at_once_a_minute(loaded):
     """At the default interval; in between the last look stands."""
-    replaced = Replaced(loaded / "version", loaded / "maps")
-    assert replaced.look() is None
+    replaced = ReplacementCheck(loaded / "version", loaded / "maps")
+    assert replaced.check() is None
     install(loaded / "lib", NEW)
-    assert [replaced.look() is None for _ in range(12)] == [True] * 11 + [False]
-    assert replaced.look() is not None
+    assert [replaced.check() is None for _ in range(12)] == [True] * 11 + [False]
+    assert replaced.check() is not None
 
 
 @pytest.mark.driver

@@ -21,7 +21,7 @@ NOW = 1_700_000_000.0
 
 
 def row(pid=5, gpu=0, etime="01:00", cmd="python a.py") -> str:
-    """A process of a list."""
+    """Return a process of a list."""
     return f"GPU={gpu}  MEM=1MiB  PID={pid}  ETIME={etime}\n  CWD: /\n  CMD: {cmd}\n\n"
 
 
@@ -34,7 +34,7 @@ class Host:
         self.sightings: dict[tuple[int, str], float] = {}
 
     def read(self, now: float, *rows: str):
-        """The processes of one reading by a source of its own, as after a restart."""
+        """Return the processes of one reading by a new source, as after a restart."""
         self.file.write_text("".join(rows))
         source = CommandSource(self.command, first_seen=self.sightings, user="u", clock=lambda: now)
         return source.read().processes
@@ -97,7 +97,7 @@ class Lasting:
         )
 
     def read(self, *rows: str, passed: float = 0, clock_set: float = 0):
-        """The processes after some seconds, with the clock set by some more."""
+        """Return the processes after some seconds, with the clock set by some more."""
         self.wall += passed + clock_set
         self.steady += passed
         self.host.file.write_text("".join(rows))

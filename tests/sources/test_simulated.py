@@ -1,4 +1,4 @@
-"""The demo's simulate: plausible, labelled, and each rule's turn within a minute."""
+"""The simulation: plausible, labelled, and each rule's turn within a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMES = st.floats(0, 40 * PERIOD)
 
 
 def at(t: float, max_etime: int = MAX_ETIME) -> Snapshot:
-    """The simulate at `t`."""
+    """Simulate the time `t`."""
     return simulate(t, AT + t, "u", max_etime)
 
 
@@ -35,7 +35,7 @@ def gpus_in_use(t: float) -> int:
 
 
 def longest(t: float) -> float:
-    """The age of one's oldest process at `t`; 0 with none."""
+    """Return the age of one's oldest process at `t`; 0 with none."""
     return max((p.elapsed for p in own(t)), default=0.0)
 
 
@@ -163,8 +163,8 @@ def test_the_demos_limits_are_the_users_but_for_the_count():
     )
 
 
-def test_the_source_tells_the_story_from_its_start():
-    """The source's own clock begins the simulate; the wall's stands in the snapshot."""
+def test_the_source_runs_from_its_start():
+    """The source's own clock starts the simulation; the wall's stands in the snapshot."""
     ticks = iter([100.0, 100.0, 113.0])
     source = SimulatedSource("u", max_etime=MAX_ETIME, clock=lambda: AT, monotonic=lambda: next(ticks))
     assert source.read() == simulate(0, AT, "u", MAX_ETIME)

@@ -32,7 +32,7 @@ class Bus:
         kind="0x030000",
         by="nvidia",
     ):
-        """The folder of the GPU that FakeGpu.numbered makes of the number."""
+        """Return the folder of the GPU that FakeGpu.numbered makes of the number."""
         pci = f"0000:{number + 1:02x}:00.0"
         folder = self._rig.devices / pci
         (folder / "power").mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from gpuwatch_tray.store import Store, file
 
 @pytest.fixture(params=["WAL", "DELETE"])
 def journal(request, monkeypatch):
-    """The journal mode, which the file system decides in real life."""
+    """Set the journal mode, which the file system decides in real life."""
     monkeypatch.setattr(file, "JOURNAL", request.param)
     return request.param
 
@@ -23,7 +23,7 @@ def store(tmp_path, journal):
 
 @pytest.fixture
 def other(store, tmp_path):
-    """A second process's view of the same state, as far as SQLite tells processes apart."""
+    """Open a second process's view of the same state, as far as SQLite tells processes apart."""
     opened = Store(tmp_path / "state", "box")
     yield opened
     opened.close()

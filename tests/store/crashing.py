@@ -83,7 +83,7 @@ def opened(path):
 
 
 def counted(method):
-    """The same, with a step before and one after."""
+    """Wrap the method with a step before and one after."""
 
     def call(*arguments, **more):
         Death.step()
@@ -126,24 +126,24 @@ def life(folder: Path, now: float, reading) -> None:
 
 
 def nothing(_folder: Path) -> None:
-    """The very first start."""
+    """Leave the folder empty: the very first start."""
 
 
 def told(folder: Path) -> None:
-    """The alert was mailed a while ago."""
+    """Write a state in which the alert was mailed a while ago."""
     life(folder, START - 600, BUSY)
     (folder / "sent").unlink()
 
 
 def damaged(folder: Path) -> None:
-    """A mail waits, and a page of another table is overwritten."""
+    """Write a state with a waiting mail, and overwrite a page of another table."""
     with closing(Store(folder, "box")) as store:
         store.commit(step(mail(1, ["box/other"])))
     overwritten(folder / "state-box.sqlite3", "transitions")
 
 
 def version_1(folder: Path) -> None:
-    """A mail waits in the file of the version before."""
+    """Write a file of version 1 with a waiting mail."""
     with closing(sqlite3.connect(folder / "state-box.sqlite3")) as database:
         database.executescript(VERSION_1 + DATA + "PRAGMA user_version = 1;")
 
@@ -157,7 +157,7 @@ def backlog(folder: Path) -> None:
 
 
 def refused(_folder: Path) -> None:
-    """The very first start, and the server does not take the recipient."""
+    """Leave the folder empty; the server will refuse the recipient."""
 
 
 # name -> how it was before, what is read, and whether the disk is full until the end
@@ -186,12 +186,12 @@ def child(work, *arguments) -> int:
 
 
 def ended(pid: int) -> int:
-    """The exit code; -9 for a death."""
+    """Return the exit code; -9 for a killed process."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def doomed(folder: Path, reading, full: bool, refuses: bool, at: int) -> None:
-    """A life that dies at step `at`."""
+    """Run a life that dies at step `at`."""
     Death.at, Disk.full, Way.refuses = at, full, refuses
     life(folder, START, reading)
 

@@ -33,6 +33,6 @@ def step(*mails, at=NOW, **facts):
 
 
 def fired(number=1):
-    """An alert that fires, with its mail and the line about it."""
+    """Make the commit of an alert that fires, with its mail and its transition."""
     line = Transition(START, number, "fired", "first")
     return step(mail(number), alerts=(alert(number),), transitions=(line,))

@@ -33,7 +33,7 @@ def gather():
 
 
 def severe(number, severity=Severity.CRITICAL, **facts):
-    """A mail about something critical."""
+    """Make a mail about something critical."""
     made = mail(number, [f"c{number}"], **facts)
     return replace(made, message=replace(made.message, details=Details(severity=severity)))
 

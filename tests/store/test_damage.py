@@ -21,7 +21,7 @@ PAGE = 4096
 
 
 def aside(folder):
-    """What has been set aside, without the files beside it."""
+    """Return the files set aside, without those beside them."""
     return [each for each in folder.glob("*.damaged-*") if not each.name.endswith(("-wal", "-shm"))]
 
 

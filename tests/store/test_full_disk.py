@@ -90,7 +90,7 @@ def wait_for(fact, what, seconds=30.0):
 
 @contextmanager
 def watching(installed):
-    """A running `watch` past its first poll, and the lines that it writes."""
+    """Start `watch` and wait for its first poll; return it and the lines that it writes."""
     with subprocess.Popen(
         [installed.script, "watch"],
         env=installed.environment,

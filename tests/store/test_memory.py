@@ -28,7 +28,7 @@ CAUSES = [
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The clock that paces the attempts to return."""
+    """Set the clock that paces the attempts to return to the file."""
     clock = Clock(0.0)
     monkeypatch.setattr(
         state_room, "Database", lambda path, keeper: Database(path, keeper=keeper, monotonic=clock)
@@ -49,7 +49,7 @@ def keeper(tmp_path, clock, disk, journal):
 
 
 def reopened(store):
-    """What a restart finds."""
+    """Open what a restart finds."""
     return closing(Store(store.path.parent, "box"))
 
 

@@ -46,7 +46,7 @@ INSERT INTO sightings VALUES (7, 'digest', 1767799568.0);
 
 @pytest.fixture
 def old(tmp_path, journal):
-    """A file of version 1; its number is written last, as that version did."""
+    """Write a file of version 1; its number is written last, as that version did."""
     path = tmp_path / "state-box.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA journal_mode = {journal}")

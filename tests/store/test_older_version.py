@@ -13,7 +13,7 @@ from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, MessageKind, Notice, Phase, Reason, Severity
 from gpuwatch_tray.store import KnownGpu, Store, Transition
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
-from gpuwatch_tray.watches import Ends, Free, Run, Watch
+from gpuwatch_tray.watches import CommandEnds, GpusFree, ProcessEnds, Reminder
 from tests.pasts import NOON, UUID
 
 DATA = Path(__file__).parent / "data"
@@ -23,7 +23,7 @@ UNSENT = (2, 3, 4, 5, 6)  # by number; the first mail was sent
 
 @pytest.fixture
 def folder(tmp_path):
-    """A state folder as version 0.1.0 left it."""
+    """Make a state folder as version 0.1.0 left it."""
     for name in ("state", "samples"):
         shutil.copyfile(DATA / f"{name}-0.1.0.sqlite3", tmp_path / f"{name}-box.sqlite3")
     return tmp_path
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 @pytest.fixture(params=[6, 5])
 def store(request, folder, journal):
-    """The state opened: as it was written, and with a number that makes the migration run over its rows."""
+    """Open the state as it was written, and with a number that makes the migration run over its rows."""
     with closing(sqlite3.connect(folder / "state-box.sqlite3")) as database:
         database.execute(f"PRAGMA user_version = {request.param}")
     with closing(Store(folder, "box", lambda: (600.0, "boot-1"))) as opened:
@@ -94,12 +94,12 @@ def test_history_inventory_and_the_rest(store):
 def test_reminders(store):
     """Each kind of one, with what was seen so far; the command's has come about."""
     assert store.reminders() == (
-        Watch(1, NOW, Free(2, 60.0, (("GPU-0000", NOW),), NOW)),
-        Watch(2, NOW, Ends(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW)),
-        Watch(
+        Reminder(1, NOW, GpusFree(2, 60.0, (("GPU-0000", NOW),), NOW)),
+        Reminder(2, NOW, ProcessEnds(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW)),
+        Reminder(
             3,
             NOW,
-            Run(8, "start-8", "make", "boot-1", 2**30, NOW),
+            CommandEnds(8, "start-8", "make", "boot-1", 2**30, NOW),
             Notice("make has ended", "exit code 2", NOON, ("took 3 min",), ("error",), Severity.WARNING),
         ),
     )

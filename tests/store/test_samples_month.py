@@ -74,7 +74,7 @@ def processes(month, history):
 
 
 def sums(month, history):
-    """The sums of each process are those of its uses, by the minute and by ten."""
+    """Check that each process's sums are those of its uses, by the minute and by ten."""
     for finest in (MINUTE, TEN_MINUTES):
         each = usage(all_of(month, finest=finest), GroupBy.PROCESS)
         summed = usage(all_of(month, finest=finest, processes=UseDetail.SUMMED), GroupBy.PROCESS)
@@ -85,7 +85,7 @@ def sums(month, history):
 
 
 def what_nobody_saw(month, history):
-    """The hours that were seen are those in which somebody watched, not those of the month."""
+    """Check that the observed hours are those in which somebody watched, not those of the month."""
     whole = usage(history, GroupBy.GPU)
     seen = month.truth.seen / HOUR
     assert seen < 29 * 24 - 25
@@ -99,7 +99,7 @@ def what_nobody_saw(month, history):
 
 
 def ten_minutes(month, history):
-    """What comes by the minute and what was folded are two views of one thing."""
+    """Check that minutes and folded values agree."""
     coarse = all_of(month, finest=TEN_MINUTES)
     one, other = (usage(found, GroupBy.USER).whole for found in (history, coarse))
     assert (one.hours, one.energy, one.idle) == pytest.approx(
@@ -108,7 +108,7 @@ def ten_minutes(month, history):
 
 
 def size(month):
-    """What is older than two days is there by ten minutes only, and all of it is a few megabytes."""
+    """Check that samples older than two days are ten-minute ones only, and the file has a few megabytes."""
     path = month.store.path
     with closing(sqlite3.connect(path)) as found:
         (minutes,) = found.execute(

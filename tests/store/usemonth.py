@@ -173,7 +173,7 @@ class Month:
         self.time += seconds
 
     def _near(self, time):
-        """The jobs of the hours around: all of them need not be looked through at every step."""
+        """Return the jobs of the hours around, so that not all are searched at every step."""
         block = int(time // (12 * HOUR))
         if self._block[0] != block:
             start, end = (block - 1) * 12 * HOUR, (block + 1) * 12 * HOUR
@@ -181,7 +181,7 @@ class Month:
         return self._block[1]
 
     def _course(self, index, start, end):
-        """The spans between two moments in which the same jobs were there."""
+        """Return the spans between two moments in which the same jobs were there."""
         near = [job for job in self._near(end) if job.gpu == index and job.start < end and job.end > start]
         edges = sorted({start, end, *(e for job in near for e in (job.start, job.end) if start < e < end)})
         for a, b in itertools.pairwise(edges):
@@ -234,7 +234,7 @@ class Month:
         return Snapshot("test", at, tuple(gpus), tuple(processes), boot_id=boot)
 
     def _kept(self, meter) -> float:
-        """What the reader kept of a meter that it asks every twelfth time."""
+        """Return what the reader kept of a meter that it asks every twelfth time."""
         if int(self.time // STEP) % 12 == 0 or meter < getattr(self, "_seldom", 0.0):
             self._seldom = meter
         return getattr(self, "_seldom", meter)

@@ -128,7 +128,7 @@ class Panel:
     # --- the view -------------------------------------------------------------------------------------
 
     def visible(self, row):
-        """The ids that a hand sees in this list."""
+        """Return the ids of the visible rows of this list."""
         return [one for one in self.below.get(row, []) if self.shown[one].get("visible", True)]
 
     def is_parent(self, row):
@@ -210,7 +210,7 @@ class Panel:
         self.deliver()
 
     def hover(self, row):
-        """The pointer passes over a submenu's row: a GTK panel asks for it, be it on the screen."""
+        """Move the pointer over a submenu's row: a GTK panel asks for it, also while it is open."""
         answer = self.menu.ask("about_to_show_group", [row])
         self._read(self.menu.before_answer)
         self._record_message()

@@ -91,7 +91,7 @@ class FakeBus:
 
 @pytest.fixture
 def usable(monkeypatch):
-    """The pystray backends that can be used; those asked for are noted."""
+    """Fake the pystray backends; return those that work and those that were tried."""
     kinds, tried = set(), []
 
     def backend(kind, name, perform):

@@ -81,20 +81,16 @@ def view(shown):
 
 @pytest.fixture
 def worker():
-    """Makes a running Worker for some actions, and lets it end after the test."""
+    """Make a running ActionWorker for some handlers; it ends after the test."""
     made = []
 
     def make(actions):
         made.append(ActionWorker(actions))
-        made[-1].start()
         return made[-1]
 
     yield make
     for one in made:
-        one.stop()
-        for thread in one.threads:
-            thread.join(5)
-            assert not thread.is_alive()
+        assert one.stop(5)
 
 
 def test_without_a_bus_the_tray_runs_headless_until_it_is_stopped():
@@ -150,7 +146,7 @@ class Canvas:
 
 @pytest.fixture
 def canvas(monkeypatch):
-    """The backend that every Tray of the test gets."""
+    """Fake the backend of every Tray of the test."""
     made = Canvas()
     monkeypatch.setattr(controller, "select_backend", lambda *_: made)
     return made

@@ -28,7 +28,7 @@ CHANGES = {"Ended: ", "Over: ", "No data: ", "Until now: ", "Before: "}
 
 
 def identity(label):
-    """What a row is about, whatever it says of it: `PID 3@1`, `End 3@1`, `Ack a`."""
+    """Return what a row is about, whatever its label: `PID 3@1`, `End 3@1`, `Ack a`."""
     for change in CHANGES:
         label = label.removeprefix(change)
     return label.split(" · ")[0]
@@ -95,7 +95,7 @@ class Hand(RuleBasedStateMachine):
         return [*rows, MenuEntry("line:quit"), self.leaf("Quit", "quit")]
 
     def can_be_done(self):
-        """The deeds that there are now, by the labels of their rows."""
+        """Return the actions that there are now, by the labels of their rows."""
         ends = {f"End {pid}@{start}" for pid, (start, gpu) in self.processes.items() if gpu in self.gpus}
         return ends | {f"Ack {name}" for name in self.alerts} | {"Quit"}
 
@@ -120,7 +120,7 @@ class Hand(RuleBasedStateMachine):
 
     @rule(pid=st.integers(1, 7), start=st.integers(1, 3), gpu=GPUS)
     def one_process_changes(self, pid, start, gpu):
-        """It comes, its PID is given anew, or it moves."""
+        """Start a process, reuse its PID, or move it."""
         self.processes = self.processes | {pid: (start, gpu)}
         self.update()
 
@@ -292,7 +292,7 @@ class Hand(RuleBasedStateMachine):
             self.seen[row] = now
 
     def check_view(self, row, entries):
-        """What the panel would show is the plain menu; what it never fetched it fetches when it opens it."""
+        """Check that the panel shows the plain menu; it fetches the rest on opening."""
         panel = self.panel
         shown = panel.visible(row)
         assert [panel.label(one) for one in shown] == [entry.label for entry in entries]

@@ -34,7 +34,7 @@ ERROR = Missing(Why.ERROR, "driver busy")
 
 
 def wall(written):
-    """The wall time that this machine's clock shows as `written`."""
+    """Return the wall time that this machine's clock shows as `written`."""
     return datetime.fromisoformat(written).timestamp()
 
 
@@ -136,7 +136,7 @@ ASKS = [
 
 
 def everything():
-    """A status with something of each kind to show, and the extras."""
+    """Return a status with something of each kind to show, and the extras."""
     awaited = (Awaited(5, "4", "4 GPUs are free for 1 min"),)
     shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
     return shown, MenuExtras(

@@ -36,7 +36,7 @@ def menu(*processes, headline="fine", extra=()):
 
 
 def labels(tree, row=ROOT):
-    """What is to be seen."""
+    """Return the visible labels."""
     nodes = [tree.nodes[child] for child in tree.nodes[row].children]
     return [
         node.properties.get("label", "-") for node in nodes if node.properties.get("visible") is not False
@@ -57,7 +57,7 @@ def layout(tree):
 
 
 def served(*processes, **more):
-    """A tree that a host knows, and that is closed: it has told of an opening and of the end of it."""
+    """Return a tree that a host knows and has closed: it has reported an opening and a closing."""
     tree = MenuTree()
     tree.update(menu(*processes, **more), 0.0)
     tree.root_opened(0.1, reported=True)

@@ -81,11 +81,8 @@ class LocalTransport:
 
     def _find_first(self) -> tuple[str, str]:
         """Return the name and the path of the first program found; TransportError without any."""
-        folders = self._folders
-        if folders is None:
-            folders = (os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS)
         for program in (*MAILERS, SENDMAIL):
-            path = shutil.which(program, path=os.pathsep.join(folders))
+            path = self._find(program)
             if path is not None:
                 return program, path
         raise configuration_error(
@@ -95,6 +92,12 @@ class LocalTransport:
             ),
             _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
         )
+
+    def _find(self, program: str) -> str | None:
+        folders = self._folders
+        if folders is None:
+            folders = (os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS)
+        return shutil.which(program, path=os.pathsep.join(folders))
 
     def _run(self, transport: str, program: str, arguments: Sequence[str], body: bytes) -> Receipt:
         # Files: these programs leave children behind that hold a pipe open for minutes.

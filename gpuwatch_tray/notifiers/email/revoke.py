@@ -12,13 +12,14 @@ from google.auth.exceptions import TransportError as NoConnection
 from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.notifiers.email import googlefiles
 from gpuwatch_tray.notifiers.email.lines import Scrubber
-from gpuwatch_tray.notifiers.email.web import READ_TIMEOUT, BoundedRequest, proxy_secrets
+from gpuwatch_tray.notifiers.email.web import BoundedRequest, proxy_secrets
 from gpuwatch_tray.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 REVOKE_URL = "https://oauth2.googleapis.com/revoke"
+REVOKE_TIMEOUT = 15.0  # seconds of silence
 REVOKE_DEADLINE = 30.0  # seconds for the whole request
 HTTP_OK = 200
 NOT_REVOKED = N_(
@@ -26,7 +27,7 @@ NOT_REVOKED = N_(
 )
 
 
-def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = READ_TIMEOUT) -> bool:
+def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = REVOKE_TIMEOUT) -> bool:
     """
     Revoke the sign-in of token.json and delete the file; False where Google had ended it already.
 

@@ -1,7 +1,7 @@
 """
-pynvml as it is used here, and what every call of it has in common: the only importer of pynvml.
+The driver behind a narrow typed interface; the only importer of pynvml.
 
-Every exception that a call may raise leaves as a DriverError. pynvml's own are no good to hold: NVMLError
+Every exception that a call may raise leaves as a DriverError. pynvml's own are no good to keep: NVMLError
 cannot be hashed or compared with None, and NVMLLibraryMismatchError is not one of them.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
@@ -18,54 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_REMEMBERED = 512  # calls of which it is known that their older version has to be asked
-
-
-class Pynvml(Protocol):
-    """The part of pynvml that is used; it has no types of its own."""
-
-    NVMLError: type[Exception]
-    NVMLLibraryMismatchError: type[Exception]
-    NVML_TEMPERATURE_GPU: int
-    NVML_TEMPERATURE_THRESHOLD_SLOWDOWN: int
-    NVML_MEMORY_ERROR_TYPE_CORRECTED: int
-    NVML_MEMORY_ERROR_TYPE_UNCORRECTED: int
-    NVML_VOLATILE_ECC: int
-    nvmlLib: Any  # noqa: N815  # pynvml's names
-    nvmlMemory_v2: int  # noqa: N815
-    nvmlEventTypeXidCriticalError: int  # noqa: N815
-    nvmlInit: Callable[[], None]  # noqa: N815
-    nvmlShutdown: Callable[[], None]  # noqa: N815
-    nvmlSystemGetNVMLVersion: Callable[[], str | bytes]  # noqa: N815
-    nvmlDeviceGetCount: Callable[[], int]  # noqa: N815
-    nvmlDeviceGetHandleByIndex: Callable[[int], Any]  # noqa: N815
-    nvmlDeviceGetHandleByPciBusId: Callable[[bytes], Any]  # noqa: N815
-    nvmlDeviceGetIndex: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetPciInfo: Callable[[Any], Any]  # noqa: N815
-    nvmlDeviceGetUUID: Callable[[Any], str | bytes]  # noqa: N815
-    nvmlDeviceGetName: Callable[[Any], str | bytes]  # noqa: N815
-    nvmlDeviceGetMemoryInfo: Callable[..., Any]  # noqa: N815
-    nvmlDeviceGetUtilizationRates: Callable[[Any], Any]  # noqa: N815
-    nvmlDeviceGetTemperatureV: Callable[[Any, int], int]  # noqa: N815
-    nvmlDeviceGetTemperature: Callable[[Any, int], int]  # noqa: N815
-    nvmlDeviceGetTemperatureThreshold: Callable[[Any, int], int]  # noqa: N815
-    nvmlDeviceGetPowerUsage: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetEnforcedPowerLimit: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetFanSpeed: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetCurrentClocksEventReasons: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetCurrentClocksThrottleReasons: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetTotalEnergyConsumption: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetTotalEccErrors: Callable[[Any, int, int], int]  # noqa: N815
-    nvmlDeviceGetRemappedRows: Callable[[Any], tuple[int, int, int, int]]  # noqa: N815
-    nvmlDeviceGetCurrPcieLinkWidth: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetMaxPcieLinkWidth: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetMigMode: Callable[[Any], list[int]]  # noqa: N815
-    nvmlDeviceGetMaxMigDeviceCount: Callable[[Any], int]  # noqa: N815
-    nvmlDeviceGetMigDeviceHandleByIndex: Callable[[Any, int], Any]  # noqa: N815
-    nvmlEventSetCreate: Callable[[], Any]  # noqa: N815
-    nvmlDeviceRegisterEvents: Callable[[Any, int, Any], None]  # noqa: N815
-    nvmlEventSetWait_v2: Callable[[Any, int], Any]  # noqa: N815
-    nvmlEventSetFree: Callable[[Any], None]  # noqa: N815
+_MAX_OLDER = 512  # calls of which it is known that only their older version answers
 
 
 class Handle:
@@ -81,13 +34,13 @@ class Handle:
 
 
 def address_of(raw: Any) -> int:
-    """The number that a handle of the driver is; 0 for none."""
+    """Return the address that a handle of the driver is; 0 for none."""
     return ctypes.cast(raw, ctypes.c_void_p).value or 0
 
 
 class Calls:
     """
-    The library, behind what its calls have in common.
+    The library, and what its calls have in common.
 
     Raises DriverError, from the constructor too (pynvml missing or the wrong one).
     """
@@ -106,39 +59,42 @@ class Calls:
             # AttributeError: a pynvml or a library from before the call.
             raise DriverError(Code.FUNCTION_NOT_FOUND, "Function Not Found") from None
 
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Return the answer of pynvml's function `name`; a text in the arguments names a constant of it."""
+        with self._converting():
+            values = [getattr(self._nvml, one) if isinstance(one, str) else one for one in arguments]
+            return getattr(self._nvml, name)(*values)
+
     def _newest(self, name: str, handle: Handle, newer: Callable[[], T], older: Callable[[], T]) -> T:
-        """The answer of `newer`, or where that is not for this driver or GPU, now and later, of `older`."""
+        """Return the answer of `newer`; of `older`, now and later, where this driver or GPU lacks it."""
         key = name, handle.address
         if key not in self._older:
             try:
-                with self._converting():
-                    return newer()
+                return newer()
             except DriverError as error:
                 if not error.unsupported:
                     raise
-            if len(self._older) >= _REMEMBERED:  # handles of MIG devices that came and went
+            if len(self._older) >= _MAX_OLDER:  # handles of MIG devices that came and went
                 self._older.clear()
             self._older.add(key)
-        with self._converting():
-            return older()
+        return older()
 
-    def _text(self, call: Callable[[], str | bytes]) -> str:
-        """The answer of `call` as text: pynvml decodes, but strictly."""
+    def _text(self, name: str, *arguments: Any) -> str:
+        """Return the answer of a function as text: pynvml decodes, but strictly."""
         try:
-            with self._converting():
-                answer = call()
+            answer = self._call(name, *arguments)
         except UnicodeDecodeError as error:
             answer = error.object
-        return answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
+        return answer if isinstance(answer, str) else bytes(answer).decode("utf-8", "replace")
 
 
-def _load() -> Pynvml:
-    # Late: the commands that need no driver should not pay for the import, 46 ms.
+def _load() -> Any:
+    # Late: the commands that need no driver must not pay for the import, 46 ms.
     try:
-        import pynvml  # noqa: PLC0415, TID251  # the one importer
+        import pynvml
     except ImportError as error:
         raise DriverError(Code.NO_BINDING, str(error)) from None
     if hasattr(pynvml, "__path__"):
         # The official one is a single file; a package is the abandoned `pynvml` <= 11.5 of the same name.
         raise DriverError(Code.SHADOWED_BINDING, str(pynvml.__file__))
-    return cast("Pynvml", pynvml)
+    return pynvml

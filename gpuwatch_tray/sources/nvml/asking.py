@@ -1,4 +1,4 @@
-"""One GPU asked call by call, and the answers that are kept because they seldom or never change."""
+"""Calls about one GPU, values that are kept from read to read, and when to try again what failed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 U = TypeVar("U")
 
-SLOW = 12  # reads between two of the values that hardly change: a minute at the default interval
+SLOW_READS = 12  # reads between two calls for a value that hardly changes: a minute at the default interval
 
 
-class Asking:
-    """Calls about one GPU, and whether it answered any of them: "not supported" is an answer too."""
+class DeviceQuery:
+    """Makes calls about one GPU, and notes whether it answered any: "not supported" is an answer too."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -28,11 +28,11 @@ class Asking:
         self.error: DriverError | None = None
 
     def field(self, call: Callable[[Handle], T]) -> Field[T]:
-        """The value of `call`, or how it is missing. Raises DriverError where the GPU is lost."""
-        return self.tell(call)[0]
+        """Return the value of `call`, or how it is missing. Raises DriverError where the GPU is lost."""
+        return self.query(call)[0]
 
-    def tell(self, call: Callable[[Handle], T]) -> tuple[Field[T], DriverError | None]:
-        """The same, with what is wrong, if anything is."""
+    def query(self, call: Callable[[Handle], T]) -> tuple[Field[T], DriverError | None]:
+        """Return what `field` does, and the error, if any. Raises DriverError where the GPU is lost."""
         try:
             value = call(self.handle)
         except DriverError as error:
@@ -47,32 +47,32 @@ class Asking:
         return value, None
 
 
-class Kept(Generic[T]):
+class CachedValue(Generic[T]):
     """
-    A value that is asked once, if it is `lasting`, else every SLOW reads, in their `place`.
+    A value that is read once, if it is `lasting`, else every SLOW_READS reads.
 
-    Each has a place of its own, so that they do not all fall on one read. One that failed is asked again at
-    the next read, save where it is forbidden: that lasts, in a container for ever.
+    `place` is the read of those on which it is read again: the values do not all fall on one. A call that
+    failed is repeated at the next read, unless it is forbidden: that lasts, in a container for ever.
     """
 
-    __slots__ = ("_lasting", "_place", "_soon", "value")
+    __slots__ = ("_due", "_lasting", "_place", "value")
 
     def __init__(self, place: int, *, lasting: bool = False) -> None:
         self.value: Field[T] = UNKNOWN
         self._place = place
         self._lasting = lasting
-        self._soon = True
+        self._due = True
 
-    def ask(self, asking: Asking, call: Callable[[Handle], T], reads: int) -> Field[T]:
-        """The value, asked anew where it is time; `reads` counts those of this GPU."""
-        turn = reads >= SLOW and reads % SLOW == self._place
+    def read(self, query: DeviceQuery, call: Callable[[Handle], T], reads: int) -> Field[T]:
+        """Return the value, read anew where it is time; `reads` counts the reads of this GPU."""
+        in_turn = reads >= SLOW_READS and reads % SLOW_READS == self._place
         failed = isinstance(self.value, Missing) and self.value.why is Why.ERROR
-        if self._soon or (turn and (failed or not self._lasting)):
-            self.value, error = asking.tell(call)
-            self._soon = error is not None and error.code != Code.NO_PERMISSION
+        if self._due or (in_turn and (failed or not self._lasting)):
+            self.value, error = query.query(call)
+            self._due = error is not None and error.code != Code.NO_PERMISSION
         return self.value
 
 
-def both(pair: Field[tuple[T, U]]) -> tuple[Field[T], Field[U]]:
-    """The two values that one call gives, missing alike."""
+def split_pair(pair: Field[tuple[T, U]]) -> tuple[Field[T], Field[U]]:
+    """Split the answer of a call that gives two values; they are missing alike."""
     return (pair, pair) if isinstance(pair, Missing) else pair

@@ -13,14 +13,14 @@ class Backoff:
         self._wait = 0.0
 
     def due(self, now: float) -> bool:
-        """Whether it is time to try."""
+        """Tell whether it is time to try; `now` is in seconds of any clock that is not set."""
         return now >= self._next
 
-    def miss(self, now: float) -> None:
-        """A try failed."""
+    def failed(self, now: float) -> None:
+        """Note a failure: the next try is later."""
         self._next = now + self._wait
         self._wait = min(max(2 * self._wait, self._first), self._most)
 
     def reset(self) -> None:
-        """A try did not fail."""
+        """Note a success: the next try may come at once."""
         self._next, self._wait = float("-inf"), 0.0

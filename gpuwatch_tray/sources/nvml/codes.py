@@ -1,4 +1,4 @@
-"""What the driver answers when it does not answer: its codes, and the one exception they arrive as."""
+"""The error codes of the driver, and the exception that carries them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Code(IntEnum):
-    """The codes that make a difference: NVML's own (nvml.h, nvmlReturn_t), and two for a missing pynvml."""
+    """The codes that are told apart: NVML's (nvml.h, nvmlReturn_t), and two for a missing or wrong pynvml."""
 
     NO_BINDING = -1
     SHADOWED_BINDING = -2
@@ -29,12 +29,12 @@ class Code(IntEnum):
     UNKNOWN = 999
 
 
-# This version of a call is not for this driver or GPU: another version of it may be.
+# This driver or GPU does not have this version of a call; it may have another one.
 _OTHER_VERSION = {Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH}
 
 
 class DriverError(Exception):
-    """A call of the driver that gave no answer. `code` is one of nvmlReturn_t, or a negative Code."""
+    """A call of the driver that failed. `code` is one of nvmlReturn_t, or a negative Code."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -43,5 +43,5 @@ class DriverError(Exception):
 
     @property
     def unsupported(self) -> bool:
-        """Whether this driver or GPU never answers the call, so that nothing is wrong."""
+        """Whether this driver or GPU does not have the call, so that nothing is wrong."""
         return self.code in _OTHER_VERSION

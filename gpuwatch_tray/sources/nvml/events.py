@@ -1,8 +1,4 @@
-"""
-The Xid errors that the driver reports, heard on a thread of their own.
-
-The thread waits in short pieces, so that it ends soon when it is told to, and keeps no process from ending.
-"""
+"""The Xid errors that the driver reports, received on a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gpuwatch_tray.enduring import run_forever
+from gpuwatch_tray.enduring import StopSignal, run_forever
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Xid
 from gpuwatch_tray.sources.nvml.backoff import Backoff
@@ -27,26 +23,23 @@ if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.binding import Driver
 
 WAIT = 0.4  # seconds of one wait
-_SLACK = 0.2  # seconds beyond, in which a wait that is over comes back
-_FIRST, _MOST = 1.0, 60.0  # seconds of back-off from a wait that fails at once
-_BOUND = 64  # events between two readings; of a storm the last ones, and one of each GPU and code
+_SLACK = 0.2  # seconds more, in which a wait that is over returns
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off from a wait that fails at once
+_MAX_EVENTS = 64  # between two readings; of a storm the last ones, and one of each GPU and code
 
 
-class Stop(Protocol):
-    """What the thread needs of threading.Event."""
+class StopEvent(StopSignal, Protocol):
+    """The part of `threading.Event` that the thread needs."""
 
     def is_set(self) -> bool:
-        """Whether it shall end."""
-
-    def wait(self, timeout: float) -> bool:
-        """Wait, at most that long, for the word to end, and tell whether it came."""
+        """Tell whether the thread shall end."""
 
 
-class Events:
+class XidListener:
     """
-    The events of one session after another; `take` has those since it was last called.
+    Receives the Xid errors of one session after another, on a thread that waits in pieces of `wait` seconds.
 
-    `clock` gives wall time, `wait` is in seconds. `trouble` says why nothing can be heard, where that is so.
+    `clock` gives wall time. `trouble` says why nothing can be received; empty where all is well.
     """
 
     def __init__(self, clock: Callable[[], float], wait: float = WAIT) -> None:
@@ -59,16 +52,16 @@ class Events:
         self._stop = threading.Event()
         self._gpus: frozenset[str] = frozenset()
 
-    def take(self) -> tuple[Xid, ...]:
-        """What was heard since."""
+    def drain(self) -> tuple[Xid, ...]:
+        """Return what was received since the last call."""
         with self._lock:
-            taken, self._queue = tuple(self._queue), []
-        return taken
+            received, self._queue = tuple(self._queue), []
+        return received
 
-    def hear(self, driver: Driver, handles: Mapping[str, Handle]) -> None:
-        """Listen to these GPUs, by UUID; nothing is done where that is so already."""
+    def listen_to(self, driver: Driver, handles: Mapping[str, Handle]) -> None:
+        """Listen to these GPUs, by UUID; do nothing where that is so already."""
         gpus = frozenset(handles)
-        if gpus == self._gpus or not self.end():
+        if gpus == self._gpus or not self.stop():
             return
         self._gpus = gpus
         if gpus:
@@ -76,13 +69,13 @@ class Events:
             listen = partial(self.listen, driver, dict(handles), self._stop)
             self._thread = start_thread("nvml events", run_forever, "Xid errors", listen, self._stop)
 
-    def stop(self) -> None:
+    def request_stop(self) -> None:
         """Have the thread end soon."""
         self._stop.set()
 
-    def end(self) -> bool:
-        """Listen no more. False where the thread is stuck in the driver: that must not be shut down then."""
-        self.stop()
+    def stop(self) -> bool:
+        """End the thread; False where it is stuck in the driver, which must not be shut down then."""
+        self.request_stop()
         thread = self._thread
         if thread is not None:
             thread.join(self._wait + _SLACK)
@@ -92,8 +85,8 @@ class Events:
         self._gpus = frozenset()
         return True
 
-    def listen(self, driver: Driver, handles: Mapping[str, Handle], stop: Stop) -> None:
-        """Listen until `stop`, or until it is clear that nothing will be heard."""
+    def listen(self, driver: Driver, handles: Mapping[str, Handle], stop: StopEvent) -> None:
+        """Listen until `stop`, or until it is clear that nothing will be received."""
         pause = 0.0
         while not stop.is_set():
             try:
@@ -112,23 +105,23 @@ class Events:
                     driver.free_events(events)
             return
 
-    def _listen(self, driver: Driver, events: Any, handles: Mapping[str, Handle], stop: Stop) -> None:
-        heard: dict[int, str] = {}
-        missed = self._register(driver, events, handles, heard)
-        again, pause = Backoff(_FIRST, _MOST), 0.0
+    def _listen(self, driver: Driver, events: Any, handles: Mapping[str, Handle], stop: StopEvent) -> None:
+        registered: dict[int, str] = {}
+        missed = self._register(driver, events, handles, registered)
+        again, pause = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE), 0.0
         while not stop.is_set():
             left = {uuid: handles[uuid] for uuid, error in missed.items() if not error.unsupported}
-            if not heard and not left:
+            if not registered and not left:
                 return
             if left and again.due(time.monotonic()):
                 missed = {uuid: error for uuid, error in missed.items() if error.unsupported}
-                missed |= self._register(driver, events, left, heard)
-                again.miss(time.monotonic())
-            if not heard:
+                missed |= self._register(driver, events, left, registered)
+                again.failed(time.monotonic())
+            if not registered:
                 stop.wait(self._wait)
                 continue
             try:
-                found = driver.wait(events, self._wait)
+                event = driver.wait(events, self._wait)
             except DriverError as error:
                 self.trouble = _trouble(error)
                 if error.unsupported:
@@ -138,14 +131,14 @@ class Events:
                 continue
             pause = 0.0
             self.trouble = next(map(_trouble, missed.values()), "")
-            if found is not None:
-                self._note(found, heard)
-        self._drain(driver, events, heard)
+            if event is not None:
+                self._queue_event(event, registered)
+        self._drain(driver, events, registered)
 
     def _register(
-        self, driver: Driver, events: Any, handles: Mapping[str, Handle], heard: dict[int, str]
+        self, driver: Driver, events: Any, handles: Mapping[str, Handle], registered: dict[int, str]
     ) -> dict[str, DriverError]:
-        """Add to the GPUs that are `heard` (UUIDs by the handle's address); why the others are not."""
+        """Register GPUs: add them to `registered` (UUID by handle address), return why others failed."""
         missed: dict[str, DriverError] = {}
         for uuid, handle in handles.items():
             try:
@@ -153,33 +146,33 @@ class Events:
             except DriverError as error:
                 missed[uuid] = error.with_traceback(None)
             else:
-                heard[handle.address] = uuid
+                registered[handle.address] = uuid
         self.trouble = next(map(_trouble, missed.values()), "")
         return missed
 
-    def _drain(self, driver: Driver, events: Any, heard: Mapping[int, str]) -> None:
-        """What the set holds already would go with it: the GPU that falls off the bus ends this very set."""
+    def _drain(self, driver: Driver, events: Any, registered: Mapping[int, str]) -> None:
+        """Read what the event set holds before it is freed: a GPU that falls off the bus ends its session."""
         with contextlib.suppress(DriverError):
-            for _event in range(_BOUND):
-                found = driver.wait(events, 0)
-                if found is None:
+            for _event in range(_MAX_EVENTS):
+                event = driver.wait(events, 0)
+                if event is None:
                     return
-                self._note(found, heard)
+                self._queue_event(event, registered)
 
-    def _note(self, found: tuple[int, int], heard: Mapping[int, str]) -> None:
-        """Keep it; where there are too many, one goes of which another tells, so that no code is lost."""
-        address, code = found
-        xid = Xid(heard.get(address, ""), code, self._clock())
+    def _queue_event(self, event: tuple[int, int], registered: Mapping[int, str]) -> None:
+        """Queue an event; where there are too many, drop one whose GPU and code another one has."""
+        address, code = event
+        xid = Xid(registered.get(address, ""), code, self._clock())
         with self._lock:
             self._queue.append(xid)
-            if len(self._queue) > _BOUND:
-                told = Counter((each.uuid, each.code) for each in self._queue)
-                repeated = (each for each in self._queue if told[each.uuid, each.code] > 1)
+            if len(self._queue) > _MAX_EVENTS:
+                counts = Counter((xid.uuid, xid.code) for xid in self._queue)
+                repeated = (xid for xid in self._queue if counts[xid.uuid, xid.code] > 1)
                 self._queue.remove(next(repeated, self._queue[0]))
 
 
 def _longer(pause: float) -> float:
-    return min(max(2 * pause, _FIRST), _MOST)
+    return min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
 
 
 def _trouble(error: DriverError) -> str:

@@ -1,8 +1,8 @@
 """
-The GPUs seen since the start: one that goes missing stays, with its problem.
+The GPUs seen since the start, and which of them are suspended.
 
-A shorter list would look like fewer GPUs in use. MIG devices are no part of it: they come and go with their
-GPU's configuration.
+One that goes missing stays, with its problem: a shorter list would look like fewer GPUs in use. MIG devices
+come and go with their GPU's configuration and are not listed.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.sources.nvml.asking import Kept
+from gpuwatch_tray.sources.nvml.asking import CachedValue
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.api import Handle
     from gpuwatch_tray.sources.nvml.binding import Driver
-    from gpuwatch_tray.sources.nvml.sleeping import Sleep
+    from gpuwatch_tray.sources.nvml.sleeping import SleepPolicy
 
 
 @dataclass(slots=True)
-class Mig:
+class MigDevice:
     """A MIG device that was seen in a slot of its GPU."""
 
     uuid: str
-    name: Kept[str] = field(default_factory=lambda: Kept(0, lasting=True))
+    name: CachedValue[str] = field(default_factory=lambda: CachedValue(0, lasting=True))
 
 
 @dataclass(slots=True, eq=False)
-class Seen:
+class SeenGpu:
     """
-    A GPU that was seen, or whose slot was: `uuid` is empty while it never answered.
+    A GPU that was seen, or whose index was: `uuid` is empty until it first answers.
 
-    `handle` is None while it cannot be reached, `error` then says why, save where it is `asleep`. `pci` is
-    empty where the driver does not tell it. `reads` counts for the values that are kept.
+    `handle` is None while it cannot be reached; `error` then says why, unless it is `asleep`. `pci` is its
+    address on the PCI bus, empty where the driver does not tell it. `reads` counts the reads of its values.
     """
 
     index: int
@@ -43,53 +43,53 @@ class Seen:
     error: DriverError | None = None
     asleep: bool = False
     reads: int = 0
-    migs: dict[int, Mig] = field(default_factory=dict)
-    name: Kept[str] = field(default_factory=lambda: Kept(0, lasting=True))
-    power_limit: Kept[float] = field(default_factory=lambda: Kept(1))
-    fan: Kept[int] = field(default_factory=lambda: Kept(2))
-    ecc_corrected: Kept[int] = field(default_factory=lambda: Kept(3))
-    ecc_uncorrected: Kept[int] = field(default_factory=lambda: Kept(4))
-    rows: Kept[tuple[bool, bool]] = field(default_factory=lambda: Kept(5))
-    pcie_width: Kept[int] = field(default_factory=lambda: Kept(6))
-    pcie_width_most: Kept[int] = field(default_factory=lambda: Kept(7, lasting=True))
-    slowdown_at: Kept[int] = field(default_factory=lambda: Kept(8, lasting=True))
-    mig_mode: Kept[bool] = field(default_factory=lambda: Kept(9))
-    mig_slots: Kept[int] = field(default_factory=lambda: Kept(10, lasting=True))
-    energy: Kept[float] = field(default_factory=lambda: Kept(11))
+    migs: dict[int, MigDevice] = field(default_factory=dict)
+    name: CachedValue[str] = field(default_factory=lambda: CachedValue(0, lasting=True))
+    power_limit: CachedValue[float] = field(default_factory=lambda: CachedValue(1))
+    fan: CachedValue[int] = field(default_factory=lambda: CachedValue(2))
+    ecc_corrected: CachedValue[int] = field(default_factory=lambda: CachedValue(3))
+    ecc_uncorrected: CachedValue[int] = field(default_factory=lambda: CachedValue(4))
+    rows: CachedValue[tuple[bool, bool]] = field(default_factory=lambda: CachedValue(5))
+    pcie_width: CachedValue[int] = field(default_factory=lambda: CachedValue(6))
+    pcie_width_most: CachedValue[int] = field(default_factory=lambda: CachedValue(7, lasting=True))
+    slowdown_at: CachedValue[int] = field(default_factory=lambda: CachedValue(8, lasting=True))
+    mig_mode: CachedValue[bool] = field(default_factory=lambda: CachedValue(9))
+    mig_slots: CachedValue[int] = field(default_factory=lambda: CachedValue(10, lasting=True))
+    energy: CachedValue[float] = field(default_factory=lambda: CachedValue(11))
 
     @property
     def lost(self) -> bool:
-        """Whether it does not answer, which is another thing than being left asleep."""
+        """Whether it does not answer; one that is left asleep is not lost."""
         return self.error is not None and not self.asleep
 
-    def lose(self, error: DriverError) -> None:
-        """It cannot be reached: ask for its handle anew next time."""
+    def mark_lost(self, error: DriverError) -> None:
+        """Note that it cannot be reached: its handle is asked for anew next time."""
         self.handle = None
-        self.error = error.with_traceback(None)  # kept for long: not the frames with it
+        self.error = error.with_traceback(None)  # it is kept for long: not the frames with it
 
-    def found(self, handle: Handle, index: int, uuid: str) -> None:
-        """It answers."""
+    def mark_found(self, handle: Handle, index: int, uuid: str) -> None:
+        """Note that it answers."""
         self.handle, self.index, self.uuid, self.error = handle, index, uuid, None
 
 
 class Inventory:
-    """`gpus` are those seen, in the order of first sight. `sleep` tells which ones are not to be touched."""
+    """The GPUs in the order of first sight; `sleep` tells which must not be woken."""
 
-    def __init__(self, sleep: Sleep) -> None:
-        self.gpus: list[Seen] = []
+    def __init__(self, sleep: SleepPolicy) -> None:
+        self.gpus: list[SeenGpu] = []
         self._sleep = sleep
         self._count = -1
 
     def forget_handles(self) -> None:
-        """After a shutdown: every handle is void."""
+        """Drop every handle: a shutdown makes them void."""
         for seen in self.gpus:
             seen.handle = None
 
     def all_asleep(self) -> bool:
         """
-        Whether every GPU of this machine is to be left asleep, as the kernel tells without waking any.
+        Tell whether every GPU of this machine is suspended, from the kernel, without waking any.
 
-        Those not seen before are listed then.
+        Adds those not seen before if so.
         """
         cards = self._sleep.cards()
         if not cards or not all(map(self._sleep.asleep, cards)):
@@ -97,16 +97,16 @@ class Inventory:
         if any(not seen.pci for seen in self.gpus):
             return False
         for card in cards:
-            self._sleeping(card)
+            self._add_sleeping(card)
         for seen in self.gpus:
             seen.asleep = seen.pci in cards
             if not seen.asleep:
-                seen.lose(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
+                seen.mark_lost(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
         return True
 
     def refresh(self, driver: Driver) -> None:
         """
-        Find GPUs that came, and again those that have no handle; those asleep are left alone.
+        Find new GPUs, and again those that have no handle; leave alone those that sleep.
 
         Raises DriverError where the driver does not even tell how many there are.
         """
@@ -127,21 +127,21 @@ class Inventory:
         for index in range(count):
             try:
                 handle = driver.by_index(index)
-                uuid = driver.uuid(handle)  # one that does not tell who it is cannot be told from another
+                uuid = driver.uuid(handle)  # without its UUID it could be any GPU
             except DriverError as error:
                 failed[index] = error
                 continue
             pci = self._address(driver, handle, uuid)
-            self._match(missing, index, uuid, pci).found(handle, index, uuid)
-        # Only now: an index that fails is most likely of a GPU that no other index has brought back.
+            self._match(missing, index, uuid, pci).mark_found(handle, index, uuid)
+        # Only now: an index that fails is most likely that of a GPU that no other index has brought back.
         for index, failure in failed.items():
-            self._match(missing, index, "").lose(failure)
+            self._match(missing, index, "").mark_lost(failure)
         for seen in missing:
-            seen.lose(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
-        self._apart(count)
+            seen.mark_lost(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
+        self._separate_indexes(count)
 
-    def _apart(self, count: int) -> None:
-        """Another index for a GPU whose own is another's now: nobody shall take the two for one."""
+    def _separate_indexes(self, count: int) -> None:
+        """Give another index to a lost GPU whose own is another's now."""
         taken = {seen.index for seen in self.gpus if seen.handle is not None}
         for seen in self.gpus:
             if seen.handle is None:
@@ -150,7 +150,7 @@ class Inventory:
                 taken.add(seen.index)
 
     def _enumerate_awake(self, driver: Driver, count: int, sleeping: list[str]) -> None:
-        """By their places on the PCI bus: to ask for an index would wake the GPU that has it."""
+        """Find GPUs by their addresses on the PCI bus: asking for an index would wake the GPU that has it."""
         missing = [seen for seen in self.gpus if seen.pci not in sleeping]
         for card in self._sleep.cards():
             if card in sleeping:
@@ -161,29 +161,29 @@ class Inventory:
             except DriverError as error:
                 for seen in [seen for seen in missing if seen.pci == card]:
                     missing.remove(seen)
-                    seen.lose(error)  # a card that was never seen may be another container's
+                    seen.mark_lost(error)  # a card that was never seen may be another container's
                 continue
-            self._match(missing, index, uuid, card).found(handle, index, uuid)
+            self._match(missing, index, uuid, card).mark_found(handle, index, uuid)
         for seen in missing:
-            seen.lose(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
+            seen.mark_lost(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
         for card in sleeping:
             known = any(seen.pci == card for seen in self.gpus)
             if known or len(self.gpus) < count:
-                self._sleeping(card)
+                self._add_sleeping(card)
 
-    def _sleeping(self, card: str) -> None:
-        """A GPU that sleeps; where the driver never told its index, with the first that no other has."""
+    def _add_sleeping(self, card: str) -> None:
+        """Note that the GPU at this PCI address sleeps; one without an index gets the first free one."""
         seen = next((seen for seen in self.gpus if seen.pci == card), None)
         if seen is None:
-            seen = Seen(-1, pci=card)
+            seen = SeenGpu(-1, pci=card)
             self.gpus.append(seen)
         seen.asleep = True
         if not seen.uuid:
-            taken = {each.index for each in self.gpus if each is not seen}
+            taken = {gpu.index for gpu in self.gpus if gpu is not seen}
             seen.index = next(n for n in range(len(self.gpus)) if n not in taken)
 
     def _address(self, driver: Driver, handle: Handle, uuid: str) -> str:
-        """Where on the PCI bus it is: asked once."""
+        """Return its address on the PCI bus, which is read once; empty where it is not known."""
         known = next((seen.pci for seen in self.gpus if seen.uuid == uuid), "")
         if not known:
             try:
@@ -192,17 +192,18 @@ class Inventory:
                 known = ""
         return known
 
-    def _match(self, missing: list[Seen], index: int, uuid: str, pci: str = "") -> Seen:
-        """The GPU of that UUID, else the one in that place; taken from `missing`, or a new one."""
-        found = [
+    def _match(self, missing: list[SeenGpu], index: int, uuid: str, pci: str = "") -> SeenGpu:
+        """Return the GPU of that UUID, else of that address or index; taken from `missing`, or a new one."""
+        matches = [
             *(seen for seen in missing if uuid and seen.uuid == uuid),
             *(seen for seen in missing if pci and seen.pci == pci and not seen.uuid),
             *(seen for seen in missing if seen.index == index and not (uuid and seen.uuid)),
         ]
-        if found:
-            missing.remove(found[0])
+        if matches:
+            gpu = matches[0]
+            missing.remove(gpu)
         else:
-            found = [Seen(index)]
-            self.gpus.append(found[0])
-        found[0].pci = pci or found[0].pci
-        return found[0]
+            gpu = SeenGpu(index)
+            self.gpus.append(gpu)
+        gpu.pci = pci or gpu.pci
+        return gpu

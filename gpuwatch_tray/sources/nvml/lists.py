@@ -4,58 +4,46 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.model import COMPUTING, UNSUPPORTED, Field, Kind
+from gpuwatch_tray.model import UNSUPPORTED, Kind
 from gpuwatch_tray.sources.nvml.codes import DriverError
+from gpuwatch_tray.sources.nvml.readings import ListedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 # Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
-_MOST = 2**22 if sys.platform == "linux" else 2**32 - 2
-# the lists that the rules go by
-_NAMES = {Kind.COMPUTE: N_("compute processes: {why}"), Kind.MPS: N_("MPS processes: {why}")}
-# A process is in some of the three lists, a bit for each; sets of an Enum are slow to make, so they are here.
+_MAX_PID = 2**22 if sys.platform == "linux" else 2**32 - 2
+# The rules use these lists, so their failure is a problem.
+_FAILURES = {Kind.COMPUTE: N_("compute processes: {why}"), Kind.MPS: N_("MPS processes: {why}")}
+# A process is in some of the three lists, a bit for each; sets of an Enum are slow to make, so all are here.
 _BITS = {Kind.COMPUTE: 1, Kind.GRAPHICS: 2, Kind.MPS: 4}
 _KINDS = tuple(frozenset(kind for kind, bit in _BITS.items() if bits & bit) for bits in range(8))
 
 
-class Listed(NamedTuple):
-    """A process as the driver lists it on one GPU."""
-
-    pid: int
-    kinds: frozenset[Kind]
-    memory: Field[int]
-
-    @property
-    def computes(self) -> bool:
-        """Whether it holds a compute context (see model.GpuProcess.computes)."""
-        return not self.kinds.isdisjoint(COMPUTING)
-
-
 @dataclass(frozen=True, slots=True)
-class Lists:
+class ProcessLists:
     """
     The processes of one GPU, in the driver's order: those of the compute list first.
 
-    With a `problem`, those that compute are not all there are. `error` is the last one met, `answered` tells
-    whether any list did answer.
+    With a `problem`, those that compute are not all there are. `error` is the last one met; `answered` tells
+    whether any list was given.
     """
 
-    processes: tuple[Listed, ...]
+    processes: tuple[ListedProcess, ...]
     problem: str | None
     error: DriverError | None
     answered: bool
 
 
-def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> Lists:
+def read_process_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> ProcessLists:
     """
-    Read and merge the three lists; `read` gives one of them or raises DriverError.
+    Read and merge the three lists; `read` returns one of them or raises DriverError.
 
-    A GPU without graphics or MPS has no such list, which is an empty one. One without a compute list cannot
-    be said to be idle, so that is a problem. A graphics list that fails is none: its processes never count.
+    A GPU without graphics or MPS has no such list, which is an empty one. One without a compute list may be
+    in use, so that is a problem. A graphics list that fails is not: no rule counts its processes.
     """
     found: list[tuple[Kind, Sequence[tuple[int, int | None]]]] = []
     problems: list[str] = []
@@ -69,34 +57,34 @@ def read_lists(read: Callable[[Kind], Sequence[tuple[int, int | None]]]) -> List
             answered = answered or error.unsupported
             if not error.unsupported or kind is Kind.COMPUTE:
                 last = error
-                if kind in _NAMES:
-                    problems.append(_(_NAMES[kind]).format(why=error.text))
-    return Lists(merged(found), "; ".join(problems) or None, last, answered)
+                if kind in _FAILURES:
+                    problems.append(_(_FAILURES[kind]).format(why=error.text))
+    return ProcessLists(merge_lists(found), "; ".join(problems) or None, last, answered)
 
 
-def merged(found: Iterable[tuple[Kind, Sequence[tuple[int, int | None]]]]) -> tuple[Listed, ...]:
+def merge_lists(lists: Iterable[tuple[Kind, Sequence[tuple[int, int | None]]]]) -> tuple[ListedProcess, ...]:
     """
-    One entry for each PID, in the order of first sight; what is no PID is left out.
+    Make one entry for each PID, in the order of the lists; leave out what is no PID.
 
     A process that computes and draws is in two lists with the same memory: the larger number is its memory,
     never the sum.
     """
-    lists: dict[int, int] = {}
+    bits: dict[int, int] = {}
     memories: dict[int, int | None] = {}
-    for kind, rows in found:
+    for kind, rows in lists:
         bit = _BITS[kind]
         for pid, memory in rows:
-            if pid in lists:
-                lists[pid] |= bit
+            if pid in bits:
+                bits[pid] |= bit
                 known = memories[pid]
                 if known is None or (memory is not None and memory > known):
                     memories[pid] = memory
-            elif 0 < pid <= _MOST:
-                lists[pid] = bit
+            elif 0 < pid <= _MAX_PID:
+                bits[pid] = bit
                 memories[pid] = memory
     return tuple(
         [
-            Listed(pid, _KINDS[lists[pid]], UNSUPPORTED if memory is None else memory)
+            ListedProcess(pid, _KINDS[bits[pid]], UNSUPPORTED if memory is None else memory)
             for pid, memory in memories.items()
         ]
     )

@@ -7,39 +7,41 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import UNSUPPORTED, Missing, Why
-from gpuwatch_tray.sources.nvml.asking import Asking, both
+from gpuwatch_tray.sources.nvml.asking import DeviceQuery, split_pair
 from gpuwatch_tray.sources.nvml.codes import DriverError
-from gpuwatch_tray.sources.nvml.inventory import Mig
-from gpuwatch_tray.sources.nvml.lists import read_lists
+from gpuwatch_tray.sources.nvml.inventory import MigDevice
+from gpuwatch_tray.sources.nvml.lists import read_process_lists
 from gpuwatch_tray.sources.nvml.problems import LOST
-from gpuwatch_tray.sources.nvml.readings import Reading, silent
+from gpuwatch_tray.sources.nvml.readings import GpuReading, gpu_without_values
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.api import Handle
     from gpuwatch_tray.sources.nvml.binding import Driver
-    from gpuwatch_tray.sources.nvml.inventory import Seen
+    from gpuwatch_tray.sources.nvml.inventory import SeenGpu
 
-_EMPTY = 4  # an empty slot is looked into every fourth read, a quarter of them at each
-_MOST = 64  # slots; an A100 has 7
-_PART = silent(UNSUPPORTED)
+_EMPTY_SLOT_READS = 4  # an empty slot is read every fourth time, a quarter of the slots at each
+_MAX_SLOTS = 64  # an A100 has 7
+_MIG_GPU = gpu_without_values(UNSUPPORTED)
 
 
-def read_parts(driver: Driver, seen: Seen, parent: Asking) -> tuple[tuple[Reading, ...], list[str]]:
+def read_mig_devices(
+    driver: Driver, seen: SeenGpu, parent: DeviceQuery
+) -> tuple[tuple[GpuReading, ...], list[str]]:
     """
-    Read the MIG devices of `seen`, and tell what kept some of them from being read.
+    Read the MIG devices of a GPU; return them and why some of them could not be read.
 
-    Which device is in a slot may change from read to read, and a handle with it, so both are asked for.
+    The device in a slot may change from read to read, and its handle with it, so both are read each time.
     Raises DriverError where the GPU is lost.
     """
-    parts: list[Reading] = []
+    parts: list[GpuReading] = []
     troubles: list[str] = []
     off: list[str] = []
-    slots = seen.mig_slots.ask(parent, driver.mig_slots, seen.reads)
+    slots = seen.mig_slots.read(parent, driver.mig_slots, seen.reads)
     if isinstance(slots, Missing):
         return (), [_("MIG devices: {why}").format(why=slots.detail or _("not supported"))]
-    for slot in range(min(slots, _MOST)):
+    for slot in range(min(slots, _MAX_SLOTS)):
         known = seen.migs.get(slot)
-        if known is None and seen.reads > 1 and (slot + seen.reads) % _EMPTY:
+        if known is None and seen.reads > 1 and (slot + seen.reads) % _EMPTY_SLOT_READS:
             continue
         try:
             device = driver.mig_device(parent.handle, slot)
@@ -47,33 +49,33 @@ def read_parts(driver: Driver, seen: Seen, parent: Asking) -> tuple[tuple[Readin
         except DriverError as error:
             if error.code in LOST:
                 raise
-            known = seen.migs.setdefault(slot, Mig(""))  # to be looked at in every read until it answers
+            known = seen.migs.setdefault(slot, MigDevice(""))  # read every time until it answers
             (off if error.unsupported else troubles).append(
                 _("MIG device {slot}: {why}").format(slot=slot, why=error.text)
             )
             if known.uuid and not error.unsupported:
-                parts.append(_unreadable(seen, known, error))
+                parts.append(_unreadable_mig_device(seen, known, error))
             continue
         if device is None:
             seen.migs.pop(slot, None)
             continue
         if known is None or known.uuid != uuid:
-            known = seen.migs[slot] = Mig(uuid)
-        parts.append(_read(driver, seen, known, device))
-    # Where no slot is anything, the mode was switched off since it was asked for.
+            known = seen.migs[slot] = MigDevice(uuid)
+        parts.append(_read_mig_device(driver, seen, known, device))
+    # Where no slot has a device, MIG mode was switched off since it was read.
     return tuple(parts), [*troubles, *(off if parts else ())]
 
 
-def _read(driver: Driver, seen: Seen, mig: Mig, device: Handle) -> Reading:
-    asking = Asking(device)
+def _read_mig_device(driver: Driver, seen: SeenGpu, mig: MigDevice, device: Handle) -> GpuReading:
+    query = DeviceQuery(device)
     try:
-        name = mig.name.ask(asking, driver.name, seen.reads)
-        used, total = both(asking.field(driver.memory))
-    except DriverError as error:  # it went while it was asked
-        return _unreadable(seen, mig, error)
-    lists = read_lists(lambda kind: driver.processes(device, kind))
+        name = mig.name.read(query, driver.name, seen.reads)
+        used, total = split_pair(query.field(driver.memory))
+    except DriverError as error:  # it was removed meanwhile
+        return _unreadable_mig_device(seen, mig, error)
+    lists = read_process_lists(lambda kind: driver.processes(device, kind))
     gpu = replace(
-        _PART,
+        _MIG_GPU,
         index=seen.index,
         uuid=mig.uuid,
         name=name,
@@ -82,13 +84,13 @@ def _read(driver: Driver, seen: Seen, mig: Mig, device: Handle) -> Reading:
         process_problem=lists.problem,
         physical=seen.uuid,
     )
-    return Reading(gpu, lists.processes)
+    return GpuReading(gpu, lists.processes)
 
 
-def _unreadable(seen: Seen, mig: Mig, error: DriverError) -> Reading:
+def _unreadable_mig_device(seen: SeenGpu, mig: MigDevice, error: DriverError) -> GpuReading:
     missing = Missing(Why.ERROR, error.text)
     gpu = replace(
-        _PART,
+        _MIG_GPU,
         index=seen.index,
         uuid=mig.uuid,
         name=mig.name.value,
@@ -97,4 +99,4 @@ def _unreadable(seen: Seen, mig: Mig, error: DriverError) -> Reading:
         process_problem=error.text,
         physical=seen.uuid,
     )
-    return Reading(gpu)
+    return GpuReading(gpu)

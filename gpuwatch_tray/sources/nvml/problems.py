@@ -1,4 +1,4 @@
-"""What an error of the driver means for the person at the machine, and what mends it. Pure."""
+"""What an error of the driver means for the person at the machine, and how to fix it; pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from gpuwatch_tray.language import _
 from gpuwatch_tray.model import Problem
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
-# The session is void, as after a resume from suspend or while the driver is being replaced: a new one may do.
-# A handle from before is an invalid argument.
+# The session is void, as after a resume from suspend or while the driver is replaced: a new one may work.
+# An older handle is an invalid argument.
 SESSION = {
     Code.UNINITIALIZED,
     Code.INVALID_ARGUMENT,
@@ -21,17 +21,17 @@ SESSION = {
 LOST = {Code.GPU_IS_LOST, Code.GPU_NOT_FOUND}
 
 
-def no_gpu() -> Problem:
-    """The driver answers, and knows of none."""
+def no_gpu_problem() -> Problem:
+    """Return the problem of a driver that answers and knows of no GPU."""
     return Problem(
         _("the NVIDIA driver reports no GPU"),
         _("see whether `nvidia-smi` and `lspci | grep -i nvidia` list it; `sudo dmesg` may say why"),
     )
 
 
-def explain(error: DriverError, library: str = "", module: str = "") -> Problem:
+def driver_problem(error: DriverError, library: str = "", module: str = "") -> Problem:
     """
-    The problem behind `error`, when nothing can be read.
+    Return the problem behind `error`, when nothing can be read.
 
     `library` and `module` are the versions of NVML and of the kernel's module, empty where not known.
     """
@@ -76,7 +76,7 @@ def explain(error: DriverError, library: str = "", module: str = "") -> Problem:
 
 
 def gpu_problem(error: DriverError) -> str:
-    """Why one GPU cannot be read, in one line."""
+    """Say in one line why one GPU cannot be read."""
     match error.code:
         case Code.GPU_IS_LOST | Code.GPU_NOT_FOUND:
             return _("lost: it no longer answers the driver (a reboot is needed as a rule)")
@@ -87,7 +87,7 @@ def gpu_problem(error: DriverError) -> str:
 
 
 def driver_version(library: str) -> str:
-    """The driver's version in NVML's, which puts that of CUDA before it: 12.550.54.14."""
+    """Cut the driver's version out of NVML's, which puts that of CUDA before it: 12.550.54.14."""
     return re.sub(r"^\d{1,2}\.(?=\d{3}\.)", "", library)
 
 

@@ -1,67 +1,66 @@
-"""One reading of one GPU: each value, unsupported, or an error by itself."""
+"""Reading one GPU with its processes and MIG devices; each value can be missing by itself."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import UNSUPPORTED, Gpu
-from gpuwatch_tray.sources.nvml.asking import Asking, both
+from gpuwatch_tray.sources.nvml.asking import DeviceQuery, split_pair
 from gpuwatch_tray.sources.nvml.codes import DriverError
-from gpuwatch_tray.sources.nvml.lists import read_lists
-from gpuwatch_tray.sources.nvml.mig import read_parts
+from gpuwatch_tray.sources.nvml.lists import read_process_lists
+from gpuwatch_tray.sources.nvml.mig import read_mig_devices
 from gpuwatch_tray.sources.nvml.problems import LOST
-from gpuwatch_tray.sources.nvml.readings import Reading, asleep, unreachable
+from gpuwatch_tray.sources.nvml.readings import GpuReading, ListedProcess, asleep_reading, unreachable_reading
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.binding import Driver
-    from gpuwatch_tray.sources.nvml.inventory import Seen
-    from gpuwatch_tray.sources.nvml.lists import Listed
+    from gpuwatch_tray.sources.nvml.inventory import SeenGpu
 
 
-def read_gpu(driver: Driver, seen: Seen) -> Reading:
-    """Read everything about `seen`; it loses its handle where the GPU as a whole does not answer."""
+def read_gpu(driver: Driver, seen: SeenGpu) -> GpuReading:
+    """Read everything about a GPU; `seen` loses its handle where the GPU as a whole does not answer."""
     if seen.asleep:
-        return asleep(seen)
+        return asleep_reading(seen)
     if seen.handle is None:
-        return unreachable(seen)
-    asking = Asking(seen.handle)
+        return unreachable_reading(seen)
+    query = DeviceQuery(seen.handle)
     try:
-        reading = _ask(driver, seen, asking)
+        reading = _read_values(driver, seen, query)
     except DriverError as error:
-        seen.lose(error)
-        return unreachable(seen)
-    if not asking.answered and asking.error is not None:
-        seen.lose(asking.error)
-        return unreachable(seen)
+        seen.mark_lost(error)
+        return unreachable_reading(seen)
+    if not query.answered and query.error is not None:
+        seen.mark_lost(query.error)
+        return unreachable_reading(seen)
     return reading
 
 
-def _ask(driver: Driver, seen: Seen, asking: Asking) -> Reading:
+def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReading:
     reads = seen.reads
-    name = seen.name.ask(asking, driver.name, reads)
-    divided = seen.mig_mode.ask(asking, driver.mig_mode, reads) is True
-    used, total = both(asking.field(driver.memory))
+    name = seen.name.read(query, driver.name, reads)
+    divided = seen.mig_mode.read(query, driver.mig_mode, reads) is True
+    used, total = split_pair(query.field(driver.memory))
     # NVML tells none of a GPU in MIG mode.
-    utilisation = UNSUPPORTED if divided else asking.field(driver.utilisation)
-    temperature = asking.field(driver.temperature)
-    power = asking.field(driver.power)
-    limited_by = asking.field(driver.limited_by)
-    pending, failed = both(seen.rows.ask(asking, driver.rows, reads))
-    power_limit = seen.power_limit.ask(asking, driver.power_limit, reads)
-    fan = seen.fan.ask(asking, driver.fan, reads)
-    corrected = seen.ecc_corrected.ask(asking, driver.ecc_corrected, reads)
-    uncorrected = seen.ecc_uncorrected.ask(asking, driver.ecc_uncorrected, reads)
-    width = seen.pcie_width.ask(asking, driver.pcie_width, reads)
-    width_most = seen.pcie_width_most.ask(asking, driver.pcie_width_most, reads)
-    slowdown_at = seen.slowdown_at.ask(asking, driver.slowdown_at, reads)
-    energy = seen.energy.ask(asking, driver.energy, reads)
+    utilisation = UNSUPPORTED if divided else query.field(driver.utilisation)
+    temperature = query.field(driver.temperature)
+    power = query.field(driver.power)
+    limited_by = query.field(driver.limited_by)
+    pending, failed = split_pair(seen.rows.read(query, driver.rows, reads))
+    power_limit = seen.power_limit.read(query, driver.power_limit, reads)
+    fan = seen.fan.read(query, driver.fan, reads)
+    corrected = seen.ecc_corrected.read(query, driver.ecc_corrected, reads)
+    uncorrected = seen.ecc_uncorrected.read(query, driver.ecc_uncorrected, reads)
+    width = seen.pcie_width.read(query, driver.pcie_width, reads)
+    width_most = seen.pcie_width_most.read(query, driver.pcie_width_most, reads)
+    slowdown_at = seen.slowdown_at.read(query, driver.slowdown_at, reads)
+    energy = seen.energy.read(query, driver.energy, reads)
     seen.reads += 1
 
-    parts: tuple[Reading, ...] = ()
+    parts: tuple[GpuReading, ...] = ()
     troubles: list[str] = []
     if divided:
-        parts, troubles = read_parts(driver, seen, asking)
-    processes = _processes(driver, asking, parts, troubles)
+        parts, troubles = read_mig_devices(driver, seen, query)
+    processes = _remaining_processes(driver, query, parts, troubles)
     gpu = Gpu(
         seen.index,
         seen.uuid,
@@ -84,31 +83,31 @@ def _ask(driver: Driver, seen: Seen, asking: Asking) -> Reading:
         pcie_width_most=width_most,
         energy=energy,
     )
-    return Reading(gpu, processes, parts)
+    return GpuReading(gpu, processes, parts)
 
 
-def _processes(
-    driver: Driver, asking: Asking, parts: tuple[Reading, ...], troubles: list[str]
-) -> tuple[Listed, ...]:
+def _remaining_processes(
+    driver: Driver, query: DeviceQuery, parts: tuple[GpuReading, ...], troubles: list[str]
+) -> tuple[ListedProcess, ...]:
     """
-    The processes that are on none of the `parts`; `troubles` gets why they are not all.
+    Return the processes that are on none of the `parts`; add to `troubles` why they are not all.
 
     In MIG mode everything that computes is on a MIG device. The GPU's own list has all that once more, where
-    the caller may see it at all: it is asked only where no MIG device tells its own.
+    the caller may see it at all: it is read only where no MIG device gives its own.
     """
     if any(part.gpu.process_problem is None for part in parts):
-        asking.answered = True
+        query.answered = True
         troubles += [f"{part.gpu.uuid}: {problem}" for part in parts if (problem := part.gpu.process_problem)]
         return ()
-    lists = read_lists(lambda kind: driver.processes(asking.handle, kind))
+    lists = read_process_lists(lambda kind: driver.processes(query.handle, kind))
     if lists.error is not None:
         if lists.error.code in LOST:
             raise lists.error
-        asking.error = lists.error
-    asking.answered = asking.answered or lists.answered
+        query.error = lists.error
+    query.answered = query.answered or lists.answered
     if lists.problem is not None:
         troubles.append(lists.problem)
-    elsewhere = {one.pid for part in parts for one in part.processes}
+    elsewhere = {process.pid for part in parts for process in part.processes}
     if not elsewhere:
         return lists.processes
-    return tuple(one for one in lists.processes if one.pid not in elsewhere)
+    return tuple(process for process in lists.processes if process.pid not in elsewhere)

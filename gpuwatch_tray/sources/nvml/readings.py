@@ -1,48 +1,60 @@
-"""What one look at a GPU gives, and the readings that need no question."""
+"""The reading of one GPU, and those that need no call: of a GPU that sleeps or cannot be reached."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gpuwatch_tray.model import Gpu, Missing, Why
+from gpuwatch_tray.model import COMPUTING, Field, Gpu, Kind, Missing, Why
 from gpuwatch_tray.sources.nvml.problems import gpu_problem
 
 if TYPE_CHECKING:
     from gpuwatch_tray.sources.nvml.codes import DriverError
-    from gpuwatch_tray.sources.nvml.inventory import Seen
-    from gpuwatch_tray.sources.nvml.lists import Listed
+    from gpuwatch_tray.sources.nvml.inventory import SeenGpu
+
+
+class ListedProcess(NamedTuple):
+    """A process as the driver lists it on one GPU."""
+
+    pid: int
+    kinds: frozenset[Kind]
+    memory: Field[int]
+
+    @property
+    def computes(self) -> bool:
+        """Whether it holds a compute context (see model.GpuProcess.computes)."""
+        return not self.kinds.isdisjoint(COMPUTING)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class GpuReading:
     """
     A GPU, its processes, and its MIG devices (`parts`) with theirs: no process is in both.
 
-    `error` is why it could not be read as a whole, if so.
+    `error` is why it could not be read as a whole.
     """
 
     gpu: Gpu
-    processes: tuple[Listed, ...] = ()
-    parts: tuple[Reading, ...] = ()
+    processes: tuple[ListedProcess, ...] = ()
+    parts: tuple[GpuReading, ...] = ()
     error: DriverError | None = None
 
     @property
     def unused(self) -> bool:
-        """Whether nobody computes on it and nothing runs there; what cannot be told counts as use."""
+        """Whether nobody computes on it and nothing runs there; what is not known counts as use."""
         if self.error is not None or self.gpu.process_problem is not None or self.parts:
             return False
         computing = any(one.computes for one in self.processes)
         return self.gpu.asleep or (self.gpu.utilisation == 0 and not computing)
 
 
-def asleep(seen: Seen) -> Reading:
-    """A GPU that is not asked, so that it sleeps on."""
-    return Reading(Gpu(seen.index, seen.uuid, seen.name.value, asleep=True))
+def asleep_reading(seen: SeenGpu) -> GpuReading:
+    """Return the reading of a GPU that is not asked, so that it sleeps on."""
+    return GpuReading(Gpu(seen.index, seen.uuid, seen.name.value, asleep=True))
 
 
-def silent(missing: Missing) -> Gpu:
-    """A GPU of which no value is known, all for the same reason."""
+def gpu_without_values(missing: Missing) -> Gpu:
+    """Return a GPU of which no value is known, all for the same reason."""
     return Gpu(
         0,
         "",
@@ -65,18 +77,18 @@ def silent(missing: Missing) -> Gpu:
     )
 
 
-def unreachable(seen: Seen) -> Reading:
-    """A GPU that does not answer."""
+def unreachable_reading(seen: SeenGpu) -> GpuReading:
+    """Return the reading of a GPU that does not answer."""
     error = seen.error
     if error is None:
         raise ValueError("a GPU without a handle has an error")
     problem = gpu_problem(error)
     gpu = replace(
-        silent(Missing(Why.ERROR, error.text)),
+        gpu_without_values(Missing(Why.ERROR, error.text)),
         index=seen.index,
         uuid=seen.uuid,
         name=seen.name.value,
         problem=problem,
         process_problem=problem,
     )
-    return Reading(gpu, error=error)
+    return GpuReading(gpu, error=error)

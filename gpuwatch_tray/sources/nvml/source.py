@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
-from gpuwatch_tray.sources.nvml import events, replaced, sleeping
 from gpuwatch_tray.sources.nvml.codes import DriverError
-from gpuwatch_tray.sources.nvml.problems import explain, no_gpu
-from gpuwatch_tray.sources.nvml.session import Session
+from gpuwatch_tray.sources.nvml.events import WAIT, XidListener
+from gpuwatch_tray.sources.nvml.problems import driver_problem, no_gpu_problem
+from gpuwatch_tray.sources.nvml.replaced import MAPS, MODULE_VERSION, ReplacementCheck
+from gpuwatch_tray.sources.nvml.session import NvmlSession
+from gpuwatch_tray.sources.nvml.sleeping import CARDS, DEVICES, SleepPolicy
 from gpuwatch_tray.sources.processes import ProcessInspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.sources.nvml.readings import Reading
+    from gpuwatch_tray.sources.nvml.readings import GpuReading
 
 
 class NvmlSource:
     """
     Every GPU and GPU process of this machine, and the Xid errors since the reading before.
 
-    pynvml and the driver's library are first touched by `read`. A GPU that the system has suspended is left
-    so, unless `wake_sleeping`. `clock` gives the wall time of a snapshot, `steady` the time of the back-offs,
-    `event_wait` the seconds that `close` may take at most, or little more. Linux tells the version of the
-    kernel's module in `module_version`, what this process has loaded in `maps`, the state of the devices in
-    `devices`, the driver that of its GPUs in `cards`.
+    `read` is the first to load pynvml and the driver's library. A GPU that the system has suspended is left
+    so, unless `wake_sleeping`. `clock` gives the wall time of a snapshot, `steady` the time of the back-offs;
+    `close` takes little more than `event_wait` seconds at most. `module_version`, `maps`, `devices` and
+    `cards` are the files and folders in which Linux and the driver tell of the kernel's module, the libraries
+    of this process, the PCI devices and the GPUs.
     """
 
     name = "nvml"
@@ -42,47 +44,47 @@ class NvmlSource:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         wake_sleeping: bool = False,
-        event_wait: float = events.WAIT,
-        module_version: Path = replaced.MODULE_VERSION,
-        maps: Path = replaced.MAPS,
-        devices: Path = sleeping.DEVICES,
-        cards: Path = sleeping.CARDS,
+        event_wait: float = WAIT,
+        module_version: Path = MODULE_VERSION,
+        maps: Path = MAPS,
+        devices: Path = DEVICES,
+        cards: Path = CARDS,
     ) -> None:
         self._inspector = ProcessInspector(clock=clock) if inspector is None else inspector
         self._clock = clock
-        self._replaced = replaced.Replaced(module_version, maps)
-        self._events = events.Events(clock, event_wait)
-        self._sleep = sleep = sleeping.Sleep(steady, wake=wake_sleeping, devices=devices, cards=cards)
-        self._session = Session(steady, sleep, self._events)
+        self._replacement = ReplacementCheck(module_version, maps)
+        self._events = XidListener(clock, event_wait)
+        self._sleep = sleep = SleepPolicy(steady, wake=wake_sleeping, devices=devices, cards=cards)
+        self._session = NvmlSession(steady, sleep, self._events)
         self._lock = threading.Lock()
         self._closed = False
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What this driver does not tell, one line each, as far as the reads have shown."""
+        """What this driver does not report, one line each, as far as the reads have shown."""
         return (self._events.trouble,) if self._events.trouble else ()
 
     def wake_sleeping(self, *, wake: bool) -> None:
-        """Whether GPUs that the system has suspended are asked from the next read on; from any thread."""
+        """Read suspended GPUs too from the next read on, or leave them alone; from any thread."""
         self._sleep.wake = wake
 
     def read(self) -> Snapshot:
-        """Read all GPUs. What keeps all of them from being read is a problem, never an empty list."""
+        """Read all GPUs; where none can be read, the snapshot has a problem."""
         try:
             with self._lock:
                 snapshot = self._snapshot()
-                return replace(snapshot, events=self._events.take(), no_events=self._events.trouble)
+                return replace(snapshot, events=self._events.drain(), no_events=self._events.trouble)
         finally:
             if self._closed:  # while this read was stuck in the driver
                 self.close()
 
     def close(self) -> None:
-        """Shut NVML down; where a read is stuck in the driver, that is left to the read's end."""
+        """Shut NVML down; where a read is stuck in the driver, the end of that read does it."""
         self._closed = True
-        self._events.stop()
+        self._events.request_stop()
         if self._lock.acquire(blocking=False):
             try:
-                self._session.end()
+                self._session.close()
             finally:
                 self._lock.release()
 
@@ -91,19 +93,19 @@ class NvmlSource:
         if self._closed:
             return replace(nothing, problem=Problem(_("the NVML source is closed")))
         try:
-            readings = self._session.readings()
+            readings = self._session.read()
         except DriverError as error:
-            problem = explain(error, self._session.library, self._replaced.module)
+            problem = driver_problem(error, self._session.library, self._replacement.module)
             return replace(nothing, problem=problem)
         if not readings:
-            return replace(nothing, problem=no_gpu())
-        nothing = replace(nothing, mismatch=self._replaced.look())
+            return replace(nothing, problem=no_gpu_problem())
+        nothing = replace(nothing, mismatch=self._replacement.check())
         # A GPU, then its MIG devices.
-        each = [one for reading in readings for one in (reading, *reading.parts)]
-        return replace(nothing, gpus=tuple(one.gpu for one in each), processes=self._processes(each))
+        flat = [one for reading in readings for one in (reading, *reading.parts)]
+        return replace(nothing, gpus=tuple(one.gpu for one in flat), processes=self._processes(flat))
 
-    def _processes(self, readings: Sequence[Reading]) -> tuple[GpuProcess, ...]:
-        """By GPU, then in the driver's order, as nvidia-smi lists them."""
+    def _processes(self, readings: Sequence[GpuReading]) -> tuple[GpuProcess, ...]:
+        """List the processes by GPU, then in the driver's order, as nvidia-smi does."""
         facts = self._inspector.inspect_all({one.pid for reading in readings for one in reading.processes})
         return tuple(
             [

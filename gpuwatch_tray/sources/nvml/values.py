@@ -1,139 +1,124 @@
-"""What the driver tells of one GPU or MIG device, in the units of the model; each method makes one call."""
+"""The driver's values of one GPU or MIG device, in the units of the model."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from gpuwatch_tray.model import ClockLimit
 from gpuwatch_tray.sources.nvml.api import Calls, Handle
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 
 _ALL_LIMITS = sum(ClockLimit)
-_HOTTEST = 150  # degrees C that a threshold can be
+_MAX_THRESHOLD = 150  # degrees C that a threshold can be
 
 
-class Values(Calls):
-    """The values. Raises DriverError where there is none."""
+class DeviceValues(Calls):
+    """The values of a GPU or MIG device, a call each. Every method raises DriverError where there is none."""
 
     def uuid(self, handle: Handle) -> str:
-        """What names a GPU for good."""
-        return self._text(lambda: self._nvml.nvmlDeviceGetUUID(handle.raw))
+        """Read the UUID, which lasts."""
+        return self._text("nvmlDeviceGetUUID", handle.raw)
 
     def name(self, handle: Handle) -> str:
-        """The product's name, of a MIG device with its profile."""
-        return self._text(lambda: self._nvml.nvmlDeviceGetName(handle.raw))
+        """Read the product's name, of a MIG device with its profile."""
+        return self._text("nvmlDeviceGetName", handle.raw)
 
     def index(self, handle: Handle) -> int:
-        """The place among the GPUs."""
-        with self._converting():
-            return int(self._nvml.nvmlDeviceGetIndex(handle.raw))
+        """Read the index among the GPUs."""
+        return int(self._call("nvmlDeviceGetIndex", handle.raw))
 
     def pci(self, handle: Handle) -> str:
-        """The address on the PCI bus as the kernel writes it: 0000:01:00.0."""
-        with self._converting():
-            pci = self._nvml.nvmlDeviceGetPciInfo(handle.raw)
+        """Read the address on the PCI bus as the kernel writes it: 0000:01:00.0."""
+        pci = self._call("nvmlDeviceGetPciInfo", handle.raw)
         return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
 
     def memory(self, handle: Handle) -> tuple[int, int]:
-        """Memory used and in all. The first version of the call counts what is reserved as used."""
-
-        def version(**which: int) -> Any:
-            return self._nvml.nvmlDeviceGetMemoryInfo(handle.raw, **which)
-
-        memory = self._newest("memory", handle, lambda: version(version=self._nvml.nvmlMemory_v2), version)
+        """Read memory used and in all, in bytes. The older call counts what is reserved as used."""
+        memory = self._newest(
+            "memory",
+            handle,
+            lambda: self._call("nvmlDeviceGetMemoryInfo", handle.raw, "nvmlMemory_v2"),
+            lambda: self._call("nvmlDeviceGetMemoryInfo", handle.raw),
+        )
         if not memory.total:  # GPUs that share the machine's memory
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
         return int(memory.used), int(memory.total)
 
     def utilisation(self, handle: Handle) -> int:
-        """Share of the last sample period in which a kernel ran, in %."""
-        with self._converting():
-            return int(self._nvml.nvmlDeviceGetUtilizationRates(handle.raw).gpu)
+        """Read the share of the last sample period in which a kernel ran, in %."""
+        return int(self._call("nvmlDeviceGetUtilizationRates", handle.raw).gpu)
 
     def temperature(self, handle: Handle) -> int:
-        """Temperature of the chip. The older version of the call goes away with CUDA 14."""
-        sensor = self._nvml.NVML_TEMPERATURE_GPU
-        degrees = self._newest(
+        """Read the temperature of the chip, in degrees C. The older call goes away with CUDA 14."""
+        sensor = "NVML_TEMPERATURE_GPU"
+        degrees: int = self._newest(
             "temperature",
             handle,
-            lambda: self._nvml.nvmlDeviceGetTemperatureV(handle.raw, sensor),
-            lambda: self._nvml.nvmlDeviceGetTemperature(handle.raw, sensor),
+            lambda: self._call("nvmlDeviceGetTemperatureV", handle.raw, sensor),
+            lambda: self._call("nvmlDeviceGetTemperature", handle.raw, sensor),
         )
         return degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
 
     def slowdown_at(self, handle: Handle) -> int:
-        """The temperature from which on the hardware slows itself down."""
-        with self._converting():
-            threshold = self._nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
-            degrees = int(self._nvml.nvmlDeviceGetTemperatureThreshold(handle.raw, threshold))
-        if not 0 < degrees <= _HOTTEST:  # no temperature: every GPU, or none, would be too hot
+        """Read the temperature, in degrees C, from which the hardware slows itself down."""
+        threshold = "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"
+        degrees = int(self._call("nvmlDeviceGetTemperatureThreshold", handle.raw, threshold))
+        if not 0 < degrees <= _MAX_THRESHOLD:  # no temperature: every GPU, or none, would be too hot
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
         return degrees
 
     def power(self, handle: Handle) -> float:
-        """Power drawn now, in W (NVML: mW)."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetPowerUsage(handle.raw) / 1000
+        """Read the power drawn now, in W (NVML: mW)."""
+        return float(self._call("nvmlDeviceGetPowerUsage", handle.raw)) / 1000
 
     def energy(self, handle: Handle) -> float:
-        """What it drew since the driver was loaded, in J (NVML: mJ)."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle.raw) / 1000
+        """Read the energy drawn since the driver was loaded, in J (NVML: mJ)."""
+        return float(self._call("nvmlDeviceGetTotalEnergyConsumption", handle.raw)) / 1000
 
     def power_limit(self, handle: Handle) -> float:
-        """The limit in force, in W (NVML: mW)."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetEnforcedPowerLimit(handle.raw) / 1000
+        """Read the power limit in force, in W (NVML: mW)."""
+        return float(self._call("nvmlDeviceGetEnforcedPowerLimit", handle.raw)) / 1000
 
     def fan(self, handle: Handle) -> int:
-        """Intended fan speed in % of the full one."""
-        with self._converting():
-            return self._nvml.nvmlDeviceGetFanSpeed(handle.raw)
+        """Read the intended fan speed, in % of the full one."""
+        return int(self._call("nvmlDeviceGetFanSpeed", handle.raw))
 
     def limited_by(self, handle: Handle) -> ClockLimit:
-        """What keeps the clocks down. Until driver 535 the call had another name."""
+        """Read what keeps the clocks down. Until driver 535 the call had another name."""
         bits = self._newest(
             "clocks",
             handle,
-            lambda: self._nvml.nvmlDeviceGetCurrentClocksEventReasons(handle.raw),
-            lambda: self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle.raw),
+            lambda: self._call("nvmlDeviceGetCurrentClocksEventReasons", handle.raw),
+            lambda: self._call("nvmlDeviceGetCurrentClocksThrottleReasons", handle.raw),
         )
         return ClockLimit(bits & _ALL_LIMITS)
 
     def ecc_corrected(self, handle: Handle) -> int:
-        """Memory errors that were corrected, since the driver was loaded."""
-        with self._converting():
-            kind, since = self._nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, self._nvml.NVML_VOLATILE_ECC
-            return int(self._nvml.nvmlDeviceGetTotalEccErrors(handle.raw, kind, since))
+        """Read how many memory errors were corrected since the driver was loaded."""
+        return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_CORRECTED")
 
     def ecc_uncorrected(self, handle: Handle) -> int:
-        """Memory errors that could not be corrected, since the driver was loaded."""
-        with self._converting():
-            kind, since = self._nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, self._nvml.NVML_VOLATILE_ECC
-            return int(self._nvml.nvmlDeviceGetTotalEccErrors(handle.raw, kind, since))
+        """Read how many memory errors could not be corrected since the driver was loaded."""
+        return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED")
+
+    def _ecc_errors(self, handle: Handle, kind: str) -> int:
+        return int(self._call("nvmlDeviceGetTotalEccErrors", handle.raw, kind, "NVML_VOLATILE_ECC"))
 
     def rows(self, handle: Handle) -> tuple[bool, bool]:
-        """Whether memory rows wait for being remapped at the next reset, and whether that failed."""
-        with self._converting():
-            _, _, pending, failed = self._nvml.nvmlDeviceGetRemappedRows(handle.raw)
+        """Read whether memory rows wait to be remapped at the next reset, and whether that failed."""
+        _, _, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
         return bool(pending), bool(failed)
 
     def pcie_width(self, handle: Handle) -> int:
-        """Lanes in use now."""
-        with self._converting():
-            return int(self._nvml.nvmlDeviceGetCurrPcieLinkWidth(handle.raw))
+        """Read the PCIe lanes in use now."""
+        return int(self._call("nvmlDeviceGetCurrPcieLinkWidth", handle.raw))
 
     def pcie_width_most(self, handle: Handle) -> int:
-        """Lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
-        with self._converting():
-            return int(self._nvml.nvmlDeviceGetMaxPcieLinkWidth(handle.raw))
+        """Read the PCIe lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
+        return int(self._call("nvmlDeviceGetMaxPcieLinkWidth", handle.raw))
 
     def mig_mode(self, handle: Handle) -> bool:
-        """Whether the GPU is divided into MIG devices, or shall be: whole it computes nothing then."""
-        with self._converting():
-            return bool(self._nvml.nvmlDeviceGetMigMode(handle.raw)[0])
+        """Read whether the GPU is divided into MIG devices, or will be: whole, it then computes nothing."""
+        return bool(self._call("nvmlDeviceGetMigMode", handle.raw)[0])
 
     def mig_slots(self, handle: Handle) -> int:
-        """How many MIG devices a GPU in MIG mode could have."""
-        with self._converting():
-            return int(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle.raw))
+        """Read how many MIG devices a GPU in MIG mode can have."""
+        return int(self._call("nvmlDeviceGetMaxMigDeviceCount", handle.raw))

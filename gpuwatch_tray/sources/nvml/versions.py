@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def versions(module: Path = MODULE_VERSION) -> str:
-    """The versions of the library and of the kernel's module, once something has been read; those known."""
+def driver_versions(module: Path = MODULE_VERSION) -> str:
+    """Write the versions of the library and the kernel's module, as far as known. Needs NVML initialised."""
     library = ""
     with suppress(DriverError):
         library = driver_version(Driver().library_version())

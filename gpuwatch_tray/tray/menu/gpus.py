@@ -63,12 +63,8 @@ def _gpu_row(
     children = _process_rows(key, held, offered, reminded)
     trouble = gpu.process_problem or gpu.problem
     if trouble is not None:
-        children.insert(
-            0,
-            text_row(
-                f"{key}/trouble", _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
-            ),
-        )
+        label = _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
+        children.insert(0, text_row(f"{key}/trouble", label))
     elif not held:
         nothing = _("asleep, and left so") if gpu.asleep else _("no processes")
         children.append(replace(text_row(f"{key}/none", nothing), gone=_("Until now"), filler=True))
@@ -92,11 +88,8 @@ def _process_rows(
     if rest:
         more = f"{parent}/more"
         hidden = unique_rows(processes.process_row(more, process, offered, reminded) for process in rest)
-        shown.append(
-            MenuRow(
-                more, _("… {count} more").format(count=len(rest)), children=tuple(hidden), gone=_("Before")
-            )
-        )
+        label = _("… {count} more").format(count=len(rest))
+        shown.append(MenuRow(more, label, children=tuple(hidden), gone=_("Before")))
     return shown
 
 

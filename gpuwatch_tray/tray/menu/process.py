@@ -11,8 +11,8 @@ from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu import tell
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
-    MenuAction,
     MenuRow,
+    action_row,
     offered_rows,
     submenu,
     text_row,
@@ -48,20 +48,17 @@ def kill_rows(
     rows: list[MenuRow] = []
     for pid, identity in sorted(unresponsive):
         process = known.get((pid, identity))
-        kill = MenuRow(
-            f"kill {pid}:{identity} now",
-            _("Kill {process} now").format(process=_process_name(pid, process)),
-            MenuAction(ActionKind.KILL, f"{pid}:{identity}"),
-        )
+        target = f"{pid}:{identity}"
+        confirm = _("Kill {process} now").format(process=_process_name(pid, process))
+        kill = action_row(f"kill {target} now", confirm, ActionKind.KILL, target)
         label = _("PID {pid} did not end: kill it…").format(pid=pid)
-        rows += submenu(f"kill {pid}:{identity}", label, offered_rows(offered, kill), urgent=True)
+        rows += submenu(f"kill {target}", label, offered_rows(offered, kill), urgent=True)
     return rows
 
 
 def _details(key: str, process: GpuProcess) -> Iterable[MenuRow]:
-    yield from text_rows(
-        f"{key}/command", _("Command: {command}").format(command=text.command_text(process) or _("not known"))
-    )
+    command = text.command_text(process) or _("not known")
+    yield from text_rows(f"{key}/command", _("Command: {command}").format(command=command))
     yield text_row(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
     started = process.started
     moment = text.missing_reason(started) if isinstance(started, Missing) else local_time(started)
@@ -73,27 +70,18 @@ def _action_rows(
     key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
 ) -> Iterable[MenuRow]:
     command = text.clipboard_command(process)
-    yield from offered_rows(
-        offered,
-        MenuRow(f"{key}/copy PID", _("Copy PID"), MenuAction(ActionKind.COPY_PID, str(process.pid))),
-        *(
-            [MenuRow(f"{key}/copy command", _("Copy command"), MenuAction(ActionKind.COPY_COMMAND, command))]
-            if command
-            else []
-        ),
-    )
+    copies = [action_row(f"{key}/copy PID", _("Copy PID"), ActionKind.COPY_PID, str(process.pid))]
+    if command:
+        copies.append(action_row(f"{key}/copy command", _("Copy command"), ActionKind.COPY_COMMAND, command))
+    yield from offered_rows(offered, *copies)
     yield from tell.process_reminder_rows(key, process, offered, reminded)
     if process.mine and process.identity and process.pid > 0:
-        confirm = MenuRow(
-            f"{key}/end now",
-            _("End {process} now").format(process=_process_name(process.pid, process)),
-            MenuAction(ActionKind.END, f"{process.pid}:{process.identity}"),
-        )
-        below = offered_rows(offered, confirm)
+        confirm = _("End {process} now").format(process=_process_name(process.pid, process))
+        target = f"{process.pid}:{process.identity}"
+        below = offered_rows(offered, action_row(f"{key}/end now", confirm, ActionKind.END, target))
         if below and process.kinds == {Kind.GRAPHICS}:
-            below.insert(
-                0, text_row(f"{key}/drawing", _("It draws on the screen: it may be your desktop itself"))
-            )
+            warning = _("It draws on the screen: it may be your desktop itself")
+            below.insert(0, text_row(f"{key}/drawing", warning))
         yield from submenu(f"{key}/end", _("End process…"), below)
 
 

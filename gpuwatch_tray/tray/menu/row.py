@@ -100,6 +100,19 @@ def text_rows(key: str, words: str) -> list[MenuRow]:
     return [MenuRow(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
 
 
+def action_row(
+    key: str,
+    label: str,
+    kind: ActionKind,
+    target: str = "",
+    *,
+    enabled: bool = True,
+    ticked: bool | None = None,
+) -> MenuRow:
+    """Return a row whose click asks for an action."""
+    return MenuRow(key, label, MenuAction(kind, target), enabled=enabled, ticked=ticked)
+
+
 def offered_rows(offered: Collection[ActionKind], *rows: MenuRow) -> list[MenuRow]:
     """Return those of `rows` whose action is offered."""
     return [row for row in rows if row.action is not None and row.action.kind in offered]

@@ -13,8 +13,8 @@ from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import (
     MAX_COLUMNS,
     ActionKind,
-    MenuAction,
     MenuRow,
+    action_row,
     offered_rows,
     submenu,
     text_row,
@@ -42,21 +42,15 @@ def alert_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]
 
 def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
     """Return the submenu that snoozes everything."""
-    snoozed = status.snoozed_until is not None or any(
-        alert.snoozed_until is not None for alert in status.alerts
-    )
-    resume = MenuRow("resume", _("Resume"), MenuAction(ActionKind.RESUME))
-    rows = offered_rows(
-        offered,
-        MenuRow("snooze all 1 h", _("1 h"), MenuAction(ActionKind.SNOOZE_ALL)),
-        MenuRow(
-            "snooze all tomorrow",
-            _("Until tomorrow, {time}").format(time=f"{MORNING:02}:00"),
-            MenuAction(ActionKind.SNOOZE_TOMORROW),
-        ),
-        *([resume] if snoozed else []),
-    )
-    return submenu("snooze all", _("Snooze all"), rows)
+    ends = [status.snoozed_until, *(alert.snoozed_until for alert in status.alerts)]
+    snoozed = any(end is not None for end in ends)
+    morning = _("Until tomorrow, {time}").format(time=f"{MORNING:02}:00")
+    rows = [
+        action_row("snooze all 1 h", _("1 h"), ActionKind.SNOOZE_ALL),
+        action_row("snooze all tomorrow", morning, ActionKind.SNOOZE_TOMORROW),
+        *([action_row("resume", _("Resume"), ActionKind.RESUME)] if snoozed else []),
+    ]
+    return submenu("snooze all", _("Snooze all"), offered_rows(offered, *rows))
 
 
 def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> MenuRow:
@@ -64,12 +58,10 @@ def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> Men
     message = redact.text(alert.said) or "?"
     marks = _alert_marks(alert, now)
     suffix = text.DOT + marks[-1] if marks else ""
-    label = (
-        text.clip(f"{_(SEVERITIES[alert.severity])}: {message}", MAX_COLUMNS - display_width(suffix)) + suffix
-    )
-    return MenuRow(
-        key, label, children=tuple(_alert_details(key, alert, now, offered)), gone=_("Over"), urgent=True
-    )
+    label = f"{_(SEVERITIES[alert.severity])}: {message}"
+    label = text.clip(label, MAX_COLUMNS - display_width(suffix)) + suffix
+    below = tuple(_alert_details(key, alert, now, offered))
+    return MenuRow(key, label, children=below, gone=_("Over"), urgent=True)
 
 
 def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
@@ -77,31 +69,26 @@ def _alert_details(key: str, alert: Alert, now: float, offered: Collection[Actio
     yield from text_rows(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
     yield text_row(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
-    yield text_row(
-        f"state of {key}", _("State: {state}").format(state=_(", ").join([phase, *_alert_marks(alert, now)]))
-    )
-    acknowledged = alert.acknowledged
+    state = _(", ").join([phase, *_alert_marks(alert, now)])
+    yield text_row(f"state of {key}", _("State: {state}").format(state=state))
+    done = alert.acknowledged
+    acknowledge = _("Acknowledged") if done else _("Acknowledge")
     yield from offered_rows(
         offered,
-        MenuRow(
-            f"acknowledge {key}",
-            _("Acknowledged") if acknowledged else _("Acknowledge"),
-            MenuAction(ActionKind.ACKNOWLEDGE, alert.fingerprint),
-            enabled=not acknowledged,
+        action_row(
+            f"acknowledge {key}", acknowledge, ActionKind.ACKNOWLEDGE, alert.fingerprint, enabled=not done
         ),
-        MenuRow(f"snooze {key}", _("Snooze 1 h"), MenuAction(ActionKind.SNOOZE, alert.fingerprint)),
+        action_row(f"snooze {key}", _("Snooze 1 h"), ActionKind.SNOOZE, alert.fingerprint),
     )
 
 
 def _alert_marks(alert: Alert, now: float) -> list[str]:
     """Return whether the alert is acknowledged, snoozed or muted, the strongest last."""
-    until = alert.snoozed_until
-    return [
-        *([_("acknowledged")] if alert.acknowledged else []),
-        *([_("snoozed until {time}").format(time=end_time(until, now))] if until is not None else []),
-        *(
-            [_("muted by {rule}").format(rule=text.clip(alert.inhibited_by, 40))]
-            if alert.inhibited_by
-            else []
-        ),
-    ]
+    marks = []
+    if alert.acknowledged:
+        marks.append(_("acknowledged"))
+    if alert.snoozed_until is not None:
+        marks.append(_("snoozed until {time}").format(time=end_time(alert.snoozed_until, now)))
+    if alert.inhibited_by:
+        marks.append(_("muted by {rule}").format(rule=text.clip(alert.inhibited_by, 40)))
+    return marks

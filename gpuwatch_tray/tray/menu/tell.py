@@ -9,8 +9,8 @@ from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import (
     MAX_COLUMNS,
     ActionKind,
-    MenuAction,
     MenuRow,
+    action_row,
     offered_rows,
     submenu,
     text_row,
@@ -40,9 +40,8 @@ def process_reminder_rows(
     target = f"{process.pid}:{process.identity}"
     if target in reminded:
         return [text_row(f"{key}/told", _("You will be told when it ends"))]
-    return offered_rows(
-        offered, MenuRow(f"{key}/tell", _("Tell me when it ends"), MenuAction(ActionKind.WHEN_ENDS, target))
-    )
+    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, target)
+    return offered_rows(offered, row)
 
 
 def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
@@ -58,7 +57,7 @@ def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[M
     return offered_rows(
         offered,
         *(
-            MenuRow(f"when {number} free", _free_label(number), MenuAction(ActionKind.WHEN_FREE, str(number)))
+            action_row(f"when {number} free", _free_label(number), ActionKind.WHEN_FREE, str(number))
             for number in numbers
             if str(number) not in existing
         ),
@@ -70,12 +69,11 @@ def _pending_reminder(reminder: Awaited, offered: Collection[ActionKind]) -> Men
     words = (_("To be told: {what}") if reminder.due else _("You will be told when {what}")).format(
         what=reminder.text
     )
-    cancel = offered_rows(
-        offered, MenuRow(f"cancel {key}", _("Cancel"), MenuAction(ActionKind.WHEN_CANCEL, str(reminder.id)))
-    )
-    if not cancel:
+    cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.WHEN_CANCEL, str(reminder.id))
+    below = tuple(offered_rows(offered, cancel))
+    if not below:
         return text_row(key, words)
-    return MenuRow(key, text.clip(words, MAX_COLUMNS) or "?", children=tuple(cancel), gone=_("No longer"))
+    return MenuRow(key, text.clip(words, MAX_COLUMNS) or "?", children=below, gone=_("No longer"))
 
 
 def _free_label(number: int) -> str:

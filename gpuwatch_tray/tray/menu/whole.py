@@ -13,9 +13,9 @@ from gpuwatch_tray.tray.menu import gpus, process, snooze, tell, users
 from gpuwatch_tray.tray.menu.row import (
     MAX_COLUMNS,
     ActionKind,
-    MenuAction,
     MenuExtras,
     MenuRow,
+    action_row,
     offered_rows,
     text_row,
 )
@@ -49,9 +49,9 @@ def build_menu(
     """Return the menu of a status; of the actions, only those `offered`."""
     extras = extras or MenuExtras()
     test_alert = _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
-    switch = MenuAction(ActionKind.AUTOSTART, "off" if extras.autostart else "on")
-    settings = MenuAction(ActionKind.OPEN_SETTINGS, extras.settings_file)
-    log_file = MenuAction(ActionKind.OPEN_LOG, extras.log_file)
+    switch = "off" if extras.autostart else "on"
+    settings = action_row("settings", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file)
+    log_file = action_row("log", _("Open log"), ActionKind.OPEN_LOG, extras.log_file)
     alerts = [
         *process.kill_rows(extras.unresponsive, status.snapshot, offered),
         *snooze.alert_rows(status, offered),
@@ -61,13 +61,15 @@ def build_menu(
         *snooze.snooze_all_rows(status, offered),
         *offered_rows(
             offered,
-            MenuRow("details", _("Show details…"), MenuAction(ActionKind.SHOW_DETAILS)),
-            MenuRow("check now", _("Check now"), MenuAction(ActionKind.CHECK_NOW)),
-            MenuRow("test alert", test_alert, MenuAction(ActionKind.TEST_ALERT)),
+            action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS),
+            action_row("check now", _("Check now"), ActionKind.CHECK_NOW),
+            action_row("test alert", test_alert, ActionKind.TEST_ALERT),
             # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
-            MenuRow("autostart", _("Start at login"), switch, ticked=extras.autostart),
-            *([MenuRow("settings", _("Open settings"), settings)] if settings.target else []),
-            *([MenuRow("log", _("Open log"), log_file)] if log_file.target else []),
+            action_row(
+                "autostart", _("Start at login"), ActionKind.AUTOSTART, switch, ticked=extras.autostart
+            ),
+            *([settings] if extras.settings_file else []),
+            *([log_file] if extras.log_file else []),
         ),
     ]
     return (
@@ -80,7 +82,7 @@ def build_menu(
         *([MenuRow("line:acts"), *actions] if actions else []),
         MenuRow("line:quit"),
         MenuRow("about", _("About"), children=_about_rows(extras)),
-        *offered_rows(offered, MenuRow("quit", _("Quit"), MenuAction(ActionKind.QUIT))),
+        *offered_rows(offered, action_row("quit", _("Quit"), ActionKind.QUIT)),
     )
 
 
