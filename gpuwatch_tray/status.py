@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import _, ngettext
-from gpuwatch_tray.model import Alert, GpuProcess, Level, Phase, Severity, Snapshot, Status
+from gpuwatch_tray.model import LEVELS, Alert, GpuProcess, Level, Phase, Snapshot, Status
 from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
 
 
 def status_of(

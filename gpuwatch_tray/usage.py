@@ -59,8 +59,8 @@ class Usage:
     """
     Who used what between two wall times, the most first.
 
-    `nobodys` is the energy (kWh) that was drawn while nothing computed, or nobody could tell what did. `seen`
-    is for how many hours each GPU was observed, by UUID.
+    `unattributed` is the energy (kWh) drawn while nothing computed, or while it was not known what did.
+    `observed_hours` is how long each GPU was observed, by UUID.
     """
 
     start: float
@@ -68,8 +68,8 @@ class Usage:
     by: GroupBy
     rows: tuple[UsageRow, ...]
     whole: UsageSums
-    nobodys: float | None
-    seen: dict[str, float]
+    unattributed: float | None
+    observed_hours: dict[str, float]
 
 
 def usage(history: History, by: GroupBy) -> Usage:

@@ -44,8 +44,8 @@ def test_users_come_by_their_hours_and_the_unknown_last():
 
 def test_what_nothing_computes_for_is_nobodys():
     """The energy of the GPUs less what was shared out, never below nothing."""
-    assert usage(history(users=(use(),)), GroupBy.USER).nobodys == pytest.approx(0.75)
-    assert usage(history(users=(use(energy=2 * KWH),)), GroupBy.USER).nobodys == 0.0
+    assert usage(history(users=(use(),)), GroupBy.USER).unattributed == pytest.approx(0.75)
+    assert usage(history(users=(use(energy=2 * KWH),)), GroupBy.USER).unattributed == 0.0
 
 
 def test_what_is_unknown_is_in_no_sum_and_is_no_nought():
@@ -58,7 +58,7 @@ def test_what_is_unknown_is_in_no_sum_and_is_no_nought():
         found = usage(unknown, by)
         (row,) = found.rows
         assert (row.sums.memory, row.sums.utilisation, row.sums.energy) == (None, None, None)
-        assert (found.whole.energy, found.nobodys) == (None, None)
+        assert (found.whole.energy, found.unattributed) == (None, None)
 
 
 def test_processes_are_those_that_computed():
@@ -104,4 +104,4 @@ def test_a_gpu_that_no_source_told_is_held_all_the_same():
 def test_nothing_recorded_is_no_usage():
     """No rows, and nothing in the total."""
     found = usage(History(0.0, 3600.0), GroupBy.USER)
-    assert (found.rows, found.whole.hours, found.whole.energy, found.seen) == ((), 0, None, {})
+    assert (found.rows, found.whole.hours, found.whole.energy, found.observed_hours) == ((), 0, None, {})

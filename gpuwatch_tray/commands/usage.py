@@ -108,15 +108,15 @@ def usage_json(summary: Usage, history: History, price: float | None) -> dict[st
     rows = [
         {**_row_key(row.who, summary.by, gpus, runs), **_measures(row.sums, price)} for row in summary.rows
     ]
-    if summary.nobodys is not None and summary.by is not GroupBy.GPU:
-        nobody = UsageSums(0.0, None, None, 0.0, summary.nobodys)
+    if summary.unattributed is not None and summary.by is not GroupBy.GPU:
+        nobody = UsageSums(0.0, None, None, 0.0, summary.unattributed)
         rows.append({"kind": NOBODY, **dict.fromkeys(KEY_COLUMNS[summary.by]), **_measures(nobody, price)})
     return {
         "start": summary.start,
         "end": summary.end,
         "by": summary.by.value,
         "energy_price": price,
-        "seen_hours": summary.seen,
+        "seen_hours": summary.observed_hours,
         "rows": rows,
         "total": _measures(summary.whole, price),
     }

@@ -27,6 +27,7 @@ from gpuwatch_tray.model.gpus import (
 from gpuwatch_tray.model.limits import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
 from gpuwatch_tray.model.moments import PROCESS, Instant
 from gpuwatch_tray.model.notices import (
+    LEVELS,
     Awaited,
     Button,
     Details,
@@ -61,6 +62,7 @@ __all__ = [
     "COMPUTING",
     "FLAPPING",
     "LABEL",
+    "LEVELS",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",

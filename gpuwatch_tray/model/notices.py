@@ -168,6 +168,10 @@ class Level(IntEnum):
     NO_DATA = 4
 
 
+# The level of the icon for the worst alert.
+LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """

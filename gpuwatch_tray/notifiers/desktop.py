@@ -19,11 +19,10 @@ from dbus_fast import Variant
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus, Signal
-from gpuwatch_tray.model import Severity
+from gpuwatch_tray.model import LEVELS, Severity
 from gpuwatch_tray.notifiers.buttons import actions
 from gpuwatch_tray.notifiers.clicks import ClickQueue, OnButton
 from gpuwatch_tray.notifiers.ledger import Click, NotificationRegistry
-from gpuwatch_tray.status import LEVELS
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Popup

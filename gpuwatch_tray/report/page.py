@@ -46,7 +46,7 @@ def render_page(payload: Mapping[str, Any], *, title: str, noscript: str) -> str
         "library": library,
         "program": program,
     }
-    # In one pass: what is put in is never looked through for places again.
+    # In one pass: inserted text is never searched for placeholders.
     return _PLACE.sub(lambda match: values[match[1]], _asset("page.html"))
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Level, Severity
-from gpuwatch_tray.status import LEVELS
+from gpuwatch_tray.model import LEVELS, Level, Severity
 from gpuwatch_tray.units import TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
@@ -43,15 +42,15 @@ def gpu_state(
             return _state(Level.NO_DATA, _("never seen in this time"), "reason")
         at = local_time(samples[-1].at + samples[-1].seconds, TO_THE_MINUTE)
         return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
-    told = {alert.get("id"): alert for alert in (live or {}).get("alerts", ())}
-    going = {mark.id: (mark.severity, mark.text) for mark in alerts}
+    live_alerts = {alert.get("id"): alert for alert in (live or {}).get("alerts", ())}
+    active = {mark.id: (mark.severity, mark.text) for mark in alerts}
     for number in now.get("alerts", ()):  # also of a watcher that cannot write them down
-        if number in told:
-            going[number] = Severity[told[number]["severity"].upper()], told[number]["text"]
-    heard = {number for number in going if not told.get(number, {}).get("snoozed_until")}
-    worst = max((going[number] for number in heard or going), key=itemgetter(0), default=None)
+        if number in live_alerts:
+            active[number] = Severity[live_alerts[number]["severity"].upper()], live_alerts[number]["text"]
+    audible = {number for number in active if not live_alerts.get(number, {}).get("snoozed_until")}
+    worst = max((active[number] for number in audible or active), key=itemgetter(0), default=None)
     level = Level.OK if worst is None else LEVELS[worst[0]]
-    if not heard and level is not Level.OK:
+    if not audible and level is not Level.OK:
         level = Level.SNOOZED
     gap = now.get("problem") or (_gap(now, live) if level in {Level.OK, Level.SNOOZED} else "")
     if gap:  # what is not known is never calm

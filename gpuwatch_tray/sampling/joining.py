@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
 T = TypeVar("T", GpuSample, Use)
-# The fields that are added up, and those that are merged as spans.
+# The fields that are added up, and those that are merged as spans: also the order of the columns on disk.
 GPU_SUMS = ("covered", "readings", "asleep", "listed", "held", "idle")
 GPU_SPANS = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
 USE_SUMS, USE_SPANS = ("held", "idle"), ("memory", "utilisation")

@@ -46,7 +46,7 @@ class SampledReading:
         }
 
     def gpu_of(self, process: GpuProcess) -> str:
-        """Return the UUID of a process's GPU or MIG device; empty where the source could not tell."""
+        """Return the UUID of a process's GPU or MIG device; empty where the source does not know it."""
         gpu: Gpu | None = self._places.of(process)
         return process.device if gpu is None else gpu_subject(gpu)
 

@@ -52,7 +52,7 @@ class MinuteRun(NamedTuple):
     def process_run(self) -> ProcessRun:
         """Return what is known of the run; of each run, on one thread only."""
         run, process = self.run, self.process
-        if not isinstance(process.user, Missing):  # once told, it stays known
+        if not isinstance(process.user, Missing):  # once known, it stays so
             run.user, run.mine = process.user, process.mine
         if run.name is None:  # worked out once: it takes longer than all the rest
             run.name = redact.process_name(known(process.name) or "")[:LONGEST_NAME]

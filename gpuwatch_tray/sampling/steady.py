@@ -20,25 +20,25 @@ class StretchCompactor:
     """Holds back the minutes that are like the last one that was returned (run-length compaction)."""
 
     def __init__(self) -> None:
-        self._told: Stretch | None = None
+        self._written: Stretch | None = None
         self._held: list[Stretch] = []
 
     def add(self, minute: Stretch) -> tuple[Stretch, ...]:
         """Add a minute that is over; return the stretches that are to be written now."""
-        last = self._held[-1] if self._held else self._told
+        last = self._held[-1] if self._held else self._written
         if (
-            self._told is not None
+            self._written is not None
             and last is not None
             and minute.at == last.end
-            and are_alike(self._told, minute)
+            and are_alike(self._written, minute)
         ):
             self._held.append(minute)
             if sum(minute.seconds for minute in self._held) < LONGEST_STRETCH:
                 return ()
             return self.flush()
-        told = (*self.flush(), minute)
-        self._told = minute
-        return told
+        stretches = (*self.flush(), minute)
+        self._written = minute
+        return stretches
 
     def flush(self) -> tuple[Stretch, ...]:
         """Return what was held back."""
@@ -47,7 +47,7 @@ class StretchCompactor:
             return ()
         at = held[0].at
         together = merge_stretches(held, at, held[-1].end - at)
-        self._told = together
+        self._written = together
         return (together,)
 
 

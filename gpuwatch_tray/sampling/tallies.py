@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import ClockLimit, GpuSample, Missing, Severity, Span, Use
+from gpuwatch_tray.sampling.joining import GPU_SPANS, GPU_SUMS
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Gpu
@@ -92,7 +93,6 @@ class GpuAccumulator(UseAccumulator):
 
     def to_sample(self, uuid: str, at: int, seconds: int, level: Severity | None) -> GpuSample:
         """Return all of it as a sample."""
-        values = (self.memory, self.utilisation, self.temperature, self.power, self.fan, self.throttled)
-        spans = [value.span() for value in values]
-        times = (self.asleep, self.listed, self.held, self.idle)
-        return GpuSample(uuid, at, seconds, self.covered, self.readings, *spans, level, self.energy, *times)
+        values: dict[str, Any] = {name: getattr(self, name).span() for name in GPU_SPANS}
+        values |= {name: getattr(self, name) for name in (*GPU_SUMS, "energy")}
+        return GpuSample(uuid, at, seconds, level=level, **values)

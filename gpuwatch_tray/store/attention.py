@@ -1,4 +1,4 @@
-"""Acknowledgements and silences: written by the process that the person told, read by the evaluator."""
+"""Acknowledgements and silences: written by whichever process a person uses, read by the evaluator."""
 
 from __future__ import annotations
 

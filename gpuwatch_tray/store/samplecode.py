@@ -16,6 +16,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
+from gpuwatch_tray.sampling.joining import GPU_SPANS
 from gpuwatch_tray.store.values import UnreadableRowError
 
 if TYPE_CHECKING:
@@ -172,12 +173,7 @@ def _gpu_values(sample: GpuSample) -> FloatRow:
         sample.listed,
         sample.held,
         sample.idle,
-        *_span_values(sample.memory),
-        *_span_values(sample.utilisation),
-        *_span_values(sample.temperature),
-        *_span_values(sample.power),
-        *_span_values(sample.fan),
-        *_span_values(sample.throttled),
+        *(value for name in GPU_SPANS for value in _span_values(getattr(sample, name))),
     )
 
 
@@ -196,7 +192,19 @@ def _span_at(row: FloatRow, at: int) -> Span | None:
 
 
 def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
-    covered, readings, level, energy, *times = row[:8]
-    spans = [_span_at(row, place) for place in range(8, _GPU, _SPAN)]
-    severity = Severity(int(level)) if level else None
-    return GpuSample(uuid, at, seconds, covered, int(readings), *spans, severity, _value(energy), *times)
+    covered, readings, level, energy, asleep, listed, held, idle = row[:8]
+    spans: dict[str, Any] = {name: _span_at(row, 8 + _SPAN * n) for n, name in enumerate(GPU_SPANS)}
+    return GpuSample(
+        uuid,
+        at,
+        seconds,
+        covered,
+        int(readings),
+        level=Severity(int(level)) if level else None,
+        energy=_value(energy),
+        asleep=asleep,
+        listed=listed,
+        held=held,
+        idle=idle,
+        **spans,
+    )

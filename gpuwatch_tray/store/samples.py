@@ -75,8 +75,8 @@ class SampleStore:
         finally:
             self._close_file()
 
-    def _write_out(self, told: Sequence[Stretch]) -> None:
-        self._waiting.extend(map(limit_processes, told))
+    def _write_out(self, stretches: Sequence[Stretch]) -> None:
+        self._waiting.extend(map(limit_processes, stretches))
         if not self._waiting:
             return
         try:

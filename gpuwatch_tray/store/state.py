@@ -196,7 +196,7 @@ class Store:
         """End every snooze; return how many there were."""
         return self._database.write(attention.remove_all_silences)
 
-    # --- what the person asked to be told once -----------------------------------------------------------
+    # --- reminders --------------------------------------------------------------------------------------
 
     def reminders(self) -> tuple[Reminder, ...]:
         """Return the reminders that wait, oldest first."""

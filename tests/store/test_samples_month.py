@@ -89,9 +89,9 @@ def what_nobody_saw(month, history):
     whole = usage(history, GroupBy.GPU)
     seen = month.truth.seen / HOUR
     assert seen < 29 * 24 - 25
-    for hours in whole.seen.values():
+    for hours in whole.observed_hours.values():
         assert hours == pytest.approx(seen, rel=PERCENT)
-    assert whole.nobodys == pytest.approx(
+    assert whole.unattributed == pytest.approx(
         sum(value for who, value in month.truth.energy.items() if who[0] == "gpu")
         - sum(value for who, value in month.truth.energy.items() if who[0] == "user"),
         rel=2 * PERCENT,
