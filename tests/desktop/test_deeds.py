@@ -96,7 +96,7 @@ class Clicked:
 
     def outcome(self):
         """Return the outcome of the next action."""
-        wait_until(lambda: self.outcomes, "the deed")
+        wait_until(lambda: self.outcomes, "the action")
         return self.outcomes.pop(0)
 
 
@@ -133,7 +133,7 @@ def test_the_first_row_alone_ends_nothing(clicked, start):
     clicked.show(child)
     clicked.click(clicked.row("End process…"))
     clicked.click(clicked.row("Copy PID"))
-    wait_until(lambda: clicked.copied == [str(child.pid)], "the later deed")
+    wait_until(lambda: clicked.copied == [str(child.pid)], "the later action")
     assert clicked.outcomes == []
     assert child.poll() is None
 
@@ -168,7 +168,7 @@ def test_ones_own_command_is_copied_as_it_would_run(clicked, start):
     child = start()
     clicked.show(child)
     clicked.click(clicked.row("Copy command"))
-    wait_until(lambda: clicked.copied, "the deed")
+    wait_until(lambda: clicked.copied, "the action")
     assert clicked.copied[0].endswith(shlex.join(["-c", WAIT]))
 
 

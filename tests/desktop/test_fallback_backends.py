@@ -134,7 +134,7 @@ def start(desk, tmp_path):
 @pytest.mark.parametrize("bus", [True, False], ids=["bus", "no-bus"])
 @pytest.mark.parametrize("kind", ["appindicator", "gtk"])
 def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start, tmp_path, kind, bus):
-    """Icon by state, a menu whose click does its deed, a quiet end without anything left behind."""
+    """Icon by state, a menu whose click does its action, a quiet end without anything left behind."""
     program = start(kind, bus=bus)
     program.wait_for("ready")
     assert "chose GtkBackend" in program.text()

@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, address: str, warm_up: int, updates: int) -> None:
         self._bus = SessionBus.connect(address)
-        self._backend = StatusNotifierBackend(self._bus, "gpuwatch-tray", lambda _deed: None)
+        self._backend = StatusNotifierBackend(self._bus, "gpuwatch-tray", lambda _action: None)
         self._warm_up, self._last = warm_up, warm_up + updates
         self._number = 0
         self._before = 0

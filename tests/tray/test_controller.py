@@ -216,7 +216,7 @@ def test_clicks_are_carried_out_in_order_away_from_the_caller(worker):
     assert hands.threads == {"tray-actions"}
 
 
-def test_a_second_click_on_a_deed_under_way_is_not_a_second_deed(worker):
+def test_a_second_click_on_an_action_under_way_is_not_a_second_action(worker):
     """An impatient hand sends one test alert, not five; afterwards it may send another."""
     hands = Hands()
     hands.hold.clear()
@@ -243,7 +243,7 @@ def test_a_second_click_on_a_deed_under_way_is_not_a_second_deed(worker):
         (ActionKind.TEST_ALERT, ActionKind.QUIT),
     ],
 )
-def test_a_quick_deed_does_not_wait_behind_a_slow_one(worker, slow, quick):
+def test_a_quick_action_does_not_wait_behind_a_slow_one(worker, slow, quick):
     """A mail takes minutes, a program of the desktop seconds, and Quit waits for nothing."""
     hanging, done = threading.Event(), threading.Event()
     working = worker({slow: lambda _: hanging.wait(5), quick: lambda _: done.set()})
@@ -273,7 +273,7 @@ def test_more_clicks_than_a_hand_can_make_are_dropped(worker, caplog):
     assert caplog.text.count("too much is under way") == 10
 
 
-def test_a_deed_that_fails_is_logged_and_the_next_click_works(worker, caplog):
+def test_an_action_that_fails_is_logged_and_the_next_click_works(worker, caplog):
     """A fault in one does not leave a dead menu, and the log has no target in it."""
     caplog.set_level("INFO")
     hands = Hands()
@@ -302,7 +302,7 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
 
 
 def test_every_row_of_the_menu_survives_pystrays_model():
-    """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its deed."""
+    """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its action."""
     clicked = []
     extras = MenuExtras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log")
     told = (Awaited(5, "9", "9 GPUs are free"),)
@@ -337,7 +337,7 @@ def test_every_row_of_the_menu_survives_pystrays_model():
 
 
 def test_pystrays_own_icon_shows_the_status(native):
-    """Windows and macOS: icon, tooltip and menu follow the view, and a click asks for its deed."""
+    """Windows and macOS: icon, tooltip and menu follow the view, and a click asks for its action."""
     backend, clicked = native
     backend.present(view(status(Level.CRITICAL)))
     assert backend.icon.title == "gpuwatch GPU 1 is lost"

@@ -146,7 +146,7 @@ def everything():
 
 @pytest.mark.parametrize(("way", "label", "action"), ASKS)
 def test_each_row_asks_for_what_it_says(way, label, action):
-    """The row is found by its way, and its deed is bound to the very thing that it names."""
+    """The row is found by its way, and its action is bound to the very thing that it names."""
     shown, extras = everything()
     rows = menu.build_menu(shown, extras=extras)
     for step in way:

@@ -42,7 +42,7 @@ def tops(shown, offered=None, **more):
 def test_only_what_is_not_so_already_can_be_waited_for(shown, offered):
     """The submenu offers each number of GPUs that are not free now, and is not there without one."""
     row = tops(shown).get(TITLE)
-    assert ([] if row is None else [each.label for each in row.children]) == offered
+    assert ([] if row is None else [child.label for child in row.children]) == offered
 
 
 def test_a_big_machine_has_a_menu_of_bounded_length():
@@ -54,7 +54,7 @@ def test_a_big_machine_has_a_menu_of_bounded_length():
 def test_what_is_asked_for_is_shown_and_not_offered_again():
     """A wish has a row of its own with "Cancel", bound to its number."""
     row = tops(snapshot(), awaited=(Awaited(3, "2", "2 GPUs are free for 1 min"),))
-    assert [each.label for each in row[TITLE].children] == ["1 GPU is free"]
+    assert [child.label for child in row[TITLE].children] == ["1 GPU is free"]
     (cancel,) = row["You will be told when 2 GPUs are free for 1 min"].children
     assert (cancel.label, cancel.action) == ("Cancel", MenuAction(ActionKind.WHEN_CANCEL, "3"))
 
@@ -95,7 +95,7 @@ def test_a_process_without_a_number_cannot_be_waited_for():
 
 def users(*processes):
     row = tops(snapshot(processes=processes)).get("Users")
-    return None if row is None else [each.label for each in row.children]
+    return None if row is None else [child.label for child in row.children]
 
 
 NOT_READ = Missing(Why.ERROR, "busy")
