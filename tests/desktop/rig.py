@@ -134,6 +134,7 @@ class Desktop:
     client: BusClient
     monitor: Monitor
     host: Host = XFCE_HOST
+    size: tuple[int, int] = SCREEN
     _stack: dict[str, ExitStack] = field(default_factory=dict)
 
     @property
@@ -191,10 +192,10 @@ class Desktop:
 
     def _find(self, colour: tuple[int, int, int], pixels: int) -> tuple[int, int] | None:
         with Image.open(self.screenshot(self.folder / "looking.png")) as shot:
-            panel = shot.convert("RGB").crop((0, 0, SCREEN[0], 40))
+            panel = shot.convert("RGB").crop((0, 0, self.size[0], 40))
         flat = panel.tobytes()
         found = [
-            divmod(place // 3, SCREEN[0])
+            divmod(place // 3, self.size[0])
             for place in range(0, len(flat), 3)
             if all(abs(flat[place + part] - colour[part]) <= 6 for part in range(3))
         ]
@@ -224,7 +225,7 @@ class Desktop:
 
     def close_menu(self) -> None:
         """Close whatever menu is open, by a click on the empty screen."""
-        self.left_click((20, SCREEN[1] - 20))
+        self.left_click((20, self.size[1] - 20))
 
     def key(self, *names: str) -> None:
         """Press keys, such as `Down` and `Escape`."""
