@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +95,21 @@ ROWS = (
     + BOX
     + """
     const found = [];
+    // whether a hand can reach it: lists that get too little height scroll
+    const reached = actor => {
+        const [, top, , bottom] = box(actor), middle = (top + bottom) / 2;
+        for (let above = actor.get_parent(); above; above = above.get_parent()) {
+            const [, first, , last] = box(above);
+            if (above.constructor.name.includes('ScrollView') && (middle < first || middle > last))
+                return false;
+        }
+        return middle < global.stage.height;
+    };
     const walk = menu => {
         for (const item of menu._getMenuItems()) {
-            if (item.actor ? !item.actor.mapped : !item.mapped)
+            if (!item.mapped)
                 continue;
-            if (item.label && item.label.text)
+            if (item.label && item.label.text && reached(item))
                 found.push([item.label.text, box(item)]);
             if (item.menu && item.menu.isOpen)
                 walk(item.menu);
@@ -130,6 +141,7 @@ POPUP = (
 )
 
 
+@dataclass
 class Gnome(WholeDesktop):
     """A running GNOME Shell."""
 

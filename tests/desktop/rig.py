@@ -278,7 +278,8 @@ class Desktop:
         subprocess.run(["dunstctl", "close-all"], env=self.environment, check=True, timeout=10)
 
     def notifications(self) -> list[Shown]:
-        """The popups that were shown so far, oldest first."""
+        """The popups that were shown so far, oldest first; a relay that passes them on says nothing new."""
+        relay = self.client.owner(NOTIFICATIONS)
         heard = list(self.monitor.heard)
         answers = {
             (one.destination, one.reply_serial): one.body[0]
@@ -288,7 +289,7 @@ class Desktop:
         return [
             Shown(answers[one.sender, one.serial], *(one.body[place] for place in (1, 3, 4, 5, 6)))
             for one in heard
-            if one.member == "Notify" and (one.sender, one.serial) in answers
+            if one.member == "Notify" and one.sender != relay and (one.sender, one.serial) in answers
         ]
 
     def closed_notifications(self) -> list[int]:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil  # noqa: TID251  # measures the shell from outside
 import pytest
-from PIL import Image  # noqa: TID251  # and looks at screenshots
+from PIL import Image, ImageGrab  # noqa: TID251  # and looks at the screen
 
+from tests.desktop import reading
 from tests.desktop.client import BusClient, CallError, Monitor, wait_until
 from tests.desktop.programs import display, process
 from tests.desktop.rig import NOTIFICATIONS, WATCHER, Desktop, settle
@@ -33,6 +34,7 @@ SMALL, LARGE = (1280, 800), (1920, 1080)
 START = 60.0  # seconds for a shell's start on a machine that is busy
 TOOLS = ("Xvfb", "xdotool", "import", "dbus-daemon", "setpriv")
 RIGHT = "3"
+PANEL = 40  # pixels of the screen's top in which the icon is looked for
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom on the screen
 
@@ -167,10 +169,19 @@ class WholeDesktop(Desktop):
             wait_until(lambda: not self.seen(), "the menu to close")
         self.move((20, self.size[1] - 20))
 
-    def picture(self, box: Box) -> Image.Image:
-        """What is in this box of the screen."""
-        with Image.open(self.screenshot(self.folder / "picture.png")) as shot:
-            return shot.convert("RGB").crop(box)
+    # --- the screen -----------------------------------------------------------------------------------
+
+    def picture(self, box: Box | None = None) -> Image.Image:
+        """What is in this box of the screen, or on all of it."""
+        return ImageGrab.grab(box, xdisplay=self.environment["DISPLAY"]).convert("RGB")
+
+    def screenshot(self, path: Path) -> Path:
+        self.picture().save(path)
+        return path
+
+    def _find(self, colour: tuple[int, int, int], pixels: int) -> tuple[int, int] | None:
+        panel = self.picture((0, 0, self.size[0], PANEL))
+        return reading.middle_of(panel, colour, pixels)
 
     # --- the shell ------------------------------------------------------------------------------------
 
