@@ -146,6 +146,7 @@ class Gnome(WholeDesktop):
     """A running GNOME Shell."""
 
     kind = "gnome"
+    says_each_click = 2  # by the shell and by its relay
 
     def start_shell(self) -> None:
         """Start it, and leave the overview in which a session begins and where menus hide."""

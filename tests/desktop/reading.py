@@ -116,8 +116,10 @@ class Menus:
 
     def shown(self, picture: Image.Image) -> list[list[Box]]:
         """The rows of the lists that are still on the screen; the last one may lie on others."""
-        while self.lists and alike(picture, self.lists[-1].before, self.lists[-1].box):
-            self.lists.pop()
+        for place, one in enumerate(self.lists):
+            if alike(picture, one.before, one.box):
+                self.lists = self.lists[:place]
+                break
         if self.lists:
             self.lists[-1].rows = rows(picture, self.lists[-1].box)
         return [one.rows for one in self.lists]

@@ -250,7 +250,7 @@ class Desktop:
                 return []
 
         name, path = wait_until(registered, "an icon registered with the panel")[0].split("/", 1)
-        return name, f"/{path}", "org.kde.StatusNotifierItem"
+        return name.removesuffix("@"), f"/{path}", "org.kde.StatusNotifierItem"  # GNOME writes NAME@/PATH
 
     def menu(self) -> tuple[MenuRow, ...]:
         """The rows of the icon's menu."""

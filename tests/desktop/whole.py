@@ -83,7 +83,7 @@ class WholeDesktop(Desktop):
     form: Form = field(default_factory=Form)
 
     kind = ""  # in the names of pictures
-    first_wait = 0.0  # seconds after a start before the shell shows popups at once
+    says_each_click = 1  # how often, in a popup
 
     # --- what each kind says --------------------------------------------------------------------------
 
