@@ -84,21 +84,21 @@ def session_bus(
         config.write_text(OPEN_BUS.format(address=address))
         command = ["dbus-daemon", f"--config-file={config}", "--nofork"]
     with process(command, environment or base, folder / "dbus-daemon.log"):
-        wait_until(lambda: _listens(path), "the session bus to listen")
+        wait_until(lambda: listens(path), "the session bus to listen")
         yield address
 
 
-def _listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
     """Whether somebody takes connections: the socket's file is there a moment earlier."""
     with socket.socket(socket.AF_UNIX) as trying:
         return trying.connect_ex(str(path)) == 0
 
 
 @contextmanager
-def display(folder: Path) -> Iterator[str]:
+def display(folder: Path, screen: tuple[int, int] = SCREEN) -> Iterator[str]:
     """Run an X server on a display number of its own choice; yield the DISPLAY."""
     reading, writing = os.pipe()
-    size = f"{SCREEN[0]}x{SCREEN[1]}x24"
+    size = f"{screen[0]}x{screen[1]}x24"
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp", "-noreset"]
     with process(command, {"PATH": os.environ["PATH"]}, folder / "xvfb.log", pass_fds=[writing]):
         os.close(writing)

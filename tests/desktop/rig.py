@@ -134,6 +134,7 @@ class Desktop:
     client: BusClient
     monitor: Monitor
     host: Host = XFCE_HOST
+    size: tuple[int, int] = SCREEN
     _stack: dict[str, ExitStack] = field(default_factory=dict)
 
     @property
@@ -191,10 +192,10 @@ class Desktop:
 
     def _find(self, colour: tuple[int, int, int], pixels: int) -> tuple[int, int] | None:
         with Image.open(self.screenshot(self.folder / "looking.png")) as shot:
-            panel = shot.convert("RGB").crop((0, 0, SCREEN[0], 40))
+            panel = shot.convert("RGB").crop((0, 0, self.size[0], 40))
         flat = panel.tobytes()
         found = [
-            divmod(place // 3, SCREEN[0])
+            divmod(place // 3, self.size[0])
             for place in range(0, len(flat), 3)
             if all(abs(flat[place + part] - colour[part]) <= 6 for part in range(3))
         ]
@@ -224,7 +225,7 @@ class Desktop:
 
     def close_menu(self) -> None:
         """Close whatever menu is open, by a click on the empty screen."""
-        self.left_click((20, SCREEN[1] - 20))
+        self.left_click((20, self.size[1] - 20))
 
     def key(self, *names: str) -> None:
         """Press keys, such as `Down` and `Escape`."""
@@ -249,7 +250,7 @@ class Desktop:
                 return []
 
         name, path = wait_until(registered, "an icon registered with the panel")[0].split("/", 1)
-        return name, f"/{path}", "org.kde.StatusNotifierItem"
+        return name.removesuffix("@"), f"/{path}", "org.kde.StatusNotifierItem"  # GNOME writes NAME@/PATH
 
     def menu(self) -> tuple[MenuRow, ...]:
         """Return the rows of the icon's menu."""
@@ -277,7 +278,8 @@ class Desktop:
         subprocess.run(["dunstctl", "close-all"], env=self.environment, check=True, timeout=10)
 
     def notifications(self) -> list[Shown]:
-        """Return the popups shown so far, oldest first."""
+        """Return the popups shown so far, oldest first; a relay that passes them on says nothing new."""
+        relay = self.client.owner(NOTIFICATIONS)
         heard = list(self.monitor.heard)
         answers = {
             (one.destination, one.reply_serial): one.body[0]
@@ -287,7 +289,7 @@ class Desktop:
         return [
             Shown(answers[one.sender, one.serial], *(one.body[place] for place in (1, 3, 4, 5, 6)))
             for one in heard
-            if one.member == "Notify" and (one.sender, one.serial) in answers
+            if one.member == "Notify" and one.sender != relay and (one.sender, one.serial) in answers
         ]
 
     def closed_notifications(self) -> list[int]:
