@@ -71,6 +71,7 @@ def _registry(icon: str, environ: Mapping[str, str]) -> LoginRegistry:
 
         registry = RunKey(UserRegistry())
     elif sys.platform == "darwin":
+        from gpuwatch_tray.autostart.macos import LaunchAgent
 
         registry = LaunchAgent(home / "Library/LaunchAgents")
     else:
