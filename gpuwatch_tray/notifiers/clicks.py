@@ -16,7 +16,7 @@ ROOM = 16  # clicks that may wait: more than a person makes while one is being a
 
 
 class ClickQueue:
-    """Calls `on_button` for one click after the other on a thread of its own: it may block, the bus may not."""
+    """Calls `on_button` for one click after the other on its own thread: it may block, the bus may not."""
 
     def __init__(self, on_button: OnButton) -> None:
         self._on_button = on_button
