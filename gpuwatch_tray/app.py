@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gpuwatch_tray.evaluator import Policy
-    from gpuwatch_tray.model import Instant, Sighting
+    from gpuwatch_tray.model import Instant, PresenceResult
     from gpuwatch_tray.settings import ConfigProblem, Settings
 
 DEMO_POLL = 5.0  # seconds
@@ -190,7 +190,7 @@ def create_evaluator(
     clock: Callable[[], Instant] = machine.now,
     *,
     loop: bool = True,
-    presence: Callable[[], Sighting] | None = None,
+    presence: Callable[[], PresenceResult] | None = None,
 ) -> Engine:
     """
     Make the evaluator on `store`; in a `loop` equal mails keep a minimum distance.

@@ -122,7 +122,7 @@ class AlertOperations:
     def _report(self, what: str, alerts: Sequence[Alert], rules: Sequence[str] = ()) -> str:
         subjects = [
             *(_("rule {rule}").format(rule=rule) for rule in rules),
-            *(f"{alert.id}: {alert.said}" for alert in alerts),
+            *(f"{alert.id}: {alert.message}" for alert in alerts),
         ]
         for subject in subjects:
             log.info("%s: %s", what, subject)

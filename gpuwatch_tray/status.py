@@ -71,7 +71,7 @@ def _sum(alerts: Sequence[Alert]) -> str:
     """Return the worst alert in a line, and how many alerts there are."""
     marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
     marks += [_("acknowledged")] if alerts[0].acknowledged else []
-    worst = alerts[0].said
+    worst = alerts[0].message
     if marks:
         worst = _("{text} ({state})").format(text=worst, state=_(", ").join(marks))
     if len(alerts) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gpuwatch_tray.model import Alert, Gpu, GpuProcess, Instant, Kind, Popup, Severity, Snapshot
+from gpuwatch_tray.model import Alert, Gpu, GpuProcess, Instant, Popup, ProcessKind, Severity, Snapshot
 
 START = 1_767_799_668.0  # 2026-01-07 15:27:48 UTC
 BOOT = "5f0c7a1e-boot"
@@ -56,7 +56,12 @@ def process(pid=100, gpu=0, elapsed=60.0, *, kinds="C", mine=True, **facts) -> G
         "name": "python",
     }
     return GpuProcess(
-        pid, gpu, frozenset(Kind(k) for k in kinds.split("+")), mine=mine, elapsed=elapsed, **(base | facts)
+        pid,
+        gpu,
+        frozenset(ProcessKind(k) for k in kinds.split("+")),
+        mine=mine,
+        elapsed=elapsed,
+        **(base | facts),
     )
 
 

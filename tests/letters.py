@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.messages import MailIdentity
-from gpuwatch_tray.model import MessageKind, Notice, Severity
+from gpuwatch_tray.model import MessageKind, ReminderNotice, Severity
 from tests.fakes import MIB, START, alert, process
 
 HEAD = MailIdentity("lab1", "ada", "/home/ada/.config/gpuwatch-tray/gpu-watch.env")
@@ -67,7 +67,7 @@ def states():
     }
 
 
-NOTICE = Notice(
+NOTICE = ReminderNotice(
     "python train.py has ended",
     "python train.py ended with exit code 1 after 3 h 26 min",
     START,

@@ -26,14 +26,14 @@ from gpuwatch_tray.model import (
     ClockLimit,
     Gpu,
     GpuProcess,
-    Kind,
     Missing,
     Problem,
+    ProcessKind,
     Snapshot,
     Why,
 )
 
-COMPUTE = frozenset({Kind.COMPUTE})
+COMPUTE = frozenset({ProcessKind.COMPUTE})
 BASH = """\
 GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
   CWD: /home/user/my project
@@ -135,7 +135,7 @@ def test_memory_is_in_whole_mebibytes_and_zero_is_a_number():
 SECRET = GpuProcess(
     pid=4,
     gpu=1,
-    kinds=frozenset({Kind.GRAPHICS, Kind.COMPUTE}),
+    kinds=frozenset({ProcessKind.GRAPHICS, ProcessKind.COMPUTE}),
     memory=2**20,
     user="alice",
     mine=False,
@@ -170,10 +170,10 @@ def test_a_redacted_list_hides_ones_own_secrets_and_nothing_else():
 @pytest.mark.parametrize(
     ("kinds", "text"),
     [
-        ({Kind.COMPUTE}, "C"),
-        ({Kind.GRAPHICS}, "G"),
-        ({Kind.GRAPHICS, Kind.COMPUTE}, "C+G"),
-        ({Kind.MPS, Kind.COMPUTE}, "M+C"),
+        ({ProcessKind.COMPUTE}, "C"),
+        ({ProcessKind.GRAPHICS}, "G"),
+        ({ProcessKind.GRAPHICS, ProcessKind.COMPUTE}, "C+G"),
+        ({ProcessKind.MPS, ProcessKind.COMPUTE}, "M+C"),
         (set(), "?"),
     ],
 )
@@ -276,10 +276,10 @@ def test_text_that_is_no_list_is_not_an_empty_list():
 
 def test_everyones_list_is_read_with_owner_and_type():
     """USER and TYPE, where a list has them, are believed; whose process it is, the reader has to tell."""
-    read = parse_listing(all_text((SECRET, GpuProcess(5, 0, frozenset({Kind.GRAPHICS})))))
+    read = parse_listing(all_text((SECRET, GpuProcess(5, 0, frozenset({ProcessKind.GRAPHICS})))))
     first, second = read.processes
     assert (first.user, first.mine, first.kinds) == ("alice", None, SECRET.kinds)
-    assert (second.user, second.mine, second.kinds) == (UNKNOWN, None, frozenset({Kind.GRAPHICS}))
+    assert (second.user, second.mine, second.kinds) == (UNKNOWN, None, frozenset({ProcessKind.GRAPHICS}))
 
 
 WORDS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)

@@ -9,7 +9,7 @@ import pytest
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.messages import MailIdentity, alert_mail
-from gpuwatch_tray.model import Alert, Button, MessageKind, Notice, Severity
+from gpuwatch_tray.model import Alert, Button, MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.rules import RULES
 from tests import fakes
 from tests.fakes import START, process
@@ -164,7 +164,7 @@ def test_a_digest_tells_what_was_held_back():
 
 def test_a_digest_keeps_what_a_command_printed_last():
     """Its last lines say why it failed, and no other mail will."""
-    notice = Notice(
+    notice = ReminderNotice(
         "train.py has ended", "it ended with exit code 1", START, (), ("- epoch 7", "out of memory")
     )
     held = [messages.notice_mail(HEAD, notice, now=START, message_id="<1@box>"), mail([COUNT])]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import GpuProcess, Kind, Missing, Why
+from gpuwatch_tray.model import GpuProcess, Missing, ProcessKind, Why
 from gpuwatch_tray.redact.names import names_secret
 
 CANARY = "Xq7canary"
@@ -283,7 +283,7 @@ def test_a_list_of_arguments_in_json_is_redacted():
 
 def process(**fields) -> GpuProcess:
     """Return a process with these fields."""
-    return GpuProcess(**({"pid": 7, "gpu": 0, "kinds": frozenset({Kind.COMPUTE})} | fields))
+    return GpuProcess(**({"pid": 7, "gpu": 0, "kinds": frozenset({ProcessKind.COMPUTE})} | fields))
 
 
 ARGV = ("/usr/bin/python3.11", "train.py", "--token", CANARY)

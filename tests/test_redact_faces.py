@@ -22,7 +22,7 @@ from gpuwatch_tray.commands.history import alert_lines, alerts_json
 from gpuwatch_tray.evaluator import Engine, mail_now
 from gpuwatch_tray.listing.records import listing_json
 from gpuwatch_tray.listing.text import all_text, own_text
-from gpuwatch_tray.model import Gpu, Limits, Presence, Problem, Sighting
+from gpuwatch_tray.model import Gpu, Limits, Presence, PresenceResult, Problem
 from gpuwatch_tray.store import Store
 from gpuwatch_tray.tray import menu
 from tests.evaluator.bench import HEAD, POLICY
@@ -52,7 +52,7 @@ class Outputs:
         self.judge = Engine(self.store, policy, HEAD, self.clock.instant, self.sighting, lambda *_: False)
 
     def sighting(self):
-        return Sighting(self.presence, "test")
+        return PresenceResult(self.presence, "test")
 
     def show(self, *words):
         self.seen += map(str, words)

@@ -9,7 +9,7 @@ import pytest
 
 from gpuwatch_tray.app import LOOP_COOLDOWN, create_evaluator
 from gpuwatch_tray.context import RunContext, SourceKind
-from gpuwatch_tray.model import Button, Level, Limits, Presence, Severity, Sighting
+from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import OutboxSummary, Store
 from gpuwatch_tray.watching import Monitor, Outputs
@@ -58,7 +58,7 @@ class Loop:
         self.monitor = Monitor(self.setup, self, one, outputs, self.monotonic)
 
     def sighting(self):
-        return Sighting(self.presence, "test")
+        return PresenceResult(self.presence, "test")
 
     def read(self):
         return self.next

@@ -74,7 +74,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "id": alert.id,
         "rule": alert.rule,
         "severity": alert.severity.name.lower(),
-        "text": alert.said,
+        "text": alert.message,
         "reason": alert.reason,
         "phase": alert.phase.value,
         "since": alert.since,

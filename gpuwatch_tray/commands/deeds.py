@@ -247,7 +247,7 @@ class ActionDispatcher:
         """Make the popup with the text of these alerts (or of all), and the processes on the GPUs."""
         status = self._monitor.status
         alerts = [alert for alert in status.alerts if not fingerprints or alert.fingerprint in fingerprints]
-        lines = [text.clip(alert.said, 200) for alert in alerts] or [status.headline]
+        lines = [text.clip(alert.message, 200) for alert in alerts] or [status.headline]
         processes = status.snapshot.processes if status.snapshot is not None else ()
         lines += [text.process_label(process) for process in processes[:LINES]]
         if len(processes) > LINES:

@@ -55,7 +55,7 @@ def _alert_json(alert: Alert, transitions: Iterable[Transition]) -> dict[str, An
         "rule": alert.rule,
         "subject": alert.subject,
         "severity": alert.severity.name.lower(),
-        "text": redact.text(alert.said),
+        "text": redact.text(alert.message),
         "reason": redact.text(alert.reason),
         "phase": alert.phase.value,
         "since": alert.since,

@@ -58,7 +58,7 @@ def last_decisions(decisions: Iterable[Decision]) -> LastDecisions:
 def audit_entries(evaluation: Evaluation, before: LastDecisions, now: Instant) -> tuple[Transition, ...]:
     """Return what an evaluation adds to the log. A popup is logged once it was shown: see `popup_entry`."""
     entries = [
-        Transition(now.wall, change.alert.id, change.kind.value, change.alert.said)
+        Transition(now.wall, change.alert.id, change.kind.value, change.alert.message)
         for change in evaluation.changes
         if change.kind is not ChangeKind.DROPPED
     ]

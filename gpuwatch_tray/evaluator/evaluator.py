@@ -49,8 +49,8 @@ from gpuwatch_tray.model import (
     MessageKind,
     Popup,
     Presence,
+    PresenceResult,
     Severity,
-    Sighting,
     Snapshot,
 )
 from gpuwatch_tray.rules.scope import counted
@@ -65,9 +65,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def no_desktop() -> Sighting:
+def no_desktop() -> PresenceResult:
     """Return the presence where there is no desktop: nobody sits at it."""
-    return Sighting(Presence.AWAY, "no desktop")
+    return PresenceResult(Presence.AWAY, "no desktop")
 
 
 class Engine:
@@ -84,7 +84,7 @@ class Engine:
         policy: Policy,
         identity: MailIdentity,
         clock: Callable[[], Instant],
-        presence: Callable[[], Sighting] = no_desktop,
+        presence: Callable[[], PresenceResult] = no_desktop,
         lives: Callable[[int, str], bool | None] = liveness_unknown,
         descends: Callable[[int, int], bool] = never_descends,
     ) -> None:
@@ -219,9 +219,7 @@ class Engine:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
         due = _sent_now(evaluation, Channel.EMAIL)
         reminder_mails = reminders.notifications.mails
-        mails = build_mails(
-            self._identity, evaluation, due, ended.due, reminder_mails, now.wall
-        )
+        mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
         merged: tuple[int, ...] = ()
         holding = self._state.holding
         if mails or (holding and evaluation.snoozed_until is None):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, Reason, Sighting, Terms
+from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Terms
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
 from gpuwatch_tray.terms import translate_key as word
 from gpuwatch_tray.units import duration
@@ -54,12 +54,14 @@ NO_CHANNEL = {
 }
 
 
-def explain(evaluation: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> tuple[str, ...]:
+def explain(
+    evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant
+) -> tuple[str, ...]:
     """Return the lines; times are given as from now."""
     return tuple(_lines(evaluation, policy, sighting, now))
 
 
-def _lines(evaluation: Evaluation, policy: Policy, sighting: Sighting, now: Instant) -> Iterator[str]:
+def _lines(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant) -> Iterator[str]:
     told = _("{where} (according to: {source}).")
     if sighting.idle is not None:
         told = _("{where} (according to: {source}, no input for {span}).")
@@ -157,7 +159,7 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
         parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
     severity = word(alert.severity.name.lower())
     told = _("Alert {id}, {severity}, {state}: {text}")
-    yield "  " + told.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.said)
+    yield "  " + told.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.message)
     for decision in decisions:
         yield f"    {_(WORDS[decision.channel])}: {_decision(decision)}"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import messages
 from gpuwatch_tray.evaluator.post import new_id
-from gpuwatch_tray.model import Awaited, EmailWhen, Presence
+from gpuwatch_tray.model import EmailWhen, PendingReminder, Presence
 from gpuwatch_tray.watches import (
     CommandEnds,
     GpusFree,
@@ -95,7 +95,7 @@ class ReminderEvaluator:
         self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
         self._not_shown: set[int] = set()  # no popup about it could be shown
         self._unrecorded: set[int] = set()  # shown, and that could not be written
-        self.awaited: tuple[Awaited, ...] = ()
+        self.awaited: tuple[PendingReminder, ...] = ()
 
     def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
         """Go by these from now on."""
@@ -142,9 +142,7 @@ class ReminderEvaluator:
             mailed = self._is_mailed(number, presence)
             if mailed:
                 new = new_id(self._identity)
-                mails.append(
-                    messages.notice_mail(self._identity, notice, now=now.wall, message_id=new)
-                )
+                mails.append(messages.notice_mail(self._identity, notice, now=now.wall, message_id=new))
                 closed.append(number)
             if self._policy.routing.popups and not (mailed and number in self._not_shown):
                 key = f"{POPUP_KEY}{number}"

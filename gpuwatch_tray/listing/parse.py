@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 
 from gpuwatch_tray.listing.elapsed import NA, parse_elapsed
-from gpuwatch_tray.model import UNKNOWN, Field, GpuProcess, Kind, Missing, Why
+from gpuwatch_tray.model import UNKNOWN, Field, GpuProcess, Missing, ProcessKind, Why
 from gpuwatch_tray.redact import program
 from gpuwatch_tray.units import MIB
 
@@ -93,10 +93,10 @@ def _parse_process(line: str) -> GpuProcess | None:
     )
 
 
-def _parse_kinds(letters: str | None) -> frozenset[Kind]:
-    known = {kind.value: kind for kind in Kind}
+def _parse_kinds(letters: str | None) -> frozenset[ProcessKind]:
+    known = {kind.value: kind for kind in ProcessKind}
     if letters is None:
-        return frozenset({Kind.COMPUTE})
+        return frozenset({ProcessKind.COMPUTE})
     return frozenset(known[letter] for letter in letters.split("+") if letter in known)
 
 

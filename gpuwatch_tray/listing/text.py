@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.listing.elapsed import NA, elapsed_text
-from gpuwatch_tray.model import Field, GpuProcess, Kind, Missing
+from gpuwatch_tray.model import Field, GpuProcess, Missing, ProcessKind
 from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LETTERS = (Kind.MPS, Kind.COMPUTE, Kind.GRAPHICS)  # nvidia-smi's order: M+C, C+G
+_LETTERS = (ProcessKind.MPS, ProcessKind.COMPUTE, ProcessKind.GRAPHICS)  # nvidia-smi's order: M+C, C+G
 
 
 def process_header(process: GpuProcess) -> str:

@@ -15,7 +15,7 @@ from gpuwatch_tray import language, redact
 from gpuwatch_tray.language import N_, _, ngettext
 from gpuwatch_tray.listing.elapsed import elapsed_text
 from gpuwatch_tray.messages.heads import MailIdentity, rule_title
-from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, Notice, Severity
+from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
 from gpuwatch_tray.units import MIB, duration, local_time
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def digest_html(
     )
 
 
-def notice_html(identity: MailIdentity, notice: Notice) -> str:
+def notice_html(identity: MailIdentity, notice: ReminderNotice) -> str:
     """Return the page of a notice that a person asked for."""
     shape, _word, colour = SEVERITY_STYLES[notice.severity]
     band = Band(shape, _("told as you asked"), colour, notice.title, _where(identity, notice.at))
@@ -210,7 +210,7 @@ def _resolved(alert: Alert, now: float) -> str:
 
 
 def _message(alert: Alert) -> str:
-    return _escape(_shorten(redact.text(alert.said)))
+    return _escape(_shorten(redact.text(alert.message)))
 
 
 def _process(process: GpuProcess) -> str:

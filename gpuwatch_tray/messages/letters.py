@@ -13,7 +13,7 @@ from gpuwatch_tray import redact
 from gpuwatch_tray.listing.text import own_text
 from gpuwatch_tray.messages.heads import MAX_ETIME, MailIdentity
 from gpuwatch_tray.messages.html import alerts_html, digest_html, notice_html, resolved_html
-from gpuwatch_tray.model import Alert, Details, GpuProcess, Message, MessageKind, Notice, Severity
+from gpuwatch_tray.model import Alert, GpuProcess, MailDetails, Message, MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.units import duration, local_time
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def digest(
     )
     worst = f", {critical} critical" if critical else ""
     subject = f"{PREFIX}digest of {len(mails)} mails{worst}: {identity.user}@{identity.host}  {time}"
-    details = Details(
+    details = MailDetails(
         digest_html(identity, [(mail, _bullets_in(mail.text)) for mail in ordered], now=now, late=late),
         identity.host,
         max((mail.details.severity for mail in mails if mail.details.severity), default=None),
@@ -134,7 +134,7 @@ def _summary(mail: Message) -> str:
     return f"{summary}{heading}{output}".rstrip("\n") if mail.kind is MessageKind.NOTICE else summary
 
 
-def notice_mail(identity: MailIdentity, notice: Notice, *, now: float, message_id: str) -> Message:
+def notice_mail(identity: MailIdentity, notice: ReminderNotice, *, now: float, message_id: str) -> Message:
     """Return the mail of a notice, with the time at which its event happened."""
     time = local_time(notice.at)
     sections = [
@@ -142,7 +142,7 @@ def notice_mail(identity: MailIdentity, notice: Notice, *, now: float, message_i
         f"Config: {identity.config}\nTold as you asked:\n{_bullets([notice.text, *notice.details])}",
     ]
     subject = f"{PREFIX}{notice.title}: {identity.user}@{identity.host}  {time}"
-    details = Details(notice_html(identity, notice), identity.host, notice.severity)
+    details = MailDetails(notice_html(identity, notice), identity.host, notice.severity)
     output = LAST_LINES + "\n".join(f"  {line}" for line in notice.output) if notice.output else ""
     text = "\n\n".join(sections) + f"{output}\n"
     return Message(subject, text, now, message_id, MessageKind.NOTICE, details)
@@ -160,10 +160,10 @@ def _details(
     *,
     html: str,
     reminder: bool = False,
-) -> Details:
+) -> MailDetails:
     ids = [thread_id for thread_id, _ in _threads(alerts) if thread_id != message_id]
     worst_first = sorted(alerts, key=lambda alert: -alert.severity)
-    return Details(
+    return MailDetails(
         html=html,
         host=identity.host,
         severity=worst_first[0].severity if worst_first else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _, ngettext
 from gpuwatch_tray.messages.heads import rule_title
-from gpuwatch_tray.model import FLAPPING, Alert, Button, Notice, Popup, Severity, labelled
+from gpuwatch_tray.model import FLAPPING, Alert, Button, Popup, ReminderNotice, Severity, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ MOST_LINES = 5  # alerts that a popup lists
 LAST_LINES = 3  # of a command's output
 
 
-def notice_popup(key: str, notice: Notice, host: str, *, simulated: bool) -> Popup:
+def notice_popup(key: str, notice: ReminderNotice, host: str, *, simulated: bool) -> Popup:
     """Return the popup of a notice, with the last lines of a command's output."""
     headline = labelled(_("{what} on {host}").format(what=notice.title, host=host), simulated=simulated)
     lines = (notice.text, *notice.details, *notice.output[-LAST_LINES:])
@@ -27,7 +27,7 @@ def notice_popup(key: str, notice: Notice, host: str, *, simulated: bool) -> Pop
 def popup(key: str, alerts: Sequence[Alert], host: str, *, simulated: bool) -> Popup:
     """Return the popup about the `alerts` of one rule in one poll: the worst in full, the others counted."""
     worst = max(alerts, key=lambda alert: (alert.severity, alert.value))
-    lines = [redact.text(worst.said)]
+    lines = [redact.text(worst.message)]
     if len(alerts) > 1:
         lines.append(_("and {count} more").format(count=len(alerts) - 1))
     if any(alert.raises >= FLAPPING for alert in alerts):
@@ -55,6 +55,6 @@ def away_popup(alerts: Sequence[Alert], firing: int, *, simulated: bool) -> Popu
 
 def _list_alerts(alerts: Sequence[Alert]) -> str:
     """Return a line for each alert, MOST_LINES at most."""
-    lines = [redact.text(alert.said) for alert in alerts[:MOST_LINES]]
+    lines = [redact.text(alert.message) for alert in alerts[:MOST_LINES]]
     rest = len(alerts) - len(lines)
     return "\n".join([*lines, _("and {count} more").format(count=rest)] if rest else lines)

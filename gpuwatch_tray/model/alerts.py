@@ -140,6 +140,6 @@ class Alert:
     inhibited_by: str = ""  # the rule of the alert that mutes this one
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """The sentence for people."""
         return self.text or self.reason

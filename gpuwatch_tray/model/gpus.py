@@ -10,7 +10,7 @@ from gpuwatch_tray.language import N_, _
 from gpuwatch_tray.model.fields import UNKNOWN, Field
 
 
-class Kind(Enum):
+class ProcessKind(Enum):
     """How a process uses a GPU, with the letters of nvidia-smi's Type column."""
 
     COMPUTE = "C"
@@ -18,7 +18,7 @@ class Kind(Enum):
     MPS = "M"
 
 
-COMPUTING = frozenset({Kind.COMPUTE, Kind.MPS})
+COMPUTING = frozenset({ProcessKind.COMPUTE, ProcessKind.MPS})
 
 
 class ClockLimit(IntFlag):
@@ -46,7 +46,7 @@ class GpuProcess:
 
     pid: int
     gpu: int | None  # the GPU's index; None where the source could not tell (`GPU=?`)
-    kinds: frozenset[Kind]
+    kinds: frozenset[ProcessKind]
     memory: Field[int] = UNKNOWN
     user: Field[str] = UNKNOWN
     mine: bool | None = None  # None: the owner is unknown

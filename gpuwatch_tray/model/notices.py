@@ -41,7 +41,7 @@ class MessageKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class MailDetails:
     """
     The parts of a mail beside its text.
 
@@ -62,7 +62,7 @@ class Details:
     only: tuple[str, ...] = ()
 
 
-PLAIN = Details()
+PLAIN = MailDetails()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Message:
     created: float
     message_id: str
     kind: MessageKind = MessageKind.ALERT
-    details: Details = PLAIN
+    details: MailDetails = PLAIN
     picture: bytes = b""
 
 
@@ -110,7 +110,7 @@ class Popup:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ReminderNotice:
     """
     A reminder that is due: what a person asked for has happened, at `at` (wall time).
 
@@ -127,7 +127,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
+class PendingReminder:
     """
     A pending reminder, as it is shown.
 
@@ -150,7 +150,7 @@ class Presence(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class PresenceResult:
     """Whether the person is present, by `source`; `idle` is seconds without input, if known."""
 
     presence: Presence
@@ -191,4 +191,4 @@ class Status:
     mail_possible: bool = False  # "Send test alert" has somewhere to mail to
     snoozed_until: float | None = None
     in_use: int | None = None
-    awaited: tuple[Awaited, ...] = ()
+    awaited: tuple[PendingReminder, ...] = ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpuwatch_tray.model import Sighting
+    from gpuwatch_tray.model import PresenceResult
     from gpuwatch_tray.presence.decide import PresenceDetector
 
 
@@ -25,7 +25,7 @@ class AdjustableDetector:
             before, self._detector, self._away = self._detector, self._make(away), away
             before.close()
 
-    def check(self) -> Sighting:
+    def check(self) -> PresenceResult:
         """Return whether the person is at the desk."""
         return self._detector.check()
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray.language import N_
-from gpuwatch_tray.model import Presence, Sighting
+from gpuwatch_tray.model import Presence, PresenceResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.presence.clock import Moment
 
 FRESH = 15.0  # seconds, suspends included, for which a reading counts
-UNKNOWN_RESULT = Sighting(Presence.UNKNOWN, N_("nothing here tells"))
+UNKNOWN_RESULT = PresenceResult(Presence.UNKNOWN, N_("nothing here tells"))
 
 
 class Evidence(Enum):
@@ -40,7 +40,7 @@ class PresenceReading:
 class PresenceDetector(Protocol):
     """The interface of a presence detector; from any thread."""
 
-    def check(self) -> Sighting:
+    def check(self) -> PresenceResult:
         """Return whether the person is at the desk, as far as is known now; never waits."""
 
     def sources(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class AbsentSource(PresenceSource):
         return self._why
 
 
-def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Sighting:
+def decide(readings: Iterable[PresenceReading], now: float, away: float) -> PresenceResult:
     """
     Decide by a locked screen, else by the first source that knows, in the order given.
 
@@ -91,12 +91,12 @@ def decide(readings: Iterable[PresenceReading], now: float, away: float) -> Sigh
     fresh = [reading for reading in readings if now - reading.at <= FRESH]
     for reading in fresh:
         if reading.evidence is Evidence.LOCKED:
-            return Sighting(Presence.AWAY, reading.source)
+            return PresenceResult(Presence.AWAY, reading.source)
     for reading in fresh:
         if reading.evidence is Evidence.INPUT:
-            return Sighting(Presence.PRESENT, reading.source)
+            return PresenceResult(Presence.PRESENT, reading.source)
         if 0 < away <= reading.idle:
-            return Sighting(Presence.AWAY, reading.source, reading.idle)
+            return PresenceResult(Presence.AWAY, reading.source, reading.idle)
         if reading.evidence is Evidence.IDLE:
-            return Sighting(Presence.PRESENT, reading.source, reading.idle)
+            return PresenceResult(Presence.PRESENT, reading.source, reading.idle)
     return UNKNOWN_RESULT

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import terms
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.model import Presence, Sighting
+from gpuwatch_tray.model import Presence, PresenceResult
 from gpuwatch_tray.presence.clock import Moment, SuspendLog, moment
 from gpuwatch_tray.presence.decide import PresenceSource, decide
 
@@ -30,7 +30,7 @@ class DesktopPresence:
         self._clock = clock
         suspends.observe(clock())
 
-    def check(self) -> Sighting:
+    def check(self) -> PresenceResult:
         """Return whether the person is at the desk, as far as is known now; never waits."""
         now = self._clock()
         self._suspends.observe(now)
@@ -64,9 +64,9 @@ class NobodyPresent:
     def __init__(self, why: str) -> None:
         self._why = why
 
-    def check(self) -> Sighting:
+    def check(self) -> PresenceResult:
         """Return away."""
-        return Sighting(Presence.AWAY, N_("no desktop"))
+        return PresenceResult(Presence.AWAY, N_("no desktop"))
 
     def sources(self) -> tuple[str, ...]:
         """Describe the answer and its reason."""

@@ -39,6 +39,6 @@ def alert_marks(
         if ended is not None and ended < start:
             continue
         about = gpus_of_alert(alert.subject, uuids, runs)
-        text = redact.text(alert.said)
+        text = redact.text(alert.message)
         marks.append(AlertMark(alert.id, alert.rule, alert.severity, text, alert.fired.wall, ended, about))
     return tuple(sorted(marks, key=lambda mark: (mark.began, mark.id)))

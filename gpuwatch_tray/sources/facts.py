@@ -9,7 +9,7 @@ from gpuwatch_tray.language import N_
 from gpuwatch_tray.model import GpuProcess, Missing, Why
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Field, Kind
+    from gpuwatch_tray.model import Field, ProcessKind
 
 GONE = Missing(Why.ERROR, N_("no such process here"))
 FOREIGN = Missing(Why.ERROR, N_("the driver's process numbers are not those of this container"))
@@ -42,7 +42,9 @@ class ProcessFacts:
         """Return the facts of a process of which nothing is known, for the reason `why`."""
         return cls(pid, why, mine, why, why, "", why, why, why)
 
-    def on_gpu(self, gpu: int, kinds: frozenset[Kind], memory: Field[int], device: str = "") -> GpuProcess:
+    def on_gpu(
+        self, gpu: int, kinds: frozenset[ProcessKind], memory: Field[int], device: str = ""
+    ) -> GpuProcess:
         """Return the process as it is on one GPU, or on one of its MIG devices."""
         # By place: there are hundreds of them, and keywords take half as long again.
         return GpuProcess(

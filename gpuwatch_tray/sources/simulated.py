@@ -13,7 +13,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, GpuProcess, Kind, Limits, Missing, Snapshot, Why
+from gpuwatch_tray.model import (
+    UNSUPPORTED,
+    ClockLimit,
+    Gpu,
+    GpuProcess,
+    Limits,
+    Missing,
+    ProcessKind,
+    Snapshot,
+    Why,
+)
 from gpuwatch_tray.units import DAY, GIB, HOUR, MIB
 
 if TYPE_CHECKING:
@@ -94,7 +104,7 @@ def simulate(t: float, at: float, user: str, max_etime: int) -> Snapshot:
         process = GpuProcess(
             pid=_FIRST_PID + round_ * len(_PARTS) + part.number,
             gpu=part.gpu,
-            kinds=frozenset({Kind.COMPUTE}),
+            kinds=frozenset({ProcessKind.COMPUTE}),
             memory=int(part.memory * _swell(phase - part.start, part.end - part.start, 4.0)),
             user=user,
             mine=True,
@@ -166,7 +176,7 @@ def _xorg(t: float, at: float, user: str) -> GpuProcess:
     return GpuProcess(
         pid=_FIRST_PID,
         gpu=0,
-        kinds=frozenset({Kind.GRAPHICS}),
+        kinds=frozenset({ProcessKind.GRAPHICS}),
         memory=_XORG_MEMORY,
         user=user,
         mine=True,

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from gpuwatch_tray.model import Details, Severity
+from gpuwatch_tray.model import MailDetails, Severity
 from gpuwatch_tray.store.values import checked_rows
 
 
-def details_to_json(details: Details) -> str:
+def details_to_json(details: MailDetails) -> str:
     """Return the details as JSON without defaults; ASCII, as a process name may hold what UTF-8 cannot."""
-    usual = asdict(Details())
+    usual = asdict(MailDetails())
     return json.dumps({key: value for key, value in asdict(details).items() if value != usual[key]})
 
 
-def details_from_json(text: str) -> Details:
+def details_from_json(text: str) -> MailDetails:
     """Parse the details. Raises UnreadableRowError."""
     with checked_rows():
         values = json.loads(text)
         severity = values.get("severity")
-        return Details(
+        return MailDetails(
             html=values.get("html", ""),
             host=values.get("host", ""),
             severity=None if severity is None else Severity(severity),

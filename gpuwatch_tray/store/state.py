@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gpuwatch_tray.alerts import Silence
-    from gpuwatch_tray.model import Alert, Notice
+    from gpuwatch_tray.model import Alert, ReminderNotice
     from gpuwatch_tray.store.attention import Attention
     from gpuwatch_tray.store.backlog import Gather
     from gpuwatch_tray.store.incidents import Transition
@@ -206,7 +206,7 @@ class Store:
         """Store a reminder; return its number."""
         return self._database.write(lambda database: watches.add_reminder(database, watch))
 
-    def complete_reminder(self, number: int, notice: Notice) -> bool:
+    def complete_reminder(self, number: int, notice: ReminderNotice) -> bool:
         """Record that what a reminder waits for has happened; return False where it is gone."""
         return self._database.write(lambda database: watches.set_reminder_notice(database, number, notice))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-    from gpuwatch_tray.model import Notice
+    from gpuwatch_tray.model import ReminderNotice
 
 
 def read_reminders(database: sqlite3.Connection) -> tuple[Reminder, ...]:
@@ -46,7 +46,7 @@ def update_reminders(database: sqlite3.Connection, watches: Iterable[Reminder]) 
     )
 
 
-def set_reminder_notice(database: sqlite3.Connection, number: int, notice: Notice) -> bool:
+def set_reminder_notice(database: sqlite3.Connection, number: int, notice: ReminderNotice) -> bool:
     """Set a reminder's notice, in place of an earlier one; return False where the reminder is gone."""
     for watch in read_reminders(database):
         if watch.id == number:

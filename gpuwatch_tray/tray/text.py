@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gpuwatch_tray import redact
 from gpuwatch_tray.columns import cut_to_width, display_width
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Field, Gpu, GpuProcess, Kind, Missing, Why, known
+from gpuwatch_tray.model import Field, Gpu, GpuProcess, Missing, ProcessKind, Why, known
 from gpuwatch_tray.units import gib, memory_text, menu_duration
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def process_label(value: GpuProcess) -> str:
         _field(value.memory, memory_text, _("memory ?")),
         _("time ?") if isinstance(value.elapsed, Missing) else menu_duration(value.elapsed),
         clip(command_text(value) or _("command not known"), COMMAND_LENGTH),
-        _("graphics only") if value.kinds == {Kind.GRAPHICS} else "",
+        _("graphics only") if value.kinds == {ProcessKind.GRAPHICS} else "",
     ]
     return DOT.join(part for part in parts if part)
 
@@ -126,11 +126,11 @@ def clipboard_command(value: GpuProcess) -> str:
 def usage_types(value: GpuProcess) -> str:
     """Describe how a process uses the GPU, with nvidia-smi's letters."""
     names = {
-        Kind.COMPUTE: _("compute"),
-        Kind.GRAPHICS: _("graphics"),
-        Kind.MPS: _("compute through MPS"),
+        ProcessKind.COMPUTE: _("compute"),
+        ProcessKind.GRAPHICS: _("graphics"),
+        ProcessKind.MPS: _("compute through MPS"),
     }
-    used = [kind for kind in Kind if kind in value.kinds]
+    used = [kind for kind in ProcessKind if kind in value.kinds]
     if not used:
         return _("unknown")
     phrase, *others = [names[kind] for kind in used]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import N_, _, ngettext
-from gpuwatch_tray.model import Kind, Notice, known
+from gpuwatch_tray.model import ProcessKind, ReminderNotice, known
 from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
             parts.setdefault(name, []).append(gpu)
     if not parts:  # a process list names no idle GPU
         return None
-    busy = {process.gpu for process in snapshot.processes if process.kinds != {Kind.GRAPHICS}}
+    busy = {process.gpu for process in snapshot.processes if process.kinds != {ProcessKind.GRAPHICS}}
     if None in busy:
         return {}
     return {
@@ -45,7 +45,7 @@ def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
     }
 
 
-def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, Notice | None]:
+def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, ReminderNotice | None]:
     """
     Note which GPUs are free and since when; the notice once enough of them have been free for long enough.
 
@@ -84,7 +84,7 @@ def _no_gap(condition: GpusFree, observation: Observation) -> bool:
 
 def _free_notice(
     condition: GpusFree, gpus: Sequence[Gpu], seconds: float, observation: Observation
-) -> Notice:
+) -> ReminderNotice:
     ordered = sorted(gpus, key=lambda gpu: gpu.index)
     names = ", ".join(_gpu_name(gpu) for gpu in ordered)
     text = ngettext(
@@ -93,7 +93,7 @@ def _free_notice(
         len(ordered),
     ).format(gpus=names, span=duration(seconds))
     title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
-    return Notice(title, text, observation.now.wall, () if observation.loop else (_(BY_CHECK),))
+    return ReminderNotice(title, text, observation.now.wall, () if observation.loop else (_(BY_CHECK),))
 
 
 def _gpu_name(gpu: Gpu) -> str:

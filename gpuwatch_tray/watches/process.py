@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.model import Missing, Notice, Severity, known
+from gpuwatch_tray.model import Missing, ReminderNotice, Severity, known
 from gpuwatch_tray.units import duration, local_time, memory_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def total_memory(entries: Sequence[GpuProcess]) -> int | None:
     return sum(whole) if parts and len(whole) == len(parts) else None
 
 
-def step_process(condition: ProcessEnds, observation: Observation) -> tuple[ProcessEnds, Notice | None]:
+def step_process(
+    condition: ProcessEnds, observation: Observation
+) -> tuple[ProcessEnds, ReminderNotice | None]:
     """
     Note what the process was seen to do; the notice once it is gone.
 
@@ -70,11 +72,15 @@ def step_process(condition: ProcessEnds, observation: Observation) -> tuple[Proc
     return condition, None
 
 
-def step_command(condition: CommandEnds, observation: Observation) -> tuple[CommandEnds, Notice | None]:
+def step_command(
+    condition: CommandEnds, observation: Observation
+) -> tuple[CommandEnds, ReminderNotice | None]:
     """Note the most memory of the command; the notice of its end when nobody reports it."""
     if condition.boot and observation.now.boot != condition.boot:
         text = f"{condition.called}: {_(RESTARTED)}"
-        return condition, Notice(_("Command ended"), text, observation.now.wall, severity=Severity.WARNING)
+        return condition, ReminderNotice(
+            _("Command ended"), text, observation.now.wall, severity=Severity.WARNING
+        )
     held = on_gpus(condition, observation.snapshot, observation.children)
     condition = replace(condition, peak=_larger(condition.peak, total_memory(held)))
     if observation.lives is not False:
@@ -85,21 +91,21 @@ def step_command(condition: CommandEnds, observation: Observation) -> tuple[Comm
         return condition, None
     text = _("{command}: it has ended").format(command=condition.called)
     details = _(UNREPORTED), *_peak_line(condition.peak)
-    return condition, Notice(
+    return condition, ReminderNotice(
         _("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING
     )
 
 
 def command_notice(
     condition: CommandEnds, code: int, seconds: float, output: Sequence[str], now: float
-) -> Notice:
+) -> ReminderNotice:
     """Make the notice of a command that ended with `code` (128 + the signal's number) after `seconds`."""
     done = code == 0
     title = _("Command finished") if done else _("Command failed")
     text = _("{command}: done after {span}") if done else _("{command}: exit code {code} after {span}")
     text = text.format(command=condition.called, code=code, span=duration(seconds))
     severity = Severity.INFO if done else Severity.WARNING
-    return Notice(title, text, now, _peak_line(condition.peak), tuple(output), severity)
+    return ReminderNotice(title, text, now, _peak_line(condition.peak), tuple(output), severity)
 
 
 def describe_process(condition: ProcessEnds) -> str:
@@ -142,7 +148,7 @@ def _lists_are_complete(snapshot: Snapshot) -> bool:
     )
 
 
-def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "") -> Notice:
+def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "") -> ReminderNotice:
     where = f", GPU {', '.join(map(str, condition.gpus))}" if condition.gpus else ""
     text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
     passed = None if condition.seen is None else observation.now.since(condition.seen)
@@ -159,7 +165,7 @@ def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "")
     text = text.format(pid=condition.pid, command=condition.called + where, span=span, seen=seen)
     if why:
         text += f": {_(why)}"
-    return Notice(_("Process ended"), text, observation.now.wall, _peak_line(condition.peak))
+    return ReminderNotice(_("Process ended"), text, observation.now.wall, _peak_line(condition.peak))
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any, TypeAlias
 
-from gpuwatch_tray.model import Instant, Notice, Severity
+from gpuwatch_tray.model import Instant, ReminderNotice, Severity
 from gpuwatch_tray.watches.wishes import CommandEnds, GpusFree, ProcessEnds, Reminder, ReminderCondition
 
 ReminderJson: TypeAlias = dict[str, Any]
@@ -31,7 +31,7 @@ def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
     if notice is not None:
         details, output = (tuple(map(str, notice[name])) for name in ("details", "output"))
         severity = Severity(int(notice.get("severity", Severity.INFO)))  # older states have none
-        notice = Notice(
+        notice = ReminderNotice(
             str(notice["title"]), str(notice["text"]), float(notice["at"]), details, output, severity
         )
     return Reminder(number, Instant(*body["asked"]), _condition_from_json(dict(body["wish"])), notice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model import Awaited
+from gpuwatch_tray.model import PendingReminder
 from gpuwatch_tray.units import MIB, MINUTE
 from gpuwatch_tray.watches.free import describe_free, step_free
 from gpuwatch_tray.watches.process import (
@@ -18,7 +18,7 @@ from gpuwatch_tray.watches.process import (
 from gpuwatch_tray.watches.wishes import GpusFree, ProcessEnds, Reminder
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Instant, Notice, Snapshot
+    from gpuwatch_tray.model import Instant, ReminderNotice, Snapshot
     from gpuwatch_tray.watches.wishes import Observation, ReminderCondition
 
 PEAK_STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
@@ -34,7 +34,7 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
 
 def _step_condition(
     condition: ReminderCondition, observation: Observation
-) -> tuple[ReminderCondition, Notice | None]:
+) -> tuple[ReminderCondition, ReminderNotice | None]:
     if isinstance(condition, GpusFree):
         return step_free(condition, observation)
     if isinstance(condition, ProcessEnds):
@@ -60,14 +60,14 @@ def describe_reminder(reminder: Reminder) -> str:
     return describe_process(condition) if isinstance(condition, ProcessEnds) else describe_command(condition)
 
 
-def awaited(reminder: Reminder) -> Awaited:
+def awaited(reminder: Reminder) -> PendingReminder:
     """Return the reminder as the menu shows it."""
     condition = reminder.condition
     target = (
         str(condition.count) if isinstance(condition, GpusFree) else f"{condition.pid}:{condition.identity}"
     )
     text = describe_reminder(reminder) if reminder.notice is None else reminder.notice.text
-    return Awaited(reminder.id, target, text, due=reminder.notice is not None)
+    return PendingReminder(reminder.id, target, text, due=reminder.notice is not None)
 
 
 def must_be_saved(old: Reminder, new: Reminder) -> bool:

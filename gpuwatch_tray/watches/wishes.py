@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Instant, Notice, Snapshot
+    from gpuwatch_tray.model import Instant, ReminderNotice, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Reminder:
     id: int
     asked: Instant
     condition: ReminderCondition
-    notice: Notice | None = None
+    notice: ReminderNotice | None = None
 
 
 @dataclass(frozen=True, slots=True)

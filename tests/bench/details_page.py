@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpuwatch_tray import machine
-from gpuwatch_tray.model import UNKNOWN, Gpu, GpuProcess, Instant, Kind, Limits, Snapshot
+from gpuwatch_tray.model import UNKNOWN, Gpu, GpuProcess, Instant, Limits, ProcessKind, Snapshot
 from gpuwatch_tray.sampling import Sampler
 from gpuwatch_tray.store.samples import SampleStore
 from tests.browser import Browser
@@ -73,7 +73,7 @@ def _process(run, gpu):
     return GpuProcess(
         run.pid,
         gpu,
-        frozenset({Kind.COMPUTE}),
+        frozenset({ProcessKind.COMPUTE}),
         memory=4 * 2**30,
         user=UNKNOWN if run.user is None else run.user,
         mine=run.mine,

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.desktop.client import wait_until
-from tests.desktop.rig import settle
 from tests.desktop.programs import process
+from tests.desktop.rig import settle
 from tests.desktop.whole import NOTIFICATIONS, START, WATCHER, Form, SeenRow, WholeDesktop, require, session
 
 if TYPE_CHECKING:
@@ -157,7 +157,9 @@ class Gnome(WholeDesktop):
         else:
             command.append("--x11")
         self.launch("gnome-shell", command, SHELL, WATCHER, NOTIFICATIONS, ASK[0])
-        wait_until(lambda: self.ask("Main.layoutManager._startingUp === false"), "the shell to have started", START)
+        wait_until(
+            lambda: self.ask("Main.layoutManager._startingUp === false"), "the shell to have started", START
+        )
         wait_until(self._out_of_the_overview, "the overview to be left", START, pause=0.2)
         if os.getuid() == 0:  # it warns of that, and other popups would wait behind
             wait_until(lambda: self.popup()[0], "the warning that root is logged in")
@@ -213,7 +215,9 @@ class Gnome(WholeDesktop):
 
 def version() -> int:
     """The installed GNOME Shell's major version."""
-    done = subprocess.run(["gnome-shell", "--version"], check=True, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        ["gnome-shell", "--version"], check=True, capture_output=True, text=True, timeout=20
+    )
     found = re.search(r"(\d+)\.", done.stdout)
     assert found, done.stdout
     return int(found[1])

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image  # noqa: TID251  # looks at screenshots
 
-from tests.desktop.client import wait_until
 from tests.desktop import reading
+from tests.desktop.client import wait_until
 from tests.desktop.rig import settle
 from tests.desktop.whole import (
     NOTIFICATIONS,
@@ -145,7 +145,9 @@ class Kde(WholeDesktop):
         self.launch("plasmashell", ["plasmashell", "--no-respawn"], PLASMA, NOTIFICATIONS)
         watcher = (WATCHER, "/StatusNotifierWatcher", WATCHER)
         wait_until(
-            lambda: self.client.get_all(watcher).get("IsStatusNotifierHostRegistered"), "the panel's icons", START
+            lambda: self.client.get_all(watcher).get("IsStatusNotifierHostRegistered"),
+            "the panel's icons",
+            START,
         )
         self.move((20, self.size[1] - 20))
         wait_until(self._empty, "the desktop to be drawn", START, pause=0.4)
@@ -193,7 +195,9 @@ class Kde(WholeDesktop):
 
     def unfold(self, row: SeenRow) -> None:
         """By a click; a list that did not come onto the screen is opened once more."""
-        depth = max(place for place, served in enumerate(self._lists()) if row.label in {one.label for one in served})
+        depth = max(
+            place for place, served in enumerate(self._lists()) if row.label in {one.label for one in served}
+        )
         (number,) = [one.id for one in self._lists()[depth] if one.label == row.label]
         self._menus.lists, self._path = self._menus.lists[: depth + 1], [*self._path[:depth], number]
         before = self.look()

@@ -167,7 +167,9 @@ class TrayOnShell:
         row, third = desk.row("PID 12"), desk.row("PID 13")
         former = desk.picture(row.box)
         tray.show(looks(held=[HELD[0], *HELD[2:]]))
-        wait_until(lambda: ImageChops.difference(former, desk.picture(row.box)).getbbox(), "the row to change")
+        wait_until(
+            lambda: ImageChops.difference(former, desk.picture(row.box)).getbbox(), "the row to change"
+        )
         ended = desk.row("Ended: PID 12")
         assert abs(ended.middle[1] - row.middle[1]) <= 2
         assert abs(desk.row("PID 13").middle[1] - third.middle[1]) <= 2

@@ -14,7 +14,7 @@ import pytest
 from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
 
 from gpuwatch_tray.bus import SessionBus
-from gpuwatch_tray.model import Kind
+from gpuwatch_tray.model import ProcessKind
 from gpuwatch_tray.sources import ending
 from gpuwatch_tray.sources.ending import (
     PATIENCE,
@@ -79,7 +79,7 @@ class Clicked:
 
     def show(self, *children, **more):
         facts = ProcessInspector().describe([child.pid for child in children]).values()
-        held = [replace(one.on_gpu(0, frozenset({Kind.COMPUTE}), 1), **more) for one in facts]
+        held = [replace(one.on_gpu(0, frozenset({ProcessKind.COMPUTE}), 1), **more) for one in facts]
         self.tray.show(status(shown=snapshot([gpu(0)], held)))
 
     def rows(self):

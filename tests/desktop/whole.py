@@ -229,7 +229,9 @@ class WholeDesktop(Desktop):
 
         def up() -> bool:
             if running.poll() is not None:
-                raise AssertionError(f"{command[0]} ended with {running.returncode}:\n{log.read_text()[-2000:]}")
+                raise AssertionError(
+                    f"{command[0]} ended with {running.returncode}:\n{log.read_text()[-2000:]}"
+                )
             return self.has(*names)
 
         wait_until(up, f"{command[0]} to own {', '.join(names)}", START)
@@ -258,7 +260,9 @@ def session(
     """The session in which a desktop of this kind is to be started: X server, buses, HOME, environment."""
     with ExitStack() as stack:
         # a socket's path may have 107 bytes (unix(7)), and pytest's folders are long
-        runtime = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gw", ignore_cleanup_errors=True)))
+        runtime = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="gw", ignore_cleanup_errors=True))
+        )
         home = folder / "home"
         places = {
             "HOME": home,

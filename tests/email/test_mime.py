@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.messages import CHART
-from gpuwatch_tray.model import Details, Message
+from gpuwatch_tray.model import MailDetails, Message
 from gpuwatch_tray.notifiers.email import mime
 from tests import letters
 
@@ -87,7 +87,7 @@ def test_the_headers_tell_programs_what_it_is():
 def test_later_mails_of_an_incident_answer_the_first():
     """However long the names are: an encoded Message-ID would belong to no thread."""
     roots = tuple(f"<{number}.gpuwatch-tray@{'h' * 63}>" for number in range(9))
-    late = replace(letters.firing(), details=Details(host="h" * 63, replies_to=roots))
+    late = replace(letters.firing(), details=MailDetails(host="h" * 63, replies_to=roots))
     mail = sent(late)
     assert mail["In-Reply-To"] == roots[0]
     assert mail["References"].split() == list(roots)
@@ -156,7 +156,7 @@ def test_no_header_can_be_made_by_a_stranger(text):
 def test_a_message_id_is_one_whatever_the_host_is_called(message, host):
     """Servers refuse `<...@>` and the like; the answers to it name the same one."""
     name = f"<0f5144c4.gpuwatch-tray@{host}>"
-    made = replace(message, message_id=name, details=Details(host=host, replies_to=(name,)))
+    made = replace(message, message_id=name, details=MailDetails(host=host, replies_to=(name,)))
     mail = sent(made)
     assert re.fullmatch(r"<[\w-]+(\.[\w-]+)*@[\w-]+(\.[\w-]+)*>", str(mail["Message-ID"]), re.ASCII)
     assert str(mail["References"]) == str(mail["Message-ID"])

@@ -14,9 +14,9 @@ from gpuwatch_tray.model import (
     Limits,
     Missing,
     Presence,
+    PresenceResult,
     Problem,
     Severity,
-    Sighting,
     Snapshot,
     Terms,
     Verdict,
@@ -114,8 +114,8 @@ class Bench:
         self.policy = changed(self.policy, **policy)
         self.open()
 
-    def _sighting(self) -> Sighting:
-        return Sighting(self.presence, "test")
+    def _sighting(self) -> PresenceResult:
+        return PresenceResult(self.presence, "test")
 
     def look(self, reading, seconds=0.0):
         """One poll after `seconds`; its popups are shown, or are not."""

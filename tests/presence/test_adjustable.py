@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.model import Presence, Sighting
+from gpuwatch_tray.model import Presence, PresenceResult
 from gpuwatch_tray.presence import AdjustableDetector
 
 IDLE = 400.0  # seconds without input
@@ -17,7 +17,7 @@ class Desk:
 
     def check(self):
         """Away from so many seconds on."""
-        return Sighting(Presence.AWAY if self._away <= IDLE else Presence.PRESENT, "test", IDLE)
+        return PresenceResult(Presence.AWAY if self._away <= IDLE else Presence.PRESENT, "test", IDLE)
 
     def sources(self):
         """One line."""

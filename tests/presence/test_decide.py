@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.model import Presence, Sighting
+from gpuwatch_tray.model import Presence, PresenceResult
 from gpuwatch_tray.presence.decide import FRESH, UNKNOWN_RESULT, Evidence, PresenceReading, decide
 
 NOW = 1000.0
@@ -31,28 +31,28 @@ INPUT = PresenceReading("swayidle", Evidence.INPUT, NOW)
         # nobody tells
         ([], AWAY, UNKNOWN_RESULT),
         # one source, either side of the limit and on it
-        ([idle(299.9)], AWAY, Sighting(Presence.PRESENT, "X", 299.9)),
-        ([idle(300.0)], AWAY, Sighting(Presence.AWAY, "X", 300.0)),
-        ([INPUT], AWAY, Sighting(Presence.PRESENT, "swayidle")),
+        ([idle(299.9)], AWAY, PresenceResult(Presence.PRESENT, "X", 299.9)),
+        ([idle(300.0)], AWAY, PresenceResult(Presence.AWAY, "X", 300.0)),
+        ([INPUT], AWAY, PresenceResult(Presence.PRESENT, "swayidle")),
         # a lower bound shows that somebody is away, and never that somebody is there
-        ([at_least(300.0)], AWAY, Sighting(Presence.AWAY, "logind", 300.0)),
+        ([at_least(300.0)], AWAY, PresenceResult(Presence.AWAY, "logind", 300.0)),
         ([at_least(299.9)], AWAY, UNKNOWN_RESULT),
-        ([at_least(0.0), INPUT], AWAY, Sighting(Presence.PRESENT, "swayidle")),
+        ([at_least(0.0), INPUT], AWAY, PresenceResult(Presence.PRESENT, "swayidle")),
         # a lock counts before all input, wherever it stands: who types a password is not back yet
-        ([idle(0.0), INPUT, LOCKED], AWAY, Sighting(Presence.AWAY, "locker")),
+        ([idle(0.0), INPUT, LOCKED], AWAY, PresenceResult(Presence.AWAY, "locker")),
         # the first that knows is believed
-        ([idle(5.0), idle(900.0, source="Y")], AWAY, Sighting(Presence.PRESENT, "X", 5.0)),
-        ([idle(5.0), at_least(900.0)], AWAY, Sighting(Presence.PRESENT, "X", 5.0)),
+        ([idle(5.0), idle(900.0, source="Y")], AWAY, PresenceResult(Presence.PRESENT, "X", 5.0)),
+        ([idle(5.0), at_least(900.0)], AWAY, PresenceResult(Presence.PRESENT, "X", 5.0)),
         # an old reading says nothing: neither present, nor away, nor locked
         ([idle(0.0, NOW - FRESH - 0.1)], AWAY, UNKNOWN_RESULT),
         ([idle(900.0, NOW - FRESH - 0.1)], AWAY, UNKNOWN_RESULT),
         ([PresenceReading("locker", Evidence.LOCKED, NOW - 60)], AWAY, UNKNOWN_RESULT),
-        ([idle(0.0, NOW - 60), idle(900.0, source="Y")], AWAY, Sighting(Presence.AWAY, "Y", 900.0)),
-        ([idle(0.0, NOW - FRESH)], AWAY, Sighting(Presence.PRESENT, "X", 0.0)),
+        ([idle(0.0, NOW - 60), idle(900.0, source="Y")], AWAY, PresenceResult(Presence.AWAY, "Y", 900.0)),
+        ([idle(0.0, NOW - FRESH)], AWAY, PresenceResult(Presence.PRESENT, "X", 0.0)),
         # AWAY_MIN=0: nobody is away by idling, only by locking
-        ([idle(90_000.0)], 0.0, Sighting(Presence.PRESENT, "X", 90_000.0)),
+        ([idle(90_000.0)], 0.0, PresenceResult(Presence.PRESENT, "X", 90_000.0)),
         ([at_least(90_000.0)], 0.0, UNKNOWN_RESULT),
-        ([idle(0.0), LOCKED], 0.0, Sighting(Presence.AWAY, "locker")),
+        ([idle(0.0), LOCKED], 0.0, PresenceResult(Presence.AWAY, "locker")),
     ],
 )
 def test_each_row_of_the_table(readings, away, expected):

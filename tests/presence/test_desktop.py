@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.bus import SessionBus
-from gpuwatch_tray.model import Presence, Sighting
+from gpuwatch_tray.model import Presence, PresenceResult
 from gpuwatch_tray.presence import start_detector
 from gpuwatch_tray.presence.clock import Moment, SuspendLog
 from gpuwatch_tray.presence.decide import AbsentSource, Evidence, PresenceReading
@@ -37,7 +37,7 @@ def lines(bus, environ, away=300.0):
 def test_without_a_desktop_nobody_is_at_the_desk(environ, platform, why):
     """That is away, and never unknown; the doctor is told why."""
     watcher = start_detector(None, environ, 300.0, platform=platform)
-    assert watcher.check() == Sighting(Presence.AWAY, "no desktop")
+    assert watcher.check() == PresenceResult(Presence.AWAY, "no desktop")
     assert why in watcher.sources()[0]
     watcher.close()
 
@@ -117,7 +117,7 @@ def test_after_a_suspend_the_last_reading_is_worth_nothing():
     watcher = DesktopPresence([source], 300.0, SuspendLog(), lambda: now[0])
     assert watcher.check().presence is Presence.PRESENT
     now[0] = Moment(1601.0, 501.0)
-    assert watcher.check() == Sighting(Presence.UNKNOWN, "nothing here tells")
+    assert watcher.check() == PresenceResult(Presence.UNKNOWN, "nothing here tells")
 
 
 def test_the_doctor_sees_the_answer_and_each_source():

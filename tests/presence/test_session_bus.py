@@ -10,7 +10,7 @@ import pytest
 from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
 
 from gpuwatch_tray.bus import DBusCallError, Peer, SessionBus
-from gpuwatch_tray.model import Presence, Sighting
+from gpuwatch_tray.model import Presence, PresenceResult
 from gpuwatch_tray.presence.clock import SuspendLog
 from gpuwatch_tray.presence.idlemonitor import MONITORS, IdleMonitor
 from gpuwatch_tray.presence.lockers import SCREEN_LOCKS, ScreenLock
@@ -68,9 +68,9 @@ def test_the_compositors_monitor_is_asked_in_milliseconds(watcher, client, name)
     """1,500 ms are 1.5 s, which is below the limit of 2 s; 2,500 ms are above it."""
     monitor = FakeMonitor(name, 1.5)
     client.serve(MONITORS[name], monitor, name)
-    wait_until(lambda: watcher.check() == Sighting(Presence.PRESENT, name, 1.5), "present")
+    wait_until(lambda: watcher.check() == PresenceResult(Presence.PRESENT, name, 1.5), "present")
     monitor.idle = 2.5
-    wait_until(lambda: watcher.check() == Sighting(Presence.AWAY, name, 2.5), "away")
+    wait_until(lambda: watcher.check() == PresenceResult(Presence.AWAY, name, 2.5), "away")
     monitor.idle = 0.0
     become(watcher, Presence.PRESENT, name)
 

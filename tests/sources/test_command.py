@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Kind
+from gpuwatch_tray.model import UNKNOWN, ProcessKind
 from gpuwatch_tray.sources import bounded
 from gpuwatch_tray.sources.command import CommandSource, command_line
 
@@ -73,7 +73,7 @@ def test_a_script_whose_path_has_blanks_is_run(tmp_path):
         2943615,
         "u",
         True,
-        {Kind.COMPUTE},
+        {ProcessKind.COMPUTE},
     )
     assert (first.elapsed, first.started, first.identity) == (214.0, NOW - 214, f"{NOW - 214:.0f}")
     assert first.command == ("python", "train.py", "--token", "Xq7canary")

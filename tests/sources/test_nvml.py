@@ -10,7 +10,7 @@ from pathlib import Path
 import pynvml  # noqa: TID251  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Kind, Missing, Why
+from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Missing, ProcessKind, Why
 from tests.driver.build import OLD
 from tests.driver.scenario import (
     ARGUMENT_VERSION_MISMATCH,
@@ -46,7 +46,7 @@ FIELDS = {
     "width_most": ["pcie_width_most"],
     "energy": ["energy"],
 }
-C, G, M = Kind.COMPUTE, Kind.GRAPHICS, Kind.MPS
+C, G, M = ProcessKind.COMPUTE, ProcessKind.GRAPHICS, ProcessKind.MPS
 
 
 def test_each_value_arrives_in_the_units_of_the_model(rig):

@@ -11,7 +11,7 @@ import psutil  # noqa: TID251  # its answers are bent at the edge
 import pytest
 
 from gpuwatch_tray.listing.elapsed import elapsed_text
-from gpuwatch_tray.model import Kind, Missing
+from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import births, processes
 from gpuwatch_tray.sources.facts import DENIED, FOREIGN, GONE, ProcessFacts
 from gpuwatch_tray.sources.processes import ProcessInspector
@@ -62,8 +62,8 @@ def test_a_process_of_ones_own_is_told_completely(child, tmp_path):
 def test_a_process_on_a_gpu_is_its_facts_with_place_and_memory():
     """Nothing is lost on the way into the model."""
     told = facts(ME)
-    process = told.on_gpu(3, frozenset({Kind.GRAPHICS}), 77)
-    assert (process.gpu, process.kinds, process.memory) == (3, {Kind.GRAPHICS}, 77)
+    process = told.on_gpu(3, frozenset({ProcessKind.GRAPHICS}), 77)
+    assert (process.gpu, process.kinds, process.memory) == (3, {ProcessKind.GRAPHICS}, 77)
     for name in ("pid", "user", "mine", "started", "elapsed", "identity", "cwd", "command", "name"):
         assert getattr(process, name) == getattr(told, name)
 

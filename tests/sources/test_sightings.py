@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Kind, Missing
+from gpuwatch_tray.model import UNKNOWN, Missing, ProcessKind
 from gpuwatch_tray.sources.command import CommandSource
 from gpuwatch_tray.sources.sightings import RETURN_WITHIN, digest
 
@@ -178,4 +178,4 @@ def test_a_list_with_owners_is_believed(host):
         NOW, header.format(1, "u", "C"), header.format(2, "alice", "G"), header.format(3, "?", "C")
     )
     assert (mine.mine, alice.mine, nobody.mine) == (True, False, None)
-    assert alice.kinds == {Kind.GRAPHICS}
+    assert alice.kinds == {ProcessKind.GRAPHICS}

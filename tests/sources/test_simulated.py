@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray import redact
-from gpuwatch_tray.model import LABEL, Kind, Limits, Missing, ProcessScope, Snapshot
+from gpuwatch_tray.model import LABEL, Limits, Missing, ProcessKind, ProcessScope, Snapshot
 from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, simulate
 
 MAX_ETIME = 21600
@@ -139,7 +139,7 @@ def test_the_cast_has_a_desktop_and_a_neighbour():
     snapshot = at(5)
     xorg = next(p for p in snapshot.processes if p.name == "Xorg")
     alice = next(p for p in snapshot.processes if p.user == "alice")
-    assert (xorg.mine, xorg.kinds, xorg.computes) == (True, {Kind.GRAPHICS}, False)
+    assert (xorg.mine, xorg.kinds, xorg.computes) == (True, {ProcessKind.GRAPHICS}, False)
     assert (alice.mine, alice.computes) == (False, True)
     assert isinstance(alice.cwd, Missing)
     assert redact.command(alice) == "python3.11"

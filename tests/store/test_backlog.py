@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import Details, Message, MessageKind, Severity
+from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
 from gpuwatch_tray.store import OutboxSummary, Rest
 from gpuwatch_tray.store.backlog import STALE_SECONDS
 from tests.fakes import START
@@ -35,7 +35,7 @@ def gather():
 def severe(number, severity=Severity.CRITICAL, **facts):
     """Make a mail about something critical."""
     made = mail(number, [f"c{number}"], **facts)
-    return replace(made, message=replace(made.message, details=Details(severity=severity)))
+    return replace(made, message=replace(made.message, details=MailDetails(severity=severity)))
 
 
 def due(store, gather, now=LATER):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
-from gpuwatch_tray.model import Instant, MessageKind, Notice, Phase, Reason, Severity
+from gpuwatch_tray.model import Instant, MessageKind, Phase, Reason, ReminderNotice, Severity
 from gpuwatch_tray.store import KnownGpu, Store, Transition
 from gpuwatch_tray.store.samplereader import UseDetail, read_samples
 from gpuwatch_tray.watches import CommandEnds, GpusFree, ProcessEnds, Reminder
@@ -100,7 +100,9 @@ def test_reminders(store):
             3,
             NOW,
             CommandEnds(8, "start-8", "make", "boot-1", 2**30, NOW),
-            Notice("make has ended", "exit code 2", NOON, ("took 3 min",), ("error",), Severity.WARNING),
+            ReminderNotice(
+                "make has ended", "exit code 2", NOON, ("took 3 min",), ("error",), Severity.WARNING
+            ),
         ),
     )
 

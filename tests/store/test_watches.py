@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import Notice
+from gpuwatch_tray.model import ReminderNotice
 from gpuwatch_tray.store import Store, StoreError
 from gpuwatch_tray.watches import GpusFree, ProcessEnds, Reminder
 from tests.fakes import START
@@ -17,7 +17,7 @@ from tests.store.samples import NOW, mail, step
 
 FREE = Reminder(0, NOW, GpusFree(2, 60.0, (("GPU-0", NOW),), NOW))
 ENDS = Reminder(0, NOW, ProcessEnds(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW))
-NOTICE = Notice("GPU free", "GPU 0 is free", START, ("a",), ("b", "c"))
+NOTICE = ReminderNotice("GPU free", "GPU 0 is free", START, ("a",), ("b", "c"))
 
 
 def test_watches_are_kept_with_their_numbers(store, other):

@@ -13,7 +13,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, GpuProcess, Kind, Limits, Problem, Snapshot
+from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, GpuProcess, Limits, Problem, ProcessKind, Snapshot
 from gpuwatch_tray.sampling import Sampler
 from gpuwatch_tray.store.samples import SampleStore
 from tests.fakes import Clock
@@ -222,7 +222,7 @@ class Month:
             GpuProcess(
                 job.pid,
                 job.gpu,
-                frozenset({Kind.COMPUTE}),
+                frozenset({ProcessKind.COMPUTE}),
                 job.memory,
                 UNKNOWN if job.user is None else job.user,
                 identity=f"{job.start:.0f}",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.model import Alert, Gpu, GpuProcess, Kind, Level, Severity, Snapshot, Status
+from gpuwatch_tray.model import Alert, Gpu, GpuProcess, Level, ProcessKind, Severity, Snapshot, Status
 
 GIB = 1024**3
 NOW = 1767827268.0  # 2026-01-07 23:07:48 UTC
-COMPUTE = frozenset({Kind.COMPUTE})
+COMPUTE = frozenset({ProcessKind.COMPUTE})
 
 
 def gpu(index=0, **more):

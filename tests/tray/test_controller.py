@@ -11,7 +11,7 @@ import pytest
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.drawing import IconLook
-from gpuwatch_tray.model import Awaited, IconStyle, Level
+from gpuwatch_tray.model import IconStyle, Level, PendingReminder
 from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras, Tray, TrayView, controller, menu, toolkit
 from gpuwatch_tray.tray.menu import build_menu
 from gpuwatch_tray.tray.native import NativeBackend
@@ -305,7 +305,7 @@ def test_every_row_of_the_menu_survives_pystrays_model():
     """Rows -> pystray Menu -> entries keeps key, label, state and submenu, and each click does its action."""
     clicked = []
     extras = MenuExtras(frozenset({(7, "9")}), "/x/gpu-watch.env", log_file="/x/tray.log")
-    told = (Awaited(5, "9", "9 GPUs are free"),)
+    told = (PendingReminder(5, "9", "9 GPUs are free"),)
     shown = build_menu(
         status(Level.WARNING, mail_possible=True, snoozed_until=NOW, awaited=told), extras=extras
     )

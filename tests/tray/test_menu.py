@@ -15,12 +15,12 @@ from gpuwatch_tray import __version__, redact
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
-    Awaited,
-    Kind,
     Level,
     Missing,
+    PendingReminder,
     Phase,
     Problem,
+    ProcessKind,
     Severity,
     Status,
     Why,
@@ -137,7 +137,7 @@ ASKS = [
 
 def everything():
     """Return a status with something of each kind to show, and the extras."""
-    awaited = (Awaited(5, "4", "4 GPUs are free for 1 min"),)
+    awaited = (PendingReminder(5, "4", "4 GPUs are free for 1 min"),)
     shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
     return shown, MenuExtras(
         frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",), "/x/tray.log"
@@ -216,7 +216,7 @@ def test_only_processes_of_this_machine_can_be_ended(source, offered):
 
 def test_ending_what_draws_warns_that_it_may_be_the_desktop():
     """One's own Xorg is on the list as well."""
-    shown = labels(snapshot(processes=[process(kinds=frozenset({Kind.GRAPHICS}))]))
+    shown = labels(snapshot(processes=[process(kinds=frozenset({ProcessKind.GRAPHICS}))]))
     assert "It draws on the screen: it may be your desktop itself" in shown
     assert not any("may be your desktop" in label for label in labels(snapshot()))
 
@@ -438,7 +438,7 @@ def test_a_process_named_twice_is_one_row():
 
 def test_a_graphics_only_process_shows_its_type():
     """One's own Xorg is told from a computation."""
-    assert text.process_label(process(kinds=frozenset({Kind.GRAPHICS}))).endswith("· graphics only")
+    assert text.process_label(process(kinds=frozenset({ProcessKind.GRAPHICS}))).endswith("· graphics only")
 
 
 def test_control_characters_and_long_texts_cannot_spoil_a_row():
@@ -567,7 +567,7 @@ processes = st.builds(
     identity=st.sampled_from(["", "1", "2:3"]),
     mine=st.sampled_from([True, False, None]),
     user=words,
-    kinds=st.frozensets(st.sampled_from(Kind)),
+    kinds=st.frozensets(st.sampled_from(ProcessKind)),
     command=st.one_of(
         st.just(UNKNOWN),
         st.lists(words, max_size=3).map(lambda argv: ("python", *argv, "--password", CANARY)),

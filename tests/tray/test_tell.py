@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Awaited, Kind, Missing, Problem, Why
+from gpuwatch_tray.model import UNKNOWN, Missing, PendingReminder, Problem, ProcessKind, Why
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 from tests.tray.samples import GIB, gpu, process, snapshot, status
 
 TITLE = "Tell me when…"
-FREE = process(7, 0, kinds=frozenset({Kind.GRAPHICS}))
+FREE = process(7, 0, kinds=frozenset({ProcessKind.GRAPHICS}))
 
 
 def tops(shown, offered=None, **more):
@@ -53,7 +53,7 @@ def test_a_big_machine_has_a_menu_of_bounded_length():
 
 def test_what_is_asked_for_is_shown_and_not_offered_again():
     """A wish has a row of its own with "Cancel", bound to its number."""
-    row = tops(snapshot(), awaited=(Awaited(3, "2", "2 GPUs are free for 1 min"),))
+    row = tops(snapshot(), awaited=(PendingReminder(3, "2", "2 GPUs are free for 1 min"),))
     assert [child.label for child in row[TITLE].children] == ["1 GPU is free"]
     (cancel,) = row["You will be told when 2 GPUs are free for 1 min"].children
     assert (cancel.label, cancel.action) == ("Cancel", MenuAction(ActionKind.WHEN_CANCEL, "3"))
@@ -61,12 +61,14 @@ def test_what_is_asked_for_is_shown_and_not_offered_again():
 
 def test_what_is_due_says_so():
     """What has come about and could not be told yet stands there with what it is."""
-    assert "To be told: it is over" in tops(snapshot(), awaited=(Awaited(3, "2", "it is over", due=True),))
+    assert "To be told: it is over" in tops(
+        snapshot(), awaited=(PendingReminder(3, "2", "it is over", due=True),)
+    )
 
 
 def test_without_the_means_to_cancel_it_is_there_to_read():
     """Where nothing can be cancelled the row stays, and does nothing."""
-    row = tops(snapshot(), frozenset(), awaited=(Awaited(3, "2", "x"),))["You will be told when x"]
+    row = tops(snapshot(), frozenset(), awaited=(PendingReminder(3, "2", "x"),))["You will be told when x"]
     assert (row.enabled, row.children, row.action) == (False, (), None)
 
 
@@ -83,7 +85,7 @@ def test_any_process_can_be_waited_for(facts):
     target = f"{one.pid}:{one.identity}"
     shown = snapshot(processes=[one])
     assert submenu(shown)["Tell me when it ends"].action == MenuAction(ActionKind.WHEN_ENDS, target)
-    below = submenu(shown, awaited=(Awaited(1, target, "it ends"),))
+    below = submenu(shown, awaited=(PendingReminder(1, target, "it ends"),))
     assert "Tell me when it ends" not in below
     assert not below["You will be told when it ends"].enabled
 

@@ -6,7 +6,7 @@ import ctypes
 import struct
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.model import Kind
+from gpuwatch_tray.model import ProcessKind
 from gpuwatch_tray.sources.nvml.api import Handle, address_of
 from gpuwatch_tray.sources.nvml.codes import Code, DriverError
 from gpuwatch_tray.sources.nvml.values import DeviceValues
@@ -14,7 +14,7 @@ from gpuwatch_tray.sources.nvml.values import DeviceValues
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_NAMES = {Kind.COMPUTE: "Compute", Kind.GRAPHICS: "Graphics", Kind.MPS: "MPSCompute"}
+_NAMES = {ProcessKind.COMPUTE: "Compute", ProcessKind.GRAPHICS: "Graphics", ProcessKind.MPS: "MPSCompute"}
 _INFO = struct.Struct("@IQII")  # nvmlProcessInfo_v2_t: PID, memory, and the two instances of a MIG device
 _NO_MEMORY = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
 _MAX_PROCESSES = 2**16  # processes on one GPU: more are a driver gone astray, not a reason to fill the memory
@@ -64,7 +64,7 @@ class Driver(DeviceValues):
                 return None
             raise
 
-    def processes(self, handle: Handle, kind: Kind) -> Sequence[tuple[int, int | None]]:
+    def processes(self, handle: Handle, kind: ProcessKind) -> Sequence[tuple[int, int | None]]:
         """
         Return PID and memory (None where the driver gives none) of the processes of one kind, in one call.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from gpuwatch_tray.model import COMPUTING, Field, Gpu, Kind, Missing, Why
+from gpuwatch_tray.model import COMPUTING, Field, Gpu, Missing, ProcessKind, Why
 from gpuwatch_tray.sources.nvml.problems import gpu_problem
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class ListedProcess(NamedTuple):
     """A process as the driver lists it on one GPU."""
 
     pid: int
-    kinds: frozenset[Kind]
+    kinds: frozenset[ProcessKind]
     memory: Field[int]
 
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import redact
 from gpuwatch_tray.language import _
-from gpuwatch_tray.model import Kind, Missing
+from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.tray import text
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
@@ -17,8 +17,8 @@ from gpuwatch_tray.tray.menu.row import (
     text_row,
     text_rows,
 )
-from gpuwatch_tray.units import local_time
 from gpuwatch_tray.tray.menu.tell import process_reminder_rows
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -79,7 +79,7 @@ def _action_rows(
         confirm = _("End {process} now").format(process=_process_name(process.pid, process))
         target = f"{process.pid}:{process.identity}"
         below = offered_rows(offered, action_row(f"{key}/end now", confirm, ActionKind.END, target))
-        if below and process.kinds == {Kind.GRAPHICS}:
+        if below and process.kinds == {ProcessKind.GRAPHICS}:
             warning = _("It draws on the screen: it may be your desktop itself")
             below.insert(0, text_row(f"{key}/drawing", warning))
         yield from submenu(f"{key}/end", _("End process…"), below)

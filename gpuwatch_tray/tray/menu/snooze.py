@@ -55,7 +55,7 @@ def snooze_all_rows(status: Status, offered: Collection[ActionKind]) -> list[Men
 
 def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> MenuRow:
     key = f"alert:{alert.fingerprint}"
-    message = redact.text(alert.said) or "?"
+    message = redact.text(alert.message) or "?"
     marks = _alert_marks(alert, now)
     suffix = text.DOT + marks[-1] if marks else ""
     label = f"{_(SEVERITIES[alert.severity])}: {message}"
@@ -66,7 +66,7 @@ def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> Men
 
 def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
     # the kind comes first: behind a fingerprint it could be part of another one
-    yield from text_rows(f"text of {key}", text.clip(redact.text(alert.said) or "?", 1000))
+    yield from text_rows(f"text of {key}", text.clip(redact.text(alert.message) or "?", 1000))
     yield text_row(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
     state = _(", ").join([phase, *_alert_marks(alert, now)])

@@ -20,7 +20,7 @@ from gpuwatch_tray.watches import free_gpus
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from gpuwatch_tray.model import Awaited, GpuProcess, Snapshot, Status
+    from gpuwatch_tray.model import GpuProcess, PendingReminder, Snapshot, Status
 
 MAX_GPUS = 16  # numbers of GPUs offered
 
@@ -64,7 +64,7 @@ def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[M
     )
 
 
-def _pending_reminder(reminder: Awaited, offered: Collection[ActionKind]) -> MenuRow:
+def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]) -> MenuRow:
     key = f"awaited:{reminder.id}"
     words = (_("To be told: {what}") if reminder.due else _("You will be told when {what}")).format(
         what=reminder.text

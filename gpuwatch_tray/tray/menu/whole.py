@@ -20,11 +20,10 @@ from gpuwatch_tray.tray.menu.row import (
     offered_rows,
     text_row,
 )
-from gpuwatch_tray.units import end_time
-from gpuwatch_tray.tray.menu.snooze import alert_rows
-from gpuwatch_tray.tray.menu.snooze import snooze_all_rows
+from gpuwatch_tray.tray.menu.snooze import alert_rows, snooze_all_rows
 from gpuwatch_tray.tray.menu.tell import reminder_rows
 from gpuwatch_tray.tray.menu.users import user_rows
+from gpuwatch_tray.units import end_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection
