@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gpuwatch_tray import courier as room
+from gpuwatch_tray import courier as outbox_module
 from gpuwatch_tray.courier import OutboxProcess
 from gpuwatch_tray.store import Store
 from tests.fakes import START, Clock
@@ -147,7 +147,7 @@ def test_a_child_that_hangs_is_ended(parts, caplog):
     outbox_process.tick()
     child = outbox_process._child
     clock.advance(1)
-    monotonic.advance(room.DEADLINE)
+    monotonic.advance(outbox_module.DEADLINE)
     store.lease_due(clock.now, 600)  # so that nothing is due and no further child starts
     outbox_process.tick()
     assert child.returncode is not None
@@ -158,7 +158,7 @@ def test_a_child_that_cannot_be_killed_stops_neither_the_polls_nor_is_it_joined_
     parts, monkeypatch, ended
 ):
     """As on a network disk that does not answer: looked at again at each tick, reaped once it has gone."""
-    monkeypatch.setattr(room, "KILL_TIMEOUT", 0.01)
+    monkeypatch.setattr(outbox_module, "KILL_TIMEOUT", 0.01)
     store, clock, monotonic = parts
     queue(store)
     outbox_process = OutboxProcess(store, SLEEPS, clock, monotonic)
@@ -168,8 +168,8 @@ def test_a_child_that_cannot_be_killed_stops_neither_the_polls_nor_is_it_joined_
     with monkeypatch.context() as stuck:
         stuck.setattr(child, "kill", lambda: None)
         for _ in range(3):
-            clock.advance(room.DEADLINE)
-            monotonic.advance(room.DEADLINE)
+            clock.advance(outbox_module.DEADLINE)
+            monotonic.advance(outbox_module.DEADLINE)
             assert not outbox_process.tick()
             assert outbox_process._child is child
     child.kill()
@@ -211,11 +211,11 @@ def test_a_child_that_hangs_with_the_mails_keeps_them_until_it_is_ended(parts, d
         queue(store)
         outbox_process.tick()
         first = outbox_process._child
-        clock.advance(room.DEADLINE)
-        monotonic.advance(room.DEADLINE)
+        clock.advance(outbox_module.DEADLINE)
+        monotonic.advance(outbox_module.DEADLINE)
         outbox_process.tick()
         assert (first.returncode is not None, outbox_process._child) == (True, None)
-        clock.advance(room.LEASE - room.DEADLINE)
+        clock.advance(outbox_module.LEASE - outbox_module.DEADLINE)
         outbox_process.kick()
         outbox_process.tick()
         assert outbox_process._child is not None
@@ -230,4 +230,4 @@ def test_a_large_mail_does_not_hold_up_the_thread_that_hands_it_over(parts, disk
         store.commit(step(mail(1, ["a"] * 9), *(mail(n, [json.dumps(n)]) for n in range(2, 2000))))
         before = time.monotonic()
         outbox_process.tick()
-        assert time.monotonic() - before < room.PIPE_TIMEOUT + 2
+        assert time.monotonic() - before < outbox_module.PIPE_TIMEOUT + 2

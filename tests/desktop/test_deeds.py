@@ -15,7 +15,7 @@ from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol to
 
 from gpuwatch_tray.bus import SessionBus
 from gpuwatch_tray.model import ProcessKind
-from gpuwatch_tray.sources import ending
+from gpuwatch_tray.sources import ending as termination
 from gpuwatch_tray.sources.ending import (
     PATIENCE,
     PendingTerminations,
@@ -103,7 +103,7 @@ class Clicked:
 @pytest.fixture
 def clicked(address, client, monkeypatch):
     """Run the tray as outside of a container, wherever the tests run."""
-    monkeypatch.setattr(ending, "sees_host_pids", lambda: True)
+    monkeypatch.setattr(termination, "sees_host_pids", lambda: True)
     made = Clicked(address, client)
     ready = threading.Event()
     life = threading.Thread(target=made.tray.run, args=(ready.set,))

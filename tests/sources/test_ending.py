@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from gpuwatch_tray.sources import births, ending
+from gpuwatch_tray.sources import births
+from gpuwatch_tray.sources import ending as termination
 from gpuwatch_tray.sources.ending import (
     PATIENCE,
     PendingTerminations,
@@ -47,7 +48,7 @@ def identity(pid):
 @pytest.fixture(autouse=True)
 def _first_namespace(monkeypatch):
     """Also where the tests run in a container themselves."""
-    monkeypatch.setattr(ending, "sees_host_pids", lambda: True)
+    monkeypatch.setattr(termination, "sees_host_pids", lambda: True)
 
 
 @pytest.fixture(params=["descriptor", "number", "old kernel"])
@@ -138,7 +139,7 @@ def test_a_process_of_somebody_else_is_never_signalled(monkeypatch, mine):
 
 def test_in_a_container_what_holds_no_driver_is_not_ended(monkeypatch, tmp_path):
     """The driver may have meant one outside of it; what has the driver open is meant indeed."""
-    monkeypatch.setattr(ending, "sees_host_pids", lambda: False)
+    monkeypatch.setattr(termination, "sees_host_pids", lambda: False)
     device = tmp_path / "nvidia0"
     device.touch()
     monkeypatch.setattr(births, "DRIVER_FILES", (str(device),))
@@ -165,7 +166,7 @@ def test_each_act_is_logged_with_the_program_and_never_its_arguments(caplog):
     caplog.set_level("INFO")
     with child("", "--password", "hunter22") as (running, who):
         terminate(running.pid, who)
-        (line,) = [record.getMessage() for record in caplog.records if record.name.endswith(".ending")]
+        (line,) = [record.getMessage() for record in caplog.records if record.name.endswith(".terminate")]
         assert line.startswith(f"end process: PID {running.pid} (python")
         assert line.endswith("): asked to end")
     assert "hunter22" not in caplog.text

@@ -48,7 +48,7 @@ def walk(rows):
         yield from walk(row.children)
 
 
-def labels(shown, **more):
+def shown_labels(shown, **more):
     return [row.label for row in walk(menu.build_menu(status(shown=shown, **more))) if not row.separator]
 
 
@@ -203,7 +203,7 @@ def test_without_a_settings_file_there_is_nothing_to_open():
 )
 def test_only_ones_own_known_processes_can_be_ended(more, offered):
     """The row is there for a process of mine with an identity, and for no other."""
-    rows = labels(snapshot(processes=[process(**more)]))
+    rows = shown_labels(snapshot(processes=[process(**more)]))
     assert ("End process…" in rows) is offered
 
 
@@ -216,9 +216,9 @@ def test_only_processes_of_this_machine_can_be_ended(source, offered):
 
 def test_ending_what_draws_warns_that_it_may_be_the_desktop():
     """One's own Xorg is on the list as well."""
-    shown = labels(snapshot(processes=[process(kinds=frozenset({ProcessKind.GRAPHICS}))]))
+    shown = shown_labels(snapshot(processes=[process(kinds=frozenset({ProcessKind.GRAPHICS}))]))
     assert "It draws on the screen: it may be your desktop itself" in shown
-    assert not any("may be your desktop" in label for label in labels(snapshot()))
+    assert not any("may be your desktop" in label for label in shown_labels(snapshot()))
 
 
 def test_a_stubborn_process_is_named_where_it_is_known():
@@ -271,7 +271,7 @@ def test_on_windows_the_copied_command_is_quoted_as_windows_does(monkeypatch):
 def test_a_command_that_is_not_known_is_not_copied():
     """Nothing to copy, no row."""
     nobody = process(command=UNKNOWN, name=UNKNOWN)
-    assert "Copy command" not in labels(snapshot(processes=[nobody]))
+    assert "Copy command" not in shown_labels(snapshot(processes=[nobody]))
 
 
 @pytest.mark.parametrize(
@@ -305,14 +305,14 @@ def test_a_simulation_is_labelled_in_the_first_row():
 
 def test_a_process_row_says_whose_how_large_how_long_and_what():
     """PID, owner, memory, elapsed time and redacted command stand in one line."""
-    assert labels(snapshot())[2] == (
+    assert shown_labels(snapshot())[2] == (
         "PID 2943615 · alice · 2.8 GiB · 3 h 24 min · python train.py --batch_size=64"
     )
 
 
 def test_a_long_command_is_clipped_in_its_row_and_whole_in_the_details():
     """Forty characters tell a process from the next one; the submenu has the rest."""
-    long = labels(
+    long = shown_labels(
         snapshot(processes=[process(command=("python", "train.py", "--data=/scratch/" + "x" * 30))])
     )
     (row,) = [label for label in long if label.startswith("PID")]
@@ -322,14 +322,14 @@ def test_a_long_command_is_clipped_in_its_row_and_whole_in_the_details():
 
 def test_a_password_in_a_command_never_reaches_the_menu():
     """Commands pass through redaction, in the row and in its details."""
-    shown = labels(snapshot(processes=[process(command=("python", "x.py", "--password", "hunter22"))]))
+    shown = shown_labels(snapshot(processes=[process(command=("python", "x.py", "--password", "hunter22"))]))
     assert not any("hunter22" in label for label in shown)
     assert any("***" in label for label in shown)
 
 
 def test_other_peoples_command_and_folder_are_not_shown():
     """Of a process that is not one's own only the program's name is shown."""
-    shown = labels(snapshot(processes=[process(mine=False, user="bob")]))
+    shown = shown_labels(snapshot(processes=[process(mine=False, user="bob")]))
     assert not any("train.py" in label or "/home" in label for label in shown)
 
 
@@ -342,7 +342,7 @@ def test_a_missing_value_is_neither_zero_nor_hidden_failure():
     assert text.gpu_label(bare) == "GPU 0"
     nobody = process(memory=ERROR, user=UNKNOWN, elapsed=UNKNOWN, command=UNKNOWN, name=UNKNOWN)
     assert text.process_label(nobody) == "PID 2943615 · user ? · memory ? · time ? · command not known"
-    assert "Command: not known" in labels(snapshot(processes=[nobody]))
+    assert "Command: not known" in shown_labels(snapshot(processes=[nobody]))
     assert (
         text.process_label(process(memory=UNSUPPORTED, command=("x",)))
         == "PID 2943615 · alice · 3 h 24 min · x"
@@ -351,7 +351,7 @@ def test_a_missing_value_is_neither_zero_nor_hidden_failure():
 
 def test_a_lost_gpu_says_so_and_lists_no_processes_as_none():
     """A GPU off the bus is named with its problem, and its list is unknown rather than empty."""
-    rows = labels(snapshot([gpu(0, problem="GPU is lost")], []))
+    rows = shown_labels(snapshot([gpu(0, problem="GPU is lost")], []))
     assert "GPU 0  RTX 4090 · GPU is lost" in rows
     assert "processes unknown: GPU is lost" in rows
     assert "no processes" not in rows
@@ -359,20 +359,20 @@ def test_a_lost_gpu_says_so_and_lists_no_processes_as_none():
 
 def test_an_unreadable_process_list_is_not_an_idle_gpu():
     """The processes that are known stand beside the word that there may be more."""
-    rows = labels(snapshot([gpu(0, process_problem="no permission")], [process()]))
+    rows = shown_labels(snapshot([gpu(0, process_problem="no permission")], [process()]))
     assert "processes unknown: no permission" in rows
     assert any(row.startswith("PID 2943615") for row in rows)
 
 
 def test_an_idle_gpu_says_no_processes():
     """A GPU whose list was read and is empty."""
-    assert "no processes" in labels(snapshot([gpu(0)], []))
+    assert "no processes" in shown_labels(snapshot([gpu(0)], []))
 
 
 def test_a_driver_that_cannot_be_read_replaces_the_gpus_by_its_problem():
     """The problem and its mend stand where the GPUs were; there is no empty list."""
     problem = Problem("the NVIDIA driver is not loaded", "modprobe nvidia")
-    rows = labels(snapshot([gpu()], [], problem=problem))
+    rows = shown_labels(snapshot([gpu()], [], problem=problem))
     assert rows[1:3] == ["the NVIDIA driver is not loaded", "modprobe nvidia"]
     assert not any(row.startswith("GPU 0") for row in rows)
 
@@ -385,13 +385,13 @@ def test_before_the_first_reading_the_menu_says_so():
 
 def test_a_process_list_without_devices_still_has_its_gpus():
     """Indexes that only processes name get a row, and `GPU ?` comes last."""
-    rows = labels(snapshot([], [process(1, None), process(2, 3), process(3, 0)]))
+    rows = shown_labels(snapshot([], [process(1, None), process(2, 3), process(3, 0)]))
     assert [row for row in rows if row.startswith("GPU")] == ["GPU 0", "GPU 3", "GPU ?"]
 
 
 def test_an_empty_process_list_without_devices_is_said_in_words():
     """Neither GPUs nor processes: one row tells."""
-    assert "No GPUs and no GPU processes are reported" in labels(snapshot([], []))
+    assert "No GPUs and no GPU processes are reported" in shown_labels(snapshot([], []))
 
 
 def test_of_many_processes_the_largest_are_shown_and_the_rest_is_one_row_away():
@@ -409,7 +409,7 @@ def test_of_many_processes_the_largest_are_shown_and_the_rest_is_one_row_away():
 
 def test_processes_are_listed_longest_first_so_that_a_new_one_comes_last():
     """The order of those that live never changes by itself."""
-    rows = labels(snapshot([gpu(0)], [process(5, ran=10.0), process(9, ran=500.0), process(7, ran=90.0)]))
+    rows = shown_labels(snapshot([gpu(0)], [process(5, ran=10.0), process(9, ran=500.0), process(7, ran=90.0)]))
     assert [row.split()[1] for row in rows if row.startswith("PID")] == ["9", "7", "5"]
 
 
@@ -432,7 +432,7 @@ def test_keys_are_unique_and_stay_with_what_they_name():
 
 def test_a_process_named_twice_is_one_row():
     """A source that repeats itself does not break the menu's keys."""
-    rows = labels(snapshot(processes=[process(), process()]))
+    rows = shown_labels(snapshot(processes=[process(), process()]))
     assert sum(row.startswith("PID") for row in rows) == 1
 
 
@@ -443,11 +443,11 @@ def test_a_graphics_only_process_shows_its_type():
 
 def test_control_characters_and_long_texts_cannot_spoil_a_row():
     """A row is one line of bounded length, whatever a process calls itself."""
-    rows = labels(snapshot(processes=[process(command=("a\nb\x1b[31m", "x" * 500))]))
+    rows = shown_labels(snapshot(processes=[process(command=("a\nb\x1b[31m", "x" * 500))]))
     assert all(label.isprintable() for label in rows)
     assert all(len(label) <= 140 for label in rows)
     long = alert(text="y" * 500, severity=Severity.CRITICAL, acknowledged=True)
-    assert max(len(label) for label in labels(snapshot(), alerts=(long,))) <= 140
+    assert max(len(label) for label in shown_labels(snapshot(), alerts=(long,))) <= 140
 
 
 @pytest.mark.parametrize(
@@ -471,7 +471,7 @@ def test_elapsed_times_move_in_coarse_steps(seconds, written):
 
 def test_the_details_of_a_process_tell_command_folder_start_and_type():
     """The submenu of one's own process holds all that is known of it."""
-    rows = labels(snapshot(processes=[process(cwd=ERROR)]))
+    rows = shown_labels(snapshot(processes=[process(cwd=ERROR)]))
     assert "Command: python train.py --batch_size=64" in rows
     assert "Folder: could not be read: driver busy" in rows
     assert f"Started: {local_time(NOW - 12240)}" in rows
@@ -529,7 +529,7 @@ def test_an_acknowledged_alert_keeps_its_rows_in_place():
 )
 def test_resume_is_shown_when_something_is_snoozed(more, shown):
     """Everything, or a single alert."""
-    assert ("Resume" in labels(snapshot(), **more)) is shown
+    assert ("Resume" in shown_labels(snapshot(), **more)) is shown
 
 
 def test_a_snooze_is_said_in_tooltip_and_first_row():
