@@ -48,7 +48,7 @@ deb: $(VENV)/.dev
 
 # The texts in the code into the catalogues of locale/, and what is translated into the form that is read.
 messages: $(VENV)/.dev
-	@$(BIN)/python -m tests.catalogue
+	@$(BIN)/python -m tests.support.catalogue
 
 # The versions that are tested. Run it to move them forward, then `make test`.
 lock: $(VENV)/.dev

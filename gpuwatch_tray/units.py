@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gpuwatch_tray.language import _
+from gpuwatch_tray.i18n import _
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30  # bytes
 MINUTE, HOUR, DAY = 60, 3600, 86400  # seconds

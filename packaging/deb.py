@@ -16,9 +16,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gpuwatch_tray import __version__, desktopfiles
+from gpuwatch_tray import __version__
 from gpuwatch_tray.cli import build_parser
-from gpuwatch_tray.cli.papers import completion_script, generate_docs
+from gpuwatch_tray.cli.docs import completion_script, generate_docs
+from gpuwatch_tray.desktop import entries
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "gpuwatch-tray"
@@ -56,7 +57,7 @@ def main(wheel: Path, folder: Path) -> Path:
     shutil.rmtree(tree, ignore_errors=True)
     python = _environment(tree, wheel)
     _share(tree / "usr/share")
-    _write(tree / "usr/lib/systemd/user" / f"{NAME}.service", desktopfiles.systemd_unit((PROGRAM,)).encode())
+    _write(tree / "usr/lib/systemd/user" / f"{NAME}.service", entries.systemd_unit((PROGRAM,)).encode())
     link = tree / PROGRAM.lstrip("/")
     link.parent.mkdir(parents=True)
     link.symlink_to(f"/{HOME}/bin/{NAME}")
@@ -107,7 +108,7 @@ def _environment(tree: Path, wheel: Path) -> tuple[int, int]:
 def _share(share: Path) -> None:
     top = build_parser()
     documents = generate_docs(top)
-    for name, data in desktopfiles.desktop_files((PROGRAM,), documents).items():
+    for name, data in entries.desktop_files((PROGRAM,), documents).items():
         if name.startswith("man/"):  # Debian's are compressed
             _write(share / f"{name}.gz", gzip.compress(data, mtime=0))
         else:

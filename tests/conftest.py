@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray import language
+from gpuwatch_tray import i18n
 
 VARIABLES = (
     "GPUWATCH_CONFIG",
@@ -35,7 +35,7 @@ def _nobodys_settings(monkeypatch, tmp_path_factory):
     }.items():
         monkeypatch.setenv(name, str(home / folder))
     monkeypatch.setenv("LANG", "C.UTF-8")
-    language.set_language(language.ENGLISH)
+    i18n.set_language(i18n.ENGLISH)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from string import Formatter
 
 import pytest
 
-from gpuwatch_tray import language
-from tests import catalogue
+from gpuwatch_tray import i18n
+from tests.support import catalogue
 
 NAMES = re.compile(r"`[^`]+`|\b[A-Z]{2,}(?:_[A-Z]+)+\b|--[a-z-]+|\b[\w.-]+\.(?:env|json)\b")
 # Where a text goes to the person's eyes: the place of it among the arguments, and its keyword.
@@ -109,10 +109,10 @@ def test_the_files_are_what_make_messages_writes(name):
 @of_each_language
 def test_gettext_reads_it(name):
     """The language is spoken once it is chosen, plural and all."""
-    language.set_language(name)
-    assert language._("Quit") != "Quit"
-    assert language.ngettext("{count} process", "{count} processes", 2).format(count=2).startswith("2")
-    assert language._("") == ""
+    i18n.set_language(name)
+    assert i18n._("Quit") != "Quit"
+    assert i18n.ngettext("{count} process", "{count} processes", 2).format(count=2).startswith("2")
+    assert i18n._("") == ""
 
 
 def test_what_people_read_goes_through_the_catalogue():

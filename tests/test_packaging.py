@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.installed import MIB, Installed, busy
-from tests.mailserver import MailServer
-from tests.workers import workers
+from tests.support.installed import MIB, Installed, busy
+from tests.support.mailserver import MailServer
+from tests.support.workers import workers
 
 ROOT = Path(__file__).parent.parent
 SECRETS = (
@@ -139,8 +139,8 @@ def test_the_wheel_does_the_main_commands(script, tmp_path):
 def test_the_tray_process_loads_no_mail_library():
     """What only the sending child needs is not in the tray's memory."""
     code = (
-        "import sys, gpuwatch_tray.commands.tray, gpuwatch_tray.tray.linux, gpuwatch_tray.sources.nvml,"
-        " gpuwatch_tray.notifiers.desktop\n"
+        "import sys, gpuwatch_tray.app.tray_app, gpuwatch_tray.tray.backends.statusnotifier, gpuwatch_tray.sources.nvml,"
+        " gpuwatch_tray.notify.desktop\n"
         "heavy = ('smtplib', 'email.message', 'googleapiclient', 'google_auth_oauthlib', 'requests')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -6,15 +6,9 @@ All take the time as an argument and return values.
 
 from __future__ import annotations
 
-from gpuwatch_tray.alerts.attention import (
-    Silence,
-    SilenceScope,
-    apply_silences,
-    snoozed_until,
-    until_tomorrow,
-)
-from gpuwatch_tray.alerts.condition import AlertChange, ChangeKind, Tick, fingerprint, flapping, step
 from gpuwatch_tray.alerts.routing import Channel, Decision, DeliveryState, RoutingPolicy, decide
+from gpuwatch_tray.alerts.silences import Silence, SilenceScope, apply_silences, snoozed_until, until_tomorrow
+from gpuwatch_tray.alerts.state_machine import AlertChange, ChangeKind, Tick, fingerprint, flapping, step
 
 __all__ = [
     "AlertChange",

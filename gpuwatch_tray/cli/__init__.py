@@ -9,15 +9,15 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import language, redact, settings
-from gpuwatch_tray.app import create_context
+from gpuwatch_tray import i18n, settings
+from gpuwatch_tray.app import logs
+from gpuwatch_tray.app.bootstrap import SourceKind, UsageError, WorkError, create_context
 from gpuwatch_tray.cli.parser import build_parser
-from gpuwatch_tray.commands import records
-from gpuwatch_tray.context import SourceKind, UsageError, WorkError
-from gpuwatch_tray.language import _
-from gpuwatch_tray.lock import LockError
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.threads import call_with_timeout
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.within import call_with_timeout
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     LoadedSettings = tuple[settings.Settings, tuple[settings.ConfigProblem, ...]]
+
 
 __all__ = ["DONE", "FAILED", "WRONG_USE", "build_parser", "main"]
 
@@ -40,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     loaded = _load_settings_within(READ_WITHIN) if "doctor" in words else _load_settings()
     if loaded is None:
-        language.set_language(language.system_language(os.environ))
+        i18n.set_language(i18n.system_language(os.environ))
         text = _("the settings' files do not answer within {seconds:g} s: are they on a network drive?")
         _complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
         return FAILED
     args = build_parser().parse_args(argv)
-    records.log_to_terminal(verbose=getattr(args, "verbose", False))
+    logs.log_to_terminal(verbose=getattr(args, "verbose", False))
     signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
         code: int = args.run(create_context(os.environ, _source(args), loaded), args)
@@ -85,8 +86,8 @@ def _load_settings_within(seconds: float) -> LoadedSettings | None:
 def _load_settings() -> LoadedSettings:
     """Load the settings and switch to their language, which --help needs too."""
     loaded = settings.load(os.environ)
-    if loaded[0].language != language.current_language():
-        language.set_language(loaded[0].language)
+    if loaded[0].language != i18n.current_language():
+        i18n.set_language(loaded[0].language)
         loaded = settings.load(os.environ)  # again: their mistakes are worded in it
     return loaded
 

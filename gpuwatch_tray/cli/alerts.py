@@ -3,20 +3,162 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.commands.alerts import (
-    acknowledge_alerts,
-    end_snoozes,
-    explain_rules,
-    forget_gpu,
-    print_alerts,
-    snooze_alerts,
+from gpuwatch_tray import i18n
+from gpuwatch_tray.alerts import SilenceScope
+from gpuwatch_tray.app.bootstrap import (
+    RunContext,
+    UsageError,
+    WorkError,
+    create_evaluator,
+    open_source,
+    open_store,
+    read_once,
 )
-from gpuwatch_tray.language import _
+from gpuwatch_tray.app.control_alerts import ALERT_OPERATIONS, alerts_json
+from gpuwatch_tray.app.status_json import silence_texts
+from gpuwatch_tray.common import host, redact
+from gpuwatch_tray.common.text import pad_to_width
+from gpuwatch_tray.engine import operations
+from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import Phase
+from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.cli.branch import CommandGroup
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gpuwatch_tray.cli.base import CommandGroup
+    from gpuwatch_tray.store import Store
+
+
+NO_ALERTS = N_("no alert is active, and none is on file")
+
+
+def alert_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Format the answer of `alerts_json` for a terminal."""
+    current = [*_section_lines(_("Active:"), answer["active"]), *_snooze_lines(answer["snoozes"])]
+    past = list(_section_lines(_("Over:"), answer["past"]))
+    if not answer["active"] and past:
+        current.insert(0, _("No alert is active."))
+    return [redact.visible(line) for line in [*current, *past]] or [_(NO_ALERTS)]
+
+
+def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if alerts_:
+        yield title
+    for alert in alerts_:
+        severity = pad_to_width(i18n.translate_key(alert["severity"]), 8)
+        yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
+        yield f"       {_state_text(alert)}"
+        for change in alert["history"]:
+            why = f" ({change['why']})" if change["why"] and change["why"] != alert["text"] else ""
+            yield f"         {local_time(change['at'])}  {i18n.translate_key(change['what'])}{why}"
+
+
+def _state_text(alert: Mapping[str, Any]) -> str:
+    if alert["phase"] == Phase.RESOLVED.value:
+        if not alert["resolved"]:
+            return _("began {time}").format(time=local_time(alert["since"]))
+        began, over = local_time(alert["since"]), local_time(alert["resolved"])
+        return _("began {began}, over since {over}").format(began=began, over=over)
+    states = [
+        _("{phase} since {time}").format(
+            phase=i18n.translate_key(alert["phase"]), time=local_time(alert["since"])
+        )
+    ]
+    if alert["phase"] == Phase.RECOVERING.value:
+        states = [_("began {time}, over for the moment").format(time=local_time(alert["since"]))]
+    if alert["flapping"]:
+        states.append(_("comes and goes"))
+    return _(", ").join([*states, *silence_texts(alert, local_time)])
+
+
+def _snooze_lines(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for snooze in snoozes:
+        what = (
+            _("everything")
+            if snooze["scope"] == SilenceScope.ALL.value
+            else f"{i18n.translate_key(snooze['scope'])} {snooze['name']}"
+        )
+        yield _("Snoozed until {time}: {what}").format(time=local_time(snooze["until"]), what=what)
+
+
+def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
+    """Print what is active and the last 100, with every transition and its reason."""
+    from gpuwatch_tray.app.tray_client import request_or_use_store
+
+    answer = request_or_use_store(context, {"do": "alerts"}, lambda store: alerts_json(store, host.now()))
+    print(json.dumps(answer, indent=2) if args.json else "\n".join(alert_lines(answer)))
+    return 0
+
+
+def acknowledge_alerts(context: RunContext, args: argparse.Namespace) -> int:
+    """Record that these alerts have been seen."""
+    return _operate(context, {"do": "acknowledge", "names": args.ids})
+
+
+def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
+    """Silence everything, or these rules and alerts, for a duration."""
+    try:
+        length = operations.parse_duration(args.duration, host.now().wall)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return _operate(context, {"do": "snooze", "names": args.names, "seconds": length})
+
+
+def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
+    """End every snooze."""
+    return _operate(context, {"do": "resume"})
+
+
+def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
+    """Take a GPU that is gone for good out of the inventory."""
+    if context.simulated:
+        raise UsageError(_("a demo has no inventory: leave out --demo"))
+    with closing(open_store(context)) as store:
+        known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
+        if not store.forget_gpu(args.uuid):
+            raise WorkError(
+                _("no GPU {uuid!r} is known (known: {uuids})").format(
+                    uuid=args.uuid, uuids=", ".join(known) or _("none")
+                )
+            )
+    print(_("forgotten: {uuid}").format(uuid=args.uuid))
+    return 0
+
+
+def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
+    """Print each rule, its value and threshold, and what will be sent when and why."""
+    from gpuwatch_tray.app.tray_client import try_request
+
+    answer = try_request(context, {"do": "explain"})
+    if answer is not None:
+        print("\n".join(answer["lines"]))
+        return 0
+    if context.simulated:
+        raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
+    with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
+        lines = create_evaluator(context, store, loop=False).explain(read_once(context, source))
+    print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
+    print("\n".join(lines))
+    return 0
+
+
+def _operate(context: RunContext, request: dict[str, Any]) -> int:
+    from gpuwatch_tray.app.tray_client import request_or_use_store
+
+    def on_store(store: Store) -> dict[str, Any]:
+        try:
+            return {"said": ALERT_OPERATIONS[request["do"]](AlertOperations(store, host.now), request)}
+        except NoSuchAlertError as error:
+            raise WorkError(str(error)) from error
+
+    print(request_or_use_store(context, request, on_store)["said"])
+    return 0
 
 
 def add_commands(commands: CommandGroup) -> None:

@@ -2,14 +2,194 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.commands.doctor import run_doctor
-from gpuwatch_tray.language import _
+from gpuwatch_tray import __version__, settings
+from gpuwatch_tray.app.bootstrap import (
+    DRIVER_TIMEOUT,
+    PROGRAM_TIMEOUT,
+    RunContext,
+    SourceKind,
+    UsageError,
+    WorkError,
+    open_source,
+    open_store,
+)
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.units import KIB
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.cli.branch import CommandGroup
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from gpuwatch_tray.cli.base import CommandGroup
+    from gpuwatch_tray.doctor import Check
+    from gpuwatch_tray.doctor.checks import SecretFile
+    from gpuwatch_tray.settings.template import SettingsFile
+    from gpuwatch_tray.store import Store
+
+
+TAIL_LINES = 40
+TAIL_BYTES = 64 * KIB
+
+
+def run_doctor(context: RunContext, args: argparse.Namespace) -> int:
+    """Print the results, the end of the log, or write a report; 1 where there is a problem."""
+    from gpuwatch_tray.doctor import CheckState, examine
+    from gpuwatch_tray.doctor.output import results_json, results_text
+
+    if args.log:
+        print("\n".join(log_tail(context)))
+        return 0
+    if args.report is not None:
+        return write_report(context, args.report)
+    results = examine(list_checks(context, os.environ))
+    if args.json:
+        answer = results_json(results, host=context.host, version=__version__, at=time.time())
+        print(json.dumps(answer, indent=2))
+    else:
+        print("\n".join(results_text(results)))
+    return 1 if any(result.state is CheckState.PROBLEM for result in results) else 0
+
+
+def write_report(context: RunContext, file: Path) -> int:
+    """Write a new file for a bug report: the results, and the end of the log. Raises WorkError."""
+    from gpuwatch_tray.doctor import examine
+    from gpuwatch_tray.doctor.output import results_text
+
+    results = examine(list_checks(context, os.environ))
+    at = datetime.now().astimezone().isoformat(timespec="seconds")
+    content = [f"gpuwatch-tray {__version__}, {at}", "", *results_text(results), "", *log_tail(context)]
+    try:
+        with os.fdopen(
+            os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as new:
+            new.write("\n".join(content) + "\n")
+    except OSError as error:
+        raise WorkError(f"{file}: {error.strerror or error}") from error
+    print(_("written to {file}; secrets are taken out, but read it before you send it").format(file=file))
+    return 0
+
+
+def log_tail(context: RunContext) -> list[str]:
+    """Return the log's path and its last lines; the log itself is redacted already."""
+    from gpuwatch_tray.app.logs import log_path
+
+    file = log_path(context)
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - TAIL_BYTES))
+            text = log.read(TAIL_BYTES).decode(errors="replace")
+    except OSError as error:
+        return [f"{file}: {error.strerror or error}"]
+    return [str(file), *redact.lines("\n".join(text.splitlines()[-TAIL_LINES:]))]
+
+
+def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float | None = None) -> list[Check]:
+    """Return every check; `timeout` in seconds replaces each check's own. Raises UsageError in a demo."""
+    from gpuwatch_tray.app.login_item import login_item
+    from gpuwatch_tray.app.logs import log_path
+    from gpuwatch_tray.app.tray_client import control_addresses, lock_holder
+    from gpuwatch_tray.doctor import CHECK_TIMEOUT, Check
+    from gpuwatch_tray.doctor.checks import (
+        AUTOSTART_TOPIC,
+        LOG_TOPIC,
+        SECRETS_TOPIC,
+        SETTINGS_TOPIC,
+        STATE_TOPIC,
+        check_log_file,
+        check_login,
+        check_program,
+        check_secrets,
+        check_settings,
+        check_state_file,
+    )
+    from gpuwatch_tray.doctor.environment import (
+        DRIVER_TOPIC,
+        PYNVML_TOPIC,
+        RUNNING_TOPIC,
+        TRAY_TOPIC,
+        check_desktop,
+        check_driver,
+        check_pynvml,
+        check_running,
+    )
+    from gpuwatch_tray.doctor.mail_checks import MAIL_TOPIC, OUTBOX_TOPIC, check_outbox, check_transport
+
+    if context.simulated:
+        raise UsageError(_("the doctor looks at what is really here: leave out --demo"))
+    files = settings.files(environ)
+    ours = context.settings
+    usual = CHECK_TIMEOUT if timeout is None else timeout
+    source = PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
+    on_disk = partial(
+        Check, timeout=usual, mend=_("is it on a network drive that does not answer? `mount` tells")
+    )
+    return [
+        Check("program", check_program, usual),
+        on_disk(SETTINGS_TOPIC, lambda: check_settings(ours, context.problems, files)),
+        Check(PYNVML_TOPIC, check_pynvml, usual),
+        Check(
+            DRIVER_TOPIC,
+            lambda: check_driver(open_source(context), _driver_versions, ours.limits),
+            source if timeout is None else timeout,
+            _("it does not answer"),
+            _("see whether `nvidia-smi` hangs too; `dmesg` may say why"),
+        ),
+        Check(
+            TRAY_TOPIC,
+            lambda: check_desktop(environ, ours.away, _program_name),
+            2 * usual,
+            _("the desktop's programs do not answer"),
+            _("log out and in again"),
+        ),
+        on_disk(AUTOSTART_TOPIC, lambda: check_login(login_item)),
+        on_disk(MAIL_TOPIC, lambda: check_transport(ours)),
+        on_disk(OUTBOX_TOPIC, lambda: check_outbox(lambda: _open_existing_store(context))),
+        on_disk(STATE_TOPIC, lambda: check_state_file(_state_file(context))),
+        on_disk(LOG_TOPIC, lambda: check_log_file(log_path(context))),
+        on_disk(SECRETS_TOPIC, lambda: check_secrets(_secret_files(context, files))),
+        Check(RUNNING_TOPIC, lambda: check_running(lock_holder(context), control_addresses(context)), usual),
+    ]
+
+
+def _state_file(context: RunContext) -> Path:
+    return context.settings.state / f"state-{context.state_name}.sqlite3"
+
+
+def _open_existing_store(context: RunContext) -> Store | None:
+    """Open the store if there is one; a check creates none."""
+    return open_store(context) if _state_file(context).is_file() else None
+
+
+def _secret_files(context: RunContext, files: Sequence[SettingsFile]) -> list[SecretFile]:
+    from gpuwatch_tray.doctor.checks import SecretFile
+
+    ours = context.settings
+    _watch, _notify, smtp = files
+    plain = [smtp.path, ours.gmail_credentials, None if ours.smtp is None else ours.smtp.password_file]
+    secret = [SecretFile(path) for path in plain if path is not None]
+    return secret + ([SecretFile(ours.gmail_token, strict=True)] if ours.gmail_token is not None else [])
+
+
+def _driver_versions() -> str:
+    from gpuwatch_tray.sources.nvml.session import driver_versions
+
+    return driver_versions()
+
+
+def _program_name(pid: int) -> str:
+    from gpuwatch_tray.model import known
+    from gpuwatch_tray.sources.processes import ProcessInspector
+
+    return known(ProcessInspector().inspect_all([pid])[pid].name) or ""
 
 
 def add_commands(commands: CommandGroup) -> None:

@@ -5,12 +5,34 @@ from __future__ import annotations
 import argparse
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.cli import alerts, doctor, mail, report, setup, watching, when
-from gpuwatch_tray.cli.branch import CommandGroup, epilog
-from gpuwatch_tray.cli.wording import translate_argparse
-from gpuwatch_tray.commands import check, ps, status
-from gpuwatch_tray.context import SourceKind
-from gpuwatch_tray.language import _
+from gpuwatch_tray.app.bootstrap import SourceKind
+from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, setup, status, watch, when
+from gpuwatch_tray.cli.base import CommandGroup, epilog
+from gpuwatch_tray.i18n import N_, _
+
+# The texts of argparse that this command line can print, for the catalogue; a text that another version of
+# Python words otherwise stays English.
+ARGPARSE_TEXTS = (
+    N_("usage: "),
+    N_("positional arguments"),
+    N_("options"),
+    N_("show this help message and exit"),
+    N_("%(prog)s: error: %(message)s\n"),
+    N_("argument %(argument_name)s: %(message)s"),
+    N_("the following arguments are required: %s"),
+    N_("unrecognized arguments: %s"),
+    N_("expected one argument"),
+    N_("not allowed with argument %s"),
+    N_("invalid choice: %(value)r (choose from %(choices)s)"),
+    N_("invalid %(type)s value: %(value)r"),
+    N_("ambiguous option: %(option)s could match %(matches)s"),
+    N_("ignored explicit argument %r"),
+)
+
+
+def translate_argparse() -> None:
+    """Have argparse use our catalogue: it asks the system's, which has none of its texts."""
+    vars(argparse).update(_=_)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,9 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
         version=f"gpuwatch-tray {__version__}",
         help=_("show program's version number and exit"),  # argparse does not translate its own
     )
-    top.set_defaults(run=watching.run_tray)
+    top.set_defaults(run=watch.run_tray)
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND"), common)
-    for module in (ps, check, watching, status, alerts, when, report, mail):
+    for module in (ps, check, watch, status, alerts, when, report, mail):
         module.add_commands(commands)
     setup.add_commands(commands, top)
     doctor.add_commands(commands)

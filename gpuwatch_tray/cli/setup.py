@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.cli.manual import man_page
-from gpuwatch_tray.cli.papers import completion_script
-from gpuwatch_tray.commands.desktop import print_service, switch_desktop_files
-from gpuwatch_tray.language import _
+from gpuwatch_tray import settings
+from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError
+from gpuwatch_tray.app.settings_files import write_missing
+from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
+from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
     import argparse
 
-    from gpuwatch_tray.cli.branch import CommandGroup
-    from gpuwatch_tray.context import RunContext
+    from gpuwatch_tray.cli.base import CommandGroup
+
+
+def switch_desktop_files(top: argparse.ArgumentParser, context: RunContext, args: argparse.Namespace) -> int:
+    """Install the files by which the desktop and the shells know the program, remove them, or list them."""
+    from gpuwatch_tray.desktop import entries
+    from gpuwatch_tray.desktop.autostart import start_command
+
+    if context.trial and args.switch == "on":
+        raise UsageError(
+            _("a demo, or a start with --source auto, is for trying out: it stays out of the menu")
+        )
+    files = entries.desktop_files(start_command(), generate_docs(top))
+    place = entries.user_share_folder()
+    try:
+        if args.switch == "on":
+            place.install(files)
+        elif args.switch == "off":
+            place.remove(files)
+    except entries.DesktopFilesError as error:
+        raise WorkError(str(error)) from error
+    installed = place.installed(files)
+    if not installed and (packaged := entries.find_system_file(entries.MENU_ENTRY)) is not None:
+        print(_("on for everybody, by a package: {file}").format(file=packaged))
+    elif not installed:
+        print(_("off: the desktop's menu does not have it"))
+    elif len(installed) < len(files):
+        print(_("incomplete: `setup desktop on` writes what is missing"))
+    else:
+        print(_("on: in the desktop's menu, with its icons, man page and completion"))
+    print("\n".join(str(place.folder / name) for name in installed), end="\n" if installed else "")
+    return 0
+
+
+def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
+    """Print the systemd unit of `watch`."""
+    from gpuwatch_tray.desktop import entries
+    from gpuwatch_tray.desktop.autostart import start_command
+
+    print(entries.systemd_unit(start_command()), end="")
+    return 0
 
 
 def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
@@ -75,7 +117,6 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
 
 def run_config(context: RunContext, args: argparse.Namespace) -> int:
     """Write the settings' files, check them, or print where they are."""
-    from gpuwatch_tray.commands.config import check, show_paths, write
 
     if args.check:
         return check(context)
@@ -84,7 +125,7 @@ def run_config(context: RunContext, args: argparse.Namespace) -> int:
 
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:
     """Switch the start at login, or print how it stands."""
-    from gpuwatch_tray.commands.autostart import set_autostart
+    from gpuwatch_tray.app.login_item import set_autostart
 
     return set_autostart(context, args.switch)
 
@@ -98,4 +139,35 @@ def print_completion(top: argparse.ArgumentParser, _context: RunContext, args: a
 def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: argparse.Namespace) -> int:
     """Print the man page."""
     print(man_page(top), end="")
+    return 0
+
+
+def write() -> int:
+    """Write those that are not there, and say which; nothing that exists is touched."""
+    written = write_missing()
+    for place in settings.files(os.environ):
+        done = _("written:") if place.path in written else _("left as it is:")
+        print(f"{done} {place.path}")
+    return 0
+
+
+def check(setup: RunContext) -> int:
+    """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
+    for warning in setup.settings.warnings:
+        print(_("warning: {text}").format(text=warning), file=sys.stderr)
+    setup.require_valid_settings()
+    print(_("no mistake in the settings"))
+    if not setup.settings.to_email:
+        print(_("Email is off: {why}").format(why=setup.settings.no_recipient))
+    return 0
+
+
+def show_paths() -> int:
+    """Print where each is, or would be, and which variable says so."""
+    for place in settings.files(os.environ):
+        notes = [
+            *([] if place.exists else [_("not there")]),
+            *([_("named by {variable}").format(variable=place.named)] if place.named else []),
+        ]
+        print(f"{place.path}" + (f"  ({', '.join(notes)})" if notes else ""))
     return 0

@@ -3,15 +3,188 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import logging
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.cli.numbers import positive_int
-from gpuwatch_tray.commands.when import add_end_reminder, add_free_reminder, cancel_reminder, print_reminders
-from gpuwatch_tray.commands.when_run import run_and_remind
-from gpuwatch_tray.language import _
+from gpuwatch_tray.app.bootstrap import (
+    AlreadyRunningError,
+    RunContext,
+    UsageError,
+    WorkError,
+    acquire_store,
+    create_evaluator,
+    deliver_command,
+    open_source,
+    open_store,
+    read_once,
+)
+from gpuwatch_tray.app.control_when import REMINDER_OPERATIONS
+from gpuwatch_tray.cli.base import positive_int
+from gpuwatch_tray.common import host
+from gpuwatch_tray.engine import operations
+from gpuwatch_tray.engine.operations import HOLD, ReminderError, Reminders, shown_command
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.ipc.lock import LockError
+from gpuwatch_tray.model import EmailWhen
+from gpuwatch_tray.store import StoreError
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.cli.branch import CommandGroup
+    from collections.abc import Mapping, Sequence
+
+    from gpuwatch_tray.cli.base import CommandGroup
+    from gpuwatch_tray.store import Store
+
+
+NOTHING_RUNS = N_("nothing watches at the moment: start gpuwatch-tray")
+NO_REMINDERS = N_("nothing is waited for")
+
+
+def add_free_reminder(context: RunContext, args: argparse.Namespace) -> int:
+    """Add a reminder for N GPUs that have been free for a duration, by default a minute."""
+    try:
+        seconds = HOLD if args.hold is None else operations.parse_duration(args.hold, host.now().wall)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return _operate(context, {"do": "when free", "count": args.count, "hold": seconds})
+
+
+def add_end_reminder(context: RunContext, args: argparse.Namespace) -> int:
+    """Add a reminder for the end of a process on a GPU."""
+    return _operate(context, {"do": "when ends", "pid": args.pid})
+
+
+def cancel_reminder(context: RunContext, args: argparse.Namespace) -> int:
+    """Cancel a reminder."""
+    return _operate(context, {"do": "when cancel", "id": args.id}, needs_monitor=False)
+
+
+def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
+    """Print the reminders."""
+    return _operate(context, {"do": "when list"})
+
+
+NEED_SNAPSHOT = {"when free", "when ends"}
+
+
+def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: bool = True) -> int:
+    from gpuwatch_tray.app.tray_client import lock_holder, request_or_use_store
+
+    def on_store(store: Store) -> dict[str, Any]:
+        snapshot = None
+        if request["do"] in NEED_SNAPSHOT:
+            with closing(open_source(context, store)) as source:
+                snapshot = read_once(context, source)
+        try:
+            return REMINDER_OPERATIONS[request["do"]](Reminders(store, host.now), request, snapshot)
+        except ReminderError as error:
+            raise WorkError(str(error)) from error
+
+    said = request_or_use_store(context, request, on_store)["said"]
+    print(said or _(NO_REMINDERS))
+    if needs_monitor and said and not context.simulated and not lock_holder(context).pid:
+        print(_(NOTHING_RUNS))
+    return 0
+
+
+log = logging.getLogger(__name__)
+
+REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
+NOBODY_TO_TELL = N_("nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs")
+
+
+def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
+    """
+    Run the command to its end and report the end; returns its exit code.
+
+    That is 128 and the number of a signal that ended it, 127 or 126 where it could not be started. An error
+    of the report is printed to standard error, and changes neither command nor code.
+    """
+    from gpuwatch_tray.common.child import RunningCommand, StartError
+
+    words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
+    if not words:
+        raise UsageError(_("when run needs a command: gpuwatch-tray when run -- python train.py"))
+    began = host.now()
+    try:
+        command = RunningCommand(words)
+    except StartError as error:
+        _complain(str(error))
+        return error.code
+    number = _announce(context, command.pid, words)
+    code = command.wait()
+    if number is not None:
+        seconds = max(0.0, host.now().since(began))
+        report = {"do": "when ran", "id": number, "code": code, "seconds": seconds}
+        _report(context, {**report, "output": list(command.lines())})
+    return code
+
+
+def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
+    """Store the reminder: the end is then told even if this process is killed."""
+    from gpuwatch_tray.app.tray_client import request_or_use_store
+    from gpuwatch_tray.sources.processes import process_identity
+
+    identity, boot = process_identity(pid)
+    name = shown_command(argv)
+
+    def on_store(store: Store) -> dict[str, Any]:
+        policy = context.policy.routing
+        if not policy.mails or policy.email_when is EmailWhen.NEVER:
+            _complain(_(NOBODY_TO_TELL))
+        return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
+
+    request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
+    try:
+        return int(request_or_use_store(context, request, on_store)["id"])
+    except REPORT_FAILURES as error:
+        _complain(_("the end of this command will not be told: {error}").format(error=error))
+        return None
+
+
+def _report(context: RunContext, request: dict[str, Any]) -> None:
+    """Report through the running program; where none runs, mail as it would without a desktop."""
+    from gpuwatch_tray.app.tray_client import try_request
+
+    try:
+        try:
+            if try_request(context, request) is not None:
+                return
+        except WorkError as error:
+            log.info("%s", error)  # the running program finds it in the store
+        try:
+            with acquire_store(context, "when run") as lease:
+                recorded = _record_end(lease.store, request)
+                if recorded and create_evaluator(context, lease.store, loop=False).mail_due_reminders():
+                    _deliver(context)
+        except AlreadyRunningError:
+            with closing(open_store(context)) as store:
+                _record_end(store, request)
+    except REPORT_FAILURES as error:
+        _complain(_("the end of this command could not be told: {error}").format(error=error))
+
+
+def _record_end(store: Store, request: dict[str, Any]) -> bool:
+    return Reminders(store, host.now).report_command(
+        request["id"], request["code"], request["seconds"], request["output"]
+    )
+
+
+def _deliver(context: RunContext) -> None:
+    """Start a child that sends the mail: the command's caller need not wait for the server."""
+    subprocess.Popen(
+        deliver_command(context),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _complain(text: str) -> None:
+    print(f"gpuwatch-tray: {text}", file=sys.stderr, flush=True)
 
 
 def add_commands(commands: CommandGroup) -> None:

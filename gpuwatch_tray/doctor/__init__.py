@@ -6,6 +6,6 @@ result as well. No check changes anything, and no result holds a secret.
 """
 
 from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check, examine
-from gpuwatch_tray.doctor.line import CheckResult, CheckState
+from gpuwatch_tray.doctor.output import CheckResult, CheckState
 
 __all__ = ["CHECK_TIMEOUT", "Check", "CheckResult", "CheckState", "examine"]

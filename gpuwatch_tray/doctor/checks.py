@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import redact
-from gpuwatch_tray.doctor.line import CheckResult, problem
-from gpuwatch_tray.language import _
+from gpuwatch_tray import __version__
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.desktop.autostart import AutostartError
+from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.units import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from gpuwatch_tray.desktop.autostart import LoginItem
+    from gpuwatch_tray.settings import ConfigProblem, Settings
+    from gpuwatch_tray.settings.template import SettingsFile
+
 
 log = logging.getLogger(__name__)
 
@@ -78,3 +94,199 @@ class _CheckRun(threading.Thread):
         text = self.check.hang or _("no answer")
         limit = _("within {seconds:g} s").format(seconds=self.check.timeout)
         return (problem(self.check.topic, f"{text} {limit}", self.check.mend),)
+
+
+SETTINGS_TOPIC = "settings"
+
+
+def check_settings(
+    settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
+) -> Iterator[CheckResult]:
+    """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
+    there = [str(place.path) for place in files if place.exists]
+    if there:
+        yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=", ".join(there)))
+    else:
+        yield ok(
+            SETTINGS_TOPIC,
+            _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)"),
+        )
+    for mistake in problems:
+        yield problem(SETTINGS_TOPIC, str(mistake), _("correct the line"))
+    for text in settings.warnings:
+        if "chmod 600" not in text:
+            yield warning(SETTINGS_TOPIC, text)
+
+
+STATE_TOPIC, LOG_TOPIC = "state", "log"
+LEAST_FREE = 50 * MIB  # bytes
+MOUNTS = Path("/proc/self/mountinfo")
+NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "afs", "lustre", "9p", "ceph", "gpfs")
+# A SQLite file's write version: 2 is WAL (sqlite.org/fileformat2.html, offset 18).
+VERSION_AT, WAL = 18, 2
+
+
+def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[CheckResult]:
+    """Check that the state can be written, on which drive it is, and that no damaged one was set aside."""
+    folder = file.parent
+    mend = _("it must be a folder that you can write; GPUWATCH_CACHE names another")
+    yield from _check_folder(STATE_TOPIC, folder, mend)
+    kind = _network_drive(folder, mounts)
+    if file.is_file():
+        journal = _("WAL") if _is_wal(file) else _("rollback journal")
+        text = f"{file}: {_size(file)}, {journal}"
+        yield ok(STATE_TOPIC, text + (_(", on a network drive ({kind})").format(kind=kind) if kind else ""))
+    elif kind:
+        text = _("{folder} is on a network drive ({kind}): the state goes without WAL there")
+        yield ok(STATE_TOPIC, text.format(folder=folder, kind=kind))
+    for damaged in sorted(folder.glob(f"{file.name}.damaged-*")):
+        if not damaged.name.endswith(("-wal", "-shm", "-journal")):
+            text = _("a damaged state was set aside: {file}").format(file=damaged)
+            yield warning(STATE_TOPIC, text, _("what could be read of it is kept; you may remove it"))
+
+
+def check_log_file(file: Path) -> Iterator[CheckResult]:
+    """Check that the log can be written."""
+    if file.is_file():
+        if os.access(file, os.W_OK):
+            yield ok(LOG_TOPIC, f"{file}: {_size(file)}")
+        else:
+            yield problem(LOG_TOPIC, _("{file} cannot be written").format(file=file), f"chmod u+w {file}")
+        return
+    failed = [
+        line
+        for line in _check_folder(LOG_TOPIC, file.parent, _("make it a folder that you can write"))
+        if line.mend
+    ]
+    yield from failed or [ok(LOG_TOPIC, _("{file}: nothing has been logged yet").format(file=file))]
+
+
+def _check_folder(topic: str, folder: Path, mend: str) -> Iterator[CheckResult]:
+    """Check that files can be made in the folder, or the folder itself."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        yield problem(topic, _("{path} is not a folder").format(path=there), mend)
+        return
+    if not os.access(there, os.W_OK | os.X_OK):
+        yield problem(topic, _("{path} cannot be written").format(path=there), mend)
+        return
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE:
+        text = _("{path}: only {free:.0f} MiB are free").format(path=folder, free=free / MIB)
+        yield warning(topic, text, _("make room on the disk"))
+    elif there == folder:
+        yield ok(topic, _("{path} can be written").format(path=folder))
+    else:
+        yield ok(topic, _("{path} is made at the first start").format(path=folder))
+
+
+def _network_drive(folder: Path, mounts: Path) -> str:
+    """Return the type of the network file system that holds the folder; empty for a disk, or if unknown."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        fields, _dash, rest = line.partition(" - ")
+        point = Path(fields.split(" ")[4].replace("\\040", " "))
+        if folder.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), rest.split(" ")[0]
+    return kind if kind.startswith(NETWORK) else ""
+
+
+def _is_wal(file: Path) -> bool:
+    with file.open("rb") as opened:
+        head = opened.read(VERSION_AT + 1)
+    return len(head) > VERSION_AT and head[VERSION_AT] == WAL
+
+
+def _size(file: Path) -> str:
+    return f"{file.stat().st_size / KIB:.0f} KiB"
+
+
+AUTOSTART_TOPIC = "autostart"
+AUTOSTART_MEND = "gpuwatch-tray setup autostart on"
+
+
+def check_login(open_login: Callable[[], LoginItem]) -> Iterator[CheckResult]:
+    """Check whether the tray starts at login, and whether the program to start exists."""
+    try:
+        item = open_login()
+        entry = item.entry()
+    except AutostartError as error:
+        yield problem(AUTOSTART_TOPIC, str(error))
+        return
+    if entry is None:
+        yield ok(AUTOSTART_TOPIC, _("off: `gpuwatch-tray setup autostart on` starts the tray at login"))
+        return
+    command = " ".join(entry.command)
+    if entry.switched_off:
+        yield ok(AUTOSTART_TOPIC, _("off: switched off by {what}").format(what=entry.switched_off))
+    elif not entry.works:
+        yield problem(
+            AUTOSTART_TOPIC,
+            _("{command} is gone ({where})").format(command=command, where=item.where),
+            AUTOSTART_MEND,
+        )
+    elif entry.command[: len(item.command)] != item.command:
+        text = _("at login it starts another installation, {command}").format(command=command)
+        yield warning(AUTOSTART_TOPIC, text, AUTOSTART_MEND)
+    else:
+        yield ok(AUTOSTART_TOPIC, _("on: {command}").format(command=command))
+
+
+def check_program() -> Iterator[CheckResult]:
+    """Find the versions of the program, Python and the system."""
+    python = f"Python {platform.python_version()} ({Path(sys.executable)})"
+    yield ok("program", f"gpuwatch-tray {__version__}, {python}, {platform.platform(terse=True)}")
+
+
+SECRETS_TOPIC = "secrets"
+GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+GIT_TIMEOUT = 3.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A file with a secret; the program refuses a `strict` one that others can read."""
+
+    path: Path
+    strict: bool = False
+
+
+def check_secrets(files: Iterable[SecretFile]) -> Iterator[CheckResult]:
+    """Check who can read each file, and that git does not track it; the contents are not read."""
+    for file in files:
+        try:
+            mode = file.path.stat().st_mode
+        except OSError:
+            continue  # the check that needs the file says that it is missing
+        wrong = [*_check_mode(file, mode), *_check_git(file.path)]
+        yield from wrong or [ok(SECRETS_TOPIC, _("{file} is yours alone").format(file=file.path))]
+
+
+def _check_mode(file: SecretFile, mode: int) -> Iterator[CheckResult]:
+    if os.name != "posix" or not mode & GROUP_AND_OTHERS:
+        return
+    result = problem if file.strict else warning
+    text = _("{file} can be read by others").format(file=file.path)
+    yield result(SECRETS_TOPIC, text, f"chmod 600 {shlex.quote(str(file.path))}")
+
+
+def _check_git(path: Path) -> Iterator[CheckResult]:
+    """Find a file that git tracks: its secret stays in the history."""
+    git = shutil.which("git")
+    if git is None or not any((folder / ".git").exists() for folder in path.parents):
+        return
+    command = [git, "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+    if done.returncode == 0:
+        text = _("{file} is tracked by git").format(file=path)
+        mend = _("`git rm --cached` takes it out; change the password, for the history keeps it")
+        yield problem(SECRETS_TOPIC, text, mend)

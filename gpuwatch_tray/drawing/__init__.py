@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from gpuwatch_tray.drawing import badge
-from gpuwatch_tray.language import _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import IconStyle, Level
 
 SIZES = (16, 22, 24, 32, 48, 64)

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from gpuwatch_tray.model import LABEL, Severity
-from gpuwatch_tray.report import palette, series
+from gpuwatch_tray.report import page, payload
 from gpuwatch_tray.units import DAY, GIB, HOUR, local_datetime, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample
-    from gpuwatch_tray.report.series import MetricLine, TimeGrid
+    from gpuwatch_tray.report.payload import MetricLine, TimeGrid
+
 
 WIDTH, HEIGHT = 720, 640  # pixels; a phone shows it at half of that
 SCALE = 2  # drawn so much larger, for smooth edges
@@ -54,11 +55,11 @@ def chart(
     """
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(picture)
-    colour = palette.LINES[gpu.index % len(palette.LINES)]
+    colour = page.LINES[gpu.index % len(page.LINES)]
     name = "".join(letter for letter in gpu.name or "" if letter.isascii() and letter.isprintable())
     title = f"GPU {gpu.index}  {name}".rstrip()
     _text(pen, (LEFT, 14), f"{LABEL}: {title}" if simulated else title, INK, HEADING, "la")
-    grid = series.make_grid(start, end, MOST_STEPS)
+    grid = payload.make_grid(start, end, MOST_STEPS)
     total = gpu.memory_total / GIB if gpu.memory_total else None
     panels = (
         ("Memory", "GiB", "memory", GIB, (0.0, total), None),
@@ -69,7 +70,7 @@ def chart(
     for place, (word, unit, key, divisor, ends, at) in enumerate(panels):
         top = TOP + BETWEEN + place * (height + BETWEEN)
         panel = _Panel(pen, top, height, grid, colour)
-        line = _divided(series.metric_line(samples, key, grid), divisor)
+        line = _divided(payload.metric_line(samples, key, grid), divisor)
         panel.frame(f"{word}  {unit}", _ends(line, ends, at), timed=place == len(panels) - 1)
         panel.marks(marks)
         panel.values(line)
@@ -87,7 +88,7 @@ def _divided(line: MetricLine, divisor: int) -> MetricLine:
         [None if value is None else value / divisor for value in some]
         for some in (line.low, line.mean, line.high)
     )
-    return series.MetricLine(*lists)
+    return payload.MetricLine(*lists)
 
 
 def _ends(
@@ -156,7 +157,7 @@ class _Panel:
         for mark in marks:
             if not self._grid.start <= mark.began <= self._grid.end:
                 continue
-            x, colour = self._x(mark.began), palette.STATES[MARKS[mark.severity]]
+            x, colour = self._x(mark.began), page.STATES[MARKS[mark.severity]]
             self._line([(x, self._top), (x, self._bottom)], colour, 1.5)
             y = self._top - 7
             if mark.severity is Severity.INFO:

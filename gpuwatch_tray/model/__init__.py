@@ -11,22 +11,26 @@ Units: memory in bytes, temperature in degrees C, power in W, utilisation and fa
 from __future__ import annotations
 
 from gpuwatch_tray.model.alerts import FLAPPING, Alert, Finding, Phase, Reason, Severity, Verdict
-from gpuwatch_tray.model.fields import UNKNOWN, UNSUPPORTED, Field, Missing, Why, known
-from gpuwatch_tray.model.gpus import (
+from gpuwatch_tray.model.clock import PROCESS, Instant
+from gpuwatch_tray.model.devices import (
     COMPUTING,
     LABEL,
+    UNKNOWN,
+    UNSUPPORTED,
     ClockLimit,
+    Field,
     Gpu,
     GpuProcess,
+    Missing,
     Problem,
     ProcessKind,
     Snapshot,
+    Why,
     Xid,
+    known,
     labelled,
 )
-from gpuwatch_tray.model.limits import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
-from gpuwatch_tray.model.moments import PROCESS, Instant
-from gpuwatch_tray.model.notices import (
+from gpuwatch_tray.model.notifications import (
     LEVELS,
     Button,
     EmailWhen,
@@ -57,6 +61,7 @@ from gpuwatch_tray.model.samples import (
     Use,
 )
 from gpuwatch_tray.model.schema import Auto
+from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, ProcessScope, Terms, UseLimits
 
 __all__ = [
     "COMPUTING",

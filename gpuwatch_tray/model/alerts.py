@@ -7,7 +7,7 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model.moments import Instant
+    from gpuwatch_tray.model.clock import Instant
 
 
 class Severity(IntEnum):

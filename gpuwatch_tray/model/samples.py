@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.model.alerts import Severity
 
+
 TEN_MINUTES = 10 * MINUTE  # seconds: the second length of a stretch, beside a minute
 MINUTES_FOR = 48 * HOUR  # seconds that the samples of a minute are kept
 TENS_FOR = 30 * DAY  # and those of ten

@@ -360,7 +360,9 @@ SMTP_CA_FILE = Setting("SMTP_CA_FILE", SMTP, ValueType.PATH, sample='"/etc/ssl/c
     about="The certificate of your own authority, where no public one signed the server's.",
     comment="The certificate of your own authority, where the server's is not signed by a public one: an"
         " absolute path.")
+
 # fmt: on
+
 
 _ROWS = [row for row in list(globals().values()) if isinstance(row, Setting)]
 SETTINGS: dict[str, Setting] = {row.key: row for row in _ROWS}

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray import redact
-from gpuwatch_tray.language import _
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import labelled
-from gpuwatch_tray.report import series
+from gpuwatch_tray.report import payload
 from gpuwatch_tray.report.page import render_page
 from gpuwatch_tray.report.payload import PageContext, build_payload
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import History
+
 
 __all__ = ["PageContext", "html", "step"]
 
@@ -30,4 +31,4 @@ def html(history: History, about: PageContext) -> str:
 
 def step(start: float, end: float) -> int:
     """Return the seconds of which the page shows one value, over this span."""
-    return series.make_grid(start, end).step
+    return payload.make_grid(start, end).step

@@ -7,23 +7,183 @@ without secrets.
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray import __version__, language, redact
-from gpuwatch_tray.language import _
-from gpuwatch_tray.messages import TITLES
-from gpuwatch_tray.model import Auto, Severity
-from gpuwatch_tray.report import palette, series, standing
-from gpuwatch_tray.report.words import page_texts
+from gpuwatch_tray import __version__, i18n
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import LEVELS, Auto, Level, Severity
+from gpuwatch_tray.report import page
+from gpuwatch_tray.report.page import page_texts
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.units import KIB, MIB
+from gpuwatch_tray.rules.titles import TITLES
+from gpuwatch_tray.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun
-    from gpuwatch_tray.report.series import TimeGrid
+    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun, Span
+
+
+MAX_STEPS = 2200  # steps: more than a wide screen has pixels for
+STEPS = (60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class TimeGrid:
+    """`count` steps of `step` seconds from `start` (wall time) on."""
+
+    start: int
+    step: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The wall time at which the last step ends."""
+        return self.start + self.count * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class MetricLine:
+    """A metric on a grid, None for each step of which nothing is known."""
+
+    low: list[float | None]
+    mean: list[float | None]
+    high: list[float | None]
+
+
+def make_grid(start: float, end: float, most: int = MAX_STEPS) -> TimeGrid:
+    """Return the finest grid over this span with at most about `most` steps; it begins at a whole step."""
+    span = max(end - start, STEPS[0])
+    step = next((step for step in STEPS if span / step <= most), STEPS[-1])
+    first = int(start // step) * step
+    return TimeGrid(first, step, max(math.ceil((end - first) / step), 1))
+
+
+def metric_line(samples: Iterable[GpuSample], metric: str, on: TimeGrid) -> MetricLine:
+    """
+    Return the values of `metric`, a field of the samples, on the grid.
+
+    A step's mean weights each sample by the time that it covers of the step. A sample longer than a step
+    stands in each step that it covers, and nowhere else.
+    """
+    low: list[float | None] = [None] * on.count
+    high: list[float | None] = [None] * on.count
+    total = [0.0] * on.count
+    weight = [0] * on.count
+    value_of = operator.attrgetter(metric)
+    for sample in samples:
+        value: Span | None = value_of(sample)
+        if value is None:
+            continue
+        begin = sample.at - on.start
+        end = begin + sample.seconds
+        first, last = begin // on.step, (end - 1) // on.step
+        for place in range(max(first, 0), min(last + 1, on.count)):
+            share = sample.seconds
+            if first != last:
+                share = min(end, (place + 1) * on.step) - max(begin, place * on.step)
+            total[place] += value.mean * share
+            weight[place] += share
+            lowest, highest = low[place], high[place]
+            if lowest is None or value.low < lowest:
+                low[place] = value.low
+            if highest is None or value.high > highest:
+                high[place] = value.high
+    mean = [total[place] / weight[place] if weight[place] else None for place in range(on.count)]
+    return MetricLine(low, mean, high)
+
+
+FRESH_SECONDS = 180.0  # seconds: a sample is written once a minute, and a busy machine may be late
+
+
+def overall_state(live: Mapping[str, Any] | None, newest: float | None) -> dict[str, str]:
+    """Return the state of the whole; `newest` is when anything was last known."""
+    if live is not None:
+        level = Level[str(live.get("state", "no_data")).upper()]
+        return _state(level, redact.text(str(live.get("headline", ""))))
+    if newest is None:
+        return _state(Level.NO_DATA, _("nothing watches here: `gpuwatch-tray` starts the tray"))
+    at = local_time(newest, TO_THE_MINUTE)
+    return _state(Level.NO_DATA, _("nothing watches here now; the last value is of {at}").format(at=at))
+
+
+def gpu_state(
+    gpu: GpuFacts,
+    alerts: Sequence[AlertMark],
+    samples: Sequence[GpuSample],
+    live: Mapping[str, Any] | None,
+) -> dict[str, str]:
+    """Return the state of one GPU, from its stored and live alerts; no data where nobody sees it."""
+    now = _live_gpu(gpu, live)
+    if now is None:
+        if not samples:
+            return _state(Level.NO_DATA, _("never seen in this time"), "reason")
+        at = local_time(samples[-1].at + samples[-1].seconds, TO_THE_MINUTE)
+        return _state(Level.NO_DATA, _("not seen since {at}").format(at=at), "reason")
+    live_alerts = {alert.get("id"): alert for alert in (live or {}).get("alerts", ())}
+    active = {mark.id: (mark.severity, mark.text) for mark in alerts}
+    for number in now.get("alerts", ()):  # also of a watcher that cannot write them down
+        if number in live_alerts:
+            active[number] = Severity[live_alerts[number]["severity"].upper()], live_alerts[number]["text"]
+    audible = {number for number in active if not live_alerts.get(number, {}).get("snoozed_until")}
+    worst = max((active[number] for number in audible or active), key=itemgetter(0), default=None)
+    level = Level.OK if worst is None else LEVELS[worst[0]]
+    if not audible and level is not Level.OK:
+        level = Level.SNOOZED
+    gap = now.get("problem") or (_gap(now, live) if level in {Level.OK, Level.SNOOZED} else "")
+    if gap:  # what is not known is never calm
+        return _state(Level.NO_DATA, redact.text(str(gap)), "reason")
+    return _state(level, "" if worst is None else redact.text(worst[1]), "reason")
+
+
+def _gap(now: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
+    """Return why a GPU without alerts is not known to be well; empty where it is."""
+    if now.get("gap") or live is None or live.get("state") != Level.NO_DATA.name.lower():
+        return str(now.get("gap") or "")
+    blamed = any(row.get("gap") or row.get("problem") for row in live.get("gpus", ()))
+    return "" if blamed else str(live.get("headline", ""))
+
+
+def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, str, float | None]]:
+    """Return the lines of a GPU's card: name, text, and a share from 0 to 1 where there is a whole."""
+    now = _live_gpu(gpu, live)
+    if now is None:
+        return []
+    used, total = now.get("memory_used"), now.get("memory_total") or gpu.memory_total
+    busy, heat, power = now.get("utilisation"), now.get("temperature"), now.get("power")
+    memory = f"{_gib(used)} / {_gib(total)} GiB"
+    return [
+        (_("Memory"), memory, None if used is None or not total else min(used / total, 1.0)),
+        (_("Utilisation"), "?" if busy is None else f"{busy:.0f} %", None if busy is None else busy / 100),
+        (_("Temperature"), "?" if heat is None else f"{heat:.0f} °C", None),
+        (_("Power"), "?" if power is None else f"{power:.0f} W", None),
+    ]
+
+
+def _live_gpu(gpu: GpuFacts, live: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    rows: Sequence[Mapping[str, Any]] = () if live is None else live.get("gpus", ())
+    return next((row for row in rows if (row.get("uuid") or str(row.get("index"))) == gpu.uuid), None)
+
+
+def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:
+    names = {
+        Level.OK: _("ok"),
+        Level.SNOOZED: _("snoozed"),
+        Level.WARNING: _("warning"),
+        Level.CRITICAL: _("critical"),
+        Level.NO_DATA: _("no data"),
+    }
+    return {"level": level.name.lower(), "word": names[level], name: text}
+
+
+def _gib(value: float | None) -> str:
+    return "?" if value is None else gib(value)
+
 
 LEAST_SPAN = 900.0  # seconds that a page shows, however little is on file
 MOST_RUNS = 4000  # that the page lists: the longest
@@ -56,13 +216,13 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
     """Return the page's data."""
     gpus = sorted(history.gpus, key=lambda gpu: (gpu.index, gpu.physical != "", gpu.uuid))
     samples = {gpu.uuid: history.samples.get(gpu.uuid, ()) for gpu in gpus}
-    grid = series.make_grid(_start(history), history.end)
+    grid = make_grid(_start(history), history.end)
     places = {gpu.uuid: place for place, gpu in enumerate(gpus)}
     runs, owners, left_out = _runs_data(history, places, context)
     limits = [] if context.warn_at is None else [warning_at(gpu.slowdown_at, context.warn_at) for gpu in gpus]
-    now = standing.overall_state(context.live, _newest(samples.values()))
+    now = overall_state(context.live, _newest(samples.values()))
     return {
-        "lang": {language.CHINESE: "zh-CN"}.get(language.current_language(), language.current_language()),
+        "lang": {i18n.CHINESE: "zh-CN"}.get(i18n.current_language(), i18n.current_language()),
         "words": page_texts(watched=context.live is not None),
         "version": __version__,
         "host": redact.one_line(context.host),
@@ -74,8 +234,8 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
         "step": grid.step,
         "count": grid.count if any(samples.values()) else 0,
         "thinned": _thinned(samples.values(), grid),
-        "palette": len(palette.LINES),
-        "owner_palette": len(palette.OWNERS),
+        "palette": len(page.LINES),
+        "owner_palette": len(page.OWNERS),
         "gpus": [_gpu_data(gpu, samples[gpu.uuid], history.marks, context) for gpu in gpus],
         "metrics": [_metric_data(key, gpus, sorted(set(limits))) for key in METRICS],
         "series": {key: [_series_data(key, samples[gpu.uuid], grid) for gpu in gpus] for key in METRICS},
@@ -110,8 +270,8 @@ def _gpu_data(
     return {
         "label": label(gpu),
         "name": _clip(name or gpu.uuid),
-        "state": standing.gpu_state(gpu, alerts, samples, context.live),
-        "facts": standing.gpu_facts(gpu, context.live),
+        "state": gpu_state(gpu, alerts, samples, context.live),
+        "facts": gpu_facts(gpu, context.live),
     }
 
 
@@ -147,7 +307,7 @@ def _limit(value: int, count: int) -> str:
 
 def _series_data(key: str, samples: Sequence[GpuSample], grid: TimeGrid) -> dict[str, list[int | None]]:
     divisor = MIB if key == "memory" else 1
-    values = series.metric_line(samples, key, grid)
+    values = metric_line(samples, key, grid)
     return {
         "low": _rounded(values.low, divisor),
         "mean": _rounded(values.mean, divisor),
@@ -177,9 +337,7 @@ def _runs_data(
     rows = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
         # also by the time: a PID is used again
-        running = (
-            run.pid in context.present and newest is not None and run.last >= newest - standing.FRESH_SECONDS
-        )
+        running = run.pid in context.present and newest is not None and run.last >= newest - FRESH_SECONDS
         memory = most.get((run.key, run.uuid))
         rows.append(
             {

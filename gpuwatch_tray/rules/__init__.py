@@ -12,32 +12,53 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
-from gpuwatch_tray.rules.clocks import hw_slowdown_terms, judge_hw_slowdown, judge_power_cap, power_cap_terms
-from gpuwatch_tray.rules.driver_mismatch import judge_driver_mismatch
-from gpuwatch_tray.rules.ecc import ECC_TERMS, judge_ecc
-from gpuwatch_tray.rules.fan import FAN_TERMS, judge_fan
-from gpuwatch_tray.rules.gpu_limit import judge_gpu_limit
-from gpuwatch_tray.rules.gpu_lost import GPU_LOST_TERMS, judge_gpu_lost
-from gpuwatch_tray.rules.idleness import IDLENESS_TERMS, judge_hung, judge_idle_holding
-from gpuwatch_tray.rules.intruder import INTRUDER_TERMS, judge_intruder
-from gpuwatch_tray.rules.max_etime import judge_max_etime
-from gpuwatch_tray.rules.memory import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
-from gpuwatch_tray.rules.memory_full import judge_memory_full, memory_full_terms
-from gpuwatch_tray.rules.monitor_blind import judge_monitor_blind, monitor_blind_terms
-from gpuwatch_tray.rules.pcie_width import judge_pcie_width, pcie_width_terms
-from gpuwatch_tray.rules.row_remap import judge_row_remap
-from gpuwatch_tray.rules.scope import gaps
+from gpuwatch_tray.rules.availability import (
+    GPU_LOST_TERMS,
+    judge_driver_mismatch,
+    judge_gpu_lost,
+    judge_monitor_blind,
+    monitor_blind_terms,
+)
+from gpuwatch_tray.rules.hardware import (
+    ECC_TERMS,
+    judge_ecc,
+    judge_pcie_width,
+    judge_row_remap,
+    judge_xid_app,
+    judge_xid_fatal,
+    pcie_width_terms,
+)
+from gpuwatch_tray.rules.limits import (
+    IDLENESS_TERMS,
+    INTRUDER_TERMS,
+    judge_gpu_limit,
+    judge_hung,
+    judge_idle_holding,
+    judge_intruder,
+    judge_max_etime,
+    judge_memory_full,
+    memory_full_terms,
+)
+from gpuwatch_tray.rules.rule_history import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
 from gpuwatch_tray.rules.temperature import (
+    FAN_TERMS,
+    THERMAL_THROTTLE_TERMS,
+    hw_slowdown_terms,
+    judge_fan,
+    judge_hw_slowdown,
+    judge_power_cap,
     judge_temperature,
     judge_temperature_critical,
+    judge_thermal_throttle,
+    power_cap_terms,
     temperature_critical_terms,
     temperature_terms,
 )
-from gpuwatch_tray.rules.thermal_throttle import THERMAL_THROTTLE_TERMS, judge_thermal_throttle
-from gpuwatch_tray.rules.xid import judge_xid_app, judge_xid_fatal
+from gpuwatch_tray.rules.verdict import gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
 
 __all__ = [
     "EVENT_RULES",
@@ -153,6 +174,7 @@ RULES: dict[str, Rule] = {
         fires="another user computes on a GPU that you compute on",
         clears="gone for 5 min"),
 }
+
 # fmt: on
 
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.model import Auto, Gpu, Limits, Missing, Severity, Snapshot, Terms, Verdict, known
-from gpuwatch_tray.rules.devices import gpu_label, gpu_name
-from gpuwatch_tray.rules.tally import VerdictBuilder
+from gpuwatch_tray.i18n import N_, _, ngettext
+from gpuwatch_tray.model import (
+    Auto,
+    ClockLimit,
+    Gpu,
+    Limits,
+    Missing,
+    Severity,
+    Snapshot,
+    Terms,
+    Verdict,
+    Why,
+    known,
+)
+from gpuwatch_tray.rules.rule_history import THERMAL, BoardHistory, RuleHistory, throttle_window
+from gpuwatch_tray.rules.verdict import VerdictBuilder, gpu_label, gpu_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 TEMPERATURE_RULE, CRITICAL_RULE = "temperature", "temperature_critical"
 WARN_AT, WARN_BELOW = 85, 5  # degrees C; degrees below the GPU's own slowdown temperature
@@ -110,3 +123,150 @@ def _judge_temperature(
         elif degrees > most - TEMPERATURE_CLEAR:
             builder.in_band(name)
     return builder.build(threshold)
+
+
+HW_SLOWDOWN_RULE, POWER_CAP_RULE = "hw_slowdown", "power_cap"
+SLOWED = ClockLimit.HW_SLOWDOWN | ClockLimit.HW_POWER_BRAKE
+CLOCKS_CLEAR = 60.0  # seconds
+
+
+def judge_hw_slowdown(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Warn of each GPU whose hardware has slowed it down for HW_SLOWDOWN_MIN minutes.
+
+    Default 1 minute: the bit also blips when the GPU changes its state. It is over when there was none for a
+    minute. NVML's clock event reasons 0x08 (slowdown) and 0x80 (power brake). Source: NVIDIA's nvml.h.
+    """
+    if limits.heat.slowdown_hold is None:
+        return Verdict(HW_SLOWDOWN_RULE)
+    texts = (
+        _("{gpu} is slowed down by its hardware (heat, its power supply, or the mains)"),
+        _("a GPU is slowed down by its hardware (heat, its power supply, or the mains)"),
+    )
+    return _judge_clock_limit(VerdictBuilder(HW_SLOWDOWN_RULE, snapshot), SLOWED, Severity.WARNING, texts)
+
+
+def hw_slowdown_terms(limits: Limits) -> Terms:
+    """For HW_SLOWDOWN_MIN minutes."""
+    return Terms(hold=limits.heat.slowdown_hold or 0.0, clear=CLOCKS_CLEAR)
+
+
+def judge_power_cap(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Tell of each GPU that its power limit has kept down for POWER_CAP_MIN minutes.
+
+    Off by default: under load that is normal. It is over when there was none for a minute. NVML's clock event
+    reason 0x04. Source: NVIDIA's nvml.h.
+    """
+    if limits.heat.power_cap_hold is None:
+        return Verdict(POWER_CAP_RULE)
+    texts = _("{gpu} is kept down by its power limit"), _("a GPU is kept down by its power limit")
+    return _judge_clock_limit(
+        VerdictBuilder(POWER_CAP_RULE, snapshot), ClockLimit.POWER_CAP, Severity.INFO, texts
+    )
+
+
+def power_cap_terms(limits: Limits) -> Terms:
+    """For POWER_CAP_MIN minutes."""
+    return Terms(hold=limits.heat.power_cap_hold or 0.0, clear=CLOCKS_CLEAR)
+
+
+def _judge_clock_limit(
+    builder: VerdictBuilder, bits: ClockLimit, severity: Severity, texts: tuple[str, str]
+) -> Verdict:
+    """`texts` are what is said of a `{gpu}`, and when it fires."""
+    text, threshold = texts
+    limited = 0
+    for name, gpu in builder.boards():
+        reasons = builder.read(gpu, N_("the limit on the clocks"), gpu.limited_by, name)
+        if reasons is None:
+            continue
+        if reasons & bits:
+            limited += 1
+            reason = f"{builder.rule.upper()}({gpu_label(gpu)}: {reasons & bits:#04x})"
+            builder.fire(name, severity, reason, text.format(gpu=gpu_name(gpu)))
+        said = _("no GPU is kept down so")
+        if limited:
+            said = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
+        builder.measure(limited, said.format(count=limited))
+    return builder.build(threshold)
+
+
+FAN_RULE = "fan"
+FAN_TERMS = Terms(hold=2 * 60.0, clear=2 * 60.0)
+FAN_CLEAR = 5  # degrees C below the limit at which it is over
+
+
+def judge_fan(snapshot: Snapshot, limits: Limits) -> Verdict:
+    """
+    Warn of each GPU above FAN_TEMP_C whose fan is at 0 %, or fails to answer, for 2 minutes.
+
+    Default 70 degrees C: many fans stop on purpose when it is cool. It is over when the fan turns, or at 5
+    degrees less, for 2 minutes. A GPU without a fan of its own is skipped. Source: Netdata's dcgm.conf.
+    """
+    at = limits.heat.fan_at
+    if at is None:
+        return Verdict(FAN_RULE)
+    builder = VerdictBuilder(FAN_RULE, snapshot)
+    for name, gpu in builder.boards():
+        if isinstance(gpu.fan, Missing) and gpu.fan.why is not Why.ERROR:
+            builder.read(gpu, N_("the fan"), gpu.fan, name)
+            continue
+        degrees = builder.read(gpu, N_("the temperature"), gpu.temperature, name)
+        if degrees is None:
+            continue
+        speed = _("cannot be read") if isinstance(gpu.fan, Missing) else f"{gpu.fan} %"
+        measured = _("the fan of {gpu}, at {degrees} °C: {speed}")
+        builder.measure(degrees, measured.format(gpu=gpu_name(gpu), degrees=degrees, speed=speed))
+        if not isinstance(gpu.fan, Missing) and gpu.fan > 0:
+            continue
+        if degrees > at:
+            speed = "cannot be read" if isinstance(gpu.fan, Missing) else f"{gpu.fan}%"
+            reason = f"FAN({gpu_label(gpu)}: {speed}) AT({degrees}C) > LIMIT({at}C)"
+            text = _("The fan of {gpu} stands still at {degrees} °C")
+            if isinstance(gpu.fan, Missing):
+                text = _("The fan of {gpu} cannot be read at {degrees} °C")
+            text = text.format(gpu=gpu_name(gpu), degrees=degrees)
+            builder.fire(name, Severity.WARNING, reason, text, degrees)
+        elif degrees > at - FAN_CLEAR:
+            builder.in_band(name)
+    return builder.build(
+        _("a fan stands still or fails, and its GPU is above {degrees} °C").format(degrees=at)
+    )
+
+
+THERMAL_THROTTLE_RULE = "thermal_throttle"
+THERMAL_THROTTLE_TERMS = Terms(clear=10 * 60.0)
+
+
+def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
+    """
+    Warn of each GPU that was throttled by heat in THROTTLE_PCT of the last 5 minutes (or 6 polls).
+
+    Default 50 %, without a further hold; time that nobody looked at is time without throttling. It is over
+    when there has been none for 10 minutes. NVML's clock event reasons 0x20 (software) and 0x40 (hardware
+    thermal slowdown). Source: NVIDIA's nvml.h, public DCGM rules.
+    """
+    share = limits.heat.throttle_share
+    if share is None:
+        return Verdict(THERMAL_THROTTLE_RULE)
+    builder = VerdictBuilder(THERMAL_THROTTLE_RULE, snapshot)
+    length = throttle_window(limits)
+    for name, gpu in builder.boards():
+        reasons = builder.read(gpu, N_("the limit on the clocks"), gpu.limited_by, name)
+        if reasons is None:
+            continue
+        part = history.boards.get(name, BoardHistory()).throttled.total(history.clock, length) / length
+        percent = min(100, round(100 * part))
+        said = _("{gpu} was throttled by heat in {percent} % of the last minutes")
+        builder.measure(part, said.format(gpu=gpu_name(gpu), percent=percent))
+        if part >= share:
+            reason = f"THERMAL_THROTTLE({gpu_label(gpu)}: {percent}%) >= LIMIT({share:.0%})"
+            text = _("{gpu} was slowed down by heat in {percent} % of the last {minutes:.0f} minutes").format(
+                gpu=gpu_name(gpu), percent=percent, minutes=length / 60
+            )
+            builder.fire(name, Severity.WARNING, reason, text, part)
+        elif reasons & THERMAL:
+            builder.in_band(name)
+    threshold = _("heat has slowed a GPU down in {share:.0%} of the last {minutes:.0f} minutes")
+    return builder.build(threshold.format(share=share, minutes=length / 60))

@@ -8,10 +8,8 @@ the paths of the files, the shell parser, the validators, the loader, and the te
 
 from __future__ import annotations
 
-from gpuwatch_tray.settings.changes import Changes
-from gpuwatch_tray.settings.checks import is_loopback
-from gpuwatch_tray.settings.checks import password as read_password
-from gpuwatch_tray.settings.kinds import (
+from gpuwatch_tray.settings.loader import Changes, load
+from gpuwatch_tray.settings.model import (
     ConfigProblem,
     NotifyMethod,
     ResolvedChannel,
@@ -20,9 +18,10 @@ from gpuwatch_tray.settings.kinds import (
     SmtpSecurity,
     SmtpSettings,
 )
-from gpuwatch_tray.settings.load import load
 from gpuwatch_tray.settings.paths import SettingsFolders
-from gpuwatch_tray.settings.writing import files, write_missing
+from gpuwatch_tray.settings.template import files, write_missing
+from gpuwatch_tray.settings.validators import is_loopback
+from gpuwatch_tray.settings.validators import password as read_password
 
 __all__ = [
     "Changes",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
-from gpuwatch_tray.language import _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.schema import NOTIFY, SMTP, WATCH
 from gpuwatch_tray.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
 
 NAME = "gpuwatch-tray"
 # The files and the variables that name others, in the order of Bash's sourcing.

@@ -17,12 +17,126 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psutil  # the one importer
 
-from gpuwatch_tray.model import Field, Missing, Why
-from gpuwatch_tray.sources.births import sees_host_pids, start_ticks, steady_clock
-from gpuwatch_tray.sources.facts import DENIED, EMPTY, FOREIGN, GONE, ZOMBIE, ProcessFacts
+from gpuwatch_tray.i18n import N_
+from gpuwatch_tray.model import Field, GpuProcess, Missing, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from gpuwatch_tray.model import ProcessKind
+
+
+FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
+DRIVER_FILES = ("/dev/nvidia", "/dev/dxg")  # the driver's, and Windows' in its Linux subsystem
+
+_STAT_SIZE = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
+
+
+def steady_clock() -> float:
+    """Read a clock that nobody sets, in seconds; on Linux since the boot, suspends included, as in `ps`."""
+    if sys.platform == "linux":
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:  # not a return above: mypy knows a platform's code by its branch
+        now = time.monotonic()
+    return now
+
+
+def start_ticks(pid: int) -> tuple[int, bytes]:
+    """
+    Read the ticks from the boot to the start of a process, and what changes when it runs another program.
+
+    These are fields 22, and 2, 26 and 28 of /proc/PID/stat: name, address of the code, address of the stack.
+    Of other people's processes the kernel tells the name alone. Linux only. Raises OSError.
+    """
+    # By the shortest way: this is read for every process at every poll.
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    try:
+        stat = os.read(file, _STAT_SIZE)
+    finally:
+        os.close(file)
+    # The second field is the program's name in brackets and may hold blanks and brackets.
+    name, _, rest = stat.rpartition(b")")
+    fields = rest.split(None, 28 - 2)
+    return int(fields[22 - 3]), b"%s %s %s" % (name, fields[26 - 3], fields[28 - 3])
+
+
+def sees_host_pids() -> bool:
+    """Tell whether the driver's PIDs are ours: not so in a PID namespace other than the machine's first."""
+    if sys.platform == "linux":
+        try:
+            return os.readlink("/proc/self/ns/pid") == FIRST_PID_NAMESPACE  # noqa: PTH115  # no path
+        except OSError:
+            return False
+    else:
+        return True
+
+
+def has_driver_open(pid: int) -> bool:
+    """Tell whether a process of one's own has a file of the driver open, as all on a GPU have. Linux only."""
+    try:
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                if str(file.readlink()).startswith(DRIVER_FILES):
+                    return True
+            except OSError:
+                continue  # closed meanwhile
+    except OSError:
+        return False
+    return False
+
+
+GONE = Missing(Why.ERROR, N_("no such process here"))
+FOREIGN = Missing(Why.ERROR, N_("the driver's process numbers are not those of this container"))
+DENIED = Missing(Why.ERROR, N_("permission denied"))
+ZOMBIE = Missing(Why.ERROR, N_("the process has ended"))
+EMPTY = Missing(Why.ERROR, N_("the system gives none"))
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """The facts of a process, each of which may be missing; the fields are those of model.GpuProcess."""
+
+    pid: int
+    user: Field[str]
+    mine: bool | None
+    started: Field[float]
+    elapsed: Field[float]
+    identity: str
+    cwd: Field[str]
+    command: Field[tuple[str, ...]]
+    name: Field[str]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended; a zombie has."""
+        return ZOMBIE in (self.command, self.name) or GONE in (self.user, self.command, self.name)
+
+    @classmethod
+    def unknown(cls, pid: int, why: Missing, *, mine: bool | None = None) -> ProcessFacts:
+        """Return the facts of a process of which nothing is known, for the reason `why`."""
+        return cls(pid, why, mine, why, why, "", why, why, why)
+
+    def on_gpu(
+        self, gpu: int, kinds: frozenset[ProcessKind], memory: Field[int], device: str = ""
+    ) -> GpuProcess:
+        """Return the process as it is on one GPU, or on one of its MIG devices."""
+        # By place: there are hundreds of them, and keywords take half as long again.
+        return GpuProcess(
+            self.pid,
+            gpu,
+            kinds,
+            memory,
+            self.user,
+            self.mine,
+            self.started,
+            self.elapsed,
+            self.identity,
+            self.cwd,
+            self.command,
+            self.name,
+            device,
+        )
+
 
 T = TypeVar("T")
 
@@ -231,3 +345,26 @@ def _query(call: Callable[[], T]) -> Field[T]:
 def _printable(text: str) -> str:
     """Replace the surrogates that stand for bytes which are not UTF-8: nothing can write them."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def is_alive(pid: int, identity: str) -> bool | None:
+    """
+    Tell whether this very process runs; None where the system does not say.
+
+    A zombie does not run, and neither does a process whose PID was reused.
+    """
+    facts = ProcessInspector().inspect(pid)
+    if facts.ended:
+        return False
+    return facts.identity == identity if facts.identity and identity else None
+
+
+def is_descendant(pid: int, ancestor: int) -> bool:
+    """Tell whether `ancestor` started the process `pid`, itself or through others that still run."""
+    return ancestor in ancestor_pids(pid)
+
+
+def process_identity(pid: int) -> tuple[str, str]:
+    """Return what tells this process from others of its PID, and the boot id; each may be empty."""
+    inspector = ProcessInspector()
+    return inspector.inspect(pid).identity, inspector.boot_id

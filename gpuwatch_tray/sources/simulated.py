@@ -29,6 +29,7 @@ from gpuwatch_tray.units import DAY, GIB, HOUR, MIB
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+
 PERIOD = 90.0
 SECOND_GPU_AT = 12.0
 TOO_LONG_AT = 35.0

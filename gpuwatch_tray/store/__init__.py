@@ -6,15 +6,11 @@ It is one SQLite file a host, as home folders are shared over NFS. Every change 
 
 from __future__ import annotations
 
-from gpuwatch_tray.store.attention import Attention
-from gpuwatch_tray.store.backlog import Gather
-from gpuwatch_tray.store.incidents import Transition
-from gpuwatch_tray.store.inventory import KnownGpu
-from gpuwatch_tray.store.outbox import Rest
-from gpuwatch_tray.store.queued import OutboxMail, OutboxSummary
-from gpuwatch_tray.store.schema import StoreError
-from gpuwatch_tray.store.state import Store
-from gpuwatch_tray.store.step import Commit, EvaluationInputs, Mail, SavedState
+from gpuwatch_tray.store.incidents import Attention, Transition
+from gpuwatch_tray.store.misc import KnownGpu
+from gpuwatch_tray.store.outbox import Gather, OutboxMail, OutboxSummary, Rest
+from gpuwatch_tray.store.store import Commit, EvaluationInputs, Mail, SavedState, Store
+from gpuwatch_tray.store.tables import StoreError
 
 __all__ = [
     "Attention",

@@ -13,15 +13,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from gpuwatch_tray.language import N_, _
-from gpuwatch_tray.store import file
-from gpuwatch_tray.store.causes import FULL, describe_error, is_damaged, is_unwritable, reason_and_remedy
-from gpuwatch_tray.store.rescue import copy_state, write_back
-from gpuwatch_tray.store.schema import StoreError, in_transaction, memory_database
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.store import state_file
+from gpuwatch_tray.store.errors import FULL, describe_error, is_damaged, is_unwritable, reason_and_remedy
+from gpuwatch_tray.store.state_file import copy_state, write_back
+from gpuwatch_tray.store.tables import StoreError, in_transaction, memory_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -48,12 +49,12 @@ class Database:
         self._path = path
         self._keeper = keeper
         self._monotonic = monotonic
-        self._claim = file.MemoryClaim(path)
+        self._claim = state_file.MemoryClaim(path)
         self._lock = threading.Lock()
         self._closed = False
         self._retried_at = 0.0
         self._memory_is_whole = False
-        self._identity: file.Identity | None = None
+        self._identity: state_file.Identity | None = None
         self._open: sqlite3.Connection | None = None
         self._run(lambda _database: None, CANNOT_BE_OPENED)
 
@@ -99,7 +100,7 @@ class Database:
     def _current(self) -> sqlite3.Connection:
         """Return the connection to memory, or to the file that has the name now."""
         if self._open is not None and self.trouble is None:
-            there = file.file_identity(self._path)
+            there = state_file.file_identity(self._path)
             if there is None:
                 self._recreate(self._open)
             if there != self._identity:
@@ -107,10 +108,10 @@ class Database:
                 self.renewed += 1
         if self._open is None:
             self._make_folder()
-            if file.file_identity(self._path) is None:
-                file.create_file(self._path)
-            self._identity = file.file_identity(self._path)
-            self._open = file.connect(self._path, to_read=not self._keeper)
+            if state_file.file_identity(self._path) is None:
+                state_file.create_file(self._path)
+            self._identity = state_file.file_identity(self._path)
+            self._open = state_file.connect(self._path, to_read=not self._keeper)
         return self._open
 
     def _make_folder(self) -> None:
@@ -135,15 +136,15 @@ class Database:
     def _replace_damaged(self, error: Exception) -> bool:
         """Set the damaged file aside, unless another process has done so already."""
         try:
-            with file.replacement_lock(self._path):
-                if file.file_identity(self._path) != self._identity:
+            with state_file.replacement_lock(self._path):
+                if state_file.file_identity(self._path) != self._identity:
                     self._disconnect()
                     return True
                 self._disconnect()
                 self.renewed += 1
                 memory = memory_database()
                 try:
-                    file.set_aside(self._path, error, memory)
+                    state_file.set_aside(self._path, error, memory)
                 except (sqlite3.Error, OSError) as failed:
                     if not (self._keeper and is_unwritable(failed)):
                         raise
@@ -159,11 +160,11 @@ class Database:
     def _recreate(self, held: sqlite3.Connection) -> None:
         """Create the deleted file again from what the open connection still holds."""
         self._make_folder()
-        with file.replacement_lock(self._path):
-            if file.file_identity(self._path) is None:
+        with state_file.replacement_lock(self._path):
+            if state_file.file_identity(self._path) is None:
                 memory = memory_database()
                 copy_state(held, memory)
-                file.build_replacement(self._path, memory)
+                state_file.build_replacement(self._path, memory)
                 log.warning("the state file %s was deleted: written again", self._path)
 
     def _switch_to_memory(self, error: Exception) -> None:
@@ -173,7 +174,7 @@ class Database:
         whole = False
         try:
             if self._open is None:
-                self._open = file.connect_read_only(self._path)
+                self._open = state_file.connect_read_only(self._path)
             whole = copy_state(self._open, memory)
         except (sqlite3.Error, OSError):
             log.debug("%s cannot be read", self._path, exc_info=True)

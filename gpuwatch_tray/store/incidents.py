@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch_tray.alerts import Channel, Silence, SilenceScope
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
-from gpuwatch_tray.store.values import checked_rows, instant_from_json, instant_to_json
+from gpuwatch_tray.store.tables import checked_rows, instant_from_json, instant_to_json
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
 
 INCIDENTS_KEPT = 100  # incidents that are over, with their transitions
 MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not fill the disk
@@ -154,3 +156,92 @@ def _incident(row: tuple[Any, ...]) -> Alert:
             message_id, written = json.loads(values["thread"])
             values["thread"] = (message_id, float(written))
         return Alert(**values | {"covered": bool(values["covered"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The silences, those just run out too, and the numbers of the acknowledged incidents."""
+
+    silences: tuple[Silence, ...] = ()
+    acknowledged: frozenset[int] = frozenset()
+
+
+def read_attention(database: sqlite3.Connection) -> Attention:
+    """Read the silences and acknowledgements."""
+    silences = database.execute("SELECT scope, name, at, uptime, boot, seconds FROM silences").fetchall()
+    incidents = database.execute("SELECT incident FROM acknowledgements").fetchall()
+    with checked_rows():
+        return Attention(
+            tuple(
+                Silence(SilenceScope(scope), name, Instant(at, uptime, boot), seconds)
+                for scope, name, at, uptime, boot, seconds in silences
+            ),
+            frozenset(number for (number,) in incidents),
+        )
+
+
+def add_acknowledgements(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
+    """Record acknowledgements. Inside the caller's transaction, as all below."""
+    database.executemany(
+        "INSERT OR REPLACE INTO acknowledgements (incident, at) VALUES (?, ?)",
+        [(number, at) for number in ids],
+    )
+
+
+def remove_acknowledgements(database: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Delete acknowledgements."""
+    database.executemany("DELETE FROM acknowledgements WHERE incident = ?", [(number,) for number in ids])
+
+
+def add_silence(database: sqlite3.Connection, silence: Silence) -> None:
+    """Store a silence in place of an earlier one of the same alerts."""
+    at = silence.at
+    database.execute(
+        "INSERT OR REPLACE INTO silences (scope, name, at, uptime, boot, seconds) VALUES (?, ?, ?, ?, ?, ?)",
+        (silence.scope.value, silence.name, at.wall, at.uptime, at.boot, silence.seconds),
+    )
+
+
+def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
+    """Delete silences that are over, unless another one of the same alerts has begun meanwhile."""
+    database.executemany(
+        "DELETE FROM silences WHERE scope = ? AND name = ? AND at = ? AND uptime = ?",
+        [(silence.scope.value, silence.name, silence.at.wall, silence.at.uptime) for silence in silences],
+    )
+
+
+def remove_all_silences(database: sqlite3.Connection) -> int:
+    """Delete every silence; return how many there were."""
+    return database.execute("DELETE FROM silences").rowcount
+
+
+def record_deliveries(
+    database: sqlite3.Connection, fingerprints: Iterable[str], channel: str, now: Instant
+) -> None:
+    """Start the cooldown of `fingerprints` on `channel`. Inside the caller's transaction."""
+    database.executemany(
+        "INSERT OR REPLACE INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)",
+        [(fingerprint, channel, now.wall, now.uptime, now.boot) for fingerprint in fingerprints],
+    )
+
+
+def read_deliveries(database: sqlite3.Connection) -> list[dict[str, Instant]]:
+    """Read when each fingerprint was last notified, channel by channel."""
+    return [read_deliveries_on(database, channel.value) for channel in Channel]
+
+
+def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, Instant]:
+    """Read when each fingerprint was last notified on `channel`."""
+    rows = database.execute(
+        "SELECT fingerprint, at, uptime, boot FROM deliveries WHERE channel = ?", (channel,)
+    )
+    return {fingerprint: Instant(*at) for fingerprint, *at in rows.fetchall()}
+
+
+def prune_deliveries(database: sqlite3.Connection, before: float) -> None:
+    """Delete the deliveries `before` this time of alerts that are over. Inside the caller's transaction."""
+    database.execute(
+        "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN"
+        " (SELECT fingerprint FROM incidents WHERE phase <> 'resolved')",
+        (before,),
+    )

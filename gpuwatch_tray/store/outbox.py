@@ -11,18 +11,200 @@ they are tried together: what may have been accepted is sent again under the sam
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.alerts import Channel
-from gpuwatch_tray.store import deliveries, letters
-from gpuwatch_tray.store.queued import FIRING_KINDS, OPEN
+from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
+from gpuwatch_tray.store import incidents
+from gpuwatch_tray.store.tables import checked_rows
+from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from gpuwatch_tray.model import Instant, Message
+    from gpuwatch_tray.model import Instant
+
+
+def details_to_json(details: MailDetails) -> str:
+    """Return the details as JSON without defaults; ASCII, as a process name may hold what UTF-8 cannot."""
+    usual = asdict(MailDetails())
+    return json.dumps({key: value for key, value in asdict(details).items() if value != usual[key]})
+
+
+def details_from_json(text: str) -> MailDetails:
+    """Parse the details. Raises UnreadableRowError."""
+    with checked_rows():
+        values = json.loads(text)
+        severity = values.get("severity")
+        return MailDetails(
+            html=values.get("html", ""),
+            host=values.get("host", ""),
+            severity=None if severity is None else Severity(severity),
+            rules=tuple(values.get("rules", ())),
+            incidents=tuple(values.get("incidents", ())),
+            subjects=tuple(values.get("subjects", ())),
+            replies_to=tuple(values.get("replies_to", ())),
+            reminder=values.get("reminder", False),
+            only=tuple(values.get("only", ())),
+        )
+
+
+# Seconds by which the clocks of two processes may seem to differ, the wait for a lock included.
+CLOCK_TOLERANCE = 60.0
+# When a row may be taken. Times that were set later than now come from before the clock was set back: such a
+# row is free, as nobody knows how long it would have to wait.
+OPEN = "state IN ('queued', 'blocked')"
+ON_ITS_WAY = "state IN ('queued', 'blocked', 'held')"
+FREE_AT = "CASE WHEN set_at > :now + :apart THEN 0 ELSE max(next_at, lease_until) END"
+COUNTED_KINDS = tuple(kind.value for kind in MessageKind if kind is not MessageKind.TEST)
+FIRING_KINDS = {MessageKind.ALERT.value, MessageKind.DIGEST.value}  # about alerts that fire
+COLUMNS = (
+    "id, created, kind, subject, text, message_id, details, fingerprints, attempts, next_at, error, failure,"
+    " state, digest"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMail:
+    """
+    One mail of the outbox, with the fingerprints of its alerts.
+
+    `failure` is the class of its last `error` (transport.FailureKind); `digest` the Message-ID of the mail in
+    which it was last tried together with others.
+    """
+
+    id: int
+    message: Message
+    fingerprints: tuple[str, ...] = ()
+    attempts: int = 0
+    next_at: float = 0.0
+    error: str = ""
+    failure: str = ""
+    state: str = "queued"
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSummary:
+    """
+    What waits in the outbox: how many mails, the oldest, the time of the next attempt, and the last error.
+
+    `failure` is that error's class (transport.FailureKind). `held` mails wait for a digest; `dead` ones were
+    refused for good, the last of them for `dead_error`.
+    """
+
+    count: int = 0
+    oldest: float | None = None
+    next_at: float | None = None
+    error: str = ""
+    failure: str = ""
+    held: int = 0
+    dead: int = 0
+    dead_error: str = ""
+
+
+def queued_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
+    """Return the fingerprints that a mail on its way reports as firing, and when it was written."""
+    rows = database.execute(
+        f"SELECT fingerprints, created FROM outbox WHERE {ON_ITS_WAY} AND kind IN (?, ?) ORDER BY id",
+        sorted(FIRING_KINDS),
+    )
+    with checked_rows():
+        return {
+            fingerprint: created for fingerprints, created in rows for fingerprint in json.loads(fingerprints)
+        }
+
+
+def given_up_fingerprints(database: sqlite3.Connection) -> dict[str, float]:
+    """Return the fingerprints of which a mail was refused for good or dropped, and when last (wall time)."""
+    rows = database.execute(
+        "SELECT fingerprints, sent_at FROM outbox WHERE state IN ('dead', 'dropped') AND kind IN (?, ?)"
+        " ORDER BY sent_at",
+        sorted(FIRING_KINDS),
+    )
+    with checked_rows():
+        return {fingerprint: at for fingerprints, at in rows for fingerprint in json.loads(fingerprints)}
+
+
+def read_all_mails(database: sqlite3.Connection) -> list[OutboxMail]:
+    """Read all rows, those of sent mails too."""
+    return read_mails(database, "TRUE", {})
+
+
+def count_queued_since(database: sqlite3.Connection, now: float, seconds: float) -> int:
+    """Count the mails queued within the last `seconds`: no tests, no held ones, a digest as one."""
+    (count,) = database.execute(
+        "SELECT count(DISTINCT CASE digest WHEN '' THEN message_id ELSE digest END) FROM outbox"
+        f" WHERE kind IN ({', '.join('?' * len(COUNTED_KINDS))}) AND state <> 'held'"
+        " AND created > ? - ? AND created <= ? + ?",
+        (*COUNTED_KINDS, now, seconds, now, CLOCK_TOLERANCE),
+    ).fetchone()
+    return int(count)
+
+
+def read_held(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+    """Read the mails over the limit, oldest first, but for those that leave with a backlog."""
+    return tuple(read_mails(database, "state = 'held' AND digest = ''", {}))
+
+
+def read_queue(database: sqlite3.Connection) -> tuple[OutboxMail, ...]:
+    """Read all that is neither sent nor dropped, oldest first."""
+    return tuple(read_mails(database, "state NOT IN ('sent', 'dropped')", {}))
+
+
+def all_silenced(fingerprints: Collection[str], silenced: Callable[[str], bool]) -> bool:
+    """Return whether a mail about these fingerprints waits, as all of them are snoozed."""
+    return bool(fingerprints) and all(map(silenced, fingerprints))
+
+
+def read_summary(
+    database: sqlite3.Connection, now: float, silenced: Callable[[str], bool] = lambda _: False
+) -> OutboxSummary:
+    """
+    Summarise what waits. `next_at` respects leases and snoozes: nothing is due earlier.
+
+    It is None where all that waits is snoozed.
+    """
+    rows = database.execute(
+        f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",
+        {"now": now, "apart": CLOCK_TOLERANCE},
+    ).fetchall()
+    oldest = min((created for created, _, _ in rows), default=None)
+    with checked_rows():
+        next_at = min(
+            (at for _, at, fingerprints in rows if not all_silenced(json.loads(fingerprints), silenced)),
+            default=None,
+        )
+    row = database.execute(
+        f"SELECT error, failure FROM outbox WHERE {OPEN} AND error <> '' ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    held, dead = database.execute(
+        "SELECT coalesce(sum(state = 'held'), 0), coalesce(sum(state = 'dead'), 0) FROM outbox"
+        " WHERE state IN ('held', 'dead')"
+    ).fetchone()
+    last = database.execute(
+        "SELECT error FROM outbox WHERE state = 'dead' ORDER BY sent_at DESC, id DESC LIMIT 1"
+    ).fetchone()
+    error, failure = row or ("", "")
+    return OutboxSummary(len(rows), oldest, next_at, error, failure, held, dead, last[0] if last else "")
+
+
+def read_mails(database: sqlite3.Connection, where: str, values: dict[str, object]) -> list[OutboxMail]:
+    """Read the rows that meet the SQL condition `where`, oldest first."""
+    rows = database.execute(f"SELECT {COLUMNS} FROM outbox WHERE {where} ORDER BY id", values)
+    return [_mail_of_row(row) for row in rows.fetchall()]
+
+
+def _mail_of_row(row: tuple[Any, ...]) -> OutboxMail:
+    row_id, created, kind, subject, text, message_id, details, fingerprints, *rest = row
+    with checked_rows():
+        message = Message(
+            subject, text, created, message_id, MessageKind(kind), details=details_from_json(details)
+        )
+        return OutboxMail(row_id, message, tuple(json.loads(fingerprints)), *rest)
+
 
 EMAIL = Channel.EMAIL.value
 AMBIGUOUS = "ambiguous"  # transport.FailureKind's name of it: the store knows no transport
@@ -56,7 +238,7 @@ def insert_mail(
             message.subject,
             message.text,
             message.message_id,
-            letters.details_to_json(message.details),
+            details_to_json(message.details),
             json.dumps(list(fingerprints)),
             "held" if held else "queued",
             message.created,
@@ -96,7 +278,7 @@ def mark_sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: s
             (now.wall, detail, number),
         )
         if kind in FIRING_KINDS:
-            deliveries.record_deliveries(database, json.loads(fingerprints), EMAIL, now)
+            incidents.record_deliveries(database, json.loads(fingerprints), EMAIL, now)
 
 
 def _same_mail(database: sqlite3.Connection, row_id: int) -> list[tuple[int, str, str]]:
@@ -182,3 +364,93 @@ def prune_outbox(database: sqlite3.Connection, before: float) -> None:
         " (SELECT id FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT 1 OFFSET ?)",
         (DEAD_KEPT,),
     )
+
+
+Gather: TypeAlias = "Callable[[Sequence[Message], float], Message]"
+STALE_SECONDS = HOUR  # seconds after which a mail is history rather than news
+STALE_MAILS = 2  # stale mails from which on they leave as one
+
+
+def lease_mails(
+    database: sqlite3.Connection,
+    now: float,
+    seconds: float,
+    silenced: Callable[[str], bool] = lambda _: False,
+    gather: Gather | None = None,
+) -> tuple[OutboxMail, ...]:
+    """
+    Lease what is due for `seconds`, the most urgent first. Inside the caller's transaction.
+
+    A mail all of whose alerts (by fingerprint) are `silenced` waits. Once several have waited for over an
+    hour, all that waits, held or not due yet, leaves as the one mail that `gather` makes of it: only critical
+    news goes by itself.
+    """
+    at = {"now": now, "apart": CLOCK_TOLERANCE}
+
+    def read(where: str) -> list[OutboxMail]:
+        mails = read_mails(database, where, dict(at))
+        return [mail for mail in mails if not all_silenced(mail.fingerprints, silenced)]
+
+    due = read(f"{OPEN} AND {FREE_AT} <= :now")
+    if not due or gather is None:
+        return _set_lease(database, due, now, seconds)
+    tried = [
+        read_mails(database, f"digest = :name AND {ON_ITS_WAY}", {"name": name})
+        for name in dict.fromkeys(mail.digest for mail in due if mail.digest)
+    ]
+    digests = [_repeat_digest(group, gather, now) for group in tried]
+    alone = [mail for mail in due if not mail.digest]
+    rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
+    together: list[OutboxMail] = []
+    # Not only those due: a mail is sent now in any case.
+    free = "(lease_until <= :now OR set_at > :now + :apart)"
+    loose = read(f"({OPEN} AND {free} OR state = 'held') AND digest = ''")
+    loose = [mail for mail in loose if not mail.message.details.only]
+    if (
+        sum(now - mail.message.created >= STALE_SECONDS for mail in loose if mail.state != "held")
+        >= STALE_MAILS
+    ):
+        urgent = [mail for mail in loose if _is_urgent(mail, now)]
+        together = [mail for mail in loose if mail not in urgent]
+        alone = [*urgent, *rest]
+    if together:
+        digests.append(_gather_digest(database, together, gather, now))
+    _set_lease(database, [*(mail for group in tried for mail in group), *alone, *together], now, seconds)
+    return (*alone, *digests)
+
+
+def _set_lease(
+    database: sqlite3.Connection, rows: Iterable[OutboxMail], now: float, seconds: float
+) -> tuple[OutboxMail, ...]:
+    taken = tuple(rows)
+    leases = [(now + seconds, now, row.id) for row in taken]
+    database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
+    return taken
+
+
+def _is_urgent(mail: OutboxMail, now: float) -> bool:
+    message = mail.message
+    critical = message.kind is MessageKind.ALERT and message.details.severity is Severity.CRITICAL
+    return critical and now - message.created < STALE_SECONDS
+
+
+def _gather_digest(
+    database: sqlite3.Connection, rows: list[OutboxMail], gather: Gather, now: float
+) -> OutboxMail:
+    made = gather([row.message for row in rows], now)
+    rows_of_digest = [(made.message_id, row.id) for row in rows]
+    database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", rows_of_digest)
+    return _digest_row(rows, made)
+
+
+def _repeat_digest(rows: list[OutboxMail], gather: Gather, now: float) -> OutboxMail:
+    """Make the digest again that these rows were tried in: nobody knows whether it was accepted."""
+    made = gather([row.message for row in rows], now)
+    return _digest_row(rows, replace(made, message_id=rows[0].digest))
+
+
+def _digest_row(rows: list[OutboxMail], made: Message) -> OutboxMail:
+    """Return a row for the digest: what happens to the first row happens to all of them."""
+    fingerprints = dict.fromkeys(fingerprint for row in rows for fingerprint in row.fingerprints)
+    most = max(row.attempts for row in rows)
+    return replace(rows[0], message=made, fingerprints=tuple(fingerprints), attempts=most)

@@ -7,47 +7,81 @@ threads of their own, so that a slow one freezes no menu and delays neither a qu
 
 from __future__ import annotations
 
+import logging
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.threads import QueueThread, start_thread
 from gpuwatch_tray.model import IconStyle
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.choice import headless_backend, select_backend
-from gpuwatch_tray.tray.worker import ActionWorker
+from gpuwatch_tray.tray.backends.base import Backend, TrayView
+from gpuwatch_tray.tray.backends.select import headless_backend, select_backend
+from gpuwatch_tray.tray.menu import ActionKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.bus import SessionBus
+    from gpuwatch_tray.desktop.dbus import SessionBus
     from gpuwatch_tray.model import Status
-    from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, MenuRow
+    from gpuwatch_tray.tray.menu import MenuAction, MenuExtras
 
 
-@dataclass(frozen=True, slots=True)
-class TrayView:
-    """One state of the icon, the tooltip and the menu."""
+log = logging.getLogger(__name__)
 
-    look: drawing.IconLook
-    title: str
-    rows: tuple[MenuRow, ...]
+QUICK = "tray-actions"
+# The programs of the desktop answer within seconds, a mail server within minutes.
+LANES = {
+    ActionKind.TEST_ALERT: "tray-test",
+    ActionKind.COPY_PID: "tray-desktop",
+    ActionKind.COPY_COMMAND: "tray-desktop",
+    ActionKind.OPEN_SETTINGS: "tray-desktop",
+    ActionKind.OPEN_LOG: "tray-desktop",
+}
+MAX_PENDING = 64  # actions that may wait; nobody clicks faster
 
 
-class Backend(Protocol):
-    """The interface of the backends, each of which draws a tray icon on one kind of desktop."""
+class ActionWorker:
+    """
+    The queues and threads that carry out the menu's actions through `handlers`, one after another each.
 
-    def run(self, ready: Callable[[], None]) -> None:
-        """Draw on this thread, the main one, until `stop`; call `ready` once the icon takes clicks."""
+    What may take long has a thread of its own: acknowledging an alert never waits behind a test mail.
+    """
 
-    def stop(self) -> None:
-        """Make `run` return; from any thread, also before `run`."""
+    def __init__(self, handlers: Mapping[ActionKind, Callable[[str], None]]) -> None:
+        self._handlers = dict(handlers)
+        self._pending: set[MenuAction] = set()
+        self._lock = threading.Lock()
+        self._lanes = {name: QueueThread(self._run_action, name) for name in (QUICK, *LANES.values())}
 
-    def post(self, job: Callable[[], None]) -> None:
-        """Schedule `job` on the drawing thread; from any thread, also before `run`."""
+    def stop(self, timeout: float = 0.0) -> bool:
+        """End the threads after what waits; False where one takes longer than `timeout` seconds."""
+        ended = [lane.stop(timeout) for lane in self._lanes.values()]  # each, whichever is slow
+        return all(ended)
 
-    def present(self, view: TrayView) -> None:
-        """Draw `view`; on the drawing thread."""
+    def perform(self, action: MenuAction) -> None:
+        """Queue `action`, unless the same one is still under way; never blocks."""
+        log.info("menu: %s", action.kind.value)
+        with self._lock:
+            if action in self._pending:
+                return
+            if len(self._pending) >= MAX_PENDING and action.kind is not ActionKind.QUIT:
+                log.warning("the menu's '%s' is dropped: too much is under way", action.kind.value)
+                return
+            self._pending.add(action)
+        if action.kind is ActionKind.QUIT:
+            start_thread("tray-quit", self._run_action, action)
+        else:
+            self._lanes[LANES.get(action.kind, QUICK)].put(action)
+
+    def _run_action(self, action: MenuAction) -> None:
+        try:
+            self._handlers[action.kind](action.target)
+        except Exception:  # the menu must go on working
+            log.exception("the menu's '%s' failed", action.kind.value)
+        finally:
+            with self._lock:
+                self._pending.discard(action)
 
 
 class Tray:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.alerts import Channel, DeliveryState, RoutingPolicy, decide
 from gpuwatch_tray.model import EmailWhen, Instant, Phase, Presence, Reason, Severity
-from tests.fakes import BOOT, START, alert
+from tests.support.fakes import BOOT, START, alert
 
 MAIL, POPUP = Channel.EMAIL, Channel.DESKTOP
 POLICY = RoutingPolicy(3600.0, mails=True, popups=True)

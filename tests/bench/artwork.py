@@ -17,6 +17,7 @@ from gpuwatch_tray import drawing
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 SOURCES = {16: "-16", 22: "-22", 24: "-22"}  # the source's ending by size; the others have none
 DRAWN = {24: 22}  # what is drawn smaller than its picture, in its middle
 

@@ -25,7 +25,7 @@ from typing import IO, Any, Self
 
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
-from tests.workers import workers
+from tests.support.workers import workers
 
 GPUS, PROCESSES = 8, 100
 MIB = 2**20

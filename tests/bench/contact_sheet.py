@@ -20,6 +20,7 @@ from gpuwatch_tray.model import IconStyle, Level
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 PAPER, TEXT = (0xFF, 0xFF, 0xFF), (0x24, 0x29, 0x2F)
 PANELS = {"light": (0xF6, 0xF5, 0xF4), "middle": (0x6E, 0x76, 0x81), "dark": (0x20, 0x22, 0x26)}
 BADGES = {Level.OK: 1, Level.SNOOZED: 2, Level.WARNING: 4, Level.CRITICAL: 12, Level.NO_DATA: 0}

@@ -15,12 +15,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from gpuwatch_tray import machine
+from gpuwatch_tray.common import host
+from gpuwatch_tray.history import Sampler
+from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.model import UNKNOWN, Gpu, GpuProcess, Instant, Limits, ProcessKind, Snapshot
-from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store.samples import SampleStore
-from tests.browser import Browser
 from tests.report import histories
+from tests.support.browser import Browser
 
 GPUS, DAYS, TIMES = 8, 30, 3
 BOOT = 1_000_000.0  # seconds of uptime before the month
@@ -30,7 +30,7 @@ def live_through(folder):
     """The month up to now, written as a tray would have written it; returns the number of its programs."""
     end = time.time()
     history = histories.history(GPUS, DAYS * histories.DAY, end=int(end))
-    sampler, store = Sampler(Limits(), 180.0), SampleStore(folder, machine.host())
+    sampler, store = Sampler(Limits(), 180.0), SampleStore(folder, host.host())
     samples = {uuid: iter(each) for uuid, each in history.samples.items()}
     following = {uuid: next(each) for uuid, each in samples.items()}
     at = history.start

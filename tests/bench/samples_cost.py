@@ -18,24 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 
-from gpuwatch_tray.commands.tray import COLLECT_EVERY
-from gpuwatch_tray.model import (
-    MINUTES_FOR,
-    TEN_MINUTES,
-    TENS_FOR,
-    Instant,
-    Limits,
-    Minute,
-    Span,
-    Stretch,
-)
-from gpuwatch_tray.sampling import Sampler
-from gpuwatch_tray.store.samplereader import UseDetail, read_samples
-from gpuwatch_tray.store.samples import SampleStore
+from gpuwatch_tray.app.tray_app import COLLECT_EVERY
+from gpuwatch_tray.history import Sampler
+from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
+from gpuwatch_tray.history.sample_store import SampleStore
+from gpuwatch_tray.history.usage import GroupBy, usage
+from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, Instant, Limits, Minute, Span, Stretch
 from gpuwatch_tray.units import MINUTE
-from gpuwatch_tray.usage import GroupBy, usage
-from tests.fakes import BOOT, MIB, process, snapshot
-from tests.pasts import NOON, gpu
+from tests.support.fakes import BOOT, MIB, process, snapshot
+from tests.support.pasts import NOON, gpu
 
 POLLS = 12  # a minute at the default interval
 

@@ -17,14 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.evaluator import Engine, Policy
-from gpuwatch_tray.messages import MailIdentity
+from gpuwatch_tray.engine import Engine, Policy
 from gpuwatch_tray.model import Limits
+from gpuwatch_tray.notify.render import MailIdentity
 from gpuwatch_tray.sources.nvml import NvmlSource
 from gpuwatch_tray.store import Store
 from tests.driver.scenario import FakeEvent, FakeGpu, FakeProcess, Scenario, loaded
-from tests.fakes import MIB, Clock
-from tests.workers import workers
+from tests.support.fakes import MIB, Clock
+from tests.support.workers import workers
 
 POLLS = 10_000
 TURN, TROUBLE = 1000, 30  # polls of a round, and those of them in trouble

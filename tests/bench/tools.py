@@ -27,17 +27,17 @@ def ours():
 
 def whole():
     """A poll of the tray: the snapshot, every rule, the alerts, and the state on disk."""
-    from gpuwatch_tray import machine
     from gpuwatch_tray.alerts import RoutingPolicy
-    from gpuwatch_tray.evaluator import Engine, Policy
-    from gpuwatch_tray.messages import MailIdentity
+    from gpuwatch_tray.common import host
+    from gpuwatch_tray.engine import Engine, Policy
     from gpuwatch_tray.model import Limits
+    from gpuwatch_tray.notify.render import MailIdentity
     from gpuwatch_tray.sources.nvml import NvmlSource
     from gpuwatch_tray.store import Store
 
     policy = Policy(Limits(gpu_limit=8), RoutingPolicy(3600.0, mails=True))
-    store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", machine.uptime)
-    evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), machine.now)
+    store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", host.uptime)
+    evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), host.now)
     read = NvmlSource().read
     return lambda: evaluator.evaluate(read())
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import psutil  # noqa: TID251  # measures the program from outside
 
-from tests.desktop import rig
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.installed import MIB, Installed
-from tests.workers import workers
+from tests.e2e import rig
+from tests.support.installed import MIB, Installed
+from tests.support.workers import workers
 
 STARTS = 5
 

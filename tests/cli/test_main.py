@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from gpuwatch_tray import cli, language, settings
+from gpuwatch_tray import cli, i18n, settings
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def test_the_doctor_does_not_hang_with_the_settings(words, capsys):
 @pytest.fixture
 def chinese():
     """In Simplified Chinese."""
-    language.set_language(language.CHINESE)
+    i18n.set_language(i18n.CHINESE)
     yield
-    language.set_language(language.ENGLISH)
+    i18n.set_language(i18n.ENGLISH)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import threading
 import time
 
 from gpuwatch_tray.doctor import Check, CheckResult, CheckState, examine
-from gpuwatch_tray.doctor.line import ok, problem, warning, worst_state
-from gpuwatch_tray.doctor.writing import results_json, results_text
+from gpuwatch_tray.doctor.output import ok, problem, results_json, results_text, warning, worst_state
 
 
 def test_a_check_that_hangs_is_a_line(request):

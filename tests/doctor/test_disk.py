@@ -11,17 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.doctor import CheckState, mail
-from gpuwatch_tray.doctor.configuration import check_settings
-from gpuwatch_tray.doctor.files import check_log_file, check_state_file
-from gpuwatch_tray.doctor.line import ok
-from gpuwatch_tray.doctor.mail import check_outbox, check_transport
-from gpuwatch_tray.doctor.secrets import SecretFile, check_secrets
+from gpuwatch_tray.doctor import CheckState, mail_checks
+from gpuwatch_tray.doctor.checks import (
+    SecretFile,
+    check_log_file,
+    check_secrets,
+    check_settings,
+    check_state_file,
+)
+from gpuwatch_tray.doctor.mail_checks import check_outbox, check_transport
+from gpuwatch_tray.doctor.output import ok
 from gpuwatch_tray.model import EmailWhen, Message
 from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSettings
-from gpuwatch_tray.settings.writing import SettingsFile
+from gpuwatch_tray.settings.template import SettingsFile
 from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
-from tests.fakes import START, Clock
+from tests.support.fakes import START, Clock
 
 
 @pytest.fixture
@@ -164,7 +168,7 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     assert unsigned.state is CheckState.PROBLEM
     assert "mail login" in unsigned.mend
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("gpuwatch_tray.notifiers.email.local.SYSTEM_FOLDERS", ())
+    monkeypatch.setattr("gpuwatch_tray.notify.email.sendmail.SYSTEM_FOLDERS", ())
     (no_program,) = check_transport(ours)
     assert no_program.state is CheckState.PROBLEM
 
@@ -198,11 +202,11 @@ def test_what_waits_in_the_outbox(store, failure, later, state):
 
 def test_a_mail_that_was_given_up_is_a_problem(ours):
     """It says why, and how to send it again; those held for a digest are only counted."""
-    held, dead = mail._stuck_results(OutboxSummary(held=2, dead=1, dead_error="too big"))
+    held, dead = mail_checks._stuck_results(OutboxSummary(held=2, dead=1, dead_error="too big"))
     assert (held.state, held.text) == (CheckState.OK, "2 mails are held for a digest")
     assert (dead.state, dead.text) == (CheckState.PROBLEM, "1 mail was given up: too big")
     assert "mail retry" in dead.mend
-    assert list(mail._stuck_results(OutboxSummary())) == []
+    assert list(mail_checks._stuck_results(OutboxSummary())) == []
 
 
 def test_an_outbox_that_is_not_there_is_empty(tmp_path):

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.doctor import CheckState
-from gpuwatch_tray.doctor.binding import check_pynvml
-from gpuwatch_tray.doctor.driver import check_driver
+from gpuwatch_tray.doctor.environment import check_driver, check_pynvml
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Limits, Problem
-from gpuwatch_tray.sources.nvml.versions import driver_versions
+from gpuwatch_tray.sources.nvml.session import driver_versions
 from tests.driver.scenario import NOT_SUPPORTED, FakeGpu, loaded
-from tests.fakes import snapshot
 from tests.sources.nvml_rig import Rig
+from tests.support.fakes import snapshot
 
 
 @pytest.mark.parametrize(

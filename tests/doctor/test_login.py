@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.autostart import AutostartError, LoginEntry, LoginItem
-from gpuwatch_tray.doctor.login import check_login
+from gpuwatch_tray.desktop.autostart import AutostartError, LoginEntry, LoginItem
+from gpuwatch_tray.doctor.checks import check_login
 
 
 class LoginRegistry:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray import control
+from gpuwatch_tray import ipc
 from gpuwatch_tray.doctor import CheckState
-from gpuwatch_tray.doctor.watcher import check_running
-from gpuwatch_tray.lock import LockHolder
+from gpuwatch_tray.doctor.environment import check_running
+from gpuwatch_tray.ipc.lock import LockHolder
 
 
 def test_nobody(tmp_path):
@@ -18,7 +18,7 @@ def test_the_one_that_answers(tmp_path):
     """Its face, PID and headline; its trouble is a warning; an error of it is told."""
     address = str(tmp_path / "s")
     answer = {"face": "tray", "pid": 7, "headline": "All within limits"}
-    server = control.serve((address,), {"status": lambda _: answer})
+    server = ipc.serve((address,), {"status": lambda _: answer})
     try:
         (line,) = check_running(LockHolder(7, "tray", address=server.address), [])
         assert (line.state, line.text) == (CheckState.OK, "tray, PID 7: All within limits")
@@ -26,7 +26,7 @@ def test_the_one_that_answers(tmp_path):
         assert (line.state, line.text) == (CheckState.WARNING, "tray, PID 7: disk full")
     finally:
         server.stop()
-    server = control.serve((address,), {})
+    server = ipc.serve((address,), {})
     try:
         (line,) = check_running(LockHolder(7, "tray", address=server.address), [])
         assert (line.state, line.text.startswith("tray, PID 7 does not answer")) == (

@@ -33,6 +33,7 @@ from tests.driver.build import SONAME, library
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+
 MIB = 2**20
 GIB = 2**30
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gpuwatch_tray import language
+from gpuwatch_tray import i18n
 from gpuwatch_tray.model import History
 from gpuwatch_tray.report import PageContext, html
-from tests.browser import Browser
-from tests.desktop.rig import shots
+from tests.e2e.rig import shots
 from tests.report import histories
 from tests.report.histories import DAY, END
 from tests.report.test_payload import HOSTILE
+from tests.support.browser import Browser
 
 pytestmark = pytest.mark.desktop
 
@@ -247,11 +247,11 @@ def test_a_fresh_install_has_a_clear_page(browser, tmp_path):
 
 def test_chinese_is_drawn_in_chinese(browser, tmp_path, day):
     """The page's language is declared, and its dates are written in it."""
-    language.set_language(language.CHINESE)
+    i18n.set_language(i18n.CHINESE)
     try:
         file = write(tmp_path, day)
     finally:
-        language.set_language(language.ENGLISH)
+        i18n.set_language(i18n.ENGLISH)
     browser.open(file)
     quiet(browser, file)
     assert browser.run("document.documentElement.lang") == "zh-CN"

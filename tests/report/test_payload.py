@@ -8,13 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray import language
+from gpuwatch_tray import i18n
 from gpuwatch_tray.model import AlertMark, GpuSample, History, Severity, Span
 from gpuwatch_tray.report import PageContext, html
-from gpuwatch_tray.report.page import ASSETS, PROGRAM, script_safe_json
-from gpuwatch_tray.report.payload import MOST_RUNS, USAGE, build_payload
-from gpuwatch_tray.report.series import MAX_STEPS, TimeGrid, make_grid, metric_line
-from gpuwatch_tray.report.words import page_texts
+from gpuwatch_tray.report.page import ASSETS, PROGRAM, page_texts, script_safe_json
+from gpuwatch_tray.report.payload import (
+    MAX_STEPS,
+    MOST_RUNS,
+    USAGE,
+    TimeGrid,
+    build_payload,
+    make_grid,
+    metric_line,
+)
 from tests.report import histories
 from tests.report.histories import DAY, END, HOUR
 
@@ -275,11 +281,11 @@ def test_the_program_has_each_word_that_it_shows_and_no_other():
 
 def test_the_page_speaks_the_language():
     """The language is handed to the page, for its numbers and dates."""
-    language.set_language(language.CHINESE)
+    i18n.set_language(i18n.CHINESE)
     try:
         assert told(histories.history(1))["lang"] == "zh-CN"
     finally:
-        language.set_language(language.ENGLISH)
+        i18n.set_language(i18n.ENGLISH)
 
 
 def test_a_sample_of_a_peak_is_not_lost_between_steps():

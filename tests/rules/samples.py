@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gpuwatch_tray.model import ClockLimit, Gpu, HeatLimits, Instant, Limits, Missing, UseLimits, Why
 from gpuwatch_tray.rules import RULES, RuleHistory, observe
-from tests.fakes import BOOT, START, snapshot
+from tests.support.fakes import BOOT, START, snapshot
 
 GIB = 2**30
 FAILED = Missing(Why.ERROR, "Unknown Error")

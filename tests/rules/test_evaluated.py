@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.evaluator import mail_now
+from gpuwatch_tray.engine import mail_now
 from gpuwatch_tray.model import (
     UNSUPPORTED,
     ClockLimit,
@@ -22,9 +22,9 @@ from gpuwatch_tray.model import (
     Xid,
 )
 from gpuwatch_tray.store import StoreError
-from tests.evaluator.bench import HEAD, POLICY, Bench, changed
-from tests.fakes import START, process, snapshot
+from tests.engine.bench import HEAD, POLICY, Bench, changed
 from tests.rules.samples import GIB, WELL, gpu
+from tests.support.fakes import START, process, snapshot
 
 DAY = 86400.0
 JOB = process(7, 0, memory=12 * GIB)

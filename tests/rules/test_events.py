@@ -8,10 +8,10 @@ import pytest
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, FaultLimits, Instant, Phase, Problem, Severity, Xid
 from gpuwatch_tray.rules import RuleEvent, RuleHistory, recalled
-from gpuwatch_tray.rules.memory import MOST_EVENTS
-from gpuwatch_tray.rules.xid import APP_XIDS, FATAL_XIDS, IGNORED_XIDS
-from tests.fakes import START, alert
+from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, IGNORED_XIDS
+from gpuwatch_tray.rules.rule_history import MOST_EVENTS
 from tests.rules.samples import ALL_ON, FAILED, Readings, gpu
+from tests.support.fakes import START, alert
 
 DAY = 86400
 HOT = gpu(limited_by=ClockLimit.SW_THERMAL)

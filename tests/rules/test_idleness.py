@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Problem, Severity, UseLimits
-from tests.fakes import BOOT, process
 from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Readings, gpu
+from tests.support.fakes import BOOT, process
 
 JOB = process(7, 0, memory=12 * GIB)
 NAME = f"{BOOT}/7/start-7"
@@ -254,7 +254,7 @@ def test_only_the_gpus_that_are_there_are_remembered(readings):
 
 def test_a_list_with_a_gap_for_months_does_not_grow_the_memory(readings, monkeypatch):
     """Who is hidden by a gap is kept, up to a number."""
-    monkeypatch.setattr("gpuwatch_tray.rules.memory.MOST_BUSY", 10)
+    monkeypatch.setattr("gpuwatch_tray.rules.rule_history.MOST_BUSY", 10)
     gapped = (WELL, gpu(1, process_problem="Unknown Error"))
     for pid in range(1, 100):
         readings.read(process(pid, 0), gpus=gapped)

@@ -8,8 +8,8 @@ import pytest
 
 from gpuwatch_tray.model import UNKNOWN, Limits, ProcessScope, Severity, UseLimits
 from gpuwatch_tray.rules import RULES, RuleHistory
-from tests.fakes import process, snapshot
 from tests.rules.samples import WELL, gpu, judged
+from tests.support.fakes import process, snapshot
 
 MINE = process(1, 0)
 BOB = process(2, 0, mine=False, memory=4 * 2**30)

@@ -21,9 +21,9 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.schema import SWITCHES
 from gpuwatch_tray.rules import RULES, RuleHistory, judge, judged, switched_on, terms
-from tests.fakes import process
 from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Readings, gpu
 from tests.rules.samples import judged as verdict_of
+from tests.support.fakes import process
 
 MINE = process(7, 0)
 EXPLICIT = replace(ALL_ON, heat=HeatLimits(warn_at=70, critical_at=75, power_cap_hold=900.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.rules.window import SLICES, Window
+from gpuwatch_tray.rules.rule_history import SLICES, Window
 
 STEPS = st.lists(st.tuples(st.floats(0, 200), st.floats(0, 50)), max_size=80)
 

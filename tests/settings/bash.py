@@ -7,13 +7,14 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.settings.expansion import Namespace
+from gpuwatch_tray.settings.shell import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.settings.bashdata import Script
+    from gpuwatch_tray.settings.shell import Script
+
 
 BASH = shutil.which("bash") or "bash"
 ENVIRONMENT = {

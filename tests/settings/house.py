@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model.schema import IGNORE_PROCESSES
 from gpuwatch_tray.settings import ConfigProblem, Settings, SettingsFolders, load
-from gpuwatch_tray.settings.checks import parse
+from gpuwatch_tray.settings.validators import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 DESKTOP_PROGRAMS = parse(IGNORE_PROCESSES, IGNORE_PROCESSES.default)
 WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"

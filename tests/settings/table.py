@@ -8,7 +8,7 @@ from pathlib import Path
 from gpuwatch_tray.model.schema import LARGEST, SETTINGS, Setting, Unit, ValueType
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.paths import FILES
-from gpuwatch_tray.settings.writing import example
+from gpuwatch_tray.settings.template import example
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.settings.bashdata import parse_script
-from gpuwatch_tray.settings.expansion import Namespace
+from gpuwatch_tray.settings.shell import Namespace, parse_script
 from tests.settings.bash import ENVIRONMENT, complaint, ours, sourced
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash to compare with")
@@ -23,6 +22,7 @@ moderate = settings(
 )
 
 # --- files built from the grammar of data
+
 
 _bare = st.text("aZ0%+,-./:=@^_!*?#[]é\x0b\r", min_size=1, max_size=4)
 _escaped = st.sampled_from(list(" \t'\"\\$`#~&|;<>(){}ab*é")).map(lambda c: f"\\{c}")
@@ -78,6 +78,7 @@ def _known(values: dict[str, str]) -> dict[str, str]:
 
 
 # --- and the other way round: whatever our reader takes for data
+
 
 _TOKENS = (
     *"AB='\"\\$#;~:/{}, \t\nx0%=é",

@@ -10,8 +10,8 @@ import pytest
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH, ValueType
 from gpuwatch_tray.rules import RULES, keys
-from gpuwatch_tray.settings.checks import parse
-from gpuwatch_tray.settings.writing import example
+from gpuwatch_tray.settings.template import example
+from gpuwatch_tray.settings.validators import parse
 from tests.settings.table import ROOT, rules_table, settings_table
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gpuwatch_tray.sources import births
+from gpuwatch_tray.sources import processes
 from tests.driver.scenario import loaded
 from tests.sources.nvml_rig import Rig
 
@@ -35,5 +35,5 @@ def namespace(monkeypatch):
 
         monkeypatch.setattr(os, "readlink", answer)
 
-    to(births.FIRST_PID_NAMESPACE)
+    to(processes.FIRST_PID_NAMESPACE)
     return to

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.sources.nvml import NvmlSource
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario, calls_in
-from tests.fakes import Clock
+from tests.support.fakes import Clock
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.model import UNKNOWN, ProcessKind
-from gpuwatch_tray.sources import bounded
+from gpuwatch_tray.sources import subprocess_runner
 from gpuwatch_tray.sources.command import CommandSource, command_line
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
@@ -325,20 +325,20 @@ def test_no_second_program_is_started_while_the_first_cannot_be_killed(tmp_path,
     """A driver that hangs in the kernel keeps a program for ever: one, not one per poll."""
     started = tmp_path / "started"
     subject = source(script(tmp_path / "x", f"echo >> {started}\nsleep 60"), timeout=0.2)
-    kill = bounded._kill
-    monkeypatch.setattr(bounded, "_kill", lambda _child: None)
-    monkeypatch.setattr(bounded, "_REAP", 0.05)
+    kill = subprocess_runner._kill
+    monkeypatch.setattr(subprocess_runner, "_kill", lambda _child: None)
+    monkeypatch.setattr(subprocess_runner, "_REAP", 0.05)
     assert "gave no answer within 0.2 s, and cannot be killed" in str(subject.read().problem)
     assert "the last run still hangs" in str(subject.read().problem)
     assert started.read_text() == "\n"
-    monkeypatch.setattr(bounded, "_kill", kill)
+    monkeypatch.setattr(subprocess_runner, "_kill", kill)
     subject.close()
     assert wait_for(lambda: subject._runner._child.poll() is not None)
 
 
 def test_the_reader_for_windows_reads_the_same(tmp_path, monkeypatch):
     """The thread reader gives the list, the exit code, the time-out and the limit as the other does."""
-    monkeypatch.setattr(bounded, "_read", bounded._read_with_threads)
+    monkeypatch.setattr(subprocess_runner, "_read", subprocess_runner._read_with_threads)
     assert len(source(printing(tmp_path / "a", LIST)).read().processes) == 2
     assert "exit code 3: why" in problem(script(tmp_path / "b", "echo why >&2; exit 3"))
     assert "gave no answer within 0.3 s" in problem(

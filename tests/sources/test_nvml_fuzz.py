@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray import rules
+from gpuwatch_tray.alerts.reminders import free_gpus
+from gpuwatch_tray.engine.status import status_of
 from gpuwatch_tray.model import Instant, Level, Limits, Missing, ProcessScope
-from gpuwatch_tray.rules.scope import counted
+from gpuwatch_tray.rules.verdict import counted
 from gpuwatch_tray.sources.nvml import NvmlSource
-from gpuwatch_tray.status import status_of
-from gpuwatch_tray.watches import free_gpus
 from tests.driver.scenario import (
     ARGUMENT_VERSION_MISMATCH,
     DRIVER_NOT_LOADED,

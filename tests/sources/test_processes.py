@@ -10,12 +10,11 @@ import time
 import psutil  # noqa: TID251  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.listing.elapsed import elapsed_text
+from gpuwatch_tray.common.proclist_format import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
-from gpuwatch_tray.sources import births, processes
-from gpuwatch_tray.sources.facts import DENIED, FOREIGN, GONE, ProcessFacts
-from gpuwatch_tray.sources.processes import ProcessInspector
-from tests.fakes import Clock
+from gpuwatch_tray.sources import processes
+from gpuwatch_tray.sources.processes import DENIED, FOREIGN, GONE, ProcessFacts, ProcessInspector
+from tests.support.fakes import Clock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 NOBODY = 4_194_303  # the last PID that Linux can give
@@ -87,7 +86,7 @@ def test_elapsed_is_what_ps_prints(pid):
 
 def test_a_clock_that_is_set_moves_neither_elapsed_nor_identity():
     """The wall clock goes back an hour: only the wall time of the start follows."""
-    clock, steady = Clock(1_000_000), Clock(births.steady_clock())
+    clock, steady = Clock(1_000_000), Clock(processes.steady_clock())
     inspector = ProcessInspector(clock=clock, steady=steady)
     before = facts(ME, inspector)
     clock.advance(-3600)

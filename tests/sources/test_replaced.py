@@ -11,10 +11,10 @@ import pytest
 
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.rules import judge
-from gpuwatch_tray.sources.nvml.replaced import ReplacementCheck
+from gpuwatch_tray.sources.nvml.session import ReplacementCheck
 from tests.driver.build import SONAME, library
 from tests.driver.scenario import FakeGpu, Scenario, environment
-from tests.fakes import snapshot
+from tests.support.fakes import snapshot
 
 OLD, NEW = "550.54.14", "560.35.03"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray import redact
+from gpuwatch_tray.common import redact
 from gpuwatch_tray.model import LABEL, Limits, Missing, ProcessKind, ProcessScope, Snapshot
 from gpuwatch_tray.sources.simulated import PERIOD, SimulatedSource, demo_limits, simulate
 

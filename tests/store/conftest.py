@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.store import Store, file
+from gpuwatch_tray.store import Store, state_file
 
 
 @pytest.fixture(params=["WAL", "DELETE"])
 def journal(request, monkeypatch):
     """Set the journal mode, which the file system decides in real life."""
-    monkeypatch.setattr(file, "JOURNAL", request.param)
+    monkeypatch.setattr(state_file, "JOURNAL", request.param)
     return request.param
 
 

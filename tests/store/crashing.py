@@ -18,16 +18,16 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from gpuwatch_tray.delivery import LEASE, deliver_due
-from gpuwatch_tray.evaluator import Engine, late_digest, no_desktop
+from gpuwatch_tray.engine import Engine, late_digest, no_desktop
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store import Store, file
-from gpuwatch_tray.transport import FailureKind, Receipt, TransportError
-from tests.fakes import START
+from gpuwatch_tray.notify.outbox_worker import LEASE, deliver_due
+from gpuwatch_tray.notify.transport import FailureKind, Receipt, TransportError
+from gpuwatch_tray.store import Store, state_file
 from tests.store.faults import fault
-from tests.store.samples import BUSY, CALM, HEAD, POLICY, mail, step
 from tests.store.test_damage import overwritten
 from tests.store.test_migration import DATA, VERSION_1
+from tests.store.values import BUSY, CALM, HEAD, POLICY, mail, step
+from tests.support.fakes import START
 
 LATER = LEASE + 20.0  # the leases of the dead are over, the cooldown is not
 MOST = 2000  # steps of one life
@@ -227,7 +227,7 @@ def once(folder: Path, prepare, reading, full, *, at: int = 0, after: float | No
 
 def main(plan: str, folder: Path) -> None:
     """Die at every step, then at any moment."""
-    file.open_connection = opened
+    state_file.open_connection = opened
     for name in ("rename", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
     found = []

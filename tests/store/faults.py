@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 
-from gpuwatch_tray.store import file
+from gpuwatch_tray.store import state_file
 
 TEXTS = {
     sqlite3.SQLITE_FULL: "database or disk is full",
@@ -55,5 +55,5 @@ def fault(code):
 def install(monkeypatch, path) -> Disk:
     """Put the disk under every file that the store opens from now on."""
     disk = Disk(path)
-    monkeypatch.setattr(file, "open_connection", disk.open)
+    monkeypatch.setattr(state_file, "open_connection", disk.open)
     return disk

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray.evaluator import Engine, no_desktop
-from gpuwatch_tray.store import Store, file
-from gpuwatch_tray.store.rescue import READERS
-from gpuwatch_tray.store.schema import TABLES, memory_database
-from tests.fakes import START
+from gpuwatch_tray.engine import Engine, no_desktop
+from gpuwatch_tray.store import Store, state_file
+from gpuwatch_tray.store.state_file import READERS
+from gpuwatch_tray.store.tables import TABLES, memory_database
 from tests.store import faults
-from tests.store.samples import BUSY, HEAD, NOW, POLICY, alert, fired, mail, step
+from tests.store.values import BUSY, HEAD, NOW, POLICY, alert, fired, mail, step
+from tests.support.fakes import START
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096
@@ -59,7 +59,7 @@ def test_an_empty_file_is_begun_without_a_word(tmp_path, caplog):
 
 def test_two_in_one_second_have_two_names(tmp_path, monkeypatch):
     """The second does not take the place of the first."""
-    monkeypatch.setattr(file.time, "strftime", lambda _: "20260107-152748")
+    monkeypatch.setattr(state_file.time, "strftime", lambda _: "20260107-152748")
     for number in range(3):
         (tmp_path / "state-box.sqlite3").write_bytes(b"damaged %d" % number * 100)
         Store(tmp_path, "box").close()

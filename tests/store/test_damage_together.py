@@ -10,9 +10,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from gpuwatch_tray.store import Store, StoreError, file
-from tests.fakes import START
+from gpuwatch_tray.store import Store, StoreError, state_file
 from tests.store.test_damage import aside
+from tests.support.fakes import START
 
 ROOT = Path(__file__).parents[2]
 FINDER = """
@@ -59,9 +59,9 @@ def test_processes_that_find_it_at_the_same_instant_set_aside_one_file(tmp_path)
 
 def test_who_sets_it_aside_for_ever_is_not_waited_for(tmp_path, monkeypatch):
     """A bounded wait, and one line."""
-    monkeypatch.setattr(file, "BUSY", 0.2)
+    monkeypatch.setattr(state_file, "BUSY", 0.2)
     (tmp_path / "state-box.sqlite3").write_bytes(b"not a database" * 100)
-    with file.replacement_lock(tmp_path / "state-box.sqlite3"):
+    with state_file.replacement_lock(tmp_path / "state-box.sqlite3"):
         begin = time.monotonic()
         failed = []
 

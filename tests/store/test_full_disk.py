@@ -13,12 +13,12 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
-from gpuwatch_tray import machine
+from gpuwatch_tray.common import host
 from tests.driver.scenario import FakeGpu, Scenario
-from tests.faketime import adjustable
-from tests.installed import Installed, busy
-from tests.mailserver import MailServer
-from tests.workers import workers
+from tests.support.faketime import adjustable
+from tests.support.installed import Installed, busy
+from tests.support.mailserver import MailServer
+from tests.support.workers import workers
 
 pytestmark = [
     pytest.mark.driver,
@@ -77,7 +77,7 @@ def fill(path):
 
 
 def on_file(installed, question):
-    with closing(sqlite3.connect(installed.state / f"state-{machine.host()}.sqlite3")) as database:
+    with closing(sqlite3.connect(installed.state / f"state-{host.host()}.sqlite3")) as database:
         return database.execute(question).fetchall()
 
 

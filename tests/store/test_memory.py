@@ -10,11 +10,11 @@ import pytest
 from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import KnownGpu, Store, StoreError
-from gpuwatch_tray.store import state as state_room
+from gpuwatch_tray.store import store as state_room
 from gpuwatch_tray.store.database import RETRY_SECONDS, Database
-from tests.fakes import START, Clock
 from tests.store import faults
-from tests.store.samples import NOW, alert, fired, mail, step
+from tests.store.values import NOW, alert, fired, mail, step
+from tests.support.fakes import START, Clock
 
 FULL = sqlite3.SQLITE_FULL
 # code -> what the person reads

@@ -11,9 +11,9 @@ import pytest
 
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import OutboxSummary, Store, StoreError
-from tests.fakes import START
 from tests.store import faults
-from tests.store.samples import NOW, fired, mail, step
+from tests.store.values import NOW, fired, mail, step
+from tests.support.fakes import START
 
 VERSION_1 = """
 CREATE TABLE alerts (

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.alerts import Silence, SilenceScope
+from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEnds, Reminder
+from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.model import Instant, MessageKind, Phase, Reason, ReminderNotice, Severity
 from gpuwatch_tray.store import KnownGpu, Store, Transition
-from gpuwatch_tray.store.samplereader import UseDetail, read_samples
-from gpuwatch_tray.watches import CommandEnds, GpusFree, ProcessEnds, Reminder
-from tests.pasts import NOON, UUID
+from tests.support.pasts import NOON, UUID
 
 DATA = Path(__file__).parent / "data"
 NOW = Instant(NOON, 500.0, "boot-1")

@@ -6,8 +6,8 @@ import pytest
 
 from gpuwatch_tray.model import Instant, MessageKind
 from gpuwatch_tray.store import OutboxSummary, Store, outbox
-from tests.fakes import START
-from tests.store.samples import NOW, alert, mail, message, step
+from tests.store.values import NOW, alert, mail, message, step
+from tests.support.fakes import START
 
 
 def test_a_queued_mail_is_leased_once(store, other):

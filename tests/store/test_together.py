@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from gpuwatch_tray import machine
-from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.evaluator import Engine, no_desktop
-from gpuwatch_tray.store import Store, StoreError, file
-from gpuwatch_tray.transport import Receipt
-from tests.fakes import START
-from tests.faketime import shifted
-from tests.installed import Installed, busy
-from tests.mailserver import MailServer
-from tests.store.samples import BUSY, HEAD, NOW, POLICY, mail, step
-from tests.workers import workers
+from gpuwatch_tray.common import host
+from gpuwatch_tray.engine import Engine, no_desktop
+from gpuwatch_tray.notify.outbox_worker import deliver_due
+from gpuwatch_tray.notify.transport import Receipt
+from gpuwatch_tray.store import Store, StoreError, state_file
+from tests.store.values import BUSY, HEAD, NOW, POLICY, mail, step
+from tests.support.fakes import START
+from tests.support.faketime import shifted
+from tests.support.installed import Installed, busy
+from tests.support.mailserver import MailServer
+from tests.support.workers import workers
 
 ROOT = Path(__file__).parents[2]
 STARTS = """
@@ -96,7 +96,7 @@ def test_processes_that_deliver_together_send_each_mail_once(tmp_path, journal):
 @pytest.fixture
 def impatient(monkeypatch):
     """Wait for another process's transaction for a moment only."""
-    monkeypatch.setattr(file, "BUSY", 0.1)
+    monkeypatch.setattr(state_file, "BUSY", 0.1)
 
 
 def holder(path):
@@ -200,7 +200,7 @@ def test_cron_finds_the_file_locked_and_mails_at_its_next_run(tmp_path):
         installed.mail_through(server)
         installed.run("check")
         installed.play(busy(*(child.pid for child in children)))
-        with closing(holder(installed.state / f"state-{machine.host()}.sqlite3")):
+        with closing(holder(installed.state / f"state-{host.host()}.sqlite3")):
             locked = installed.run("check")
         assert (locked.returncode, "locked" in locked.stderr, server.messages) == (1, True, ())
         assert "Traceback" not in locked.stderr

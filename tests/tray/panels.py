@@ -15,8 +15,8 @@ from typing import Any
 
 from dbus_fast import DBusError, Variant  # noqa: TID251  # the tests speak the protocol too
 
-from gpuwatch_tray.tray.dbusmenu import DBusMenu
-from gpuwatch_tray.tray.host import ROOT
+from gpuwatch_tray.tray.backends.dbusmenu import DBusMenu
+from gpuwatch_tray.tray.backends.menu_tree import ROOT
 
 
 class Loop:

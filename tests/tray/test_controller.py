@@ -10,15 +10,16 @@ import threading
 import pytest
 
 from gpuwatch_tray import drawing
+from gpuwatch_tray.common.text import clip_utf16
 from gpuwatch_tray.drawing import IconLook
 from gpuwatch_tray.model import IconStyle, Level, PendingReminder
-from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras, Tray, TrayView, controller, menu, toolkit
+from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras, Tray, TrayView, controller, menu
+from gpuwatch_tray.tray.backends import toolkit
+from gpuwatch_tray.tray.backends.pystray_native import NativeBackend
+from gpuwatch_tray.tray.controller import MAX_PENDING, ActionWorker
 from gpuwatch_tray.tray.menu import build_menu
-from gpuwatch_tray.tray.native import NativeBackend
-from gpuwatch_tray.tray.worker import MAX_PENDING, ActionWorker
-from gpuwatch_tray.utf16 import clip_utf16
-from tests.desktop.client import wait_until
-from tests.tray.samples import NOW, process, snapshot, status
+from tests.e2e.client import wait_until
+from tests.tray.statuses import NOW, process, snapshot, status
 
 
 class Hands:
@@ -292,9 +293,7 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
     environment = {
         key: value for key, value in os.environ.items() if key not in {"DISPLAY", "PYSTRAY_BACKEND"}
     }
-    code = (
-        "import os, gpuwatch_tray.tray.toolkit as t;print(t.Icon.__module__, 'PYSTRAY_BACKEND' in os.environ)"
-    )
+    code = "import os, gpuwatch_tray.tray.backends.toolkit as t;print(t.Icon.__module__, 'PYSTRAY_BACKEND' in os.environ)"
     answer = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=30
     )

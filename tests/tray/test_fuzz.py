@@ -14,9 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gpuwatch_tray.tray.host import ASSUMED_OPEN, ASSUMED_OPEN_SUBMENU, ROOT
-from gpuwatch_tray.tray.nodes import MenuEntry
-from gpuwatch_tray.tray.tree import LINGER_SECONDS
+from gpuwatch_tray.tray.backends.menu_tree import ASSUMED_OPEN, ASSUMED_OPEN_SUBMENU, LINGER_SECONDS, ROOT
+from gpuwatch_tray.tray.backends.nodes import MenuEntry
 from tests.tray.panels import GNOME, GTK, LXQT, PLASMA, Habits, Loop, Menu, Panel
 
 SHOWN = 3  # processes of a GPU before "… more"

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.tray.host import ASSUMED_OPEN, ASSUMED_OPEN_SUBMENU, ROOT, SAME_OPENING, MenuHold, MenuHost
+from gpuwatch_tray.tray.backends.menu_tree import (
+    ASSUMED_OPEN,
+    ASSUMED_OPEN_SUBMENU,
+    ROOT,
+    SAME_OPENING,
+    MenuHold,
+    MenuHost,
+)
 
 
 def test_a_host_that_has_said_nothing_may_show_anything():

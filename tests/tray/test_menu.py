@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray import __version__, redact
+from gpuwatch_tray import __version__
+from gpuwatch_tray.common import redact
 from gpuwatch_tray.model import (
     UNKNOWN,
     UNSUPPORTED,
@@ -25,10 +26,10 @@ from gpuwatch_tray.model import (
     Status,
     Why,
 )
-from gpuwatch_tray.tray import menu, text
-from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras
+from gpuwatch_tray.tray import menu
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels
 from gpuwatch_tray.units import end_time, local_time, menu_duration
-from tests.tray.samples import GIB, NOW, alert, gpu, process, snapshot, status
+from tests.tray.statuses import GIB, NOW, alert, gpu, process, snapshot, status
 
 ERROR = Missing(Why.ERROR, "driver busy")
 
@@ -245,12 +246,12 @@ PROGRAMS = [
 @pytest.mark.parametrize(("argv", "name"), PROGRAMS)
 def test_a_process_is_called_by_its_script_or_program(argv, name):
     """In the row that ends it, so that a hand that slipped sees it."""
-    assert text.program_name(process(command=argv)) == name
+    assert labels.program_name(process(command=argv)) == name
 
 
 def test_other_peoples_scripts_are_not_named():
     """Of a process that is not one's own only the program is said."""
-    assert text.program_name(process(mine=False)) == "python"
+    assert labels.program_name(process(mine=False)) == "python"
 
 
 def test_the_clipboard_gets_ones_own_command_as_it_is():
@@ -265,7 +266,7 @@ def test_the_clipboard_gets_ones_own_command_as_it_is():
 def test_on_windows_the_copied_command_is_quoted_as_windows_does(monkeypatch):
     """Its shells know no single quotes."""
     monkeypatch.setattr(sys, "platform", "win32")
-    assert text.clipboard_command(process(command=("python", "x y.py", "a'b"))) == 'python "x y.py" a\'b'
+    assert labels.clipboard_command(process(command=("python", "x y.py", "a'b"))) == 'python "x y.py" a\'b'
 
 
 def test_a_command_that_is_not_known_is_not_copied():
@@ -316,7 +317,7 @@ def test_a_long_command_is_clipped_in_its_row_and_whole_in_the_details():
         snapshot(processes=[process(command=("python", "train.py", "--data=/scratch/" + "x" * 30))])
     )
     (row,) = [label for label in long if label.startswith("PID")]
-    assert row.split(text.DOT)[-1] == "python train.py --data=/scratch/xxxxxxx…"
+    assert row.split(labels.DOT)[-1] == "python train.py --data=/scratch/xxxxxxx…"
     assert f"Command: python train.py --data=/scratch/{'x' * 30}" in long
 
 
@@ -336,15 +337,15 @@ def test_other_peoples_command_and_folder_are_not_shown():
 def test_a_missing_value_is_neither_zero_nor_hidden_failure():
     """What failed is a `?`, what the device never gives is left out."""
     broken = gpu(0, utilisation=ERROR, memory_used=ERROR, temperature=UNSUPPORTED, power=ERROR)
-    assert text.gpu_label(broken) == "GPU 0  RTX 4090 · ? % · ? / 24.0 GiB · ? W"
+    assert labels.gpu_label(broken) == "GPU 0  RTX 4090 · ? % · ? / 24.0 GiB · ? W"
     bare = gpu(0, name=UNKNOWN, utilisation=UNKNOWN, memory_used=UNKNOWN, memory_total=UNKNOWN,
                temperature=UNKNOWN, power=UNKNOWN)  # fmt: skip
-    assert text.gpu_label(bare) == "GPU 0"
+    assert labels.gpu_label(bare) == "GPU 0"
     nobody = process(memory=ERROR, user=UNKNOWN, elapsed=UNKNOWN, command=UNKNOWN, name=UNKNOWN)
-    assert text.process_label(nobody) == "PID 2943615 · user ? · memory ? · time ? · command not known"
+    assert labels.process_label(nobody) == "PID 2943615 · user ? · memory ? · time ? · command not known"
     assert "Command: not known" in shown_labels(snapshot(processes=[nobody]))
     assert (
-        text.process_label(process(memory=UNSUPPORTED, command=("x",)))
+        labels.process_label(process(memory=UNSUPPORTED, command=("x",)))
         == "PID 2943615 · alice · 3 h 24 min · x"
     )
 
@@ -409,7 +410,9 @@ def test_of_many_processes_the_largest_are_shown_and_the_rest_is_one_row_away():
 
 def test_processes_are_listed_longest_first_so_that_a_new_one_comes_last():
     """The order of those that live never changes by itself."""
-    rows = shown_labels(snapshot([gpu(0)], [process(5, ran=10.0), process(9, ran=500.0), process(7, ran=90.0)]))
+    rows = shown_labels(
+        snapshot([gpu(0)], [process(5, ran=10.0), process(9, ran=500.0), process(7, ran=90.0)])
+    )
     assert [row.split()[1] for row in rows if row.startswith("PID")] == ["9", "7", "5"]
 
 
@@ -438,7 +441,7 @@ def test_a_process_named_twice_is_one_row():
 
 def test_a_graphics_only_process_shows_its_type():
     """One's own Xorg is told from a computation."""
-    assert text.process_label(process(kinds=frozenset({ProcessKind.GRAPHICS}))).endswith("· graphics only")
+    assert labels.process_label(process(kinds=frozenset({ProcessKind.GRAPHICS}))).endswith("· graphics only")
 
 
 def test_control_characters_and_long_texts_cannot_spoil_a_row():

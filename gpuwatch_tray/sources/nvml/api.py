@@ -8,13 +8,58 @@ cannot be hashed or compared with None, and NVMLLibraryMismatchError is not one 
 from __future__ import annotations
 
 import ctypes
+import struct
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from gpuwatch_tray.sources.nvml.codes import Code, DriverError
+from gpuwatch_tray.model import ClockLimit, ProcessKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+
+class Code(IntEnum):
+    """The codes that are told apart: NVML's (nvml.h, nvmlReturn_t), and two for a missing or wrong pynvml."""
+
+    NO_BINDING = -1
+    SHADOWED_BINDING = -2
+    UNINITIALIZED = 1
+    INVALID_ARGUMENT = 2
+    NOT_SUPPORTED = 3
+    NO_PERMISSION = 4
+    NOT_FOUND = 6
+    INSUFFICIENT_SIZE = 7
+    DRIVER_NOT_LOADED = 9
+    TIMEOUT = 10
+    LIBRARY_NOT_FOUND = 12
+    FUNCTION_NOT_FOUND = 13
+    GPU_IS_LOST = 15
+    RESET_REQUIRED = 16
+    OPERATING_SYSTEM = 17
+    LIB_RM_VERSION_MISMATCH = 18
+    ARGUMENT_VERSION_MISMATCH = 25
+    GPU_NOT_FOUND = 28
+    UNKNOWN = 999
+
+
+# This driver or GPU does not have this version of a call; it may have another one.
+_OTHER_VERSION = {Code.NOT_SUPPORTED, Code.FUNCTION_NOT_FOUND, Code.ARGUMENT_VERSION_MISMATCH}
+
+
+class DriverError(Exception):
+    """A call of the driver that failed. `code` is one of nvmlReturn_t, or a negative Code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether this driver or GPU does not have the call, so that nothing is wrong."""
+        return self.code in _OTHER_VERSION
+
 
 T = TypeVar("T")
 
@@ -98,3 +143,234 @@ def _load() -> Any:
         # The official one is a single file; a package is the abandoned `pynvml` <= 11.5 of the same name.
         raise DriverError(Code.SHADOWED_BINDING, str(pynvml.__file__))
     return pynvml
+
+
+_ALL_LIMITS = sum(ClockLimit)
+_MAX_THRESHOLD = 150  # degrees C that a threshold can be
+
+
+class DeviceValues(Calls):
+    """The values of a GPU or MIG device, a call each. Every method raises DriverError where there is none."""
+
+    def uuid(self, handle: Handle) -> str:
+        """Read the UUID, which lasts."""
+        return self._text("nvmlDeviceGetUUID", handle.raw)
+
+    def name(self, handle: Handle) -> str:
+        """Read the product's name, of a MIG device with its profile."""
+        return self._text("nvmlDeviceGetName", handle.raw)
+
+    def index(self, handle: Handle) -> int:
+        """Read the index among the GPUs."""
+        return int(self._call("nvmlDeviceGetIndex", handle.raw))
+
+    def pci(self, handle: Handle) -> str:
+        """Read the address on the PCI bus as the kernel writes it: 0000:01:00.0."""
+        pci = self._call("nvmlDeviceGetPciInfo", handle.raw)
+        return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
+
+    def memory(self, handle: Handle) -> tuple[int, int]:
+        """Read memory used and in all, in bytes. The older call counts what is reserved as used."""
+        memory = self._newest(
+            "memory",
+            handle,
+            lambda: self._call("nvmlDeviceGetMemoryInfo", handle.raw, "nvmlMemory_v2"),
+            lambda: self._call("nvmlDeviceGetMemoryInfo", handle.raw),
+        )
+        if not memory.total:  # GPUs that share the machine's memory
+            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        return int(memory.used), int(memory.total)
+
+    def utilisation(self, handle: Handle) -> int:
+        """Read the share of the last sample period in which a kernel ran, in %."""
+        return int(self._call("nvmlDeviceGetUtilizationRates", handle.raw).gpu)
+
+    def temperature(self, handle: Handle) -> int:
+        """Read the temperature of the chip, in degrees C. The older call goes away with CUDA 14."""
+        sensor = "NVML_TEMPERATURE_GPU"
+        degrees: int = self._newest(
+            "temperature",
+            handle,
+            lambda: self._call("nvmlDeviceGetTemperatureV", handle.raw, sensor),
+            lambda: self._call("nvmlDeviceGetTemperature", handle.raw, sensor),
+        )
+        return degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
+
+    def slowdown_at(self, handle: Handle) -> int:
+        """Read the temperature, in degrees C, from which the hardware slows itself down."""
+        threshold = "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"
+        degrees = int(self._call("nvmlDeviceGetTemperatureThreshold", handle.raw, threshold))
+        if not 0 < degrees <= _MAX_THRESHOLD:  # no temperature: every GPU, or none, would be too hot
+            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        return degrees
+
+    def power(self, handle: Handle) -> float:
+        """Read the power drawn now, in W (NVML: mW)."""
+        return float(self._call("nvmlDeviceGetPowerUsage", handle.raw)) / 1000
+
+    def energy(self, handle: Handle) -> float:
+        """Read the energy drawn since the driver was loaded, in J (NVML: mJ)."""
+        return float(self._call("nvmlDeviceGetTotalEnergyConsumption", handle.raw)) / 1000
+
+    def power_limit(self, handle: Handle) -> float:
+        """Read the power limit in force, in W (NVML: mW)."""
+        return float(self._call("nvmlDeviceGetEnforcedPowerLimit", handle.raw)) / 1000
+
+    def fan(self, handle: Handle) -> int:
+        """Read the intended fan speed, in % of the full one."""
+        return int(self._call("nvmlDeviceGetFanSpeed", handle.raw))
+
+    def limited_by(self, handle: Handle) -> ClockLimit:
+        """Read what keeps the clocks down. Until driver 535 the call had another name."""
+        bits = self._newest(
+            "clocks",
+            handle,
+            lambda: self._call("nvmlDeviceGetCurrentClocksEventReasons", handle.raw),
+            lambda: self._call("nvmlDeviceGetCurrentClocksThrottleReasons", handle.raw),
+        )
+        return ClockLimit(bits & _ALL_LIMITS)
+
+    def ecc_corrected(self, handle: Handle) -> int:
+        """Read how many memory errors were corrected since the driver was loaded."""
+        return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_CORRECTED")
+
+    def ecc_uncorrected(self, handle: Handle) -> int:
+        """Read how many memory errors could not be corrected since the driver was loaded."""
+        return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED")
+
+    def _ecc_errors(self, handle: Handle, kind: str) -> int:
+        return int(self._call("nvmlDeviceGetTotalEccErrors", handle.raw, kind, "NVML_VOLATILE_ECC"))
+
+    def rows(self, handle: Handle) -> tuple[bool, bool]:
+        """Read whether memory rows wait to be remapped at the next reset, and whether that failed."""
+        _, _, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
+        return bool(pending), bool(failed)
+
+    def pcie_width(self, handle: Handle) -> int:
+        """Read the PCIe lanes in use now."""
+        return int(self._call("nvmlDeviceGetCurrPcieLinkWidth", handle.raw))
+
+    def pcie_width_most(self, handle: Handle) -> int:
+        """Read the PCIe lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
+        return int(self._call("nvmlDeviceGetMaxPcieLinkWidth", handle.raw))
+
+    def mig_mode(self, handle: Handle) -> bool:
+        """Read whether the GPU is divided into MIG devices, or will be: whole, it then computes nothing."""
+        return bool(self._call("nvmlDeviceGetMigMode", handle.raw)[0])
+
+    def mig_slots(self, handle: Handle) -> int:
+        """Read how many MIG devices a GPU in MIG mode can have."""
+        return int(self._call("nvmlDeviceGetMaxMigDeviceCount", handle.raw))
+
+
+_NAMES = {ProcessKind.COMPUTE: "Compute", ProcessKind.GRAPHICS: "Graphics", ProcessKind.MPS: "MPSCompute"}
+_INFO = struct.Struct("@IQII")  # nvmlProcessInfo_v2_t: PID, memory, and the two instances of a MIG device
+_NO_MEMORY = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
+_MAX_PROCESSES = 2**16  # processes on one GPU: more are a driver gone astray, not a reason to fill the memory
+
+
+class Driver(DeviceValues):
+    """
+    The calls of NVML that are used here.
+
+    Raises DriverError from everything, the constructor included (pynvml missing or the wrong one).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = ctypes.create_string_buffer(_INFO.size * 64)
+
+    def open(self) -> None:
+        """Load the library if need be, and initialise it. Older handles are void."""
+        self._call("nvmlInit")
+
+    def close(self) -> None:
+        """Shut NVML down; the library stays loaded."""
+        self._call("nvmlShutdown")
+
+    def library_version(self) -> str:
+        """Return the library's version, such as "12.550.54.14"; at any time."""
+        return self._text("nvmlSystemGetNVMLVersion")
+
+    def count(self) -> int:
+        """Return how many GPUs the driver lists, lost ones included as long as it does."""
+        return int(self._call("nvmlDeviceGetCount"))
+
+    def by_index(self, index: int) -> Handle:
+        """Return the GPU with that index."""
+        return Handle(self._call("nvmlDeviceGetHandleByIndex", index))
+
+    def by_pci(self, pci: str) -> Handle:
+        """Return the GPU at that address of the PCI bus; no other is woken."""
+        return Handle(self._call("nvmlDeviceGetHandleByPciBusId", pci.encode("ascii")))
+
+    def mig_device(self, handle: Handle, slot: int) -> Handle | None:
+        """Return the MIG device in that slot of a GPU, if there is one."""
+        try:
+            return Handle(self._call("nvmlDeviceGetMigDeviceHandleByIndex", handle.raw, slot))
+        except DriverError as error:
+            if error.code == Code.NOT_FOUND:
+                return None
+            raise
+
+    def processes(self, handle: Handle, kind: ProcessKind) -> Sequence[tuple[int, int | None]]:
+        """
+        Return PID and memory (None where the driver gives none) of the processes of one kind, in one call.
+
+        pynvml makes two calls and an object for each process, which would take most of the time of a read.
+        """
+        function = f"nvmlDeviceGet{_NAMES[kind]}RunningProcesses_v"
+
+        def version(number: int) -> Callable[[], Sequence[tuple[int, int | None]]]:
+            return lambda: self._list_processes(f"{function}{number}", handle.raw)
+
+        # The third version came with driver 510, the second with 460; the struct is the same.
+        return self._newest(function, handle, version(3), version(2))
+
+    def _list_processes(self, name: str, raw: Any) -> Sequence[tuple[int, int | None]]:
+        with self._converting():
+            count = self._fill_buffer(getattr(self._nvml.nvmlLib, name), raw)
+        filled = memoryview(self._buffer)[: _INFO.size * min(count, len(self._buffer) // _INFO.size)]
+        return [
+            (pid, None if memory == _NO_MEMORY else memory) for pid, memory, _, _ in _INFO.iter_unpack(filled)
+        ]
+
+    def _fill_buffer(self, call: Any, raw: Any) -> int:
+        """Have the driver write a list into the buffer, which grows until it fits; return its length."""
+        code = Code.INSUFFICIENT_SIZE
+        while code == Code.INSUFFICIENT_SIZE:
+            count = ctypes.c_uint(len(self._buffer) // _INFO.size)
+            code = call(raw, ctypes.byref(count), self._buffer)
+            if code == Code.INSUFFICIENT_SIZE:
+                # At least twice as much: asking only for what there was may never catch up.
+                room = max(count.value, 2 * len(self._buffer) // _INFO.size)
+                if room > _MAX_PROCESSES:
+                    break
+                self._buffer = ctypes.create_string_buffer(_INFO.size * room)
+        if code:
+            raise self._nvml.NVMLError(int(code))
+        return count.value
+
+    def create_events(self) -> Any:
+        """Return an event set; it must be freed before `close`."""
+        return self._call("nvmlEventSetCreate")
+
+    def register(self, handle: Handle, events: Any) -> None:
+        """Have the Xid errors of a GPU arrive in an event set from now on."""
+        self._call("nvmlDeviceRegisterEvents", handle.raw, "nvmlEventTypeXidCriticalError", events)
+
+    def wait(self, events: Any, seconds: float) -> tuple[int, int] | None:
+        """Wait for an Xid; return its GPU (the address of the handle) and number, or None after that time."""
+        try:
+            event = self._call("nvmlEventSetWait_v2", events, round(1000 * seconds))
+        except DriverError as error:
+            if error.code == Code.TIMEOUT:
+                return None
+            raise
+        if not event.eventType & self._nvml.nvmlEventTypeXidCriticalError:
+            return None
+        return address_of(event.device), int(event.eventData)
+
+    def free_events(self, events: Any) -> None:
+        """Free an event set that no thread waits for."""
+        self._call("nvmlEventSetFree", events)

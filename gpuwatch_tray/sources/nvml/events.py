@@ -9,18 +9,17 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gpuwatch_tray.enduring import StopSignal, run_forever
-from gpuwatch_tray.language import _
+from gpuwatch_tray.common.threads import StopSignal, run_forever, start_thread
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Xid
-from gpuwatch_tray.sources.nvml.backoff import Backoff
-from gpuwatch_tray.sources.nvml.codes import DriverError
-from gpuwatch_tray.within import start_thread
+from gpuwatch_tray.sources.nvml.api import DriverError
+from gpuwatch_tray.sources.nvml.query import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gpuwatch_tray.sources.nvml.api import Handle
-    from gpuwatch_tray.sources.nvml.binding import Driver
+    from gpuwatch_tray.sources.nvml.api import Driver, Handle
+
 
 WAIT = 0.4  # seconds of one wait
 _SLACK = 0.2  # seconds more, in which a wait that is over returns

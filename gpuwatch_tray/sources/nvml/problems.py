@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from gpuwatch_tray.language import _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Problem
-from gpuwatch_tray.sources.nvml.codes import Code, DriverError
+from gpuwatch_tray.sources.nvml.api import Code, DriverError
 
 # The session is void, as after a resume from suspend or while the driver is replaced: a new one may work.
 # An older handle is an invalid argument.

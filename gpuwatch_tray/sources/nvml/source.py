@@ -7,21 +7,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.language import _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import GpuProcess, Problem, Snapshot
-from gpuwatch_tray.sources.nvml.codes import DriverError
+from gpuwatch_tray.sources.nvml.api import DriverError
 from gpuwatch_tray.sources.nvml.events import WAIT, XidListener
+from gpuwatch_tray.sources.nvml.inventory import CARDS, DEVICES, SleepPolicy
 from gpuwatch_tray.sources.nvml.problems import driver_problem, no_gpu_problem
-from gpuwatch_tray.sources.nvml.replaced import MAPS, MODULE_VERSION, ReplacementCheck
-from gpuwatch_tray.sources.nvml.session import NvmlSession
-from gpuwatch_tray.sources.nvml.sleeping import CARDS, DEVICES, SleepPolicy
+from gpuwatch_tray.sources.nvml.session import MAPS, MODULE_VERSION, NvmlSession, ReplacementCheck
 from gpuwatch_tray.sources.processes import ProcessInspector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from gpuwatch_tray.sources.nvml.readings import GpuReading
+    from gpuwatch_tray.sources.nvml.metrics import GpuReading
 
 
 class NvmlSource:

@@ -5,7 +5,7 @@ A row's key, unique in a menu, stands for what the row shows (a GPU's UUID, a pr
 for its place, so that a changed row differs from another row. Its action is bound to the thing that it names.
 """
 
+from gpuwatch_tray.tray.menu.menu import build_menu, tooltip
 from gpuwatch_tray.tray.menu.row import ActionKind, MenuAction, MenuExtras, MenuRow
-from gpuwatch_tray.tray.menu.whole import build_menu, tooltip
 
 __all__ = ["ActionKind", "MenuAction", "MenuExtras", "MenuRow", "build_menu", "tooltip"]

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.tray import text
+from gpuwatch_tray.tray.menu import labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
 
 MAX_COLUMNS = 100  # columns of a text row
 
@@ -92,12 +93,12 @@ class MenuExtras:
 
 def text_row(key: str, label: str, *, urgent: bool = False) -> MenuRow:
     """Return a row to read: one line of bounded length."""
-    return MenuRow(key, text.clip(label, MAX_COLUMNS) or "?", enabled=False, urgent=urgent)
+    return MenuRow(key, labels.clip(label, MAX_COLUMNS) or "?", enabled=False, urgent=urgent)
 
 
 def text_rows(key: str, words: str) -> list[MenuRow]:
     """Return a text to read in full, on several rows."""
-    return [MenuRow(f"{key}:{place}", line, enabled=False) for place, line in enumerate(text.wrap(words))]
+    return [MenuRow(f"{key}:{place}", line, enabled=False) for place, line in enumerate(labels.wrap(words))]
 
 
 def action_row(

@@ -1,0 +1,155 @@
+"""Reminders: what a person asked to be told once, with what has been observed so far; and their JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gpuwatch_tray.model import Instant, ReminderNotice, Severity
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class GpusFree:
+    """
+    At least `count` GPUs have had no compute process for `hold` seconds.
+
+    `since` has each GPU (UUID) that was free at the last observation, and since when; `seen` is when that
+    observation was.
+    """
+
+    count: int
+    hold: float
+    since: tuple[tuple[str, Instant], ...] = ()
+    seen: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnds:
+    """
+    A process is gone: its PID is nobody's any more, or that of a process of another identity.
+
+    `local`: the system here can be asked whether it lives; else only the lists of the GPUs tell. `boot` names
+    the boot that it was started in, where that is known; `called` is what may be shown of its command.
+    `elapsed` is for how many seconds it had run when it was last `seen`, `peak` the most memory (bytes, on
+    all its GPUs) that it was seen with.
+    """
+
+    pid: int
+    identity: str
+    called: str
+    boot: str = ""
+    local: bool = False
+    gpus: tuple[int, ...] = ()
+    elapsed: float | None = None
+    peak: int | None = None
+    seen: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnds:
+    """
+    A command that `when run` has started, and will report the end of.
+
+    The engine only helps out: it notes the `peak` memory (bytes) of the command and of what it started, and
+    tells of the end when the report does not come. `gone` is since when it has been gone without a report.
+    """
+
+    pid: int
+    identity: str
+    called: str
+    boot: str = ""
+    peak: int | None = None
+    gone: Instant | None = None
+
+
+ReminderCondition: TypeAlias = GpusFree | ProcessEnds | CommandEnds
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """A condition on file, asked for at `asked`; with a `notice` it has come about and is to be told."""
+
+    id: int
+    asked: Instant
+    condition: ReminderCondition
+    notice: ReminderNotice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """
+    What is known at `now` for a step of one reminder.
+
+    After more than `gap` seconds without an observation nothing is known of the time between. A `loop`
+    observes more often than that, `check` does not. `lives` is what the system says of the process: None
+    where it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a
+    command has started, itself or through others.
+    """
+
+    snapshot: Snapshot
+    now: Instant
+    gap: float
+    loop: bool = True
+    lives: bool | None = None
+    children: frozenset[tuple[int, str]] = frozenset()
+
+
+ReminderJson: TypeAlias = dict[str, Any]
+CONDITIONS: dict[str, type[ReminderCondition]] = {"free": GpusFree, "ends": ProcessEnds, "run": CommandEnds}
+INSTANTS = ("seen", "gone")
+
+
+def reminder_to_json(reminder: Reminder) -> ReminderJson:
+    """Turn the reminder into values that JSON has, without its number."""
+    body: ReminderJson = {
+        "asked": _instant(reminder.asked),
+        "wish": _condition_to_json(reminder.condition),
+        "notice": None,
+    }
+    if reminder.notice is not None:
+        body["notice"] = asdict(reminder.notice)
+    return body
+
+
+def reminder_from_json(number: int, body: ReminderJson) -> Reminder:
+    """Read a reminder back. Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
+    notice = body["notice"]
+    if notice is not None:
+        details, output = (tuple(map(str, notice[name])) for name in ("details", "output"))
+        severity = Severity(int(notice.get("severity", Severity.INFO)))  # older states have none
+        notice = ReminderNotice(
+            str(notice["title"]), str(notice["text"]), float(notice["at"]), details, output, severity
+        )
+    return Reminder(number, Instant(*body["asked"]), _condition_from_json(dict(body["wish"])), notice)
+
+
+def _condition_to_json(condition: ReminderCondition) -> ReminderJson:
+    kind = next(name for name, made in CONDITIONS.items() if isinstance(condition, made))
+    body: ReminderJson = {"kind": kind}
+    for field in fields(condition):
+        value = getattr(condition, field.name)
+        if isinstance(value, Instant):
+            value = _instant(value)
+        elif field.name == "since":
+            value = [[uuid, _instant(at)] for uuid, at in value]
+        body[field.name] = value
+    return body
+
+
+def _condition_from_json(body: ReminderJson) -> ReminderCondition:
+    made = CONDITIONS[body.pop("kind")]
+    for name in INSTANTS:
+        if body.get(name) is not None:
+            body[name] = Instant(*body[name])
+    if "since" in body:
+        body["since"] = tuple((str(uuid), Instant(*at)) for uuid, at in body["since"])
+    if "gpus" in body:
+        body["gpus"] = tuple(map(int, body["gpus"]))
+    return made(**body)
+
+
+def _instant(at: Instant) -> list[float | str]:
+    return [at.wall, at.uptime, at.boot]

@@ -1,0 +1,341 @@
+"""
+The steps of the reminders: what each observation means to a condition, and the notice when it has come about.
+
+What could not be read is neither "free" nor "ended". All of it is pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import N_, _, ngettext
+from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
+from gpuwatch_tray.units import MIB, MINUTE, duration, local_time, memory_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.alerts.reminder_types import CommandEnds, Observation, ReminderCondition
+    from gpuwatch_tray.model import Gpu, GpuProcess, Instant, Snapshot
+
+
+GRACE = 60.0  # seconds for `when run` to report an end that was seen
+RESTARTED = N_("the machine was restarted")
+REUSED = N_("its number is another process's now")
+UNREPORTED = N_("how it ended is not known: `when run` was ended before it could report")
+
+
+def on_gpus(
+    condition: ProcessEnds | CommandEnds,
+    snapshot: Snapshot,
+    children: frozenset[tuple[int, str]] = frozenset(),
+) -> tuple[GpuProcess, ...]:
+    """Return the entries on the GPUs' lists of this very process, and of its `children`."""
+    if snapshot.problem is not None:
+        return ()
+    wanted = children | {(condition.pid, condition.identity)}
+    return tuple(process for process in snapshot.processes if (process.pid, process.identity) in wanted)
+
+
+def total_memory(entries: Sequence[GpuProcess]) -> int | None:
+    """Return the memory (bytes) of a process on all its GPUs; None where a part of it is not known."""
+    parts = [entry.memory for entry in entries]
+    whole = [part for part in parts if not isinstance(part, Missing)]
+    return sum(whole) if parts and len(whole) == len(parts) else None
+
+
+def step_process(
+    condition: ProcessEnds, observation: Observation
+) -> tuple[ProcessEnds, ReminderNotice | None]:
+    """
+    Note what the process was seen to do; the notice once it is gone.
+
+    Where the system here can tell, that decides: a process may leave the GPUs and go on. Else the lists
+    decide, if every one of them could be read.
+    """
+    boot = observation.snapshot.boot_id or (observation.now.boot if condition.local else "")
+    if condition.boot and boot and boot != condition.boot:
+        return condition, _end_notice(condition, observation, RESTARTED)
+    entries = on_gpus(condition, observation.snapshot)
+    if entries:
+        return _observed(condition, entries, observation), None
+    if observation.lives is True:
+        passed = 0.0 if condition.seen is None else max(0.0, observation.now.since(condition.seen))
+        ran = None if condition.elapsed is None else condition.elapsed + passed
+        return replace(condition, elapsed=ran, seen=observation.now), None
+    same_pid = _processes_with_pid(condition.pid, observation.snapshot)
+    if condition.identity and any(process.identity for process in same_pid):
+        return condition, _end_notice(condition, observation, REUSED)
+    vanished = not condition.local and not same_pid and _lists_are_complete(observation.snapshot)
+    if observation.lives is False or vanished:
+        return condition, _end_notice(condition, observation)
+    return condition, None
+
+
+def step_command(
+    condition: CommandEnds, observation: Observation
+) -> tuple[CommandEnds, ReminderNotice | None]:
+    """Note the most memory of the command; the notice of its end when nobody reports it."""
+    if condition.boot and observation.now.boot != condition.boot:
+        text = f"{condition.called}: {_(RESTARTED)}"
+        return condition, ReminderNotice(
+            _("Command ended"), text, observation.now.wall, severity=Severity.WARNING
+        )
+    held = on_gpus(condition, observation.snapshot, observation.children)
+    condition = replace(condition, peak=_larger(condition.peak, total_memory(held)))
+    if observation.lives is not False:
+        return replace(condition, gone=None), None
+    if condition.gone is None:
+        return replace(condition, gone=observation.now), None
+    if abs(observation.now.since(condition.gone)) < GRACE:
+        return condition, None
+    text = _("{command}: it has ended").format(command=condition.called)
+    details = _(UNREPORTED), *_peak_line(condition.peak)
+    return condition, ReminderNotice(
+        _("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING
+    )
+
+
+def command_notice(
+    condition: CommandEnds, code: int, seconds: float, output: Sequence[str], now: float
+) -> ReminderNotice:
+    """Make the notice of a command that ended with `code` (128 + the signal's number) after `seconds`."""
+    done = code == 0
+    title = _("Command finished") if done else _("Command failed")
+    text = _("{command}: done after {span}") if done else _("{command}: exit code {code} after {span}")
+    text = text.format(command=condition.called, code=code, span=duration(seconds))
+    severity = Severity.INFO if done else Severity.WARNING
+    return ReminderNotice(title, text, now, _peak_line(condition.peak), tuple(output), severity)
+
+
+def describe_process(condition: ProcessEnds) -> str:
+    """Put the condition into words, for a menu row or `when list`."""
+    return _("PID {pid} ({command}) ends").format(pid=condition.pid, command=condition.called)
+
+
+def describe_command(condition: CommandEnds) -> str:
+    """Put the condition into words, for a command."""
+    return _("{command} ends (started by `when run`, PID {pid})").format(
+        command=condition.called, pid=condition.pid
+    )
+
+
+def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation: Observation) -> ProcessEnds:
+    ran = known(entries[0].elapsed)
+    gpus = tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None}))
+    return replace(
+        condition,
+        gpus=gpus or condition.gpus,
+        elapsed=condition.elapsed if ran is None else ran,
+        peak=_larger(condition.peak, total_memory(entries)),
+        seen=observation.now,
+    )
+
+
+def _processes_with_pid(pid: int, snapshot: Snapshot) -> list[GpuProcess]:
+    """Return the entries with this PID, of whatever process."""
+    return (
+        []
+        if snapshot.problem is not None
+        else [process for process in snapshot.processes if process.pid == pid]
+    )
+
+
+def _lists_are_complete(snapshot: Snapshot) -> bool:
+    """Whether a process that is in no list is on no GPU."""
+    return snapshot.problem is None and all(
+        gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus
+    )
+
+
+def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "") -> ReminderNotice:
+    where = f", GPU {', '.join(map(str, condition.gpus))}" if condition.gpus else ""
+    text, span, seen = _("PID {pid} ({command}) has ended"), "", ""
+    passed = None if condition.seen is None else observation.now.since(condition.seen)
+    if condition.elapsed is not None and condition.seen is not None:
+        seen = local_time(condition.seen.wall)
+        if not why and passed is not None and 0 <= passed <= observation.gap:
+            text, span = (
+                _("PID {pid} ({command}) has ended after {span}"),
+                duration(condition.elapsed + passed),
+            )
+        else:
+            text = _("PID {pid} ({command}) has ended; when last seen, at {seen}, it had run for {span}")
+            span = duration(condition.elapsed)
+    text = text.format(pid=condition.pid, command=condition.called + where, span=span, seen=seen)
+    if why:
+        text += f": {_(why)}"
+    return ReminderNotice(_("Process ended"), text, observation.now.wall, _peak_line(condition.peak))
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((size for size in (one, other) if size is not None), default=None)
+
+
+def _peak_line(peak: int | None) -> tuple[str, ...]:
+    if peak is None:
+        return ()
+    return (_("the most GPU memory that it was seen with: {memory}").format(memory=memory_text(peak)),)
+
+
+BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
+
+
+def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
+    """
+    Return the GPUs (by UUID) known to have no compute process; None where the GPUs are not known.
+
+    Processes that only draw do not count. A GPU that cannot be read, or whose list cannot, is not free; while
+    a process cannot be said to be on this GPU or that, none is. A GPU with MIG devices is free with all of
+    them.
+    """
+    if snapshot.problem is not None:
+        return None
+    parts: dict[str, list[Gpu]] = {}
+    for gpu in snapshot.gpus:
+        if name := gpu.physical or gpu.uuid:
+            parts.setdefault(name, []).append(gpu)
+    if not parts:  # a process list names no idle GPU
+        return None
+    busy = {process.gpu for process in snapshot.processes if process.kinds != {ProcessKind.GRAPHICS}}
+    if None in busy:
+        return {}
+    return {
+        name: gpus[0]
+        for name, gpus in parts.items()
+        if all(gpu.problem is None and gpu.process_problem is None and gpu.index not in busy for gpu in gpus)
+    }
+
+
+def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, ReminderNotice | None]:
+    """
+    Note which GPUs are free and since when; the notice once enough of them have been free for long enough.
+
+    Each GPU counts by itself: one that is taken or cannot be read begins anew. In a loop a gap between two
+    observations lets all begin anew. `check` observes with gaps only, so there the GPU must be free at each
+    observation, the first at least `hold` seconds before the last.
+    """
+    there = free_gpus(observation.snapshot) or {}
+    held = dict(condition.since) if _no_gap(condition, observation) else {}
+    since = {name: held.get(name, observation.now) for name in there}
+    stepped = replace(condition, since=tuple(since.items()), seen=observation.now)
+    # Two observations are needed: a GPU between two jobs is free for a moment.
+    long = [name for name in there if name in held and observation.now.since(since[name]) >= condition.hold]
+    if len(long) < condition.count:
+        return stepped, None
+    shortest = min(observation.now.since(since[name]) for name in long)
+    return stepped, _free_notice(condition, [there[name] for name in long], shortest, observation)
+
+
+def describe_free(condition: GpusFree) -> str:
+    """Put the condition into words, for a menu row or `when list`."""
+    return ngettext(
+        "{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count
+    ).format(count=condition.count, span=duration(condition.hold))
+
+
+def _no_gap(condition: GpusFree, observation: Observation) -> bool:
+    """Whether what was seen at the last observation may be held to have gone on until now."""
+    if condition.seen is None:
+        return False
+    passed = observation.now.since(condition.seen)
+    if not observation.loop:
+        return passed >= 0
+    return condition.seen.boot == observation.now.boot and 0 <= passed <= observation.gap
+
+
+def _free_notice(
+    condition: GpusFree, gpus: Sequence[Gpu], seconds: float, observation: Observation
+) -> ReminderNotice:
+    ordered = sorted(gpus, key=lambda gpu: gpu.index)
+    names = ", ".join(_gpu_name(gpu) for gpu in ordered)
+    text = ngettext(
+        "{gpus} is free: no compute process for {span}",
+        "{gpus} are free: no compute process for {span}",
+        len(ordered),
+    ).format(gpus=names, span=duration(seconds))
+    title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
+    return ReminderNotice(title, text, observation.now.wall, () if observation.loop else (_(BY_CHECK),))
+
+
+def _gpu_name(gpu: Gpu) -> str:
+    name = known(gpu.name)
+    return f"GPU {gpu.index} ({redact.text(name)})" if name else f"GPU {gpu.index}"
+
+
+PEAK_STEP = 64 * MIB  # bytes: a peak that grows by less need not be written
+
+
+def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
+    """Return the reminder after `observation`; one that has its notice stays as it is."""
+    if reminder.notice is not None:
+        return reminder
+    condition, notice = _step_condition(reminder.condition, observation)
+    return replace(reminder, condition=condition, notice=notice)
+
+
+def _step_condition(
+    condition: ReminderCondition, observation: Observation
+) -> tuple[ReminderCondition, ReminderNotice | None]:
+    if isinstance(condition, GpusFree):
+        return step_free(condition, observation)
+    if isinstance(condition, ProcessEnds):
+        return step_process(condition, observation)
+    return step_command(condition, observation)
+
+
+def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
+    """Whether the step needs to know from the system if the process lives."""
+    condition = reminder.condition
+    if reminder.notice is not None or isinstance(condition, GpusFree):
+        return False
+    if isinstance(condition, ProcessEnds):
+        return condition.local and bool(condition.identity) and not on_gpus(condition, snapshot)
+    return bool(condition.identity)
+
+
+def describe_reminder(reminder: Reminder) -> str:
+    """Put the condition into one line, for a menu row or `when list`."""
+    condition = reminder.condition
+    if isinstance(condition, GpusFree):
+        return describe_free(condition)
+    return describe_process(condition) if isinstance(condition, ProcessEnds) else describe_command(condition)
+
+
+def awaited(reminder: Reminder) -> PendingReminder:
+    """Return the reminder as the menu shows it."""
+    condition = reminder.condition
+    target = (
+        str(condition.count) if isinstance(condition, GpusFree) else f"{condition.pid}:{condition.identity}"
+    )
+    text = describe_reminder(reminder) if reminder.notice is None else reminder.notice.text
+    return PendingReminder(reminder.id, target, text, due=reminder.notice is not None)
+
+
+def must_be_saved(old: Reminder, new: Reminder) -> bool:
+    """
+    Whether what was observed since `old` must be on file now.
+
+    A reminder may wait for days, and the disk is not written at each poll for it: while nothing happens, once
+    a minute. After a restart a GPU's hold may then begin anew, which tells later and never wrongly.
+    """
+    return _essence(old) != _essence(new)
+
+
+def _essence(reminder: Reminder) -> tuple[object, ...]:
+    condition = reminder.condition
+    if isinstance(condition, GpusFree):
+        seen = condition.seen
+        held = seen is not None and any(seen.since(at) < condition.hold for _, at in condition.since)
+        return reminder.notice, condition.since, seen if held else _minute(seen)
+    peak = None if condition.peak is None else condition.peak // PEAK_STEP
+    if isinstance(condition, ProcessEnds):
+        return reminder.notice, peak, condition.gpus, condition.elapsed is None, _minute(condition.seen)
+    return reminder.notice, peak, condition.gone
+
+
+def _minute(at: Instant | None) -> object:
+    return None if at is None else (at.boot, at.uptime // MINUTE if at.boot else at.wall // MINUTE)

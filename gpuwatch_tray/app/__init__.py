@@ -1,0 +1,1 @@
+"""The running process: its graph, the loop, the tray and headless applications, what a click does."""

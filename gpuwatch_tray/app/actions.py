@@ -1,0 +1,455 @@
+"""The actions of menu rows and popup buttons: their dispatch, ending a process, sign-in, the test alert."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import tempfile
+import threading
+import time
+from typing import IO, TYPE_CHECKING
+
+from gpuwatch_tray.alerts import until_tomorrow
+from gpuwatch_tray.app import login_item, logs
+from gpuwatch_tray.app.bootstrap import SourceKind, WorkError
+from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
+from gpuwatch_tray.app.settings_files import write_missing
+from gpuwatch_tray.common.host import this_program
+from gpuwatch_tray.common.threads import start_thread
+from gpuwatch_tray.desktop import clipboard, launcher
+from gpuwatch_tray.desktop.autostart import AutostartError
+from gpuwatch_tray.engine.operations import NoSuchAlertError, ReminderError
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import Button, Popup, Severity, labelled
+from gpuwatch_tray.sources import terminate
+from gpuwatch_tray.sources.terminate import PendingTerminations, ProcessTarget, TerminationResult
+from gpuwatch_tray.store import StoreError
+from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras
+from gpuwatch_tray.tray.menu import labels
+from gpuwatch_tray.units import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.monitor import Monitor
+    from gpuwatch_tray.engine.operations import AlertOperations, Reminders
+    from gpuwatch_tray.notify.sinks import PopupSink
+
+
+log = logging.getLogger(__name__)
+
+CHECK_AGAIN = 1.0  # seconds between two checks whether a process has ended
+KILL_KEY = "kill "  # begins the key of a popup that offers to kill a process
+
+
+class TerminationTracker:
+    """
+    Ends the processes that the person wants to end; called from worker threads.
+
+    `changed` is called, also from a thread of its own, when `offered` has changed.
+    """
+
+    def __init__(self, popups: PopupSink, changed: Callable[[], None]) -> None:
+        self._popups = popups
+        self._changed = changed
+        self._pending = PendingTerminations()
+        self._lock = threading.Lock()
+        self._check_pending = False
+        self.offered: frozenset[ProcessTarget] = frozenset()  # those that go on, and may be killed
+
+    def end(self, text: str, *, kill: bool = False) -> str:
+        """End the process that a row or a popup named; the reason where that was refused."""
+        target = ProcessTarget.parse(text)
+        result = terminate.terminate(*target, kill=kill)
+        if result.sent:
+            self._pending.add(*target, time.monotonic(), kill=kill)
+            self._check_later()
+        return "" if result.sent or result is TerminationResult.ENDED_ALREADY else _(result.value)
+
+    def _check_later(self) -> None:
+        """Check once later, however often it is asked for."""
+        with self._lock:
+            if self._check_pending:
+                return
+            self._check_pending = True
+        timer = threading.Timer(CHECK_AGAIN, self._check_once)
+        timer.daemon = True
+        timer.start()
+
+    def _check_once(self) -> None:
+        with self._lock:
+            self._check_pending = False
+        try:
+            self._check()
+        except Exception:
+            log.exception("looking after the processes that were asked to end failed")
+        if self._pending.pending() or self.offered:
+            self._check_later()
+
+    def _check(self) -> None:
+        """Offer to kill what did not end, and withdraw the offer once it has."""
+        stubborn = frozenset(self._pending.unresponsive(time.monotonic()))
+        for target in stubborn - self.offered:
+            body = _("PID {pid} has not ended {seconds:g} s after it was asked to").format(
+                pid=target.pid, seconds=terminate.PATIENCE
+            )
+            buttons = (Button.KILL,)
+            self._popups.show(
+                Popup(f"{KILL_KEY}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
+            )
+        for target in self.offered - stubborn:
+            self._popups.close(f"{KILL_KEY}{target}")
+        if stubborn != self.offered:
+            self.offered = stubborn
+            self._changed()
+
+
+SIGN_IN_KEY = "sign-in"
+SIGN_IN_TIMEOUT = 360.0  # seconds: the child itself gives up a minute earlier
+
+
+class SignInAction:
+    """
+    Runs one sign-in at a time. The child goes on when the tray ends: the person is in front of the browser.
+
+    `done` is called from a thread of its own once the sign-in has been written.
+    """
+
+    def __init__(self, context: RunContext, popups: PopupSink, done: Callable[[], None]) -> None:
+        self._command: Sequence[str] = [*this_program(), "mail", "login", "--source", context.source.value]
+        self._popups = popups
+        self._done = done
+        self._free = threading.Lock()
+
+    def begin(self) -> None:
+        """Start the child, unless one waits for the person already, and say what to do."""
+        acquired = self._free.acquire(blocking=False)
+        if acquired:
+            try:
+                self._start()
+            except OSError as error:
+                self._free.release()
+                self._show(_("The sign-in could not be started"), str(error))
+                return
+        advice = _("Sign in in the browser. If none opens, run `gpuwatch-tray mail login` in a terminal.")
+        self._show(_("Waiting for your sign-in to Gmail"), advice, Severity.INFO)
+
+    def _start(self) -> None:
+        # A file, not a pipe: the child may outlive us. Its own session, so that our end leaves it alone.
+        output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by the thread that reads it
+        try:
+            child = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        except OSError:
+            output.close()
+            raise
+        start_thread("sign-in", self._wait, child, output)
+
+    def _wait(self, child: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+        try:
+            with output:
+                code = _exit_code(child)
+                output.seek(0)
+                lines = output.read().decode(errors="replace").split("\n")
+        finally:
+            self._free.release()
+        if code == 0:
+            log.info("signed in to Gmail")
+            self._show(_("Signed in to Gmail"), _("The mails that waited are being sent."), Severity.INFO)
+            self._done()
+            return
+        # What it says on standard error; the address that it prints before is no reason.
+        reasons = [
+            line.removeprefix("gpuwatch-tray: ") for line in lines if line.startswith("gpuwatch-tray: ")
+        ]
+        why = "\n".join(reasons) or _("it ended with exit code {code}").format(code=code)
+        log.warning("not signed in to Gmail: %s", why)
+        self._show(_("Not signed in to Gmail"), why)
+
+    def _show(self, title: str, body: str, severity: Severity = Severity.WARNING) -> None:
+        self._popups.show(Popup(SIGN_IN_KEY, title, body, severity))
+
+
+def _exit_code(child: subprocess.Popen[bytes]) -> int:
+    """Wait for the child's end, and end it after the timeout: its exit code."""
+    try:
+        return child.wait(SIGN_IN_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
+
+
+TEST_MAIL_TIMEOUT = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
+TEST_ALERT_KEY = "test-alert"
+
+
+def show_test_alert(context: RunContext, popups: PopupSink) -> None:
+    """Show a popup at once, have a child process send a test mail, and show in the popup what came of it."""
+    title = labelled(_("Test alert"), simulated=context.simulated)
+    if not context.policy.routing.mails:
+        why = _("a demo mails nowhere") if context.simulated else context.settings.no_recipient
+        popups.show(
+            Popup(
+                TEST_ALERT_KEY,
+                title,
+                _("This is how an alert looks. No mail: {why}").format(why=why),
+                Severity.WARNING,
+            )
+        )
+        return
+    popups.show(
+        Popup(TEST_ALERT_KEY, title, _("This is how an alert looks. A mail is on its way…"), Severity.WARNING)
+    )
+    sent, answer = _send_test_mail(context)
+    log.info("test mail: %s", answer)
+    severity = Severity.INFO if sent else Severity.WARNING
+    popups.show(
+        Popup(
+            TEST_ALERT_KEY, _("Test mail sent") if sent else _("The test mail was not sent"), answer, severity
+        )
+    )
+
+
+def _send_test_mail(context: RunContext) -> tuple[bool, str]:
+    """Send a test mail from a child process: whether it was sent, and what the child says."""
+    command = [*this_program(), "check", "--test-mail", "--source", context.source.value]
+    try:
+        # Only a child loads the mail libraries.
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TEST_MAIL_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False, _("no answer within {seconds:g} s").format(seconds=TEST_MAIL_TIMEOUT)
+    sent, failed = (part.decode(errors="replace").strip() for part in (done.stdout, done.stderr))
+    # the child speaks our language
+    prefix = _("mail not sent: {why}").partition("{")[0]
+    lines = [line.removeprefix("gpuwatch-tray: ").removeprefix(prefix) for line in failed.splitlines()]
+    return bool(sent), "\n".join([*filter(None, [sent]), *lines])
+
+
+LINES = 8  # processes that the details name
+
+
+class ActionDispatcher:
+    """
+    Carries out the person's clicks; called from worker threads.
+
+    A click on a popup's button takes three hops: the popup service's `ClickQueue` -> `on_popup_button` -> the
+    operation, such as `AlertOperations.acknowledge`. The menu is built from `actions`, so what those need is
+    given by `bind`, before the first click.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        operations: AlertOperations,
+        reminders: Reminders,
+        stop: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._operations = operations
+        self._reminders = reminders
+        self._stop = stop
+        self._report_page = ReportPageOpener.for_context(context)
+        self._lock = threading.Lock()
+        self._login = None if context.trial else login_item.login_item()
+        self._extras_shown: MenuExtras | None = None
+
+    def bind(
+        self,
+        monitor: Monitor,
+        alerts_of_popup: Callable[[str], tuple[str, ...]],
+        popups: PopupSink,
+        show_extras: Callable[[MenuExtras], None],
+        perform: Callable[[MenuAction], None],
+    ) -> None:
+        """Set what the actions work on; `perform` queues a menu action, which may take long."""
+        self._monitor = monitor
+        self._alerts_of_popup = alerts_of_popup
+        self._popups = popups
+        self._show_extras = show_extras
+        self._perform = perform
+        self._terminations = TerminationTracker(popups, self.refresh_extras)
+        self._sign_in = SignInAction(self._context, popups, monitor.send_mails_now)
+        self.refresh_extras()
+
+    def reconfigure(self, context: RunContext) -> None:
+        """Go by these settings from now on."""
+        self._context = context
+        self.refresh_extras()
+
+    @property
+    def mails(self) -> bool:
+        """Whether a test alert has somebody to mail."""
+        return self._context.policy.routing.mails
+
+    @property
+    def welcome_buttons(self) -> tuple[Button, ...]:
+        """The buttons of the popup of the first start."""
+        return (Button.TEST, *((Button.SETTINGS,) if launcher.available() else ()))
+
+    def actions(self) -> dict[ActionKind, Callable[[str], None]]:
+        """Return what can be done here, by kind."""
+        actions: dict[ActionKind, Callable[[str], None]] = {
+            ActionKind.CHECK_NOW: lambda _: self._monitor.check_now(),
+            ActionKind.TEST_ALERT: lambda _: show_test_alert(self._context, self._popups),
+            ActionKind.ACKNOWLEDGE: lambda fingerprint: self._operate(
+                self._operations.acknowledge, fingerprint
+            ),
+            ActionKind.SNOOZE: lambda fingerprint: self._operate(self._operations.snooze, HOUR, fingerprint),
+            ActionKind.SNOOZE_ALL: lambda _: self._operate(self._operations.snooze, HOUR),
+            ActionKind.SNOOZE_TOMORROW: lambda _: self._operate(
+                self._operations.snooze, until_tomorrow(time.time())
+            ),
+            ActionKind.RESUME: lambda _: self._operate(self._operations.resume),
+            ActionKind.WHEN_FREE: self._when_free,
+            ActionKind.WHEN_ENDS: self._when_ends,
+            ActionKind.WHEN_CANCEL: lambda number: self._remind(self._reminders.cancel, int(number)),
+            ActionKind.QUIT: lambda _: self._stop(),
+        }
+        if clipboard.available():
+            actions |= {ActionKind.COPY_PID: self._copy, ActionKind.COPY_COMMAND: self._copy}
+        if launcher.available():
+            actions |= {ActionKind.OPEN_SETTINGS: self._open_settings, ActionKind.OPEN_LOG: self._open}
+            actions[ActionKind.SHOW_DETAILS] = lambda _: self._show_details()
+        if self._login is not None:
+            actions[ActionKind.AUTOSTART] = self._start_at_login
+        if self._context.source is SourceKind.NVML:  # the processes of another machine are not ours to end
+            actions |= {
+                ActionKind.END: self._end,
+                ActionKind.KILL: lambda target: self._end(target, kill=True),
+            }
+        return actions
+
+    def on_popup_button(self, key: str, button: Button) -> None:
+        """Do what a `button` of the popup with this key asks for."""
+        fingerprints = self._alerts_of_popup(key)
+        if button is Button.SHOW:
+            self._show_details(fingerprints)
+        elif button is Button.ACKNOWLEDGE and fingerprints:
+            self._operate(self._operations.acknowledge, *fingerprints)
+        elif button is Button.SNOOZE and fingerprints:  # without one it would be everything
+            self._operate(self._operations.snooze, HOUR, *fingerprints)
+        elif button is Button.TEST:
+            self._perform(MenuAction(ActionKind.TEST_ALERT))
+        elif button is Button.SETTINGS:
+            self._perform(MenuAction(ActionKind.OPEN_SETTINGS, str(self._context.settings.config)))
+        elif button is Button.SIGN_IN:
+            self._sign_in.begin()
+        elif key.startswith(KILL_KEY):
+            self._end(key.removeprefix(KILL_KEY), kill=True)
+
+    def _show_details(self, fingerprints: tuple[str, ...] = ()) -> None:
+        """Open the page in the browser; where that cannot be, show these alerts in a popup."""
+        try:
+            self._report_page.open_page()
+        except ReportPageError as error:
+            log.warning("the details page was not shown: %s", error)
+            self._popups.show(self._details_popup(fingerprints))
+
+    def _operate(self, operation: Callable[..., str], *arguments: float | str) -> None:
+        try:
+            operation(*arguments)
+        except NoSuchAlertError as error:
+            log.info("%s", error)  # it has ended meanwhile, and nothing need be said about it
+        except StoreError as error:
+            self._show_failure(_("Not done"), str(error))
+        self._monitor.check_now()
+
+    def _when_free(self, count: str) -> None:
+        self._remind(self._reminders.add_gpus_free, int(count), self._monitor.status.snapshot)
+
+    def _when_ends(self, target: str) -> None:
+        pid, _colon, identity = target.partition(":")
+        self._remind(self._reminders.add_process_ends, int(pid), self._monitor.status.snapshot, identity)
+
+    def _remind(self, operation: Callable[..., str], *arguments: object) -> None:
+        try:
+            operation(*arguments)
+        except (ReminderError, StoreError) as error:
+            self._show_failure(_("You will not be told"), str(error))
+        self._monitor.check_now()
+
+    def _copy(self, copied: str) -> None:
+        try:
+            clipboard.copy(copied)
+        except clipboard.ClipboardError as error:
+            self._show_failure(_("Not copied"), str(error))
+
+    def _open_settings(self, path: str) -> None:
+        """Open the file, which is written first where there is none."""
+        try:
+            if not self._context.settings.config.is_file():
+                path = str(next(iter(write_missing()), path))
+        except WorkError as error:
+            self._show_failure(_("Not opened"), str(error))
+            return
+        self._open(path)
+
+    def _open(self, path: str) -> None:
+        try:
+            launcher.open_file(path)
+        except launcher.OpeningError as error:
+            self._show_failure(_("Not opened"), str(error))
+
+    def refresh_extras(self) -> None:
+        """Have the menu show what has changed beside the status, also elsewhere, as by `setup autostart`."""
+        extras = self._extras()
+        with self._lock:
+            if extras == self._extras_shown:
+                return
+            self._extras_shown = extras
+            self._show_extras(extras)
+
+    def _start_at_login(self, switch: str) -> None:
+        if self._login is None:
+            return
+        try:
+            self._login.switch(on=switch == "on")
+        except AutostartError as error:
+            self._show_failure(_("The start at login was not changed"), str(error))
+        self.refresh_extras()
+
+    def _starts_at_login(self) -> bool:
+        try:
+            return self._login is not None and self._login.on()
+        except AutostartError as error:
+            log.debug("start at login: %s", error)  # who clicks on the row is told
+            return False
+
+    def _end(self, target: str, *, kill: bool = False) -> None:
+        refused = self._terminations.end(target, kill=kill)
+        if refused:
+            title = _("PID {pid} was not ended").format(pid=target.partition(":")[0])
+            self._show_failure(title, refused)
+        self._monitor.check_now()
+
+    def _extras(self) -> MenuExtras:
+        settings = self._context.settings
+        about = (
+            _("Settings: {file}").format(file=settings.config),
+            _("State folder: {folder}").format(folder=settings.state),
+        )
+        log_file = "" if self._context.simulated else str(logs.log_path(self._context))
+        return MenuExtras(
+            self._terminations.offered, str(settings.config), about, log_file, self._starts_at_login()
+        )
+
+    def _details_popup(self, fingerprints: tuple[str, ...]) -> Popup:
+        """Make the popup with the text of these alerts (or of all), and the processes on the GPUs."""
+        status = self._monitor.status
+        alerts = [alert for alert in status.alerts if not fingerprints or alert.fingerprint in fingerprints]
+        lines = [labels.clip(alert.message, 200) for alert in alerts] or [status.headline]
+        processes = status.snapshot.processes if status.snapshot is not None else ()
+        lines += [labels.process_label(process) for process in processes[:LINES]]
+        if len(processes) > LINES:
+            lines.append(_("… {count} more: see the menu").format(count=len(processes) - LINES))
+        title = labelled(
+            _("Details on {host}").format(host=self._context.host), simulated=self._context.simulated
+        )
+        return Popup("details", title, "\n".join(lines), Severity.INFO)
+
+    def _show_failure(self, title: str, why: str) -> None:
+        self._popups.show(Popup("complaint", title, why, Severity.WARNING))

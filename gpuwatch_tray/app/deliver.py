@@ -1,0 +1,112 @@
+"""The delivery of mail: what is due in the outbox, or one message at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, open_store
+from gpuwatch_tray.app.history_chart import picture_drawer
+from gpuwatch_tray.engine import late_digest
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model import EmailWhen
+from gpuwatch_tray.notify.outbox_worker import DeliveryReport, OutboxPort, deliver_due, send_with_picture
+from gpuwatch_tray.store import outbox_pipe
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Message
+    from gpuwatch_tray.store import Store
+
+
+log = logging.getLogger(__name__)
+
+
+def deliver(context: RunContext, *, handed: bool = False) -> int:
+    """
+    Run `mail deliver`: send what is due in the outbox; what fails stays there and is logged.
+
+    With `handed` the mails come from another process on standard input, which gets the results.
+    """
+    refuse_demo(context)
+    if handed and context.settings.email_when is not EmailWhen.NEVER:
+        outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
+        return 1 if _send_due(context, outbox).failures else 0
+    with closing(open_store(context)) as store:
+        failures = deliver_now(context, store)
+    for line in failures:
+        log.error("%s", line)
+    return 1 if failures else 0
+
+
+def deliver_now(context: RunContext, store: Store) -> list[str]:
+    """Send what is due; return a line for each mail that could not be sent, now or before."""
+    if context.settings.email_when is EmailWhen.NEVER:
+        return []  # waiting mails are sent once the setting changes
+    report = _send_due(context, store)
+    failures = [
+        _("mail not sent, kept to be sent again: {why}").format(why=failure)
+        for failure in report.failures
+        if failure.at is not None
+    ]
+    waiting = store.outbox_summary(time.time())
+    if waiting.error and not failures:
+        failures = [
+            _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
+        ]
+    if waiting.dead:
+        failures.append(
+            ngettext(
+                "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
+                "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
+                waiting.dead,
+            ).format(count=waiting.dead, why=waiting.dead_error)
+        )
+    return failures
+
+
+def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
+    # Only the process that sends loads the mail libraries.
+    from gpuwatch_tray.notify.email import create_transport
+
+    # The picture is drawn here, not by the tray, which stays small; and it shows the latest samples.
+    return deliver_due(
+        outbox,
+        lambda: create_transport(context.settings),
+        time.time,
+        gather=late_digest(context.mail_identity),
+        draw=picture_drawer(context),
+    )
+
+
+def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
+    """
+    Send `message` without the outbox; return a line that names transport and answer.
+
+    The list has a line for each recipient, or group of them, that was refused. Raises WorkError.
+    """
+    from gpuwatch_tray.notify.email import create_transport, mime
+    from gpuwatch_tray.notify.transport import TransportError
+
+    try:
+        receipt = send_with_picture(create_transport(context.settings), message, picture_drawer(context))
+    except TransportError as error:
+        raise WorkError(_("mail not sent: {why}").format(why=error)) from error
+    # Sending works: mails that an earlier failure delayed are due now.
+    with closing(open_store(context)) as store:
+        store.make_mails_due(time.time())
+    refused = {name for missed in receipt.missed for name in missed.recipients}
+    to = mime.parse_addresses(context.settings.to_email, "TO_EMAIL")
+    got = [name for name in to if name not in refused]
+    sent = _("mail sent to {recipients} by {transport}: {answer}").format(
+        recipients=", ".join(got), transport=receipt.transport, answer=receipt.answer
+    )
+    return sent, [_("mail not taken for all: {why}").format(why=missed.error) for missed in receipt.missed]
+
+
+def refuse_demo(context: RunContext) -> None:
+    """Raise UsageError in a demo, which sends no mail."""
+    if context.simulated:
+        raise UsageError(_("a demo mails nowhere: leave out --demo"))

@@ -1,0 +1,258 @@
+"""
+The monitor, which the tray and `watch` share: each snapshot is evaluated, shown, popped up and mailed.
+
+Two threads work here: the poller's (`on_snapshot`) and the housekeeper's (`housekeep`), which goes on when a
+driver call hangs. Whatever they find goes to the outputs as one Status.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.common.threads import PeriodicThread
+from gpuwatch_tray.engine.status import stale, starting, with_notes
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import Level, Problem, Snapshot, Status
+from gpuwatch_tray.notify import outbox_process
+from gpuwatch_tray.notify.outbox_process import MailHealth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.app.recorder import Recorder
+    from gpuwatch_tray.engine import Engine, EvaluationResult, Policy
+    from gpuwatch_tray.notify.outbox_process import OutboxProcess
+    from gpuwatch_tray.notify.sinks import PopupSink
+    from gpuwatch_tray.settings import ConfigProblem
+    from gpuwatch_tray.sources import Source
+    from gpuwatch_tray.store import OutboxSummary
+
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
+RECORDING = 0.4  # seconds that the last samples may take at the end
+BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """
+    Where the results go: the status always, popups where there is a desktop, mail where it is set up.
+
+    `report_trouble` describes any trouble to a second instance; `on_snapshot` gets each snapshot, once all
+    about it is shown.
+    """
+
+    show_status: Callable[[Status], None]
+    popups: PopupSink | None = None
+    mail: OutboxProcess | None = None
+    report_trouble: Callable[[str | None], None] | None = None
+    on_snapshot: Callable[[Snapshot], None] | None = None
+
+
+class Monitor:
+    """The loop of polls: `start`, then `check_now` at will, then `stop`."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        source: Source,
+        engine: Engine,
+        outputs: Outputs,
+        monotonic: Callable[[], float] = time.monotonic,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._context = context
+        self._source = source
+        self._engine = engine
+        self._outputs = outputs
+        self._monotonic = monotonic
+        self._recorder = recorder
+        self._poller = PeriodicThread(self._poll, context.settings.poll, "poller", clock=monotonic)
+        self._housekeeper = PeriodicThread(self.housekeep, 1.0, "housekeeper", delay=1.0)
+        self._lock = threading.Lock()
+        self._status = self._shown = starting(time.time())
+        self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
+        self._trouble: str | None = None
+        self._mail_health = MailHealth()
+        self._is_stale = False
+        self._evaluated_blind_at = 0.0
+        self._reported: str | None = None
+
+    def start(self) -> None:
+        """Show that the first poll is under way, and poll."""
+        self._publish()
+        self._poller.start()
+        self._housekeeper.start()
+        if self._recorder is not None:
+            self._recorder.start()
+
+    def check_now(self) -> None:
+        """Poll now."""
+        self._poller.run_now()
+
+    def reconfigure(
+        self, context: RunContext, policy: Policy, create_mail: Callable[[], OutboxProcess | None]
+    ) -> None:
+        """
+        Go by these settings from now on, and poll at once.
+
+        `create_mail` makes the way to the outbox, None where nobody is mailed; one that is in use is kept.
+        """
+        self._engine.reconfigure(policy, context.mail_identity)
+        new = create_mail()
+        with self._lock:
+            self._context = context
+            kept = self._outputs.mail or new
+            self._outputs = replace(self._outputs, mail=None if new is None else kept)
+        if self._recorder is not None:
+            self._recorder.reconfigure(context.settings.limits, context.stale_after)
+        self.send_mails_now()
+        self._publish()
+        self._poller.reconfigure(context.settings.poll)
+
+    def set_problems(self, problems: tuple[ConfigProblem, ...]) -> None:
+        """Show what is wrong in the new settings; the old ones hold."""
+        with self._lock:
+            self._context = replace(self._context, problems=problems)
+        self._publish()
+
+    @property
+    def status(self) -> Status:
+        """The status that is shown at present."""
+        return self._shown
+
+    def send_mails_now(self) -> None:
+        """Have the outbox read at once: somebody has changed it."""
+        if self._outputs.mail is not None:
+            self._outputs.mail.kick()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the last snapshot is too old to be the state of things."""
+        return self._is_stale
+
+    @property
+    def mails_waiting(self) -> int:
+        """How many mails wait in the outbox."""
+        return 0 if self._outputs.mail is None else self._outputs.mail.waiting.count
+
+    def flush_samples(self, timeout: float) -> bool:
+        """Write all samples up to the last whole minute; False where that takes longer, or none are taken."""
+        return self._recorder is not None and self._recorder.flush(timeout)
+
+    def explain(self) -> tuple[str, ...]:
+        """Say of each rule what it makes of the last snapshot, and what will be sent, when and why."""
+        with self._lock:
+            snapshot = self._evaluated
+        return (_("nothing has been read yet"),) if snapshot is None else self._engine.explain(snapshot)
+
+    def stop(self, timeout: float) -> bool:
+        """End both threads; False when the poller is stuck in the driver, which is then left alone."""
+        self._poller.stop(0.0)  # no further read begins
+        self._source.close()  # a read under way returns, and a program that it runs is ended
+        self._housekeeper.stop(HOUSEKEEPING)
+        ended = self._poller.stop(timeout)
+        if self._recorder is not None:
+            self._recorder.stop(RECORDING)
+        if self._outputs.mail is not None:
+            self._outputs.mail.kick()
+            self._outputs.mail.tick()  # what was queued last need not wait for the next start
+        return ended
+
+    def _poll(self) -> None:
+        self.on_snapshot(self._source.read())
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Evaluate `snapshot`, and hand on what came of it; on the poller's thread."""
+        result = self._engine.evaluate(snapshot)
+        with self._lock:
+            self._status, self._trouble, self._is_stale = result.status, result.trouble, False
+            self._evaluated = result.status.snapshot
+        self._notify(result)
+        if self._recorder is not None:
+            self._recorder.record(snapshot, result.status.alerts)
+        if self._outputs.on_snapshot is not None:
+            self._outputs.on_snapshot(snapshot)
+
+    def housekeep(self) -> None:
+        """Check whether the data is too old and whether mail is to be sent; about once a second."""
+        silence = self._poller.seconds_since_success()
+        if silence > self._context.stale_after:
+            if not self._is_stale:
+                log.warning("no data for %.0f s: a read hangs or fails", silence)
+                self._evaluated_blind_at = 0.0
+            if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self._is_stale:
+                self._evaluated_blind_at = self._monotonic()
+                self._evaluate_blind()
+        if self._outputs.mail is not None and self._outputs.mail.tick():
+            self._publish()
+            if self._outputs.popups is not None:
+                self._notify_mail_health(self._outputs.mail.waiting, self._outputs.popups)
+
+    def _notify_mail_health(self, waiting: OutboxSummary, popups: PopupSink) -> None:
+        for key in self._mail_health.closed_keys(waiting):
+            popups.close(key)
+        for popup in self._mail_health.popups(waiting):
+            popups.show(popup)
+
+    def _evaluate_blind(self) -> None:
+        """Evaluate that nothing can be read: the poller cannot, as it waits for the driver."""
+        problem = Problem(_("the reading does not come back"), _("see whether `nvidia-smi` hangs too"))
+        blind = Snapshot(self._source.name, time.time(), problem=problem)
+        result = self._engine.evaluate(blind)
+        with self._lock:
+            self._evaluated = blind
+            last = self._status if self._is_stale else stale(self._status)
+            self._status = replace(last, alerts=result.status.alerts, in_use=None)
+            self._trouble, self._is_stale = result.trouble, True
+        self._notify(result)
+
+    def _notify(self, result: EvaluationResult) -> None:
+        self._publish()
+        if result.mails and self._outputs.mail is not None:
+            self._outputs.mail.kick()
+        if self._outputs.popups is None:
+            return
+        for popup, fingerprints in result.popups:
+            shown = self._outputs.popups.show(popup)
+            if fingerprints:
+                self._engine.record_popup(fingerprints, shown=shown)
+        for popup, number in result.reminder_popups:
+            shown = self._outputs.popups.show(popup)
+            if number:
+                self._engine.record_reminder_popup(number, shown=shown)
+        for key in result.closed_popups:
+            self._outputs.popups.close(key)
+
+    def _publish(self) -> None:
+        with self._lock:
+            notes = self._notes()
+            warn = bool(self._context.problems) or self._trouble is not None
+            self._shown = with_notes(self._status, notes, warn=warn)
+            self._outputs.show_status(self._shown)
+            trouble = self._status.headline if self._status.level is Level.NO_DATA else self._trouble
+        if self._outputs.report_trouble is not None and trouble != self._reported:
+            self._reported = trouble
+            self._outputs.report_trouble(trouble)
+
+    def _notes(self) -> Sequence[str]:
+        notes = [str(problem) for problem in self._context.problems]
+        notes += self._context.settings.warnings
+        if self._trouble is not None:
+            notes.append(self._trouble)
+        if self._recorder is not None and self._recorder.trouble is not None:
+            notes.append(self._recorder.trouble)
+        if self._context.simulated:
+            notes.append(_("Simulated GPUs: GPU_LIMIT is 1 here, and nothing is mailed"))
+        elif not self._context.settings.to_email:
+            notes.append(_("Email is off: {why}").format(why=self._context.settings.no_recipient))
+        elif self._outputs.mail is not None:
+            notes += outbox_process.mail_notes(self._outputs.mail.waiting, time.time())
+        return notes

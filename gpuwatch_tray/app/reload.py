@@ -1,0 +1,126 @@
+"""Reloading of the settings while the program runs: they are taken over as a whole, or refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import i18n
+from gpuwatch_tray.app import bootstrap
+from gpuwatch_tray.common.threads import PeriodicThread
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import Popup, Severity
+from gpuwatch_tray.store import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.app.bootstrap import RunContext, StoreLease
+    from gpuwatch_tray.app.monitor import Monitor
+    from gpuwatch_tray.notify.outbox_process import OutboxProcess
+    from gpuwatch_tray.notify.sinks import PopupSink
+    from gpuwatch_tray.settings import Changes, Settings
+
+
+log = logging.getLogger(__name__)
+
+CHECK_INTERVAL = 1.0  # seconds between two checks of the files
+STOP_TIMEOUT = 0.2  # seconds that the last check may take at the end
+PROBLEM_KEY = "settings"
+
+
+class SettingsReloader:
+    """
+    Watches the files on a thread of its own: a home folder that hangs must not stop the monitor.
+
+    New settings go to the monitor, and to `reconfigure`, for whatever else goes by them. Where they are wrong
+    a popup says so, and the settings before them hold.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        lease: StoreLease,
+        monitor: Monitor,
+        changes: Changes,
+        reconfigure: Callable[[RunContext], None] = lambda _context: None,
+        popups: PopupSink | None = None,
+    ) -> None:
+        self._context = context
+        self._lease = lease
+        self._monitor = monitor
+        self._changes = changes
+        self._reconfigure = reconfigure
+        self._popups = popups
+        self._thread = PeriodicThread(self.check, CHECK_INTERVAL, "settings", delay=CHECK_INTERVAL)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._thread.stop(STOP_TIMEOUT)
+
+    def check(self) -> None:
+        """Take over the settings if a file has changed; on the thread."""
+        loaded = self._changes.check()
+        if loaded is None:
+            return
+        new = bootstrap.with_settings(self._context, loaded)
+        if new.problems:
+            self._refuse(new)
+        elif (new.settings, ()) != (self._context.settings, self._context.problems):
+            self._apply(new)
+
+    def _refuse(self, new: RunContext) -> None:
+        if new.problems == self._context.problems:
+            return  # as at the start
+        self._context = replace(self._context, problems=new.problems)
+        for problem in new.problems:
+            log.warning("the settings stay as they were: %s", problem)
+        self._monitor.set_problems(new.problems)
+        if self._popups is not None:
+            self._popups.show(problem_popup(new, _("The settings stay as they were")))
+
+    def _apply(self, new: RunContext) -> None:
+        if new.settings.language != i18n.current_language():
+            note = _("UI_LANGUAGE: the new language is spoken from the next start on")
+            new = replace(new, settings=replace(new.settings, warnings=(*new.settings.warnings, note)))
+        before, self._context = self._context, new
+        log.info("the settings have changed and are taken over")
+        if _mail_route(before.settings) != _mail_route(new.settings):
+            self._make_mails_due()
+        self._lease.mails = new.policy.routing.mails
+        self._lease.write_description()
+        self._monitor.reconfigure(
+            new, bootstrap.create_policy(new, popups=self._popups is not None), self._create_mail
+        )
+        self._reconfigure(new)
+        if before.problems and self._popups is not None:
+            self._popups.close(PROBLEM_KEY)
+
+    def _create_mail(self) -> OutboxProcess | None:
+        return bootstrap.create_courier(self._context, self._lease.store)
+
+    def _make_mails_due(self) -> None:
+        """Make the waiting mails due: what kept them back may be mended."""
+        try:
+            self._lease.store.make_mails_due(time.time())
+        except StoreError as error:
+            log.warning("%s", error)
+
+
+def _mail_route(settings: Settings) -> tuple[object, ...]:
+    """Return the settings that decide how a mail leaves."""
+    gmail = (settings.gmail_credentials, settings.gmail_token)
+    return settings.to_email, settings.notify_method, gmail, settings.from_email, settings.smtp
+
+
+def problem_popup(context: RunContext, title: str) -> Popup:
+    """Make the popup about the settings: the first problem with file and line, the others counted."""
+    first, *others = map(str, context.problems)
+    body = first + ("\n" + _("and {count} more: see the menu").format(count=len(others)) if others else "")
+    return Popup(PROBLEM_KEY, title, body, Severity.WARNING)

@@ -1,0 +1,174 @@
+"""The client of the running tray or `watch`: requests over the control socket, or the store without it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import ipc
+from gpuwatch_tray.app.bootstrap import WorkError, open_store
+from gpuwatch_tray.app.status_json import status_lines
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.store import Store
+
+
+log = logging.getLogger(__name__)
+
+DEMO = "demo"  # the state's name for a demo's address: another process cannot know its folder
+
+
+@contextmanager
+def serve_requests(context: RunContext, handlers: Mapping[str, ipc.Handler]) -> Iterator[str]:
+    """
+    Answer requests during the block; yields the socket's address, for the lock's description.
+
+    Without a usable socket the address is empty: no request can arrive, and the monitor runs all the same.
+    """
+    try:
+        server = ipc.serve(control_addresses(context), handlers)
+    except ipc.ControlError as error:
+        log.warning("`status` and `quit` will not reach this one: %s", error)
+        yield ""
+        return
+    try:
+        yield server.address
+    finally:
+        server.stop()
+
+
+def control_addresses(context: RunContext) -> tuple[str, ...]:
+    """Return the possible addresses of the program that watches this state, best first."""
+    return ipc.addresses(context.settings.state, DEMO if context.simulated else context.state_name)
+
+
+def try_request(
+    context: RunContext, request: Mapping[str, Any], timeout: float = 2.0
+) -> dict[str, Any] | None:
+    """
+    Send `request` to the program that watches this state and return its answer, None where none runs.
+
+    Raises WorkError where one runs that does not answer, or answers with an error.
+    """
+    holder = lock_holder(context)
+    for address in (holder.address,) if holder.address else control_addresses(context):
+        try:
+            return ipc.ask(address, request, timeout)
+        except ipc.NotRunningError:
+            continue
+        except ipc.ControlError as error:
+            raise WorkError(
+                _("{watcher} on {host}: {error}").format(
+                    watcher=_holder_name(holder), host=context.host, error=error
+                )
+            ) from error
+    if holder.pid and not store_lock(context).is_free():
+        raise WorkError(
+            _("{holder} watches on {host}, but takes no requests: its log tells why").format(
+                holder=holder, host=context.host
+            )
+        )
+    return None
+
+
+def request_or_use_store(
+    context: RunContext, request: Mapping[str, Any], on_store: Callable[[Store], dict[str, Any]]
+) -> dict[str, Any]:
+    """
+    Send `request` to the running program; where none runs, return what `on_store` does on the store.
+
+    Raises WorkError where the request is refused, and for a demo that does not run, which has no store.
+    """
+    try:
+        answer = try_request(context, request)
+    except WorkError as error:
+        if context.simulated or isinstance(error.__cause__, ipc.RequestRefusedError):
+            raise
+        answer = None  # the running program reads the change from the store
+    if answer is not None:
+        return answer
+    if context.simulated:
+        raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
+    with closing(open_store(context)) as store:
+        return on_store(store)
+
+
+def send_request(context: RunContext, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+    """Send `request` as `try_request` does; raises WorkError where nothing runs."""
+    answer = try_request(context, request, timeout)
+    if answer is None:
+        start = "gpuwatch-tray --demo" if context.simulated else "gpuwatch-tray"
+        text = _("nothing watches {what}: `{start}` starts the tray")
+        if not context.simulated:
+            text = _(
+                "nothing watches {what}: `{start}` starts the tray;"
+                " of a demo, as `make run` may start one, ask with --demo"
+            )
+        raise WorkError(text.format(what=describe_target(context), start=start))
+    return answer
+
+
+def describe_target(context: RunContext) -> str:
+    """Name the GPUs that this state is about."""
+    return (
+        _("the demo's GPUs on {host}").format(host=context.host)
+        if context.simulated
+        else _("the GPUs here ({name})").format(name=context.state_name)
+    )
+
+
+def store_lock(context: RunContext) -> StoreLock:
+    """Return the lock of this state; not for a demo, whose folder is unknown here."""
+    return StoreLock(context.settings.state, context.state_name)
+
+
+def lock_holder(context: RunContext) -> LockHolder:
+    """Return the description of the lock's holder; an empty one for a demo."""
+    return LockHolder() if context.simulated else store_lock(context).holder()
+
+
+def _holder_name(holder: LockHolder) -> str:
+    return str(holder) if holder.pid else _("the running program")
+
+
+STATUS_REQUEST = {"do": "status"}
+
+
+def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time) -> list[str]:
+    """Return what a second start prints: the lock's holder, and its status if it answers."""
+    from gpuwatch_tray import ipc
+
+    first = _("{holder} watches already").format(holder=holder)
+    if not holder.address:
+        return [first]
+    try:
+        return [first, *status_lines(ipc.ask(holder.address, STATUS_REQUEST), clock())]
+    except ipc.ControlError as error:
+        return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
+
+
+def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
+    """Return the same of the tray that owns this session's bus name; its state may be in another folder."""
+    from gpuwatch_tray import ipc
+
+    holder = lock_holder(context)
+    if holder.pid == pid and holder.address:
+        return describe_running(holder, clock)
+    first = (
+        _("tray, PID {pid} watches already in this session").format(pid=pid)
+        if pid
+        else _("another tray is in this session")
+    )
+    for address in control_addresses(context):
+        try:
+            return [first, *status_lines(ipc.ask(address, STATUS_REQUEST), clock())]
+        except ipc.ControlError:
+            continue
+    return [first]

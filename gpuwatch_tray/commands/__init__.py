@@ -1,1 +1,0 @@
-"""The running process: the tray, `watch`, and what they answer to commands."""

@@ -1,0 +1,363 @@
+"""
+The list of GPU processes: read back from text, as JSON, and summed up by user.
+
+The text is the Bash tool's, ours, or that of any program that prints alike. Blanks, line ends, missing lines
+and further fields do not matter, but a line that may be a process and cannot be read is reported: a shorter
+list would look like fewer processes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.proclist_format import NA, parse_elapsed, type_text
+from gpuwatch_tray.common.redact import process_name, program
+from gpuwatch_tray.model import (
+    UNKNOWN,
+    ClockLimit,
+    Field,
+    Gpu,
+    GpuProcess,
+    Missing,
+    Problem,
+    ProcessKind,
+    Snapshot,
+    Why,
+)
+from gpuwatch_tray.units import MIB, local_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+_HEADER = re.compile(r"GPU\s*=")
+_FIELD = re.compile(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_MEMORY = re.compile(r"(?P<mib>[0-9]{1,12})\s*MiB")
+_NO_MEMORY = frozenset({"[N/A]MiB", "[N/A]", "N/A", "NA", "[Not Supported]MiB", ""})
+_NOTHING = frozenset({"<no gpu processes detected>"})  # an empty list in the Bash tool's mail
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that could not be understood, counted from 1."""
+
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The processes of a text. With `bad_lines`, they are not all there are."""
+
+    processes: tuple[GpuProcess, ...]
+    bad_lines: tuple[BadLine, ...] = ()
+
+
+def parse_listing(text: str) -> Listing:
+    """
+    Read a process list.
+
+    A process is the lister's own (`mine`) and computes, as in the Bash tool's list, unless its first line
+    says otherwise in `USER=` and `TYPE=` (`ps --all` writes them): then `user` and `kinds` are set and `mine`
+    is None. Arguments come back split at the blanks. A text that holds something, but no process, is bad too.
+    """
+    processes: list[GpuProcess] = []
+    bad: list[BadLine] = []
+    stray: list[BadLine] = []
+    inside = False
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        line = raw.rstrip()
+        if "\0" in line:  # not text: the part before it may be cut short
+            bad.append(BadLine(number, line))
+            inside = False
+        elif _HEADER.match(line.lstrip()):
+            process = _parse_process(line)
+            inside = process is not None
+            if process is None:
+                bad.append(BadLine(number, line))
+            else:
+                processes.append(process)
+        elif not line[:1].isspace():
+            stray += [BadLine(number, line)] if line and line not in _NOTHING else []
+        elif inside:
+            processes[-1] = _add_detail(processes[-1], line.strip())
+    if not processes and not bad:
+        bad = stray[:1]
+    return Listing(tuple(processes), tuple(bad))
+
+
+def _parse_process(line: str) -> GpuProcess | None:
+    fields = {found["key"]: found["value"] for found in _FIELD.finditer(line)}
+    gpu, pid = fields.get("GPU", ""), fields.get("PID", "")
+    if line[:1].isspace() or not (gpu == "?" or _NUMBER.fullmatch(gpu)) or not _NUMBER.fullmatch(pid):
+        return None
+    user = fields.get("USER")
+    return GpuProcess(
+        pid=int(pid),
+        gpu=None if gpu == "?" else int(gpu),
+        kinds=_parse_kinds(fields.get("TYPE")),
+        memory=_parse_memory(fields.get("MEM", "")),
+        user=UNKNOWN if user in {None, "", "?"} else user,
+        mine=True if user is None else None,
+        elapsed=parse_elapsed(fields.get("ETIME", "")),
+    )
+
+
+def _parse_kinds(letters: str | None) -> frozenset[ProcessKind]:
+    known = {kind.value: kind for kind in ProcessKind}
+    if letters is None:
+        return frozenset({ProcessKind.COMPUTE})
+    return frozenset(known[letter] for letter in letters.split("+") if letter in known)
+
+
+def _parse_memory(text: str) -> Field[int]:
+    found = _MEMORY.fullmatch(text)
+    if found:
+        return int(found["mib"]) * MIB
+    return UNKNOWN if text in _NO_MEMORY else Missing(Why.UNKNOWN, text)
+
+
+def _add_detail(process: GpuProcess, line: str) -> GpuProcess:
+    key, _, value = line.partition(":")
+    value = value.strip()
+    if value in {"", NA}:
+        return process
+    if key == "CWD":
+        return replace(process, cwd=value)
+    if key == "CMD":
+        words = tuple(value.split())
+        return replace(process, command=words, name=program(words[0]))
+    return process
+
+
+@dataclass(frozen=True, slots=True)
+class UserTotal:
+    """
+    One user's processes together; `user` is None for all whose owner is not known.
+
+    `memory` (bytes) is that of the processes whose memory is known, None where it is of none; `unknown`
+    counts the others, one for each GPU. `gpus` are the indexes of the GPUs that are known, `elsewhere` says
+    that there are processes on one that is not.
+    """
+
+    user: str | None
+    memory: int | None
+    unknown: int
+    gpus: tuple[int, ...]
+    processes: int
+    elsewhere: bool = False
+
+
+def user_totals(processes: Iterable[GpuProcess]) -> tuple[UserTotal, ...]:
+    """Sum up the processes by user, the most memory first; the unknown owners last."""
+    held: dict[str | None, list[GpuProcess]] = {}
+    for process in processes:
+        owner = None if isinstance(process.user, Missing) or not process.user else process.user
+        held.setdefault(owner, []).append(process)
+    unsorted = [_user_total(user, entries) for user, entries in held.items()]
+    return tuple(
+        sorted(unsorted, key=lambda total: (total.user is None, -(total.memory or 0), total.user or ""))
+    )
+
+
+def totals_text(processes: Iterable[GpuProcess]) -> str:
+    """Write a line for each user: `USER=alice  GPUS=2  PROCESSES=3  MEM=2828MiB`; `+?` if more is unknown."""
+    return "".join(
+        f"USER={'?' if total.user is None else redact.visible(total.user)}  GPUS={gpus_text(total)}"
+        f"  PROCESSES={total.processes}  MEM={_memory_text(total)}\n"
+        for total in user_totals(processes)
+    )
+
+
+def totals_json(processes: Iterable[GpuProcess]) -> list[dict[str, Any]]:
+    """Return the totals of each user as JSON."""
+    return [
+        {
+            "user": total.user,
+            "memory_bytes": total.memory,
+            "memory_unknown": total.unknown,
+            "gpus": list(total.gpus),
+            "processes": total.processes,
+        }
+        for total in user_totals(processes)
+    ]
+
+
+def gpus_text(total: UserTotal) -> str:
+    """Say how many GPUs: `2`, `2+?` with processes on a GPU that is not known, `?` with those only."""
+    if not total.elsewhere:
+        return str(len(total.gpus))
+    return f"{len(total.gpus)}+?" if total.gpus else "?"
+
+
+def _memory_text(total: UserTotal) -> str:
+    if total.memory is None:
+        return "[N/A]MiB"
+    return f"{total.memory // MIB}{'+?' if total.unknown else ''}MiB"
+
+
+def _user_total(user: str | None, entries: list[GpuProcess]) -> UserTotal:
+    sizes = [entry.memory for entry in entries if not isinstance(entry.memory, Missing)]
+    return UserTotal(
+        user,
+        sum(sizes) if sizes else None,
+        len(entries) - len(sizes),
+        tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None})),
+        len({(entry.pid, entry.identity) for entry in entries}),
+        any(entry.gpu is None for entry in entries),
+    )
+
+
+SCHEMA = 1
+
+
+def listing_json(
+    snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
+) -> dict[str, Any]:
+    """
+    Return everything that `ps --json` prints, ready for `json.dumps`.
+
+    ```
+    {
+      "schema": 1,                  raised when a field changes its meaning or goes; new fields may come
+      "source": "nvml",
+      "simulated": false,
+      "at": "2026-01-07T23:27:48.120000+01:00",
+      "problem": null,              or {"text", "mend", "no_driver"}: then both lists say nothing
+      "gpus": [{
+        "index": 0, "uuid": "GPU-...", "name": "...",
+        "memory_used_bytes": 0, "memory_total_bytes": 0, "utilisation_percent": 0, "temperature_c": 0,
+        "power_w": 0.0, "power_limit_w": 0.0, "fan_percent": 0,
+        "slowdown_c": 0, "limited_by": ["sw_thermal"], "ecc_corrected": 0, "ecc_uncorrected": 0,
+        "rows_pending": false, "rows_failed": false, "pcie_width": 16, "pcie_width_most": 16,
+        "physical": null,           of a MIG device, the UUID of its GPU, whose index it has
+        "asleep": false,            suspended by the system, and left so
+        "problem": null,            or a text: this GPU cannot be read
+        "process_problem": null,    or a text: this GPU's process list is not complete
+        "missing": {"fan_percent": "unsupported"}
+      }],
+      "processes": [{
+        "gpu": 0, "device": null, "pid": 2943615, "user": "alice", "mine": true, "type": "C",
+        "memory_bytes": 0, "started": "2026-...", "elapsed_s": 214.2,
+        "cwd": "/...", "command": ["python", "train.py"], "name": "python",
+        "missing": {}
+      }],
+      "users": [{                   with --all only: the totals of each user, unknown owners as null
+        "user": "alice", "memory_bytes": 0, "memory_unknown": 0, "gpus": [0], "processes": 1
+      }]
+    }
+    ```
+
+    A missing value is null and `missing` says in which way: `unsupported` (this device never gives it),
+    `error` (not read this time; the cause may follow a colon), `unknown` (the source was never told),
+    `redacted` (another person's arguments). `mine` is null where the owner is unknown. `type` is nvidia-smi's
+    letters, `?` where not known; `device` is the UUID of the MIG device. Of `users`, `memory_unknown` counts
+    what is not in `memory_bytes`: the processes on a GPU whose memory is not known. Times are local with
+    their offset.
+    """
+    record = {
+        "schema": SCHEMA,
+        "source": snapshot.source,
+        "simulated": snapshot.simulated,
+        "at": local_datetime(snapshot.at).isoformat(),
+        "problem": _problem_json(snapshot.problem),
+        "gpus": [_gpu_json(gpu) for gpu in snapshot.gpus],
+        "processes": [_process_json(process) for process in processes],
+    }
+    return record | {"users": totals_json(processes)} if with_users else record
+
+
+def _gpu_json(gpu: Gpu) -> dict[str, Any]:
+    fields: dict[str, Field[Any]] = {
+        "uuid": gpu.uuid or UNKNOWN,
+        "name": gpu.name,
+        "memory_used_bytes": gpu.memory_used,
+        "memory_total_bytes": gpu.memory_total,
+        "utilisation_percent": gpu.utilisation,
+        "temperature_c": gpu.temperature,
+        "power_w": gpu.power,
+        "power_limit_w": gpu.power_limit,
+        "fan_percent": gpu.fan,
+        "slowdown_c": gpu.slowdown_at,
+        "limited_by": _limit_names(gpu.limited_by),
+        "ecc_corrected": gpu.ecc_corrected,
+        "ecc_uncorrected": gpu.ecc_uncorrected,
+        "rows_pending": gpu.rows_pending,
+        "rows_failed": gpu.rows_failed,
+        "pcie_width": gpu.pcie_width,
+        "pcie_width_most": gpu.pcie_width_most,
+    }
+    state = {
+        "physical": gpu.physical or None,
+        "asleep": gpu.asleep,
+        "problem": gpu.problem,
+        "process_problem": gpu.process_problem,
+    }
+    return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
+
+
+def _limit_names(limits: Field[ClockLimit]) -> Field[list[str]]:
+    """Name the bits that have a name."""
+    if isinstance(limits, Missing):
+        return limits
+    return [limit.name.lower() for limit in ClockLimit if limit in limits and limit.name is not None]
+
+
+def _process_json(process: GpuProcess) -> dict[str, Any]:
+    name = process.name
+    command: Field[Any] = process.command
+    if isinstance(name, Missing) and not isinstance(process.command, Missing) and process.command:
+        name = program(process.command[0].split(" ", 1)[0])
+    if not process.mine and not isinstance(name, Missing):
+        name = process_name(name)  # it may be a title that holds the whole command
+    if not isinstance(process.command, Missing):
+        command = list(process.command)
+    started = (
+        process.started
+        if isinstance(process.started, Missing)
+        else local_datetime(process.started).isoformat()
+    )
+    elapsed = process.elapsed if isinstance(process.elapsed, Missing) else round(process.elapsed, 1)
+    fields: dict[str, Field[Any]] = {
+        "gpu": UNKNOWN if process.gpu is None else process.gpu,
+        "device": process.device or None,
+        "pid": process.pid,
+        "user": process.user,
+        "mine": UNKNOWN if process.mine is None else process.mine,
+        "type": type_text(process),
+        "memory_bytes": process.memory,
+        "started": started,
+        "elapsed_s": elapsed,
+        "cwd": process.cwd,
+        "command": command,
+        "name": name,
+    }
+    record, reasons = _values(fields), _reasons(fields)
+    if not process.mine and not isinstance(command, Missing):
+        record["command"], reasons["command"] = None, "redacted"
+    return {**record, "missing": reasons}
+
+
+def _values(fields: dict[str, Field[Any]]) -> dict[str, Any]:
+    return {key: None if isinstance(value, Missing) else value for key, value in fields.items()}
+
+
+def _reasons(fields: dict[str, Field[Any]]) -> dict[str, str]:
+    return {
+        key: f"{value.why.value}: {value.detail}" if value.detail else value.why.value
+        for key, value in fields.items()
+        if isinstance(value, Missing)
+    }
+
+
+def _problem_json(problem: Problem | None) -> dict[str, Any] | None:
+    if problem is None:
+        return None
+    return {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver}

@@ -1,0 +1,64 @@
+"""The room that a text takes: columns of a terminal or a menu, tables, and lengths as Windows counts them."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+WIDE = frozenset({"W", "F"})  # wide and full width, by Unicode Standard Annex 11
+
+
+def display_width(text: str) -> int:
+    """Count the columns that `text` takes: two for a Chinese character and its like."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def cut_to_width(text: str, columns: int) -> str:
+    """Cut `text` to the beginning that fits into `columns`."""
+    taken = 0
+    for place, character in enumerate(text):
+        taken += _character_width(character)
+        if taken > columns:
+            return text[:place]
+    return text
+
+
+def pad_to_width(text: str, columns: int) -> str:
+    """Fill `text` up with blanks to `columns`."""
+    return text + " " * max(0, columns - display_width(text))
+
+
+def align_columns(rows: Sequence[Sequence[str]], left: int, least: int = 0) -> list[str]:
+    """
+    Lay out a table, a line for each row: the first `left` columns flush left, the others flush right.
+
+    The first column is at least `least` wide.
+    """
+    widths = [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
+    widths[:1] = [max(width, least) for width in widths[:1]]
+    lines = []
+    for row in rows:
+        cells = [
+            pad_to_width(cell, width) if place < left else " " * (width - display_width(cell)) + cell
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):  # stands over the one before it
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in WIDE else 1
+
+
+def clip_utf16(text: str, units: int) -> str:
+    """Cut `text` to at most `units` UTF-16 code units, never inside a character."""
+    encoded = text.encode("utf-16-le", "replace")
+    return text if len(encoded) <= 2 * units else encoded[: 2 * units].decode("utf-16-le", "ignore")

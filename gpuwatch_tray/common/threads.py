@@ -1,0 +1,203 @@
+"""Threads: one that repeats its work, one that begins again after errors, and calls with a time limit."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+log = logging.getLogger(__name__)
+
+
+class PeriodicThread:
+    """
+    Calls `work` every `interval` seconds on a daemon thread.
+
+    The ticks do not drift: slow work shortens the wait after it, and ticks that were missed are left out. An
+    error of `work` is logged, and the next tick comes all the same. The first comes after `delay` seconds.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], None],
+        interval: float,
+        name: str,
+        *,
+        delay: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._work = work
+        self._interval = interval
+        self._delay = delay
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._last_success = clock()
+        self._last_error = ""
+        # A daemon: a driver call that never returns must not keep the program from ending.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._last_success = self._clock()
+        self._thread.start()
+
+    def run_now(self) -> None:
+        """Have the next tick come at once; the later ones count from it."""
+        self._wake.set()
+
+    def reconfigure(self, interval: float) -> None:
+        """Tick every `interval` seconds from now on, and once at once."""
+        self._interval = interval
+        self.run_now()
+
+    def stop(self, timeout: float) -> bool:
+        """End the thread; False when it is stuck in a call and did not end within `timeout` seconds."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def seconds_since_success(self) -> float:
+        """Return the seconds since `work` last returned without an error, or since the start."""
+        return self._clock() - self._last_success
+
+    def tick(self) -> None:
+        """Call `work` once; its errors end here, in the log."""
+        try:
+            self._work()
+            self._last_success = self._clock()
+        except Exception as error:
+            if repr(error) != self._last_error:  # the same error again would only fill the log
+                log.exception("%s: failed; tried again in %g s", self._thread.name, self._interval)
+            self._last_error = repr(error)
+        else:
+            self._last_error = ""
+
+    def _run(self) -> None:
+        due = self._clock() + self._delay
+        if self._delay:
+            self._wake.wait(self._delay)
+        while True:
+            self._wake.clear()
+            if self._stopping.is_set():  # checked after the clearing, so that no stop is lost
+                return
+            due = min(due, self._clock())  # woken early: the ticks count from here
+            self.tick()
+            due = max(due + self._interval, self._clock())
+            self._wake.wait(due - self._clock())
+
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds of back-off
+STEADY = 300.0  # seconds of work after which an error counts as the first again
+
+
+class StopSignal(Protocol):
+    """The part of `threading.Event` that `run_forever` needs."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds; return whether the thread shall end."""
+
+
+def run_forever(name: str, work: Callable[[], None], stop: StopSignal) -> None:
+    """
+    Call `work` until it returns; after an error, log it, wait and call again, later from time to time.
+
+    `work` itself has to return soon once `stop` is set.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        began = time.monotonic()
+        try:
+            work()
+        except Exception:
+            if time.monotonic() - began >= STEADY:
+                pause = FIRST_PAUSE
+            log.exception("%s: failed; it begins again in %g s", name, pause)
+        else:
+            return
+        if stop.wait(pause):
+            return
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+T = TypeVar("T")
+
+
+def start_thread(name: str, run: Callable[..., object], *args: object) -> threading.Thread:
+    """Start a daemon thread that calls `run`: one that hangs does not keep the program from ending."""
+    thread = threading.Thread(target=run, args=args, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def call_with_timeout(seconds: float, call: Callable[[], T], name: str) -> T:
+    """
+    Return or raise what `call` does; raise TimeoutError where it has not ended after `seconds`.
+
+    It runs on a thread called `name`. One that is left behind ends with the call or with the process.
+    """
+    answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((call(), None))
+        except Exception as error:  # noqa: BLE001  # raised in the caller's thread
+            answers.put((None, error))
+
+    start_thread(name, run)
+    try:
+        answer, error = answers.get(timeout=max(seconds, 0.0))
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return cast("T", answer)  # no error, so an answer
+
+
+class QueueThread(Generic[T]):
+    """
+    Calls `handle` for one item after the other on a daemon thread, which starts with the first.
+
+    At most `room` items wait; 0 is no limit. An error of `handle` is logged, and the next item comes.
+    """
+
+    def __init__(self, handle: Callable[[T], None], name: str, room: int = 0) -> None:
+        self._handle = handle
+        self._name = name
+        self._items: queue.Queue[tuple[T] | None] = queue.Queue()
+        self._room = room
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def put(self, item: T) -> bool:
+        """Have the item handled soon; False where too many wait. Never blocks."""
+        with self._lock:
+            if 0 < self._room <= self._items.qsize():
+                return False
+            self._items.put((item,))
+            if self._thread is None:
+                self._thread = start_thread(self._name, self._run)
+        return True
+
+    def stop(self, timeout: float = 0.0) -> bool:
+        """End the thread after the items that wait; False where that takes longer than `timeout` seconds."""
+        self._items.put(None)
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (entry := self._items.get()) is not None:
+            try:
+                self._handle(*entry)
+            except Exception:
+                log.exception("%s: an item could not be handled", self._name)

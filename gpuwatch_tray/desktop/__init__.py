@@ -1,0 +1,1 @@
+"""The person's desktop: D-Bus, presence, start at login, clipboard, menu entries, opening files."""

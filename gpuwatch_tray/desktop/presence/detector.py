@@ -1,0 +1,227 @@
+"""The presence detector: all sources of one desktop, checked from any thread without waiting."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import i18n
+from gpuwatch_tray.desktop.presence.types import (
+    AbsentSource,
+    Moment,
+    PresenceSource,
+    SuspendLog,
+    decide,
+    moment,
+)
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import Presence, PresenceResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gpuwatch_tray.desktop.dbus import SessionBus
+    from gpuwatch_tray.desktop.presence.types import PresenceDetector
+
+
+class DesktopPresence:
+    """The sources in the order in which they are believed; `away` is in seconds."""
+
+    def __init__(
+        self,
+        sources: Sequence[PresenceSource],
+        away: float,
+        suspends: SuspendLog,
+        clock: Callable[[], Moment] = moment,
+    ) -> None:
+        self._sources = tuple(sources)
+        self._away = away
+        self._suspends = suspends
+        self._clock = clock
+        suspends.observe(clock())
+
+    def check(self) -> PresenceResult:
+        """Return whether the person is at the desk, as far as is known now; never waits."""
+        now = self._clock()
+        self._suspends.observe(now)
+        readings = [source.reading(now) for source in self._sources]
+        return decide(filter(None, readings), now.boot, self._away)
+
+    def sources(self) -> tuple[str, ...]:
+        """Describe the answer, then each source with its reading or the reason for none; for `doctor`."""
+        now = self._clock()
+        answer = self.check()
+        lines = [f"{i18n.translate_key(answer.presence.value)}: {_(answer.source)}{_idle_text(answer.idle)}"]
+        for source in self._sources:
+            reading = source.reading(now)
+            text = (
+                source.state()
+                if reading is None
+                else _(reading.evidence.value) + _idle_text(reading.idle or None)
+            )
+            lines.append(f"{source.name}: {text}")
+        return tuple(lines)
+
+    def close(self) -> None:
+        """End what the sources started; each takes half a second at most."""
+        for source in self._sources:
+            source.close()
+
+
+class NobodyPresent:
+    """The detector without a desktop, where nobody is present; `why` is the reason."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def check(self) -> PresenceResult:
+        """Return away."""
+        return PresenceResult(Presence.AWAY, N_("no desktop"))
+
+    def sources(self) -> tuple[str, ...]:
+        """Describe the answer and its reason."""
+        return (_("away: no desktop ({why})").format(why=self._why),)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
+
+
+def _idle_text(idle: float | None) -> str:
+    return "" if idle is None else " " + _("({idle:.0f} s without input)").format(idle=idle)
+
+
+class AdjustableDetector:
+    """The detector that `make` builds for the seconds that count as away, rebuilt when they change."""
+
+    def __init__(self, make: Callable[[float], PresenceDetector], away: float) -> None:
+        self._make = make
+        self._away = away
+        self._detector = make(away)
+
+    def adjust(self, away: float) -> None:
+        """Count `away` seconds as away from now on; presence is unknown until the new sources answer."""
+        if away != self._away:
+            before, self._detector, self._away = self._detector, self._make(away), away
+            before.close()
+
+    def check(self) -> PresenceResult:
+        """Return whether the person is at the desk."""
+        return self._detector.check()
+
+    def sources(self) -> tuple[str, ...]:
+        """Describe the answer and its sources."""
+        return self._detector.sources()
+
+    def close(self) -> None:
+        """Close the detector."""
+        self._detector.close()
+
+
+SAMPLE_INTERVAL = 5.0  # seconds between two questions to a source
+SSH = ("SSH_CONNECTION", "SSH_TTY")
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+
+
+def start_detector(
+    bus: SessionBus | None,
+    environ: Mapping[str, str],
+    away: float,
+    *,
+    platform: str = sys.platform,
+    interval: float = SAMPLE_INTERVAL,
+) -> DesktopPresence | NobodyPresent:
+    """
+    Start the detector for this desktop and return at once; `close` ends it.
+
+    `away` is the number of seconds without input after which a person counts as away; with 0 only a locked
+    screen counts. Over SSH and without a display nobody is at the desk. D-Bus sources live on the loop of
+    `bus`; without a bus they are left out.
+    """
+    if variable := next((name for name in SSH if environ.get(name)), None):
+        return NobodyPresent(_("{variable} is set: this is a session over SSH").format(variable=variable))
+    suspends = SuspendLog()
+    # Late imports: each desktop loads what it has.
+    if platform == "win32":
+        from gpuwatch_tray.desktop.presence.native import LastInput
+
+        return DesktopPresence([LastInput()], away, suspends)
+    if platform == "darwin":
+        from gpuwatch_tray.desktop.presence.native import EventSource
+
+        return DesktopPresence([EventSource()], away, suspends)
+    if not any(environ.get(name) for name in DISPLAYS):
+        return NobodyPresent(_("neither DISPLAY nor WAYLAND_DISPLAY is set"))
+    return DesktopPresence(_linux_sources(bus, environ, away, suspends, interval), away, suspends)
+
+
+def _linux_sources(
+    bus: SessionBus | None, environ: Mapping[str, str], away: float, suspends: SuspendLog, interval: float
+) -> list[PresenceSource]:
+    if bus is None:
+        preferred: list[PresenceSource] = [
+            AbsentSource(_("lockers, idle monitors, logind"), _("there is no session bus"))
+        ]
+        fallbacks: list[PresenceSource] = []
+    else:
+        preferred, fallbacks = _bus_sources(bus, environ, suspends, interval)
+    return [
+        *preferred,
+        _x_server(environ, suspends, interval),
+        _swayidle(environ, away, suspends),
+        *fallbacks,
+    ]
+
+
+def _bus_sources(
+    bus: SessionBus, environ: Mapping[str, str], suspends: SuspendLog, interval: float
+) -> tuple[list[PresenceSource], list[PresenceSource]]:
+    """Return the sources to believe before the display's own count, and those after it."""
+    from gpuwatch_tray.desktop.presence.dbus_sources import (  # as above
+        MONITORS,
+        SCREEN_LOCKS,
+        IdleMonitor,
+        Logind,
+        ScreenLock,
+        SessionIdle,
+    )
+
+    preferred = [ScreenLock(bus, name, paths) for name, paths in SCREEN_LOCKS.items()]
+    monitors = [IdleMonitor(bus, name, path, suspends, interval) for name, path in MONITORS.items()]
+    fallbacks: list[PresenceSource] = [Logind(bus, environ, suspends)]
+    if _wayland(environ):  # an X server answers better
+        fallbacks.append(SessionIdle(bus, suspends, interval))
+    return [*preferred, *monitors], fallbacks
+
+
+def _x_server(environ: Mapping[str, str], suspends: SuspendLog, interval: float) -> PresenceSource:
+    from gpuwatch_tray.desktop.presence.x11 import XServer  # as above
+
+    if _wayland(environ):
+        return AbsentSource(
+            XServer.name, _("this is a Wayland session, whose XWayland does not see all input")
+        )
+    return XServer(environ, suspends, interval)
+
+
+def _swayidle(environ: Mapping[str, str], away: float, suspends: SuspendLog) -> PresenceSource:
+    from gpuwatch_tray.desktop.presence.swayidle import SwayIdle, swayidle_command  # as above
+
+    if not environ.get("WAYLAND_DISPLAY"):
+        return AbsentSource(SwayIdle.name, _("this is no Wayland session"))
+    if "GNOME" in environ.get("XDG_CURRENT_DESKTOP", "").split(":"):
+        return AbsentSource(SwayIdle.name, _("not needed: GNOME has its own idle monitor"))
+    if away <= 0:
+        return AbsentSource(SwayIdle.name, _("not needed: AWAY_MIN is 0"))
+    swayidle, setpriv = (shutil.which(tool, path=environ.get("PATH")) for tool in ("swayidle", "setpriv"))
+    if swayidle is None:
+        return AbsentSource(
+            SwayIdle.name, _("not installed: with it, idle time is known here (Debian: swayidle)")
+        )
+    if setpriv is None:
+        return AbsentSource(SwayIdle.name, _("needs setpriv, which is not installed (Debian: util-linux)"))
+    return SwayIdle(swayidle_command(swayidle, setpriv, away), environ, away, suspends)
+
+
+def _wayland(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("WAYLAND_DISPLAY")) or environ.get("XDG_SESSION_TYPE") == "wayland"

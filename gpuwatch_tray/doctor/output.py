@@ -1,0 +1,98 @@
+"""The results as lines and as JSON; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray import i18n
+from gpuwatch_tray.common.text import align_columns, display_width
+from gpuwatch_tray.i18n import _, ngettext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class CheckState(Enum):
+    """The state of a result, worst last: a problem keeps something from working that is switched on."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One fact about a topic; `mend` says what to do where something is wrong."""
+
+    state: CheckState
+    topic: str
+    text: str
+    mend: str = ""
+
+
+def ok(topic: str, text: str) -> CheckResult:
+    """Make a result that all is well."""
+    return CheckResult(CheckState.OK, topic, text)
+
+
+def warning(topic: str, text: str, mend: str = "") -> CheckResult:
+    """Make a result that deserves attention."""
+    return CheckResult(CheckState.WARNING, topic, text, mend)
+
+
+def problem(topic: str, text: str, mend: str = "") -> CheckResult:
+    """Make a result that something does not work."""
+    return CheckResult(CheckState.PROBLEM, topic, text, mend)
+
+
+def worst_state(results: tuple[CheckResult, ...]) -> CheckState:
+    """Return the worst state of the results."""
+    order = list(CheckState)
+    return max((result.state for result in results), key=order.index, default=CheckState.OK)
+
+
+SCHEMA = 1
+
+
+def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
+    """Yield a line for each result, with its mend below it, and the numbers of problems and warnings."""
+    words = {CheckState.OK: _("ok"), CheckState.WARNING: _("WARNING"), CheckState.PROBLEM: _("PROBLEM")}
+    rows = []
+    for result in results:
+        rows.append([words[result.state], i18n.translate_key(result.topic), result.text])
+        if result.mend:
+            rows.append(["", "", _("mend: {mend}").format(mend=result.mend)])
+    yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
+    warnings, problems = (
+        sum(1 for result in results if result.state is state)
+        for state in (CheckState.WARNING, CheckState.PROBLEM)
+    )
+    yield ""
+    yield _(", ").join(
+        (
+            ngettext("{count} problem", "{count} problems", problems).format(count=problems),
+            ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings),
+        )
+    )
+
+
+def results_json(results: tuple[CheckResult, ...], *, host: str, version: str, at: float) -> dict[str, Any]:
+    """
+    Return what `doctor --json` prints.
+
+    `schema` is raised when a field changes its meaning or goes; `state` is the worst of all lines: `ok`,
+    `warning` or `problem`; `at` is in seconds since the epoch; `mend` is empty where there is nothing to do.
+    """
+    return {
+        "schema": SCHEMA,
+        "version": version,
+        "host": host,
+        "at": at,
+        "state": worst_state(results).value,
+        "lines": [
+            {"state": result.state.value, "topic": result.topic, "text": result.text, "mend": result.mend}
+            for result in results
+        ],
+    }

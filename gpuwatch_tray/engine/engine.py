@@ -1,0 +1,340 @@
+"""
+The engine: one snapshot in, one transaction, and what is then to be shown and sent.
+
+A snapshot goes one way: read the store's inputs, judge, build one `Commit`, write it, apply it, report the
+result. State and mails reach the disk together, before anything is shown or sent. A commit that could not be
+written is not applied: the next snapshot builds it again, so that no mail is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import alerts, rules
+from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
+from gpuwatch_tray.engine.audit import popup_entry
+from gpuwatch_tray.engine.evaluation import EvaluationState, build_commit, ended_alerts, is_silenced, judge
+from gpuwatch_tray.engine.explain import explain
+from gpuwatch_tray.engine.mail_builder import (
+    PER_DAY,
+    PER_HOUR,
+    build_mails,
+    cap_mails,
+    compose,
+    outbox_room,
+    was_delivered,
+)
+from gpuwatch_tray.engine.popup_tracker import PopupTracker
+from gpuwatch_tray.engine.reminder_evaluator import (
+    ReminderEvaluator,
+    ReminderResult,
+    liveness_unknown,
+    never_descends,
+)
+from gpuwatch_tray.engine.status import status_of
+from gpuwatch_tray.engine.types import Evaluation, EvaluationResult, Policy
+from gpuwatch_tray.model import (
+    Alert,
+    EmailWhen,
+    Instant,
+    Message,
+    MessageKind,
+    Popup,
+    Presence,
+    PresenceResult,
+    Severity,
+    Snapshot,
+)
+from gpuwatch_tray.notify import render
+from gpuwatch_tray.rules.verdict import counted
+from gpuwatch_tray.store import Commit, Mail, Store, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.notify.render import MailIdentity
+
+
+log = logging.getLogger(__name__)
+
+
+def no_desktop() -> PresenceResult:
+    """Return the presence where there is no desktop: nobody sits at it."""
+    return PresenceResult(Presence.AWAY, "no desktop")
+
+
+class Engine:
+    """
+    Evaluates snapshots on one state. Safe to use from several threads.
+
+    `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does, and
+    `descends` whether one process (PID) runs under another; all answer at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        identity: MailIdentity,
+        clock: Callable[[], Instant],
+        presence: Callable[[], PresenceResult] = no_desktop,
+        lives: Callable[[int, str], bool | None] = liveness_unknown,
+        descends: Callable[[int, int], bool] = never_descends,
+    ) -> None:
+        self._store = store
+        self._policy = policy
+        self._identity = identity
+        self._clock = clock
+        self._presence = presence
+        self._turn = threading.Lock()
+        self._state = EvaluationState.load(
+            store.saved_state(), store.history(0)[1], policy, holding=bool(store.held_mails())
+        )
+        self._inputs = store.evaluation_inputs()  # the last that could be read
+        self._reminders = ReminderEvaluator(policy, identity, lives, descends)
+        self._popups = PopupTracker(identity.host)
+        self._trouble: str | None = None
+        self._renewed = store.renewed
+
+    def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
+        """
+        Go by `policy` from the next evaluation on.
+
+        What is known of each alert stays: one that waits to fire goes on waiting, one that was told is not
+        told again. An alert of a rule that is off now has ended, and nothing is told of its end.
+        """
+        with self._turn:
+            self._policy, self._identity = policy, identity
+            self._state = self._state.reconfigured(policy)
+            self._reminders.reconfigure(policy, identity)
+
+    def evaluate(self, snapshot: Snapshot) -> EvaluationResult:
+        """Judge `snapshot`, commit what follows from it, and say what is to be shown and sent."""
+        with self._turn:
+            now, presence = self._clock(), self._presence().presence
+            trouble = self._read_inputs()
+            evaluation = self._judge(snapshot, now, presence)
+            # The rules have seen it, whether what follows can be written or not.
+            self._state = replace(self._state, rule_history=evaluation.rule_history)
+            reminders = ReminderResult()
+            mails: tuple[Message, ...] = ()
+            if trouble is None:
+                reminders = self._evaluate_reminders(evaluation, now, presence)
+                try:
+                    commit = self._build_commit(evaluation, reminders, now)
+                    self._write(commit, evaluation)
+                except StoreError as error:
+                    trouble = str(error)  # no commit: the popup need not wait for the disk
+                else:
+                    self._apply(commit, evaluation, reminders)
+                    mails = tuple(mail.message for mail in commit.mails if not mail.held)
+            self._log_trouble(trouble)
+            return self._result(evaluation, reminders, mails, now, presence)
+
+    def mail_due_reminders(self) -> int:
+        """Mail what has come about already, without a snapshot; how many mails. Raises StoreError."""
+        with self._turn:
+            now, presence = self._clock(), self._presence().presence
+            inputs = self._store.evaluation_inputs()
+            if alerts.snoozed_until(inputs.attention.silences, now) is not None:
+                return 0
+            due = self._reminders.due(inputs.reminders, now, presence)
+            for number, message in zip(due.closed, due.mails, strict=True):
+                full = self._state.holding or outbox_room(self._store, now.wall, holding=False).free <= 0
+                self._store.close_reminder(number, Mail(message, (), held=full))
+            return len(due.mails)
+
+    def record_popup(self, fingerprints: Sequence[str], *, shown: bool = True) -> None:
+        """Note that a popup about these alerts was shown, which starts their cooldown, or could not be."""
+        with self._turn:
+            now, state = self._clock(), self._state
+            if not shown:  # that is written once, not at each poll
+                fingerprints = [name for name in fingerprints if name not in state.no_popup]
+            entries = [
+                popup_entry(state.alerts[name].id, name, state.decisions, now, shown=shown)
+                for name in fingerprints
+                if name in state.alerts and state.alerts[name].id
+            ]
+            if not shown:
+                self._state = replace(state, no_popup=state.no_popup.union(fingerprints))
+                if entries:
+                    self._try_writing(lambda: self._store.add_transitions(entries))
+                return
+            no_popup = state.no_popup.difference(fingerprints)
+            unrecorded = {**state.unrecorded, **dict.fromkeys(fingerprints, now)}
+            if self._try_writing(
+                lambda: self._store.record_delivery(fingerprints, Channel.DESKTOP.value, now, entries)
+            ):
+                unrecorded = {name: at for name, at in unrecorded.items() if name not in fingerprints}
+            self._state = replace(state, no_popup=no_popup, unrecorded=unrecorded)
+
+    def record_reminder_popup(self, number: int, *, shown: bool = True) -> None:
+        """Note that the popup about this reminder was shown, which closes it, or could not be."""
+        with self._turn:
+            self._reminders.record_popup(number, shown=shown)
+            if shown and not self._try_writing(lambda: self._store.close_reminder(number)):
+                self._reminders.record_unwritten(number)
+
+    def explain(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Say of each rule what it makes of `snapshot`, and what would be sent; nothing is written."""
+        with self._turn:
+            now, sighting = self._clock(), self._presence()
+            self._read_inputs()
+            # The events of this snapshot were evaluated already.
+            evaluation = self._judge(replace(snapshot, events=()), now, sighting.presence)
+            return explain(evaluation, self._policy, sighting, now)
+
+    def alerts_of_popup(self, key: str) -> tuple[str, ...]:
+        """Return the fingerprints of the alerts that the popup with this key tells of."""
+        with self._turn:
+            return self._popups.alerts_of(key)
+
+    # --- the steps of one evaluation ----------------------------------------------------------------------
+
+    def _read_inputs(self) -> str | None:
+        """Read what others have written; where that fails, the last inputs count: why it failed."""
+        try:
+            self._inputs = self._store.evaluation_inputs()
+        except StoreError as error:
+            return str(error)
+        return None
+
+    def _judge(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
+        return judge(self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence)
+
+    def _evaluate_reminders(self, evaluation: Evaluation, now: Instant, presence: Presence) -> ReminderResult:
+        snoozed = evaluation.snoozed_until is not None
+        return self._reminders.evaluate(
+            self._inputs.reminders, evaluation.snapshot, now, presence, snoozed=snoozed
+        )
+
+    def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
+        ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
+        due = _sent_now(evaluation, Channel.EMAIL)
+        reminder_mails = reminders.notifications.mails
+        mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
+        merged: tuple[int, ...] = ()
+        holding = self._state.holding
+        if mails or (holding and evaluation.snoozed_until is None):
+            room = outbox_room(self._store, now.wall, holding=holding)
+            if len(mails) > room.free and not holding:
+                log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
+            mails, merged = cap_mails(self._identity, mails, room, now.wall)
+        return build_commit(
+            self._state, self._inputs, self._policy, evaluation, ended, reminders, mails, merged, now
+        )
+
+    def _write(self, commit: Commit, evaluation: Evaluation) -> None:
+        """Write `commit`, if it holds anything that is not on file."""
+        renewed = self._store.renewed != self._renewed
+        if not (commit.worth_writing or renewed or self._state.differs(commit, self._policy)):
+            return
+        self._store.commit(commit)
+        self._renewed = self._store.renewed
+        for change in evaluation.changes:
+            log.info("%s: %s: %s", change.alert.rule, change.kind.value, change.alert.reason)
+        for decision in evaluation.decisions:
+            if decision.send:
+                log.info("%s: %s", decision.alert.rule, decision)
+
+    def _apply(self, commit: Commit, evaluation: Evaluation, reminders: ReminderResult) -> None:
+        """Go on from `commit`, which is written, or needed no writing."""
+        self._state = self._state.after(evaluation, commit)
+        self._reminders.apply(reminders)
+
+    def _log_trouble(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self._trouble:
+            log.error("%s", trouble)
+        self._trouble = trouble
+
+    def _result(
+        self,
+        evaluation: Evaluation,
+        reminders: ReminderResult,
+        mails: tuple[Message, ...],
+        now: Instant,
+        presence: Presence,
+    ) -> EvaluationResult:
+        trouble = self._trouble or self._store.trouble
+        status = status_of(
+            evaluation.snapshot,
+            evaluation.alerts,
+            evaluation.processes,
+            evaluation.gaps,
+            evaluation.snoozed_until,
+        )
+        return EvaluationResult(
+            replace(status, awaited=self._reminders.awaited),
+            evaluation.gaps,
+            evaluation.changes,
+            mails,
+            self._alert_popups(evaluation, now, presence),
+            self._popups.closed_keys(evaluation.alerts),
+            reminders.notifications.popups if trouble is None else (),
+            trouble,
+        )
+
+    def _alert_popups(
+        self, evaluation: Evaluation, now: Instant, presence: Presence
+    ) -> tuple[tuple[Popup, tuple[str, ...]], ...]:
+        """Make the popups about what is due, what the person has missed, and what has ended."""
+        if not self._policy.routing.popups:
+            return ()
+
+        def silenced(alert: Alert) -> bool:
+            return is_silenced(self._inputs, alert, now)
+
+        simulated = evaluation.snapshot.simulated
+        popups = list(self._popups.group(_sent_now(evaluation, Channel.DESKTOP), simulated=simulated))
+        fired = _changed(evaluation, ChangeKind.FIRED)
+        missed = self._popups.missed(presence, fired, evaluation.alerts, silenced, simulated=simulated)
+        if missed is not None:
+            popups.append((missed, ()))
+        if self._policy.resolved_popup and self._trouble is None:  # else the same alerts end again
+            delivered = self._state.delivered(self._inputs, Channel.DESKTOP)
+            ended = [
+                alert
+                for alert in _changed(evaluation, ChangeKind.RESOLVED)
+                if was_delivered(alert, delivered.get(alert.fingerprint), now)
+                and not silenced(alert)
+                and alert.rule not in rules.EVENT_RULES
+            ]
+            if ended:
+                popups.append((render.resolved_popup(ended, self._identity.host, simulated=simulated), ()))
+        return tuple(popups)
+
+    def _try_writing(self, write: Callable[[], object]) -> bool:
+        """Write what can be written again later; whether it was written."""
+        try:
+            write()
+        except StoreError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
+
+def _sent_now(evaluation: Evaluation, channel: Channel) -> list[Alert]:
+    return [
+        decision.alert for decision in evaluation.decisions if decision.send and decision.channel is channel
+    ]
+
+
+def _changed(evaluation: Evaluation, kind: ChangeKind) -> list[Alert]:
+    return [change.alert for change in evaluation.changes if change.kind is kind]
+
+
+def mail_now(
+    snapshot: Snapshot, policy: Policy, identity: MailIdentity, now: Instant, *, redacted: bool = True
+) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
+    """Return what fires, what is open, and a mail about both, past every cooldown and without any state."""
+    verdicts = rules.judge(snapshot, policy.limits, holds=False)
+    firing, _ = alerts.step({}, verdicts, Tick(now), identity.host)
+    always = policy.routing.email_when is EmailWhen.ALWAYS
+    told = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)
+    missing = rules.open_questions(snapshot, verdicts)
+    processes = counted(snapshot, policy.limits)
+    kind = MessageKind.TEST
+    return told, missing, compose(identity, told, processes, missing, now.wall, kind, redacted=redacted)

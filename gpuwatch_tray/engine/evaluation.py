@@ -1,0 +1,381 @@
+"""From a snapshot to the commit: what it means, what is to be written, and the state after that; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray import alerts, rules
+from gpuwatch_tray.alerts import ChangeKind, Channel, DeliveryState, Tick
+from gpuwatch_tray.alerts.state_machine import FLAP_WINDOW
+from gpuwatch_tray.engine.audit import (
+    LastDecisions,
+    audit_entries,
+    last_decisions,
+    logged_decisions,
+    popups_not_shown,
+)
+from gpuwatch_tray.engine.mail_builder import ends_to_send, threaded
+from gpuwatch_tray.engine.types import Evaluation, Policy
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
+from gpuwatch_tray.rules.verdict import counted
+from gpuwatch_tray.store import Commit, KnownGpu
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gpuwatch_tray.engine.reminder_evaluator import ReminderResult
+    from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
+
+
+MISSING = N_(
+    "the driver does not report it any more"
+    " (if it was taken out on purpose: gpuwatch-tray alerts forget {uuid})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationState:
+    """
+    What the engine goes on from: the outcome of all evaluations before.
+
+    `alerts` are active, by fingerprint; the mail about the end of `ended` ones is still owed; nobody judges
+    `orphans` any more (rule switched off, or of an older version); the file may hold `resting` ones, which
+    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint
+    began to fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest
+    id.
+    `decisions` are the last ones, for the audit log. `unrecorded` popups were shown while nothing could be
+    written; no popup about `no_popup` alerts could be shown. `holding`: mails over the cap wait.
+    """
+
+    alerts: Mapping[str, Alert]
+    ended: Mapping[str, Alert]
+    orphans: tuple[Alert, ...]
+    resting: bool
+    rule_history: rules.RuleHistory
+    raised: tuple[tuple[str, Instant], ...]
+    severities: Mapping[str, Severity]
+    last: Instant | None
+    highest: int
+    decisions: LastDecisions
+    unrecorded: Mapping[str, Instant]
+    no_popup: frozenset[str]
+    holding: bool
+
+    @classmethod
+    def load(
+        cls, saved: SavedState, log: Sequence[Transition], policy: Policy, *, holding: bool
+    ) -> EvaluationState:
+        """Go on from what the store has: the saved state and the audit log."""
+        # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
+        # others, for ever.
+        judged = rules.judged(policy.limits, holds=policy.holds)
+        active = {alert.fingerprint: alert for alert in saved.alerts if alert.rule in judged}
+        not_shown = popups_not_shown(log)
+        return cls(
+            alerts=active,
+            ended={alert.fingerprint: alert for alert in saved.ended},
+            orphans=_orphans(saved.alerts, policy),
+            resting=len(active) < len(saved.alerts),
+            rule_history=rules.recalled(active.values()),
+            raised=saved.raised,
+            severities=dict(saved.severities),
+            # What single runs write says nothing of how long a loop has watched.
+            last=saved.loop if policy.holds else saved.last,
+            highest=saved.highest,
+            decisions=logged_decisions(log, {alert.id: name for name, alert in active.items()}),
+            unrecorded={},
+            no_popup=frozenset(name for name, alert in active.items() if alert.id in not_shown),
+            holding=holding,
+        )
+
+    def reconfigured(self, policy: Policy) -> EvaluationState:
+        """Return the state under another policy: only the alerts that no rule judges any more go."""
+        orphans = _orphans(self.alerts.values(), policy)
+        gone = {alert.fingerprint for alert in orphans}
+        active = {name: alert for name, alert in self.alerts.items() if name not in gone}
+        return replace(self, alerts=active, orphans=self.orphans + orphans)
+
+    def after(self, evaluation: Evaluation, commit: Commit) -> EvaluationState:
+        """Return the state once `commit` is written, or needed no writing."""
+        at, active = commit.at, {alert.fingerprint: alert for alert in commit.alerts}
+        fired = [change.alert for change in evaluation.changes if change.kind is ChangeKind.FIRED]
+        judged = [*active.values(), *(change.alert for change in evaluation.changes)]
+        worst = {alert.fingerprint: alert.severity for alert in judged if alert.fired is not None}
+        return replace(
+            self,
+            alerts=active,
+            ended={alert.fingerprint: alert for alert in commit.ended},
+            orphans=(),
+            raised=(
+                *(row for row in self.raised if abs(at.since(row[1])) < FLAP_WINDOW),
+                *((alert.fingerprint, at) for alert in fired),
+            ),
+            severities={**self.severities, **worst},
+            last=at,
+            highest=max([self.highest, *(alert.id for alert in commit.alerts)]),
+            decisions=last_decisions(evaluation.decisions),
+            no_popup=self.no_popup & set(active),
+            # A mail over the cap waits from now on; any other has taken up those that waited.
+            holding=any(mail.held for mail in commit.mails) if commit.mails else self.holding,
+        )
+
+    def delivered(self, inputs: EvaluationInputs, channel: Channel) -> dict[str, Instant]:
+        """When each fingerprint was last delivered on `channel`."""
+        delivered = inputs.delivered.get(channel.value, {})
+        return {**delivered, **self.unrecorded} if channel is Channel.DESKTOP else delivered
+
+    def differs(self, commit: Commit, policy: Policy) -> bool:
+        """Whether the alerts differ from those on file in more than their numbers, or count time there."""
+        if {name: _essence(alert) for name, alert in self.alerts.items()} != {
+            alert.fingerprint: _essence(alert) for alert in commit.alerts
+        }:
+            return True
+        terms = rules.terms(policy.limits)
+        return any(
+            alert.phase is not Phase.FIRING
+            or (terms[alert.rule].critical_after is not None and alert.severity < Severity.CRITICAL)
+            for alert in commit.alerts
+        )
+
+
+def judge(
+    state: EvaluationState,
+    inputs: EvaluationInputs,
+    policy: Policy,
+    host: str,
+    snapshot: Snapshot,
+    now: Instant,
+    presence: Presence,
+) -> Evaluation:
+    """Judge `snapshot`, step the alerts, and decide what is sent on which channel."""
+    limits, attention = policy.limits, inputs.attention
+    snapshot = complete_snapshot(snapshot, inputs.gpus)
+    seen = tuple(
+        (alert.rule, alert.subject) for alert in state.alerts.values() if alert.id in attention.acknowledged
+    )
+    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=policy.gap, seen=seen)
+    verdicts = rules.judge(snapshot, limits, rule_history, holds=policy.holds)
+    stepped, changes = alerts.step(
+        state.alerts,
+        verdicts,
+        _tick(state.last, policy, now),
+        host,
+        rules.terms(limits),
+        _recent_raises(state.raised, now),
+        state.severities,
+    )
+    numbered = _numbered(stepped, state.highest)
+    changes = tuple(
+        replace(change, alert=replace(change.alert, id=numbered[change.alert.fingerprint].id))
+        if change.alert.fingerprint in numbered
+        else change
+        for change in changes
+    )
+    voided = {change.alert.id for change in changes if change.kind is ChangeKind.ROSE}
+    voided |= {
+        alert.id
+        for alert in numbered.values()
+        if alert.rule in rules.EVENT_RULES and _happened(rule_history.events.get(alert.subject), now)
+    }  # what was acknowledged is the event before
+    active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
+    decisions = tuple(
+        alerts.decide(
+            alert, channel, _delivery_state(state, inputs, alert, channel), policy.routing, presence, now
+        )
+        for alert in active.values()
+        for channel in Channel
+    )
+    return Evaluation(
+        snapshot,
+        verdicts,
+        rules.open_questions(snapshot, verdicts),
+        counted(snapshot, limits),
+        active,
+        changes,
+        decisions,
+        alerts.snoozed_until(attention.silences, now),
+        rule_history,
+        tuple(voided & attention.acknowledged),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAlerts:
+    """The alerts that have ended: whose end is mailed now, is owed later, and of which nothing is sent."""
+
+    due: tuple[Alert, ...]
+    owed: tuple[Alert, ...]
+    settled: tuple[Alert, ...]
+
+
+def ended_alerts(
+    state: EvaluationState, inputs: EvaluationInputs, policy: Policy, evaluation: Evaluation, now: Instant
+) -> EndedAlerts:
+    """Sort the alerts that have ended by what is to be mailed about their end: an event has no end."""
+    resolved = [change.alert for change in evaluation.changes if change.kind is ChangeKind.RESOLVED]
+    ended = {**state.ended, **{alert.fingerprint: alert for alert in resolved}}
+    wanted = policy.routing.mails and policy.resolved_mail
+    owed = {
+        name: alert
+        for name, alert in ended.items()
+        if wanted
+        and alert.rule not in rules.EVENT_RULES
+        and not is_silenced(inputs, alert, now)
+        and not _is_forgotten(inputs, alert)
+    }
+    delivered = state.delivered(inputs, Channel.EMAIL)
+    due, settled = ends_to_send(owed, evaluation.alerts, delivered, inputs.queued, now)
+    done = {alert.id for alert in (*due, *settled)}
+    never = [alert for name, alert in ended.items() if name not in owed]
+    return EndedAlerts(
+        due, tuple(alert for alert in owed.values() if alert.id not in done), (*never, *due, *settled)
+    )
+
+
+def build_commit(
+    state: EvaluationState,
+    inputs: EvaluationInputs,
+    policy: Policy,
+    evaluation: Evaluation,
+    ended: EndedAlerts,
+    reminders: ReminderResult,
+    mails: tuple[Mail, ...],
+    merged: tuple[int, ...],
+    now: Instant,
+) -> Commit:
+    """Build what an evaluation writes in one transaction, with the mails about it."""
+    changes = evaluation.changes
+    return Commit(
+        at=now,
+        loop=policy.holds,
+        alerts=tuple(threaded(evaluation.alerts, mails).values()),
+        ended=ended.owed,
+        silent=(*ended.settled, *state.orphans),
+        dropped=tuple(change.alert.id for change in changes if change.kind is ChangeKind.DROPPED),
+        voided=evaluation.voided,
+        # What a single run cannot judge may still have to tell of the end of its snooze.
+        lifted=()
+        if state.resting and not policy.holds
+        else tuple(silence for silence in inputs.attention.silences if not silence.left(now)),
+        transitions=audit_entries(evaluation, state.decisions, now),
+        mails=mails,
+        merged=merged,
+        gpus=_new_gpus(evaluation.snapshot, inputs.gpus),
+        reminders=reminders.changed,
+        closed_reminders=reminders.notifications.closed,
+    )
+
+
+def is_silenced(inputs: EvaluationInputs, alert: Alert, now: Instant) -> bool:
+    """Whether a snooze covers this alert now, ended or not."""
+    return any(silence.covers(alert) and silence.left(now) for silence in inputs.attention.silences)
+
+
+def complete_snapshot(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> Snapshot:
+    """Add the GPUs of the inventory that this snapshot lacks: a shorter list is no recovery."""
+    if snapshot.problem is not None or snapshot.simulated:
+        return snapshot
+    forgotten = {known_gpu.uuid for known_gpu in inventory if known_gpu.forgotten}
+    kept = tuple(gpu for gpu in snapshot.gpus if gpu.problem is None or gpu.uuid not in forgotten)
+    snapshot = replace(snapshot, gpus=kept)
+    if any(not gpu.uuid and gpu.problem is None and not gpu.asleep for gpu in snapshot.gpus):
+        return snapshot  # a process list names no devices
+    there = {gpu.uuid for gpu in snapshot.gpus}
+    missing = [gpu for gpu in inventory if gpu.uuid not in there and not gpu.forgotten]
+    gpus = []
+    for gpu in snapshot.gpus:
+        # One that has not answered since the start does not say who it is: most likely who was there.
+        same = None if gpu.uuid else next((lost for lost in missing if lost.index == gpu.index), None)
+        if same is None:
+            gpus.append(gpu)
+        else:
+            missing.remove(same)
+            gpus.append(replace(gpu, uuid=same.uuid, name=same.name or gpu.name))
+    taken = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
+    for lost in missing:
+        index = next(n for n in (lost.index, *range(len(taken) + 1)) if n not in taken)
+        taken.add(index)
+        problem = _(MISSING).format(uuid=lost.uuid)
+        gpus.append(Gpu(index, lost.uuid, lost.name or lost.uuid, problem=problem))
+    return replace(snapshot, gpus=tuple(gpus))
+
+
+def _new_gpus(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> tuple[KnownGpu, ...]:
+    """Return the GPUs that the inventory lacks, or has under another index or name."""
+    if snapshot.simulated or snapshot.problem is not None:
+        return ()
+    held = {gpu.uuid: (gpu.index, gpu.name) for gpu in inventory if not gpu.forgotten}
+    seen = [
+        KnownGpu(gpu.uuid, gpu.index, known(gpu.name) or "", snapshot.at)
+        for gpu in snapshot.gpus
+        if gpu.uuid and gpu.problem is None and not gpu.physical  # MIG devices go when they are divided anew
+    ]
+    return tuple(gpu for gpu in seen if held.get(gpu.uuid) != (gpu.index, gpu.name))
+
+
+def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
+    """Whether it is about a GPU that the person has said to be gone for good."""
+    gone = [gpu.uuid for gpu in inputs.gpus if gpu.forgotten]
+    return any(alert.subject == uuid or alert.subject.startswith(f"{uuid}/") for uuid in gone)
+
+
+def _tick(last: Instant | None, policy: Policy, now: Instant) -> Tick:
+    if last is None:
+        return Tick(now)
+    elapsed = now.since(last)
+    # Between two runs of cron there is always a gap, which then says nothing.
+    gap = policy.holds and not 0 <= elapsed <= policy.gap
+    return Tick(now, max(0.0, elapsed), gap)
+
+
+def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:
+    """How often each fingerprint began to fire within the flapping window."""
+    counts: dict[str, int] = {}
+    for fingerprint, at in raised:
+        if 0 <= now.since(at) < FLAP_WINDOW:
+            counts[fingerprint] = counts.get(fingerprint, 0) + 1
+    return counts
+
+
+def _numbered(active: Mapping[str, Alert], highest: int) -> dict[str, Alert]:
+    """Give the new alerts the ids after `highest`."""
+    numbered = {}
+    for fingerprint, alert in active.items():
+        if not alert.id:
+            highest += 1
+        numbered[fingerprint] = alert if alert.id else replace(alert, id=highest)
+    return numbered
+
+
+def _delivery_state(
+    state: EvaluationState, inputs: EvaluationInputs, alert: Alert, channel: Channel
+) -> DeliveryState:
+    fingerprint = alert.fingerprint
+    queued_at = inputs.queued.get(fingerprint)
+    refused = inputs.given_up.get(fingerprint) if channel is Channel.EMAIL else None
+    risen = alert.news[1].wall if alert.news is not None and alert.news[0] is Reason.SEVERITY_RISE else None
+    return DeliveryState(
+        state.delivered(inputs, channel).get(fingerprint),
+        queued=queued_at is not None,
+        outdated=queued_at is not None and risen is not None and risen > queued_at,
+        no_popup=fingerprint in state.no_popup,
+        given_up=None if refused is None else Instant(refused),
+    )
+
+
+def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
+    """Return the alerts that no rule judges any more, as resolved: it is off, or of an older version."""
+    on = rules.switched_on(policy.limits)
+    return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
+
+
+def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
+    """Whether it is this very snapshot that tells of the event."""
+    return event is not None and event.at == now
+
+
+def _essence(alert: Alert) -> tuple[object, ...]:
+    """Return what of an alert has to be on file."""
+    return alert.id, alert.phase, alert.severity, alert.fired, alert.news, alert.covered

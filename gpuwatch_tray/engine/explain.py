@@ -1,0 +1,176 @@
+"""`alerts explain`: each rule, what it measured, and when and why its alerts are mailed or pop up; pure."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.i18n import translate_key as word
+from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Terms
+from gpuwatch_tray.rules import RULES, is_on, keys, terms
+from gpuwatch_tray.units import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gpuwatch_tray.alerts import Decision, RoutingPolicy
+    from gpuwatch_tray.engine.types import Evaluation, Policy
+    from gpuwatch_tray.model import Instant, Verdict
+
+
+WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
+WHERE = {
+    Presence.PRESENT: N_("You are at the desk"),
+    Presence.AWAY: N_("Nobody is at the desk"),
+    Presence.UNKNOWN: N_("Whether you are at the desk cannot be told"),
+}
+MEANING = {
+    Reason.FIRST: N_("it is new"),
+    Reason.SEVERITY_RISE: N_("it got worse"),
+    Reason.COOLDOWN_OVER: N_("the cooldown is over and it still fires"),
+    Reason.SNOOZE_OVER: N_("the snooze is over and it still fires"),
+    Reason.FLAPPING: N_("it comes and goes"),
+    Reason.AWAY: N_("nobody is at the desk"),
+    Reason.CRITICAL: N_("it is critical"),
+    Reason.UNACKNOWLEDGED: N_("nobody has reacted to the popup"),
+    Reason.NO_POPUP: N_("no popup could be shown"),
+    Reason.ALWAYS: N_("EMAIL_WHEN is always"),
+    Reason.PENDING: N_("it has not held for long enough"),
+    Reason.RECOVERING: N_("the condition is over for the moment"),
+    Reason.SNOOZED: N_("you have snoozed it"),
+    Reason.INHIBITED: N_("another alert mutes it"),
+    Reason.ACKNOWLEDGED: N_("you have seen it; it is told again when it gets worse"),
+    Reason.COOLDOWN: N_("it was told within the cooldown"),
+    Reason.QUEUED: N_("a mail about it is on its way"),
+    Reason.GIVEN_UP: N_("its last mail was given up: see `gpuwatch-tray mail queue`"),
+    Reason.AT_THE_DESK: N_("the popup comes first"),
+    Reason.NEVER: N_("EMAIL_WHEN is never"),
+    Reason.INFO_ONLY: N_("it only informs; with EMAIL_WHEN=always it is mailed too"),
+}
+NO_CHANNEL = {
+    Channel.EMAIL: N_("nobody is mailed: TO_EMAIL is not set"),
+    Channel.DESKTOP: N_("no desktop here"),
+}
+
+
+def explain(
+    evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant
+) -> tuple[str, ...]:
+    """Return the lines; times are given as from now."""
+    return tuple(_lines(evaluation, policy, sighting, now))
+
+
+def _lines(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant) -> Iterator[str]:
+    told = _("{where} (according to: {source}).")
+    if sighting.idle is not None:
+        told = _("{where} (according to: {source}, no input for {span}).")
+    idle = duration(sighting.idle or 0.0)
+    yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
+    yield _mailing(policy.routing)
+    verdicts = {verdict.rule: verdict for verdict in evaluation.verdicts}
+    every_terms = terms(policy.limits)
+    for name in RULES:
+        yield ""
+        verdict = verdicts.get(name)
+        key = next(iter(keys(name)), "")
+        if not is_on(name, policy.limits):
+            yield _("{rule}: switched off by {key}").format(rule=name, key=key)
+        elif verdict is None:
+            yield _(
+                "{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do"
+            ).format(rule=name)
+        elif verdict.cannot and not verdict.value:
+            yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
+        else:
+            yield f"{name}: {_measured(verdict)}"
+            yield "  " + _terms(verdict.threshold, every_terms[name], key)
+            yield from (f"  {line}" for line in verdict.per_gpu)
+            nowhere = _("It cannot fire everywhere: {why}")
+            yield from ("  " + nowhere.format(why=line) for line in verdict.cannot)
+        for alert in evaluation.alerts.values():
+            if alert.rule == name:
+                decisions = [decision for decision in evaluation.decisions if decision.alert is alert]
+                yield from _alert(alert, decisions, now)
+
+
+def _mailing(routing: RoutingPolicy) -> str:
+    """When a mail goes, in a sentence."""
+    if not routing.mails:
+        return _("No mail goes: TO_EMAIL is not set.")
+    if routing.email_when is EmailWhen.NEVER:
+        return _("No mail goes (EMAIL_WHEN=never).")
+    text = _(
+        "A mail goes when nobody is at the desk, when {reaction} pass without an answer to the popup"
+        " (ESCALATE_MIN), and at once when it is critical; the same alert again after {cooldown}"
+        " (COOLDOWN_MIN)."
+    )
+    if routing.email_when is EmailWhen.ALWAYS:
+        text = _(
+            "A mail goes at once (EMAIL_WHEN=always); the same alert again after {cooldown} (COOLDOWN_MIN)."
+        )
+    elif not routing.popups:
+        text = _(
+            "A mail goes at once, as there is no desktop here; the same alert again after {cooldown}"
+            " (COOLDOWN_MIN)."
+        )
+    reaction, cooldown = duration(routing.escalate), duration(routing.cooldown)
+    return text.format(reaction=reaction, cooldown=cooldown)
+
+
+def _measured(verdict: Verdict) -> str:
+    if verdict.unknown is not None and not verdict.findings:
+        return _("cannot be judged at present: {why}").format(why=verdict.unknown)
+    return verdict.value
+
+
+def _terms(threshold: str, terms: Terms, key: str) -> str:
+    """When it fires, for how long it must hold, fire until it is critical, and be over."""
+    fires = _("It fires when {threshold}.")
+    if terms.hold:
+        fires = _("It fires when {threshold}, for {span}.")
+    elif terms.hold_samples > 1:
+        fires = _("It fires when {threshold}, in {count} looks in a row.")
+    span = duration(terms.hold)
+    sentences = [fires.format(threshold=threshold, span=span, count=terms.hold_samples)]
+    if terms.critical_after is not None:
+        critical = duration(terms.critical_after)
+        sentences.append(_("It is critical {span} later.").format(span=critical))
+    if terms.clear:
+        sentences.append(_("It is over {span} after that ends.").format(span=duration(terms.clear)))
+    sentences.append(_("Set by {key}.").format(key=key))
+    return reduce(lambda one, other: _("{one} {other}").format(one=one, other=other), sentences)
+
+
+def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
+    age = duration(max(0.0, now.wall - alert.since))
+    states = {
+        Phase.PENDING: _("holds for {span}, which is not long enough yet").format(span=age),
+        Phase.FIRING: _("firing for {span}").format(span=age),
+        Phase.RECOVERING: _("over for the moment"),
+    }
+    parts = [states.get(alert.phase, alert.phase.value)]
+    if alert.acknowledged:
+        parts.append(_("acknowledged"))
+    if alert.snoozed_until is not None:
+        left = duration(alert.snoozed_until - now.wall)
+        parts.append(_("snoozed for {span} more").format(span=left))
+    if alert.inhibited_by:
+        parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
+    severity = word(alert.severity.name.lower())
+    told = _("Alert {id}, {severity}, {state}: {text}")
+    yield "  " + told.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.message)
+    for decision in decisions:
+        yield f"    {_(WORDS[decision.channel])}: {_decision(decision)}"
+
+
+def _decision(decision: Decision) -> str:
+    """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
+    reasons = [decision.reason, *([decision.step] if decision.step else [])]
+    said = _(" and ").join(_(MEANING.get(reason) or NO_CHANNEL[decision.channel]) for reason in reasons)
+    text = _("now: {why}") if decision.send else _("not now: {why}")
+    if decision.wait is not None:
+        text = _("not now: {why}; in {span} if it still fires")
+    span = duration(decision.wait or 0.0)
+    return f"{text.format(why=said, span=span)} ({', '.join(reason.value for reason in reasons)})"

@@ -1,0 +1,164 @@
+"""The mails that an evaluation queues: about what is due and what has ended, with a cap on both."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts import Channel
+from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
+from gpuwatch_tray.notify import render
+from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
+from gpuwatch_tray.units import DAY, HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from gpuwatch_tray.engine.types import Evaluation
+    from gpuwatch_tray.model import GpuProcess
+    from gpuwatch_tray.notify.render import MailIdentity
+
+
+PER_HOUR, PER_DAY = 20, 100
+AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is told that was told before
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRoom:
+    """How many mails may still be queued now, and the held ones that there is room for."""
+
+    free: int
+    held: tuple[OutboxMail, ...] = ()
+
+
+def outbox_room(store: Store, now: float, *, holding: bool) -> OutboxRoom:
+    """Count the mails of the last hour and day; `holding` while held ones wait. Raises StoreError."""
+    hour, day = (store.queued_since(now, span) for span in (HOUR, DAY))
+    free = min(PER_HOUR - hour, PER_DAY - day)
+    return OutboxRoom(free, store.held_mails() if holding and free > 0 else ())
+
+
+def build_mails(
+    identity: MailIdentity,
+    evaluation: Evaluation,
+    due: Sequence[Alert],
+    ended: Sequence[Alert],
+    reminders: Sequence[Message],
+    now: float,
+) -> tuple[Mail, ...]:
+    """Build the mails of one evaluation: about `due`, about `ended`, and one for each reminder."""
+    mails = []
+    if due:
+        again = _sent_before(evaluation, due)
+        message = compose(identity, due, evaluation.processes, evaluation.gaps, now, reminder=again)
+        mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
+    if ended:
+        message = render.resolved_mail(identity, ended, now=now, message_id=new_id(identity))
+        mails.append(Mail(message, tuple(alert.fingerprint for alert in ended)))
+    return (*mails, *(Mail(message, ()) for message in reminders))
+
+
+def cap_mails(
+    identity: MailIdentity, mails: Sequence[Mail], room: OutboxRoom, now: float
+) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
+    """
+    Hold the mails beyond the room; the mails to queue, and the held rows (by id) that a digest takes up.
+
+    Where held mails wait and there is room again, one digest tells of them and of `mails`.
+    """
+    if not room.held:
+        return tuple(replace(mail, held=place >= room.free) for place, mail in enumerate(mails)), ()
+    rows: list[OutboxMail | Mail] = [*room.held, *mails]
+    # Only what is told to be firing counts as delivered by it: an end that was held starts no cooldown.
+    firing = [row for row in rows if row.message.kind is MessageKind.ALERT]
+    fingerprints = dict.fromkeys(name for row in firing for name in row.fingerprints)
+    together = [row.message for row in rows]
+    message = render.digest(identity, together, now=now, message_id=new_id(identity))
+    return (Mail(message, tuple(fingerprints)),), tuple(row.id for row in room.held)
+
+
+def ends_to_send(
+    ended: Mapping[str, Alert],
+    active: Mapping[str, Alert],
+    delivered: Mapping[str, Instant],
+    queued: Container[str],
+    now: Instant,
+) -> tuple[tuple[Alert, ...], tuple[Alert, ...]]:
+    """
+    Of the alerts that have ended: those to be mailed now, and those of which nothing need be sent.
+
+    "Resolved" follows a "firing" that was delivered. While the mail about the alert is still on its way, its
+    end waits; of an alert that fires again, or of which nobody was told, nothing is sent.
+    """
+    now_due: list[Alert] = []
+    settled: list[Alert] = []
+    again = {name for name, alert in active.items() if alert.phase is not Phase.PENDING}
+    for name, alert in ended.items():
+        if name not in again and name in queued:
+            continue
+        due = name not in again and was_delivered(alert, delivered.get(name), now)
+        (now_due if due else settled).append(alert)
+    return tuple(now_due), tuple(settled)
+
+
+def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
+    """Whether the last delivery was of this incident, and not of an earlier one."""
+    return last is not None and alert.fired is not None and not alert.fired.follows(last, now)
+
+
+def compose(
+    identity: MailIdentity,
+    alerts: Sequence[Alert],
+    processes: Sequence[GpuProcess],
+    missing: Sequence[str],
+    now: float,
+    kind: MessageKind = MessageKind.ALERT,
+    *,
+    redacted: bool = True,
+    reminder: bool = False,
+) -> Message:
+    """Build the mail about these alerts."""
+    return render.alert_mail(
+        identity,
+        alerts,
+        processes,
+        missing,
+        now=now,
+        message_id=new_id(identity),
+        kind=kind,
+        redacted=redacted,
+        reminder=reminder,
+    )
+
+
+def _sent_before(evaluation: Evaluation, due: Sequence[Alert]) -> bool:
+    """Whether a mail about all of these incidents was written before, and none of them is worse since."""
+    again = {
+        decision.alert.fingerprint
+        for decision in evaluation.decisions
+        if decision.send and decision.channel is Channel.EMAIL and decision.reason in AGAIN
+    }
+    return all(alert.thread is not None and alert.fingerprint in again for alert in due)
+
+
+def threaded(alerts: Mapping[str, Alert], mails: Sequence[Mail]) -> dict[str, Alert]:
+    """Set on each alert the first mail about it, which later mails answer."""
+    after = dict(alerts)
+    for mail in mails:
+        if mail.message.kind is MessageKind.ALERT:
+            for name in mail.fingerprints:
+                if name in after and after[name].thread is None:
+                    thread = (mail.message.message_id, mail.message.created)
+                    after[name] = replace(after[name], thread=thread)
+    return after
+
+
+def late_digest(identity: MailIdentity) -> Gather:
+    """Return the function that makes one mail of several that could not be sent before."""
+    return lambda mails, now: render.digest(identity, mails, now=now, message_id=new_id(identity), late=True)
+
+
+def new_id(identity: MailIdentity) -> str:
+    """Make a Message-ID that no other mail has."""
+    return f"<{secrets.token_hex(16)}.gpuwatch-tray@{identity.host}>"

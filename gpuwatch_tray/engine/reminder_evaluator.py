@@ -1,0 +1,209 @@
+"""
+The evaluation of the reminders with each snapshot, and how they are told: by popup and mail.
+
+A reminder whose condition has come about stays on file until it is told: until its mail is queued, in one
+transaction, or its popup was shown. So it is told once, and after a crash in between once more rather than
+not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, Observation
+from gpuwatch_tray.alerts.reminders import awaited, must_be_saved, needs_process_check, step_reminder
+from gpuwatch_tray.engine.mail_builder import new_id
+from gpuwatch_tray.model import EmailWhen, PendingReminder, Presence
+from gpuwatch_tray.notify import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gpuwatch_tray.alerts.reminder_types import Reminder
+    from gpuwatch_tray.engine.types import Policy
+    from gpuwatch_tray.model import Instant, Message, Popup, Snapshot
+    from gpuwatch_tray.notify.render import MailIdentity
+
+
+log = logging.getLogger(__name__)
+
+POPUP_KEY = "watch:"  # begins the key of a popup about a reminder
+
+
+def liveness_unknown(_pid: int, _identity: str) -> None:
+    """Where the system cannot be asked whether a process lives."""
+
+
+def never_descends(_pid: int, _ancestor: int) -> bool:
+    """Where the system cannot be asked who has started a process."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderNotifications:
+    """
+    What is to be told now.
+
+    The `closed` reminders (by number) are told by these mails, or were shown before. `popups` stand with the
+    number of the reminder that they alone tell of, 0 where a mail does too.
+    """
+
+    mails: tuple[Message, ...] = ()
+    closed: tuple[int, ...] = ()
+    popups: tuple[tuple[Popup, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderResult:
+    """What one evaluation came to: every reminder after it, those that must be written, and what is told."""
+
+    reminders: tuple[Reminder, ...] = ()
+    changed: tuple[Reminder, ...] = ()
+    notifications: ReminderNotifications = ReminderNotifications()
+
+
+class ReminderEvaluator:
+    """
+    Steps the reminders of one state; called in turn, never at once.
+
+    `evaluate` changes nothing that counts; `apply` goes on from its result, once that is committed.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        identity: MailIdentity,
+        lives: Callable[[int, str], bool | None],
+        descends: Callable[[int, int], bool],
+    ) -> None:
+        self._policy = policy
+        self._identity = identity
+        self._lives = lives
+        self._descends = descends
+        self._descent: dict[
+            int, dict[tuple[int, str], bool]
+        ] = {}  # by reminder: who is known to be its child
+        self._latest: dict[int, Reminder] = {}  # further on than the file: see `must_be_saved`
+        self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
+        self._not_shown: set[int] = set()  # no popup about it could be shown
+        self._unrecorded: set[int] = set()  # shown, and that could not be written
+        self.awaited: tuple[PendingReminder, ...] = ()
+
+    def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
+        """Go by these from now on."""
+        self._policy, self._identity = policy, identity
+
+    def evaluate(
+        self,
+        reminders: Iterable[Reminder],
+        snapshot: Snapshot,
+        now: Instant,
+        presence: Presence,
+        *,
+        snoozed: bool,
+    ) -> ReminderResult:
+        """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
+        changed, after = [], []
+        for on_file in reminders:
+            old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
+            new = step_reminder(old, self._observe(old, snapshot, now))
+            after.append(new)
+            if must_be_saved(on_file, new):
+                changed.append(new)
+        due = (
+            ReminderNotifications()
+            if snoozed
+            else self.due(after, now, presence, simulated=snapshot.simulated)
+        )
+        return ReminderResult(tuple(after), tuple(changed), due)
+
+    def due(
+        self, reminders: Iterable[Reminder], now: Instant, presence: Presence, *, simulated: bool = False
+    ) -> ReminderNotifications:
+        """Return what has come about already, as mails and popups to send now."""
+        mails: list[Message] = []
+        closed: list[int] = []
+        popups: list[tuple[Popup, int]] = []
+        for reminder in reminders:
+            number, notice = reminder.id, reminder.notice
+            if notice is None or number in self._showing:
+                continue
+            if number in self._unrecorded:
+                closed.append(number)
+                continue
+            mailed = self._is_mailed(number, presence)
+            if mailed:
+                new = new_id(self._identity)
+                mails.append(render.notice_mail(self._identity, notice, now=now.wall, message_id=new))
+                closed.append(number)
+            if self._policy.routing.popups and not (mailed and number in self._not_shown):
+                key = f"{POPUP_KEY}{number}"
+                popup = render.notice_popup(key, notice, self._identity.host, simulated=simulated)
+                popups.append((popup, 0 if mailed else number))
+        return ReminderNotifications(tuple(mails), tuple(closed), tuple(popups))
+
+    def apply(self, result: ReminderResult) -> None:
+        """Go on from `result`, which is committed."""
+        closed = set(result.notifications.closed)
+        self._latest = {reminder.id: reminder for reminder in result.reminders if reminder.id not in closed}
+        self._descent = {number: known for number, known in self._descent.items() if number in self._latest}
+        self._showing |= {number for _, number in result.notifications.popups if number}
+        self._unrecorded -= closed
+        self._not_shown &= set(self._latest)
+        shown_soon = self._showing - self._not_shown  # as far as anybody can say
+        self.awaited = tuple(
+            awaited(reminder) for number, reminder in self._latest.items() if number not in shown_soon
+        )
+        for reminder in result.changed:
+            if reminder.notice is not None:
+                log.info("%s: %s", reminder.notice.title, reminder.notice.text)
+
+    def record_popup(self, number: int, *, shown: bool) -> None:
+        """Note that the desktop has shown the popup about this reminder, or that a mail has to tell."""
+        self._showing.discard(number)
+        if not shown:
+            self._not_shown.add(number)
+
+    def record_unwritten(self, number: int) -> None:
+        """Note that the popup was shown and the reminder could not be closed: the next commit does."""
+        self._unrecorded.add(number)
+
+    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant) -> Observation:
+        condition, lives = reminder.condition, None
+        if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
+            lives = self._lives(condition.pid, condition.identity)
+        children = self._children(reminder, snapshot) if lives else frozenset()
+        return Observation(snapshot, now, self._policy.gap, self._policy.holds, lives, children)
+
+    def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
+        """
+        Find the processes on the GPUs that a command has started; the system is asked once about each.
+
+        A child stays one when a process between the two ends.
+        """
+        command = reminder.condition
+        if not isinstance(command, CommandEnds):
+            return frozenset()
+        before = self._descent.get(reminder.id, {})
+        mine = {
+            (process.pid, process.identity)
+            for process in snapshot.processes
+            if process.mine and process.identity
+        }
+        known = {
+            process: before[process] if process in before else self._descends(process[0], command.pid)
+            for process in mine
+        }
+        self._descent[reminder.id] = known
+        return frozenset(process for process, descends in known.items() if descends)
+
+    def _is_mailed(self, number: int, presence: Presence) -> bool:
+        """Whether a mail tells it: nobody is known to be at the desk, or no popup could be shown."""
+        routing = self._policy.routing
+        if not routing.mails or routing.email_when is EmailWhen.NEVER:
+            return False
+        if routing.email_when is EmailWhen.ALWAYS or not routing.popups or number in self._not_shown:
+            return True
+        return presence is not Presence.PRESENT

@@ -1,0 +1,101 @@
+"""What the icon, the tooltip and the first menu row say, pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model import LEVELS, Alert, GpuProcess, Level, Phase, Snapshot, Status
+from gpuwatch_tray.units import local_time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def status_of(
+    snapshot: Snapshot,
+    active: Mapping[str, Alert],
+    processes: Sequence[GpuProcess],
+    gaps: Sequence[str],
+    snoozed_until: float | None = None,
+) -> Status:
+    """
+    Return the status after a poll; `processes` are those that count, `gaps` what kept a rule from judging.
+
+    Green needs every rule to have judged: a rule that cannot tell makes "no data", unless an alert fires,
+    whose colour then stands and whose headline names the gap. What is snoozed, all or every alert, shows as
+    snoozed, but never over missing data.
+    """
+    alerts = tuple(
+        sorted(
+            (alert for alert in active.values() if alert.phase is not Phase.PENDING),
+            key=lambda alert: (-alert.severity, alert.since, alert.id),
+        )
+    )
+    in_use = len({process.gpu for process in processes if process.gpu is not None})
+    base = Status(
+        Level.NO_DATA,
+        _("No data: {problem}").format(problem=snapshot.problem),
+        snapshot.at,
+        snapshot,
+        alerts,
+        snoozed_until=snoozed_until,
+        in_use=None if gaps or snapshot.problem else in_use,
+    )
+    if snapshot.problem is not None:
+        return base
+    heard = [alert for alert in alerts if alert.snoozed_until is None]
+    if heard:
+        told = _sum(heard)
+        open_ = [gap for gap in gaps if gap.lower() not in told.lower()]
+        level = LEVELS[heard[0].severity]
+        if gaps and level is Level.OK:
+            level = Level.NO_DATA
+        return replace(base, level=level, headline="; ".join([told, *open_]))
+    if gaps:
+        return replace(base, headline="; ".join(gaps))
+    if alerts:
+        return replace(base, level=Level.SNOOZED, headline=_("Snoozed: {alerts}").format(alerts=_sum(alerts)))
+    whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
+    calm = _("All within limits: {in_use} of {whole} GPUs in use").format(in_use=in_use, whole=whole)
+    if whole < in_use or not any(gpu.uuid for gpu in snapshot.gpus):
+        # a process list names no idle GPU, so there is no total to speak of
+        calm = ngettext(
+            "All within limits: {in_use} GPU in use", "All within limits: {in_use} GPUs in use", in_use
+        ).format(in_use=in_use)
+    return replace(base, level=Level.OK if snoozed_until is None else Level.SNOOZED, headline=calm)
+
+
+def _sum(alerts: Sequence[Alert]) -> str:
+    """Return the worst alert in a line, and how many alerts there are."""
+    marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
+    marks += [_("acknowledged")] if alerts[0].acknowledged else []
+    worst = alerts[0].message
+    if marks:
+        worst = _("{text} ({state})").format(text=worst, state=_(", ").join(marks))
+    if len(alerts) == 1:
+        return worst
+    return _("{count} alerts: {worst}").format(count=len(alerts), worst=worst)
+
+
+def starting(now: float) -> Status:
+    """Return the status before the first poll has come back."""
+    return Status(Level.NO_DATA, _("Reading the GPUs for the first time"), now)
+
+
+def stale(last: Status) -> Status:
+    """`last`, after its data has become too old to be shown as the state of things."""
+    if last.snapshot is None:
+        headline = _("No data yet: the reading does not come back")
+    else:
+        since = local_time(last.at, "%H:%M:%S")
+        headline = _("No data since {since}: the reading does not come back").format(since=since)
+    return replace(last, level=Level.NO_DATA, headline=headline)
+
+
+def with_notes(status: Status, notes: Sequence[str], *, warn: bool) -> Status:
+    """`status` with further lines for the menu; `warn` keeps it from being green, for the first of them."""
+    if warn and status.level is Level.OK:
+        return replace(status, level=Level.WARNING, headline=notes[0], notes=tuple(notes))
+    return replace(status, notes=tuple(notes))

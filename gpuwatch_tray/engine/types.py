@@ -1,0 +1,73 @@
+"""The values of an evaluation: the policy that it follows, what a snapshot means, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.rules import RuleHistory
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
+    from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """
+    What an evaluation goes by: the rules' limits, and on which channels alerts are sent.
+
+    `resolved_mail` and `resolved_popup`: the end of an alert is sent on that channel. `holds`: the engine
+    runs in a loop, whose polls can tell for how long a condition holds. After `gap` seconds without an
+    evaluation nothing is known of the time in between.
+    """
+
+    limits: Limits
+    routing: RoutingPolicy
+    resolved_mail: bool = True
+    resolved_popup: bool = False
+    holds: bool = True
+    gap: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """
+    What a snapshot means, before anything is written or sent.
+
+    `alerts` are the active ones by fingerprint, with what the person has said about them; `gaps` name what
+    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is
+    what the rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement
+    ends.
+    """
+
+    snapshot: Snapshot
+    verdicts: tuple[Verdict, ...]
+    gaps: tuple[str, ...]
+    processes: tuple[GpuProcess, ...]
+    alerts: dict[str, Alert]
+    changes: tuple[AlertChange, ...]
+    decisions: tuple[Decision, ...]
+    snoozed_until: float | None
+    rule_history: RuleHistory
+    voided: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """
+    What one evaluation came to, after its commit.
+
+    `mails` were queued. `popups` are to be shown, each with the fingerprints of its alerts;
+    `reminder_popups` as well, each with the number of its reminder, or 0 where a mail was queued too;
+    `closed_popups` are the keys of popups to close. `trouble` says why the state could not be written.
+    """
+
+    status: Status
+    gaps: tuple[str, ...]
+    changes: tuple[AlertChange, ...] = ()
+    mails: tuple[Message, ...] = ()
+    popups: tuple[tuple[Popup, tuple[str, ...]], ...] = ()
+    closed_popups: tuple[str, ...] = ()
+    reminder_popups: tuple[tuple[Popup, int], ...] = ()
+    trouble: str | None = None

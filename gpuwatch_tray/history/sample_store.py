@@ -1,0 +1,418 @@
+"""
+The samples of one host: minutes as they end, folded into ten-minute values, deleted when they are old.
+
+They are in a file beside the state. The state is small, must be written at once and must survive; alerts wait
+for it. The samples are a thousand times as large, are written in the background, and may be lost. In one file
+a write of samples would delay an alert, and a damaged page of samples would be a damaged state.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.history.aggregate import StretchCompactor, merge_stretches, split_stretch
+from gpuwatch_tray.history.codec import decode_stretch, encode_stretch
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, GpuFacts, ProcessRun, Stretch
+from gpuwatch_tray.store import state_file
+from gpuwatch_tray.store.errors import describe_error, is_damaged
+from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction, schema_version
+from gpuwatch_tray.units import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gpuwatch_tray.model import Minute
+
+
+log = logging.getLogger(__name__)
+
+SAMPLES_VERSION = 1
+SAMPLES_SCHEMA = f"""
+CREATE TABLE gpus (
+    id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, gpu INTEGER, name TEXT, memory_total INTEGER,
+    slowdown_at INTEGER, physical TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, pid INTEGER NOT NULL, uuid TEXT NOT NULL,
+    owner TEXT, mine INTEGER, name TEXT, started REAL, computes INTEGER NOT NULL, first REAL NOT NULL,
+    last REAL NOT NULL
+);
+CREATE INDEX runs_last ON runs (last);
+CREATE TABLE minutes (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, seconds INTEGER NOT NULL, folded INTEGER NOT NULL DEFAULT 0,
+    body BLOB NOT NULL, processes BLOB NOT NULL
+);
+CREATE INDEX minutes_at ON minutes (at);
+CREATE INDEX minutes_unfolded ON minutes (id) WHERE NOT folded;
+CREATE TABLE tens (at INTEGER PRIMARY KEY, body BLOB NOT NULL, processes BLOB NOT NULL);
+PRAGMA user_version = {SAMPLES_VERSION};
+"""
+
+
+def samples_path(folder: Path, host: str) -> Path:
+    """Return the file of this host's samples in `folder`."""
+    return folder / f"samples-{host}.sqlite3"
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open the file, created where there is none. Raises sqlite3.Error, OSError and StoreError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if state_file.file_identity(path) is None:
+        state_file.create_empty(path)
+    database = state_file.open_connection(path)
+    try:
+        database.execute(f"PRAGMA journal_mode = {state_file.JOURNAL}")
+        database.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last minutes
+        if schema_version(database) == 0:
+            for statement in ("BEGIN IMMEDIATE", *SAMPLES_SCHEMA.strip().split(";\n"), "COMMIT"):
+                database.execute(statement)
+        state_file.refuse_newer(database, path, SAMPLES_VERSION)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection | None:
+    """Open the file read-only; return None where there is none. Raises sqlite3.Error and StoreError."""
+    if state_file.file_identity(path) is None:
+        return None
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=state_file.BUSY, isolation_level=None
+    )
+    try:
+        version = schema_version(database)
+        state_file.refuse_newer(database, path, SAMPLES_VERSION)
+    except BaseException:
+        database.close()
+        raise
+    if version == 0:  # being made at this moment
+        database.close()
+        return None
+    return database
+
+
+def set_samples_aside(path: Path, error: Exception) -> None:
+    """Rename the damaged file, in place of one that was damaged before. Raises OSError."""
+    aside = path.with_name(f"{path.name}.damaged")
+    for end in state_file.SQLITE_SUFFIXES:
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    path.replace(aside)
+    log.warning("the samples %s are damaged (%s): set aside as %s, and begun anew", path, error, aside.name)
+
+
+MOST_PROCESSES = 1000  # of one stretch, those held longest; sums of users and GPUs include all
+MOST_RUNS = 50_000  # processes on file; a machine of short jobs would fill the disk with their names
+ROWS_FOR_AGE = 60  # rows, an hour to a day, at least one of them from a clock that was right
+
+
+def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:
+    """
+    Read the minutes that are not in their ten-minute values yet: id, at, seconds, body, processes.
+
+    Those of the ten minutes that begin at `present` are left out, as more will come.
+    """
+    return database.execute(
+        "SELECT id, at, seconds, body, processes FROM minutes WHERE NOT folded"
+        " AND (at + seconds <= ? OR at >= ?) ORDER BY id",
+        (present, present + TEN_MINUTES),
+    ).fetchall()
+
+
+def fold_minutes(database: sqlite3.Connection, names: NameDictionary, present: int) -> None:
+    """
+    Add the unfolded minutes to their ten-minute values. Inside the caller's transaction.
+
+    Each is folded once, whenever it was written: also where the clock was set back, and after a crash. One
+    that cannot be decoded is a gap.
+    """
+    windows: dict[int, list[Stretch]] = {}
+    for number, at, seconds, body, processes in unfolded_minutes(database, present):
+        database.execute("UPDATE minutes SET folded = 1 WHERE id = ?", (number,))
+        for stretch in _decoded(at, seconds, body, processes, names):
+            names.extend_runs([use.who for use in stretch.processes], stretch.at, stretch.end)
+            for piece in split_stretch(stretch, TEN_MINUTES):
+                windows.setdefault(piece.at - piece.at % TEN_MINUTES, []).append(piece)
+    for window, parts in windows.items():
+        there = database.execute("SELECT body, processes FROM tens WHERE at = ?", (window,)).fetchall()
+        for body, processes in there:
+            parts.extend(_decoded(window, TEN_MINUTES, body, processes, names))
+        whole = limit_processes(merge_stretches(parts, window, TEN_MINUTES))
+        database.execute(
+            "INSERT OR REPLACE INTO tens VALUES (?, ?, ?)", (window, *encode_stretch(whole, names))
+        )
+
+
+def _decoded(at: int, seconds: int, body: bytes, processes: bytes, names: NameDictionary) -> list[Stretch]:
+    try:
+        return [decode_stretch(at, seconds, body, processes, names)]
+    except UnreadableRowError as error:
+        log.warning("%s", error)
+        return []
+
+
+def prune_samples(database: sqlite3.Connection) -> None:
+    """
+    Delete what is old. Inside the caller's transaction.
+
+    The present is the earliest of the last rows: a clock that is wrong for a while must not cost the whole
+    past.
+    """
+    last = "SELECT at + seconds AS late FROM minutes ORDER BY id DESC LIMIT ?"
+    late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (ROWS_FOR_AGE,)).fetchone()
+    if count < ROWS_FOR_AGE:
+        return
+    database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (late - MINUTES_FOR,))
+    database.execute("DELETE FROM tens WHERE at + ? <= ?", (TEN_MINUTES, late - TENS_FOR))
+    database.execute(
+        "DELETE FROM runs WHERE last < ? OR id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (late - TENS_FOR, MOST_RUNS),
+    )
+
+
+def limit_processes(stretch: Stretch) -> Stretch:
+    """Return the stretch with no more processes than are kept."""
+    if len(stretch.processes) <= MOST_PROCESSES:
+        return stretch
+    longest = sorted(stretch.processes, key=lambda use: -use.held)[:MOST_PROCESSES]
+    return replace(stretch, processes=tuple(longest))
+
+
+UNKNOWN_USER = 0  # the number of an unknown user
+RUN_COLUMNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
+
+
+class NameDictionary:
+    """
+    Numbers to names and back, over one connection.
+
+    A new name gets its number in the transaction that is open: after one that failed a new dictionary is
+    needed.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._gpus = {
+            str(uuid): int(number) for number, uuid in self._database.execute("SELECT id, uuid FROM gpus")
+        }
+        self._users: dict[str | None, int] = {
+            str(name): int(number) for number, name in self._database.execute("SELECT id, name FROM users")
+        }
+        self._users[None] = UNKNOWN_USER
+        self._runs: dict[str, int] = {}
+        self._gpu_names = {number: uuid for uuid, number in self._gpus.items()}
+        self._user_names = {number: name for name, number in self._users.items()}
+        self._run_names: dict[int, str | None] = {}
+
+    def gpu(self, uuid: str) -> int:
+        """Return the number of a GPU, or of the unknown device (an empty UUID)."""
+        if uuid not in self._gpus:
+            insert = "INSERT INTO gpus (uuid) VALUES (?) ON CONFLICT DO UPDATE SET uuid = uuid RETURNING id"
+            (number,) = self._database.execute(insert, (uuid,)).fetchone()
+            self._gpus[uuid], self._gpu_names[number] = number, uuid
+        return self._gpus[uuid]
+
+    def user(self, name: str | None) -> int:
+        """Return the number of a user."""
+        if name not in self._users:
+            insert = "INSERT INTO users (name) VALUES (?) ON CONFLICT DO UPDATE SET name = name RETURNING id"
+            (number,) = self._database.execute(insert, (name,)).fetchone()
+            self._users[name], self._user_names[number] = number, name
+        return self._users[name]
+
+    def run(self, key: str) -> int | None:
+        """Return the number of a process run; None where it is not stored (any more)."""
+        if key not in self._runs:
+            row = self._database.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            self._runs[key] = row[0]
+        return self._runs[key]
+
+    def gpu_of(self, number: int) -> str:
+        """Return the UUID of a GPU."""
+        return self._gpu_names[number]
+
+    def user_of(self, number: int) -> str | None:
+        """Return the name of a user; None for an unknown one."""
+        return self._user_names[number]
+
+    def run_of(self, number: int) -> str | None:
+        """Return the key of a process run; None where it is not stored any more."""
+        if number not in self._run_names:
+            row = self._database.execute("SELECT key FROM runs WHERE id = ?", (number,)).fetchone()
+            self._run_names[number] = None if row is None else row[0]
+        return self._run_names[number]
+
+    def record_gpus(self, gpus: Iterable[GpuFacts]) -> None:
+        """Store the facts of these GPUs; what is unknown now may have been known before."""
+        for gpu in gpus:
+            facts = (gpu.index, gpu.name, gpu.memory_total, gpu.slowdown_at, gpu.physical, self.gpu(gpu.uuid))
+            self._database.execute(
+                "UPDATE gpus SET gpu = ?, name = coalesce(?, name), memory_total = coalesce(?, memory_total),"
+                " slowdown_at = coalesce(?, slowdown_at), physical = ? WHERE id = ?",
+                facts,
+            )
+
+    def record_runs(self, runs: Iterable[ProcessRun]) -> None:
+        """Store these process runs, as far as they are known."""
+        marks = ", ".join("?" * (RUN_COLUMNS.count(",") + 1))
+        for run in runs:
+            (number,) = self._database.execute(
+                f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"
+                " owner = coalesce(excluded.owner, owner), mine = coalesce(excluded.mine, mine),"
+                " name = coalesce(excluded.name, name), started = coalesce(excluded.started, started),"
+                " computes = max(computes, excluded.computes), first = min(first, excluded.first),"
+                " last = max(last, excluded.last) RETURNING id",
+                (
+                    *(run.key, run.pid, run.uuid, run.user, run.mine, run.name, run.started),
+                    *(run.computes, run.first, run.last),
+                ),
+            ).fetchone()
+            self._runs[run.key], self._run_names[number] = number, run.key
+
+    def is_recorded(self, run: ProcessRun) -> bool:
+        """Return whether the run was stored since this dictionary was made."""
+        return run.key in self._runs
+
+    def extend_runs(self, keys: Iterable[str | None], start: int, end: int) -> None:
+        """Extend these runs from `start` to `end`: a program that was killed could not store that."""
+        self._database.executemany(
+            "UPDATE runs SET last = ? WHERE key = ? AND last < ?", [(end, key, start) for key in keys]
+        )
+
+
+def read_gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
+    """Read the GPUs that have been seen, by index; the boards before their MIG devices."""
+    rows = database.execute(
+        "SELECT uuid, gpu, name, memory_total, slowdown_at, physical FROM gpus WHERE gpu IS NOT NULL"
+        " ORDER BY gpu, physical, uuid"
+    )
+    return tuple(GpuFacts(*row) for row in rows.fetchall())
+
+
+def read_runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
+    """Read the process runs between `start` and `end`, as far as they are stored."""
+    rows = database.execute(
+        f"SELECT {RUN_COLUMNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",
+        (start, end),
+    )
+    return [
+        ProcessRun(
+            key, pid, uuid, owner, None if mine is None else bool(mine), name, started, bool(computes), *seen
+        )
+        for key, pid, uuid, owner, mine, name, started, computes, *seen in rows.fetchall()
+    ]
+
+
+MOST_WAITING = 10  # stretches that are kept while the disk does not accept them
+
+
+class SampleStore:
+    """
+    The writer of the samples of one host in `folder`; for one thread, and one process at a time.
+
+    It opens nothing before there is something to write. Every method raises StoreError where the disk does
+    not accept it; the last minutes are then kept to be written with the next.
+    """
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.path = samples_path(folder, host)
+        self._compactor = StretchCompactor()
+        self._waiting: deque[Stretch] = deque(maxlen=MOST_WAITING)
+        self._facts: dict[str, GpuFacts] = {}
+        self._runs: dict[str, ProcessRun] = {}
+        self._database: sqlite3.Connection | None = None
+        self._identity: state_file.Identity | None = None
+        self._names: NameDictionary | None = None
+
+    def add(self, minute: Minute) -> None:
+        """Add a minute; write it now, or later with those that are like it."""
+        self._facts.update((gpu.uuid, gpu) for gpu in minute.facts)
+        if len(self._runs) > MOST_RUNS:  # while the disk accepts nothing
+            self._runs.clear()
+        self._runs.update((run.key, run) for run in minute.runs)
+        self._write_out(self._compactor.add(minute.stretch))
+
+    def flush(self) -> None:
+        """Write all minutes that were added."""
+        self._write_out(self._compactor.flush())
+
+    def close(self) -> None:
+        """Write all minutes that were added, and close the file."""
+        try:
+            self.flush()
+        finally:
+            self._close_file()
+
+    def _write_out(self, stretches: Sequence[Stretch]) -> None:
+        self._waiting.extend(map(limit_processes, stretches))
+        if not self._waiting:
+            return
+        try:
+            self._write()
+        except (sqlite3.Error, OSError) as error:
+            self._close_file()
+            if not is_damaged(error):
+                text = _("{path}: the samples cannot be written: {error}")
+                raise StoreError(text.format(path=self.path, error=describe_error(error))) from error
+            self._start_new_file(error)
+
+    def _start_new_file(self, error: Exception) -> None:
+        try:
+            set_samples_aside(self.path, error)
+            self._write()
+        except (sqlite3.Error, OSError) as failed:
+            self._close_file()
+            text = _("{path}: the samples cannot be begun anew: {error}")
+            raise StoreError(text.format(path=self.path, error=describe_error(failed))) from failed
+
+    def _write(self) -> None:
+        if self._database is not None and state_file.file_identity(self.path) != self._identity:
+            self._close_file()  # somebody has deleted or replaced it
+        if self._database is None:
+            self._database = open_for_writing(self.path)
+            self._identity = state_file.file_identity(self.path)
+            self._names = None
+        database = self._database
+        names = self._names = self._names or NameDictionary(database)
+        try:
+            full = in_transaction(database, lambda _: self._insert(database, names))
+        except BaseException:
+            self._names = None  # the numbers that it gave out were rolled back
+            raise
+        self._waiting.clear()
+        self._facts.clear()
+        if full:
+            self._runs.clear()
+            self._names = None  # so that it does not grow with every process ever seen
+
+    def _insert(self, database: sqlite3.Connection, names: NameDictionary) -> bool:
+        """Insert what waits, and fold and prune once in ten minutes; return whether that was done."""
+        names.record_gpus(self._facts.values())
+        names.record_runs(run for run in self._runs.values() if not names.is_recorded(run))
+        for stretch in self._waiting:
+            database.execute(
+                "INSERT INTO minutes (at, seconds, body, processes) VALUES (?, ?, ?, ?)",
+                (stretch.at, stretch.seconds, *encode_stretch(stretch, names)),
+            )
+        last = self._waiting[-1].end - MINUTE
+        present = last - last % TEN_MINUTES
+        if not unfolded_minutes(database, present):
+            return False
+        names.record_runs(self._runs.values())
+        fold_minutes(database, names, present)
+        prune_samples(database)
+        return True
+
+    def _close_file(self) -> None:
+        if self._database is not None:
+            self._database.close()
+        self._database = self._names = None

@@ -1,0 +1,143 @@
+"""
+Who used what: sums over the samples.
+
+A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much. The
+energy that a GPU draws while something computes is divided equally among the processes that compute; the rest
+is nobody's. What is not known is None, and in no sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.history.aggregate import sum_known
+from gpuwatch_tray.units import GIB, HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpuwatch_tray.model import GpuSample, History, Span, Use
+
+
+KWH = 3.6e6  # J
+
+
+class GroupBy(Enum):
+    """What the sums are of."""
+
+    USER = "user"
+    PROCESS = "process"
+    GPU = "gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSums:
+    """
+    GPU-hours, GiB-hours of memory, mean utilisation (%), hours held without doing anything, and kWh.
+
+    `utilisation` is the GPU's while it was held; in a GPU's own row, all the time that it was seen.
+    """
+
+    hours: float
+    memory: float | None
+    utilisation: float | None
+    idle: float
+    energy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """The sums of `who`: a user's name (None for unknown owners), a run's key, or a GPU's UUID."""
+
+    who: str | None
+    sums: UsageSums
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """
+    Who used what between two wall times, the most first.
+
+    `unattributed` is the energy (kWh) drawn while nothing computed, or while it was not known what did.
+    `observed_hours` is how long each GPU was observed, by UUID.
+    """
+
+    start: float
+    end: float
+    by: GroupBy
+    rows: tuple[UsageRow, ...]
+    whole: UsageSums
+    unattributed: float | None
+    observed_hours: dict[str, float]
+
+
+def usage(history: History, by: GroupBy) -> Usage:
+    """Add up `history`, which must have its `processes` for sums by process."""
+    samples = [sample for row in history.samples.values() for sample in row]
+    uses = history.users
+    if by is GroupBy.PROCESS:
+        computed = {run.key for run in history.runs if run.computes}
+        uses = tuple(use for use in history.processes if use.who in computed)
+    if by is GroupBy.GPU:
+        rows = [UsageRow(uuid, _add_up(samples_of)) for uuid, samples_of in history.samples.items()]
+    else:
+        grouped: dict[str | None, list[Use]] = {}
+        for use in uses:
+            grouped.setdefault(use.who, []).append(use)
+        rows = [UsageRow(who, _add_up(samples_of)) for who, samples_of in grouped.items()]
+        rows.sort(key=lambda row: (row.who is None, -row.sums.hours, row.who or ""))
+    # While a GPU is divided (MIG) its parts are counted, but energy only for the board.
+    board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
+    divided = {(board[sample.uuid], sample.at) for sample in samples if sample.uuid in board}
+    counted = [sample for sample in samples if (sample.uuid, sample.at) not in divided]
+    nowhere = sum(use.held for use in history.users if not use.uuid)
+    drawn = _kwh(sample.energy for sample in samples)
+    shared = _kwh(use.energy for use in history.users)
+    return Usage(
+        history.start,
+        history.end,
+        by,
+        tuple(rows),
+        UsageSums(
+            sum(sample.held for sample in counted) / HOUR + nowhere / HOUR,
+            _gib_hours(sample.memory for sample in counted)
+            if by is GroupBy.GPU
+            else sum_known(row.sums.memory for row in rows),
+            _mean_of_spans(sample.utilisation for sample in counted),
+            sum(sample.idle for sample in counted) / HOUR,
+            drawn,
+        ),
+        None if drawn is None else max(0.0, drawn - (shared or 0.0)),
+        {uuid: sum(sample.covered for sample in of_gpu) / HOUR for uuid, of_gpu in history.samples.items()},
+    )
+
+
+def _add_up(stretches: Sequence[Use] | Sequence[GpuSample]) -> UsageSums:
+    """Add up the stretches of one user, one process or one GPU."""
+    return UsageSums(
+        sum(sample.held for sample in stretches) / HOUR,
+        _gib_hours(sample.memory for sample in stretches),
+        _mean_of_spans(sample.utilisation for sample in stretches),
+        sum(sample.idle for sample in stretches) / HOUR,
+        _kwh(sample.energy for sample in stretches),
+    )
+
+
+def _gib_hours(spans: Iterable[Span | None]) -> float | None:
+    return sum_known(None if span is None else span.mean * span.seconds / GIB / HOUR for span in spans)
+
+
+def _mean_of_spans(spans: Iterable[Span | None]) -> float | None:
+    weighed = seconds = 0.0
+    for span in spans:
+        if span is not None:
+            weighed += span.mean * span.seconds
+            seconds += span.seconds
+    return weighed / seconds if seconds else None
+
+
+def _kwh(energies: Iterable[float | None]) -> float | None:
+    whole = sum_known(energies)
+    return None if whole is None else whole / KWH

@@ -1,0 +1,63 @@
+"""The client side of the control socket."""
+
+from __future__ import annotations
+
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.common.threads import call_with_timeout
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.ipc.protocol import (
+    LARGEST_ANSWER,
+    ControlConnection,
+    ControlError,
+    NotRunningError,
+    RequestRefusedError,
+    decode,
+    encode,
+    read_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
+
+
+def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+    """
+    Send `request` and return the answer, waiting at most `timeout` seconds.
+
+    Raises NotRunningError where nothing listens, RequestRefusedError for an answer that is an error, else
+    ControlError.
+    """
+    try:
+        # Connecting has no time limit, and the other process may be stopped.
+        reply = call_with_timeout(
+            timeout, lambda: _converse(address, encode(request), timeout), "control-ask"
+        )
+    except NOT_RUNNING as error:
+        raise NotRunningError(_("nothing answers there")) from error
+    except TimeoutError:
+        raise ControlError(_("no answer within {seconds:g} s").format(seconds=timeout)) from None
+    except (EOFError, ConnectionError) as error:
+        raise ControlError(_("it hung up without an answer")) from error
+    except (OSError, ValueError, TypeError, AssertionError, AuthenticationError) as error:
+        raise ControlError(_("it cannot be asked: {error}").format(error=error)) from error
+    answer = decode(reply)
+    if "error" in answer:
+        raise RequestRefusedError(str(answer["error"]))
+    return answer
+
+
+def _converse(address: str, message: bytes, timeout: float) -> bytes:
+    link = ControlConnection(Client(address, authkey=read_key(address)))
+    try:
+        with link.within(timeout):
+            link.connection.send_bytes(message)
+            answer: bytes = link.connection.recv_bytes(LARGEST_ANSWER)
+            return answer
+    finally:
+        link.close()

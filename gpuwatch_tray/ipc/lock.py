@@ -1,0 +1,121 @@
+"""The lock that lets one process at a time evaluate on a state, and the description of its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import warnings
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from gpuwatch_tray import i18n
+from gpuwatch_tray.i18n import _
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """
+    The process that evaluates: `trouble` says why it cannot at present, `mails` whether it has a recipient.
+
+    `address` is that of its control socket, empty where it has none. The lock's file holds these fields.
+    """
+
+    pid: int = 0
+    face: str = ""
+    mails: bool = True
+    trouble: str | None = None
+    address: str = ""
+
+    def __str__(self) -> str:
+        return f"{i18n.translate_key(self.face)}, PID {self.pid}" if self.pid else _("another process")
+
+
+class LockError(Exception):
+    """The state's folder cannot be used; the text names the folder and what mends it."""
+
+
+class StoreLock:
+    """
+    The right to evaluate on one state: the operating system's lock on a file, which dies with its process.
+
+    Beside it a small file describes the holder to a second process.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / f"watching-{name}.lock", timeout=0)
+        self._file = folder / f"watching-{name}.json"
+
+    def acquire(self, holder: LockHolder) -> bool:
+        """Take the lock without waiting; False where another process has it. Raises LockError."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with warnings.catch_warnings():
+                # Without locks in the file system it warns of its fallback: cron would mail the warning.
+                warnings.simplefilter("ignore", UserWarning)
+                self._lock.acquire()
+        except Timeout:
+            return False
+        except OSError as error:
+            mend = _("it must be a folder that this user can write; GPUWATCH_CACHE names another")
+            raise LockError(
+                _("{folder}: the state cannot be kept there: {why} ({mend})").format(
+                    folder=self._folder, why=error.strerror, mend=mend
+                )
+            ) from error
+        self.describe(holder)
+        return True
+
+    def describe(self, holder: LockHolder) -> None:
+        """Write the holder's description; a full disk is no error."""
+        part = self._file.with_suffix(".part")
+        with contextlib.suppress(OSError):
+            part.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+            part.replace(self._file)
+
+    def holder(self) -> LockHolder:
+        """Read the holder's description; an empty one where there is none that can be read."""
+        try:
+            holder = LockHolder(**json.loads(self._file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return LockHolder()
+        return holder if _is_valid(holder) else LockHolder()
+
+    def is_free(self) -> bool:
+        """
+        Return whether nobody holds the lock.
+
+        Finding out takes the lock for a moment, in which another process's start is refused: call it only
+        when something else says that the holder has gone.
+        """
+        if not self._folder.is_dir():
+            return True
+        try:
+            with self._lock:
+                return True
+        except (Timeout, OSError):
+            return False
+
+    def release(self) -> None:
+        """Give the lock back; do nothing without it."""
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
+            self._lock.release()
+
+
+def _is_valid(holder: LockHolder) -> bool:
+    """Return whether each field has its type; the file may be damaged or another version's."""
+    kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
+    return all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
+
+
+def this_process(face: str, *, mails: bool, trouble: str | None = None, address: str = "") -> LockHolder:
+    """Describe this process as the holder."""
+    return LockHolder(os.getpid(), face, mails, trouble, address)

@@ -1,0 +1,207 @@
+"""
+The protocol of the control socket: one request and one answer a connection, each a JSON object.
+
+ControlError
+├── NotRunningError       nothing listens at the address
+└── RequestRefusedError   the answer is an error
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import socket
+import stat
+import struct
+import sys
+import tempfile
+import threading
+import warnings
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_runtime_path
+
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+LARGEST_REQUEST = MIB  # bytes
+LARGEST_ANSWER = 16 * MIB
+_PEER = struct.Struct("3i")  # pid, uid, gid
+
+
+class ControlError(Exception):
+    """The running tray could not be asked; the text says why in one line."""
+
+
+class NotRunningError(ControlError):
+    """Nothing listens at the address."""
+
+
+class RequestRefusedError(ControlError):
+    """The running tray answered with an error. A handler raises it to answer so."""
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """Encode a message; raises ValueError or TypeError for what JSON cannot hold."""
+    return json.dumps(value, allow_nan=False).encode()
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Decode a message; raises ControlError where `data` is no JSON object."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):  # from deep nesting
+        raise ControlError(_("the message is not JSON")) from None
+    if not isinstance(value, dict):
+        raise ControlError(_("the message is not a JSON object"))
+    return value
+
+
+class ControlConnection:
+    """
+    One connection that another thread may end.
+
+    Neither the authentication nor a message's second half has a timeout of its own, so reads and writes
+    happen `within` one: when it ends, the connection is shut down, which wakes the reader.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self._lock = threading.Lock()  # a closed file number may belong to another file already
+        self._closed = False
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Shut the connection down when the block takes longer than `seconds`."""
+        timer = threading.Timer(seconds, self.shut_down)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def shut_down(self) -> None:
+        """Make a read or write under way fail at once; from any thread."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._closed:
+                return
+            if not isinstance(self.connection, Connection):
+                self.connection.close()  # a named pipe: closing the handle ends reads and writes
+                return
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection; on the thread that reads and writes."""
+        with self._lock, contextlib.suppress(OSError):
+            self._closed = True
+            self.connection.close()
+
+    def same_user(self) -> bool:
+        """Return whether this user or root is at the other end; True where the system cannot tell."""
+        option = getattr(socket, "SO_PEERCRED", None)
+        if option is None:
+            return True
+        with socket.socket(fileno=os.dup(self.connection.fileno())) as same:
+            _pid, uid, _gid = _PEER.unpack(same.getsockopt(socket.SOL_SOCKET, option, _PEER.size))
+        return uid in {0, getattr(os, "getuid", int)()}
+
+
+NAME = "gpuwatch-tray"
+LONGEST = 103  # bytes of a socket's path: 107 on Linux, 103 on macOS
+PIPE = "\\\\.\\pipe\\"
+WITH_PIPES = ("win32",)
+KEY_LENGTH = 32  # bytes
+
+
+def addresses(state: Path, name: str) -> tuple[str, ...]:
+    """
+    Return the possible addresses of the state `name` in the folder `state`, best first.
+
+    On Windows a named pipe; elsewhere a socket in a folder that only this user can enter: the runtime folder,
+    the state's, or one of our own among the temporary files, because a socket's path must be short. A client
+    need not try them all: the lock's description names the one in use.
+    """
+    digest = hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
+    if sys.platform in WITH_PIPES:
+        return (f"{PIPE}{NAME}-{digest}",)
+    paths = [folder / f"{digest}.sock" for folder in (*_runtime(), state / "control", _temporary())]
+    return tuple(str(path) for path in paths if len(os.fsencode(path)) <= LONGEST)
+
+
+def _runtime() -> list[Path]:
+    """Return the user's runtime folder, where the session has one that is this user's alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the folder is checked below
+        folder = Path(user_runtime_path(NAME, appauthor=False))
+    try:
+        above = folder.parent.stat()
+    except OSError:
+        return []
+    return [folder] if _is_ours(above) and not above.st_mode & 0o077 else []
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"{NAME}-{_uid()}"
+
+
+def prepare_address(address: str) -> bytes | None:
+    """Make the folder private; return the key that both sides of a named pipe prove, None for a socket."""
+    file = key_file(address)
+    ensure_private((file or Path(address)).parent)
+    if file is None:
+        return None
+    key = secrets.token_bytes(KEY_LENGTH)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(key)
+    return key
+
+
+def read_key(address: str) -> bytes | None:
+    """Return the key of a named pipe, None for a socket; raises FileNotFoundError where no server runs."""
+    file = key_file(address)
+    return None if file is None else file.read_bytes()
+
+
+def key_file(address: str) -> Path | None:
+    """Return the file of a named pipe's key: a pipe is in no folder that could guard it."""
+    if not address.startswith(PIPE):
+        return None
+    return Path(user_runtime_path(NAME, appauthor=False)) / f"{address.removeprefix(PIPE)}.key"
+
+
+def ensure_private(folder: Path) -> None:
+    """Make sure that `folder` exists and is this user's alone; raises ControlError."""
+    mend = _("remove it, or set XDG_RUNTIME_DIR to a folder of this user alone")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or not _is_ours(status):
+            raise ControlError(
+                _("{folder} belongs to somebody else ({mend})").format(folder=folder, mend=mend)
+            )
+        if hasattr(os, "getuid") and stat.S_IMODE(status.st_mode) != stat.S_IRWXU:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ControlError(
+            _("{folder} cannot be used: {why} ({mend})").format(folder=folder, why=error.strerror, mend=mend)
+        ) from error
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid == _uid()
+
+
+def _uid() -> int:
+    return int(getattr(os, "getuid", int)())  # Windows has no UIDs, but a temporary folder for each user

@@ -1,1 +1,0 @@
-"""The list of GPU processes as text, as JSON, and read back."""

@@ -1,0 +1,190 @@
+"""GPUs, their processes and events, as one snapshot has them, and fields that may be missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from functools import cached_property
+from typing import TypeAlias, TypeVar
+
+from gpuwatch_tray.i18n import N_, _
+
+T = TypeVar("T")
+
+
+class Why(Enum):
+    """In which way a value is missing."""
+
+    UNSUPPORTED = "unsupported"  # this device, driver or platform never gives it
+    ERROR = "error"  # it could not be read this time
+    UNKNOWN = "unknown"  # this source never learns it
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The absence of a value, with its kind and, for errors, the cause in a few words."""
+
+    why: Why
+    detail: str = ""
+
+
+UNSUPPORTED = Missing(Why.UNSUPPORTED)
+UNKNOWN = Missing(Why.UNKNOWN)
+Field: TypeAlias = T | Missing
+
+
+def known(value: Field[T]) -> T | None:
+    """Return the value, or None where it is missing: for display, never for a decision."""
+    return None if isinstance(value, Missing) else value
+
+
+class ProcessKind(Enum):
+    """How a process uses a GPU, with the letters of nvidia-smi's Type column."""
+
+    COMPUTE = "C"
+    GRAPHICS = "G"
+    MPS = "M"
+
+
+COMPUTING = frozenset({ProcessKind.COMPUTE, ProcessKind.MPS})
+
+
+class ClockLimit(IntFlag):
+    """What keeps the clocks down, with NVML's bits (nvml.h, nvmlClocksEventReason*)."""
+
+    IDLE = 0x01
+    APPLICATION = 0x02
+    POWER_CAP = 0x04
+    HW_SLOWDOWN = 0x08
+    SYNC_BOOST = 0x10
+    SW_THERMAL = 0x20
+    HW_THERMAL = 0x40
+    HW_POWER_BRAKE = 0x80
+    DISPLAY = 0x100
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """
+    One process on one GPU: a process on two GPUs is two of these.
+
+    `identity` is stable for the life of a process and differs after PID reuse (the start time on a clock
+    that nobody sets); it is empty where the start is unknown. `elapsed` follows the same clock.
+    """
+
+    pid: int
+    gpu: int | None  # the GPU's index; None where the source could not tell (`GPU=?`)
+    kinds: frozenset[ProcessKind]
+    memory: Field[int] = UNKNOWN
+    user: Field[str] = UNKNOWN
+    mine: bool | None = None  # None: the owner is unknown
+    started: Field[float] = UNKNOWN
+    elapsed: Field[float] = UNKNOWN
+    identity: str = ""
+    cwd: Field[str] = UNKNOWN
+    command: Field[tuple[str, ...]] = UNKNOWN
+    name: Field[str] = UNKNOWN  # the program's file name, without folders
+    device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
+
+    @property
+    def computes(self) -> bool:
+        """Whether it holds a compute context, as in nvidia-smi's compute list: C, C+G or MPS."""
+        return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """
+    One GPU at one moment.
+
+    `problem` is set when the GPU as a whole cannot be read (lost, off the bus): its fields are then
+    Missing. `process_problem` is set when its list of compute or MPS processes could not be read: the
+    processes known of it are then not all there are.
+    """
+
+    index: int
+    uuid: str
+    name: Field[str] = UNKNOWN
+    memory_used: Field[int] = UNKNOWN
+    memory_total: Field[int] = UNKNOWN
+    utilisation: Field[int] = UNKNOWN
+    temperature: Field[int] = UNKNOWN
+    power: Field[float] = UNKNOWN
+    power_limit: Field[float] = UNKNOWN
+    fan: Field[int] = UNKNOWN
+    problem: str | None = None
+    process_problem: str | None = None
+    physical: str = ""  # of a MIG device, the UUID of the GPU that it is a part of; `index` is that GPU's
+    asleep: bool = False  # suspended by the system, and left so: without processes, the rest not known
+    slowdown_at: Field[int] = UNKNOWN  # degrees C from which on the hardware slows itself down
+    limited_by: Field[ClockLimit] = UNKNOWN
+    ecc_corrected: Field[int] = UNKNOWN  # errors since the driver was loaded
+    ecc_uncorrected: Field[int] = UNKNOWN
+    rows_pending: Field[bool] = UNKNOWN  # memory rows that will be remapped at the next reset
+    rows_failed: Field[bool] = UNKNOWN  # memory rows that could not be remapped
+    pcie_width: Field[int] = UNKNOWN  # lanes in use now
+    pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
+    energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
+
+
+@dataclass(frozen=True, slots=True)
+class Xid:
+    """An error that the driver reported of a GPU (UUID), with NVIDIA's number, at a wall time."""
+
+    uuid: str
+    code: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a source could not be read at all: one clear line, and how to correct it."""
+
+    text: str
+    mend: str = ""
+    no_driver: bool = False  # no NVIDIA driver on this machine (as opposed to one that fails)
+    mismatch: bool = False  # the driver was replaced while it runs: its library and the kernel's part differ
+
+    def __str__(self) -> str:
+        if not self.mend:
+            return self.text
+        return _("{text} ({mend})").format(text=self.text, mend=self.mend)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """
+    One reading of a source.
+
+    With a `problem` set, `gpus` and `processes` mean nothing: neither "no GPUs" nor "no processes".
+    `boot_id` names the boot of the machine whose processes these are; empty where it is not known.
+    """
+
+    source: str
+    at: float
+    gpus: tuple[Gpu, ...] = ()
+    processes: tuple[GpuProcess, ...] = ()
+    problem: Problem | None = None
+    boot_id: str = ""
+    simulated: bool = False
+    events: tuple[Xid, ...] = ()  # since the reading before
+    no_events: str = ""  # why this source reports no events, if it does not
+    mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+
+    @cached_property
+    def computing(self) -> tuple[GpuProcess, ...]:
+        """The processes that hold a compute context, which every rule about use begins with."""
+        return tuple([process for process in self.processes if process.computes])
+
+    @cached_property
+    def programs(self) -> frozenset[Field[str]]:
+        """The names of those processes."""
+        return frozenset([process.name for process in self.computing])
+
+
+LABEL = N_("SIMULATED GPUs: nothing here is real")  # shown where there is room for a line of its own
+
+
+def labelled(text: str, *, simulated: bool) -> str:
+    """Mark `text` where it is about simulated GPUs."""
+    return _("SIMULATED · {text}").format(text=text) if simulated else text

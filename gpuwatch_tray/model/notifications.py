@@ -1,0 +1,194 @@
+"""Mails, popups, reminders, the person's presence, and the status that the tray shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model.alerts import Severity
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model.alerts import Alert
+    from gpuwatch_tray.model.devices import Snapshot
+
+
+class EmailWhen(Enum):
+    """When an alert is mailed (EMAIL_WHEN)."""
+
+    AWAY = "away"  # nobody at the desk, nobody reacting to the popup, or no popup to react to
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class IconStyle(Enum):
+    """How the icon is drawn (ICON_STYLE)."""
+
+    AUTO = "auto"
+    LIGHT = "light"  # for a light panel
+    DARK = "dark"  # for a dark panel
+    COLOR = "color"
+
+
+class MessageKind(Enum):
+    """The purpose of a mail."""
+
+    ALERT = "alert"
+    RESOLVED = "resolved"
+    DIGEST = "digest"
+    NOTICE = "notice"  # a one-shot reminder
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class MailDetails:
+    """
+    The parts of a mail beside its text.
+
+    `html` is the same for a phone, with a place for a picture of the GPU of `subjects` (those of its alerts,
+    the worst first). `severity` is the worst of its alerts, `incidents` are their numbers, `reminder` says
+    that all were mailed before. `replies_to` are the Message-IDs of the first mails about them, oldest first.
+    `only` are the recipients who have not got it yet; empty for all.
+    """
+
+    html: str = ""
+    host: str = ""
+    severity: Severity | None = None
+    rules: tuple[str, ...] = ()
+    incidents: tuple[int, ...] = ()
+    subjects: tuple[str, ...] = ()
+    replies_to: tuple[str, ...] = ()
+    reminder: bool = False
+    only: tuple[str, ...] = ()
+
+
+PLAIN = MailDetails()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    A mail without recipient and transport.
+
+    `picture` is a PNG for the HTML part, drawn when the mail is sent and never stored.
+    """
+
+    subject: str
+    text: str
+    created: float
+    message_id: str
+    kind: MessageKind = MessageKind.ALERT
+    details: MailDetails = PLAIN
+    picture: bytes = b""
+
+
+class Button(Enum):
+    """A button of a popup."""
+
+    ACKNOWLEDGE = "acknowledge"
+    SNOOZE = "snooze"  # for an hour
+    SHOW = "show"
+    TEST = "test"  # send a test alert
+    SETTINGS = "settings"  # open them
+    KILL = "kill"  # a process that did not end by itself
+    SIGN_IN = "sign-in"  # to Gmail again
+
+
+@dataclass(frozen=True, slots=True)
+class Popup:
+    """
+    One desktop popup. A popup with the same key replaces the one on the screen.
+
+    `buttons` are shown where the desktop can, in this order.
+    """
+
+    key: str
+    title: str
+    body: str
+    severity: Severity
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderNotice:
+    """
+    A reminder that is due: what a person asked for has happened, at `at` (wall time).
+
+    `title` is a few words for the subject, `text` the sentence; `details` are further lines, `output` the
+    last lines of a command. Secrets are redacted already. `severity` is a warning where something went wrong.
+    """
+
+    title: str
+    text: str
+    at: float
+    details: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    severity: Severity = Severity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReminder:
+    """
+    A pending reminder, as it is shown.
+
+    `target` is the number of GPUs, or PID:IDENTITY of a process. `due`: it has happened, and the person is
+    still to be notified.
+    """
+
+    id: int
+    target: str
+    text: str
+    due: bool = False
+
+
+class Presence(Enum):
+    """Whether the person is at the desk. UNKNOWN is never taken for PRESENT."""
+
+    PRESENT = "present"
+    AWAY = "away"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceResult:
+    """Whether the person is present, by `source`; `idle` is seconds without input, if known."""
+
+    presence: Presence
+    source: str
+    idle: float | None = None
+
+
+class Level(IntEnum):
+    """The state that the icon shows, worst last."""
+
+    OK = 0
+    SNOOZED = 1
+    WARNING = 2
+    CRITICAL = 3
+    NO_DATA = 4
+
+
+# The level of the icon for the worst alert.
+LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRITICAL: Level.CRITICAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """
+    The content of the tray. `headline` is the reason in one line; `notes` are further lines for the menu.
+
+    `alerts` are those that fire or recover, worst first. `snoozed_until` is the wall time until which
+    everything is snoozed. `in_use` is the number of GPUs in use that GPU_LIMIT counts; None where unknown.
+    `awaited` are the pending reminders.
+    """
+
+    level: Level
+    headline: str
+    at: float
+    snapshot: Snapshot | None = None
+    alerts: tuple[Alert, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    mail_possible: bool = False  # "Send test alert" has somewhere to mail to
+    snoozed_until: float | None = None
+    in_use: int | None = None
+    awaited: tuple[PendingReminder, ...] = ()

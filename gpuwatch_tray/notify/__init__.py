@@ -1,0 +1,1 @@
+"""Ways to tell: desktop popups, and the outbox whose mail a short-lived child process sends."""

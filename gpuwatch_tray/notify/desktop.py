@@ -1,0 +1,215 @@
+"""
+Popups of the Linux desktop by org.freedesktop.Notifications (specification 1.2) on the session bus.
+
+Each key has one notification, which a new text replaces; a change of the notification server invalidates its
+ids. Where the server has buttons, a click goes to `on_button` and closes the popup.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dbus_fast import Variant
+
+from gpuwatch_tray import drawing
+from gpuwatch_tray.common.threads import QueueThread
+from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
+from gpuwatch_tray.model import LEVELS, Button, Severity
+from gpuwatch_tray.notify.journal import Click, NotificationRegistry, actions
+
+if TYPE_CHECKING:
+    from gpuwatch_tray.model import Popup
+
+
+log = logging.getLogger(__name__)
+
+OnButton: TypeAlias = Callable[[str, Button], None]  # the popup's key, and what was clicked
+ROOM = 16  # clicks that may wait: more than a person makes while one is being answered
+
+
+class ClickQueue:
+    """Calls `on_button` for one click after the other on its own thread: it may block, the bus may not."""
+
+    def __init__(self, on_button: OnButton) -> None:
+        self._on_button = on_button
+        self._thread = QueueThread(self._answer, "popup-clicks", ROOM)
+
+    def put(self, key: str, button: Button) -> None:
+        """Have the click answered soon; never blocks."""
+        if not self._thread.put((key, button)):
+            log.warning("a click on %s is lost: the one before it is still being answered", button.value)
+
+    def _answer(self, click: tuple[str, Button]) -> None:
+        key, button = click
+        log.info("popup %s: %s was clicked", key, button.value)
+        try:
+            self._on_button(key, button)
+        except Exception:
+            log.exception("what %s asked for could not be done", button.value)
+
+
+NOTIFICATIONS = Peer(
+    "org.freedesktop.Notifications", "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
+)
+END_TIMEOUT = 0.3  # seconds to close all popups at the end
+POPUP_TIMEOUT = 2.0  # seconds for one popup, all calls together
+MIN_CALL_TIMEOUT = 0.1  # seconds for the last of these calls
+URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+SERVER_DECIDES = -1
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationServer:
+    """The capabilities of the notification server with this unique name; its `name` where it has buttons."""
+
+    owner: str
+    capabilities: frozenset[str]
+    name: str = ""
+
+
+class DesktopPopups:
+    """One notification per popup key; call its methods from worker threads, never from the bus's loop."""
+
+    def __init__(
+        self, bus: SessionBus, name: str = "gpuwatch-tray", on_button: OnButton | None = None
+    ) -> None:
+        self._bus = bus
+        self._name = name
+        self._clicks = None if on_button is None else ClickQueue(on_button)
+        self._one_at_a_time = threading.Lock()
+        self._registry = NotificationRegistry()
+        self._server: NotificationServer | None = None
+        self._ended = False
+        bus.follow_owner(NOTIFICATIONS.name, self._registry.owner_changed)
+        bus.subscribe(NOTIFICATIONS, "NotificationClosed", self._on_signal)
+        bus.subscribe(NOTIFICATIONS, "ActionInvoked", self._on_signal)
+
+    def answer(self, on_button: OnButton) -> None:
+        """Show buttons from now on; a thread of the sink's own calls `on_button` for each click."""
+        self._clicks = ClickQueue(on_button)
+
+    def show(self, popup: Popup) -> bool:
+        """Show a popup in place of the one with its key; False when no server answers within 2 s."""
+        until = time.monotonic() + POPUP_TIMEOUT
+        with self._one_at_a_time:
+            if self._ended:
+                return False
+            try:
+                self._show(popup, until)
+            except DBusCallError as error:
+                log.info("no popup: %s", error)
+                return False
+        return True
+
+    def close(self, key: str) -> None:
+        """Close the popup; a server that has ended has closed it already."""
+        with self._one_at_a_time:
+            number = self._registry.forget(key)
+            if number is not None:
+                self._close(number, time.monotonic() + POPUP_TIMEOUT)
+
+    def end(self) -> None:
+        """Close all popups within END_TIMEOUT, on the thread that ran the bus's loop until now."""
+        self._ended = True
+        numbers = self._registry.forget_all()
+        loop = self._bus.loop
+        if not numbers or not self._bus.connected or loop.is_running():
+            return
+
+        async def close_all() -> None:
+            closing = [loop.create_task(self._close_from_loop(number, END_TIMEOUT)) for number in numbers]
+            await asyncio.wait(closing, timeout=END_TIMEOUT)
+
+        loop.run_until_complete(close_all())
+
+    def _show(self, popup: Popup, until: float) -> None:
+        server = self._current_server(until)
+        if self._clicks is None or "actions" not in server.capabilities:
+            popup = replace(popup, buttons=())
+        if self._registry.just_shown(popup):
+            return
+        former = self._registry.find(popup.key)
+        if former is not None and former.popup.buttons != popup.buttons:
+            # On lxqt-notificationd a replaced popup keeps its first buttons.
+            self._registry.forget(popup.key)
+            self._close(former.number, until)
+            former = None
+        owner = self._registry.begin_showing()
+        try:
+            given = self._notify(popup, 0 if former is None else former.number, server, until)
+            click = self._registry.record(popup, given, owner)
+        finally:
+            self._registry.end_showing()
+        self._forward(click)
+
+    def _notify(self, popup: Popup, replaced: int, server: NotificationServer, until: float) -> int:
+        markup = "body-markup" in server.capabilities
+        hints = {
+            "urgency": Variant("y", URGENCY[popup.severity]),
+            "category": Variant("s", "device.error" if popup.severity is Severity.CRITICAL else "device"),
+            "desktop-entry": Variant("s", self._name),
+        }
+        body = [
+            self._name,
+            replaced,
+            drawing.icon_path(LEVELS[popup.severity]).as_uri(),
+            popup.title,
+            html.escape(popup.body, quote=False) if markup else popup.body,
+            actions(popup.buttons, server.name),
+            hints,
+            SERVER_DECIDES,
+        ]
+        (given,) = self._call("Notify", "susssasa{sv}i", body, until)
+        return int(given)
+
+    def _close(self, number: int, until: float) -> None:
+        try:
+            self._call("CloseNotification", "u", [number], until)
+        except DBusCallError as error:
+            log.info("the popup may stay on the screen: %s", error)
+
+    def _call(self, member: str, signature: str, body: list[Any], until: float) -> list[Any]:
+        left = max(MIN_CALL_TIMEOUT, until - time.monotonic())
+        return self._bus.call(NOTIFICATIONS, member, signature, body, timeout=left)
+
+    def _current_server(self, until: float) -> NotificationServer:
+        """Return the current server, asked once for its capabilities."""
+        owner = self._registry.owner
+        if self._server is None or self._server.owner != owner:
+            (capabilities,) = self._call("GetCapabilities", "", [], until)
+            name = self._server_name(until) if "actions" in capabilities else ""
+            self._server = NotificationServer(owner, frozenset(capabilities), name)
+        return self._server
+
+    def _server_name(self, until: float) -> str:
+        try:
+            return str(self._call("GetServerInformation", "", [], until)[0])
+        except DBusCallError as error:
+            log.debug("a notification server without a name: %s", error)
+            return ""
+
+    # --- on the loop's thread -------------------------------------------------------------------------
+
+    def _on_signal(self, signal: Signal) -> None:
+        self._forward(self._registry.observe(signal))
+
+    def _forward(self, click: Click | None) -> None:
+        """Pass the click on, and close the popup, which dunst and others leave on the screen."""
+        if click is None:
+            return
+        self._bus.post(lambda: self._bus.spawn(self._close_from_loop(click.number)))
+        if click.button is not None and self._clicks is not None:
+            self._clicks.put(click.key, click.button)
+
+    async def _close_from_loop(self, number: int, seconds: float = POPUP_TIMEOUT) -> None:
+        try:
+            await self._bus.call_async(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=seconds)
+        except DBusCallError as error:
+            log.debug("the server has closed the popup itself: %s", error)

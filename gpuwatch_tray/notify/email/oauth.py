@@ -1,0 +1,425 @@
+"""
+The sign-in to Gmail through the browser (RFC 8252), its revocation (RFC 7009), and bounded requests.
+
+google-auth-oauthlib makes the address, the state, the PKCE challenge and the exchange of the code for tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+import webbrowser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.request import getproxies
+
+from google.auth.exceptions import TransportError as NoConnection
+from google.auth.transport.requests import Request
+
+from gpuwatch_tray.common.threads import call_with_timeout, start_thread
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.notify.email import google_credentials
+from gpuwatch_tray.notify.email.mime import Scrubber
+from gpuwatch_tray.notify.transport import FailureKind, TransportError, configuration_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from gpuwatch_tray.settings import Settings
+
+
+LOOPBACK = "127.0.0.1"
+REQUEST_TIMEOUT = 5.0  # seconds for one request to our port: a silent connection holds up the others
+LONGEST_LINE = 16_384  # bytes of a pasted line: an address is shorter
+
+
+class RedirectServer(HTTPServer):
+    """
+    Listens on 127.0.0.1 for the redirect at the end of a sign-in; `answer` is its query once it has arrived.
+
+    The library's `run_local_server` takes any request for the answer. Here only an address with the `state`
+    of this sign-in counts, so that a favicon request or a port scan changes nothing.
+    """
+
+    # On Windows the option would let a second sign-in share the port. On POSIX it only allows another sign-in
+    # within a minute of the last.
+    allow_reuse_address = os.name == "posix"
+
+    def __init__(self, port: int) -> None:
+        self.state = ""
+        self.answer: dict[str, list[str]] | None = None
+        self.query = ""
+        super().__init__((LOOPBACK, port), _RedirectHandler)
+
+    @property
+    def address(self) -> str:
+        """The address to which Google sends the browser at the end."""
+        return f"http://{LOOPBACK}:{self.server_port}/"
+
+    def accept(self, address: str) -> bool:
+        """Store the answer if this address (or its path and query) is the one to this sign-in."""
+        query = urlsplit(address).query
+        fields = parse_qs(query)
+        if not self.state or fields.get("state") != [self.state] or not fields.keys() & {"code", "error"}:
+            return False
+        self.answer, self.query = fields, query
+        return True
+
+    def wait(self, timeout: float) -> bool:
+        """Serve requests until the answer has arrived, by request or paste; False after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while self.answer is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self.timeout = min(left, 0.5)
+            self.handle_request()
+        return True
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one request in bounded time: a byte now and then outlasts any time-out for a read."""
+
+        def cut() -> None:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(REQUEST_TIMEOUT, cut)
+        timer.start()
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            timer.cancel()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore a stranger's broken request."""
+
+
+class _RedirectHandler(BaseHTTPRequestHandler):
+    timeout = REQUEST_TIMEOUT
+    server: RedirectServer
+
+    def do_GET(self) -> None:
+        """Accept the redirect of this sign-in; answer 404 to anything else."""
+        if not self.server.accept(self.path):
+            self.send_error(404)
+            return
+        refused = self.server.answer is not None and "code" not in self.server.answer
+        text = _("The sign-in was refused.") if refused else _("Google's answer has arrived.")
+        page = f"{text} {_('You may close this window.')}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing: the address holds the code."""
+
+
+def read_pasted(server: RedirectServer, source: int, complain: Callable[[str], None]) -> None:
+    """
+    Also accept an address that is pasted as a line into the file descriptor `source`, on a thread of its own.
+
+    It reads without Python's buffers: a thread that waits in those would keep the interpreter from ending.
+    """
+
+    def read() -> None:
+        rest = b""
+        while server.answer is None:
+            try:
+                chunk = os.read(source, LONGEST_LINE)
+            except OSError:
+                return
+            if not chunk:
+                return  # end of input; the browser may still answer
+            *lines, rest = (rest + chunk)[-LONGEST_LINE:].split(b"\n")
+            for line in filter(None, map(bytes.strip, lines)):
+                if not server.accept(line.decode("ascii", "replace")):
+                    complain(
+                        _(
+                            "This is not the address at which the browser ended: it begins with {address}"
+                        ).format(address=f"{server.address}?state=")
+                    )
+
+    start_thread("pasted", read)
+
+
+CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leaves time for the next
+READ_TIMEOUT = 15.0  # seconds of silence
+_PROXY_LOGIN = re.compile(r"[^:]*://[^:]*:(.*)@")
+
+
+def proxy_secrets() -> Iterator[str]:
+    """Yield the passwords of the proxies, whole and in the pieces that libraries quote of a wrong address."""
+    for address in getproxies().values():
+        if login := _PROXY_LOGIN.match(address):
+            yield from (login[1], *re.split(r"[/#?@]", login[1]))
+
+
+class BoundedRequest:
+    """
+    Requests that together take at most `deadline` seconds; each is sent once, with our headers.
+
+    By itself the library waits forever on a server that sends a byte now and then, follows redirects with the
+    secrets in the body, and replaces the sign-in by a login of ~/.netrc. `timeout` is for a silence, in
+    seconds. Raises google-auth's TransportError where no answer came.
+    """
+
+    def __init__(self, timeout: float, deadline: float) -> None:
+        self._request = Request()
+        self._request.session.auth = lambda request: request  # without any, ~/.netrc is used
+        self._timeout = timeout
+        self._deadline = deadline
+        self._end = time.monotonic() + deadline
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **_options: object,
+    ) -> Any:
+        """Send one request; the parameters are those that google-auth passes."""
+
+        def send() -> Any:
+            return self._request(
+                url=url,
+                method=method,
+                body=body,
+                headers=headers,
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                allow_redirects=False,
+            )
+
+        try:
+            return call_with_timeout(self._end - time.monotonic(), send, "web")
+        except TimeoutError:
+            raise NoConnection(_("no end after {seconds:g} s").format(seconds=self._deadline)) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._request.session.close()
+
+
+PORT = 8765
+SIGN_IN_TIMEOUT = 300.0  # seconds for the person in front of the browser
+EXCHANGE_TIMEOUT = 15.0  # seconds of silence while Google gives the token
+EXCHANGE_DEADLINE = 30.0  # seconds for the whole exchange
+SIGN_IN_AGAIN = N_("sign in again with `gpuwatch-tray mail login`")
+
+
+def browser_is_here(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Return whether a browser started here opens before the person: not over SSH, not without a screen."""
+    if environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"):
+        return False
+    return platform in ("win32", "darwin") or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+def sign_in(
+    settings: Settings,
+    *,
+    port: int = PORT,
+    open_browser: bool,
+    timeout: float = SIGN_IN_TIMEOUT,
+    out: TextIO,
+    pasted: int | None = None,
+) -> Path:
+    """
+    Sign in, write token.json and return its path. `port` 0 takes a free one; `timeout` is in seconds.
+
+    `pasted` is a file descriptor from which the address at which the browser ended is read as well.
+    TransportError says what failed: the files, the port, the time, the person's or Google's refusal.
+    """
+    from google_auth_oauthlib.flow import InstalledAppFlow  # no other part of this module needs it
+
+    if settings.gmail_token is None:
+        raise configuration_error(
+            _("GMAIL_API_TOKEN is not set"), _("set it in notify.env: where token.json goes")
+        )
+    config = google_credentials.read_credentials(settings.gmail_credentials)
+    scrub = Scrubber((config["installed"]["client_secret"], *proxy_secrets()))
+    flow = InstalledAppFlow.from_client_config(config, scopes=[google_credentials.SCOPE])
+    with _listen(port) as server:
+        flow.redirect_uri = server.address
+        # offline and consent, or Google gives no refresh token the second time.
+        address, server.state = flow.authorization_url(access_type="offline", prompt="consent")
+        _print_address(address, server.server_port, out)
+        if pasted is not None:
+            print(
+                _("Or paste the address at which the browser ended, and press Enter."), file=out, flush=True
+            )
+            read_pasted(server, pasted, lambda text: print(text, file=out, flush=True))
+        if open_browser:
+            _open_browser(address)
+        if not server.wait(timeout):
+            raise google_credentials.sign_in_error(
+                _("nobody signed in within {seconds:g} s").format(seconds=timeout), _(SIGN_IN_AGAIN)
+            )
+    answer = server.answer or {}
+    if "error" in answer:
+        raise google_credentials.sign_in_error(
+            _("Google refused the sign-in: {error}").format(error=scrub(answer["error"][0])), _(SIGN_IN_AGAIN)
+        )
+    return _store_token(_exchange_code(flow, server.query, scrub), settings.gmail_token)
+
+
+def _print_address(address: str, port: int, out: TextIO) -> None:
+    print(_("Open this address in a browser, sign in and allow sending mail:"), file=out)
+    print(f"\n  {address}\n", file=out)
+    forward = f"ssh -L {port}:{LOOPBACK}:{port} ..."
+    waiting = _("Waiting on port {port} (over SSH: {forward})").format(port=port, forward=forward)
+    print(waiting, file=out, flush=True)
+
+
+def _open_browser(address: str) -> None:
+    """Start the browser without waiting: what BROWSER names may run until the person closes it."""
+
+    def run() -> None:
+        with contextlib.suppress(webbrowser.Error):  # the printed address can be opened by hand
+            webbrowser.open(address, new=1)
+
+    start_thread("browser", run)
+
+
+def _listen(port: int) -> RedirectServer:
+    try:
+        return RedirectServer(port)
+    except OSError as error:
+        raise google_credentials.sign_in_error(
+            _("port {port} on {host} cannot be used: {why}").format(
+                port=port, host=LOOPBACK, why=error.strerror
+            ),
+            _("is another sign-in still waiting? End it, or give another port with --port"),
+        ) from None
+
+
+def _exchange_code(flow: Any, query: str, scrub: Scrubber) -> Any:
+    """
+    Return Google's credentials for the code in the redirect's `query`; TransportError.
+
+    oauthlib insists on https in the address, which a loopback redirect does not have.
+    """
+    from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]  # has no types
+
+    def fetch() -> Any:
+        flow.fetch_token(authorization_response=f"https://{LOOPBACK}/?{query}", timeout=EXCHANGE_TIMEOUT)
+        return flow.credentials
+
+    try:
+        return call_with_timeout(EXCHANGE_DEADLINE, fetch, "exchange")
+    except Warning:  # oauthlib raises one where other scopes were granted
+        raise _wrong_scope() from None
+    except OAuth2Error as error:
+        raise google_credentials.sign_in_error(
+            _("Google gave no token: {error}").format(error=scrub(str(error.error))), _(SIGN_IN_AGAIN)
+        ) from None
+    except OSError as error:  # the errors of requests and the time-out
+        reason = scrub(str(error), 160) or _("no end after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
+        raise TransportError(
+            FailureKind.TRANSIENT,
+            _("Google's token address is not reached: {error}").format(error=reason),
+            _(SIGN_IN_AGAIN),
+        ) from None
+    except (ValueError, TypeError, AttributeError, KeyError):
+        # The libraries' reaction to an answer that is no token.
+        raise TransportError(
+            FailureKind.TRANSIENT, _("the token address answered with something else"), _(SIGN_IN_AGAIN)
+        ) from None
+
+
+def _store_token(credentials: Any, path: Path) -> Path:
+    granted = credentials.granted_scopes if credentials.granted_scopes is not None else credentials.scopes
+    if not google_credentials.SENDING_SCOPES.intersection(granted or ()):
+        raise _wrong_scope()
+    if not credentials.refresh_token:
+        raise google_credentials.sign_in_error(
+            _("Google gave no refresh token"),
+            _(
+                "take away the app's access on https://myaccount.google.com/permissions,"
+                " then sign in again with `gpuwatch-tray mail login`"
+            ),
+        )
+    try:
+        with google_credentials.token_lock(path):
+            google_credentials.write_token(path, credentials.to_json())
+    except OSError as error:
+        text = _("{path} cannot be written: {why}").format(path=path, why=error.strerror)
+        raise configuration_error(text, _("correct GMAIL_API_TOKEN in notify.env")) from None
+    return path
+
+
+def _wrong_scope() -> TransportError:
+    return google_credentials.sign_in_error(
+        _("sending mail was not allowed"),
+        _("sign in again with `gpuwatch-tray mail login` and tick the box for sending mail"),
+    )
+
+
+REVOKE_URL = "https://oauth2.googleapis.com/revoke"
+REVOKE_TIMEOUT = 15.0  # seconds of silence
+REVOKE_DEADLINE = 30.0  # seconds for the whole request
+HTTP_OK = 200
+NOT_REVOKED = N_(
+    "the file is kept; try again, or take the access away on https://myaccount.google.com/permissions"
+)
+
+
+def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = REVOKE_TIMEOUT) -> bool:
+    """
+    Revoke the sign-in of token.json and delete the file; False where Google had ended it already.
+
+    Where Google says neither, keep the file and raise TransportError. `timeout` is for a silence, in seconds;
+    `endpoint` is for tests only: it gets the token.
+    """
+    with google_credentials.token_lock(path):
+        token = google_credentials.load_token(path)
+        secret = str(token.get("refresh_token") or token.get("token") or "")
+        revoked = bool(secret) and _request_revocation(secret, endpoint, timeout)
+        try:
+            path.unlink()
+        except OSError as error:
+            text = _("{path} cannot be deleted: {why}").format(path=path, why=error.strerror)
+            raise configuration_error(text, _("delete it by hand")) from None
+    return revoked
+
+
+def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
+    """Return True once Google has revoked the token, False where it no longer knew it."""
+    scrub = Scrubber((secret, *proxy_secrets()))
+    # In the body, which no log of a proxy holds.
+    body = urlencode({"token": secret})
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    try:
+        with contextlib.closing(BoundedRequest(timeout, REVOKE_DEADLINE)) as request:
+            answer = request(endpoint, method="POST", body=body, headers=headers)
+    except NoConnection as error:
+        text = _("the sign-in is not withdrawn, Google is not reached: {error}").format(
+            error=scrub(str(error), 160)
+        )
+        raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
+    if answer.status == HTTP_OK and not _is_page(answer.data):
+        return True
+    if _error_of(answer.data) == "invalid_token":
+        return False
+    text = _("the sign-in is not withdrawn, Google answered {code}").format(code=answer.status)
+    raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED))
+
+
+def _is_page(content: bytes) -> bool:
+    """Return whether this is a captive portal's page: Google's own answer is empty or JSON."""
+    return content.lstrip().startswith(b"<")
+
+
+def _error_of(content: bytes) -> object:
+    with contextlib.suppress(ValueError, AttributeError):
+        return json.loads(content).get("error")
+    return None

@@ -1,0 +1,434 @@
+"""
+Mail by SMTP: with TLS and a login, in bounded time, each failure classified.
+
+Port 465 speaks TLS from the start (RFC 8314), any other port must offer STARTTLS; only EHLO and STARTTLS go
+out in plain text. The exception is a relay on this computer, with SMTP_SECURITY=none.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hmac
+import itertools
+import os
+import smtplib
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from gpuwatch_tray.common import host
+from gpuwatch_tray.common.threads import call_with_timeout
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.notify.email import mime
+from gpuwatch_tray.notify.email.mime import Scrubber, one_line
+from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, TEMPORARY, SmtpErrorContext, SmtpStep
+from gpuwatch_tray.notify.transport import FailureKind, Receipt, configuration_error
+from gpuwatch_tray.settings import SmtpSecurity, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gpuwatch_tray.model import Message
+    from gpuwatch_tray.notify.transport import ReportStep
+    from gpuwatch_tray.settings import SmtpSettings
+
+
+SocketAddress: TypeAlias = tuple[socket.AddressFamily, str, int]  # family, numeric address, port
+Resolver: TypeAlias = "Callable[[str, int], list[SocketAddress]]"
+
+CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leaves time for the next
+
+
+class Watchdog:
+    """
+    Shuts the guarded socket down once `seconds` have passed; `expired` tells that from the server's end.
+
+    A server that sends a byte now and then outlasts any time-out for a single read.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.expired = False
+        self._end = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def time_left(self, at_most: float) -> float:
+        """Return the seconds left, `at_most` at most; TimeoutError when none are."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            self.expired = True
+            raise TimeoutError(_("no time left"))
+        return min(left, at_most)
+
+    def guard(self, sock: socket.socket) -> None:
+        """Guard this socket instead of the one before."""
+        with self._lock:
+            self._sock = sock
+            if self.expired:
+                self._cut()
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._sock is not None:
+            # The TLS socket's own shutdown is not safe during a read.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+
+def resolve(host: str, port: int) -> list[SocketAddress]:
+    """Return the addresses of a host, IPv6 and IPv4 in turn, IPv6 first."""
+    results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [(family, str(name[0]), port) for family, _, _, _, name in results]
+    six = [address for address in addresses if address[0] == socket.AF_INET6]
+    four = [address for address in addresses if address[0] == socket.AF_INET]
+    return [address for pair in itertools.zip_longest(six, four) for address in pair if address is not None]
+
+
+def resolve_with_timeout(
+    host: str, port: int, seconds: float, resolver: Resolver = resolve
+) -> list[SocketAddress]:
+    """Call `resolver`; TimeoutError after `seconds`, else its own OSError or ValueError."""
+    try:
+        return call_with_timeout(seconds, lambda: resolver(host, port), "resolve")
+    except TimeoutError:
+        raise TimeoutError(
+            _("the name look-up took longer than {seconds:g} s").format(seconds=seconds)
+        ) from None
+
+
+def open_connection(
+    host: str, port: int, watchdog: Watchdog, timeout: float, resolver: Resolver = resolve
+) -> socket.socket:
+    """Connect to the first address that answers, each tried briefly; else raise the last one's OSError."""
+    last: OSError = OSError(_("the name has no address"))
+    for family, numeric, number in resolve_with_timeout(host, port, watchdog.time_left(timeout), resolver):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(watchdog.time_left(min(timeout, CONNECT_TIMEOUT)))
+            sock.connect((numeric, number))
+        except OSError as error:
+            sock.close()
+            last = error
+        else:
+            return sock
+    raise last
+
+
+QUIT_TIMEOUT = 2.0  # seconds: the mail is sent or not by then
+
+# Replies (RFC 5321, RFC 4954)
+READY = 220
+LOGGED_IN = 235
+CONTINUE_LOGIN = 334
+CONTINUE_DATA = 354
+ACCEPTED = 250
+SUCCESS = range(200, 300)
+
+
+class SmtpClient(smtplib.SMTP):
+    """smtplib's client, which knows its step and its time limits and logs in in UTF-8."""
+
+    def __init__(
+        self,
+        host: str,
+        watchdog: Watchdog,
+        timeout: float,
+        context: ssl.SSLContext,
+        *,
+        implicit: bool,
+    ) -> None:
+        # A host would connect at once; the default local name is a look-up without a time-out.
+        super().__init__(local_hostname="localhost", timeout=timeout)
+        self._host = host  # what starttls() checks the certificate against
+        self._watchdog = watchdog
+        self._context = context
+        self._implicit = implicit
+        self._data_accepted = False  # the server has answered 354: the text comes next
+        self.step = SmtpStep.CONNECT
+        self.text_sent = False  # once it is, silence does not mean refusal
+        self.accepted: tuple[int, bytes] = (0, b"")
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = open_connection(host, port, self._watchdog, timeout)
+        self._watchdog.guard(sock)
+        self.step = SmtpStep.GREETING
+        if self._implicit:
+            sock.settimeout(self._watchdog.time_left(timeout))
+            sock = self._context.wrap_socket(sock, server_hostname=host)
+            self._watchdog.guard(sock)
+        self.local_hostname = _address_literal(sock)
+        return sock
+
+    def start_tls(self) -> None:
+        """Send STARTTLS; SMTPNotSupportedError where the server does not offer it."""
+        self.step = SmtpStep.STARTTLS
+        self.starttls(context=self._context)
+        if self.sock is not None:
+            self._watchdog.guard(self.sock)
+
+    def send(self, s: str | bytes) -> None:  # type: ignore[override]  # typeshed wants a buffer
+        """Send as smtplib does, within the time left; note when the whole text is out."""
+        if self.sock is not None:
+            self.sock.settimeout(self._watchdog.time_left(self.timeout))
+        super().send(s)
+        if self._data_accepted and self.sock is not None:
+            self.text_sent = True
+            # Filters take their time over the text, and giving up on their answer may double the mail.
+            self.sock.settimeout(self._watchdog.time_left(self._watchdog.seconds))
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read a reply as smtplib does; after a 354 the text is sent next."""
+        code, answer = super().getreply()
+        self._data_accepted = code == CONTINUE_DATA
+        return code, answer
+
+    def ehlo(self, name: str = "") -> tuple[int, bytes]:
+        """Send EHLO; raise at a temporary refusal, where smtplib would go on with HELO."""
+        code, answer = super().ehlo(name)
+        if code in TEMPORARY:
+            raise smtplib.SMTPHeloError(code, answer)
+        return code, answer
+
+    def mail(self, sender: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        """Send MAIL FROM."""
+        self.step = SmtpStep.SENDER
+        return super().mail(sender, options)
+
+    def rcpt(self, recip: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        """Send RCPT TO."""
+        self.step = SmtpStep.RECIPIENT
+        return super().rcpt(recip, options)
+
+    def data(self, msg: str | bytes) -> tuple[int, bytes]:  # type: ignore[override]  # typeshed wants a buffer
+        """
+        Send DATA and the text; keep the answer, which smtplib drops.
+
+        Any 2xx means success (RFC 5321, 4.3.2: the first digit counts); smtplib accepts 250 alone.
+        """
+        self.step = SmtpStep.TEXT
+        self.accepted = super().data(msg)
+        code, answer = self.accepted
+        return (ACCEPTED, answer) if code in SUCCESS else self.accepted
+
+    def log_in(self, user: str, password: str) -> None:
+        """
+        Send AUTH with the first mechanism both sides know, in UTF-8 (RFC 4616); smtplib takes ASCII only.
+
+        A refused password is not tried with a second mechanism: that would count twice against the account.
+        """
+        self.step = SmtpStep.LOGIN
+        offered = self.esmtp_features.get("auth", "").upper().split()
+        name, secret = user.encode(), password.encode()
+        if "PLAIN" in offered:
+            reply = self.docmd("AUTH", "PLAIN " + _base64(b"\0" + name + b"\0" + secret))
+        elif "LOGIN" in offered:
+            reply = self.docmd("AUTH", "LOGIN")
+            for answer in (name, secret):
+                if reply[0] == CONTINUE_LOGIN:
+                    reply = self.docmd(_base64(answer))
+        elif "CRAM-MD5" in offered:
+            reply = self.docmd("AUTH", "CRAM-MD5")
+            if reply[0] == CONTINUE_LOGIN:
+                digest = hmac.new(secret, base64.b64decode(reply[1]), "md5").hexdigest()
+                reply = self.docmd(_base64(name + b" " + digest.encode()))
+        else:
+            names = " ".join(offered) or "none"
+            raise smtplib.SMTPNotSupportedError(
+                _("no login that we know is offered (offered: {ways})").format(ways=names)
+            )
+        if reply[0] != LOGGED_IN:
+            raise smtplib.SMTPAuthenticationError(*reply)
+
+    def quit_quietly(self) -> None:
+        """Send QUIT and close; an error changes nothing about what was accepted."""
+        with contextlib.suppress(OSError):
+            if self.sock is not None and not self._watchdog.expired:
+                self.timeout = QUIT_TIMEOUT
+                self.docmd("QUIT")
+        self.close()
+
+
+def _address_literal(sock: socket.socket) -> str:
+    """Return our address in the form that EHLO accepts in place of a name (RFC 5321, 4.1.3)."""
+    own = str(sock.getsockname()[0]).partition("%")[0]
+    return f"[IPv6:{own}]" if ":" in own else f"[{own}]"
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
+
+
+STEP_TIMEOUT = 12.0  # seconds for one answer
+DEADLINE = 60.0  # seconds for one mail, whatever happens
+
+
+class SmtpTransport:
+    """
+    The transport by the server of smtp.env, to the recipients `to`.
+
+    `timeout` is for one answer of the server, `deadline` for a whole mail, in seconds. `implicit_tls`
+    overrides what the port number implies, for tests.
+    """
+
+    def __init__(
+        self,
+        smtp: SmtpSettings,
+        to: Sequence[str],
+        *,
+        timeout: float = STEP_TIMEOUT,
+        deadline: float = DEADLINE,
+        implicit_tls: bool | None = None,
+    ) -> None:
+        self._smtp = smtp
+        self._to = to
+        self._timeout = timeout
+        self._deadline = deadline
+        self._implicit = smtp.port == IMPLICIT_TLS_PORT if implicit_tls is None else implicit_tls
+        self._plain = smtp.security is SmtpSecurity.NONE
+        self._scrub = Scrubber((smtp.password.reveal(),))
+        self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
+
+    def send(self, message: Message) -> Receipt:
+        """Send to all recipients at once; the receipt's `missed` are those the server refused."""
+        sender = self._sender()
+        recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
+        utf8 = mime.needs_smtputf8((sender, *recipients))
+        mail = mime.build_mail(message, sender=sender, recipients=recipients)
+        partly = bool(message.details.only)
+        with Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
+            if utf8 and not client.has_extn("smtputf8"):
+                raise self._error_context(client, watchdog).failure(
+                    FailureKind.CONFIGURATION,
+                    _("the server takes ASCII addresses only"),
+                    _("write TO_EMAIL and FROM_EMAIL without special letters"),
+                )
+            options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
+            refused = client.sendmail(sender, recipients, mail, mail_options=options)
+        answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
+        if not refused:
+            return Receipt(self.name, answer)
+        context = self._error_context(client, watchdog)
+        return Receipt(
+            self.name,
+            _("{answer}; refused: {recipients}").format(
+                answer=answer, recipients=context.list_refused(refused)
+            ),
+            context.group_refused(refused),
+        )
+
+    def probe(self, report: ReportStep) -> None:
+        """Connect, encrypt and log in, without sending anything."""
+        self._sender()
+        mime.parse_addresses(self._to, "TO_EMAIL")
+        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
+            pass
+
+    def _sender(self) -> str:
+        account = self._smtp.from_email or self._smtp.user
+        return mime.parse_address(account or f"{host.user(os.environ)}@{host.host()}", "FROM_EMAIL")
+
+    @contextmanager
+    def _session(
+        self, watchdog: Watchdog, report: ReportStep = lambda _: None, *, partly: bool = False
+    ) -> Iterator[SmtpClient]:
+        """Yield a client that is ready to send; any error until its end becomes a TransportError."""
+        client = SmtpClient(
+            self._smtp.host, watchdog, self._timeout, self._tls_context(), implicit=self._implicit
+        )
+        try:
+            self._log_in(client, report)
+            yield client
+        # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
+        except (OSError, ValueError) as error:
+            # `from None`: those errors hold what was sent, which may be the password.
+            raise self._error_context(client, watchdog, partly=partly).explain(error) from None
+        finally:
+            client.quit_quietly()
+
+    def _error_context(
+        self, client: SmtpClient, watchdog: Watchdog, *, partly: bool = False
+    ) -> SmtpErrorContext:
+        return SmtpErrorContext(
+            name=self.name,
+            host=self._smtp.host,
+            implicit=self._implicit,
+            plain=self._plain,
+            step=client.step,
+            text_sent=client.text_sent,
+            expired_after=watchdog.seconds if watchdog.expired else None,
+            scrub=self._scrub,
+            partly=partly,
+        )
+
+    def _tls_context(self) -> ssl.SSLContext:
+        ca_file = self._smtp.ca_file
+        try:
+            return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise configuration_error(
+                _("SMTP_CA_FILE {file} cannot be used: {why}").format(file=ca_file, why=one_line(reason)),
+                _("it must name a readable file with certificates in PEM form"),
+            ) from None
+
+    def _log_in(self, client: SmtpClient, report: ReportStep) -> None:
+        code, answer = client.connect(self._smtp.host, self._smtp.port)
+        if code != READY:
+            raise smtplib.SMTPConnectError(code, answer)
+        address = "" if client.sock is None else str(client.sock.getpeername()[0]).partition("%")[0]
+        report(_("connected to {address}, port {port}").format(address=address, port=self._smtp.port))
+        client.step = SmtpStep.HELLO
+        if self._plain:
+            if not is_loopback(address):
+                raise configuration_error(
+                    _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other").format(
+                        way=self.name, address=address
+                    ),
+                    _("take SMTP_SECURITY out of smtp.env"),
+                )
+            client.ehlo_or_helo_if_needed()
+            report(_("no TLS and no login, as SMTP_SECURITY=none asks for"))
+            return
+        client.ehlo_or_helo_if_needed()
+        if not self._implicit:
+            client.start_tls()
+            client.step = SmtpStep.HELLO
+            client.ehlo_or_helo_if_needed()
+        report(_describe_encryption(client))
+        client.log_in(self._smtp.user, self._smtp.password.reveal())
+        report(_("logged in as {user}").format(user=one_line(self._smtp.user, 100)))
+
+
+def _describe_encryption(client: SmtpClient) -> str:
+    if not isinstance(client.sock, ssl.SSLSocket):
+        return _("not encrypted")
+    ends = (client.sock.getpeercert() or {}).get("notAfter")
+    if not isinstance(ends, str):
+        return _("encrypted by {version}").format(version=client.sock.version())
+    day = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).date()
+    return _("encrypted by {version}; the certificate is accepted, and good until {day}").format(
+        version=client.sock.version(), day=day
+    )
+
+
+__all__ = ["SmtpTransport"]

@@ -1,0 +1,266 @@
+"""
+From an exception of smtplib, ssl or the network to the TransportError that says what happened.
+
+The server's reply codes come first: smtplib's errors are OSErrors too, and a permanent refusal taken for a
+network error would be retried for ever.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import socket
+import ssl
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.notify.transport import FailureKind, MissedRecipients, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpuwatch_tray.notify.email.mime import Scrubber
+
+
+class SmtpStep(Enum):
+    """Where in the session we are, with its name for people."""
+
+    CONNECT = N_("connecting")
+    GREETING = N_("greeting")
+    HELLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    LOGIN = N_("login")
+    SENDER = N_("sender")
+    RECIPIENT = N_("recipient")
+    TEXT = N_("mail text")
+
+
+LOGIN_MEND = N_(
+    "check SMTP_USER and the password (SMTP_PASS or SMTP_PASS_FILE in smtp.env, or"
+    " `gpuwatch-tray mail password`); Gmail, iCloud and others want an app password here"
+)
+PLAIN_MEND = N_(
+    "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
+)
+SENDER_MEND = N_("set FROM_EMAIL in smtp.env to an address that this account may send from")
+SIZE_MEND = N_("the mail is too big for this server")
+POLICY_MEND = N_("the server's rules refuse this mail: its administrator can say why")
+ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
+SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
+NETWORK_MEND = N_("check the network, and SMTP_HOST and SMTP_PORT in smtp.env")
+CA_MEND = N_("for a lab's own certificate authority set SMTP_CA_FILE in smtp.env to its certificate")
+
+# Replies (RFC 5321, RFC 4954)
+TEMPORARY = range(400, 500)
+PERMANENT = range(500, 600)
+LOGIN_REFUSALS = (530, 534, 535)
+REFUSED = 550
+TOO_MUCH = 552
+
+_BEFORE_THE_MAIL = frozenset(
+    {SmtpStep.CONNECT, SmtpStep.GREETING, SmtpStep.HELLO, SmtpStep.STARTTLS, SmtpStep.LOGIN}
+)
+_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463, at the start of the answer
+
+
+def _enhanced_code(answer: str) -> str:
+    """Return the enhanced status code of an answer, or ''."""
+    match = _ENHANCED.match(answer)
+    return match[1] if match else ""
+
+
+def classify_refusal(step: SmtpStep, code: int, answer: str) -> tuple[FailureKind, str]:
+    """Return the kind and the mend of a reply other than success."""
+    detail = _enhanced_code(answer)
+    if code == REFUSED and detail == "5.4.5":
+        return FailureKind.QUOTA, _("the account's sending limit is reached")
+    if code in TEMPORARY:
+        return FailureKind.TRANSIENT, ""
+    if code in LOGIN_REFUSALS or step is SmtpStep.LOGIN:
+        return FailureKind.CONFIGURATION, _(LOGIN_MEND)
+    if step in _BEFORE_THE_MAIL or code not in PERMANENT:
+        return FailureKind.CONFIGURATION, _(SERVER_MEND)
+    if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not SmtpStep.RECIPIENT):
+        return FailureKind.MESSAGE, _(SIZE_MEND)
+    if step is SmtpStep.TEXT and detail.startswith("5.7."):
+        return FailureKind.RECIPIENT, _(POLICY_MEND)
+    if step is SmtpStep.SENDER:
+        return FailureKind.CONFIGURATION, _(SENDER_MEND)
+    return FailureKind.RECIPIENT, _(ADDRESS_MEND)
+
+
+def explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
+    """Return what is wrong with the server's certificate, and the mend."""
+    reason = str(getattr(error, "verify_message", "") or error).rstrip(".")
+    lower = reason.lower()
+    if "expired" in lower or "not yet valid" in lower:
+        return reason, _("the server's administrator has to renew it, or this computer's clock is wrong")
+    if "mismatch" in lower or "not valid for" in lower:
+        return reason, _("SMTP_HOST must be a name that the certificate holds, {host} is none").format(
+            host=host
+        )
+    return reason, _(CA_MEND)
+
+
+def explain_handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKind, str, str]:
+    """Return the kind, the text and the mend of a TLS handshake that failed for another reason."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return FailureKind.TRANSIENT, _("the server closed the connection during the TLS handshake"), ""
+    reason = (error.reason or "").replace("_", " ").lower() or str(error)
+    if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
+        return (
+            FailureKind.CONFIGURATION,
+            _("the server does not speak TLS from the start on this port ({reason})").format(reason=reason),
+            _("set SMTP_PORT=587 in smtp.env for STARTTLS"),
+        )
+    return (
+        FailureKind.CONFIGURATION,
+        _("TLS handshake failed: {reason}").format(reason=reason),
+        _(SERVER_MEND),
+    )
+
+
+IMPLICIT_TLS_PORT = 465
+CLOSING = 421
+REFUSALS = range(400, 600)
+
+_LEAST_PERMANENT_FIRST = (
+    FailureKind.TRANSIENT,
+    FailureKind.QUOTA,
+    FailureKind.CONFIGURATION,
+    FailureKind.MESSAGE,
+    FailureKind.RECIPIENT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpErrorContext:
+    """
+    The state of the SMTP session when it failed.
+
+    `expired_after`: the deadline in seconds, where it passed. `partly`: the mail was for some of the
+    recipients only, so that their refusal says nothing about other mails.
+    """
+
+    name: str  # the transport's, for people
+    host: str
+    implicit: bool
+    plain: bool
+    step: SmtpStep
+    text_sent: bool
+    expired_after: float | None
+    scrub: Scrubber
+    partly: bool = False
+
+    def explain(self, error: Exception) -> TransportError:
+        """Return the TransportError for `error`, by the server's reply, else TLS, else the network."""
+        if self.expired_after is not None:  # whatever the error, the watchdog caused it
+            text = _("no end after {seconds:g} s, given up at {step}")
+            return self._connection_lost(text.format(seconds=self.expired_after, step=self._step_name))
+        return self._from_reply(error) or self._from_tls(error) or self._from_network(error)
+
+    def failure(
+        self, kind: FailureKind, text: str, mend: str = "", *, for_all: bool = False
+    ) -> TransportError:
+        """Return an error of this transport with this text."""
+        return TransportError(kind, f"{self.name}: {text}", mend, for_all=for_all)
+
+    def list_refused(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
+        """Return the refused recipients in one line, each with the server's answer."""
+        return ", ".join(f"{name}: {code} {self.scrub(text)}" for name, (code, text) in refused.items())
+
+    def group_refused(self, refused: Mapping[str, tuple[int, bytes]]) -> tuple[MissedRecipients, ...]:
+        """Return the refused recipients, grouped by the kind of refusal."""
+        groups: dict[tuple[FailureKind, str], dict[str, tuple[int, bytes]]] = {}
+        for name, (code, text) in refused.items():
+            kind_and_mend = classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
+            groups.setdefault(kind_and_mend, {})[name] = (code, text)
+        return tuple(
+            MissedRecipients(tuple(group), self._recipients_refused(kind, group, mend))
+            for (kind, mend), group in groups.items()
+        )
+
+    @property
+    def _step_name(self) -> str:
+        return _(self.step.value)
+
+    def _recipients_refused(
+        self, kind: FailureKind, refused: Mapping[str, tuple[int, bytes]], mend: str, *, for_all: bool = False
+    ) -> TransportError:
+        text = _("recipient refused: {answers}").format(answers=self.list_refused(refused))
+        return self.failure(kind, text, mend, for_all=for_all)
+
+    def _from_reply(self, error: Exception) -> TransportError | None:
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            mends = dict(
+                classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
+                for code, text in error.recipients.values()
+            )
+            kind = min(mends, key=_LEAST_PERMANENT_FIRST.index)
+            return self._recipients_refused(kind, error.recipients, mends[kind], for_all=not self.partly)
+        if isinstance(error, smtplib.SMTPResponseException):
+            return self._refused(error.smtp_code, self.scrub(error.smtp_error))
+        if isinstance(error, smtplib.SMTPNotSupportedError):
+            if self.step is SmtpStep.STARTTLS:
+                text = _("the server offers no STARTTLS, and the password is never sent in plain text")
+                mend = _("use a port of the server with TLS: SMTP_PORT={port} or 587")
+                return self.failure(FailureKind.CONFIGURATION, text, mend.format(port=IMPLICIT_TLS_PORT))
+            return self.failure(FailureKind.CONFIGURATION, self.scrub(str(error)), _(SERVER_MEND))
+        return None
+
+    def _refused(self, code: int, answer: str) -> TransportError:
+        said = f"{code} {answer}" if code > 0 else _("{answer!r}, which is not SMTP").format(answer=answer)
+        if self.text_sent and code not in REFUSALS:
+            text = _("unintelligible answer to the {step}: {said}").format(step=self._step_name, said=said)
+            return self._connection_lost(text)
+        kind, mend = classify_refusal(self.step, code, answer)
+        if self.plain and code in LOGIN_REFUSALS:
+            mend = _(PLAIN_MEND)
+        # All mails have the same sender and recipients, but each its own text.
+        this_mail_only = kind is FailureKind.MESSAGE or (
+            self.step is SmtpStep.TEXT and kind is not FailureKind.QUOTA
+        )
+        text = _("{step} refused: {said}").format(step=self._step_name, said=said)
+        return self.failure(kind, text, mend, for_all=not this_mail_only or code == CLOSING)
+
+    def _from_tls(self, error: Exception) -> TransportError | None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            reason, mend = explain_certificate(error, self.host)
+            text = _("the server's certificate is not accepted: {why}").format(why=self.scrub(reason))
+            return self.failure(FailureKind.CONFIGURATION, text, mend)
+        if isinstance(error, ssl.SSLError) and self.step in (SmtpStep.GREETING, SmtpStep.STARTTLS):
+            kind, words, mend = explain_handshake(error, implicit=self.implicit)
+            return self.failure(kind, self.scrub(words), mend, for_all=True)
+        return None
+
+    def _from_network(self, error: Exception) -> TransportError:
+        if not isinstance(error, OSError):
+            text = _("bad answer at {place}").format(place=self._step_name)
+            if self.step is SmtpStep.CONNECT:
+                text = _("SMTP_HOST is no host name")
+            return self.failure(FailureKind.CONFIGURATION, text, _(SERVER_MEND))
+        if isinstance(error, socket.gaierror):
+            text = _("the address of the host cannot be found: {why}").format(why=error.strerror)
+            return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
+        # smtplib wraps a time-out or a reset in an error of its own.
+        cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
+        if isinstance(cause, TimeoutError):
+            return self._connection_lost(_("no answer in time at {step}").format(step=self._step_name))
+        if self.step is SmtpStep.CONNECT:
+            text = self.scrub(error.strerror or str(error))
+            return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
+        return self._connection_lost(_("the connection was lost at {step}").format(step=self._step_name))
+
+    def _connection_lost(self, text: str) -> TransportError:
+        if self.text_sent:
+            text = _("{text}: the mail may have been accepted").format(text=text)
+            return self.failure(FailureKind.AMBIGUOUS, text)
+        mend = ""
+        if self.step is SmtpStep.CONNECT:
+            mend = _(NETWORK_MEND)
+        elif self.step is SmtpStep.GREETING and not self.implicit:
+            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}")
+            mend = mend.format(port=IMPLICIT_TLS_PORT)
+        return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not SmtpStep.TEXT)

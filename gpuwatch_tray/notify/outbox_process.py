@@ -1,0 +1,248 @@
+"""
+The short-lived child process that sends the mails that are due, and what the person learns of the outbox.
+
+The mail libraries are loaded in the child, so that the tray's memory stays flat. A child that hangs is killed
+after its deadline, and its leased mails become due again; one that works outlives the tray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import threading
+import time
+from typing import IO, TYPE_CHECKING, cast
+
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model import Button, Popup, Severity
+from gpuwatch_tray.notify.transport import FailureKind
+from gpuwatch_tray.store import OutboxSummary, Store, StoreError, outbox_pipe
+from gpuwatch_tray.units import local_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gpuwatch_tray.store import Gather
+
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 180.0  # seconds for one child; a mail's own time-outs end well before
+LEASE = DEADLINE + 20.0  # seconds of the lease of mails that are piped to a child: beyond its deadline
+RESTART_PAUSE = 60.0  # seconds before the next child where the last one left the outbox unchanged
+CHECK_EVERY = 60.0  # seconds between checks of the outbox, which another process may have changed
+PIPE_TIMEOUT = 2.0  # seconds for the child to read the mails from the pipe
+RECORD_RETRY = 1.0  # seconds between attempts to record its answers
+KILL_TIMEOUT = 5.0  # seconds for a killed child to end; one that hangs in the kernel does not
+
+
+class OutboxProcess:
+    """
+    Starts `command` whenever a mail is due, one child at a time.
+
+    The child leases the mails from the outbox itself. While the outbox is in memory only, it gets `--handed`
+    and the mails through a pipe; `gather` then makes one mail of a stale backlog.
+
+    Call `tick` about once a second from one thread; `kick` may be called from any. `clock` is wall time, as
+    in the outbox; `monotonic` measures the deadline.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        command: Sequence[str],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        gather: Gather | None = None,
+    ) -> None:
+        self._store = store
+        self._gather = gather
+        self._command = list(command)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._check_requested = threading.Event()
+        self._check_requested.set()
+        self._checked_at = monotonic()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._exchange: _PipeExchange | None = None
+        self._killed = False
+        self._started = 0.0
+        self._waiting = OutboxSummary()
+        self._before_child: OutboxSummary | None = None  # the outbox when the last child was started
+
+    @property
+    def waiting(self) -> OutboxSummary:
+        """What waits in the outbox, at the last check."""
+        return self._waiting
+
+    def kick(self) -> None:
+        """Check the outbox at the next tick: something was queued."""
+        self._check_requested.set()
+
+    def tick(self) -> bool:
+        """Reap the child, check the outbox, start a child; True when what waits has changed."""
+        if self._child is not None and not self._reaped(self._child):
+            return False
+        now = self._clock()
+        due = self._waiting.next_at is not None and self._waiting.next_at <= now
+        if not (self._check_requested.is_set() or due or self._monotonic() - self._checked_at >= CHECK_EVERY):
+            return False
+        before = self._waiting
+        self._check_requested.clear()
+        self._checked_at = self._monotonic()
+        try:
+            self._waiting = self._store.outbox_summary(now)
+            if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._is_pausing():
+                self._start(now)
+        except (StoreError, OSError) as error:
+            log.warning("the mail delivery could not be started: %s", error)
+            return False
+        return self._waiting != before
+
+    def _is_pausing(self) -> bool:
+        """Return whether the last child left the outbox unchanged a short time ago, as it died, say."""
+        return self._waiting == self._before_child and self._monotonic() - self._started < RESTART_PAUSE
+
+    def _start(self, now: float) -> None:
+        self._started, self._before_child = self._monotonic(), self._waiting
+        self._store.try_writing()  # only then does a full disk show
+        if self._store.trouble is None:
+            self._child = self._popen(subprocess.DEVNULL, subprocess.DEVNULL)
+            return
+        rows = self._store.lease_due(now, LEASE, self._gather)
+        self._child = self._popen(subprocess.PIPE, subprocess.PIPE, "--handed")
+        self._exchange = _PipeExchange(self._store, self._child, outbox_pipe.encode_mails(rows))
+        self._exchange.written.wait(PIPE_TIMEOUT)
+
+    def _popen(self, stdin: int, stdout: int, *options: str) -> subprocess.Popen[bytes]:
+        # In a session of its own, so that it survives Ctrl-C in the terminal and the tray's end.
+        return subprocess.Popen(
+            [*self._command, *options], stdin=stdin, stdout=stdout, start_new_session=True
+        )
+
+    def _reaped(self, child: subprocess.Popen[bytes]) -> bool:
+        if child.poll() is None or (self._exchange is not None and self._exchange.is_alive()):
+            if self._monotonic() - self._started < DEADLINE:
+                return False
+            if not self._killed:
+                log.error("the mail delivery (PID %d) did not end within %g s: ended", child.pid, DEADLINE)
+                child.kill()
+                self._killed = True
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(KILL_TIMEOUT)
+            if child.poll() is None:
+                return False  # on a disk that does not answer, say, the next one would hang too
+        self._child = self._exchange = None
+        self._killed = False
+        self._check_requested.set()
+        return True
+
+
+class _PipeExchange(threading.Thread):
+    """Writes the mails to the child and records each of its answers; ends with the child."""
+
+    def __init__(self, store: Store, child: subprocess.Popen[bytes], mails: bytes) -> None:
+        super().__init__(name="mail handover", daemon=True)
+        self.written = threading.Event()
+        self._store = store
+        self._stdin = cast("IO[bytes]", child.stdin)  # the child is started with pipes
+        self._stdout = cast("IO[bytes]", child.stdout)
+        self._mails = mails
+        self._until = time.monotonic() + DEADLINE
+        self.start()
+
+    def run(self) -> None:
+        """Write, then read until the child ends: a pipe may block on either."""
+        try:
+            with self._stdin:
+                self._stdin.write(self._mails)
+        except OSError as error:
+            log.warning("the mail delivery took no mail: %s", error)
+        self.written.set()
+        with self._stdout:
+            for line in self._stdout:
+                self._record(line)
+
+    def _record(self, line: bytes) -> None:
+        """Record an answer, retrying until the deadline: an unrecorded mail would be sent again."""
+        while True:
+            try:
+                outbox_pipe.record_answer(self._store, line)
+            except StoreError as error:
+                if time.monotonic() >= self._until:
+                    log.warning("an answer of the mail delivery cannot be recorded: %s", error)
+                    return
+                time.sleep(RECORD_RETRY)
+            else:
+                return
+
+
+LATE_AFTER = 300.0  # seconds after which a mail that waits without an error gets a note
+BLOCKED_KEY, DEAD_KEY = "mail-blocked", "mail-dead"  # of the popups
+BLOCKING = frozenset({FailureKind.CONFIGURATION.value, FailureKind.SIGN_IN.value})
+
+
+def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
+    """Yield the lines for the menu; none while all is well or is being sent."""
+    late = waiting.oldest is not None and now - waiting.oldest > LATE_AFTER
+    if waiting.count and (waiting.error or late):
+        yield _waiting_line(waiting)
+    if waiting.held:
+        yield ngettext(
+            "Email: {count} mail is held for a digest, so many have gone out",
+            "Email: {count} mails are held for a digest, so many have gone out",
+            waiting.held,
+        ).format(count=waiting.held)
+    if waiting.dead:
+        yield ngettext(
+            "Email: {count} mail was given up (`gpuwatch-tray mail queue`): {error}",
+            "Email: {count} mails were given up (`gpuwatch-tray mail queue`): {error}",
+            waiting.dead,
+        ).format(count=waiting.dead, error=waiting.dead_error)
+
+
+class MailHealth:
+    """
+    The popups about the outbox: one each time a person has to act, none for a mail that is only late.
+
+    A passing failure between two equal ones, as an unreachable server, brings no second popup.
+    """
+
+    def __init__(self) -> None:
+        self._failure = ""
+        self._dead = 0
+
+    def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
+        """Return the popups to show now that `waiting` is what waits."""
+        due = []
+        failure = waiting.failure
+        if waiting.error and failure not in BLOCKING:
+            failure = self._failure
+        if failure and failure != self._failure:
+            buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
+            title = _("Mail cannot be sent until you act")
+            due.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
+        if waiting.dead > self._dead:
+            due.append(
+                Popup(DEAD_KEY, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING)
+            )
+        self._failure, self._dead = failure, waiting.dead
+        return tuple(due)
+
+    def closed_keys(self, waiting: OutboxSummary) -> tuple[str, ...]:
+        """Return the keys of the popups that are obsolete now; call it before `popups`."""
+        return (BLOCKED_KEY,) if self._failure and not waiting.error else ()
+
+
+def _waiting_line(waiting: OutboxSummary) -> str:
+    mails = ngettext("{count} mail waits", "{count} mails wait", waiting.count).format(count=waiting.count)
+    if waiting.oldest is not None:
+        since = local_time(waiting.oldest, "%H:%M")
+        mails = _("{mails} since {time}").format(mails=mails, time=since)
+    return _("Email: {mails}").format(mails=mails) + (f": {waiting.error}" if waiting.error else "")
+
+
+def _given_up(waiting: OutboxSummary) -> str:
+    advice = _("`gpuwatch-tray mail queue` lists it; `mail retry` sends it again, `mail drop` drops it")
+    return f"{waiting.dead_error}\n{advice}"

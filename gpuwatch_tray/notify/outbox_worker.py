@@ -1,0 +1,264 @@
+"""
+The outbox worker: sends the mails that are due, and decides when those that failed are tried again.
+
+A mail leaves the outbox only with a transport's receipt: a crash or a lost answer can send it twice (with the
+same Message-ID), but never lose it. The mail libraries are imported by the transport, once a mail is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import traceback
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.notify.transport import FailureKind, Receipt, Transport, TransportError
+from gpuwatch_tray.store import Gather, Rest, StoreError
+from gpuwatch_tray.units import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gpuwatch_tray.model import Message
+
+
+log = logging.getLogger(__name__)
+
+LEASE = 180.0  # seconds for which no other process sends the mails of this run
+# Seconds into the lease after which no mail is started: one takes 60 s at most, twice that with a picture.
+LAST_START = 50.0
+RECORD_RETRY = 1.0  # seconds between attempts to record a mail as sent
+RECORD_MARGIN = 10.0  # seconds before the end of the lease at which those attempts end
+JITTER = 0.25  # of a delay, added at random, so that machines do not retry at the same moment
+MOST_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The delay after the nth failure: `first` * 2^n seconds, never more than `most`."""
+
+    first: float
+    most: float
+    blocked: bool = False  # a person has to correct something; the mail is retried all the same
+
+    def delay(self, attempts: int, chance: float) -> float:
+        """Return the seconds to wait after `attempts` earlier failures; `chance` in [0, 1) spreads them."""
+        seconds: float = self.first * 2 ** min(attempts, MOST_DOUBLINGS) * (1 + JITTER * chance)
+        return min(seconds, self.most)
+
+
+RETRY_POLICIES = {
+    FailureKind.TRANSIENT: RetryPolicy(30, HOUR),
+    FailureKind.AMBIGUOUS: RetryPolicy(30, HOUR),
+    FailureKind.QUOTA: RetryPolicy(HOUR, 24 * HOUR),
+    # Slower: a wrong password tried every minute locks the account.
+    FailureKind.CONFIGURATION: RetryPolicy(HOUR / 4, 4 * HOUR, blocked=True),
+    FailureKind.SIGN_IN: RetryPolicy(HOUR / 4, 4 * HOUR, blocked=True),
+}
+# The mail itself or its address is refused: no retry, a person has to decide.
+PERMANENT_FAILURES = frozenset({FailureKind.MESSAGE, FailureKind.RECIPIENT})
+
+
+class LeasedMail(Protocol):
+    """What the worker needs of a mail in the outbox."""
+
+    @property
+    def id(self) -> int:
+        """The number in the outbox."""
+
+    @property
+    def message(self) -> Message:
+        """The mail to send."""
+
+    @property
+    def attempts(self) -> int:
+        """The number of failures so far."""
+
+
+class OutboxPort(Protocol):
+    """What the worker needs of the outbox."""
+
+    def lease_due(self, now: float, lease: float, gather: Gather | None = ...) -> Sequence[LeasedMail]:
+        """Lease the mails that are due until `now + lease`; `gather` makes one mail of a backlog."""
+
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ...) -> None:
+        """Record that it was accepted; queue the `rest` for the recipients who did not get it."""
+
+    def mark_retry(
+        self, row_id: int, at: float, error: str, *, blocked: bool = ..., failure: str = ...
+    ) -> None:
+        """Put it back, due at `at`, with one more failure, of the kind `failure`."""
+
+    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = ...) -> None:
+        """Give it up: keep it without sending it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentMail:
+    """A mail that was accepted."""
+
+    id: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMail:
+    """A mail that was not sent, why, and when it is tried again (wall time), None once given up."""
+
+    id: int
+    kind: FailureKind
+    error: str
+    at: float | None
+
+    def __str__(self) -> str:
+        return self.error
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """The result of one run. `left` mails were due and not started; they are due again after the lease."""
+
+    sent: tuple[SentMail, ...] = ()
+    failures: tuple[FailedMail, ...] = ()
+    left: int = 0
+
+
+def no_picture(_message: Message) -> bytes:
+    """Return no picture, where none can be drawn."""
+    return b""
+
+
+def deliver_due(
+    store: OutboxPort,
+    transport_for: Callable[[], Transport],
+    clock: Callable[[], float],
+    *,
+    lease: float = LEASE,
+    last_start: float = LAST_START,
+    chance: Callable[[], float] = random.random,
+    gather: Gather | None = None,
+    draw: Callable[[Message], bytes] = no_picture,
+) -> DeliveryReport:
+    """
+    Send each mail that is due once; call `transport_for` only where there is one.
+
+    `gather` makes one mail of a stale backlog, `draw` the picture of a mail, empty where there is none.
+    Once the transport itself has failed (no connection, wrong password), put the rest back untried.
+    """
+    start = clock()
+    due = store.lease_due(start, lease, gather)
+    sent: list[SentMail] = []
+    failures: list[FailedMail] = []
+    transport: Transport | None = None
+    broken: TransportError | None = None
+    for done, mail in enumerate(due):
+        error = broken
+        if error is None:
+            if clock() - start > last_start:
+                return DeliveryReport(tuple(sent), tuple(failures), len(due) - done)
+            try:
+                transport = transport or transport_for()
+                receipt = send_with_picture(transport, mail.message, draw)
+            except TransportError as failed:
+                error = failed
+                broken = failed if failed.for_all else None
+            except Exception as fault:  # noqa: BLE001  # no bug may lose a mail
+                error = _internal_error(fault)
+            else:
+                rest = _for_missed(mail, receipt, clock(), chance())
+                _record_sent(store, mail, receipt, rest, clock, start + lease - RECORD_MARGIN)
+                log.info("mail %d sent by %s: %s", mail.id, receipt.transport, receipt.answer)
+                sent.append(SentMail(mail.id, receipt))
+                continue
+        failures.append(_record_failure(store, mail, error, clock(), chance()))
+    return DeliveryReport(tuple(sent), tuple(failures))
+
+
+def send_with_picture(transport: Transport, message: Message, draw: Callable[[Message], bytes]) -> Receipt:
+    """Send with the picture; where the server refuses that as too big, once more without."""
+    try:
+        message = replace(message, picture=draw(message))
+    except Exception:  # the mail goes without it
+        log.exception("the picture of a mail cannot be drawn")
+    try:
+        return transport.send(message)
+    except TransportError as error:
+        if error.kind is not FailureKind.MESSAGE or not message.picture:
+            raise
+        log.info("mail not taken (%s): once more without its picture", error)
+    return transport.send(replace(message, picture=b""))
+
+
+def _for_missed(mail: LeasedMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
+    """Return the mail once more for each group of recipients who were refused while others got it."""
+    rest = []
+    for number, missed in enumerate(receipt.missed, mail.id):
+        message, error = mail.message, missed.error
+        details = replace(message.details, only=missed.recipients)
+        # It becomes a mail of its own, which needs its own Message-ID.
+        message_id = f"{message.message_id.rstrip('>').replace('@', f'.{number}@', 1)}>"
+        policy = RETRY_POLICIES.get(error.kind)
+        at = None if policy is None else now + policy.delay(0, chance)
+        log.warning("mail %d was not taken for all: %s", mail.id, error)
+        message = replace(message, details=details, message_id=message_id)
+        rest.append(Rest(message, at, str(error), error.kind.value))
+    return tuple(rest)
+
+
+def _record_sent(
+    store: OutboxPort,
+    mail: LeasedMail,
+    receipt: Receipt,
+    rest: Sequence[Rest],
+    clock: Callable[[], float],
+    until: float,
+) -> None:
+    """Record that the mail was sent, retrying until `until`: unrecorded, it would be sent again."""
+    while True:
+        try:
+            store.mark_sent(mail.id, clock(), f"{receipt.transport}: {receipt.answer}", rest)
+        except StoreError as error:
+            if clock() >= until:
+                raise
+            log.warning("mail %d is sent, but that cannot be recorded yet: %s", mail.id, error)
+            time.sleep(RECORD_RETRY)
+        else:
+            return
+
+
+def _record_failure(
+    store: OutboxPort, mail: LeasedMail, error: TransportError, now: float, chance: float
+) -> FailedMail:
+    """Put the mail back for its next attempt, or give it up; unrecorded, it is due when the lease ends."""
+    at = None
+    try:
+        if error.kind in PERMANENT_FAILURES:
+            log.warning("mail %d given up (%s): %s", mail.id, error.kind.value, error)
+            store.mark_dead(mail.id, now, str(error), failure=error.kind.value)
+        else:
+            policy = RETRY_POLICIES[error.kind]
+            delay = max(policy.delay(mail.attempts, chance), min(error.wait or 0.0, 24 * HOUR))
+            at = now + delay
+            log.info("mail %d not sent (%s), again in %.0f s: %s", mail.id, error.kind.value, delay, error)
+            store.mark_retry(mail.id, at, str(error), blocked=policy.blocked, failure=error.kind.value)
+    except StoreError as fault:
+        log.warning("mail %d is not sent, and that cannot be recorded: %s", mail.id, fault)
+    return FailedMail(mail.id, error.kind, str(error), at)
+
+
+def _internal_error(fault: Exception) -> TransportError:
+    """Return the error for a bug, by its type and place only: its text might hold a secret."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    name = type(fault).__name__
+    log.error("%s while sending a mail:\n%s", name, "".join(traceback.format_list(frames)).rstrip())
+    if frames:
+        last = frames[-1]
+        name = _("{fault} at {place}, line {line}").format(fault=name, place=last.name, line=last.lineno)
+    return TransportError(
+        FailureKind.TRANSIENT,
+        _("internal error while sending: {fault}").format(fault=name),
+        _("the log has the details"),
+    )

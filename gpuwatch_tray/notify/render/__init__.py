@@ -1,0 +1,29 @@
+"""
+The text of mails and popups, pure: subject, plain text and HTML of a mail, title and body of a popup.
+
+A mail's plain text is the Bash tool's and stays English; HTML and popups are translated.
+"""
+
+from __future__ import annotations
+
+from gpuwatch_tray.notify.render.header import MailIdentity
+from gpuwatch_tray.notify.render.html import CHART, without_picture
+from gpuwatch_tray.notify.render.mail_text import alert_mail, digest, dry_run, notice_mail, resolved_mail
+from gpuwatch_tray.notify.render.popups import away_popup, notice_popup, popup, resolved_popup
+from gpuwatch_tray.rules.titles import TITLES
+
+__all__ = [
+    "CHART",
+    "TITLES",
+    "MailIdentity",
+    "alert_mail",
+    "away_popup",
+    "digest",
+    "dry_run",
+    "notice_mail",
+    "notice_popup",
+    "popup",
+    "resolved_mail",
+    "resolved_popup",
+    "without_picture",
+]

@@ -1,0 +1,283 @@
+"""
+What the rules remember from poll to poll: who was busy, what was idle, hot or broken, and for how long.
+
+Pure: `observe` returns the history after a snapshot. Its size is bounded: what it holds about a GPU or a
+process goes with it. Time in which nothing could be read counts neither as idle nor as throttled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
+from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, physical_gpus, process_identity
+from gpuwatch_tray.units import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gpuwatch_tray.model import GpuProcess
+
+
+SLICES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    Amounts by slices of time: a window is as long as `SLICES` of them.
+
+    `slices` are (number of the slice, amount), oldest first. The time is seconds on any clock that does not
+    go back.
+    """
+
+    slices: tuple[tuple[int, float], ...] = ()
+
+    def add(self, at: float, length: float, amount: float) -> Window:
+        """Return the window with `amount` more at `at`, without what is older than `length` seconds."""
+        now = int(at // (length / SLICES))
+        kept = [entry for entry in self.slices if now - SLICES < entry[0] <= now]
+        if amount:
+            before = kept.pop()[1] if kept and kept[-1][0] == now else 0.0
+            kept.append((now, before + amount))
+        return Window(tuple(kept))
+
+    def total(self, at: float, length: float) -> float:
+        """Sum the amounts of the last `length` seconds."""
+        now = int(at // (length / SLICES))
+        return sum(amount for number, amount in self.slices if number > now - SLICES)
+
+
+EMPTY_WINDOW = Window()
+
+
+THROTTLE_WINDOW = 5 * 60.0  # seconds
+THROTTLE_POLLS = 6  # polls that it spans at the least
+ECC_WINDOW = 10 * 60.0  # seconds
+EVENT_LASTS = DAY  # seconds
+MOST_EVENTS = 64
+MOST_BUSY = 5000  # processes
+GAP = 15.0  # seconds
+EVENT_RULES = frozenset({"xid_fatal", "xid_app", "ecc"})
+THERMAL = ClockLimit.SW_THERMAL | ClockLimit.HW_THERMAL
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEvent:
+    """An event that leaves no state to read: when it last happened, and how often."""
+
+    at: Instant
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceHistory:
+    """A GPU or MIG device: when its utilisation was last known, and since when it is idle or does nothing."""
+
+    at: float | None = None
+    idle_from: float | None = None
+    quiet_from: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardHistory:
+    """A physical GPU: seconds of throttling, and errors, in the last minutes; the counters as last seen."""
+
+    sampled: float | None = None
+    throttled: Window = EMPTY_WINDOW
+    counted: float | None = None
+    corrected: int | None = None
+    errors: Window = EMPTY_WINDOW
+    uncorrected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHistory:
+    """
+    The history of all polls.
+
+    `clock` counts the seconds since the first; the times within are by it. `events` go by subject.
+
+    `busy` are the processes that have been seen to work a GPU, `holding` since when one of them (by process
+    and device) holds much memory of a GPU that is idle.
+    """
+
+    clock: float = 0.0
+    at: Instant | None = None
+    devices: Mapping[str, DeviceHistory] = field(default_factory=dict)
+    boards: Mapping[str, BoardHistory] = field(default_factory=dict)
+    busy: frozenset[str] = frozenset()
+    holding: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    events: Mapping[str, RuleEvent] = field(default_factory=dict)
+
+    def idle_for(self, device: str) -> float:
+        """Return for how many seconds a device has been idle."""
+        since = self.devices.get(device, DeviceHistory()).idle_from
+        return 0.0 if since is None else self.clock - since
+
+    def quiet_for(self, device: str) -> float:
+        """Return for how many seconds a device has done nothing at all."""
+        since = self.devices.get(device, DeviceHistory()).quiet_from
+        return 0.0 if since is None else self.clock - since
+
+    def held_for(self, process: str, device: str) -> float:
+        """Return for how many seconds a process has held much memory of a device that was idle."""
+        since = self.holding.get((process, device))
+        return 0.0 if since is None else min(self.clock - since, self.idle_for(device))
+
+
+def throttle_window(limits: Limits) -> float:
+    """Return the seconds over which the share of throttling is taken: a slow poll needs longer."""
+    return max(THROTTLE_WINDOW, THROTTLE_POLLS * limits.poll)
+
+
+def recalled(alerts: Iterable[Alert]) -> RuleHistory:
+    """Return the history to begin with: the events whose alerts are stored."""
+    return RuleHistory(
+        events={
+            alert.subject: RuleEvent(alert.fired or Instant(alert.since), max(1, int(alert.value)))
+            for alert in alerts
+            if alert.rule in EVENT_RULES and alert.phase is not Phase.PENDING and _is_event(alert)
+        }
+    )
+
+
+def _is_event(alert: Alert) -> bool:
+    """Tell whether an alert is about an event; corrected errors, which only warn, are not."""
+    return alert.rule != "ecc" or alert.severity is Severity.CRITICAL
+
+
+def observe(
+    history: RuleHistory,
+    snapshot: Snapshot,
+    now: Instant,
+    limits: Limits,
+    *,
+    gap: float = GAP,
+    seen: Iterable[tuple[str, str]] = (),
+) -> RuleHistory:
+    """
+    Return the history after `snapshot`, in which the `seen` events (rule, subject) are closed.
+
+    Between two polls more than `gap` seconds apart anything may have happened: spans begin anew.
+    """
+    clock = history.clock if history.at is None else history.clock + max(0.0, now.since(history.at))
+    events = _kept(history.events, now, seen)
+    for xid in snapshot.events:
+        _happened(events, f"{xid.uuid}/{xid.code}", now)
+    if snapshot.problem is not None:
+        return replace(history, clock=clock, at=now, events=_bounded(events))
+    boards_now = {}
+    for name, gpu in physical_gpus(snapshot):
+        before = history.boards.get(name, BoardHistory())
+        boards_now[name] = _board(before, gpu, clock, limits, gap)
+        more = _more(before.uncorrected, boards_now[name].uncorrected)
+        if more:
+            _happened(events, name, now, more)
+    devices = {
+        gpu_subject(gpu): _device(
+            history.devices.get(gpu_subject(gpu), DeviceHistory()), gpu, clock, limits, gap
+        )
+        for gpu in snapshot.gpus
+    }
+    busy, holding = _processes(history, snapshot, clock, limits)
+    return RuleHistory(clock, now, devices, boards_now, busy, holding, _bounded(events))
+
+
+def _kept(
+    events: Mapping[str, RuleEvent], now: Instant, seen: Iterable[tuple[str, str]]
+) -> dict[str, RuleEvent]:
+    closed = {name for rule, name in seen if rule in EVENT_RULES}
+    # A clock that was set back over a boot makes it negative: then nobody knows, and it stays.
+    return {
+        name: event
+        for name, event in events.items()
+        if name not in closed and now.since(event.at) < EVENT_LASTS
+    }
+
+
+def _happened(events: dict[str, RuleEvent], name: str, now: Instant, times: int = 1) -> None:
+    before = events.pop(name, None)  # and to the end, where the newest stand
+    events[name] = RuleEvent(now, times + (0 if before is None else before.count))
+
+
+def _bounded(events: dict[str, RuleEvent]) -> dict[str, RuleEvent]:
+    return dict(list(events.items())[-MOST_EVENTS:])
+
+
+def _more(before: int | None, now: int | None) -> int:
+    """Return how far a counter has gone on; one that went back was reset, and has counted since."""
+    if before is None or now is None:
+        return 0
+    return now - before if now >= before else now
+
+
+def _board(before: BoardHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> BoardHistory:
+    after = before
+    if not isinstance(gpu.limited_by, Missing):
+        passed = 0.0 if before.sampled is None else clock - before.sampled
+        amount = passed if gpu.limited_by & THERMAL and passed <= gap else 0.0
+        window = before.throttled.add(clock, throttle_window(limits), amount)
+        after = replace(after, sampled=clock, throttled=window)
+    if not isinstance(gpu.ecc_corrected, Missing):
+        near = before.counted is not None and clock - before.counted <= gap
+        more = _more(before.corrected, gpu.ecc_corrected) if near else 0
+        errors = before.errors.add(clock, ECC_WINDOW, more)
+        after = replace(after, counted=clock, corrected=gpu.ecc_corrected, errors=errors)
+    if not isinstance(gpu.ecc_uncorrected, Missing):
+        after = replace(after, uncorrected=gpu.ecc_uncorrected)
+    return after
+
+
+def _device(before: DeviceHistory, gpu: Gpu, clock: float, limits: Limits, gap: float) -> DeviceHistory:
+    if isinstance(gpu.utilisation, Missing):
+        return before
+    near = before.at is not None and clock - before.at <= gap
+
+    def since(earlier: float | None) -> float:
+        return earlier if near and earlier is not None else clock
+
+    return DeviceHistory(
+        clock,
+        since(before.idle_from) if gpu.utilisation < limits.use.idle_below else None,
+        since(before.quiet_from) if gpu.utilisation == 0 else None,
+    )
+
+
+def _processes(
+    history: RuleHistory, snapshot: Snapshot, clock: float, limits: Limits
+) -> tuple[frozenset[str], dict[tuple[str, str], float]]:
+    """Return which processes have been busy, and since when which of them hold memory of an idle GPU."""
+    lookup = GpuLookup(snapshot)
+    working: set[str] = set()
+    holding: dict[tuple[str, str], float] = {}
+    for together in _by_place(snapshot):
+        gpu = lookup.of(together[0])
+        if gpu is None or isinstance(gpu.utilisation, Missing):
+            continue
+        if gpu.utilisation >= limits.use.idle_below:
+            # Of two on a busy GPU, one may have slept all along: only who is alone with it is known to work.
+            if len(together) == 1:
+                working.add(process_identity(snapshot, together[0]))
+            continue
+        device = gpu_subject(gpu)
+        for process in together:
+            name = process_identity(snapshot, process)
+            if name and not isinstance(process.memory, Missing) and process.memory > limits.use.idle_memory:
+                holding[name, device] = history.holding.get((name, device), clock)
+    working.discard("")
+    busy = history.busy
+    # Who is not on a list with a gap may be there all the same.
+    whole = all(gpu.problem is None and gpu.process_problem is None for gpu in snapshot.gpus)
+    if busy and (whole or len(busy) >= MOST_BUSY):
+        busy &= {process_identity(snapshot, process) for process in snapshot.computing}
+    return busy | working, holding
+
+
+def _by_place(snapshot: Snapshot) -> Iterable[list[GpuProcess]]:
+    """Group the processes that compute by GPU or MIG device."""
+    found: dict[tuple[int | None, str], list[GpuProcess]] = {}
+    for process in snapshot.computing:
+        found.setdefault((process.gpu, process.device), []).append(process)
+    return found.values()

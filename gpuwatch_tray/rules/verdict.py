@@ -1,0 +1,295 @@
+"""What the rules share: building a verdict, naming GPUs and processes, and which processes count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import (
+    Field,
+    Finding,
+    Gpu,
+    GpuProcess,
+    Limits,
+    Missing,
+    ProcessScope,
+    Severity,
+    Snapshot,
+    Verdict,
+    Why,
+    known,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def gpu_subject(gpu: Gpu) -> str:
+    """Return what names a GPU or MIG device in a fingerprint: its UUID, or its index without one."""
+    return gpu.uuid or str(gpu.index)
+
+
+def gpu_label(gpu: Gpu) -> str:
+    """Name a GPU in English, for the reasons; a MIG device has no number of its own."""
+    return f"MIG device {gpu.uuid} on GPU {gpu.index}" if gpu.physical else f"GPU {gpu.index}"
+
+
+def gpu_name(gpu: Gpu) -> str:
+    """Name a GPU for a sentence, in the person's language."""
+    if not gpu.physical:
+        return f"GPU {gpu.index}"
+    return _("MIG device {uuid} on GPU {index}").format(uuid=gpu.uuid, index=gpu.index)
+
+
+def physical_gpus(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
+    """
+    Yield the physical GPUs, each with its subject.
+
+    Heat, fans and faults are those of the board: MIG devices share them. One whose board is not listed
+    stands for it.
+    """
+    seen: set[str] = set()
+    for gpu in sorted(snapshot.gpus, key=lambda gpu: bool(gpu.physical)):
+        name = gpu.physical or gpu_subject(gpu)
+        if name not in seen:
+            seen.add(name)
+            yield name, gpu
+
+
+class GpuLookup:
+    """Finds the GPU, or the MIG device, that a process is on."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._by_uuid = {gpu.uuid: gpu for gpu in snapshot.gpus if gpu.uuid}
+        self._by_index = {gpu.index: gpu for gpu in snapshot.gpus if not gpu.physical}
+
+    def of(self, process: GpuProcess) -> Gpu | None:
+        """Return the GPU of a process, or None where the source could not tell."""
+        if process.device:
+            return self._by_uuid.get(process.device)
+        return None if process.gpu is None else self._by_index.get(process.gpu)
+
+
+def process_identity(snapshot: Snapshot, process: GpuProcess) -> str:
+    """Return a name that no later process has; empty where the start is unknown: a PID may be used again."""
+    return f"{snapshot.boot_id}/{process.pid}/{process.identity}" if process.identity else ""
+
+
+def process_prefix(snapshot: Snapshot, process: GpuProcess) -> str:
+    """Return what the subjects about a process begin with, whenever it may have started."""
+    return f"{snapshot.boot_id}/{process.pid}/"
+
+
+def process_title(process: GpuProcess) -> str:
+    """Name a process for a sentence, without its arguments: they may hold a secret."""
+    where = "" if process.gpu is None else f", GPU {process.gpu}"
+    name = redact.process_name(known(process.name) or "") or _("A process")
+    return f"{name} (PID {process.pid}{where})"
+
+
+def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
+    """
+    Return the processes that count, in the source's order.
+
+    They hold a compute context (nvidia-smi's compute list: C, C+G, MPS), are not among
+    IGNORE_PROCESSES, and belong to the user unless PROCESS_SCOPE is `all`.
+    """
+    return sorted_out(snapshot, limits)[0]
+
+
+def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+    """Return the processes that count, and those that might: their owner is unknown, as in a container."""
+    found = computing(snapshot, limits)
+    if limits.scope is ProcessScope.ALL:
+        return found, ()
+    return (
+        tuple([process for process in found if process.mine]),
+        tuple([process for process in found if process.mine is None]),
+    )
+
+
+def unowned_line(process: GpuProcess) -> str:
+    """Say why a process of unknown owner leaves a rule open, and how to change that."""
+    text = _("the owner of process {pid} cannot be told (PROCESS_SCOPE=all counts everybody's)")
+    return text.format(pid=process.pid)
+
+
+def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
+    """Return everybody's processes with a compute context, without IGNORE_PROCESSES."""
+    found = snapshot.computing
+    ignored = {name for name in snapshot.programs if _ignored(name, limits)}
+    return tuple([process for process in found if process.name not in ignored]) if ignored else found
+
+
+def computes(process: GpuProcess, limits: Limits) -> bool:
+    """Tell whether a process is one of those."""
+    return process.computes and not _ignored(process.name, limits)
+
+
+def _ignored(name: Field[str], limits: Limits) -> bool:
+    return not isinstance(name, Missing) and name.lower() in limits.ignore
+
+
+def gaps(snapshot: Snapshot) -> tuple[str, ...]:
+    """
+    Return what could not be read of the processes, a line each.
+
+    While there is a gap, the processes known are not all there are: no rule may conclude from their
+    number or absence.
+    """
+    if snapshot.problem is not None:
+        return (str(snapshot.problem),)
+    unread = dict(process_gaps(snapshot))
+    lines = []
+    for gpu in snapshot.gpus:
+        if gpu.problem is not None:
+            lines.append(gap(gpu))
+        elif gpu in unread:
+            lines.append(unread[gpu])
+    return tuple(lines)
+
+
+def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
+    """Return the GPUs that answer but for their processes, each with a line that says so."""
+    return tuple(
+        (gpu, process_gap(gpu))
+        for gpu in snapshot.gpus
+        if gpu.problem is None and gpu.process_problem is not None
+    )
+
+
+def gap(gpu: Gpu) -> str:
+    """Say why nothing is known of this GPU, which has a problem."""
+    return _("GPU {index} cannot be read: {problem}").format(index=gpu.index, problem=gpu.problem)
+
+
+def process_gap(gpu: Gpu) -> str:
+    """Say why the processes of this GPU are not known."""
+    text = _("the processes of GPU {index} cannot be read: {problem}")
+    return text.format(index=gpu.index, problem=gpu.process_problem)
+
+
+T = TypeVar("T")
+
+
+class VerdictBuilder:
+    """
+    Collects the findings of one rule in one snapshot, and builds its verdict.
+
+    A value that could not be read this time leaves its subject open; one that is never given means that the
+    rule cannot fire there, which leaves the rest as it is. A snapshot that failed leaves all
+    open, unless `open_` says that the rule needs none.
+    """
+
+    def __init__(self, rule: str, snapshot: Snapshot, *, open_: bool = True) -> None:
+        self.rule = rule
+        self._snapshot = snapshot
+        self._findings: dict[str, Finding] = {}
+        self._band: set[str] = set()
+        self._open: dict[str, None] = {}  # the lines, each once
+        self._subjects: dict[str, None] = {}
+        self._cannot: dict[str, None] = {}
+        self._each: list[str] = []
+        self._worst: tuple[float, str] | None = None
+        if open_ and snapshot.problem is not None:
+            self.leave_open(str(snapshot.problem), "")
+
+    def boards(self, *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
+        """
+        Yield the physical GPUs that can be judged, with their subjects.
+
+        One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is known.
+        """
+        return self._awake(physical_gpus(self._snapshot), lasting=lasting)
+
+    def devices(self) -> Iterator[tuple[str, Gpu]]:
+        """Yield the GPUs and the MIG devices that can be judged, with their subjects."""
+        return self._awake((gpu_subject(gpu), gpu) for gpu in self._snapshot.gpus)
+
+    def _awake(self, gpus: Iterable[tuple[str, Gpu]], *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
+        if self._snapshot.problem is not None:
+            return
+        for name, gpu in gpus:
+            if gpu.problem is not None:
+                self.leave_open(gap(gpu), name)
+            elif gpu.asleep:
+                if lasting:
+                    self._band.add(name)
+            else:
+                yield name, gpu
+
+    def read(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
+        """
+        Return the value; where it is missing, None, and note that for the subjects that begin with `names`.
+
+        A subject of exactly that name does not recover by that, though the value may never be given again,
+        unless it is not `held`. `what` says in English what it is (`N_`).
+        """
+        if not isinstance(value, Missing):
+            return value
+        self._band.update(names if held else ())
+        if value.why is Why.ERROR:
+            detail = f": {value.detail}" if value.detail else ""
+            line = _("{what} of {gpu} cannot be read").format(what=_(what), gpu=gpu_name(gpu))
+            self.leave_open(line + detail, *names)
+        elif value.why is Why.UNSUPPORTED:
+            self.cannot_fire(_("{gpu} does not report {what}").format(gpu=gpu_name(gpu), what=_(what)))
+        else:
+            self.cannot_fire(_("this source does not report {what}").format(what=_(what)))
+        return None
+
+    def leave_open(self, line: str, *subjects: str) -> None:
+        """Conclude nothing about the subjects that begin with `subjects`; `line` says why."""
+        self._open[line] = None
+        self._subjects.update(dict.fromkeys(subjects))
+
+    def cannot_fire(self, line: str) -> None:
+        """Note that the rule cannot fire somewhere; `line` says where and why."""
+        self._cannot[line] = None
+
+    def in_band(self, name: str) -> None:
+        """Note a subject past the threshold that clears, and not at the one that raises."""
+        self._band.add(name)
+
+    @property
+    def can_fire_everywhere(self) -> bool:
+        """Whether the rule can fire wherever it was asked to."""
+        return not self._cannot
+
+    def is_worst(self, value: float) -> bool:
+        """Tell whether this value is the greatest so far: only that one needs a sentence."""
+        return self._worst is None or value > self._worst[0]
+
+    def measure(self, value: float, text: str) -> None:
+        """Record a measured value with its sentence; the verdict has the greatest."""
+        if self.is_worst(value):
+            self._worst = value, text
+
+    def add_gpu_line(self, line: str) -> None:
+        """Add the line of one GPU, where GPUs have limits of their own."""
+        self._each.append(line)
+
+    def fire(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
+        """Add a finding; of several about one subject the first stays."""
+        if name not in self._findings:
+            self._findings[name] = Finding(self.rule, name, severity, reason, value, text)
+
+    def build(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
+        """Build the verdict; `calm` is the text where nothing was there to measure."""
+        return Verdict(
+            self.rule,
+            tuple(self._findings.values()),
+            "; ".join(self._open) or None,
+            tuple(self._subjects) or ("",),
+            frozenset(self._band - self._findings.keys()),
+            self._value(_(calm)),
+            threshold,
+            tuple(self._cannot),
+            tuple(self._each),
+        )
+
+    def _value(self, calm: str) -> str:
+        if self._worst is not None:
+            return self._worst[1]
+        return "" if self._cannot else calm

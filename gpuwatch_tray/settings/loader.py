@@ -1,0 +1,147 @@
+"""Loading the settings from the environment and the files, with every problem at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gpuwatch_tray import i18n
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
+from gpuwatch_tray.settings import paths, validators
+from gpuwatch_tray.settings.mail_account import choose_transport
+from gpuwatch_tray.settings.model import ConfigProblem, Settings
+from gpuwatch_tray.settings.reader import SettingsReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_HOME_FILE = 0  # TO_EMAIL's, by its place in the order of the files
+_LINE = f'{schema.TO_EMAIL.key}="name@host"'
+
+
+def no_recipient(reader: SettingsReader) -> str:
+    """One line with the place and the mend, once TO_EMAIL was taken from `reader` and gave nobody."""
+    name = schema.TO_EMAIL.key
+    for number, problem in reader.problems:
+        if problem.key == name or (number == _HOME_FILE and number in reader.unread):
+            return str(problem)
+    last = reader.last(schema.TO_EMAIL)
+    if last is not None:
+        place = f"{reader.files[last.file].shown}:{last.line}: {name}"
+        if schema.EXAMPLE_ADDRESS in last.text:
+            return _("{place}: still the example's address: put your own").format(place=place)
+        return _("{place}: is empty").format(place=place)
+    file = reader.files[_HOME_FILE]
+    if not file.found:
+        return _("there is no {file}: write one with {line}").format(file=file.shown, line=_LINE)
+    return _("{file}: {key}: is not set: add {line}").format(file=file.shown, key=name, line=_LINE)
+
+
+_BEFORE_SMTP = 2  # files: notify.env's FROM_EMAIL is the general one, smtp.env's is the server's
+_STATE = "GPUWATCH_CACHE"
+
+
+def load(
+    environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
+) -> tuple[Settings, tuple[ConfigProblem, ...]]:
+    """
+    Return the settings, with the default for each key that is wrong, and what is wrong.
+
+    Never raises for what files or variables hold. `folders` are the real places unless a test says others.
+    """
+    folders = folders or paths.settings_folders()
+    files = paths.find_all(environ, folders)
+    reader = SettingsReader(files, environ, folders.home)
+    method, smtp, (credentials, token) = choose_transport(reader, reader.value(schema.NOTIFY_METHOD))
+    state = environ.get(_STATE, "")
+    values = _values(reader)
+    settings = Settings(
+        config=files[0].path,
+        state=paths.absolute(state, environ, folders) if state else folders.state,
+        log=None if state else folders.log,
+        no_recipient="" if values["to_email"] else no_recipient(reader),
+        notify_method=method,
+        gmail_credentials=credentials,
+        gmail_token=token,
+        from_email=reader.value(schema.FROM_EMAIL, files=_BEFORE_SMTP),
+        smtp=smtp,
+        mygpu=environ.get("MYGPU", "").strip(),
+        language=_language(reader.value(schema.UI_LANGUAGE), environ),
+        warnings=tuple(reader.warnings),
+        **values,
+    )
+    problems = reader.sorted_problems()
+    if not settings.state.is_absolute():
+        text = _("not set, and this account has no home folder: name the folder for the state")
+        problems = (ConfigProblem(_STATE, None, "", text), *problems)
+    return settings, problems
+
+
+def _language(asked: str, environ: Mapping[str, str]) -> str:
+    return i18n.system_language(environ) if asked == validators.AUTO else asked
+
+
+def _values(reader: SettingsReader) -> dict[str, Any]:
+    """Return the arguments of `Settings` that the table of settings names."""
+    kept = {setting.kept: reader.value(setting) for setting in schema.SETTINGS.values() if setting.kept}
+
+    def below(prefix: str) -> dict[str, Any]:
+        names = {name.removeprefix(prefix): value for name, value in kept.items() if name.startswith(prefix)}
+        return {name: value for name, value in names.items() if "." not in name}
+
+    limits = Limits(
+        **below("limits."),
+        poll=kept["poll"],
+        heat=HeatLimits(**below("limits.heat.")),
+        faults=FaultLimits(**below("limits.faults.")),
+        use=UseLimits(**below("limits.use.")),
+    )
+    return {**below(""), "limits": limits}
+
+
+Loaded: TypeAlias = "tuple[Settings, tuple[ConfigProblem, ...]]"
+
+
+class Changes:
+    """
+    Detects changes of the three files. One thread polls it about once a second, at a `stat` of each file.
+
+    An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
+    recipient. So a change counts only when two polls in a row found the files the same, and no other change
+    came while they were read. The first poll that finds them at rest reads them as well, for what changed
+    while the program started. A file that is gone is a mistake: the home folder may not be mounted.
+    """
+
+    def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:
+        self._environ = environ
+        self._folders = folders or paths.settings_folders()
+        self._read: tuple[paths.Stamp, ...] | None = None
+        self._before: tuple[paths.Stamp, ...] | None = None
+        self._there: set[int] = set()  # the files that were there at some time, by their place
+
+    def check(self) -> Loaded | None:
+        """Read the files if they have changed and are at rest; return None otherwise."""
+        now = self._stamps()
+        at_rest, self._before = now == self._before, now
+        if now == self._read or not at_rest:
+            return None
+        settings, problems = load(self._environ, self._folders)
+        if self._stamps() != now:
+            return None
+        self._read = now
+        self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
+        named = {problem.path for problem in problems}
+        return settings, (*(gone for gone in self._gone(now) if gone.path not in named), *problems)
+
+    def _gone(self, stamps: tuple[paths.Stamp, ...]) -> list[ConfigProblem]:
+        text = _("is gone: put it back, or start again to go by the defaults")
+        files = paths.watched(self._environ, self._folders)
+        return [
+            ConfigProblem(str(file), None, "", text)
+            for place, file in enumerate(files)
+            if place in self._there and stamps[place] is None
+        ]
+
+    def _stamps(self) -> tuple[paths.Stamp, ...]:
+        return paths.stamps(self._environ, self._folders)

@@ -1,0 +1,155 @@
+"""
+The mail account: which transport to use, SMTP or Gmail, and what is missing of it.
+
+`auto` takes a transport that is set up. One that somebody began to set up and that is wrong is taken all the
+same: its mail waits and the problem is named, rather than that it leaves by a way nobody asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, TypeAlias
+
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import schema
+from gpuwatch_tray.settings import paths
+from gpuwatch_tray.settings.model import NotifyMethod, SmtpSecurity, SmtpSettings
+from gpuwatch_tray.settings.validators import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gpuwatch_tray.model.schema import Setting
+    from gpuwatch_tray.settings.reader import SettingsReader
+
+
+_NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
+_SMTP_KEYS = (schema.SMTP_HOST, schema.SMTP_USER, schema.SMTP_PASS, schema.SMTP_PASS_FILE)
+_RELAY_PORT = 25
+_GMAIL_NEEDS = (schema.GMAIL_API_CREDENTIALS, schema.GMAIL_API_TOKEN)
+_NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail")
+_NO_LOGIN = N_("SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used")
+_NOT_HERE = N_(
+    "none is for a server on this computer, such as SMTP_HOST=localhost: take it out,"
+    " and the mail goes encrypted and with a login"
+)
+
+GmailPaths: TypeAlias = tuple[Path | None, Path | None]
+
+
+def choose_transport(
+    reader: SettingsReader, asked: NotifyMethod
+) -> tuple[NotifyMethod, SmtpSettings | None, GmailPaths]:
+    """Return the transport, the server if there is one, and Gmail's credentials and token."""
+    security = reader.value(schema.SMTP_SECURITY)
+    smtp_tried = _is_begun(reader, _SMTP_KEYS) or _SMTP_FILE in reader.unread
+    smtp_tried = smtp_tried or security is not SmtpSecurity.TLS
+    if asked is NotifyMethod.SMTP or (asked is NotifyMethod.AUTO and smtp_tried):
+        _require(reader, _smtp_needs(reader, security), _SMTP_FILE, asked)
+    smtp = _smtp(reader, security)
+    if smtp is not None and asked is not NotifyMethod.GMAIL_API:
+        reader.warnings += _smtp_warnings(reader, smtp)
+        _warn_of_exposed(reader, schema.SMTP_PASS_FILE, smtp.password_file)
+    gmail_tried = _is_begun(reader, _GMAIL_NEEDS)
+    if asked is NotifyMethod.GMAIL_API or (asked is NotifyMethod.AUTO and gmail_tried and not smtp_tried):
+        _require(reader, _GMAIL_NEEDS, _NOTIFY_FILE, asked)
+    gmail = (reader.value(schema.GMAIL_API_CREDENTIALS), reader.value(schema.GMAIL_API_TOKEN))
+    _warn_of_exposed(reader, schema.GMAIL_API_CREDENTIALS, gmail[0])
+    method = asked
+    if asked is NotifyMethod.AUTO and smtp is None and smtp_tried:
+        method = NotifyMethod.SMTP
+    elif asked is NotifyMethod.AUTO and smtp is None and gmail_tried and None in gmail:
+        method = NotifyMethod.GMAIL_API
+    return method, smtp, gmail
+
+
+def _is_begun(reader: SettingsReader, needs: Sequence[Setting]) -> bool:
+    return any(reader.given(setting) is not None or setting.key in reader.broken for setting in needs)
+
+
+def _require(reader: SettingsReader, needs: Sequence[Setting], file: int, asked: NotifyMethod) -> None:
+    """Note a problem for each key that is not set, unless its file or its line cannot be read at all."""
+    if file in reader.unread:
+        return
+    begun = [setting.key for setting in needs if _is_begun(reader, [setting])]
+    for setting in needs:
+        if setting.key in begun:
+            continue
+        untouched = reader.placeholders.get(setting.key)
+        text = _missing(asked, next(iter(begun), ""), example=untouched is not None)
+        if untouched is None:
+            reader.problem(file, None, setting.key, text)
+        else:
+            reader.problem(untouched.file, untouched.line, setting.key, text)
+
+
+def _missing(asked: NotifyMethod, begun: str, *, example: bool) -> str:
+    """Say that a key is not set, or left as the `example` has it, though `begun` is set."""
+    if asked is NotifyMethod.AUTO:
+        text = _("not set, but {other} is: set it, or none of them")
+        if example:
+            text = _("still the example's value, but {other} is: set it, or none of them")
+        return text.format(other=begun or _("another of its keys"))
+    text = _("not set, but {way} needs it: set it, or NOTIFY_METHOD=auto")
+    if example:
+        text = _("still the example's value, but {way} needs it: set it, or NOTIFY_METHOD=auto")
+    return text.format(way=f"NOTIFY_METHOD={asked.value}")
+
+
+def _smtp_needs(reader: SettingsReader, security: SmtpSecurity) -> tuple[Setting, ...]:
+    """
+    Return the keys that this server needs.
+
+    Where no line has a password the system's keyring is asked; one that was left as the example has it was
+    forgotten, and where the account is not named either, so was the password.
+    """
+    if security is SmtpSecurity.NONE:
+        return (schema.SMTP_HOST,)
+    account = (schema.SMTP_HOST, schema.SMTP_USER)
+    complete = all(_is_begun(reader, [setting]) for setting in account)
+    elsewhere = _is_begun(reader, [schema.SMTP_PASS_FILE]) or (
+        complete and reader.last(schema.SMTP_PASS) is None
+    )
+    return account if elsewhere else (*account, schema.SMTP_PASS)
+
+
+def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
+    if smtp.security is SmtpSecurity.NONE:
+        return [_(_NO_LOGIN)] if smtp.password.reveal() or smtp.password_file is not None else []
+    no_sender = "@" not in smtp.user and reader.given(schema.FROM_EMAIL) is None
+    return [_(_NO_SENDER)] if no_sender else []
+
+
+def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
+    """Warn of a file with a secret that others can read."""
+    if file is not None and paths.exposed(file):
+        reader.warnings.append(
+            _("{key}: others can read {file}: {mend}").format(
+                key=setting.key, file=file, mend=f"chmod 600 {quote(str(file))}"
+            )
+        )
+
+
+def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:
+    """Return the server, if all of it is there and right."""
+    before = len(reader.problems)
+    host = reader.value(schema.SMTP_HOST)
+    given = reader.given(schema.SMTP_SECURITY)
+    if security is SmtpSecurity.NONE and host and not is_loopback(host) and given is not None:
+        reader.problem(given.file, given.line, schema.SMTP_SECURITY.key, _(_NOT_HERE))
+    port = reader.value(schema.SMTP_PORT)
+    if security is SmtpSecurity.NONE and reader.given(schema.SMTP_PORT) is None:
+        port = _RELAY_PORT
+    user = reader.value(schema.SMTP_USER)
+    password = reader.value(schema.SMTP_PASS)
+    password_file = reader.value(schema.SMTP_PASS_FILE)
+    ca_file = reader.value(schema.SMTP_CA_FILE)
+    wrong = len(reader.problems) > before or _SMTP_FILE in reader.unread
+    broken = not reader.broken.isdisjoint(name for name in schema.SETTINGS if name.startswith("SMTP_"))
+    # smtp.env's FROM_EMAIL wins, else notify.env's, as Bash's one namespace has it.
+    sender = reader.value(schema.FROM_EMAIL)
+    missing = any(not _is_begun(reader, [setting]) for setting in _smtp_needs(reader, security))
+    if wrong or broken or missing:
+        return None
+    return SmtpSettings(host, port, user, password, sender or user, ca_file, security, password_file)

@@ -1,0 +1,333 @@
+"""
+Checks that turn the text of a setting into its value, one for each `ValueType`.
+
+Each raises ValueError with what it expected, what it got and how to correct it; the caller names the key.
+Texts come without blanks around them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import LANGUAGES, N_, _
+from gpuwatch_tray.model import Auto, EmailWhen, IconStyle, ProcessScope
+from gpuwatch_tray.model.schema import EXAMPLE_ADDRESS, LARGEST, ValueType
+from gpuwatch_tray.settings.model import NotifyMethod, ResolvedChannel, Secret, SmtpSecurity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import Enum
+
+    from gpuwatch_tray.model.schema import Setting
+
+
+AUTO = "auto"
+_SHOWN = 60  # characters of a wrong value
+_DIGITS = re.compile(r"[0-9]+")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_TYPOGRAPHIC = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+# Nothing that makes an address two or a route. A leading hyphen would be an option to the mail programs.
+_ADDRESS = re.compile(r"""(?!-)[^\s<>(),;:\\"\[\]@]+(@[^\s<>(),;:\\"\[\]@]+)?""")
+_ACCOUNT = re.compile(r"(?<=:).+(?=@)", re.DOTALL)  # scheme://name:password@host, with @ in the password too
+_SEPARATORS = re.compile(r"[,; \t\n]+")
+
+
+def quote_value(text: str) -> str:
+    """Return a value as an error shows it: without secrets, in quotes, on one line, cut when long."""
+    text = _ACCOUNT.sub(redact.REDACTED, text)
+    safe = redact.text(text)
+    if safe != redact.visible(text):  # else as it stands: repr shows the odd characters better
+        text = safe
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
+
+
+def parse(setting: Setting, text: str) -> Any:
+    """
+    Return the value of a setting in base units; the empty text gives the value that stands for none.
+
+    Raises ValueError.
+    """
+    if not text:
+        return _EMPTY[setting.type]
+    if setting.off and text.lower() == "off":
+        return frozenset() if setting.type is ValueType.CHOICES else None
+    if setting.auto:
+        if text.lower() == Auto.AUTO.value:
+            return Auto.AUTO
+        try:
+            return _PARSERS[setting.type](setting, text)
+        except ValueError as error:
+            raise ValueError(_("{said} (or auto)").format(said=error)) from None
+    return _PARSERS[setting.type](setting, text)
+
+
+def _whole(setting: Setting, text: str) -> Any:
+    """Parse a decimal number >= 0, as Bash's arithmetic would read it."""
+    return setting.unit.to_base(_plain_number(text))
+
+
+def _plain_number(text: str) -> int:
+    if not _DIGITS.fullmatch(text):
+        raise ValueError(_("expected a whole number >= 0, got {got}").format(got=quote_value(text)))
+    if text[0] == "0" and text != "0":
+        plain = text.lstrip("0") or "0"
+        raise ValueError(
+            _(
+                "expected a whole number >= 0, got {got}: Bash takes a leading zero as octal, write {plain}"
+            ).format(got=quote_value(text), plain=plain)
+        )
+    if len(text) > len(str(LARGEST)):
+        raise ValueError(
+            _("expected a whole number up to {most}, got {got}").format(most=LARGEST, got=quote_value(text))
+        )
+    return int(text)
+
+
+def _bounded(setting: Setting, text: str) -> Any:
+    """Parse a whole number within the bounds of the setting."""
+    what = {
+        ValueType.COUNT: _("a whole number"),
+        ValueType.PERCENT: _("a percentage"),
+        ValueType.DEGREES: _("degrees C"),
+    }[setting.type]
+    least, most = setting.bounds
+    value = _plain_number(text) if _DIGITS.fullmatch(text) else -1
+    if not least <= value <= most:
+        raise ValueError(
+            _("expected {what} from {least} to {most}, got {got}").format(
+                what=what, least=least, most=most, got=quote_value(text)
+            )
+        )
+    return setting.unit.to_base(value)
+
+
+def _decimal(setting: Setting, text: str) -> Any:
+    """Parse a decimal fraction within the bounds of the setting."""
+    least, most = setting.bounds
+    expected = {
+        ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
+        ValueType.SIZE: _("expected GiB from 0 to {most}, got {got}"),
+        ValueType.PRICE: _("expected a price such as 0.30, got {got}"),
+    }[setting.type].format(least=least, most=most, got=quote_value(text))
+    if not _DECIMAL.fullmatch(text):
+        point = _("{said}: a fraction takes a point").format(said=expected)
+        raise ValueError(point if "," in text else expected)
+    if not least <= Decimal(text) <= most:
+        raise ValueError(expected)
+    return setting.unit.to_base(Decimal(text))
+
+
+def _port(setting: Setting, text: str) -> int:
+    """Parse a TCP port."""
+    least, most = setting.bounds
+    if not _DIGITS.fullmatch(text) or len(text) > len(str(most)) or not least <= int(text) <= most:
+        raise ValueError(
+            _("expected a port from 1 to {most} (587 or 465), got {got}").format(
+                most=most, got=quote_value(text)
+            )
+        )
+    return int(text)
+
+
+_CHOICES: dict[str, tuple[type[Enum], str]] = {
+    "PROCESS_SCOPE": (ProcessScope, N_("expected 'mine' or 'all', got {got}")),
+    "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
+    "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
+    "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
+    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls' or 'none', got {got}")),
+    "NOTIFY_RESOLVED": (
+        ResolvedChannel,
+        N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
+    ),
+}
+
+
+def _choice(setting: Setting, text: str) -> Enum:
+    """Parse one of the choices, in any case."""
+    choices, expected = _CHOICES[setting.key]
+    try:
+        return choices(text.lower())
+    except ValueError:
+        raise ValueError(_(expected).format(got=quote_value(text))) from None
+
+
+def _several_choices(setting: Setting, text: str) -> frozenset[Enum]:
+    """Parse some of the choices, separated by commas or blanks."""
+    choices, expected = _CHOICES[setting.key]
+    try:
+        return frozenset(choices(part) for part in text.lower().replace(",", " ").split())
+    except ValueError:
+        raise ValueError(_(expected).format(got=quote_value(text))) from None
+
+
+def _language(_setting: Setting, text: str) -> str:
+    """Parse a language, or AUTO for the system's."""
+    names = {name.lower(): name for name in (AUTO, *LANGUAGES)}
+    found = names.get(text.partition(".")[0].replace("-", "_").lower())
+    if found is None:
+        raise ValueError(
+            _("expected {names}, got {got}").format(
+                names=", ".join(map(repr, names.values())), got=quote_value(text)
+            )
+        )
+    return found
+
+
+def _switch(_setting: Setting, text: str) -> bool:
+    """Parse a switch."""
+    if text.lower() in {"on", "yes", "true", "1"}:
+        return True
+    if text.lower() in {"off", "no", "false", "0"}:
+        return False
+    raise ValueError(_("expected 'on' or 'off', got {got}").format(got=quote_value(text)))
+
+
+def _programs(_setting: Setting, text: str) -> frozenset[str]:
+    """
+    Parse names of programs, to lower case; `none` alone stands for no program.
+
+    Blanks separate them, or where there is a comma, commas alone: Windows has names with blanks.
+    """
+    names = [" ".join(part.split()) for part in (text.split(",") if "," in text else text.split())]
+    for name in names:
+        _printable(name)
+        if "/" in name or "\\" in name:
+            raise ValueError(
+                _("expected names of programs without their folders, got {got}").format(got=quote_value(name))
+            )
+        if " " in name and not name.lower().endswith(".exe"):
+            raise ValueError(
+                _("expected names of programs, got {got}: put a comma between any two").format(
+                    got=quote_value(name)
+                )
+            )
+    found = frozenset(name.lower() for name in names if name)
+    return frozenset() if found == {"none"} else found
+
+
+def _address(_setting: Setting, text: str) -> str:
+    """Parse one mail address, or the name of an account of this machine."""
+    _printable(text)
+    if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
+        raise ValueError(
+            _("expected a mail address like name@example.org, got {got}").format(got=quote_value(text))
+        )
+    return text
+
+
+def _addresses(setting: Setting, text: str) -> tuple[str, ...]:
+    """Parse mail addresses separated by commas, semicolons or blanks; the example's is left out."""
+    found = dict.fromkeys(part for part in _SEPARATORS.split(text) if part)
+    return tuple(_address(setting, part) for part in found if part != EXAMPLE_ADDRESS)
+
+
+def _path(_setting: Setting, text: str) -> Path:
+    """
+    Parse an absolute path; a relative one is refused, as cron starts anywhere.
+
+    A name that is not UTF-8 stays as it is.
+    """
+    if _CONTROL.search(text):
+        raise ValueError(_("expected the path of a file, got {got}").format(got=quote_value(text)))
+    found = Path(text)
+    if found.is_absolute():
+        return found
+    mend = (
+        _("a ~ within quotes stays a ~, write $HOME")
+        if text.startswith("~")
+        else _("write it from the root on")
+    )
+    raise ValueError(
+        _("expected an absolute path, got {got}: {mend}").format(got=quote_value(text), mend=mend)
+    )
+
+
+def _host(_setting: Setting, text: str) -> str:
+    """Parse the name or address of a mail server."""
+    if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
+        return text
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        raise ValueError(
+            _("expected the bare name of a server, got {got}: a port goes into SMTP_PORT").format(
+                got=quote_value(text)
+            )
+        ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether this name or address is this very computer."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
+
+
+def password(text: str) -> Secret:
+    """Return a password without its blanks, as the Bash tool took it; errors do not show it."""
+    plain = "".join(text.split())
+    if _CONTROL.search(plain):
+        raise ValueError(_("holds a control character: write the password anew"))
+    if _NOT_UTF8.search(plain):
+        raise ValueError(_("is not UTF-8: save the file as UTF-8"))
+    return Secret(plain)
+
+
+def _printable(text: str) -> str:
+    if _NOT_UTF8.search(text):
+        raise ValueError(
+            _("got {got}, which is not UTF-8: save the file as UTF-8").format(got=quote_value(text))
+        )
+    if _CONTROL.search(text):
+        raise ValueError(
+            _("got {got}, which holds a control character: write it anew").format(got=quote_value(text))
+        )
+    if text.startswith(_TYPOGRAPHIC):
+        raise ValueError(
+            _("got {got}: Bash knows only the plain quotes \" and '").format(got=quote_value(text))
+        )
+    return text
+
+
+def _account(_setting: Setting, text: str) -> str:
+    return _printable(text)
+
+
+_PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
+    ValueType.WHOLE: _whole,
+    ValueType.COUNT: _bounded,
+    ValueType.PERCENT: _bounded,
+    ValueType.DEGREES: _bounded,
+    ValueType.DECIMAL: _decimal,
+    ValueType.SIZE: _decimal,
+    ValueType.PRICE: _decimal,
+    ValueType.PORT: _port,
+    ValueType.SWITCH: _switch,
+    ValueType.CHOICE: _choice,
+    ValueType.CHOICES: _several_choices,
+    ValueType.LANGUAGE: _language,
+    ValueType.PROGRAMS: _programs,
+    ValueType.ADDRESS: _address,
+    ValueType.ADDRESSES: _addresses,
+    ValueType.PATH: _path,
+    ValueType.HOST: _host,
+    ValueType.ACCOUNT: _account,
+    ValueType.PASSWORD: lambda _setting, text: password(text),
+}
+_EMPTY: dict[ValueType, Any] = {
+    ValueType.ADDRESS: "",
+    ValueType.ADDRESSES: (),
+    ValueType.PATH: None,
+    ValueType.HOST: "",
+    ValueType.ACCOUNT: "",
+    ValueType.PASSWORD: Secret(""),
+}

@@ -1,0 +1,38 @@
+"""What a backend draws, and the interface that each backend has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gpuwatch_tray import drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpuwatch_tray.tray.menu import MenuRow
+
+
+@dataclass(frozen=True, slots=True)
+class TrayView:
+    """One state of the icon, the tooltip and the menu."""
+
+    look: drawing.IconLook
+    title: str
+    rows: tuple[MenuRow, ...]
+
+
+class Backend(Protocol):
+    """The interface of the backends, each of which draws a tray icon on one kind of desktop."""
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Draw on this thread, the main one, until `stop`; call `ready` once the icon takes clicks."""
+
+    def stop(self) -> None:
+        """Make `run` return; from any thread, also before `run`."""
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Schedule `job` on the drawing thread; from any thread, also before `run`."""
+
+    def present(self, view: TrayView) -> None:
+        """Draw `view`; on the drawing thread."""

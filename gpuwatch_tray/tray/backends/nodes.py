@@ -1,0 +1,126 @@
+"""The parts of a served menu: the wanted entries, the nodes that show them, and the spare nodes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.common.text import cut_to_width, display_width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+MIN_WIDTH = 40  # columns that fit into every menu
+Properties = dict[str, str | bool | int]
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """A wanted row, a separator without a label; the fields are those of MenuRow."""
+
+    key: str
+    label: str = ""
+    enabled: bool = True
+    children: tuple[MenuEntry, ...] = ()
+    activate: Callable[[], None] | None = None
+    subject: str = ""
+    gone: str = "Over"
+    urgent: bool = False
+    filler: bool = False
+    ticked: bool | None = None
+
+
+class NodeKind(Enum):
+    """The kind of a node, fixed for its life: Qt's hosts read it from the first properties only."""
+
+    SEPARATOR = "separator"
+    PLAIN = "row"
+    TICK = "tick"
+    PARENT = "submenu"
+
+    @classmethod
+    def of(cls, entry: MenuEntry) -> NodeKind:
+        """Return the kind that shows `entry`."""
+        if not entry.label:
+            return cls.SEPARATOR
+        if entry.children:
+            return cls.PARENT
+        return cls.PLAIN if entry.ticked is None else cls.TICK
+
+
+@dataclass(slots=True)
+class MenuNode:
+    """
+    One row as the host knows it, with dbusmenu's properties.
+
+    A node without an entry is spare: in the layout, but invisible so far. `removed_at` is the time at which
+    its key ceased to be wanted.
+    """
+
+    id: int
+    kind: NodeKind
+    entry: MenuEntry | None
+    properties: Properties
+    children: list[int] = field(default_factory=list)
+    removed_at: float | None = None
+
+    def entry_properties(self) -> Properties:
+        """Return the properties that show the entry."""
+        entry, visibility = self.entry, {"visible": True} if "visible" in self.properties else {}
+        if entry is None or self.kind is NodeKind.SEPARATOR:
+            return base_properties(self.kind) | visibility
+        tick: Properties = {"toggle-state": int(bool(entry.ticked))} if self.kind is NodeKind.TICK else {}
+        return (
+            base_properties(self.kind)
+            | {"label": escape_label(entry.label), "enabled": entry.enabled}
+            | tick
+            | visibility
+        )
+
+
+SPARES_AT_TOP = (NodeKind.SEPARATOR, *(NodeKind.PARENT, NodeKind.PLAIN) * 6)
+SPARES_FOR_PROCESSES = (*(NodeKind.PARENT,) * 4, NodeKind.PLAIN, *(NodeKind.PARENT,) * 4, NodeKind.PLAIN)
+SPARES_FOR_DETAILS = (NodeKind.PLAIN,)
+
+
+def spare_kinds(entry: MenuEntry | None) -> Sequence[NodeKind]:
+    """
+    Return the kinds of the spare nodes at the end of this entry's list (None: the root's).
+
+    New rows use them in this order, behind all visible rows; the kinds alternate where both may come.
+    """
+    if entry is None:
+        return SPARES_AT_TOP
+    if any(child.subject or child.filler for child in entry.children):
+        return SPARES_FOR_PROCESSES
+    return SPARES_FOR_DETAILS
+
+
+def base_properties(kind: NodeKind) -> Properties:
+    """Return the properties that make a node one of this kind."""
+    if kind is NodeKind.SEPARATOR:
+        return {"type": "separator"}
+    if kind is NodeKind.TICK:
+        return {"toggle-type": "checkmark", "toggle-state": 0}
+    return {"children-display": "submenu"} if kind is NodeKind.PARENT else {}
+
+
+def ended_label(entry: MenuEntry) -> str:
+    """Return the label of a row that has ended: no wider than before, for an open menu does not grow."""
+    text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
+    max_width = max(display_width(entry.label), MIN_WIDTH)
+    return text if display_width(text) <= max_width else cut_to_width(text, max_width - 1) + "…"
+
+
+def escape_label(text: str) -> str:
+    """Escape a label for dbusmenu, where a single `_` marks the mnemonic."""
+    return text.replace("_", "__")
+
+
+def walk_entries(entries: Sequence[MenuEntry]) -> Iterator[MenuEntry]:
+    """Yield all entries, each before its children."""
+    for entry in entries:
+        yield entry
+        yield from walk_entries(entry.children)

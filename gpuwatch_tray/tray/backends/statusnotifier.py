@@ -1,0 +1,376 @@
+"""
+The tray icon over D-Bus (org.kde.StatusNotifierItem): item, registration, advice without a host, bus name.
+
+There is no Activate and ItemIsMenu is true, so that a left click opens the menu on every host: GNOME would
+delay the click, and Plasma opens the menu when Activate is an unknown method.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Annotated, Any
+
+from dbus_fast import PropertyAccess  # served through bus
+from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSignature, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal
+
+from gpuwatch_tray import drawing, i18n
+from gpuwatch_tray.common.threads import start_thread
+from gpuwatch_tray.desktop.dbus import DAEMON, DBusCallError, Peer, SessionBus
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.model import Level
+from gpuwatch_tray.tray.backends import toolkit
+from gpuwatch_tray.tray.backends.dbusmenu import MENU_PATH, DBusMenu, constant_property
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gpuwatch_tray.tray.backends.base import TrayView
+    from gpuwatch_tray.tray.menu import MenuAction
+
+
+log = logging.getLogger(__name__)
+
+ITEM_PATH = "/StatusNotifierItem"
+WATCHER = "org.kde.StatusNotifierWatcher"
+REGISTER_PAUSES = (3.0, 5.0, 10.0)  # seconds to wait for the host's first call before registering again
+
+DBusPixmaps = Annotated[list[list[Any]], DBusSignature("a(iiay)")]
+DBusToolTip = Annotated[list[Any], DBusSignature("(sa(iiay)ss)")]
+
+READ = PropertyAccess.READ
+
+
+class StatusNotifierItem(ServiceInterface):
+    """The served icon; its methods run on the bus's loop."""
+
+    def __init__(self, name: str, menu_path: str) -> None:
+        super().__init__("org.kde.StatusNotifierItem")
+        self._name = name
+        self._menu_path = menu_path
+        self._pixmaps: list[list[Any]] = []
+        self._state = ""
+        self._text = ""
+
+    def show_icon(self, pixmaps: Sequence[tuple[int, int, bytes]], state: str) -> None:
+        """Show these pictures (see `drawing.pixmaps`); `state` describes them for screen readers."""
+        new = [list(pixmap) for pixmap in pixmaps]
+        if (new, state) != (self._pixmaps, self._state):
+            self._pixmaps, self._state = new, state
+            self.new_icon()
+
+    def show_text(self, text: str) -> None:
+        """Show this line as the tooltip."""
+        if text != self._text:
+            self._text = text
+            self.new_tool_tip()
+
+    category = constant_property("Category", DBusStr, "Hardware")
+    status = constant_property("Status", DBusStr, "Active")  # panels hide any other item
+    window_id = constant_property("WindowId", DBusInt32, 0)
+    icon_name = constant_property("IconName", DBusStr, "")  # hosts take the pixmap
+    icon_theme_path = constant_property("IconThemePath", DBusStr, "")
+    overlay_icon_name = constant_property("OverlayIconName", DBusStr, "")
+    overlay_icon_pixmap = constant_property("OverlayIconPixmap", DBusPixmaps, [])
+    # The status never becomes NeedsAttention.
+    attention_icon_name = constant_property("AttentionIconName", DBusStr, "")
+    attention_icon_pixmap = constant_property("AttentionIconPixmap", DBusPixmaps, [])
+    attention_movie_name = constant_property("AttentionMovieName", DBusStr, "")
+    attention_accessible_desc = constant_property("AttentionAccessibleDesc", DBusStr, "")
+    item_is_menu = constant_property("ItemIsMenu", DBusBool, True)  # a click opens the menu
+
+    @dbus_property(access=READ, name="Id")
+    def id(self) -> DBusStr:
+        """Return a name that stays the same over sessions."""
+        return self._name
+
+    @dbus_property(access=READ, name="Title")
+    def title(self) -> DBusStr:
+        """Return the program's name, for lists of icons."""
+        return self._name
+
+    @dbus_property(access=READ, name="IconPixmap")
+    def icon_pixmap(self) -> DBusPixmaps:
+        """Return the picture in all sizes."""
+        return self._pixmaps
+
+    @dbus_property(access=READ, name="IconAccessibleDesc")
+    def icon_accessible_desc(self) -> DBusStr:
+        """Return the state in words; GNOME logs an error without them."""
+        return f"{self._name}: {self._state}"
+
+    @dbus_property(access=READ, name="ToolTip")
+    def tool_tip(self) -> DBusToolTip:
+        """Return the name and the status line, escaped: some hosts read them as markup."""
+        return ["", [], self._name, self._text.replace("&", "&amp;").replace("<", "&lt;")]
+
+    @dbus_property(access=READ, name="Menu")
+    def menu(self) -> DBusObjectPath:
+        """Return the menu's object path."""
+        return self._menu_path
+
+    @dbus_signal("NewIcon")
+    def new_icon(self) -> None:
+        """Signal a new picture."""
+
+    @dbus_signal("NewToolTip")
+    def new_tool_tip(self) -> None:
+        """Signal a new tooltip."""
+
+
+class Registration:
+    """
+    The registration of the icon with the StatusNotifierWatcher, renewed for as long as the bus lives.
+
+    In a login session the watcher may come late, die, or return under another owner. The item registers by
+    its path: by name, GNOME loses it now and then.
+    """
+
+    def __init__(self, bus: SessionBus, paths: Sequence[str], new_host: Callable[[], None]) -> None:
+        self._bus = bus
+        self._paths = paths
+        self._new_host = new_host
+        self._host_called = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Register now and with every later watcher; on the loop's thread, with everything exported."""
+        self._bus.observe_calls(self._note_call)
+        self._bus.follow_owner(WATCHER, self._owner_changed)
+
+    def _note_call(self, path: str) -> None:
+        self._host_called = self._host_called or path in self._paths
+
+    def _owner_changed(self, owner: str) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if owner:
+            self._new_host()
+            self._task = self._bus.spawn(self._register(Peer(owner, "/StatusNotifierWatcher", WATCHER)))
+        else:
+            log.info("no panel with a tray (%s) at the moment: the icon waits for one", WATCHER)
+
+    async def _register(self, watcher: Peer) -> None:
+        for pause in REGISTER_PAUSES:
+            self._host_called = False
+            try:
+                await self._bus.call_async(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
+            except DBusCallError as error:
+                log.info("the panel did not take the icon: %s", error)
+            await asyncio.sleep(pause)
+            if self._host_called:
+                return
+        log.warning("the panel took the icon but never asked for its picture or its menu")
+
+
+HOST_TIMEOUT = 60.0  # seconds: a panel may start late at login
+ADVICE_STATUS = N_("Until then, `gpuwatch-tray status` tells how things stand.")
+ADVICE_GNOME = N_(
+    "GNOME shows tray icons only with its extension “AppIndicator and KStatusNotifierItem Support”:"
+    " install it from extensions.gnome.org (Debian and Ubuntu: gnome-shell-extension-appindicator),"
+    " log in again and enable it."
+)
+ADVICE_WLROOTS = N_(
+    "waybar shows tray icons with its module “tray”: add it to the modules in waybar's configuration."
+)
+ADVICE_ANY = N_(
+    "No program here shows tray icons: start a panel with a tray (StatusNotifier),"
+    " such as xfce4-panel, lxqt-panel or waybar."
+)
+WLROOTS_DESKTOPS = frozenset({"sway", "wlroots", "hyprland", "river", "labwc", "wayfire", "niri"})
+
+
+def panel_advice(environ: Mapping[str, str]) -> str:
+    """Return what to install on this desktop, by XDG_CURRENT_DESKTOP."""
+    desktops = {name.lower() for name in environ.get("XDG_CURRENT_DESKTOP", "").split(":")}
+    if any(name.startswith("gnome") or name in {"ubuntu", "unity"} for name in desktops):
+        return f"{_(ADVICE_GNOME)} {_(ADVICE_STATUS)}"
+    return f"{_(ADVICE_WLROOTS if desktops & WLROOTS_DESKTOPS else ADVICE_ANY)} {_(ADVICE_STATUS)}"
+
+
+class MissingHostDetector:
+    """
+    A detector that calls `notify` once when no host has shown tray icons for `timeout` seconds in a row.
+
+    It counts on the bus's loop and notifies on a thread of its own, for the notice may itself use the bus.
+    """
+
+    def __init__(
+        self,
+        bus: SessionBus,
+        notify: Callable[[str], None],
+        environ: Mapping[str, str],
+        timeout: float = HOST_TIMEOUT,
+    ) -> None:
+        self._bus = bus
+        self._notify = notify
+        self._advice = panel_advice(environ)
+        self._timeout = timeout
+        self._countdown: asyncio.TimerHandle | None = None
+        self._notified = False
+
+    def start(self) -> None:
+        """Start; from any thread."""
+        self._bus.on_lost(self._cancel)  # a lost bus is no missing panel
+        self._bus.follow_owner(WATCHER, self._owner_changed)
+
+    def _owner_changed(self, owner: str) -> None:
+        if owner:
+            self._cancel()
+        elif self._countdown is None and not self._notified:
+            self._countdown = self._bus.loop.call_later(self._timeout, self._timed_out)
+
+    def _cancel(self) -> None:
+        if self._countdown is not None:
+            self._countdown.cancel()
+            self._countdown = None
+
+    def _timed_out(self) -> None:
+        self._countdown = None
+        self._notified = True
+        log.warning("no tray: %s", self._advice)
+        start_thread("no-host", self._notify, self._advice)
+
+
+BUS_NAME = "io.github.gpuwatch_tray"
+DO_NOT_QUEUE = 4
+PRIMARY_OWNER, ALREADY_OWNER = 1, 4
+
+
+def bus_name_for(source_id: str = "") -> str:
+    """Return the bus name for a source, such as `demo`; "" stands for this machine's own GPUs."""
+    if not source_id:
+        return BUS_NAME
+    return f"{BUS_NAME}.s{hashlib.sha256(source_id.encode(errors='surrogateescape')).hexdigest()[:8]}"
+
+
+def claim_name(bus: SessionBus, name: str) -> int | None:
+    """
+    Claim the bus name; return None when it is ours, else its owner's PID (0 where the bus does not say).
+
+    The lock keeps two processes from one state; the name also keeps two trays of a session from one source
+    with different state folders. Call it before the bus's loop runs, on the thread that connected. A bus
+    that does not answer costs the name only.
+    """
+    try:
+        return bus.loop.run_until_complete(_request_name(bus, name))
+    except DBusCallError as error:
+        log.warning("the name %s could not be taken: %s", name, error)
+        return None
+
+
+async def _request_name(bus: SessionBus, name: str) -> int | None:
+    (answer,) = await bus.call_async(DAEMON, "RequestName", "su", [name, DO_NOT_QUEUE])
+    if answer in {PRIMARY_OWNER, ALREADY_OWNER}:
+        return None
+    try:
+        (pid,) = await bus.call_async(DAEMON, "GetConnectionUnixProcessID", "s", [name])
+    except DBusCallError:
+        return 0
+    return int(pid)
+
+
+class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has no types
+    """
+    A pystray Icon that a panel shows; the bus's loop is its main loop.
+
+    The constructor exports everything, before `run` and on the same thread: a failure later would leave
+    pystray's setup thread waiting and the process alive.
+    """
+
+    HAS_DEFAULT_ACTION = False
+    HAS_NOTIFICATION = False  # popups go over the same bus
+
+    def __init__(self, bus: SessionBus, name: str) -> None:
+        self.look = drawing.IconLook(Level.NO_DATA)
+        super().__init__(name, drawing.icon_image(self.look), name)
+        self._bus = bus
+        self._item = StatusNotifierItem(name, MENU_PATH)
+        self._dbusmenu = DBusMenu(bus.loop)
+        self._update_icon()
+        bus.export(MENU_PATH, self._dbusmenu)
+        bus.export(ITEM_PATH, self._item)
+        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._dbusmenu.new_host)
+
+    def draw(self, look: drawing.IconLook) -> None:
+        """Draw the icon by `look`; where that raises, the look stays as it was."""
+        drawing.icon_pixmaps(look)
+        self.look, self.icon = look, drawing.icon_image(look)
+        self._update_icon()  # pystray draws only a visible icon; the picture must be right before that
+
+    def _update_icon(self) -> None:
+        look = self.look
+        words = i18n.translate_key(drawing.NAMES[look.level])
+        if look.badge is not None:
+            words = _("{state}, {count} in use").format(state=words, count=look.badge)
+        self._bus.post(lambda: self._item.show_icon(drawing.icon_pixmaps(look), words))
+        self._icon_valid = True
+
+    def _update_title(self) -> None:
+        title = self.title
+        self._bus.post(lambda: self._item.show_text(title))
+
+    def _update_menu(self) -> None:
+        rows = toolkit.host_entries(self.menu, self)
+        self._bus.post(lambda: self._dbusmenu.update(rows))
+
+    def _show(self) -> None:
+        self._update_title()
+        self._bus.post(self._registration.start)
+
+    def _hide(self) -> None:
+        """Do nothing: the icon ends when we leave the bus, for which the protocol has no other way."""
+
+    def _run(self) -> None:
+        self._mark_ready()
+        try:
+            self._bus.run()
+        finally:
+            self._running = False
+
+    def _run_detached(self) -> None:
+        raise NotImplementedError("the bus's loop needs a thread of its own: use run")
+
+    def _stop(self) -> None:
+        self._bus.stop()
+
+
+class StatusNotifierBackend:
+    """The tray on Linux; call `post` and `stop` from any thread, `present` on the loop's."""
+
+    needs_panel = True
+
+    def __init__(self, bus: SessionBus, name: str, perform: Callable[[MenuAction], None]) -> None:
+        self._bus = bus
+        self._perform = perform
+        self._rows: Any = None
+        self.icon = StatusNotifierIcon(bus, name)
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Show the icon until `stop`; call `ready` on a thread of its own once it is exported."""
+
+        def begin(icon: Any) -> None:
+            icon.visible = True
+            ready()
+
+        self.icon.run(begin)
+
+    def stop(self) -> None:
+        """Make `run` return."""
+        self._bus.stop()
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Schedule `job` on the loop's thread."""
+        self._bus.post(job)
+
+    def present(self, view: TrayView) -> None:
+        """Show `view`; send only what differs from the last one."""
+        self.icon.title = view.title
+        if view.rows != self._rows:
+            self._rows = view.rows
+            self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, keyed_separators=True)
+        if view.look != self.icon.look:
+            self.icon.draw(view.look)

@@ -1,0 +1,282 @@
+"""The rows of GPUs, processes, reminders and users."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gpuwatch_tray.alerts.reminders import free_gpus
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.proclist import gpus_text, user_totals
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model import Missing, ProcessKind, known
+from gpuwatch_tray.tray.menu import labels
+from gpuwatch_tray.tray.menu.row import (
+    MAX_COLUMNS,
+    ActionKind,
+    MenuRow,
+    action_row,
+    offered_rows,
+    submenu,
+    text_row,
+    text_rows,
+    unique_rows,
+)
+from gpuwatch_tray.units import MIB, local_time, memory_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from gpuwatch_tray.common.proclist import UserTotal
+    from gpuwatch_tray.model import Gpu, GpuProcess, PendingReminder, Snapshot, Status
+
+
+MAX_GPUS = 16  # numbers of GPUs offered
+
+
+def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return the submenu for free GPUs, and a row for each reminder, with the action to cancel it."""
+    waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
+    return [*submenu("when free", _("Tell me when…"), _free_gpu_choices(status, offered)), *waiting]
+
+
+def process_reminder_rows(
+    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+) -> list[MenuRow]:
+    """Return the row that sets a reminder for the process's end, or says that there is one."""
+    if process.pid <= 0:
+        return []
+    target = f"{process.pid}:{process.identity}"
+    if target in reminded:
+        return [text_row(f"{key}/told", _("You will be told when it ends"))]
+    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, target)
+    return offered_rows(offered, row)
+
+
+def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return a row for each number of GPUs that are not known to be free now."""
+    snapshot = status.snapshot
+    if snapshot is None or snapshot.problem is not None:
+        return []
+    free = free_gpus(snapshot)
+    if free is None:
+        return []
+    existing = {reminder.target for reminder in status.awaited}
+    numbers = range(len(free) + 1, min(_gpu_count(snapshot), MAX_GPUS) + 1)
+    return offered_rows(
+        offered,
+        *(
+            action_row(f"when {number} free", _free_label(number), ActionKind.WHEN_FREE, str(number))
+            for number in numbers
+            if str(number) not in existing
+        ),
+    )
+
+
+def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]) -> MenuRow:
+    key = f"awaited:{reminder.id}"
+    words = (_("To be told: {what}") if reminder.due else _("You will be told when {what}")).format(
+        what=reminder.text
+    )
+    cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.WHEN_CANCEL, str(reminder.id))
+    below = tuple(offered_rows(offered, cancel))
+    if not below:
+        return text_row(key, words)
+    return MenuRow(key, labels.clip(words, MAX_COLUMNS) or "?", children=below, gone=_("No longer"))
+
+
+def _free_label(number: int) -> str:
+    return ngettext("{number} GPU is free", "{number} GPUs are free", number).format(number=number)
+
+
+def _gpu_count(snapshot: Snapshot) -> int:
+    return len({gpu.physical or gpu.uuid for gpu in snapshot.gpus} - {""})
+
+
+LOCAL_SOURCE = "nvml"  # the source whose processes run on this machine
+LOCAL_ACTIONS = frozenset({ActionKind.END})
+
+
+def process_row(
+    parent: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str] = ()
+) -> MenuRow:
+    """Return the row of a process under the GPU row `parent`, with its details and actions below."""
+    subject = f"process:{process.pid}:{process.identity}"
+    key = f"{parent}/{subject}"
+    below = (*_details(key, process), *_action_rows(key, process, offered, reminded))
+    return MenuRow(key, labels.process_label(process), children=below, subject=subject, gone="Ended")
+
+
+def kill_rows(
+    unresponsive: Iterable[tuple[int, str]], snapshot: Snapshot | None, offered: Collection[ActionKind]
+) -> list[MenuRow]:
+    """Return a row for each process that was asked to end and did not, with the action to kill it."""
+    held = snapshot.processes if snapshot is not None else ()
+    known = {(process.pid, process.identity): process for process in held}
+    rows: list[MenuRow] = []
+    for pid, identity in sorted(unresponsive):
+        process = known.get((pid, identity))
+        target = f"{pid}:{identity}"
+        confirm = _("Kill {process} now").format(process=_process_name(pid, process))
+        kill = action_row(f"kill {target} now", confirm, ActionKind.KILL, target)
+        label = _("PID {pid} did not end: kill it…").format(pid=pid)
+        rows += submenu(f"kill {target}", label, offered_rows(offered, kill), urgent=True)
+    return rows
+
+
+def _details(key: str, process: GpuProcess) -> Iterable[MenuRow]:
+    command = labels.command_text(process) or _("not known")
+    yield from text_rows(f"{key}/command", _("Command: {command}").format(command=command))
+    yield text_row(f"{key}/folder", _("Folder: {folder}").format(folder=_folder(process)))
+    started = process.started
+    moment = labels.missing_reason(started) if isinstance(started, Missing) else local_time(started)
+    yield text_row(f"{key}/started", _("Started: {moment}").format(moment=moment))
+    yield text_row(f"{key}/type", _("Type: {kinds}").format(kinds=labels.usage_types(process)))
+
+
+def _action_rows(
+    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+) -> Iterable[MenuRow]:
+    command = labels.clipboard_command(process)
+    copies = [action_row(f"{key}/copy PID", _("Copy PID"), ActionKind.COPY_PID, str(process.pid))]
+    if command:
+        copies.append(action_row(f"{key}/copy command", _("Copy command"), ActionKind.COPY_COMMAND, command))
+    yield from offered_rows(offered, *copies)
+    yield from process_reminder_rows(key, process, offered, reminded)
+    if process.mine and process.identity and process.pid > 0:
+        confirm = _("End {process} now").format(process=_process_name(process.pid, process))
+        target = f"{process.pid}:{process.identity}"
+        below = offered_rows(offered, action_row(f"{key}/end now", confirm, ActionKind.END, target))
+        if below and process.kinds == {ProcessKind.GRAPHICS}:
+            warning = _("It draws on the screen: it may be your desktop itself")
+            below.insert(0, text_row(f"{key}/drawing", warning))
+        yield from submenu(f"{key}/end", _("End process…"), below)
+
+
+def _process_name(pid: int, process: GpuProcess | None) -> str:
+    name = labels.program_name(process) if process is not None else ""
+    return f"PID {pid} ({name})" if name else f"PID {pid}"
+
+
+def _folder(process: GpuProcess) -> str:
+    """Return the working folder of one's own process; other people's folders tell as much as commands."""
+    if not process.mine:
+        return _("not shown for other people's processes")
+    return (
+        labels.missing_reason(process.cwd) if isinstance(process.cwd, Missing) else redact.text(process.cwd)
+    )
+
+
+MAX_PROCESSES = 20  # processes listed under a GPU before "… N more"
+MEMORY_STEP = 256 * MIB  # sorting rounds memory down to this, so that two alike keep their places
+
+
+def gpu_rows(
+    snapshot: Snapshot | None, offered: Collection[ActionKind], reminded: Collection[str] = ()
+) -> list[MenuRow]:
+    """
+    Return a row for each GPU in the order of their indexes, or the reason why there is none.
+
+    `reminded` are the processes (PID:IDENTITY) with a reminder for their end.
+    """
+    if snapshot is None:
+        return [text_row("problem", _("The GPUs have not been read yet"), urgent=True)]
+    if snapshot.problem is not None:
+        texts = {"problem": snapshot.problem.text, "mend": snapshot.problem.mend}
+        return [text_row(key, redact.text(words), urgent=True) for key, words in texts.items() if words]
+    if snapshot.source != LOCAL_SOURCE:
+        offered = frozenset(offered) - LOCAL_ACTIONS
+    held: dict[tuple[int | None, str], list[GpuProcess]] = {}
+    for process in snapshot.processes:
+        held.setdefault((process.gpu, process.device), []).append(process)
+    # a MIG device stands behind its GPU, whose index it has
+    shown = [
+        _gpu_row(gpu, held.pop((gpu.index, gpu.uuid if gpu.physical else ""), []), offered, reminded)
+        for gpu in sorted(snapshot.gpus, key=lambda gpu: gpu.index)
+    ]
+    # processes may be on GPUs that no device list has, or that the source cannot name
+    for index, device in sorted(held, key=lambda place: (place[0] is None, place[0] or 0, place[1])):
+        label = ("GPU ?" if index is None else f"GPU {index}") + (f"  {device}" if device else "")
+        key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
+        shown.append(_gpu_submenu(key, label, _process_rows(key, held[index, device], offered, reminded)))
+    return unique_rows(shown) or [
+        text_row("problem", _("No GPUs and no GPU processes are reported"), urgent=True)
+    ]
+
+
+def _gpu_row(
+    gpu: Gpu, held: Sequence[GpuProcess], offered: Collection[ActionKind], reminded: Collection[str]
+) -> MenuRow:
+    key = f"gpu:{gpu.uuid or gpu.index}"
+    children = _process_rows(key, held, offered, reminded)
+    trouble = gpu.process_problem or gpu.problem
+    if trouble is not None:
+        label = _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
+        children.insert(0, text_row(f"{key}/trouble", label))
+    elif not held:
+        nothing = _("asleep, and left so") if gpu.asleep else _("no processes")
+        children.append(replace(text_row(f"{key}/none", nothing), gone=_("Until now"), filler=True))
+    return _gpu_submenu(key, labels.gpu_label(gpu), children)
+
+
+def _gpu_submenu(key: str, label: str, children: Sequence[MenuRow]) -> MenuRow:
+    return MenuRow(key, label, children=tuple(children), gone=_("No data"), urgent=True)
+
+
+def _process_rows(
+    parent: str, held: Sequence[GpuProcess], offered: Collection[ActionKind], reminded: Collection[str]
+) -> list[MenuRow]:
+    """Return the processes, longest running first, a stable order; of many, the largest and then the rest."""
+    first, rest = sorted(held, key=_start_order), []
+    if len(first) > MAX_PROCESSES:
+        largest = {id(process) for process in sorted(first, key=_size_order)[:MAX_PROCESSES]}
+        rest = [process for process in first if id(process) not in largest]
+        first = [process for process in first if id(process) in largest]
+    shown = unique_rows(process_row(parent, process, offered, reminded) for process in first)
+    if rest:
+        more = f"{parent}/more"
+        hidden = unique_rows(process_row(more, process, offered, reminded) for process in rest)
+        label = _("… {count} more").format(count=len(rest))
+        shown.append(MenuRow(more, label, children=tuple(hidden), gone=_("Before")))
+    return shown
+
+
+def _start_order(process: GpuProcess) -> tuple[int, float, int]:
+    started, ran = known(process.started), known(process.elapsed)
+    if started is not None:
+        return 0, started, process.pid
+    return (2, 0.0, process.pid) if ran is None else (1, -ran, process.pid)
+
+
+def _size_order(process: GpuProcess) -> tuple[int, float, int]:
+    return -((known(process.memory) or 0) // MEMORY_STEP), -(known(process.elapsed) or 0.0), process.pid
+
+
+def user_rows(snapshot: Snapshot | None) -> list[MenuRow]:
+    """Return a submenu with a line for each user; nothing where all is one known user's."""
+    if snapshot is None or snapshot.problem is not None:
+        return []
+    per_user = user_totals(snapshot.processes)
+    if not per_user[1:] and all(total.user is not None for total in per_user):
+        return []
+    lines = [
+        text_row(f"user:{total.user}" if total.user is not None else "owner unknown", _user_label(total))
+        for total in per_user
+    ]
+    return [MenuRow("users", _("Users"), children=tuple(lines))]
+
+
+def _user_label(total: UserTotal) -> str:
+    memory = _("memory ?")
+    if total.memory is not None:
+        memory = memory_text(total.memory)
+        if total.unknown:
+            memory = _("{memory} and more").format(memory=memory)
+    single = total.gpus and len(total.gpus) == 1 and not total.elsewhere
+    parts = [
+        _("owner unknown") if total.user is None else labels.clip(total.user, 32) or "?",
+        memory,
+        ngettext("{gpus} GPU", "{gpus} GPUs", 1 if single else 2).format(gpus=gpus_text(total)),
+        ngettext("{count} process", "{count} processes", total.processes).format(count=total.processes),
+    ]
+    return labels.DOT.join(parts)

@@ -1,0 +1,88 @@
+"""The mail's picture, from readings of a driver to the part in the mail; and the child that sends it."""
+
+from __future__ import annotations
+
+import io
+import signal
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from PIL import Image  # noqa: TID251  # to look at what was drawn
+
+from gpuwatch_tray.app import history_chart
+from gpuwatch_tray.common import host
+from gpuwatch_tray.history.sample_store import SampleStore
+from gpuwatch_tray.model import History, Instant
+from gpuwatch_tray.store import Commit, Mail, Store
+from tests.driver.scenario import FakeGpu, Scenario
+from tests.report.histories import HOUR, history, uuid
+from tests.support import mail_parts
+from tests.support.pasts import Past, gpu
+
+
+@pytest.fixture
+def installed(installed):
+    installed.configure(POLL_SEC=0.3)
+    return installed
+
+
+def test_the_gpu_that_the_alert_is_about_is_drawn():
+    """Named by the subject, or by the process that the subject names; the first of several that is known."""
+    past = history(gpus=2, seconds=6 * HOUR)
+    one, two = (history_chart.draw_picture(past, (uuid(n),)) for n in (0, 1))
+    assert one != two
+    assert one.startswith(b"\x89PNG")
+    assert history_chart.draw_picture(past, (f"{uuid(1)}/79",)) == two
+    run = replace(past.runs[0], key=f"boot/7/start/{uuid(1)}", uuid=uuid(1))
+    assert history_chart.draw_picture(replace(past, runs=(run,)), ("boot/7/start",)) == two
+    assert history_chart.draw_picture(past, ("GPU-gone", uuid(1))) == two
+    assert len(history_chart.draw_picture(past, (uuid(0),), 50)) > len(one)  # the line of the limit
+
+
+def test_nothing_is_drawn_where_nothing_is_known():
+    """An alert of the machine, a GPU without samples, an empty past."""
+    past = history(gpus=1, seconds=HOUR)
+    assert history_chart.draw_picture(past, ("GPU-gone",)) == b""
+    assert history_chart.draw_picture(past, ()) == b""
+    assert history_chart.draw_picture(History(0.0, 1.0), (uuid(0),)) == b""
+
+
+def watched_before(installed, uuid, seconds=1200):
+    """As if a tray had watched this GPU for the last minutes."""
+    past = Past(installed.state)
+    past.store = SampleStore(installed.state, host.host())
+    past.clock.now = time.time() - seconds - 60
+    past.poll_for(seconds=seconds, gpus=(replace(gpu(1), uuid=uuid),))
+    past.stop()
+
+
+@pytest.mark.driver
+def test_a_lost_gpu_is_mailed_with_its_last_readings(installed, server):
+    """The whole way: on file, lost, queued, drawn by the child, sent, and read by a mail program."""
+    gpus = [FakeGpu.numbered(0), FakeGpu.numbered(1)]
+    watched_before(installed, gpus[1].uuid)
+    with installed.watching():
+        installed.play(Scenario(gpus=[gpus[0], replace(gpus[1], lost=True)]))
+        mail = server.wait_for(1, timeout=30.0)[0].message
+    assert mail["X-GPUWatch-Rule"] == "gpu_lost"
+    _text, related = mail.iter_parts()
+    _html, png = related.iter_parts()
+    assert png.get_content_type() == "image/png"
+    assert len(png.get_content()) <= history_chart.MAX_PICTURE_BYTES
+    with Image.open(io.BytesIO(png.get_content())) as drawn:
+        assert drawn.size == (720, 640)
+
+
+@pytest.mark.driver
+def test_the_child_outlives_the_program_that_started_it(installed, server):
+    """What was queued last leaves although the watcher is told to end."""
+    with installed.watching() as running:
+        now = host.now()
+        made = replace(mail_parts.firing(), created=now.wall)
+        with closing(Store(installed.state, host.host())) as store:
+            store.commit(Commit(Instant(now.wall), mails=(Mail(made, ()),)))
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+    assert server.wait_for(1, timeout=30.0)[0].message["Message-ID"] == mail_parts.ID

@@ -1,0 +1,283 @@
+"""The loop that tray and `watch` share: what is shown when data stops, and what the notes say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_evaluator
+from gpuwatch_tray.app.monitor import Monitor, Outputs
+from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
+from gpuwatch_tray.settings import ConfigProblem, Settings
+from gpuwatch_tray.store import OutboxSummary, Store
+from tests.support.fakes import START, Clock, FakePopups, process, snapshot
+
+BUSY = snapshot(process(1, 0), process(2, 1))
+CALM = snapshot(process(1, 0))
+
+
+class FakeCourier:
+    def __init__(self):
+        self.waiting = OutboxSummary()
+        self.kicks = 0
+        self.news = False
+
+    def kick(self):
+        self.kicks += 1
+
+    def tick(self):
+        return self.news
+
+
+class Loop:
+    """A Monitor whose polls and rounds the test makes."""
+
+    def __init__(self, tmp_path, **settings):
+        base = {
+            "config": Path("/etc/gpu-watch.env"),
+            "state": tmp_path,
+            "to_email": ("ada@example.org",),
+            "limits": Limits(gpu_limit=1),
+            "poll": 5.0,
+        }
+        self.setup = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
+        self.store = Store(tmp_path, "box")
+        self.clock = Clock()
+        self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
+        self.presence = Presence.AWAY
+        self.name = "test"
+        self.build()
+
+    def build(self):
+        outputs = Outputs(self.shown.append, self.popups, self.courier)
+        one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
+        self.monotonic = Clock(0.0)
+        self.monitor = Monitor(self.setup, self, one, outputs, self.monotonic)
+
+    def sighting(self):
+        return PresenceResult(self.presence, "test")
+
+    def read(self):
+        return self.next
+
+    def hang(self, seconds):
+        """The reading does not come back for so long: the housekeeper's rounds, one a second."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.monotonic.advance(1)
+            self.monitor.housekeep()
+
+    def poll(self, reading):
+        """One poll, on this thread."""
+        self.next = reading
+        self.clock.advance(5)
+        self.monotonic.advance(5)
+        self.monitor._poller.tick()
+
+    @property
+    def last(self):
+        return self.shown[-1]
+
+
+@pytest.fixture
+def loop(tmp_path):
+    running = Loop(tmp_path)
+    yield running
+    running.store.close()
+
+
+def test_an_alert_is_shown_popped_up_and_mailed_once(loop):
+    """One firing alert is one popup and one kick of the courier, and the icon stays at warning."""
+    for _ in range(3):
+        loop.poll(BUSY)
+    assert [status.level for status in loop.shown] == [Level.WARNING] * 3
+    assert (len(loop.popups.shown), loop.courier.kicks) == (1, 1)
+    loop.poll(CALM)
+    assert loop.popups.closed == [loop.popups.shown[0].key]
+
+
+def test_a_popup_that_fails_is_tried_at_the_next_poll(loop):
+    """A daemon that comes back gets the popup that it missed."""
+    loop.popups.works = False
+    loop.poll(BUSY)
+    loop.popups.works = True
+    loop.poll(BUSY)
+    assert len(loop.popups.shown) == 1
+
+
+@pytest.mark.parametrize(
+    ("poll", "kind", "silent", "stale"),
+    [
+        # three polls are missed, never sooner
+        (5.0, SourceKind.NVML, 15.0, False),
+        (5.0, SourceKind.NVML, 15.1, True),
+        # a short interval is not taken at its word
+        (0.2, SourceKind.NVML, 4.9, False),
+        # another machine may take a while
+        (5.0, SourceKind.COMMAND, 30.0, False),
+        (5.0, SourceKind.COMMAND, 35.1, True),
+    ],
+)
+def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
+    """When no poll comes back, the icon says "no data" and since when; the next good poll ends that."""
+    loop = Loop(tmp_path, poll=poll)
+    loop.setup = replace(loop.setup, source=kind)
+    loop.build()
+    loop.poll(CALM)
+    loop.monotonic.advance(silent)
+    loop.monitor.housekeep()
+    assert (loop.last.level is Level.NO_DATA) is stale
+    assert loop.last.headline.startswith("No data since ") is stale
+    loop.poll(CALM)
+    assert loop.last.level is Level.OK
+    loop.store.close()
+
+
+def test_the_notes_say_why_mail_does_not_leave(loop, tmp_path):
+    """No recipient, or mails that wait with their reason, stand in the menu."""
+    loop.courier.waiting = OutboxSummary(2, START, START, "connection refused")
+    loop.poll(CALM)
+    assert loop.last.notes[-1].startswith("Email: 2 mails wait since ")
+    assert loop.last.notes[-1].endswith(": connection refused")
+    loop.store.close()
+    mute = Loop(tmp_path / "mute", to_email=())
+    mute.poll(CALM)
+    assert mute.last.notes[0].startswith("Email is off: ")
+    mute.store.close()
+
+
+def test_a_broken_configuration_is_named_and_not_green(loop):
+    """The problems of the files stand in the menu, and the icon warns."""
+    problem = ConfigProblem(Path("/etc/gpu-watch.env"), 12, "GPU_LIMIT", "expected a whole number")
+    loop.setup = replace(loop.setup, problems=(problem,))
+    loop.build()
+    loop.poll(CALM)
+    assert (loop.last.level, loop.last.notes) == (Level.WARNING, (str(problem),))
+
+
+def test_a_cooldown_of_zero_is_not_a_mail_at_each_poll(tmp_path):
+    """COOLDOWN_MIN=0 means every run of cron; a loop keeps a minute between equal mails."""
+    loop = Loop(tmp_path, cooldown=0)
+    for _ in range(5):
+        loop.poll(BUSY)
+        for row in loop.store.lease_due(loop.clock.now, 60):
+            loop.store.mark_sent(row.id, loop.clock.now, "")
+    assert loop.courier.kicks == 1
+    loop.clock.advance(LOOP_COOLDOWN)
+    loop.poll(BUSY)
+    assert loop.courier.kicks == 2
+    loop.store.close()
+
+
+def titles(loop):
+    return [popup.title for popup in loop.popups.shown]
+
+
+def test_a_read_that_hangs_is_told(loop):
+    """When no reading comes back, popup and mail say so after a minute more, though the poller hangs."""
+    loop.poll(CALM)
+    loop.hang(14)
+    assert loop.last.level is Level.OK
+    loop.hang(60)
+    assert (titles(loop), loop.last.alerts) == ([], ())
+    loop.hang(10)
+    assert titles(loop) == ["The GPUs cannot be read on box"]
+    assert loop.courier.kicks == 1
+    assert loop.last.level is Level.NO_DATA
+    assert loop.last.headline.startswith("No data since ")
+    assert [alert.rule for alert in loop.last.alerts] == ["monitor_blind"]
+
+
+def test_a_read_that_hangs_for_long_is_critical(loop):
+    """After ten minutes more it is critical, which is told once more and at once."""
+    loop.poll(CALM)
+    loop.hang(80)
+    loop.hang(620)
+    assert [popup.severity for popup in loop.popups.shown] == [Severity.WARNING, Severity.CRITICAL]
+    assert len({popup.key for popup in loop.popups.shown}) == 1
+
+
+def test_two_readings_end_the_blindness(loop):
+    """The first reading that comes back ends "no data", the second the alert and its popup."""
+    loop.poll(CALM)
+    loop.hang(90)
+    loop.poll(CALM)
+    assert [alert.phase.value for alert in loop.last.alerts] == ["recovering"]
+    assert loop.popups.closed == []
+    loop.poll(CALM)
+    assert (loop.last.level, loop.last.alerts) == (Level.OK, ())
+    assert loop.popups.closed == [loop.popups.shown[0].key]
+
+
+def test_a_short_hang_is_not_told(loop):
+    """A reading that comes back within the minute was late, not blind."""
+    loop.poll(CALM)
+    loop.hang(60)
+    for _ in range(3):
+        loop.poll(CALM)
+    assert titles(loop) == []
+
+
+def test_what_fires_is_frozen_while_the_reading_hangs(loop):
+    """A hang ends no alert and repeats none: blind mutes all others."""
+    loop.poll(BUSY)
+    loop.hang(7200)
+    assert {alert.rule for alert in loop.last.alerts} == {"gpu_limit", "monitor_blind"}
+    assert titles(loop).count("More GPUs in use than the limit on box") == 1
+    loop.poll(BUSY)
+    assert {alert.rule for alert in loop.last.alerts} == {"gpu_limit", "monitor_blind"}
+
+
+def test_coming_back_to_the_desk_pops_up_what_was_missed(loop):
+    """The summary goes to the desktop like any popup, and cools nothing down."""
+    loop.poll(BUSY)
+    loop.poll(CALM)
+    loop.presence = Presence.PRESENT
+    loop.poll(CALM)
+    assert titles(loop)[-1] == "An alert while you were away: all over by now"
+
+
+def test_the_last_reading_can_be_explained(loop):
+    """Before the first reading there is nothing to explain; then each rule is."""
+    assert loop.monitor.explain() == ("nothing has been read yet",)
+    loop.poll(BUSY)
+    assert any(line.startswith("gpu_limit: 2 GPUs in use") for line in loop.monitor.explain())
+
+
+def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left(loop):
+    """With its button, however often the outbox is looked at meanwhile."""
+    why = "sign-in refused: invalid_grant"
+    loop.courier.news = True
+    for waiting in (
+        OutboxSummary(1, START, START + 900, why, "sign-in"),
+        OutboxSummary(2, START, START + 900, why, "sign-in"),
+    ):
+        loop.courier.waiting = waiting
+        loop.monitor.housekeep()
+    (popup,) = loop.popups.shown
+    assert (popup.body, popup.buttons, loop.popups.closed) == (why, (Button.SIGN_IN,), [])
+    loop.courier.waiting = OutboxSummary()
+    loop.monitor.housekeep()
+    assert loop.popups.closed == [popup.key]
+
+
+class FakeRecorder:
+    def __init__(self):
+        self.trouble = None
+        self.taken = []
+
+    def record(self, reading, alerts):
+        self.taken.append((reading, [alert.rule for alert in alerts]))
+
+
+def test_each_reading_is_recorded_with_its_alerts_and_trouble_is_a_note(loop):
+    """What keeps the samples gets what was judged; why it cannot keep them stands in the menu, no more."""
+    loop.monitor._recorder = recorder = FakeRecorder()
+    loop.poll(BUSY)
+    assert recorder.taken == [(BUSY, ["gpu_limit"])]
+    recorder.trouble = "samples-box.sqlite3: the disk is full"
+    loop.poll(CALM)
+    assert recorder.trouble in loop.last.notes
+    assert loop.last.level is Level.OK

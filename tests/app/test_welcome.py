@@ -1,0 +1,85 @@
+"""What the greeting's buttons and "Open settings" do."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuwatch_tray import settings
+from gpuwatch_tray.app.actions import ActionDispatcher
+from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
+from gpuwatch_tray.desktop import launcher
+from gpuwatch_tray.model import Button
+from gpuwatch_tray.settings import Settings
+from gpuwatch_tray.tray import ActionKind
+from tests.support.fakes import FakePopups
+
+FILES = {"GPUWATCH_CONFIG": "gpu-watch.env", "GPUWATCH_NOTIFY_CONFIG": "b", "GPUWATCH_SMTP_CONFIG": "c"}
+
+
+class Monitor:
+    def members(self, _key):
+        return ()
+
+    def send_mails_now(self):
+        pass
+
+
+class Clicked:
+    """The deeds on a desktop that opens files by noting them."""
+
+    def __init__(self, folder, monkeypatch):
+        self.opened, self.performed, self.popups = [], [], FakePopups()
+        monkeypatch.setattr(launcher, "available", lambda: True)
+        monkeypatch.setattr(launcher, "open_file", self.opened.append)
+        for variable, name in FILES.items():
+            monkeypatch.setenv(variable, str(folder / name))
+        self.file = folder / "gpu-watch.env"
+        setup = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
+        self.deeds = ActionDispatcher(setup, None, None, lambda: None)
+        self.deeds.bind(Monitor(), lambda _key: (), self.popups, lambda _: None, self.performed.append)
+
+
+@pytest.fixture
+def clicked(tmp_path, monkeypatch):
+    return Clicked(tmp_path, monkeypatch)
+
+
+def test_settings_are_written_before_they_are_opened(clicked):
+    """Where there are none, all three are written, and the first is opened; what is there is only opened."""
+    act = clicked.deeds.actions()[ActionKind.OPEN_SETTINGS]
+    act(str(clicked.file))
+    assert clicked.opened == [str(clicked.file)]
+    assert all(place.exists for place in settings.files(dict_of(clicked)))
+    clicked.file.write_text("GPU_LIMIT=7\n")
+    act(str(clicked.file))
+    assert (len(clicked.opened), clicked.file.read_text()) == (2, "GPU_LIMIT=7\n")
+
+
+def dict_of(clicked):
+    return {variable: str(clicked.file.with_name(name)) for variable, name in FILES.items()}
+
+
+def test_settings_that_cannot_be_written_are_a_complaint(clicked, monkeypatch):
+    """A folder that is a file: the popup says why, and nothing is opened."""
+    (clicked.file.parent / "plain").write_text("")
+    monkeypatch.setenv("GPUWATCH_NOTIFY_CONFIG", str(clicked.file.parent / "plain" / "notify.env"))
+    clicked.deeds.actions()[ActionKind.OPEN_SETTINGS](str(clicked.file))
+    assert clicked.opened == []
+    assert "cannot be written" in clicked.popups.shown[0].body
+
+
+def test_the_buttons_do_what_the_rows_do(clicked):
+    """Each goes the way of its row, whose lane it keeps; what cannot be done here is not offered."""
+    assert clicked.deeds.welcome_buttons == (Button.TEST, Button.SETTINGS)
+    clicked.deeds.on_popup_button("welcome", Button.TEST)
+    clicked.deeds.on_popup_button("welcome", Button.SETTINGS)
+    assert [deed.kind for deed in clicked.performed] == [ActionKind.TEST_ALERT, ActionKind.OPEN_SETTINGS]
+    assert clicked.performed[1].target == str(clicked.file)
+
+
+def test_what_the_settings_say_now_is_what_the_menu_goes_by(clicked, tmp_path):
+    """After a reload a test alert has somebody to mail."""
+    assert not clicked.deeds.mails
+    new = Settings(clicked.file, tmp_path, to_email=("ada@example.org",))
+    clicked.deeds.reconfigure(RunContext(new, (), SourceKind.NVML, "box", "ada", trial=True))
+    assert clicked.deeds.mails

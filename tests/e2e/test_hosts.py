@@ -1,0 +1,193 @@
+"""The tray on each panel that the tests know: the icon, the menu, and that it holds still while it runs."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image, ImageChops  # noqa: TID251  # the test looks at the screen
+
+from gpuwatch_tray import drawing
+from gpuwatch_tray.model import Level
+from tests.e2e import rig
+from tests.e2e.client import wait_until
+from tests.e2e.hosts import HOSTS
+from tests.e2e.peers import running_tray
+from tests.tray.statuses import alert, gpu, process, snapshot, status
+
+pytestmark = pytest.mark.desktop
+
+OK, WARNING = drawing.COLOURS[Level.OK], drawing.COLOURS[Level.WARNING]
+HELD = [process(11, 0, 5000.0), process(12, 0, 4000.0), process(13, 0, 3000.0), process(14, 1, 100.0)]
+NUMBERS = 260  # pixels at the end of a row, where the numbers are
+
+
+def looks(percent=10, held=HELD, level=Level.OK, **more):
+    return status(level, snapshot([gpu(0, utilisation=percent), gpu(1, utilisation=percent)], held), **more)
+
+
+@pytest.fixture(scope="module", params=list(HOSTS))
+def desk(request, tmp_path_factory):
+    """Run a desktop with this panel, and nothing else on the screen."""
+    rig.require()
+    with rig.desktop(tmp_path_factory.mktemp("host"), host=HOSTS[request.param], notifier=None) as running:
+        yield running
+
+
+@pytest.fixture
+def tray(desk):
+    with running_tray(desk.address, desk.client, looks()) as running:
+        desk.icon_position(OK)
+        yield running
+        desk.close_menu()
+    desk.icon_gone(OK)
+
+
+class Eye:
+    """What can be seen of the menu, against the screen without it."""
+
+    def __init__(self, desk, folder):
+        self.desk, self.folder, self.count = desk, folder, 0
+        self.empty = self.look()
+
+    def look(self, name=""):
+        """Return the screen under the panel; keep it as `name`."""
+        self.count += 1
+        path = self.folder / (f"{self.desk.host.name}-{name}.png" if name else f"look-{self.count}.png")
+        with Image.open(self.desk.screenshot(path)) as shot:
+            return shot.convert("RGB").crop((0, 36, *rig.SCREEN))
+
+    def menu(self):
+        """Return the box of what is new on the screen, in its pixels; None for nothing."""
+        box = ImageChops.difference(self.look(), self.empty).getbbox()
+        return box and (box[0], box[1] + 36, box[2], box[3] + 36)
+
+    def settled(self):
+        """Return the box once it has stopped changing."""
+        former = []
+
+        def still():
+            former.append(self.menu())
+            return len(former) > 1 and former[-1] == former[-2] and former[-1]
+
+        return wait_until(still, "the menu on the screen", pause=0.1)
+
+
+def opened(desk, eye):
+    """Open the menu, and put the pointer on its first row: over the icon it would call the tooltip up."""
+    desk.right_click(desk.icon_position(OK))
+    box = eye.settled()
+    desk.move((box[0] + 40, box[1] + 8))
+    rig.settle(0.2)
+    return eye.settled()
+
+
+@pytest.fixture
+def eye(desk, tray, tmp_path):
+    """Eyes that know the empty screen."""
+    desk.move((20, rig.SCREEN[1] - 20))
+    rig.settle(0.2)
+    return Eye(desk, rig.shots(tmp_path))
+
+
+def changed(before, after):
+    """Return the box in which two pictures differ."""
+    return ImageChops.difference(before, after).getbbox()
+
+
+def test_a_click_opens_the_menu(desk, tray, eye):
+    """By each button that this panel gives to menus; a click elsewhere closes it."""
+    for button in desk.host.buttons:
+        position = desk.icon_position(OK)
+        (desk.left_click if button == "left" else desk.right_click)(position)
+        left, top, right, bottom = eye.settled()
+        assert left < position[0]
+        assert (right - left > 300, bottom - top > 120) == (True, True)
+        eye.look(f"menu-{button}")
+        desk.close_menu()
+        wait_until(lambda: eye.menu() is None, "the menu to close")
+    assert not tray.done
+
+
+def test_numbers_run_in_the_open_menu_and_nothing_else_moves(desk, tray, eye):
+    """Three polls later the menu stands where it stood, and only the ends of the GPU rows look different."""
+    box = opened(desk, eye)
+    before = eye.look()
+    for percent in (20, 50, 95):
+        tray.show(looks(percent))
+    rig.settle()
+    after = eye.look("live")
+    assert eye.menu() == box
+    left, top, right, bottom = changed(before, after)
+    assert right - left < NUMBERS  # the numbers' digits
+    rows = (bottom - top) / (box[3] - box[1])
+    assert 0 < rows < 0.5  # of two GPU rows, one under the other
+
+
+def first_submenu(desk, eye, box):
+    """Move the pointer down the menu until a submenu opens; the box of all."""
+    for y in range(box[1] + 8, box[3], 14):
+        desk.move((box[0] + 60, y))
+        desk.move((box[0] + 64, y + 1))
+        rig.settle(0.35)  # panels wait a little, for a hand that only passes
+        if eye.menu() != box:
+            return eye.settled()
+    raise AssertionError("no row of the menu opens a submenu")
+
+
+def test_a_process_that_ends_keeps_its_row_under_the_pointer(desk, tray, eye):
+    """In the open submenu its row turns into "Ended", and those above and below it stay where they are."""
+    box = opened(desk, eye)
+    wide = first_submenu(desk, eye, box)
+    before = eye.look("submenu")
+    tray.show(looks(10, [HELD[0], *HELD[2:]]))
+    rig.settle()
+    after = eye.look("ended")
+    assert eye.menu() == wide
+    left, top, right, bottom = changed(before, after)
+    assert bottom - top < 40  # one row
+    assert right - left > 100
+    assert "Ended: PID 12" in " ".join(desk.labels())
+
+
+def test_an_alert_that_comes_meanwhile_moves_no_row(desk, tray, eye):
+    """The status line tells of it at once; where the menu can grow, its row is added at the end."""
+    box = opened(desk, eye)
+    before = eye.look()
+    tray.show(looks(10, level=Level.WARNING, alerts=(alert(), alert("a2", "GPU 1: a second alert"))))
+    rig.settle()
+    after = eye.look("alert")
+    menu = (box[0], box[1] - 36, box[2], box[3] - 36 - 6)  # without the lower edge
+    status_line = changed(before.crop(menu), after.crop(menu))
+    assert status_line[3] < 40  # nothing but the first row looks different
+    grown = eye.menu()
+    assert grown[:3] == box[:3]
+    assert (grown[3] > box[3]) == (desk.host.name == "lxqt-panel")
+    desk.close_menu()
+    tray.show(looks())
+
+
+def test_the_menu_is_whole_when_it_is_opened_again(desk, tray, eye):
+    """What came while it was closed is there, as high as it takes."""
+    desk.right_click(desk.icon_position(OK))
+    box = eye.settled()
+    desk.close_menu()
+    wait_until(lambda: eye.menu() is None, "the menu to close")
+    tray.show(looks(10, level=Level.WARNING, alerts=(alert(), alert("a2", "GPU 1: a second alert"))))
+    position = desk.icon_position(WARNING)
+    desk.right_click(position)
+    wait_until(eye.menu, "the menu")
+    rig.settle()
+    eye.look("again")
+    assert "Warning: GPU 1: a second alert" in desk.labels()
+    if desk.host.name == "lxqt-panel":
+        assert eye.menu()[3] > box[3]
+    tray.show(looks())
+
+
+def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, tray):
+    """Also with a state that changed while there was no panel."""
+    desk.stop_panel()
+    tray.show(looks(level=Level.WARNING, alerts=(alert(),)))
+    desk.start_panel()
+    desk.icon_position(WARNING, timeout=10)
+    tray.show(looks())
+    desk.icon_position(OK)

@@ -1,0 +1,73 @@
+"""A tray that cannot go on says so on the desktop: at login nobody reads standard error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.client import wait_until
+from tests.support.installed import Installed
+
+pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+
+# The tray, with a fault that nobody foresaw on its main thread.
+PROGRAM = """
+import sys
+from gpuwatch_tray.cli import main
+from gpuwatch_tray.commands import lastwords, tray
+
+def fail():
+    raise ValueError("boom --token hf_canary0123456789abcdefghijkl")
+
+lastwords.LINGER = 0.0
+if sys.argv.pop(1) == "fault":
+    tray._settle_memory = fail
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def start(tmp_path, desk):
+    """Run the tray to its end; what it wrote to standard error."""
+    installed = Installed(tmp_path)
+    environment = desk.environment | installed.environment
+
+    def begin(kind):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, kind],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    begin.installed = installed
+    return begin
+
+
+def test_a_fault_of_the_main_thread_is_logged_and_pops_up_once(start, desk):
+    """With its kind, without the secret in it; the icon is gone by then."""
+    before = len(desk.notifications())
+    start("fault")
+    (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
+    assert popup.title == "gpuwatch-tray has ended: no GPU is watched"
+    assert popup.body.startswith("ValueError: boom --token ***")
+    (log,) = start.installed.state.glob("log/*.log")
+    assert "Traceback" in log.read_text()
+    assert "hf_canary" not in log.read_text() + popup.body
+
+
+def test_a_state_that_cannot_be_kept_pops_up_with_its_mend(start, desk):
+    """What was foreseen is told in its own words."""
+    start.installed.state.write_text("a file where a folder is needed")
+    before = len(desk.notifications())
+    assert "the state cannot be kept there" in start("state")
+    (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
+    assert popup.body.startswith(f"{start.installed.state}: the state cannot be kept there")

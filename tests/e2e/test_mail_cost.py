@@ -1,0 +1,77 @@
+"""What mailing costs the tray: its memory before and after a hundred mails."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import psutil  # noqa: TID251  # measures the program from outside
+import pytest
+
+from gpuwatch_tray.common import host
+from gpuwatch_tray.store import Commit, Mail, Store
+from tests.e2e.client import wait_until
+from tests.e2e.test_main_job import App
+from tests.support import mail_parts
+from tests.support.installed import Installed
+from tests.support.mailserver import MailServer
+
+pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+
+MAILS, EACH = 100, 25  # in as many visits of the child as their quotient
+MOST = 2_000_000  # bytes
+
+
+@pytest.fixture
+def installed(tmp_path):
+    mine = Installed(tmp_path)
+    mine.configure(POLL_SEC=0.5)
+    mine.met()
+    return mine
+
+
+def queue(installed, first, count):
+    """So many mails as an evaluation writes them, and a word to the tray, which looks at once."""
+    made = mail_parts.firing()
+    now = host.now()
+    mails = tuple(
+        Mail(replace(made, message_id=f"<{number}@lab1>", created=now.wall), ())
+        for number in range(first, first + count)
+    )
+    with closing(Store(installed.state, host.host())) as store:
+        store.commit(Commit(now, mails=mails))
+    assert installed.run("mail", "retry", "all").returncode == 0
+
+
+def settled(process):
+    """Return the resident memory once it has stood still for a second."""
+    last, since = process.memory_info().rss, time.monotonic()
+    while time.monotonic() - since < 1.0:
+        time.sleep(0.1)
+        found = process.memory_info().rss
+        if abs(found - last) > 100_000:
+            last, since = found, time.monotonic()
+    return process.memory_info().rss
+
+
+def test_a_hundred_mails_leave_the_memory_of_the_tray_as_it_was(installed, desk):
+    """With HTML, through the real child and a real server: within 2 MB."""
+    with MailServer() as server:
+        installed.mail_through(server)
+        app = App(installed, desk)
+        try:
+            desk.item()
+            queue(installed, 0, EACH)
+            wait_until(lambda: len(server.messages) == EACH, "the first mails", timeout=30)
+            tray = psutil.Process(app.process.pid)
+            before = settled(tray)
+            for first in range(EACH, EACH + MAILS, EACH):
+                queue(installed, first, EACH)
+                wait_until(lambda first=first: len(server.messages) == first + EACH, "the mails", timeout=60)
+            after = settled(tray)
+        finally:
+            app.close()
+        print(f"RSS {before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after {MAILS} mails")
+        assert after - before < MOST
+        assert len({mail.message["Message-ID"] for mail in server.messages}) == EACH + MAILS

@@ -1,0 +1,100 @@
+"""One evaluator a folder and state."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock, this_process
+
+TRAY = this_process("tray", mails=True)
+
+
+def test_the_second_is_refused_and_told_who_is_first(tmp_path):
+    """While one holds the lock, another does not get it and can name the holder."""
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
+    assert first.acquire(TRAY)
+    assert not second.acquire(TRAY)
+    assert str(second.holder()) == f"tray, PID {os.getpid()}"
+    second.release()  # not its own: nothing happens
+    assert not second.acquire(TRAY)
+    first.release()
+    assert second.acquire(TRAY)
+    second.release()
+
+
+def test_states_that_share_a_folder_do_not_exclude_each_other(tmp_path):
+    """The lock is per host and source, as home folders are shared over NFS."""
+    one, other = StoreLock(tmp_path, "a"), StoreLock(tmp_path, "b")
+    assert one.acquire(TRAY)
+    assert other.acquire(TRAY)
+    one.release()
+    other.release()
+
+
+def test_a_holder_in_trouble_says_so(tmp_path):
+    """Who comes second learns that the first cannot read the driver, or mails nobody."""
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
+    first.acquire(TRAY)
+    first.describe(this_process("tray", mails=False, trouble="driver not loaded"))
+    assert (second.holder().mails, second.holder().trouble) == (False, "driver not loaded")
+    first.release()
+
+
+def test_the_description_says_where_the_holder_answers(tmp_path):
+    """`status` from cron, without the session's variables, learns the address from the lock's file."""
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
+    first.acquire(this_process("tray", mails=True))
+    assert second.holder().address == ""
+    first.describe(this_process("tray", mails=True, address="/run/user/1/s"))
+    assert second.holder().address == "/run/user/1/s"
+    first.release()
+    assert second.holder() == LockHolder()
+
+
+def test_a_description_of_an_older_version_is_read(tmp_path):
+    """What a version without an address wrote names its holder all the same."""
+    text = '{"pid": 7, "face": "tray", "mails": true, "trouble": null}'
+    (tmp_path / "watching-box.json").write_text(text)
+    assert StoreLock(tmp_path, "box").holder() == LockHolder(7, "tray")
+
+
+def test_whether_the_lock_is_free_can_be_asked_without_keeping_it(tmp_path):
+    """Free before, not while another holds it, free after; without a folder nobody holds it."""
+    first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
+    assert second.is_free()
+    assert first.acquire(TRAY)
+    assert not second.is_free()
+    first.release()
+    assert second.is_free()
+    assert first.acquire(TRAY)  # asking has not taken it
+    first.release()
+    assert StoreLock(tmp_path / "gone", "box").is_free()
+    assert not (tmp_path / "gone").exists()
+
+
+DAMAGED = [
+    "",
+    "[]",
+    '{"pid": 1, "news": 2}',
+    "\xff",
+    '{"pid": "x"}',
+    '{"pid": 1, "address": ["/s"]}',
+    '{"pid": 1, "face": null}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_description_is_an_unknown_holder(tmp_path, text):
+    """Whatever stands in the file, the lock alone decides."""
+    (tmp_path / "watching-box.json").write_text(text, encoding="latin-1")
+    assert StoreLock(tmp_path, "box").holder() == LockHolder()
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    """The error names the folder and the variable that names another."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LockError, match=r"file: the state cannot be kept there: .*GPUWATCH_CACHE"):
+        StoreLock(tmp_path / "file", "box").acquire(TRAY)

@@ -1,0 +1,139 @@
+"""Connections that are made, and end, in bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from gpuwatch_tray.notify.email import smtp
+from gpuwatch_tray.notify.email.smtp import Watchdog, open_connection, resolve, resolve_with_timeout
+
+
+@pytest.fixture
+def listener():
+    """Open a port that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def dead_port():
+    """Open a port that neither accepts nor refuses a connection, as a dead route: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as clients:
+        for _ in range(3):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def address(port: int) -> smtp.SocketAddress:
+    return (socket.AF_INET, "127.0.0.1", port)
+
+
+def test_addresses_alternate_between_ipv6_and_ipv4(monkeypatch):
+    """IPv6 first, and a dead IPv6 is followed by IPv4, not by the next IPv6."""
+    six, four = socket.AF_INET6, socket.AF_INET
+    names = {four: ["192.0.2.1", "192.0.2.2"], six: ["2001:db8::1", "2001:db8::2", "::3"]}
+    found = [(family, 1, 6, "", (name, 25)) for family, group in names.items() for name in group]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+    assert [name for _, name, _ in resolve("host", 25)] == [
+        "2001:db8::1",
+        "192.0.2.1",
+        "2001:db8::2",
+        "192.0.2.2",
+        "::3",
+    ]
+
+
+def test_a_dead_address_costs_a_short_time_only(monkeypatch, dead_port, listener):
+    """The second address is tried after the short connect time-out, not after the step's."""
+    monkeypatch.setattr(smtp, "CONNECT_TIMEOUT", 0.2)
+    port = listener.getsockname()[1]
+    start = time.monotonic()
+    with Watchdog(10) as watchdog:
+        sock = open_connection("host", port, watchdog, 10, lambda *_: [address(dead_port), address(port)])
+    assert 0.1 < time.monotonic() - start < 5
+    assert sock.getpeername()[1] == port
+    sock.close()
+
+
+def test_dead_addresses_do_not_outlast_the_deadline(dead_port):
+    """Ten dead addresses are not ten time-outs."""
+    start = time.monotonic()
+    with Watchdog(0.3) as watchdog, pytest.raises(TimeoutError):
+        open_connection("host", dead_port, watchdog, 10, lambda *_: [address(dead_port)] * 10)
+    assert time.monotonic() - start < 5
+
+
+def test_a_refused_address_is_followed_by_the_next(listener):
+    """Nobody on the first address: the second is asked at once."""
+    port = listener.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        closed = gone.getsockname()[1]
+    with Watchdog(10) as watchdog:
+        open_connection("host", port, watchdog, 5, lambda *_: [address(closed), address(port)]).close()
+
+
+def test_a_name_without_addresses_is_an_error():
+    """An empty answer of the resolver is no connection."""
+    with Watchdog(10) as watchdog, pytest.raises(OSError, match="no address"):
+        open_connection("host", 25, watchdog, 5, lambda *_: [])
+
+
+def test_a_hanging_look_up_is_left_behind():
+    """The resolver has no time-out of its own."""
+    release = threading.Event()
+
+    def hang(*_):
+        release.wait(10)
+        return []
+
+    with pytest.raises(TimeoutError, match=r"name look-up took longer than 0\.1 s"):
+        resolve_with_timeout("host", 25, 0.1, hang)
+    release.set()
+
+
+def test_the_errors_of_the_look_up_are_passed_on():
+    """They are those of a direct call."""
+
+    def fail(*_):
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    with pytest.raises(socket.gaierror, match="unknown"):
+        resolve_with_timeout("host", 25, 5, fail)
+
+
+def test_the_watchdog_ends_a_read(listener):
+    """A read without time-out returns when the time is over."""
+    with socket.create_connection(listener.getsockname()) as sock, Watchdog(0.2) as watchdog:
+        sock.settimeout(10)
+        watchdog.guard(sock)
+        assert sock.recv(1) == b""
+        assert watchdog.expired
+        with pytest.raises(TimeoutError):
+            watchdog.time_left(5)
+
+
+def test_the_watchdog_of_a_step_in_time_does_nothing(listener):
+    """Afterwards the connection is as it was, and the timer's thread is gone."""
+    threads = threading.active_count()
+    with socket.create_connection(listener.getsockname()) as sock:
+        with Watchdog(30) as watchdog:
+            watchdog.guard(sock)
+            assert 0 < watchdog.time_left(5) <= 5
+        sock.sendall(b"x")
+        assert not watchdog.expired
+    assert threading.active_count() == threads
+
+
+def test_a_socket_given_to_a_watchdog_too_late_is_ended(listener):
+    """The connection came about while the time ran out."""
+    with socket.create_connection(listener.getsockname()) as sock, Watchdog(30) as watchdog:
+        watchdog._expire()
+        watchdog.guard(sock)
+        assert sock.recv(1) == b""

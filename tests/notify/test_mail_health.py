@@ -1,0 +1,89 @@
+"""What is said of mails that do not leave: a note while it lasts, one popup when somebody has to act."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch_tray.model import Button
+from gpuwatch_tray.notify import outbox_process
+from gpuwatch_tray.notify.outbox_process import MailHealth
+from gpuwatch_tray.store import OutboxSummary
+from tests.support.fakes import START
+
+PASSWORD = OutboxSummary(2, START, START + 900, "535 wrong (check SMTP_PASS)", "configuration")
+SIGN_IN = replace(PASSWORD, error="sign-in refused (gpuwatch-tray mail login)", failure="sign-in")
+LATER = OutboxSummary(1, START, START + 30, "451 later", "transient")
+DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
+
+
+def shown(health, waiting):
+    return [popup.body for popup in health.popups(waiting)]
+
+
+def test_what_needs_nobody_pops_up_nothing():
+    """A server that is down for now stands in the menu only."""
+    assert shown(MailHealth(), LATER) == []
+    assert next(outbox_process.mail_notes(LATER, START + 1)).endswith(": 451 later")
+
+
+@pytest.mark.parametrize("waiting", [PASSWORD, SIGN_IN])
+def test_what_somebody_has_to_mend_pops_up_once(waiting):
+    """One popup with the mend, however often it fails again; and one more when it comes back."""
+    health = MailHealth()
+    assert shown(health, waiting) == [waiting.error]
+    assert shown(health, replace(waiting, count=3, next_at=START + 1800)) == []
+    assert shown(health, OutboxSummary()) == []
+    assert shown(health, waiting) == [waiting.error]
+
+
+def test_only_a_sign_in_has_a_button_to_sign_in_again():
+    """A wrong password is not mended by a click."""
+    (sign_in,) = MailHealth().popups(SIGN_IN)
+    (password,) = MailHealth().popups(PASSWORD)
+    assert (sign_in.buttons, password.buttons) == ((Button.SIGN_IN,), ())
+
+
+def test_being_offline_in_between_is_no_news():
+    """The same refusal after a failure that mends nothing pops up no second time; another one does."""
+    health = MailHealth()
+    assert len(shown(health, SIGN_IN)) == 1
+    assert shown(health, LATER) == []
+    assert shown(health, SIGN_IN) == []
+    assert len(shown(health, PASSWORD)) == 1
+
+
+def test_the_popup_goes_when_the_mails_have_left():
+    """Neither before, nor where there was none."""
+    health = MailHealth()
+    assert health.closed_keys(OutboxSummary()) == ()
+    shown(health, SIGN_IN)
+    assert (health.closed_keys(SIGN_IN), health.closed_keys(LATER)) == ((), ())
+    assert health.closed_keys(OutboxSummary(1, START, START)) == (outbox_process.BLOCKED_KEY,)
+    shown(health, OutboxSummary())
+    assert health.closed_keys(OutboxSummary()) == ()
+
+
+def test_each_mail_that_is_given_up_pops_up():
+    """With the server's word and what can be done; a mail fewer is no news."""
+    health = MailHealth()
+    (body,) = shown(health, DEAD)
+    assert body.startswith("550 no such user\n`gpuwatch-tray mail queue`")
+    assert shown(health, DEAD) == []
+    assert len(shown(health, replace(DEAD, dead=2))) == 1
+    assert shown(health, DEAD) == []
+
+
+def test_the_menu_names_all_that_has_not_left():
+    """What waits, what is held and what was given up, each with its reason; nothing while all is well."""
+    waiting = replace(PASSWORD, held=3, dead=1, dead_error="550 no such user")
+    first, second, third = outbox_process.mail_notes(waiting, START)
+    assert first.startswith("Email: 2 mails wait since ")
+    assert first.endswith("535 wrong (check SMTP_PASS)")
+    assert second.startswith("Email: 3 mails are held")
+    assert third == "Email: 1 mail was given up (`gpuwatch-tray mail queue`): 550 no such user"
+    assert list(outbox_process.mail_notes(OutboxSummary(), START)) == []
+    fresh = OutboxSummary(1, START, START)
+    assert list(outbox_process.mail_notes(fresh, START + 299)) == []
+    assert len(list(outbox_process.mail_notes(fresh, START + 301))) == 1
