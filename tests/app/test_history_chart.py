@@ -21,11 +21,7 @@ from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
 from tests.support.pasts import Past, gpu
 
-
-@pytest.fixture
-def installed(installed):
-    installed.configure(POLL_SEC=0.3)
-    return installed
+pytestmark = pytest.mark.configured(POLL_SEC=0.3)
 
 
 def test_the_gpu_that_the_alert_is_about_is_drawn():
