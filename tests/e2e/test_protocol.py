@@ -20,7 +20,7 @@ from tests.e2e.peers import FakeWatcher, running_tray
 from tests.e2e.programs import session_bus
 from tests.e2e.rig import WATCHER, menu_row
 from tests.support.timing import slowness
-from tests.tray.statuses import gpu, process, snapshot, status
+from tests.support.tray_status import gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 

@@ -19,7 +19,7 @@ from gpuwatch_tray.tray.backends.pystray_native import NativeBackend
 from gpuwatch_tray.tray.controller import MAX_PENDING, ActionWorker
 from gpuwatch_tray.tray.menu import build_menu
 from tests.e2e.client import wait_until
-from tests.tray.statuses import NOW, process, snapshot, status
+from tests.support.tray_status import NOW, process, snapshot, status
 
 
 class Hands:

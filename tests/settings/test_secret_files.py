@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model.schema import SETTINGS
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT
 
 CANARY = "Xq7Kanarienvogel"
 _noise = st.text(" \t\n'\"$\\`#;&|<>(){}[]=~:!a\x01\u00e9", max_size=6)
