@@ -19,8 +19,8 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LEVELS, Auto, Level, Severity
 from gpuwatch_tray.report import page
 from gpuwatch_tray.report.page import page_texts
+from gpuwatch_tray.rules import rule_title
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.rules.titles import TITLES
 from gpuwatch_tray.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
@@ -368,7 +368,7 @@ def _alert_data(mark: AlertMark) -> dict[str, Any]:
         "level": mark.severity.name.lower(),
         "word": words_[mark.severity],
         "rank": int(mark.severity),
-        "title": _(TITLES.get(mark.rule, mark.rule)),
+        "title": rule_title(mark.rule),
         "text": _clip(redact.text(mark.text)),
         "at": int(mark.began),
         "end": None if mark.ended is None else int(mark.ended),
