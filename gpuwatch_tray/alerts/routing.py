@@ -25,8 +25,7 @@ class RoutingPolicy:
     """
     Which channels there are, and when they are used: `cooldown` and `escalate` in seconds.
 
-    `mails`: there is somebody to mail. `popups`: there is a desktop to show popups on; without one, nobody is
-    at the desk.
+    `mails`: there is somebody to mail; `popups`: there is a desktop, without which nobody is at the desk.
     """
 
     cooldown: float
@@ -50,10 +49,9 @@ class DeliveryState:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What is done about an alert on a channel, and why.
+    What is done about an alert on a channel, and why; `step` is why a mail that goes does not wait.
 
-    `step` is, for a mail that goes, why it does not wait for the person. `wait` is after how many seconds a
-    notice that waits would go by itself; None where only an event can change it.
+    `wait` is after how many seconds a notice that waits would go by itself; None where only an event helps.
     """
 
     alert: Alert
@@ -76,13 +74,10 @@ def decide(
     presence: Presence,
     now: Instant,
 ) -> Decision:
-    """
-    Decide whether `alert` is sent on `channel` now.
-
-    The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
-    A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was set
-    back over a boot binds nobody.
-    """
+    """Decide whether `alert` is sent on `channel` now."""
+    # The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
+    # A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was
+    # set back over a boot binds nobody.
     held = _held(alert) or _closed(alert, channel, delivery, policy)
     if held is not None:
         return Decision(alert, channel, send=False, reason=held)

@@ -204,11 +204,8 @@ def switched_on(limits: Limits) -> frozenset[str]:
 
 
 def judged(limits: Limits, *, holds: bool = True) -> frozenset[str]:
-    """
-    Return the names of the rules that are judged.
-
-    Without `holds` only those that one poll can fire: a hold cannot span the gaps between cron's runs.
-    """
+    """Return the names of the rules that are judged; without `holds` those that one poll can fire."""
+    # A hold cannot span the gaps between cron's runs.
     return frozenset(
         name
         for name, rule in RULES.items()
