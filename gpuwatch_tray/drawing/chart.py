@@ -1,9 +1,8 @@
 """
 The mail's picture: memory, utilisation and temperature of one GPU over the last hours.
 
-It is apart from the icon, so that the tray never loads it. Drawn at twice its size and scaled down, in the
-colours of the details page, with type that a phone can show. Numbers, units and English words only, for
-Pillow's own font has no other letters; the alt text says the rest.
+It is apart from the icon, so that the tray never loads it. Drawn at twice its size and scaled down, with type
+that a phone can show. English words only, for Pillow's own font has no other letters.
 """
 
 from __future__ import annotations
@@ -47,12 +46,9 @@ def chart(
     marks: Sequence[AlertMark] = (),
     simulated: bool = False,
 ) -> bytes:
-    """
-    Return a PNG of at most 200 kB: `samples` of `gpu` between two wall times, shown as local time.
-
-    `limit` is the temperature in degrees C at which an alert fires, `marks` are the alerts to show on the
-    time axis. What is not known is a gap.
-    """
+    """Return a PNG of at most 200 kB: `samples` of `gpu` between two wall times, shown as local time."""
+    # `limit` is the temperature in degrees C at which an alert fires, `marks` are the alerts to show on the
+    # time axis. What is not known is a gap.
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(picture)
     colour = page.LINES[gpu.index % len(page.LINES)]
@@ -84,11 +80,8 @@ def chart(
 
 
 def _divided(line: MetricLine, divisor: int) -> MetricLine:
-    lists = (
-        [None if value is None else value / divisor for value in some]
-        for some in (line.low, line.mean, line.high)
-    )
-    return payload.MetricLine(*lists)
+    lists = (line.low, line.mean, line.high)
+    return payload.MetricLine(*([None if one is None else one / divisor for one in some] for some in lists))
 
 
 def _ends(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.rules import RuleHistory
-
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
     from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
+    from gpuwatch_tray.rules import RuleHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +16,8 @@ class Policy:
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts are sent.
 
-    `resolved_mail` and `resolved_popup`: the end of an alert is sent on that channel. `holds`: the engine
-    runs in a loop, whose polls can tell for how long a condition holds. After `gap` seconds without an
-    evaluation nothing is known of the time in between.
+    The end of an alert is sent by `resolved_mail`, `resolved_popup`. `holds`: the engine runs in a loop,
+    whose polls tell how long a condition holds. After `gap` seconds without an evaluation nothing is known.
     """
 
     limits: Limits
@@ -35,10 +33,8 @@ class Evaluation:
     """
     What a snapshot means, before anything is written or sent.
 
-    `alerts` are the active ones by fingerprint, with what the person has said about them; `gaps` name what
-    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is
-    what the rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement
-    ends.
+    `alerts` are the active ones by fingerprint; `gaps` name what kept a rule from judging; there is one of
+    the `decisions` for each alert and channel; of the `voided` incidents (by id) the acknowledgement ends.
     """
 
     snapshot: Snapshot
@@ -58,9 +54,9 @@ class EvaluationResult:
     """
     What one evaluation came to, after its commit.
 
-    `mails` were queued. `popups` are to be shown, each with the fingerprints of its alerts;
-    `reminder_popups` as well, each with the number of its reminder, or 0 where a mail was queued too;
-    `closed_popups` are the keys of popups to close. `trouble` says why the state could not be written.
+    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the number of
+    the reminder, or 0 where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
+    why the state could not be written.
     """
 
     status: Status

@@ -23,14 +23,15 @@ USE_SUMS, USE_SPANS = ("held", "idle"), ("memory", "utilisation")
 
 def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
     """Merge the parts into one stretch from `at`; they may overlap where the clock was set back."""
+    gpus = _grouped((gpu for part in parts for gpu in part.gpus), lambda gpu: gpu.uuid)
+    users = _grouped((use for part in parts for use in part.users), _use_key)
+    processes = _grouped((use for part in parts for use in part.processes), _use_key)
     return Stretch(
         at,
         seconds,
-        _merge_groups(
-            [gpu for part in parts for gpu in part.gpus], lambda gpu: gpu.uuid, at, seconds, _merge_gpus
-        ),
-        _merge_groups([use for part in parts for use in part.users], _use_key, at, seconds, _merge_uses),
-        _merge_groups([use for part in parts for use in part.processes], _use_key, at, seconds, _merge_uses),
+        tuple(_merge_gpus(group, at, seconds) for group in gpus),
+        tuple(_merge_uses(group, at, seconds) for group in users),
+        tuple(_merge_uses(group, at, seconds) for group in processes),
     )
 
 
@@ -78,17 +79,11 @@ def _use_key(use: Use) -> tuple[str | None, str]:
     return use.who, use.uuid
 
 
-def _merge_groups(
-    samples: Iterable[T],
-    key: Callable[[T], Hashable],
-    at: int,
-    seconds: int,
-    join: Callable[[Sequence[T], int, int], T],
-) -> tuple[T, ...]:
+def _grouped(samples: Iterable[T], key: Callable[[T], Hashable]) -> Iterable[list[T]]:
     groups: dict[Hashable, list[T]] = {}
     for sample in samples:
         groups.setdefault(key(sample), []).append(sample)
-    return tuple(join(group, at, seconds) for group in groups.values())
+    return groups.values()
 
 
 def _merge_gpus(parts: Sequence[GpuSample], at: int, seconds: int) -> GpuSample:
@@ -232,12 +227,8 @@ class StretchCompactor:
     def add(self, minute: Stretch) -> tuple[Stretch, ...]:
         """Add a minute that is over; return the stretches that are to be written now."""
         last = self._held[-1] if self._held else self._written
-        if (
-            self._written is not None
-            and last is not None
-            and minute.at == last.end
-            and are_alike(self._written, minute)
-        ):
+        follows = last is not None and minute.at == last.end
+        if follows and self._written is not None and are_alike(self._written, minute):
             self._held.append(minute)
             if sum(minute.seconds for minute in self._held) < LONGEST_STRETCH:
                 return ()
@@ -264,37 +255,32 @@ def are_alike(one: Stretch, other: Stretch) -> bool:
         and len(one.users) == len(other.users)
         and len(one.processes) == len(other.processes)
         and all(map(_gpus_alike, one.gpus, other.gpus))
-        and all(map(_uses_alike, one.users, other.users))
-        and all(map(_uses_alike, one.processes, other.processes))
+        and all(map(_alike, one.users, other.users))
+        and all(map(_alike, one.processes, other.processes))
     )
 
 
 def _gpus_alike(one: GpuSample, other: GpuSample) -> bool:
     a, b = one.seconds, other.seconds
     return (
-        one.uuid == other.uuid
-        and one.level == other.level
-        and (one.energy is None) == (other.energy is None)
+        one.level == other.level
         and one.covered >= SEEN_SHARE * a
         and other.covered >= SEEN_SHARE * b
         and _same_share(one.asleep / a, other.asleep / b)
         and _same_share(one.listed / a, other.listed / b)
-        and _same_share(one.held / a, other.held / b)
-        and _same_share(one.idle / a, other.idle / b)
         and _near(one.power, other.power, _WATTS, a, b)
-        and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
-        and _near(one.memory, other.memory, MIB, a, b)
         and _near(one.temperature, other.temperature, _DEGREES, a, b)
         and _near(one.fan, other.fan, _PERCENT, a, b)
         and _near(one.throttled, other.throttled, 0.0, a, b)
+        and _alike(one, other)
     )
 
 
-def _uses_alike(one: Use, other: Use) -> bool:
+def _alike(one: Use | GpuSample, other: Use | GpuSample) -> bool:
     a, b = one.seconds, other.seconds
     return (
-        one.who == other.who
-        and one.uuid == other.uuid
+        one.uuid == other.uuid
+        and getattr(one, "who", "") == getattr(other, "who", "")
         and (one.energy is None) == (other.energy is None)
         and _same_share(one.held / a, other.held / b)
         and _same_share(one.idle / a, other.idle / b)

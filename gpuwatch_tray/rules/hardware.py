@@ -79,10 +79,10 @@ def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: s
         codes += 1
         _add_xid_finding(builder, subject, names.get(uuid, uuid) or UNNAMED_GPU, int(code), event)
     if codes or builder.can_fire_everywhere:
-        said = _("no such error within 24 h")
+        measured = _("no such error within 24 h")
         if codes:
-            said = ngettext("{count} such error within 24 h", "{count} such errors within 24 h", codes)
-        builder.measure(codes, said.format(count=codes))
+            measured = ngettext("{count} such error within 24 h", "{count} such errors within 24 h", codes)
+        builder.measure(codes, measured.format(count=codes))
     return builder.build(threshold)
 
 
@@ -140,12 +140,12 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
         if most is None or builder.read(gpu, what, gpu.ecc_corrected, name, held=False) is None:
             continue
         errors = int(history.boards.get(name, BoardHistory()).errors.total(history.clock, ECC_WINDOW))
-        said = ngettext(
+        measured = ngettext(
             "{count} corrected error on {gpu} in 10 min",
             "{count} corrected errors on {gpu} in 10 min",
             errors,
         )
-        builder.measure(errors, said.format(count=errors, gpu=gpu_name(gpu)))
+        builder.measure(errors, measured.format(count=errors, gpu=gpu_name(gpu)))
         if errors >= most:
             reason = f"ECC({gpu_label(gpu)}: {errors} CORRECTED in 10 min) >= LIMIT({most})"
             text = ngettext(
@@ -178,8 +178,8 @@ def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -
         most = builder.read(gpu, N_("the PCIe lanes"), gpu.pcie_width_most, name)
         if width is None or most is None:
             continue
-        said = _("{gpu} uses {width} of {most} lanes")
-        builder.measure(most - width, said.format(gpu=gpu_name(gpu), width=width, most=most))
+        measured = _("{gpu} uses {width} of {most} lanes")
+        builder.measure(most - width, measured.format(gpu=gpu_name(gpu), width=width, most=most))
         if width >= most:
             continue
         if history.idle_for(gpu_subject(gpu)) < PCIE_REST and _computes_on(gpu, snapshot):
@@ -222,8 +222,10 @@ def judge_row_remap(snapshot: Snapshot, limits: Limits) -> Verdict:
         elif failed is None and pending is None:
             continue
         worn += bool(failed or pending)
-        said = _("no GPU has worn memory rows")
+        measured = _("no GPU has worn memory rows")
         if worn:
-            said = ngettext("{count} GPU has worn memory rows", "{count} GPUs have worn memory rows", worn)
-        builder.measure(worn, said.format(count=worn))
+            measured = ngettext(
+                "{count} GPU has worn memory rows", "{count} GPUs have worn memory rows", worn
+            )
+        builder.measure(worn, measured.format(count=worn))
     return builder.build(_("worn memory rows wait to be replaced, or could not be"))

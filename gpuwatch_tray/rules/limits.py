@@ -68,8 +68,8 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
         gpus = [gpu for _process, gpu, _idle in rows]
         quiet = _quiet_for(gpus, history)
         if builder.is_worst(quiet):
-            said = _("{process} has done nothing for {span}")
-            builder.measure(quiet, said.format(process=process_title(process), span=duration(quiet)))
+            measured = _("{process} has done nothing for {span}")
+            builder.measure(quiet, measured.format(process=process_title(process), span=duration(quiet)))
         if quiet < hold:
             builder.in_band(name)
             continue
@@ -138,9 +138,9 @@ def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> d
     for process in unowned:
         builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
     failed, idle = _idle_gpus(builder, limits)
-    found: dict[str, list[IdleRow]] = {}
+    rows: dict[str, list[IdleRow]] = {}
     if not any(idle.values()) and len(idle) == len(snapshot.gpus):
-        return found
+        return rows
     lookup = GpuLookup(snapshot)
     for process in processes:
         gpu = lookup.of(process)
@@ -148,8 +148,8 @@ def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> d
             continue
         if gpu.uuid in failed:
             builder.read(gpu, UTILISATION, gpu.utilisation, process_prefix(snapshot, process))
-        found.setdefault(process_identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
-    return found
+        rows.setdefault(process_identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
+    return rows
 
 
 def _idle_gpus(builder: VerdictBuilder, limits: Limits) -> tuple[set[str], dict[int, bool]]:
@@ -221,20 +221,20 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         return Verdict(INTRUDER_RULE)
     builder = VerdictBuilder(INTRUDER_RULE, snapshot)
     lookup = GpuLookup(snapshot)
-    found = computing(snapshot, limits)
+    running = computing(snapshot, limits)
     others: dict[tuple[str, str], list[tuple[Gpu, GpuProcess]]] = {}
-    for process in [process for process in found if process.mine is False]:
+    for process in [process for process in running if process.mine is False]:
         gpu = lookup.of(process)
         if gpu is not None:
             user = known(process.user) or UNKNOWN_USER
             others.setdefault((gpu_subject(gpu), user), []).append((gpu, process))
     # Where nobody else is, which is the rule, it does not matter where mine are.
-    here = [lookup.of(process) for process in found if process.mine] if others else []
+    here = [lookup.of(process) for process in running if process.mine] if others else []
     mine = {gpu_subject(gpu) for gpu in here if gpu is not None}
     for _name, gpu in builder.devices():
         if gpu.process_problem is not None:
             builder.leave_open(process_gap(gpu), gpu_subject(gpu))
-    unowned = [process for process in found if process.mine is None]
+    unowned = [process for process in running if process.mine is None]
     _note_unknown_owners(builder, lookup, unowned, limits)
     shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
     for (device, user), theirs in shared.items():
@@ -251,11 +251,11 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         text = text.format(who=who, gpu=gpu_name(gpu), what=what, more=len(theirs) - 1)
         builder.fire(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
     users = len({user for _device, user in shared})
-    said = _("nobody else on your GPUs")
+    measured = _("nobody else on your GPUs")
     if users:
-        said = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
+        measured = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
     if users or not unowned:
-        builder.measure(users, said.format(count=users))
+        builder.measure(users, measured.format(count=users))
     return builder.build(_("another user computes on a GPU that you compute on"))
 
 
@@ -335,8 +335,8 @@ def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
         if used is None or not total:
             continue
         percent = 100 * used / total
-        said = _("{gpu} is the fullest with {percent:.0f} %")
-        builder.measure(percent, said.format(gpu=gpu_name(gpu), percent=percent))
+        measured = _("{gpu} is the fullest with {percent:.0f} %")
+        builder.measure(percent, measured.format(gpu=gpu_name(gpu), percent=percent))
         if percent > most:
             reason = f"MEMORY_FULL({gpu_label(gpu)}: {percent:.0f}%) > LIMIT({most}%)"
             text = _("The memory of {gpu} is {percent:.0f} % full, the limit is {limit} %").format(

@@ -41,13 +41,13 @@ def judge_temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
     def limit(gpu: Gpu) -> int:
         return warning_at(known(gpu.slowdown_at), at)
 
-    said = _("a GPU reaches {degrees} °C").format(degrees=at)
+    threshold = _("a GPU reaches {degrees} °C").format(degrees=at)
     if at is Auto.AUTO:
-        said = _(
+        threshold = _(
             "a GPU reaches its limit ({at} °C,"
             " or {below} °C below the temperature at which it slows itself down)"
         ).format(at=WARN_AT, below=WARN_BELOW)
-    return _judge_temperature(VerdictBuilder(TEMPERATURE_RULE, snapshot), limit, Severity.WARNING, said)
+    return _judge_temperature(VerdictBuilder(TEMPERATURE_RULE, snapshot), limit, Severity.WARNING, threshold)
 
 
 def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
@@ -70,13 +70,13 @@ def judge_temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
         own = known(gpu.slowdown_at)
         return CRITICAL_AT if own is None else own - CRITICAL_BELOW
 
-    said = _("a GPU reaches {degrees} °C").format(degrees=at)
+    threshold = _("a GPU reaches {degrees} °C").format(degrees=at)
     if at is Auto.AUTO:
-        said = _(
+        threshold = _(
             "a GPU reaches its limit ({below} °C below the temperature at which it slows itself down,"
             " else {at} °C)"
         ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
-    return _judge_temperature(VerdictBuilder(CRITICAL_RULE, snapshot), limit, Severity.CRITICAL, said)
+    return _judge_temperature(VerdictBuilder(CRITICAL_RULE, snapshot), limit, Severity.CRITICAL, threshold)
 
 
 def _judge_temperature(
@@ -87,8 +87,8 @@ def _judge_temperature(
         if degrees is None:
             continue
         most = limit(gpu)
-        said = _("{gpu} is the hottest with {degrees} °C")
-        builder.measure(degrees, said.format(gpu=gpu_name(gpu), degrees=degrees))
+        measured = _("{gpu} is the hottest with {degrees} °C")
+        builder.measure(degrees, measured.format(gpu=gpu_name(gpu), degrees=degrees))
         line = _("{gpu}: {degrees} °C, fires at {limit} °C, over at {clear} °C")
         builder.add_gpu_line(
             line.format(gpu=gpu_name(gpu), degrees=degrees, limit=most, clear=most - TEMPERATURE_CLEAR)
@@ -146,10 +146,10 @@ def _judge_clock_limit(
             limited += 1
             reason = f"{builder.rule.upper()}({gpu_label(gpu)}: {reasons & bits:#04x})"
             builder.fire(name, severity, reason, text.format(gpu=gpu_name(gpu)))
-        said = _("no GPU is kept down so")
+        measured = _("no GPU is kept down so")
         if limited:
-            said = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
-        builder.measure(limited, said.format(count=limited))
+            measured = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
+        builder.measure(limited, measured.format(count=limited))
     return builder.build(threshold)
 
 
@@ -208,8 +208,8 @@ def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHist
             continue
         part = history.boards.get(name, BoardHistory()).throttled.total(history.clock, length) / length
         percent = min(100, round(100 * part))
-        said = _("{gpu} was throttled by heat in {percent} % of the last minutes")
-        builder.measure(part, said.format(gpu=gpu_name(gpu), percent=percent))
+        measured = _("{gpu} was throttled by heat in {percent} % of the last minutes")
+        builder.measure(part, measured.format(gpu=gpu_name(gpu), percent=percent))
         if part >= share:
             reason = f"THERMAL_THROTTLE({gpu_label(gpu)}: {percent}%) >= LIMIT({share:.0%})"
             text = _("{gpu} was slowed down by heat in {percent} % of the last {minutes:.0f} minutes").format(
