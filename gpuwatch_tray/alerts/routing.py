@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity
+from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity, schema
+
+
+EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
 
 
 class Channel(Enum):
@@ -28,11 +31,11 @@ class RoutingPolicy:
     `mails`: there is somebody to mail; `popups`: there is a desktop, without which nobody is at the desk.
     """
 
-    cooldown: float
-    mails: bool
+    cooldown: float = schema.COOLDOWN_MIN.base
+    mails: bool = False
     popups: bool = False
-    email_when: EmailWhen = EmailWhen.AWAY
-    escalate: float = 600.0
+    email_when: EmailWhen = EMAIL_WHEN
+    escalate: float = schema.ESCALATE_MIN.base
 
 
 @dataclass(frozen=True, slots=True)
