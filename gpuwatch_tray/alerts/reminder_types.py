@@ -79,9 +79,8 @@ class Observation:
     """
     What is known at `now` for a step of one reminder; `check` observes without a `loop`, so with gaps.
 
-    After `gap` seconds nothing is known of the time between. `lives` is what the system says of the process,
-    None where it cannot tell; `children` are the processes on the GPUs (PID, identity) that a command
-    started.
+    `lives` is what the system says of the process, None where it cannot tell; `children` are the processes on
+    the GPUs (PID, identity) that a command started.
     """
 
     snapshot: Snapshot

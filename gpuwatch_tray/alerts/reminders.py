@@ -53,20 +53,22 @@ def step_process(
     """Note what the process was seen to do; the notice once it is gone."""
     # Where the system here can tell, that decides: a process may leave the GPUs and go on. Else the lists
     # decide, if every one could be read.
-    boot = observation.snapshot.boot_id or (observation.now.boot if condition.local else "")
+    snapshot = observation.snapshot
+    boot = snapshot.boot_id or (observation.now.boot if condition.local else "")
     if condition.boot and boot and boot != condition.boot:
         return condition, _end_notice(condition, observation, RESTARTED)
-    entries = on_gpus(condition, observation.snapshot)
+    entries = on_gpus(condition, snapshot)
     if entries:
         return _observed(condition, entries, observation), None
     if observation.lives is True:
         passed = 0.0 if condition.seen is None else max(0.0, observation.now.since(condition.seen))
         ran = None if condition.elapsed is None else condition.elapsed + passed
         return replace(condition, elapsed=ran, seen=observation.now), None
-    same_pid = _processes_with_pid(condition.pid, observation.snapshot)
+    listed = () if snapshot.problem is not None else snapshot.processes
+    same_pid = [process for process in listed if process.pid == condition.pid]
     if condition.identity and any(process.identity for process in same_pid):
         return condition, _end_notice(condition, observation, REUSED)
-    vanished = not condition.local and not same_pid and _lists_are_complete(observation.snapshot)
+    vanished = not condition.local and not same_pid and _lists_are_complete(snapshot)
     if observation.lives is False or vanished:
         return condition, _end_notice(condition, observation)
     return condition, None
@@ -77,10 +79,7 @@ def step_command(
 ) -> tuple[CommandEnds, ReminderNotice | None]:
     """Note the most memory of the command; the notice of its end when nobody reports it."""
     if condition.boot and observation.now.boot != condition.boot:
-        text = f"{condition.called}: {_(RESTARTED)}"
-        return condition, ReminderNotice(
-            _("Command ended"), text, observation.now.wall, severity=Severity.WARNING
-        )
+        return condition, _command_ended(f"{condition.called}: {_(RESTARTED)}", observation)
     held = on_gpus(condition, observation.snapshot, observation.children)
     condition = replace(condition, peak=_larger(condition.peak, total_memory(held)))
     if observation.lives is not False:
@@ -90,10 +89,11 @@ def step_command(
     if abs(observation.now.since(condition.gone)) < GRACE:
         return condition, None
     text = _("{command}: it has ended").format(command=condition.called)
-    details = _(UNREPORTED), *_peak_line(condition.peak)
-    return condition, ReminderNotice(
-        _("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING
-    )
+    return condition, _command_ended(text, observation, _(UNREPORTED), *_peak_line(condition.peak))
+
+
+def _command_ended(text: str, observation: Observation, *details: str) -> ReminderNotice:
+    return ReminderNotice(_("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING)
 
 
 def command_notice(
@@ -118,11 +118,6 @@ def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation
         peak=_larger(condition.peak, total_memory(entries)),
         seen=observation.now,
     )
-
-
-def _processes_with_pid(pid: int, snapshot: Snapshot) -> list[GpuProcess]:
-    """Return the entries with this PID, of whatever process."""
-    return [process for process in snapshot.processes if snapshot.problem is None and process.pid == pid]
 
 
 def _lists_are_complete(snapshot: Snapshot) -> bool:

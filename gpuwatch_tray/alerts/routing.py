@@ -1,8 +1,7 @@
 """
 Which alerts are sent on which channel now, and why, or why not yet.
 
-The popup goes at once. The mail goes when nobody is there to see it, or nobody reacts. Every decision, to
-send and not to send, carries a named reason (after Alertmanager's dedup stage), so that it can be explained.
+The popup goes at once; the mail when nobody is there to see it, or reacts. Every decision has a named reason.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity, schema
-
 
 EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
 

@@ -1,8 +1,7 @@
 """
 Silences, acknowledgements, and which alert mutes which.
 
-A snooze silences every channel. One that ends while the alert still fires gives one notice; one that the
-person ends does not, as nobody needs to be told what they just did.
+A snooze that ends while the alert still fires gives one notice; one that the person ends does not.
 """
 
 from __future__ import annotations

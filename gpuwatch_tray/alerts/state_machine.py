@@ -1,8 +1,7 @@
 """
-The state machine of the alerts: what is pending, fires, recovers and is resolved.
+The state machine of the alerts: INACTIVE -> PENDING -> FIRING -> RECOVERING -> RESOLVED.
 
-INACTIVE -> PENDING -> FIRING -> RECOVERING -> RESOLVED, as Prometheus's alerting rules with a separate clear
-threshold. Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock that can be set.
+Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock that can be set.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """
-The icon's pictures, from the artwork in icons/.
+The icon's pictures, from the artwork in icons/: a silhouette and a colour for each state, at six sizes.
 
-Each state has its own silhouette and colour of the Okabe-Ito palette, at six sizes, each on whole pixels. A
-dark outline keeps it readable on light panels, from 22 pixels a light one around that on dark ones. In the
+A dark outline keeps it readable on light panels, from 22 pixels a light one around that on dark ones. In the
 one-tone pictures only the silhouette tells the states apart.
 """
 

@@ -1,8 +1,7 @@
 """
 The mail's picture: memory, utilisation and temperature of one GPU over the last hours.
 
-It is apart from the icon, so that the tray never loads it. Drawn at twice its size and scaled down, with type
-that a phone can show. English words only, for Pillow's own font has no other letters.
+Apart from the icon, so that the tray never loads it. English only: Pillow's own font has no other letters.
 """
 
 from __future__ import annotations
@@ -132,7 +131,8 @@ class _Panel:
             lows = [self._y(line.low[place] or 0.0) for place in stretch]
             highs = [self._y(line.high[place] or 0.0) for place in stretch]
             if len(stretch) == 1:
-                self._dot(xs[0], means[0])
+                x, y = xs[0], means[0]
+                self._pen.ellipse(_scaled([(x - 2.5, y - 2.5), (x + 2.5, y + 2.5)]), fill=self._colour)
                 continue
             edge = [*zip(xs, highs, strict=True), *zip(reversed(xs), reversed(lows), strict=True)]
             self._pen.polygon(_scaled(edge), fill=_mixed(self._colour))
@@ -171,9 +171,6 @@ class _Panel:
 
     def _line(self, points: list[tuple[float, float]], colour: str, width: float) -> None:
         self._pen.line(_scaled(points), fill=colour, width=round(width * SCALE), joint="curve")
-
-    def _dot(self, x: float, y: float) -> None:
-        self._pen.ellipse(_scaled([(x - 2.5, y - 2.5), (x + 2.5, y + 2.5)]), fill=self._colour)
 
 
 def _known(values: Sequence[float | None]) -> Iterator[list[int]]:

@@ -69,8 +69,7 @@ class Engine:
     """
     Evaluates snapshots on one state. Safe to use from several threads.
 
-    `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does, and
-    `descends` whether one process (PID) runs under another; all answer at once.
+    `presence`, `lives` (a PID and identity) and `descends` (from one PID to another) all answer at once.
     """
 
     def __init__(

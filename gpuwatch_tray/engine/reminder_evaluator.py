@@ -1,8 +1,8 @@
 """
 The evaluation of the reminders with each snapshot, and how they are told: by popup and mail.
 
-A reminder that has come about stays on file until its mail is queued, in one transaction, or its popup was
-shown: after a crash in between it is told once more rather than not at all.
+A reminder that has come about stays on file until its mail is queued or its popup was shown: after a crash it
+is told once more rather than not at all.
 """
 
 from __future__ import annotations

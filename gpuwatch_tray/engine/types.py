@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    What an evaluation goes by: the rules' limits, and on which channels alerts are sent.
+    What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
-    The end of an alert is sent by `resolved_mail`, `resolved_popup`. `holds`: the engine runs in a loop,
-    whose polls tell how long a condition holds. After `gap` seconds without an evaluation nothing is known.
+    `holds`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
+    without an evaluation nothing is known.
     """
 
     limits: Limits
@@ -31,10 +31,9 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """
-    What a snapshot means, before anything is written or sent.
+    What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
 
-    `alerts` are the active ones by fingerprint; `gaps` name what kept a rule from judging; there is one of
-    the `decisions` for each alert and channel; of the `voided` incidents (by id) the acknowledgement ends.
+    `gaps` name what kept a rule from judging; the acknowledgement of the `voided` incidents (by id) ends.
     """
 
     snapshot: Snapshot

@@ -29,9 +29,9 @@ def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
     return Stretch(
         at,
         seconds,
-        tuple(_merge_gpus(group, at, seconds) for group in gpus),
-        tuple(_merge_uses(group, at, seconds) for group in users),
-        tuple(_merge_uses(group, at, seconds) for group in processes),
+        tuple(_merge(group, at, seconds) for group in gpus),
+        tuple(_merge(group, at, seconds) for group in users),
+        tuple(_merge(group, at, seconds) for group in processes),
     )
 
 
@@ -43,9 +43,9 @@ def slice_stretch(stretch: Stretch, at: int, seconds: int) -> Stretch:
     return Stretch(
         at,
         seconds,
-        tuple(_slice_gpu(gpu, at, seconds, share) for gpu in stretch.gpus),
-        tuple(_slice_use(use, at, seconds, share) for use in stretch.users),
-        tuple(_slice_use(use, at, seconds, share) for use in stretch.processes),
+        tuple(_slice(gpu, at, seconds, share) for gpu in stretch.gpus),
+        tuple(_slice(use, at, seconds, share) for use in stretch.users),
+        tuple(_slice(use, at, seconds, share) for use in stretch.processes),
     )
 
 
@@ -86,38 +86,29 @@ def _grouped(samples: Iterable[T], key: Callable[[T], Hashable]) -> Iterable[lis
     return groups.values()
 
 
-def _merge_gpus(parts: Sequence[GpuSample], at: int, seconds: int) -> GpuSample:
-    level = max((part.level for part in parts if part.level is not None), default=None)
-    return replace(parts[0], at=at, seconds=seconds, level=level, **_merged(parts, GPU_SUMS, GPU_SPANS))
+def _fields(sample: GpuSample | Use) -> tuple[Sequence[str], Sequence[str]]:
+    return (GPU_SUMS, GPU_SPANS) if isinstance(sample, GpuSample) else (USE_SUMS, USE_SPANS)
 
 
-def _merge_uses(parts: Sequence[Use], at: int, seconds: int) -> Use:
-    return replace(parts[0], at=at, seconds=seconds, **_merged(parts, USE_SUMS, USE_SPANS))
-
-
-def _merged(parts: Sequence[T], sums: Sequence[str], spans: Sequence[str]) -> dict[str, Any]:
+def _merge(parts: Sequence[T], at: int, seconds: int) -> T:
+    sums, spans = _fields(parts[0])
     merged: dict[str, Any] = {name: sum([getattr(part, name) for part in parts]) for name in sums}
     merged |= {name: merge_spans([getattr(part, name) for part in parts]) for name in spans}
     merged["energy"] = sum_known([part.energy for part in parts])
-    return merged
+    if isinstance(parts[0], GpuSample):
+        levels = [getattr(part, "level", None) for part in parts]
+        merged["level"] = max((level for level in levels if level is not None), default=None)
+    return replace(parts[0], at=at, seconds=seconds, **merged)
 
 
-def _slice_gpu(sample: GpuSample, at: int, seconds: int, share: float) -> GpuSample:
-    part = _sliced(sample, GPU_SUMS, GPU_SPANS, share)
-    return replace(sample, at=at, seconds=seconds, **part | {"readings": round(part["readings"])})
-
-
-def _slice_use(use: Use, at: int, seconds: int, share: float) -> Use:
-    return replace(use, at=at, seconds=seconds, **_sliced(use, USE_SUMS, USE_SPANS, share))
-
-
-def _sliced(
-    whole: GpuSample | Use, sums: Sequence[str], spans: Sequence[str], share: float
-) -> dict[str, Any]:
+def _slice(whole: T, at: int, seconds: int, share: float) -> T:
+    sums, spans = _fields(whole)
     part: dict[str, Any] = {name: getattr(whole, name) * share for name in sums}
     part |= {name: _scale_span(getattr(whole, name), share) for name in spans}
     part["energy"] = None if whole.energy is None else whole.energy * share
-    return part
+    if isinstance(whole, GpuSample):
+        part["readings"] = round(part["readings"])
+    return replace(whole, at=at, seconds=seconds, **part)
 
 
 def _scale_span(span: Span | None, share: float) -> Span | None:

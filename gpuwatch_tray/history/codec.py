@@ -1,9 +1,8 @@
 """
-A stretch of samples in the tables: columns of floats, deflated.
+A stretch of samples in the tables: columns of floats, deflated, numbers in place of names.
 
 One row a stretch, not one a sample: a month of 800 processes is 7,200 rows then and not six millions. Of each
-32-bit float the lowest byte is left out (an error of 0.003 %). What is unknown is a NaN. Numbers stand for
-names; the processes are apart, as many readers need none.
+32-bit float the lowest byte is left out (an error of 0.003 %). What is unknown is a NaN.
 """
 
 from __future__ import annotations

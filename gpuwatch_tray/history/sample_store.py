@@ -184,8 +184,7 @@ class SampleStore:
     """
     The writer of the samples of one host in `folder`; for one thread, and one process at a time.
 
-    It opens nothing before there is something to write. Every method raises StoreError where the disk does
-    not accept it; the last minutes are then kept to be written with the next.
+    Every method raises StoreError where the disk does not accept it; the last minutes are kept for the next.
     """
 
     def __init__(self, folder: Path, host: str) -> None:

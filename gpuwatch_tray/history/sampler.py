@@ -150,9 +150,8 @@ class EnergyMeter:
     """
     The energy of one interval after another.
 
-    The counter is updated less often than the power. Until it changes, power stands in for it, and the
-    difference is made up then. Its first value may be from before a gap: it counts only from its first change
-    on.
+    The counter is updated less often than the power, which stands in for it until it changes. It counts only
+    from its first change on: its first value may be from before a gap.
     """
 
     def __init__(self) -> None:
@@ -185,8 +184,7 @@ class SampledReading:
     """
     A reading that stands for the last `seconds`: the `gpus` that answered, by their subject.
 
-    `utilisation` is of those where it is known, `idle` are those below IDLE_PCT. `at_work` is how many
-    processes compute on each board, by its index.
+    `idle` are those below IDLE_PCT; `at_work` is how many processes compute on each board, by its index.
     """
 
     def __init__(

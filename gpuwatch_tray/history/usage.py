@@ -1,8 +1,8 @@
 """
 Who used what: sums over the samples; what is not known is None, and in no sum.
 
-A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much. The
-energy that a GPU draws meanwhile is divided equally among the processes that compute; the rest is nobody's.
+A GPU-hour is an hour in which something of the person's computed on a GPU, however much. The energy that a
+GPU draws meanwhile is divided equally among the processes that compute; the rest is nobody's.
 """
 
 from __future__ import annotations

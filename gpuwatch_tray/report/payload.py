@@ -1,8 +1,7 @@
 """
-The data of the details page, from the history and the present state.
+The data of the details page. Every text is one line without secrets; None is a gap.
 
-Memory is in MiB, power in W, times in whole seconds since the epoch; None is a gap. Every text is one line
-without secrets.
+Memory is in MiB, power in W, times in whole seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from gpuwatch_tray.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun, Span
+    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, Span
 
 
 MAX_STEPS = 2200  # steps: more than a wide screen has pixels for
@@ -186,11 +185,10 @@ METRICS = ("memory", "utilisation", "temperature", "power")
 @dataclass(frozen=True, slots=True)
 class PageContext:
     """
-    What a page is about, beside the history.
+    What a page is about, beside the history; `live` is the answer to `status` of what watches.
 
-    `live` is the answer to `status` of the program that watches, None where none does; `present` are the PIDs
-    that it sees on GPUs, `commands` the redacted command lines of one's own. `warn_at` is TEMP_LIMIT_C, None
-    where the rule is off. `usage` is who used what, as `report usage --json` has it.
+    `present` are the PIDs that it sees on GPUs, `commands` the redacted command lines of one's own; `warn_at`
+    is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it.
     """
 
     host: str
@@ -223,7 +221,7 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
         "end": grid.end,
         "step": grid.step,
         "count": grid.count if any(samples.values()) else 0,
-        "thinned": _thinned(samples.values(), grid),
+        "thinned": any(sample.seconds < grid.step for row in samples.values() for sample in row),
         "palette": len(page.LINES),
         "owner_palette": len(page.OWNERS),
         "gpus": [_gpu_data(gpu, samples[gpu.uuid], history.marks, context) for gpu in gpus],
@@ -246,10 +244,6 @@ def _start(history: History) -> float:
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
     """Return the end of the last stretch with a sample."""
     return max((row[-1].at + row[-1].seconds for row in samples if row), default=None)
-
-
-def _thinned(samples: Iterable[Sequence[GpuSample]], grid: TimeGrid) -> bool:
-    return any(sample.seconds < grid.step for row in samples for sample in row)
 
 
 def _gpu_data(
@@ -318,11 +312,12 @@ def _runs_data(
         # also by the time: a PID is used again
         running = run.pid in context.present and newest is not None and run.last >= newest - FRESH_SECONDS
         memory = most.get((run.key, run.uuid))
+        owner = _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
         rows.append(
             {
                 "gpu": places.get(run.uuid),
                 "pid": run.pid,
-                "owner": owners.setdefault(_owner(run), len(owners)),
+                "owner": owners.setdefault(owner, len(owners)),
                 "name": names[run.name] or _("unknown"),
                 "command": _clip(redact.one_line(context.commands.get(run.pid, ""))) if running else "",
                 "start": int(run.first),
@@ -331,10 +326,6 @@ def _runs_data(
             }
         )
     return rows, list(owners), len(history.runs) - len(kept)
-
-
-def _owner(run: ProcessRun) -> str:
-    return _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
 
 
 def _alert_data(mark: AlertMark) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """
 What the rules remember from poll to poll: who was busy, what was idle, hot or broken, and for how long.
 
-Pure: `observe` returns the history after a snapshot. Its size is bounded: what it holds about a GPU or a
-process goes with it. Time in which nothing could be read counts neither as idle nor as throttled.
+Pure, and bounded. Time in which nothing could be read counts neither as idle nor as throttled.
 """
 
 from __future__ import annotations
@@ -94,8 +93,7 @@ class RuleHistory:
     """
     The history of all polls; times are by `clock`, which counts the seconds since the first.
 
-    `events` go by subject. `busy` are the processes that have been seen to work a GPU, `holding` since when
-    one of them (by process and device) holds much memory of a GPU that is idle.
+    `busy` processes have been seen to work a GPU; `holding`: since when one holds much memory of an idle GPU.
     """
 
     clock: float = 0.0

@@ -78,18 +78,15 @@ def read_incidents(database: sqlite3.Connection) -> list[Alert]:
     return [_incident(row) for row in database.execute(f"SELECT {COLUMNS} FROM incidents").fetchall()]
 
 
-def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
-    """Read when the incidents began to fire, by fingerprint."""
-    rows = database.execute("SELECT fingerprint, fired FROM incidents WHERE fired IS NOT NULL")
+def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant, Severity]]:
+    """Read when the incidents began to fire, and how severe they were, by fingerprint, oldest first."""
+    rows = database.execute(
+        "SELECT fingerprint, fired, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id"
+    )
     with checked_rows():
-        return [(fingerprint, Instant(*json.loads(at))) for fingerprint, at in rows.fetchall()]
-
-
-def read_severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
-    """Read how severe the incidents were that have fired, by fingerprint, oldest first."""
-    rows = database.execute("SELECT fingerprint, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id")
-    with checked_rows():
-        return [(fingerprint, Severity(severity)) for fingerprint, severity in rows.fetchall()]
+        return [
+            (name, Instant(*json.loads(at)), Severity(severity)) for name, at, severity in rows.fetchall()
+        ]
 
 
 def read_rules(database: sqlite3.Connection) -> dict[str, str]:

@@ -2,9 +2,8 @@
 The outbox: mails that are to be sent, until they have been.
 
 A row is `queued` (or `blocked`) until its mail is accepted, then `sent`; `held` is over the limit and waits
-for a digest; `dead` was refused for good and stays until a person resends or drops it (`dropped`). A sender
-leases a row first: until the lease ends, no other process touches it. Rows with the same `digest` leave as
-one mail, and share its Message-ID while they are tried together.
+for a digest; `dead` was refused for good, and stays until a person resends it or drops it (`dropped`). A
+sender leases a row first, so that no other touches it. Rows with the same `digest` leave as one mail.
 """
 
 from __future__ import annotations

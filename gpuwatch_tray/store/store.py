@@ -1,8 +1,7 @@
 """
 The state of one host: each method reads or writes it in one transaction.
 
-Any number of processes may hold the file open. Times are wall times, with the boot's own clock beside them
-where a span is measured.
+Times are wall times, with the boot's own clock beside them where a span is measured.
 """
 
 from __future__ import annotations
@@ -112,6 +111,73 @@ class SavedState:
 KEPT_SECONDS = 30 * DAY  # seconds that sent mails and old deliveries are kept
 
 
+def read_saved_state(database: sqlite3.Connection) -> SavedState:
+    """Return what the last evaluation left."""
+    open_incidents = incidents.read_open_incidents(database)
+    fired = incidents.read_fired(database)
+    return SavedState(
+        alerts=tuple(alert for alert, owed in open_incidents if not owed),
+        ended=tuple(alert for alert, owed in open_incidents if owed),
+        raised=tuple((name, at) for name, at, _severity in fired),
+        last=misc.read_instant(database),
+        highest=incidents.highest_id(database),
+        severities=tuple((name, severity) for name, _at, severity in fired),
+        loop=misc.read_instant(database, misc.LAST_LOOP_EVALUATION),
+    )
+
+
+def write_commit(database: sqlite3.Connection, commit: Commit) -> None:
+    """Write the results of an evaluation together with its mails."""
+    incidents.write_incidents(database, commit.alerts)
+    incidents.write_incidents(database, commit.ended, owed=True)
+    incidents.write_incidents(database, commit.silent)
+    incidents.drop_incidents(database, commit.dropped)
+    incidents.add_transitions(database, commit.transitions)
+    incidents.remove_acknowledgements(database, commit.voided)
+    incidents.remove_silences(database, commit.lifted)
+    outbox.delete_mails(database, commit.merged)
+    for mail in commit.mails:
+        outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
+    misc.write_inventory(database, commit.gpus)
+    misc.update_reminders(database, commit.reminders)
+    for number in commit.closed_reminders:
+        misc.remove_reminder(database, number)
+    misc.write_instant(database, commit.at)
+    if commit.loop:
+        misc.write_instant(database, commit.at, misc.LAST_LOOP_EVALUATION)
+    incidents.prune_incidents(database)
+    outbox.prune_outbox(database, commit.at.wall - KEPT_SECONDS)
+    incidents.prune_deliveries(database, commit.at.wall - KEPT_SECONDS)
+
+
+def read_evaluation_inputs(database: sqlite3.Connection) -> EvaluationInputs:
+    """Return what the person, the mail sender or another process may have written meanwhile."""
+    return EvaluationInputs(
+        incidents.read_attention(database),
+        misc.read_inventory(database),
+        incidents.read_deliveries(database),
+        outbox.queued_fingerprints(database),
+        outbox.given_up_fingerprints(database),
+        misc.read_reminders(database),
+    )
+
+
+def remove_reminder(database: sqlite3.Connection, number: int, mail: Mail | None = None) -> bool:
+    """Delete a reminder, and queue the mail about it; return False where it is gone."""
+    if not misc.remove_reminder(database, number):
+        return False
+    if mail is not None:
+        outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
+    return True
+
+
+def read_history(
+    database: sqlite3.Connection, limit: int = incidents.INCIDENTS_KEPT
+) -> tuple[list[Alert], list[Transition]]:
+    """Return the last `limit` incidents that are over, newest first, and all transitions."""
+    return incidents.read_latest_incidents(database, limit), incidents.read_transitions(database)
+
+
 def _no_boot_clock() -> tuple[float, str]:
     return 0.0, ""
 
@@ -179,117 +245,31 @@ class Store:
         """Close the file, and write to it what is in memory only, if that is possible by now."""
         self._database.close()
 
-    # --- alerts -----------------------------------------------------------------------------------------
-
-    def saved_state(self) -> SavedState:
-        """Return what the last evaluation left."""
-
-        def read(database: sqlite3.Connection) -> SavedState:
-            open_incidents = incidents.read_open_incidents(database)
-            return SavedState(
-                alerts=tuple(alert for alert, owed in open_incidents if not owed),
-                ended=tuple(alert for alert, owed in open_incidents if owed),
-                raised=tuple(incidents.read_fired(database)),
-                last=misc.read_instant(database),
-                highest=incidents.highest_id(database),
-                severities=tuple(incidents.read_severities(database)),
-                loop=misc.read_instant(database, misc.LAST_LOOP_EVALUATION),
-            )
-
-        return self._database.read(read)
-
-    def commit(self, commit: Commit) -> None:
-        """Write the results of an evaluation together with its mails."""
-
-        def write(database: sqlite3.Connection) -> None:
-            incidents.write_incidents(database, commit.alerts)
-            incidents.write_incidents(database, commit.ended, owed=True)
-            incidents.write_incidents(database, commit.silent)
-            incidents.drop_incidents(database, commit.dropped)
-            incidents.add_transitions(database, commit.transitions)
-            incidents.remove_acknowledgements(database, commit.voided)
-            incidents.remove_silences(database, commit.lifted)
-            outbox.delete_mails(database, commit.merged)
-            for mail in commit.mails:
-                outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
-            misc.write_inventory(database, commit.gpus)
-            misc.update_reminders(database, commit.reminders)
-            for number in commit.closed_reminders:
-                misc.remove_reminder(database, number)
-            misc.write_instant(database, commit.at)
-            if commit.loop:
-                misc.write_instant(database, commit.at, misc.LAST_LOOP_EVALUATION)
-            incidents.prune_incidents(database)
-            outbox.prune_outbox(database, commit.at.wall - KEPT_SECONDS)
-            incidents.prune_deliveries(database, commit.at.wall - KEPT_SECONDS)
-
-        self._database.write(write)
-
-    def history(self, limit: int = incidents.INCIDENTS_KEPT) -> tuple[list[Alert], list[Transition]]:
-        """Return the last `limit` incidents that are over, newest first, and all transitions."""
-        return self._database.read(
-            lambda database: (
-                incidents.read_latest_incidents(database, limit),
-                incidents.read_transitions(database),
-            )
-        )
-
+    # Each of these is one function of a database, in a transaction of its own.
+    saved_state = _reading(read_saved_state)
+    commit = _writing(write_commit)
+    history = _reading(read_history)
+    evaluation_inputs = _reading(read_evaluation_inputs)
     add_transitions = _writing(incidents.add_transitions)
-
-    # --- attention --------------------------------------------------------------------------------------
-
-    def evaluation_inputs(self) -> EvaluationInputs:
-        """Return what the person, the mail sender or another process may have written meanwhile."""
-
-        def read(database: sqlite3.Connection) -> EvaluationInputs:
-            # The queue is read first: a mail that is sent in between is then seen at least once.
-            waiting = outbox.queued_fingerprints(database)
-            return EvaluationInputs(
-                incidents.read_attention(database),
-                misc.read_inventory(database),
-                incidents.read_deliveries(database),
-                waiting,
-                outbox.given_up_fingerprints(database),
-                misc.read_reminders(database),
-            )
-
-        return self._database.read(read)
 
     attention = _reading(incidents.read_attention)
     acknowledge = _writing(incidents.add_acknowledgements)
     add_silence = _writing(incidents.add_silence)
     end_silences = _writing(incidents.remove_all_silences)
 
-    # --- reminders --------------------------------------------------------------------------------------
-
     reminders = _reading(misc.read_reminders)
     add_reminder = _writing(misc.add_reminder)
     complete_reminder = _writing(misc.set_reminder_notice)
-
-    def close_reminder(self, number: int, mail: Mail | None = None) -> bool:
-        """Delete a reminder, and queue the mail about it; return False where it is gone."""
-
-        def write(database: sqlite3.Connection) -> bool:
-            if not misc.remove_reminder(database, number):
-                return False
-            if mail is not None:
-                outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
-            return True
-
-        return self._database.write(write)
+    close_reminder = _writing(remove_reminder)
 
     try_writing = _writing(misc.write_probe)
     was_greeted = _reading(misc.was_greeted)
     record_greeting = _writing(misc.record_greeting)
 
-    # --- what has been seen -----------------------------------------------------------------------------
-
     gpus = _reading(misc.read_inventory)
     forget_gpu = _writing(misc.mark_gpu_forgotten)
     sightings = _reading(misc.read_sightings)
     save_sightings = _writing(misc.write_sightings)
-
-    # --- deliveries and the outbox ----------------------------------------------------------------------
 
     delivered = _reading(incidents.read_deliveries_on)
     record_delivery = _writing(incidents.record_deliveries)
