@@ -31,7 +31,7 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
     With `handed` the mails come from another process on standard input, which gets the results.
     """
     refuse_demo(context)
-    if handed and context.settings.email_when is not EmailWhen.NEVER:
+    if handed and context.settings.routing.email_when is not EmailWhen.NEVER:
         outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(context, outbox).failures else 0
     with closing(open_store(context)) as store:
@@ -43,7 +43,7 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
     """Send what is due; return a line for each mail that could not be sent, now or before."""
-    if context.settings.email_when is EmailWhen.NEVER:
+    if context.settings.routing.email_when is EmailWhen.NEVER:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
     failures = [

@@ -156,7 +156,7 @@ MAX_ETIME_MIN = Setting("MAX_ETIME_MIN", WATCH, ValueType.WHOLE, "360", unit=Uni
     active=True, kept="limits.max_etime", switches="max_etime",
     about="Warn when one of your processes has been running for more minutes than this (360 = six hours).")
 COOLDOWN_MIN = Setting("COOLDOWN_MIN", WATCH, ValueType.WHOLE, "60", unit=Unit.MINUTES, active=True,
-    kept="cooldown",
+    kept="routing.cooldown",
     about="Minutes before the same warning is mailed again.",
     comment="Minutes before the same warning is mailed again, counted from the mail that went out. 0"
         " mails it at every check.")
@@ -299,7 +299,7 @@ FROM_EMAIL = Setting("FROM_EMAIL", NOTIFY, ValueType.ADDRESS, active=True, place
     comment="Who the mail is from. A FROM_EMAIL in smtp.env goes before this one when the mail leaves by"
         " SMTP; without any, it is SMTP_USER, the Google account, or the local account.")
 EMAIL_WHEN = Setting("EMAIL_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("away", "always", "never"),
-    kept="email_when",
+    kept="routing.email_when",
     about="When an alert is mailed, beside its popup on the desktop.",
     comment="When an alert is mailed, beside its popup on the desktop:\n"
         "away    when nobody is at the desk, when the popup has not been acknowledged after ESCALATE_MIN"
@@ -311,7 +311,7 @@ AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, 
     about="Minutes without a key or the mouse after which nobody is at the desk.",
     comment="Minutes without a key or the mouse after which nobody is at the desk. A locked screen counts"
         " at once. With 0 nobody is away by idling: only a locked screen counts.")
-ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES, kept="escalate",
+ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES, kept="routing.escalate",
     about="Minutes that an alert may stay without an answer before it is mailed. 0 mails it at once.")
 NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email", choices=("email", "popup"),
     off=True, kept="tell_resolved",

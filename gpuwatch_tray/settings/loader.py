@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray import i18n
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
 from gpuwatch_tray.settings import paths, validators
@@ -97,7 +98,7 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
         faults=FaultLimits(**below("limits.faults.")),
         use=UseLimits(**below("limits.use.")),
     )
-    return {**below(""), "limits": limits}
+    return {**below(""), "limits": limits, "routing": RoutingPolicy(**below("routing."))}
 
 
 Loaded: TypeAlias = "tuple[Settings, tuple[ConfigProblem, ...]]"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
-from gpuwatch_tray.model import EmailWhen, IconStyle, Limits, schema
+from gpuwatch_tray.model import IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +78,6 @@ class SmtpSettings:
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
-_EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
 _RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
@@ -98,7 +98,7 @@ class Settings:
     to_email: tuple[str, ...] = ()
     no_recipient: str = ""
     limits: Limits = field(default_factory=Limits)
-    cooldown: int = schema.COOLDOWN_MIN.base
+    routing: RoutingPolicy = field(default_factory=RoutingPolicy)
     poll: float = schema.POLL_SEC.base
     notify_method: NotifyMethod = _METHOD
     gmail_credentials: Path | None = None
@@ -106,9 +106,7 @@ class Settings:
     from_email: str = ""
     smtp: SmtpSettings | None = None
     mygpu: str = ""
-    email_when: EmailWhen = _EMAIL_WHEN
     away: int = schema.AWAY_MIN.base
-    escalate: int = schema.ESCALATE_MIN.base
     tell_resolved: frozenset[ResolvedChannel] = _RESOLVED
     icon_style: IconStyle = _ICON_STYLE
     icon_badge: bool = schema.ICON_BADGE.base
