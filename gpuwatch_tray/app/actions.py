@@ -11,9 +11,8 @@ from typing import IO, TYPE_CHECKING
 
 from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.app import login_item, logs
-from gpuwatch_tray.app.bootstrap import SourceKind, WorkError
+from gpuwatch_tray.app.bootstrap import SourceKind, WorkError, write_missing_settings
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
-from gpuwatch_tray.app.settings_files import write_missing
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop import clipboard, launcher
@@ -382,7 +381,7 @@ class ActionDispatcher:
         """Open the file, which is written first where there is none."""
         try:
             if not self._context.settings.config.is_file():
-                path = str(next(iter(write_missing()), path))
+                path = str(next(iter(write_missing_settings()), path))
         except WorkError as error:
             self._show_failure(_("Not opened"), str(error))
             return

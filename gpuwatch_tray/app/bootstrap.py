@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -31,6 +32,7 @@ from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.notify.render import MailIdentity
 from gpuwatch_tray.settings import ResolvedChannel
 from gpuwatch_tray.settings import load as load_settings
+from gpuwatch_tray.settings import write_missing
 from gpuwatch_tray.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -300,6 +302,14 @@ def _as_demo(context: RunContext) -> RunContext:
     limits = simulated.demo_limits(limits)
     settings = replace(context.settings, limits=limits, poll=min(context.settings.poll, DEMO_POLL))
     return replace(context, problems=(), settings=settings)
+
+
+def write_missing_settings() -> tuple[Path, ...]:
+    """Write the files of settings that are missing, and return them. Raises WorkError."""
+    try:
+        return write_missing(os.environ)
+    except OSError as error:
+        raise WorkError(_("the settings cannot be written: {error}").format(error=error)) from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from gpuwatch_tray.app.bootstrap import (
     open_source,
     reconfigure_source,
 )
-from gpuwatch_tray.app.control_handlers import answering
+from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader
 from gpuwatch_tray.app.tray_client import describe_running

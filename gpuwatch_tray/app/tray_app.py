@@ -29,7 +29,7 @@ from gpuwatch_tray.app.bootstrap import (
     open_source,
     reconfigure_source,
 )
-from gpuwatch_tray.app.control_handlers import answering
+from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.headless import STOP_WITHIN, end_signals, headless
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup

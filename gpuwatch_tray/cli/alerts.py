@@ -18,12 +18,11 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
     read_once,
 )
-from gpuwatch_tray.app.control_alerts import ALERT_OPERATIONS, alerts_json
+from gpuwatch_tray.app.control import alerts_json, operate
 from gpuwatch_tray.app.status_json import silence_texts
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
-from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.units import local_time
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gpuwatch_tray.cli.base import CommandGroup
-    from gpuwatch_tray.store import Store
 
 
 NO_ALERTS = N_("no alert is active, and none is on file")
@@ -98,7 +96,7 @@ def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
 
 def acknowledge_alerts(context: RunContext, args: argparse.Namespace) -> int:
     """Record that these alerts have been seen."""
-    return _operate(context, {"do": "acknowledge", "names": args.ids})
+    return _operate(context, do="acknowledge", names=args.ids)
 
 
 def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
@@ -107,12 +105,12 @@ def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
         length = operations.parse_duration(args.duration, host.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _operate(context, {"do": "snooze", "names": args.names, "seconds": length})
+    return _operate(context, do="snooze", names=args.names, seconds=length)
 
 
 def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
     """End every snooze."""
-    return _operate(context, {"do": "resume"})
+    return _operate(context, do="resume")
 
 
 def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
@@ -148,16 +146,8 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
     return 0
 
 
-def _operate(context: RunContext, request: dict[str, Any]) -> int:
-    from gpuwatch_tray.app.tray_client import request_or_use_store
-
-    def on_store(store: Store) -> dict[str, Any]:
-        try:
-            return {"said": ALERT_OPERATIONS[request["do"]](AlertOperations(store, host.now), request)}
-        except NoSuchAlertError as error:
-            raise WorkError(str(error)) from error
-
-    print(request_or_use_store(context, request, on_store)["said"])
+def _operate(context: RunContext, **request: Any) -> int:
+    print(operate(context, request)["said"])
     return 0
 
 

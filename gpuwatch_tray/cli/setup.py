@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError
-from gpuwatch_tray.app.settings_files import write_missing
+from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
@@ -144,7 +143,7 @@ def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: ar
 
 def write() -> int:
     """Write those that are not there, and say which; nothing that exists is touched."""
-    written = write_missing()
+    written = write_missing_settings()
     for place in settings.files(os.environ):
         done = _("written:") if place.path in written else _("left as it is:")
         print(f"{done} {place.path}")

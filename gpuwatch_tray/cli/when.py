@@ -17,15 +17,13 @@ from gpuwatch_tray.app.bootstrap import (
     acquire_store,
     create_evaluator,
     deliver_command,
-    open_source,
     open_store,
-    read_once,
 )
-from gpuwatch_tray.app.control_when import REMINDER_OPERATIONS
+from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import positive_int
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
-from gpuwatch_tray.engine.operations import HOLD, ReminderError, Reminders, shown_command
+from gpuwatch_tray.engine.operations import HOLD, Reminders, shown_command
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.model import EmailWhen
@@ -66,23 +64,10 @@ def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
     return _operate(context, {"do": "when list"})
 
 
-NEED_SNAPSHOT = {"when free", "when ends"}
-
-
 def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: bool = True) -> int:
-    from gpuwatch_tray.app.tray_client import lock_holder, request_or_use_store
+    from gpuwatch_tray.app.tray_client import lock_holder
 
-    def on_store(store: Store) -> dict[str, Any]:
-        snapshot = None
-        if request["do"] in NEED_SNAPSHOT:
-            with closing(open_source(context, store)) as source:
-                snapshot = read_once(context, source)
-        try:
-            return REMINDER_OPERATIONS[request["do"]](Reminders(store, host.now), request, snapshot)
-        except ReminderError as error:
-            raise WorkError(str(error)) from error
-
-    said = request_or_use_store(context, request, on_store)["said"]
+    said = operate(context, request)["said"]
     print(said or _(NO_REMINDERS))
     if needs_monitor and said and not context.simulated and not lock_holder(context).pid:
         print(_(NOTHING_RUNS))
