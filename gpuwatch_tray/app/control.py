@@ -1,8 +1,7 @@
-"""What the running tray or `watch` answers to requests, and the same operations on the store where none runs."""
+"""The answers of the running tray or `watch`, and the same operations on the store where none runs."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -160,12 +159,7 @@ def _handler(operation: Operation, store: Store, monitor: Monitor, changed: Call
 
 
 def alerts_json(store: Store, now: Instant) -> dict[str, Any]:
-    """
-    Return the stored alerts: `active` (not over), `past` (the last 100, newest first) and `snoozes`.
-
-    The keys are the contract of `alerts --json`. Times are in seconds since the epoch; an alert's `history`
-    is every transition with its named reason.
-    """
+    """Return the stored alerts and the snoozes, as `alerts --json` prints them (docs/json.md)."""
     past, transitions = store.history()
     attention = store.attention()
     current = alerts.apply_silences(
@@ -227,12 +221,7 @@ def _mail_json(mail: OutboxMail) -> dict[str, Any]:
 
 
 def details_answer(status: Status, answer: Mapping[str, Any], *, stale: bool) -> dict[str, Any]:
-    """
-    Build the answer to `details`: `answer` to `status`, with the processes; a `stale` reading has none.
-
-    Each GPU gets a `gap` (why not all of it is known, else empty) and `alerts`, the numbers of its firing
-    alerts.
-    """
+    """Build the answer to `details`: the one to `status` with processes, gaps and alerts; none if `stale`."""
     snapshot = None if stale else status.snapshot
     if snapshot is None:
         return {"status": {**answer, "gpus": []}, "present": [], "commands": []}
@@ -291,7 +280,7 @@ def answering(
 
     def facts() -> ResponderInfo:
         return ResponderInfo(
-            lease.face, context.host, context.source.value, context.simulated, monitor.mails_waiting
+            lease.holder.face, context.host, context.source.value, context.simulated, monitor.mails_waiting
         )
 
     def status(_request: dict[str, Any]) -> dict[str, Any]:
@@ -301,7 +290,7 @@ def answering(
         timer = threading.Timer(ANSWER_FIRST, stop)
         timer.daemon = True
         timer.start()
-        return {"face": lease.face, "pid": os.getpid()}
+        return {"face": lease.holder.face, "pid": lease.holder.pid}
 
     def details(_request: dict[str, Any]) -> dict[str, Any]:
         shown = monitor.status  # once: another may follow at any moment
@@ -331,5 +320,5 @@ def answering(
         },
     }
     with serve_requests(context, handlers) as address:
-        lease.report_address(address)
+        lease.describe(address=address)
         yield

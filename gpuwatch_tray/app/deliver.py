@@ -30,11 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def deliver(context: RunContext, *, handed: bool = False) -> int:
-    """
-    Run `mail deliver`: send what is due in the outbox; what fails stays there and is logged.
-
-    With `handed` the mails come from another process on standard input, which gets the results.
-    """
+    """Run `mail deliver`: send what is due; `handed` mails come on standard input, which gets the results."""
     refuse_demo(context)
     if handed and context.settings.email_when is not EmailWhen.NEVER:
         outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
@@ -58,17 +54,15 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
     ]
     waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
-        failures = [
-            _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
-        ]
+        text = _("{count} unsent, kept to be sent again: {why}")
+        failures = [text.format(count=waiting.count, why=waiting.error)]
     if waiting.dead:
-        failures.append(
-            ngettext(
-                "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
-                "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
-                waiting.dead,
-            ).format(count=waiting.dead, why=waiting.dead_error)
+        text = ngettext(
+            "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
+            "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
+            waiting.dead,
         )
+        failures.append(text.format(count=waiting.dead, why=waiting.dead_error))
     return failures
 
 
@@ -87,11 +81,7 @@ def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
 
 
 def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
-    """
-    Send `message` without the outbox; return a line that names transport and answer.
-
-    The list has a line for each recipient, or group of them, that was refused. Raises WorkError.
-    """
+    """Send a message now; return the server's answer and a line for each refusal. Raises WorkError."""
     from gpuwatch_tray.notify.email import create_transport, mime
     from gpuwatch_tray.notify.transport import TransportError
 
@@ -123,6 +113,7 @@ MAX_PICTURE_BYTES = 200_000
 
 def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
     """Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw."""
+
     def draw(message: Message) -> bytes:
         if message.kind is MessageKind.DIGEST or not message.details.subjects:
             return b""
@@ -140,11 +131,7 @@ def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
 
 
 def draw_picture(history: History, subjects: tuple[str, ...], warn_at: int | Auto | None = None) -> bytes:
-    """
-    Draw the first GPU that one of `subjects` is about and that has samples, as a PNG.
-
-    `warn_at` is TEMP_LIMIT_C: the temperature in degrees C that is warned of.
-    """
+    """Draw the first GPU of `subjects` that has samples, as a PNG; `warn_at` is TEMP_LIMIT_C."""
     from gpuwatch_tray.drawing.chart import chart
     from gpuwatch_tray.history import gpus_of_alert
 
