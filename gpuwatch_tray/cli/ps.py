@@ -36,13 +36,7 @@ def add_commands(commands: CommandGroup) -> None:
 
 
 def print_processes(context: RunContext, args: argparse.Namespace) -> int:
-    """
-    Print the processes, once or every N seconds until interrupted.
-
-    They are the user's own compute processes as the Bash tool printed them, or with --all all processes with
-    owner and type, and the totals of each user. What could not be read goes to standard error and makes the
-    exit code 1.
-    """
+    """Print the processes, once or every N seconds; what could not be read makes the exit code 1."""
     context.require_valid_settings()
     source = open_source(context)
     try:

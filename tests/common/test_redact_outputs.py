@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.app.control_alerts import alerts_json
+from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.cli.alerts import alert_lines
 from gpuwatch_tray.common import redact
