@@ -335,6 +335,3 @@ def _same_file(one: int, other: int) -> bool:
         return os.path.samestat(os.fstat(one), os.fstat(other))
     except OSError:
         return False
-
-
-__all__ = ["RunningCommand", "StartError", "TailBuffer"]

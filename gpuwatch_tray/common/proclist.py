@@ -1,9 +1,15 @@
 """
-The list of GPU processes: read back from text, as JSON, and summed up by user.
+The list of GPU processes: as text, read back from text, as JSON, and summed up by user.
 
-The text is the Bash tool's, ours, or that of any program that prints alike. Blanks, line ends, missing lines
-and further fields do not matter, but a line that may be a process and cannot be read is reported: a shorter
-list would look like fewer processes.
+The text is in the Bash tool's layout, to the letter; it is read back from that tool, from ours, or from any
+program that prints alike:
+
+```
+GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
+  CWD: /home/user/project
+  CMD: python train.py
+(an empty line)
+```
 """
 
 from __future__ import annotations
@@ -13,8 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import NA, parse_elapsed, type_text
-from gpuwatch_tray.common.redact import process_name, program
+from gpuwatch_tray.common.redact import NA, process_name, program
 from gpuwatch_tray.model import (
     UNKNOWN,
     ClockLimit,
@@ -31,6 +36,90 @@ from gpuwatch_tray.units import MIB, local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+_ETIME = re.compile(
+    r"(?:(?:(?P<days>\d{1,9})-)?(?P<hours>\d{1,9}):)?(?P<minutes>\d{1,9}):(?P<seconds>\d{1,9})", re.ASCII
+)
+
+
+def elapsed_text(seconds: Field[float]) -> str:
+    """
+    Write whole seconds as `03:34`, `09:00:00` or `1-02:03:04`; `NA` where they are missing.
+
+    The days have no leading zero, whatever the manual's `DD` suggests: procps prints them with `%u-`.
+    """
+    if isinstance(seconds, Missing):
+        return NA
+    minutes, s = divmod(max(0, int(seconds)), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}-{h:02}:{m:02}:{s:02}"
+    return f"{h:02}:{m:02}:{s:02}" if h else f"{m:02}:{s:02}"
+
+
+def parse_elapsed(text: str) -> Field[float]:
+    """Read the seconds of an elapsed time; unknown for `NA`, and for any other text (which is the detail)."""
+    text = text.strip()
+    found = _ETIME.fullmatch(text)
+    if found is None:
+        return UNKNOWN if text in {"", NA} else Missing(Why.UNKNOWN, text)
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+_LETTERS = (ProcessKind.MPS, ProcessKind.COMPUTE, ProcessKind.GRAPHICS)  # nvidia-smi's order: M+C, C+G
+
+
+def process_header(process: GpuProcess) -> str:
+    """Write the first line of a process: `GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34`."""
+    gpu = "?" if process.gpu is None else process.gpu
+    memory = "[N/A]" if isinstance(process.memory, Missing) else process.memory // MIB
+    return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
+
+
+def type_text(process: GpuProcess) -> str:
+    """Write how it uses the GPU, in nvidia-smi's letters: `C`, `G`, `C+G`, `M+C`; `?` if not known."""
+    return "+".join(kind.value for kind in _LETTERS if kind in process.kinds) or "?"
+
+
+def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
+    """
+    Write the Bash tool's list of these processes, an empty line after each; '' when there are none.
+
+    Without `redacted` it is for the user's own terminal: one's own arguments stand as they are, on one line.
+    Other people's are never shown, only the program's name.
+    """
+    return "".join(_block(process_header(process), process, redacted=redacted) for process in processes)
+
+
+def all_text(processes: Sequence[GpuProcess]) -> str:
+    """Write the list of `ps --all`, with owner and type behind each first line: `USER=alice  TYPE=C+G`."""
+    return "".join(_block(_header_with_owner(process), process, redacted=False) for process in processes)
+
+
+def _header_with_owner(process: GpuProcess) -> str:
+    return f"{process_header(process)}  USER={_line(process.user, '?')}  TYPE={type_text(process)}"
+
+
+def _block(first: str, process: GpuProcess, *, redacted: bool) -> str:
+    cwd = process.cwd
+    if redacted and not isinstance(cwd, Missing):
+        cwd = redact.text(cwd)
+    return f"{first}\n  CWD: {_line(cwd, NA)}\n  CMD: {_command(process, redacted=redacted)}\n\n"
+
+
+def _command(process: GpuProcess, *, redacted: bool) -> str:
+    if process.mine and isinstance(process.command, Missing):
+        return NA
+    if redacted or not process.mine or isinstance(process.command, Missing):
+        return redact.command(process)
+    return redact.one_line(" ".join(process.command)) or NA
+
+
+def _line(value: Field[str], otherwise: str) -> str:
+    return otherwise if isinstance(value, Missing) else redact.visible(value).strip() or otherwise
 
 
 _HEADER = re.compile(r"GPU\s*=")
@@ -221,47 +310,7 @@ SCHEMA = 1
 def listing_json(
     snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
 ) -> dict[str, Any]:
-    """
-    Return everything that `ps --json` prints, ready for `json.dumps`.
-
-    ```
-    {
-      "schema": 1,                  raised when a field changes its meaning or goes; new fields may come
-      "source": "nvml",
-      "simulated": false,
-      "at": "2026-01-07T23:27:48.120000+01:00",
-      "problem": null,              or {"text", "mend", "no_driver"}: then both lists say nothing
-      "gpus": [{
-        "index": 0, "uuid": "GPU-...", "name": "...",
-        "memory_used_bytes": 0, "memory_total_bytes": 0, "utilisation_percent": 0, "temperature_c": 0,
-        "power_w": 0.0, "power_limit_w": 0.0, "fan_percent": 0,
-        "slowdown_c": 0, "limited_by": ["sw_thermal"], "ecc_corrected": 0, "ecc_uncorrected": 0,
-        "rows_pending": false, "rows_failed": false, "pcie_width": 16, "pcie_width_most": 16,
-        "physical": null,           of a MIG device, the UUID of its GPU, whose index it has
-        "asleep": false,            suspended by the system, and left so
-        "problem": null,            or a text: this GPU cannot be read
-        "process_problem": null,    or a text: this GPU's process list is not complete
-        "missing": {"fan_percent": "unsupported"}
-      }],
-      "processes": [{
-        "gpu": 0, "device": null, "pid": 2943615, "user": "alice", "mine": true, "type": "C",
-        "memory_bytes": 0, "started": "2026-...", "elapsed_s": 214.2,
-        "cwd": "/...", "command": ["python", "train.py"], "name": "python",
-        "missing": {}
-      }],
-      "users": [{                   with --all only: the totals of each user, unknown owners as null
-        "user": "alice", "memory_bytes": 0, "memory_unknown": 0, "gpus": [0], "processes": 1
-      }]
-    }
-    ```
-
-    A missing value is null and `missing` says in which way: `unsupported` (this device never gives it),
-    `error` (not read this time; the cause may follow a colon), `unknown` (the source was never told),
-    `redacted` (another person's arguments). `mine` is null where the owner is unknown. `type` is nvidia-smi's
-    letters, `?` where not known; `device` is the UUID of the MIG device. Of `users`, `memory_unknown` counts
-    what is not in `memory_bytes`: the processes on a GPU whose memory is not known. Times are local with
-    their offset.
-    """
+    """Return everything that `ps --json` prints, as docs/json.md describes it."""
     record = {
         "schema": SCHEMA,
         "source": snapshot.source,

@@ -6,7 +6,8 @@ import logging
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,22 +145,16 @@ def call_with_timeout(seconds: float, call: Callable[[], T], name: str) -> T:
 
     It runs on a thread called `name`. One that is left behind ends with the call or with the process.
     """
-    answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+    answer: Future[T] = Future()
 
     def run() -> None:
         try:
-            answers.put((call(), None))
+            answer.set_result(call())
         except Exception as error:  # noqa: BLE001  # raised in the caller's thread
-            answers.put((None, error))
+            answer.set_exception(error)
 
     start_thread(name, run)
-    try:
-        answer, error = answers.get(timeout=max(seconds, 0.0))
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return cast("T", answer)  # no error, so an answer
+    return answer.result(max(seconds, 0.0))
 
 
 class QueueThread(Generic[T]):

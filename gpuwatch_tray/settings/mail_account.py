@@ -122,7 +122,6 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
 
 
 def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
-    """Warn of a file with a secret that others can read."""
     if file is not None and paths.exposed(file):
         reader.warnings.append(
             _("{key}: others can read {file}: {mend}").format(
@@ -132,7 +131,6 @@ def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None
 
 
 def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:
-    """Return the server, if all of it is there and right."""
     before = len(reader.problems)
     host = reader.value(schema.SMTP_HOST)
     given = reader.given(schema.SMTP_SECURITY)

@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass(frozen=True, slots=True)
 class Secret:
     """A password that no repr, log line or traceback shows."""
 
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
+    _text: str
 
     def reveal(self) -> str:
         """Return the password itself."""
@@ -27,12 +25,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class NotifyMethod(Enum):

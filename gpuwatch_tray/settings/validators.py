@@ -69,11 +69,6 @@ def parse(setting: Setting, text: str) -> Any:
     return _PARSERS[setting.type](setting, text)
 
 
-def _whole(setting: Setting, text: str) -> Any:
-    """Parse a decimal number >= 0, as Bash's arithmetic would read it."""
-    return setting.unit.to_base(_plain_number(text))
-
-
 def _plain_number(text: str) -> int:
     if not _DIGITS.fullmatch(text):
         raise ValueError(_("expected a whole number >= 0, got {got}").format(got=quote_value(text)))
@@ -92,7 +87,6 @@ def _plain_number(text: str) -> int:
 
 
 def _bounded(setting: Setting, text: str) -> Any:
-    """Parse a whole number within the bounds of the setting."""
     what = {
         ValueType.COUNT: _("a whole number"),
         ValueType.PERCENT: _("a percentage"),
@@ -110,7 +104,6 @@ def _bounded(setting: Setting, text: str) -> Any:
 
 
 def _decimal(setting: Setting, text: str) -> Any:
-    """Parse a decimal fraction within the bounds of the setting."""
     least, most = setting.bounds
     expected = {
         ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
@@ -126,7 +119,6 @@ def _decimal(setting: Setting, text: str) -> Any:
 
 
 def _port(setting: Setting, text: str) -> int:
-    """Parse a TCP port."""
     least, most = setting.bounds
     if not _DIGITS.fullmatch(text) or len(text) > len(str(most)) or not least <= int(text) <= most:
         raise ValueError(
@@ -150,19 +142,11 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
 }
 
 
-def _choice(setting: Setting, text: str) -> Enum:
-    """Parse one of the choices, in any case."""
+def _choice(setting: Setting, text: str) -> Enum | frozenset[Enum]:
     choices, expected = _CHOICES[setting.key]
     try:
-        return choices(text.lower())
-    except ValueError:
-        raise ValueError(_(expected).format(got=quote_value(text))) from None
-
-
-def _several_choices(setting: Setting, text: str) -> frozenset[Enum]:
-    """Parse some of the choices, separated by commas or blanks."""
-    choices, expected = _CHOICES[setting.key]
-    try:
+        if setting.type is ValueType.CHOICE:
+            return choices(text.lower())
         return frozenset(choices(part) for part in text.lower().replace(",", " ").split())
     except ValueError:
         raise ValueError(_(expected).format(got=quote_value(text))) from None
@@ -182,7 +166,6 @@ def _language(_setting: Setting, text: str) -> str:
 
 
 def _switch(_setting: Setting, text: str) -> bool:
-    """Parse a switch."""
     if text.lower() in {"on", "yes", "true", "1"}:
         return True
     if text.lower() in {"off", "no", "false", "0"}:
@@ -214,7 +197,6 @@ def _programs(_setting: Setting, text: str) -> frozenset[str]:
 
 
 def _address(_setting: Setting, text: str) -> str:
-    """Parse one mail address, or the name of an account of this machine."""
     _printable(text)
     if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
         raise ValueError(
@@ -251,7 +233,6 @@ def _path(_setting: Setting, text: str) -> Path:
 
 
 def _host(_setting: Setting, text: str) -> str:
-    """Parse the name or address of a mail server."""
     if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
         return text
     try:
@@ -298,12 +279,8 @@ def _printable(text: str) -> str:
     return text
 
 
-def _account(_setting: Setting, text: str) -> str:
-    return _printable(text)
-
-
 _PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
-    ValueType.WHOLE: _whole,
+    ValueType.WHOLE: lambda setting, text: setting.unit.to_base(_plain_number(text)),
     ValueType.COUNT: _bounded,
     ValueType.PERCENT: _bounded,
     ValueType.DEGREES: _bounded,
@@ -313,14 +290,14 @@ _PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
     ValueType.PORT: _port,
     ValueType.SWITCH: _switch,
     ValueType.CHOICE: _choice,
-    ValueType.CHOICES: _several_choices,
+    ValueType.CHOICES: _choice,
     ValueType.LANGUAGE: _language,
     ValueType.PROGRAMS: _programs,
     ValueType.ADDRESS: _address,
     ValueType.ADDRESSES: _addresses,
     ValueType.PATH: _path,
     ValueType.HOST: _host,
-    ValueType.ACCOUNT: _account,
+    ValueType.ACCOUNT: lambda _setting, text: _printable(text),
     ValueType.PASSWORD: lambda _setting, text: password(text),
 }
 _EMPTY: dict[ValueType, Any] = {
