@@ -16,7 +16,6 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
-from gpuwatch_tray.notify.render.header import MailIdentity
 from gpuwatch_tray.rules.titles import rule_title
 from gpuwatch_tray.units import MIB, duration, local_time
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gpuwatch_tray.model import Alert
+    from gpuwatch_tray.notify.render.header import MailIdentity
 
 
 CHART = "chart@gpuwatch-tray"  # the Content-ID of the picture
