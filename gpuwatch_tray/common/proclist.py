@@ -22,15 +22,14 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.redact import NA, process_name, program
 from gpuwatch_tray.model import (
     UNKNOWN,
-    ClockLimit,
     Field,
     Gpu,
     GpuProcess,
     Missing,
-    Problem,
     ProcessKind,
     Snapshot,
     Why,
+    known,
 )
 from gpuwatch_tray.units import MIB, local_datetime
 
@@ -85,12 +84,7 @@ def type_text(process: GpuProcess) -> str:
 
 
 def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
-    """
-    Write the Bash tool's list of these processes, an empty line after each; '' when there are none.
-
-    Without `redacted` it is for the user's own terminal: one's own arguments stand as they are, on one line.
-    Other people's are never shown, only the program's name.
-    """
+    """Write the Bash tool's list, an empty line after each; redacted, save for the user's own terminal."""
     return "".join(_block(process_header(process), process, redacted=redacted) for process in processes)
 
 
@@ -191,19 +185,12 @@ def _parse_process(line: str) -> GpuProcess | None:
     return GpuProcess(
         pid=int(pid),
         gpu=None if gpu == "?" else int(gpu),
-        kinds=_parse_kinds(fields.get("TYPE")),
+        kinds=frozenset(kind for kind in ProcessKind if kind.value in fields.get("TYPE", "C").split("+")),
         memory=_parse_memory(fields.get("MEM", "")),
         user=UNKNOWN if user in {None, "", "?"} else user,
         mine=True if user is None else None,
         elapsed=parse_elapsed(fields.get("ETIME", "")),
     )
-
-
-def _parse_kinds(letters: str | None) -> frozenset[ProcessKind]:
-    known = {kind.value: kind for kind in ProcessKind}
-    if letters is None:
-        return frozenset({ProcessKind.COMPUTE})
-    return frozenset(known[letter] for letter in letters.split("+") if letter in known)
 
 
 def _parse_memory(text: str) -> Field[int]:
@@ -228,32 +215,23 @@ def _add_detail(process: GpuProcess, line: str) -> GpuProcess:
 
 @dataclass(frozen=True, slots=True)
 class UserTotal:
-    """
-    One user's processes together; `user` is None for all whose owner is not known.
-
-    `memory` (bytes) is that of the processes whose memory is known, None where it is of none; `unknown`
-    counts the others, one for each GPU. `gpus` are the indexes of the GPUs that are known, `elsewhere` says
-    that there are processes on one that is not.
-    """
+    """One user's processes together; `user` is None for all whose owner is not known."""
 
     user: str | None
-    memory: int | None
-    unknown: int
-    gpus: tuple[int, ...]
+    memory: int | None  # bytes where it is known; None where it is of none
+    unknown: int  # how many have none that is known, one for each GPU
+    gpus: tuple[int, ...]  # the indexes that are known
     processes: int
-    elsewhere: bool = False
+    elsewhere: bool = False  # there are processes on a GPU that is not known
 
 
 def user_totals(processes: Iterable[GpuProcess]) -> tuple[UserTotal, ...]:
     """Sum up the processes by user, the most memory first; the unknown owners last."""
     held: dict[str | None, list[GpuProcess]] = {}
     for process in processes:
-        owner = None if isinstance(process.user, Missing) or not process.user else process.user
-        held.setdefault(owner, []).append(process)
-    unsorted = [_user_total(user, entries) for user, entries in held.items()]
-    return tuple(
-        sorted(unsorted, key=lambda total: (total.user is None, -(total.memory or 0), total.user or ""))
-    )
+        held.setdefault(known(process.user) or None, []).append(process)
+    totals = [_user_total(user, entries) for user, entries in held.items()]
+    return tuple(sorted(totals, key=lambda t: (t.user is None, -(t.memory or 0), t.user or "")))
 
 
 def totals_text(processes: Iterable[GpuProcess]) -> str:
@@ -263,20 +241,6 @@ def totals_text(processes: Iterable[GpuProcess]) -> str:
         f"  PROCESSES={total.processes}  MEM={_memory_text(total)}\n"
         for total in user_totals(processes)
     )
-
-
-def totals_json(processes: Iterable[GpuProcess]) -> list[dict[str, Any]]:
-    """Return the totals of each user as JSON."""
-    return [
-        {
-            "user": total.user,
-            "memory_bytes": total.memory,
-            "memory_unknown": total.unknown,
-            "gpus": list(total.gpus),
-            "processes": total.processes,
-        }
-        for total in user_totals(processes)
-    ]
 
 
 def gpus_text(total: UserTotal) -> str:
@@ -311,19 +275,31 @@ def listing_json(
     snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
 ) -> dict[str, Any]:
     """Return everything that `ps --json` prints, as docs/json.md describes it."""
+    problem = snapshot.problem
     record = {
         "schema": SCHEMA,
         "source": snapshot.source,
         "simulated": snapshot.simulated,
         "at": local_datetime(snapshot.at).isoformat(),
-        "problem": _problem_json(snapshot.problem),
+        "problem": problem and {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver},
         "gpus": [_gpu_json(gpu) for gpu in snapshot.gpus],
         "processes": [_process_json(process) for process in processes],
     }
-    return record | {"users": totals_json(processes)} if with_users else record
+    users = [
+        {
+            "user": total.user,
+            "memory_bytes": total.memory,
+            "memory_unknown": total.unknown,
+            "gpus": list(total.gpus),
+            "processes": total.processes,
+        }
+        for total in user_totals(processes)
+    ]
+    return record | {"users": users} if with_users else record
 
 
 def _gpu_json(gpu: Gpu) -> dict[str, Any]:
+    limits = gpu.limited_by
     fields: dict[str, Field[Any]] = {
         "uuid": gpu.uuid or UNKNOWN,
         "name": gpu.name,
@@ -335,7 +311,7 @@ def _gpu_json(gpu: Gpu) -> dict[str, Any]:
         "power_limit_w": gpu.power_limit,
         "fan_percent": gpu.fan,
         "slowdown_c": gpu.slowdown_at,
-        "limited_by": _limit_names(gpu.limited_by),
+        "limited_by": limits if isinstance(limits, Missing) else [str(bit.name).lower() for bit in limits],
         "ecc_corrected": gpu.ecc_corrected,
         "ecc_uncorrected": gpu.ecc_uncorrected,
         "rows_pending": gpu.rows_pending,
@@ -352,13 +328,6 @@ def _gpu_json(gpu: Gpu) -> dict[str, Any]:
     return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
 
 
-def _limit_names(limits: Field[ClockLimit]) -> Field[list[str]]:
-    """Name the bits that have a name."""
-    if isinstance(limits, Missing):
-        return limits
-    return [limit.name.lower() for limit in ClockLimit if limit in limits and limit.name is not None]
-
-
 def _process_json(process: GpuProcess) -> dict[str, Any]:
     name = process.name
     command: Field[Any] = process.command
@@ -368,12 +337,7 @@ def _process_json(process: GpuProcess) -> dict[str, Any]:
         name = process_name(name)  # it may be a title that holds the whole command
     if not isinstance(process.command, Missing):
         command = list(process.command)
-    started = (
-        process.started
-        if isinstance(process.started, Missing)
-        else local_datetime(process.started).isoformat()
-    )
-    elapsed = process.elapsed if isinstance(process.elapsed, Missing) else round(process.elapsed, 1)
+    started, elapsed = process.started, process.elapsed
     fields: dict[str, Field[Any]] = {
         "gpu": UNKNOWN if process.gpu is None else process.gpu,
         "device": process.device or None,
@@ -382,8 +346,8 @@ def _process_json(process: GpuProcess) -> dict[str, Any]:
         "mine": UNKNOWN if process.mine is None else process.mine,
         "type": type_text(process),
         "memory_bytes": process.memory,
-        "started": started,
-        "elapsed_s": elapsed,
+        "started": started if isinstance(started, Missing) else local_datetime(started).isoformat(),
+        "elapsed_s": elapsed if isinstance(elapsed, Missing) else round(elapsed, 1),
         "cwd": process.cwd,
         "command": command,
         "name": name,
@@ -404,9 +368,3 @@ def _reasons(fields: dict[str, Field[Any]]) -> dict[str, str]:
         for key, value in fields.items()
         if isinstance(value, Missing)
     }
-
-
-def _problem_json(problem: Problem | None) -> dict[str, Any] | None:
-    if problem is None:
-        return None
-    return {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver}

@@ -29,14 +29,10 @@ class AutostartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoginEntry:
-    """
-    The command that is started at login, first the program's path.
-
-    `switched_off` names what keeps the system from starting it, such as Task Manager's switch; else empty.
-    """
+    """The command that is started at login, first the program's path."""
 
     command: tuple[str, ...]
-    switched_off: str = ""
+    switched_off: str = ""  # what does so, such as Task Manager's switch
 
     @property
     def works(self) -> bool:
@@ -101,12 +97,7 @@ COMMON_SHIMS = ("/usr/local/bin", "/usr/bin")
 def start_command(
     environ: Mapping[str, str] = os.environ, executable: str = sys.executable, platform: str = sys.platform
 ) -> tuple[str, ...]:
-    """
-    Return the absolute command: a link to the console script beside the interpreter, the script, or `-m`.
-
-    Never a bare name: a session's PATH is not a terminal's. `-P` keeps the session's working folder out of
-    the module path.
-    """
+    """Return the absolute command: a link to the script beside the interpreter, the script, or `-m`."""
     python = Path(executable).absolute()
     script = python.with_name(WINDOWED if platform == "win32" else NAME)
     if not script.is_file():
@@ -184,11 +175,7 @@ LABEL = "io.github.gpuwatch_tray"
 
 
 def agent_plist(command: Sequence[str]) -> dict[str, Any]:
-    """
-    Return the agent: started at login and after a crash, but not after Quit, which exits with success.
-
-    It starts in a session with a screen (Aqua) only, not in one over SSH.
-    """
+    """Return the agent: started at login with a screen (Aqua) and after a crash, not after Quit."""
     return {
         "Label": LABEL,
         "ProgramArguments": list(command),
@@ -264,12 +251,7 @@ def parse_run_value(value: str) -> tuple[str, ...]:
 
 
 def switched_off(state: str | bytes | None) -> bool:
-    """
-    Return whether Task Manager has switched the value off.
-
-    It writes 12 bytes for each value: an odd first byte (03, 07) means off, an even one (02, 06) on; without
-    any, the value counts.
-    """
+    """Tell whether Task Manager has switched the value off: its first byte is odd then (03, 07)."""
     return isinstance(state, bytes) and bool(state) and state[0] % 2 == 1
 
 

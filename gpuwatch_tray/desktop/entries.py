@@ -151,10 +151,9 @@ def menu_entry(command: Sequence[str]) -> str:
 
 def systemd_unit(command: Sequence[str]) -> str:
     """
-    Return the systemd user unit that keeps `watch` running where nobody logs in to a desktop.
+    Return the systemd user unit that runs `watch`; without NoNewPrivileges, for a local mailer may need some.
 
-    Without NoNewPrivileges, for a local mailer may need its own privileges. systemd refuses quotes and
-    expands no `$$` in the executable's path, but does in its arguments.
+    systemd refuses quotes and expands no `$$` in the executable's path, but does in its arguments.
     """
     env = ["/usr/bin/env"] if set(command[0]) & set("\"'\\$") else []
     line = " ".join(map(_unit_quote, [*env, *command, "watch"]))

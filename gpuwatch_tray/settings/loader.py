@@ -101,9 +101,9 @@ class Changes:
     Detects changes of the three files. One thread polls it about once a second, at a `stat` of each file.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
-    recipient. So a change counts only when two polls in a row found the files the same, and no other change
-    came while they were read. The first poll that finds them at rest reads them as well, for what changed
-    while the program started. A file that is gone is a mistake: the home folder may not be mounted.
+    recipient. So a change counts once two polls in a row found the files the same. The first poll that does
+    reads them as well, for what changed during the start. A file that is gone is a mistake: the home folder
+    may not be mounted.
     """
 
     def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:

@@ -1,8 +1,8 @@
 """
 The mail account: which transport to use, SMTP or Gmail, and what is missing of it.
 
-`auto` takes a transport that is set up. One that somebody began to set up and that is wrong is taken all the
-same: its mail waits and the problem is named, rather than that it leaves by a way nobody asked for.
+`auto` takes one that is set up. One that was begun and is wrong is taken all the same: its mail waits, rather
+than that it leaves by a way nobody asked for.
 """
 
 from __future__ import annotations

@@ -65,27 +65,18 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """
-    One of the three files: the place, the name to show for it, and its bytes (empty where there is none).
-
-    `problem` says why an existing or named file could not be read. `exposed`: others may read it. Without
-    `found` there is none, and this is the place for it.
-    """
+    """One of the three files, or the place for it."""
 
     path: Path
-    shown: str
-    data: bytes = b""
-    problem: str = ""
-    exposed: bool = False
+    shown: str  # the name to show
+    data: bytes = b""  # empty where there is none
+    problem: str = ""  # why an existing or named file could not be read
+    exposed: bool = False  # others may read it
     found: bool = True
 
 
 def find(name: str, variable: str, environ: Mapping[str, str], folders: SettingsFolders) -> SourceFile:
-    """
-    Find the file of that name: the variable's, else `config/` of the checkout, else the user's folder.
-
-    What `variable` names must be there. Where there is none at all, the path is the place for it.
-    """
+    """Find the file that `variable` names, which must be there, else the checkout's or the user's."""
     named = environ.get(variable, "")
     if named:
         path = absolute(named, environ, folders)

@@ -38,11 +38,7 @@ class GivenValue:
 
 
 class SettingsReader:
-    """
-    The assignments of the files. `problems` (with the file's place in the order) grows as values are read.
-
-    An untouched placeholder is as if its line were not there, but `placeholders` knows it.
-    """
+    """The assignments of the files; `problems` (with the file's place) grows as values are read."""
 
     def __init__(self, files: Sequence[SourceFile], environ: Mapping[str, str], home: str) -> None:
         self.files = files

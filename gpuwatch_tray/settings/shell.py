@@ -1,9 +1,7 @@
 """
-Parser and lexer of the part of Bash that is data: assignments, `export`, quotes, `$NAME`, `~`.
+Parser of the part of Bash that is data: assignments, `export`, quotes, `$NAME`, `~`; nothing is executed.
 
-What Bash would execute is an error that names the line and its correction; nothing is ever executed.
-Reading goes on after an error. The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`);
-the tests compare with it.
+The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`), which the tests compare with.
 """
 
 from __future__ import annotations
@@ -52,10 +50,9 @@ def operator_message(sign: str) -> str:
 
 def command_message(words: Sequence[str], stray: int, before: str = "", *, empty: bool = False) -> str:
     """
-    Explain the word at `stray`, which Bash would run as a command.
+    Explain the word at `stray`, which Bash would run as a command; '' is a word that is not all bare.
 
-    `words` are texts, '' where a word is not all bare. `before` is the name assigned just before it on the
-    same line, if any, and `empty` says that its value is.
+    `before` is the name assigned just before it on the same line, if any; `empty` says that its value is.
     """
     word = words[stray]
     following = words[stray + 1] if stray + 1 < len(words) else ""
@@ -127,14 +124,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
-    """
-    Assignments that Bash carries out together.
-
-    With `export` Bash expands every value before it assigns the first, else one after the other.
-    """
+    """Assignments that Bash carries out together."""
 
     assignments: tuple[Assignment, ...]
-    export: bool = False
+    export: bool = False  # Bash expands every value before it assigns the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +141,12 @@ class DataError:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """
-    What a text says. `broken` are the names whose assignments could not be read.
-
-    `references` are (offset, name) of every variable used, those in broken parts too.
-    """
+    """What a text says."""
 
     commands: tuple[ShellCommand, ...] = ()
     errors: tuple[DataError, ...] = ()
-    broken: frozenset[str] = frozenset()
-    references: tuple[tuple[int, str], ...] = ()
+    broken: frozenset[str] = frozenset()  # names whose assignments could not be read
+    references: tuple[tuple[int, str], ...] = ()  # (offset, name) of every variable used
 
 
 def parse_script(text: str) -> Script:
@@ -359,11 +348,7 @@ class ExpandedValue:
 
 
 class Namespace:
-    """
-    The variables as one file after the other is sourced.
-
-    `home` is the account's folder, what `~` is where HOME is unset.
-    """
+    """The variables as one file after the other is sourced; `home` is what `~` is where HOME is unset."""
 
     def __init__(self, environ: Mapping[str, str], home: str) -> None:
         self._environ = environ

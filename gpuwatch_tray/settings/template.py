@@ -56,11 +56,7 @@ class SettingsFile:
 def files(
     environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[SettingsFile, ...]:
-    """
-    Find each of the three files, or its place: what its variable names, else the user's folder.
-
-    One that is found elsewhere, as in `config/` of a checkout, is there already.
-    """
+    """Find each of the three files, or its place: what its variable names, else the user's folder."""
     folders = folders or paths.settings_folders()
     located = []
     for name, variable in paths.FILES:
@@ -75,11 +71,7 @@ def files(
 def write_missing(
     environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[Path, ...]:
-    """
-    Write those of the three files that are missing, for their owner alone, and return their paths.
-
-    Nothing that exists is touched. Raises OSError.
-    """
+    """Write those of the three files that are missing, for their owner alone; raises OSError."""
     folders = folders or paths.settings_folders()
     missing = [
         (name, file)

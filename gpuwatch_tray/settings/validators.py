@@ -1,8 +1,7 @@
 """
-Checks that turn the text of a setting into its value, one for each `ValueType`.
+Checks that turn the text of a setting, without blanks around it, into its value.
 
 Each raises ValueError with what it expected, what it got and how to correct it; the caller names the key.
-Texts come without blanks around them.
 """
 
 from __future__ import annotations
@@ -50,11 +49,7 @@ def quote_value(text: str) -> str:
 
 
 def parse(setting: Setting, text: str) -> Any:
-    """
-    Return the value of a setting in base units; the empty text gives the value that stands for none.
-
-    Raises ValueError.
-    """
+    """Return the value of a setting in base units, '' for the one that stands for none; raises ValueError."""
     if not text:
         return _EMPTY[setting.type]
     if setting.off and text.lower() == "off":
@@ -174,11 +169,7 @@ def _switch(_setting: Setting, text: str) -> bool:
 
 
 def _programs(_setting: Setting, text: str) -> frozenset[str]:
-    """
-    Parse names of programs, to lower case; `none` alone stands for no program.
-
-    Blanks separate them, or where there is a comma, commas alone: Windows has names with blanks.
-    """
+    """Parse names of programs, with commas between those that hold blanks; `none` alone is no program."""
     names = [" ".join(part.split()) for part in (text.split(",") if "," in text else text.split())]
     for name in names:
         _printable(name)
@@ -212,11 +203,7 @@ def _addresses(setting: Setting, text: str) -> tuple[str, ...]:
 
 
 def _path(_setting: Setting, text: str) -> Path:
-    """
-    Parse an absolute path; a relative one is refused, as cron starts anywhere.
-
-    A name that is not UTF-8 stays as it is.
-    """
+    """Parse an absolute path; a relative one is refused, as cron starts anywhere. It may be no UTF-8."""
     if _CONTROL.search(text):
         raise ValueError(_("expected the path of a file, got {got}").format(got=quote_value(text)))
     found = Path(text)

@@ -79,11 +79,7 @@ RECONNECT_AFTER = 30.0  # seconds until the next try to reach the system bus
 
 
 class Logind:
-    """
-    The lock and the idle hint of the session of `environ`, over a connection to the system bus of its own.
-
-    It lives on the loop of `bus`. Only a set idle hint is evidence: Plasma never sets it.
-    """
+    """The lock and the idle hint of the session, over a connection to the system bus of its own."""
 
     name = "logind"
 
@@ -384,10 +380,9 @@ class IdleUnitProbe:
 
 class SessionIdle(BusService, IdleCounter):
     """
-    The idle time, asked every `interval` seconds until its owner refuses.
+    The idle time, asked until its owner refuses.
 
-    Desktops answer in seconds, in milliseconds, always 0, or refuse: it is believed once it has grown with
-    the clock, which also shows the unit.
+    Desktops answer in seconds, milliseconds or always 0: it is believed once it grew with the clock.
     """
 
     name = f"{SERVICE} (idle time)"

@@ -1,8 +1,8 @@
 """
 The X server's idle time (X Window System Protocol 11, MIT-SCREEN-SAVER 1.1), with every wait bounded.
 
-Not by python-xlib: it waits for ever where the server is grabbed, leaks a socket where it cannot connect,
-tries TCP by itself, prints warnings on stdout, knows no wildcard cookie, and takes two megabytes.
+Not by python-xlib, which waits for ever where the server is grabbed, and leaks a socket where it cannot
+connect.
 """
 
 from __future__ import annotations
