@@ -1,8 +1,7 @@
 """
 From an exception of smtplib, ssl or the network to the TransportError that says what happened.
 
-The server's reply codes come first: smtplib's errors are OSErrors too, and a permanent refusal taken for a
-network error would be retried for ever.
+The server's reply codes come first: smtplib's errors are OSErrors too, and would be retried for ever.
 """
 
 from __future__ import annotations
@@ -65,15 +64,10 @@ _BEFORE_THE_MAIL = frozenset(
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463, at the start of the answer
 
 
-def _enhanced_code(answer: str) -> str:
-    """Return the enhanced status code of an answer, or ''."""
-    match = _ENHANCED.match(answer)
-    return match[1] if match else ""
-
-
 def classify_refusal(step: SmtpStep, code: int, answer: str) -> tuple[FailureKind, str]:
     """Return the kind and the mend of a reply other than success."""
-    detail = _enhanced_code(answer)
+    match = _ENHANCED.match(answer)
+    detail = match[1] if match else ""
     if code == REFUSED and detail == "5.4.5":
         return FailureKind.QUOTA, _("the account's sending limit is reached")
     if code in TEMPORARY:
@@ -98,9 +92,8 @@ def explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple
     if "expired" in lower or "not yet valid" in lower:
         return reason, _("the server's administrator has to renew it, or this computer's clock is wrong")
     if "mismatch" in lower or "not valid for" in lower:
-        return reason, _("SMTP_HOST must be a name that the certificate holds, {host} is none").format(
-            host=host
-        )
+        mend = _("SMTP_HOST must be a name that the certificate holds, {host} is none")
+        return reason, mend.format(host=host)
     return reason, _(CA_MEND)
 
 
@@ -109,17 +102,11 @@ def explain_handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKi
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return FailureKind.TRANSIENT, _("the server closed the connection during the TLS handshake"), ""
     reason = (error.reason or "").replace("_", " ").lower() or str(error)
+    text, mend = _("TLS handshake failed: {reason}"), _(SERVER_MEND)
     if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
-        return (
-            FailureKind.CONFIGURATION,
-            _("the server does not speak TLS from the start on this port ({reason})").format(reason=reason),
-            _("set SMTP_PORT=587 in smtp.env for STARTTLS"),
-        )
-    return (
-        FailureKind.CONFIGURATION,
-        _("TLS handshake failed: {reason}").format(reason=reason),
-        _(SERVER_MEND),
-    )
+        text = _("the server does not speak TLS from the start on this port ({reason})")
+        mend = _("set SMTP_PORT=587 in smtp.env for STARTTLS")
+    return FailureKind.CONFIGURATION, text.format(reason=reason), mend
 
 
 IMPLICIT_TLS_PORT = 465
@@ -146,12 +133,12 @@ class SmtpErrorContext:
 
     name: str  # the transport's, for people
     host: str
-    implicit: bool
-    plain: bool
     step: SmtpStep
-    text_sent: bool
     expired_after: float | None
     scrub: Scrubber
+    implicit: bool
+    plain: bool
+    text_sent: bool
     partly: bool = False
 
     def explain(self, error: Exception) -> TransportError:
