@@ -43,3 +43,30 @@ def short():
     """A folder with a short path: that of a socket may have 107 bytes (unix(7)), and tmp_path's is long."""
     with tempfile.TemporaryDirectory(prefix="gw") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """The program as a user has it, in folders of the test's own."""
+    from tests.support.installed import Installed
+
+    return Installed(tmp_path)
+
+
+@pytest.fixture
+def server(installed):
+    """A mail server that the `installed` program of the test mails through."""
+    from tests.support.mailserver import MailServer
+
+    with MailServer() as running:
+        installed.mail_through(running)
+        yield running
+
+
+@pytest.fixture(params=["WAL", "DELETE"])
+def journal(request, monkeypatch):
+    """SQLite's journal mode, which the file system decides: WAL is refused on a network share."""
+    from gpuwatch_tray.store import state_file
+
+    monkeypatch.setattr(state_file, "JOURNAL", request.param)
+    return request.param

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import alerts
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
-from gpuwatch_tray.model import Alert, Instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from gpuwatch_tray.app.monitor import Monitor
     from gpuwatch_tray.ipc import Handler
+    from gpuwatch_tray.model import Alert, Instant
     from gpuwatch_tray.store import Store, Transition
 
 

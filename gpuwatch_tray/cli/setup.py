@@ -117,7 +117,6 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
 
 def run_config(context: RunContext, args: argparse.Namespace) -> int:
     """Write the settings' files, check them, or print where they are."""
-
     if args.check:
         return check(context)
     return show_paths() if args.path else write()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.rules import RuleHistory
-
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
     from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
+    from gpuwatch_tray.rules import RuleHistory
 
 
 @dataclass(frozen=True, slots=True)

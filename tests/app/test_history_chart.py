@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # noqa: TID251  # to look at what was drawn
+from PIL import Image  # to look at what was drawn
 
 from gpuwatch_tray.app import history_chart
 from gpuwatch_tray.common import host

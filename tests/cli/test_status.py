@@ -331,10 +331,9 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(context, monkeypat
 
 TRAY = """
 import os, signal, sys, threading
-from gpuwatch_tray.app import create_context
-from gpuwatch_tray.commands import asking
-from gpuwatch_tray.context import SourceKind
-from gpuwatch_tray.lock import StoreLock, this_process
+from gpuwatch_tray.app import tray_client
+from gpuwatch_tray.app.bootstrap import SourceKind, create_context
+from gpuwatch_tray.ipc.lock import StoreLock, this_process
 setup = create_context(os.environ, SourceKind.NVML)
 lock = StoreLock(setup.settings.state, setup.state_name)
 assert lock.acquire(this_process("tray", mails=True))
@@ -343,7 +342,7 @@ def leave(request):
     if sys.argv[1] != "deaf":
         asked.set()
     return {"face": "tray", "pid": os.getpid()}
-with asking.serve_requests(setup, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
+with tray_client.serve_requests(setup, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
     lock.describe(this_process("tray", mails=True, address=address))
     print("up", flush=True)
     asked.wait(60)

@@ -121,7 +121,7 @@ def test_another_boot_ends_every_process(installed, server, worker):
     """A process of an earlier boot is gone with it, whoever has its number now."""
     installed.play(busy(worker.pid))
     when(installed, "ends", str(worker.pid))
-    import sqlite3  # noqa: TID251  # no other way to restart the machine
+    import sqlite3  # no other way to restart the machine
 
     (file,) = installed.state.glob("state-*.sqlite3")
     database = sqlite3.connect(file)

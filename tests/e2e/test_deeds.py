@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import ProcessKind

@@ -24,21 +24,21 @@ SYSTEM = Path("/usr/lib/python3/dist-packages/gi")
 PROGRAM = """
 import logging, os, signal, sys, threading
 from gpuwatch_tray import drawing
-from gpuwatch_tray.bus import SessionBus
+from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Level
-from gpuwatch_tray.tray import choice
-from gpuwatch_tray.tray.controller import TrayView
+from gpuwatch_tray.tray.backends import select
+from gpuwatch_tray.tray.backends.base import TrayView
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuRow
 
 def say(*words): print(*words, flush=True)
 
 logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="log: %(message)s")
 bus = SessionBus.connect() if sys.argv[1] == "bus" else None
-backend = choice.select_backend(
+backend = select.select_backend(
     bus, "gpuwatch-tray", lambda action: say("did", action.kind.name, action.target))
 say("chose", type(getattr(backend, "_backend", backend)).__name__)
 if backend is None:
-    backend = choice.headless_backend(bus)
+    backend = select.headless_backend(bus)
 signal.signal(signal.SIGTERM, lambda *_: backend.stop())
 
 def view(level, word):

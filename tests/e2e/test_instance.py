@@ -21,9 +21,9 @@ pytestmark = pytest.mark.desktop
 
 HOLD = """
 import sys, time
-from gpuwatch_tray.bus import SessionBus
-from gpuwatch_tray.tray import instance
-print(instance.claim_name(SessionBus.connect(sys.argv[1]), instance.BUS_NAME), flush=True)
+from gpuwatch_tray.desktop.dbus import SessionBus
+from gpuwatch_tray.tray.backends import statusnotifier
+print(statusnotifier.claim_name(SessionBus.connect(sys.argv[1]), statusnotifier.BUS_NAME), flush=True)
 sys.stdin.read()
 """
 

@@ -16,14 +16,14 @@ pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 PROGRAM = """
 import sys
 from gpuwatch_tray.cli import main
-from gpuwatch_tray.commands import lastwords, tray
+from gpuwatch_tray.app import tray_app
 
 def fail():
     raise ValueError("boom --token hf_canary0123456789abcdefghijkl")
 
-lastwords.LINGER = 0.0
+tray_app.LINGER = 0.0
 if sys.argv.pop(1) == "fault":
-    tray._settle_memory = fail
+    tray_app._settle_memory = fail
 sys.exit(main())
 """
 

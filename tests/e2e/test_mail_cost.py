@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-import psutil  # noqa: TID251  # measures the program from outside
+import psutil  # measures the program from outside
 import pytest
 
 from gpuwatch_tray.common import host

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # noqa: TID251  # the test looks at the screen
+from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.dbus import SessionBus

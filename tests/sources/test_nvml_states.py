@@ -11,7 +11,7 @@ import types
 from dataclasses import replace
 from pathlib import Path
 
-import pynvml  # noqa: TID251  # its answers are bent at the edge
+import pynvml  # its answers are bent at the edge
 import pytest
 
 from gpuwatch_tray.model import Missing, Why

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-import psutil  # noqa: TID251  # its answers are bent at the edge
+import psutil  # its answers are bent at the edge
 import pytest
 
 from gpuwatch_tray.common.proclist_format import elapsed_text

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.store import Store, state_file
-
-
-@pytest.fixture(params=["WAL", "DELETE"])
-def journal(request, monkeypatch):
-    """Set the journal mode, which the file system decides in real life."""
-    monkeypatch.setattr(state_file, "JOURNAL", request.param)
-    return request.param
+from gpuwatch_tray.store import Store
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3  # noqa: TID251  # to turn back the clock of a state
+import sqlite3  # to turn back the clock of a state
 import subprocess
 import sys
 from contextlib import closing, contextmanager

@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbus_fast import DBusError, Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import DBusError, Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.tray.backends.dbusmenu import DBusMenu
 from gpuwatch_tray.tray.backends.menu_tree import ROOT

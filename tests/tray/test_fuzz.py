@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

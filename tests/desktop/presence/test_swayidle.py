@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil  # noqa: TID251  # whether the child is gone
+import psutil  # whether the child is gone
 import pytest
 
 from gpuwatch_tray.desktop.presence import start_detector
