@@ -24,8 +24,9 @@ from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import mime
 from gpuwatch_tray.notify.email.mime import Scrubber, one_line
-from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, TEMPORARY, SmtpErrorContext, SmtpStep
-from gpuwatch_tray.notify.transport import FailureKind, Receipt, configuration_error
+from gpuwatch_tray.notify.email.refusals import TEMPORARY, SmtpStep
+from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, SmtpErrorContext
+from gpuwatch_tray.notify.transport import Receipt, configuration_error
 from gpuwatch_tray.settings import SmtpSecurity, is_loopback
 
 if TYPE_CHECKING:
@@ -206,6 +207,17 @@ class SmtpClient(smtplib.SMTP):
         self.step = SmtpStep.RECIPIENT
         return super().rcpt(recip, options)
 
+    def try_addresses(self, sender: str, recipients: Sequence[str], options: Sequence[str]) -> None:
+        """Name sender and recipients as for a mail, then reset; smtplib's error where one is refused."""
+        code, answer = self.mail(sender, options)
+        if code not in SUCCESS:
+            raise smtplib.SMTPSenderRefused(code, answer, sender)
+        replies = {recipient: self.rcpt(recipient) for recipient in recipients}
+        refused = {name: reply for name, reply in replies.items() if reply[0] not in SUCCESS}
+        if refused:
+            raise smtplib.SMTPRecipientsRefused(refused)
+        self.rset()
+
     def data(self, msg: str | bytes) -> tuple[int, bytes]:  # type: ignore[override]  # typeshed wants a buffer
         """Send DATA and the text; keep the answer, and take any 2xx for success (RFC 5321, 4.3.2)."""
         self.step = SmtpStep.TEXT
@@ -294,17 +306,10 @@ class SmtpTransport:
         """Send to all recipients at once; the receipt's `missed` are those the server refused."""
         sender = self._sender()
         recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
-        utf8 = mime.needs_smtputf8((sender, *recipients))
         mail = mime.build_mail(message, sender=sender, recipients=recipients)
         partly = bool(message.details.only)
         with Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
-            if utf8 and not client.has_extn("smtputf8"):
-                raise self._error_context(client, watchdog).failure(
-                    FailureKind.CONFIGURATION,
-                    _("the server takes ASCII addresses only"),
-                    _("write TO_EMAIL and FROM_EMAIL without special letters"),
-                )
-            options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
+            options = self._mail_options(client, (sender, *recipients))
             refused = client.sendmail(sender, recipients, mail, mail_options=options)
         answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
         if not refused:
@@ -315,11 +320,22 @@ class SmtpTransport:
         return Receipt(self.name, text, context.group_refused(refused))
 
     def probe(self, report: ReportStep) -> None:
-        """Connect, encrypt and log in, without sending anything."""
-        self._sender()
-        mime.parse_addresses(self._to, "TO_EMAIL")
-        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
-            pass
+        """Connect, encrypt, log in, and name sender and recipients, without sending anything."""
+        sender, recipients = self._sender(), mime.parse_addresses(self._to, "TO_EMAIL")
+        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report) as client:
+            client.try_addresses(sender, recipients, self._mail_options(client, (sender, *recipients)))
+        report(_("the server takes mail from {sender}").format(sender=sender))
+        report(_("and takes mail to {recipients}").format(recipients=", ".join(recipients)))
+
+    def _mail_options(self, client: SmtpClient, addresses: Sequence[str]) -> Sequence[str]:
+        """Return the options of MAIL FROM; TransportError where the server cannot take these addresses."""
+        if not mime.needs_smtputf8(addresses):
+            return ()
+        if not client.has_extn("smtputf8"):
+            text = _("the server takes ASCII addresses only")
+            mend = _("write TO_EMAIL and FROM_EMAIL without special letters")
+            raise configuration_error(f"{self.name}: {text}", mend)
+        return ("SMTPUTF8", "BODY=8BITMIME")
 
     def _sender(self) -> str:
         account = self._smtp.from_email or self._smtp.user
