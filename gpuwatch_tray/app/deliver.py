@@ -14,7 +14,7 @@ from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen, MessageKind
-from gpuwatch_tray.notify.outbox_worker import DeliveryReport, OutboxPort, deliver_due, send_with_picture
+from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_picture
 from gpuwatch_tray.rules.temperature import warning_at
 from gpuwatch_tray.store import StoreError, outbox_pipe
 from gpuwatch_tray.units import HOUR, MINUTE
@@ -48,7 +48,7 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
     failures = [
-        _("mail not sent, kept to be sent again: {why}").format(why=failure)
+        _("mail not sent, kept to be sent again: {why}").format(why=failure.error)
         for failure in report.failures
         if failure.at is not None
     ]
@@ -66,7 +66,7 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
     return failures
 
 
-def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
+def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
     # Only the process that sends loads the mail libraries.
     from gpuwatch_tray.notify.email import create_transport
 
