@@ -221,47 +221,7 @@ SCHEMA = 1
 def listing_json(
     snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
 ) -> dict[str, Any]:
-    """
-    Return everything that `ps --json` prints, ready for `json.dumps`.
-
-    ```
-    {
-      "schema": 1,                  raised when a field changes its meaning or goes; new fields may come
-      "source": "nvml",
-      "simulated": false,
-      "at": "2026-01-07T23:27:48.120000+01:00",
-      "problem": null,              or {"text", "mend", "no_driver"}: then both lists say nothing
-      "gpus": [{
-        "index": 0, "uuid": "GPU-...", "name": "...",
-        "memory_used_bytes": 0, "memory_total_bytes": 0, "utilisation_percent": 0, "temperature_c": 0,
-        "power_w": 0.0, "power_limit_w": 0.0, "fan_percent": 0,
-        "slowdown_c": 0, "limited_by": ["sw_thermal"], "ecc_corrected": 0, "ecc_uncorrected": 0,
-        "rows_pending": false, "rows_failed": false, "pcie_width": 16, "pcie_width_most": 16,
-        "physical": null,           of a MIG device, the UUID of its GPU, whose index it has
-        "asleep": false,            suspended by the system, and left so
-        "problem": null,            or a text: this GPU cannot be read
-        "process_problem": null,    or a text: this GPU's process list is not complete
-        "missing": {"fan_percent": "unsupported"}
-      }],
-      "processes": [{
-        "gpu": 0, "device": null, "pid": 2943615, "user": "alice", "mine": true, "type": "C",
-        "memory_bytes": 0, "started": "2026-...", "elapsed_s": 214.2,
-        "cwd": "/...", "command": ["python", "train.py"], "name": "python",
-        "missing": {}
-      }],
-      "users": [{                   with --all only: the totals of each user, unknown owners as null
-        "user": "alice", "memory_bytes": 0, "memory_unknown": 0, "gpus": [0], "processes": 1
-      }]
-    }
-    ```
-
-    A missing value is null and `missing` says in which way: `unsupported` (this device never gives it),
-    `error` (not read this time; the cause may follow a colon), `unknown` (the source was never told),
-    `redacted` (another person's arguments). `mine` is null where the owner is unknown. `type` is nvidia-smi's
-    letters, `?` where not known; `device` is the UUID of the MIG device. Of `users`, `memory_unknown` counts
-    what is not in `memory_bytes`: the processes on a GPU whose memory is not known. Times are local with
-    their offset.
-    """
+    """Return everything that `ps --json` prints, ready for `json.dumps`; docs/json.md has the keys."""
     record = {
         "schema": SCHEMA,
         "source": snapshot.source,

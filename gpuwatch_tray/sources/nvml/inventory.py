@@ -7,6 +7,7 @@ come and go with their GPU's configuration and are not listed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,11 +187,8 @@ class Inventory:
     def _address(self, driver: Driver, handle: Handle, uuid: str) -> str:
         """Return its address on the PCI bus, which is read once; empty where it is not known."""
         known = next((seen.pci for seen in self.gpus if seen.uuid == uuid), "")
-        if not known:
-            try:
-                known = driver.pci(handle)
-            except DriverError:
-                known = ""
+        with suppress(DriverError):
+            known = known or driver.pci(handle)
         return known
 
     def _match(self, missing: list[SeenGpu], index: int, uuid: str, pci: str = "") -> SeenGpu:
@@ -200,12 +198,8 @@ class Inventory:
             *(seen for seen in missing if pci and seen.pci == pci and not seen.uuid),
             *(seen for seen in missing if seen.index == index and not (uuid and seen.uuid)),
         ]
-        if matches:
-            gpu = matches[0]
-            missing.remove(gpu)
-        else:
-            gpu = SeenGpu(index)
-            self.gpus.append(gpu)
+        gpu = matches[0] if matches else SeenGpu(index)
+        (missing.remove if matches else self.gpus.append)(gpu)
         gpu.pci = pci or gpu.pci
         return gpu
 
@@ -253,11 +247,11 @@ class SleepPolicy:
         """Tell whether the GPU at this PCI address is suspended."""
         if self.wake or not pci:
             return False
-        return _line(self._devices / pci / "power" / "runtime_status") == "suspended"
+        return first_line(self._devices / pci / "power" / "runtime_status") == "suspended"
 
     def may_sleep(self, pci: str) -> bool:
         """Tell whether the driver would let the GPU at this PCI address sleep if nobody used it."""
-        if self.wake or not pci or _line(self._devices / pci / "power" / "control") != "auto":
+        if self.wake or not pci or first_line(self._devices / pci / "power" / "control") != "auto":
             return False
         for line in _text(self._driver_cards / pci / "power").splitlines():
             name, _, value = line.partition(":")
@@ -278,15 +272,14 @@ class SleepPolicy:
         self._rest_until = None
 
     def _folders(self) -> Sequence[Path]:
-        try:
+        with suppress(OSError):  # another system, or a container without it
             return list(self._devices.iterdir())
-        except OSError:  # another system, or a container without it
-            return ()
+        return ()
 
 
 def _is_gpu(path: Path) -> bool:
     """Tell whether it is a GPU that NVIDIA's driver has: another driver's is never called."""
-    if _line(path / "vendor") != _NVIDIA or not _line(path / "class").startswith(_DISPLAY):
+    if first_line(path / "vendor") != _NVIDIA or not first_line(path / "class").startswith(_DISPLAY):
         return False
     try:
         return (path / "driver").readlink().name == "nvidia"
@@ -294,7 +287,8 @@ def _is_gpu(path: Path) -> bool:
         return False
 
 
-def _line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """Read the first line of a small file; empty where there is none."""
     return _text(path).partition("\n")[0].strip()
 
 

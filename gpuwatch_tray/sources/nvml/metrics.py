@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.model import COMPUTING, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
+from gpuwatch_tray.model import COMPUTING, UNKNOWN, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
 from gpuwatch_tray.sources.nvml.api import DriverError
 from gpuwatch_tray.sources.nvml.inventory import MigDevice
 from gpuwatch_tray.sources.nvml.problems import LOST, gpu_problem
@@ -60,28 +60,14 @@ def asleep_reading(seen: SeenGpu) -> GpuReading:
     return GpuReading(Gpu(seen.index, seen.uuid, seen.name.value, asleep=True))
 
 
+# A value that is missing has a reason; the other fields say what the GPU is and whether it answers.
+_VALUES = [one.name for one in fields(Gpu) if one.default is UNKNOWN and one.name != "name"]
+
+
 def gpu_without_values(missing: Missing) -> Gpu:
     """Return a GPU of which no value is known, all for the same reason."""
-    return Gpu(
-        0,
-        "",
-        memory_used=missing,
-        memory_total=missing,
-        utilisation=missing,
-        temperature=missing,
-        power=missing,
-        power_limit=missing,
-        fan=missing,
-        slowdown_at=missing,
-        limited_by=missing,
-        ecc_corrected=missing,
-        ecc_uncorrected=missing,
-        rows_pending=missing,
-        rows_failed=missing,
-        pcie_width=missing,
-        pcie_width_most=missing,
-        energy=missing,
-    )
+    values: dict[str, Any] = dict.fromkeys(_VALUES, missing)
+    return Gpu(0, "", **values)
 
 
 def unreachable_reading(seen: SeenGpu) -> GpuReading:
@@ -285,49 +271,34 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
     name = seen.name.read(query, driver.name, reads)
     divided = seen.mig_mode.read(query, driver.mig_mode, reads) is True
     used, total = split_pair(query.field(driver.memory))
-    # NVML tells none of a GPU in MIG mode.
-    utilisation = UNSUPPORTED if divided else query.field(driver.utilisation)
-    temperature = query.field(driver.temperature)
-    power = query.field(driver.power)
-    limited_by = query.field(driver.limited_by)
     pending, failed = split_pair(seen.rows.read(query, driver.rows, reads))
-    power_limit = seen.power_limit.read(query, driver.power_limit, reads)
-    fan = seen.fan.read(query, driver.fan, reads)
-    corrected = seen.ecc_corrected.read(query, driver.ecc_corrected, reads)
-    uncorrected = seen.ecc_uncorrected.read(query, driver.ecc_uncorrected, reads)
-    width = seen.pcie_width.read(query, driver.pcie_width, reads)
-    width_most = seen.pcie_width_most.read(query, driver.pcie_width_most, reads)
-    slowdown_at = seen.slowdown_at.read(query, driver.slowdown_at, reads)
-    energy = seen.energy.read(query, driver.energy, reads)
-    seen.reads += 1
-
-    parts: tuple[GpuReading, ...] = ()
-    troubles: list[str] = []
-    if divided:
-        parts, troubles = read_mig_devices(driver, seen, query)
-    processes = _remaining_processes(driver, query, parts, troubles)
     gpu = Gpu(
         seen.index,
         seen.uuid,
         name,
         memory_used=used,
         memory_total=total,
-        utilisation=utilisation,
-        temperature=temperature,
-        power=power,
-        power_limit=power_limit,
-        fan=fan,
-        process_problem="; ".join(troubles) or None,
-        slowdown_at=slowdown_at,
-        limited_by=limited_by,
-        ecc_corrected=corrected,
-        ecc_uncorrected=uncorrected,
+        # NVML tells none of a GPU in MIG mode.
+        utilisation=UNSUPPORTED if divided else query.field(driver.utilisation),
+        temperature=query.field(driver.temperature),
+        power=query.field(driver.power),
+        power_limit=seen.power_limit.read(query, driver.power_limit, reads),
+        fan=seen.fan.read(query, driver.fan, reads),
+        slowdown_at=seen.slowdown_at.read(query, driver.slowdown_at, reads),
+        limited_by=query.field(driver.limited_by),
+        ecc_corrected=seen.ecc_corrected.read(query, driver.ecc_corrected, reads),
+        ecc_uncorrected=seen.ecc_uncorrected.read(query, driver.ecc_uncorrected, reads),
         rows_pending=pending,
         rows_failed=failed,
-        pcie_width=width,
-        pcie_width_most=width_most,
-        energy=energy,
+        pcie_width=seen.pcie_width.read(query, driver.pcie_width, reads),
+        pcie_width_most=seen.pcie_width_most.read(query, driver.pcie_width_most, reads),
+        energy=seen.energy.read(query, driver.energy, reads),
     )
+    seen.reads += 1
+    parts, troubles = read_mig_devices(driver, seen, query) if divided else ((), [])
+    processes = _remaining_processes(driver, query, parts, troubles)
+    if troubles:
+        gpu = replace(gpu, process_problem="; ".join(troubles))
     return GpuReading(gpu, processes, parts)
 
 
