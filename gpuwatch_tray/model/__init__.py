@@ -15,6 +15,7 @@ from gpuwatch_tray.model.clock import PROCESS, Instant
 from gpuwatch_tray.model.devices import (
     COMPUTING,
     LABEL,
+    MAX_POWER,
     UNKNOWN,
     UNSUPPORTED,
     ClockLimit,
@@ -68,6 +69,7 @@ __all__ = [
     "FLAPPING",
     "LABEL",
     "LEVELS",
+    "MAX_POWER",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",

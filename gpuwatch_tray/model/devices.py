@@ -63,6 +63,9 @@ class ClockLimit(IntFlag):
     DISPLAY = 0x100
 
 
+MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
+
+
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
     """

@@ -524,7 +524,9 @@ def test_json_schema_in_the_documentation_is_the_one_printed():
     gpus, processes, users = (record[key][0] for key in ("gpus", "processes", "users"))
     top = list(record)
     page = Path(__file__).parents[2] / "docs" / "json.md"
-    schema = page.read_text(encoding="utf-8").split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
+    schema = (
+        page.read_text(encoding="utf-8").split("```")[1].replace('"fan_percent": "unsupported"', "")
+    )  # an example
     documented = re.findall(r'"(\w+)":', schema)
     assert documented == [*top[:-2], *gpus, top[-2], *processes, top[-1], *users]
 

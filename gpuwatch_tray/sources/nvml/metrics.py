@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import COMPUTING, UNKNOWN, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
-from gpuwatch_tray.sources.nvml.api import DriverError
+from gpuwatch_tray.sources.nvml.api import (
+    MAX_EXCURSION,
+    MAX_MEMORY,
+    MAX_PID,
+    Code,
+    DriverError,
+    bounded,
+    impossible,
+)
 from gpuwatch_tray.sources.nvml.inventory import MigDevice
 from gpuwatch_tray.sources.nvml.problems import LOST, gpu_problem
 from gpuwatch_tray.sources.nvml.query import DeviceQuery, split_pair
@@ -87,8 +94,6 @@ def unreachable_reading(seen: SeenGpu) -> GpuReading:
     return GpuReading(gpu, error=error)
 
 
-# Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
-_MAX_PID = 2**22 if sys.platform == "linux" else 2**32 - 2
 # The rules use these lists, so their failure is a problem.
 _FAILURES = {ProcessKind.COMPUTE: N_("compute processes: {why}"), ProcessKind.MPS: N_("MPS processes: {why}")}
 # A process is in some of the three lists, a bit for each; sets of an Enum are slow to make, so all are here.
@@ -124,10 +129,16 @@ def read_process_lists(read: Callable[[ProcessKind], Sequence[tuple[int, int | N
     answered = False
     for kind in (ProcessKind.COMPUTE, ProcessKind.GRAPHICS, ProcessKind.MPS):
         try:
-            found.append((kind, read(kind)))
+            rows = read(kind)
+            found.append((kind, rows))
             answered = True
+            # The trace of a list that was misread, or that the driver got wrong: it may hide a process.
+            wrong = sorted({pid for pid, _memory in rows if not 0 < pid <= MAX_PID})[:3]
+            if wrong and kind in _FAILURES:
+                why = _("impossible process numbers ({pids})").format(pids=", ".join(map(str, wrong)))
+                problems.append(_(_FAILURES[kind]).format(why=why))
         except DriverError as error:
-            answered = answered or error.unsupported
+            answered = answered or error.unsupported or error.code == Code.IMPOSSIBLE
             if not error.unsupported or kind is ProcessKind.COMPUTE:
                 last = error
                 if kind in _FAILURES:
@@ -136,13 +147,13 @@ def read_process_lists(read: Callable[[ProcessKind], Sequence[tuple[int, int | N
 
 
 def merge_lists(
-    lists: Iterable[tuple[ProcessKind, Sequence[tuple[int, int | None]]]],
+    lists: Iterable[tuple[ProcessKind, Sequence[tuple[int, int | None]]]], most: int = MAX_MEMORY
 ) -> tuple[ListedProcess, ...]:
     """
-    Make one entry for each PID, in the order of the lists; leave out what is no PID.
+    Make one entry for each PID, in the order of the lists, of what can be one.
 
     A process that computes and draws is in two lists with the same memory: the larger number is its memory,
-    never the sum.
+    never the sum. One of more than `most` bytes cannot be.
     """
     bits: dict[int, int] = {}
     memories: dict[int, int | None] = {}
@@ -154,15 +165,21 @@ def merge_lists(
                 known = memories[pid]
                 if known is None or (memory is not None and memory > known):
                     memories[pid] = memory
-            elif 0 < pid <= _MAX_PID:
+            elif 0 < pid <= MAX_PID:
                 bits[pid] = bit
                 memories[pid] = memory
     return tuple(
         [
-            ListedProcess(pid, _KINDS[bits[pid]], UNSUPPORTED if memory is None else memory)
+            ListedProcess(pid, _KINDS[bits[pid]], _process_memory(memory, most))
             for pid, memory in memories.items()
         ]
     )
+
+
+def _process_memory(memory: int | None, most: int) -> Field[int]:
+    if memory is None:
+        return UNSUPPORTED
+    return memory if memory <= most else Missing(Why.ERROR, impossible(memory))
 
 
 _EMPTY_SLOT_READS = 4  # an empty slot is read every fourth time, a quarter of the slots at each
@@ -272,6 +289,7 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
     divided = seen.mig_mode.read(query, driver.mig_mode, reads) is True
     used, total = split_pair(query.field(driver.memory))
     pending, failed = split_pair(seen.rows.read(query, driver.rows, reads))
+    power_limit = seen.power_limit.read(query, driver.power_limit, reads)
     gpu = Gpu(
         seen.index,
         seen.uuid,
@@ -281,8 +299,8 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
         # NVML tells none of a GPU in MIG mode.
         utilisation=UNSUPPORTED if divided else query.field(driver.utilisation),
         temperature=query.field(driver.temperature),
-        power=query.field(driver.power),
-        power_limit=seen.power_limit.read(query, driver.power_limit, reads),
+        power=query.field(lambda handle: _power(driver, handle, power_limit)),
+        power_limit=power_limit,
         fan=seen.fan.read(query, driver.fan, reads),
         slowdown_at=seen.slowdown_at.read(query, driver.slowdown_at, reads),
         limited_by=query.field(driver.limited_by),
@@ -300,6 +318,11 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
     if troubles:
         gpu = replace(gpu, process_problem="; ".join(troubles))
     return GpuReading(gpu, processes, parts)
+
+
+def _power(driver: Driver, handle: Handle, limit: Field[float]) -> float:
+    power = driver.power(handle)
+    return power if isinstance(limit, Missing) or not limit else bounded(power, 0, MAX_EXCURSION * limit)
 
 
 def _remaining_processes(
