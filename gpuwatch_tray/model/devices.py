@@ -173,6 +173,7 @@ class Snapshot:
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+    hidden: int = 0  # GPUs that the driver counts and that were never given to this session
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:

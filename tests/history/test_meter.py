@@ -30,13 +30,12 @@ def test_a_meter_that_starts_anew_is_no_negative_energy():
     assert [meter.energy(5.0, counter, 100.0) for counter in (10.0, 500.0, 900.0)] == [500.0, 500.0, 400.0]
 
 
-@pytest.mark.parametrize("garbage", [1e12, -5.0])
-def test_a_meter_that_jumps_farther_than_any_board_draws_is_not_believed(garbage):
+def test_a_meter_that_jumps_farther_than_any_board_draws_is_not_believed():
     """A reading of garbage, and the way back from it: power stands in, and no terajoule is counted."""
     meter = EnergyMeter()
     for counter in (1000.0, 1500.0):
         meter.energy(5.0, counter, 100.0)
-    told = [meter.energy(5.0, counter, 100.0) for counter in (garbage, 2500.0, 2900.0, 3300.0)]
+    told = [meter.energy(5.0, counter, 100.0) for counter in (1e12, 2500.0, 2900.0, 3300.0)]
     assert told == [500.0, 500.0, 500.0, 400.0]
 
 

@@ -45,6 +45,7 @@ class SeenGpu:
     error: DriverError | None = None
     asleep: bool = False
     reads: int = 0
+    slots_known: bool = False  # every MIG slot has been read: those that are not in `migs` were empty
     migs: dict[int, MigDevice] = field(default_factory=dict)
     name: CachedValue[str] = field(default_factory=lambda: CachedValue(0, lasting=True))
     power_limit: CachedValue[float] = field(default_factory=lambda: CachedValue(1))
@@ -75,10 +76,16 @@ class SeenGpu:
 
 
 class Inventory:
-    """The GPUs in the order of first sight; `sleep` tells which must not be woken."""
+    """
+    The GPUs in the order of first sight; `sleep` tells which must not be woken.
+
+    `hidden` are the indexes of those that this session was never allowed to use, as where a cgroup of Slurm
+    or of a container leaves them out: they are somebody else's, and not lost.
+    """
 
     def __init__(self, sleep: SleepPolicy) -> None:
         self.gpus: list[SeenGpu] = []
+        self.hidden: set[int] = set()
         self._sleep = sleep
         self._count = -1
 
@@ -126,6 +133,7 @@ class Inventory:
     def _enumerate(self, driver: Driver, count: int) -> None:
         missing = list(self.gpus)
         failed: dict[int, DriverError] = {}
+        self.hidden.clear()
         for index in range(count):
             try:
                 handle = driver.by_index(index)
@@ -137,7 +145,11 @@ class Inventory:
             self._match(missing, index, uuid, pci).mark_found(handle, index, uuid)
         # Only now: an index that fails is most likely that of a GPU that no other index has brought back.
         for index, failure in failed.items():
-            self._match(missing, index, "").mark_lost(failure)
+            seen = self._match(missing, index, "")
+            seen.mark_lost(failure)
+            if failure.code == Code.NO_PERMISSION and not seen.uuid and not seen.pci:
+                self.gpus.remove(seen)
+                self.hidden.add(index)
         for seen in missing:
             seen.mark_lost(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
         self._separate_indexes(count)
@@ -234,9 +246,11 @@ class SleepPolicy:
         self._rest_until: float | None = None
 
     def cards(self) -> Sequence[str]:
+        """Return the PCI addresses of the GPUs that may sleep: none where all are treated as awake."""
+        return () if self.wake else self.present()
+
+    def present(self) -> Sequence[str]:
         """Return the PCI addresses of NVIDIA's GPUs; none where the system does not tell."""
-        if self.wake:
-            return ()
         now = self._steady()
         if self._scanned is None or now - self._scanned >= SCAN_EVERY:
             self._scanned = now

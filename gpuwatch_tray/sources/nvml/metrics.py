@@ -202,9 +202,10 @@ def read_mig_devices(
     slots = seen.mig_slots.read(parent, driver.mig_slots, seen.reads)
     if isinstance(slots, Missing):
         return (), [_("MIG devices: {why}").format(why=slots.detail or _("not supported"))]
+    empty_are_known, seen.slots_known = seen.slots_known, False
     for slot in range(min(slots, _MAX_SLOTS)):
         known = seen.migs.get(slot)
-        if known is None and seen.reads > 1 and (slot + seen.reads) % _EMPTY_SLOT_READS:
+        if known is None and empty_are_known and (slot + seen.reads) % _EMPTY_SLOT_READS:
             continue
         try:
             device = driver.mig_device(parent.handle, slot)
@@ -225,6 +226,7 @@ def read_mig_devices(
         if known is None or known.uuid != uuid:
             known = seen.migs[slot] = MigDevice(uuid)
         parts.append(_read_mig_device(driver, seen, known, device))
+    seen.slots_known = True
     # Where no slot has a device, MIG mode was switched off since it was read.
     return tuple(parts), [*troubles, *(off if parts else ())]
 

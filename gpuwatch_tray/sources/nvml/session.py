@@ -44,6 +44,8 @@ class NvmlSession:
         self._reads = 0  # in this session
         self._failure: DriverError | None = None  # why there is no session
         self._opening = Backoff(first=2, most=30)
+        self._cards: frozenset[str] | None = None  # on the PCI bus at the first read
+        self._arrivals = Backoff(first=60, most=3600)
         self._renewal = Backoff(first=5, most=600)  # it may take seconds, and a lost GPU seldom comes back
 
     def read(self) -> list[GpuReading]:
@@ -55,6 +57,7 @@ class NvmlSession:
         if self._leave_alone():
             self.close()
             return [unreachable_reading(seen) if seen.lost else asleep_reading(seen) for seen in self._gpus]
+        self._renew_for_arrivals()
         last = self._failure
         if last is not None and not self._opening.due(self._steady()):
             raise DriverError(last.code, last.text)  # a new one: each raise would lengthen its traceback
@@ -71,6 +74,11 @@ class NvmlSession:
         return readings
 
     @property
+    def hidden(self) -> int:
+        """How many GPUs the driver counts that were never given to this session."""
+        return len(self._inventory.hidden)
+
+    @property
     def _gpus(self) -> list[SeenGpu]:
         # By index as nvidia-smi lists them; after a loss one may have taken over another's index.
         return sorted(self._inventory.gpus, key=lambda gpu: gpu.index)
@@ -81,6 +89,17 @@ class NvmlSession:
             self._sleep.end_rest()
             return True
         return bool(self._inventory.gpus) and self._sleep.is_resting()
+
+    def _renew_for_arrivals(self) -> None:
+        """Close the session where a GPU came to the PCI bus since: NVML lists those of its nvmlInit only."""
+        present = frozenset(self._sleep.present())
+        self._cards = present if self._cards is None else self._cards
+        now = self._steady()
+        if not present - self._cards - {seen.pci for seen in self._inventory.gpus}:
+            self._arrivals.reset()
+        elif self._driver is not None and self._arrivals.due(now):
+            self._arrivals.failed(now)
+            self.close()
 
     def _let_sleep(self, readings: list[GpuReading]) -> None:
         """Close the session if nothing else keeps the GPUs awake."""
@@ -114,6 +133,8 @@ class NvmlSession:
     def _read_gpus(self) -> list[GpuReading]:
         driver = self._open()
         self._inventory.refresh(driver)
+        if self._inventory.hidden and not self._inventory.gpus:
+            raise DriverError(Code.NO_PERMISSION, "Insufficient Permissions")
         readings = [read_gpu(driver, seen) for seen in self._gpus]
         self._reads += 1
         if self._reads > 1:  # a program that reads once needs no events, and would wait for the thread
