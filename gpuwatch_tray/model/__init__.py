@@ -23,6 +23,7 @@ from gpuwatch_tray.model.alerts import (
 from gpuwatch_tray.model.devices import (
     COMPUTING,
     LABEL,
+    MAX_POWER,
     UNKNOWN,
     UNSUPPORTED,
     ClockLimit,
@@ -76,6 +77,7 @@ __all__ = [
     "FLAPPING",
     "LABEL",
     "LEVELS",
+    "MAX_POWER",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",

@@ -63,6 +63,9 @@ class ClockLimit(IntFlag):
     DISPLAY = 0x100
 
 
+MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB300 has a limit of 1,400 W
+
+
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
     """One process on one GPU: a process on two GPUs is two of these."""
@@ -154,6 +157,7 @@ class Snapshot:
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not
     mismatch: Problem | None = None  # the driver was replaced while it runs, and can be read all the same
+    hidden: int = 0  # GPUs that the driver counts and that were never given to this session
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:

@@ -523,7 +523,7 @@ def test_a_list_with_totals_is_read_as_without():
     assert parse_listing(text + totals_text(SHARED)) == parse_listing(text)
 
 
-def test_json_schema_in_the_docstring_is_the_one_printed():
+def test_json_schema_in_the_documentation_is_the_one_printed():
     """The documented fields are those of the record, in order."""
     record = listing_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,), with_users=True)
     gpus, processes, users = (record[key][0] for key in ("gpus", "processes", "users"))
