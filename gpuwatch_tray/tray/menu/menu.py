@@ -65,7 +65,7 @@ def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> Men
     label = f"{_(SEVERITIES[alert.severity])}: {message}"
     label = labels.clip(label, MAX_COLUMNS - display_width(suffix)) + suffix
     below = tuple(_alert_details(key, alert, now, offered))
-    return MenuRow(key, label, children=below, gone=_("Over"), urgent=True)
+    return MenuRow(key, label, children=below, gone=_("Over"))
 
 
 def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
@@ -147,8 +147,8 @@ def build_menu(
         ),
     ]
     return (
-        text_row("status", tooltip(status), urgent=True),
-        *(text_row(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
+        text_row("status", tooltip(status)),
+        *(text_row(f"note:{place}", note) for place, note in enumerate(status.notes)),
         MenuRow("line:gpus"),
         *gpu_rows(status.snapshot, offered, frozenset(reminder.target for reminder in status.awaited)),
         *user_rows(status.snapshot),

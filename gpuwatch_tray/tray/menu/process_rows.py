@@ -120,7 +120,7 @@ def kill_rows(
         confirm = _("Kill {process} now").format(process=_process_name(pid, process))
         kill = action_row(f"kill {target} now", confirm, ActionKind.KILL, target)
         label = _("PID {pid} did not end: kill it…").format(pid=pid)
-        rows += submenu(f"kill {target}", label, offered_rows(offered, kill), urgent=True)
+        rows += submenu(f"kill {target}", label, offered_rows(offered, kill))
     return rows
 
 
@@ -180,10 +180,10 @@ def gpu_rows(
     `reminded` are the processes (PID:IDENTITY) with a reminder for their end.
     """
     if snapshot is None:
-        return [text_row("problem", _("The GPUs have not been read yet"), urgent=True)]
+        return [text_row("problem", _("The GPUs have not been read yet"))]
     if snapshot.problem is not None:
         texts = {"problem": snapshot.problem.text, "mend": snapshot.problem.mend}
-        return [text_row(key, redact.text(words), urgent=True) for key, words in texts.items() if words]
+        return [text_row(key, redact.text(words)) for key, words in texts.items() if words]
     if snapshot.source != LOCAL_SOURCE:
         offered = frozenset(offered) - LOCAL_ACTIONS
     held: dict[tuple[int | None, str], list[GpuProcess]] = {}
@@ -200,7 +200,7 @@ def gpu_rows(
         key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
         shown.append(_gpu_submenu(key, label, _process_rows(key, held[index, device], offered, reminded)))
     return unique_rows(shown) or [
-        text_row("problem", _("No GPUs and no GPU processes are reported"), urgent=True)
+        text_row("problem", _("No GPUs and no GPU processes are reported"))
     ]
 
 
@@ -220,7 +220,7 @@ def _gpu_row(
 
 
 def _gpu_submenu(key: str, label: str, children: Sequence[MenuRow]) -> MenuRow:
-    return MenuRow(key, label, children=tuple(children), gone=_("No data"), urgent=True)
+    return MenuRow(key, label, children=tuple(children), gone=_("No data"))
 
 
 def _process_rows(
