@@ -60,7 +60,9 @@ def constant_property(name: str, signature: Any, value: Any) -> Any:
     return dbus_property(access=PropertyAccess.READ, name=name)(read)
 
 
-REMINDER = 0.3  # seconds after which a list that was made at its opening is signalled, unless it was asked for
+REMINDER = (
+    0.3  # seconds after which a list that was made at its opening is signalled, unless it was asked for
+)
 KINDS = frozenset({"type", "children-display"})  # the properties that GNOME fetches with the layout
 GNOME = "gnome-shell"
 PLASMA = frozenset({"kded5", "kded6", "plasmashell"})
