@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.doctor import CheckState, mail_checks
 from gpuwatch_tray.doctor.checks import (
     SecretFile,
@@ -148,7 +149,7 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     (tmp_path / "gpu-watch.env").touch()
     (off,) = check_transport(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
     assert off.mend == "set TO_EMAIL in that file"
-    (never,) = check_transport(replace(ours, email_when=EmailWhen.NEVER))
+    (never,) = check_transport(replace(ours, routing=RoutingPolicy(email_when=EmailWhen.NEVER)))
     assert never.state is CheckState.OK
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("hunter2"), "ada@example.org")
     (by_server,) = check_transport(replace(ours, smtp=server))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.notify.email.sendmail import LocalTransport
+from gpuwatch_tray.notify.email.sendmail import SYSTEM_FOLDERS
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind
 from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
@@ -132,6 +133,6 @@ def test_the_installed_program_mails_through_exim(exim, tmp_path):
 def test_the_server_under_test_is_not_this_computers_mailer(exim):
     """It is unpacked, not installed: what `auto` finds as mail, mailx or sendmail is none of its files."""
     for program in ("mail", "mailx", "sendmail"):
-        found = LocalTransport(TO)._find(program)
+        found = shutil.which(program, path=os.pathsep.join((os.environ["PATH"], *SYSTEM_FOLDERS)))
         assert str(PROGRAM.parents[2]) not in str(found)
     assert shutil.which("exim4") != str(PROGRAM)
