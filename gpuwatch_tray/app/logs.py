@@ -26,11 +26,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class RedactingFormatter(logging.Formatter):
-    """
-    A formatter that replaces whatever may be a secret by `***`, tracebacks included.
-
-    Callers redact command lines themselves; the text of a library's error is redacted here.
-    """
+    """A formatter that replaces whatever may be a secret by `***`, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and redact each line."""
@@ -38,11 +34,7 @@ class RedactingFormatter(logging.Formatter):
 
 
 def log_to_terminal(*, verbose: bool) -> None:
-    """
-    Log warnings to standard error, with `verbose` every decision.
-
-    A record marked `in_file_only` is a line that the command prints itself.
-    """
+    """Log warnings to standard error, with `verbose` all; `in_file_only` marks what is printed anyway."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter(LOG_FORMAT))
     if not verbose:
@@ -73,11 +65,7 @@ def log_path(context: RunContext) -> Path:
 
 
 def log_to_file(context: RunContext) -> None:
-    """
-    Log to a file from now on; not in a demo, which leaves nothing behind.
-
-    Where the file cannot be written, warnings still go to standard error.
-    """
+    """Log to a file from now on; not in a demo, which leaves nothing behind."""
     if context.simulated:
         return
     ours = logging.getLogger("gpuwatch_tray")
@@ -106,12 +94,7 @@ ErrorKind: TypeAlias = tuple[str, str]
 
 
 class ErrorReporter(logging.Handler):
-    """
-    Calls `report` on its own thread with one line for each new kind of error that is logged with a traceback.
-
-    The kind is the error's type and the last line of this package in its traceback. Every broad `except` of
-    the package logs a traceback, and so does an error that ends a thread.
-    """
+    """Calls `report` on its own thread with one line for each new kind of logged traceback."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gpuwatch_tray.common import host
+from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.units import HOUR
@@ -60,22 +60,12 @@ def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
     return common if common.is_dir() else None
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make the folder, readable by this user only. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if os.name == "posix":
-        folder.chmod(0o700)
-
-
 def write_page(file: Path, text: str) -> None:
     """Replace `file` by `text` atomically, readable by this user only. Raises OSError."""
     _remove_unfinished(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(
-            os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
-        ) as out:
-            out.write(text)
+        write_private(part, text)
         part.replace(file)
     except BaseException:
         with suppress(OSError):

@@ -27,11 +27,7 @@ DEMO = "demo"  # the state's name for a demo's address: another process cannot k
 
 @contextmanager
 def serve_requests(context: RunContext, handlers: Mapping[str, ipc.Handler]) -> Iterator[str]:
-    """
-    Answer requests during the block; yields the socket's address, for the lock's description.
-
-    Without a usable socket the address is empty: no request can arrive, and the monitor runs all the same.
-    """
+    """Answer requests during the block; yields the socket's address, empty where none can be used."""
     try:
         server = ipc.serve(control_addresses(context), handlers)
     except ipc.ControlError as error:
@@ -52,11 +48,7 @@ def control_addresses(context: RunContext) -> tuple[str, ...]:
 def try_request(
     context: RunContext, request: Mapping[str, Any], timeout: float = 2.0
 ) -> dict[str, Any] | None:
-    """
-    Send `request` to the program that watches this state and return its answer, None where none runs.
-
-    Raises WorkError where one runs that does not answer, or answers with an error.
-    """
+    """Send `request` to the running program; None where none runs, WorkError for an error or no answer."""
     holder = lock_holder(context)
     for address in (holder.address,) if holder.address else control_addresses(context):
         try:
@@ -64,11 +56,9 @@ def try_request(
         except ipc.NotRunningError:
             continue
         except ipc.ControlError as error:
-            raise WorkError(
-                _("{watcher} on {host}: {error}").format(
-                    watcher=_holder_name(holder), host=context.host, error=error
-                )
-            ) from error
+            watcher = str(holder) if holder.pid else _("the running program")
+            text = _("{watcher} on {host}: {error}")
+            raise WorkError(text.format(watcher=watcher, host=context.host, error=error)) from error
     if holder.pid and not store_lock(context).is_free():
         raise WorkError(
             _("{holder} watches on {host}, but takes no requests: its log tells why").format(
@@ -81,11 +71,7 @@ def try_request(
 def request_or_use_store(
     context: RunContext, request: Mapping[str, Any], on_store: Callable[[Store], dict[str, Any]]
 ) -> dict[str, Any]:
-    """
-    Send `request` to the running program; where none runs, return what `on_store` does on the store.
-
-    Raises WorkError where the request is refused, and for a demo that does not run, which has no store.
-    """
+    """Return the running program's answer, else that of `on_store`; raises WorkError if refused."""
     try:
         answer = try_request(context, request)
     except WorkError as error:
@@ -111,17 +97,10 @@ def send_request(context: RunContext, request: Mapping[str, Any], timeout: float
                 "nothing watches {what}: `{start}` starts the tray;"
                 " of a demo, as `make run` may start one, ask with --demo"
             )
-        raise WorkError(text.format(what=describe_target(context), start=start))
+        where = _("the demo's GPUs on {host}") if context.simulated else _("the GPUs here ({name})")
+        what = where.format(host=context.host, name=context.state_name)
+        raise WorkError(text.format(what=what, start=start))
     return answer
-
-
-def describe_target(context: RunContext) -> str:
-    """Name the GPUs that this state is about."""
-    return (
-        _("the demo's GPUs on {host}").format(host=context.host)
-        if context.simulated
-        else _("the GPUs here ({name})").format(name=context.state_name)
-    )
 
 
 def store_lock(context: RunContext) -> StoreLock:
@@ -134,17 +113,11 @@ def lock_holder(context: RunContext) -> LockHolder:
     return LockHolder() if context.simulated else store_lock(context).holder()
 
 
-def _holder_name(holder: LockHolder) -> str:
-    return str(holder) if holder.pid else _("the running program")
-
-
 STATUS_REQUEST = {"do": "status"}
 
 
 def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time) -> list[str]:
     """Return what a second start prints: the lock's holder, and its status if it answers."""
-    from gpuwatch_tray import ipc
-
     first = _("{holder} watches already").format(holder=holder)
     if not holder.address:
         return [first]
@@ -156,16 +129,11 @@ def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time)
 
 def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
     """Return the same of the tray that owns this session's bus name; its state may be in another folder."""
-    from gpuwatch_tray import ipc
-
     holder = lock_holder(context)
     if holder.pid == pid and holder.address:
         return describe_running(holder, clock)
-    first = (
-        _("tray, PID {pid} watches already in this session").format(pid=pid)
-        if pid
-        else _("another tray is in this session")
-    )
+    known = _("tray, PID {pid} watches already in this session")
+    first = known.format(pid=pid) if pid else _("another tray is in this session")
     for address in control_addresses(context):
         try:
             return [first, *status_lines(ipc.ask(address, STATUS_REQUEST), clock())]

@@ -40,12 +40,7 @@ def add_commands(commands: CommandGroup) -> None:
 
 
 def check_once(context: RunContext, args: argparse.Namespace) -> int:
-    """
-    Evaluate once and send what is due before returning; silent when there is nothing to say.
-
-    --dry-run prints subject and body of what fires, past the cooldown, and changes nothing; --test-mail
-    sends now, whether anything fires or not, and starts no cooldown.
-    """
+    """Evaluate once and send what is due; the trials --dry-run and --test-mail change no state."""
     from gpuwatch_tray.app.deliver import deliver_now
 
     if not context.settings.to_email and not context.simulated:
@@ -77,11 +72,9 @@ def _evaluate(context: RunContext) -> list[str]:
 
 def _doubts(other: AlreadyRunningError) -> list[str]:
     """Say why the other process may not be enough."""
-    doubts = (
-        []
-        if other.holder.trouble is None
-        else [_("{watcher}, and says: {trouble}").format(watcher=other, trouble=other.holder.trouble)]
-    )
+    doubts = []
+    if (trouble := other.holder.trouble) is not None:
+        doubts.append(_("{watcher}, and says: {trouble}").format(watcher=other, trouble=trouble))
     if not other.holder.mails:
         doubts.append(_("{watcher}, but mails nobody: TO_EMAIL is not set there").format(watcher=other))
     return doubts

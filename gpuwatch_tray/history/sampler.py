@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gpuwatch_tray.history.aggregate import GpuAccumulator, UseAccumulator, sum_known
 from gpuwatch_tray.history.runs import RunTracker, gpus_of_alert
 from gpuwatch_tray.model import (
+    MAX_POWER,
     Gpu,
     GpuFacts,
     GpuProcess,
@@ -158,19 +159,23 @@ class EnergyMeter:
         self._last: float | None = None
         self._moved = False
         self._ahead = 0.0  # J returned since the counter changed, by power
+        self._since = 0.0  # seconds since it changed
 
     def energy(self, seconds: float, counter: float | None, power: float | None) -> float | None:
         """Return the energy (J) of the `seconds` that end with these values; None where unknown."""
         estimate = None if power is None else power * seconds
         last, self._last = self._last, counter
-        if counter is None or last is None or counter < last:  # none, the first, or the driver was reloaded
-            self._moved, self._ahead = False, 0.0
+        self._since += seconds
+        # None, the first, one of a driver that was reloaded, or one that no board can have drawn since.
+        if counter is None or last is None or not 0 <= counter - last <= MAX_POWER * self._since:
+            self._moved, self._ahead, self._since = False, 0.0, 0.0
             return estimate
         if counter == last:
             if not self._moved:
                 return estimate
             self._ahead += estimate or 0.0
             return estimate or 0.0
+        self._since = 0.0
         if not self._moved:
             self._moved = True
             return estimate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -20,11 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """
-    The process that evaluates: `trouble` says why it cannot at present, `mails` whether it has a recipient.
-
-    `address` is that of its control socket, empty where it has none. The lock's file holds these fields.
-    """
+    """The process that evaluates, its control socket's address, and why it cannot evaluate at present."""
 
     pid: int = 0
     face: str = ""
@@ -41,11 +36,7 @@ class LockError(Exception):
 
 
 class StoreLock:
-    """
-    The right to evaluate on one state: the operating system's lock on a file, which dies with its process.
-
-    Beside it a small file describes the holder to a second process.
-    """
+    """The right to evaluate on a state: a file's lock, which dies with its process, and its description."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -85,15 +76,13 @@ class StoreLock:
             holder = LockHolder(**json.loads(self._file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return LockHolder()
-        return holder if _is_valid(holder) else LockHolder()
+        # The file may be damaged or another version's.
+        kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
+        valid = all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
+        return holder if valid else LockHolder()
 
     def is_free(self) -> bool:
-        """
-        Return whether nobody holds the lock.
-
-        Finding out takes the lock for a moment, in which another process's start is refused: call it only
-        when something else says that the holder has gone.
-        """
+        """Return whether nobody holds the lock; it is taken for that, so ask where the holder seems gone."""
         if not self._folder.is_dir():
             return True
         try:
@@ -108,14 +97,3 @@ class StoreLock:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
             self._lock.release()
-
-
-def _is_valid(holder: LockHolder) -> bool:
-    """Return whether each field has its type; the file may be damaged or another version's."""
-    kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
-    return all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
-
-
-def this_process(face: str, *, mails: bool, trouble: str | None = None, address: str = "") -> LockHolder:
-    """Describe this process as the holder."""
-    return LockHolder(os.getpid(), face, mails, trouble, address)

@@ -1,10 +1,4 @@
-"""
-The protocol of the control socket: one request and one answer a connection, each a JSON object.
-
-ControlError
-├── NotRunningError       nothing listens at the address
-└── RequestRefusedError   the answer is an error
-"""
+"""The protocol of the control socket: one request and one answer a connection, each a JSON object."""
 
 from __future__ import annotations
 
@@ -67,12 +61,7 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 class ControlConnection:
-    """
-    One connection that another thread may end.
-
-    Neither the authentication nor a message's second half has a timeout of its own, so reads and writes
-    happen `within` one: when it ends, the connection is shut down, which wakes the reader.
-    """
+    """One connection; what takes longer than `within` allows is shut down, which wakes the reader."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection

@@ -11,6 +11,8 @@ from gpuwatch_tray.rules.verdict import gpu_subject, process_gaps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gpuwatch_tray.model import Gpu
+
 
 MONITOR_BLIND_RULE = "monitor_blind"
 BLIND_POLLS = 3
@@ -90,12 +92,20 @@ def judge_gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
             gpu_subject(gpu),
             Severity.CRITICAL,
             f"GPU_LOST(GPU {gpu.index}): {gpu.problem}",
-            text=_("GPU {index} ({name}) cannot be read: {problem}").format(
-                index=gpu.index, name=known(gpu.name) or gpu.uuid, problem=gpu.problem
-            ),
+            text=_lost_text(gpu),
         )
         for gpu in lost
     )
     whole = sum(1 for gpu in snapshot.gpus if not gpu.physical)
     value = _("{count} of {whole} GPUs answer").format(count=whole - len(lost), whole=whole)
     return Verdict(GPU_LOST_RULE, findings, value=value, threshold=threshold)
+
+
+def _lost_text(gpu: Gpu) -> str:
+    name = known(gpu.name) or gpu.uuid
+    text = (
+        _("GPU {index} ({name}) cannot be read: {problem}")
+        if name
+        else _("GPU {index} cannot be read: {problem}")
+    )
+    return text.format(index=gpu.index, name=name, problem=gpu.problem)

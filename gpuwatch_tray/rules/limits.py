@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import process_header
+from gpuwatch_tray.common.proclist import process_header
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Finding,

@@ -63,7 +63,7 @@ def test_the_line_names_our_own_place():
     told = Told()
     with logs.report_errors(told):
         PeriodicThread(fail, 1.0, "poller").tick()
-        assert told.wait().startswith("ValueError: boom (threads.py:")
+        assert told.wait().startswith("ValueError: boom (common/threads.py:")
 
 
 def test_a_thread_that_ends_with_a_fault_is_told(caplog):

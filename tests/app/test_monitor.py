@@ -43,7 +43,7 @@ class Loop:
             "limits": Limits(gpu_limit=1),
             "poll": 5.0,
         }
-        self.setup = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
+        self.context = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
         self.store = Store(tmp_path, "box")
         self.clock = Clock()
         self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
@@ -53,9 +53,9 @@ class Loop:
 
     def build(self):
         outputs = Outputs(self.shown.append, self.popups, self.courier)
-        one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
+        one = create_evaluator(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
-        self.monitor = Monitor(self.setup, self, one, outputs, self.monotonic)
+        self.monitor = Monitor(self.context, self, one, outputs, self.monotonic)
 
     def sighting(self):
         return PresenceResult(self.presence, "test")
@@ -124,7 +124,7 @@ def test_a_popup_that_fails_is_tried_at_the_next_poll(loop):
 def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
     """When no poll comes back, the icon says "no data" and since when; the next good poll ends that."""
     loop = Loop(tmp_path, poll=poll)
-    loop.setup = replace(loop.setup, source=kind)
+    loop.context = replace(loop.context, source=kind)
     loop.build()
     loop.poll(CALM)
     loop.monotonic.advance(silent)
@@ -152,7 +152,7 @@ def test_the_notes_say_why_mail_does_not_leave(loop, tmp_path):
 def test_a_broken_configuration_is_named_and_not_green(loop):
     """The problems of the files stand in the menu, and the icon warns."""
     problem = ConfigProblem(Path("/etc/gpu-watch.env"), 12, "GPU_LIMIT", "expected a whole number")
-    loop.setup = replace(loop.setup, problems=(problem,))
+    loop.context = replace(loop.context, problems=(problem,))
     loop.build()
     loop.poll(CALM)
     assert (loop.last.level, loop.last.notes) == (Level.WARNING, (str(problem),))

@@ -44,7 +44,7 @@ def whole():
 
 def bare():
     """What any watcher of these values must ask at each poll, and nothing else."""
-    import pynvml  # noqa: TID251  # what every tool builds on
+    import pynvml  # what every tool builds on
 
     pynvml.nvmlInit()
     handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]

@@ -19,8 +19,8 @@ from gpuwatch_tray.app import tray_client
 from gpuwatch_tray.app.bootstrap import SourceKind, WorkError, create_context
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
-from gpuwatch_tray.cli.status import print_status, quit_running
-from gpuwatch_tray.ipc.lock import LockHolder, StoreLock, this_process
+from gpuwatch_tray.cli.watch import print_status, quit_running
+from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
 from gpuwatch_tray.model import UNSUPPORTED, Alert, Gpu, Level, Phase, Problem, Severity, Snapshot, Status
 from tests.support.fakes import START, snapshot
 
@@ -101,10 +101,10 @@ def context(environ):
 def watching(context, handlers):
     """What the tray does: take the lock, serve, say where."""
     lock = StoreLock(context.settings.state, context.state_name)
-    assert lock.acquire(this_process("tray", mails=True))
+    assert lock.acquire(LockHolder(os.getpid(), "tray"))
     try:
         with tray_client.serve_requests(context, handlers) as address:
-            lock.describe(this_process("tray", mails=True, address=address))
+            lock.describe(LockHolder(os.getpid(), "tray", address=address))
             yield address
     finally:
         lock.release()
@@ -257,7 +257,7 @@ def test_without_a_running_one_status_and_quit_fail_in_one_line(context, environ
 def test_one_that_takes_no_requests_is_not_taken_for_none(context):
     """The lock is held but no socket answers: that is an error with the holder's name."""
     lock = StoreLock(context.settings.state, context.state_name)
-    lock.acquire(this_process("watch", mails=True))
+    lock.acquire(LockHolder(os.getpid(), "watch"))
     with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} watches .* takes no requests"):
         tray_client.try_request(context, {"do": "status"})
     lock.release()
@@ -331,20 +331,19 @@ def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(context, monkeypat
 
 TRAY = """
 import os, signal, sys, threading
-from gpuwatch_tray.app import create_context
-from gpuwatch_tray.commands import asking
-from gpuwatch_tray.context import SourceKind
-from gpuwatch_tray.lock import StoreLock, this_process
-setup = create_context(os.environ, SourceKind.NVML)
-lock = StoreLock(setup.settings.state, setup.state_name)
-assert lock.acquire(this_process("tray", mails=True))
+from gpuwatch_tray.app import tray_client
+from gpuwatch_tray.app.bootstrap import SourceKind, create_context
+from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
+context = create_context(os.environ, SourceKind.NVML)
+lock = StoreLock(context.settings.state, context.state_name)
+assert lock.acquire(LockHolder(os.getpid(), "tray"))
 asked = threading.Event()
 def leave(request):
     if sys.argv[1] != "deaf":
         asked.set()
     return {"face": "tray", "pid": os.getpid()}
-with asking.serve_requests(setup, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
-    lock.describe(this_process("tray", mails=True, address=address))
+with tray_client.serve_requests(context, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
+    lock.describe(LockHolder(os.getpid(), "tray", address=address))
     print("up", flush=True)
     asked.wait(60)
 if sys.argv[1] == "abrupt":
@@ -374,7 +373,7 @@ def test_quit_ends_the_other_process_and_waits_for_it(context, environ, capsys, 
     with tray(environ, how) as running:
         assert quit_running(context, Namespace()) == 0
         lock = StoreLock(context.settings.state, context.state_name)
-        assert lock.acquire(this_process("tray", mails=True))
+        assert lock.acquire(LockHolder(os.getpid(), "tray"))
         lock.release()
         assert running.wait(5) == 0
         assert capsys.readouterr().out == f"ended: tray, PID {running.pid}\n"

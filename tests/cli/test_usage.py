@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from gpuwatch_tray.cli.usage import SAMPLE_FIELDS, sample_records, usage_json, usage_lines
+from gpuwatch_tray.cli.report import SAMPLE_FIELDS, sample_records, usage_json, usage_lines
 from gpuwatch_tray.history.usage import GroupBy, usage
 from gpuwatch_tray.model import GpuFacts, GpuSample, History, ProcessRun, Span, Use
 from tests.driver.scenario import MIB, FakeGpu, FakeProcess, Scenario

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +26,6 @@ from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSett
 from gpuwatch_tray.settings.template import SettingsFile
 from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
 from tests.support.fakes import START, Clock
-
-
-@pytest.fixture
-def store(tmp_path):
-    with closing(Store(tmp_path, "box")) as made:
-        yield made
 
 
 def states(lines):

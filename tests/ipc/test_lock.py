@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock, this_process
+from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock
 
-TRAY = this_process("tray", mails=True)
+TRAY = LockHolder(os.getpid(), "tray")
 
 
 def test_the_second_is_refused_and_told_who_is_first(tmp_path):
@@ -37,7 +37,7 @@ def test_a_holder_in_trouble_says_so(tmp_path):
     """Who comes second learns that the first cannot read the driver, or mails nobody."""
     first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
     first.acquire(TRAY)
-    first.describe(this_process("tray", mails=False, trouble="driver not loaded"))
+    first.describe(LockHolder(os.getpid(), "tray", mails=False, trouble="driver not loaded"))
     assert (second.holder().mails, second.holder().trouble) == (False, "driver not loaded")
     first.release()
 
@@ -45,9 +45,9 @@ def test_a_holder_in_trouble_says_so(tmp_path):
 def test_the_description_says_where_the_holder_answers(tmp_path):
     """`status` from cron, without the session's variables, learns the address from the lock's file."""
     first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
-    first.acquire(this_process("tray", mails=True))
+    first.acquire(LockHolder(os.getpid(), "tray"))
     assert second.holder().address == ""
-    first.describe(this_process("tray", mails=True, address="/run/user/1/s"))
+    first.describe(LockHolder(os.getpid(), "tray", address="/run/user/1/s"))
     assert second.holder().address == "/run/user/1/s"
     first.release()
     assert second.holder() == LockHolder()

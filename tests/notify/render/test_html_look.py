@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from gpuwatch_tray.app import history_chart
+from gpuwatch_tray.app import deliver
 from gpuwatch_tray.notify.render import CHART
 from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
@@ -44,8 +44,8 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def png():
-    drawn = history_chart.draw_picture(history(seconds=6 * HOUR), (uuid(0),))
-    assert 5_000 < len(drawn) <= history_chart.MAX_PICTURE_BYTES
+    drawn = deliver.draw_picture(history(seconds=6 * HOUR), (uuid(0),))
+    assert 5_000 < len(drawn) <= deliver.MAX_PICTURE_BYTES
     return drawn
 
 

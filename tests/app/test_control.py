@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.app.control_handlers import details_answer, gpu_gap
+from gpuwatch_tray.app.control import details_answer, gpu_gap
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Gpu, Level, Missing, Phase, Status, Why
 from tests.support.fakes import BOOT, alert, process, snapshot
