@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gpuwatch_tray
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.private import make_private, make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ class PrivateLogFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper[Any]:
         os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+        make_private(Path(self.baseFilename))
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
@@ -73,7 +75,7 @@ def log_to_file(context: RunContext) -> None:
     for handler in root.handlers:
         handler.setLevel(ours.level or logging.WARNING)  # the terminal stays quiet without --verbose
     try:
-        log_path(context).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(log_path(context).parent)
         file = PrivateLogFile(
             log_path(context), maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", delay=False
         )

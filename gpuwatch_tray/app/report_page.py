@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import subprocess
@@ -61,7 +62,15 @@ def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
 
 
 def write_page(file: Path, text: str) -> None:
-    """Replace `file` by `text` atomically, readable by this user only. Raises OSError."""
+    """Replace `file` by `text` atomically, for this user only; write into a device. Raises OSError."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        # Without waiting for a fifo's reader: where there is none it is an error.
+        device = os.open(file, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        os.set_blocking(device, True)
+        with os.fdopen(device, "w", encoding="utf-8") as out:
+            out.write(text)
+        return
+    file = file.resolve()  # a link stays one
     _remove_unfinished(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:

@@ -37,8 +37,15 @@ def print_queue(context: RunContext, args: argparse.Namespace) -> int:
 
 def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Have these mails sent now, those that were given up too."""
-    count = operate(context, {"do": "mail retry", "ids": _parse_ids(args.ids)})["count"]
+    from gpuwatch_tray.app.deliver import deliver_now
+
+    failures: list[str] = []
+    request = {"do": "mail retry", "ids": _parse_ids(args.ids)}
+    # Where nothing runs that would send them, this command does.
+    count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
+    if failures:
+        raise WorkError("\n".join(failures))
     return 0
 
 
