@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.threads import call_with_timeout
@@ -98,14 +97,9 @@ class RunContext:
         settings = self.settings
         return Policy(
             settings.limits,
-            RoutingPolicy(
-                settings.cooldown,
-                mails=bool(settings.to_email) and not self.simulated,
-                email_when=settings.email_when,
-                escalate=settings.escalate,
-            ),
+            replace(settings.routing, mails=bool(settings.to_email) and not self.simulated),
             resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
-            and settings.email_when is not EmailWhen.NEVER,
+            and settings.routing.email_when is not EmailWhen.NEVER,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
             gap=self.stale_after,
         )
@@ -330,7 +324,7 @@ def deliver_command(context: RunContext) -> list[str]:
 
 def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
     """Make what starts the sending child process; None where nobody is mailed."""
-    if not context.policy.routing.mails or context.settings.email_when is EmailWhen.NEVER:
+    if not context.policy.routing.mails or context.settings.routing.email_when is EmailWhen.NEVER:
         return None
     command = deliver_command(context)
     return OutboxProcess(store, command, time.time, time.monotonic, late_digest(context.mail_identity))

@@ -14,7 +14,7 @@ from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen, MessageKind
-from gpuwatch_tray.notify.outbox_worker import DeliveryReport, OutboxPort, deliver_due, send_with_picture
+from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_picture
 from gpuwatch_tray.rules.temperature import warning_at
 from gpuwatch_tray.store import StoreError, outbox_pipe
 from gpuwatch_tray.units import HOUR, MINUTE
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def deliver(context: RunContext, *, handed: bool = False) -> int:
     """Run `mail deliver`: send what is due; `handed` mails come on standard input, which gets the results."""
     refuse_demo(context)
-    if handed and context.settings.email_when is not EmailWhen.NEVER:
+    if handed and context.settings.routing.email_when is not EmailWhen.NEVER:
         outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(context, outbox).failures else 0
     with closing(open_store(context)) as store:
@@ -44,11 +44,11 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
     """Send what is due; return a line for each mail that could not be sent, now or before."""
-    if context.settings.email_when is EmailWhen.NEVER:
+    if context.settings.routing.email_when is EmailWhen.NEVER:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
     failures = [
-        _("mail not sent, kept to be sent again: {why}").format(why=failure)
+        _("mail not sent, kept to be sent again: {why}").format(why=failure.error)
         for failure in report.failures
         if failure.at is not None
     ]
@@ -66,7 +66,7 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
     return failures
 
 
-def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
+def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
     # Only the process that sends loads the mail libraries.
     from gpuwatch_tray.notify.email import create_transport
 

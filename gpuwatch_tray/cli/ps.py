@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import RunContext, WorkError, open_source, read_once
 from gpuwatch_tray.cli.base import positive_seconds
-from gpuwatch_tray.common.proclist import listing_json, totals_text
-from gpuwatch_tray.common.proclist_format import all_text, own_text
+from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.rules.verdict import gaps

@@ -318,18 +318,6 @@ def _escape(c: str) -> str:
     return f"\\{letter}{digits:0>{width}}"
 
 
-__all__ = [
-    "REDACTED",
-    "arguments",
-    "command",
-    "lines",
-    "one_line",
-    "process_name",
-    "program",
-    "text",
-    "visible",
-]
-
 NA = "NA"
 
 # `--token=x`, `HF_TOKEN=x`, `+wandb.api_key=x`, `/password:x`, `X-Api-Key: x`: all that follows is the value.

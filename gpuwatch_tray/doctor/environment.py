@@ -246,8 +246,16 @@ def _check_source(snapshot: Snapshot, versions: Callable[[], str]) -> Iterator[C
         versions() if snapshot.source == "nvml" else snapshot.source,
         ngettext("{count} GPU", "{count} GPUs", whole).format(count=whole),
         ngettext("{count} MIG device", "{count} MIG devices", mig).format(count=mig) if mig else "",
+        _hidden_text(snapshot.hidden),
     ]
     yield ok(topic, ", ".join(filter(None, parts)))
+
+
+def _hidden_text(hidden: int) -> str:
+    text = ngettext(
+        "{count} more is not given to this session", "{count} more are not given to this session", hidden
+    )
+    return text.format(count=hidden) if hidden else ""
 
 
 def _check_events(snapshot: Snapshot) -> CheckResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,11 @@ class EvaluationState:
     """
     What the engine goes on from: the outcome of all evaluations before.
 
-    `alerts` are active, by fingerprint; the mail about the end of `ended` ones is still owed; nobody judges
-    `orphans` any more (rule switched off, or of an older version); the file may hold `resting` ones, which
-    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint
-    began to fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest
-    id.
-    `decisions` are the last ones, for the audit log. `unrecorded` popups were shown while nothing could be
-    written; no popup about `no_popup` alerts could be shown. `holding`: mails over the cap wait.
+    `alerts` are active, by fingerprint; the mail about the end of `ended` ones is owed; nobody judges
+    `orphans` any more; the file may hold `resting` ones, which only a loop can judge. `raised` tells when
+    which fingerprint began to fire, `severities` how bad it was; `highest` is the highest id. `decisions` are
+    the last, for the audit log. `unrecorded` popups were shown while nothing could be written; no popup about
+    `no_popup` alerts could be shown. `holding`: mails over the cap wait.
     """
 
     alerts: Mapping[str, Alert]
@@ -177,8 +176,10 @@ def judge(
     voided |= {
         alert.id
         for alert in numbered.values()
-        if alert.rule in rules.EVENT_RULES and _happened(rule_history.events.get(alert.subject), now)
-    }  # what was acknowledged is the event before
+        if alert.rule in rules.EVENT_RULES
+        and (event := rule_history.events.get(alert.subject)) is not None
+        and event.at == now
+    }  # this very snapshot tells of the event: what was acknowledged is the one before
     active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
     decisions = tuple(
         alerts.decide(
@@ -293,10 +294,10 @@ def complete_snapshot(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> Snap
         else:
             missing.remove(same)
             gpus.append(replace(gpu, uuid=same.uuid, name=same.name or gpu.name))
-    taken = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
+    used = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
     for lost in missing:
-        index = next(n for n in (lost.index, *range(len(taken) + 1)) if n not in taken)
-        taken.add(index)
+        index = next(n for n in (lost.index, *range(len(used) + 1)) if n not in used)
+        used.add(index)
         problem = _(MISSING).format(uuid=lost.uuid)
         gpus.append(Gpu(index, lost.uuid, lost.name or lost.uuid, problem=problem))
     return replace(snapshot, gpus=tuple(gpus))
@@ -317,8 +318,7 @@ def _new_gpus(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> tuple[KnownG
 
 def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
     """Whether it is about a GPU that the person has said to be gone for good."""
-    gone = [gpu.uuid for gpu in inputs.gpus if gpu.forgotten]
-    return any(alert.subject == uuid or alert.subject.startswith(f"{uuid}/") for uuid in gone)
+    return alert.subject.partition("/")[0] in {gpu.uuid for gpu in inputs.gpus if gpu.forgotten}
 
 
 def _tick(last: Instant | None, policy: Policy, now: Instant) -> Tick:
@@ -332,11 +332,7 @@ def _tick(last: Instant | None, policy: Policy, now: Instant) -> Tick:
 
 def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:
     """How often each fingerprint began to fire within the flapping window."""
-    counts: dict[str, int] = {}
-    for fingerprint, at in raised:
-        if 0 <= now.since(at) < FLAP_WINDOW:
-            counts[fingerprint] = counts.get(fingerprint, 0) + 1
-    return counts
+    return Counter(fingerprint for fingerprint, at in raised if 0 <= now.since(at) < FLAP_WINDOW)
 
 
 def _numbered(active: Mapping[str, Alert], highest: int) -> dict[str, Alert]:
@@ -369,11 +365,6 @@ def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
     """Return the alerts that no rule judges any more, as resolved: it is off, or of an older version."""
     on = rules.switched_on(policy.limits)
     return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
-
-
-def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
-    """Whether it is this very snapshot that tells of the event."""
-    return event is not None and event.at == now
 
 
 def _essence(alert: Alert) -> tuple[object, ...]:

@@ -1,8 +1,7 @@
 """
 The short-lived child process that sends the mails that are due, and what the person learns of the outbox.
 
-The mail libraries are loaded in the child, so that the tray's memory stays flat. A child that hangs is killed
-after its deadline, and its leased mails become due again; one that works outlives the tray.
+The mail libraries live in the child alone. One that hangs is killed, and its leased mails become due again.
 """
 
 from __future__ import annotations
@@ -39,13 +38,10 @@ KILL_TIMEOUT = 5.0  # seconds for a killed child to end; one that hangs in the k
 
 class OutboxProcess:
     """
-    Starts `command` whenever a mail is due, one child at a time.
+    Starts `command` whenever a mail is due, one child at a time. Call `tick` about once a second.
 
-    The child leases the mails from the outbox itself. While the outbox is in memory only, it gets `--handed`
-    and the mails through a pipe; `gather` then makes one mail of a stale backlog.
-
-    Call `tick` about once a second from one thread; `kick` may be called from any. `clock` is wall time, as
-    in the outbox; `monotonic` measures the deadline.
+    The child leases the mails itself; while the outbox is in memory, it gets `--handed` and the mails by a
+    pipe, and `gather` makes one of a stale backlog. `clock` is wall time; `monotonic` measures the deadline.
     """
 
     def __init__(
@@ -203,11 +199,7 @@ def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
 
 
 class MailHealth:
-    """
-    The popups about the outbox: one each time a person has to act, none for a mail that is only late.
-
-    A passing failure between two equal ones, as an unreachable server, brings no second popup.
-    """
+    """The popups about the outbox, one each time a person has to act; a passing failure repeats none."""
 
     def __init__(self) -> None:
         self._failure = ""

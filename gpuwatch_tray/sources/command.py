@@ -224,25 +224,19 @@ class CommandSource:
         if self._runner.stopped:
             return Problem(_("{program} was stopped").format(program=self._label))
         if outcome.too_long:
-            return Problem(
-                _("{program} printed more than {most} bytes").format(program=self._label, most=self._limit),
-                _(_BY_HAND),
-            )
-        if outcome.timed_out:
+            text = _("{program} printed more than {most} bytes")
+        elif outcome.timed_out and outcome.stuck:
+            text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
+        elif outcome.timed_out:
             text = _("{program} gave no answer within {seconds:g} s")
-            if outcome.stuck:
-                text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
-            return Problem(text.format(program=self._label, seconds=self._timeout), _(_BY_HAND))
-        if outcome.stuck:
-            return Problem(
-                _("{program}: the last run still hangs and cannot be killed").format(program=self._label),
-                _(_BY_HAND),
-            )
-        if outcome.code:
-            last = _last_line(outcome.err)
-            said = f": {last}" if last else ""
-            return Problem(_ended(self._label, outcome.code) + said, _(_BY_HAND))
-        return None
+        elif outcome.stuck:
+            text = _("{program}: the last run still hangs and cannot be killed")
+        elif outcome.code:
+            return Problem(_ended(self._label, outcome.code) + _last_line(outcome.err), _(_BY_HAND))
+        else:
+            return None
+        values = {"program": self._label, "most": self._limit, "seconds": self._timeout}
+        return Problem(text.format(**values), _(_BY_HAND))
 
     def _with_owner(self, process: GpuProcess) -> GpuProcess:
         if process.mine:
@@ -315,7 +309,7 @@ def _ended(program: str, code: int) -> str:
 
 def _last_line(err: bytes) -> str:
     lines = [line for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
-    return _clip(redact.text(lines[-1].strip())) if lines else ""
+    return f": {_clip(redact.text(lines[-1].strip()))}" if lines else ""
 
 
 def _clip(s: str, length: int = _ERROR_LENGTH) -> str:

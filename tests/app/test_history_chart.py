@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # noqa: TID251  # to look at what was drawn
+from PIL import Image  # to look at what was drawn
 
 from gpuwatch_tray.app import deliver
 from gpuwatch_tray.common import host
@@ -21,11 +21,7 @@ from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
 from tests.support.pasts import Past, gpu
 
-
-@pytest.fixture
-def installed(installed):
-    installed.configure(POLL_SEC=0.3)
-    return installed
+pytestmark = pytest.mark.configured(POLL_SEC=0.3)
 
 
 def test_the_gpu_that_the_alert_is_about_is_drawn():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_evaluator
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
@@ -159,7 +160,7 @@ def test_a_broken_configuration_is_named_and_not_green(loop):
 
 def test_a_cooldown_of_zero_is_not_a_mail_at_each_poll(tmp_path):
     """COOLDOWN_MIN=0 means every run of cron; a loop keeps a minute between equal mails."""
-    loop = Loop(tmp_path, cooldown=0)
+    loop = Loop(tmp_path, routing=RoutingPolicy(cooldown=0))
     for _ in range(5):
         loop.poll(BUSY)
         for row in loop.store.lease_due(loop.clock.now, 60):

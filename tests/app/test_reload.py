@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app import bootstrap
 from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, StoreLease
 from gpuwatch_tray.app.monitor import Monitor, Outputs
@@ -130,7 +131,7 @@ def test_a_new_way_tries_what_waits_at_once(running, monkeypatch):
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("right"), "ada@example.org")
     running.say(smtp=server)
     assert len(woken) == 2
-    running.say(cooldown=60)
+    running.say(routing=RoutingPolicy(cooldown=60))
     assert len(woken) == 2
 
 

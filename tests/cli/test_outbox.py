@@ -13,12 +13,6 @@ pytestmark = pytest.mark.driver
 
 
 @pytest.fixture
-def installed(installed):
-    installed.configure(GPU_LIMIT=1)
-    return installed
-
-
-@pytest.fixture
 def refused(installed, server, tmp_path):
     """A mail whose recipient the server does not take."""
     server.behave(rcpt="550 5.1.1 no such user")

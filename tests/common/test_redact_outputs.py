@@ -18,8 +18,7 @@ from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.cli.alerts import alert_lines
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist import listing_json
-from gpuwatch_tray.common.proclist_format import all_text, own_text
+from gpuwatch_tray.common.proclist import all_text, listing_json, own_text
 from gpuwatch_tray.engine import Engine, mail_now
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders, shown_command
 from gpuwatch_tray.model import Gpu, Limits, Presence, PresenceResult, Problem

@@ -58,6 +58,8 @@ def scenarios():
     yield Scenario([full, divided, broken, odd], events=events)
     yield Scenario([odd, FakeGpu.numbered(1, migs=migs[2:4]), full], stale=UNKNOWN)
     yield Scenario(many, errors={"event_wait": UNKNOWN, "temperature_v": NOT_SUPPORTED})
+    yield Scenario([full, divided], records=32)
+    yield Scenario([full, divided], records=16)
     yield Scenario([], errors={"shutdown": UNKNOWN})
     yield Scenario(many)
 
@@ -66,7 +68,7 @@ def misuse():
     """Check that handles and sets that were never given out, or of a session that is over, are refused."""
     import ctypes
 
-    import pynvml  # noqa: TID251  # the real binding is what is driven
+    import pynvml  # the real binding is what is driven
 
     gpu, events = pynvml.nvmlDeviceGetHandleByIndex(0), pynvml.nvmlEventSetCreate()
     made_up = ctypes.cast(0x7_0003, type(gpu))
@@ -132,7 +134,7 @@ def test_the_sanitizers_see_what_is_wrong(tmp_path):
 def test_what_was_never_given_out_is_refused(tmp_path):
     """As by the real driver, with a code, in a process like any other."""
     with loaded(Scenario().write(tmp_path / "scenario")):
-        import pynvml  # noqa: TID251  # the real binding is what is driven
+        import pynvml  # the real binding is what is driven
 
         pynvml.nvmlInit()
         misuse()

@@ -275,7 +275,7 @@ def _system_services(desk: Gnome) -> Iterator[None]:
         login = (LOGIN, "/org/freedesktop/login1", MOCK)
         system.call(login, "AddSession", "ssusb", "c1", "seat0", os.getuid(), "tester", True)
         gdm = (MANAGER, "/org/gnome/DisplayManager/Manager", MOCK)
-        from dbus_fast import Variant  # noqa: TID251
+        from dbus_fast import Variant
 
         system.call(gdm, "AddProperty", "ssv", f"{MANAGER}.Manager", "Version", Variant("s", "43.0"))
         system.call(gdm, "AddMethod", "sssss", f"{MANAGER}.Manager", "RegisterSession", "a{sv}", "", "")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image  # noqa: TID251  # looks at screenshots
+from PIL import Image  # looks at screenshots
 
 from tests.e2e import reading
 from tests.e2e.client import wait_until

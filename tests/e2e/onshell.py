@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import ImageChops  # noqa: TID251  # the tests look at the screen
+from PIL import ImageChops  # the tests look at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Button, Level, Popup, Severity

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageChops  # noqa: TID251  # looks at screenshots
+from PIL import Image, ImageChops  # looks at screenshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

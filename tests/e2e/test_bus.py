@@ -31,17 +31,6 @@ pytestmark = pytest.mark.desktop
 SERVER = Peer(NOTIFICATIONS, "/org/freedesktop/Notifications", NOTIFICATIONS)
 
 
-@pytest.fixture
-def bus(address):
-    connected = SessionBus.connect(address)
-    turning = threading.Thread(target=connected.run)
-    turning.start()
-    yield connected
-    connected.stop()
-    turning.join(5)
-    connected.close()
-
-
 @pytest.mark.parametrize(
     ("address", "why"),
     [

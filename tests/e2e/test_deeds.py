@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import ProcessKind
@@ -37,7 +37,7 @@ MENU = "com.canonical.dbusmenu"
 
 
 @pytest.fixture
-def start():
+def start_child():
     """Start children that wait; all end with the test."""
     started = []
 
@@ -117,9 +117,9 @@ def clicked(address, client, monkeypatch):
     assert not life.is_alive()
 
 
-def test_the_confirming_row_ends_the_process_that_it_names(clicked, start):
+def test_the_confirming_row_ends_the_process_that_it_names(clicked, start_child):
     """Of two children the one whose row was clicked gets SIGTERM."""
-    one, other = start(), start()
+    one, other = start_child(), start_child()
     clicked.show(one, other)
     clicked.click(clicked.row(f"End PID {one.pid} ({name()}) now"))
     assert clicked.outcome() is TerminationResult.SIGNALLED
@@ -127,9 +127,9 @@ def test_the_confirming_row_ends_the_process_that_it_names(clicked, start):
     assert other.poll() is None
 
 
-def test_the_first_row_alone_ends_nothing(clicked, start):
+def test_the_first_row_alone_ends_nothing(clicked, start_child):
     """It only unfolds: a click on "End process…" is no click."""
-    child = start()
+    child = start_child()
     clicked.show(child)
     clicked.click(clicked.row("End process…"))
     clicked.click(clicked.row("Copy PID"))
@@ -138,18 +138,18 @@ def test_the_first_row_alone_ends_nothing(clicked, start):
     assert child.poll() is None
 
 
-def test_a_number_that_was_reused_since_the_menu_was_drawn_is_spared(clicked, start):
+def test_a_number_that_was_reused_since_the_menu_was_drawn_is_spared(clicked, start_child):
     """The row was of another process; the click finds out and touches nothing."""
-    child = start()
+    child = start_child()
     clicked.show(child, identity="of one that has ended")
     clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
     assert clicked.outcome() is TerminationResult.ANOTHER
     assert child.poll() is None
 
 
-def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start):
+def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start_child):
     """SIGTERM is ignored, ten seconds later the row is there, and its confirmation kills."""
-    child = start(DEAF)
+    child = start_child(DEAF)
     clicked.show(child)
     clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
     assert clicked.outcome() is TerminationResult.SIGNALLED
@@ -163,9 +163,9 @@ def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start):
     wait_until(lambda: not any("did not end" in label for label in clicked.rows()), "the offer to go")
 
 
-def test_ones_own_command_is_copied_as_it_would_run(clicked, start):
+def test_ones_own_command_is_copied_as_it_would_run(clicked, start_child):
     """What the shell would take, from a process that runs."""
-    child = start()
+    child = start_child()
     clicked.show(child)
     clicked.click(clicked.row("Copy command"))
     wait_until(lambda: clicked.copied, "the action")

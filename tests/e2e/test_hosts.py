@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PIL import Image, ImageChops  # noqa: TID251  # the test looks at the screen
+from PIL import Image, ImageChops  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level

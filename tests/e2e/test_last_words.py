@@ -16,20 +16,20 @@ pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 PROGRAM = """
 import sys
 from gpuwatch_tray.cli import main
-from gpuwatch_tray.commands import lastwords, tray
+from gpuwatch_tray.app import tray_app
 
 def fail():
     raise ValueError("boom --token hf_canary0123456789abcdefghijkl")
 
-lastwords.LINGER = 0.0
+tray_app.LINGER = 0.0
 if sys.argv.pop(1) == "fault":
-    tray._settle_memory = fail
+    tray_app._settle_memory = fail
 sys.exit(main())
 """
 
 
 @pytest.fixture
-def start(tmp_path, desk):
+def run_to_the_end(tmp_path, desk):
     """Run the tray to its end; what it wrote to standard error."""
     installed = Installed(tmp_path)
     environment = desk.environment | installed.environment
@@ -52,22 +52,22 @@ def start(tmp_path, desk):
     return begin
 
 
-def test_a_fault_of_the_main_thread_is_logged_and_pops_up_once(start, desk):
+def test_a_fault_of_the_main_thread_is_logged_and_pops_up_once(run_to_the_end, desk):
     """With its kind, without the secret in it; the icon is gone by then."""
     before = len(desk.notifications())
-    start("fault")
+    run_to_the_end("fault")
     (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
     assert popup.title == "gpuwatch-tray has ended: no GPU is watched"
     assert popup.body.startswith("ValueError: boom --token ***")
-    (log,) = start.installed.state.glob("log/*.log")
+    (log,) = run_to_the_end.installed.state.glob("log/*.log")
     assert "Traceback" in log.read_text()
     assert "hf_canary" not in log.read_text() + popup.body
 
 
-def test_a_state_that_cannot_be_kept_pops_up_with_its_mend(start, desk):
+def test_a_state_that_cannot_be_kept_pops_up_with_its_mend(run_to_the_end, desk):
     """What was foreseen is told in its own words."""
-    start.installed.state.write_text("a file where a folder is needed")
+    run_to_the_end.installed.state.write_text("a file where a folder is needed")
     before = len(desk.notifications())
-    assert "the state cannot be kept there" in start("state")
+    assert "the state cannot be kept there" in run_to_the_end("state")
     (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
-    assert popup.body.startswith(f"{start.installed.state}: the state cannot be kept there")
+    assert popup.body.startswith(f"{run_to_the_end.installed.state}: the state cannot be kept there")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.model import Level
 from tests.e2e.client import DAEMON, Monitor, wait_until

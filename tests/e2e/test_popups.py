@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # noqa: TID251  # the test looks at the screen
+from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.dbus import SessionBus
@@ -45,38 +45,38 @@ def popups(address):
 
 
 @pytest.fixture
-def server(client):
+def daemon(client):
     played = FakeServer(["body", "body-markup"])
     client.serve(PATH, played, rig.NOTIFICATIONS)
     return played
 
 
-def test_one_popup_per_key_replaced_rather_than_stacked(popups, server):
+def test_one_popup_per_key_replaced_rather_than_stacked(popups, daemon):
     """The second showing of a key replaces the first, another key stands beside it."""
     worse = replace(LIMIT, body="GPU_COUNT(4) > GPU_LIMIT(2)")
     assert all([popups.show(LIMIT), popups.show(LOST), popups.show(worse)])
-    assert [(one["id"], one["replaces"]) for one in server.shown] == [(1, 0), (2, 0), (1, 1)]
+    assert [(one["id"], one["replaces"]) for one in daemon.shown] == [(1, 0), (2, 0), (1, 1)]
 
 
-def test_the_same_text_again_is_not_sent_again_at_once(popups, server):
+def test_the_same_text_again_is_not_sent_again_at_once(popups, daemon):
     """It is on the screen."""
     assert all([popups.show(LIMIT), popups.show(LIMIT)])
-    assert len(server.shown) == 1
+    assert len(daemon.shown) == 1
 
 
-def test_urgency_follows_the_severity(popups, server):
+def test_urgency_follows_the_severity(popups, daemon):
     """Critical only for the top one, because it stays on the screen."""
     for severity in Severity:
         popups.show(Popup(severity.name, "t", "b", severity))
-    assert [one["hints"]["urgency"] for one in server.shown] == [0, 1, 2]
-    assert [one["hints"]["category"] for one in server.shown] == ["device", "device", "device.error"]
-    assert {one["hints"]["desktop-entry"] for one in server.shown} == {"gpuwatch-tray"}
+    assert [one["hints"]["urgency"] for one in daemon.shown] == [0, 1, 2]
+    assert [one["hints"]["category"] for one in daemon.shown] == ["device", "device", "device.error"]
+    assert {one["hints"]["desktop-entry"] for one in daemon.shown} == {"gpuwatch-tray"}
 
 
-def test_the_popup_carries_our_picture(popups, server):
+def test_the_popup_carries_our_picture(popups, daemon):
     """As a file URI of a picture that exists."""
     popups.show(LOST)
-    assert server.shown[0]["icon"] == drawing.icon_path(Level.CRITICAL).as_uri()
+    assert daemon.shown[0]["icon"] == drawing.icon_path(Level.CRITICAL).as_uri()
     assert drawing.icon_path(Level.CRITICAL).is_file()
 
 
@@ -95,23 +95,23 @@ def test_the_body_is_escaped_where_it_is_markup_and_only_there(popups, client, a
     assert played.shown[0]["body"] == body
 
 
-def test_closing_takes_the_popup_of_the_key_away(popups, server):
+def test_closing_takes_the_popup_of_the_key_away(popups, daemon):
     """Once, and a key that was never shown is nobody's business."""
     popups.show(LIMIT)
     popups.show(LOST)
     popups.close("lost")
     popups.close("lost")
     popups.close("never shown")
-    assert server.closed == [2]
+    assert daemon.closed == [2]
 
 
-def test_a_popup_put_away_by_the_user_is_not_replaced_but_new(popups, server, client):
+def test_a_popup_put_away_by_the_user_is_not_replaced_but_new(popups, daemon, client):
     """Its id may be somebody else's by now."""
     popups.show(LIMIT)
-    client.do(lambda: server.notification_closed(1, 2))
+    client.do(lambda: daemon.notification_closed(1, 2))
     wait_until(lambda: not popups._registry.of("limit"), "the signal")
     popups.show(LIMIT)
-    assert [(one["id"], one["replaces"]) for one in server.shown] == [(1, 0), (2, 0)]
+    assert [(one["id"], one["replaces"]) for one in daemon.shown] == [(1, 0), (2, 0)]
 
 
 def test_ids_of_a_daemon_that_is_gone_are_forgotten(popups, address):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -17,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil  # noqa: TID251  # measures the shell from outside
+import psutil  # measures the shell from outside
 import pytest
-from PIL import Image, ImageGrab  # noqa: TID251  # and looks at the screen
+from PIL import Image, ImageGrab  # and looks at the screen
 
 from tests.e2e import reading
 from tests.e2e.client import BusClient, CallError, Monitor, wait_until
@@ -28,6 +27,7 @@ from tests.e2e.rig import NOTIFICATIONS, WATCHER, Desktop, settle
 from tests.e2e.wholebus import bus, end_members
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Sequence
 
 

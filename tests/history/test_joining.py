@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.history import merge_spans, merge_stretches, slice_stretch, split_stretch
+from gpuwatch_tray.history.aggregate import merge_spans, merge_stretches, slice_stretch, split_stretch
 from gpuwatch_tray.model import TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
 from gpuwatch_tray.units import MINUTE
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.history import LONGEST_STRETCH
+from gpuwatch_tray.history.aggregate import LONGEST_STRETCH
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.history.usage import GroupBy, usage
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES

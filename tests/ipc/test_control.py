@@ -317,8 +317,8 @@ def test_what_a_killed_process_left_is_replaced(tmp_path):
     """After kill -9 the socket's file is there, nobody answers, and the next one serves at its place."""
     address = str(tmp_path / "s")
     code = (
-        "import sys, time; from gpuwatch_tray import control;"
-        "s = control.ControlServer(sys.argv[1], {'who': lambda r: {'name': 'first'}}); s.start();"
+        "import sys, time; from gpuwatch_tray import ipc;"
+        "s = ipc.ControlServer(sys.argv[1], {'who': lambda r: {'name': 'first'}}); s.start();"
         "print('up', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, address], stdout=subprocess.PIPE, text=True) as first:

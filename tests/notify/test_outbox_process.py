@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3  # noqa: TID251  # an error code
+import sqlite3  # an error code
 import sys
 import time
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from PIL import Image  # noqa: TID251  # the tests look at pictures
+from PIL import Image  # the tests look at pictures
 
 Colour = tuple[int, int, int]
 

@@ -293,7 +293,10 @@ def test_importing_pystray_needs_no_display_and_leaves_the_environment_alone():
     environment = {
         key: value for key, value in os.environ.items() if key not in {"DISPLAY", "PYSTRAY_BACKEND"}
     }
-    code = "import os, gpuwatch_tray.tray.backends.toolkit as t;print(t.Icon.__module__, 'PYSTRAY_BACKEND' in os.environ)"
+    code = (
+        "import os\nfrom gpuwatch_tray.tray.backends.toolkit import Icon\n"
+        "print(Icon.__module__, 'PYSTRAY_BACKEND' in os.environ)"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=30
     )

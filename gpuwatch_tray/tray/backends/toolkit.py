@@ -132,7 +132,6 @@ def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
         activate=None if below or row.action is None else lambda: item(icon),
         subject=row.subject,
         gone=row.gone,
-        urgent=row.urgent,
         filler=row.filler,
         ticked=item.checked,
     )

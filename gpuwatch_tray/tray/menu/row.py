@@ -7,12 +7,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.tray.menu import labels
+from gpuwatch_tray.tray.menu.labels import MAX_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 
-MAX_COLUMNS = 100  # columns of a text row
+TOOLTIP_COLUMNS = 100
 
 
 class ActionKind(Enum):
@@ -53,8 +54,8 @@ class MenuRow:
     One row of the menu.
 
     `subject` names what the row is about wherever it stands (a process may move to another submenu).
-    `gone` is put before the label when the subject ends while the menu is open. An `urgent` row appears at
-    once, also in an open menu. A `filler` stands in an empty list and leaves with the first row that comes.
+    `gone` is put before the label when the subject ends while the menu is open. A `filler` stands in an empty
+    list and leaves with the first row that comes.
     `ticked` is None for a row without a check mark.
     """
 
@@ -65,7 +66,6 @@ class MenuRow:
     children: tuple[MenuRow, ...] = ()
     subject: str = ""
     gone: str = ""
-    urgent: bool = False
     filler: bool = False
     ticked: bool | None = None
 
@@ -91,9 +91,9 @@ class MenuExtras:
     autostart: bool = False
 
 
-def text_row(key: str, label: str, *, urgent: bool = False) -> MenuRow:
+def text_row(key: str, label: str) -> MenuRow:
     """Return a row to read: one line of bounded length."""
-    return MenuRow(key, labels.clip(label, MAX_COLUMNS) or "?", enabled=False, urgent=urgent)
+    return MenuRow(key, labels.clip(label, MAX_COLUMNS) or "?", enabled=False)
 
 
 def text_rows(key: str, words: str) -> list[MenuRow]:
@@ -119,12 +119,12 @@ def offered_rows(offered: Collection[ActionKind], *rows: MenuRow) -> list[MenuRo
     return [row for row in rows if row.action is not None and row.action.kind in offered]
 
 
-def submenu(key: str, label: str, rows: Iterable[MenuRow], *, urgent: bool = False) -> list[MenuRow]:
+def submenu(key: str, label: str, rows: Iterable[MenuRow]) -> list[MenuRow]:
     """Return a submenu of choices; nothing where there is none to choose."""
     children = tuple(rows)
-    if not any(row.action is not None for row in children):
+    if not any(row.action is not None or row.children for row in children):
         return []
-    return [MenuRow(key, label, children=children, urgent=urgent)]
+    return [MenuRow(key, label, children=children)]
 
 
 def unique_rows(rows: Iterable[MenuRow]) -> list[MenuRow]:

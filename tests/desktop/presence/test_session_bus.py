@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Message, MessageType  # the tests speak the protocol too
 
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus
 from gpuwatch_tray.desktop.presence.dbus_sources import MONITORS, SCREEN_LOCKS, IdleMonitor, ScreenLock

@@ -1,20 +1,120 @@
-"""The places of each system's start at login: XDG autostart file, LaunchAgent (macOS), Run key (Windows)."""
+"""
+The entry by which each system starts the program at login: read, written and repaired.
+
+It is an XDG autostart file, a LaunchAgent (macOS) or a value of the Run key (Windows).
+"""
 
 from __future__ import annotations
 
+import os
 import plistlib
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from xml.parsers.expat import ExpatError
 
 from gpuwatch_tray.desktop import entries
-from gpuwatch_tray.desktop.autostart.base import AutostartError, LoginEntry, LoginFile, autostart_errors
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+class AutostartError(Exception):
+    """The start at login cannot be read or set; the text says why in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginEntry:
+    """The command that is started at login, first the program's path."""
+
+    command: tuple[str, ...]
+    switched_off: str = ""  # what does so, such as Task Manager's switch
+
+    @property
+    def works(self) -> bool:
+        """Whether there is a program at the path."""
+        return bool(self.command) and os.access(self.command[0], os.X_OK) and Path(self.command[0]).is_file()
+
+
+@contextmanager
+def autostart_errors(what: str) -> Iterator[None]:
+    """Turn an error of the operating system into an AutostartError that names `what`."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise AutostartError(
+            _("{what}: a path that is not UTF-8 cannot be written there").format(what=what)
+        ) from error
+    except OSError as error:
+        raise AutostartError(f"{what}: {error.strerror or error}") from error
+
+
+class LoginFile:
+    """A login entry that is one file; methods raise AutostartError."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def where(self) -> str:
+        """The file."""
+        return str(self._file)
+
+    def remove(self) -> None:
+        """Delete the file; a running program goes on."""
+        with autostart_errors(self.where):
+            self._file.unlink(missing_ok=True)
+
+    def _read_file(self) -> bytes | None:
+        with autostart_errors(self.where):
+            try:
+                return self._file.read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def _write_file(self, content: Callable[[], bytes]) -> None:
+        if not self._file.is_absolute():
+            raise AutostartError(_("this account has no home folder for it"))
+        with autostart_errors(self.where):
+            data = content()  # a path that is not UTF-8 fails here
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part = self._file.with_name(f"{self._file.name}.part")
+            part.write_bytes(data)
+            part.replace(self._file)
+
+
+NAME = "gpuwatch-tray"
+WINDOWED = "gpuwatch-trayw.exe"  # no console window at login
+# Where installers link scripts of environments that they move and rebuild (pipx, uv, a package).
+SHIM_VARIABLES = ("PIPX_BIN_DIR", "UV_TOOL_BIN_DIR", "XDG_BIN_HOME")
+COMMON_SHIMS = ("/usr/local/bin", "/usr/bin")
+
+
+def start_command(
+    environ: Mapping[str, str] = os.environ, executable: str = sys.executable, platform: str = sys.platform
+) -> tuple[str, ...]:
+    """Return the absolute command: a link to the script beside the interpreter, the script, or `-m`."""
+    python = Path(executable).absolute()
+    script = python.with_name(WINDOWED if platform == "win32" else NAME)
+    if not script.is_file():
+        return (str(python), "-P", "-m", "gpuwatch_tray")
+    if platform == "win32":  # installers copy there, and a copy does not show its origin
+        return (str(script),)
+    return (str(next(_links_to(script, environ), script)),)
+
+
+def _links_to(script: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    real = script.resolve()
+    named = [environ[name] for name in SHIM_VARIABLES if environ.get(name)]
+    home = environ.get("HOME", "")
+    for folder in (*named, *([f"{home}/.local/bin"] if home else []), *COMMON_SHIMS):
+        link = Path(folder) / NAME
+        if link.is_absolute() and link.is_symlink() and link.resolve() == real:
+            yield link
 
 
 FILE = "gpuwatch-tray.desktop"
@@ -39,15 +139,6 @@ def format_entry(command: Sequence[str], icon: str) -> str:
     )
 
 
-def parse_entry(text: str) -> LoginEntry:
-    """Return the entry of a file's text."""
-    values = entries.parse_desktop_entry(text)
-    off = next(
-        (f"{key}={value}" for key, value in SWITCHES.items() if values.get(key, "").lower() == value), ""
-    )
-    return LoginEntry(tuple(entries.parse_exec(values.get("Exec", ""))), off)
-
-
 class XdgAutostart(LoginFile):
     """The file in `folder`, which desktops read at login; `icon` is its picture."""
 
@@ -58,7 +149,11 @@ class XdgAutostart(LoginFile):
     def read(self) -> LoginEntry | None:
         """Return the entry of the file."""
         text = self._text()
-        return None if text is None else parse_entry(text)
+        if text is None:
+            return None
+        values = entries.parse_desktop_entry(text)
+        off = (f"{key}={off}" for key, off in SWITCHES.items() if values.get(key, "").lower() == off)
+        return LoginEntry(tuple(entries.parse_exec(values.get("Exec", ""))), next(off, ""))
 
     def write(self, command: Sequence[str]) -> None:
         """Write the file anew."""
@@ -80,11 +175,7 @@ LABEL = "io.github.gpuwatch_tray"
 
 
 def agent_plist(command: Sequence[str]) -> dict[str, Any]:
-    """
-    Return the agent: started at login and after a crash, but not after Quit, which exits with success.
-
-    It starts in a session with a screen (Aqua) only, not in one over SSH.
-    """
+    """Return the agent: started at login with a screen (Aqua) and after a crash, not after Quit."""
     return {
         "Label": LABEL,
         "ProgramArguments": list(command),
@@ -134,7 +225,6 @@ class LaunchAgent(LoginFile):
 
 RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
 APPROVED = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
-NAME = "gpuwatch-tray"
 MAX_RUN_VALUE = 260  # characters of a Run value ("Run and RunOnce Registry Keys", Microsoft)
 
 
@@ -151,11 +241,6 @@ class RegistryValues(Protocol):
         """Delete one value, if it is there."""
 
 
-def format_run_value(command: Sequence[str]) -> str:
-    """Return the value that starts this command, the program always in quotes."""
-    return " ".join([f'"{command[0]}"', *(subprocess.list2cmdline([word]) for word in command[1:])])
-
-
 def parse_run_value(value: str) -> tuple[str, ...]:
     """Return the program of a value, and its arguments as they are written."""
     if value.startswith('"'):
@@ -166,12 +251,7 @@ def parse_run_value(value: str) -> tuple[str, ...]:
 
 
 def switched_off(state: str | bytes | None) -> bool:
-    """
-    Return whether Task Manager has switched the value off.
-
-    It writes 12 bytes for each value: an odd first byte (03, 07) means off, an even one (02, 06) on; without
-    any, the value counts.
-    """
+    """Tell whether Task Manager has switched the value off: its first byte is odd then (03, 07)."""
     return isinstance(state, bytes) and bool(state) and state[0] % 2 == 1
 
 
@@ -200,7 +280,8 @@ class RunKey:
 
     def repair(self, command: Sequence[str]) -> None:
         """Write the value."""
-        value = format_run_value(command)
+        # The program always in quotes.
+        value = " ".join([f'"{command[0]}"', *(subprocess.list2cmdline([word]) for word in command[1:])])
         if len(value) > MAX_RUN_VALUE:
             raise AutostartError(
                 _(
@@ -244,3 +325,62 @@ if sys.platform == "win32":
                     winreg.DeleteValue(opened, name)
             except FileNotFoundError:
                 return
+
+
+LoginRegistry: TypeAlias = XdgAutostart | LaunchAgent | RunKey
+
+
+class LoginItem:
+    """The start at login for this user; every method raises AutostartError."""
+
+    def __init__(self, registry: LoginRegistry, command: tuple[str, ...]) -> None:
+        self._registry = registry
+        self.command = command
+
+    @property
+    def where(self) -> str:
+        """The place of the entry."""
+        return self._registry.where
+
+    def entry(self) -> LoginEntry | None:
+        """Return our entry; None for none."""
+        return self._registry.read()
+
+    def on(self) -> bool:
+        """Return whether the entry is there and switched on."""
+        entry = self.entry()
+        return entry is not None and not entry.switched_off
+
+    def switch(self, *, on: bool) -> None:
+        """Switch it on, with this installation's command, or off."""
+        if on:
+            self._registry.write(self.command)
+        else:
+            self._registry.remove()
+
+    def repair(self) -> str:
+        """
+        Replace the command of an entry whose program is gone; return what was replaced, if anything.
+
+        An entry that is switched off stays so, and one that works stays too: starting another installation,
+        such as a checkout, is no reason to take over the login.
+        """
+        entry = self.entry()
+        if entry is None or entry.switched_off or entry.works:
+            return ""
+        self._registry.repair(self.command)
+        return f"{self.where}: {' '.join(entry.command) or 'nothing'} is gone; now {' '.join(self.command)}"
+
+
+def system_login_item(icon: str, environ: Mapping[str, str] = os.environ) -> LoginItem:
+    """Return this system's start at login; `icon` is the picture that a desktop's settings show."""
+    registry: LoginRegistry
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # raises nothing
+    if sys.platform == "win32":
+        registry = RunKey(UserRegistry())
+    elif sys.platform == "darwin":
+        registry = LaunchAgent(home / "Library/LaunchAgents")
+    else:
+        named = Path(environ.get("XDG_CONFIG_HOME", ""))
+        registry = XdgAutostart((named if named.is_absolute() else home / ".config") / "autostart", icon)
+    return LoginItem(registry, start_command(environ))
