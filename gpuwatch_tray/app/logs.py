@@ -10,7 +10,7 @@ import traceback
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import gpuwatch_tray
 from gpuwatch_tray.common import redact
@@ -92,7 +92,6 @@ log = logging.getLogger(__name__)
 
 MOST_REPORTS = 16  # kinds of errors that are reported in a run
 REPORT_WITHIN = 1.0  # seconds for the last reports at the end
-ErrorKind: TypeAlias = tuple[str, str]
 
 
 class ErrorReporter(logging.Handler):
@@ -101,7 +100,7 @@ class ErrorReporter(logging.Handler):
     def __init__(self, report: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
         self._report = report
-        self._seen: set[ErrorKind] = set()
+        self._seen: set[tuple[str, str]] = set()
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # The thread that logs may hold a lock or run the bus's loop: it cannot show a popup.
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)

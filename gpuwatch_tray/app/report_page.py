@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import re
 import secrets
 import subprocess
 import threading
@@ -84,10 +84,9 @@ def write_page(file: Path, text: str) -> None:
 
 def _remove_unfinished(file: Path) -> None:
     """Remove partial pages of killed programs."""
-    name = re.compile(re.escape(f".{file.name}.") + "[0-9a-f]{8}")
-    for part in file.parent.glob(".*"):
+    for part in file.parent.glob(f".{glob.escape(file.name)}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
-            if name.fullmatch(part.name) and time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
+            if time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
                 part.unlink()
 
 

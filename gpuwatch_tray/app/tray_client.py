@@ -62,11 +62,8 @@ def try_request(
             text = _("{watcher} on {host}: {error}")
             raise WorkError(text.format(watcher=watcher, host=context.host, error=error)) from error
     if holder.pid and not store_lock(context).is_free():
-        raise WorkError(
-            _("{holder} watches on {host}, but takes no requests: its log tells why").format(
-                holder=holder, host=context.host
-            )
-        )
+        text = _("{holder} watches on {host}, but takes no requests: its log tells why")
+        raise WorkError(text.format(holder=holder, host=context.host))
     return None
 
 

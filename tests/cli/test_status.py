@@ -10,6 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from gpuwatch_tray.app.bootstrap import (
 )
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
+from gpuwatch_tray.cli.check import check_once
 from gpuwatch_tray.cli.watch import print_status, quit_running
 from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.environment import check_running
@@ -359,6 +361,9 @@ def test_a_lock_that_nobody_answers_for_is_a_problem(context, monkeypatch, left)
         with pytest.raises(WorkError, match=r"\.lock is held, but nobody answers for it") as told:
             headless.run(context)
         assert "\n" not in str(told.value)
+        mailed = replace(context, settings=replace(context.settings, to_email=("ada@example.org",)))
+        with pytest.raises(WorkError, match="nobody answers for it"):  # cron mails it
+            check_once(mailed, Namespace(dry_run=False, test_mail=False))
         (line,) = check_running(left, [], tray_client.lock_problem(context))
         assert (line.state, line.text) == (CheckState.PROBLEM, tray_client.lock_problem(context))
 
