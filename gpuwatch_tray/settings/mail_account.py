@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
 _SMTP_KEYS = (schema.SMTP_HOST, schema.SMTP_USER, schema.SMTP_PASS, schema.SMTP_PASS_FILE)
-_RELAY_PORT = 25
+_USUAL_PORTS = {SmtpSecurity.NONE: 25, SmtpSecurity.SSL: 465}  # without SMTP_PORT
 _GMAIL_NEEDS = (schema.GMAIL_API_CREDENTIALS, schema.GMAIL_API_TOKEN)
 _NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail")
 _NO_LOGIN = N_("SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used")
@@ -139,8 +139,8 @@ def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None
     if security is SmtpSecurity.NONE and host and not is_loopback(host) and given is not None:
         reader.problem(given.file, given.line, schema.SMTP_SECURITY.key, _(_NOT_HERE))
     port = reader.value(schema.SMTP_PORT)
-    if security is SmtpSecurity.NONE and reader.given(schema.SMTP_PORT) is None:
-        port = _RELAY_PORT
+    if reader.given(schema.SMTP_PORT) is None:
+        port = _USUAL_PORTS.get(security, port)
     user = reader.value(schema.SMTP_USER)
     password = reader.value(schema.SMTP_PASS)
     password_file = reader.value(schema.SMTP_PASS_FILE)

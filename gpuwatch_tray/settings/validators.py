@@ -142,7 +142,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
     "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
     "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
-    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls' or 'none', got {got}")),
+    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
         N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),

@@ -291,14 +291,13 @@ class SmtpTransport:
         *,
         timeout: float = STEP_TIMEOUT,
         deadline: float = DEADLINE,
-        implicit_tls: bool | None = None,
     ) -> None:
         self._smtp = smtp
         self._to = to
         self._timeout = timeout
         self._deadline = deadline
-        self._implicit = smtp.port == IMPLICIT_TLS_PORT if implicit_tls is None else implicit_tls
         self._plain = smtp.security is SmtpSecurity.NONE
+        self._implicit = smtp.port == IMPLICIT_TLS_PORT or smtp.security is SmtpSecurity.SSL
         self._scrub = Scrubber((smtp.password.reveal(),))
         self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
 

@@ -29,12 +29,13 @@ def transport(server, to=TO, *, implicit=False, **changes):
     settings = SmtpSettings(
         host=server.host,
         port=server.tls_port if implicit else server.port,
+        security=SmtpSecurity.SSL if implicit else SmtpSecurity.TLS,
         user=server.user,
         password=Secret(server.password),
         from_email="gpu@example.org",
         ca_file=server.ca_file,
     )
-    return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0, implicit_tls=implicit)
+    return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0)
 
 
 def failure(mailer, message) -> TransportError:
