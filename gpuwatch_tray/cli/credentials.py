@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, open_store
 from gpuwatch_tray.cli.base import tcp_port
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.settings import SmtpSecurity, read_password
+from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
 from gpuwatch_tray.units import TO_THE_MINUTE
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def store_password(context: RunContext) -> int:
     except TransportError as error:
         raise WorkError(str(error)) from error
     print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
+    if odd := odd_characters(Secret(secret)):
+        print(_("The password holds {what}: type it anew instead of pasting it.").format(what=odd))
     before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
     if smtp.password.reveal() or smtp.password_file is not None:
         print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))

@@ -117,6 +117,17 @@ def test_a_wrong_password_is_refused_by_each_mechanism(server, message, mechanis
     assert "535" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [("“wrong”", "typographic quotes"), ("wrong\u200b", "invisible characters"), ("wrong", "app password")],
+)
+def test_a_refused_password_that_was_pasted_is_told_so(server, message, password, says):
+    """The mend names what nobody types, wherever the password came from; never the password."""
+    error = failure(transport(server, password=Secret(password)), message)
+    assert (error.kind, says in error.mend) == (FailureKind.CONFIGURATION, True)
+    assert "wrong" not in str(error)
+
+
 def test_a_server_with_unknown_logins_only_is_a_matter_of_configuration(server, message):
     """XOAUTH2 alone cannot be used with a password: the error lists what is offered."""
     server.offer("250-AUTH XOAUTH2")
