@@ -110,6 +110,7 @@ class OutboxUser:
         self.store = Store(folder, "lab")
         self.message = message
         self.health = MailHealth()
+        assert self.health.popups(self.store.outbox_summary(message.created)) == ()
         self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, transport, now):
