@@ -66,6 +66,7 @@ REMINDER = (
 KINDS = frozenset({"type", "children-display"})  # the properties that GNOME fetches with the layout
 GNOME = "gnome-shell"
 PLASMA = frozenset({"kded5", "kded6", "plasmashell"})
+REPORTING = PLASMA | {GNOME, "lxqt-panel"}  # they report when the menu opens and closes
 
 
 class KnownKinds:
@@ -126,7 +127,7 @@ class DBusMenu(ServiceInterface):
         self._program = program
         self._kinds.forget()
         self._fetched_ahead.clear()
-        self.tree.new_host()
+        self.tree.new_host(reports_opening=program in REPORTING)
         self.tree.escape = escape_for_gnome if program == GNOME else escape_label
         self._refresh()
 

@@ -41,7 +41,7 @@ def plan_lists(
             for entry, parent in level:
                 if not entry.children:
                     continue
-                if entry.key not in made and wanted(entry, parent):
+                if entry.key not in made and (room > 0 or at_any_cost) and wanted(entry, parent):
                     cost = _size(entry.children) - 1  # its stand-in goes
                     if at_any_cost or cost <= room:
                         room -= cost

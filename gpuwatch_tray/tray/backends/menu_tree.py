@@ -74,7 +74,7 @@ class MenuTree:
         self.escape: Callable[[str], str] = escape_label
         self._host = MenuHost()
         self._entries: Sequence[MenuEntry] = ()
-        self._by_subject: dict[str, MenuEntry] = {}
+        self._by_subject: dict[str, MenuEntry | None] = {}  # None for one without a row
         self._details: MenuEntry | None = None  # the row that shows the details page
         self._made: frozenset[str] = frozenset()  # the keys of the rows whose lists are made
         self._asked: list[int] = []  # lists that were asked for in this opening
@@ -85,7 +85,9 @@ class MenuTree:
     def update(self, entries: Sequence[MenuEntry], now: float) -> MenuChange:
         """Apply `entries` as far as an open menu allows; return what changed."""
         self._entries = entries
-        self._by_subject = {entry.subject: entry for entry in walk_entries(entries) if entry.subject}
+        known = list(walk_entries(entries))
+        self._by_subject = {subject: None for entry in known for subject in entry.covers}
+        self._by_subject |= {entry.subject: entry for entry in known if entry.subject}
         self._details = next((entry for entry in entries if entry.key == "details"), None)
         return self.refresh(now)
 
@@ -139,9 +141,9 @@ class MenuTree:
         self._host.closed(row, now)
         self._asked = [one for one in self._asked if row not in {one, ROOT}]
 
-    def new_host(self) -> None:
+    def new_host(self, *, reports_opening: bool = False) -> None:
         """Forget the former host."""
-        self._host = MenuHost()
+        self._host = MenuHost(reports_opening=reports_opening)
         self._asked.clear()
 
     def click_handler(self, row: int) -> Callable[[], None] | None:
@@ -160,7 +162,7 @@ class MenuTree:
             self._entries,
             [self._key(one) for row in shown for one in (*reversed(self._above(row)), row)],
             self._made if hold is not MenuHold.CLOSED else (),
-            is_open=hold is not MenuHold.CLOSED and not self._host.looks_away,
+            is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
         )
         self._merge(self.nodes[ROOT], self._entries, run)
         self._announce(run)
@@ -184,7 +186,7 @@ class MenuTree:
             self.revision += 1
         self._unannounced.update(row for row in change.layouts if row not in run.fresh)
         change.layouts = []
-        if self._host.looks_away:
+        if self._host.is_away(run.now):
             for row, values in change.updated.items():
                 self._unsent[row] = self._unsent.get(row, {}) | values
             change.updated = {}
@@ -243,10 +245,10 @@ class MenuTree:
                 self._use_spare(spare, entry, run)
         for row in held.values():
             self._mark_removed(self.nodes[row], run)
-        if node.id == run.asked and all(self.nodes[row].entry is not None for row in node.children):
-            if spares := self._spare_nodes(node, run):
-                node.children = [*node.children, *spares]
-                run.change.layouts.append(node.id)
+        has_spares = any(self.nodes[row].entry is None for row in node.children)
+        if node.id == run.asked and not has_spares and (spares := self._spare_nodes(node, run)):
+            node.children = [*node.children, *spares]
+            run.change.layouts.append(node.id)
 
     def _merge_in_order(
         self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
@@ -299,8 +301,8 @@ class MenuTree:
             self._removed.add(node.id)
         if entry is None or node.kind is NodeKind.SEPARATOR:
             return node.removed_at
-        elsewhere = self._by_subject.get(entry.subject)
-        if elsewhere is not None:
+        if entry.subject in self._by_subject:
+            elsewhere = self._by_subject[entry.subject] or entry
             self._set_properties(node, node.properties | {"label": self.escape(elsewhere.label)}, run)
         else:
             label = self.escape(ended_label(entry))
@@ -324,7 +326,7 @@ class MenuTree:
     # --- nodes ----------------------------------------------------------------------------------------
 
     def _spare_nodes(self, node: MenuNode, run: _Update) -> list[int]:
-        """Return the ids of the spare nodes at the end of a list on the screen, with new ones for those used."""
+        """Return the ids of the spare nodes at the end of a list on the screen, new ones for those used."""
         if node.id not in self._asked or not self._host.reports_opening:
             return []
         unused = [self.nodes[row] for row in node.children if self.nodes[row].entry is None]

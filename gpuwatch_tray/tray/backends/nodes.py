@@ -8,9 +8,10 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.text import cut_to_width, display_width
+from gpuwatch_tray.tray.menu.row import LazyRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 
 MIN_WIDTH = 40  # columns that fit into every menu
@@ -24,9 +25,10 @@ class MenuEntry:
     key: str
     label: str = ""
     enabled: bool = True
-    children: tuple[MenuEntry, ...] = ()
+    children: Sequence[MenuEntry] = ()
     activate: Callable[[], None] | None = None
     subject: str = ""
+    covers: Collection[str] = ()
     gone: str = "Over"
     filler: bool = False
     ticked: bool | None = None
@@ -135,7 +137,8 @@ def stand_in(entry: MenuEntry, details: MenuEntry | None) -> MenuEntry:
 
 
 def walk_entries(entries: Sequence[MenuEntry]) -> Iterator[MenuEntry]:
-    """Yield all entries, each before its children."""
+    """Yield the entries, each before its children, save for those that have not been built."""
     for entry in entries:
         yield entry
-        yield from walk_entries(entry.children)
+        if not isinstance(entry.children, LazyRows):
+            yield from walk_entries(entry.children)
