@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+ROWS_THAT_FIT = 19  # on a screen of 800 pixels
+AFTER_FOLDING = 0.5  # seconds for which a click does nothing where rows have moved away
 LINGER_SECONDS = 30.0  # seconds for which an ended row stays with a host that reports nothing
 
 
@@ -72,6 +74,8 @@ class MenuTree:
         self.nodes = {ROOT: MenuNode(ROOT, ROOT, NodeKind.PARENT, None, base_properties(NodeKind.PARENT))}
         self.last_id = ROOT
         self.escape: Callable[[str], str] = escape_label
+        self.unfolds = False  # whether the host unfolds a list below its row, in the same menu
+        self._folded_at = float("-inf")
         self._host = MenuHost()
         self._entries: Sequence[MenuEntry] = ()
         self._by_subject: dict[str, MenuEntry | None] = {}  # None for one without a row
@@ -136,19 +140,22 @@ class MenuTree:
             self._unannounced.discard(row)
         return change
 
-    def closed(self, row: int, now: float) -> None:
+    def closed(self, row: int, now: float) -> MenuChange:
         """Record that the host has closed this list; with the root, everything."""
         self._host.closed(row, now)
         self._asked = [one for one in self._asked if row not in {one, ROOT}]
+        return self.refresh(now) if self.unfolds else MenuChange()
 
     def new_host(self, *, reports_opening: bool = False) -> None:
         """Forget the former host."""
         self._host = MenuHost(reports_opening=reports_opening)
         self._asked.clear()
 
-    def click_handler(self, row: int) -> Callable[[], None] | None:
+    def click_handler(self, row: int, now: float) -> Callable[[], None] | None:
         """Return what a click on the node does, bound to the node's one key; None for nothing."""
         node = self.nodes[row]
+        if now < self._folded_at + AFTER_FOLDING:  # the hand may have aimed at what stood there before
+            return None
         if node.entry is None or node.removed_at is not None or not node.properties.get("enabled"):
             return None
         return node.entry.activate
@@ -164,9 +171,36 @@ class MenuTree:
             self._made if hold is not MenuHold.CLOSED else (),
             is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
         )
+        if self.unfolds:
+            self._fold(run)
         self._merge(self.nodes[ROOT], self._entries, run)
         self._announce(run)
         return run.change
+
+    def _fold(self, run: _Update) -> None:
+        """
+        Hide the rows beside open lists, the upper ones first, until what is open fits on a small screen.
+
+        GNOME gives no height to a list inside one that has to scroll: what a process offers was out of reach.
+        """
+        shown = self._host.open_submenus
+        lengths = {
+            row: sum(self.nodes[one].entry is not None for one in self.nodes[row].children)
+            for row in (ROOT, *shown)
+        }
+        total = sum(lengths.values())
+        folded: set[int] = set()
+        for row in sorted(shown, key=lambda row: len(self._above(row))):
+            parent = self.nodes[row].parent
+            if parent in shown and total > ROWS_THAT_FIT:
+                total -= lengths[parent] - 1
+                folded.update(one for one in self.nodes[parent].children if one not in shown)
+        for node in self.nodes.values():
+            if node.folded is not (node.id in folded):
+                node.folded = not node.folded
+                if node.entry is not None:
+                    self._folded_at = run.now
+                    self._set_properties(node, node.properties | {"visible": not node.folded}, run)
 
     def _show_list(self, row: int, now: float) -> MenuChange:
         node = self.nodes[row]

@@ -58,7 +58,7 @@ class MenuNode:
     One row as the host knows it, with dbusmenu's properties.
 
     A node without an entry is spare: in the layout, but invisible so far. `removed_at` is the time at which
-    its key ceased to be wanted.
+    its key ceased to be wanted. A `folded` node is out of sight while a list beside it is open.
     """
 
     id: int
@@ -68,10 +68,12 @@ class MenuNode:
     properties: Properties
     children: list[int] = field(default_factory=list)
     removed_at: float | None = None
+    folded: bool = False
 
     def entry_properties(self, escape: Callable[[str], str]) -> Properties:
         """Return the properties that show the entry, its label written by `escape`."""
-        entry, visibility = self.entry, {"visible": True} if "visible" in self.properties else {}
+        entry = self.entry
+        visibility = {"visible": not self.folded} if self.folded or "visible" in self.properties else {}
         if entry is None or self.kind is NodeKind.SEPARATOR:
             return base_properties(self.kind) | visibility
         tick: Properties = {"toggle-state": int(bool(entry.ticked))} if self.kind is NodeKind.TICK else {}

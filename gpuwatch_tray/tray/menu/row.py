@@ -93,8 +93,8 @@ class MenuRow:
     """
     One row of the menu.
 
-    `subject` names what the row is about wherever it stands (a process may move to another submenu), `covers` what
-    it stands for without a row of its own.
+    `subject` names what the row is about wherever it stands (a process may move to another submenu), `covers`
+    what it stands for without a row of its own.
     `gone` is put before the label when the subject ends while the menu is open. A `filler` stands in an empty
     list and leaves with the first row that comes.
     `ticked` is None for a row without a check mark.
