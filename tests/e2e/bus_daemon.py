@@ -15,7 +15,6 @@ from tests.e2e.programs import listens, process
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-
 INSTALLED = Path("/usr/share/dbus-1/services")
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
