@@ -204,7 +204,7 @@ class TrayOnShell:
         """A pointer that moves is somebody, and after some seconds without nobody is there."""
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", desk.environment["DBUS_SYSTEM_BUS_ADDRESS"])
         with answering(desk.address) as popups:
-            detector = start_detector(popups.bus, desk.environment, AWAY, every=0.5)
+            detector = start_detector(popups.bus, desk.environment, AWAY, interval=0.5)
             try:
 
                 def there():
