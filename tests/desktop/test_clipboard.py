@@ -14,7 +14,7 @@ from gpuwatch_tray.desktop import clipboard
 from gpuwatch_tray.desktop.clipboard import ClipboardError, available, copy
 from tests.desktop.tools import add_program, environment_with
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 COMMAND = "python train.py --name 'Zoë ☃' --batch_size=64\nsecond line"
 TAKE = '#!/bin/sh\necho "$0 $*" > "$TOOLS/called"\ncat > "$TOOLS/taken"\n'

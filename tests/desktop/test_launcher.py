@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.desktop.launcher import OpeningError, available, open_file, open_page
 from tests.desktop.tools import add_program, environment_with
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 NOTE = '#!/bin/sh\nfor word in "$0" "$@"; do echo "$word" >> "$TOOLS/called"; done\n'
 

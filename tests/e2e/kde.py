@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from PIL import Image  # looks at screenshots
 
 from tests.e2e import screen_reading
-from tests.e2e.client import wait_until
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, settle
 from tests.e2e.whole_desktop import RIGHT, START, Box, Form, SeenRow, WholeDesktop, require, session
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,9 +8,10 @@ import pytest
 from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.model import Level
-from tests.e2e.client import DAEMON, Monitor, wait_until
+from tests.e2e.client import DAEMON, Monitor
 from tests.e2e.peers import running_tray
 from tests.e2e.rig import menu_row
+from tests.support.timing import wait_until
 from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop

@@ -14,10 +14,9 @@ from gpuwatch_tray.tray.backends import statusnotifier
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
 from tests.e2e.app import wait_for_polls
-from tests.e2e.client import wait_until
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
-from tests.support.timing import slowness
+from tests.support.timing import slowness, wait_until
 from tests.support.workers import workers
 
 pytestmark = [

@@ -10,8 +10,8 @@ from PIL import Image, ImageChops  # the test looks at the screen
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
+from tests.support.timing import wait_until
 from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop

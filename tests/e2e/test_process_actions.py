@@ -25,8 +25,8 @@ from gpuwatch_tray.sources.terminate import (
     terminate,
 )
 from gpuwatch_tray.tray import ActionKind, MenuExtras, Tray
-from tests.e2e.client import wait_until
 from tests.e2e.rig import menu_row
+from tests.support.timing import wait_until
 from tests.support.tray_status import gpu, snapshot, status
 
 pytestmark = pytest.mark.desktop

@@ -10,8 +10,8 @@ import pytest
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import IconStyle, Level
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.e2e.client import wait_until
 from tests.support.installed import MIB, Installed
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]

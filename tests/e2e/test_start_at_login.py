@@ -14,8 +14,8 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop import entries
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.support.installed import Installed
+from tests.support.timing import wait_until
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 

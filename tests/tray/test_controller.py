@@ -18,7 +18,7 @@ from gpuwatch_tray.tray.backends import toolkit
 from gpuwatch_tray.tray.backends.pystray_native import NativeBackend
 from gpuwatch_tray.tray.controller import MAX_PENDING, ActionWorker
 from gpuwatch_tray.tray.menu import build_menu
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 from tests.support.tray_status import NOW, process, snapshot, status
 
 

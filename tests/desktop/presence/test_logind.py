@@ -13,8 +13,8 @@ from gpuwatch_tray.desktop.presence.types import SuspendLog, moment
 from gpuwatch_tray.model import Presence
 from tests.desktop.presence.services import LOGIND, SESSIONS, FakeManager, FakeSession
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
-from tests.support.timing import slowness
+from tests.e2e.client import BusClient
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.desktop
 

@@ -16,8 +16,8 @@ from gpuwatch_tray.desktop.presence.types import SuspendLog
 from gpuwatch_tray.model import Presence, PresenceResult
 from tests.desktop.presence.services import FakeLocker, FakeMonitor
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
-from tests.support.timing import slowness
+from tests.e2e.client import BusClient
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.desktop
 

@@ -15,7 +15,7 @@ from gpuwatch_tray.desktop.presence.types import SuspendLog
 from gpuwatch_tray.desktop.presence.x11 import XServer
 from gpuwatch_tray.model import Presence
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.desktop
 
