@@ -133,6 +133,20 @@ def test_the_password_may_stand_in_a_file_or_in_the_keyring(house, text, passwor
     assert settings.smtp.security is SmtpSecurity.TLS
 
 
+@pytest.mark.parametrize(("line", "port"), [("", 465), ("SMTP_PORT=2465\n", 2465)])
+def test_tls_from_the_start_can_be_asked_for_on_any_port(house, line, port):
+    """SMTP_SECURITY=ssl, at port 465 where none is set, needs the account and the password as ever."""
+    house.write(SMTP, f"{ACCOUNT}SMTP_PASS=x\nSMTP_SECURITY=SSL\n{line}")
+    smtp = house.settings().smtp
+    assert (smtp.security, smtp.port, smtp.user) == (SmtpSecurity.SSL, port, "labuser")
+    house.write(SMTP, "SMTP_HOST=mail.example.org\nSMTP_SECURITY=ssl\n")
+    settings, problems = house.load()
+    assert (settings.smtp, ["SMTP_USER" in line or "SMTP_PASS" in line for line in problems]) == (
+        None,
+        [True, True],
+    )
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1", "LOCALHOST."])
 def test_a_relay_on_this_computer_needs_neither_login_nor_tls(house, host):
     """Only where SMTP_SECURITY=none asks for it; its port is 25 then."""
