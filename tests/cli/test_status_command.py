@@ -310,9 +310,11 @@ def test_a_second_demo_finds_the_first(environ, capsys):
     """One instance: the lock of a demo is where a second one looks; a trial evaluation needs none."""
     demo = create_context(environ, SourceKind.DEMO)
     with acquire_store(demo, "tray") as lease:
-        with pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other:
-            with acquire_store(demo, "watch"):
-                pass
+        with (
+            pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other,
+            acquire_store(demo, "watch"),
+        ):
+            pass
         assert other.value.holder == lease.holder == tray_client.lock_holder(demo)
         with acquire_store(demo, "check"):
             assert tray_client.lock_holder(demo) == lease.holder

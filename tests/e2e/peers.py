@@ -17,10 +17,10 @@ from tests.e2e.rig import NOTIFICATIONS, WATCHER, MenuRow, menu_row
 from tests.support.timing import PATIENCE, wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.client import BusClient
     from collections.abc import Iterator
 
     from gpuwatch_tray.model import Status
+    from tests.e2e.client import BusClient
 
 
 ITEM = "org.kde.StatusNotifierItem"
