@@ -164,7 +164,7 @@ def test_the_button_of_the_popup_begins_it(signed_out, monkeypatch):
         def send_mails_now(self):
             """Nothing."""
 
-    deeds = ActionDispatcher(signed_out[0], None, None, lambda: None)
-    deeds.bind(Monitor(), lambda _key: (), FakePopups(), lambda _extras: None, lambda _deed: None)
-    deeds.on_popup_button("mail-blocked", Button.SIGN_IN)
+    dispatcher = ActionDispatcher(signed_out[0], None, None, lambda: None)
+    dispatcher.bind(Monitor(), lambda _key: (), FakePopups(), lambda _extras: None, lambda _action: None)
+    dispatcher.on_popup_button("mail-blocked", Button.SIGN_IN)
     assert len(begun) == 1

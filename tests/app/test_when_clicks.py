@@ -21,15 +21,15 @@ GONE = replace(BUSY, processes=())
 
 
 class Desk(Loop):
-    """A loop with the deeds of its menu."""
+    """A loop with the actions of its menu."""
 
     def build(self):
         super().build()
         waiting = Reminders(self.store, self.clock.instant)
         person = AlertOperations(self.store, self.clock.instant)
-        deeds = ActionDispatcher(self.context, person, waiting, lambda: None)
-        deeds.bind(self.monitor, lambda _key: (), self.popups, lambda _: None, lambda _: None)
-        self.actions = deeds.actions()
+        dispatcher = ActionDispatcher(self.context, person, waiting, lambda: None)
+        dispatcher.bind(self.monitor, lambda _key: (), self.popups, lambda _: None, lambda _: None)
+        self.actions = dispatcher.actions()
 
     def click(self, act, target):
         self.actions[act](target)
