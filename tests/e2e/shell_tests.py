@@ -13,10 +13,10 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.presence import start_detector
 from gpuwatch_tray.model import Button, Level, Popup, Presence, Severity
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
 from tests.e2e.test_popup_buttons import answering
 from tests.e2e.whole_desktop import LARGE, SMALL, Cost, Form
+from tests.support.timing import wait_until
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
 if TYPE_CHECKING:

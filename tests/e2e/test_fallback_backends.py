@@ -13,7 +13,7 @@ import pytest
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import PATIENCE, wait_until
+from tests.support.timing import PATIENCE, wait_until
 
 pytestmark = pytest.mark.desktop
 
