@@ -86,13 +86,10 @@ class TerminationTracker:
         """Offer to kill what did not end, and withdraw the offer once it has."""
         stubborn = frozenset(self._pending.unresponsive(time.monotonic()))
         for target in stubborn - self.offered:
-            body = _("PID {pid} has not ended {seconds:g} s after it was asked to").format(
-                pid=target.pid, seconds=terminate.PATIENCE
-            )
-            buttons = (Button.KILL,)
-            self._popups.show(
-                Popup(f"{KILL_KEY}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
-            )
+            text = _("PID {pid} has not ended {seconds:g} s after it was asked to")
+            body = text.format(pid=target.pid, seconds=terminate.PATIENCE)
+            key, title = f"{KILL_KEY}{target}", _("A process goes on")
+            self._popups.show(Popup(key, title, body, Severity.WARNING, (Button.KILL,)))
         for target in self.offered - stubborn:
             self._popups.close(f"{KILL_KEY}{target}")
         if stubborn != self.offered:
@@ -100,7 +97,6 @@ class TerminationTracker:
             self._changed()
 
 
-SIGN_IN_KEY = "sign-in"
 SIGN_IN_TIMEOUT = 360.0  # seconds: the child itself gives up a minute earlier
 
 
@@ -156,15 +152,14 @@ class SignInAction:
             self._done()
             return
         # What it says on standard error; the address that it prints before is no reason.
-        reasons = [
-            line.removeprefix("gpuwatch-tray: ") for line in lines if line.startswith("gpuwatch-tray: ")
-        ]
+        prefix = "gpuwatch-tray: "
+        reasons = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
         why = "\n".join(reasons) or _("it ended with exit code {code}").format(code=code)
         log.warning("not signed in to Gmail: %s", why)
         self._show(_("Not signed in to Gmail"), why)
 
     def _show(self, title: str, body: str, severity: Severity = Severity.WARNING) -> None:
-        self._popups.show(Popup(SIGN_IN_KEY, title, body, severity))
+        self._popups.show(Popup("sign-in", title, body, severity))
 
 
 TEST_MAIL_TIMEOUT = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones

@@ -111,8 +111,10 @@ OPERATIONS: dict[str, Operation] = {
 NEED_SNAPSHOT = {"when free", "when ends"}
 
 
-def operate(context: RunContext, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Have the running program do `request`, or do it on the store; raises WorkError where it is refused."""
+def operate(
+    context: RunContext, request: Mapping[str, Any], then: Callable[[Store], None] = lambda _store: None
+) -> dict[str, Any]:
+    """Have the running program do `request`, or do it and `then` on the store. Raises WorkError."""
 
     def on_store(store: Store) -> dict[str, Any]:
         snapshot = None
@@ -120,9 +122,11 @@ def operate(context: RunContext, request: Mapping[str, Any]) -> dict[str, Any]:
             with closing(open_source(context, store)) as source:
                 snapshot = read_once(context, source)
         try:
-            return OPERATIONS[request["do"]](store, request, snapshot)
+            answer = OPERATIONS[request["do"]](store, request, snapshot)
         except REFUSALS as error:
             raise WorkError(str(error)) from error
+        then(store)
+        return answer
 
     return request_or_use_store(context, request, on_store)
 

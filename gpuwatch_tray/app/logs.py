@@ -10,10 +10,11 @@ import traceback
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import gpuwatch_tray
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.private import make_private, make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ class PrivateLogFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper[Any]:
         os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+        make_private(Path(self.baseFilename))
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
@@ -73,7 +75,7 @@ def log_to_file(context: RunContext) -> None:
     for handler in root.handlers:
         handler.setLevel(ours.level or logging.WARNING)  # the terminal stays quiet without --verbose
     try:
-        log_path(context).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(log_path(context).parent)
         file = PrivateLogFile(
             log_path(context), maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", delay=False
         )
@@ -90,7 +92,6 @@ log = logging.getLogger(__name__)
 
 MOST_REPORTS = 16  # kinds of errors that are reported in a run
 REPORT_WITHIN = 1.0  # seconds for the last reports at the end
-ErrorKind: TypeAlias = tuple[str, str]
 
 
 class ErrorReporter(logging.Handler):
@@ -99,7 +100,7 @@ class ErrorReporter(logging.Handler):
     def __init__(self, report: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
         self._report = report
-        self._seen: set[ErrorKind] = set()
+        self._seen: set[tuple[str, str]] = set()
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # The thread that logs may hold a lock or run the bus's loop: it cannot show a popup.
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)

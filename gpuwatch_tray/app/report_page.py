@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import glob
+import os
 import secrets
 import subprocess
 import threading
@@ -61,7 +62,15 @@ def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
 
 
 def write_page(file: Path, text: str) -> None:
-    """Replace `file` by `text` atomically, readable by this user only. Raises OSError."""
+    """Replace `file` by `text` atomically, for this user only; write into a device. Raises OSError."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        # Without waiting for a fifo's reader: where there is none it is an error.
+        device = os.open(file, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        os.set_blocking(device, True)
+        with os.fdopen(device, "w", encoding="utf-8") as out:
+            out.write(text)
+        return
+    file = file.resolve()  # a link stays one
     _remove_unfinished(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
@@ -75,10 +84,9 @@ def write_page(file: Path, text: str) -> None:
 
 def _remove_unfinished(file: Path) -> None:
     """Remove partial pages of killed programs."""
-    name = re.compile(re.escape(f".{file.name}.") + "[0-9a-f]{8}")
-    for part in file.parent.glob(".*"):
+    for part in file.parent.glob(f".{glob.escape(file.name)}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
-            if name.fullmatch(part.name) and time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
+            if time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
                 part.unlink()
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.app.bootstrap import WorkError, open_store
+from gpuwatch_tray.app.bootstrap import DEMO, WorkError, open_store, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
+from gpuwatch_tray.ipc.lock import LockHolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEMO = "demo"  # the state's name for a demo's address: another process cannot know its folder
+DESCRIBED_WITHIN = 1.0  # seconds between the taking of a lock and its description
+ANSWER_WITHIN = 5.0  # seconds for the lock's holder to answer, on a busy machine
 
 
 @contextmanager
@@ -60,11 +62,8 @@ def try_request(
             text = _("{watcher} on {host}: {error}")
             raise WorkError(text.format(watcher=watcher, host=context.host, error=error)) from error
     if holder.pid and not store_lock(context).is_free():
-        raise WorkError(
-            _("{holder} watches on {host}, but takes no requests: its log tells why").format(
-                holder=holder, host=context.host
-            )
-        )
+        text = _("{holder} watches on {host}, but takes no requests: its log tells why")
+        raise WorkError(text.format(holder=holder, host=context.host))
     return None
 
 
@@ -103,14 +102,41 @@ def send_request(context: RunContext, request: Mapping[str, Any], timeout: float
     return answer
 
 
-def store_lock(context: RunContext) -> StoreLock:
-    """Return the lock of this state; not for a demo, whose folder is unknown here."""
-    return StoreLock(context.settings.state, context.state_name)
-
-
 def lock_holder(context: RunContext) -> LockHolder:
-    """Return the description of the lock's holder; an empty one for a demo."""
-    return LockHolder() if context.simulated else store_lock(context).holder()
+    """Return the description of the lock's holder."""
+    return store_lock(context).holder()
+
+
+def lock_problem(context: RunContext) -> str:
+    """Say that nobody answers for the lock that is held; empty where it is free, or somebody does."""
+    lock = store_lock(context)
+    until = time.monotonic() + DESCRIBED_WITHIN
+    while not _is_known(lock.holder()):
+        if lock.is_free():
+            return ""
+        if time.monotonic() >= until:
+            text = _("{file} is held, but nobody answers for it: end the process that `fuser` names")
+            return text.format(file=lock.path)
+        time.sleep(DESCRIBED_WITHIN / 10)
+    return ""
+
+
+def _is_known(holder: LockHolder) -> bool:
+    """Return whether the holder answers, or where it has no socket is a living process of this user."""
+    if holder.address:
+        try:
+            ipc.ask(holder.address, STATUS_REQUEST, ANSWER_WITHIN)
+        except ipc.RequestRefusedError:
+            return True
+        except ipc.ControlError:
+            return False
+        return True
+    if os.name == "posix" and holder.pid > 0:
+        try:
+            os.kill(holder.pid, 0)
+        except (OSError, OverflowError):
+            return False
+    return holder.pid > 0
 
 
 STATUS_REQUEST = {"do": "status"}
@@ -125,6 +151,14 @@ def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time)
         return [first, *status_lines(ipc.ask(holder.address, STATUS_REQUEST), clock())]
     except ipc.ControlError as error:
         return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
+
+
+def print_running(context: RunContext, holder: LockHolder) -> int:
+    """Print what a second start says; raises WorkError where nobody answers for the lock."""
+    if why := lock_problem(context):
+        raise WorkError(why)
+    print("\n".join(describe_running(holder)))
+    return 0
 
 
 def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:

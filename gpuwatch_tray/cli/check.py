@@ -56,7 +56,7 @@ def check_once(context: RunContext, args: argparse.Namespace) -> int:
     except AlreadyRunningError as other:
         print(_("{watcher}: nothing evaluated here").format(watcher=other))
         with closing(open_store(context)) as store:
-            failures = [*_doubts(other), *deliver_now(context, store)]
+            failures = [*_doubts(context, other), *deliver_now(context, store)]
     _fail(failures)
     return 0
 
@@ -70,9 +70,11 @@ def _evaluate(context: RunContext) -> list[str]:
         return failures if context.simulated else [*failures, *deliver_now(context, lease.store)]
 
 
-def _doubts(other: AlreadyRunningError) -> list[str]:
+def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:
     """Say why the other process may not be enough."""
-    doubts = []
+    from gpuwatch_tray.app.tray_client import lock_problem
+
+    doubts = [*filter(None, [lock_problem(context)])]
     if (trouble := other.holder.trouble) is not None:
         doubts.append(_("{watcher}, and says: {trouble}").format(watcher=other, trouble=trouble))
     if not other.holder.mails:

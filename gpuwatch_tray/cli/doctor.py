@@ -94,7 +94,7 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     """Return every check; `timeout` in seconds replaces each check's own. Raises UsageError in a demo."""
     from gpuwatch_tray.app.login_item import login_item
     from gpuwatch_tray.app.logs import log_path
-    from gpuwatch_tray.app.tray_client import control_addresses, lock_holder
+    from gpuwatch_tray.app.tray_client import control_addresses, lock_holder, lock_problem
     from gpuwatch_tray.doctor import checks, environment, mail_checks
     from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check
 
@@ -135,7 +135,9 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
         on_disk(checks.SECRETS_TOPIC, lambda: checks.check_secrets(_secret_files(context, files))),
         Check(
             environment.RUNNING_TOPIC,
-            lambda: environment.check_running(lock_holder(context), control_addresses(context)),
+            lambda: environment.check_running(
+                lock_holder(context), control_addresses(context), lock_problem(context)
+            ),
             usual,
         ),
     ]

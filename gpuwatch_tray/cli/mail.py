@@ -16,7 +16,7 @@ from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import tcp_port
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.settings import SmtpSecurity, read_password
+from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
 from gpuwatch_tray.units import TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
@@ -37,8 +37,15 @@ def print_queue(context: RunContext, args: argparse.Namespace) -> int:
 
 def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
     """Have these mails sent now, those that were given up too."""
-    count = operate(context, {"do": "mail retry", "ids": _parse_ids(args.ids)})["count"]
+    from gpuwatch_tray.app.deliver import deliver_now
+
+    failures: list[str] = []
+    request = {"do": "mail retry", "ids": _parse_ids(args.ids)}
+    # Where nothing runs that would send them, this command does.
+    count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
     print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
+    if failures:
+        raise WorkError("\n".join(failures))
     return 0
 
 
@@ -83,9 +90,9 @@ def _mail_state(mail: Mapping[str, Any]) -> str:
         return _("waits for somebody to mend what follows; tried again at {when}").format(when=when)
     if not mail["attempts"]:
         return _("about to be sent")
-    return ngettext(
-        "tried once, again at {when}", "tried {count} times, again at {when}", mail["attempts"]
-    ).format(count=mail["attempts"], when=when)
+    count = mail["attempts"]
+    text = ngettext("tried once, again at {when}", "tried {count} times, again at {when}", count)
+    return text.format(count=count, when=when)
 
 
 def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
@@ -141,10 +148,8 @@ def run_password(context: RunContext, args: argparse.Namespace) -> int:
     except TransportError as error:
         raise WorkError(str(error)) from error
     if args.delete:
-        text = (
-            _("The password of {account} is deleted.") if deleted else _("There is no password of {account}.")
-        )
-        print(text.format(account=account))
+        gone, none = _("The password of {account} is deleted."), _("There is no password of {account}.")
+        print((gone if deleted else none).format(account=account))
         return 0
     print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
     before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
@@ -186,6 +191,8 @@ def _ask_password(account: str) -> str:
         raise UsageError(_("the password {why}").format(why=error)) from error
     if not secret:
         raise UsageError(_("an empty password: nothing is kept"))
+    if odd := odd_characters(Secret(secret)):
+        print(_("The password holds {what}: type it anew instead of pasting it.").format(what=odd))
     return secret
 
 

@@ -41,12 +41,16 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
     from gpuwatch_tray import report
     from gpuwatch_tray.app.history_query import read_history
     from gpuwatch_tray.app.report_page import page_file, write_page
-    from gpuwatch_tray.common.private import make_private_folder
+    from gpuwatch_tray.common.private import make_private, make_private_folder
     from gpuwatch_tray.desktop import launcher
 
     if args.hours > MOST_HOURS:
         text = _("--hours: expected at most {most}, the 30 days that are kept, got {hours}")
         raise UsageError(text.format(most=MOST_HOURS, hours=args.hours))
+    if not args.out and args.out is not None:
+        raise UsageError(_("--out: expected a file's name, or - for standard output"))
+    if args.out == "-" and args.open:
+        raise UsageError(_("--out - and --open exclude each other"))
     # A month is half a million small objects without cycles: the collector would take half of the time, and
     # this process ends right after.
     gc.disable()
@@ -65,11 +69,15 @@ def make_page(context: RunContext, args: argparse.Namespace) -> int:
         warn_at=context.settings.limits.heat.warn_at,
         usage=usage_json(usage(history, GroupBy.USER), history, context.settings.energy_price),
     )
+    if args.out == "-":
+        sys.stdout.write(report.html(history, page))
+        return 0
     folder = Path(details["state"]) if details else context.settings.state
     file = Path(args.out) if args.out is not None else page_file(folder, context.state_name, os.environ)
     try:
         if args.out is None:
             make_private_folder(file.parent)
+            make_private(file.parent)
         write_page(file, report.html(history, page))
     except OSError as error:
         raise WorkError(f"{file}: {error.strerror or error}") from error
@@ -354,7 +362,9 @@ def add_commands(commands: CommandGroup) -> None:
         "report usage --since 30d",
         body=make_page,
     )
-    page.add_argument("--out", metavar="FILE", help=_("put it there (default: in a private folder)"))
+    page.add_argument(
+        "--out", metavar="FILE", help=_("put it there, - is standard output (default: in a private folder)")
+    )
     page.add_argument("--open", action="store_true", help=_("open it with the desktop's browser"))
     page.add_argument(
         "--hours",

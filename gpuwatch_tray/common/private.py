@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make the folder and what is missing above it; close one of this user's to others. Raises OSError."""
+    """Make the folder, and what is missing above it, for this user alone. Raises OSError."""
     for path in (*reversed(folder.parents), folder):
         if not path.exists():  # `mkdir(parents=True)` makes those above by the umask
             path.mkdir(mode=stat.S_IRWXU, exist_ok=True)
-    make_private(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def make_private(path: Path) -> None:

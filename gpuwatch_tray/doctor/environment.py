@@ -268,7 +268,9 @@ def _check_events(snapshot: Snapshot) -> CheckResult:
 RUNNING_TOPIC = "watching"
 
 
-def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[CheckResult]:
+def check_running(
+    holder: LockHolder, addresses: Sequence[str], lock_problem: str = ""
+) -> Iterator[CheckResult]:
     """Check the tray or `watch`: at the lock holder's address, else at `addresses`."""
     for address in [holder.address] if holder.address else addresses:
         try:
@@ -285,5 +287,8 @@ def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[Chec
             yield warning(RUNNING_TOPIC, f"{name}: {redact.text(holder.trouble)}")
         else:
             yield ok(RUNNING_TOPIC, f"{name}: {headline}")
+        return
+    if lock_problem:
+        yield problem(RUNNING_TOPIC, lock_problem)
         return
     yield ok(RUNNING_TOPIC, _("nothing watches at the moment: `gpuwatch-tray` starts the tray"))

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray import i18n
+from gpuwatch_tray.common.private import make_private, make_private_folder, write_private
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# What the program has in a state's folder: one with other things in it is not closed to others.
+OUR_FILES = ("watching-", "state-", "samples-", "control", "log", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,17 @@ class StoreLock:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / f"watching-{name}.lock", timeout=0)
+        self.path = folder / f"watching-{name}.lock"
+        self._lock = FileLock(self.path, timeout=0, mode=0o600)
         self._file = folder / f"watching-{name}.json"
 
     def acquire(self, holder: LockHolder) -> bool:
         """Take the lock without waiting; False where another process has it. Raises LockError."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._folder)
+            if all(path.name.startswith(OUR_FILES) for path in self._folder.iterdir()):
+                make_private(self._folder)
+            self._close_to_others()
             with warnings.catch_warnings():
                 # Without locks in the file system it warns of its fallback: cron would mail the warning.
                 warnings.simplefilter("ignore", UserWarning)
@@ -67,7 +76,8 @@ class StoreLock:
         """Write the holder's description; a full disk is no error."""
         part = self._file.with_suffix(".part")
         with contextlib.suppress(OSError):
-            part.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+            part.unlink(missing_ok=True)
+            write_private(part, json.dumps(asdict(holder)))
             part.replace(self._file)
 
     def holder(self) -> LockHolder:
@@ -86,10 +96,16 @@ class StoreLock:
         if not self._folder.is_dir():
             return True
         try:
+            self._close_to_others()
             with self._lock:
                 return True
         except (Timeout, OSError):
             return False
+
+    def _close_to_others(self) -> None:
+        """Mend a lock file of before: whoever can open it can hold it."""
+        with contextlib.suppress(FileNotFoundError):
+            make_private(self.path)
 
     def release(self) -> None:
         """Give the lock back; do nothing without it."""

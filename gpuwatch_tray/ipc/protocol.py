@@ -121,11 +121,20 @@ def addresses(state: Path, name: str) -> tuple[str, ...]:
     the state's, or one of our own among the temporary files, because a socket's path must be short. A client
     need not try them all: the lock's description names the one in use.
     """
-    digest = hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
+    digest = _digest(state, name)
     if sys.platform in WITH_PIPES:
         return (f"{PIPE}{NAME}-{digest}",)
     paths = [folder / f"{digest}.sock" for folder in (*_runtime(), state / "control", _temporary())]
     return tuple(str(path) for path in paths if len(os.fsencode(path)) <= LONGEST)
+
+
+def session_place(state: Path, name: str) -> tuple[Path, str]:
+    """Return a private folder that ends with the session, and the name of the state in it."""
+    return next(iter([*_runtime(), _temporary()])), _digest(state, name)
+
+
+def _digest(state: Path, name: str) -> str:
+    return hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
 
 
 def _runtime() -> list[Path]:

@@ -140,7 +140,7 @@ def replacement_lock(path: Path) -> Iterator[None]:
     """Hold the right to replace this file; raises StoreError after `BUSY` seconds."""
     # No process creates a file while another sets a damaged one aside, and no two set one aside at once: the
     # second would set aside the new one.
-    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=BUSY)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=BUSY, mode=0o600)
     try:
         lock.acquire()
     except Timeout as error:
@@ -162,7 +162,7 @@ class MemoryClaim:
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f"{path.name}.memory")
-        self._lock = FileLock(self._path, timeout=0, thread_local=False)
+        self._lock = FileLock(self._path, timeout=0, mode=0o600, thread_local=False)
 
     def acquire(self) -> None:
         """Acquire the lock, as far as the disk allows."""

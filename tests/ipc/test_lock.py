@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 import pytest
 
@@ -98,3 +99,43 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LockError, match=r"file: the state cannot be kept there: .*GPUWATCH_CACHE"):
         StoreLock(tmp_path / "file", "box").acquire(TRAY)
+
+
+@pytest.fixture
+def umask():
+    """Set the umask of most systems, under which a file is readable by all."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def modes(folder):
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+
+
+def test_nobody_else_can_open_the_lock(tmp_path, umask):
+    """Whoever can open it can hold it, and nothing would be watched: 0700 and 0600 whatever the umask."""
+    state = tmp_path / "cache" / "state"
+    first = StoreLock(state, "box")
+    assert first.acquire(TRAY)
+    private = {"state": 0o700, "watching-box.lock": 0o600, "watching-box.json": 0o600}
+    assert modes(state) == private
+    first.release()
+    state.chmod(0o755)
+    (state / "watching-box.lock").chmod(0o644)
+    assert first.acquire(TRAY)
+    assert modes(state) == private
+    first.release()
+    (state / "watching-box.lock").chmod(0o644)
+    assert first.is_free()
+    assert modes(state)["watching-box.lock"] == 0o600
+
+
+def test_a_shared_folder_stays_shared(tmp_path, umask):
+    """A state in /tmp does not close it to everybody; the files are private all the same."""
+    tmp_path.chmod(0o1777)
+    lock = StoreLock(tmp_path, "box")
+    assert lock.acquire(TRAY)
+    assert modes(tmp_path)[tmp_path.name] == 0o1777
+    assert modes(tmp_path)["watching-box.lock"] == 0o600
+    lock.release()

@@ -10,16 +10,27 @@ import sys
 import time
 from argparse import Namespace
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.app import tray_client
-from gpuwatch_tray.app.bootstrap import SourceKind, WorkError, create_context
+from gpuwatch_tray.app import headless, tray_client
+from gpuwatch_tray.app.bootstrap import (
+    AlreadyRunningError,
+    SourceKind,
+    WorkError,
+    acquire_store,
+    create_context,
+)
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
+from gpuwatch_tray.cli.check import check_once
 from gpuwatch_tray.cli.watch import print_status, quit_running
+from gpuwatch_tray.doctor import CheckState
+from gpuwatch_tray.doctor.environment import check_running
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
 from gpuwatch_tray.model import UNSUPPORTED, Alert, Gpu, Level, Phase, Problem, Severity, Snapshot, Status
 from tests.support.fakes import START, snapshot
@@ -295,6 +306,77 @@ def test_a_demo_is_found_without_its_lock(environ, capsys):
         print_status(demo, Namespace(json=False))
 
 
+def test_a_second_demo_finds_the_first(environ, capsys):
+    """One instance: the lock of a demo is where a second one looks; a trial evaluation needs none."""
+    demo = create_context(environ, SourceKind.DEMO)
+    with acquire_store(demo, "tray") as lease:
+        with pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other:
+            with acquire_store(demo, "watch"):
+                pass
+        assert other.value.holder == lease.holder == tray_client.lock_holder(demo)
+        with acquire_store(demo, "check"):
+            assert tray_client.lock_holder(demo) == lease.holder
+        with acquire_store(create_context(environ, SourceKind.NVML), "tray"):
+            pass
+    with acquire_store(demo, "watch"):
+        pass
+
+
+def test_a_second_demo_prints_the_status_of_the_first(environ, capsys):
+    """As a normal second start does: the status, and exit code 0."""
+    demo = create_context(environ, SourceKind.DEMO)
+    with (
+        acquire_store(demo, "tray") as lease,
+        tray_client.serve_requests(demo, {"status": lambda _: build_status(WARNING, FACTS)}) as address,
+    ):
+        lease.describe(address=address)
+        assert headless.run(demo) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"tray, PID {os.getpid()} watches already\n")
+    assert "3 GPUs in use, the limit is 2" in told
+
+
+def held_by_a_stranger(context):
+    """The lock as somebody takes it who can open its file: no description that is true."""
+    context.settings.state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(StoreLock(context.settings.state, context.state_name).path, timeout=0)
+    lock.acquire()
+    return lock
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        LockHolder(),
+        LockHolder(2**22 - 1, "tray"),
+        LockHolder(os.getpid(), "tray", address="/nonexistent/s"),
+    ],
+)
+def test_a_lock_that_nobody_answers_for_is_a_problem(context, monkeypatch, left):
+    """No description, one of a dead process, a socket that is gone: no GPU may be watched, so it is told."""
+    monkeypatch.setattr(tray_client, "DESCRIBED_WITHIN", 0.0)
+    with held_by_a_stranger(context):
+        if left.pid:
+            StoreLock(context.settings.state, context.state_name).describe(left)
+        with pytest.raises(WorkError, match=r"\.lock is held, but nobody answers for it") as told:
+            headless.run(context)
+        assert "\n" not in str(told.value)
+        mailed = replace(context, settings=replace(context.settings, to_email=("ada@example.org",)))
+        with pytest.raises(WorkError, match="nobody answers for it"):  # cron mails it
+            check_once(mailed, Namespace(dry_run=False, test_mail=False))
+        (line,) = check_running(left, [], tray_client.lock_problem(context))
+        assert (line.state, line.text) == (CheckState.PROBLEM, tray_client.lock_problem(context))
+
+
+def test_a_lock_that_somebody_answers_for_is_none(context):
+    """The running program, and one without a socket, such as a `check` of cron; nor is a free lock."""
+    assert tray_client.lock_problem(context) == ""
+    with watching(context, {"status": lambda _: {}}):
+        assert tray_client.lock_problem(context) == ""
+    with acquire_store(context, "check"):
+        assert tray_client.lock_problem(context) == ""
+
+
 def test_a_second_start_tells_how_the_first_one_is(context):
     """Its status where it answers, else who it is."""
     with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
@@ -380,7 +462,7 @@ def test_quit_ends_the_other_process_and_waits_for_it(context, environ, capsys, 
 
 
 def test_quit_does_not_claim_what_has_not_happened(context, environ):
-    """One that stays is an error after 5 s, which are the test's own."""
+    """One that stays is an error after 60 s, which are the test's own."""
     now = [0.0]
 
     def sleep(seconds):
@@ -388,10 +470,28 @@ def test_quit_does_not_claim_what_has_not_happened(context, environ):
 
     with tray(environ, "deaf") as running:
         with pytest.raises(
-            WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 5 s"
+            WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 60 s"
         ):
             quit_running(context, Namespace(), monotonic=lambda: now[0], sleep=sleep)
         assert running.poll() is None
+
+
+def test_quit_waits_for_one_that_takes_long(context, environ, capsys):
+    """With 800 processes an end takes more than 5 s: it is waited for, and the person is told so once."""
+    now = [0.0]
+
+    with tray(environ, "deaf") as running:
+
+        def sleep(seconds):
+            now[0] += 20 * seconds
+            if now[0] >= 12:
+                running.kill()
+                running.wait(5)
+
+        assert quit_running(context, Namespace(), monotonic=lambda: now[0], sleep=sleep) == 0
+        told = capsys.readouterr()
+        assert told.err == f"gpuwatch-tray: tray, PID {running.pid}: still ending its work\n"
+        assert told.out == f"ended: tray, PID {running.pid}\n"
 
 
 def test_after_kill_9_the_state_is_free_and_status_says_so(context, environ):
