@@ -11,7 +11,6 @@ import pytest
 
 from gpuwatch_tray import i18n
 
-MEMORY = Path("/dev/shm")
 VARIABLES = (
     "GPUWATCH_CONFIG",
     "GPUWATCH_NOTIFY_CONFIG",
@@ -27,8 +26,8 @@ VARIABLES = (
 def pytest_configure(config):
     config.addinivalue_line(
         "markers",
-        "configured(notify='', greeted=False, **keys): `installed`'s notify.env, whether it has greeted, and the "
-        "keys of its gpu-watch.env",
+        "configured(notify='', greeted=False, **keys): `installed`'s notify.env, whether it has greeted, "
+        "and the keys of its gpu-watch.env",
     )
 
 
@@ -57,12 +56,11 @@ def short():
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """An empty folder, in memory where there is one: a state is written with a sync each time."""
-    if not MEMORY.is_dir():
-        yield tmp_path
-        return
-    made = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY))
+def folder():
+    """An empty folder, in memory where there is one."""
+    from tests.support.folders import memory_folder
+
+    made = memory_folder()
     yield made
     shutil.rmtree(made)
 

@@ -9,7 +9,19 @@ import pytest
 from gpuwatch_tray.cli import build_parser
 from gpuwatch_tray.cli.docs import iter_commands, visible_actions
 from gpuwatch_tray.rules import RULES
-from tests.documentation import CODE, DEVELOPERS, FENCE, KEY, ROOT, anchors, keys, links, pages, prose, read
+from tests.support.documentation import (
+    CODE,
+    DEVELOPERS,
+    FENCE,
+    KEY,
+    ROOT,
+    anchors,
+    keys,
+    links,
+    pages,
+    prose,
+    read,
+)
 
 COMMANDS = ["docs/commands.md", "docs/commands.zh-CN.md"]
 README_LINES = 200  # more than that nobody reads on arrival

@@ -184,6 +184,8 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
     """Note which GPUs are free and since when; the notice once enough have been for long enough."""
     # Each GPU counts by itself. In a loop a gap between two observations lets all begin anew; `check`
     # observes with gaps only, so there the GPU must be free at each observation.
+    if observation.loop and observation.snapshot.problem is not None:
+        return condition, None  # the gap to the next reading decides
     there = free_gpus(observation.snapshot) or {}
     held = dict(condition.since) if _no_gap(condition, observation) else {}
     since = {name: held.get(name, observation.now) for name in there}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 STALE_POLLS = 3
 STALE_AT_LEAST = 5.0  # seconds: on a busy machine a short interval is missed
+BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 PROGRAM_DELAY = 20.0  # seconds beyond the interval: MYGPU's program may ask another machine
 
 
@@ -101,7 +102,7 @@ class RunContext:
             resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
             and settings.routing.email_when is not EmailWhen.NEVER,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
-            gap=self.stale_after,
+            gap=self.stale_after + BLIND_EVERY,
         )
 
     @property

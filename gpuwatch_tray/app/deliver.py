@@ -43,7 +43,7 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
 
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
-    """Send what is due; return a line for each mail that could not be sent, now or before."""
+    """Send what is due; return a line for each mail that could not be sent, one given up once."""
     if context.settings.routing.email_when is EmailWhen.NEVER:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
@@ -56,13 +56,14 @@ def deliver_now(context: RunContext, store: Store) -> list[str]:
     if waiting.error and not failures:
         text = _("{count} unsent, kept to be sent again: {why}")
         failures = [text.format(count=waiting.count, why=waiting.error)]
-    if waiting.dead:
+    given_up = [failure for failure in report.failures if failure.at is None]
+    if given_up:  # now: those of before have been told
         text = ngettext(
             "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
             "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
-            waiting.dead,
+            len(given_up),
         )
-        failures.append(text.format(count=waiting.dead, why=waiting.dead_error))
+        failures.append(text.format(count=len(given_up), why=given_up[-1].error))
     return failures
 
 

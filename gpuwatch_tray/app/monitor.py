@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.app.bootstrap import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
 from gpuwatch_tray.i18n import _
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 RECORDING = 0.4  # seconds that the last samples may take at the end
-BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 
 @dataclass(frozen=True, slots=True)

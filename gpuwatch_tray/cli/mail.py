@@ -16,7 +16,7 @@ from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import tcp_port
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.settings import SmtpSecurity, read_password
+from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
 from gpuwatch_tray.units import TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ def _ask_password(account: str) -> str:
         raise UsageError(_("the password {why}").format(why=error)) from error
     if not secret:
         raise UsageError(_("an empty password: nothing is kept"))
+    if odd := odd_characters(Secret(secret)):
+        print(_("The password holds {what}: type it anew instead of pasting it.").format(what=odd))
     return secret
 
 

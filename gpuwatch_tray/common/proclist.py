@@ -121,7 +121,12 @@ _FIELD = re.compile(r"(?P<key>[A-Z_]+)=(?P<value>.*?)(?=\s+[A-Z_]+=|\s*$)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _MEMORY = re.compile(r"(?P<mib>[0-9]{1,12})\s*MiB")
 _NO_MEMORY = frozenset({"[N/A]MiB", "[N/A]", "N/A", "NA", "[Not Supported]MiB", ""})
-_NOTHING = frozenset({"<no gpu processes detected>"})  # an empty list in the Bash tool's mail
+# An empty list, in the Bash tool's mail and in nvidia-smi's table.
+_NOTHING = frozenset({"<no gpu processes detected>", "no running processes found"})
+# Printed by nvidia-smi in place of a GPU: by its address on the PCI bus, or by its number.
+_UNREADABLE = re.compile(
+    r"Unable to determine the device handle for (?:GPU ?)?(?P<gpu>[0-9A-Fa-f:.]*[0-9A-Fa-f]): *(?P<why>.+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +142,15 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The processes of a text. With `bad_lines`, they are not all there are."""
+    """
+    The processes of a text. With `bad_lines`, they are not all there are.
+
+    `unreadable` are GPUs that could not be asked: the name that the list has for each, and why.
+    """
 
     processes: tuple[GpuProcess, ...]
     bad_lines: tuple[BadLine, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 def parse_listing(text: str) -> Listing:
@@ -149,35 +159,65 @@ def parse_listing(text: str) -> Listing:
 
     A process is the lister's own (`mine`) and computes, as in the Bash tool's list, unless its first line
     says otherwise in `USER=` and `TYPE=` (`ps --all` writes them): then `user` and `kinds` are set and `mine`
-    is None. Arguments come back split at the blanks. A text that holds something, but no process, is bad too.
+    is None. Arguments come back split at the blanks; lines without a PID between a command and the blank line
+    belong to it. A text that holds something, but no process, is bad too.
     """
-    processes: list[GpuProcess] = []
-    bad: list[BadLine] = []
-    stray: list[BadLine] = []
-    inside = False
-    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        line = raw.rstrip()
-        if "\0" in line:  # not text: the part before it may be cut short
-            bad.append(BadLine(number, line))
-            inside = False
-        elif _HEADER.match(line.lstrip()):
-            process = _parse_process(line)
-            inside = process is not None
-            if process is None:
-                bad.append(BadLine(number, line))
-            else:
-                processes.append(process)
-        elif not line[:1].isspace():
-            stray += [BadLine(number, line)] if line and line not in _NOTHING else []
-        elif inside:
-            processes[-1] = _add_detail(processes[-1], line.strip())
-    if not processes and not bad:
-        bad = stray[:1]
-    return Listing(tuple(processes), tuple(bad))
+    parser = _ListingParser()
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        parser.add(BadLine(number, line.rstrip()))
+    return parser.listing()
+
+
+class _ListingParser:
+    """What has been read of a list, line by line."""
+
+    def __init__(self) -> None:
+        self._processes: list[GpuProcess] = []
+        self._bad: list[BadLine] = []
+        self._stray: list[BadLine] = []
+        self._wrapped: list[BadLine] = []  # may be a process; a command's if a blank line follows
+        self._unreadable: list[tuple[str, str]] = []
+        self._inside = self._in_command = False
+
+    def listing(self) -> Listing:
+        bad = sorted([*self._bad, *self._wrapped], key=lambda line: line.number)
+        if not self._processes and not bad:
+            bad = self._stray[:1]
+        return Listing(tuple(self._processes), tuple(bad), tuple(self._unreadable))
+
+    def add(self, line: BadLine) -> None:
+        text = line.text
+        header = _HEADER.match(text.lstrip()) is not None
+        if not text:
+            self._wrapped, self._in_command = [], False
+        elif "\0" in text:  # not text: the part before it may be cut short
+            self._bad.append(line)
+            self._inside = self._in_command = False
+        elif self._in_command and not (header and "PID" in text):
+            self._processes[-1] = _add_words(self._processes[-1], text)
+            self._wrapped += [line] if header else []
+        elif header:
+            self._add_process(line)
+        elif text.strip("| \t").casefold() in _NOTHING:
+            return
+        elif not text[:1].isspace():
+            found = _UNREADABLE.fullmatch(text)
+            self._unreadable += [(found["gpu"], found["why"])] if found else []
+            self._stray.append(line)
+        elif self._inside:
+            self._processes[-1] = _add_detail(self._processes[-1], text.strip())
+            self._in_command = text.lstrip().startswith("CMD:")
+
+    def _add_process(self, line: BadLine) -> None:
+        process = _parse_process(line.text)
+        self._bad += self._wrapped
+        self._bad += [line] if process is None else []
+        self._processes += [] if process is None else [process]
+        self._inside, self._in_command, self._wrapped = process is not None, False, []
 
 
 def _parse_process(line: str) -> GpuProcess | None:
-    fields = {found["key"]: found["value"] for found in _FIELD.finditer(line)}
+    fields = {found["key"]: found["value"].strip() for found in _FIELD.finditer(line)}
     gpu, pid = fields.get("GPU", ""), fields.get("PID", "")
     if line[:1].isspace() or not (gpu == "?" or _NUMBER.fullmatch(gpu)) or not _NUMBER.fullmatch(pid):
         return None
@@ -211,6 +251,11 @@ def _add_detail(process: GpuProcess, line: str) -> GpuProcess:
         words = tuple(value.split())
         return replace(process, command=words, name=program(words[0]))
     return process
+
+
+def _add_words(process: GpuProcess, line: str) -> GpuProcess:
+    words = () if isinstance(process.command, Missing) else process.command
+    return replace(process, command=(*words, *line.split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -175,15 +176,9 @@ class _Panel:
 
 def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
     """Return the runs of places without a gap."""
-    stretch: list[int] = []
-    for place, value in enumerate(values):
-        if value is not None:
-            stretch.append(place)
-        elif stretch:
-            yield stretch
-            stretch = []
-    if stretch:
-        yield stretch
+    for known, places in groupby(range(len(values)), key=lambda place: values[place] is not None):
+        if known:
+            yield list(places)
 
 
 def _ticks(start: float, end: float) -> Iterator[tuple[float, str]]:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
 from gpuwatch_tray.engine.audit import popup_entry
-from gpuwatch_tray.engine.evaluation import EvaluationState, build_commit, ended_alerts, is_silenced, judge
+from gpuwatch_tray.engine.evaluation import (
+    EvaluationState,
+    build_commit,
+    ended_alerts,
+    is_silenced,
+    judge,
+    reading_gap,
+)
 from gpuwatch_tray.engine.explain import explain
 from gpuwatch_tray.engine.mail_builder import (
     PER_DAY,
@@ -121,6 +128,7 @@ class Engine:
                     evaluation.snapshot,
                     now,
                     presence,
+                    gap=reading_gap(self._state.pace, self._policy),
                     snoozed=evaluation.snoozed_until is not None,
                 )
                 try:

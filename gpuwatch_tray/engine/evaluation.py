@@ -17,7 +17,7 @@ from gpuwatch_tray.engine.audit import (
     popups_not_shown,
 )
 from gpuwatch_tray.engine.mail_builder import ends_to_send, threaded
-from gpuwatch_tray.engine.types import Evaluation, Policy
+from gpuwatch_tray.engine.types import Evaluation, Policy, ReadingPace
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
 from gpuwatch_tray.rules.verdict import counted
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
 
 
+SLOW_READINGS = 2  # times the last interval: a reading may take twice as long as the one before
 MISSING = N_(
     "the driver does not report it any more"
     " (if it was taken out on purpose: gpuwatch-tray alerts forget {uuid})"
@@ -56,6 +57,7 @@ class EvaluationState:
     raised: tuple[tuple[str, Instant], ...]
     severities: Mapping[str, Severity]
     last: Instant | None
+    pace: ReadingPace
     highest: int
     decisions: LastDecisions
     unrecorded: Mapping[str, Instant]
@@ -82,6 +84,7 @@ class EvaluationState:
             severities=dict(saved.severities),
             # What single runs write says nothing of how long a loop has watched.
             last=saved.loop if policy.holds else saved.last,
+            pace=ReadingPace(),
             highest=saved.highest,
             decisions=logged_decisions(log, {alert.id: name for name, alert in active.items()}),
             unrecorded={},
@@ -113,6 +116,7 @@ class EvaluationState:
             ),
             severities={**self.severities, **worst},
             last=at,
+            pace=evaluation.pace,
             highest=max([self.highest, *(alert.id for alert in commit.alerts)]),
             decisions=last_decisions(evaluation.decisions),
             no_popup=self.no_popup & set(active),
@@ -154,12 +158,14 @@ def judge(
     seen = tuple(
         (alert.rule, alert.subject) for alert in state.alerts.values() if alert.id in attention.acknowledged
     )
-    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=policy.gap, seen=seen)
+    tick, pace = _tick(state, policy, snapshot, now)
+    gap = reading_gap(state.pace, policy)
+    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=gap, seen=seen)
     verdicts = rules.judge(snapshot, limits, rule_history, holds=policy.holds)
     stepped, changes = alerts.step(
         state.alerts,
         verdicts,
-        _tick(state.last, policy, now),
+        tick,
         host,
         rules.terms(limits),
         _recent_raises(state.raised, now),
@@ -198,6 +204,7 @@ def judge(
         decisions,
         alerts.snoozed_until(attention.silences, now),
         rule_history,
+        pace,
         tuple(voided & attention.acknowledged),
     )
 
@@ -321,13 +328,28 @@ def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
     return alert.subject.partition("/")[0] in {gpu.uuid for gpu in inputs.gpus if gpu.forgotten}
 
 
-def _tick(last: Instant | None, policy: Policy, now: Instant) -> Tick:
-    if last is None:
-        return Tick(now)
-    elapsed = now.since(last)
+def reading_gap(pace: ReadingPace, policy: Policy) -> float:
+    """After how many seconds between two readings nothing is known: slow readings are a slow poll."""
+    return max(policy.gap, SLOW_READINGS * pace.interval)
+
+
+def _tick(
+    state: EvaluationState, policy: Policy, snapshot: Snapshot, now: Instant
+) -> tuple[Tick, ReadingPace]:
+    """Return the step in time to this snapshot, and the pace of the readings after it."""
+    was_read = snapshot.problem is None
+    elapsed = 0.0 if state.last is None else now.since(state.last)
     # Between two runs of cron there is always a gap, which then says nothing.
-    gap = policy.holds and not 0 <= elapsed <= policy.gap
-    return Tick(now, max(0.0, elapsed), gap)
+    gap = policy.holds and not 0 <= elapsed <= reading_gap(state.pace, policy)
+    elapsed = max(0.0, elapsed)
+    if gap or state.last is None or not policy.holds or state.pace.at is None:
+        return Tick(now, elapsed, gap), ReadingPace(now if was_read else None)
+    if not was_read:
+        return Tick(now, elapsed), state.pace
+    # What was evaluated while a slow reading was awaited takes nothing from the time between two readings.
+    interval = max(0.0, now.since(state.pace.at))
+    elapsed = max(elapsed, min(interval, reading_gap(state.pace, policy)))
+    return Tick(now, elapsed), ReadingPace(now, interval)
 
 
 def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:

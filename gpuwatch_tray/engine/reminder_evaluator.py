@@ -99,13 +99,14 @@ class ReminderEvaluator:
         now: Instant,
         presence: Presence,
         *,
+        gap: float,
         snoozed: bool,
     ) -> ReminderResult:
         """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = step_reminder(old, self._observe(old, snapshot, now))
+            new = step_reminder(old, self._observe(old, snapshot, now, gap))
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)
@@ -165,12 +166,12 @@ class ReminderEvaluator:
         """Note that the popup was shown and the reminder could not be closed: the next commit does."""
         self._unrecorded.add(number)
 
-    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant) -> Observation:
+    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float) -> Observation:
         condition, lives = reminder.condition, None
         if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
-        return Observation(snapshot, now, self._policy.gap, self._policy.holds, lives, children)
+        return Observation(snapshot, now, gap, self._policy.holds, lives, children)
 
     def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
         """Return the processes on the GPUs that a command has started."""

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
-    from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
+    from gpuwatch_tray.model import (
+        Alert,
+        GpuProcess,
+        Instant,
+        Limits,
+        Message,
+        Popup,
+        Snapshot,
+        Status,
+        Verdict,
+    )
     from gpuwatch_tray.rules import RuleHistory
 
 
@@ -29,6 +39,14 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingPace:
+    """When the GPUs were last read, and the seconds between that and the reading before (0: not known)."""
+
+    at: Instant | None = None
+    interval: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """
     What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
@@ -45,6 +63,7 @@ class Evaluation:
     decisions: tuple[Decision, ...]
     snoozed_until: float | None
     rule_history: RuleHistory
+    pace: ReadingPace
     voided: tuple[int, ...]
 
 

@@ -334,11 +334,12 @@ SMTP_PASS_FILE = Setting("SMTP_PASS_FILE", SMTP, ValueType.PATH, sample='"/ABS/P
     comment="Or the password lies in a file of its own (an absolute path, chmod 600), or in the system's"
         " keyring, if neither this line nor SMTP_PASS is there: `gpuwatch-tray mail password` stores it."
         " SMTP_PASS goes before the file.")
-SMTP_SECURITY = Setting("SMTP_SECURITY", SMTP, ValueType.CHOICE, "tls", choices=("tls", "none"),
-    about="tls encrypts and logs in; none does neither, and is for a relay on this computer alone.",
-    comment="tls encrypts and logs in, always. none does neither, and is for a relay on this computer"
-        " alone: SMTP_HOST=localhost, with port 25 where SMTP_PORT is not set, and without SMTP_USER and"
-        " SMTP_PASS.")
+SMTP_SECURITY = Setting("SMTP_SECURITY", SMTP, ValueType.CHOICE, "tls", choices=("tls", "ssl", "none"),
+    about="tls and ssl encrypt and log in, ssl from the start on any port; none does neither, and is for a"
+        " relay on this computer alone.",
+    comment="tls encrypts and logs in, always. ssl does so from the start on any port, as tls does on port"
+        " 465. none does neither, and is for a relay on this computer alone: SMTP_HOST=localhost, with port"
+        " 25 where SMTP_PORT is not set, and without SMTP_USER and SMTP_PASS.")
 SMTP_CA_FILE = Setting("SMTP_CA_FILE", SMTP, ValueType.PATH, sample='"/etc/ssl/certs/our-lab.pem"',
     placeholder=EXAMPLE_PATH,
     about="The certificate of your own authority, where no public one signed the server's.",

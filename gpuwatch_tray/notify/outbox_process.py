@@ -65,6 +65,7 @@ class OutboxProcess:
         self._killed = False
         self._started = 0.0
         self._waiting = OutboxSummary()
+        self._checked = False
         self._before_child: OutboxSummary | None = None  # the outbox when the last child was started
 
     @property
@@ -77,18 +78,19 @@ class OutboxProcess:
         self._check_requested.set()
 
     def tick(self) -> bool:
-        """Reap the child, check the outbox, start a child; True when what waits has changed."""
+        """Reap the child, check the outbox, start a child; True when what waits has changed, and at first."""
         if self._child is not None and not self._reaped(self._child):
             return False
         now = self._clock()
         due = self._waiting.next_at is not None and self._waiting.next_at <= now
         if not (self._check_requested.is_set() or due or self._monotonic() - self._checked_at >= CHECK_EVERY):
             return False
-        before = self._waiting
+        before = self._waiting if self._checked else None
         self._check_requested.clear()
         self._checked_at = self._monotonic()
         try:
             self._waiting = self._store.outbox_summary(now)
+            self._checked = True
             if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._is_pausing():
                 self._start(now)
         except (StoreError, OSError) as error:
@@ -203,7 +205,7 @@ class MailHealth:
 
     def __init__(self) -> None:
         self._failure = ""
-        self._dead = 0
+        self._dead: int | None = None  # those of before the start have been told
 
     def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
         """Return the popups to show now that `waiting` is what waits."""
@@ -215,7 +217,7 @@ class MailHealth:
             buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
             title = _("Mail cannot be sent until you act")
             due.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
-        if waiting.dead > self._dead:
+        if self._dead is not None and waiting.dead > self._dead:
             due.append(
                 Popup(DEAD_KEY, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING)
             )

@@ -281,41 +281,29 @@ def judge_max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     limit = limits.max_etime
     if limit is None:
         return Verdict(MAX_ETIME_RULE)
-    findings: dict[str, Finding] = {}
-    unknown: list[str] = []
-    open_subjects: list[str] = []
-    longest = -1
+    builder = VerdictBuilder(MAX_ETIME_RULE, snapshot)
+    for line in gaps(snapshot):
+        builder.leave_open(line, "")
     processes, unowned = sorted_out(snapshot, limits)
     for process in processes:
+        prefix = process_prefix(snapshot, process)
         if isinstance(process.elapsed, Missing):
-            unknown.append(_("the elapsed time of process {pid} is unknown").format(pid=process.pid))
-            open_subjects.append(process_prefix(snapshot, process))
+            text = _("the elapsed time of process {pid} is unknown")
+            builder.leave_open(text.format(pid=process.pid), prefix)
             continue
         seconds = int(process.elapsed)
-        longest = max(longest, seconds)
+        if builder.is_worst(seconds):
+            builder.measure(seconds, _("the longest runs for {span}").format(span=duration(seconds)))
         if seconds > limit:
-            subject = process_prefix(snapshot, process) + process.identity
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {process_header(process)}"
             text = _("{process} has run for {span}, the limit is {limit}").format(
                 process=process_title(process), span=duration(seconds), limit=duration(limit)
             )
-            finding = Finding(MAX_ETIME_RULE, subject, Severity.WARNING, reason, seconds, text)
-            findings.setdefault(subject, finding)
+            builder.fire(prefix + process.identity, Severity.WARNING, reason, text, seconds)
     for process in unowned:
-        unknown.append(unowned_line(process))
-        open_subjects.append(process_prefix(snapshot, process))
-    missing = gaps(snapshot)
-    if missing:
-        unknown[:0], open_subjects = missing, [""]
-    span = duration(longest)
-    return Verdict(
-        MAX_ETIME_RULE,
-        tuple(findings.values()),
-        "; ".join(unknown) or None,
-        tuple(open_subjects),
-        value=_("no process") if longest < 0 else _("the longest runs for {span}").format(span=span),
-        threshold=_("a process has run for longer than {span}").format(span=duration(limit)),
-    )
+        builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
+    threshold = _("a process has run for longer than {span}").format(span=duration(limit))
+    return builder.build(threshold, N_("no process"))
 
 
 MEMORY_FULL_RULE = "memory_full"

@@ -8,7 +8,6 @@ from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Auto,
     ClockLimit,
-    Gpu,
     Limits,
     Missing,
     Severity,
@@ -34,20 +33,11 @@ def judge_temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
     """Warn of each GPU that has been at TEMP_LIMIT_C or above for TEMP_MIN minutes."""
     # `auto`: 85 degrees C, or 5 below the GPU's slowdown temperature where that is lower. Source: Netdata's
     # dcgm.conf, public DCGM rules.
-    at = limits.heat.warn_at
-    if at is None:
-        return Verdict(TEMPERATURE_RULE)
-
-    def limit(gpu: Gpu) -> int:
-        return warning_at(known(gpu.slowdown_at), at)
-
-    threshold = _("a GPU reaches {degrees} °C").format(degrees=at)
-    if at is Auto.AUTO:
-        threshold = _(
-            "a GPU reaches its limit ({at} °C,"
-            " or {below} °C below the temperature at which it slows itself down)"
-        ).format(at=WARN_AT, below=WARN_BELOW)
-    return _judge_temperature(VerdictBuilder(TEMPERATURE_RULE, snapshot), limit, Severity.WARNING, threshold)
+    automatic = _(
+        "a GPU reaches its limit ({at} °C, or {below} °C below the temperature at which it slows itself down)"
+    ).format(at=WARN_AT, below=WARN_BELOW)
+    builder = VerdictBuilder(TEMPERATURE_RULE, snapshot)
+    return _judge_temperature(builder, limits.heat.warn_at, warning_at, Severity.WARNING, automatic)
 
 
 def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
@@ -60,33 +50,35 @@ def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
 def judge_temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
     """Critical: a GPU has been at TEMP_CRITICAL_C or above for TEMP_CRITICAL_MIN minutes."""
     # `auto`: 3 degrees below the GPU's slowdown temperature, else 90 degrees C. Source: as for `temperature`.
-    at = limits.heat.critical_at
-    if at is None:
-        return Verdict(CRITICAL_RULE)
+    automatic = _(
+        "a GPU reaches its limit ({below} °C below the temperature at which it slows itself down,"
+        " else {at} °C)"
+    ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
+    builder = VerdictBuilder(CRITICAL_RULE, snapshot)
+    return _judge_temperature(builder, limits.heat.critical_at, critical_at, Severity.CRITICAL, automatic)
 
-    def limit(gpu: Gpu) -> int:
-        if not isinstance(at, Auto):
-            return at
-        own = known(gpu.slowdown_at)
-        return CRITICAL_AT if own is None else own - CRITICAL_BELOW
 
-    threshold = _("a GPU reaches {degrees} °C").format(degrees=at)
-    if at is Auto.AUTO:
-        threshold = _(
-            "a GPU reaches its limit ({below} °C below the temperature at which it slows itself down,"
-            " else {at} °C)"
-        ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
-    return _judge_temperature(VerdictBuilder(CRITICAL_RULE, snapshot), limit, Severity.CRITICAL, threshold)
+def critical_at(slowdown_at: int | None, limit: int | Auto) -> int:
+    """Return the temperature (degrees C) at which `temperature_critical` fires for a GPU."""
+    if not isinstance(limit, Auto):
+        return limit
+    return CRITICAL_AT if slowdown_at is None else slowdown_at - CRITICAL_BELOW
 
 
 def _judge_temperature(
-    builder: VerdictBuilder, limit: Callable[[Gpu], int], severity: Severity, threshold: str
+    builder: VerdictBuilder,
+    at: int | Auto | None,
+    limit: Callable[[int | None, int | Auto], int],
+    severity: Severity,
+    automatic: str,
 ) -> Verdict:
+    if at is None:
+        return Verdict(builder.rule)
     for name, gpu in builder.boards():
         degrees = builder.read(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:
             continue
-        most = limit(gpu)
+        most = limit(known(gpu.slowdown_at), at)
         measured = _("{gpu} is the hottest with {degrees} °C")
         builder.measure(degrees, measured.format(gpu=gpu_name(gpu), degrees=degrees))
         line = _("{gpu}: {degrees} °C, fires at {limit} °C, over at {clear} °C")
@@ -101,7 +93,8 @@ def _judge_temperature(
             builder.fire(name, severity, reason, text, degrees)
         elif degrees > most - TEMPERATURE_CLEAR:
             builder.in_band(name)
-    return builder.build(threshold)
+    fixed = _("a GPU reaches {degrees} °C").format(degrees=at)
+    return builder.build(automatic if isinstance(at, Auto) else fixed)
 
 
 HW_SLOWDOWN_RULE, POWER_CAP_RULE = "hw_slowdown", "power_cap"

@@ -18,7 +18,7 @@ from gpuwatch_tray.settings.model import (
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
 from gpuwatch_tray.settings.template import files, write_missing
-from gpuwatch_tray.settings.validators import is_loopback
+from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "files",
     "is_loopback",
     "load",
+    "odd_characters",
     "read_password",
     "write_missing",
 ]

@@ -9,7 +9,7 @@ from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
 from gpuwatch_tray.settings import paths, validators
-from gpuwatch_tray.settings.mail_account import choose_transport
+from gpuwatch_tray.settings.mail_account import choose_transport, question_recipients
 from gpuwatch_tray.settings.model import ConfigProblem, Settings
 from gpuwatch_tray.settings.reader import SettingsReader
 
@@ -58,6 +58,7 @@ def load(
     state = environ.get(_STATE, "")
     values = _values(reader)
     language = reader.value(schema.UI_LANGUAGE)
+    question_recipients(reader)
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, folders) if state else folders.state,

@@ -39,7 +39,8 @@ class NotifyMethod(Enum):
 class SmtpSecurity(Enum):
     """How the connection to the mail server is kept from others (SMTP_SECURITY)."""
 
-    TLS = "tls"  # and a login
+    TLS = "tls"  # by STARTTLS, on port 465 from the start; and a login
+    SSL = "ssl"  # TLS from the start on any port; and a login
     NONE = "none"  # plain text and no login, to a relay on this very computer
 
 

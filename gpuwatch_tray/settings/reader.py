@@ -116,12 +116,12 @@ class SettingsReader:
         if value.unset:
             # Not by its name where it may be a part of a password.
             which = _("a variable") if setting is SMTP_PASS else f"${value.unset[0]}"
-            shown = self.files[number].shown
-            self.warnings.append(
-                _("{place}: {which} is set nowhere, so it is empty").format(
-                    place=f"{shown}:{value.line}: {value.name}", which=which
-                )
-            )
+            text = _("{place}: {which} is set nowhere, so it is empty")
+            self.warnings.append(text.format(place=self.place(given, setting), which=which))
+
+    def place(self, given: GivenValue, setting: Setting) -> str:
+        """Return file, line and key of a value, for people."""
+        return f"{self.files[given.file].shown}:{given.line}: {setting.key}"
 
     def _warn_of_exposed(self) -> None:
         given = self.given(SMTP_PASS)

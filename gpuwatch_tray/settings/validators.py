@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
     "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
     "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
-    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls' or 'none', got {got}")),
+    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
         N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
@@ -248,6 +249,15 @@ def password(text: str) -> Secret:
     if _NOT_UTF8.search(plain):
         raise ValueError(_("is not UTF-8: save the file as UTF-8"))
     return Secret(plain)
+
+
+def odd_characters(secret: Secret) -> str:
+    """Name the kinds of characters that nobody types into a password; empty if there are none."""
+    text = secret.reveal()
+    kinds = [_("typographic quotes")] if any(sign in text for sign in _TYPOGRAPHIC) else []
+    if any(unicodedata.category(character) == "Cf" for character in text):
+        kinds.append(_("invisible characters"))
+    return _(" and ").join(kinds)
 
 
 def _printable(text: str) -> str:

@@ -27,6 +27,8 @@ from gpuwatch_tray.sources.subprocess_runner import MAX_OUTPUT, RunResult, Subpr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.common.proclist import Listing
+
 
 ProcessKey: TypeAlias = tuple[int, str]
 FirstSeen: TypeAlias = MutableMapping[ProcessKey, float]
@@ -167,16 +169,21 @@ class CommandSource:
     def read(self) -> Snapshot:
         """Run the program once."""
         began = self._steady()
-        processes = self._list()
+        listing = self._list()
         now = self._clock()
-        if isinstance(processes, Problem):
-            return Snapshot(self.name, now, problem=processes)
-        indexes = sorted({process.gpu for process in processes if process.gpu is not None})
-        owned = tuple(map(self._with_owner, processes))
+        if isinstance(listing, Problem):
+            return Snapshot(self.name, now, problem=listing)
+        indexes = sorted({process.gpu for process in listing.processes if process.gpu is not None})
+        owned = tuple(map(self._with_owner, listing.processes))
+        # Their own numbers are not known: these come after all others.
+        lost = enumerate(listing.unreadable, indexes[-1] + 1 if indexes else 0)
         return Snapshot(
             self.name,
             now,
-            gpus=tuple(Gpu(index, uuid="") for index in indexes),
+            gpus=(
+                *(Gpu(index, uuid="") for index in indexes),
+                *(Gpu(index, uuid=name, problem=why, process_problem=why) for index, (name, why) in lost),
+            ),
             processes=self._matcher.identify(owned, now, began, self._steady()),
         )
 
@@ -184,7 +191,7 @@ class CommandSource:
         """End a run in progress; later reads start nothing."""
         self._runner.stop()
 
-    def _list(self) -> tuple[GpuProcess, ...] | Problem:
+    def _list(self) -> Listing | Problem:
         try:
             argv = command_line(self._mygpu)
         except ValueError as error:
@@ -208,7 +215,7 @@ class CommandSource:
                 _("{program}: not a line of a process list: {line}").format(program=self._label, line=line),
                 _(_BY_HAND),
             )
-        return listing.processes
+        return listing
 
     def _run(self, argv: list[str]) -> RunResult:
         try:

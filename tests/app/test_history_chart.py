@@ -19,7 +19,7 @@ from gpuwatch_tray.store import Commit, Mail, Store
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
-from tests.support.pasts import Past, gpu
+from tests.support.machine_history import Past, gpu
 
 pytestmark = pytest.mark.configured(POLL_SEC=0.3)
 

@@ -16,7 +16,7 @@ from gpuwatch_tray.app.deliver import deliver_now
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.notify.transport import FailureKind
-from tests.store.values import mail, step
+from tests.store.commits import mail, step
 from tests.support.fakes import FakePopups
 from tests.support.googleserver import GoogleServer
 from tests.support.installed import closed_port

@@ -8,7 +8,7 @@ from gpuwatch_tray.cli import report
 from gpuwatch_tray.model import TEN_MINUTES
 from gpuwatch_tray.units import MINUTE
 from tests.support.fakes import process
-from tests.support.pasts import NOON, Past
+from tests.support.machine_history import NOON, Past
 
 
 @pytest.mark.parametrize("finest", [MINUTE, TEN_MINUTES])

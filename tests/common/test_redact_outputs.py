@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -28,9 +26,9 @@ from gpuwatch_tray.tray import menu
 from tests.common.test_redact import CANARY, FORMS
 from tests.engine.bench import HEAD, POLICY
 from tests.support.fakes import Clock, process, snapshot
+from tests.support.folders import memory_folder
 
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
-MEMORY = Path("/dev/shm")
 LEAK = "canary"
 
 
@@ -120,7 +118,7 @@ def secret_lines(argv, *, mine):
 
 
 def everything_seen(processes, caplog=None):
-    folder = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = memory_folder()
     faces = Outputs(folder)
     try:
         with closing(faces.store):

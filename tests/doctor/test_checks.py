@@ -41,8 +41,8 @@ def test_all_hang_at_the_same_time(request):
         return ()
 
     began = time.monotonic()
-    assert len(examine([Check(str(n), hang, 0.2) for n in range(10)])) == 10
-    assert time.monotonic() - began < 1.5
+    assert len(examine([Check(str(n), hang, 1.0) for n in range(10)])) == 10
+    assert time.monotonic() - began < 5
 
 
 def test_a_check_that_fails_says_so_without_the_secret():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.gnome import gnome
-from tests.e2e.onshell import LARGE_WAYLAND, LARGE_X11, SMALL_WAYLAND, SMALL_X11, TrayOnShell
+from tests.e2e.shell_tests import LARGE_WAYLAND, LARGE_X11, SMALL_WAYLAND, SMALL_X11, TrayOnShell
 
 pytestmark = pytest.mark.desktop
 

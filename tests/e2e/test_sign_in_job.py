@@ -13,7 +13,7 @@ from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Store
 from tests.e2e.app import App
 from tests.e2e.client import wait_until
-from tests.store.values import mail, step
+from tests.store.commits import mail, step
 from tests.support.installed import closed_port
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.3)]

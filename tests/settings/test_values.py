@@ -9,7 +9,7 @@ import pytest
 from gpuwatch_tray.model import Limits, ProcessScope
 from gpuwatch_tray.model.schema import SETTINGS
 from gpuwatch_tray.settings import NotifyMethod, Secret, SmtpSettings
-from tests.settings.house import DESKTOP_PROGRAMS, NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.checkout import DESKTOP_PROGRAMS, NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 GMAIL = "GMAIL_API_CREDENTIALS=/c.json GMAIL_API_TOKEN=/t.json\n"
 

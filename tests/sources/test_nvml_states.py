@@ -489,7 +489,7 @@ def test_a_call_that_hangs_blocks_the_read_and_not_the_close(rig):
         reader.join(0.01)
     before = time.monotonic()
     rig.source.close()
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 5
     assert reader.is_alive()
     assert rig.calls()["shutdown"] == 0
     rig.play(FakeGpu())

@@ -13,7 +13,6 @@ from tests.store.crashing import PLANS, RANDOM
 
 pytestmark = pytest.mark.skipif(sys.platform not in {"linux", "darwin"}, reason="forks")
 ROOT = Path(__file__).parents[2]
-MEMORY = Path("/dev/shm")
 # plan -> the kinds of mail that must leave
 EXPECTED = {
     "fires": {"alert"},

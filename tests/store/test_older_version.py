@@ -14,7 +14,7 @@ from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEn
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.model import Instant, MessageKind, Phase, Reason, ReminderNotice, Severity
 from gpuwatch_tray.store import KnownGpu, Store, Transition
-from tests.support.pasts import NOON, UUID
+from tests.support.machine_history import NOON, UUID
 
 DATA = Path(__file__).parent / "data"
 NOW = Instant(NOON, 500.0, "boot-1")

@@ -12,7 +12,7 @@ from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import FailureKind, MissedRecipients, Receipt, TransportError
 from gpuwatch_tray.store import Mail, outbox_pipe
-from tests.store.values import mail, message, step
+from tests.store.commits import mail, message, step
 from tests.support.fakes import START
 
 

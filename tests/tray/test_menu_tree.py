@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.tray.backends.menu_tree import ASSUMED_OPEN, LINGER_SECONDS, ROOT, MenuTree
+from gpuwatch_tray.tray.backends.menu_host import ASSUMED_OPEN, ROOT
+from gpuwatch_tray.tray.backends.menu_tree import LINGER_SECONDS, MenuTree
 from gpuwatch_tray.tray.backends.nodes import SPARES_AT_TOP, MenuEntry, NodeKind
 
 

@@ -60,6 +60,7 @@ RULES_MEND = N_(
 ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
 SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
 LIMIT_MEND = N_("the account's sending limit is reached")
+BUSY_MEND = N_("the server takes no mail now: it is tried again for as long as that lasts")
 FULL_MEND = N_("a recipient's mailbox is full: it is tried again for as long as that lasts")
 
 # Replies (RFC 5321, RFC 4954)
@@ -137,8 +138,9 @@ _FULL = _cause(
     FailureKind.QUOTA,
     FULL_MEND,
 )
+_BUSY = _cause("3.1 3.2", r"not accepting|try (again )?later", FailureKind.QUOTA, BUSY_MEND)
 _LIMIT = _cause(
-    "3.1 3.2 4.5 7.28 7.232 7.705",
+    "4.5 7.28 7.232 7.705",
     r"quota|(rate|sending|daily|hourly|message|submission)s? limit|limit\b.{0,20}(exceed|reach)"
     r"|exceed\w*\b.{0,20}limit|too (many (messages|e?-?mails|connections)|fast|quickly)|throttl|flood",
     FailureKind.QUOTA,
@@ -168,7 +170,7 @@ def _possible_causes(step: SmtpStep) -> Iterator[_Cause]:
         yield _SENDER
     yield _CLIENT
     if step not in _BEFORE_THE_MAIL:
-        yield from (_RELAY, _LOGIN, _SIZE, _FULL)
+        yield from (_RELAY, _LOGIN, _SIZE, _FULL, _BUSY)
     yield _LIMIT
     if step is SmtpStep.TEXT:
         yield _CONTENT

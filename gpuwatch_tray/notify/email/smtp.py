@@ -26,8 +26,8 @@ from gpuwatch_tray.notify.email import mime
 from gpuwatch_tray.notify.email.mime import Scrubber, one_line
 from gpuwatch_tray.notify.email.refusals import TEMPORARY, SmtpStep
 from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, SmtpErrorContext
-from gpuwatch_tray.notify.transport import Receipt, configuration_error
-from gpuwatch_tray.settings import SmtpSecurity, is_loopback
+from gpuwatch_tray.notify.transport import FailureKind, Receipt, configuration_error
+from gpuwatch_tray.settings import SmtpSecurity, is_loopback, odd_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -291,14 +291,13 @@ class SmtpTransport:
         *,
         timeout: float = STEP_TIMEOUT,
         deadline: float = DEADLINE,
-        implicit_tls: bool | None = None,
     ) -> None:
         self._smtp = smtp
         self._to = to
         self._timeout = timeout
         self._deadline = deadline
-        self._implicit = smtp.port == IMPLICIT_TLS_PORT if implicit_tls is None else implicit_tls
         self._plain = smtp.security is SmtpSecurity.NONE
+        self._implicit = smtp.port == IMPLICIT_TLS_PORT or smtp.security is SmtpSecurity.SSL
         self._scrub = Scrubber((smtp.password.reveal(),))
         self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
 
@@ -354,8 +353,14 @@ class SmtpTransport:
             yield client
         # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
         except (OSError, ValueError) as error:
+            failure = self._error_context(client, watchdog, partly=partly).explain(error)
+            odd = odd_characters(self._smtp.password)
+            if client.step is SmtpStep.LOGIN and failure.kind is FailureKind.CONFIGURATION and odd:
+                failure.mend = _("the password holds {what}: type it anew instead of pasting it").format(
+                    what=odd
+                )
             # `from None`: those errors hold what was sent, which may be the password.
-            raise self._error_context(client, watchdog, partly=partly).explain(error) from None
+            raise failure from None
         finally:
             client.quit_quietly()
 

@@ -46,7 +46,7 @@ def explain_handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKi
     text, mend = _("TLS handshake failed: {reason}"), _(SERVER_MEND)
     if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
         text = _("the server does not speak TLS from the start on this port ({reason})")
-        mend = _("set SMTP_PORT=587 in smtp.env for STARTTLS")
+        mend = _("set SMTP_PORT=587 in smtp.env for STARTTLS, without SMTP_SECURITY=ssl")
     return FailureKind.CONFIGURATION, text.format(reason=reason), mend
 
 
@@ -187,6 +187,5 @@ class SmtpErrorContext:
         if self.step is SmtpStep.CONNECT:
             mend = _(NETWORK_MEND)
         elif self.step is SmtpStep.GREETING and not self.implicit:
-            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}")
-            mend = mend.format(port=IMPLICIT_TLS_PORT)
+            mend = _("where the port speaks TLS from the start, set SMTP_SECURITY=ssl in smtp.env")
         return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not SmtpStep.TEXT)

@@ -66,6 +66,7 @@ REMINDER = (
 KINDS = frozenset({"type", "children-display"})  # the properties that GNOME fetches with the layout
 GNOME = "gnome-shell"
 PLASMA = frozenset({"kded5", "kded6", "plasmashell"})
+REPORTING = PLASMA | {GNOME, "lxqt-panel"}  # they report when the menu opens and closes
 
 
 class KnownKinds:
@@ -126,7 +127,8 @@ class DBusMenu(ServiceInterface):
         self._program = program
         self._kinds.forget()
         self._fetched_ahead.clear()
-        self.tree.new_host()
+        self.tree.unfolds = program == GNOME
+        self.tree.new_host(reports_opening=program in REPORTING)
         self.tree.escape = escape_for_gnome if program == GNOME else escape_label
         self._refresh()
 
@@ -254,9 +256,9 @@ class DBusMenu(ServiceInterface):
             self._send(self.tree.opened(row, now))
             self._loop.call_later(REMINDER, self._remind, row)
         elif kind == "closed":
-            self.tree.closed(row, now)
+            self._send(self.tree.closed(row, now))
             self._loop.call_later(AFTER_CLOSING + 0.01, self._refresh)
-        elif kind == "clicked" and (activate := self.tree.click_handler(row)) is not None:
+        elif kind == "clicked" and (activate := self.tree.click_handler(row, now)) is not None:
             activate()
 
     def _prepare_submenu(self, row: int) -> bool:

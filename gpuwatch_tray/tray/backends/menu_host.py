@@ -28,8 +28,8 @@ class MenuHost:
     waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and report all submenus.
     """
 
-    def __init__(self) -> None:
-        self.reports_opening = False  # whether it reports the root's opening, and so its closing
+    def __init__(self, *, reports_opening: bool = False) -> None:
+        self.reports_opening = reports_opening  # whether it reports the root's opening, and so its closing
         self._last_message: float | None = None  # time of the last report
         self._root_since: float | None = None  # since when the root is open, or may be
         self._reported = False  # ... by "opened", not by AboutToShow only
@@ -40,11 +40,6 @@ class MenuHost:
     def open_submenus(self) -> tuple[int, ...]:
         """The submenus reported open, the last one last."""
         return tuple(self._open_submenus)
-
-    @property
-    def looks_away(self) -> bool:
-        """Whether the menu is known to be closed, so that nobody sees what changes."""
-        return self.reports_opening and self._root_since is None
 
     def root_opened(self, now: float, *, reported: bool) -> bool:
         """Record that the root is open (`reported`) or about to be; return whether this opening is new."""
@@ -86,12 +81,18 @@ class MenuHost:
         """Return whether this submenu is reported open."""
         return row in self._open_submenus
 
+    def is_away(self, now: float) -> bool:
+        """Return whether the menu is known to be closed, so that nobody sees what changes."""
+        if not self.reports_opening:
+            return False
+        return self._root_since is None or not (self._reported or now < self._root_since + SAME_OPENING)
+
     def hold(self, now: float) -> MenuHold:
         """Return how far the rows may change at `now`."""
+        if self.is_away(now):
+            return MenuHold.OPEN if now < self._closed_at + AFTER_CLOSING else MenuHold.CLOSED
         if self._last_message is None:
             return MenuHold.LINGER
-        if self.looks_away:
-            return MenuHold.OPEN if now < self._closed_at + AFTER_CLOSING else MenuHold.CLOSED
         if self.reports_opening and self._reported:
             return MenuHold.OPEN
         return MenuHold.MAYBE_OPEN if now < self._assumed_until() else MenuHold.CLOSED
@@ -99,13 +100,13 @@ class MenuHost:
     def hold_changes_at(self, now: float) -> float | None:
         """Return when `hold` changes by itself; None for never."""
         hold = self.hold(now)
-        if hold is MenuHold.OPEN and self.looks_away:
+        if hold is MenuHold.OPEN and self.is_away(now):
             return self._closed_at + AFTER_CLOSING
         return self._assumed_until() if hold is MenuHold.MAYBE_OPEN else None
 
     def _assumed_until(self) -> float:
-        if self._last_message is None or (
-            self._root_since is None and (self.reports_opening or not self._open_submenus)
-        ):
+        if self._last_message is None or (self._root_since is None and not self._open_submenus):
             return 0.0
+        if self.reports_opening:  # it has only asked, and will report at once
+            return 0.0 if self._root_since is None else self._root_since + SAME_OPENING
         return self._last_message + (ASSUMED_OPEN_SUBMENU if self._open_submenus else ASSUMED_OPEN)

@@ -35,20 +35,17 @@ def plan_lists(
 
     def make(wanted: Callable[[MenuEntry, str], bool], *, at_any_cost: bool = False) -> None:
         nonlocal room
-        level = [(entry, "") for entry in entries]
+        level = [(entry, "") for entry in entries if entry.children]
         while level:
-            below = []
             for entry, parent in level:
-                if not entry.children:
+                if entry.key in made or not (room > 0 or at_any_cost) or not wanted(entry, parent):
                     continue
-                if entry.key not in made and wanted(entry, parent):
-                    cost = _size(entry.children) - 1  # its stand-in goes
-                    if at_any_cost or cost <= room:
-                        room -= cost
-                        made.add(entry.key)
-                if entry.key in made:
-                    below += [(child, entry.key) for child in entry.children]
-            level = below
+                cost = _size(entry.children) - 1  # its stand-in goes
+                if at_any_cost or cost <= room:
+                    room -= cost
+                    made.add(entry.key)
+            shown = [entry for entry, _parent in level if entry.key in made]
+            level = [(child, entry.key) for entry in shown for child in entry.children if child.children]
 
     last = path[-1] if path else ""
     make(lambda entry, _parent: entry.key in path, at_any_cost=True)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+ROWS_THAT_FIT = 19  # on a screen of 800 pixels
+AFTER_FOLDING = 0.5  # seconds for which a click does nothing where rows have moved away
 LINGER_SECONDS = 30.0  # seconds for which an ended row stays with a host that reports nothing
 
 
@@ -72,9 +74,11 @@ class MenuTree:
         self.nodes = {ROOT: MenuNode(ROOT, ROOT, NodeKind.PARENT, None, base_properties(NodeKind.PARENT))}
         self.last_id = ROOT
         self.escape: Callable[[str], str] = escape_label
+        self.unfolds = False  # whether the host unfolds a list below its row, in the same menu
+        self._folded_at = float("-inf")
         self._host = MenuHost()
         self._entries: Sequence[MenuEntry] = ()
-        self._by_subject: dict[str, MenuEntry] = {}
+        self._by_subject: dict[str, MenuEntry | None] = {}  # None for one without a row
         self._details: MenuEntry | None = None  # the row that shows the details page
         self._made: frozenset[str] = frozenset()  # the keys of the rows whose lists are made
         self._asked: list[int] = []  # lists that were asked for in this opening
@@ -85,7 +89,9 @@ class MenuTree:
     def update(self, entries: Sequence[MenuEntry], now: float) -> MenuChange:
         """Apply `entries` as far as an open menu allows; return what changed."""
         self._entries = entries
-        self._by_subject = {entry.subject: entry for entry in walk_entries(entries) if entry.subject}
+        known = list(walk_entries(entries))
+        self._by_subject = {subject: None for entry in known for subject in entry.covers}
+        self._by_subject |= {entry.subject: entry for entry in known if entry.subject}
         self._details = next((entry for entry in entries if entry.key == "details"), None)
         return self.refresh(now)
 
@@ -134,19 +140,22 @@ class MenuTree:
             self._unannounced.discard(row)
         return change
 
-    def closed(self, row: int, now: float) -> None:
+    def closed(self, row: int, now: float) -> MenuChange:
         """Record that the host has closed this list; with the root, everything."""
         self._host.closed(row, now)
         self._asked = [one for one in self._asked if row not in {one, ROOT}]
+        return self.refresh(now) if self.unfolds else MenuChange()
 
-    def new_host(self) -> None:
+    def new_host(self, *, reports_opening: bool = False) -> None:
         """Forget the former host."""
-        self._host = MenuHost()
+        self._host = MenuHost(reports_opening=reports_opening)
         self._asked.clear()
 
-    def click_handler(self, row: int) -> Callable[[], None] | None:
+    def click_handler(self, row: int, now: float) -> Callable[[], None] | None:
         """Return what a click on the node does, bound to the node's one key; None for nothing."""
         node = self.nodes[row]
+        if now < self._folded_at + AFTER_FOLDING:  # the hand may have aimed at what stood there before
+            return None
         if node.entry is None or node.removed_at is not None or not node.properties.get("enabled"):
             return None
         return node.entry.activate
@@ -160,11 +169,38 @@ class MenuTree:
             self._entries,
             [self._key(one) for row in shown for one in (*reversed(self._above(row)), row)],
             self._made if hold is not MenuHold.CLOSED else (),
-            is_open=hold is not MenuHold.CLOSED and not self._host.looks_away,
+            is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
         )
+        if self.unfolds:
+            self._fold(run)
         self._merge(self.nodes[ROOT], self._entries, run)
         self._announce(run)
         return run.change
+
+    def _fold(self, run: _Update) -> None:
+        """
+        Hide the rows beside open lists, the upper ones first, until what is open fits on a small screen.
+
+        GNOME gives no height to a list inside one that has to scroll: what a process offers was out of reach.
+        """
+        shown = self._host.open_submenus
+        lengths = {
+            row: sum(self.nodes[one].entry is not None for one in self.nodes[row].children)
+            for row in (ROOT, *shown)
+        }
+        total = sum(lengths.values())
+        folded: set[int] = set()
+        for row in sorted(shown, key=lambda row: len(self._above(row))):
+            parent = self.nodes[row].parent
+            if parent in shown and total > ROWS_THAT_FIT:
+                total -= lengths[parent] - 1
+                folded.update(one for one in self.nodes[parent].children if one not in shown)
+        for node in self.nodes.values():
+            if node.folded is not (node.id in folded):
+                node.folded = not node.folded
+                if node.entry is not None:
+                    self._folded_at = run.now
+                    self._set_properties(node, node.properties | {"visible": not node.folded}, run)
 
     def _show_list(self, row: int, now: float) -> MenuChange:
         node = self.nodes[row]
@@ -184,7 +220,7 @@ class MenuTree:
             self.revision += 1
         self._unannounced.update(row for row in change.layouts if row not in run.fresh)
         change.layouts = []
-        if self._host.looks_away:
+        if self._host.is_away(run.now):
             for row, values in change.updated.items():
                 self._unsent[row] = self._unsent.get(row, {}) | values
             change.updated = {}
@@ -243,10 +279,10 @@ class MenuTree:
                 self._use_spare(spare, entry, run)
         for row in held.values():
             self._mark_removed(self.nodes[row], run)
-        if node.id == run.asked and all(self.nodes[row].entry is not None for row in node.children):
-            if spares := self._spare_nodes(node, run):
-                node.children = [*node.children, *spares]
-                run.change.layouts.append(node.id)
+        has_spares = any(self.nodes[row].entry is None for row in node.children)
+        if node.id == run.asked and not has_spares and (spares := self._spare_nodes(node, run)):
+            node.children = [*node.children, *spares]
+            run.change.layouts.append(node.id)
 
     def _merge_in_order(
         self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
@@ -299,8 +335,8 @@ class MenuTree:
             self._removed.add(node.id)
         if entry is None or node.kind is NodeKind.SEPARATOR:
             return node.removed_at
-        elsewhere = self._by_subject.get(entry.subject)
-        if elsewhere is not None:
+        if entry.subject in self._by_subject:
+            elsewhere = self._by_subject[entry.subject] or entry
             self._set_properties(node, node.properties | {"label": self.escape(elsewhere.label)}, run)
         else:
             label = self.escape(ended_label(entry))
@@ -324,7 +360,7 @@ class MenuTree:
     # --- nodes ----------------------------------------------------------------------------------------
 
     def _spare_nodes(self, node: MenuNode, run: _Update) -> list[int]:
-        """Return the ids of the spare nodes at the end of a list on the screen, with new ones for those used."""
+        """Return the ids of the spare nodes at the end of a list on the screen, new ones for those used."""
         if node.id not in self._asked or not self._host.reports_opening:
             return []
         unused = [self.nodes[row] for row in node.children if self.nodes[row].entry is None]

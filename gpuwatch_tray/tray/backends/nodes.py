@@ -8,9 +8,10 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.text import cut_to_width, display_width
+from gpuwatch_tray.tray.menu.row import LazyRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 
 MIN_WIDTH = 40  # columns that fit into every menu
@@ -24,9 +25,10 @@ class MenuEntry:
     key: str
     label: str = ""
     enabled: bool = True
-    children: tuple[MenuEntry, ...] = ()
+    children: Sequence[MenuEntry] = ()
     activate: Callable[[], None] | None = None
     subject: str = ""
+    covers: Collection[str] = ()
     gone: str = "Over"
     filler: bool = False
     ticked: bool | None = None
@@ -56,7 +58,7 @@ class MenuNode:
     One row as the host knows it, with dbusmenu's properties.
 
     A node without an entry is spare: in the layout, but invisible so far. `removed_at` is the time at which
-    its key ceased to be wanted.
+    its key ceased to be wanted. A `folded` node is out of sight while a list beside it is open.
     """
 
     id: int
@@ -66,10 +68,12 @@ class MenuNode:
     properties: Properties
     children: list[int] = field(default_factory=list)
     removed_at: float | None = None
+    folded: bool = False
 
     def entry_properties(self, escape: Callable[[str], str]) -> Properties:
         """Return the properties that show the entry, its label written by `escape`."""
-        entry, visibility = self.entry, {"visible": True} if "visible" in self.properties else {}
+        entry = self.entry
+        visibility = {"visible": not self.folded} if self.folded or "visible" in self.properties else {}
         if entry is None or self.kind is NodeKind.SEPARATOR:
             return base_properties(self.kind) | visibility
         tick: Properties = {"toggle-state": int(bool(entry.ticked))} if self.kind is NodeKind.TICK else {}
@@ -135,7 +139,8 @@ def stand_in(entry: MenuEntry, details: MenuEntry | None) -> MenuEntry:
 
 
 def walk_entries(entries: Sequence[MenuEntry]) -> Iterator[MenuEntry]:
-    """Yield all entries, each before its children."""
+    """Yield the entries, each before its children, save for those that have not been built."""
     for entry in entries:
         yield entry
-        yield from walk_entries(entry.children)
+        if not isinstance(entry.children, LazyRows):
+            yield from walk_entries(entry.children)

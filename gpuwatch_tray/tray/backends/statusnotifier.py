@@ -1,8 +1,8 @@
 """
 The tray icon over D-Bus (org.kde.StatusNotifierItem): item, registration, advice without a host, bus name.
 
-A left click opens the menu (ItemIsMenu) where the host does so, which also takes UnknownMethod as an answer to
-Activate; elsewhere it shows the details page.
+A left click opens the menu (ItemIsMenu) on the hosts that do so, some of which call Activate first and take
+UnknownMethod for a no; on others Activate shows the details page.
 """
 
 from __future__ import annotations

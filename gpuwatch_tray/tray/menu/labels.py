@@ -110,7 +110,7 @@ def program_name(value: GpuProcess) -> str:
 
 
 # Redaction takes a millisecond for a long command line, and each drawing needs every process's.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
     """Return the results of `command_text` and `program_name`, cached by all that they depend on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))

@@ -13,6 +13,7 @@ from gpuwatch_tray.model import Missing, ProcessKind, known
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
+    LazyRows,
     MenuRow,
     action_row,
     offered_rows,
@@ -40,15 +41,14 @@ def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuR
 
 
 def process_reminder_rows(
-    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+    key: str, process: GpuProcess, offered: Collection[ActionKind], *, reminded: bool
 ) -> list[MenuRow]:
     """Return the row that sets a reminder for the process's end, or says that there is one."""
     if process.pid <= 0:
         return []
-    target = _target(process)
-    if target in reminded:
+    if reminded:
         return [text_row(f"{key}/told", _("You will be told when it ends"))]
-    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, target)
+    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, _target(process))
     return offered_rows(offered, row)
 
 
@@ -100,10 +100,17 @@ def process_row(
     parent: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str] = ()
 ) -> MenuRow:
     """Return the row of a process under the GPU row `parent`, with its details and actions below."""
-    subject = f"process:{process.pid}:{process.identity}"
+    subject = _subject(process)
     key = f"{parent}/{subject}"
-    below = (*_details(key, process), *_action_rows(key, process, offered, reminded))
+    told = _target(process) in reminded
+    below = LazyRows(_process_details, key, process, offered, told)
     return MenuRow(key, labels.process_label(process), children=below, subject=subject, gone="Ended")
+
+
+def _process_details(
+    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: bool
+) -> Sequence[MenuRow]:
+    return (*_details(key, process), *_action_rows(key, process, offered, reminded=reminded))
 
 
 def kill_rows(
@@ -134,14 +141,14 @@ def _details(key: str, process: GpuProcess) -> Iterable[MenuRow]:
 
 
 def _action_rows(
-    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+    key: str, process: GpuProcess, offered: Collection[ActionKind], *, reminded: bool
 ) -> Iterable[MenuRow]:
     command = labels.clipboard_command(process)
     copies = [action_row(f"{key}/copy PID", _("Copy PID"), ActionKind.COPY_PID, str(process.pid))]
     if command:
         copies.append(action_row(f"{key}/copy command", _("Copy command"), ActionKind.COPY_COMMAND, command))
     yield from offered_rows(offered, *copies)
-    yield from process_reminder_rows(key, process, offered, reminded)
+    yield from process_reminder_rows(key, process, offered, reminded=reminded)
     if process.mine and process.identity and process.pid > 0:
         confirm = _("End {process} now").format(process=_process_name(process.pid, process))
         target = _target(process)
@@ -276,11 +283,22 @@ def _process_rows(
     if rest:
         more = f"{parent}/more"
         listed, unlisted = chosen.choose(more, rest, MAX_MORE)
-        hidden = unique_rows(process_row(more, process, offered, reminded) for process in listed)
-        hidden += rest_row(more, len(unlisted), offered)
+        below = LazyRows(_more_rows, more, tuple(listed), len(unlisted), offered, reminded)
         label = _("… {count} more").format(count=len(rest))
-        shown.append(MenuRow(more, label, children=tuple(hidden), gone=_("Before")))
+        covers = tuple(map(_subject, rest))
+        shown.append(MenuRow(more, label, children=below, covers=covers, gone=_("Before")))
     return shown
+
+
+def _more_rows(
+    parent: str,
+    listed: Sequence[GpuProcess],
+    unlisted: int,
+    offered: Collection[ActionKind],
+    reminded: Collection[str],
+) -> Sequence[MenuRow]:
+    rows = unique_rows(process_row(parent, process, offered, reminded) for process in listed)
+    return [*rows, *rest_row(parent, unlisted, offered)]
 
 
 def rest_row(parent: str, count: int, offered: Collection[ActionKind]) -> list[MenuRow]:
@@ -290,6 +308,10 @@ def rest_row(parent: str, count: int, offered: Collection[ActionKind]) -> list[M
     key, label = f"{parent}/rest", _("… {count} more").format(count=count)
     action = action_row(key, label + labels.DOT + _("Show details…"), ActionKind.SHOW_DETAILS)
     return offered_rows(offered, action) or [text_row(key, label)]
+
+
+def _subject(process: GpuProcess) -> str:
+    return f"process:{process.pid}:{process.identity}"
 
 
 def _target(process: GpuProcess) -> str:

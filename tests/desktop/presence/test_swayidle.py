@@ -147,7 +147,7 @@ def test_the_child_ends_with_the_watch(start_swayidle, tmp_path, trap):
     mark.unlink()
     began = time.monotonic()
     source.close()
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 3
     wait_until(lambda: not child.is_running(), "its end")
     time.sleep(0.2)
     assert not mark.exists()

@@ -30,12 +30,13 @@ def transport(exim, to=TO, *, implicit=False, **changes):
     settings = SmtpSettings(
         host=exim.host,
         port=exim.tls_port if implicit else exim.port,
+        security=SmtpSecurity.SSL if implicit else SmtpSecurity.TLS,
         user=exim.user,
         password=Secret(exim.password),
         from_email="gpu@example.org",
         ca_file=exim.ca_file,
     )
-    return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0, implicit_tls=implicit)
+    return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0)
 
 
 @pytest.mark.parametrize("implicit", [False, True])

@@ -78,6 +78,7 @@ TABLE = [
     (RCPT, "552 no", LATER, "mailbox is full"),
     (TEXT, "552 5.2.2 <one@example.org> Mailbox full", LATER, "mailbox is full"),
     (RCPT, "452 4.2.2 mailbox full", SOON, "mailbox is full"),
+    (RCPT, "554 5.3.2 System not accepting network messages", LATER, "no mail now"),
     # the mail
     (TEXT, "552 5.3.4 Message size exceeds fixed limit", MESSAGE, "too big"),
     (MAIL, "552 5.3.4 Message size exceeds fixed limit", MESSAGE, "too big"),

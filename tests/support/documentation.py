@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CHINESE = ".zh-CN.md"
 ENGLISH_ONLY = {"docs/architecture.md"}  # for those who work on the program
 DEVELOPERS = ("docs/architecture.md", ".github/CONTRIBUTING.md")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwatch_tray.model.schema import SETTINGS
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT
 
 CANARY = "Xq7Kanarienvogel"
 _noise = st.text(" \t\n'\"$\\`#;&|<>(){}[]=~:!a\x01\u00e9", max_size=6)
@@ -113,3 +113,21 @@ def test_a_variable_that_is_set_nowhere_is_warned_of(house):
     assert house.settings().warnings == (
         "config/notify.env:2: GMAIL_API_TOKEN: $TOPP is set nowhere, so it is empty",
     )
+
+
+@pytest.mark.parametrize(
+    ("password", "names"),
+    [
+        ("“lab-password”", "typographic quotes"),
+        ("'lab-password\u200b'", "invisible characters"),
+        ("'\ufeff“lab-password”'", "typographic quotes and invisible characters"),
+        ("'lab-pässword\"'", ""),
+    ],
+)
+def test_a_password_pasted_from_a_text_is_questioned(house, password, names):
+    """What was hardly typed is named by kind, never the password; it is used all the same."""
+    house.write(SMTP, f"SMTP_HOST=h.org\nSMTP_USER=u@h.org\nSMTP_PASS={password}\n")
+    settings = house.settings()
+    assert "lab-p" in settings.smtp.password.reveal()
+    expected = f"config/smtp.env:3: SMTP_PASS: holds {names}: type it anew, between plain single quotes"
+    assert settings.warnings == ((expected,) if names else ())

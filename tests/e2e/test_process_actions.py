@@ -27,7 +27,7 @@ from gpuwatch_tray.sources.terminate import (
 from gpuwatch_tray.tray import ActionKind, MenuExtras, Tray
 from tests.e2e.client import wait_until
 from tests.e2e.rig import menu_row
-from tests.tray.statuses import gpu, snapshot, status
+from tests.support.tray_status import gpu, snapshot, status
 
 pytestmark = pytest.mark.desktop
 

@@ -1,4 +1,4 @@
-"""What must be true of the tray on every whole desktop; `test_gnome` and `test_kde` have the fixture `desk`."""
+"""What must be true of the tray on every whole desktop; `test_gnome` and `test_kde` have the desktops."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.e2e import rig
 from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
 from tests.e2e.test_popup_buttons import answering
-from tests.e2e.whole import LARGE, SMALL, Cost, Form
-from tests.tray.statuses import GIB, NOW, alert, gpu, process, snapshot, status
+from tests.e2e.whole_desktop import LARGE, SMALL, Cost, Form
+from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.e2e.whole import WholeDesktop
+    from tests.e2e.whole_desktop import WholeDesktop
 
 
 SMALL_X11, SMALL_WAYLAND = Form(), Form(wayland=True)
@@ -218,7 +218,7 @@ class TrayOnShell:
 
     @pytest.mark.timeout(180)
     def test_a_crowded_machine_costs_the_shell_nothing(self, desk):
-        """8 GPUs with 100 processes each: menu closed and open, the shell's CPU and memory are near its own."""
+        """With 800 processes, the menu closed and open, the shell's CPU and memory are near its own."""
         began = desk.cost()
         alone = spent(desk, began, QUIET, lambda _: None)
         say(desk, "alone", began, alone, QUIET)

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops  # looks at screenshots
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.e2e.whole import Box
+    from tests.e2e.whole_desktop import Box
 
 
 PANEL = 32  # pixels at the top, where the panel's own pictures change

@@ -20,11 +20,11 @@ import psutil  # measures the shell from outside
 import pytest
 from PIL import Image, ImageGrab  # and looks at the screen
 
-from tests.e2e import reading
+from tests.e2e import screen_reading
+from tests.e2e.bus_daemon import bus, end_members
 from tests.e2e.client import BusClient, CallError, Monitor, wait_until
 from tests.e2e.programs import display, process
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, Desktop, settle
-from tests.e2e.wholebus import bus, end_members
 
 if TYPE_CHECKING:
     import subprocess
@@ -182,7 +182,7 @@ class WholeDesktop(Desktop):
 
     def _find(self, colour: tuple[int, int, int], pixels: int) -> tuple[int, int] | None:
         panel = self.picture((0, 0, self.size[0], PANEL))
-        return reading.middle_of(panel, colour, pixels)
+        return screen_reading.middle_of(panel, colour, pixels)
 
     # --- the shell ------------------------------------------------------------------------------------
 

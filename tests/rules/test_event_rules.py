@@ -10,7 +10,7 @@ from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, FaultLimits, Instant, P
 from gpuwatch_tray.rules import RuleEvent, RuleHistory, recalled
 from gpuwatch_tray.rules.hardware import APP_XIDS, FATAL_XIDS, IGNORED_XIDS
 from gpuwatch_tray.rules.rule_history import MOST_EVENTS
-from tests.rules.samples import ALL_ON, FAILED, Readings, gpu
+from tests.rules.readings import ALL_ON, FAILED, Readings, gpu
 from tests.support.fakes import START, alert
 
 DAY = 86400

@@ -21,8 +21,8 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.model.schema import SWITCHES
 from gpuwatch_tray.rules import RULES, RuleHistory, judge, judged, switched_on, terms
-from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Readings, gpu
-from tests.rules.samples import judged as verdict_of
+from tests.rules.readings import ALL_ON, FAILED, GIB, WELL, Readings, gpu
+from tests.rules.readings import judged as verdict_of
 from tests.support.fakes import process
 
 MINE = process(7, 0)

@@ -353,3 +353,16 @@ def test_the_name_shows_the_command_without_secrets():
     assert source("/usr/bin/curl --token Xq7canary http://h").name == "command: curl --token *** http://h"
     assert len(source("x " * 500).name) < 80
     assert source("sh 'unclosed").name == "command: sh 'unclosed"
+
+
+def test_a_gpu_that_the_program_could_not_ask_cannot_be_read(tmp_path):
+    """Beside the processes of the others: neither a list without it nor a list that cannot be read."""
+    line = "Unable to determine the device handle for GPU 0000:0A:00.0: Unknown Error\n"
+    reading = source(printing(tmp_path / "x", line + LIST)).read()
+    assert reading.problem is None
+    assert [one.pid for one in reading.processes] == [2943615, 77]
+    assert [(gpu.uuid, gpu.problem) for gpu in reading.gpus] == [
+        ("", None),
+        ("", None),
+        ("0000:0A:00.0", "Unknown Error"),
+    ]

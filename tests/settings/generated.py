@@ -1,4 +1,4 @@
-"""What is generated: `python -m tests.settings.table` writes config/*.example and the tables of docs/."""
+"""What is generated: `python -m tests.settings.generated` writes config/*.example and the tables of docs/."""
 
 from __future__ import annotations
 
