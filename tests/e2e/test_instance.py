@@ -173,6 +173,23 @@ def test_a_second_start_status_and_quit_reach_the_tray(installed, desk, start_in
 
 
 @pytest.mark.driver
+def test_a_second_demo_is_no_second_icon(installed, desk, start_in):
+    """It prints the first one's status and leaves with 0; a real one beside it is another matter."""
+    first, _ = start_in(desk.environment, "--demo")
+    desk.item()
+    wait_until(
+        lambda: ask(installed, desk.environment, "status", "--demo").returncode == 0, "the demo", timeout=20
+    )
+    second = ask(installed, desk.environment, "--demo")
+    assert (second.returncode, second.stderr) == (0, "")
+    assert f"tray, PID {first.pid} watches already" in second.stdout
+    assert ask(installed, desk.environment, "status").returncode == 1
+    ended = ask(installed, desk.environment, "quit", "--demo")
+    assert (ended.returncode, ended.stdout) == (0, f"ended: tray, PID {first.pid}\n")
+    assert first.wait(5) == 0
+
+
+@pytest.mark.driver
 def test_without_any_desktop_it_is_headless_and_reached_all_the_same(installed, start_in):
     """No bus and no display: it says so, goes on, and `status` and `quit` work."""
     rig.require()
