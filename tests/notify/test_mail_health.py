@@ -18,7 +18,7 @@ LATER = OutboxSummary(1, START, START + 30, "451 later", "transient")
 DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
 
 
-def started(waiting=OutboxSummary()):
+def started(waiting=OutboxSummary()):  # noqa: B008  # frozen
     """Return what a tray has that found `waiting` at its start."""
     health = MailHealth()
     health.popups(waiting)
