@@ -271,7 +271,8 @@ class GmailTransport:
         code = details.get("error") if isinstance(details, dict) else None
         if error.retryable or not isinstance(code, str):
             text = _("the sign-in cannot be renewed now: {error}")
-            return self._offline(text.format(error=scrub(str(error.args[0]), 120)))
+            reason = scrub(code) if isinstance(code, str) else _("Google's answer is no token")
+            return self._offline(text.format(error=reason))
         kind, mend = classify_token_error(code)
         description = details.get("error_description") if isinstance(details, dict) else None
         text = _("sign-in refused: {code}").format(code=scrub(code))
