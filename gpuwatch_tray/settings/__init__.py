@@ -1,9 +1,7 @@
 """
 The three .env files and the variables of the environment, as `Settings`.
 
-The files are the part of Bash that is data: what the Bash tool could `source` is read the same, what Bash
-would execute is a problem with file, line and correction. The table of settings is `model.schema`; here are
-the paths of the files, the shell parser, the validators, the loader, and the template of new files.
+The files are the part of Bash that is data: what Bash would execute is a problem with file, line and mend.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 The mail account: which transport to use, SMTP or Gmail, and what is missing of it.
 
-`auto` takes a transport that is set up. One that somebody began to set up and that is wrong is taken all the
-same: its mail waits and the problem is named, rather than that it leaves by a way nobody asked for.
+`auto` takes one that is set up. One that was begun and is wrong is taken all the same: its mail waits, rather
+than that it leaves by a way nobody asked for.
 """
 
 from __future__ import annotations
@@ -167,7 +167,6 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
 
 
 def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
-    """Warn of a file with a secret that others can read."""
     if file is not None and paths.exposed(file):
         reader.warnings.append(
             _("{key}: others can read {file}: {mend}").format(
@@ -177,7 +176,6 @@ def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None
 
 
 def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:
-    """Return the server, if all of it is there and right."""
     before = len(reader.problems)
     server = reader.value(schema.SMTP_HOST)
     given = reader.given(schema.SMTP_SECURITY)

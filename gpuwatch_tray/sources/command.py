@@ -27,6 +27,8 @@ from gpuwatch_tray.sources.subprocess_runner import MAX_OUTPUT, RunResult, Subpr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gpuwatch_tray.common.proclist import Listing
+
 
 ProcessKey: TypeAlias = tuple[int, str]
 FirstSeen: TypeAlias = MutableMapping[ProcessKey, float]
@@ -167,16 +169,21 @@ class CommandSource:
     def read(self) -> Snapshot:
         """Run the program once."""
         began = self._steady()
-        processes = self._list()
+        listing = self._list()
         now = self._clock()
-        if isinstance(processes, Problem):
-            return Snapshot(self.name, now, problem=processes)
-        indexes = sorted({process.gpu for process in processes if process.gpu is not None})
-        owned = tuple(map(self._with_owner, processes))
+        if isinstance(listing, Problem):
+            return Snapshot(self.name, now, problem=listing)
+        indexes = sorted({process.gpu for process in listing.processes if process.gpu is not None})
+        owned = tuple(map(self._with_owner, listing.processes))
+        # Their own numbers are not known: these come after all others.
+        lost = enumerate(listing.unreadable, indexes[-1] + 1 if indexes else 0)
         return Snapshot(
             self.name,
             now,
-            gpus=tuple(Gpu(index, uuid="") for index in indexes),
+            gpus=(
+                *(Gpu(index, uuid="") for index in indexes),
+                *(Gpu(index, uuid=name, problem=why, process_problem=why) for index, (name, why) in lost),
+            ),
             processes=self._matcher.identify(owned, now, began, self._steady()),
         )
 
@@ -184,7 +191,7 @@ class CommandSource:
         """End a run in progress; later reads start nothing."""
         self._runner.stop()
 
-    def _list(self) -> tuple[GpuProcess, ...] | Problem:
+    def _list(self) -> Listing | Problem:
         try:
             argv = command_line(self._mygpu)
         except ValueError as error:
@@ -208,7 +215,7 @@ class CommandSource:
                 _("{program}: not a line of a process list: {line}").format(program=self._label, line=line),
                 _(_BY_HAND),
             )
-        return listing.processes
+        return listing
 
     def _run(self, argv: list[str]) -> RunResult:
         try:
@@ -224,25 +231,19 @@ class CommandSource:
         if self._runner.stopped:
             return Problem(_("{program} was stopped").format(program=self._label))
         if outcome.too_long:
-            return Problem(
-                _("{program} printed more than {most} bytes").format(program=self._label, most=self._limit),
-                _(_BY_HAND),
-            )
-        if outcome.timed_out:
+            text = _("{program} printed more than {most} bytes")
+        elif outcome.timed_out and outcome.stuck:
+            text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
+        elif outcome.timed_out:
             text = _("{program} gave no answer within {seconds:g} s")
-            if outcome.stuck:
-                text = _("{program} gave no answer within {seconds:g} s, and cannot be killed")
-            return Problem(text.format(program=self._label, seconds=self._timeout), _(_BY_HAND))
-        if outcome.stuck:
-            return Problem(
-                _("{program}: the last run still hangs and cannot be killed").format(program=self._label),
-                _(_BY_HAND),
-            )
-        if outcome.code:
-            last = _last_line(outcome.err)
-            said = f": {last}" if last else ""
-            return Problem(_ended(self._label, outcome.code) + said, _(_BY_HAND))
-        return None
+        elif outcome.stuck:
+            text = _("{program}: the last run still hangs and cannot be killed")
+        elif outcome.code:
+            return Problem(_ended(self._label, outcome.code) + _last_line(outcome.err), _(_BY_HAND))
+        else:
+            return None
+        values = {"program": self._label, "most": self._limit, "seconds": self._timeout}
+        return Problem(text.format(**values), _(_BY_HAND))
 
     def _with_owner(self, process: GpuProcess) -> GpuProcess:
         if process.mine:
@@ -315,7 +316,7 @@ def _ended(program: str, code: int) -> str:
 
 def _last_line(err: bytes) -> str:
     lines = [line for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
-    return _clip(redact.text(lines[-1].strip())) if lines else ""
+    return f": {_clip(redact.text(lines[-1].strip()))}" if lines else ""
 
 
 def _clip(s: str, length: int = _ERROR_LENGTH) -> str:

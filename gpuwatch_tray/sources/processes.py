@@ -225,15 +225,14 @@ class ProcessInspector:
             identity, start, program = _process_start(pid)
             if known is None or known.identity != identity:
                 known = self._query_process(pid, identity, program, self._start_on_steady_clock(start))
-                known.reads = (
-                    pid % CACHED_READS
-                )  # so that processes found together are not all asked together
+                known.reads = pid % CACHED_READS  # those found together are not all asked together
             elif known.program != program or not known.complete or known.reads >= CACHED_READS:
                 known = self._query_process(pid, identity, program, known.started)
         except psutil.AccessDenied:
             return ProcessFacts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
         except psutil.Error:
-            return self._gone_facts(pid)
+            # Ended, or hidden from us and so somebody else's; within a container it may be anybody's.
+            return ProcessFacts.unknown(pid, GONE, mine=False if self._sees_host_pids else None)
         known.reads += 1
         self._known[pid] = known
         elapsed = max(0.0, self._steady() - known.started)
@@ -248,10 +247,6 @@ class ProcessInspector:
             command=known.command,
             name=known.name,
         )
-
-    def _gone_facts(self, pid: int) -> ProcessFacts:
-        # Ended, or hidden from us and so somebody else's; within a container it may be anybody's.
-        return ProcessFacts.unknown(pid, GONE, mine=False if self._sees_host_pids else None)
 
     @cached_property
     def _sees_host_pids(self) -> bool:

@@ -57,11 +57,21 @@ class _Part:
     end: float
     memory: int
     load: float
+    command: str
 
 
-_TRAINING = _Part(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * MIB, 0.86)
-_SECOND = _Part(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * MIB, 0.93)
-_NOTEBOOK = _Part(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * MIB, 0.06)
+_TRAINING = _Part(
+    *(1, 0, TRAINING_FROM, TRAINING_UNTIL, 14_336 * MIB, 0.86),
+    "train.py --config configs/base-24g.yaml --batch-size 16 --wandb-key FAKE-KEY-OF-THE-DEMO",  # is redacted
+)
+_SECOND = _Part(
+    *(2, 1, SECOND_GPU_AT, SECOND_GPU_UNTIL, 9_728 * MIB, 0.93),
+    "evaluate.py --checkpoint runs/0142/last.ckpt --max-tokens 512",
+)
+_NOTEBOOK = _Part(
+    *(3, 0, TRAINING_FROM, TRAINING_UNTIL, 2_150 * MIB, 0.06),
+    "-m ipykernel_launcher -f /home/alice/kernel-0142.json",
+)
 _XORG_MEMORY = 310 * MIB
 
 
@@ -101,19 +111,22 @@ def simulate(t: float, at: float, user: str, max_etime: int) -> Snapshot:
     """Return the snapshot `t` seconds after the start, which is the wall time `at`."""
     processes = [_xorg(t, at, user)]
     for part, round_, phase in _present(t):
-        maker = {_TRAINING: _training, _SECOND: _second, _NOTEBOOK: _notebook}[part]
+        mine = part is not _NOTEBOOK
+        elapsed = phase - part.start
         process = GpuProcess(
             pid=_FIRST_PID + round_ * len(_PARTS) + part.number,
             gpu=part.gpu,
             kinds=frozenset({ProcessKind.COMPUTE}),
             memory=int(part.memory * _swell(phase - part.start, part.end - part.start, 4.0)),
-            user=user,
-            mine=True,
-            elapsed=phase - part.start,
+            user=user if mine else "alice",
+            mine=mine,
+            elapsed=max(elapsed, max_etime - TOO_LONG_AT + phase) if part is _TRAINING else elapsed,
             identity=f"{round_}.{part.number}",
+            cwd=f"/home/{user}/projects/summaries" if mine else _NOT_ALLOWED,
+            command=("python3.11", *part.command.split()),
             name="python3.11",
         )
-        processes.append(maker(process, phase, max_etime))
+        processes.append(process)
     processes = [
         process if isinstance(process.elapsed, Missing) else replace(process, started=at - process.elapsed)
         for process in processes
@@ -139,37 +152,6 @@ def _present(t: float) -> Iterator[tuple[_Part, int, float]]:
         for part in _PARTS:
             if part.start <= phase < part.end:
                 yield part, round_, phase
-
-
-def _training(process: GpuProcess, phase: float, max_etime: int) -> GpuProcess:
-    """Fill in one's own training, which passes `max_etime` at TOO_LONG_AT; its key shows the redaction."""
-    return replace(
-        process,
-        elapsed=max(phase - TRAINING_FROM, max_etime - TOO_LONG_AT + phase),
-        cwd=f"/home/{process.user}/projects/summaries",
-        command=(
-            *("python3.11", "train.py", "--config", "configs/base-24g.yaml", "--batch-size", "16"),
-            *("--wandb-key", "FAKE-KEY-OF-THE-DEMO"),
-        ),
-    )
-
-
-def _second(process: GpuProcess, _phase: float, _max_etime: int) -> GpuProcess:
-    return replace(
-        process,
-        cwd=f"/home/{process.user}/projects/summaries",
-        command=("python3.11", "evaluate.py", "--checkpoint", "runs/0142/last.ckpt", "--max-tokens", "512"),
-    )
-
-
-def _notebook(process: GpuProcess, _phase: float, _max_etime: int) -> GpuProcess:
-    return replace(
-        process,
-        user="alice",
-        mine=False,
-        cwd=_NOT_ALLOWED,
-        command=("python3.11", "-m", "ipykernel_launcher", "-f", "/home/alice/kernel-0142.json"),
-    )
 
 
 def _xorg(t: float, at: float, user: str) -> GpuProcess:

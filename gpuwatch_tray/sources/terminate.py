@@ -86,25 +86,21 @@ def terminate(pid: int, identity: str, *, kill: bool = False) -> TerminationResu
     """
     if pid <= 1 or pid in own_ancestry():
         return _logged(pid, "", TerminationResult.PROTECTED)
-    with ExitStack() as stack:
-        try:
+    name = ""
+    try:
+        with ExitStack() as stack:
             send = _sender(pid, stack)  # first, so that it means the process that is checked
-        except ProcessLookupError:
-            return _logged(pid, "", TerminationResult.ENDED_ALREADY)
-        except OSError as error:
-            return _logged(pid, "", TerminationResult.REFUSED, error)
-        facts = ProcessInspector().inspect(pid)
-        name = redact.process_name(known(facts.name) or "")
-        refusal = _refusal(facts, identity)
-        if refusal is not None:
-            return _logged(pid, name, refusal)
-        try:
-            send(_signal_number(kill=kill))
-        except ProcessLookupError:
-            return _logged(pid, name, TerminationResult.ENDED_ALREADY)
-        except OSError as error:
-            return _logged(pid, name, TerminationResult.REFUSED, error)
-    return _logged(pid, name, TerminationResult.KILLED if kill else TerminationResult.SIGNALLED)
+            facts = ProcessInspector().inspect(pid)
+            name = redact.process_name(known(facts.name) or "")
+            result = _refusal(facts, identity)
+            if result is None:
+                send(_signal_number(kill=kill))
+                result = TerminationResult.KILLED if kill else TerminationResult.SIGNALLED
+    except ProcessLookupError:
+        result = TerminationResult.ENDED_ALREADY
+    except OSError as error:
+        return _logged(pid, name, TerminationResult.REFUSED, error)
+    return _logged(pid, name, result)
 
 
 class PendingTerminations:

@@ -35,7 +35,7 @@ def whole():
     from gpuwatch_tray.sources.nvml import NvmlSource
     from gpuwatch_tray.store import Store
 
-    policy = Policy(Limits(gpu_limit=8), RoutingPolicy(3600.0, mails=True))
+    policy = Policy(Limits(gpu_limit=8), RoutingPolicy(mails=True))
     store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", host.uptime)
     evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), host.now)
     read = NvmlSource().read

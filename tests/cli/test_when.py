@@ -14,17 +14,11 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.installed import MIB, busy
 from tests.support.workers import workers
 
-pytestmark = pytest.mark.driver
+pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1, GPU_LIMIT=4)]
 
 NOBODY = "nothing watches at the moment: start gpuwatch-tray\n"
 SECRET = "hf_canary0123456789abcdefghijkl"
 CALM = Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)])
-
-
-@pytest.fixture
-def installed(installed):
-    installed.configure(POLL_SEC=1, GPU_LIMIT=4)
-    return installed
 
 
 @pytest.fixture

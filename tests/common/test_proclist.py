@@ -15,13 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.common.proclist import BadLine, Listing, listing_json, parse_listing, totals_text
-from gpuwatch_tray.common.proclist_format import (
+from gpuwatch_tray.common.proclist import (
+    BadLine,
+    Listing,
     all_text,
     elapsed_text,
+    listing_json,
     own_text,
     parse_elapsed,
+    parse_listing,
     process_header,
+    totals_text,
     type_text,
 )
 from gpuwatch_tray.model import (
@@ -36,6 +40,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     Why,
 )
+from tests.support.documentation import read
 
 COMPUTE = frozenset({ProcessKind.COMPUTE})
 BASH = """\
@@ -278,6 +283,68 @@ def test_text_that_is_no_list_is_not_an_empty_list():
     assert parse_listing(f"Welcome to host\n{BASH}") == parse_listing(BASH)
 
 
+WRAPPED = """\
+GPU=0  MEM=2828MiB  PID=4711  ETIME=03:34
+  CWD: /home/u/run
+  CMD: bash -c set -e
+GPU=3 python train.py --lr 1
+  and an indented line, CWD: no
+
+GPU=1  MEM=100MiB  PID=4712  ETIME=01:00
+  CWD: /home/u/run
+  CMD: python eval.py
+
+"""
+
+
+def test_a_command_with_line_breaks_is_one_command():
+    """A lister that prints /proc/PID/cmdline wraps it; what has no PID, up to the blank, is a part of it."""
+    read = parse_listing(WRAPPED)
+    assert read.bad_lines == ()
+    assert [(one.pid, one.gpu, one.cwd) for one in read.processes] == [
+        (4711, 0, "/home/u/run"),
+        (4712, 1, "/home/u/run"),
+    ]
+    assert " ".join(read.processes[0].command) == (
+        "bash -c set -e GPU=3 python train.py --lr 1 and an indented line, CWD: no"
+    )
+
+
+def test_a_list_that_is_cut_in_a_first_line_is_not_a_command_with_a_line_break():
+    """Without the blank line after it, what begins like a process may be one."""
+    cut = "GPU=0  MEM=1MiB  PID=1  ETIME=00:01\n  CMD: a\nGPU=1  MEM=1MiB  PI"
+    assert parse_listing(cut).bad_lines == (BadLine(3, "GPU=1  MEM=1MiB  PI"),)
+    assert parse_listing(f"{cut}\nGPU=2  MEM=1MiB  PID=3\n").bad_lines == (BadLine(3, "GPU=1  MEM=1MiB  PI"),)
+
+
+def test_blanks_after_the_equals_sign_are_taken():
+    """A lister that splits nvidia-smi's csv at the comma alone leaves them in."""
+    (process,) = parse_listing("GPU= 0  MEM= 2828 MiB  PID= 4711  ETIME=   03:34").processes
+    assert (process.gpu, process.pid, process.memory, process.elapsed) == (0, 4711, 2828 * 2**20, 214.0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "No running processes found",
+        "|  No running processes found              |",
+        "<no gpu processes detected>",
+    ],
+)
+def test_what_lists_say_in_place_of_no_process_is_an_empty_list(line):
+    """Of nvidia-smi and of the Bash tool."""
+    assert parse_listing(f"{line}\n") == Listing(())
+
+
+def test_a_gpu_that_the_lister_could_not_ask_is_told_beside_the_others():
+    """NVIDIA's own line, before a list; alone it is no list at all."""
+    line = "Unable to determine the device handle for GPU0000:0A:00.0: Unknown Error"
+    read = parse_listing(f"{line}\n{BASH}")
+    assert read.processes == parse_listing(BASH).processes
+    assert (read.bad_lines, read.unreadable) == ((), (("0000:0A:00.0", "Unknown Error"),))
+    assert parse_listing(line).bad_lines == (BadLine(1, line),)
+
+
 def test_everyones_list_is_read_with_owner_and_type():
     """USER and TYPE, where a list has them, are believed; whose process it is, the reader has to tell."""
     read = parse_listing(all_text((SECRET, GpuProcess(5, 0, frozenset({ProcessKind.GRAPHICS})))))
@@ -518,12 +585,12 @@ def test_a_list_with_totals_is_read_as_without():
     assert parse_listing(text + totals_text(SHARED)) == parse_listing(text)
 
 
-def test_json_schema_in_the_docstring_is_the_one_printed():
+def test_json_schema_in_the_documentation_is_the_one_printed():
     """The documented fields are those of the record, in order."""
     record = listing_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,), with_users=True)
     gpus, processes, users = (record[key][0] for key in ("gpus", "processes", "users"))
     top = list(record)
-    schema = listing_json.__doc__.split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
+    schema = read("docs/json.md").split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
     documented = re.findall(r'"(\w+)":', schema)
     assert documented == [*top[:-2], *gpus, top[-2], *processes, top[-1], *users]
 

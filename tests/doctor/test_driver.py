@@ -149,3 +149,17 @@ def _on_a_real_driver(rig):
     assert lines[0].text == "library 550.54.14, kernel module 550.54.14, 1 GPU"
     assert "not: fan (" in lines[1].text
     assert lines[-1].topic == "Xid errors"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "text"),
+    [
+        (0, "1 GPU"),
+        (1, "1 GPU, 1 more is not given to this session"),
+        (2, "1 GPU, 2 more are not given to this session"),
+    ],
+)
+def test_gpus_that_are_not_given_to_this_session_are_counted(hidden, text):
+    """A cgroup of Slurm or of a container hides them: a word about it, and nothing is wrong."""
+    line = look(snapshot(gpus=(Gpu(0, "a"),), hidden=hidden))[0]
+    assert (line.state, line.text) == (CheckState.OK, f"library 550.54.14, {text}")

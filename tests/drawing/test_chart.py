@@ -16,7 +16,7 @@ from gpuwatch_tray.model import AlertMark, Severity, Span
 from gpuwatch_tray.report import page
 from tests.report import histories
 from tests.report.histories import END, HOUR
-from tests.support.seeing import contrast
+from tests.support.contrast import contrast
 
 SPAN = 6 * HOUR
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 SONAME = "libnvidia-ml.so.1"
 OLD = ("-DOLD_DRIVER",)  # a library of before driver 510
+FIRST_LISTS = ("-DOLD_DRIVER", "-DFIRST_LISTS")  # of driver 440 and older
 CHECKED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
 
 _HERE = Path(__file__).parent

@@ -15,6 +15,8 @@ static unsigned inits;      /* how often it was initialised from nothing: the hi
 static unsigned loaded_at;  /* `inits` when the scenario was read */
 static char slots[(MAX_GPUS + MAX_MIGS) * 8][TEXT];
 static size_t slot_count;
+static char listed[MAX_GPUS][TEXT]; /* the GPUs of this nvmlInit */
+static size_t listed_count;
 
 static void write_down(const Scenario *scenario, const char *call, const char *uuid)
 {
@@ -157,11 +159,19 @@ int handle_for(const Gpu *gpu, Handle *handle)
     return SUCCESS;
 }
 
-void add_reference(void)
+const char *listed_at(size_t index)
+{
+    return index < listed_count ? listed[index] : NULL;
+}
+
+void add_reference(const Scenario *scenario)
 {
     if (references++ == 0) {
         inits++;
         slot_count = 0;
+        listed_count = scenario->gpu_count;
+        for (size_t i = 0; i < listed_count; i++)
+            strcpy(listed[i], scenario->gpus[i].uuid);
     }
 }
 

@@ -36,8 +36,14 @@ const Scenario *resume(void);
 /* The handle of a GPU; between `begin` and `end`. */
 int handle_for(const Gpu *gpu, Handle *handle);
 
+/*
+ * The UUID of the GPU with that index, NULL for none. As in the real library the list is that of the nvmlInit: a
+ * GPU plugged in later is in none of its answers, one that went away answers GPU_IS_LOST. With the lock.
+ */
+const char *listed_at(size_t index);
+
 /* One more nvmlInit, one less; between `begin` and `end`. */
-void add_reference(void);
+void add_reference(const Scenario *scenario);
 void drop_reference(void);
 
 /* The number of this session, from nvmlInit to nvmlShutdown; 0 outside of one. With the lock. */

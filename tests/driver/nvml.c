@@ -44,7 +44,7 @@ API nvmlInitWithFlags(unsigned flags)
     (void)flags;
     int code = begin("init", &scenario);
     if (code == SUCCESS)
-        add_reference();
+        add_reference(scenario);
     return end(code);
 }
 
@@ -80,12 +80,29 @@ API nvmlSystemGetNVMLVersion(char *version, unsigned length)
     return end(code ? code : copy(text, version, length));
 }
 
+static int index_of(const char *uuid)
+{
+    for (int i = 0; listed_at((size_t)i) != NULL; i++)
+        if (strcmp(listed_at((size_t)i), uuid) == 0)
+            return i;
+    return -1;
+}
+
+API nvmlDeviceGetIndex(Handle handle, unsigned *index)
+{
+    const Gpu *gpu;
+    int code = begin_physical("index", "index", handle, &gpu, NULL);
+    if (code == SUCCESS)
+        *index = (unsigned)index_of(gpu->uuid);
+    return end(code);
+}
+
 API nvmlDeviceGetCount_v2(unsigned *count)
 {
     const Scenario *scenario;
     int code = begin("count", &scenario);
-    if (code == SUCCESS)
-        *count = (unsigned)scenario->gpu_count;
+    for (*count = 0; code == SUCCESS && listed_at(*count) != NULL;)
+        ++*count;
     return end(code);
 }
 
@@ -95,10 +112,10 @@ API nvmlDeviceGetHandleByIndex_v2(unsigned index, Handle *handle)
     int code = begin("handle_by_index", &scenario);
     if (code != SUCCESS)
         return end(code);
-    if (index >= scenario->gpu_count)
+    if (listed_at(index) == NULL)
         return end(INVALID_ARGUMENT);
-    const Gpu *gpu = &scenario->gpus[index];
-    code = gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_index");
+    const Gpu *gpu = gpu_of(scenario, listed_at(index));
+    code = gpu == NULL || gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_index");
     return end(code ? code : handle_for(gpu, handle));
 }
 
@@ -111,9 +128,9 @@ API nvmlDeviceGetHandleByPciBusId_v2(const char *id, Handle *handle)
         return end(code);
     if (sscanf(id, "%x:%x:%x.0", &domain, &bus, &device) != 3)
         return end(INVALID_ARGUMENT);
-    for (size_t i = 0; i < scenario->gpu_count; i++) {
-        const Gpu *gpu = &scenario->gpus[i];
-        if (gpu->domain != domain || gpu->bus != bus || gpu->device != device)
+    for (size_t i = 0; listed_at(i) != NULL; i++) {
+        const Gpu *gpu = gpu_of(scenario, listed_at(i));
+        if (gpu == NULL || gpu->domain != domain || gpu->bus != bus || gpu->device != device)
             continue;
         code = gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_pci");
         return end(code ? code : handle_for(gpu, handle));
@@ -127,7 +144,7 @@ API nvmlDeviceGetHandleByUUID(const char *uuid, Handle *handle)
     int code = begin("handle_by_uuid", &scenario);
     if (code != SUCCESS)
         return end(code);
-    const Gpu *gpu = gpu_of(scenario, uuid);
+    const Gpu *gpu = index_of(uuid) < 0 ? NULL : gpu_of(scenario, uuid);
     if (gpu == NULL)
         return end(NOT_FOUND);
     code = gpu->lost ? GPU_IS_LOST : (int)rule_for(&gpu->errors, "handle_by_uuid");
@@ -217,7 +234,6 @@ API nvmlDeviceGetTemperatureV(Handle handle, Temperature1 *temperature)
         return end(code);                                                                                    \
     }
 
-NUMBER(nvmlDeviceGetIndex, "index", index)
 NUMBER(nvmlDeviceGetPowerUsage, "power", power)
 NUMBER(nvmlDeviceGetEnforcedPowerLimit, "power_limit", power_limit)
 NUMBER(nvmlDeviceGetFanSpeed, "fan", fan)

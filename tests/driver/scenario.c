@@ -126,6 +126,8 @@ static int of_machine(const char *word, const char *values)
         return snprintf(scenario.calls, sizeof scenario.calls, "%s", values) < (int)sizeof scenario.calls;
     if (strcmp(word, "event") == 0)
         return add_event(values);
+    if (strcmp(word, "records") == 0)
+        return sscanf(values, "%u", &scenario.records) == 1 && scenario.records <= 32;
     if (strcmp(word, "stale") == 0)
         return sscanf(values, "%d", &scenario.stale) == 1;
     if (strcmp(word, "error") == 0)

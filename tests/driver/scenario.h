@@ -68,6 +68,7 @@ typedef struct {
 typedef struct {
     char driver[TEXT];
     char calls[4096]; /* where the calls are written down; empty: nowhere */
+    unsigned records; /* bytes of a record in the third process lists; 0: as in nvml.h, 24 */
     int stale;        /* what every call answers until nvmlInit is called again; 0: nothing of the kind */
     Gpu gpus[MAX_GPUS];
     size_t gpu_count;

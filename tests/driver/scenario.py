@@ -9,12 +9,14 @@ A made-up NVIDIA driver for everybody's tests: the C library of this folder and 
 
 `errors` and `hang` (seconds) are by call. Of a GPU: handle_by_index handle_by_uuid index uuid name memory
 utilisation temperature power power_limit fan compute graphics mps; one version only: memory_v1 memory_v2
-temperature_v1 temperature_v compute_v2 compute_v3, graphics and mps alike (FUNCTION_NOT_FOUND: old driver).
-Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows width width_most energy mig_mode mig_count
-mig_handle event_register handle_by_pci; one version only: clocks_event clocks_throttle. Of the machine: init
-shutdown count driver_version nvml_version event_create event_wait event_free, and the calls above for all its
-GPUs. A hang ends when the scenario changes. `stale` is what every call answers until nvmlInit is called
-again, as after a resume. `calls` names a file to which every call is appended; `calls_in(path)` counts them.
+temperature_v1 temperature_v compute_v1 compute_v2 compute_v3, graphics alike, and mps without its v1
+(FUNCTION_NOT_FOUND: old driver).
+Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows width width_most energy mig_mode
+mig_count mig_handle event_register handle_by_pci; one version only: clocks_event clocks_throttle. Of the
+machine: init shutdown count driver_version nvml_version event_create event_wait event_free, and the calls
+above for all its GPUs. A hang ends when the scenario changes. `stale` is what every call answers until
+nvmlInit is called again, as after a resume. As with the real one the GPUs of an nvmlInit are all that it
+ever lists. `calls` names a file to which every call is appended; `calls_in(path)` counts them.
 """
 
 from __future__ import annotations
@@ -162,13 +164,14 @@ class Scenario:
     driver_version: str = "550.54.14"
     init_error: int = 0
     stale: int = 0
+    records: int = 24  # bytes of a record in the third versions of the process lists
     events: Sequence[FakeEvent] = ()
     errors: Mapping[str, int] = field(default_factory=dict)
     hang: Mapping[str, float] = field(default_factory=dict)
     calls: Path | None = None
 
     def text(self) -> str:
-        lines = [f"driver {self.driver_version}", f"stale {self.stale}"]
+        lines = [f"driver {self.driver_version}", f"stale {self.stale}", f"records {self.records}"]
         if self.calls is not None:
             lines.append(f"calls {self.calls}")
         lines += [f"event {each.number} {each.uuid} {each.type:x} {each.data}" for each in self.events]

@@ -58,6 +58,8 @@ def scenarios():
     yield Scenario([full, divided, broken, odd], events=events)
     yield Scenario([odd, FakeGpu.numbered(1, migs=migs[2:4]), full], stale=UNKNOWN)
     yield Scenario(many, errors={"event_wait": UNKNOWN, "temperature_v": NOT_SUPPORTED})
+    yield Scenario([full, divided], records=32)
+    yield Scenario([full, divided], records=16)
     yield Scenario([], errors={"shutdown": UNKNOWN})
     yield Scenario(many)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tests.e2e.client import wait_until
 from tests.e2e.programs import process
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, settle
-from tests.e2e.whole import START, Form, SeenRow, WholeDesktop, require, session
+from tests.e2e.whole_desktop import START, Form, SeenRow, WholeDesktop, require, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

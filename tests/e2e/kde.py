@@ -1,8 +1,8 @@
 """
 KDE Plasma, as an X11 or a nested Wayland session: kwin, kded with the icons' watcher, plasmashell.
 
-Of Plasma 5 and 6. Nobody can be asked where its rows are: they are read off the screen, and named in the order
-in which the tray serves them.
+Of Plasma 5 and 6. Nobody can be asked where its rows are: they are read off the screen, and named in the
+order in which the tray serves them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image  # looks at screenshots
 
-from tests.e2e import reading
+from tests.e2e import screen_reading
 from tests.e2e.client import wait_until
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, settle
-from tests.e2e.whole import RIGHT, START, Box, Form, SeenRow, WholeDesktop, require, session
+from tests.e2e.whole_desktop import RIGHT, START, Box, Form, SeenRow, WholeDesktop, require, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +107,9 @@ class Kde(WholeDesktop):
 
     kind = "kde"
     missed: int = 0
-    _menus: reading.Menus = field(default_factory=lambda: reading.Menus(Image.new("RGB", (1, 1))))
+    _menus: screen_reading.Menus = field(
+        default_factory=lambda: screen_reading.Menus(Image.new("RGB", (1, 1)))
+    )
     _path: list[int] = field(default_factory=list)  # the ids of the rows whose lists are open
 
     def start_session(self) -> None:
@@ -167,7 +169,7 @@ class Kde(WholeDesktop):
         return self.still()
 
     def seen(self) -> list[SeenRow]:
-        """As many as there are rows of letters, with the labels that are served; "?" where these are not as many."""
+        """The rows of text on the screen, with the labels served; "?" where these are not as many."""
         found: list[SeenRow] = []
         shown = self._menus.shown(self.look())
         for rows, served in zip(shown, self._lists() if shown else [], strict=False):
@@ -192,7 +194,7 @@ class Kde(WholeDesktop):
         self._menus.lists, self._path = self._menus.lists[: depth + 1], [*self._path[:depth], number]
         before = self.look()
         # the pointer's mark moves among the rows of that list, and is somewhat higher than they are
-        rows = reading.rows(before, self._menus.lists[depth].box)
+        rows = screen_reading.rows(before, self._menus.lists[depth].box)
         marked = [(left, top - 4, right, bottom + 4) for left, top, right, bottom in rows]
         for again in range(2):
             self.press(row.middle)
@@ -207,14 +209,14 @@ class Kde(WholeDesktop):
 
     def popup_box(self) -> Box | None:
         """Where a popup is on the screen."""
-        box = reading.differing(self.look(), self._menus.blank)
-        return box if box and box[2] - box[0] > reading.LEAST else None
+        box = screen_reading.differing(self.look(), self._menus.blank)
+        return box if box and box[2] - box[0] > screen_reading.LEAST else None
 
     def popup_button(self, label: str) -> tuple[int, int] | None:
         actions = self.notifications()[-1].actions
         labels = [words for name, words in zip(actions[::2], actions[1::2], strict=True) if name != "default"]
         box = self.popup_box()
-        places = reading.buttons(self.look(), box, len(labels)) if box else []
+        places = screen_reading.buttons(self.look(), box, len(labels)) if box else []
         return places[labels.index(label)] if len(places) == len(labels) else None
 
     def popup_shown(self, words: str) -> bool:
@@ -255,7 +257,8 @@ def kde(folder: Path, form: Form) -> Iterator[Kde]:
         files = {
             "plasma-org.kde.plasma.desktop-appletsrc": LAYOUT,
             "kwinrc": "[Compositing]\nEnabled=false\n",
-            "kdeglobals": f"[KDE]\nAnimationDurationFactor=0\nLookAndFeelPackage=org.kde.breeze{theme}.desktop\n"
+            "kdeglobals": "[KDE]\nAnimationDurationFactor=0\n"
+            f"LookAndFeelPackage=org.kde.breeze{theme}.desktop\n"
             f"[General]\nColorScheme={scheme}\n",
             "kwalletrc": "[Wallet]\nEnabled=false\n",
             "baloofilerc": "[Basic Settings]\nIndexing-Enabled=false\n",

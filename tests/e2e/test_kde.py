@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.kde import kde
-from tests.e2e.onshell import LARGE_WAYLAND, LARGE_X11, SMALL_WAYLAND, SMALL_X11, TrayOnShell
+from tests.e2e.shell_tests import LARGE_WAYLAND, LARGE_X11, SMALL_WAYLAND, SMALL_X11, TrayOnShell
 
-pytestmark = pytest.mark.desktops
+pytestmark = pytest.mark.desktop
 
 
 @pytest.fixture(scope="module", params=[SMALL_X11, SMALL_WAYLAND], ids=lambda form: form.name)

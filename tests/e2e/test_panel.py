@@ -12,7 +12,7 @@ from gpuwatch_tray.model import Level
 from tests.e2e import rig
 from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
-from tests.tray.statuses import alert, gpu, process, snapshot, status
+from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 

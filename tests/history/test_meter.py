@@ -30,6 +30,24 @@ def test_a_meter_that_starts_anew_is_no_negative_energy():
     assert [meter.energy(5.0, counter, 100.0) for counter in (10.0, 500.0, 900.0)] == [500.0, 500.0, 400.0]
 
 
+def test_a_meter_that_jumps_farther_than_any_board_draws_is_not_believed():
+    """A reading of garbage, and the way back from it: power stands in, and no terajoule is counted."""
+    meter = EnergyMeter()
+    for counter in (1000.0, 1500.0):
+        meter.energy(5.0, counter, 100.0)
+    told = [meter.energy(5.0, counter, 100.0) for counter in (1e12, 2500.0, 2900.0, 3300.0)]
+    assert told == [500.0, 500.0, 500.0, 400.0]
+
+
+def test_a_meter_that_is_read_after_a_long_rest_is_believed():
+    """It changed seldom: what it shows was drawn in all of that time."""
+    meter = EnergyMeter()
+    for counter in (0.0, 10.0):
+        meter.energy(5.0, counter, None)
+    told = [meter.energy(60.0, counter, None) for counter in (10.0, 10.0, 300_010.0)]
+    assert told == [0.0, 0.0, 300_000.0]
+
+
 def test_a_meter_alone_tells_at_each_of_its_readings():
     """Without power there is nothing to stand in, and the sum is the meter's all the same."""
     meter = EnergyMeter()

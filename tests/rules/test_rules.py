@@ -162,6 +162,19 @@ def test_gpu_lost_names_the_gpus_that_do_not_answer(reading, subjects):
     assert verdict.unknown is None
 
 
+@pytest.mark.parametrize(
+    ("lost", "text"),
+    [
+        (Gpu(1, "GPU-0001", "RTX", problem="lost"), "GPU 1 (RTX) cannot be read: lost"),
+        (Gpu(1, "GPU-0001", problem="lost"), "GPU 1 (GPU-0001) cannot be read: lost"),
+        (Gpu(1, "", problem="lost"), "GPU 1 cannot be read: lost"),
+    ],
+)
+def test_a_lost_gpu_without_a_name_is_called_by_what_is_known_of_it(lost, text):
+    """Its UUID, or its number alone: never a pair of empty brackets."""
+    assert judge_gpu_lost(snapshot(gpus=(HEALTHY, lost)), LIMITS).findings[0].text == text
+
+
 def test_gpu_lost_says_nothing_when_nothing_can_be_read():
     """Without a driver no GPU is lost, and none that was lost is back."""
     verdict = judge_gpu_lost(UNREADABLE, LIMITS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.settings import NotifyMethod, Secret, SmtpSecurity
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 AUTO, BY_SMTP, GMAIL = NotifyMethod.AUTO, NotifyMethod.SMTP, NotifyMethod.GMAIL_API
 UNTOUCHED_SMTP = 'SMTP_HOST="smtp.example.com"\nSMTP_PORT=587\nSMTP_USER="your_user"\nSMTP_PASS="your_pass"\n'

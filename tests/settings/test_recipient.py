@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 ADD = 'TO_EMAIL="name@host"'
 

@@ -8,7 +8,7 @@ import pytest
 
 from gpuwatch_tray.sources import processes
 from tests.driver.scenario import loaded
-from tests.sources.nvml_rig import Rig
+from tests.sources.nvml_rig import Bus, Rig
 
 
 @pytest.fixture
@@ -18,6 +18,12 @@ def rig(tmp_path):
         made = Rig(path)
         yield made
         made.source.close()
+
+
+@pytest.fixture
+def bus(rig):
+    """Return the folders of the kernel and of the driver, which are empty at first."""
+    return Bus(rig)
 
 
 @pytest.fixture

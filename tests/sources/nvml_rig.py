@@ -56,3 +56,36 @@ class Rig:
         made = calls_in(self._calls)
         self._calls.unlink(missing_ok=True)
         return made
+
+
+class Bus:
+    """The folders of the kernel and of the driver, with the rig's GPUs in them."""
+
+    def __init__(self, rig):
+        self._rig = rig
+
+    def card(
+        self,
+        number=0,
+        status="active",
+        *,
+        control="on",
+        power="",
+        vendor="0x10de",
+        kind="0x030000",
+        by="nvidia",
+    ):
+        """Return the folder of the GPU that FakeGpu.numbered makes of the number."""
+        pci = f"0000:{number + 1:02x}:00.0"
+        folder = self._rig.devices / pci
+        (folder / "power").mkdir(parents=True, exist_ok=True)
+        (folder / "vendor").write_text(f"{vendor}\n")
+        (folder / "class").write_text(f"{kind}\n")
+        (folder / "power" / "runtime_status").write_text(f"{status}\n")
+        (folder / "power" / "control").write_text(f"{control}\n")
+        link = folder / "driver"
+        link.unlink(missing_ok=True)
+        if by:
+            link.symlink_to(f"../../../bus/pci/drivers/{by}")
+        (self._rig.cards / pci).mkdir(parents=True, exist_ok=True)
+        (self._rig.cards / pci / "power").write_text(power)

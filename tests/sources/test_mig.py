@@ -208,3 +208,13 @@ def test_how_many_devices_there_could_be_is_a_question_that_may_fail(rig):
     snapshot = rig.read()
     assert found(snapshot) == [(11, 0, "")]
     assert snapshot.gpus[0].process_problem == "MIG devices: Unknown Error"
+
+
+def test_a_slot_that_was_not_reached_is_not_an_empty_one(rig):
+    """After a GPU fell off the bus at its first slot and came back, every later slot is still read."""
+    rig.play(divided(FakeMig(0, "MIG-x", errors={"mig_handle": GPU_IS_LOST}), SECOND))
+    for _read in range(9):
+        whole = rig.read().gpus[0]
+        assert whole.problem is not None
+    rig.play(divided(SECOND))
+    assert found(rig.read()) == [(12, 0, "MIG-b"), (13, 0, "MIG-b")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -257,10 +259,99 @@ def test_memory_that_the_driver_does_not_give_is_unsupported(rig):
     assert process.memory == UNSUPPORTED
 
 
-def test_numbers_that_are_no_pid_are_left_out(rig):
-    """Drivers 535 listed 0 and 4294967295."""
-    found = rig.processes(FakeProcess(0), FakeProcess(11), FakeProcess(4_294_967_295), FakeProcess(4_194_305))
+@pytest.mark.parametrize("pid", [0, 4_194_305, 4_294_967_295])
+@pytest.mark.parametrize("kinds", ["C", "M"])
+def test_an_impossible_pid_is_a_problem_and_never_a_shorter_list(rig, pid, kinds):
+    """It is the trace of a list that was misread; what can be a process is listed all the same."""
+    found = rig.processes(FakeProcess(pid, kinds=kinds), FakeProcess(11, kinds=kinds))
     assert [one.pid for one in found] == [11]
+    assert f"impossible process numbers ({pid})" in rig.read().gpus[0].process_problem
+
+
+def test_an_impossible_pid_that_only_draws_is_no_problem(rig):
+    """No rule counts what is in the graphics list alone."""
+    assert rig.processes(FakeProcess(0, kinds="G")) == ()
+    assert rig.read().gpus[0].process_problem is None
+
+
+@pytest.mark.parametrize("records", [16, 24, 32])
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 300])
+def test_lists_are_read_whatever_the_width_of_their_records(rig, records, count):
+    """
+    Drivers 535.43 to 535.86 write 32 bytes for each process under the third version's name, 550 at times 16.
+
+    All PIDs with their memory, also where a memory is all ones, and no problem.
+    """
+    fakes = [
+        FakeProcess(1000 + n, None if n == count - 1 else n * GIB, kinds="CGM"[n % 3]) for n in range(count)
+    ]
+    rig.play(FakeGpu(processes=fakes, memory_total=512 * GIB), records=records)
+    snapshot = rig.read()
+    found = {one.pid: one.memory for one in snapshot.processes}
+    assert found == {fake.pid: UNSUPPORTED if fake.memory is None else fake.memory for fake in fakes}
+    assert snapshot.gpus[0].process_problem is None
+
+
+def write_records(monkeypatch, records, behind=b""):
+    """Have the compute list be these records of 64-bit words, and leave `behind` after them."""
+
+    def answer(_handle, count, room):
+        count._obj.value = len(records)
+        content = b"".join(struct.pack(f"={len(record)}Q", *record) for record in records) + behind
+        ctypes.memmove(room, content, len(content))
+        return 0
+
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
+
+
+@pytest.mark.parametrize("width", [3, 4])
+def test_a_driver_that_writes_behind_its_list_is_read_by_what_is_possible(rig, monkeypatch, width):
+    """Then the last byte written does not tell the width; a width that makes a PID impossible is not it."""
+    rig.read()
+    write_records(monkeypatch, [(11, GIB, 0, 0)[:width], (12, GIB, 0, 0)[:width]], behind=bytes(24))
+    assert [one.pid for one in rig.read().processes] == [11, 12]
+
+
+def test_records_of_no_known_width_are_a_problem(rig, monkeypatch):
+    """Forty bytes each: no process is made up of their parts."""
+    rig.read()
+    write_records(monkeypatch, [(11, GIB, 0, 0, 0), (12, GIB, 0, 0, 0), (13, GIB, 0, 0, 0)])
+    snapshot = rig.read()
+    assert snapshot.processes == ()
+    assert "records of no known width" in snapshot.gpus[0].process_problem
+
+
+def test_a_list_longer_than_its_room_is_a_problem(rig, monkeypatch):
+    """A driver that reports more than it was given room for, and success, cannot have written them."""
+    rig.read()
+
+    def answer(_handle, count, _room):
+        count._obj.value = 1000
+        return 0
+
+    monkeypatch.setattr(pynvml.nvmlLib, "nvmlDeviceGetComputeRunningProcesses_v3", answer)
+    assert "records of no known width" in rig.read().gpus[0].process_problem
+
+
+def test_a_driver_with_the_first_lists_alone_is_read(rig):
+    """Driver 440 and older: PID and memory, no list of MPS; later reads ask for nothing else."""
+    older = {
+        f"{kind}_v{version}": FUNCTION_NOT_FOUND
+        for kind in ("compute", "graphics", "mps")
+        for version in (2, 3)
+    }
+    fakes = FakeProcess(11, 3 * GIB, "CG"), FakeProcess(12, None)
+    found = rig.processes(*fakes, errors=older)
+    assert [(one.pid, one.memory, one.kinds) for one in found] == [
+        (11, 3 * GIB, {C, G}),
+        (12, UNSUPPORTED, {C}),
+    ]
+    assert rig.read().gpus[0].process_problem is None
+    rig.calls()
+    rig.read()
+    assert {call for call in rig.calls() if "_v" in call and " " not in call} >= {"compute_v1", "graphics_v1"}
+    rig.read()
+    assert not {"compute_v2", "compute_v3"} & set(rig.calls())
 
 
 def test_a_long_list_arrives_whole(rig):
@@ -458,3 +549,53 @@ def test_a_library_from_before_the_newer_functions_is_read_by_the_older_ones(tmp
     )
     assert child.stdout == f"None {GIB} 4 [11]\n"
     assert child.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "fields"),
+    [
+        ({"power": 4_294_967.295}, ["power"]),
+        ({"power": 961.0, "power_limit": 320}, ["power"]),  # more than three times its limit
+        ({"power_limit": 4_294_967.295}, ["power_limit"]),
+        ({"temperature": 510}, ["temperature"]),
+        ({"temperature": -60}, ["temperature"]),
+        ({"utilisation": 101}, ["utilisation"]),
+        ({"memory_used": 24 * GIB + 1}, ["memory_used", "memory_total"]),
+        ({"memory_total": 2**63}, ["memory_used", "memory_total"]),
+        ({"fan": 2**32 - 1}, ["fan"]),
+        ({"energy": (2**64 - 1) / 1000}, ["energy"]),
+        ({"ecc": (2**64 - 1, 0)}, ["ecc_corrected"]),
+        ({"ecc": (0, 2**64 - 1)}, ["ecc_uncorrected"]),
+        ({"rows": (7, 0)}, ["rows_pending", "rows_failed"]),
+        ({"width": (2**32 - 1, 16)}, ["pcie_width"]),
+        ({"width": (16, 255)}, ["pcie_width_most"]),
+    ],
+)
+def test_a_value_that_cannot_be_is_unknown_and_says_so(rig, facts, fields):
+    """Success with garbage: that value is missing with the reading as its reason, and the GPU is not lost."""
+    rig.play(FakeGpu(**facts))
+    for _read in range(3):
+        gpu = rig.read().gpus[0]
+        missing = [
+            name for names in FIELDS.values() for name in names if isinstance(getattr(gpu, name), Missing)
+        ]
+        assert set(missing) == set(fields)
+        for name in fields:
+            value = getattr(gpu, name)
+            assert value.why is Why.ERROR
+            assert value.detail.startswith("impossible reading: ")
+        assert gpu.problem is None
+
+
+def test_an_impossible_value_is_gone_with_its_reading(rig):
+    """510 degrees for one reading: the next one is as good as ever."""
+    rig.play(FakeGpu(temperature=510))
+    rig.read()
+    rig.play(FakeGpu(temperature=71))
+    assert rig.read().gpus[0].temperature == 71
+
+
+def test_more_memory_than_the_gpu_has_is_not_a_process_s(rig):
+    """Its memory is unknown; the process is listed."""
+    found = rig.processes(FakeProcess(11, 2**50), FakeProcess(12, GIB))
+    assert [(one.pid, isinstance(one.memory, Missing)) for one in found] == [(11, True), (12, False)]

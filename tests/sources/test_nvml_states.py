@@ -296,12 +296,93 @@ def test_a_gpu_that_returns_is_read_again(rig):
     assert [one.gpu for one in snapshot.processes] == [0]
 
 
-def test_a_gpu_that_is_added_is_read(rig):
-    """An external GPU plugged in while the source lives."""
+def test_a_gpu_that_is_added_is_read_within_a_minute(rig, bus):
+    """An external GPU, or a rescan of the bus: NVML lists those of its nvmlInit, so it is renewed."""
+    bus.card(0)
     rig.play(FakeGpu.numbered(0))
     rig.read()
-    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1, FakeProcess(11)))
-    assert [one.gpu for one in rig.read().processes] == [1]
+    bus.card(1)
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1, FakeProcess(11), temperature=91))
+    rig.read()
+    rig.steady.advance(60)
+    rig.calls()
+    snapshot = rig.read()
+    assert [one.gpu for one in snapshot.processes] == [1]
+    assert snapshot.gpus[1].temperature == 91
+    assert rig.calls()["init"] == 1
+    for _minute in range(60):
+        rig.steady.advance(60)
+        rig.read()
+    assert rig.calls()["init"] == 0
+
+
+def test_a_gpu_that_is_added_is_read_where_none_may_sleep_too(rig, bus):
+    """WAKE_SLEEPING_GPUS: the bus is looked at all the same."""
+    rig.source.wake_sleeping(wake=True)
+    bus.card(0)
+    rig.play(FakeGpu.numbered(0))
+    rig.read()
+    bus.card(1)
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1))
+    rig.steady.advance(60)
+    assert len(rig.read().gpus) == 2
+
+
+def test_a_card_that_the_driver_never_lists_does_not_cost_a_session_each_minute(rig, bus):
+    """One that came and is not given to this container: tried again ever more seldom, up to once an hour."""
+    bus.card(0)
+    rig.play(FakeGpu.numbered(0))
+    rig.read()
+    bus.card(1)
+    rig.calls()
+    tries = []
+    for minute in range(1, 130):
+        rig.steady.advance(60)
+        rig.read()
+        tries += [minute] * rig.calls()["init"]
+    assert tries == [1, 2, 3, 5, 9, 17, 33, 65, 125]
+
+
+def test_gpus_that_a_cgroup_hides_are_not_lost(rig):
+    """Never seen and NO_PERMISSION is somebody else's: left out as by nvidia-smi, and counted for doctor."""
+    hidden = {"handle_by_index": NO_PERMISSION}
+    rig.play(*(FakeGpu.numbered(n, errors=hidden if n > 1 else {}) for n in range(4)))
+    for _read in range(3):
+        snapshot = rig.read()
+        assert [(gpu.index, gpu.problem) for gpu in snapshot.gpus] == [(0, None), (1, None)]
+        assert snapshot.hidden == 2
+        assert rig.calls()["init"] <= 1
+
+
+def test_a_gpu_that_is_given_later_is_no_longer_hidden(rig):
+    """With the next session, or as soon as anything is looked for again."""
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1, errors={"handle_by_index": NO_PERMISSION}))
+    assert rig.read().hidden == 1
+    rig.play(FakeGpu.numbered(0, lost=True), FakeGpu.numbered(1))
+    rig.read()
+    snapshot = rig.read()
+    assert (len(snapshot.gpus), snapshot.hidden) == (2, 0)
+
+
+def test_a_gpu_that_is_taken_away_is_told_with_that_reason(rig):
+    """It was readable: no permission any more is not the same as lost."""
+    rig.play(FakeGpu.numbered(0), FakeGpu.numbered(1))
+    rig.read()
+    rig.play(
+        FakeGpu.numbered(0),
+        FakeGpu.numbered(
+            1, errors=dict.fromkeys(["handle_by_index", *VALUES, "compute", "graphics", "mps"], NO_PERMISSION)
+        ),
+    )
+    snapshot = [rig.read() for _read in range(3)][-1]
+    assert snapshot.gpus[0].problem is None
+    assert "taken away from this session" in snapshot.gpus[1].problem
+
+
+def test_where_every_gpu_is_hidden_nothing_can_be_read(rig):
+    """That is no machine without a GPU."""
+    rig.play(FakeGpu(errors={"handle_by_index": NO_PERMISSION}))
+    assert "no permission" in rig.read().problem.text
 
 
 def test_a_lost_gpu_does_not_cost_a_new_session_at_each_read(rig):
@@ -408,7 +489,7 @@ def test_a_call_that_hangs_blocks_the_read_and_not_the_close(rig):
         reader.join(0.01)
     before = time.monotonic()
     rig.source.close()
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 5
     assert reader.is_alive()
     assert rig.calls()["shutdown"] == 0
     rig.play(FakeGpu())

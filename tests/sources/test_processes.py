@@ -10,7 +10,7 @@ import time
 import psutil  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.common.proclist_format import elapsed_text
+from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
 from gpuwatch_tray.sources.processes import DENIED, FOREIGN, GONE, ProcessFacts, ProcessInspector

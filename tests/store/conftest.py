@@ -8,10 +8,9 @@ from gpuwatch_tray.store import Store
 
 
 @pytest.fixture
-def store(tmp_path, journal):
-    opened = Store(tmp_path / "state", "box")
-    yield opened
-    opened.close()
+def store(journal, store):
+    """The store in this journal mode."""
+    return store
 
 
 @pytest.fixture

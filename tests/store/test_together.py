@@ -18,7 +18,7 @@ from gpuwatch_tray.engine import Engine, no_desktop
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import Receipt
 from gpuwatch_tray.store import Store, StoreError, state_file
-from tests.store.values import BUSY, HEAD, NOW, POLICY, mail, step
+from tests.store.commits import BUSY, HEAD, NOW, POLICY, mail, step
 from tests.support.fakes import START
 from tests.support.faketime import shifted
 from tests.support.installed import Installed, busy
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 STARTS = """
 import sys, pathlib
 from gpuwatch_tray.store import Store, state_file
-from tests.store.values import mail, step
+from tests.store.commits import mail, step
 state_file.JOURNAL = sys.argv[3]
 print("ready", flush=True)
 sys.stdin.readline()

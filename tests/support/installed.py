@@ -59,6 +59,13 @@ class Installed:
         """Have the driver answer so from now on."""
         scenario.write(self.scenario)
 
+    def set_up(self, *, notify: str = "", greeted: bool = False, **keys: object) -> None:
+        """Write these settings; `greeted`: as if the tray had been started before."""
+        self.configure(**keys)
+        self.write("notify.env", notify)
+        if greeted:
+            self.met()
+
     def met(self) -> None:
         """As if the tray had been started before, and had greeted."""
         with closing(Store(self.state, host.host())) as store:

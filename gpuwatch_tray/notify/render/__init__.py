@@ -5,11 +5,9 @@ from __future__ import annotations
 from gpuwatch_tray.notify.render.html import CHART, MailIdentity, without_picture
 from gpuwatch_tray.notify.render.mail_text import alert_mail, digest, dry_run, notice_mail, resolved_mail
 from gpuwatch_tray.notify.render.popups import away_popup, notice_popup, popup, resolved_popup
-from gpuwatch_tray.rules.titles import TITLES
 
 __all__ = [
     "CHART",
-    "TITLES",
     "MailIdentity",
     "alert_mail",
     "away_popup",

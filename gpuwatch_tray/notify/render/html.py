@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import elapsed_text
+from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
-from gpuwatch_tray.rules.titles import rule_title
+from gpuwatch_tray.rules import rule_title
 from gpuwatch_tray.units import MIB, duration, local_time
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import own_text
+from gpuwatch_tray.common.proclist import own_text
 from gpuwatch_tray.model import Alert, GpuProcess, MailDetails, Message, MessageKind, ReminderNotice, Severity
 from gpuwatch_tray.notify.render.html import (
     MailIdentity,

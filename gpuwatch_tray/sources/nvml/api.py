@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import sys
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from gpuwatch_tray.model import ClockLimit, ProcessKind
+from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model import MAX_POWER, ClockLimit, ProcessKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
 class Code(IntEnum):
-    """The codes that are told apart: NVML's (nvml.h, nvmlReturn_t), and two for a missing or wrong pynvml."""
+    """The codes that are told apart: NVML's (nvml.h, nvmlReturn_t), and negative ones of our own."""
 
+    IMPOSSIBLE = -3  # the call succeeded with a value that cannot be
     NO_BINDING = -1
     SHADOWED_BINDING = -2
     UNINITIALIZED = 1
@@ -62,6 +66,7 @@ class DriverError(Exception):
 
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 _MAX_OLDER = 512  # calls of which it is known that only their older version answers
 
@@ -92,7 +97,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._nvml = _load()
-        self._older: set[tuple[str, int]] = set()
+        self._older: dict[tuple[str, int], int] = {}
 
     @contextmanager
     def _converting(self) -> Iterator[None]:
@@ -110,19 +115,20 @@ class Calls:
             values = [getattr(self._nvml, one) if isinstance(one, str) else one for one in arguments]
             return getattr(self._nvml, name)(*values)
 
-    def _newest(self, name: str, handle: Handle, newer: Callable[[], T], older: Callable[[], T]) -> T:
-        """Return the answer of `newer`; of `older`, now and later, where this driver or GPU lacks it."""
+    def _newest(self, name: str, handle: Handle, *versions: Callable[[], T]) -> T:
+        """Return the answer of the first of `versions` that this driver and GPU have, now and later."""
         key = name, handle.address
-        if key not in self._older:
+        place = self._older.get(key, 0)
+        while True:
             try:
-                return newer()
+                return versions[place]()
             except DriverError as error:
-                if not error.unsupported:
+                if not error.unsupported or place == len(versions) - 1:
                     raise
+            place += 1
             if len(self._older) >= _MAX_OLDER:  # handles of MIG devices that came and went
                 self._older.clear()
-            self._older.add(key)
-        return older()
+            self._older[key] = place
 
     def _text(self, name: str, *arguments: Any) -> str:
         """Return the answer of a function as text: pynvml decodes, but strictly."""
@@ -146,7 +152,27 @@ def _load() -> Any:
 
 
 _ALL_LIMITS = sum(ClockLimit)
-_MAX_THRESHOLD = 150  # degrees C that a threshold can be
+
+# What a value can be: drivers answer with success and all ones, other units or a misread struct.
+MAX_MEMORY = 2**49  # bytes: the virtual addresses of a GPU have 49 bits since Pascal (Tesla P100 whitepaper)
+MAX_EXCURSION = 3  # times its limit that a board may draw for a moment (PCIe CEM 5.0, power excursions)
+_MAX_ENERGY = MAX_POWER * 10 * 365 * 86_400  # J in ten years at that power
+_TEMPERATURES = -55, 150  # degrees C: the range of the sensors' own data sheets (such as TI's TMP411)
+_MAX_FAN = 200  # %: "may exceed 100% in certain cases" (nvml.h)
+_MAX_LANES = 32  # PCI Express Base Specification: x1 to x32
+_MAX_ERRORS = 2**53  # memory errors: one in each nanosecond for a hundred days
+
+
+def bounded(value: Number, least: float, most: float) -> Number:
+    """Return the value; raises DriverError where it cannot be."""
+    if least <= value <= most:
+        return value
+    raise DriverError(Code.IMPOSSIBLE, impossible(value))
+
+
+def impossible(value: float) -> str:
+    """Say that a value cannot be."""
+    return _("impossible reading: {value:g}").format(value=value)
 
 
 class DeviceValues(Calls):
@@ -179,11 +205,12 @@ class DeviceValues(Calls):
         )
         if not memory.total:  # GPUs that share the machine's memory
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
-        return int(memory.used), int(memory.total)
+        total = bounded(int(memory.total), 0, MAX_MEMORY)
+        return bounded(int(memory.used), 0, total), total
 
     def utilisation(self, handle: Handle) -> int:
         """Read the share of the last sample period in which a kernel ran, in %."""
-        return int(self._call("nvmlDeviceGetUtilizationRates", handle.raw).gpu)
+        return bounded(int(self._call("nvmlDeviceGetUtilizationRates", handle.raw).gpu), 0, 100)
 
     def temperature(self, handle: Handle) -> int:
         """Read the temperature of the chip, in degrees C. The older call goes away with CUDA 14."""
@@ -194,31 +221,34 @@ class DeviceValues(Calls):
             lambda: self._call("nvmlDeviceGetTemperatureV", handle.raw, sensor),
             lambda: self._call("nvmlDeviceGetTemperature", handle.raw, sensor),
         )
-        return degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
+        degrees = degrees if degrees < 2**31 else degrees - 2**32  # the older one has no sign
+        return bounded(degrees, *_TEMPERATURES)
 
     def slowdown_at(self, handle: Handle) -> int:
         """Read the temperature, in degrees C, from which the hardware slows itself down."""
         threshold = "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"
         degrees = int(self._call("nvmlDeviceGetTemperatureThreshold", handle.raw, threshold))
-        if not 0 < degrees <= _MAX_THRESHOLD:  # no temperature: every GPU, or none, would be too hot
+        if not 0 < degrees <= _TEMPERATURES[1]:  # no temperature: every GPU, or none, would be too hot
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
         return degrees
 
     def power(self, handle: Handle) -> float:
         """Read the power drawn now, in W (NVML: mW)."""
-        return float(self._call("nvmlDeviceGetPowerUsage", handle.raw)) / 1000
+        return bounded(float(self._call("nvmlDeviceGetPowerUsage", handle.raw)) / 1000, 0, MAX_POWER)
 
     def energy(self, handle: Handle) -> float:
         """Read the energy drawn since the driver was loaded, in J (NVML: mJ)."""
-        return float(self._call("nvmlDeviceGetTotalEnergyConsumption", handle.raw)) / 1000
+        return bounded(
+            float(self._call("nvmlDeviceGetTotalEnergyConsumption", handle.raw)) / 1000, 0, _MAX_ENERGY
+        )
 
     def power_limit(self, handle: Handle) -> float:
         """Read the power limit in force, in W (NVML: mW)."""
-        return float(self._call("nvmlDeviceGetEnforcedPowerLimit", handle.raw)) / 1000
+        return bounded(float(self._call("nvmlDeviceGetEnforcedPowerLimit", handle.raw)) / 1000, 0, MAX_POWER)
 
     def fan(self, handle: Handle) -> int:
         """Read the intended fan speed, in % of the full one."""
-        return int(self._call("nvmlDeviceGetFanSpeed", handle.raw))
+        return bounded(int(self._call("nvmlDeviceGetFanSpeed", handle.raw)), 0, _MAX_FAN)
 
     def limited_by(self, handle: Handle) -> ClockLimit:
         """Read what keeps the clocks down. Until driver 535 the call had another name."""
@@ -239,20 +269,21 @@ class DeviceValues(Calls):
         return self._ecc_errors(handle, "NVML_MEMORY_ERROR_TYPE_UNCORRECTED")
 
     def _ecc_errors(self, handle: Handle, kind: str) -> int:
-        return int(self._call("nvmlDeviceGetTotalEccErrors", handle.raw, kind, "NVML_VOLATILE_ECC"))
+        count = self._call("nvmlDeviceGetTotalEccErrors", handle.raw, kind, "NVML_VOLATILE_ECC")
+        return bounded(int(count), 0, _MAX_ERRORS)
 
     def rows(self, handle: Handle) -> tuple[bool, bool]:
         """Read whether memory rows wait to be remapped at the next reset, and whether that failed."""
-        _, _, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
-        return bool(pending), bool(failed)
+        _corrected, _uncorrected, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
+        return bounded(int(pending), 0, 1) == 1, bounded(int(failed), 0, 1) == 1
 
     def pcie_width(self, handle: Handle) -> int:
         """Read the PCIe lanes in use now."""
-        return int(self._call("nvmlDeviceGetCurrPcieLinkWidth", handle.raw))
+        return bounded(int(self._call("nvmlDeviceGetCurrPcieLinkWidth", handle.raw)), 0, _MAX_LANES)
 
     def pcie_width_most(self, handle: Handle) -> int:
         """Read the PCIe lanes that the GPU and its slot can use: 8 for a GPU of 16 in a slot of 8."""
-        return int(self._call("nvmlDeviceGetMaxPcieLinkWidth", handle.raw))
+        return bounded(int(self._call("nvmlDeviceGetMaxPcieLinkWidth", handle.raw)), 0, _MAX_LANES)
 
     def mig_mode(self, handle: Handle) -> bool:
         """Read whether the GPU is divided into MIG devices, or will be: whole, it then computes nothing."""
@@ -264,7 +295,18 @@ class DeviceValues(Calls):
 
 
 _NAMES = {ProcessKind.COMPUTE: "Compute", ProcessKind.GRAPHICS: "Graphics", ProcessKind.MPS: "MPSCompute"}
-_INFO = struct.Struct("@IQII")  # nvmlProcessInfo_v2_t: PID, memory, and the two instances of a MIG device
+# The third version came with driver 510, the second with 460; before, there was the first alone.
+_LISTS = {
+    kind: [f"nvmlDeviceGet{name}RunningProcesses{version}" for version in ("_v3", "_v2", "")]
+    for kind, name in _NAMES.items()
+}
+# PID and memory begin each record; two instances of a MIG device follow in the second and third version. But
+# drivers 535.43 to 535.86 write a fifth field, and driver 550 in some containers the first version's records,
+# both under the third's name (NVIDIA/go-nvml#75, wookayin/gpustat#157 and #161).
+_RECORDS = {width: struct.Struct(f"=I4xQ{width - 16}x") for width in (24, 32, 16)}
+_ROOM = 64  # bytes of the buffer for each record: more than any driver writes
+_UNTOUCHED = b"\xa5"  # what the buffer is filled with, to see how far the driver wrote
+MAX_PID = 2**22 if sys.platform == "linux" else 2**32 - 2  # Linux' PID_MAX_LIMIT
 _NO_MEMORY = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
 _MAX_PROCESSES = 2**16  # processes on one GPU: more are a driver gone astray, not a reason to fill the memory
 
@@ -278,7 +320,7 @@ class Driver(DeviceValues):
 
     def __init__(self) -> None:
         super().__init__()
-        self._buffer = ctypes.create_string_buffer(_INFO.size * 64)
+        self._buffer = ctypes.create_string_buffer(_ROOM * 64)
 
     def open(self) -> None:
         """Load the library if need be, and initialise it. Older handles are void."""
@@ -319,37 +361,44 @@ class Driver(DeviceValues):
 
         pynvml makes two calls and an object for each process, which would take most of the time of a read.
         """
-        function = f"nvmlDeviceGet{_NAMES[kind]}RunningProcesses_v"
-
-        def version(number: int) -> Callable[[], Sequence[tuple[int, int | None]]]:
-            return lambda: self._list_processes(f"{function}{number}", handle.raw)
-
-        # The third version came with driver 510, the second with 460; the struct is the same.
-        return self._newest(function, handle, version(3), version(2))
+        lists = [partial(self._list_processes, name, handle.raw) for name in _LISTS[kind]]
+        return self._newest(kind.value, handle, *lists)
 
     def _list_processes(self, name: str, raw: Any) -> Sequence[tuple[int, int | None]]:
         with self._converting():
             count = self._fill_buffer(getattr(self._nvml.nvmlLib, name), raw)
-        filled = memoryview(self._buffer)[: _INFO.size * min(count, len(self._buffer) // _INFO.size)]
-        return [
-            (pid, None if memory == _NO_MEMORY else memory) for pid, memory, _, _ in _INFO.iter_unpack(filled)
-        ]
+        return [(pid, None if memory == _NO_MEMORY else memory) for pid, memory in self._records(count)]
 
     def _fill_buffer(self, call: Any, raw: Any) -> int:
         """Have the driver write a list into the buffer, which grows until it fits; return its length."""
-        code = Code.INSUFFICIENT_SIZE
-        while code == Code.INSUFFICIENT_SIZE:
-            count = ctypes.c_uint(len(self._buffer) // _INFO.size)
+        while True:
+            room = len(self._buffer) // _ROOM
+            ctypes.memset(self._buffer, _UNTOUCHED[0], len(self._buffer))
+            count = ctypes.c_uint(room)
             code = call(raw, ctypes.byref(count), self._buffer)
-            if code == Code.INSUFFICIENT_SIZE:
-                # At least twice as much: asking only for what there was may never catch up.
-                room = max(count.value, 2 * len(self._buffer) // _INFO.size)
-                if room > _MAX_PROCESSES:
-                    break
-                self._buffer = ctypes.create_string_buffer(_INFO.size * room)
+            # At least twice as much: asking only for what there was may never catch up.
+            room = max(count.value, 2 * room)
+            if code != Code.INSUFFICIENT_SIZE or room > _MAX_PROCESSES:
+                break
+            self._buffer = ctypes.create_string_buffer(_ROOM * room)
         if code:
             raise self._nvml.NVMLError(int(code))
         return count.value
+
+    def _records(self, count: int) -> Sequence[tuple[int, int]]:
+        """Return PID and memory of each record in the buffer, by the width that the driver wrote."""
+        if not count:
+            return ()
+        raw = self._buffer.raw if count * _ROOM <= len(self._buffer) else b""
+        width = -(-len(raw.rstrip(_UNTOUCHED)) // 8) * 8 / count
+        if width in _RECORDS:
+            return list(_RECORDS[int(width)].iter_unpack(raw[: int(width) * count]))
+        # It wrote more, or less, than its records: by the width that makes every PID possible.
+        for record in _RECORDS.values():
+            records = list(record.iter_unpack(raw[: record.size * count]))
+            if len(records) == count and all(0 < pid <= MAX_PID for pid, _memory in records):
+                return records
+        raise DriverError(Code.IMPOSSIBLE, _("a list in records of no known width"))
 
     def create_events(self) -> Any:
         """Return an event set; it must be freed before `close`."""

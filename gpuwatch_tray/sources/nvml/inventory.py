@@ -7,6 +7,7 @@ come and go with their GPU's configuration and are not listed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class SeenGpu:
     error: DriverError | None = None
     asleep: bool = False
     reads: int = 0
+    slots_known: bool = False  # every MIG slot has been read: those that are not in `migs` were empty
     migs: dict[int, MigDevice] = field(default_factory=dict)
     name: CachedValue[str] = field(default_factory=lambda: CachedValue(0, lasting=True))
     power_limit: CachedValue[float] = field(default_factory=lambda: CachedValue(1))
@@ -74,10 +76,16 @@ class SeenGpu:
 
 
 class Inventory:
-    """The GPUs in the order of first sight; `sleep` tells which must not be woken."""
+    """
+    The GPUs in the order of first sight; `sleep` tells which must not be woken.
+
+    `hidden` are the indexes of those that this session was never allowed to use, as where a cgroup of Slurm
+    or of a container leaves them out: they are somebody else's, and not lost.
+    """
 
     def __init__(self, sleep: SleepPolicy) -> None:
         self.gpus: list[SeenGpu] = []
+        self.hidden: set[int] = set()
         self._sleep = sleep
         self._count = -1
 
@@ -125,6 +133,7 @@ class Inventory:
     def _enumerate(self, driver: Driver, count: int) -> None:
         missing = list(self.gpus)
         failed: dict[int, DriverError] = {}
+        self.hidden.clear()
         for index in range(count):
             try:
                 handle = driver.by_index(index)
@@ -136,7 +145,11 @@ class Inventory:
             self._match(missing, index, uuid, pci).mark_found(handle, index, uuid)
         # Only now: an index that fails is most likely that of a GPU that no other index has brought back.
         for index, failure in failed.items():
-            self._match(missing, index, "").mark_lost(failure)
+            seen = self._match(missing, index, "")
+            seen.mark_lost(failure)
+            if failure.code == Code.NO_PERMISSION and not seen.uuid and not seen.pci:
+                self.gpus.remove(seen)
+                self.hidden.add(index)
         for seen in missing:
             seen.mark_lost(DriverError(Code.GPU_NOT_FOUND, "GPU not found"))
         self._separate_indexes(count)
@@ -186,11 +199,8 @@ class Inventory:
     def _address(self, driver: Driver, handle: Handle, uuid: str) -> str:
         """Return its address on the PCI bus, which is read once; empty where it is not known."""
         known = next((seen.pci for seen in self.gpus if seen.uuid == uuid), "")
-        if not known:
-            try:
-                known = driver.pci(handle)
-            except DriverError:
-                known = ""
+        with suppress(DriverError):
+            known = known or driver.pci(handle)
         return known
 
     def _match(self, missing: list[SeenGpu], index: int, uuid: str, pci: str = "") -> SeenGpu:
@@ -200,12 +210,8 @@ class Inventory:
             *(seen for seen in missing if pci and seen.pci == pci and not seen.uuid),
             *(seen for seen in missing if seen.index == index and not (uuid and seen.uuid)),
         ]
-        if matches:
-            gpu = matches[0]
-            missing.remove(gpu)
-        else:
-            gpu = SeenGpu(index)
-            self.gpus.append(gpu)
+        gpu = matches[0] if matches else SeenGpu(index)
+        (missing.remove if matches else self.gpus.append)(gpu)
         gpu.pci = pci or gpu.pci
         return gpu
 
@@ -240,9 +246,11 @@ class SleepPolicy:
         self._rest_until: float | None = None
 
     def cards(self) -> Sequence[str]:
+        """Return the PCI addresses of the GPUs that may sleep: none where all are treated as awake."""
+        return () if self.wake else self.present()
+
+    def present(self) -> Sequence[str]:
         """Return the PCI addresses of NVIDIA's GPUs; none where the system does not tell."""
-        if self.wake:
-            return ()
         now = self._steady()
         if self._scanned is None or now - self._scanned >= SCAN_EVERY:
             self._scanned = now
@@ -253,11 +261,11 @@ class SleepPolicy:
         """Tell whether the GPU at this PCI address is suspended."""
         if self.wake or not pci:
             return False
-        return _line(self._devices / pci / "power" / "runtime_status") == "suspended"
+        return first_line(self._devices / pci / "power" / "runtime_status") == "suspended"
 
     def may_sleep(self, pci: str) -> bool:
         """Tell whether the driver would let the GPU at this PCI address sleep if nobody used it."""
-        if self.wake or not pci or _line(self._devices / pci / "power" / "control") != "auto":
+        if self.wake or not pci or first_line(self._devices / pci / "power" / "control") != "auto":
             return False
         for line in _text(self._driver_cards / pci / "power").splitlines():
             name, _, value = line.partition(":")
@@ -278,15 +286,14 @@ class SleepPolicy:
         self._rest_until = None
 
     def _folders(self) -> Sequence[Path]:
-        try:
+        with suppress(OSError):  # another system, or a container without it
             return list(self._devices.iterdir())
-        except OSError:  # another system, or a container without it
-            return ()
+        return ()
 
 
 def _is_gpu(path: Path) -> bool:
     """Tell whether it is a GPU that NVIDIA's driver has: another driver's is never called."""
-    if _line(path / "vendor") != _NVIDIA or not _line(path / "class").startswith(_DISPLAY):
+    if first_line(path / "vendor") != _NVIDIA or not first_line(path / "class").startswith(_DISPLAY):
         return False
     try:
         return (path / "driver").readlink().name == "nvidia"
@@ -294,7 +301,8 @@ def _is_gpu(path: Path) -> bool:
         return False
 
 
-def _line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """Read the first line of a small file; empty where there is none."""
     return _text(path).partition("\n")[0].strip()
 
 

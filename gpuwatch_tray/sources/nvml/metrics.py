@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.model import COMPUTING, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
-from gpuwatch_tray.sources.nvml.api import DriverError
+from gpuwatch_tray.model import COMPUTING, UNKNOWN, UNSUPPORTED, Field, Gpu, Missing, ProcessKind, Why
+from gpuwatch_tray.sources.nvml.api import (
+    MAX_EXCURSION,
+    MAX_MEMORY,
+    MAX_PID,
+    Code,
+    DriverError,
+    bounded,
+    impossible,
+)
 from gpuwatch_tray.sources.nvml.inventory import MigDevice
 from gpuwatch_tray.sources.nvml.problems import LOST, gpu_problem
 from gpuwatch_tray.sources.nvml.query import DeviceQuery, split_pair
@@ -60,28 +67,14 @@ def asleep_reading(seen: SeenGpu) -> GpuReading:
     return GpuReading(Gpu(seen.index, seen.uuid, seen.name.value, asleep=True))
 
 
+# A value that is missing has a reason; the other fields say what the GPU is and whether it answers.
+_VALUES = [one.name for one in fields(Gpu) if one.default is UNKNOWN and one.name != "name"]
+
+
 def gpu_without_values(missing: Missing) -> Gpu:
     """Return a GPU of which no value is known, all for the same reason."""
-    return Gpu(
-        0,
-        "",
-        memory_used=missing,
-        memory_total=missing,
-        utilisation=missing,
-        temperature=missing,
-        power=missing,
-        power_limit=missing,
-        fan=missing,
-        slowdown_at=missing,
-        limited_by=missing,
-        ecc_corrected=missing,
-        ecc_uncorrected=missing,
-        rows_pending=missing,
-        rows_failed=missing,
-        pcie_width=missing,
-        pcie_width_most=missing,
-        energy=missing,
-    )
+    values: dict[str, Any] = dict.fromkeys(_VALUES, missing)
+    return Gpu(0, "", **values)
 
 
 def unreachable_reading(seen: SeenGpu) -> GpuReading:
@@ -101,8 +94,6 @@ def unreachable_reading(seen: SeenGpu) -> GpuReading:
     return GpuReading(gpu, error=error)
 
 
-# Drivers 535 listed PIDs that are none: 0 and all ones. Linux gives none above 2^22 (PID_MAX_LIMIT).
-_MAX_PID = 2**22 if sys.platform == "linux" else 2**32 - 2
 # The rules use these lists, so their failure is a problem.
 _FAILURES = {ProcessKind.COMPUTE: N_("compute processes: {why}"), ProcessKind.MPS: N_("MPS processes: {why}")}
 # A process is in some of the three lists, a bit for each; sets of an Enum are slow to make, so all are here.
@@ -138,10 +129,16 @@ def read_process_lists(read: Callable[[ProcessKind], Sequence[tuple[int, int | N
     answered = False
     for kind in (ProcessKind.COMPUTE, ProcessKind.GRAPHICS, ProcessKind.MPS):
         try:
-            found.append((kind, read(kind)))
+            rows = read(kind)
+            found.append((kind, rows))
             answered = True
+            # The trace of a list that was misread, or that the driver got wrong: it may hide a process.
+            wrong = sorted({pid for pid, _memory in rows if not 0 < pid <= MAX_PID})[:3]
+            if wrong and kind in _FAILURES:
+                why = _("impossible process numbers ({pids})").format(pids=", ".join(map(str, wrong)))
+                problems.append(_(_FAILURES[kind]).format(why=why))
         except DriverError as error:
-            answered = answered or error.unsupported
+            answered = answered or error.unsupported or error.code == Code.IMPOSSIBLE
             if not error.unsupported or kind is ProcessKind.COMPUTE:
                 last = error
                 if kind in _FAILURES:
@@ -150,13 +147,13 @@ def read_process_lists(read: Callable[[ProcessKind], Sequence[tuple[int, int | N
 
 
 def merge_lists(
-    lists: Iterable[tuple[ProcessKind, Sequence[tuple[int, int | None]]]],
+    lists: Iterable[tuple[ProcessKind, Sequence[tuple[int, int | None]]]], most: int = MAX_MEMORY
 ) -> tuple[ListedProcess, ...]:
     """
-    Make one entry for each PID, in the order of the lists; leave out what is no PID.
+    Make one entry for each PID, in the order of the lists, of what can be one.
 
     A process that computes and draws is in two lists with the same memory: the larger number is its memory,
-    never the sum.
+    never the sum. One of more than `most` bytes cannot be.
     """
     bits: dict[int, int] = {}
     memories: dict[int, int | None] = {}
@@ -168,15 +165,21 @@ def merge_lists(
                 known = memories[pid]
                 if known is None or (memory is not None and memory > known):
                     memories[pid] = memory
-            elif 0 < pid <= _MAX_PID:
+            elif 0 < pid <= MAX_PID:
                 bits[pid] = bit
                 memories[pid] = memory
     return tuple(
         [
-            ListedProcess(pid, _KINDS[bits[pid]], UNSUPPORTED if memory is None else memory)
+            ListedProcess(pid, _KINDS[bits[pid]], _process_memory(memory, most))
             for pid, memory in memories.items()
         ]
     )
+
+
+def _process_memory(memory: int | None, most: int) -> Field[int]:
+    if memory is None:
+        return UNSUPPORTED
+    return memory if memory <= most else Missing(Why.ERROR, impossible(memory))
 
 
 _EMPTY_SLOT_READS = 4  # an empty slot is read every fourth time, a quarter of the slots at each
@@ -199,9 +202,10 @@ def read_mig_devices(
     slots = seen.mig_slots.read(parent, driver.mig_slots, seen.reads)
     if isinstance(slots, Missing):
         return (), [_("MIG devices: {why}").format(why=slots.detail or _("not supported"))]
+    empty_are_known, seen.slots_known = seen.slots_known, False
     for slot in range(min(slots, _MAX_SLOTS)):
         known = seen.migs.get(slot)
-        if known is None and seen.reads > 1 and (slot + seen.reads) % _EMPTY_SLOT_READS:
+        if known is None and empty_are_known and (slot + seen.reads) % _EMPTY_SLOT_READS:
             continue
         try:
             device = driver.mig_device(parent.handle, slot)
@@ -222,6 +226,7 @@ def read_mig_devices(
         if known is None or known.uuid != uuid:
             known = seen.migs[slot] = MigDevice(uuid)
         parts.append(_read_mig_device(driver, seen, known, device))
+    seen.slots_known = True
     # Where no slot has a device, MIG mode was switched off since it was read.
     return tuple(parts), [*troubles, *(off if parts else ())]
 
@@ -285,50 +290,41 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
     name = seen.name.read(query, driver.name, reads)
     divided = seen.mig_mode.read(query, driver.mig_mode, reads) is True
     used, total = split_pair(query.field(driver.memory))
-    # NVML tells none of a GPU in MIG mode.
-    utilisation = UNSUPPORTED if divided else query.field(driver.utilisation)
-    temperature = query.field(driver.temperature)
-    power = query.field(driver.power)
-    limited_by = query.field(driver.limited_by)
     pending, failed = split_pair(seen.rows.read(query, driver.rows, reads))
     power_limit = seen.power_limit.read(query, driver.power_limit, reads)
-    fan = seen.fan.read(query, driver.fan, reads)
-    corrected = seen.ecc_corrected.read(query, driver.ecc_corrected, reads)
-    uncorrected = seen.ecc_uncorrected.read(query, driver.ecc_uncorrected, reads)
-    width = seen.pcie_width.read(query, driver.pcie_width, reads)
-    width_most = seen.pcie_width_most.read(query, driver.pcie_width_most, reads)
-    slowdown_at = seen.slowdown_at.read(query, driver.slowdown_at, reads)
-    energy = seen.energy.read(query, driver.energy, reads)
-    seen.reads += 1
-
-    parts: tuple[GpuReading, ...] = ()
-    troubles: list[str] = []
-    if divided:
-        parts, troubles = read_mig_devices(driver, seen, query)
-    processes = _remaining_processes(driver, query, parts, troubles)
     gpu = Gpu(
         seen.index,
         seen.uuid,
         name,
         memory_used=used,
         memory_total=total,
-        utilisation=utilisation,
-        temperature=temperature,
-        power=power,
+        # NVML tells none of a GPU in MIG mode.
+        utilisation=UNSUPPORTED if divided else query.field(driver.utilisation),
+        temperature=query.field(driver.temperature),
+        power=query.field(lambda handle: _power(driver, handle, power_limit)),
         power_limit=power_limit,
-        fan=fan,
-        process_problem="; ".join(troubles) or None,
-        slowdown_at=slowdown_at,
-        limited_by=limited_by,
-        ecc_corrected=corrected,
-        ecc_uncorrected=uncorrected,
+        fan=seen.fan.read(query, driver.fan, reads),
+        slowdown_at=seen.slowdown_at.read(query, driver.slowdown_at, reads),
+        limited_by=query.field(driver.limited_by),
+        ecc_corrected=seen.ecc_corrected.read(query, driver.ecc_corrected, reads),
+        ecc_uncorrected=seen.ecc_uncorrected.read(query, driver.ecc_uncorrected, reads),
         rows_pending=pending,
         rows_failed=failed,
-        pcie_width=width,
-        pcie_width_most=width_most,
-        energy=energy,
+        pcie_width=seen.pcie_width.read(query, driver.pcie_width, reads),
+        pcie_width_most=seen.pcie_width_most.read(query, driver.pcie_width_most, reads),
+        energy=seen.energy.read(query, driver.energy, reads),
     )
+    seen.reads += 1
+    parts, troubles = read_mig_devices(driver, seen, query) if divided else ((), [])
+    processes = _remaining_processes(driver, query, parts, troubles)
+    if troubles:
+        gpu = replace(gpu, process_problem="; ".join(troubles))
     return GpuReading(gpu, processes, parts)
+
+
+def _power(driver: Driver, handle: Handle, limit: Field[float]) -> float:
+    power = driver.power(handle)
+    return power if isinstance(limit, Missing) or not limit else bounded(power, 0, MAX_EXCURSION * limit)
 
 
 def _remaining_processes(

@@ -80,6 +80,10 @@ def gpu_problem(error: DriverError) -> str:
     match error.code:
         case Code.GPU_IS_LOST | Code.GPU_NOT_FOUND:
             return _("lost: it no longer answers the driver (a reboot is needed as a rule)")
+        case Code.NO_PERMISSION:
+            return _(
+                "it was taken away from this session: no permission (a cgroup, as of Slurm or a container)"
+            )
         case Code.RESET_REQUIRED:
             return _("it has to be reset (`sudo nvidia-smi --gpu-reset`, or reboot)")
         case _:

@@ -42,7 +42,10 @@ class DeviceQuery:
             if error.unsupported:
                 self.answered = True
                 return UNSUPPORTED, None
-            self.error = error
+            if error.code == Code.IMPOSSIBLE:
+                self.answered = True
+            else:
+                self.error = error
             return Missing(Why.ERROR, error.text), error
         self.answered = True
         return value, None

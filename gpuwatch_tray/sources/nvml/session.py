@@ -7,7 +7,6 @@ driver is replaced, every call fails until NVML is shut down and initialised aga
 
 from __future__ import annotations
 
-import contextlib
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.sources.nvml.api import Code, Driver, DriverError
-from gpuwatch_tray.sources.nvml.inventory import Inventory
+from gpuwatch_tray.sources.nvml.inventory import Inventory, first_line
 from gpuwatch_tray.sources.nvml.metrics import GpuReading, asleep_reading, read_gpu, unreachable_reading
 from gpuwatch_tray.sources.nvml.problems import LOST, SESSION, driver_problem, driver_version
 from gpuwatch_tray.sources.nvml.query import Backoff
@@ -45,6 +44,8 @@ class NvmlSession:
         self._reads = 0  # in this session
         self._failure: DriverError | None = None  # why there is no session
         self._opening = Backoff(first=2, most=30)
+        self._cards: frozenset[str] | None = None  # on the PCI bus at the first read
+        self._arrivals = Backoff(first=60, most=3600)
         self._renewal = Backoff(first=5, most=600)  # it may take seconds, and a lost GPU seldom comes back
 
     def read(self) -> list[GpuReading]:
@@ -56,6 +57,7 @@ class NvmlSession:
         if self._leave_alone():
             self.close()
             return [unreachable_reading(seen) if seen.lost else asleep_reading(seen) for seen in self._gpus]
+        self._renew_for_arrivals()
         last = self._failure
         if last is not None and not self._opening.due(self._steady()):
             raise DriverError(last.code, last.text)  # a new one: each raise would lengthen its traceback
@@ -72,6 +74,11 @@ class NvmlSession:
         return readings
 
     @property
+    def hidden(self) -> int:
+        """How many GPUs the driver counts that were never given to this session."""
+        return len(self._inventory.hidden)
+
+    @property
     def _gpus(self) -> list[SeenGpu]:
         # By index as nvidia-smi lists them; after a loss one may have taken over another's index.
         return sorted(self._inventory.gpus, key=lambda gpu: gpu.index)
@@ -82,6 +89,17 @@ class NvmlSession:
             self._sleep.end_rest()
             return True
         return bool(self._inventory.gpus) and self._sleep.is_resting()
+
+    def _renew_for_arrivals(self) -> None:
+        """Close the session where a GPU came to the PCI bus since: NVML lists those of its nvmlInit only."""
+        present = frozenset(self._sleep.present())
+        self._cards = present if self._cards is None else self._cards
+        now = self._steady()
+        if not present - self._cards - {seen.pci for seen in self._inventory.gpus}:
+            self._arrivals.reset()
+        elif self._driver is not None and self._arrivals.due(now):
+            self._arrivals.failed(now)
+            self.close()
 
     def _let_sleep(self, readings: list[GpuReading]) -> None:
         """Close the session if nothing else keeps the GPUs awake."""
@@ -96,7 +114,7 @@ class NvmlSession:
 
     def _read_or_renew(self) -> list[GpuReading]:
         """Read all GPUs; where something fails that a new session may mend, in a new session."""
-        renewable = not self._open() and self._renewal.due(self._steady())
+        renewable = self._driver is not None and self._renewal.due(self._steady())
         try:
             readings = self._read_gpus()
             broken = any(_is_broken(reading) for reading in readings)
@@ -109,38 +127,35 @@ class NvmlSession:
         elif renewable:
             self._renewal.failed(self._steady())
             self.close()
-            self._open()
             readings = self._read_gpus()
         return readings
 
     def _read_gpus(self) -> list[GpuReading]:
-        driver = self._driver
-        if driver is None:
-            raise ValueError("the session is not open")
+        driver = self._open()
         self._inventory.refresh(driver)
+        if self._inventory.hidden and not self._inventory.gpus:
+            raise DriverError(Code.NO_PERMISSION, "Insufficient Permissions")
         readings = [read_gpu(driver, seen) for seen in self._gpus]
         self._reads += 1
         if self._reads > 1:  # a program that reads once needs no events, and would wait for the thread
-            awake = {seen.uuid: seen.handle for seen in self._gpus if not seen.asleep}
-            self._events.listen_to(
-                driver, {uuid: handle for uuid, handle in awake.items() if handle is not None}
-            )
+            awake = {gpu.uuid: gpu.handle for gpu in self._gpus if gpu.handle is not None and not gpu.asleep}
+            self._events.listen_to(driver, awake)
         return readings
 
-    def _open(self) -> bool:
-        """Initialise NVML if need be; return whether it was."""
+    def _open(self) -> Driver:
+        """Return the driver, initialised if need be."""
         if self._driver is not None:
-            return False
+            return self._driver
         driver = Driver()
         try:
             driver.open()
         except DriverError as error:
             if error.code == Code.LIB_RM_VERSION_MISMATCH:
-                with contextlib.suppress(DriverError):
+                with suppress(DriverError):
                     self.library = driver.library_version()
             raise
         self._driver = driver
-        return True
+        return driver
 
     def close(self) -> None:
         """Shut NVML down, if it is up."""
@@ -150,7 +165,7 @@ class NvmlSession:
             self._inventory.forget_handles()
             # While another thread is stuck in the driver, a shutdown would hang, too, or end this process.
             if self._events.stop():
-                with contextlib.suppress(DriverError):  # a driver that is gone cannot be shut down
+                with suppress(DriverError):  # a driver that is gone cannot be shut down
                     driver.close()
 
 
@@ -216,14 +231,6 @@ class ReplacementCheck:
             return ""
         found = _VERSION.search((self._folder / _SONAME).resolve().name)
         return found[1] if found else ""
-
-
-def first_line(path: Path) -> str:
-    """Read the first line of a small file; empty where there is none."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip()
-    except OSError:
-        return ""
 
 
 def driver_versions(module: Path = MODULE_VERSION) -> str:

@@ -58,11 +58,6 @@ class NvmlSource:
         self._lock = threading.Lock()
         self._closed = False
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What this driver does not report, one line each, as far as the reads have shown."""
-        return (self._events.trouble,) if self._events.trouble else ()
-
     def wake_sleeping(self, *, wake: bool) -> None:
         """Read suspended GPUs too from the next read on, or leave them alone; from any thread."""
         self._sleep.wake = wake
@@ -98,7 +93,7 @@ class NvmlSource:
             return replace(nothing, problem=problem)
         if not readings:
             return replace(nothing, problem=no_gpu_problem())
-        nothing = replace(nothing, mismatch=self._replacement.check())
+        nothing = replace(nothing, mismatch=self._replacement.check(), hidden=self._session.hidden)
         # A GPU, then its MIG devices.
         flat = [one for reading in readings for one in (reading, *reading.parts)]
         return replace(nothing, gpus=tuple(one.gpu for one in flat), processes=self._processes(flat))
