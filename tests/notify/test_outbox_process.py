@@ -143,7 +143,7 @@ def play(outbox_process, clock, monotonic, seconds):
 
 @pytest.mark.parametrize(("command", "why"), [(GONE, "No such file or directory"), (BROKEN, "exit code 1")])
 def test_a_program_that_was_replaced_is_told_with_its_mend(parts, command, why):
-    """The outbox holds the reason, so that status, queue, doctor and popup have it; it is tried each minute."""
+    """The outbox holds the reason, so that status, queue, doctor and popup have it; it is tried again."""
     store, clock, monotonic = parts
     queue(store)
     outbox_process = OutboxProcess(store, command, clock, monotonic)
