@@ -53,6 +53,7 @@ TABLE = [
     (TEXT, "550 5.7.25 The IP address sending this message does not have a PTR record", KEPT, "SMTP_HOST"),
     (GREETING, "554 5.7.1 You are on our block list", KEPT, "SMTP_HOST"),
     (GREETING, "554 No SMTP service here", KEPT, "SMTP_HOST"),
+    (MAIL, "503 Error: send HELO first", KEPT, "check SMTP_HOST and SMTP_PORT"),
     # relaying, the login
     (RCPT, "554 5.7.1 <one@example.org>: Relay access denied", KEPT, "SMTP_USER"),
     (RCPT, "550 relay not permitted", KEPT, "SMTP_USER"),
