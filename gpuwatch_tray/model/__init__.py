@@ -14,8 +14,10 @@ from gpuwatch_tray.model.alerts import FLAPPING, Alert, Finding, Phase, Reason, 
 from gpuwatch_tray.model.clock import PROCESS, Instant
 from gpuwatch_tray.model.devices import (
     COMPUTING,
+    GONE,
     LABEL,
     MAX_POWER,
+    MPS_SERVERS,
     UNKNOWN,
     UNSUPPORTED,
     ClockLimit,
@@ -67,9 +69,11 @@ from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, Proc
 __all__ = [
     "COMPUTING",
     "FLAPPING",
+    "GONE",
     "LABEL",
     "LEVELS",
     "MAX_POWER",
+    "MPS_SERVERS",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",

@@ -30,6 +30,7 @@ class Missing:
 
 UNSUPPORTED = Missing(Why.UNSUPPORTED)
 UNKNOWN = Missing(Why.UNKNOWN)
+GONE = Missing(Why.ERROR, N_("no such process here"))
 Field: TypeAlias = T | Missing
 
 
@@ -47,6 +48,8 @@ class ProcessKind(Enum):
 
 
 COMPUTING = frozenset({ProcessKind.COMPUTE, ProcessKind.MPS})
+# NVIDIA's server of MPS holds a context for its clients, which are listed themselves; Linux cuts names at 15.
+MPS_SERVERS = frozenset({"nvidia-cuda-mps-server", "nvidia-cuda-mps"})
 
 
 class ClockLimit(IntFlag):
@@ -88,6 +91,11 @@ class GpuProcess:
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
     device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
+
+    @property
+    def gone(self) -> bool:
+        """Whether no process has this PID any more, though the driver lists memory as its own."""
+        return self.user == GONE
 
     @property
     def computes(self) -> bool:
@@ -177,8 +185,10 @@ class Snapshot:
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
-        """The processes that hold a compute context, which every rule about use begins with."""
-        return tuple([process for process in self.processes if process.computes])
+        """The processes that hold a compute context for themselves, which every rule about use begins with."""
+        return tuple(
+            [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
+        )
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:
