@@ -136,6 +136,7 @@ class Gpu:
     pcie_width: Field[int] = UNKNOWN  # lanes in use now
     pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
     energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
+    recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Snapshot:
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
-        """The processes that hold a compute context for themselves, which every rule about use begins with."""
+        """The processes that hold a compute context for themselves, with which rules about use begin."""
         return tuple(
             [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
         )

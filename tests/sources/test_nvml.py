@@ -47,6 +47,7 @@ FIELDS = {
     "width": ["pcie_width"],
     "width_most": ["pcie_width_most"],
     "energy": ["energy"],
+    "fields": ["recovery"],
 }
 C, G, M = ProcessKind.COMPUTE, ProcessKind.GRAPHICS, ProcessKind.MPS
 
@@ -68,6 +69,7 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         ecc=(12, 3),
         rows=(1, 0),
         width=(4, 8),
+        recovery=4,
         energy=98_765_432.125,
     )
     rig.play(FakeGpu.numbered(0), fake)
@@ -94,6 +96,7 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         pcie_width=4,
         pcie_width_most=8,
         energy=98_765_432.125,
+        recovery=4,
     )
 
 
@@ -599,3 +602,9 @@ def test_more_memory_than_the_gpu_has_is_not_a_process_s(rig):
     """Its memory is unknown; the process is listed."""
     found = rig.processes(FakeProcess(11, 2**50), FakeProcess(12, GIB))
     assert [(one.pid, isinstance(one.memory, Missing)) for one in found] == [(11, True), (12, False)]
+
+
+def test_a_driver_that_does_not_know_the_recovery_action_does_not_support_it(rig):
+    """The call is older than the field: each field has a code of its own."""
+    rig.play(FakeGpu(errors={"recovery": 2}))  # NVML_ERROR_INVALID_ARGUMENT
+    assert rig.read().gpus[0].recovery == UNSUPPORTED

@@ -159,6 +159,8 @@ MAX_EXCURSION = 3  # times its limit that a board may draw for a moment (PCIe CE
 _MAX_ENERGY = MAX_POWER * 10 * 365 * 86_400  # J in ten years at that power
 _TEMPERATURES = -55, 150  # degrees C: the range of the sensors' own data sheets (such as TI's TMP411)
 _MAX_FAN = 200  # %: "may exceed 100% in certain cases" (nvml.h)
+_RECOVERY_FIELD = 230  # NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
+_MAX_RECOVERY = 99  # of which nvml.h of driver 580 names 0 to 7
 _MAX_LANES = 32  # PCI Express Base Specification: x1 to x32
 _MAX_ERRORS = 2**53  # memory errors: one in each nanosecond for a hundred days
 
@@ -276,6 +278,13 @@ class DeviceValues(Calls):
         """Read whether memory rows wait to be remapped at the next reset, and whether that failed."""
         _corrected, _uncorrected, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
         return bounded(int(pending), 0, 1) == 1, bounded(int(failed), 0, 1) == 1
+
+    def recovery(self, handle: Handle) -> int:
+        """Read what must be done so that the GPU works: 0 nothing (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
+        (field,) = self._call("nvmlDeviceGetFieldValues", handle.raw, [_RECOVERY_FIELD])
+        if field.nvmlReturn:  # a driver from before it, or a GPU without it
+            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        return bounded(int(field.value.uiVal), 0, _MAX_RECOVERY)
 
     def pcie_width(self, handle: Handle) -> int:
         """Read the PCIe lanes in use now."""

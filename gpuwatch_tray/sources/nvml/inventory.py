@@ -59,6 +59,7 @@ class SeenGpu:
     mig_mode: CachedValue[bool] = field(default_factory=lambda: CachedValue(9))
     mig_slots: CachedValue[int] = field(default_factory=lambda: CachedValue(10, lasting=True))
     energy: CachedValue[float] = field(default_factory=lambda: CachedValue(11))
+    recovery: CachedValue[int] = field(default_factory=lambda: CachedValue(0))
 
     @property
     def lost(self) -> bool:
