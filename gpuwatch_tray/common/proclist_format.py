@@ -30,11 +30,7 @@ _ETIME = re.compile(
 
 
 def elapsed_text(seconds: Field[float]) -> str:
-    """
-    Write whole seconds as `03:34`, `09:00:00` or `1-02:03:04`; `NA` where they are missing.
-
-    The days have no leading zero, whatever the manual's `DD` suggests: procps prints them with `%u-`.
-    """
+    """Write whole seconds as `03:34`, `09:00:00` or, as procps, `1-02:03:04`; `NA` where they are missing."""
     if isinstance(seconds, Missing):
         return NA
     minutes, s = divmod(max(0, int(seconds)), 60)

@@ -1,9 +1,4 @@
-"""
-The owner, start and command of processes, and whether they still run: the only importer of psutil.
-
-Each fact can be missing by itself: another user's working directory is denied while the owner is not, a
-zombie has an owner and no command, and any process may end between two calls.
-"""
+"""The owner, start and command of processes, and whether they still run: the only importer of psutil."""
 
 from __future__ import annotations
 
@@ -45,12 +40,7 @@ def steady_clock() -> float:
 
 
 def start_ticks(pid: int) -> tuple[int, bytes]:
-    """
-    Read the ticks from the boot to the start of a process, and what changes when it runs another program.
-
-    These are fields 22, and 2, 26 and 28 of /proc/PID/stat: name, address of the code, address of the stack.
-    Of other people's processes the kernel tells the name alone. Linux only. Raises OSError.
-    """
+    """Read the ticks from boot to a process's start, and what changes with its program; raises OSError."""
     # By the shortest way: this is read for every process at every poll.
     file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     try:
@@ -189,12 +179,7 @@ class ProcessInspector:
 
     @cached_property
     def boot_id(self) -> str:
-        """
-        The kernel's id of this boot, on Linux.
-
-        Elsewhere empty: the boot time there moves with the clock, and the identity of a process, which is an
-        absolute time there, differs from boot to boot anyway.
-        """
+        """The kernel's id of this boot; empty where identities are absolute times."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         except OSError:
@@ -330,13 +315,7 @@ def ancestor_pids(pid: int) -> frozenset[int]:
 
 
 def _process_start(pid: int) -> tuple[str, float, bytes]:
-    """
-    Return the identity of a process (another one after its PID was reused), its start, and its program.
-
-    On Linux the identity is the ticks from the boot to the start, which no setting of the clock moves, and
-    the start is in seconds since the boot. Elsewhere both are wall time, kept by the kernel, and the program
-    is not known. Raises psutil.Error.
-    """
+    """Return identity, start and program: in ticks since the boot on Linux, elsewhere as wall time."""
     if sys.platform == "linux":
         try:
             since, program = start_ticks(pid)
@@ -390,11 +369,7 @@ def _printable(text: str) -> str:
 
 
 def is_alive(pid: int, identity: str) -> bool | None:
-    """
-    Tell whether this very process runs; None where the system does not say.
-
-    A zombie does not run, and neither does a process whose PID was reused.
-    """
+    """Tell whether this very process runs, a zombie does not; None where the system does not say."""
     facts = ProcessInspector().inspect(pid)
     if facts.ended:
         return False

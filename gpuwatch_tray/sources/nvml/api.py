@@ -89,11 +89,7 @@ def address_of(raw: Any) -> int:
 
 
 class Calls:
-    """
-    The library, and what its calls have in common.
-
-    Raises DriverError, from the constructor too (pynvml missing or the wrong one).
-    """
+    """The library, and what its calls have in common; raises DriverError, also where pynvml is missing."""
 
     def __init__(self) -> None:
         self._nvml = _load()
@@ -321,11 +317,7 @@ _MAX_PROCESSES = 2**16  # processes on one GPU: more are a driver gone astray, n
 
 
 class Driver(DeviceValues):
-    """
-    The calls of NVML that are used here.
-
-    Raises DriverError from everything, the constructor included (pynvml missing or the wrong one).
-    """
+    """The calls of NVML that are used here; each raises DriverError, the constructor too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -365,11 +357,7 @@ class Driver(DeviceValues):
             raise
 
     def processes(self, handle: Handle, kind: ProcessKind) -> Sequence[tuple[int, int | None]]:
-        """
-        Return PID and memory (None where the driver gives none) of the processes of one kind, in one call.
-
-        pynvml makes two calls and an object for each process, which would take most of the time of a read.
-        """
+        """Return PID and memory (None: not given) of the processes of one kind, faster than by pynvml."""
         lists = [partial(self._list_processes, name, handle.raw) for name in _LISTS[kind]]
         return self._newest(kind.value, handle, *lists)
 
