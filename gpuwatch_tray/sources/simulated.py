@@ -202,6 +202,7 @@ def _gpu(index: int, t: float) -> Gpu:
         pcie_width=_LANES,
         pcie_width_most=_LANES,
         energy=UNSUPPORTED,  # as of many a card
+        recovery=0,
     )
 
 

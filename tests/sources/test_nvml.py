@@ -18,6 +18,7 @@ from tests.driver.scenario import (
     ARGUMENT_VERSION_MISMATCH,
     FUNCTION_NOT_FOUND,
     GIB,
+    INVALID_ARGUMENT,
     MIB,
     NO_PERMISSION,
     NOT_SUPPORTED,
@@ -604,7 +605,10 @@ def test_more_memory_than_the_gpu_has_is_not_a_process_s(rig):
     assert [(one.pid, isinstance(one.memory, Missing)) for one in found] == [(11, True), (12, False)]
 
 
-def test_a_driver_that_does_not_know_the_recovery_action_does_not_support_it(rig):
-    """The call is older than the field: each field has a code of its own."""
-    rig.play(FakeGpu(errors={"recovery": 2}))  # NVML_ERROR_INVALID_ARGUMENT
-    assert rig.read().gpus[0].recovery == UNSUPPORTED
+@pytest.mark.parametrize(
+    ("code", "expected"), [(INVALID_ARGUMENT, UNSUPPORTED), (UNKNOWN, Missing(Why.ERROR, "Unknown Error"))]
+)
+def test_the_recovery_action_has_a_code_of_its_own(rig, code, expected):
+    """The call is older than the field: a driver that does not know the field has no such argument."""
+    rig.play(FakeGpu(errors={"recovery": code}))
+    assert rig.read().gpus[0].recovery == expected

@@ -278,8 +278,10 @@ class DeviceValues(Calls):
     def recovery(self, handle: Handle) -> int:
         """Read what must be done so that the GPU works: 0 nothing (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
         (field,) = self._call("nvmlDeviceGetFieldValues", handle.raw, [_RECOVERY_FIELD])
-        if field.nvmlReturn:  # a driver from before it, or a GPU without it
+        if field.nvmlReturn == Code.INVALID_ARGUMENT:  # a driver from before this field
             raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        if field.nvmlReturn:
+            raise DriverError(field.nvmlReturn, str(self._nvml.NVMLError(field.nvmlReturn)))
         return bounded(int(field.value.uiVal), 0, _MAX_RECOVERY)
 
     def pcie_width(self, handle: Handle) -> int:

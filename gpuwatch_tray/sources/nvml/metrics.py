@@ -304,7 +304,8 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
         pcie_width=seen.pcie_width.read(query, driver.pcie_width, reads),
         pcie_width_most=seen.pcie_width_most.read(query, driver.pcie_width_most, reads),
         energy=seen.energy.read(query, driver.energy, reads),
-        recovery=seen.recovery.read(query, driver.recovery, reads),
+        # By itself: the driver knows the action of a GPU that answers nothing.
+        recovery=seen.recovery.read(DeviceQuery(query.handle), driver.recovery, reads),
     )
     seen.reads += 1
     parts, troubles = read_mig_devices(driver, seen, query) if divided else ((), [])
