@@ -44,7 +44,7 @@ signal.signal(signal.SIGTERM, lambda *_: backend.stop())
 def view(level, word):
     rows = (MenuRow("a", word + " a_b & c", MenuAction(ActionKind.CHECK_NOW, word)), MenuRow("line"),
             MenuRow("p", "more", children=(MenuRow("q", "below"),)))
-    return TrayView(drawing.Look(level), "gpuwatch " + word, rows)
+    return TrayView(drawing.IconLook(level), "gpuwatch " + word, rows)
 
 def listen():
     for line in sys.stdin:

@@ -59,7 +59,18 @@ CODES = st.sampled_from(
 )
 LISTS = ("compute", "graphics", "mps")
 VALUES = ("name", "memory", "utilisation", "temperature", "power", "power_limit", "fan")
-MORE_VALUES = ("slowdown", "clocks", "ecc", "ecc_corrected", "rows", "width", "width_most", "energy")
+MORE_VALUES = (
+    "slowdown",
+    "clocks",
+    "ecc",
+    "ecc_corrected",
+    "rows",
+    "width",
+    "width_most",
+    "energy",
+    "fields",
+    "recovery",
+)
 VERSIONS = ("memory_v2", "temperature_v", "clocks_event", "compute_v3", "mps_v3")
 MIG = ("mig_mode", "mig_count", "mig_handle")
 OF_GPU = ("handle_by_index", "uuid", "pci", "event_register", *VALUES, *MORE_VALUES, *VERSIONS, *MIG, *LISTS)

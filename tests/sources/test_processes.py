@@ -13,7 +13,15 @@ import pytest
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
-from gpuwatch_tray.sources.processes import DENIED, FOREIGN, GONE, ProcessFacts, ProcessInspector
+from gpuwatch_tray.sources.processes import (
+    DENIED,
+    FOREIGN,
+    GONE,
+    HIDDEN,
+    ProcessFacts,
+    ProcessInspector,
+    subordinate_uids,
+)
 from tests.support.fakes import Clock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -196,6 +204,65 @@ def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
 
     monkeypatch.setattr(processes, "_process_start", refuse)
     assert facts(ME) == ProcessFacts.unknown(ME, DENIED, mine=False)
+
+
+@linux
+@pytest.mark.usefixtures("namespace")
+def test_a_process_that_the_system_hides_is_somebody_elses_and_not_gone(monkeypatch):
+    """With hidepid /proc shows no process of others, but a signal to one is refused and not lost."""
+
+    def refuse(pid, number):
+        assert (pid, number) == (NOBODY, 0)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    told = facts(NOBODY)
+    assert told == ProcessFacts.unknown(NOBODY, HIDDEN, mine=False)
+    assert not told.ended
+
+
+@pytest.mark.parametrize(
+    ("line", "mine"),
+    [
+        ("{name}:{start}:65536", True),
+        ("{uid}:{start}:65536", True),
+        ("{name}:{start}:0", False),
+        ("{name}:{after}:65536", False),
+        ("somebody-else:{start}:65536", False),
+        ("{name}:x:65536", False),
+        ("{name}", False),
+    ],
+)
+def test_a_process_of_a_rootless_container_of_mine_is_mine(monkeypatch, tmp_path, line, mine):
+    """Its user id is one of those that the system gave to me, in /etc/subuid."""
+    own = os.getuid()
+    values = {"name": psutil.Process().username(), "uid": own, "start": 100_000, "after": 101_000}
+    table = tmp_path / "subuid"
+    table.write_text(f"root:1:2\n# a comment\n{line.format(**values)}\n")
+    found = subordinate_uids(table)
+    monkeypatch.setattr(processes, "subordinate_uids", lambda: found)
+    uids = psutil.Process().uids()._replace(real=100_999)
+    monkeypatch.setattr(psutil.Process, "uids", lambda _process: uids)
+    assert facts(ME).mine is mine
+
+
+def test_without_a_table_of_subordinate_ids_there_are_none(tmp_path):
+    """Many systems have none, and some keep it elsewhere."""
+    assert subordinate_uids(tmp_path / "none") == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        ([""] * 100, processes.EMPTY),
+        (["title", "", "", ""], ("title",)),
+        (["a", "", "b"], ("a", "", "b")),
+    ],
+)
+def test_an_argv_that_was_wiped_is_unknown(monkeypatch, argv, command):
+    """By setproctitle: the empty words that it leaves are no arguments."""
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _process: argv)
+    assert facts(ME).command == command
 
 
 def test_another_users_process_is_not_mine():
