@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from gpuwatch_tray.common.redact import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.model import Popup
     from gpuwatch_tray.notify.desktop import OnButton
@@ -44,6 +44,13 @@ class LastingSink(PopupSink, Protocol):
         """Take all off and show no more; the bus's loop stands still by now."""
 
 
+@runtime_checkable
+class LateSink(PopupSink, Protocol):
+    """A sink that may learn only late that it could not show a popup, and calls `on_lost` with its key."""
+
+    on_lost: Callable[[str], None] | None
+
+
 class Popups:
     """
     Several sinks in the order of preference; that none works is said once, until one does again.
@@ -73,6 +80,12 @@ class Popups:
                 "desktop popups are not available here: alerts are told by the icon and by email only"
             )
         return False
+
+    def on_lost(self, handler: Callable[[str], None]) -> None:
+        """Call `handler` with the key of each popup that could not be shown after all, from any thread."""
+        for sink in self._sinks:
+            if isinstance(sink, LateSink):
+                sink.on_lost = handler
 
     def end(self) -> None:
         """Take all off the screen and show no more."""

@@ -11,7 +11,7 @@ from typing import Annotated
 import pytest
 from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
 from dbus_fast.annotations import DBusSignature  # noqa: TID251
-from dbus_fast.service import dbus_method, dbus_signal  # noqa: TID251
+from dbus_fast.service import dbus_method  # noqa: TID251
 from PIL import Image  # noqa: TID251  # the test looks at the screen
 
 from gpuwatch_tray.desktop.dbus import SessionBus
@@ -46,10 +46,6 @@ class ButtonServer(FakeServer):
     @dbus_method("GetServerInformation")
     def information(self) -> Information:
         return self.called, "the tests", "1", "1.2"
-
-    @dbus_signal("ActionInvoked")
-    def action_invoked(self, number: int, action: str) -> Clicked:
-        return number, action
 
 
 class Answering:

@@ -78,15 +78,11 @@ class Hand(RuleBasedStateMachine):
             rows.append(MenuEntry(f"{key}/more", label, children=tuple(rest), gone="Before"))
         none = MenuEntry(f"{key}/none", "no processes", enabled=False, gone="Until now", filler=True)
         children = tuple(rows) or (none,)
-        return MenuEntry(
-            key, f"GPU {index} · {self.percent} %", children=children, gone="No data"
-        )
+        return MenuEntry(key, f"GPU {index} · {self.percent} %", children=children, gone="No data")
 
     def entries(self):
         rows = [MenuEntry("status", f"Status · {self.percent}", enabled=False)]
-        rows += [
-            MenuEntry(f"note {one}", f"Note {one}", enabled=False) for one in sorted(self.notes)
-        ]
+        rows += [MenuEntry(f"note {one}", f"Note {one}", enabled=False) for one in sorted(self.notes)]
         rows += [self.gpu(index) for index in sorted(self.gpus)]
         rows += [MenuEntry("line:alerts")] if self.alerts else []
         for name in sorted(self.alerts):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.tray.backends.menu_tree import ASSUMED_OPEN, LINGER_SECONDS, ROOT, MenuTree
-from gpuwatch_tray.tray.backends.nodes import SPARES_AT_TOP, MenuEntry, NodeKind
+from gpuwatch_tray.tray.backends.menu_host import ASSUMED_OPEN, ROOT
+from gpuwatch_tray.tray.backends.menu_tree import LINGER_SECONDS, MenuTree
+from gpuwatch_tray.tray.backends.nodes import MenuEntry, NodeKind
 
 
 def process(name, label=None, *, act=None):
@@ -155,11 +156,11 @@ def test_an_ended_process_stays_as_ended_while_its_list_is_open(host):
     opened_by(tree, host)
     tree.opened(row_of(tree, "gpu"), 1.5)
     end = row_of(tree, "gpu/1/end")
-    assert tree.click_handler(end) is print
+    assert tree.click_handler(end, 9.0) is print
     change = tree.update(menu(process(2)), 2.0)
     assert gpu_labels(tree) == ["Ended: PID 1", "PID 2"]
     assert not change.layouts
-    assert tree.click_handler(end) is None
+    assert tree.click_handler(end, 9.0) is None
     assert tree.nodes[end].properties["enabled"] is False
     tree.closed(row_of(tree, "gpu"), 2.5)
     tree.closed(ROOT, 2.5)
@@ -302,9 +303,9 @@ def test_a_process_whose_gpu_comes_back_can_be_clicked_again():
     opened_by(tree, "lxqt")
     end = row_of(tree, "gpu/1/end")
     tree.update([entry for entry in menu() if entry.key != "gpu"], 2.0)
-    assert tree.click_handler(end) is None
+    assert tree.click_handler(end, 9.0) is None
     tree.update(menu(process(1, act=print)), 3.0)
-    assert tree.click_handler(end) is print
+    assert tree.click_handler(end, 9.0) is print
 
 
 def test_a_process_that_moved_to_another_submenu_is_not_called_ended():
@@ -370,9 +371,9 @@ def test_a_click_on_a_disabled_or_spare_row_does_nothing():
     tree = MenuTree()
     act = MenuEntry("act", "Act", activate=print)
     tree.update([act, MenuEntry("off", "Off", enabled=False, activate=print), MenuEntry("text", "Text")], 0.0)
-    assert tree.click_handler(row_of(tree, "act")) is print
+    assert tree.click_handler(row_of(tree, "act"), 9.0) is print
     others = [row for row in tree.nodes if row not in {ROOT, row_of(tree, "act")}]
-    assert [tree.click_handler(row) for row in others] == [None] * len(others)
+    assert [tree.click_handler(row, 9.0) for row in others] == [None] * len(others)
 
 
 def test_a_tick_is_one_from_the_first_and_changes_by_its_state_alone():
