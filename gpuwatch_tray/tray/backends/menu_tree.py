@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.tray.backends.menu_host import ROOT, MenuHold, MenuHost
 from gpuwatch_tray.tray.backends.menu_plan import plan_lists
 from gpuwatch_tray.tray.backends.nodes import (
+    SPARES_FOR_SUBJECTS,
     STAND_IN,
     MenuEntry,
     MenuNode,
@@ -170,6 +171,7 @@ class MenuTree:
             [self._key(one) for row in shown for one in (*reversed(self._above(row)), row)],
             self._made if hold is not MenuHold.CLOSED else (),
             is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
+            spares=len(SPARES_FOR_SUBJECTS) + sum(node.entry is None for node in self.nodes.values()),
         )
         if self.unfolds:
             self._fold(run)
