@@ -12,9 +12,7 @@ import pytest
 from dbus_fast import Message, MessageType  # the tests speak the protocol too
 from dbus_fast.annotations import DBusSignature
 from dbus_fast.service import dbus_method
-from dbus_fast.service import dbus_signal
 from PIL import Image  # the test looks at the screen
-from dbus_fast.service import dbus_method  # noqa: TID251
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Button, Popup, Severity
