@@ -14,7 +14,8 @@ from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.tray.backends import statusnotifier
 from gpuwatch_tray.tray.backends.statusnotifier import WATCHER, MissingHostDetector
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.desktop
 
