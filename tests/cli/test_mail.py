@@ -209,7 +209,7 @@ def test_trying_gmail_prints_each_step(installed, google, gmail):
 
 
 def test_trying_smtp_prints_each_step(installed):
-    """Connection, certificate, login, sender and recipient, each with ok; a wrong password fails with the mend."""
+    """Each step is told with ok, sender and recipient too; a wrong password fails with the mend."""
     with MailServer() as server:
         installed.mail_through(server)
         good = installed.run("mail", "test")
