@@ -22,8 +22,10 @@ from gpuwatch_tray.model.alerts import (
 )
 from gpuwatch_tray.model.devices import (
     COMPUTING,
+    GONE,
     LABEL,
     MAX_POWER,
+    MPS_SERVERS,
     UNKNOWN,
     UNSUPPORTED,
     ClockLimit,
@@ -75,9 +77,11 @@ from gpuwatch_tray.model.thresholds import FaultLimits, HeatLimits, Limits, Proc
 __all__ = [
     "COMPUTING",
     "FLAPPING",
+    "GONE",
     "LABEL",
     "LEVELS",
     "MAX_POWER",
+    "MPS_SERVERS",
     "MINUTES_FOR",
     "PROCESS",
     "TENS_FOR",

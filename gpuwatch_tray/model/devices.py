@@ -30,6 +30,7 @@ class Missing:
 
 UNSUPPORTED = Missing(Why.UNSUPPORTED)
 UNKNOWN = Missing(Why.UNKNOWN)
+GONE = Missing(Why.ERROR, N_("no such process here"))
 Field: TypeAlias = T | Missing
 
 
@@ -47,6 +48,8 @@ class ProcessKind(Enum):
 
 
 COMPUTING = frozenset({ProcessKind.COMPUTE, ProcessKind.MPS})
+# NVIDIA's server of MPS holds a context for its clients, which are listed themselves; Linux cuts names at 15.
+MPS_SERVERS = frozenset({"nvidia-cuda-mps-server", "nvidia-cuda-mps"})
 
 
 class ClockLimit(IntFlag):
@@ -85,6 +88,11 @@ class GpuProcess:
     device: str = ""  # the UUID of the MIG device that it is on; `gpu` is then the physical GPU's index
 
     @property
+    def gone(self) -> bool:
+        """Whether no process has this PID any more, though the driver lists memory as its own."""
+        return self.user == GONE
+
+    @property
     def computes(self) -> bool:
         """Whether it holds a compute context, as in nvidia-smi's compute list: C, C+G or MPS."""
         return not self.kinds.isdisjoint(COMPUTING)  # two lookups by Enum take four times as long
@@ -117,6 +125,7 @@ class Gpu:
     pcie_width: Field[int] = UNKNOWN  # lanes in use now
     pcie_width_most: Field[int] = UNKNOWN  # lanes that the GPU and its slot can use
     energy: Field[float] = UNKNOWN  # J drawn since the driver was loaded, by the GPU's own meter
+    recovery: Field[int] = UNKNOWN  # what must be done so that it works, by nvml.h: 0 nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +170,10 @@ class Snapshot:
 
     @cached_property
     def computing(self) -> tuple[GpuProcess, ...]:
-        """The processes that hold a compute context, which every rule about use begins with."""
-        return tuple([process for process in self.processes if process.computes])
+        """The processes that hold a compute context for themselves, with which rules about use begin."""
+        return tuple(
+            [process for process in self.processes if process.computes and process.name not in MPS_SERVERS]
+        )
 
     @cached_property
     def programs(self) -> frozenset[Field[str]]:

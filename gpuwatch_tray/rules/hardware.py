@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import N_, _, ngettext
-from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict
-from gpuwatch_tray.rules.rule_history import ECC_WINDOW, BoardHistory, RuleHistory
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict, known
+from gpuwatch_tray.rules.rule_history import ECC_WINDOW, RECOVERY_XID, BoardHistory, RuleHistory
 from gpuwatch_tray.rules.verdict import VerdictBuilder, gpu_label, gpu_name, gpu_subject, physical_gpus
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ FATAL_XIDS = {
     155: N_("an NVLink error, told by software"),
     156: N_("a part of the GPU was retired"),
     158: N_("a fatal timeout"),
+}
+# What the driver says must be done, by nvml.h's nvmlDeviceGpuRecoveryAction_t.
+RECOVERIES = {
+    1: N_("it must be reset"),
+    2: N_("the machine must be rebooted"),
+    3: N_("programs that use it together with other GPUs must end"),
+    4: N_("its programs must end, and it must be reset"),
+    7: N_("the machine must be rebooted"),
 }
 APP_XIDS = {
     8: N_("a program ran for too long"),
@@ -70,14 +78,17 @@ def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: s
         builder.cannot_fire(snapshot.no_events)
     elif snapshot.problem is None and not any(gpu.uuid for gpu in snapshot.gpus):
         builder.cannot_fire(_("this source reports no Xid"))
-    names = {name: f"GPU {gpu.index}" for name, gpu in physical_gpus(snapshot)}
+    gpus = dict(physical_gpus(snapshot))
     codes = 0
     for subject, event in history.events.items():
         uuid, slash, code = subject.rpartition("/")
         if not slash or not code.isdigit() or rule_of_xid(int(code)) != rule:
             continue
         codes += 1
-        _add_xid_finding(builder, subject, names.get(uuid, uuid) or UNNAMED_GPU, int(code), event)
+        gpu = gpus.get(uuid)
+        name = f"GPU {gpu.index}" if gpu is not None else uuid or UNNAMED_GPU
+        action = None if gpu is None or int(code) != RECOVERY_XID else known(gpu.recovery)
+        _add_xid_finding(builder, subject, name, int(code), event, RECOVERIES.get(action or 0, ""))
     if codes or builder.can_fire_everywhere:
         measured = _("no such error within 24 h")
         if codes:
@@ -93,8 +104,10 @@ def rule_of_xid(code: int) -> str:
     return XID_FATAL_RULE if code in FATAL_XIDS else XID_APP_RULE
 
 
-def _add_xid_finding(builder: VerdictBuilder, subject: str, gpu: str, code: int, event: RuleEvent) -> None:
-    meaning = FATAL_XIDS.get(code) or APP_XIDS.get(code) or N_("see NVIDIA's catalogue")
+def _add_xid_finding(
+    builder: VerdictBuilder, subject: str, gpu: str, code: int, event: RuleEvent, meaning: str
+) -> None:
+    meaning = meaning or FATAL_XIDS.get(code) or APP_XIDS.get(code) or N_("see NVIDIA's catalogue")
     severity = Severity.CRITICAL if builder.rule == XID_FATAL_RULE else Severity.INFO
     if code not in FATAL_XIDS and code not in APP_XIDS:
         severity = Severity.WARNING

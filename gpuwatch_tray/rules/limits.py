@@ -211,7 +211,7 @@ def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
 
 
 INTRUDER_RULE = "intruder"
-UNKNOWN_USER = "?"
+UNKNOWN_USER, GONE_USER = "?", "-"
 
 
 def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
@@ -226,7 +226,7 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     for process in [process for process in running if process.mine is False]:
         gpu = lookup.of(process)
         if gpu is not None:
-            user = known(process.user) or UNKNOWN_USER
+            user = GONE_USER if process.gone else known(process.user) or UNKNOWN_USER
             others.setdefault((gpu_subject(gpu), user), []).append((gpu, process))
     # Where nobody else is, which is the rule, it does not matter where mine are.
     here = [lookup.of(process) for process in running if process.mine] if others else []
@@ -239,24 +239,36 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
     shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
     for (device, user), theirs in shared.items():
         gpu, process = theirs[0]
-        who = _("Somebody else") if user == UNKNOWN_USER else user
-        name = redact.process_name(known(process.name) or "") or _("a process")
-        memory = known(process.memory)
-        what = f"{name} (PID {process.pid}{'' if memory is None else f', {gib(memory)} GiB'})"
-        reason = f"INTRUDER({gpu_label(gpu)}: {user})"
-        text = _("{who} uses {gpu}, which you use too: {what}")
-        if len(theirs) > 1:
-            reason = f"INTRUDER({gpu_label(gpu)}: {user}, {len(theirs)} PROCESSES)"
-            text = _("{who} uses {gpu}, which you use too: {what} and {more} more")
-        text = text.format(who=who, gpu=gpu_name(gpu), what=what, more=len(theirs) - 1)
+        reason, text = _describe_intruder(gpu, process, user, len(theirs))
         builder.fire(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
-    users = len({user for _device, user in shared})
+    users = len({user for _device, user in shared} - {GONE_USER})
     measured = _("nobody else on your GPUs")
     if users:
         measured = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
     if users or not unowned:
         builder.measure(users, measured.format(count=users))
     return builder.build(_("another user computes on a GPU that you compute on"))
+
+
+def _describe_intruder(gpu: Gpu, process: GpuProcess, user: str, count: int) -> tuple[str, str]:
+    """Return the reason and the text about the first of `count` processes of one user on a GPU."""
+    where, held = gpu_name(gpu), known(process.memory)
+    memory = "" if held is None else f", {gib(held)} GiB"
+    if user == GONE_USER:
+        text = _("Memory of {gpu}, which you use too, is held by a process that is gone (PID {pid}{memory})")
+        reason = f"HELD_BY_GONE({gpu_label(gpu)}: PID {process.pid})"
+        return reason, text.format(gpu=where, pid=process.pid, memory=memory)
+    who = _("Somebody else") if user == UNKNOWN_USER else user
+    name = redact.process_name(known(process.name) or "") or _("a process")
+    text = _("{who} uses {gpu}, which you use too: {what}")
+    if count > 1:
+        text = _("{who} uses {gpu}, which you use too: {what} and {more} more")
+    processes = f", {count} PROCESSES" if count > 1 else ""
+    what = f"{name} (PID {process.pid}{memory})"
+    return (
+        f"INTRUDER({gpu_label(gpu)}: {user}{processes})",
+        text.format(who=who, gpu=where, what=what, more=count - 1),
+    )
 
 
 def _note_unknown_owners(

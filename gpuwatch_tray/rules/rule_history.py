@@ -51,6 +51,7 @@ EMPTY_WINDOW = Window()
 THROTTLE_WINDOW = 5 * 60.0  # seconds
 THROTTLE_POLLS = 6  # polls that it spans at the least
 ECC_WINDOW = 10 * 60.0  # seconds
+RECOVERY_XID = 154
 EVENT_LASTS = DAY  # seconds
 MOST_EVENTS = 64
 MOST_BUSY = 5000  # processes
@@ -86,6 +87,7 @@ class BoardHistory:
     corrected: int | None = None
     errors: Window = EMPTY_WINDOW
     uncorrected: int | None = None
+    recovery: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ def observe(
     for name, gpu in physical_gpus(snapshot):
         before = history.boards.get(name, BoardHistory())
         boards_now[name] = _board(before, gpu, clock, limits, gap)
+        _observe_recovery(events, name, before, gpu, now)
         more = _more(before.uncorrected, boards_now[name].uncorrected)
         if more:
             _happened(events, name, now, more)
@@ -168,6 +171,19 @@ def observe(
         devices[name] = _device(history.devices.get(name, DeviceHistory()), gpu, clock, limits, gap)
     busy, holding = _processes(history, snapshot, clock, limits)
     return RuleHistory(clock, now, devices, boards_now, busy, holding, _bounded(events))
+
+
+def _observe_recovery(
+    events: dict[str, RuleEvent], name: str, before: BoardHistory, gpu: Gpu, now: Instant
+) -> None:
+    """Judge Xid 154, which reports any change of the recovery action, by the action, also at the start."""
+    subject = f"{name}/{RECOVERY_XID}"
+    if isinstance(gpu.recovery, Missing):
+        return
+    if not gpu.recovery:
+        events.pop(subject, None)
+    elif gpu.recovery != before.recovery and subject not in events:
+        _happened(events, subject, now)
 
 
 def _kept(
@@ -212,6 +228,8 @@ def _board(before: BoardHistory, gpu: Gpu, clock: float, limits: Limits, gap: fl
         after = replace(after, counted=clock, corrected=gpu.ecc_corrected, errors=errors)
     if not isinstance(gpu.ecc_uncorrected, Missing):
         after = replace(after, uncorrected=gpu.ecc_uncorrected)
+    if not isinstance(gpu.recovery, Missing):
+        after = replace(after, recovery=gpu.recovery)
     return after
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import (
+    MPS_SERVERS,
     Field,
     Finding,
     Gpu,
@@ -118,7 +119,7 @@ def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
 
 def computes(process: GpuProcess, limits: Limits) -> bool:
     """Tell whether a process is one of those."""
-    return process.computes and not _ignored(process.name, limits)
+    return process.computes and process.name not in MPS_SERVERS and not _ignored(process.name, limits)
 
 
 def _ignored(name: Field[str], limits: Limits) -> bool:

@@ -9,13 +9,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """
-    A source of snapshots, read again and again by one thread at a time.
-
-    A state of the driver or of a program is never an exception: it is a Snapshot with a problem. A read may
-    block for as long as the driver does. `close` takes less than a second, even while a read on another
-    thread blocks.
-    """
+    """A source of snapshots, read by one thread at a time; what is wrong is a Snapshot with a problem."""
 
     @property
     def name(self) -> str:

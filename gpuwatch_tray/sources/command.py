@@ -1,8 +1,4 @@
-"""
-Snapshots from any program that prints the process list: the Bash tool's mygpu.sh, or `ssh host mygpu.sh`.
-
-A list that is not complete is a problem, never a shorter list.
-"""
+"""Snapshots from any program that prints the process list, such as `ssh host mygpu.sh`."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import parse_listing
+from gpuwatch_tray.common.secret_names import REDACTED
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
 from gpuwatch_tray.sources.processes import steady_clock
@@ -55,12 +52,7 @@ class ProcessMatcher:
     def identify(
         self, processes: tuple[GpuProcess, ...], now: float, began: float, ended: float
     ) -> tuple[GpuProcess, ...]:
-        """
-        Return the processes of a whole reading with their start and identity.
-
-        `now` is wall time; the reading began and ended at those times of a clock that nobody sets, in
-        seconds. What is gone is dropped from `first_seen`; for a short while it is kept here.
-        """
+        """Return the processes with start and identity; `now` is wall time, the other times are steady."""
         seen: dict[ProcessKey, float] = {}
         known: list[GpuProcess] = []
         since = None if self._last_read is None else ended - self._last_read
@@ -239,28 +231,23 @@ class CommandSource:
         elif outcome.stuck:
             text = _("{program}: the last run still hangs and cannot be killed")
         elif outcome.code:
-            return Problem(_ended(self._label, outcome.code) + _last_line(outcome.err), _(_BY_HAND))
+            ended = _("{program} ended with exit code {code}"), _("{program} was ended by signal {signal}")
+            text = ended[outcome.code < 0] + _last_line(outcome.err).replace("{", "{{").replace("}", "}}")
         else:
             return None
+        code = outcome.code or 0
         values = {"program": self._label, "most": self._limit, "seconds": self._timeout}
-        return Problem(text.format(**values), _(_BY_HAND))
+        return Problem(text.format(code=code, signal=-code, **values), _(_BY_HAND))
 
     def _with_owner(self, process: GpuProcess) -> GpuProcess:
         if process.mine:
             return replace(process, user=self._user)
-        return (
-            process
-            if isinstance(process.user, Missing)
-            else replace(process, mine=process.user == self._user)
-        )
+        known_owner = not isinstance(process.user, Missing)
+        return replace(process, mine=process.user == self._user) if known_owner else process
 
 
 def command_line(mygpu: str) -> list[str]:
-    """
-    Return the program and its arguments: a path to a file as it is, blanks and all, else a shell's words.
-
-    Raises ValueError for quotes that are not closed.
-    """
+    """Return a path to a file as it is, else the words of a shell; raises ValueError for an open quote."""
     mygpu = mygpu.strip()
     path = os.path.expanduser(mygpu)  # noqa: PTH111  # Path would raise for a user without a home
     if os.path.isfile(path):  # noqa: PTH113
@@ -288,7 +275,7 @@ def _joined(words: Sequence[str]) -> str:
     """Join words as shlex.join does, but leave a path alone as it is, and quote no redacted word's stars."""
     if len(words) == 1:
         return words[0]
-    plain = ((word, word.replace(redact.REDACTED, "x")) for word in words)
+    plain = ((word, word.replace(REDACTED, "x")) for word in words)
     return " ".join(word if shlex.quote(bare) == bare else shlex.quote(word) for word, bare in plain)
 
 
@@ -306,12 +293,6 @@ def _cannot_start(program: str, error: OSError) -> Problem:
     return Problem(
         _("MYGPU: {program} cannot be started: {why}").format(program=shown, why=error.strerror or error)
     )
-
-
-def _ended(program: str, code: int) -> str:
-    if code < 0:
-        return _("{program} was ended by signal {signal}").format(program=program, signal=-code)
-    return _("{program} ended with exit code {code}").format(program=program, code=code)
 
 
 def _last_line(err: bytes) -> str:

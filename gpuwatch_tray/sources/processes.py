@@ -1,15 +1,11 @@
-"""
-The owner, start and command of processes, and whether they still run: the only importer of psutil.
-
-Each fact can be missing by itself: another user's working directory is denied while the owner is not, a
-zombie has an owner and no command, and any process may end between two calls.
-"""
+"""The owner, start and command of processes, and whether they still run: the only importer of psutil."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +14,18 @@ from typing import TYPE_CHECKING, TypeVar
 import psutil  # the one importer
 
 from gpuwatch_tray.i18n import N_
-from gpuwatch_tray.model import Field, GpuProcess, Missing, Why
+from gpuwatch_tray.model import GONE, Field, GpuProcess, Missing, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from gpuwatch_tray.model import ProcessKind
 
 
 FIRST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel's proc_ns.h
 DRIVER_FILES = ("/dev/nvidia", "/dev/dxg")  # the driver's, and Windows' in its Linux subsystem
+
+SUBUIDS = Path("/etc/subuid")
 
 _STAT_SIZE = 1024  # bytes of /proc/PID/stat: 52 numbers and a name of 15 bytes
 
@@ -42,12 +40,7 @@ def steady_clock() -> float:
 
 
 def start_ticks(pid: int) -> tuple[int, bytes]:
-    """
-    Read the ticks from the boot to the start of a process, and what changes when it runs another program.
-
-    These are fields 22, and 2, 26 and 28 of /proc/PID/stat: name, address of the code, address of the stack.
-    Of other people's processes the kernel tells the name alone. Linux only. Raises OSError.
-    """
+    """Read the ticks from boot to a process's start, and what changes with its program; raises OSError."""
     # By the shortest way: this is read for every process at every poll.
     file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     try:
@@ -85,9 +78,9 @@ def has_driver_open(pid: int) -> bool:
     return False
 
 
-GONE = Missing(Why.ERROR, N_("no such process here"))
 FOREIGN = Missing(Why.ERROR, N_("the driver's process numbers are not those of this container"))
 DENIED = Missing(Why.ERROR, N_("permission denied"))
+HIDDEN = Missing(Why.ERROR, N_("hidden by the system (hidepid)"))
 ZOMBIE = Missing(Why.ERROR, N_("the process has ended"))
 EMPTY = Missing(Why.ERROR, N_("the system gives none"))
 
@@ -186,12 +179,7 @@ class ProcessInspector:
 
     @cached_property
     def boot_id(self) -> str:
-        """
-        The kernel's id of this boot, on Linux.
-
-        Elsewhere empty: the boot time there moves with the clock, and the identity of a process, which is an
-        absolute time there, differs from boot to boot anyway.
-        """
+        """The kernel's id of this boot; empty where identities are absolute times."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         except OSError:
@@ -231,8 +219,9 @@ class ProcessInspector:
         except psutil.AccessDenied:
             return ProcessFacts.unknown(pid, DENIED, mine=False)  # one's own can always be asked
         except psutil.Error:
-            # Ended, or hidden from us and so somebody else's; within a container it may be anybody's.
-            return ProcessFacts.unknown(pid, GONE, mine=False if self._sees_host_pids else None)
+            # One that is hidden is somebody else's; within a container it may be anybody's.
+            why = HIDDEN if self._sees_host_pids and _is_hidden(pid) else GONE
+            return ProcessFacts.unknown(pid, why, mine=False if self._sees_host_pids else None)
         known.reads += 1
         self._known[pid] = known
         elapsed = max(0.0, self._steady() - known.started)
@@ -269,13 +258,20 @@ class ProcessInspector:
             started,
             user=_query(process.username),
             mine=self._is_mine(process),
-            command=command if isinstance(command, Missing) else tuple(map(_printable, command)),
+            command=command if isinstance(command, Missing) else _arguments(command),
             name=name if isinstance(name, Missing) else _printable(name),
             cwd=cwd if isinstance(cwd, Missing) else _printable(cwd),
         )
         if _process_start(pid)[0] != identity:  # the PID was reused meanwhile
             raise psutil.NoSuchProcess(pid)
         return known
+
+    def _is_subordinate(self, uid: int) -> bool:
+        return any(uid in subordinate for subordinate in self._subordinates)
+
+    @cached_property
+    def _subordinates(self) -> tuple[range, ...]:
+        return subordinate_uids() if self._me is None else ()
 
     def _is_mine(self, process: psutil.Process) -> bool | None:
         if sys.platform == "win32":
@@ -285,8 +281,24 @@ class ProcessInspector:
         else:
             uids = _query(process.uids)
             uid = os.getuid() if self._me is None else self._me
-            mine = None if isinstance(uids, Missing) else uids.real == uid
+            mine = None if isinstance(uids, Missing) else uids.real == uid or self._is_subordinate(uids.real)
         return mine
+
+
+def subordinate_uids(table: Path = SUBUIDS) -> tuple[range, ...]:
+    """Return the user ids that the system gives this user for rootless containers (subuid(5))."""
+    me = psutil.Process()
+    names = {me.username()}
+    if sys.platform != "win32":
+        names.add(str(os.getuid()))
+    found: list[range] = []
+    with suppress(OSError):
+        for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+            owner, _, numbers = line.strip().partition(":")
+            start, _, count = numbers.partition(":")
+            if owner in names and start.isdecimal() and count.isdecimal():
+                found.append(range(int(start), int(start) + int(count)))
+    return tuple(found)
 
 
 def own_ancestry() -> frozenset[int]:
@@ -303,13 +315,7 @@ def ancestor_pids(pid: int) -> frozenset[int]:
 
 
 def _process_start(pid: int) -> tuple[str, float, bytes]:
-    """
-    Return the identity of a process (another one after its PID was reused), its start, and its program.
-
-    On Linux the identity is the ticks from the boot to the start, which no setting of the clock moves, and
-    the start is in seconds since the boot. Elsewhere both are wall time, kept by the kernel, and the program
-    is not known. Raises psutil.Error.
-    """
+    """Return identity, start and program: in ticks since the boot on Linux, elsewhere as wall time."""
     if sys.platform == "linux":
         try:
             since, program = start_ticks(pid)
@@ -337,17 +343,33 @@ def _query(call: Callable[[], T]) -> Field[T]:
     return answer or EMPTY
 
 
+def _arguments(command: Sequence[str]) -> Field[tuple[str, ...]]:
+    """Return the arguments without the empty ones at the end that setproctitle leaves; EMPTY for none."""
+    words = list(map(_printable, command))
+    while words and not words[-1]:
+        words.pop()
+    return tuple(words) or EMPTY
+
+
+def _is_hidden(pid: int) -> bool:
+    """Tell whether there is such a process, though /proc does not show it. Linux only."""
+    if sys.platform == "linux":
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
 def _printable(text: str) -> str:
     """Replace the surrogates that stand for bytes which are not UTF-8: nothing can write them."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def is_alive(pid: int, identity: str) -> bool | None:
-    """
-    Tell whether this very process runs; None where the system does not say.
-
-    A zombie does not run, and neither does a process whose PID was reused.
-    """
+    """Tell whether this very process runs, a zombie does not; None where the system does not say."""
     facts = ProcessInspector().inspect(pid)
     if facts.ended:
         return False

@@ -1,10 +1,4 @@
-"""
-A simulated workstation with two GPUs, on which GPU_LIMIT and MAX_ETIME raise an alert within a minute.
-
-It repeats every 90 s. At 0 s one's own training is on GPU 0, beside a neighbour's notebook; at 12 s a second
-program of one's own takes GPU 1 (with GPU_LIMIT 1 that is one too many); at 35 s the training passes
-MAX_ETIME; at 62 and 70 s they end and all is well. At 72 s the next round's training starts.
-"""
+"""A simulated workstation on which GPU_LIMIT and MAX_ETIME raise an alert within a minute, every 90 s."""
 
 from __future__ import annotations
 
@@ -208,6 +202,7 @@ def _gpu(index: int, t: float) -> Gpu:
         pcie_width=_LANES,
         pcie_width_most=_LANES,
         energy=UNSUPPORTED,  # as of many a card
+        recovery=0,
     )
 
 

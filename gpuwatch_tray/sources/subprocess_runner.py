@@ -1,9 +1,4 @@
-"""
-A program run without shell and input, within limits of time and output.
-
-The caller polls every few seconds for months, so nothing may be left behind: no pipe that a grandchild keeps
-open (ssh's connection sharing does), no child per poll while the driver hangs.
-"""
+"""A program run within limits of time and output, of which nothing is left behind: no child, no open pipe."""
 
 from __future__ import annotations
 
@@ -58,12 +53,7 @@ class SubprocessRunner:
         return self._stopped
 
     def run(self, argv: Sequence[str]) -> RunResult:
-        """
-        Run `argv` and wait for its end, at most `timeout` seconds.
-
-        Raises OSError where it cannot be started. While the last run's program still hangs in the kernel,
-        nothing is started (`stuck`).
-        """
+        """Run `argv`; `stuck` while the last run still hangs. Raises OSError where it cannot be started."""
         with self._lock:
             if self._stopped or (self._child is not None and self._child.poll() is None):
                 return RunResult(None, b"", b"", stuck=not self._stopped)
@@ -122,11 +112,7 @@ def _streams(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
 def _read_with_threads(
     child: subprocess.Popen[bytes], timeout: float, limit: int
 ) -> tuple[bytes, bytes, bool]:
-    """
-    Read both streams; return them, and whether the program ended in time and all its output was read.
-
-    Not much more than `limit` bytes of each stream are read.
-    """
+    """Return both streams, up to about `limit` bytes, and whether the program ended and that is all."""
     until = time.monotonic() + timeout
     got = (bytearray(), bytearray())
 

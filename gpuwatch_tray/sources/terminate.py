@@ -78,12 +78,7 @@ class ProcessTarget(NamedTuple):
 
 
 def terminate(pid: int, identity: str, *, kill: bool = False) -> TerminationResult:
-    """
-    Send one's own process SIGTERM, or SIGKILL to `kill` it, if it still has that identity.
-
-    On Windows it ends at once either way. Never raises for a state of the process; logs what was done, and to
-    which program.
-    """
+    """Send one's own process SIGTERM, or SIGKILL to `kill` it, if it still has that identity."""
     if pid <= 1 or pid in own_ancestry():
         return _logged(pid, "", TerminationResult.PROTECTED)
     name = ""
@@ -104,11 +99,7 @@ def terminate(pid: int, identity: str, *, kill: bool = False) -> TerminationResu
 
 
 class PendingTerminations:
-    """
-    The processes that were told to end, and since when, on any clock that only goes forward, in seconds.
-
-    Safe from any thread.
-    """
+    """The processes that were told to end, and since when, on any steady clock; safe from any thread."""
 
     def __init__(self) -> None:
         self._since: dict[ProcessTarget, float] = {}

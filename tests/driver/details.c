@@ -92,6 +92,35 @@ API nvmlDeviceGetRemappedRows(Handle handle, unsigned *corrected, unsigned *unco
     return end(code);
 }
 
+typedef struct {
+    unsigned field, scope;
+    long long timestamp, latency;
+    unsigned type;
+    int code;
+    union {
+        double real;
+        unsigned number;
+        unsigned long long large;
+    } value;
+} FieldValue;
+
+_Static_assert(sizeof(FieldValue) == 40, "nvmlFieldValue_t");
+
+/* Of the fields only the recovery action, 230. */
+API nvmlDeviceGetFieldValues(Handle handle, int count, FieldValue *values)
+{
+    const Gpu *gpu;
+    int code = begin_physical("fields", "fields", handle, &gpu, NULL);
+    for (int i = 0; code == SUCCESS && i < count; i++) {
+        int one = values[i].field == 230 ? (int)rule_for(&gpu->errors, "recovery") : NOT_SUPPORTED;
+        values[i].code = one;
+        values[i].type = 1;
+        if (one == SUCCESS)
+            values[i].value.number = gpu->recovery;
+    }
+    return end(code);
+}
+
 static int width(const char *call, Handle handle, unsigned *lanes, int most)
 {
     const Gpu *gpu;

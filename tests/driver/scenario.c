@@ -95,6 +95,8 @@ static int of_gpu(Gpu *gpu, const char *word, const char *values)
         return sscanf(values, "%llu %llu", &gpu->corrected, &gpu->uncorrected) == 2;
     if (strcmp(word, "rows") == 0)
         return sscanf(values, "%u %u", &gpu->rows_pending, &gpu->rows_failed) == 2;
+    if (strcmp(word, "recovery") == 0)
+        return sscanf(values, "%u", &gpu->recovery) == 1;
     if (strcmp(word, "width") == 0)
         return sscanf(values, "%u %u", &gpu->width, &gpu->width_most) == 2;
     if (strcmp(word, "mig") == 0)

@@ -50,7 +50,7 @@ typedef struct Gpu {
     unsigned long long clocks;                     /* what limits them, in NVML's bits */
     unsigned long long corrected, uncorrected;
     unsigned long long energy; /* mJ */
-    unsigned rows_pending, rows_failed;
+    unsigned rows_pending, rows_failed, recovery;
     int mig; /* the mode: -1 it has none, 0 off, 1 on */
     int temperature, lost;
     Process processes[MAX_PROCESSES];

@@ -10,13 +10,13 @@ A made-up NVIDIA driver for everybody's tests: the C library of this folder and 
 `errors` and `hang` (seconds) are by call. Of a GPU: handle_by_index handle_by_uuid index uuid name memory
 utilisation temperature power power_limit fan compute graphics mps; one version only: memory_v1 memory_v2
 temperature_v1 temperature_v compute_v1 compute_v2 compute_v3, graphics alike, and mps without its v1
-(FUNCTION_NOT_FOUND: old driver).
-Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows width width_most energy mig_mode
-mig_count mig_handle event_register handle_by_pci; one version only: clocks_event clocks_throttle. Of the
-machine: init shutdown count driver_version nvml_version event_create event_wait event_free, and the calls
-above for all its GPUs. A hang ends when the scenario changes. `stale` is what every call answers until
-nvmlInit is called again, as after a resume. As with the real one the GPUs of an nvmlInit are all that it
-ever lists. `calls` names a file to which every call is appended; `calls_in(path)` counts them.
+(FUNCTION_NOT_FOUND: old driver). Further: pci slowdown clocks ecc ecc_corrected ecc_uncorrected rows fields
+recovery width width_most energy mig_mode mig_count mig_handle event_register handle_by_pci; one version
+only: clocks_event clocks_throttle. Of the machine: init shutdown count driver_version nvml_version
+event_create event_wait event_free, and the calls above for all its GPUs. A hang ends when the scenario
+changes. `stale` is what every call answers until nvmlInit is called again, as after a resume. As with the
+real one the GPUs of an nvmlInit are all that it ever lists. `calls` names a file to which every call is
+appended; `calls_in(path)` counts them.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ class FakeGpu:
     clocks: int = 0
     ecc: tuple[int, int] = (0, 0)  # corrected, uncorrected
     rows: tuple[int, int] = (0, 0)  # pending, failed
+    recovery: int = 0  # nvmlDeviceGpuRecoveryAction_t
     width: tuple[int, int] = (16, 16)  # now, at most
     migs: Sequence[FakeMig] | None = None
     mig_mode: int | None = None  # where it is not what `migs` tells
@@ -147,6 +148,7 @@ class FakeGpu:
         yield f"clocks {self.clocks:x}"
         yield "ecc {} {}".format(*self.ecc)
         yield "rows {} {}".format(*self.rows)
+        yield f"recovery {self.recovery}"
         yield "width {} {}".format(*self.width)
         yield f"mig {(-1 if self.migs is None else 1) if self.mig_mode is None else self.mig_mode}"
         yield f"lost {int(self.lost)}"

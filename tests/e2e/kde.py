@@ -16,15 +16,25 @@ from typing import TYPE_CHECKING
 from PIL import Image  # looks at screenshots
 
 from tests.e2e import screen_reading
-from tests.e2e.client import wait_until
-from tests.e2e.rig import NOTIFICATIONS, WATCHER, settle
-from tests.e2e.whole_desktop import RIGHT, START, Box, Form, SeenRow, WholeDesktop, require, session
+from tests.e2e.rig import menu_row, settle
+from tests.e2e.whole_desktop import (
+    NOTIFICATIONS,
+    RIGHT,
+    START,
+    WATCHER,
+    Box,
+    Form,
+    SeenRow,
+    WholeDesktop,
+    require,
+    session,
+)
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.e2e.rig import MenuRow
-
 
 PLASMA = "org.kde.plasmashell"
 DAEMONS = {"6": "kded6", "5": "kded5"}  # by Plasma's version, the newest first
@@ -99,6 +109,9 @@ extraItems=org.kde.plasma.notifications
 knownItems={",".join(f"org.kde.plasma.{item}" for item in ITEMS)},org.kde.kscreen,org.kde.kdeconnect,touchpad
 showAllItems=true
 """
+# a picture, and a panel that comes and goes at the edge, would be in the way of those who read the screen
+PLAIN = """desktops().forEach(desktop => { desktop.wallpaperPlugin = 'org.kde.color'; });
+panels().forEach(panel => { panel.floating = false; });"""
 
 
 @dataclass
@@ -141,6 +154,7 @@ class Kde(WholeDesktop):
             "the panel's icons",
             START,
         )
+        self.client.call((PLASMA, "/PlasmaShell", "org.kde.PlasmaShell"), "evaluateScript", "s", PLAIN)
         self.move((20, self.size[1] - 20))
         wait_until(self._empty, "the desktop to be drawn", START, pause=0.4)
 
@@ -157,19 +171,23 @@ class Kde(WholeDesktop):
     def _empty(self) -> bool:
         """Whether the desktop has been drawn and stands still; it is what menus and popups are told from."""
         former, self._menus.blank = self._menus.blank, self.look()
-        drawn = len(set(self._menus.blank.convert("L").tobytes())) > 1
+        panel = self._menus.blank.crop((0, 0, self.size[0], screen_reading.PANEL))
+        below = self._menus.blank.crop((0, screen_reading.PANEL + 8, *self.size))
+        drawn = panel.getcolors(2) is None and len(below.getcolors(2) or ()) == 1
         return drawn and former.tobytes() == self._menus.blank.tobytes()
 
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
-        self.press(self.icon_position(colour), button)
-        wait_until(lambda: self._menus.opened(self.look()), "the menu")
-        settle(0.2)
-        self._menus.opened(self.look())
         self._path = []
+        super().open_menu(colour, button)
+        settle(0.2)  # it may have grown since its first look
+        self._menus.opened(self.look())
         return self.still()
 
+    def came(self) -> bool:
+        return self._menus.opened(self.look())
+
     def seen(self) -> list[SeenRow]:
-        """The rows of text on the screen, with the labels served; "?" where these are not as many."""
+        """The rows of letters, with the labels that are served; with "?" where these are not as many."""
         found: list[SeenRow] = []
         shown = self._menus.shown(self.look())
         for rows, served in zip(shown, self._lists() if shown else [], strict=False):
@@ -179,8 +197,10 @@ class Kde(WholeDesktop):
         return found
 
     def _lists(self) -> list[Sequence[MenuRow]]:
-        """The rows that are served for the root and for each list that is open below it."""
-        lists: list[Sequence[MenuRow]] = [self.menu()]
+        """The rows that are served for the root and for each list that is open below it, and no more."""
+        depth = len(self._path) + 1
+        _revision, layout = self.client.call(self._menu_peer(), "GetLayout", "iias", 0, depth, [])
+        lists: list[Sequence[MenuRow]] = [menu_row(layout).children]
         for number in self._path:
             lists.append(next((row.children for row in lists[-1] if row.id == number), ()))
         return lists
@@ -235,13 +255,13 @@ class Kde(WholeDesktop):
 
 def version() -> str:
     """The installed Plasma's major version."""
-    return next(number for number, daemon in DAEMONS.items() if shutil.which(daemon))
+    return next((number for number, daemon in DAEMONS.items() if shutil.which(daemon)), "5")
 
 
 @contextmanager
 def kde(folder: Path, form: Form) -> Iterator[Kde]:
     """The whole desktop, everything it writes under `folder`."""
-    daemon = next(filter(shutil.which, DAEMONS.values()), "kded5")
+    daemon = DAEMONS[version()]
     require(("plasmashell", "kwin_wayland" if form.wayland else "kwin_x11", daemon))
     variables = {
         "XDG_CURRENT_DESKTOP": "KDE",
@@ -253,13 +273,15 @@ def kde(folder: Path, form: Form) -> Iterator[Kde]:
         "QT_LOGGING_RULES": "*.debug=false",
     }
     with session(Kde, folder, form, SERVICES, **variables) as desk:
-        theme, scheme = ("dark", "BreezeDark") if form.dark else ("", "BreezeLight")
+        theme, scheme, panel = (
+            ("dark", "BreezeDark", "breeze-dark") if form.dark else ("", "BreezeLight", "breeze-light")
+        )
         files = {
             "plasma-org.kde.plasma.desktop-appletsrc": LAYOUT,
             "kwinrc": "[Compositing]\nEnabled=false\n",
-            "kdeglobals": "[KDE]\nAnimationDurationFactor=0\n"
-            f"LookAndFeelPackage=org.kde.breeze{theme}.desktop\n"
-            f"[General]\nColorScheme={scheme}\n",
+            "kdeglobals": f"[KDE]\nAnimationDurationFactor=0\n"
+            f"LookAndFeelPackage=org.kde.breeze{theme}.desktop\n[General]\nColorScheme={scheme}\n",
+            "plasmarc": f"[Theme]\nname={panel}\n",
             "kwalletrc": "[Wallet]\nEnabled=false\n",
             "baloofilerc": "[Basic Settings]\nIndexing-Enabled=false\n",
             f"{daemon}rc": "".join(f"[Module-{name}]\nautoload=false\n" for name in UNWANTED),

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from tests.e2e.whole_desktop import Box
 
-
 PANEL = 32  # pixels at the top, where the panel's own pictures change
 EDGE = 8  # pixels of a menu's frame, and more
 SHADE = 6  # how much a panel may change an icon's colour

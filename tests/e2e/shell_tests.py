@@ -1,28 +1,28 @@
-"""What must be true of the tray on every whole desktop; `test_gnome` and `test_kde` have the desktops."""
+"""What must be true of the tray on every whole desktop; its `desk` is in `test_gnome` and `test_kde`."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from PIL import ImageChops  # the tests look at the screen
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.model import Button, Level, Popup, Severity
+from gpuwatch_tray.desktop.presence import start_detector
+from gpuwatch_tray.model import Button, Level, Popup, Presence, Severity
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
 from tests.e2e.test_popup_buttons import answering
 from tests.e2e.whole_desktop import LARGE, SMALL, Cost, Form
+from tests.support.timing import wait_until
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.e2e.whole_desktop import WholeDesktop
-
 
 SMALL_X11, SMALL_WAYLAND = Form(), Form(wayland=True)
 LARGE_X11, LARGE_WAYLAND = Form(dark=True, size=LARGE), Form(wayland=True, dark=True, size=LARGE)
@@ -39,12 +39,12 @@ CLICKS = [
     (("Warning:", "Snooze 1 h"), ("snooze an alert for an hour", "a1")),
     (("Tell me when…", "2 GPUs are free"), ("tell when GPUs are free", "2")),
     (("Show details…",), ("show the details", "")),
-    (("GPU 0", "PID 11", "Tell me when it ends"), ("tell when a process ends", TARGET)),
 ]
 STARTS = 20
+AWAY = 3.0  # seconds
 # A crowded machine: what a shell may use beside what it uses without us.
 GPUS, PROCESSES = 8, 100
-QUIET, CLOSED, OPEN = 6, 12, 10  # seconds
+QUIET, CLOSED, OPEN = 5, 10, 6  # seconds
 LEAST_CPU, LEAST_MEMORY = 0.15, 40.0  # cores, and MiB
 FROZEN = 300.0  # MiB: a shell that has grown by so much is not waited for
 
@@ -77,6 +77,17 @@ def crowd(second: int):
 class TrayOnShell:
     """The tray on a desktop that people have."""
 
+    # What is known to fail, by the test's name: the reason, and the forms of the desktop on which it does.
+    faults: ClassVar[dict[str, tuple[str, tuple[Form, ...]]]] = {}
+
+    @pytest.fixture(autouse=True)
+    def _known_fault(self, request):
+        """A test that is known to fail must do so."""
+        reason, forms = self.faults.get(request.node.name.rpartition("[")[0], ("", ()))
+        form = request.node.callspec.params.get("desk", request.node.callspec.params.get("large"))
+        if form in forms:
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
     @pytest.fixture
     def tray(self, desk):
         with running_tray(desk.address, desk.client, looks()) as running:
@@ -107,24 +118,27 @@ class TrayOnShell:
     @pytest.mark.parametrize("button", ["1", "3"])
     def test_a_click_opens_the_menu(self, desk, tray, tmp_path, button):
         """With either button; the status line is on top, and all rows that are served are on the screen."""
-        rows = desk.open_menu(WARNING, button)
+        desk.open_menu(WARNING, button)
+        desk.shows(*[row.label for row in desk.menu() if not row.separator])
         desk.screenshot(rig.shots(tmp_path) / f"{desk.kind}-{desk.form.name}-menu.png")
+        rows = desk.seen()
         assert rows[0].label == HEADLINE
-        assert [row.label for row in rows] == [row.label for row in desk.menu() if not row.separator]
         assert rows[-1].box[3] < desk.size[1]
         assert not tray.done
 
     def test_a_process_has_its_details_and_actions(self, desk, tray, tmp_path):
-        """Below a GPU its processes, below a process all that is served for it, on the screen."""
+        """Below a GPU its processes, below a process all that is served for it, where a hand reaches it."""
         desk.open_menu(WARNING)
         processes = desk.open_row("GPU 0")
         assert [row.label.split(" · ")[0] for row in processes] == ["PID 11", "PID 12", "PID 13"]
         actions = [row.label for row in desk.open_row("PID 11")]
         desk.screenshot(rig.shots(tmp_path) / f"{desk.kind}-{desk.form.name}-process.png")
         assert actions[0].startswith("Command: python train.py")
-        assert [words for words in actions if ":" not in words] == [
-            *("Copy PID", "Copy command", "Tell me when it ends", "End process…")
-        ]
+        known = [words for words in actions if ":" not in words]
+        assert known == ["Copy PID", "Copy command", "Tell me when it ends", "End process…"], actions
+        desk.press(desk.row("Tell me when it ends").middle)
+        wait_until(lambda: tray.asked, "the click")
+        assert tray.asked == [("tell when a process ends", TARGET)]
 
     @pytest.mark.parametrize(("path", "asked"), CLICKS, ids=[path[-1] for path, _ in CLICKS])
     def test_a_click_on_a_row_does_what_it_says(self, desk, tray, path, asked):
@@ -141,13 +155,13 @@ class TrayOnShell:
             desk.open_menu(WARNING)
             desk.click_row("Quit")
             wait_until(lambda: running.done, "the click")
-            assert running.done == [("quit", running.done[0][1])]
-            desk.icon_gone(WARNING)
+            assert [what for what, _thread in running.done] == ["quit"]
+        desk.icon_gone(WARNING)
 
     def test_numbers_move_in_the_open_menu(self, desk, tray):
-        """The row says the new number, all rows stay where they were, and nothing folds."""
+        """The row says the new number, and all rows stay where they were."""
         desk.open_menu(WARNING)
-        desk.open_row("GPU 0")
+        desk.shows(*[row.label for row in desk.menu() if not row.separator])
         before = desk.still()
         row = desk.row("GPU 1")
         former = desk.picture(row.box)
@@ -175,22 +189,48 @@ class TrayOnShell:
         assert abs(ended.middle[1] - row.middle[1]) <= 2
         assert abs(desk.row("PID 13").middle[1] - third.middle[1]) <= 2
 
+    def test_rows_that_came_while_it_was_closed_stand_in_their_places(self, desk, tray):
+        """The menu has been open once; then come a third GPU, a process and an alert."""
+        tray.show(looks(level=Level.OK))
+        desk.open_menu(OK)
+        desk.close_menu()
+        alerts = (alert(reason=HEADLINE), alert("a2", "GPU 2 is hot"))
+        shown = snapshot([gpu(0), gpu(1), gpu(2)], [*HELD, process(15, 2, 10.0)])
+        tray.show(status(Level.WARNING, shown, headline=HEADLINE, alerts=alerts))
+        desk.open_menu(WARNING)
+        desk.shows(*[row.label for row in desk.menu() if not row.separator])
+
+    def test_presence_is_known(self, desk, monkeypatch):
+        """A pointer that moves is somebody, and after some seconds without nobody is there."""
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", desk.environment["DBUS_SYSTEM_BUS_ADDRESS"])
+        with answering(desk.address) as popups:
+            detector = start_detector(popups.bus, desk.environment, AWAY, interval=0.5)
+            try:
+
+                def there():
+                    desk.point((400, 400))
+                    return detector.check().presence is Presence.PRESENT
+
+                wait_until(there, "somebody", pause=0.2)
+                wait_until(lambda: detector.check().presence is Presence.AWAY, "nobody", pause=0.2)
+            finally:
+                detector.close()
+
     def test_a_button_of_a_popup_acts_once(self, desk, tmp_path):
         """However often the desktop tells of the click; the popup goes with it."""
-        desk.client.listen(f"type='signal',interface='{rig.NOTIFICATIONS}',member='ActionInvoked'")
         with answering(desk.address) as popups:
             wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
             popups.show(LIMIT)
             wait_until(lambda: desk.popup_shown(HEADLINE), "the popup")
-            desk.client.heard.clear()
-            place = wait_until(lambda: desk.popup_button("Snooze 1 h"), "the button", pause=0.2)
+            told = len(desk.monitor.of("ActionInvoked"))
+            place = desk.still_button("Snooze 1 h")
             desk.screenshot(rig.shots(tmp_path) / f"{desk.kind}-{desk.form.name}-popup.png")
             desk.press(place)
             popups.expect(("limit", Button.SNOOZE))
             wait_until(lambda: not desk.popup_shown(HEADLINE), "the popup to go")
             rig.settle()
             assert popups.clicks == [("limit", Button.SNOOZE)]
-        assert len(desk.client.of("ActionInvoked")) == desk.says_each_click
+        assert len(desk.monitor.of("ActionInvoked")) - told == desk.says_each_click
 
     def test_a_popup_is_replaced_and_closed(self, desk):
         """The second one stands in the place of the first, and is taken away when it is over."""
@@ -214,11 +254,12 @@ class TrayOnShell:
         desk.start_shell()
         desk.icon_position(drawing.COLOURS[Level.CRITICAL])
         tray.show(looks())
-        assert desk.open_menu(WARNING)[0].label == HEADLINE
+        desk.open_menu(WARNING)
+        desk.row(HEADLINE)
 
-    @pytest.mark.timeout(180)
+    @pytest.mark.timeout(240)
     def test_a_crowded_machine_costs_the_shell_nothing(self, desk):
-        """With 800 processes, the menu closed and open, the shell's CPU and memory are near its own."""
+        """8 GPUs with 100 processes each, menu closed and open: CPU and memory are near the shell's own."""
         began = desk.cost()
         alone = spent(desk, began, QUIET, lambda _: None)
         say(desk, "alone", began, alone, QUIET)
@@ -232,7 +273,8 @@ class TrayOnShell:
                 assert (closed.cpu - before.cpu) / CLOSED < quiet + LEAST_CPU
                 assert closed.memory - began.memory < LEAST_MEMORY
                 opened = time.monotonic()
-                assert desk.open_menu(OK)[0].label == "8 GPUs in use"
+                desk.open_menu(OK)
+                desk.row("8 GPUs in use")
                 print(f"{desk.kind} {desk.form.name}: the menu took {time.monotonic() - opened:.1f} s")
                 before = desk.cost()
                 shown = spent(desk, began, OPEN, lambda second: running.show(crowd(CLOSED + second)))
@@ -240,10 +282,10 @@ class TrayOnShell:
                 assert (shown.cpu - before.cpu) / OPEN < quiet + 2 * LEAST_CPU
                 assert shown.memory - began.memory < LEAST_MEMORY
                 desk.close_menu()
-        finally:
-            if not desk.answers():
-                desk.kill_shell()
-                desk.start_shell()
+        except AssertionError:  # a shell that has too much to do is of no use to the tests that follow
+            desk.kill_shell()
+            desk.start_shell()
+            raise
 
     def test_dark_and_large(self, large, tmp_path):
         """On a dark desktop of 1920 x 1080 the icon is seen, and a process's last action is reached."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +22,19 @@ from PIL import Image, ImageGrab  # and looks at the screen
 
 from tests.e2e import screen_reading
 from tests.e2e.bus_daemon import bus, end_members
-from tests.e2e.client import BusClient, CallError, Monitor, wait_until
+from tests.e2e.client import BusClient, CallError, Monitor
 from tests.e2e.programs import display, process
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, Desktop, settle
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Sequence
-
+    from collections.abc import Callable, Iterator, Sequence
 
 SMALL, LARGE = (1280, 800), (1920, 1080)
 START = 60.0  # seconds for a shell's start on a machine that is busy
 TOOLS = ("Xvfb", "xdotool", "import", "dbus-daemon", "setpriv")
+ROWS = 5.0  # seconds in which a menu has all its rows
 RIGHT = "3"
 PANEL = 40  # pixels of the screen's top in which the icon is looked for
 
@@ -127,27 +128,50 @@ class WholeDesktop(Desktop):
         self._xdotool("click", button)
 
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
-        """Click the icon of this colour; the rows once they stand still."""
-        self.press(self.icon_position(colour), button)
+        """Click the icon of this colour, once more if nothing comes; the rows once they stand still."""
+        for _ in range(2):
+            self.press(self.icon_position(colour), button)
+            with suppress(AssertionError):
+                wait_until(self.came, "the menu", ROWS)
+                break
         return self.still()
+
+    def came(self) -> bool:
+        """Whether the menu is on the screen."""
+        return bool(self.seen())
 
     def still(self) -> list[SeenRow]:
         """The rows on the screen once they stand still."""
-        former: list[list[SeenRow]] = []
+        return standing(self.seen, "rows on the screen that stand still")
 
-        def stands() -> list[SeenRow]:
-            former.append(self.seen())
-            return former[-1] if len(former) > 1 and former[-1] == former[-2] else []
-
-        return wait_until(stands, "rows on the screen that stand still", pause=0.15)
+    def still_button(self, label: str) -> tuple[int, int]:
+        """Where a button of our popup is once it stands still."""
+        return standing(lambda: self.popup_button(label), f"the popup's button {label!r}")
 
     def row(self, start: str) -> SeenRow:
-        """The row on the screen whose label starts so."""
-        rows = self.still()
-        found = [row for row in rows if row.label.startswith(start)]
-        if len(found) != 1:
-            raise AssertionError(f"{len(found)} rows start with {start!r}: {[row.label for row in rows]}")
-        return found[0]
+        """The row on the screen whose label starts so; a shell may draw one row after the other."""
+        until = time.monotonic() + ROWS
+        while True:
+            rows = self.still()
+            found = [row for row in rows if row.label.startswith(start)]
+            if len(found) == 1:
+                return found[0]
+            if time.monotonic() > until:
+                labels = [row.label for row in rows]
+                raise AssertionError(f"{len(found)} rows start with {start!r}: {labels}")
+
+    def shows(self, *labels: str) -> None:
+        """Wait until the rows on the screen are these."""
+        seen: list[str] = []
+
+        def are() -> bool:
+            seen[:] = [row.label for row in self.still()]
+            return seen == list(labels)
+
+        try:
+            wait_until(are, "", ROWS)
+        except AssertionError:
+            raise AssertionError(f"on the screen are {seen}, and not {list(labels)}") from None
 
     def open_row(self, start: str) -> list[SeenRow]:
         """Open the submenu of the row whose label starts so; the rows that came."""
@@ -230,9 +254,8 @@ class WholeDesktop(Desktop):
 
         def up() -> bool:
             if running.poll() is not None:
-                raise AssertionError(
-                    f"{command[0]} ended with {running.returncode}:\n{log.read_text()[-2000:]}"
-                )
+                said = log.read_text()[-2000:]
+                raise AssertionError(f"{command[0]} ended with {running.returncode}:\n{said}")
             return self.has(*names)
 
         wait_until(up, f"{command[0]} to own {', '.join(names)}", START)
@@ -244,6 +267,17 @@ class WholeDesktop(Desktop):
         wait_until(lambda: not any(map(self.client.owner, names)), f"the owners of {names} to be gone")
 
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+
+def standing(fact: Callable[[], Any], what: str) -> Any:
+    """The answer of `fact` once it is there and the same twice."""
+    former: list[Any] = []
+
+    def stands() -> Any:
+        former.append(fact())
+        return former[-1] if len(former) > 1 and former[-1] == former[-2] else None
+
+    return wait_until(stands, what, pause=0.15)
 
 
 def require(tools: Sequence[str], files: Sequence[Path] = ()) -> None:
@@ -261,9 +295,8 @@ def session(
     """The session in which a desktop of this kind is to be started: X server, buses, HOME, environment."""
     with ExitStack() as stack:
         # a socket's path may have 107 bytes (unix(7)), and pytest's folders are long
-        runtime = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="gw", ignore_cleanup_errors=True))
-        )
+        short = tempfile.TemporaryDirectory(prefix="gw", ignore_cleanup_errors=True)
+        runtime = Path(stack.enter_context(short))
         home = folder / "home"
         places = {
             "HOME": home,
@@ -294,12 +327,26 @@ def session(
         address = stack.enter_context(bus(runtime, folder, environment, "session", services))
         environment["DBUS_SESSION_BUS_ADDRESS"] = address
         client = stack.enter_context(BusClient(address))
-        rules = [f"type='method_call',interface='{NOTIFICATIONS}'", "type='method_return'"]
+        rules = [f"type='{kind}',interface='{NOTIFICATIONS}'" for kind in ("method_call", "signal")]
+        rules.append("type='method_return'")
         monitor = stack.enter_context(Monitor(address, rules))
         desk = made(folder, environment, client, monitor, size=form.size, form=form)
         stack.callback(desk.close)
         yield desk
 
 
-__all__ = ("LARGE", "NOTIFICATIONS", "SMALL", "START", "WATCHER", "Box", "Cost", "Form", "SeenRow")
-__all__ += ("WholeDesktop", "require", "session", "sys")
+__all__ = (
+    "LARGE",
+    "NOTIFICATIONS",
+    "RIGHT",
+    "SMALL",
+    "START",
+    "WATCHER",
+    "Box",
+    "Cost",
+    "Form",
+    "SeenRow",
+    "WholeDesktop",
+    "require",
+    "session",
+)

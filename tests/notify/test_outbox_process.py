@@ -12,7 +12,6 @@ import pytest
 from gpuwatch_tray.notify import outbox_process as outbox_module
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.store import Store
-from tests.store import faults
 from tests.store.commits import mail, step
 from tests.support.fakes import START, Clock
 
@@ -32,11 +31,6 @@ for line in sys.stdin:
     number = json.loads(line)[0]
     print(json.dumps({"mail": number, "at": %s, "said": "451 later", "blocked": False}), flush=True)
 """
-
-
-@pytest.fixture
-def disk(monkeypatch, tmp_path):
-    return faults.install(monkeypatch, tmp_path)
 
 
 @pytest.fixture

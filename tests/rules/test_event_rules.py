@@ -19,12 +19,6 @@ COOL = gpu()
 DARK = {"gpus": (), "problem": Problem("driver not loaded")}
 
 
-@pytest.fixture
-def readings():
-    """Provide readings with every rule on."""
-    return Readings()
-
-
 def xid(code, uuid="GPU-0000"):
     return {"events": (Xid(uuid, code, START),)}
 
@@ -272,3 +266,29 @@ def test_a_clock_that_comes_up_in_the_past_ends_no_event(readings):
     assert len(readings.found("xid_fatal")) == 1
     readings.read(seconds=4 * DAY)
     assert readings.found("xid_fatal") == []
+
+
+def test_xid_154_is_judged_by_the_recovery_action(readings):
+    """It reports any change of the action, also back to none; the driver tells the action itself."""
+    readings.read(gpus=(gpu(recovery=0),))
+    readings.read(gpus=(gpu(recovery=1),), **xid(154))
+    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: it must be reset"]
+    readings.read(gpus=(gpu(recovery=2),))
+    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: the machine must be rebooted"]
+    readings.read(gpus=(gpu(recovery=0),), **xid(154))
+    assert readings.found("xid_fatal") == []
+
+
+def test_a_gpu_that_needs_a_recovery_at_the_start_is_told(readings):
+    """Its Xid was before this program; told once, and again only where the action changes."""
+    readings.read(gpus=(gpu(recovery=4),))
+    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: its programs must end, and it must be reset"]
+    readings.read(gpus=(gpu(recovery=4),), seen=[("xid_fatal", "GPU-0000/154")])
+    readings.read(gpus=(gpu(recovery=4),))
+    assert readings.found("xid_fatal") == []
+
+
+def test_xid_154_of_a_driver_that_tells_no_action_is_told_as_it_is(readings):
+    """The recovery may be none; nobody can know."""
+    readings.read(gpus=(gpu(recovery=UNSUPPORTED),), **xid(154))
+    assert readings.found("xid_fatal") == ["XID(GPU 0: 154) :: the GPU needs another recovery than before"]

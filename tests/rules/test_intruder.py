@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.model import UNKNOWN, Limits, ProcessScope, Severity, UseLimits
+from gpuwatch_tray.model import GONE, UNKNOWN, Limits, ProcessScope, Severity, UseLimits
 from gpuwatch_tray.rules import RULES, RuleHistory
 from tests.rules.readings import WELL, gpu, judged
 from tests.support.fakes import process, snapshot
@@ -45,6 +45,27 @@ def test_who_intrudes(processes, subjects):
     found = judged("intruder", WELL, gpu(1), processes=processes, limits=Limits(ignore=frozenset({"xorg"})))
     assert [finding.subject for finding in found.findings] == subjects
     assert {finding.severity for finding in found.findings} <= {Severity.INFO}
+
+
+def test_memory_of_a_process_that_is_gone_is_nobody_s_use():
+    """The driver still lists its PID: that is memory to be freed, and not somebody else on my GPU."""
+    gone = process(2, 0, mine=False, user=GONE, memory=4 * 2**30)
+    found = judged("intruder", processes=[MINE, gone])
+    (finding,) = found.findings
+    assert (
+        finding.text
+        == "Memory of GPU 0, which you use too, is held by a process that is gone (PID 2, 4.0 GiB)"
+    )
+    assert finding.reason == "HELD_BY_GONE(GPU 0: PID 2)"
+    assert found.value == "nobody else on your GPUs"
+
+
+@pytest.mark.parametrize("name", ["nvidia-cuda-mps-server", "nvidia-cuda-mps"])
+def test_an_mps_server_is_no_job(name):
+    """It holds a context for its clients, and those are listed themselves."""
+    server, client = process(2, 0, mine=False, name=name), process(3, 0, mine=False, kinds="M")
+    assert judged("intruder", processes=[MINE, server]).findings == ()
+    assert [one.pid for one in snapshot(MINE, server, client).computing] == [1, 3]
 
 
 def test_it_is_told_in_a_sentence_without_arguments():

@@ -18,6 +18,7 @@ from tests.driver.scenario import (
     ARGUMENT_VERSION_MISMATCH,
     FUNCTION_NOT_FOUND,
     GIB,
+    INVALID_ARGUMENT,
     MIB,
     NO_PERMISSION,
     NOT_SUPPORTED,
@@ -47,6 +48,7 @@ FIELDS = {
     "width": ["pcie_width"],
     "width_most": ["pcie_width_most"],
     "energy": ["energy"],
+    "fields": ["recovery"],
 }
 C, G, M = ProcessKind.COMPUTE, ProcessKind.GRAPHICS, ProcessKind.MPS
 
@@ -68,6 +70,7 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         ecc=(12, 3),
         rows=(1, 0),
         width=(4, 8),
+        recovery=4,
         energy=98_765_432.125,
     )
     rig.play(FakeGpu.numbered(0), fake)
@@ -94,6 +97,7 @@ def test_each_value_arrives_in_the_units_of_the_model(rig):
         pcie_width=4,
         pcie_width_most=8,
         energy=98_765_432.125,
+        recovery=4,
     )
 
 
@@ -599,3 +603,12 @@ def test_more_memory_than_the_gpu_has_is_not_a_process_s(rig):
     """Its memory is unknown; the process is listed."""
     found = rig.processes(FakeProcess(11, 2**50), FakeProcess(12, GIB))
     assert [(one.pid, isinstance(one.memory, Missing)) for one in found] == [(11, True), (12, False)]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(INVALID_ARGUMENT, UNSUPPORTED), (UNKNOWN, Missing(Why.ERROR, "Unknown Error"))]
+)
+def test_the_recovery_action_has_a_code_of_its_own(rig, code, expected):
+    """The call is older than the field: a driver that does not know the field has no such argument."""
+    rig.play(FakeGpu(errors={"recovery": code}))
+    assert rig.read().gpus[0].recovery == expected

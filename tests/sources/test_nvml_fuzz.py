@@ -59,7 +59,18 @@ CODES = st.sampled_from(
 )
 LISTS = ("compute", "graphics", "mps")
 VALUES = ("name", "memory", "utilisation", "temperature", "power", "power_limit", "fan")
-MORE_VALUES = ("slowdown", "clocks", "ecc", "ecc_corrected", "rows", "width", "width_most", "energy")
+MORE_VALUES = (
+    "slowdown",
+    "clocks",
+    "ecc",
+    "ecc_corrected",
+    "rows",
+    "width",
+    "width_most",
+    "energy",
+    "fields",
+    "recovery",
+)
 VERSIONS = ("memory_v2", "temperature_v", "clocks_event", "compute_v3", "mps_v3")
 MIG = ("mig_mode", "mig_count", "mig_handle")
 OF_GPU = ("handle_by_index", "uuid", "pci", "event_register", *VALUES, *MORE_VALUES, *VERSIONS, *MIG, *LISTS)
@@ -207,12 +218,12 @@ def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(path):
                 whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
                 assert len(whole) >= max(1, seen)
                 seen = len(whole)
-                faces(snapshot)
+                outputs(snapshot)
             if snapshot.problem is None:
                 check(snapshot, scenario)
         played.end()
 
-    def faces(snapshot):
+    def outputs(snapshot):
         """With any gap the icon is not green, and no GPU with a gap counts as free."""
         gaps = {gpu.uuid for gpu in snapshot.gpus if gpu.problem or gpu.process_problem}
         verdicts = rules.judge(snapshot, LIMITS)

@@ -13,7 +13,15 @@ import pytest
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
-from gpuwatch_tray.sources.processes import DENIED, FOREIGN, GONE, ProcessFacts, ProcessInspector
+from gpuwatch_tray.sources.processes import (
+    DENIED,
+    FOREIGN,
+    GONE,
+    HIDDEN,
+    ProcessFacts,
+    ProcessInspector,
+    subordinate_uids,
+)
 from tests.support.fakes import Clock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -102,7 +110,7 @@ def test_elapsed_is_never_below_zero():
     assert facts(ME, ProcessInspector(steady=lambda: 0.0)).elapsed == 0
 
 
-def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_look(monkeypatch):
+def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_poll(monkeypatch):
     """As on Windows and macOS: a clock set between two polls does not make a process older."""
     monkeypatch.setattr(processes.sys, "platform", "darwin")
     created = psutil.Process().create_time()
@@ -170,7 +178,7 @@ def test_in_a_container_one_number_that_is_nobodys_takes_the_trust_from_all(name
 
 
 @linux
-def test_in_a_container_a_process_may_end_between_list_and_look(namespace):
+def test_in_a_container_a_process_may_end_between_list_and_poll(namespace):
     """Once missing is not yet another's number: at the next look the others are believed again."""
     namespace("pid:[4026532000]")
     inspector = ProcessInspector()
@@ -196,6 +204,65 @@ def test_a_process_that_may_not_be_asked_about_is_not_mine(monkeypatch):
 
     monkeypatch.setattr(processes, "_process_start", refuse)
     assert facts(ME) == ProcessFacts.unknown(ME, DENIED, mine=False)
+
+
+@linux
+@pytest.mark.usefixtures("namespace")
+def test_a_process_that_the_system_hides_is_somebody_elses_and_not_gone(monkeypatch):
+    """With hidepid /proc shows no process of others, but a signal to one is refused and not lost."""
+
+    def refuse(pid, number):
+        assert (pid, number) == (NOBODY, 0)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    told = facts(NOBODY)
+    assert told == ProcessFacts.unknown(NOBODY, HIDDEN, mine=False)
+    assert not told.ended
+
+
+@pytest.mark.parametrize(
+    ("line", "mine"),
+    [
+        ("{name}:{start}:65536", True),
+        ("{uid}:{start}:65536", True),
+        ("{name}:{start}:0", False),
+        ("{name}:{after}:65536", False),
+        ("somebody-else:{start}:65536", False),
+        ("{name}:x:65536", False),
+        ("{name}", False),
+    ],
+)
+def test_a_process_of_a_rootless_container_of_mine_is_mine(monkeypatch, tmp_path, line, mine):
+    """Its user id is one of those that the system gave to me, in /etc/subuid."""
+    own = os.getuid()
+    values = {"name": psutil.Process().username(), "uid": own, "start": 100_000, "after": 101_000}
+    table = tmp_path / "subuid"
+    table.write_text(f"root:1:2\n# a comment\n{line.format(**values)}\n")
+    found = subordinate_uids(table)
+    monkeypatch.setattr(processes, "subordinate_uids", lambda: found)
+    uids = psutil.Process().uids()._replace(real=100_999)
+    monkeypatch.setattr(psutil.Process, "uids", lambda _process: uids)
+    assert facts(ME).mine is mine
+
+
+def test_without_a_table_of_subordinate_ids_there_are_none(tmp_path):
+    """Many systems have none, and some keep it elsewhere."""
+    assert subordinate_uids(tmp_path / "none") == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        ([""] * 100, processes.EMPTY),
+        (["title", "", "", ""], ("title",)),
+        (["a", "", "b"], ("a", "", "b")),
+    ],
+)
+def test_an_argv_that_was_wiped_is_unknown(monkeypatch, argv, command):
+    """By setproctitle: the empty words that it leaves are no arguments."""
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _process: argv)
+    assert facts(ME).command == command
 
 
 def test_another_users_process_is_not_mine():
@@ -284,7 +351,7 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
 
 
 @linux
-def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
+def test_a_process_that_is_known_costs_one_small_file_a_poll(monkeypatch):
     """Which tells that it is still the same; psutil is asked nothing, for sixty looks."""
     inspector = ProcessInspector()
     first = facts(ME, inspector)
@@ -299,7 +366,7 @@ def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
     assert (again.command, again.cwd, again.identity) == (first.command, first.cwd, first.identity)
 
 
-def test_a_folder_that_changes_is_noticed_within_sixty_looks(monkeypatch, tmp_path):
+def test_a_folder_that_changes_is_noticed_within_sixty_polls(monkeypatch, tmp_path):
     """Five minutes at the default interval."""
     inspector = ProcessInspector()
     facts(ME, inspector)
@@ -324,7 +391,7 @@ def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
     assert (before.name, before.identity) == (after.name, after.identity)
 
 
-def test_arguments_that_change_in_place_are_noticed_within_sixty_looks(monkeypatch):
+def test_arguments_that_change_in_place_are_noticed_within_sixty_polls(monkeypatch):
     """As by setproctitle, or by exec where the system does not tell: five minutes at the default interval."""
     inspector = ProcessInspector()
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["sh", "run.sh"])

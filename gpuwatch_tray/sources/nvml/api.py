@@ -89,11 +89,7 @@ def address_of(raw: Any) -> int:
 
 
 class Calls:
-    """
-    The library, and what its calls have in common.
-
-    Raises DriverError, from the constructor too (pynvml missing or the wrong one).
-    """
+    """The library, and what its calls have in common; raises DriverError, also where pynvml is missing."""
 
     def __init__(self) -> None:
         self._nvml = _load()
@@ -159,6 +155,8 @@ MAX_EXCURSION = 3  # times its limit that a board may draw for a moment (PCIe CE
 _MAX_ENERGY = MAX_POWER * 10 * 365 * 86_400  # J in ten years at that power
 _TEMPERATURES = -55, 150  # degrees C: the range of the sensors' own data sheets (such as TI's TMP411)
 _MAX_FAN = 200  # %: "may exceed 100% in certain cases" (nvml.h)
+_RECOVERY_FIELD = 230  # NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
+_MAX_RECOVERY = 99  # of which nvml.h of driver 580 names 0 to 7
 _MAX_LANES = 32  # PCI Express Base Specification: x1 to x32
 _MAX_ERRORS = 2**53  # memory errors: one in each nanosecond for a hundred days
 
@@ -277,6 +275,15 @@ class DeviceValues(Calls):
         _corrected, _uncorrected, pending, failed = self._call("nvmlDeviceGetRemappedRows", handle.raw)
         return bounded(int(pending), 0, 1) == 1, bounded(int(failed), 0, 1) == 1
 
+    def recovery(self, handle: Handle) -> int:
+        """Read what must be done so that the GPU works: 0 nothing (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
+        (field,) = self._call("nvmlDeviceGetFieldValues", handle.raw, [_RECOVERY_FIELD])
+        if field.nvmlReturn == Code.INVALID_ARGUMENT:  # a driver from before this field
+            raise DriverError(Code.NOT_SUPPORTED, "Not Supported")
+        if field.nvmlReturn:
+            raise DriverError(field.nvmlReturn, str(self._nvml.NVMLError(field.nvmlReturn)))
+        return bounded(int(field.value.uiVal), 0, _MAX_RECOVERY)
+
     def pcie_width(self, handle: Handle) -> int:
         """Read the PCIe lanes in use now."""
         return bounded(int(self._call("nvmlDeviceGetCurrPcieLinkWidth", handle.raw)), 0, _MAX_LANES)
@@ -312,11 +319,7 @@ _MAX_PROCESSES = 2**16  # processes on one GPU: more are a driver gone astray, n
 
 
 class Driver(DeviceValues):
-    """
-    The calls of NVML that are used here.
-
-    Raises DriverError from everything, the constructor included (pynvml missing or the wrong one).
-    """
+    """The calls of NVML that are used here; each raises DriverError, the constructor too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -356,11 +359,7 @@ class Driver(DeviceValues):
             raise
 
     def processes(self, handle: Handle, kind: ProcessKind) -> Sequence[tuple[int, int | None]]:
-        """
-        Return PID and memory (None where the driver gives none) of the processes of one kind, in one call.
-
-        pynvml makes two calls and an object for each process, which would take most of the time of a read.
-        """
+        """Return PID and memory (None: not given) of the processes of one kind, faster than by pynvml."""
         lists = [partial(self._list_processes, name, handle.raw) for name in _LISTS[kind]]
         return self._newest(kind.value, handle, *lists)
 

@@ -35,11 +35,7 @@ class StopEvent(StopSignal, Protocol):
 
 
 class XidListener:
-    """
-    Receives the Xid errors of one session after another, on a thread that waits in pieces of `wait` seconds.
-
-    `clock` gives wall time. `trouble` says why nothing can be received; empty where all is well.
-    """
+    """Receives the Xid errors on a thread of its own; `trouble` says why nothing can be received."""
 
     def __init__(self, clock: Callable[[], float], wait: float = WAIT) -> None:
         self.trouble = ""

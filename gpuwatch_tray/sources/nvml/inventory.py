@@ -1,9 +1,4 @@
-"""
-The GPUs seen since the start, and which of them are suspended.
-
-One that goes missing stays, with its problem: a shorter list would look like fewer GPUs in use. MIG devices
-come and go with their GPU's configuration and are not listed.
-"""
+"""The GPUs seen since the start, those that went missing too, and which of them are suspended."""
 
 from __future__ import annotations
 
@@ -59,6 +54,7 @@ class SeenGpu:
     mig_mode: CachedValue[bool] = field(default_factory=lambda: CachedValue(9))
     mig_slots: CachedValue[int] = field(default_factory=lambda: CachedValue(10, lasting=True))
     energy: CachedValue[float] = field(default_factory=lambda: CachedValue(11))
+    recovery: CachedValue[int] = field(default_factory=lambda: CachedValue(0))
 
     @property
     def lost(self) -> bool:
@@ -95,11 +91,7 @@ class Inventory:
             seen.handle = None
 
     def all_asleep(self) -> bool:
-        """
-        Tell whether every GPU of this machine is suspended, from the kernel, without waking any.
-
-        Adds those not seen before if so.
-        """
+        """Tell from the kernel whether every GPU is suspended, and note those not seen before."""
         cards = self._sleep.cards()
         if not cards or not all(map(self._sleep.asleep, cards)):
             return False
@@ -114,11 +106,7 @@ class Inventory:
         return True
 
     def refresh(self, driver: Driver) -> None:
-        """
-        Find new GPUs, and again those that have no handle; leave alone those that sleep.
-
-        Raises DriverError where the driver does not even tell how many there are.
-        """
+        """Find new GPUs and those without a handle, but wake none. Raises DriverError."""
         count = driver.count()
         for seen in self.gpus:
             seen.asleep = self._sleep.asleep(seen.pci)

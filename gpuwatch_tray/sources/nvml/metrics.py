@@ -42,11 +42,7 @@ class ListedProcess(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """
-    A GPU, its processes, and its MIG devices (`parts`) with theirs: no process is in both.
-
-    `error` is why it could not be read as a whole.
-    """
+    """A GPU, its processes, its MIG devices (`parts`) with theirs; why it could not be read at all."""
 
     gpu: Gpu
     processes: tuple[ListedProcess, ...] = ()
@@ -190,12 +186,7 @@ _MIG_GPU = gpu_without_values(UNSUPPORTED)
 def read_mig_devices(
     driver: Driver, seen: SeenGpu, parent: DeviceQuery
 ) -> tuple[tuple[GpuReading, ...], list[str]]:
-    """
-    Read the MIG devices of a GPU; return them and why some of them could not be read.
-
-    The device in a slot may change from read to read, and its handle with it, so both are read each time.
-    Raises DriverError where the GPU is lost.
-    """
+    """Read the MIG devices, and why some could not be read; raises DriverError where the GPU is lost."""
     parts: list[GpuReading] = []
     troubles: list[str] = []
     off: list[str] = []
@@ -313,6 +304,8 @@ def _read_values(driver: Driver, seen: SeenGpu, query: DeviceQuery) -> GpuReadin
         pcie_width=seen.pcie_width.read(query, driver.pcie_width, reads),
         pcie_width_most=seen.pcie_width_most.read(query, driver.pcie_width_most, reads),
         energy=seen.energy.read(query, driver.energy, reads),
+        # By itself: the driver knows the action of a GPU that answers nothing.
+        recovery=seen.recovery.read(DeviceQuery(query.handle), driver.recovery, reads),
     )
     seen.reads += 1
     parts, troubles = read_mig_devices(driver, seen, query) if divided else ((), [])

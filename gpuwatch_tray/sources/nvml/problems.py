@@ -30,11 +30,7 @@ def no_gpu_problem() -> Problem:
 
 
 def driver_problem(error: DriverError, library: str = "", module: str = "") -> Problem:
-    """
-    Return the problem behind `error`, when nothing can be read.
-
-    `library` and `module` are the versions of NVML and of the kernel's module, empty where not known.
-    """
+    """Return the problem when nothing can be read; the versions are NVML's and the kernel module's."""
     match error.code:
         case Code.NO_BINDING:
             return Problem(_("the Python package nvidia-ml-py is missing"), "pip install nvidia-ml-py")

@@ -1,9 +1,4 @@
-"""
-The session with the driver: kept from read to read, renewed when it breaks, and the driver's versions.
-
-Initialising at each poll would cost more than everything else. After a resume from suspend, or while the
-driver is replaced, every call fails until NVML is shut down and initialised again.
-"""
+"""The session with the driver: kept from read to read, renewed when it breaks, and the versions."""
 
 from __future__ import annotations
 
@@ -28,11 +23,7 @@ if TYPE_CHECKING:
 
 
 class NvmlSession:
-    """
-    Reads all GPUs. `steady` is the clock of the back-offs, in seconds.
-
-    `library` is the version of NVML, read when it does not fit the kernel's module.
-    """
+    """Reads all GPUs; `library` is NVML's version, known where it does not fit the kernel's module."""
 
     def __init__(self, steady: Callable[[], float], sleep: SleepPolicy, events: XidListener) -> None:
         self.library = ""
@@ -49,11 +40,7 @@ class NvmlSession:
         self._renewal = Backoff(first=5, most=600)  # it may take seconds, and a lost GPU seldom comes back
 
     def read(self) -> list[GpuReading]:
-        """
-        Read each GPU seen since the start.
-
-        Raises DriverError where nothing can be read; until it is time to try again, the last one again.
-        """
+        """Read each GPU seen since the start; raises DriverError where nothing can be read."""
         if self._leave_alone():
             self.close()
             return [unreachable_reading(seen) if seen.lost else asleep_reading(seen) for seen in self._gpus]
