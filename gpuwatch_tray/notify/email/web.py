@@ -11,6 +11,7 @@ from urllib.request import getproxies
 
 from google.auth.exceptions import TransportError as NoConnection
 from google.auth.transport.requests import Request
+from requests.exceptions import RequestException
 
 from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import N_, _
@@ -28,6 +29,7 @@ EXPIRED_SIGN_IN = N_(
 )
 CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leaves time for the next
 READ_TIMEOUT = 15.0  # seconds of silence
+LONGEST_BODY = 1024 * 1024  # bytes: Google's answers have a few hundred
 _PROXY_LOGIN = re.compile(r"[^:]*://[^:]*:(.*)@")
 
 
@@ -42,6 +44,34 @@ class DeadlinePassed(Exception):  # noqa: N818  # the cause of google-auth's err
     """Our own deadline passed; the text is ours."""
 
 
+class EndlessAnswerError(RequestException):
+    """An answer was longer than any of Google's."""
+
+
+class BoundedBody:
+    """The body of an answer, as requests reads it, of at most LONGEST_BODY bytes."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def stream(self, size: int, **options: Any) -> Iterator[bytes]:
+        """Yield the pieces; EndlessAnswerError once they are too much."""
+        left = LONGEST_BODY
+        for piece in self._body.stream(size, **options):
+            left -= len(piece)
+            if left < 0:
+                self._body.close()
+                raise EndlessAnswerError
+            yield piece
+
+
+def _bound_body(response: Any, **_options: object) -> None:
+    response.raw = BoundedBody(response.raw)
+
+
 class BoundedRequest:
     """
     Requests that together take at most `deadline` seconds, each sent once with our headers.
@@ -53,6 +83,7 @@ class BoundedRequest:
     def __init__(self, timeout: float, deadline: float) -> None:
         self._request = Request()
         self._request.session.auth = lambda request: request  # without any, ~/.netrc is used
+        self._request.session.hooks["response"].append(_bound_body)
         self._timeout = timeout
         self._deadline = deadline
         self._end = time.monotonic() + deadline
@@ -113,6 +144,8 @@ def explain_no_answer(error: BaseException) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = str(getattr(cause, "verify_message", "")).rstrip(".")
             return _("the server's certificate is not accepted: {why}").format(why=why)
+        if isinstance(cause, EndlessAnswerError):
+            return _("the answer has no end")
     if names & {"ProxyError", "InvalidProxyURL", "InvalidSchema", "InvalidURL", "LocationParseError"}:
         return _("there is no way through the proxy that HTTPS_PROXY or HTTP_PROXY names")
     if any(isinstance(cause, TimeoutError) for cause in causes) or names & {"Timeout", "ReadTimeout"}:

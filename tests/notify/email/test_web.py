@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
+import time
 
 import pytest
 
@@ -57,6 +60,28 @@ def test_a_certificate_of_somebody_else():
     with MailServer(tls="implicit") as server:
         text = explain(f"https://localhost:{server.port}/")
     assert text.startswith("the server's certificate is not accepted: ")
+
+
+@pytest.mark.parametrize("head", [b"", b"Content-Length: 99999999999\r\n"])
+def test_an_answer_without_end(head):
+    """It is given up long before the deadline, and does not fill the memory."""
+
+    def serve(server):
+        connection, _address = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(10_000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+            while True:
+                connection.sendall(b"x" * 100_000)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        start = time.monotonic()
+        assert explain(f"http://127.0.0.1:{server.getsockname()[1]}/", 5.0, 20.0) == "the answer has no end"
+        assert time.monotonic() - start < 10
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_connection_that_ends():
