@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check pytest bench lock messages wheel man deb clean desktop-packages
+.PHONY: run test test-desktops check pytest bench lock messages wheel man deb clean desktop-packages
 
 # The real GPUs where there is a driver, else simulated ones; the tray where there is a desktop, else here.
 run: $(VENV)/.run
@@ -24,7 +24,12 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not desktops" --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+
+# The tray on GNOME and on KDE Plasma, X11 and Wayland: whole desktops, for which some 500 packages are installed.
+test-desktops: desktop-packages $(VENV)/.dev
+	@sh tests/install-packages $$(grep -v '^#' tests/packages-desktops.txt)
+	$(BIN)/python -m pytest -m desktops --numprocesses=2 --dist=loadfile $(ARGS)
 
 # What a poll costs beside the bare driver calls, nvitop and gpustat, which get a virtual environment of their own;
 # and what the tray does on a panel, from its start on.

@@ -1,9 +1,8 @@
 """
 Translation: texts are English in the code, or come from a catalogue of `locale/`.
 
-`_` and `ngettext` translate at the call, `N_` marks a text that is translated later, such as one of a table.
-Values are put in after the translation: `_("{name} is full").format(name=...)`. What programs read is never
-translated: JSON, the log, the Bash tool's list and the text of its mail.
+`N_` marks a text that is translated later. Values are put in after the translation. What programs read is
+never translated: JSON, the log, the Bash tool's list and the text of its mail.
 """
 
 from __future__ import annotations

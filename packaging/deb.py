@@ -83,7 +83,7 @@ def main(wheel: Path, folder: Path) -> Path:
 
 
 def _environment(tree: Path, wheel: Path) -> tuple[int, int]:
-    """The environment with our libraries in the versions that are tested; the Python that it is for."""
+    """Install our libraries in the tested versions; return the version of the Python that they are for."""
     home = tree / HOME
     _told(PYTHON, "-m", "venv", "--without-pip", home)
     version = _told(home / "bin/python", "-c", "import sys; print(*sys.version_info[:2])").split()

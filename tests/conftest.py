@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ VARIABLES = (
     "LC_ALL",
     "LC_MESSAGES",
 )
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers",
+        "configured(notify='', greeted=False, **keys): `installed`'s notify.env, whether it has greeted, "
+        "and the keys of its gpu-watch.env",
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +53,106 @@ def short():
     """A folder with a short path: that of a socket may have 107 bytes (unix(7)), and tmp_path's is long."""
     with tempfile.TemporaryDirectory(prefix="gw") as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def folder():
+    """An empty folder, in memory where there is one."""
+    from tests.support.folders import memory_folder
+
+    made = memory_folder()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty store of the computer `box`."""
+    from gpuwatch_tray.store import Store
+
+    opened = Store(tmp_path / "state", "box")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def installed(request, tmp_path):
+    """The program as a user has it, in the test's own folders, with the settings of the mark `configured`."""
+    from tests.support.installed import Installed
+
+    made = Installed(tmp_path)
+    if mark := request.node.get_closest_marker("configured"):
+        made.set_up(**mark.kwargs)
+    return made
+
+
+@pytest.fixture
+def server(installed):
+    """A mail server that the `installed` program of the test mails through."""
+    from tests.support.mailserver import MailServer
+
+    with MailServer() as running:
+        installed.mail_through(running)
+        yield running
+
+
+@pytest.fixture
+def google():
+    """A local Google in its first state: the sign-in, the tokens and Gmail."""
+    from tests.support.googleserver import GoogleServer
+
+    with GoogleServer() as running:
+        yield running
+
+
+@pytest.fixture
+def two(tmp_path):
+    """The PIDs of two running processes, the first of which has a secret in its command."""
+    from tests.support.workers import workers
+
+    secret = ["train.py", "--token", "hf_canary0123456789abcdefghijkl"]
+    with workers(tmp_path, secret, ["eval.py"]) as children:
+        yield [child.pid for child in children]
+
+
+@pytest.fixture(params=["WAL", "DELETE"])
+def journal(request, monkeypatch):
+    """SQLite's journal mode, which the file system decides: WAL is refused on a network share."""
+    from gpuwatch_tray.store import state_file
+
+    monkeypatch.setattr(state_file, "JOURNAL", request.param)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    """The address of a private session bus without a panel."""
+    from tests.e2e import rig
+
+    rig.require()
+    with rig.session_bus(tmp_path_factory.mktemp("bus")) as where:
+        yield where
+
+
+@pytest.fixture
+def client(address):
+    """A client of that bus, to serve fakes on."""
+    from tests.e2e.client import BusClient
+
+    with BusClient(address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def bus(address):
+    """The product's connection with that bus, its loop turning on a thread of its own."""
+    from gpuwatch_tray.desktop.dbus import SessionBus
+
+    connected = SessionBus.connect(address)
+    turning = threading.Thread(target=connected.run)
+    turning.start()
+    yield connected
+    connected.stop()
+    turning.join(5)
+    assert not turning.is_alive()
+    connected.close()

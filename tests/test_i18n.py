@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray import i18n
-from tests.settings.house import NOTIFY, House
+from tests.settings.checkout import NOTIFY, House
 
 
 @pytest.mark.parametrize(

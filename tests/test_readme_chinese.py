@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.documentation import CHINESE, CODE, FENCE, KEY, LINK, pages, prose, read, translated, twin
+from tests.support.documentation import CHINESE, CODE, FENCE, KEY, LINK, pages, prose, read, translated, twin
 
 HEADING = re.compile(r"^(#+) .*$", re.MULTILINE)
 POINT = re.compile(r"^(?:- |\d+\. )", re.MULTILINE)

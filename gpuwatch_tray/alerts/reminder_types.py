@@ -16,8 +16,7 @@ class GpusFree:
     """
     At least `count` GPUs have had no compute process for `hold` seconds.
 
-    `since` has each GPU (UUID) that was free at the last observation, and since when; `seen` is when that
-    observation was.
+    `since` has each GPU (UUID) free at the last observation, and since when; `seen` is when that was.
     """
 
     count: int
@@ -31,10 +30,8 @@ class ProcessEnds:
     """
     A process is gone: its PID is nobody's any more, or that of a process of another identity.
 
-    `local`: the system here can be asked whether it lives; else only the lists of the GPUs tell. `boot` names
-    the boot that it was started in, where that is known; `called` is what may be shown of its command.
-    `elapsed` is for how many seconds it had run when it was last `seen`, `peak` the most memory (bytes, on
-    all its GPUs) that it was seen with.
+    `local`: the system here can be asked whether it lives; `called` is what may be shown of its command.
+    `elapsed` is for how many seconds it had run when it was last `seen`, `peak` its most memory (bytes).
     """
 
     pid: int
@@ -51,10 +48,9 @@ class ProcessEnds:
 @dataclass(frozen=True, slots=True)
 class CommandEnds:
     """
-    A command that `when run` has started, and will report the end of.
+    A command that `when run` has started, and will report the end of; else the engine tells of it.
 
-    The engine only helps out: it notes the `peak` memory (bytes) of the command and of what it started, and
-    tells of the end when the report does not come. `gone` is since when it has been gone without a report.
+    `peak` is the most memory (bytes) of it and what it started; `gone`: since when, without a report.
     """
 
     pid: int
@@ -81,12 +77,10 @@ class Reminder:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """
-    What is known at `now` for a step of one reminder.
+    What is known at `now` for a step of one reminder; `check` observes without a `loop`, so with gaps.
 
-    After more than `gap` seconds without an observation nothing is known of the time between. A `loop`
-    observes more often than that, `check` does not. `lives` is what the system says of the process: None
-    where it was not asked or cannot tell. `children` are the processes on the GPUs (PID, identity) that a
-    command has started, itself or through others.
+    `lives` is what the system says of the process, None where it cannot tell; `children` are the processes on
+    the GPUs (PID, identity) that a command started.
     """
 
     snapshot: Snapshot
@@ -104,14 +98,11 @@ INSTANTS = ("seen", "gone")
 
 def reminder_to_json(reminder: Reminder) -> ReminderJson:
     """Turn the reminder into values that JSON has, without its number."""
-    body: ReminderJson = {
+    return {
         "asked": _instant(reminder.asked),
         "wish": _condition_to_json(reminder.condition),
-        "notice": None,
+        "notice": None if reminder.notice is None else asdict(reminder.notice),
     }
-    if reminder.notice is not None:
-        body["notice"] = asdict(reminder.notice)
-    return body
 
 
 def reminder_from_json(number: int, body: ReminderJson) -> Reminder:

@@ -50,26 +50,25 @@ def total_memory(entries: Sequence[GpuProcess]) -> int | None:
 def step_process(
     condition: ProcessEnds, observation: Observation
 ) -> tuple[ProcessEnds, ReminderNotice | None]:
-    """
-    Note what the process was seen to do; the notice once it is gone.
-
-    Where the system here can tell, that decides: a process may leave the GPUs and go on. Else the lists
-    decide, if every one of them could be read.
-    """
-    boot = observation.snapshot.boot_id or (observation.now.boot if condition.local else "")
+    """Note what the process was seen to do; the notice once it is gone."""
+    # Where the system here can tell, that decides: a process may leave the GPUs and go on. Else the lists
+    # decide, if every one could be read.
+    snapshot = observation.snapshot
+    boot = snapshot.boot_id or (observation.now.boot if condition.local else "")
     if condition.boot and boot and boot != condition.boot:
         return condition, _end_notice(condition, observation, RESTARTED)
-    entries = on_gpus(condition, observation.snapshot)
+    entries = on_gpus(condition, snapshot)
     if entries:
         return _observed(condition, entries, observation), None
     if observation.lives is True:
         passed = 0.0 if condition.seen is None else max(0.0, observation.now.since(condition.seen))
         ran = None if condition.elapsed is None else condition.elapsed + passed
         return replace(condition, elapsed=ran, seen=observation.now), None
-    same_pid = _processes_with_pid(condition.pid, observation.snapshot)
+    listed = () if snapshot.problem is not None else snapshot.processes
+    same_pid = [process for process in listed if process.pid == condition.pid]
     if condition.identity and any(process.identity for process in same_pid):
         return condition, _end_notice(condition, observation, REUSED)
-    vanished = not condition.local and not same_pid and _lists_are_complete(observation.snapshot)
+    vanished = not condition.local and not same_pid and _lists_are_complete(snapshot)
     if observation.lives is False or vanished:
         return condition, _end_notice(condition, observation)
     return condition, None
@@ -80,10 +79,7 @@ def step_command(
 ) -> tuple[CommandEnds, ReminderNotice | None]:
     """Note the most memory of the command; the notice of its end when nobody reports it."""
     if condition.boot and observation.now.boot != condition.boot:
-        text = f"{condition.called}: {_(RESTARTED)}"
-        return condition, ReminderNotice(
-            _("Command ended"), text, observation.now.wall, severity=Severity.WARNING
-        )
+        return condition, _command_ended(f"{condition.called}: {_(RESTARTED)}", observation)
     held = on_gpus(condition, observation.snapshot, observation.children)
     condition = replace(condition, peak=_larger(condition.peak, total_memory(held)))
     if observation.lives is not False:
@@ -93,10 +89,11 @@ def step_command(
     if abs(observation.now.since(condition.gone)) < GRACE:
         return condition, None
     text = _("{command}: it has ended").format(command=condition.called)
-    details = _(UNREPORTED), *_peak_line(condition.peak)
-    return condition, ReminderNotice(
-        _("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING
-    )
+    return condition, _command_ended(text, observation, _(UNREPORTED), *_peak_line(condition.peak))
+
+
+def _command_ended(text: str, observation: Observation, *details: str) -> ReminderNotice:
+    return ReminderNotice(_("Command ended"), text, observation.now.wall, details, severity=Severity.WARNING)
 
 
 def command_notice(
@@ -111,18 +108,6 @@ def command_notice(
     return ReminderNotice(title, text, now, _peak_line(condition.peak), tuple(output), severity)
 
 
-def describe_process(condition: ProcessEnds) -> str:
-    """Put the condition into words, for a menu row or `when list`."""
-    return _("PID {pid} ({command}) ends").format(pid=condition.pid, command=condition.called)
-
-
-def describe_command(condition: CommandEnds) -> str:
-    """Put the condition into words, for a command."""
-    return _("{command} ends (started by `when run`, PID {pid})").format(
-        command=condition.called, pid=condition.pid
-    )
-
-
 def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation: Observation) -> ProcessEnds:
     ran = known(entries[0].elapsed)
     gpus = tuple(sorted({entry.gpu for entry in entries if entry.gpu is not None}))
@@ -132,15 +117,6 @@ def _observed(condition: ProcessEnds, entries: Sequence[GpuProcess], observation
         elapsed=condition.elapsed if ran is None else ran,
         peak=_larger(condition.peak, total_memory(entries)),
         seen=observation.now,
-    )
-
-
-def _processes_with_pid(pid: int, snapshot: Snapshot) -> list[GpuProcess]:
-    """Return the entries with this PID, of whatever process."""
-    return (
-        []
-        if snapshot.problem is not None
-        else [process for process in snapshot.processes if process.pid == pid]
     )
 
 
@@ -158,10 +134,8 @@ def _end_notice(condition: ProcessEnds, observation: Observation, why: str = "")
     if condition.elapsed is not None and condition.seen is not None:
         seen = local_time(condition.seen.wall)
         if not why and passed is not None and 0 <= passed <= observation.gap:
-            text, span = (
-                _("PID {pid} ({command}) has ended after {span}"),
-                duration(condition.elapsed + passed),
-            )
+            text = _("PID {pid} ({command}) has ended after {span}")
+            span = duration(condition.elapsed + passed)
         else:
             text = _("PID {pid} ({command}) has ended; when last seen, at {seen}, it had run for {span}")
             span = duration(condition.elapsed)
@@ -185,13 +159,9 @@ BY_CHECK = N_("seen at two runs of `check`: what was between them is not known")
 
 
 def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
-    """
-    Return the GPUs (by UUID) known to have no compute process; None where the GPUs are not known.
-
-    Processes that only draw do not count. A GPU that cannot be read, or whose list cannot, is not free; while
-    a process cannot be said to be on this GPU or that, none is. A GPU with MIG devices is free with all of
-    them.
-    """
+    """Return the GPUs (by UUID) known to have no compute process; None where the GPUs are not known."""
+    # A GPU that cannot be read, or whose list cannot, is not free; while a process cannot be said to be on
+    # this GPU or that, none is. A GPU with MIG devices is free with all of them.
     if snapshot.problem is not None:
         return None
     parts: dict[str, list[Gpu]] = {}
@@ -211,13 +181,11 @@ def free_gpus(snapshot: Snapshot) -> dict[str, Gpu] | None:
 
 
 def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, ReminderNotice | None]:
-    """
-    Note which GPUs are free and since when; the notice once enough of them have been free for long enough.
-
-    Each GPU counts by itself: one that is taken or cannot be read begins anew. In a loop a gap between two
-    observations lets all begin anew. `check` observes with gaps only, so there the GPU must be free at each
-    observation, the first at least `hold` seconds before the last.
-    """
+    """Note which GPUs are free and since when; the notice once enough have been for long enough."""
+    # Each GPU counts by itself. In a loop a gap between two observations lets all begin anew; `check`
+    # observes with gaps only, so there the GPU must be free at each observation.
+    if observation.loop and observation.snapshot.problem is not None:
+        return condition, None  # the gap to the next reading decides
     there = free_gpus(observation.snapshot) or {}
     held = dict(condition.since) if _no_gap(condition, observation) else {}
     since = {name: held.get(name, observation.now) for name in there}
@@ -228,13 +196,6 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
         return stepped, None
     shortest = min(observation.now.since(since[name]) for name in long)
     return stepped, _free_notice(condition, [there[name] for name in long], shortest, observation)
-
-
-def describe_free(condition: GpusFree) -> str:
-    """Put the condition into words, for a menu row or `when list`."""
-    return ngettext(
-        "{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count
-    ).format(count=condition.count, span=duration(condition.hold))
 
 
 def _no_gap(condition: GpusFree, observation: Observation) -> bool:
@@ -273,18 +234,15 @@ def step_reminder(reminder: Reminder, observation: Observation) -> Reminder:
     """Return the reminder after `observation`; one that has its notice stays as it is."""
     if reminder.notice is not None:
         return reminder
-    condition, notice = _step_condition(reminder.condition, observation)
-    return replace(reminder, condition=condition, notice=notice)
-
-
-def _step_condition(
-    condition: ReminderCondition, observation: Observation
-) -> tuple[ReminderCondition, ReminderNotice | None]:
+    condition = reminder.condition
+    stepped: tuple[ReminderCondition, ReminderNotice | None]
     if isinstance(condition, GpusFree):
-        return step_free(condition, observation)
-    if isinstance(condition, ProcessEnds):
-        return step_process(condition, observation)
-    return step_command(condition, observation)
+        stepped = step_free(condition, observation)
+    elif isinstance(condition, ProcessEnds):
+        stepped = step_process(condition, observation)
+    else:
+        stepped = step_command(condition, observation)
+    return replace(reminder, condition=stepped[0], notice=stepped[1])
 
 
 def needs_process_check(reminder: Reminder, snapshot: Snapshot) -> bool:
@@ -301,8 +259,12 @@ def describe_reminder(reminder: Reminder) -> str:
     """Put the condition into one line, for a menu row or `when list`."""
     condition = reminder.condition
     if isinstance(condition, GpusFree):
-        return describe_free(condition)
-    return describe_process(condition) if isinstance(condition, ProcessEnds) else describe_command(condition)
+        text = ngettext("{count} GPU is free for {span}", "{count} GPUs are free for {span}", condition.count)
+        return text.format(count=condition.count, span=duration(condition.hold))
+    text = _("{command} ends (started by `when run`, PID {pid})")
+    if isinstance(condition, ProcessEnds):
+        text = _("PID {pid} ({command}) ends")
+    return text.format(pid=condition.pid, command=condition.called)
 
 
 def awaited(reminder: Reminder) -> PendingReminder:
@@ -316,12 +278,9 @@ def awaited(reminder: Reminder) -> PendingReminder:
 
 
 def must_be_saved(old: Reminder, new: Reminder) -> bool:
-    """
-    Whether what was observed since `old` must be on file now.
-
-    A reminder may wait for days, and the disk is not written at each poll for it: while nothing happens, once
-    a minute. After a restart a GPU's hold may then begin anew, which tells later and never wrongly.
-    """
+    """Whether what was observed since `old` must be on file now."""
+    # A reminder may wait for days: while nothing happens it is written once a minute. After a restart a GPU's
+    # hold may then begin anew, which tells later and never wrongly.
     return _essence(old) != _essence(new)
 
 

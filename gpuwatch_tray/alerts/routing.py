@@ -1,8 +1,7 @@
 """
 Which alerts are sent on which channel now, and why, or why not yet.
 
-The popup goes at once. The mail goes when nobody is there to see it, or nobody reacts. Every decision, to
-send and not to send, carries a named reason (after Alertmanager's dedup stage), so that it can be explained.
+The popup goes at once; the mail when nobody is there to see it, or reacts. Every decision has a named reason.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity
+from gpuwatch_tray.model import Alert, EmailWhen, Instant, Phase, Presence, Reason, Severity, schema
+
+EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
 
 
 class Channel(Enum):
@@ -25,15 +26,14 @@ class RoutingPolicy:
     """
     Which channels there are, and when they are used: `cooldown` and `escalate` in seconds.
 
-    `mails`: there is somebody to mail. `popups`: there is a desktop to show popups on; without one, nobody is
-    at the desk.
+    `mails`: there is somebody to mail; `popups`: there is a desktop, without which nobody is at the desk.
     """
 
-    cooldown: float
-    mails: bool
+    cooldown: float = schema.COOLDOWN_MIN.base
+    mails: bool = False
     popups: bool = False
-    email_when: EmailWhen = EmailWhen.AWAY
-    escalate: float = 600.0
+    email_when: EmailWhen = EMAIL_WHEN
+    escalate: float = schema.ESCALATE_MIN.base
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,9 @@ class DeliveryState:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What is done about an alert on a channel, and why.
+    What is done about an alert on a channel, and why; `step` is why a mail that goes does not wait.
 
-    `step` is, for a mail that goes, why it does not wait for the person. `wait` is after how many seconds a
-    notice that waits would go by itself; None where only an event can change it.
+    `wait` is after how many seconds a notice that waits would go by itself; None where only an event helps.
     """
 
     alert: Alert
@@ -76,13 +75,10 @@ def decide(
     presence: Presence,
     now: Instant,
 ) -> Decision:
-    """
-    Decide whether `alert` is sent on `channel` now.
-
-    The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
-    A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was set
-    back over a boot binds nobody.
-    """
+    """Decide whether `alert` is sent on `channel` now."""
+    # The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
+    # A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was
+    # set back over a boot binds nobody.
     held = _held(alert) or _closed(alert, channel, delivery, policy)
     if held is not None:
         return Decision(alert, channel, send=False, reason=held)

@@ -1,8 +1,7 @@
 """
 Silences, acknowledgements, and which alert mutes which.
 
-A snooze silences every channel. One that ends while the alert still fires gives one notice; one that the
-person ends does not, as nobody needs to be told what they just did.
+A snooze that ends while the alert still fires gives one notice; one that the person ends does not.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ class Silence:
     """
     A snooze of everything, of one rule, or of one alert (`name` is the rule's name or the fingerprint).
 
-    It lasts `seconds` from `at`, and ends early where the clock was set back over a boot: nobody would know
-    how long it still has to run.
+    It lasts `seconds` from `at`, and ends early where the clock was set back over a boot.
     """
 
     scope: SilenceScope
@@ -81,12 +79,8 @@ def apply_silences(
     acknowledged: AbstractSet[int],
     now: Instant,
 ) -> dict[str, Alert]:
-    """
-    Set on each alert what is derived: acknowledged (by id), snoozed until when, inhibited by which.
-
-    `silences` hold those that have run out since the last time as well: an alert that one of them covered
-    gets its notice now.
-    """
+    """Set on each alert what is derived: acknowledged (by id), snoozed until when, inhibited by which."""
+    # `silences` hold those that have just run out as well: what one of them covered gets its notice now.
     silences = tuple(silences)
     firing = [alert for alert in alerts.values() if alert.phase is not Phase.PENDING]
     return {

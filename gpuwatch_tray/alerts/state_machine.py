@@ -1,8 +1,7 @@
 """
-The state machine of the alerts: what is pending, fires, recovers and is resolved.
+The state machine of the alerts: INACTIVE -> PENDING -> FIRING -> RECOVERING -> RESOLVED.
 
-INACTIVE -> PENDING -> FIRING -> RECOVERING -> RESOLVED, as Prometheus's alerting rules with a separate clear
-threshold. Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock that can be set.
+Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock that can be set.
 """
 
 from __future__ import annotations
@@ -49,8 +48,7 @@ class Tick:
     """
     When a step is taken: `elapsed` is the seconds since the one before, suspends included.
 
-    `gap`: nobody looked for longer than the polls explain (suspended, stopped, hung), so that nothing is
-    known of the time between.
+    `gap`: nobody looked for longer than the polls explain, so that nothing is known of the time between.
     """
 
     now: Instant
@@ -59,12 +57,9 @@ class Tick:
 
 
 def fingerprint(host: str, rule: str, subject: str) -> str:
-    """
-    Return the identity of an alert, stable over polls and restarts.
-
-    It is made of names only. The Bash tool hashed the reasons and the list with its elapsed times, so
-    that each run looked new and its cooldown hardly ever held.
-    """
+    """Return the identity of an alert, stable over polls and restarts: it is made of names only."""
+    # The Bash tool hashed the reasons with their elapsed times: each run looked new, and its cooldown hardly
+    # ever held.
     return "/".join(part for part in (host, rule, subject) if part)
 
 
@@ -89,14 +84,11 @@ def step(
     raised: Mapping[str, int] | None = None,
     known: Mapping[str, Severity] | None = None,
 ) -> tuple[dict[str, Alert], tuple[AlertChange, ...]]:
-    """
-    Step the alerts by these verdicts; the alerts after it, and what changed.
-
-    Unknown data freezes: an alert whose rule cannot tell, or gave no verdict, stays as it is. `raised` counts
-    the earlier raises of each fingerprint within `FLAP_WINDOW`, `known` is how bad its last incident was: one
-    that is worse is news, though the cooldown of that one still runs. A pending alert whose condition ends is
-    dropped silently; a change of kind ROSE voids the acknowledgement.
-    """
+    """Step the alerts by these verdicts; the alerts after it, and what changed."""
+    # Unknown data freezes: an alert whose rule cannot tell, or gave no verdict, stays as it is. `raised`
+    # counts the raises of each fingerprint within `FLAP_WINDOW`; `known` is how bad its last incident was: a
+    # worse one is news, though the cooldown of that one still runs. A change of kind ROSE voids the
+    # acknowledgement.
     judged = {verdict.rule: verdict for verdict in verdicts}
     after: dict[str, Alert] = {}
     changes: list[AlertChange] = []
@@ -128,7 +120,7 @@ def step(
 
 
 def _frozen(alert: Alert, tick: Tick) -> Alert:
-    """Nothing can be said of it; after a gap its timer starts again, with the next look that tells."""
+    """Return it as it is; after a gap its timer starts again, with the next poll that tells."""
     if tick.gap and alert.phase in {Phase.PENDING, Phase.RECOVERING}:
         return replace(alert, held=0.0, samples=0)
     return alert
@@ -150,39 +142,34 @@ def _new(key: str, finding: Finding, tick: Tick) -> Alert:
 
 def _seen(alert: Alert, finding: Finding, tick: Tick) -> Alert:
     """Update an alert whose condition holds (still, or again)."""
-    updated = replace(alert, reason=finding.reason, value=finding.value, text=finding.text)
-    if alert.phase is Phase.RECOVERING:
-        updated = replace(updated, phase=Phase.FIRING, held=0.0, samples=1)
-    elif alert.phase is Phase.PENDING and (tick.gap or not alert.samples):
-        updated = replace(updated, held=0.0, samples=1)  # nobody knows whether it held in between
-    else:
-        updated = replace(
-            updated, held=alert.held + (0.0 if tick.gap else tick.elapsed), samples=alert.samples + 1
-        )
-    return replace(updated, severity=finding.severity)
+    phase, held, samples = alert.phase, alert.held + (0.0 if tick.gap else tick.elapsed), alert.samples + 1
+    if phase is Phase.RECOVERING:
+        phase, held, samples = Phase.FIRING, 0.0, 1
+    elif phase is Phase.PENDING and (tick.gap or not alert.samples):
+        held, samples = 0.0, 1  # nobody knows whether it held in between
+    updated = replace(alert, severity=finding.severity, reason=finding.reason, value=finding.value)
+    return replace(updated, text=finding.text, phase=phase, held=held, samples=samples)
 
 
 def _promoted(alert: Alert, terms: Terms, tick: Tick, raised: int) -> Alert:
-    """Pending for long enough: it fires."""
-    if alert.phase is Phase.PENDING and alert.held >= terms.hold and alert.samples >= terms.hold_samples:
-        raises = raised + 1
-        news = (Reason.FLAPPING, tick.now) if raises == FLAPPING else None
-        alert = replace(
-            alert, phase=Phase.FIRING, held=0.0, samples=1, fired=tick.now, raises=raises, news=news
-        )
-    return alert
+    """Let it fire, where it was pending for long enough."""
+    if alert.phase is not Phase.PENDING or alert.held < terms.hold or alert.samples < terms.hold_samples:
+        return alert
+    raises = raised + 1
+    news = (Reason.FLAPPING, tick.now) if raises == FLAPPING else None
+    return replace(alert, phase=Phase.FIRING, held=0.0, samples=1, fired=tick.now, raises=raises, news=news)
 
 
 def _severe(before: Alert | None, alert: Alert, terms: Terms, tick: Tick) -> Alert:
-    """With the severity of an alert that has fired for long, and the news where it has risen."""
+    """Set the severity of an alert that has fired for long, and the news where it has risen."""
     if alert.phase is not Phase.FIRING:
         return alert
     if terms.critical_after is not None:
         was = before is not None and before.severity is Severity.CRITICAL  # the same incident stays as bad
         if was or alert.held >= terms.critical_after:
             alert = replace(alert, severity=Severity.CRITICAL)
-    told = before is not None and before.phase is not Phase.PENDING
-    if told and before is not None and alert.severity > before.severity:
+    known = before is not None and before.phase is not Phase.PENDING
+    if known and before is not None and alert.severity > before.severity:
         return replace(alert, news=(Reason.SEVERITY_RISE, tick.now))
     return alert
 
@@ -191,9 +178,10 @@ def _unseen(alert: Alert, terms: Terms, tick: Tick, *, banded: bool) -> Alert:
     """Update an alert whose condition is over; `banded` until the value passes the clear threshold."""
     if alert.phase is Phase.PENDING:
         return replace(alert, phase=Phase.RESOLVED, resolved=tick.now)
+    recovering = alert.phase is Phase.RECOVERING
     if banded:
-        return replace(alert, phase=Phase.FIRING, held=0.0, samples=1) if _recovering(alert) else alert
-    if not _recovering(alert):
+        return replace(alert, phase=Phase.FIRING, held=0.0, samples=1) if recovering else alert
+    if not recovering:
         alert = replace(alert, phase=Phase.RECOVERING, held=0.0, samples=1)
     elif tick.gap or not alert.samples:
         alert = replace(alert, held=0.0, samples=1)
@@ -202,10 +190,6 @@ def _unseen(alert: Alert, terms: Terms, tick: Tick, *, banded: bool) -> Alert:
     if alert.held >= clear_time(terms, alert.raises) and alert.samples >= terms.clear_samples:
         return replace(alert, phase=Phase.RESOLVED, resolved=tick.now)
     return alert
-
-
-def _recovering(alert: Alert) -> bool:
-    return alert.phase is Phase.RECOVERING
 
 
 def _differences(before: Alert | None, now: Alert) -> list[AlertChange]:

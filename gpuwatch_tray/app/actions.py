@@ -11,9 +11,8 @@ from typing import IO, TYPE_CHECKING
 
 from gpuwatch_tray.alerts import until_tomorrow
 from gpuwatch_tray.app import login_item, logs
-from gpuwatch_tray.app.bootstrap import SourceKind, WorkError
+from gpuwatch_tray.app.bootstrap import SourceKind, WorkError, write_missing_settings
 from gpuwatch_tray.app.report_page import ReportPageError, ReportPageOpener
-from gpuwatch_tray.app.settings_files import write_missing
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.common.threads import start_thread
 from gpuwatch_tray.desktop import clipboard, launcher
@@ -44,11 +43,7 @@ KILL_KEY = "kill "  # begins the key of a popup that offers to kill a process
 
 
 class TerminationTracker:
-    """
-    Ends the processes that the person wants to end; called from worker threads.
-
-    `changed` is called, also from a thread of its own, when `offered` has changed.
-    """
+    """Ends processes, from worker threads; calls `changed`, from any thread, when `offered` changes."""
 
     def __init__(self, popups: PopupSink, changed: Callable[[], None]) -> None:
         self._popups = popups
@@ -91,13 +86,10 @@ class TerminationTracker:
         """Offer to kill what did not end, and withdraw the offer once it has."""
         stubborn = frozenset(self._pending.unresponsive(time.monotonic()))
         for target in stubborn - self.offered:
-            body = _("PID {pid} has not ended {seconds:g} s after it was asked to").format(
-                pid=target.pid, seconds=terminate.PATIENCE
-            )
-            buttons = (Button.KILL,)
-            self._popups.show(
-                Popup(f"{KILL_KEY}{target}", _("A process goes on"), body, Severity.WARNING, buttons)
-            )
+            text = _("PID {pid} has not ended {seconds:g} s after it was asked to")
+            body = text.format(pid=target.pid, seconds=terminate.PATIENCE)
+            key, title = f"{KILL_KEY}{target}", _("A process goes on")
+            self._popups.show(Popup(key, title, body, Severity.WARNING, (Button.KILL,)))
         for target in self.offered - stubborn:
             self._popups.close(f"{KILL_KEY}{target}")
         if stubborn != self.offered:
@@ -105,16 +97,11 @@ class TerminationTracker:
             self._changed()
 
 
-SIGN_IN_KEY = "sign-in"
 SIGN_IN_TIMEOUT = 360.0  # seconds: the child itself gives up a minute earlier
 
 
 class SignInAction:
-    """
-    Runs one sign-in at a time. The child goes on when the tray ends: the person is in front of the browser.
-
-    `done` is called from a thread of its own once the sign-in has been written.
-    """
+    """Runs one sign-in at a time, in a child that outlives the tray; calls `done` once it is written."""
 
     def __init__(self, context: RunContext, popups: PopupSink, done: Callable[[], None]) -> None:
         self._command: Sequence[str] = [*this_program(), "mail", "login", "--source", context.source.value]
@@ -150,7 +137,11 @@ class SignInAction:
     def _wait(self, child: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         try:
             with output:
-                code = _exit_code(child)
+                try:
+                    code = child.wait(SIGN_IN_TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    code = child.wait()
                 output.seek(0)
                 lines = output.read().decode(errors="replace").split("\n")
         finally:
@@ -161,55 +152,37 @@ class SignInAction:
             self._done()
             return
         # What it says on standard error; the address that it prints before is no reason.
-        reasons = [
-            line.removeprefix("gpuwatch-tray: ") for line in lines if line.startswith("gpuwatch-tray: ")
-        ]
+        prefix = "gpuwatch-tray: "
+        reasons = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
         why = "\n".join(reasons) or _("it ended with exit code {code}").format(code=code)
         log.warning("not signed in to Gmail: %s", why)
         self._show(_("Not signed in to Gmail"), why)
 
     def _show(self, title: str, body: str, severity: Severity = Severity.WARNING) -> None:
-        self._popups.show(Popup(SIGN_IN_KEY, title, body, severity))
-
-
-def _exit_code(child: subprocess.Popen[bytes]) -> int:
-    """Wait for the child's end, and end it after the timeout: its exit code."""
-    try:
-        return child.wait(SIGN_IN_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        return child.wait()
+        self._popups.show(Popup("sign-in", title, body, severity))
 
 
 TEST_MAIL_TIMEOUT = 150.0  # seconds: the reading, the connection and the answer have their own, shorter ones
-TEST_ALERT_KEY = "test-alert"
 
 
 def show_test_alert(context: RunContext, popups: PopupSink) -> None:
     """Show a popup at once, have a child process send a test mail, and show in the popup what came of it."""
+
+    def show(title: str, body: str, severity: Severity = Severity.WARNING) -> None:
+        popups.show(Popup("test-alert", title, body, severity))
+
     title = labelled(_("Test alert"), simulated=context.simulated)
     if not context.policy.routing.mails:
         why = _("a demo mails nowhere") if context.simulated else context.settings.no_recipient
-        popups.show(
-            Popup(
-                TEST_ALERT_KEY,
-                title,
-                _("This is how an alert looks. No mail: {why}").format(why=why),
-                Severity.WARNING,
-            )
-        )
+        show(title, _("This is how an alert looks. No mail: {why}").format(why=why))
         return
-    popups.show(
-        Popup(TEST_ALERT_KEY, title, _("This is how an alert looks. A mail is on its way…"), Severity.WARNING)
-    )
+    show(title, _("This is how an alert looks. A mail is on its way…"))
     sent, answer = _send_test_mail(context)
     log.info("test mail: %s", answer)
-    severity = Severity.INFO if sent else Severity.WARNING
-    popups.show(
-        Popup(
-            TEST_ALERT_KEY, _("Test mail sent") if sent else _("The test mail was not sent"), answer, severity
-        )
-    )
+    if sent:
+        show(_("Test mail sent"), answer, Severity.INFO)
+    else:
+        show(_("The test mail was not sent"), answer)
 
 
 def _send_test_mail(context: RunContext) -> tuple[bool, str]:
@@ -233,13 +206,7 @@ LINES = 8  # processes that the details name
 
 
 class ActionDispatcher:
-    """
-    Carries out the person's clicks; called from worker threads.
-
-    A click on a popup's button takes three hops: the popup service's `ClickQueue` -> `on_popup_button` -> the
-    operation, such as `AlertOperations.acknowledge`. The menu is built from `actions`, so what those need is
-    given by `bind`, before the first click.
-    """
+    """Carries out clicks, on worker threads; `bind` comes after `actions`, before the first click."""
 
     def __init__(
         self,
@@ -295,10 +262,8 @@ class ActionDispatcher:
         actions: dict[ActionKind, Callable[[str], None]] = {
             ActionKind.CHECK_NOW: lambda _: self._monitor.check_now(),
             ActionKind.TEST_ALERT: lambda _: show_test_alert(self._context, self._popups),
-            ActionKind.ACKNOWLEDGE: lambda fingerprint: self._operate(
-                self._operations.acknowledge, fingerprint
-            ),
-            ActionKind.SNOOZE: lambda fingerprint: self._operate(self._operations.snooze, HOUR, fingerprint),
+            ActionKind.ACKNOWLEDGE: lambda name: self._operate(self._operations.acknowledge, name),
+            ActionKind.SNOOZE: lambda name: self._operate(self._operations.snooze, HOUR, name),
             ActionKind.SNOOZE_ALL: lambda _: self._operate(self._operations.snooze, HOUR),
             ActionKind.SNOOZE_TOMORROW: lambda _: self._operate(
                 self._operations.snooze, until_tomorrow(time.time())
@@ -382,7 +347,7 @@ class ActionDispatcher:
         """Open the file, which is written first where there is none."""
         try:
             if not self._context.settings.config.is_file():
-                path = str(next(iter(write_missing()), path))
+                path = str(next(iter(write_missing_settings()), path))
         except WorkError as error:
             self._show_failure(_("Not opened"), str(error))
             return

@@ -1,13 +1,10 @@
-"""
-What every command starts from: the run's context, the source, the store and its lease, the evaluator.
-
-The composition root: it decides nothing, it makes the parts and hands them to each other.
-"""
+"""The composition root: the run's context, the source, the store and its lease, the evaluator."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -15,9 +12,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.alerts import RoutingPolicy
+from gpuwatch_tray import ipc
 from gpuwatch_tray.app.recorder import Recorder
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.threads import call_with_timeout
@@ -25,11 +22,11 @@ from gpuwatch_tray.engine import Engine, Policy, late_digest, no_desktop
 from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lock import LockHolder, StoreLock, this_process
+from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
 from gpuwatch_tray.model import EmailWhen, Limits, Problem, Snapshot, UseLimits
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.notify.render import MailIdentity
-from gpuwatch_tray.settings import ResolvedChannel
+from gpuwatch_tray.settings import ResolvedChannel, write_missing
 from gpuwatch_tray.settings import load as load_settings
 from gpuwatch_tray.store import Store, StoreError
 
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
 
 STALE_POLLS = 3
 STALE_AT_LEAST = 5.0  # seconds: on a busy machine a short interval is missed
+BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 PROGRAM_DELAY = 20.0  # seconds beyond the interval: MYGPU's program may ask another machine
 
 
@@ -81,11 +79,7 @@ class RunContext:
 
     @property
     def state_name(self) -> str:
-        """
-        The state's name: the host's, with a suffix for each program in MYGPU.
-
-        Home folders may be shared over NFS, but two machines share no alert, no cooldown and no lock.
-        """
+        """The host's name, with a suffix for MYGPU's program: over NFS two machines share no state."""
         if self.source is not SourceKind.COMMAND:
             return self.host
         digest = hashlib.sha256(self.settings.mygpu.encode(errors="surrogateescape")).hexdigest()
@@ -104,16 +98,11 @@ class RunContext:
         settings = self.settings
         return Policy(
             settings.limits,
-            RoutingPolicy(
-                settings.cooldown,
-                mails=bool(settings.to_email) and not self.simulated,
-                email_when=settings.email_when,
-                escalate=settings.escalate,
-            ),
+            replace(settings.routing, mails=bool(settings.to_email) and not self.simulated),
             resolved_mail=ResolvedChannel.EMAIL in settings.tell_resolved
-            and settings.email_when is not EmailWhen.NEVER,
+            and settings.routing.email_when is not EmailWhen.NEVER,
             resolved_popup=ResolvedChannel.POPUP in settings.tell_resolved,
-            gap=self.stale_after,
+            gap=self.stale_after + BLIND_EVERY,
         )
 
     @property
@@ -190,18 +179,8 @@ class _RememberingSource:
 
 
 def read_once(context: RunContext, source: Source) -> Snapshot:
-    """Read one snapshot for a command, within the source's time."""
-    return read_with_timeout(
-        source, PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
-    )
-
-
-def read_with_timeout(source: Source, seconds: float) -> Snapshot:
-    """
-    Read a snapshot; after `seconds` return one whose problem says that the driver hangs.
-
-    A driver that is stuck in the kernel may block the reading thread for ever.
-    """
+    """Read one snapshot for a command, or one that says that the driver hangs, perhaps for ever."""
+    seconds = PROGRAM_TIMEOUT if context.source is SourceKind.COMMAND else DRIVER_TIMEOUT
     try:
         return call_with_timeout(seconds, source.read, "read")
     except TimeoutError:
@@ -226,28 +205,16 @@ class AlreadyRunningError(Exception):
 
 @dataclass(slots=True)
 class StoreLease:
-    """The store and the right to evaluate on it as `face`; the lock's file describes this process."""
+    """The store and the right to evaluate on it; `holder` is what the lock says of this process."""
 
     store: Store
-    face: str
-    describe: Callable[[LockHolder], None]
-    mails: bool
-    trouble: str | None = None
-    address: str = ""
+    holder: LockHolder
+    lock: StoreLock
 
-    def report_trouble(self, trouble: str | None) -> None:
-        """Publish trouble, or its end."""
-        self.trouble = trouble
-        self.write_description()
-
-    def report_address(self, address: str) -> None:
-        """Publish the address of the control socket."""
-        self.address = address
-        self.write_description()
-
-    def write_description(self) -> None:
-        """Write the lock's description of this process."""
-        self.describe(this_process(self.face, mails=self.mails, trouble=self.trouble, address=self.address))
+    def describe(self, **changes: Any) -> None:
+        """Publish a change of the description: `trouble`, `mails` or the control socket's `address`."""
+        self.holder = replace(self.holder, **changes)
+        self.lock.describe(self.holder)
 
 
 def create_context(
@@ -255,11 +222,7 @@ def create_context(
     wanted: SourceKind | None,
     loaded: tuple[Settings, tuple[ConfigProblem, ...]] | None = None,
 ) -> RunContext:
-    """
-    Choose the source: `wanted`, else `command` where MYGPU is set, else `nvml`. Raises UsageError.
-
-    `loaded` is the content of the settings' files, if they have been read already.
-    """
+    """Choose the source: `wanted`, else `command` where MYGPU is set, else `nvml`. Raises UsageError."""
     settings, problems = loaded or load_settings(environ)
     kind = wanted or (SourceKind.COMMAND if settings.mygpu else SourceKind.NVML)
     if kind is SourceKind.AUTO and settings.mygpu:
@@ -302,6 +265,14 @@ def _as_demo(context: RunContext) -> RunContext:
     return replace(context, problems=(), settings=settings)
 
 
+def write_missing_settings() -> tuple[Path, ...]:
+    """Write the files of settings that are missing, and return them. Raises WorkError."""
+    try:
+        return write_missing(os.environ)
+    except OSError as error:
+        raise WorkError(_("the settings cannot be written: {error}").format(error=error)) from error
+
+
 @contextmanager
 def state_folder(context: RunContext) -> Iterator[Path]:
     """Yield the state's folder; a demo's is a temporary one."""
@@ -320,16 +291,29 @@ def open_store(context: RunContext) -> Store:
     return Store(context.settings.state, context.state_name, host.uptime)
 
 
+DEMO = "demo"  # the name of a demo's state, for its address and lock
+LOOPS = {"tray", "watch"}
+
+
+def store_lock(context: RunContext) -> StoreLock:
+    """Return the lock of this state; a demo's is in the session's folder, as nobody knows its state's."""
+    if context.simulated:
+        return StoreLock(*ipc.session_place(context.settings.state, DEMO))
+    return StoreLock(context.settings.state, context.state_name)
+
+
 @contextmanager
 def acquire_store(context: RunContext, face: str) -> Iterator[StoreLease]:
     """Open the store with the right to evaluate on it; raises AlreadyRunningError where another has it."""
     with state_folder(context) as folder:
-        lock = StoreLock(folder, context.state_name)
-        if not lock.acquire(this_process(face, mails=context.policy.routing.mails)):
+        # A trial evaluation in a demo disturbs nobody: it is alone in its folder.
+        lock = store_lock(context) if face in LOOPS else StoreLock(folder, context.state_name)
+        holder = LockHolder(os.getpid(), face, context.policy.routing.mails)
+        if not lock.acquire(holder):
             raise AlreadyRunningError(lock.holder(), context.host)
         try:
             with closing(Store(folder, context.state_name, host.uptime, keeper=True)) as store:
-                yield StoreLease(store, face, lock.describe, context.policy.routing.mails)
+                yield StoreLease(store, holder, lock)
         finally:
             lock.release()
 
@@ -341,7 +325,7 @@ def deliver_command(context: RunContext) -> list[str]:
 
 def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
     """Make what starts the sending child process; None where nobody is mailed."""
-    if not context.policy.routing.mails or context.settings.email_when is EmailWhen.NEVER:
+    if not context.policy.routing.mails or context.settings.routing.email_when is EmailWhen.NEVER:
         return None
     command = deliver_command(context)
     return OutboxProcess(store, command, time.time, time.monotonic, late_digest(context.mail_identity))
@@ -369,11 +353,7 @@ def create_evaluator(
     loop: bool = True,
     presence: Callable[[], PresenceResult] | None = None,
 ) -> Engine:
-    """
-    Make the evaluator on `store`; in a `loop` equal mails keep a minimum distance.
-
-    With `presence`, which tells whether the person is there, there is a desktop for popups.
-    """
+    """Make the evaluator: in a `loop` mails keep a distance, with `presence` there are popups."""
     policy = create_policy(context, loop=loop, popups=presence is not None)
     return Engine(store, policy, context.mail_identity, clock, presence or no_desktop, _lives, _descends)
 

@@ -1,4 +1,4 @@
-"""The delivery of mail: what is due in the outbox, or one message at once."""
+"""The delivery of mail, what is due in the outbox or one message at once, and the picture in a mail."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, open_store
-from gpuwatch_tray.app.history_chart import picture_drawer
+from gpuwatch_tray.app.history_query import read_history
 from gpuwatch_tray.engine import late_digest
+from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.i18n import _, ngettext
-from gpuwatch_tray.model import EmailWhen
-from gpuwatch_tray.notify.outbox_worker import DeliveryReport, OutboxPort, deliver_due, send_with_picture
-from gpuwatch_tray.store import outbox_pipe
+from gpuwatch_tray.model import EmailWhen, MessageKind
+from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_picture
+from gpuwatch_tray.rules.temperature import warning_at
+from gpuwatch_tray.store import StoreError, outbox_pipe
+from gpuwatch_tray.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from gpuwatch_tray.model import Message
+    from collections.abc import Callable
+
+    from gpuwatch_tray.model import Auto, History, Message
     from gpuwatch_tray.store import Store
 
 
@@ -25,13 +30,9 @@ log = logging.getLogger(__name__)
 
 
 def deliver(context: RunContext, *, handed: bool = False) -> int:
-    """
-    Run `mail deliver`: send what is due in the outbox; what fails stays there and is logged.
-
-    With `handed` the mails come from another process on standard input, which gets the results.
-    """
+    """Run `mail deliver`: send what is due; `handed` mails come on standard input, which gets the results."""
     refuse_demo(context)
-    if handed and context.settings.email_when is not EmailWhen.NEVER:
+    if handed and context.settings.routing.email_when is not EmailWhen.NEVER:
         outbox = outbox_pipe.PipedOutbox(sys.stdin.buffer, sys.stdout.buffer)
         return 1 if _send_due(context, outbox).failures else 0
     with closing(open_store(context)) as store:
@@ -42,32 +43,31 @@ def deliver(context: RunContext, *, handed: bool = False) -> int:
 
 
 def deliver_now(context: RunContext, store: Store) -> list[str]:
-    """Send what is due; return a line for each mail that could not be sent, now or before."""
-    if context.settings.email_when is EmailWhen.NEVER:
+    """Send what is due; return a line for each mail that could not be sent, one given up once."""
+    if context.settings.routing.email_when is EmailWhen.NEVER:
         return []  # waiting mails are sent once the setting changes
     report = _send_due(context, store)
     failures = [
-        _("mail not sent, kept to be sent again: {why}").format(why=failure)
+        _("mail not sent, kept to be sent again: {why}").format(why=failure.error)
         for failure in report.failures
         if failure.at is not None
     ]
     waiting = store.outbox_summary(time.time())
     if waiting.error and not failures:
-        failures = [
-            _("{count} unsent, kept to be sent again: {why}").format(count=waiting.count, why=waiting.error)
-        ]
-    if waiting.dead:
-        failures.append(
-            ngettext(
-                "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
-                "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
-                waiting.dead,
-            ).format(count=waiting.dead, why=waiting.dead_error)
+        text = _("{count} unsent, kept to be sent again: {why}")
+        failures = [text.format(count=waiting.count, why=waiting.error)]
+    given_up = [failure for failure in report.failures if failure.at is None]
+    if given_up:  # now: those of before have been told
+        text = ngettext(
+            "{count} mail given up (`gpuwatch-tray mail queue`): {why}",
+            "{count} mails given up (`gpuwatch-tray mail queue`): {why}",
+            len(given_up),
         )
+        failures.append(text.format(count=len(given_up), why=given_up[-1].error))
     return failures
 
 
-def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
+def _send_due(context: RunContext, outbox: Outbox) -> DeliveryReport:
     # Only the process that sends loads the mail libraries.
     from gpuwatch_tray.notify.email import create_transport
 
@@ -82,11 +82,7 @@ def _send_due(context: RunContext, outbox: OutboxPort) -> DeliveryReport:
 
 
 def send_now(context: RunContext, message: Message) -> tuple[str, list[str]]:
-    """
-    Send `message` without the outbox; return a line that names transport and answer.
-
-    The list has a line for each recipient, or group of them, that was refused. Raises WorkError.
-    """
+    """Send a message now; return the server's answer and a line for each refusal. Raises WorkError."""
     from gpuwatch_tray.notify.email import create_transport, mime
     from gpuwatch_tray.notify.transport import TransportError
 
@@ -110,3 +106,43 @@ def refuse_demo(context: RunContext) -> None:
     """Raise UsageError in a demo, which sends no mail."""
     if context.simulated:
         raise UsageError(_("a demo mails nowhere: leave out --demo"))
+
+
+PICTURE_HOURS = 6
+MAX_PICTURE_BYTES = 200_000
+
+
+def picture_drawer(context: RunContext) -> Callable[[Message], bytes]:
+    """Return a function that draws the last hours of a mail's GPU; b'' where there is nothing to draw."""
+
+    def draw(message: Message) -> bytes:
+        if message.kind is MessageKind.DIGEST or not message.details.subjects:
+            return b""
+        end = message.created
+        try:
+            history = read_history(
+                context, end - PICTURE_HOURS * HOUR, end, finest=MINUTE, processes=UseDetail.NONE
+            )
+        except (StoreError, WorkError) as error:
+            log.info("no picture: %s", error)
+            return b""
+        return draw_picture(history, message.details.subjects, context.settings.limits.heat.warn_at)
+
+    return draw
+
+
+def draw_picture(history: History, subjects: tuple[str, ...], warn_at: int | Auto | None = None) -> bytes:
+    """Draw the first GPU of `subjects` that has samples, as a PNG; `warn_at` is TEMP_LIMIT_C."""
+    from gpuwatch_tray.drawing.chart import chart
+    from gpuwatch_tray.history import gpus_of_alert
+
+    known = [gpu.uuid for gpu in history.gpus if history.samples.get(gpu.uuid)]
+    runs = [run.key for run in history.runs]
+    named = (uuid for subject in subjects for uuid in gpus_of_alert(subject, known, runs))
+    gpu = next((gpu for uuid in named for gpu in history.gpus if gpu.uuid == uuid), None)
+    if gpu is None:
+        return b""
+    gpu_marks = [mark for mark in history.marks if gpu.uuid in mark.uuids]
+    limit = None if warn_at is None else warning_at(gpu.slowdown_at, warn_at)
+    drawn = chart(gpu, history.samples[gpu.uuid], history.start, history.end, limit=limit, marks=gpu_marks)
+    return drawn if len(drawn) <= MAX_PICTURE_BYTES else b""

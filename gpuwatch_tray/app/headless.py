@@ -21,10 +21,10 @@ from gpuwatch_tray.app.bootstrap import (
     open_source,
     reconfigure_source,
 )
-from gpuwatch_tray.app.control_handlers import answering
+from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader
-from gpuwatch_tray.app.tray_client import describe_running
+from gpuwatch_tray.app.tray_client import print_running
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL, labelled
@@ -32,7 +32,7 @@ from gpuwatch_tray.settings import Changes
 from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from gpuwatch_tray.app.bootstrap import RunContext
@@ -57,7 +57,7 @@ def headless(context: RunContext, greeting: str = "") -> int:
                 print(greeting, flush=True)
             _loop(context, lease)
     except AlreadyRunningError as other:
-        print("\n".join(describe_running(other.holder)))
+        return print_running(context, other.holder)
     return 0
 
 
@@ -66,7 +66,9 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
         print(_(LABEL), flush=True)
     printer = Printer(sys.stdout)
     outputs = Outputs(
-        printer.show, mail=create_courier(context, lease.store), report_trouble=lease.report_trouble
+        printer.show,
+        mail=create_courier(context, lease.store),
+        report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
     source, engine = open_source(context, lease.store), create_evaluator(context, lease.store)
     monitor = Monitor(context, source, engine, outputs, recorder=create_recorder(context, lease.store))
@@ -74,12 +76,7 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
         context, lease, monitor, Changes(os.environ), partial(reconfigure_source, source)
     )
     done = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        done.set()
-
-    for number in end_signals():
-        signal.signal(number, stop)
+    stop_on_signals(done.set)
     # A fault is in the terminal already, by its log line.
     with logs.report_errors(lambda _what: None), answering(context, lease, monitor, done.set):
         monitor.start()
@@ -90,10 +87,15 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
     monitor.stop(STOP_WITHIN)
 
 
-def end_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that ask a program to end: Ctrl-C, a service's stop, a terminal that is closed."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` when the program is asked to end: by Ctrl-C, a service's stop, a closed terminal."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), handle)
 
 
 class Printer:
@@ -105,11 +107,7 @@ class Printer:
         self._due: frozenset[int] = frozenset()
 
     def show(self, status: Status) -> None:
-        """
-        Print `status` where it differs from the one before in more than its numbers.
-
-        A notice that nobody is mailed stands here; it stays to be told where there is a desktop.
-        """
+        """Print `status` where it differs from the one before in more than its numbers, and new notices."""
         self._show_state(status)
         due = {reminder.id: reminder.text for reminder in status.awaited if reminder.due}
         self._print(status.at, [(_("notice"), due[number]) for number in due.keys() - self._due])

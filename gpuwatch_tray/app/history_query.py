@@ -1,4 +1,4 @@
-"""The history of this machine: samples, uses and alerts, and the picture of them in a mail."""
+"""The history of this machine: samples, uses and alerts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError
 from gpuwatch_tray.app.tray_client import try_request
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gpuwatch_tray.app.bootstrap import RunContext
-    from gpuwatch_tray.app.monitor import Monitor
-    from gpuwatch_tray.ipc import Handler
     from gpuwatch_tray.store import KnownGpu
 
 
 log = logging.getLogger(__name__)
-
-WRITTEN_WITHIN = 1.5  # seconds, less than `try_request` waits for an answer
 
 
 def read_history(
@@ -89,16 +85,6 @@ def parse_since(length: str, now: float) -> float:
     except ValueError as error:
         raise wrong from error
     return now - min(seconds, TENS_FOR)
-
-
-def history_handlers(store: Store, monitor: Monitor) -> dict[str, Handler]:
-    """Return the request handler: it writes all samples and answers with their folder."""
-
-    def record(_request: dict[str, Any]) -> dict[str, Any]:
-        monitor.flush_samples(WRITTEN_WITHIN)
-        return {"folder": str(store.path.parent)}
-
-    return {"past": record}
 
 
 def _history_folder(context: RunContext) -> Path:

@@ -10,10 +10,11 @@ import traceback
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import gpuwatch_tray
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.private import make_private, make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,11 +27,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class RedactingFormatter(logging.Formatter):
-    """
-    A formatter that replaces whatever may be a secret by `***`, tracebacks included.
-
-    Callers redact command lines themselves; the text of a library's error is redacted here.
-    """
+    """A formatter that replaces whatever may be a secret by `***`, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record and redact each line."""
@@ -38,11 +35,7 @@ class RedactingFormatter(logging.Formatter):
 
 
 def log_to_terminal(*, verbose: bool) -> None:
-    """
-    Log warnings to standard error, with `verbose` every decision.
-
-    A record marked `in_file_only` is a line that the command prints itself.
-    """
+    """Log warnings to standard error, with `verbose` all; `in_file_only` marks what is printed anyway."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter(LOG_FORMAT))
     if not verbose:
@@ -60,6 +53,7 @@ class PrivateLogFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper[Any]:
         os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+        make_private(Path(self.baseFilename))
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
@@ -73,11 +67,7 @@ def log_path(context: RunContext) -> Path:
 
 
 def log_to_file(context: RunContext) -> None:
-    """
-    Log to a file from now on; not in a demo, which leaves nothing behind.
-
-    Where the file cannot be written, warnings still go to standard error.
-    """
+    """Log to a file from now on; not in a demo, which leaves nothing behind."""
     if context.simulated:
         return
     ours = logging.getLogger("gpuwatch_tray")
@@ -85,7 +75,7 @@ def log_to_file(context: RunContext) -> None:
     for handler in root.handlers:
         handler.setLevel(ours.level or logging.WARNING)  # the terminal stays quiet without --verbose
     try:
-        log_path(context).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(log_path(context).parent)
         file = PrivateLogFile(
             log_path(context), maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", delay=False
         )
@@ -102,21 +92,15 @@ log = logging.getLogger(__name__)
 
 MOST_REPORTS = 16  # kinds of errors that are reported in a run
 REPORT_WITHIN = 1.0  # seconds for the last reports at the end
-ErrorKind: TypeAlias = tuple[str, str]
 
 
 class ErrorReporter(logging.Handler):
-    """
-    Calls `report` on its own thread with one line for each new kind of error that is logged with a traceback.
-
-    The kind is the error's type and the last line of this package in its traceback. Every broad `except` of
-    the package logs a traceback, and so does an error that ends a thread.
-    """
+    """Calls `report` on its own thread with one line for each new kind of logged traceback."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
         self._report = report
-        self._seen: set[ErrorKind] = set()
+        self._seen: set[tuple[str, str]] = set()
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # The thread that logs may hold a lock or run the bus's loop: it cannot show a popup.
         self._thread = threading.Thread(target=self._run, name="faults", daemon=True)

@@ -1,9 +1,4 @@
-"""
-The monitor, which the tray and `watch` share: each snapshot is evaluated, shown, popped up and mailed.
-
-Two threads work here: the poller's (`on_snapshot`) and the housekeeper's (`housekeep`), which goes on when a
-driver call hangs. Whatever they find goes to the outputs as one Status.
-"""
+"""The monitor of the tray and `watch`. A poller reads; a housekeeper goes on when a driver call hangs."""
 
 from __future__ import annotations
 
@@ -13,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.app.bootstrap import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
 from gpuwatch_tray.i18n import _
@@ -37,17 +33,11 @@ log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
 RECORDING = 0.4  # seconds that the last samples may take at the end
-BLIND_EVERY = 5.0  # seconds between evaluations while no reading comes back
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """
-    Where the results go: the status always, popups where there is a desktop, mail where it is set up.
-
-    `report_trouble` describes any trouble to a second instance; `on_snapshot` gets each snapshot, once all
-    about it is shown.
-    """
+    """Where the results go; `report_trouble` describes trouble to a second instance."""
 
     show_status: Callable[[Status], None]
     popups: PopupSink | None = None
@@ -81,7 +71,7 @@ class Monitor:
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
         self._mail_health = MailHealth()
-        self._is_stale = False
+        self.is_stale = False  # whether the last snapshot is too old to be the state of things
         self._evaluated_blind_at = 0.0
         self._reported: str | None = None
 
@@ -100,11 +90,7 @@ class Monitor:
     def reconfigure(
         self, context: RunContext, policy: Policy, create_mail: Callable[[], OutboxProcess | None]
     ) -> None:
-        """
-        Go by these settings from now on, and poll at once.
-
-        `create_mail` makes the way to the outbox, None where nobody is mailed; one that is in use is kept.
-        """
+        """Apply these settings and poll at once; a mail process in use is kept if somebody is mailed."""
         self._engine.reconfigure(policy, context.mail_identity)
         new = create_mail()
         with self._lock:
@@ -132,11 +118,6 @@ class Monitor:
         """Have the outbox read at once: somebody has changed it."""
         if self._outputs.mail is not None:
             self._outputs.mail.kick()
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the last snapshot is too old to be the state of things."""
-        return self._is_stale
 
     @property
     def mails_waiting(self) -> int:
@@ -173,7 +154,7 @@ class Monitor:
         """Evaluate `snapshot`, and hand on what came of it; on the poller's thread."""
         result = self._engine.evaluate(snapshot)
         with self._lock:
-            self._status, self._trouble, self._is_stale = result.status, result.trouble, False
+            self._status, self._trouble, self.is_stale = result.status, result.trouble, False
             self._evaluated = result.status.snapshot
         self._notify(result)
         if self._recorder is not None:
@@ -185,10 +166,10 @@ class Monitor:
         """Check whether the data is too old and whether mail is to be sent; about once a second."""
         silence = self._poller.seconds_since_success()
         if silence > self._context.stale_after:
-            if not self._is_stale:
+            if not self.is_stale:
                 log.warning("no data for %.0f s: a read hangs or fails", silence)
                 self._evaluated_blind_at = 0.0
-            if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self._is_stale:
+            if self._monotonic() - self._evaluated_blind_at >= BLIND_EVERY or not self.is_stale:
                 self._evaluated_blind_at = self._monotonic()
                 self._evaluate_blind()
         if self._outputs.mail is not None and self._outputs.mail.tick():
@@ -209,9 +190,9 @@ class Monitor:
         result = self._engine.evaluate(blind)
         with self._lock:
             self._evaluated = blind
-            last = self._status if self._is_stale else stale(self._status)
+            last = self._status if self.is_stale else stale(self._status)
             self._status = replace(last, alerts=result.status.alerts, in_use=None)
-            self._trouble, self._is_stale = result.trouble, True
+            self._trouble, self.is_stale = result.trouble, True
         self._notify(result)
 
     def _notify(self, result: EvaluationResult) -> None:

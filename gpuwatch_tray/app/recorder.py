@@ -1,9 +1,4 @@
-"""
-The recorder of samples: it adds readings up on the poller's thread and writes them on a thread of its own.
-
-A slow, full or missing disk holds up no poll, and no fault here costs an alert: it is logged, and `trouble`
-says it.
-"""
+"""The recorder of samples: a slow, full or missing disk holds up no poll, and costs no alert."""
 
 from __future__ import annotations
 

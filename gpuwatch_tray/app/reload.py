@@ -32,12 +32,7 @@ PROBLEM_KEY = "settings"
 
 
 class SettingsReloader:
-    """
-    Watches the files on a thread of its own: a home folder that hangs must not stop the monitor.
-
-    New settings go to the monitor, and to `reconfigure`, for whatever else goes by them. Where they are wrong
-    a popup says so, and the settings before them hold.
-    """
+    """Watches the files on a thread of its own: a home folder that hangs must not stop the monitor."""
 
     def __init__(
         self,
@@ -92,9 +87,11 @@ class SettingsReloader:
         before, self._context = self._context, new
         log.info("the settings have changed and are taken over")
         if _mail_route(before.settings) != _mail_route(new.settings):
-            self._make_mails_due()
-        self._lease.mails = new.policy.routing.mails
-        self._lease.write_description()
+            try:
+                self._lease.store.make_mails_due(time.time())  # what kept them back may be mended
+            except StoreError as error:
+                log.warning("%s", error)
+        self._lease.describe(mails=new.policy.routing.mails)
         self._monitor.reconfigure(
             new, bootstrap.create_policy(new, popups=self._popups is not None), self._create_mail
         )
@@ -104,13 +101,6 @@ class SettingsReloader:
 
     def _create_mail(self) -> OutboxProcess | None:
         return bootstrap.create_courier(self._context, self._lease.store)
-
-    def _make_mails_due(self) -> None:
-        """Make the waiting mails due: what kept them back may be mended."""
-        try:
-            self._lease.store.make_mails_due(time.time())
-        except StoreError as error:
-            log.warning("%s", error)
 
 
 def _mail_route(settings: Settings) -> tuple[object, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import re
 import secrets
 import subprocess
 import threading
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gpuwatch_tray.common import host
+from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.units import HOUR
@@ -60,22 +61,20 @@ def _snap_folder(environ: Mapping[str, str], snaps: Path) -> Path | None:
     return common if common.is_dir() else None
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make the folder, readable by this user only. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if os.name == "posix":
-        folder.chmod(0o700)
-
-
 def write_page(file: Path, text: str) -> None:
-    """Replace `file` by `text` atomically, readable by this user only. Raises OSError."""
+    """Replace `file` by `text` atomically, for this user only; write into a device. Raises OSError."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        # Without waiting for a fifo's reader: where there is none it is an error.
+        device = os.open(file, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        os.set_blocking(device, True)
+        with os.fdopen(device, "w", encoding="utf-8") as out:
+            out.write(text)
+        return
+    file = file.resolve()  # a link stays one
     _remove_unfinished(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(
-            os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
-        ) as out:
-            out.write(text)
+        write_private(part, text)
         part.replace(file)
     except BaseException:
         with suppress(OSError):
@@ -85,10 +84,9 @@ def write_page(file: Path, text: str) -> None:
 
 def _remove_unfinished(file: Path) -> None:
     """Remove partial pages of killed programs."""
-    name = re.compile(re.escape(f".{file.name}.") + "[0-9a-f]{8}")
-    for part in file.parent.glob(".*"):
+    for part in file.parent.glob(f".{glob.escape(file.name)}.{'[0-9a-f]' * 8}"):
         with suppress(OSError):
-            if name.fullmatch(part.name) and time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
+            if time.time() - part.stat().st_mtime > UNFINISHED_AFTER:
                 part.unlink()
 
 

@@ -57,15 +57,11 @@ def build_status(status: Status, responder: ResponderInfo) -> dict[str, Any]:
 
 
 def _gpu(gpu: Gpu) -> dict[str, Any]:
+    values = ("name", "utilisation", "memory_used", "memory_total", "temperature", "power")
     return {
         "index": gpu.index,
         "uuid": gpu.uuid or None,
-        "name": known(gpu.name),
-        "utilisation": known(gpu.utilisation),
-        "memory_used": known(gpu.memory_used),
-        "memory_total": known(gpu.memory_total),
-        "temperature": known(gpu.temperature),
-        "power": known(gpu.power),
+        **{name: known(getattr(gpu, name)) for name in values},
         "problem": gpu.problem,
     }
 
@@ -95,22 +91,16 @@ def _lines(answer: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
         yield "", _(LABEL)
     yield "", f"{i18n.translate_key(answer.get('state', '?'))}: {answer.get('headline', '')}"
     if (at := answer.get("at")) is not None:
-        yield (
-            "",
-            _("data of {time}, {age} old").format(time=recent_time(at, now), age=rough_duration(now - at)),
-        )
+        data = _("data of {time}, {age} old")
+        yield "", data.format(time=recent_time(at, now), age=rough_duration(now - at))
     if (until := answer.get("snoozed_until")) is not None:
         yield "", _("everything is snoozed until {time}").format(time=recent_time(until, now))
     yield from (("  ", _gpu_line(gpu)) for gpu in answer.get("gpus", ()))
     yield from (("  ", _alert_line(alert, now)) for alert in answer.get("alerts", ()))
     yield from (("", _("note: {note}").format(note=note)) for note in answer.get("notes", ()))
     if waiting := answer.get("mails_waiting"):
-        yield (
-            "",
-            ngettext("{count} mail waits to be sent", "{count} mails wait to be sent", waiting).format(
-                count=waiting
-            ),
-        )
+        mails = ngettext("{count} mail waits to be sent", "{count} mails wait to be sent", waiting)
+        yield "", mails.format(count=waiting)
     face, rest = i18n.translate_key(answer.get("face", "?")), ("pid", "host", "version", "source")
     who = _("{face}, PID {pid} on {host}, gpuwatch-tray {version}, source {source}")
     yield "", who.format(face=face, **{key: answer.get(key, "?") for key in rest})

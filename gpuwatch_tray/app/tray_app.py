@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import sys
 import time
 from contextlib import closing
@@ -29,11 +28,11 @@ from gpuwatch_tray.app.bootstrap import (
     open_source,
     reconfigure_source,
 )
-from gpuwatch_tray.app.control_handlers import answering
-from gpuwatch_tray.app.headless import STOP_WITHIN, end_signals, headless
+from gpuwatch_tray.app.control import answering
+from gpuwatch_tray.app.headless import STOP_WITHIN, headless, stop_on_signals
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
-from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
+from gpuwatch_tray.app.tray_client import describe_namesake, print_running
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.desktop import presence
 from gpuwatch_tray.desktop.dbus import (
@@ -53,9 +52,6 @@ from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.tray import Tray, requested_backend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
     from gpuwatch_tray.model import Snapshot
     from gpuwatch_tray.notify.desktop import OnButton
     from gpuwatch_tray.store import Store
@@ -138,12 +134,7 @@ class NoDesktopError(Exception):
 
 
 def run(context: RunContext) -> int:
-    """
-    Show the tray until Quit, SIGTERM or SIGINT; 0 also when another process watches on this host already.
-
-    A broken configuration does not keep it from starting: it goes on with the keys that are right, warns
-    and names each problem.
-    """
+    """Show the tray until Quit or a signal; 0 also when another process watches on this host already."""
     try:
         requested_backend(os.environ)
     except ValueError as error:
@@ -160,25 +151,20 @@ def _run_here(context: RunContext) -> int:
     login_item.repair_login_item(context)
     for problem in context.problems:
         log.warning("%s", problem)
+    bus = None
     try:
         bus, why = desktop_bus()
-    except NoDesktopError as error:
-        return _in_the_terminal(context, str(error))
-    try:
         return _run(context, bus, why)
     except NoDesktopError as error:
-        return _in_the_terminal(context, str(error))
+        text = _("no desktop here ({why}): watching in the terminal; Ctrl-C ends")
+        return headless(context, text.format(why=error))
     finally:
         if bus is not None:
             bus.close()
 
 
 def desktop_bus() -> tuple[SessionBus | None, str]:
-    """
-    Connect to the session bus of a desktop; None with the reason where there is none.
-
-    Raises NoDesktopError where nothing can be drawn without it, as over SSH.
-    """
+    """Connect to the session bus, None with the reason; raises NoDesktopError where nothing can be drawn."""
     if sys.platform in PLATFORMS_WITHOUT_BUS:  # pystray draws there by itself
         return None, ""
     from gpuwatch_tray.tray.backends.statusnotifier import WATCHER
@@ -196,19 +182,9 @@ def desktop_bus() -> tuple[SessionBus | None, str]:
     raise NoDesktopError(_("neither DISPLAY nor WAYLAND_DISPLAY is set, and no panel is on the session bus"))
 
 
-def _in_the_terminal(context: RunContext, why: str) -> int:
-    return headless(
-        context, _("no desktop here ({why}): watching in the terminal; Ctrl-C ends").format(why=why)
-    )
-
-
 def _settle_memory() -> None:
-    """
-    Spare the collector what lives as long as the program, and let it look less often.
-
-    A menu of 800 processes is rebuilt at each poll from thousands of small objects without cycles: at the
-    default thresholds looking through them takes most of the time.
-    """
+    # A menu of 800 processes is rebuilt at each poll from thousands of small objects without cycles: at the
+    # default thresholds looking through them takes most of the time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY)
@@ -222,8 +198,7 @@ def _run(context: RunContext, bus: SessionBus | None, why: str) -> int:
                 return 0
             ended = _show(context, bus, lease, why)
     except AlreadyRunningError as other:
-        print("\n".join(describe_running(other.holder)))
-        return 0
+        return print_running(context, other.holder)
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
         log.warning("a driver call does not return: leaving without it")
@@ -267,13 +242,17 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
         logs.report_errors(partial(_show_error, popups)),
     ):
         outputs = Outputs(
-            show_status, popups, create_courier(context, store), lease.report_trouble, welcome.on_snapshot
+            show_status,
+            popups,
+            create_courier(context, store),
+            lambda trouble: lease.describe(trouble=trouble),
+            welcome.on_snapshot,
         )
         engine = create_evaluator(context, store, presence=detector.check)
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
         dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)
-        _stop_on_signals(tray.stop)
+        stop_on_signals(tray.stop)
 
         def reconfigure(new: RunContext) -> None:
             tray.set_icon_style(new.settings.icon_style, badge=new.settings.icon_badge)
@@ -331,11 +310,3 @@ def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popup
         sinks.append(CallbackPopups(tray.notify, "the tray icon"))
     sinks.append(plyer_popups())
     return Popups(sinks, on_button)
-
-
-def _stop_on_signals(stop: Callable[[], None]) -> None:
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop()
-
-    for number in end_signals():
-        signal.signal(number, handle)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import ipc
-from gpuwatch_tray.app.bootstrap import WorkError, open_store
+from gpuwatch_tray.app.bootstrap import DEMO, WorkError, open_store, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
+from gpuwatch_tray.ipc.lock import LockHolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,16 +23,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEMO = "demo"  # the state's name for a demo's address: another process cannot know its folder
+DESCRIBED_WITHIN = 1.0  # seconds between the taking of a lock and its description
+ANSWER_WITHIN = 5.0  # seconds for the lock's holder to answer, on a busy machine
 
 
 @contextmanager
 def serve_requests(context: RunContext, handlers: Mapping[str, ipc.Handler]) -> Iterator[str]:
-    """
-    Answer requests during the block; yields the socket's address, for the lock's description.
-
-    Without a usable socket the address is empty: no request can arrive, and the monitor runs all the same.
-    """
+    """Answer requests during the block; yields the socket's address, empty where none can be used."""
     try:
         server = ipc.serve(control_addresses(context), handlers)
     except ipc.ControlError as error:
@@ -52,11 +50,7 @@ def control_addresses(context: RunContext) -> tuple[str, ...]:
 def try_request(
     context: RunContext, request: Mapping[str, Any], timeout: float = 2.0
 ) -> dict[str, Any] | None:
-    """
-    Send `request` to the program that watches this state and return its answer, None where none runs.
-
-    Raises WorkError where one runs that does not answer, or answers with an error.
-    """
+    """Send `request` to the running program; None where none runs, WorkError for an error or no answer."""
     holder = lock_holder(context)
     for address in (holder.address,) if holder.address else control_addresses(context):
         try:
@@ -64,28 +58,19 @@ def try_request(
         except ipc.NotRunningError:
             continue
         except ipc.ControlError as error:
-            raise WorkError(
-                _("{watcher} on {host}: {error}").format(
-                    watcher=_holder_name(holder), host=context.host, error=error
-                )
-            ) from error
+            watcher = str(holder) if holder.pid else _("the running program")
+            text = _("{watcher} on {host}: {error}")
+            raise WorkError(text.format(watcher=watcher, host=context.host, error=error)) from error
     if holder.pid and not store_lock(context).is_free():
-        raise WorkError(
-            _("{holder} watches on {host}, but takes no requests: its log tells why").format(
-                holder=holder, host=context.host
-            )
-        )
+        text = _("{holder} watches on {host}, but takes no requests: its log tells why")
+        raise WorkError(text.format(holder=holder, host=context.host))
     return None
 
 
 def request_or_use_store(
     context: RunContext, request: Mapping[str, Any], on_store: Callable[[Store], dict[str, Any]]
 ) -> dict[str, Any]:
-    """
-    Send `request` to the running program; where none runs, return what `on_store` does on the store.
-
-    Raises WorkError where the request is refused, and for a demo that does not run, which has no store.
-    """
+    """Return the running program's answer, else that of `on_store`; raises WorkError if refused."""
     try:
         answer = try_request(context, request)
     except WorkError as error:
@@ -111,31 +96,47 @@ def send_request(context: RunContext, request: Mapping[str, Any], timeout: float
                 "nothing watches {what}: `{start}` starts the tray;"
                 " of a demo, as `make run` may start one, ask with --demo"
             )
-        raise WorkError(text.format(what=describe_target(context), start=start))
+        where = _("the demo's GPUs on {host}") if context.simulated else _("the GPUs here ({name})")
+        what = where.format(host=context.host, name=context.state_name)
+        raise WorkError(text.format(what=what, start=start))
     return answer
 
 
-def describe_target(context: RunContext) -> str:
-    """Name the GPUs that this state is about."""
-    return (
-        _("the demo's GPUs on {host}").format(host=context.host)
-        if context.simulated
-        else _("the GPUs here ({name})").format(name=context.state_name)
-    )
-
-
-def store_lock(context: RunContext) -> StoreLock:
-    """Return the lock of this state; not for a demo, whose folder is unknown here."""
-    return StoreLock(context.settings.state, context.state_name)
-
-
 def lock_holder(context: RunContext) -> LockHolder:
-    """Return the description of the lock's holder; an empty one for a demo."""
-    return LockHolder() if context.simulated else store_lock(context).holder()
+    """Return the description of the lock's holder."""
+    return store_lock(context).holder()
 
 
-def _holder_name(holder: LockHolder) -> str:
-    return str(holder) if holder.pid else _("the running program")
+def lock_problem(context: RunContext) -> str:
+    """Say that nobody answers for the lock that is held; empty where it is free, or somebody does."""
+    lock = store_lock(context)
+    until = time.monotonic() + DESCRIBED_WITHIN
+    while not _is_known(lock.holder()):
+        if lock.is_free():
+            return ""
+        if time.monotonic() >= until:
+            text = _("{file} is held, but nobody answers for it: end the process that `fuser` names")
+            return text.format(file=lock.path)
+        time.sleep(DESCRIBED_WITHIN / 10)
+    return ""
+
+
+def _is_known(holder: LockHolder) -> bool:
+    """Return whether the holder answers, or where it has no socket is a living process of this user."""
+    if holder.address:
+        try:
+            ipc.ask(holder.address, STATUS_REQUEST, ANSWER_WITHIN)
+        except ipc.RequestRefusedError:
+            return True
+        except ipc.ControlError:
+            return False
+        return True
+    if os.name == "posix" and holder.pid > 0:
+        try:
+            os.kill(holder.pid, 0)
+        except (OSError, OverflowError):
+            return False
+    return holder.pid > 0
 
 
 STATUS_REQUEST = {"do": "status"}
@@ -143,8 +144,6 @@ STATUS_REQUEST = {"do": "status"}
 
 def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time) -> list[str]:
     """Return what a second start prints: the lock's holder, and its status if it answers."""
-    from gpuwatch_tray import ipc
-
     first = _("{holder} watches already").format(holder=holder)
     if not holder.address:
         return [first]
@@ -154,18 +153,21 @@ def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time)
         return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
 
 
+def print_running(context: RunContext, holder: LockHolder) -> int:
+    """Print what a second start says; raises WorkError where nobody answers for the lock."""
+    if why := lock_problem(context):
+        raise WorkError(why)
+    print("\n".join(describe_running(holder)))
+    return 0
+
+
 def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:
     """Return the same of the tray that owns this session's bus name; its state may be in another folder."""
-    from gpuwatch_tray import ipc
-
     holder = lock_holder(context)
     if holder.pid == pid and holder.address:
         return describe_running(holder, clock)
-    first = (
-        _("tray, PID {pid} watches already in this session").format(pid=pid)
-        if pid
-        else _("another tray is in this session")
-    )
+    known = _("tray, PID {pid} watches already in this session")
+    first = known.format(pid=pid) if pid else _("another tray is in this session")
     for address in control_addresses(context):
         try:
             return [first, *status_lines(ipc.ask(address, STATUS_REQUEST), clock())]

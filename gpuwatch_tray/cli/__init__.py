@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import i18n, settings
 from gpuwatch_tray.app import logs
 from gpuwatch_tray.app.bootstrap import SourceKind, UsageError, WorkError, create_context
+from gpuwatch_tray.cli.base import complain
 from gpuwatch_tray.cli.parser import build_parser
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.threads import call_with_timeout
@@ -39,11 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # None in a windowed start on Windows
             stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot show
     words = sys.argv[1:] if argv is None else argv
-    loaded = _load_settings_within(READ_WITHIN) if "doctor" in words else _load_settings()
-    if loaded is None:
+    try:  # a drive that hangs is what `doctor` is asked about
+        loaded = (
+            call_with_timeout(READ_WITHIN, _load_settings, "settings")
+            if "doctor" in words
+            else _load_settings()
+        )
+    except TimeoutError:
         i18n.set_language(i18n.system_language(os.environ))
         text = _("the settings' files do not answer within {seconds:g} s: are they on a network drive?")
-        _complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
+        complain(text.format(seconds=READ_WITHIN) + " " + _("`mount` tells"))
         return FAILED
     args = build_parser().parse_args(argv)
     logs.log_to_terminal(verbose=getattr(args, "verbose", False))
@@ -53,34 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except UsageError as error:
-        _complain(str(error))
+        complain(str(error))
         return WRONG_USE
     except BrokenPipeError:
         _close_output()  # the reader of a pipe, such as `head`, has ended
         return DONE if args.command == "ps" else FAILED
     except (WorkError, StoreError, LockError, OSError) as error:
-        _complain(str(error))
+        complain(str(error))
         _close_output()
         return FAILED
     except KeyboardInterrupt:
         return DONE if args.command in {"watch", None} else FAILED
     except Exception as error:
         logging.getLogger(__name__).exception("unexpected", extra={"in_file_only": True})
-        _complain(
-            _("unexpected {kind}: {error} (--verbose tells more)").format(
-                kind=type(error).__name__, error=redact.text(str(error))
-            )
-        )
+        text = _("unexpected {kind}: {error} (--verbose tells more)")
+        complain(text.format(kind=type(error).__name__, error=redact.text(str(error))))
         return FAILED
     return code
-
-
-def _load_settings_within(seconds: float) -> LoadedSettings | None:
-    """Load the settings; None where their drive hangs, which `doctor` reports."""
-    try:
-        return call_with_timeout(seconds, _load_settings, "settings")
-    except TimeoutError:
-        return None
 
 
 def _load_settings() -> LoadedSettings:
@@ -111,8 +106,3 @@ def _source(args: argparse.Namespace) -> SourceKind | None:
             raise UsageError(_("--demo and --source exclude each other"))
         return SourceKind.DEMO
     return SourceKind(args.source) if hasattr(args, "source") else None
-
-
-def _complain(text: str) -> None:
-    for line in text.splitlines():
-        print(f"gpuwatch-tray: {line}", file=sys.stderr)

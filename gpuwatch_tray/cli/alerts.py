@@ -18,13 +18,12 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
     read_once,
 )
-from gpuwatch_tray.app.control_alerts import ALERT_OPERATIONS, alerts_json
+from gpuwatch_tray.app.control import alerts_json, operate
 from gpuwatch_tray.app.status_json import silence_texts
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
-from gpuwatch_tray.engine.operations import AlertOperations, NoSuchAlertError
-from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.units import local_time
 
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gpuwatch_tray.cli.base import CommandGroup
-    from gpuwatch_tray.store import Store
-
-
-NO_ALERTS = N_("no alert is active, and none is on file")
 
 
 def alert_lines(answer: Mapping[str, Any]) -> list[str]:
@@ -44,7 +39,9 @@ def alert_lines(answer: Mapping[str, Any]) -> list[str]:
     past = list(_section_lines(_("Over:"), answer["past"]))
     if not answer["active"] and past:
         current.insert(0, _("No alert is active."))
-    return [redact.visible(line) for line in [*current, *past]] or [_(NO_ALERTS)]
+    return [redact.visible(line) for line in [*current, *past]] or [
+        _("no alert is active, and none is on file")
+    ]
 
 
 def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -65,13 +62,9 @@ def _state_text(alert: Mapping[str, Any]) -> str:
             return _("began {time}").format(time=local_time(alert["since"]))
         began, over = local_time(alert["since"]), local_time(alert["resolved"])
         return _("began {began}, over since {over}").format(began=began, over=over)
-    states = [
-        _("{phase} since {time}").format(
-            phase=i18n.translate_key(alert["phase"]), time=local_time(alert["since"])
-        )
-    ]
-    if alert["phase"] == Phase.RECOVERING.value:
-        states = [_("began {time}, over for the moment").format(time=local_time(alert["since"]))]
+    recovering = alert["phase"] == Phase.RECOVERING.value
+    state = _("began {time}, over for the moment") if recovering else _("{phase} since {time}")
+    states = [state.format(phase=i18n.translate_key(alert["phase"]), time=local_time(alert["since"]))]
     if alert["flapping"]:
         states.append(_("comes and goes"))
     return _(", ").join([*states, *silence_texts(alert, local_time)])
@@ -79,11 +72,9 @@ def _state_text(alert: Mapping[str, Any]) -> str:
 
 def _snooze_lines(snoozes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for snooze in snoozes:
-        what = (
-            _("everything")
-            if snooze["scope"] == SilenceScope.ALL.value
-            else f"{i18n.translate_key(snooze['scope'])} {snooze['name']}"
-        )
+        what = f"{i18n.translate_key(snooze['scope'])} {snooze['name']}"
+        if snooze["scope"] == SilenceScope.ALL.value:
+            what = _("everything")
         yield _("Snoozed until {time}: {what}").format(time=local_time(snooze["until"]), what=what)
 
 
@@ -98,7 +89,7 @@ def print_alerts(context: RunContext, args: argparse.Namespace) -> int:
 
 def acknowledge_alerts(context: RunContext, args: argparse.Namespace) -> int:
     """Record that these alerts have been seen."""
-    return _operate(context, {"do": "acknowledge", "names": args.ids})
+    return _operate(context, do="acknowledge", names=args.ids)
 
 
 def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
@@ -107,12 +98,12 @@ def snooze_alerts(context: RunContext, args: argparse.Namespace) -> int:
         length = operations.parse_duration(args.duration, host.now().wall)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return _operate(context, {"do": "snooze", "names": args.names, "seconds": length})
+    return _operate(context, do="snooze", names=args.names, seconds=length)
 
 
 def end_snoozes(context: RunContext, _args: argparse.Namespace) -> int:
     """End every snooze."""
-    return _operate(context, {"do": "resume"})
+    return _operate(context, do="resume")
 
 
 def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
@@ -122,11 +113,8 @@ def forget_gpu(context: RunContext, args: argparse.Namespace) -> int:
     with closing(open_store(context)) as store:
         known = [gpu.uuid for gpu in store.gpus() if not gpu.forgotten]
         if not store.forget_gpu(args.uuid):
-            raise WorkError(
-                _("no GPU {uuid!r} is known (known: {uuids})").format(
-                    uuid=args.uuid, uuids=", ".join(known) or _("none")
-                )
-            )
+            text = _("no GPU {uuid!r} is known (known: {uuids})")
+            raise WorkError(text.format(uuid=args.uuid, uuids=", ".join(known) or _("none")))
     print(_("forgotten: {uuid}").format(uuid=args.uuid))
     return 0
 
@@ -148,16 +136,8 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
     return 0
 
 
-def _operate(context: RunContext, request: dict[str, Any]) -> int:
-    from gpuwatch_tray.app.tray_client import request_or_use_store
-
-    def on_store(store: Store) -> dict[str, Any]:
-        try:
-            return {"said": ALERT_OPERATIONS[request["do"]](AlertOperations(store, host.now), request)}
-        except NoSuchAlertError as error:
-            raise WorkError(str(error)) from error
-
-    print(request_or_use_store(context, request, on_store)["said"])
+def _operate(context: RunContext, **request: Any) -> int:
+    print(operate(context, request)["said"])
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -68,6 +69,12 @@ class CommandGroup:
 
 
 HIGHEST_PORT = 65535
+
+
+def complain(text: str) -> None:
+    """Print each line to standard error, after the program's name."""
+    for line in text.splitlines():
+        print(f"gpuwatch-tray: {line}", file=sys.stderr, flush=True)
 
 
 def positive_seconds(text: str) -> float:

@@ -40,12 +40,7 @@ def add_commands(commands: CommandGroup) -> None:
 
 
 def check_once(context: RunContext, args: argparse.Namespace) -> int:
-    """
-    Evaluate once and send what is due before returning; silent when there is nothing to say.
-
-    --dry-run prints subject and body of what fires, past the cooldown, and changes nothing; --test-mail
-    sends now, whether anything fires or not, and starts no cooldown.
-    """
+    """Evaluate once and send what is due; the trials --dry-run and --test-mail change no state."""
     from gpuwatch_tray.app.deliver import deliver_now
 
     if not context.settings.to_email and not context.simulated:
@@ -61,7 +56,7 @@ def check_once(context: RunContext, args: argparse.Namespace) -> int:
     except AlreadyRunningError as other:
         print(_("{watcher}: nothing evaluated here").format(watcher=other))
         with closing(open_store(context)) as store:
-            failures = [*_doubts(other), *deliver_now(context, store)]
+            failures = [*_doubts(context, other), *deliver_now(context, store)]
     _fail(failures)
     return 0
 
@@ -75,13 +70,13 @@ def _evaluate(context: RunContext) -> list[str]:
         return failures if context.simulated else [*failures, *deliver_now(context, lease.store)]
 
 
-def _doubts(other: AlreadyRunningError) -> list[str]:
+def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:
     """Say why the other process may not be enough."""
-    doubts = (
-        []
-        if other.holder.trouble is None
-        else [_("{watcher}, and says: {trouble}").format(watcher=other, trouble=other.holder.trouble)]
-    )
+    from gpuwatch_tray.app.tray_client import lock_problem
+
+    doubts = [*filter(None, [lock_problem(context)])]
+    if (trouble := other.holder.trouble) is not None:
+        doubts.append(_("{watcher}, and says: {trouble}").format(watcher=other, trouble=trouble))
     if not other.holder.mails:
         doubts.append(_("{watcher}, but mails nobody: TO_EMAIL is not set there").format(watcher=other))
     return doubts

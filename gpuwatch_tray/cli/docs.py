@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
-from gpuwatch_tray.desktop.entries import GeneratedDocs
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gpuwatch_tray.desktop.entries import GeneratedDocs
 
 
 def iter_commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -22,6 +22,7 @@ from gpuwatch_tray.app.bootstrap import (
     open_store,
 )
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.units import KIB
 
@@ -68,10 +69,7 @@ def write_report(context: RunContext, file: Path) -> int:
     at = datetime.now().astimezone().isoformat(timespec="seconds")
     content = [f"gpuwatch-tray {__version__}, {at}", "", *results_text(results), "", *log_tail(context)]
     try:
-        with os.fdopen(
-            os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
-        ) as new:
-            new.write("\n".join(content) + "\n")
+        write_private(file, "\n".join(content) + "\n")
     except OSError as error:
         raise WorkError(f"{file}: {error.strerror or error}") from error
     print(_("written to {file}; secrets are taken out, but read it before you send it").format(file=file))
@@ -96,32 +94,9 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
     """Return every check; `timeout` in seconds replaces each check's own. Raises UsageError in a demo."""
     from gpuwatch_tray.app.login_item import login_item
     from gpuwatch_tray.app.logs import log_path
-    from gpuwatch_tray.app.tray_client import control_addresses, lock_holder
-    from gpuwatch_tray.doctor import CHECK_TIMEOUT, Check
-    from gpuwatch_tray.doctor.checks import (
-        AUTOSTART_TOPIC,
-        LOG_TOPIC,
-        SECRETS_TOPIC,
-        SETTINGS_TOPIC,
-        STATE_TOPIC,
-        check_log_file,
-        check_login,
-        check_program,
-        check_secrets,
-        check_settings,
-        check_state_file,
-    )
-    from gpuwatch_tray.doctor.environment import (
-        DRIVER_TOPIC,
-        PYNVML_TOPIC,
-        RUNNING_TOPIC,
-        TRAY_TOPIC,
-        check_desktop,
-        check_driver,
-        check_pynvml,
-        check_running,
-    )
-    from gpuwatch_tray.doctor.mail_checks import MAIL_TOPIC, OUTBOX_TOPIC, check_outbox, check_transport
+    from gpuwatch_tray.app.tray_client import control_addresses, lock_holder, lock_problem
+    from gpuwatch_tray.doctor import checks, environment, mail_checks
+    from gpuwatch_tray.doctor.checks import CHECK_TIMEOUT, Check
 
     if context.simulated:
         raise UsageError(_("the doctor looks at what is really here: leave out --demo"))
@@ -133,30 +108,38 @@ def list_checks(context: RunContext, environ: Mapping[str, str], timeout: float 
         Check, timeout=usual, mend=_("is it on a network drive that does not answer? `mount` tells")
     )
     return [
-        Check("program", check_program, usual),
-        on_disk(SETTINGS_TOPIC, lambda: check_settings(ours, context.problems, files)),
-        Check(PYNVML_TOPIC, check_pynvml, usual),
+        Check("program", checks.check_program, usual),
+        on_disk(checks.SETTINGS_TOPIC, lambda: checks.check_settings(ours, context.problems, files)),
+        Check(environment.PYNVML_TOPIC, environment.check_pynvml, usual),
         Check(
-            DRIVER_TOPIC,
-            lambda: check_driver(open_source(context), _driver_versions, ours.limits),
+            environment.DRIVER_TOPIC,
+            lambda: environment.check_driver(open_source(context), _driver_versions, ours.limits),
             source if timeout is None else timeout,
             _("it does not answer"),
             _("see whether `nvidia-smi` hangs too; `dmesg` may say why"),
         ),
         Check(
-            TRAY_TOPIC,
-            lambda: check_desktop(environ, ours.away, _program_name),
+            environment.TRAY_TOPIC,
+            lambda: environment.check_desktop(environ, ours.away, _program_name),
             2 * usual,
             _("the desktop's programs do not answer"),
             _("log out and in again"),
         ),
-        on_disk(AUTOSTART_TOPIC, lambda: check_login(login_item)),
-        on_disk(MAIL_TOPIC, lambda: check_transport(ours)),
-        on_disk(OUTBOX_TOPIC, lambda: check_outbox(lambda: _open_existing_store(context))),
-        on_disk(STATE_TOPIC, lambda: check_state_file(_state_file(context))),
-        on_disk(LOG_TOPIC, lambda: check_log_file(log_path(context))),
-        on_disk(SECRETS_TOPIC, lambda: check_secrets(_secret_files(context, files))),
-        Check(RUNNING_TOPIC, lambda: check_running(lock_holder(context), control_addresses(context)), usual),
+        on_disk(checks.AUTOSTART_TOPIC, lambda: checks.check_login(login_item)),
+        on_disk(mail_checks.MAIL_TOPIC, lambda: mail_checks.check_transport(ours)),
+        on_disk(
+            mail_checks.OUTBOX_TOPIC, lambda: mail_checks.check_outbox(lambda: _open_existing_store(context))
+        ),
+        on_disk(checks.STATE_TOPIC, lambda: checks.check_state_file(_state_file(context))),
+        on_disk(checks.LOG_TOPIC, lambda: checks.check_log_file(log_path(context))),
+        on_disk(checks.SECRETS_TOPIC, lambda: checks.check_secrets(_secret_files(context, files))),
+        Check(
+            environment.RUNNING_TOPIC,
+            lambda: environment.check_running(
+                lock_holder(context), control_addresses(context), lock_problem(context)
+            ),
+            usual,
+        ),
     ]
 
 

@@ -3,23 +3,100 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import json
+import os
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from gpuwatch_tray.app.bootstrap import UsageError
-from gpuwatch_tray.cli import credentials, outbox
-from gpuwatch_tray.i18n import _
+from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_store
+from gpuwatch_tray.app.control import operate
+from gpuwatch_tray.cli.base import tcp_port
+from gpuwatch_tray.common import redact
+from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
+from gpuwatch_tray.units import TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
     from gpuwatch_tray.app.bootstrap import RunContext
     from gpuwatch_tray.cli.base import CommandGroup
+    from gpuwatch_tray.settings import SmtpSettings
+
+
+def print_queue(context: RunContext, args: argparse.Namespace) -> int:
+    """Print every mail that has not left, when it is tried next, and why it has not."""
+    answer = operate(context, {"do": "mail queue"})
+    print(json.dumps(answer, indent=2) if args.json else "\n".join(_mail_lines(answer["mails"])))
+    return 0
+
+
+def retry_mails(context: RunContext, args: argparse.Namespace) -> int:
+    """Have these mails sent now, those that were given up too."""
+    from gpuwatch_tray.app.deliver import deliver_now
+
+    failures: list[str] = []
+    request = {"do": "mail retry", "ids": _parse_ids(args.ids)}
+    # Where nothing runs that would send them, this command does.
+    count = operate(context, request, lambda store: failures.extend(deliver_now(context, store)))["count"]
+    print(ngettext("{count} mail is due now", "{count} mails are due now", count).format(count=count))
+    if failures:
+        raise WorkError("\n".join(failures))
+    return 0
+
+
+def drop_mails(context: RunContext, args: argparse.Namespace) -> int:
+    """Never send these mails."""
+    count = operate(context, {"do": "mail drop", "ids": _parse_ids(args.ids)})["count"]
+    print(ngettext("{count} mail dropped", "{count} mails dropped", count).format(count=count))
+    return 0
+
+
+def _parse_ids(names: Sequence[str]) -> list[int]:
+    """Parse the numbers; an empty list stands for all mails."""
+    if list(names) == ["all"]:
+        return []
+    try:
+        return [int(name) for name in names]
+    except ValueError:
+        raise UsageError(
+            _("a mail's number is expected, or `all`: `gpuwatch-tray mail queue` lists them")
+        ) from None
+
+
+def _mail_lines(mails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not mails:
+        yield _("no mail waits")
+    for mail in mails:
+        yield f"{mail['id']:>5}  {local_time(mail['created'])}  {mail['subject']}"
+        yield f"       {_mail_state(mail)}"
+        if mail["error"]:
+            yield f"       {redact.visible(mail['error'])}"
+
+
+def _mail_state(mail: Mapping[str, Any]) -> str:
+    if mail["state"] == "held":
+        return _("over the cap of mails an hour: waits for one digest")
+    if mail["state"] == "dead":
+        return _(
+            "given up: `gpuwatch-tray mail retry {id}` sends it again, `mail drop {id}` drops it"
+        ).format(id=mail["id"])
+    when = local_time(mail["next_at"])
+    if mail["state"] == "blocked":
+        return _("waits for somebody to mend what follows; tried again at {when}").format(when=when)
+    if not mail["attempts"]:
+        return _("about to be sent")
+    count = mail["attempts"]
+    text = ngettext("tried once, again at {when}", "tried {count} times, again at {when}", count)
+    return text.format(count=count, when=when)
 
 
 def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
-    """
-    Try the way of the mail up to the login, and send nothing.
-
-    Prints each step with `ok` or `failed` and what mends it; returns 0 when the whole way is open, else 1.
-    """
+    """Try the way of the mail up to the login, step by step, and send nothing; 0 when all of it is open."""
     from gpuwatch_tray.app.deliver import refuse_demo
     from gpuwatch_tray.notify.email import create_transport, secrets
     from gpuwatch_tray.notify.transport import TransportError
@@ -49,22 +126,199 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     return 0
 
 
-def add_commands(commands: CommandGroup) -> None:
-    """Add `mail` and its tasks."""
-    _parser, tasks = commands.group(
-        "mail", _("what waits to be sent, and the ways out"), "mail queue", "mail login", "mail test"
-    )
-    outbox.add_tasks(tasks)
-    parser = tasks.command(
-        "deliver", deliver_mail, _("send what waits in the outbox and is due"), "mail deliver --verbose"
-    )
-    parser.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the tray's child
-    credentials.add_tasks(tasks)
-    tasks.command("test", try_transport, _("try the way of the mail, and send nothing"), "mail test")
-
-
 def deliver_mail(context: RunContext, args: argparse.Namespace) -> int:
     """Send what is due."""
     from gpuwatch_tray.app import deliver
 
     return deliver.deliver(context, handed=args.handed)
+
+
+def run_password(context: RunContext, args: argparse.Namespace) -> int:
+    """Store the mail server's password in the keyring, or delete it there; mails that waited are then due."""
+    smtp = _smtp_settings(context)
+    from gpuwatch_tray.notify.email import secrets
+    from gpuwatch_tray.notify.transport import TransportError
+
+    account = secrets.keyring_account(smtp)
+    try:
+        if args.delete:
+            deleted = secrets.delete_password(account)
+        else:
+            name = secrets.store_password(account, _ask_password(account))
+    except TransportError as error:
+        raise WorkError(str(error)) from error
+    if args.delete:
+        gone, none = _("The password of {account} is deleted."), _("There is no password of {account}.")
+        print((gone if deleted else none).format(account=account))
+        return 0
+    print(_("The password of {account} is in the keyring ({name}).").format(account=account, name=name))
+    before = "SMTP_PASS" if smtp.password.reveal() else "SMTP_PASS_FILE"
+    if smtp.password.reveal() or smtp.password_file is not None:
+        print(_("It is not used yet: {key} goes before it. Take that out of smtp.env.").format(key=before))
+    with closing(open_store(context)) as outbox:
+        outbox.make_mails_due(time.time())
+    return 0
+
+
+def _smtp_settings(context: RunContext) -> SmtpSettings:
+    from gpuwatch_tray.app.deliver import refuse_demo
+
+    refuse_demo(context)
+    context.require_valid_settings()
+    smtp = context.settings.smtp
+    if smtp is None:
+        raise UsageError(_("no mail server is set up: set SMTP_HOST and SMTP_USER in smtp.env first"))
+    if smtp.security is SmtpSecurity.NONE:
+        raise UsageError(_("SMTP_SECURITY=none sends without a login: there is no password to keep"))
+    return smtp
+
+
+def _ask_password(account: str) -> str:
+    """Return the password that the person types twice, or the first line of a pipe."""
+    import getpass
+
+    if sys.stdin is None:  # closed, or a windowed start on Windows
+        raise UsageError(_("there is nothing to read the password from: run it in a terminal"))
+    if not sys.stdin.isatty():
+        text = sys.stdin.readline()
+    else:
+        text = getpass.getpass(_("Password of {account}: ").format(account=account))
+        if getpass.getpass(_("Once more: ")) != text:
+            raise UsageError(_("the two are not the same: nothing is kept"))
+    try:
+        secret = read_password(text).reveal()
+    except ValueError as error:
+        raise UsageError(_("the password {why}").format(why=error)) from error
+    if not secret:
+        raise UsageError(_("an empty password: nothing is kept"))
+    if odd := odd_characters(Secret(secret)):
+        print(_("The password holds {what}: type it anew instead of pasting it.").format(what=odd))
+    return secret
+
+
+def run_login(context: RunContext, args: argparse.Namespace) -> int:
+    """Sign in to Gmail, print how the sign-in stands, or withdraw it."""
+    if args.status:
+        return _print_login_status(context)
+    return _revoke_login(context) if args.revoke else _sign_in(context, port=args.port)
+
+
+def _sign_in(context: RunContext, *, port: int | None) -> int:
+    """Sign in to Gmail, by a browser or an address pasted here; mails that waited for it are then due."""
+    from gpuwatch_tray.app.deliver import refuse_demo
+
+    refuse_demo(context)
+    context.require_valid_settings()
+    from gpuwatch_tray.notify.email.oauth import PORT, browser_is_here, sign_in
+    from gpuwatch_tray.notify.transport import FailureKind, TransportError
+
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    try:
+        token = sign_in(
+            context.settings,
+            port=PORT if port is None else port,
+            open_browser=browser_is_here(os.environ),
+            out=sys.stdout,
+            pasted=sys.stdin.fileno() if terminal else None,
+        )
+    except TransportError as error:
+        wrong = error.kind is FailureKind.CONFIGURATION
+        raise (UsageError if wrong else WorkError)(str(error)) from error
+    with closing(open_store(context)) as store:
+        store.make_mails_due(time.time())
+    print(_("Signed in; the token is in {file}.").format(file=token))
+    return 0
+
+
+def _print_login_status(context: RunContext) -> int:
+    """Print from token.json alone how the sign-in stands; raises WorkError where there is none."""
+    from gpuwatch_tray.notify.email import google_credentials
+    from gpuwatch_tray.notify.transport import TransportError
+
+    path = _token_file(context)
+    try:
+        token = google_credentials.read_token(path)
+    except TransportError as error:
+        raise WorkError(_("Not signed in: {why}").format(why=error)) from error
+    print(_("Signed in: {file}").format(file=path))
+    scopes = google_credentials.token_scopes(token)
+    print(_("Allows: {scopes}").format(scopes=", ".join(scopes) or _("the file does not say")))
+    print(_expiry_text(google_credentials.token_expiry(token), datetime.now(UTC)))
+    print(_("Whether Google still takes it, `gpuwatch-tray mail test` says."))
+    return 0
+
+
+def _revoke_login(context: RunContext) -> int:
+    """Withdraw the sign-in at Google, and delete token.json."""
+    from gpuwatch_tray.notify.email.oauth import revoke_sign_in
+    from gpuwatch_tray.notify.transport import TransportError
+
+    path = _token_file(context)
+    try:
+        known = revoke_sign_in(path)
+    except TransportError as error:
+        raise WorkError(str(error)) from error
+    withdrawn = _("The sign-in is withdrawn, and {file} is deleted.")
+    ended = _("Google had ended the sign-in already; {file} is deleted.")
+    print((withdrawn if known else ended).format(file=path))
+    return 0
+
+
+def _token_file(context: RunContext) -> Path:
+    context.require_valid_settings()
+    path = context.settings.gmail_token
+    if path is None:
+        raise UsageError(_("GMAIL_API_TOKEN is not set: set it in notify.env, where token.json goes"))
+    return path
+
+
+def _expiry_text(expiry: datetime | None, now: datetime) -> str:
+    """Describe the access token, which lives for an hour."""
+    if expiry is None:
+        return _("Access token: renewed at the next mail")
+    at = expiry.astimezone().strftime(TO_THE_MINUTE)
+    if expiry <= now:
+        return _("Access token: ended on {time}, renewed at the next mail").format(time=at)
+    return _("Access token: good until {time}, renewed by itself").format(time=at)
+
+
+def add_commands(commands: CommandGroup) -> None:
+    """Add `mail` and its tasks."""
+    _parser, tasks = commands.group(
+        "mail", _("what waits to be sent, and the ways out"), "mail queue", "mail login", "mail test"
+    )
+    queue = tasks.command(
+        "queue", print_queue, _("each mail that has not left, and why"), "mail queue --json"
+    )
+    queue.add_argument("--json", action="store_true", help=_("as JSON"))
+    for name, body, summary in (
+        ("retry", retry_mails, _("have mails sent now, those that were given up too")),
+        ("drop", drop_mails, _("never send these mails")),
+    ):
+        task = tasks.command(name, body, summary, f"mail {name} 7", f"mail {name} all")
+        task.add_argument("ids", nargs="+", metavar="ID", help=_("its number in `mail queue`, or `all`"))
+    parser = tasks.command(
+        "deliver", deliver_mail, _("send what waits in the outbox and is due"), "mail deliver --verbose"
+    )
+    parser.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the tray's child
+    login = tasks.command(
+        "login", run_login, _("sign in to Gmail"), "mail login", "mail login --status", aliases=["auth"]
+    )
+    action = login.add_mutually_exclusive_group()
+    action.add_argument(
+        "--status", action="store_true", help=_("how the sign-in stands, without the network")
+    )
+    action.add_argument(
+        "--revoke", action="store_true", help=_("withdraw it at Google, and delete token.json")
+    )
+    action.add_argument(
+        "--port", type=tcp_port, default=None, help=_("where to wait for the browser (default 8765)")
+    )
+    password = tasks.command(
+        "password",
+        run_password,
+        _("keep the mail server's password in the system's keyring"),
+        "mail password",
+    )
+    password.add_argument("--delete", action="store_true", help=_("take it out again"))
+    tasks.command("test", try_transport, _("try the way of the mail, and send nothing"), "mail test")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.app.bootstrap import RunContext, WorkError, open_source, read_once
 from gpuwatch_tray.cli.base import positive_seconds
-from gpuwatch_tray.common.proclist import listing_json, totals_text
-from gpuwatch_tray.common.proclist_format import all_text, own_text
+from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
 from gpuwatch_tray.rules.verdict import gaps
@@ -36,13 +35,7 @@ def add_commands(commands: CommandGroup) -> None:
 
 
 def print_processes(context: RunContext, args: argparse.Namespace) -> int:
-    """
-    Print the processes, once or every N seconds until interrupted.
-
-    They are the user's own compute processes as the Bash tool printed them, or with --all all processes with
-    owner and type, and the totals of each user. What could not be read goes to standard error and makes the
-    exit code 1.
-    """
+    """Print the processes, once or every N seconds; what could not be read makes the exit code 1."""
     context.require_valid_settings()
     source = open_source(context)
     try:

@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
-from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError
-from gpuwatch_tray.app.settings_files import write_missing
+from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
@@ -116,11 +115,20 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
 
 
 def run_config(context: RunContext, args: argparse.Namespace) -> int:
-    """Write the settings' files, check them, or print where they are."""
-
+    """Write the settings' files that are missing, check them all, or print where they are."""
     if args.check:
         return check(context)
-    return show_paths() if args.path else write()
+    written = () if args.path else write_missing_settings()
+    for place in settings.files(os.environ):
+        if args.path:
+            notes = [
+                *([] if place.exists else [_("not there")]),
+                *([_("named by {variable}").format(variable=place.named)] if place.named else []),
+            ]
+            print(f"{place.path}" + (f"  ({', '.join(notes)})" if notes else ""))
+        else:
+            print(f"{_('written:') if place.path in written else _('left as it is:')} {place.path}")
+    return 0
 
 
 def switch_autostart(context: RunContext, args: argparse.Namespace) -> int:
@@ -142,32 +150,12 @@ def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: ar
     return 0
 
 
-def write() -> int:
-    """Write those that are not there, and say which; nothing that exists is touched."""
-    written = write_missing()
-    for place in settings.files(os.environ):
-        done = _("written:") if place.path in written else _("left as it is:")
-        print(f"{done} {place.path}")
-    return 0
-
-
-def check(setup: RunContext) -> int:
+def check(context: RunContext) -> int:
     """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
-    for warning in setup.settings.warnings:
+    for warning in context.settings.warnings:
         print(_("warning: {text}").format(text=warning), file=sys.stderr)
-    setup.require_valid_settings()
+    context.require_valid_settings()
     print(_("no mistake in the settings"))
-    if not setup.settings.to_email:
-        print(_("Email is off: {why}").format(why=setup.settings.no_recipient))
-    return 0
-
-
-def show_paths() -> int:
-    """Print where each is, or would be, and which variable says so."""
-    for place in settings.files(os.environ):
-        notes = [
-            *([] if place.exists else [_("not there")]),
-            *([_("named by {variable}").format(variable=place.named)] if place.named else []),
-        ]
-        print(f"{place.path}" + (f"  ({', '.join(notes)})" if notes else ""))
+    if not context.settings.to_email:
+        print(_("Email is off: {why}").format(why=context.settings.no_recipient))
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,13 @@ from gpuwatch_tray.app.bootstrap import (
     acquire_store,
     create_evaluator,
     deliver_command,
-    open_source,
     open_store,
-    read_once,
 )
-from gpuwatch_tray.app.control_when import REMINDER_OPERATIONS
-from gpuwatch_tray.cli.base import positive_int
+from gpuwatch_tray.app.control import operate
+from gpuwatch_tray.cli.base import complain, positive_int
 from gpuwatch_tray.common import host
 from gpuwatch_tray.engine import operations
-from gpuwatch_tray.engine.operations import HOLD, ReminderError, Reminders, shown_command
+from gpuwatch_tray.engine.operations import HOLD, Reminders, shown_command
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.ipc.lock import LockError
 from gpuwatch_tray.model import EmailWhen
@@ -66,23 +63,10 @@ def print_reminders(context: RunContext, _args: argparse.Namespace) -> int:
     return _operate(context, {"do": "when list"})
 
 
-NEED_SNAPSHOT = {"when free", "when ends"}
-
-
 def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: bool = True) -> int:
-    from gpuwatch_tray.app.tray_client import lock_holder, request_or_use_store
+    from gpuwatch_tray.app.tray_client import lock_holder
 
-    def on_store(store: Store) -> dict[str, Any]:
-        snapshot = None
-        if request["do"] in NEED_SNAPSHOT:
-            with closing(open_source(context, store)) as source:
-                snapshot = read_once(context, source)
-        try:
-            return REMINDER_OPERATIONS[request["do"]](Reminders(store, host.now), request, snapshot)
-        except ReminderError as error:
-            raise WorkError(str(error)) from error
-
-    said = request_or_use_store(context, request, on_store)["said"]
+    said = operate(context, request)["said"]
     print(said or _(NO_REMINDERS))
     if needs_monitor and said and not context.simulated and not lock_holder(context).pid:
         print(_(NOTHING_RUNS))
@@ -96,12 +80,7 @@ NOBODY_TO_TELL = N_("nothing watches here and nobody is mailed: the end is told 
 
 
 def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
-    """
-    Run the command to its end and report the end; returns its exit code.
-
-    That is 128 and the number of a signal that ended it, 127 or 126 where it could not be started. An error
-    of the report is printed to standard error, and changes neither command nor code.
-    """
+    """Run the command, report its end and return its exit code, as a shell has it; errors change neither."""
     from gpuwatch_tray.common.child import RunningCommand, StartError
 
     words = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
@@ -111,7 +90,7 @@ def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
     try:
         command = RunningCommand(words)
     except StartError as error:
-        _complain(str(error))
+        complain(str(error))
         return error.code
     number = _announce(context, command.pid, words)
     code = command.wait()
@@ -133,14 +112,14 @@ def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
     def on_store(store: Store) -> dict[str, Any]:
         policy = context.policy.routing
         if not policy.mails or policy.email_when is EmailWhen.NEVER:
-            _complain(_(NOBODY_TO_TELL))
+            complain(_(NOBODY_TO_TELL))
         return {"id": Reminders(store, host.now).add_command(pid, identity, boot, name)}
 
     request = {"do": "when run", "pid": pid, "identity": identity, "boot": boot, "called": name}
     try:
         return int(request_or_use_store(context, request, on_store)["id"])
     except REPORT_FAILURES as error:
-        _complain(_("the end of this command will not be told: {error}").format(error=error))
+        complain(_("the end of this command will not be told: {error}").format(error=error))
         return None
 
 
@@ -163,7 +142,7 @@ def _report(context: RunContext, request: dict[str, Any]) -> None:
             with closing(open_store(context)) as store:
                 _record_end(store, request)
     except REPORT_FAILURES as error:
-        _complain(_("the end of this command could not be told: {error}").format(error=error))
+        complain(_("the end of this command could not be told: {error}").format(error=error))
 
 
 def _record_end(store: Store, request: dict[str, Any]) -> bool:
@@ -181,10 +160,6 @@ def _deliver(context: RunContext) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def _complain(text: str) -> None:
-    print(f"gpuwatch-tray: {text}", file=sys.stderr, flush=True)
 
 
 def add_commands(commands: CommandGroup) -> None:

@@ -1,1 +1,1 @@
-"""What several rooms share and no library gives: text widths, threads, child processes, redaction, the process list."""
+"""What several rooms share: text widths, threads, child processes, redaction, the process list."""

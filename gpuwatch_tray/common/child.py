@@ -62,9 +62,9 @@ HANDOVER = 1.0  # seconds for the thread to stop between two chunks
 
 class OutputPump:
     """
-    Passes on what the command writes to `end` to the file descriptor `target`, unchanged.
+    Passes on to the file descriptor `target`, unchanged, what the command writes to `end`.
 
-    On a terminal `end` is a terminal too; where none can be had, it is `target` itself, and nothing is kept.
+    On a terminal `end` is one too; where none can be had, it is `target` itself, and nothing is kept.
     """
 
     def __init__(self, target: int, name: str, tail: TailBuffer) -> None:
@@ -102,11 +102,7 @@ class OutputPump:
         return not self._thread.is_alive()
 
     def hand_over(self) -> None:
-        """
-        Leave the stream to a `cat` of its own.
-
-        Its next line would end what the command has left running, once nobody reads it.
-        """
+        """Leave the stream to a `cat`: the next line of what runs on would end it, once nobody reads."""
         if self._reading is None or not self._thread.is_alive():
             return
         os.write(self._stop_writing, b".")
@@ -245,8 +241,7 @@ class RunningCommand:
     """
     A running command, with this process's input, folder and environment; for the main thread only.
 
-    Raises StartError. Signals that were ignored when this process started stay so, as under nohup. What the
-    command leaves running in the background goes on writing to where it did.
+    Raises StartError. Signals that were ignored at the start stay so, as under nohup.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
@@ -278,12 +273,10 @@ class RunningCommand:
     def wait(self) -> int:
         """Wait until it has ended and its output is passed on; return its exit code, as a shell has it."""
         patience = WAIT_STEP if sys.platform == "win32" else None
-        while True:
-            try:
+        code = None
+        while code is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._running.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
-            break
         ended = time.monotonic()
         for pump in self._pumps:
             while not pump.done(QUIET / 6):
@@ -330,11 +323,7 @@ class RunningCommand:
 
 
 def _same_file(one: int, other: int) -> bool:
-    """Tell whether two file descriptors lead to one place."""
     try:
-        return os.path.samestat(os.fstat(one), os.fstat(other))
+        return os.path.sameopenfile(one, other)
     except OSError:
         return False
-
-
-__all__ = ["RunningCommand", "StartError", "TailBuffer"]

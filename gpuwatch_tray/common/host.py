@@ -32,8 +32,7 @@ def uptime() -> tuple[float, str]:
     """
     Read a clock that nobody sets, in seconds, and the id of what it counts from.
 
-    On Linux that is the boot, suspends included. Elsewhere a boot has no lasting id, so the clock is this
-    process's own: between two processes only wall time counts.
+    On Linux that is the boot; elsewhere this process, so that between two only wall time counts.
     """
     gettime: Callable[[int], float] | None = getattr(time, "clock_gettime", None)
     clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)

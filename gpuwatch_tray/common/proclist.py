@@ -1,9 +1,15 @@
 """
-The list of GPU processes: read back from text, as JSON, and summed up by user.
+The list of GPU processes: as text, read back from text, as JSON, and summed up by user.
 
-The text is the Bash tool's, ours, or that of any program that prints alike. Blanks, line ends, missing lines
-and further fields do not matter, but a line that may be a process and cannot be read is reported: a shorter
-list would look like fewer processes.
+The text is in the Bash tool's layout, to the letter; it is read back from that tool, from ours, or from any
+program that prints alike:
+
+```
+GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34
+  CWD: /home/user/project
+  CMD: python train.py
+(an empty line)
+```
 """
 
 from __future__ import annotations
@@ -13,24 +19,101 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import NA, parse_elapsed, type_text
-from gpuwatch_tray.common.redact import process_name, program
+from gpuwatch_tray.common.redact import NA, process_name, program
 from gpuwatch_tray.model import (
     UNKNOWN,
-    ClockLimit,
     Field,
     Gpu,
     GpuProcess,
     Missing,
-    Problem,
     ProcessKind,
     Snapshot,
     Why,
+    known,
 )
 from gpuwatch_tray.units import MIB, local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+_ETIME = re.compile(
+    r"(?:(?:(?P<days>\d{1,9})-)?(?P<hours>\d{1,9}):)?(?P<minutes>\d{1,9}):(?P<seconds>\d{1,9})", re.ASCII
+)
+
+
+def elapsed_text(seconds: Field[float]) -> str:
+    """
+    Write whole seconds as `03:34`, `09:00:00` or `1-02:03:04`; `NA` where they are missing.
+
+    The days have no leading zero, whatever the manual's `DD` suggests: procps prints them with `%u-`.
+    """
+    if isinstance(seconds, Missing):
+        return NA
+    minutes, s = divmod(max(0, int(seconds)), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}-{h:02}:{m:02}:{s:02}"
+    return f"{h:02}:{m:02}:{s:02}" if h else f"{m:02}:{s:02}"
+
+
+def parse_elapsed(text: str) -> Field[float]:
+    """Read the seconds of an elapsed time; unknown for `NA`, and for any other text (which is the detail)."""
+    text = text.strip()
+    found = _ETIME.fullmatch(text)
+    if found is None:
+        return UNKNOWN if text in {"", NA} else Missing(Why.UNKNOWN, text)
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+_LETTERS = (ProcessKind.MPS, ProcessKind.COMPUTE, ProcessKind.GRAPHICS)  # nvidia-smi's order: M+C, C+G
+
+
+def process_header(process: GpuProcess) -> str:
+    """Write the first line of a process: `GPU=0  MEM=2828MiB  PID=2943615  ETIME=03:34`."""
+    gpu = "?" if process.gpu is None else process.gpu
+    memory = "[N/A]" if isinstance(process.memory, Missing) else process.memory // MIB
+    return f"GPU={gpu}  MEM={memory}MiB  PID={process.pid}  ETIME={elapsed_text(process.elapsed)}"
+
+
+def type_text(process: GpuProcess) -> str:
+    """Write how it uses the GPU, in nvidia-smi's letters: `C`, `G`, `C+G`, `M+C`; `?` if not known."""
+    return "+".join(kind.value for kind in _LETTERS if kind in process.kinds) or "?"
+
+
+def own_text(processes: Sequence[GpuProcess], *, redacted: bool) -> str:
+    """Write the Bash tool's list, an empty line after each; redacted, save for the user's own terminal."""
+    return "".join(_block(process_header(process), process, redacted=redacted) for process in processes)
+
+
+def all_text(processes: Sequence[GpuProcess]) -> str:
+    """Write the list of `ps --all`, with owner and type behind each first line: `USER=alice  TYPE=C+G`."""
+    return "".join(_block(_header_with_owner(process), process, redacted=False) for process in processes)
+
+
+def _header_with_owner(process: GpuProcess) -> str:
+    return f"{process_header(process)}  USER={_line(process.user, '?')}  TYPE={type_text(process)}"
+
+
+def _block(first: str, process: GpuProcess, *, redacted: bool) -> str:
+    cwd = process.cwd
+    if redacted and not isinstance(cwd, Missing):
+        cwd = redact.text(cwd)
+    return f"{first}\n  CWD: {_line(cwd, NA)}\n  CMD: {_command(process, redacted=redacted)}\n\n"
+
+
+def _command(process: GpuProcess, *, redacted: bool) -> str:
+    if process.mine and isinstance(process.command, Missing):
+        return NA
+    if redacted or not process.mine or isinstance(process.command, Missing):
+        return redact.command(process)
+    return redact.one_line(" ".join(process.command)) or NA
+
+
+def _line(value: Field[str], otherwise: str) -> str:
+    return otherwise if isinstance(value, Missing) else redact.visible(value).strip() or otherwise
 
 
 _HEADER = re.compile(r"GPU\s*=")
@@ -142,19 +225,12 @@ def _parse_process(line: str) -> GpuProcess | None:
     return GpuProcess(
         pid=int(pid),
         gpu=None if gpu == "?" else int(gpu),
-        kinds=_parse_kinds(fields.get("TYPE")),
+        kinds=frozenset(kind for kind in ProcessKind if kind.value in fields.get("TYPE", "C").split("+")),
         memory=_parse_memory(fields.get("MEM", "")),
         user=UNKNOWN if user in {None, "", "?"} else user,
         mine=True if user is None else None,
         elapsed=parse_elapsed(fields.get("ETIME", "")),
     )
-
-
-def _parse_kinds(letters: str | None) -> frozenset[ProcessKind]:
-    known = {kind.value: kind for kind in ProcessKind}
-    if letters is None:
-        return frozenset({ProcessKind.COMPUTE})
-    return frozenset(known[letter] for letter in letters.split("+") if letter in known)
 
 
 def _parse_memory(text: str) -> Field[int]:
@@ -184,32 +260,23 @@ def _add_words(process: GpuProcess, line: str) -> GpuProcess:
 
 @dataclass(frozen=True, slots=True)
 class UserTotal:
-    """
-    One user's processes together; `user` is None for all whose owner is not known.
-
-    `memory` (bytes) is that of the processes whose memory is known, None where it is of none; `unknown`
-    counts the others, one for each GPU. `gpus` are the indexes of the GPUs that are known, `elsewhere` says
-    that there are processes on one that is not.
-    """
+    """One user's processes together; `user` is None for all whose owner is not known."""
 
     user: str | None
-    memory: int | None
-    unknown: int
-    gpus: tuple[int, ...]
+    memory: int | None  # bytes where it is known; None where it is of none
+    unknown: int  # how many have none that is known, one for each GPU
+    gpus: tuple[int, ...]  # the indexes that are known
     processes: int
-    elsewhere: bool = False
+    elsewhere: bool = False  # there are processes on a GPU that is not known
 
 
 def user_totals(processes: Iterable[GpuProcess]) -> tuple[UserTotal, ...]:
     """Sum up the processes by user, the most memory first; the unknown owners last."""
     held: dict[str | None, list[GpuProcess]] = {}
     for process in processes:
-        owner = None if isinstance(process.user, Missing) or not process.user else process.user
-        held.setdefault(owner, []).append(process)
-    unsorted = [_user_total(user, entries) for user, entries in held.items()]
-    return tuple(
-        sorted(unsorted, key=lambda total: (total.user is None, -(total.memory or 0), total.user or ""))
-    )
+        held.setdefault(known(process.user) or None, []).append(process)
+    totals = [_user_total(user, entries) for user, entries in held.items()]
+    return tuple(sorted(totals, key=lambda t: (t.user is None, -(t.memory or 0), t.user or "")))
 
 
 def totals_text(processes: Iterable[GpuProcess]) -> str:
@@ -219,20 +286,6 @@ def totals_text(processes: Iterable[GpuProcess]) -> str:
         f"  PROCESSES={total.processes}  MEM={_memory_text(total)}\n"
         for total in user_totals(processes)
     )
-
-
-def totals_json(processes: Iterable[GpuProcess]) -> list[dict[str, Any]]:
-    """Return the totals of each user as JSON."""
-    return [
-        {
-            "user": total.user,
-            "memory_bytes": total.memory,
-            "memory_unknown": total.unknown,
-            "gpus": list(total.gpus),
-            "processes": total.processes,
-        }
-        for total in user_totals(processes)
-    ]
 
 
 def gpus_text(total: UserTotal) -> str:
@@ -266,20 +319,32 @@ SCHEMA = 1
 def listing_json(
     snapshot: Snapshot, processes: Sequence[GpuProcess], *, with_users: bool = False
 ) -> dict[str, Any]:
-    """Return everything that `ps --json` prints, ready for `json.dumps`; docs/json.md has the keys."""
+    """Return everything that `ps --json` prints, as docs/json.md describes it."""
+    problem = snapshot.problem
     record = {
         "schema": SCHEMA,
         "source": snapshot.source,
         "simulated": snapshot.simulated,
         "at": local_datetime(snapshot.at).isoformat(),
-        "problem": _problem_json(snapshot.problem),
+        "problem": problem and {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver},
         "gpus": [_gpu_json(gpu) for gpu in snapshot.gpus],
         "processes": [_process_json(process) for process in processes],
     }
-    return record | {"users": totals_json(processes)} if with_users else record
+    users = [
+        {
+            "user": total.user,
+            "memory_bytes": total.memory,
+            "memory_unknown": total.unknown,
+            "gpus": list(total.gpus),
+            "processes": total.processes,
+        }
+        for total in user_totals(processes)
+    ]
+    return record | {"users": users} if with_users else record
 
 
 def _gpu_json(gpu: Gpu) -> dict[str, Any]:
+    limits = gpu.limited_by
     fields: dict[str, Field[Any]] = {
         "uuid": gpu.uuid or UNKNOWN,
         "name": gpu.name,
@@ -291,7 +356,7 @@ def _gpu_json(gpu: Gpu) -> dict[str, Any]:
         "power_limit_w": gpu.power_limit,
         "fan_percent": gpu.fan,
         "slowdown_c": gpu.slowdown_at,
-        "limited_by": _limit_names(gpu.limited_by),
+        "limited_by": limits if isinstance(limits, Missing) else [str(bit.name).lower() for bit in limits],
         "ecc_corrected": gpu.ecc_corrected,
         "ecc_uncorrected": gpu.ecc_uncorrected,
         "rows_pending": gpu.rows_pending,
@@ -308,13 +373,6 @@ def _gpu_json(gpu: Gpu) -> dict[str, Any]:
     return {"index": gpu.index, **_values(fields), **state, "missing": _reasons(fields)}
 
 
-def _limit_names(limits: Field[ClockLimit]) -> Field[list[str]]:
-    """Name the bits that have a name."""
-    if isinstance(limits, Missing):
-        return limits
-    return [limit.name.lower() for limit in ClockLimit if limit in limits and limit.name is not None]
-
-
 def _process_json(process: GpuProcess) -> dict[str, Any]:
     name = process.name
     command: Field[Any] = process.command
@@ -324,12 +382,7 @@ def _process_json(process: GpuProcess) -> dict[str, Any]:
         name = process_name(name)  # it may be a title that holds the whole command
     if not isinstance(process.command, Missing):
         command = list(process.command)
-    started = (
-        process.started
-        if isinstance(process.started, Missing)
-        else local_datetime(process.started).isoformat()
-    )
-    elapsed = process.elapsed if isinstance(process.elapsed, Missing) else round(process.elapsed, 1)
+    started, elapsed = process.started, process.elapsed
     fields: dict[str, Field[Any]] = {
         "gpu": UNKNOWN if process.gpu is None else process.gpu,
         "device": process.device or None,
@@ -338,8 +391,8 @@ def _process_json(process: GpuProcess) -> dict[str, Any]:
         "mine": UNKNOWN if process.mine is None else process.mine,
         "type": type_text(process),
         "memory_bytes": process.memory,
-        "started": started,
-        "elapsed_s": elapsed,
+        "started": started if isinstance(started, Missing) else local_datetime(started).isoformat(),
+        "elapsed_s": elapsed if isinstance(elapsed, Missing) else round(elapsed, 1),
         "cwd": process.cwd,
         "command": command,
         "name": name,
@@ -360,9 +413,3 @@ def _reasons(fields: dict[str, Field[Any]]) -> dict[str, str]:
         for key, value in fields.items()
         if isinstance(value, Missing)
     }
-
-
-def _problem_json(problem: Problem | None) -> dict[str, Any] | None:
-    if problem is None:
-        return None
-    return {"text": problem.text, "mend": problem.mend, "no_driver": problem.no_driver}

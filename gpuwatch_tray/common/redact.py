@@ -1,8 +1,8 @@
 """
 Redaction: what of a command line, an error or a log line may be shown outside one's own terminal.
 
-Command lines carry passwords and tokens, and others read mail, popups, menus and logs. `scan` finds secrets
-in a text whose arguments are not separate: shell scripts, JSON, Python code, log lines.
+Command lines carry passwords and tokens, and others read mail, popups, menus and logs. Every pattern takes
+time in proportion to the text: repeats that could overlap are possessive or bounded.
 """
 
 from __future__ import annotations
@@ -12,211 +12,137 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.common.secret_names import (
+    REDACTED,
+    Secrecy,
+    is_secret,
+    looks_like_password,
+    secrecy,
+    words_of,
+)
+from gpuwatch_tray.common.secret_shapes import hide_shapes, is_digest
 from gpuwatch_tray.model import GpuProcess, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
-
-
-_NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-
-# Anywhere in a name, however it is joined: `PGPASSWORD`, `mypasswd`, `clientsecret`.
-_UNMISTAKABLE = re.compile(
-    r"password|passwd|passphrase|passwort|kennwort|api_?key|secret_?key|access_?key|private_?key|auth_?key"
-    r"|account_?key|auth_?token|access_?token|api_?token|client_?secret|credential|bearer|webhook"
-)
-# One word of a name.
-_SECRET = _words(
-    """
-    secret secrets token pw pwd passcode passin passout jwt cookie cookies auth authorization
-    signature sig otp totp pat creds cred
-    """
-)
-# One word, at the name's end only: `--key x`, but not `--key-size`; `--pass x`, but not `--pass-rate`.
-_SECRET_LAST = frozenset({"key", "pass"})
-_GLUED_ENDS = ("token", "secret", "pass", "pwd")  # `hftoken`, `smtppass`
-_GLUED_INNOCENT = _words("bypass compass lowpass highpass bandpass subtoken multitoken")
-_PLURALS = frozenset({"tokens", "keys"})
-_OWNERS = _words("api auth access hf hub github gitlab wandb bearer secret private user client")
-
-# After the word: it is about the secret, not the secret itself.
-_ABOUT = _words(
-    """
-    id ids type types size len length dim dims count num limit budget dropout rate ratio prob weight weights
-    mode method env file path dir name stdin prompt timeout ttl expiry expires format version index
-    embedding embeddings embed embeds pos position positions level loss acc accuracy mixing merging merge
-    pruning reduction storage column field cache backend plugin provider policy strategy threshold shift per
-    step steps batch frequency freq classification parallel
-    """
-)
-# Before the word: tokens and passes of models and programs ...
-_OF_A_MODEL = _words(
-    """
-    pad eos bos unk sep cls mask stop special max min num n image img video audio vision speech new class
-    placeholder initializer start end begin trigger concept first last next prev each per eot eod eom bpe
-    text input output target prompt system think instance prefix suffix separator delimiter no total
-    two single one multi second forward backward
-    """
-)
-# ... and keys of tables and data.
-_OF_DATA = _words(
-    """
-    source label labels sort group data dataset column field primary foreign partition hot public query metric
-    monitor caption join index feature features batch question answer response json dict score reward state
-    action obs seed rng random prng shuffle map lookup id row value
-    """
+LONGEST = 32_768  # characters of an argument that are shown
+_CUT = 1024  # characters at the cut that are left out, as a secret may be cut in two where no blank is near
+# One for one: dashes and letters that look like those of ASCII.
+_LOOKALIKES = str.maketrans(
+    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\uff1d"
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u043a\u0422\u041a\u0420\u0410\u0415\u041e\u0421",
+    "----------=aeopcyxiskTKPAEOC",
 )
 
-
-def names_secret(name: str) -> bool:
-    """
-    Tell whether the value that goes with `name` (of an option, a variable, a field) has to be hidden.
-
-    Names are judged by their words, not by letters: machine learning has token, key and pass in harmless
-    names (`--max-tokens`, `--pad-token`, `--sort-key`, `--num-passes`).
-    """
-    if name in {"PWD", "OLDPWD"}:  # the shell's working folder
-        return False
-    words = [word.lower() for word in _NAME_WORDS.findall(name)]
-    if not words:
-        return False
-    is_about = words[-1] in _ABOUT
-    if _UNMISTAKABLE.search("_".join(words)) or _UNMISTAKABLE.search("".join(words)):
-        return not is_about or words[-2:] == ["key", "id"]
-    return any(_is_secret_word(words, at) for at in range(len(words)))
-
-
-def _is_secret_word(words: list[str], at: int) -> bool:
-    word = words[at]
-    before = words[at - 1] if at else ""
-    after = words[at + 1] if at + 1 < len(words) else ""
-    if after in _ABOUT or before in _OF_A_MODEL:
-        return False
-    if word in _SECRET:
-        return True
-    if word in _SECRET_LAST:
-        return not after and before not in _OF_DATA
-    if word in _PLURALS:
-        return before in _OWNERS
-    stem = next((word.removesuffix(end) for end in _GLUED_ENDS if word.endswith(end)), "")
-    return bool(stem) and word not in _GLUED_INNOCENT and stem not in _OF_A_MODEL
-
-
-REDACTED = "***"
-
-_ISSUED = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"  # Hugging Face; hf_home and hf_cache are words
-    r"|(?:sk|pk|rk)[-_](?=[a-z_-]*[A-Z0-9])[\w-]{8,}"  # OpenAI, Anthropic, Stripe; sk-learn is a word
-    r"|gh[a-z]_[A-Za-z0-9]{6,}|github_pat_\w{6,}|gl[a-z]{2,5}-[\w-]{10,}"
-    r"|xox[a-z]-[\w-]{4,}|xapp-[\w-]{8,}"  # Slack
-    r"|(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{10,}"  # AWS
-    r"|AIza[\w-]{16,}|ya29\.[\w.-]+|GOCSPX-[\w-]+|1//[\w-]{20,}"  # Google
-    r"|eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON in base64: web tokens
-    r"|nvapi-[\w-]{8,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{16,}|dckr_pat_[\w-]+|gsk_[A-Za-z0-9]{16,}"
-    r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
-    r")"
-)
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
-_BEARER = re.compile(r"(?i)\b(bearer\s+|basic\s+(?=[a-z]*[A-Z0-9+/=]))[^\s\"']+")
-# `https://token@host` is a login as well; `ssh://git@host` names a person only. The lengths are bounded so
-# that a hostile argument costs no more than its length.
-_LOGIN_IN_URL = re.compile(
-    r"(://)(?:[^\s/?#:]{0,256}:[^\s/?#]{0,1024}"  # user:password@, to the last @ before the path
-    r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
-    r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
-)
-_HOOK = re.compile(
-    r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
-)
-
-_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-# A GPU's name and a notebook's connection file are no secrets, and the first is what the reader looks for.
-_KEEP = re.compile(rf"((?:MIG-)?(?:GPU|MIG)-{_UUID}|\bkernel-{_UUID})")
-_LONG = re.compile(
-    rf"(?P<uuid>{_UUID})"
-    r"|(?P<hex>(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{32,}(?![0-9A-Za-z]))"
-    r"|(?P<blob>[A-Za-z0-9+/_-]{32,}={0,3}|[A-Za-z0-9+/_-]{20,}={1,3})"
-)
-_RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
-_SEPARATOR = re.compile(r"[+/_-]")
-_LONG_ENOUGH = 32
-_MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digits, or capitals and digits
-
-
-def hide_shapes(s: str) -> str:
-    """Replace every known shape of a secret by `***`."""
-    s = _PEM.sub(REDACTED, s)
-    s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
-    s = _HOOK.sub(rf"\1{REDACTED}", s)
-    s = _BEARER.sub(rf"\1{REDACTED}", s)
-    s = _ISSUED.sub(REDACTED, s)
-    parts = _KEEP.split(s)
-    parts[::2] = [_LONG.sub(_hide_long, part) for part in parts[::2]]
-    return "".join(parts)
-
-
-def _hide_long(found: re.Match[str]) -> str:
-    return REDACTED if found["blob"] is None else _hide_random(found["blob"])
-
-
-def _hide_random(s: str) -> str:
-    """Hide a run of base64's letters: as a whole where it looks random, else part by part of a path."""
-    bare = s.rstrip("=")
-    if _looks_random(bare, 0.45 if "/" in bare else 0.35) or (
-        s != bare and "/" not in bare and _looks_random(bare, 0.3)
-    ):
-        return REDACTED
-    if "/" not in bare:
-        return s
-    return "/".join(
-        REDACTED if len(part) >= _LONG_ENOUGH and _looks_random(part, 0.35) else part for part in s.split("/")
-    )
-
-
-def _looks_random(s: str, changes: float) -> bool:
-    """
-    Tell whether the text changes between small letters, capitals and digits as often as by chance.
-
-    Names of models and runs change as often, but are cut into words: chance gives a separator per 32 letters.
-    """
-    separators = len(_SEPARATOR.findall(s))
-    if separators > len(s) / 8:
-        return False
-    runs = _RUNS.findall(s)
-    numbers = sum(run[0].isdigit() for run in runs)
-    if numbers - separators >= _MANY_NUMBERS and "/" not in s:
-        return True
-    return (len(runs) - 1) / (len(s) - 1) >= changes
-
-
-_NAME_IN_TEXT = re.compile(r"(?<![\w.-])(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.-]*)")
+# With the marks that nobody sees: a name with one in it reads the same.
+_NAME_PATTERN = r"(?P<name>[A-Za-z_][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
+_NAME_IN_TEXT = re.compile(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
-_ASSIGN = re.compile(r"\s*(?:\\*[\"'])?\]?\s*[=:]{1,2}\s*|\s*\\*[\"']\s*,\s*")
-_BLANKS = re.compile(r"\s+")
-_WORD = re.compile(r"\S*")
+_ASSIGN = re.compile(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']\s*+,\s*+)")
+# And in Python: `token: str = "`.
+_ANNOTATION = re.compile(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
+_BLANKS = re.compile(r"\s++")
+_WORD = re.compile(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
 _WHOLE_LINE = re.compile(r"(?i)(?:proxy-)?authorization|(?:set-)?cookie")
-_REST_OF_LINE = re.compile(r"[^\"'\n]*")
-_PARAMETER = re.compile(r"[^\s&#\"']*")
-_ESCAPED = re.compile(r"(\\+[\"']).*?(?:\1|\Z)", re.DOTALL)
-_PIECE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\]+", re.DOTALL)
-_OPEN = re.compile(r"[\"'].*", re.DOTALL)
-_FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*(?:=.*)?|-[A-Za-z]", re.DOTALL)
-_HARMLESS = frozenset({"", "true", "false", "none", "null", "yes", "no", "on", "off", REDACTED})
-_MYSQL = re.compile(r"(\b(?:mysql\w*|mariadb[\w-]*|sshpass|7z\w?|u?n?rar)\b[^|;&\n]{0,400}?\s-p)[^\s\"']+")
-_LOGIN_OPTION = re.compile(
-    r"(?<!\S)((?:-u|-U|--user|--proxy-user)[ =][\"']?[^\s:/@\"']+:)(?!\d+(?!\S))[^\s\"']+"
+_REST_OF_LINE = re.compile(r"[^\"'\n]*+")
+_PARAMETER = re.compile(r"[^\s&#\"']*+")
+_ESCAPED = re.compile(r"(\\{1,8}[\"']).*?(?:\1|\Z)", re.DOTALL)
+_PIECE = re.compile(
+    r"\"(?:\\.|[^\"\\])*+\"|'[^']*+'|\$\([^()]{0,256}\)|`[^`]{0,256}`|\\.|[^\s\"'\\]", re.DOTALL
 )
+_PLAIN = re.compile(r"[^\s\"'\\$`]++")
+_OPEN = re.compile(r"[\"'].*", re.DOTALL)
+_FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
+_LOGIN_OPTION = re.compile(
+    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--creds|--src-creds|--dest-creds)[ =][\"']?[^\s:%/@\"']{1,256}[:%])"
+    r"(?!\d++(?!\S))[^\s\"']++"
+)
+_Q = r"\\{0,3}[\"']"
+_STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
+_CALL = re.compile(
+    rf"(\bconnect\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
+    rf"|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
+)
+_HERE = re.compile(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
+_SENT = re.compile(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
+_PIPED = re.compile(
+    r"(\becho\s{1,9}(?:-[ne]{1,2}\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
+    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup))"
+)
+# Programs that take a secret in a short option of their own.
+_PROGRAM_OPTIONS = {
+    program: tuple(options.split())
+    for options, programs in {
+        "-p": "mysql mysqldump mysqladmin mariadb mariadb-dump mariadb-admin sshpass 7z 7za 7zr rar unrar mongo"
+        " mongosh mongodump mongorestore mongoexport mongoimport rdesktop",
+        "-P": "zip unzip sqlcmd bcp tsql ipmitool",
+        "-a": "redis-cli http https xh",
+        "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
+        "-k -K": "openssl",
+        "-A -X": "snmpwalk snmpget snmpset",
+    }.items()
+    for program in programs.split()
+}
+_GLUED = frozenset({"-p", "-P", "-a"})
+_LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", "cf", "buildah", "skopeo"})
+# Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
+_OTHER_P = words_of(
+    """
+    rsync make mkdir cp tar gmx gmx_mpi mpirun mpiexec srun sbatch salloc squeue sinfo ssh scp sftp nmap blender
+    install patch pgrep pkill perf nc lsof ollama llama-cli main stable-diffusion sd pytest cmake xargs ps cut
+    sed grep ffmpeg screen tmux curl wget find time taskset chrt
+    """
+)
+_LOGIN_WORDS = frozenset({"login", "authtoken", "add-authtoken", "htpasswd", "smbpasswd", "wpa_passphrase"})
+_USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
 
 
-def harmless(value: str) -> bool:
-    """Tell whether a value is no secret although its name announced one: `use_auth_token=True`."""
-    return value.strip("\"' ").lower() in _HARMLESS
+class _Line:
+    """What the words of a command line so far say about those that follow."""
+
+    def __init__(self) -> None:
+        self.programs: set[str] = set()
+        self.user = False  # a user was named: a -p is likely the password
+        self.login = False  # a word such as `login`: what looks like a password is one
+
+    def note(self, word: str) -> None:
+        """Note a word that may be a program, a subcommand or an option for the user."""
+        name = program(word).lower().removesuffix(".exe")
+        if name in _PROGRAM_OPTIONS or name in _OTHER_P or name in _LOGIN_PROGRAMS or name in _OF_CURL:
+            self.programs.add(name)
+        self.login |= name in _LOGIN_WORDS
+        self.user |= word in _USER_OPTIONS or word.startswith("/u:")
+
+    def option(self, word: str) -> Secrecy:
+        """Tell what a short option says about the value behind it."""
+        if any(word in _PROGRAM_OPTIONS.get(name, ()) for name in self.programs):
+            return Secrecy.ALWAYS
+        if word == "-p" and self.login and self.programs & _LOGIN_PROGRAMS:
+            return Secrecy.ALWAYS
+        if word == "-b" and "curl" in self.programs:
+            return Secrecy.IF_TEXT
+        if word in {"-p", "-P"} and not self.programs & _OTHER_P:
+            return Secrecy.IF_TEXT if self.user and "docker" not in self.programs else Secrecy.IF_RANDOM
+        return Secrecy.NONE
+
+    def glued(self, word: str) -> str:
+        """Return the beginning of an option that has its secret glued on, '' for none: `-psecret`, `-uU:PW`."""
+        option, value = word[:2], word[2:]
+        if not value or word.startswith("--"):
+            return ""
+        if "curl" in self.programs and (found := _GLUED_LOGIN.match(word)):
+            return found[0]
+        secret = option in _GLUED and self.option(option) is Secrecy.ALWAYS and not _PORTS.fullmatch(value)
+        return option if secret else ""
+
+
+_OF_CURL = frozenset({"curl"})
+_GLUED_LOGIN = re.compile(r"-[a-zA-Z]{0,6}[uU][^\s:/@\"']{1,256}:(?=.)")
+_LOGIN_CLUSTER = re.compile(r"-[a-zA-Z]{1,6}[uU]")
+_PORTS = re.compile(r"[\d:.]+")
 
 
 def looks_like_flag(s: str) -> bool:
@@ -226,44 +152,57 @@ def looks_like_flag(s: str) -> bool:
 
 def scan(s: str) -> str:
     """Replace the values of secret names and all known shapes of secrets by `***`."""
-    s = _MYSQL.sub(rf"\1{REDACTED}", s)
-    s = _LOGIN_OPTION.sub(rf"\1{REDACTED}", s)
+    for pattern in (_LOGIN_OPTION, _CALL, _HERE, _SENT, _PIPED):
+        s = pattern.sub(rf"\1{REDACTED}", s)
+    plain = s.translate(_LOOKALIKES)
+    line = _Line()
     shown: list[str] = []
     done = at = 0
-    while found := _NAME_IN_TEXT.search(s, at):
+    while found := _NAME_IN_TEXT.search(plain, at):
         at = found.end()
-        if not names_secret(found["name"]) and found[0] != "-p":
-            continue
-        value = _find_value(s, found)
-        if value is None:
-            continue
-        start, end = value
-        if not harmless(s[start:end]):
-            shown += (s[done:start], REDACTED)
-            done = at = end
+        line.note(found[0])
+        if glued := line.glued(found[0]):
+            start, end = found.start() + len(glued), _word_end(plain, found.start())
+        else:
+            level = line.option(found[0]) if len(found[0]) == len("-p") else Secrecy.NONE
+            level = level or secrecy(found["name"])
+            value = _find_value(plain, found, level)
+            if value is None:
+                continue
+            start, end, level = value
+            if not is_secret(s[start:end], level):
+                continue
+        shown += (s[done:start], REDACTED)
+        done = at = end
     return hide_shapes("".join(shown) + s[done:])
 
 
-def _find_value(s: str, name: re.Match[str]) -> tuple[int, int] | None:
-    """Return start and end of the value of the secret name, or None where it has none."""
-    between = _ASSIGN.match(s, name.end())
-    if between is None and name["dashes"]:
+def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, Secrecy] | None:
+    """Return start and end of the value of the name, and its secrecy; None where it has none."""
+    if level is Secrecy.NONE:
+        return None
+    between = _ANNOTATION.match(s, name.end()) or _ASSIGN.match(s, name.end())
+    if between is None:
         between = _BLANKS.match(s, name.end())
+        if not name["dashes"] and level is Secrecy.ALWAYS:
+            level = Secrecy.IF_RANDOM  # `password X`, as in a netrc file
+        elif not name["dashes"]:
+            return None
     if between is None or between.end() == len(s):
         return None
     start = between.end()
     if between[0].isspace() and looks_like_flag(_first_word(s, start)):
         return None
     before = s[name.start() - 1 : name.start()]
-    if _WHOLE_LINE.fullmatch(name["name"]):
+    if _WHOLE_LINE.fullmatch(name["name"]) and not between[0].isspace():
         end = _REST_OF_LINE.match(s, start)
     elif before in {"?", "&"}:
         end = _PARAMETER.match(s, start)
     elif before in {'"', "'"} and not between[0].strip().startswith((before, "\\")):
-        return start, _until(s, before, start)  # "PASS=a b": all of the quoted argument
+        return start, _until(s, before, start), level  # "PASS=a b": all of the quoted argument
     else:
         end = _ESCAPED.match(s, start)
-    return start, end.end() if end else _word_end(s, start)
+    return start, end.end() if end else _word_end(s, start), level
 
 
 def _until(s: str, quote: str, start: int) -> int:
@@ -283,7 +222,7 @@ def _word_end(s: str, start: int) -> int:
     A quote that nothing closes ends a word, save at its start; so does what follows a quoted value in code.
     """
     at = start
-    while piece := _PIECE.match(s, at):
+    while piece := _PLAIN.match(s, at) or _PIECE.match(s, at):
         at = piece.end()
         if piece.start() == start and piece[0][0] in "\"'" and s[at : at + 1] in _AFTER_QUOTED:
             break
@@ -318,37 +257,21 @@ def _escape(c: str) -> str:
     return f"\\{letter}{digits:0>{width}}"
 
 
-__all__ = [
-    "REDACTED",
-    "arguments",
-    "command",
-    "lines",
-    "one_line",
-    "process_name",
-    "program",
-    "text",
-    "visible",
-]
-
 NA = "NA"
 
 # `--token=x`, `HF_TOKEN=x`, `+wandb.api_key=x`, `/password:x`, `X-Api-Key: x`: all that follows is the value.
-_NAMED_VALUE = re.compile(
-    r"(?P<head>(?:--?|/|\+{1,2})?(?P<name>[A-Za-z_][\w.-]*)[=:]\s*)(?P<value>.+)", re.DOTALL
-)
-_FLAG_NAME = re.compile(r"(?:--?|/|\+{1,2})(?P<name>[A-Za-z_][\w.-]*)")
-_HEADER_NAME = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[=:]")
+_NAMED_VALUE = re.compile(rf"(?P<head>(?:--?|/|\+{{1,2}})?{_NAME_PATTERN}[=:]\s*)(?P<value>.+)", re.DOTALL)
+_NAME = re.compile(rf"(?P<dashes>--?|/|\+{{1,2}})?{_NAME_PATTERN}(?P<end>[=:]?)")
 _SCHEME = re.compile(r"(?i)bearer|basic|token")
-_SCRIPT_FLAG_NAME = re.compile(r"-[a-z]*c|/[ck]|-command", re.IGNORECASE)
-_LOGIN_ARGUMENT = re.compile(r"(?P<user>[^\s:/@]+):(?P<password>.+)", re.DOTALL)
-_USER_FLAGS = frozenset({"-u", "-U", "--user", "--proxy-user", "--creds"})
-# Programs that take a password in a short option of their own; the first group glues it on (`-psecret`).
-_GLUED_OPTIONS = {
-    **dict.fromkeys(("mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "mariadb-admin"), "-p"),
-    **dict.fromkeys(("sshpass", "7z", "7za", "7zr", "rar", "unrar"), "-p"),
-    **dict.fromkeys(("zip", "unzip", "sqlcmd", "bcp"), "-P"),
-    **dict.fromkeys(("redis-cli",), "-a"),
-}
+_SCRIPT_FLAG_NAME = re.compile(r"-[a-z]{0,9}c|/[ck]|-command", re.IGNORECASE)
+_LOGIN_ARGUMENT = re.compile(r"(?P<user>[^\s:%/@]*+[:%])(?P<password>.+)", re.DOTALL)
+# `-u ada,PW` (lftp), `scott/PW@db` (sqlplus), `ada:PW@proxy`
+_LOGIN_PAIR = re.compile(
+    r"(?P<user>[^\s:/@,]{1,64}[:/,])(?P<password>[^\s/@,]{1,256})(?P<host>(?:@[\w./:-]{1,256})?)"
+)
+_LOGIN_OPTIONS = words_of(
+    "-u -U --user --proxy-user --creds --src-creds --dest-creds --api-auth --basic-auth --login --cert -E"
+)
 
 
 def program(name: str) -> str:
@@ -367,28 +290,87 @@ def process_name(name: str) -> str:
 
 def arguments(argv: Sequence[str]) -> tuple[str, ...]:
     """Replace everything that may be a secret by `***`; as many arguments come back as were given."""
-    shown: list[str] = []
-    glued: set[str] = set()
-    value_next = False
+    return tuple(_arguments(map(_bounded, argv)))
+
+
+def _arguments(argv: Iterable[str]) -> Iterable[str]:
+    line = _Line()
+    level = Secrecy.NONE  # of the value that the arguments before announce
+    more = False  # after a secret of an option: further ones may follow
     before = ""
     for argument in argv:
-        if value_next and not looks_like_flag(argument):
-            # `-H Authorization: Bearer x` without quotes: the scheme is not yet the secret.
-            value_next = _SCHEME.fullmatch(argument) is not None
-            shown.append(argument if value_next or harmless(argument) else REDACTED)
+        plain = argument.translate(_LOOKALIKES)
+        flag = looks_like_flag(plain)
+        announced, level = level, Secrecy.NONE
+        more &= not plain.startswith("-")
+        line.note(plain)
+        if announced and plain in {"=", ":"}:
+            yield argument
+            level = announced
+        elif announced and not flag and _SCHEME.fullmatch(plain):
+            yield argument  # `-H Authorization: Bearer x` without quotes: the scheme is not yet the secret
+            level = Secrecy.ALWAYS
+        elif announced and not flag and is_secret(argument, announced):
+            yield REDACTED
+            more = announced is Secrecy.ALWAYS
+        elif (more or line.login) and looks_like_password(plain):
+            yield REDACTED
         else:
-            shown.append(_redact_argument(argument, before, glued))
-            value_next = _announces_secret(argument, glued)
-        option = _GLUED_OPTIONS.get(program(argument).lower().removesuffix(".exe"))
-        if option:
-            glued.add(option)
-        before = argument
-    return tuple(shown)
+            yield _redact_argument(argument, plain, before, line)
+            level = _announced(plain, line)
+            more |= level is Secrecy.IF_RANDOM and not plain.startswith("-")  # `change_password ada X`
+        before = plain
+
+
+def _redact_argument(argument: str, plain: str, before: str, line: _Line) -> str:
+    """Redact one argument, by the one before it and the line so far."""
+    if glued := line.glued(plain):
+        return argument[: len(glued)] + REDACTED
+    is_login = before in _LOGIN_OPTIONS or ("curl" in line.programs and _LOGIN_CLUSTER.fullmatch(before))
+    if is_login and (login := _LOGIN_ARGUMENT.fullmatch(argument)) and not login["password"].isdecimal():
+        return login["user"] + REDACTED
+    pair = _LOGIN_PAIR.fullmatch(argument)
+    if pair and (is_login or pair["host"]) and looks_like_password(pair["password"]):
+        return pair["user"] + REDACTED + pair["host"]
+    if plain.startswith("/p:") and line.user:
+        return argument[:3] + REDACTED
+    named = _NAMED_VALUE.fullmatch(plain)
+    is_script = _SCRIPT_FLAG_NAME.fullmatch(before) is not None
+    if named and not is_script and is_secret(named["value"], secrecy(named["name"])):
+        return argument[: named.end("head")] + REDACTED
+    if is_digest(f"{before} ", argument):
+        return argument
+    return scan(argument)
+
+
+def _announced(plain: str, line: _Line) -> Secrecy:
+    """Return the secrecy of the argument after this one."""
+    if level := line.option(plain):
+        return level
+    if _SCHEME.fullmatch(plain):
+        return Secrecy.ALWAYS
+    named = _NAME.fullmatch(plain)
+    if named is None:
+        return Secrecy.NONE
+    level = secrecy(named["name"])
+    if named["dashes"] or named["end"]:
+        return level
+    # `config set password X`, `-genv HF_TOKEN X`: a bare name
+    return min(level, Secrecy.IF_RANDOM) if level is Secrecy.ALWAYS else Secrecy.NONE
+
+
+def _bounded(s: str) -> str:
+    """Cut a long text, not within a word: a part of a secret is not always recognised."""
+    if len(s) <= LONGEST:
+        return s
+    head = s[:LONGEST]
+    blank = max(map(head.rfind, " \n\t"))
+    return head[: max(blank, LONGEST - _CUT)] + " …"
 
 
 def text(s: str) -> str:
     """Redact free text, such as an error line, and write it on one line."""
-    return visible(scan(s))
+    return visible(scan(_bounded(s)))
 
 
 def lines(s: str) -> tuple[str, ...]:
@@ -412,28 +394,3 @@ def command(process: GpuProcess) -> str:
     else:
         return NA
     return process_name(name) or NA
-
-
-def _redact_argument(argument: str, before: str, glued: set[str]) -> str:
-    """Redact one argument, by the one before it and the glued password options seen so far."""
-    if argument[:2] in glued and len(argument) > len("-p") and not argument.startswith("--"):
-        return argument[:2] + REDACTED
-    if (
-        before in _USER_FLAGS
-        and (login := _LOGIN_ARGUMENT.fullmatch(argument))
-        and not login["password"].isdecimal()
-    ):
-        return f"{login['user']}:{REDACTED}"
-    named = _NAMED_VALUE.fullmatch(argument)
-    is_script = _SCRIPT_FLAG_NAME.fullmatch(before) is not None
-    if named and not is_script and names_secret(named["name"]) and not harmless(named["value"]):
-        return named["head"] + REDACTED
-    return scan(argument)
-
-
-def _announces_secret(argument: str, glued: set[str]) -> bool:
-    """Tell whether the argument after this one is a secret."""
-    if argument == "-p" or argument in glued or _SCHEME.fullmatch(argument):
-        return True
-    named = _FLAG_NAME.fullmatch(argument) or _HEADER_NAME.fullmatch(argument)
-    return named is not None and names_secret(named["name"])

@@ -35,11 +35,7 @@ def pad_to_width(text: str, columns: int) -> str:
 
 
 def align_columns(rows: Sequence[Sequence[str]], left: int, least: int = 0) -> list[str]:
-    """
-    Lay out a table, a line for each row: the first `left` columns flush left, the others flush right.
-
-    The first column is at least `least` wide.
-    """
+    """Lay out a table: the first `left` columns flush left, the others right; the first `least` wide."""
     widths = [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
     widths[:1] = [max(width, least) for width in widths[:1]]
     lines = []

@@ -6,7 +6,8 @@ import logging
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +18,9 @@ log = logging.getLogger(__name__)
 
 class PeriodicThread:
     """
-    Calls `work` every `interval` seconds on a daemon thread.
+    Calls `work` every `interval` seconds on a daemon thread, first after `delay`; logs its errors.
 
-    The ticks do not drift: slow work shortens the wait after it, and ticks that were missed are left out. An
-    error of `work` is logged, and the next tick comes all the same. The first comes after `delay` seconds.
+    The ticks do not drift: slow work shortens the wait after it, and ticks that were missed are left out.
     """
 
     def __init__(
@@ -107,11 +107,7 @@ class StopSignal(Protocol):
 
 
 def run_forever(name: str, work: Callable[[], None], stop: StopSignal) -> None:
-    """
-    Call `work` until it returns; after an error, log it, wait and call again, later from time to time.
-
-    `work` itself has to return soon once `stop` is set.
-    """
+    """Call `work` until it returns, soon once `stop` is set; after an error, wait and call again."""
     pause = FIRST_PAUSE
     while True:
         began = time.monotonic()
@@ -139,35 +135,21 @@ def start_thread(name: str, run: Callable[..., object], *args: object) -> thread
 
 
 def call_with_timeout(seconds: float, call: Callable[[], T], name: str) -> T:
-    """
-    Return or raise what `call` does; raise TimeoutError where it has not ended after `seconds`.
-
-    It runs on a thread called `name`. One that is left behind ends with the call or with the process.
-    """
-    answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+    """Return or raise what `call` does, on a thread of this name; raise TimeoutError after `seconds`."""
+    answer: Future[T] = Future()
 
     def run() -> None:
         try:
-            answers.put((call(), None))
+            answer.set_result(call())
         except Exception as error:  # noqa: BLE001  # raised in the caller's thread
-            answers.put((None, error))
+            answer.set_exception(error)
 
     start_thread(name, run)
-    try:
-        answer, error = answers.get(timeout=max(seconds, 0.0))
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return cast("T", answer)  # no error, so an answer
+    return answer.result(max(seconds, 0.0))
 
 
 class QueueThread(Generic[T]):
-    """
-    Calls `handle` for one item after the other on a daemon thread, which starts with the first.
-
-    At most `room` items wait; 0 is no limit. An error of `handle` is logged, and the next item comes.
-    """
+    """Calls `handle` for one item after the other on a daemon thread; at most `room` wait (0: no limit)."""
 
     def __init__(self, handle: Callable[[T], None], name: str, room: int = 0) -> None:
         self._handle = handle

@@ -1,9 +1,7 @@
 """
-The user's clipboard, by the desktop's program for it.
+The user's clipboard, by the desktop's program for it, through a pipe: others can read command lines.
 
-The text goes through a pipe, never on a command line, where others could read it. On X11 without such a
-program a thread with a connection of its own owns the selection (python-xlib comes with pystray), for X11
-keeps no text: the owner hands it out on each paste.
+On X11 without such a program a thread owns the selection (python-xlib), and hands the text out on each paste.
 """
 
 from __future__ import annotations

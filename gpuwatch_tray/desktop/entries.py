@@ -24,7 +24,8 @@ _IN_QUOTES = re.compile(r"([\"`$\\])")
 # GLib looks for the program before it reads `%%` as `%`, and starts nothing (g_desktop_app_info_load).
 _ENV = ["/usr/bin/env"]
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
-_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+_ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
@@ -56,7 +57,14 @@ def parse_exec(command: str) -> list[str]:
 
 def parse_desktop_entry(text: str) -> dict[str, str]:
     """Return the main group's keys, unescaped; the last of equal keys counts, as for GLib."""
-    return {key: _unescape(value) for key, value in _main_group(text)}
+    values, inside = {}, False
+    for line in text.split("\n"):
+        if line.startswith("["):
+            inside = line.strip() == GROUP
+        elif inside and "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            values[key.strip()] = _ESCAPE.sub(lambda c: _ESCAPED.get(c[1], c[0]), value.strip())
+    return values
 
 
 def update_desktop_entry(text: str, values: Mapping[str, str]) -> str:
@@ -75,17 +83,6 @@ def update_desktop_entry(text: str, values: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _main_group(text: str) -> list[tuple[str, str]]:
-    words, inside = [], False
-    for line in text.split("\n"):
-        if line.startswith("["):
-            inside = line.strip() == GROUP
-        elif inside and "=" in line and not line.startswith("#"):
-            key, _, value = line.partition("=")
-            words.append((key.strip(), value.strip()))
-    return words
-
-
 def _quote(word: str) -> str:
     word = word.replace("%", "%%")
     if word and not _RESERVED.search(word):
@@ -94,11 +91,7 @@ def _quote(word: str) -> str:
 
 
 def _escape(value: str) -> str:
-    return "".join(_ESCAPES.get(letter, letter) for letter in value)
-
-
-def _unescape(value: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPED.get(match[1], match[0]), value)
+    return value.translate(_ESCAPES)
 
 
 NAME = "gpuwatch-tray"
@@ -158,10 +151,9 @@ def menu_entry(command: Sequence[str]) -> str:
 
 def systemd_unit(command: Sequence[str]) -> str:
     """
-    Return the systemd user unit that keeps `watch` running where nobody logs in to a desktop.
+    Return the systemd user unit that runs `watch`; without NoNewPrivileges, for a local mailer may need some.
 
-    Without NoNewPrivileges, for a local mailer may need its own privileges. systemd refuses quotes and
-    expands no `$$` in the executable's path, but does in its arguments.
+    systemd refuses quotes and expands no `$$` in the executable's path, but does in its arguments.
     """
     env = ["/usr/bin/env"] if set(command[0]) & set("\"'\\$") else []
     line = " ".join(map(_unit_quote, [*env, *command, "watch"]))
@@ -250,15 +242,3 @@ def user_share_folder(environ: Mapping[str, str] = os.environ) -> ShareFolder:
         return ShareFolder(named)
     home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111  # raises nothing
     return ShareFolder(Path(home) / ".local/share")
-
-
-__all__ = [
-    "MENU_ENTRY",
-    "DesktopFilesError",
-    "GeneratedDocs",
-    "ShareFolder",
-    "desktop_files",
-    "find_system_file",
-    "systemd_unit",
-    "user_share_folder",
-]

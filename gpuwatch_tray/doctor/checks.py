@@ -38,11 +38,7 @@ CHECK_TIMEOUT = 8.0  # seconds, where a check has no other time
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """
-    One check of a topic.
-
-    `hang` says what it means if `run` does not return within `timeout` seconds, `mend` what to do then.
-    """
+    """One check of a topic; `hang` says what no answer within `timeout` seconds means, `mend` helps."""
 
     topic: str
     run: Callable[[], Iterable[CheckResult]]
@@ -52,11 +48,7 @@ class Check:
 
 
 def examine(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
-    """
-    Run the checks at the same time and return their results in order.
-
-    A check that hangs is left behind on its daemon thread and becomes a problem; so does one that fails.
-    """
+    """Run the checks at the same time; one that hangs or fails becomes a problem. Results are in order."""
     runs = [_CheckRun(check) for check in checks]
     began = time.monotonic()
     for run in runs:
@@ -103,14 +95,9 @@ def check_settings(
     settings: Settings, problems: Sequence[ConfigProblem], files: Sequence[SettingsFile]
 ) -> Iterator[CheckResult]:
     """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
-    there = [str(place.path) for place in files if place.exists]
-    if there:
-        yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=", ".join(there)))
-    else:
-        yield ok(
-            SETTINGS_TOPIC,
-            _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)"),
-        )
+    there = ", ".join(str(place.path) for place in files if place.exists)
+    none = _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)")
+    yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=there) if there else none)
     for mistake in problems:
         yield problem(SETTINGS_TOPIC, str(mistake), _("correct the line"))
     for text in settings.warnings:
@@ -153,12 +140,10 @@ def check_log_file(file: Path) -> Iterator[CheckResult]:
         else:
             yield problem(LOG_TOPIC, _("{file} cannot be written").format(file=file), f"chmod u+w {file}")
         return
-    failed = [
-        line
-        for line in _check_folder(LOG_TOPIC, file.parent, _("make it a folder that you can write"))
-        if line.mend
+    results = _check_folder(LOG_TOPIC, file.parent, _("make it a folder that you can write"))
+    yield from [result for result in results if result.mend] or [
+        ok(LOG_TOPIC, _("{file}: nothing has been logged yet").format(file=file))
     ]
-    yield from failed or [ok(LOG_TOPIC, _("{file}: nothing has been logged yet").format(file=file))]
 
 
 def _check_folder(topic: str, folder: Path, mend: str) -> Iterator[CheckResult]:
@@ -224,11 +209,8 @@ def check_login(open_login: Callable[[], LoginItem]) -> Iterator[CheckResult]:
     if entry.switched_off:
         yield ok(AUTOSTART_TOPIC, _("off: switched off by {what}").format(what=entry.switched_off))
     elif not entry.works:
-        yield problem(
-            AUTOSTART_TOPIC,
-            _("{command} is gone ({where})").format(command=command, where=item.where),
-            AUTOSTART_MEND,
-        )
+        text = _("{command} is gone ({where})").format(command=command, where=item.where)
+        yield problem(AUTOSTART_TOPIC, text, AUTOSTART_MEND)
     elif entry.command[: len(item.command)] != item.command:
         text = _("at login it starts another installation, {command}").format(command=command)
         yield warning(AUTOSTART_TOPIC, text, AUTOSTART_MEND)

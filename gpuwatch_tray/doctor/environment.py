@@ -27,7 +27,6 @@ from gpuwatch_tray.model import Presence, known
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gpuwatch_tray.desktop.presence import PresenceDetector
     from gpuwatch_tray.ipc.lock import LockHolder
     from gpuwatch_tray.model import Gpu, Limits, Snapshot
     from gpuwatch_tray.sources import Source
@@ -40,20 +39,18 @@ PRESENCE_POLL = 0.1  # seconds
 
 def check_presence(bus: SessionBus | None, environ: Mapping[str, str], away: float) -> Iterator[CheckResult]:
     """Check whether a source answers within a few seconds."""
-    with closing(presence.start_detector(bus, environ, away)) as desk:
-        yield _presence_result(desk)
-
-
-def _presence_result(desk: PresenceDetector) -> CheckResult:
-    until = time.monotonic() + PRESENCE_TIMEOUT
-    while desk.check().presence is Presence.UNKNOWN and time.monotonic() < until:
-        time.sleep(PRESENCE_POLL)
-    answer, *sources = (redact.text(line) for line in desk.sources())
-    if desk.check().presence is not Presence.UNKNOWN:
-        return ok(PRESENCE_TOPIC, answer)
+    with closing(presence.start_detector(bus, environ, away)) as detector:
+        until = time.monotonic() + PRESENCE_TIMEOUT
+        while detector.check().presence is Presence.UNKNOWN and time.monotonic() < until:
+            time.sleep(PRESENCE_POLL)
+        answer, *sources = (redact.text(line) for line in detector.sources())
+        is_known = detector.check().presence is not Presence.UNKNOWN
+    if is_known:
+        yield ok(PRESENCE_TOPIC, answer)
+        return
     text = _("nothing here tells whether you are at the desk: {sources}").format(sources="; ".join(sources))
     mend = _("mail goes after ESCALATE_MIN without an answer; on Wayland install swayidle")
-    return warning(PRESENCE_TOPIC, text, mend)
+    yield warning(PRESENCE_TOPIC, text, mend)
 
 
 TRAY_TOPIC, POPUPS_TOPIC = "tray", "popups"
@@ -65,11 +62,7 @@ CONNECT_TIMEOUT, ANSWER_TIMEOUT = 3.0, 2.0  # seconds
 def check_desktop(
     environ: Mapping[str, str], away: float, program: Callable[[int], str]
 ) -> Iterator[CheckResult]:
-    """
-    Check the tray, the popups and the presence; each call is bounded in time.
-
-    `away` is in seconds; `program` returns the name of the process with a PID.
-    """
+    """Check tray, popups and presence in bounded time; `program` returns the name of a PID's process."""
     if sys.platform in NATIVE_SYSTEMS:
         yield ok(TRAY_TOPIC, _("drawn by {system} itself").format(system=NATIVE_SYSTEMS[sys.platform]))
         yield from check_presence(None, environ, away)
@@ -275,7 +268,9 @@ def _check_events(snapshot: Snapshot) -> CheckResult:
 RUNNING_TOPIC = "watching"
 
 
-def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[CheckResult]:
+def check_running(
+    holder: LockHolder, addresses: Sequence[str], lock_problem: str = ""
+) -> Iterator[CheckResult]:
     """Check the tray or `watch`: at the lock holder's address, else at `addresses`."""
     for address in [holder.address] if holder.address else addresses:
         try:
@@ -292,5 +287,8 @@ def check_running(holder: LockHolder, addresses: Sequence[str]) -> Iterator[Chec
             yield warning(RUNNING_TOPIC, f"{name}: {redact.text(holder.trouble)}")
         else:
             yield ok(RUNNING_TOPIC, f"{name}: {headline}")
+        return
+    if lock_problem:
+        yield problem(RUNNING_TOPIC, lock_problem)
         return
     yield ok(RUNNING_TOPIC, _("nothing watches at the moment: `gpuwatch-tray` starts the tray"))

@@ -40,7 +40,7 @@ def check_transport(settings: Settings) -> Iterator[CheckResult]:
             MAIL_TOPIC, text, _("set TO_EMAIL in that file") if there else "gpuwatch-tray setup config"
         )
         return
-    if settings.email_when is EmailWhen.NEVER:
+    if settings.routing.email_when is EmailWhen.NEVER:
         yield ok(MAIL_TOPIC, _("off: EMAIL_WHEN=never"))
         return
     try:

@@ -47,12 +47,6 @@ def problem(topic: str, text: str, mend: str = "") -> CheckResult:
     return CheckResult(CheckState.PROBLEM, topic, text, mend)
 
 
-def worst_state(results: tuple[CheckResult, ...]) -> CheckState:
-    """Return the worst state of the results."""
-    order = list(CheckState)
-    return max((result.state for result in results), key=order.index, default=CheckState.OK)
-
-
 SCHEMA = 1
 
 
@@ -65,10 +59,8 @@ def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
         if result.mend:
             rows.append(["", "", _("mend: {mend}").format(mend=result.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
-    warnings, problems = (
-        sum(1 for result in results if result.state is state)
-        for state in (CheckState.WARNING, CheckState.PROBLEM)
-    )
+    states = [result.state for result in results]
+    warnings, problems = states.count(CheckState.WARNING), states.count(CheckState.PROBLEM)
     yield ""
     yield _(", ").join(
         (
@@ -79,18 +71,14 @@ def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
 
 
 def results_json(results: tuple[CheckResult, ...], *, host: str, version: str, at: float) -> dict[str, Any]:
-    """
-    Return what `doctor --json` prints.
-
-    `schema` is raised when a field changes its meaning or goes; `state` is the worst of all lines: `ok`,
-    `warning` or `problem`; `at` is in seconds since the epoch; `mend` is empty where there is nothing to do.
-    """
+    """Return what `doctor --json` prints; `schema` is raised when a field changes its meaning or goes."""
+    worst = max((result.state for result in results), key=list(CheckState).index, default=CheckState.OK)
     return {
         "schema": SCHEMA,
         "version": version,
         "host": host,
         "at": at,
-        "state": worst_state(results).value,
+        "state": worst.value,
         "lines": [
             {"state": result.state.value, "topic": result.topic, "text": result.text, "mend": result.mend}
             for result in results

@@ -1,10 +1,8 @@
 """
-The icon's pictures, from the artwork in icons/.
+The icon's pictures, from the artwork in icons/: a silhouette and a colour for each state, at six sizes.
 
-Each state has its own silhouette and its own colour of the Okabe-Ito palette, at six sizes, each on whole
-pixels. A dark outline keeps it readable on light panels, and from 22 pixels on a light one around that on
-dark ones; at 16, where the light one would take a quarter of the fill, the fill itself is the bright edge. In
-the one-tone pictures only the silhouette tells the states apart.
+A dark outline keeps it readable on light panels, from 22 pixels a light one around that on dark ones. In the
+one-tone pictures only the silhouette tells the states apart.
 """
 
 from __future__ import annotations
@@ -68,9 +66,8 @@ def icons_folder() -> Path:
     for place in (package / "icons", package.parent / "icons"):
         if (place / "ok.svg").is_file():
             return place
-    raise ArtworkMissingError(
-        _("no icons beside {package} or in it: install gpuwatch-tray again").format(package=package)
-    )
+    text = _("no icons beside {package} or in it: install gpuwatch-tray again")
+    raise ArtworkMissingError(text.format(package=package))
 
 
 def icon_path(level: Level | IconLook, size: int = 48) -> Path:
@@ -85,11 +82,8 @@ def icon_image(look: Level | IconLook, size: int = 64) -> Image.Image:
 
 
 def icon_pixmaps(look: Level | IconLook) -> tuple[tuple[int, int, bytes], ...]:
-    """
-    Return the picture at all sizes as (width, height, pixels), smallest first.
-
-    Pixels are A, R, G, B bytes, row by row, not premultiplied: StatusNotifierItem's IconPixmap.
-    """
+    """Return the picture at all sizes as (width, height, pixels), smallest first."""
+    # A, R, G, B bytes, row by row, not premultiplied: StatusNotifierItem's IconPixmap.
     return _pixmaps(*_parts(look))
 
 
@@ -130,6 +124,5 @@ def _open(file: Path) -> Image.Image:
         with Image.open(file) as picture:
             return picture.convert("RGBA")
     except OSError as error:
-        raise ArtworkMissingError(
-            _("{file}: {error}: install gpuwatch-tray again").format(file=file, error=error)
-        ) from error
+        text = _("{file}: {error}: install gpuwatch-tray again")
+        raise ArtworkMissingError(text.format(file=file, error=error)) from error

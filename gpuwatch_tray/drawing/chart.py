@@ -1,15 +1,14 @@
 """
 The mail's picture: memory, utilisation and temperature of one GPU over the last hours.
 
-It is apart from the icon, so that the tray never loads it. Drawn at twice its size and scaled down, in the
-colours of the details page, with type that a phone can show. Numbers, units and English words only, for
-Pillow's own font has no other letters; the alt text says the rest.
+Apart from the icon, so that the tray never loads it. English only: Pillow's own font has no other letters.
 """
 
 from __future__ import annotations
 
 import io
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -47,12 +46,9 @@ def chart(
     marks: Sequence[AlertMark] = (),
     simulated: bool = False,
 ) -> bytes:
-    """
-    Return a PNG of at most 200 kB: `samples` of `gpu` between two wall times, shown as local time.
-
-    `limit` is the temperature in degrees C at which an alert fires, `marks` are the alerts to show on the
-    time axis. What is not known is a gap.
-    """
+    """Return a PNG of at most 200 kB: `samples` of `gpu` between two wall times, shown as local time."""
+    # `limit` is the temperature in degrees C at which an alert fires, `marks` are the alerts to show on the
+    # time axis. What is not known is a gap.
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(picture)
     colour = page.LINES[gpu.index % len(page.LINES)]
@@ -84,11 +80,8 @@ def chart(
 
 
 def _divided(line: MetricLine, divisor: int) -> MetricLine:
-    lists = (
-        [None if value is None else value / divisor for value in some]
-        for some in (line.low, line.mean, line.high)
-    )
-    return payload.MetricLine(*lists)
+    lists = (line.low, line.mean, line.high)
+    return payload.MetricLine(*([None if one is None else one / divisor for one in some] for some in lists))
 
 
 def _ends(
@@ -139,7 +132,8 @@ class _Panel:
             lows = [self._y(line.low[place] or 0.0) for place in stretch]
             highs = [self._y(line.high[place] or 0.0) for place in stretch]
             if len(stretch) == 1:
-                self._dot(xs[0], means[0])
+                x, y = xs[0], means[0]
+                self._pen.ellipse(_scaled([(x - 2.5, y - 2.5), (x + 2.5, y + 2.5)]), fill=self._colour)
                 continue
             edge = [*zip(xs, highs, strict=True), *zip(reversed(xs), reversed(lows), strict=True)]
             self._pen.polygon(_scaled(edge), fill=_mixed(self._colour))
@@ -179,21 +173,12 @@ class _Panel:
     def _line(self, points: list[tuple[float, float]], colour: str, width: float) -> None:
         self._pen.line(_scaled(points), fill=colour, width=round(width * SCALE), joint="curve")
 
-    def _dot(self, x: float, y: float) -> None:
-        self._pen.ellipse(_scaled([(x - 2.5, y - 2.5), (x + 2.5, y + 2.5)]), fill=self._colour)
-
 
 def _known(values: Sequence[float | None]) -> Iterator[list[int]]:
     """Return the runs of places without a gap."""
-    stretch: list[int] = []
-    for place, value in enumerate(values):
-        if value is not None:
-            stretch.append(place)
-        elif stretch:
-            yield stretch
-            stretch = []
-    if stretch:
-        yield stretch
+    for known, places in groupby(range(len(values)), key=lambda place: values[place] is not None):
+        if known:
+            yield list(places)
 
 
 def _ticks(start: float, end: float) -> Iterator[tuple[float, str]]:

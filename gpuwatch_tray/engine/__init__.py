@@ -1,9 +1,4 @@
-"""
-One evaluation: a snapshot is judged, the alerts take a step, and what is due is queued or handed out.
-
-`evaluator` does it, `assessing` is the part that decides, `desk` and `post` word what is due, `noticing`
-looks after what the person asked to be told; `policy` holds what they exchange.
-"""
+"""One evaluation: a snapshot is judged, the alerts take a step, and what is due is queued or handed out."""
 
 from __future__ import annotations
 

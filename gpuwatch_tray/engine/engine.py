@@ -1,9 +1,8 @@
 """
 The engine: one snapshot in, one transaction, and what is then to be shown and sent.
 
-A snapshot goes one way: read the store's inputs, judge, build one `Commit`, write it, apply it, report the
-result. State and mails reach the disk together, before anything is shown or sent. A commit that could not be
-written is not applied: the next snapshot builds it again, so that no mail is lost.
+Read the store's inputs, judge, build one `Commit`, write it, apply it, report the result. A commit that could
+not be written is not applied: the next snapshot builds it again, so that no mail is lost.
 """
 
 from __future__ import annotations
@@ -16,14 +15,21 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import alerts, rules
 from gpuwatch_tray.alerts import ChangeKind, Channel, Tick
 from gpuwatch_tray.engine.audit import popup_entry
-from gpuwatch_tray.engine.evaluation import EvaluationState, build_commit, ended_alerts, is_silenced, judge
+from gpuwatch_tray.engine.evaluation import (
+    EvaluationState,
+    build_commit,
+    ended_alerts,
+    is_silenced,
+    judge,
+    reading_gap,
+)
 from gpuwatch_tray.engine.explain import explain
 from gpuwatch_tray.engine.mail_builder import (
     PER_DAY,
     PER_HOUR,
     build_mails,
     cap_mails,
-    compose,
+    new_id,
     outbox_room,
     was_delivered,
 )
@@ -70,8 +76,7 @@ class Engine:
     """
     Evaluates snapshots on one state. Safe to use from several threads.
 
-    `presence` says whether somebody is at the desk, `lives` whether a process (PID, identity) does, and
-    `descends` whether one process (PID) runs under another; all answer at once.
+    `presence`, `lives` (a PID and identity) and `descends` (from one PID to another) all answer at once.
     """
 
     def __init__(
@@ -100,12 +105,8 @@ class Engine:
         self._renewed = store.renewed
 
     def reconfigure(self, policy: Policy, identity: MailIdentity) -> None:
-        """
-        Go by `policy` from the next evaluation on.
-
-        What is known of each alert stays: one that waits to fire goes on waiting, one that was told is not
-        told again. An alert of a rule that is off now has ended, and nothing is told of its end.
-        """
+        """Go by `policy` from the next evaluation on; what is known of each alert stays."""
+        # An alert of a rule that is off now has ended, and nothing is told of its end.
         with self._turn:
             self._policy, self._identity = policy, identity
             self._state = self._state.reconfigured(policy)
@@ -122,16 +123,26 @@ class Engine:
             reminders = ReminderResult()
             mails: tuple[Message, ...] = ()
             if trouble is None:
-                reminders = self._evaluate_reminders(evaluation, now, presence)
+                reminders = self._reminders.evaluate(
+                    self._inputs.reminders,
+                    evaluation.snapshot,
+                    now,
+                    presence,
+                    gap=reading_gap(self._state.pace, self._policy),
+                    snoozed=evaluation.snoozed_until is not None,
+                )
                 try:
                     commit = self._build_commit(evaluation, reminders, now)
                     self._write(commit, evaluation)
                 except StoreError as error:
                     trouble = str(error)  # no commit: the popup need not wait for the disk
                 else:
-                    self._apply(commit, evaluation, reminders)
+                    self._state = self._state.after(evaluation, commit)
+                    self._reminders.apply(reminders)
                     mails = tuple(mail.message for mail in commit.mails if not mail.held)
-            self._log_trouble(trouble)
+            if trouble is not None and trouble != self._trouble:
+                log.error("%s", trouble)
+            self._trouble = trouble
             return self._result(evaluation, reminders, mails, now, presence)
 
     def mail_due_reminders(self) -> int:
@@ -185,7 +196,7 @@ class Engine:
             self._read_inputs()
             # The events of this snapshot were evaluated already.
             evaluation = self._judge(replace(snapshot, events=()), now, sighting.presence)
-            return explain(evaluation, self._policy, sighting, now)
+            return tuple(explain(evaluation, self._policy, sighting, now))
 
     def alerts_of_popup(self, key: str) -> tuple[str, ...]:
         """Return the fingerprints of the alerts that the popup with this key tells of."""
@@ -204,12 +215,6 @@ class Engine:
 
     def _judge(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
         return judge(self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence)
-
-    def _evaluate_reminders(self, evaluation: Evaluation, now: Instant, presence: Presence) -> ReminderResult:
-        snoozed = evaluation.snoozed_until is not None
-        return self._reminders.evaluate(
-            self._inputs.reminders, evaluation.snapshot, now, presence, snoozed=snoozed
-        )
 
     def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
@@ -239,16 +244,6 @@ class Engine:
         for decision in evaluation.decisions:
             if decision.send:
                 log.info("%s: %s", decision.alert.rule, decision)
-
-    def _apply(self, commit: Commit, evaluation: Evaluation, reminders: ReminderResult) -> None:
-        """Go on from `commit`, which is written, or needed no writing."""
-        self._state = self._state.after(evaluation, commit)
-        self._reminders.apply(reminders)
-
-    def _log_trouble(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self._trouble:
-            log.error("%s", trouble)
-        self._trouble = trouble
 
     def _result(
         self,
@@ -333,8 +328,16 @@ def mail_now(
     verdicts = rules.judge(snapshot, policy.limits, holds=False)
     firing, _ = alerts.step({}, verdicts, Tick(now), identity.host)
     always = policy.routing.email_when is EmailWhen.ALWAYS
-    told = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)
+    reported = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)
     missing = rules.open_questions(snapshot, verdicts)
-    processes = counted(snapshot, policy.limits)
-    kind = MessageKind.TEST
-    return told, missing, compose(identity, told, processes, missing, now.wall, kind, redacted=redacted)
+    mail = render.alert_mail(
+        identity,
+        reported,
+        counted(snapshot, policy.limits),
+        missing,
+        now=now.wall,
+        message_id=new_id(identity),
+        kind=MessageKind.TEST,
+        redacted=redacted,
+    )
+    return reported, missing, mail

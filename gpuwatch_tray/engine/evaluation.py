@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from gpuwatch_tray.engine.audit import (
     popups_not_shown,
 )
 from gpuwatch_tray.engine.mail_builder import ends_to_send, threaded
-from gpuwatch_tray.engine.types import Evaluation, Policy
+from gpuwatch_tray.engine.types import Evaluation, Policy, ReadingPace
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Alert, Gpu, Instant, Phase, Presence, Reason, Severity, Snapshot, known
 from gpuwatch_tray.rules.verdict import counted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.store import EvaluationInputs, Mail, SavedState, Transition
 
 
+SLOW_READINGS = 2  # times the last interval: a reading may take twice as long as the one before
 MISSING = N_(
     "the driver does not report it any more"
     " (if it was taken out on purpose: gpuwatch-tray alerts forget {uuid})"
@@ -40,13 +42,11 @@ class EvaluationState:
     """
     What the engine goes on from: the outcome of all evaluations before.
 
-    `alerts` are active, by fingerprint; the mail about the end of `ended` ones is still owed; nobody judges
-    `orphans` any more (rule switched off, or of an older version); the file may hold `resting` ones, which
-    only a loop can judge. `rule_history` is what the rules remember. `raised` tells when which fingerprint
-    began to fire, `severities` how bad it was; `last` is when the last evaluation was, `highest` the highest
-    id.
-    `decisions` are the last ones, for the audit log. `unrecorded` popups were shown while nothing could be
-    written; no popup about `no_popup` alerts could be shown. `holding`: mails over the cap wait.
+    `alerts` are active, by fingerprint; the mail about the end of `ended` ones is owed; nobody judges
+    `orphans` any more; the file may hold `resting` ones, which only a loop can judge. `raised` tells when
+    which fingerprint began to fire, `severities` how bad it was; `highest` is the highest id. `decisions` are
+    the last, for the audit log. `unrecorded` popups were shown while nothing could be written; no popup about
+    `no_popup` alerts could be shown. `holding`: mails over the cap wait.
     """
 
     alerts: Mapping[str, Alert]
@@ -57,6 +57,7 @@ class EvaluationState:
     raised: tuple[tuple[str, Instant], ...]
     severities: Mapping[str, Severity]
     last: Instant | None
+    pace: ReadingPace
     highest: int
     decisions: LastDecisions
     unrecorded: Mapping[str, Instant]
@@ -83,6 +84,7 @@ class EvaluationState:
             severities=dict(saved.severities),
             # What single runs write says nothing of how long a loop has watched.
             last=saved.loop if policy.holds else saved.last,
+            pace=ReadingPace(),
             highest=saved.highest,
             decisions=logged_decisions(log, {alert.id: name for name, alert in active.items()}),
             unrecorded={},
@@ -114,6 +116,7 @@ class EvaluationState:
             ),
             severities={**self.severities, **worst},
             last=at,
+            pace=evaluation.pace,
             highest=max([self.highest, *(alert.id for alert in commit.alerts)]),
             decisions=last_decisions(evaluation.decisions),
             no_popup=self.no_popup & set(active),
@@ -155,12 +158,14 @@ def judge(
     seen = tuple(
         (alert.rule, alert.subject) for alert in state.alerts.values() if alert.id in attention.acknowledged
     )
-    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=policy.gap, seen=seen)
+    tick, pace = _tick(state, policy, snapshot, now)
+    gap = reading_gap(state.pace, policy)
+    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=gap, seen=seen)
     verdicts = rules.judge(snapshot, limits, rule_history, holds=policy.holds)
     stepped, changes = alerts.step(
         state.alerts,
         verdicts,
-        _tick(state.last, policy, now),
+        tick,
         host,
         rules.terms(limits),
         _recent_raises(state.raised, now),
@@ -177,8 +182,10 @@ def judge(
     voided |= {
         alert.id
         for alert in numbered.values()
-        if alert.rule in rules.EVENT_RULES and _happened(rule_history.events.get(alert.subject), now)
-    }  # what was acknowledged is the event before
+        if alert.rule in rules.EVENT_RULES
+        and (event := rule_history.events.get(alert.subject)) is not None
+        and event.at == now
+    }  # this very snapshot tells of the event: what was acknowledged is the one before
     active = alerts.apply_silences(numbered, attention.silences, attention.acknowledged - voided, now)
     decisions = tuple(
         alerts.decide(
@@ -197,6 +204,7 @@ def judge(
         decisions,
         alerts.snoozed_until(attention.silences, now),
         rule_history,
+        pace,
         tuple(voided & attention.acknowledged),
     )
 
@@ -293,10 +301,10 @@ def complete_snapshot(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> Snap
         else:
             missing.remove(same)
             gpus.append(replace(gpu, uuid=same.uuid, name=same.name or gpu.name))
-    taken = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
+    used = {gpu.index for gpu in gpus}  # a MIG device has its GPU's
     for lost in missing:
-        index = next(n for n in (lost.index, *range(len(taken) + 1)) if n not in taken)
-        taken.add(index)
+        index = next(n for n in (lost.index, *range(len(used) + 1)) if n not in used)
+        used.add(index)
         problem = _(MISSING).format(uuid=lost.uuid)
         gpus.append(Gpu(index, lost.uuid, lost.name or lost.uuid, problem=problem))
     return replace(snapshot, gpus=tuple(gpus))
@@ -317,26 +325,36 @@ def _new_gpus(snapshot: Snapshot, inventory: Sequence[KnownGpu]) -> tuple[KnownG
 
 def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
     """Whether it is about a GPU that the person has said to be gone for good."""
-    gone = [gpu.uuid for gpu in inputs.gpus if gpu.forgotten]
-    return any(alert.subject == uuid or alert.subject.startswith(f"{uuid}/") for uuid in gone)
+    return alert.subject.partition("/")[0] in {gpu.uuid for gpu in inputs.gpus if gpu.forgotten}
 
 
-def _tick(last: Instant | None, policy: Policy, now: Instant) -> Tick:
-    if last is None:
-        return Tick(now)
-    elapsed = now.since(last)
+def reading_gap(pace: ReadingPace, policy: Policy) -> float:
+    """After how many seconds between two readings nothing is known: slow readings are a slow poll."""
+    return max(policy.gap, SLOW_READINGS * pace.interval)
+
+
+def _tick(
+    state: EvaluationState, policy: Policy, snapshot: Snapshot, now: Instant
+) -> tuple[Tick, ReadingPace]:
+    """Return the step in time to this snapshot, and the pace of the readings after it."""
+    was_read = snapshot.problem is None
+    elapsed = 0.0 if state.last is None else now.since(state.last)
     # Between two runs of cron there is always a gap, which then says nothing.
-    gap = policy.holds and not 0 <= elapsed <= policy.gap
-    return Tick(now, max(0.0, elapsed), gap)
+    gap = policy.holds and not 0 <= elapsed <= reading_gap(state.pace, policy)
+    elapsed = max(0.0, elapsed)
+    if gap or state.last is None or not policy.holds or state.pace.at is None:
+        return Tick(now, elapsed, gap), ReadingPace(now if was_read else None)
+    if not was_read:
+        return Tick(now, elapsed), state.pace
+    # What was evaluated while a slow reading was awaited takes nothing from the time between two readings.
+    interval = max(0.0, now.since(state.pace.at))
+    elapsed = max(elapsed, min(interval, reading_gap(state.pace, policy)))
+    return Tick(now, elapsed), ReadingPace(now, interval)
 
 
 def _recent_raises(raised: Iterable[tuple[str, Instant]], now: Instant) -> dict[str, int]:
     """How often each fingerprint began to fire within the flapping window."""
-    counts: dict[str, int] = {}
-    for fingerprint, at in raised:
-        if 0 <= now.since(at) < FLAP_WINDOW:
-            counts[fingerprint] = counts.get(fingerprint, 0) + 1
-    return counts
+    return Counter(fingerprint for fingerprint, at in raised if 0 <= now.since(at) < FLAP_WINDOW)
 
 
 def _numbered(active: Mapping[str, Alert], highest: int) -> dict[str, Alert]:
@@ -369,11 +387,6 @@ def _orphans(active: Iterable[Alert], policy: Policy) -> tuple[Alert, ...]:
     """Return the alerts that no rule judges any more, as resolved: it is off, or of an older version."""
     on = rules.switched_on(policy.limits)
     return tuple(replace(alert, phase=Phase.RESOLVED) for alert in active if alert.rule not in on)
-
-
-def _happened(event: rules.RuleEvent | None, now: Instant) -> bool:
-    """Whether it is this very snapshot that tells of the event."""
-    return event is not None and event.at == now
 
 
 def _essence(alert: Alert) -> tuple[object, ...]:

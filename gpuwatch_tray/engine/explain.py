@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gpuwatch_tray.alerts import Decision, RoutingPolicy
     from gpuwatch_tray.engine.types import Evaluation, Policy
-    from gpuwatch_tray.model import Instant, Verdict
+    from gpuwatch_tray.model import Instant
 
 
 WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
@@ -55,19 +55,13 @@ NO_CHANNEL = {
 }
 
 
-def explain(
-    evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant
-) -> tuple[str, ...]:
-    """Return the lines; times are given as from now."""
-    return tuple(_lines(evaluation, policy, sighting, now))
-
-
-def _lines(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant) -> Iterator[str]:
-    told = _("{where} (according to: {source}).")
+def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now: Instant) -> Iterator[str]:
+    """Yield the lines; times are given as from now."""
+    where = _("{where} (according to: {source}).")
     if sighting.idle is not None:
-        told = _("{where} (according to: {source}, no input for {span}).")
+        where = _("{where} (according to: {source}, no input for {span}).")
     idle = duration(sighting.idle or 0.0)
-    yield told.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
+    yield where.format(where=_(WHERE[sighting.presence]), source=_(sighting.source), span=idle)
     yield _mailing(policy.routing)
     verdicts = {verdict.rule: verdict for verdict in evaluation.verdicts}
     every_terms = terms(policy.limits)
@@ -78,13 +72,15 @@ def _lines(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, now
         if not is_on(name, policy.limits):
             yield _("{rule}: switched off by {key}").format(rule=name, key=key)
         elif verdict is None:
-            yield _(
-                "{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do"
-            ).format(rule=name)
+            text = _("{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do")
+            yield text.format(rule=name)
         elif verdict.cannot and not verdict.value:
             yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
         else:
-            yield f"{name}: {_measured(verdict)}"
+            measured = verdict.value
+            if verdict.unknown is not None and not verdict.findings:
+                measured = _("cannot be judged at present: {why}").format(why=verdict.unknown)
+            yield f"{name}: {measured}"
             yield "  " + _terms(verdict.threshold, every_terms[name], key)
             yield from (f"  {line}" for line in verdict.per_gpu)
             nowhere = _("It cannot fire everywhere: {why}")
@@ -117,12 +113,6 @@ def _mailing(routing: RoutingPolicy) -> str:
         )
     reaction, cooldown = duration(routing.escalate), duration(routing.cooldown)
     return text.format(reaction=reaction, cooldown=cooldown)
-
-
-def _measured(verdict: Verdict) -> str:
-    if verdict.unknown is not None and not verdict.findings:
-        return _("cannot be judged at present: {why}").format(why=verdict.unknown)
-    return verdict.value
 
 
 def _terms(threshold: str, terms: Terms, key: str) -> str:
@@ -159,8 +149,8 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
     if alert.inhibited_by:
         parts.append(_("muted by {rule}").format(rule=alert.inhibited_by))
     severity = word(alert.severity.name.lower())
-    told = _("Alert {id}, {severity}, {state}: {text}")
-    yield "  " + told.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.message)
+    line = _("Alert {id}, {severity}, {state}: {text}")
+    yield "  " + line.format(id=alert.id, severity=severity, state=_(", ").join(parts), text=alert.message)
     for decision in decisions:
         yield f"    {_(WORDS[decision.channel])}: {_decision(decision)}"
 
@@ -168,9 +158,9 @@ def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterato
 def _decision(decision: Decision) -> str:
     """Say what is done and why, with the names of the reasons that `alerts` and the log use."""
     reasons = [decision.reason, *([decision.step] if decision.step else [])]
-    said = _(" and ").join(_(MEANING.get(reason) or NO_CHANNEL[decision.channel]) for reason in reasons)
+    why = _(" and ").join(_(MEANING.get(reason) or NO_CHANNEL[decision.channel]) for reason in reasons)
     text = _("now: {why}") if decision.send else _("not now: {why}")
     if decision.wait is not None:
         text = _("not now: {why}; in {span} if it still fires")
     span = duration(decision.wait or 0.0)
-    return f"{text.format(why=said, span=span)} ({', '.join(reason.value for reason in reasons)})"
+    return f"{text.format(why=why, span=span)} ({', '.join(reason.value for reason in reasons)})"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
     from gpuwatch_tray.engine.types import Evaluation
-    from gpuwatch_tray.model import GpuProcess
     from gpuwatch_tray.notify.render import MailIdentity
 
 
@@ -50,8 +49,15 @@ def build_mails(
     """Build the mails of one evaluation: about `due`, about `ended`, and one for each reminder."""
     mails = []
     if due:
-        again = _sent_before(evaluation, due)
-        message = compose(identity, due, evaluation.processes, evaluation.gaps, now, reminder=again)
+        message = render.alert_mail(
+            identity,
+            due,
+            evaluation.processes,
+            evaluation.gaps,
+            now=now,
+            message_id=new_id(identity),
+            reminder=_sent_before(evaluation, due),
+        )
         mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
     if ended:
         message = render.resolved_mail(identity, ended, now=now, message_id=new_id(identity))
@@ -62,11 +68,8 @@ def build_mails(
 def cap_mails(
     identity: MailIdentity, mails: Sequence[Mail], room: OutboxRoom, now: float
 ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
-    """
-    Hold the mails beyond the room; the mails to queue, and the held rows (by id) that a digest takes up.
-
-    Where held mails wait and there is room again, one digest tells of them and of `mails`.
-    """
+    """Hold the mails beyond the room; the mails to queue, and the held rows (by id) of a digest."""
+    # Where held mails wait and there is room again, one digest tells of them and of `mails`.
     if not room.held:
         return tuple(replace(mail, held=place >= room.free) for place, mail in enumerate(mails)), ()
     rows: list[OutboxMail | Mail] = [*room.held, *mails]
@@ -85,51 +88,23 @@ def ends_to_send(
     queued: Container[str],
     now: Instant,
 ) -> tuple[tuple[Alert, ...], tuple[Alert, ...]]:
-    """
-    Of the alerts that have ended: those to be mailed now, and those of which nothing need be sent.
-
-    "Resolved" follows a "firing" that was delivered. While the mail about the alert is still on its way, its
-    end waits; of an alert that fires again, or of which nobody was told, nothing is sent.
-    """
-    now_due: list[Alert] = []
+    """Sort the alerts that have ended: those to be mailed now, and those of which nothing need be sent."""
+    # "Resolved" follows a "firing" that was delivered. While the mail about the alert is still on its way,
+    # its end waits; of an alert that fires again, or of which nobody was told, nothing is sent.
+    due: list[Alert] = []
     settled: list[Alert] = []
     again = {name for name, alert in active.items() if alert.phase is not Phase.PENDING}
     for name, alert in ended.items():
         if name not in again and name in queued:
             continue
-        due = name not in again and was_delivered(alert, delivered.get(name), now)
-        (now_due if due else settled).append(alert)
-    return tuple(now_due), tuple(settled)
+        was_told = name not in again and was_delivered(alert, delivered.get(name), now)
+        (due if was_told else settled).append(alert)
+    return tuple(due), tuple(settled)
 
 
 def was_delivered(alert: Alert, last: Instant | None, now: Instant) -> bool:
     """Whether the last delivery was of this incident, and not of an earlier one."""
     return last is not None and alert.fired is not None and not alert.fired.follows(last, now)
-
-
-def compose(
-    identity: MailIdentity,
-    alerts: Sequence[Alert],
-    processes: Sequence[GpuProcess],
-    missing: Sequence[str],
-    now: float,
-    kind: MessageKind = MessageKind.ALERT,
-    *,
-    redacted: bool = True,
-    reminder: bool = False,
-) -> Message:
-    """Build the mail about these alerts."""
-    return render.alert_mail(
-        identity,
-        alerts,
-        processes,
-        missing,
-        now=now,
-        message_id=new_id(identity),
-        kind=kind,
-        redacted=redacted,
-        reminder=reminder,
-    )
 
 
 def _sent_before(evaluation: Evaluation, due: Sequence[Alert]) -> bool:

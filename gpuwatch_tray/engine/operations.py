@@ -1,7 +1,7 @@
 """
 What the person does: acknowledge and snooze alerts, ask for reminders. Menu, popups and commands come here.
 
-It is written to the state at once, and whoever evaluates on that finds it with the next snapshot.
+It is written to the state at once; whoever evaluates reads it with the next snapshot.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ class NoSuchAlertError(Exception):
 
 
 def parse_duration(text: str, now: float) -> float:
-    """
-    Read a duration such as `2h`, `90min`, `1d12h`, or `tomorrow` (until the morning), in seconds from `now`.
-
-    Raises ValueError with what is expected.
-    """
+    """Read `2h`, `90min`, `1d12h`, `tomorrow` and the like, in seconds from `now`; ValueError."""
     words = text.strip().lower()
     if words == "tomorrow":
         return until_tomorrow(now)
@@ -66,27 +62,18 @@ class AlertOperations:
         self._clock = clock
 
     def acknowledge(self, *names: str) -> str:
-        """
-        Acknowledge alerts, by id or fingerprint: they are not repeated until they end or get worse.
-
-        Raises NoSuchAlert.
-        """
+        """Acknowledge alerts, by id or fingerprint, until they end or get worse. Raises NoSuchAlertError."""
         alerts = self._find(names)
         if pending := [alert for alert in alerts if alert.phase is Phase.PENDING]:
-            raise NoSuchAlertError(
-                _("alert {id} does not fire yet: there is nothing to acknowledge").format(id=pending[0].id)
-            )
+            text = _("alert {id} does not fire yet: there is nothing to acknowledge")
+            raise NoSuchAlertError(text.format(id=pending[0].id))
         now = self._clock()
         lines = [Transition(now.wall, alert.id, "acknowledged") for alert in alerts]
         self._store.acknowledge([alert.id for alert in alerts], lines, now.wall)
         return self._report(_("acknowledged"), alerts)
 
     def snooze(self, length: float, *names: str) -> str:
-        """
-        Silence every channel for `length` seconds: for everything, or for these rules and alerts.
-
-        Raises NoSuchAlert.
-        """
+        """Silence all, or these rules and alerts, for `length` seconds. Raises NoSuchAlertError."""
         now = self._clock()
         until = local_time(now.wall + length, TO_THE_MINUTE)
         if not names:
@@ -115,11 +102,8 @@ class AlertOperations:
             matches = [alert for alert in active if name in {str(alert.id), alert.fingerprint}]
             if not matches:
                 ids = ", ".join(str(alert.id) for alert in active) or _("none")
-                raise NoSuchAlertError(
-                    _("no alert {name!r} is active (active: {ids}; rules: {rules})").format(
-                        name=name, ids=ids, rules=", ".join(RULES)
-                    )
-                )
+                text = _("no alert {name!r} is active (active: {ids}; rules: {rules})")
+                raise NoSuchAlertError(text.format(name=name, ids=ids, rules=", ".join(RULES)))
             alerts += matches
         return alerts
 
@@ -160,28 +144,22 @@ class Reminders:
             if total == 0:
                 raise ReminderError(_("idle GPUs cannot be seen here: this source lists processes, not GPUs"))
             if count > total:
-                raise ReminderError(
-                    ngettext(
-                        "there is only {total} GPU here", "there are only {total} GPUs here", total
-                    ).format(total=total)
-                )
+                text = ngettext("there is only {total} GPU here", "there are only {total} GPUs here", total)
+                raise ReminderError(text.format(total=total))
         condition = GpusFree(count, hold)
         for reminder in self._store.reminders():
             other = reminder.condition
             if isinstance(other, GpusFree) and (other.count, other.hold) == (count, hold):
                 return _already(reminder)
-        said = self._add(condition)
+        answer = self._add(condition)
         free = None if snapshot is None else free_gpus(snapshot)
         if free is None:
-            return said
-        return _("{said} (free at present: {count})").format(said=said, count=len(free))
+            return answer
+        return _("{said} (free at present: {count})").format(said=answer, count=len(free))
 
     def add_process_ends(self, pid: int, snapshot: Snapshot | None, identity: str | None = None) -> str:
-        """
-        Wait until the process is gone; with `identity`, that very one. Raises ReminderError.
-
-        It must be on a GPU in `snapshot`, and may be anybody's.
-        """
+        """Wait until the process is gone; with `identity`, that very one. Raises ReminderError."""
+        # It must be on a GPU in `snapshot`, and may be anybody's.
         entries = [] if snapshot is None else [entry for entry in snapshot.processes if entry.pid == pid]
         if identity is not None:
             entries = [entry for entry in entries if entry.identity == identity]
@@ -200,7 +178,10 @@ class Reminders:
             self._clock(),
         )
         for reminder in self._store.reminders():
-            if isinstance(reminder.condition, ProcessEnds) and _same(reminder.condition, condition):
+            other = reminder.condition
+            if isinstance(other, ProcessEnds) and (
+                (other.pid, other.identity, other.boot) == (pid, process.identity, snapshot.boot_id)
+            ):
                 return _already(reminder)
         return self._add(condition)
 
@@ -222,11 +203,8 @@ class Reminders:
         reminders = {reminder.id: reminder for reminder in self._store.reminders()}
         if number not in reminders or not self._store.close_reminder(number):
             numbers = ", ".join(map(str, reminders)) or _("none")
-            raise ReminderError(
-                _("nothing {number} is waited for (waiting: {numbers})").format(
-                    number=number, numbers=numbers
-                )
-            )
+            text = _("nothing {number} is waited for (waiting: {numbers})")
+            raise ReminderError(text.format(number=number, numbers=numbers))
         what = describe_reminder(reminders[number])
         return _("cancelled: {number}: {what}").format(number=number, what=what)
 
@@ -245,13 +223,8 @@ class Reminders:
 
 
 def _already(reminder: Reminder) -> str:
-    return _("{id}: you will be told already when {what}").format(
-        id=reminder.id, what=describe_reminder(reminder)
-    )
-
-
-def _same(one: ProcessEnds, other: ProcessEnds) -> bool:
-    return (one.pid, one.identity, one.boot) == (other.pid, other.identity, other.boot)
+    text = _("{id}: you will be told already when {what}")
+    return text.format(id=reminder.id, what=describe_reminder(reminder))
 
 
 def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
@@ -260,9 +233,8 @@ def _nowhere(pid: int, snapshot: Snapshot | None) -> str:
     if snapshot.problem is not None:
         return _("the GPUs cannot be read: {problem}").format(problem=snapshot.problem)
     there = sorted({process.pid for process in snapshot.processes})
-    listed = (
-        _("on them: {pids}").format(pids=", ".join(map(str, there))) if there else _("nothing is on them")
-    )
+    listed = _("on them: {pids}") if there else _("nothing is on them")
+    listed = listed.format(pids=", ".join(map(str, there)))
     unread = [gpu.index for gpu in snapshot.gpus if gpu.problem or gpu.process_problem]
     text = _("no process {pid} is on a GPU here ({known})")
     if unread:

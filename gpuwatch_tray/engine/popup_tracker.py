@@ -15,8 +15,7 @@ class PopupTracker:
     """
     The popups by key: one for each rule's alerts of a poll, which later popups about these alerts replace.
 
-    It follows the presence from poll to poll: what begins to fire while nobody is there is summed up in one
-    popup when the person is back.
+    What begins to fire while nobody is there is summed up in one popup when the person is back.
     """
 
     def __init__(self, host: str) -> None:
@@ -67,20 +66,15 @@ class PopupTracker:
         *,
         simulated: bool,
     ) -> Popup | None:
-        """
-        Note the presence and what has just fired; the summary for a person who is back.
-
-        The summary leaves out what the person has dealt with from afar, ended or not, and what is `silenced`.
-        """
+        """Note the presence and what has just fired; the summary for a person who is back."""
+        # It leaves out what the person has dealt with from afar, ended or not, and what is `silenced`.
         if presence is Presence.AWAY and self._missed is None:
             self._missed = {}
         if self._missed is None:
             return None
         if presence is not Presence.PRESENT:  # unknown is not present: nobody is seen to be back
-            self._missed |= {alert.fingerprint: alert for alert in fired}
-            self._missed = {
-                name: alert for name, alert in self._missed.items() if not _settled(alerts.get(name))
-            }
+            missed = self._missed | {alert.fingerprint: alert for alert in fired}
+            self._missed = {name: alert for name, alert in missed.items() if not _settled(alerts.get(name))}
             return None
         missed, self._missed = self._missed, None
         unseen = [

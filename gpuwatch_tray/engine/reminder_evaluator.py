@@ -1,9 +1,8 @@
 """
 The evaluation of the reminders with each snapshot, and how they are told: by popup and mail.
 
-A reminder whose condition has come about stays on file until it is told: until its mail is queued, in one
-transaction, or its popup was shown. So it is told once, and after a crash in between once more rather than
-not at all.
+A reminder that has come about stays on file until its mail is queued or its popup was shown: after a crash it
+is told once more rather than not at all.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POPUP_KEY = "watch:"  # begins the key of a popup about a reminder
+POPUP_KEY = "reminder:"  # begins the key of a popup about a reminder
 
 
 def liveness_unknown(_pid: int, _identity: str) -> None:
@@ -44,10 +43,9 @@ def never_descends(_pid: int, _ancestor: int) -> bool:
 @dataclass(frozen=True, slots=True)
 class ReminderNotifications:
     """
-    What is to be told now.
+    What is to be told now: the `closed` reminders (by number) by these mails, or they were shown before.
 
-    The `closed` reminders (by number) are told by these mails, or were shown before. `popups` stand with the
-    number of the reminder that they alone tell of, 0 where a mail does too.
+    `popups` stand with the number of the reminder that they alone tell of, 0 where a mail does too.
     """
 
     mails: tuple[Message, ...] = ()
@@ -82,9 +80,8 @@ class ReminderEvaluator:
         self._identity = identity
         self._lives = lives
         self._descends = descends
-        self._descent: dict[
-            int, dict[tuple[int, str], bool]
-        ] = {}  # by reminder: who is known to be its child
+        # By reminder: who is known to be its child.
+        self._descent: dict[int, dict[tuple[int, str], bool]] = {}
         self._latest: dict[int, Reminder] = {}  # further on than the file: see `must_be_saved`
         self._showing: set[int] = set()  # handed to the desktop, which has not answered yet
         self._not_shown: set[int] = set()  # no popup about it could be shown
@@ -102,21 +99,20 @@ class ReminderEvaluator:
         now: Instant,
         presence: Presence,
         *,
+        gap: float,
         snoozed: bool,
     ) -> ReminderResult:
         """Step each of the `reminders` on file; a snooze of everything holds back what is due."""
         changed, after = [], []
         for on_file in reminders:
             old = self._latest.get(on_file.id, on_file) if on_file.notice is None else on_file
-            new = step_reminder(old, self._observe(old, snapshot, now))
+            new = step_reminder(old, self._observe(old, snapshot, now, gap))
             after.append(new)
             if must_be_saved(on_file, new):
                 changed.append(new)
-        due = (
-            ReminderNotifications()
-            if snoozed
-            else self.due(after, now, presence, simulated=snapshot.simulated)
-        )
+        due = ReminderNotifications()
+        if not snoozed:
+            due = self.due(after, now, presence, simulated=snapshot.simulated)
         return ReminderResult(tuple(after), tuple(changed), due)
 
     def due(
@@ -170,28 +166,21 @@ class ReminderEvaluator:
         """Note that the popup was shown and the reminder could not be closed: the next commit does."""
         self._unrecorded.add(number)
 
-    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant) -> Observation:
+    def _observe(self, reminder: Reminder, snapshot: Snapshot, now: Instant, gap: float) -> Observation:
         condition, lives = reminder.condition, None
         if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
-        return Observation(snapshot, now, self._policy.gap, self._policy.holds, lives, children)
+        return Observation(snapshot, now, gap, self._policy.holds, lives, children)
 
     def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
-        """
-        Find the processes on the GPUs that a command has started; the system is asked once about each.
-
-        A child stays one when a process between the two ends.
-        """
+        """Return the processes on the GPUs that a command has started."""
+        # The system is asked once about each. A child stays one when a process between the two ends.
         command = reminder.condition
         if not isinstance(command, CommandEnds):
             return frozenset()
         before = self._descent.get(reminder.id, {})
-        mine = {
-            (process.pid, process.identity)
-            for process in snapshot.processes
-            if process.mine and process.identity
-        }
+        mine = {(entry.pid, entry.identity) for entry in snapshot.processes if entry.mine and entry.identity}
         known = {
             process: before[process] if process in before else self._descends(process[0], command.pid)
             for process in mine

@@ -20,13 +20,10 @@ def status_of(
     gaps: Sequence[str],
     snoozed_until: float | None = None,
 ) -> Status:
-    """
-    Return the status after a poll; `processes` are those that count, `gaps` what kept a rule from judging.
-
-    Green needs every rule to have judged: a rule that cannot tell makes "no data", unless an alert fires,
-    whose colour then stands and whose headline names the gap. What is snoozed, all or every alert, shows as
-    snoozed, but never over missing data.
-    """
+    """Return the status after a poll; `processes` are those that count."""
+    # `gaps` are what kept a rule from judging. Green needs every rule to have judged: a rule that cannot tell
+    # makes "no data", unless an alert fires, whose colour then stands and whose headline names the gap. What
+    # is snoozed shows as snoozed, never over missing data.
     alerts = tuple(
         sorted(
             (alert for alert in active.values() if alert.phase is not Phase.PENDING),
@@ -45,14 +42,14 @@ def status_of(
     )
     if snapshot.problem is not None:
         return base
-    heard = [alert for alert in alerts if alert.snoozed_until is None]
-    if heard:
-        told = _sum(heard)
-        open_ = [gap for gap in gaps if gap.lower() not in told.lower()]
-        level = LEVELS[heard[0].severity]
+    audible = [alert for alert in alerts if alert.snoozed_until is None]
+    if audible:
+        headline = _sum(audible)
+        unnamed = [gap for gap in gaps if gap.lower() not in headline.lower()]
+        level = LEVELS[audible[0].severity]
         if gaps and level is Level.OK:
             level = Level.NO_DATA
-        return replace(base, level=level, headline="; ".join([told, *open_]))
+        return replace(base, level=level, headline="; ".join([headline, *unnamed]))
     if gaps:
         return replace(base, headline="; ".join(gaps))
     if alerts:

@@ -5,21 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.rules import RuleHistory
-
 if TYPE_CHECKING:
     from gpuwatch_tray.alerts import AlertChange, Decision, RoutingPolicy
-    from gpuwatch_tray.model import Alert, GpuProcess, Limits, Message, Popup, Snapshot, Status, Verdict
+    from gpuwatch_tray.model import (
+        Alert,
+        GpuProcess,
+        Instant,
+        Limits,
+        Message,
+        Popup,
+        Snapshot,
+        Status,
+        Verdict,
+    )
+    from gpuwatch_tray.rules import RuleHistory
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """
-    What an evaluation goes by: the rules' limits, and on which channels alerts are sent.
+    What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
-    `resolved_mail` and `resolved_popup`: the end of an alert is sent on that channel. `holds`: the engine
-    runs in a loop, whose polls can tell for how long a condition holds. After `gap` seconds without an
-    evaluation nothing is known of the time in between.
+    `holds`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
+    without an evaluation nothing is known.
     """
 
     limits: Limits
@@ -31,14 +39,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingPace:
+    """When the GPUs were last read, and the seconds between that and the reading before (0: not known)."""
+
+    at: Instant | None = None
+    interval: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """
-    What a snapshot means, before anything is written or sent.
+    What a snapshot means, before anything is written or sent; `alerts` are active, by fingerprint.
 
-    `alerts` are the active ones by fingerprint, with what the person has said about them; `gaps` name what
-    kept a rule from judging; there is one of the `decisions` for each alert and channel; `rule_history` is
-    what the rules remember, this snapshot included; `voided` are the incidents (by id) whose acknowledgement
-    ends.
+    `gaps` name what kept a rule from judging; the acknowledgement of the `voided` incidents (by id) ends.
     """
 
     snapshot: Snapshot
@@ -50,6 +63,7 @@ class Evaluation:
     decisions: tuple[Decision, ...]
     snoozed_until: float | None
     rule_history: RuleHistory
+    pace: ReadingPace
     voided: tuple[int, ...]
 
 
@@ -58,9 +72,9 @@ class EvaluationResult:
     """
     What one evaluation came to, after its commit.
 
-    `mails` were queued. `popups` are to be shown, each with the fingerprints of its alerts;
-    `reminder_popups` as well, each with the number of its reminder, or 0 where a mail was queued too;
-    `closed_popups` are the keys of popups to close. `trouble` says why the state could not be written.
+    `popups` are to be shown, each with the fingerprints of its alerts; `reminder_popups` with the number of
+    the reminder, or 0 where a mail was queued too; `closed_popups` (by key) are to be closed. `trouble` says
+    why the state could not be written.
     """
 
     status: Status

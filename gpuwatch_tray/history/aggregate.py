@@ -23,14 +23,15 @@ USE_SUMS, USE_SPANS = ("held", "idle"), ("memory", "utilisation")
 
 def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
     """Merge the parts into one stretch from `at`; they may overlap where the clock was set back."""
+    gpus = _grouped((gpu for part in parts for gpu in part.gpus), lambda gpu: gpu.uuid)
+    users = _grouped((use for part in parts for use in part.users), _use_key)
+    processes = _grouped((use for part in parts for use in part.processes), _use_key)
     return Stretch(
         at,
         seconds,
-        _merge_groups(
-            [gpu for part in parts for gpu in part.gpus], lambda gpu: gpu.uuid, at, seconds, _merge_gpus
-        ),
-        _merge_groups([use for part in parts for use in part.users], _use_key, at, seconds, _merge_uses),
-        _merge_groups([use for part in parts for use in part.processes], _use_key, at, seconds, _merge_uses),
+        tuple(_merge(group, at, seconds) for group in gpus),
+        tuple(_merge(group, at, seconds) for group in users),
+        tuple(_merge(group, at, seconds) for group in processes),
     )
 
 
@@ -42,9 +43,9 @@ def slice_stretch(stretch: Stretch, at: int, seconds: int) -> Stretch:
     return Stretch(
         at,
         seconds,
-        tuple(_slice_gpu(gpu, at, seconds, share) for gpu in stretch.gpus),
-        tuple(_slice_use(use, at, seconds, share) for use in stretch.users),
-        tuple(_slice_use(use, at, seconds, share) for use in stretch.processes),
+        tuple(_slice(gpu, at, seconds, share) for gpu in stretch.gpus),
+        tuple(_slice(use, at, seconds, share) for use in stretch.users),
+        tuple(_slice(use, at, seconds, share) for use in stretch.processes),
     )
 
 
@@ -78,51 +79,36 @@ def _use_key(use: Use) -> tuple[str | None, str]:
     return use.who, use.uuid
 
 
-def _merge_groups(
-    samples: Iterable[T],
-    key: Callable[[T], Hashable],
-    at: int,
-    seconds: int,
-    join: Callable[[Sequence[T], int, int], T],
-) -> tuple[T, ...]:
+def _grouped(samples: Iterable[T], key: Callable[[T], Hashable]) -> Iterable[list[T]]:
     groups: dict[Hashable, list[T]] = {}
     for sample in samples:
         groups.setdefault(key(sample), []).append(sample)
-    return tuple(join(group, at, seconds) for group in groups.values())
+    return groups.values()
 
 
-def _merge_gpus(parts: Sequence[GpuSample], at: int, seconds: int) -> GpuSample:
-    level = max((part.level for part in parts if part.level is not None), default=None)
-    return replace(parts[0], at=at, seconds=seconds, level=level, **_merged(parts, GPU_SUMS, GPU_SPANS))
+def _fields(sample: GpuSample | Use) -> tuple[Sequence[str], Sequence[str]]:
+    return (GPU_SUMS, GPU_SPANS) if isinstance(sample, GpuSample) else (USE_SUMS, USE_SPANS)
 
 
-def _merge_uses(parts: Sequence[Use], at: int, seconds: int) -> Use:
-    return replace(parts[0], at=at, seconds=seconds, **_merged(parts, USE_SUMS, USE_SPANS))
-
-
-def _merged(parts: Sequence[T], sums: Sequence[str], spans: Sequence[str]) -> dict[str, Any]:
+def _merge(parts: Sequence[T], at: int, seconds: int) -> T:
+    sums, spans = _fields(parts[0])
     merged: dict[str, Any] = {name: sum([getattr(part, name) for part in parts]) for name in sums}
     merged |= {name: merge_spans([getattr(part, name) for part in parts]) for name in spans}
     merged["energy"] = sum_known([part.energy for part in parts])
-    return merged
+    if isinstance(parts[0], GpuSample):
+        levels = [getattr(part, "level", None) for part in parts]
+        merged["level"] = max((level for level in levels if level is not None), default=None)
+    return replace(parts[0], at=at, seconds=seconds, **merged)
 
 
-def _slice_gpu(sample: GpuSample, at: int, seconds: int, share: float) -> GpuSample:
-    part = _sliced(sample, GPU_SUMS, GPU_SPANS, share)
-    return replace(sample, at=at, seconds=seconds, **part | {"readings": round(part["readings"])})
-
-
-def _slice_use(use: Use, at: int, seconds: int, share: float) -> Use:
-    return replace(use, at=at, seconds=seconds, **_sliced(use, USE_SUMS, USE_SPANS, share))
-
-
-def _sliced(
-    whole: GpuSample | Use, sums: Sequence[str], spans: Sequence[str], share: float
-) -> dict[str, Any]:
+def _slice(whole: T, at: int, seconds: int, share: float) -> T:
+    sums, spans = _fields(whole)
     part: dict[str, Any] = {name: getattr(whole, name) * share for name in sums}
     part |= {name: _scale_span(getattr(whole, name), share) for name in spans}
     part["energy"] = None if whole.energy is None else whole.energy * share
-    return part
+    if isinstance(whole, GpuSample):
+        part["readings"] = round(part["readings"])
+    return replace(whole, at=at, seconds=seconds, **part)
 
 
 def _scale_span(span: Span | None, share: float) -> Span | None:
@@ -232,12 +218,8 @@ class StretchCompactor:
     def add(self, minute: Stretch) -> tuple[Stretch, ...]:
         """Add a minute that is over; return the stretches that are to be written now."""
         last = self._held[-1] if self._held else self._written
-        if (
-            self._written is not None
-            and last is not None
-            and minute.at == last.end
-            and are_alike(self._written, minute)
-        ):
+        follows = last is not None and minute.at == last.end
+        if follows and self._written is not None and are_alike(self._written, minute):
             self._held.append(minute)
             if sum(minute.seconds for minute in self._held) < LONGEST_STRETCH:
                 return ()
@@ -264,37 +246,32 @@ def are_alike(one: Stretch, other: Stretch) -> bool:
         and len(one.users) == len(other.users)
         and len(one.processes) == len(other.processes)
         and all(map(_gpus_alike, one.gpus, other.gpus))
-        and all(map(_uses_alike, one.users, other.users))
-        and all(map(_uses_alike, one.processes, other.processes))
+        and all(map(_alike, one.users, other.users))
+        and all(map(_alike, one.processes, other.processes))
     )
 
 
 def _gpus_alike(one: GpuSample, other: GpuSample) -> bool:
     a, b = one.seconds, other.seconds
     return (
-        one.uuid == other.uuid
-        and one.level == other.level
-        and (one.energy is None) == (other.energy is None)
+        one.level == other.level
         and one.covered >= SEEN_SHARE * a
         and other.covered >= SEEN_SHARE * b
         and _same_share(one.asleep / a, other.asleep / b)
         and _same_share(one.listed / a, other.listed / b)
-        and _same_share(one.held / a, other.held / b)
-        and _same_share(one.idle / a, other.idle / b)
         and _near(one.power, other.power, _WATTS, a, b)
-        and _near(one.utilisation, other.utilisation, _PERCENT, a, b)
-        and _near(one.memory, other.memory, MIB, a, b)
         and _near(one.temperature, other.temperature, _DEGREES, a, b)
         and _near(one.fan, other.fan, _PERCENT, a, b)
         and _near(one.throttled, other.throttled, 0.0, a, b)
+        and _alike(one, other)
     )
 
 
-def _uses_alike(one: Use, other: Use) -> bool:
+def _alike(one: Use | GpuSample, other: Use | GpuSample) -> bool:
     a, b = one.seconds, other.seconds
     return (
-        one.who == other.who
-        and one.uuid == other.uuid
+        one.uuid == other.uuid
+        and getattr(one, "who", "") == getattr(other, "who", "")
         and (one.energy is None) == (other.energy is None)
         and _same_share(one.held / a, other.held / b)
         and _same_share(one.idle / a, other.idle / b)

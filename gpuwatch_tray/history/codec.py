@@ -1,20 +1,18 @@
 """
-A stretch of samples in the tables: columns of floats, deflated.
+A stretch of samples in the tables: columns of floats, deflated, numbers in place of names.
 
-One row a stretch, not one a sample: a month of 800 processes is 7,200 rows then and not six millions, and
-what the processes of a GPU have in common is deflated away. Of each 32-bit float the lowest byte is left out
-(an error of 0.003 %), the others lie beside their like. What is unknown is a NaN. Numbers stand for names;
-the processes are apart, as many readers need none.
+One row a stretch, not one a sample: a month of 800 processes is 7,200 rows then and not six millions. Of each
+32-bit float the lowest byte is left out (an error of 0.003 %). What is unknown is a NaN.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 import zlib
 from array import array
+from contextlib import contextmanager
 from math import inf, isnan, nan
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.history.aggregate import GPU_SPANS
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
@@ -23,6 +21,7 @@ from gpuwatch_tray.store.tables import UnreadableRowError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gpuwatch_tray.history.names import NameDictionary
 
 FloatRow: TypeAlias = tuple[float, ...]
 
@@ -31,36 +30,9 @@ _SPAN = 4  # columns
 _GPU = 8 + 6 * _SPAN
 _USE = 3 + 2 * _SPAN
 _KEPT = (1, 2, 3)  # of the four bytes of a float, lowest first
-_NAN = math.nan
 
 
-class Numbers(Protocol):
-    """The numbers that stand for names in a row."""
-
-    def gpu(self, uuid: str) -> int:
-        """Return the number of a GPU."""
-
-    def user(self, name: str | None) -> int:
-        """Return the number of a user; 0 for an unknown one."""
-
-    def run(self, key: str) -> int | None:
-        """Return the number of a process run; None where it is not stored."""
-
-
-class Names(Protocol):
-    """The names that numbers stand for. Raises KeyError."""
-
-    def gpu_of(self, number: int) -> str:
-        """Return the UUID of a GPU."""
-
-    def user_of(self, number: int) -> str | None:
-        """Return the name of a user."""
-
-    def run_of(self, number: int) -> str | None:
-        """Return the key of a process run; None where it is not stored any more."""
-
-
-def encode_stretch(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
+def encode_stretch(stretch: Stretch, numbers: NameDictionary) -> tuple[bytes, bytes]:
     """Return the GPUs and users of a stretch, and its processes."""
     gpus = [(numbers.gpu(gpu.uuid), 0, _gpu_values(gpu)) for gpu in stretch.gpus]
     users = [(numbers.user(use.who), numbers.gpu(use.uuid), _use_values(use)) for use in stretch.users]
@@ -72,9 +44,11 @@ def encode_stretch(stretch: Stretch, numbers: Numbers) -> tuple[bytes, bytes]:
     return _deflated((gpus, _GPU), (users, _USE)), _deflated((processes, _USE))
 
 
-def decode_stretch(at: int, seconds: int, body: bytes, processes: bytes | None, names: Names) -> Stretch:
+def decode_stretch(
+    at: int, seconds: int, body: bytes, processes: bytes | None, names: NameDictionary
+) -> Stretch:
     """Return the stretch, without processes where `processes` is None. Raises UnreadableRowError."""
-    try:
+    with _readable():
         gpus, users = _inflated(body, _GPU, _USE)
         (runs,) = ([],) if processes is None else _inflated(processes, _USE)
         return Stretch(
@@ -91,17 +65,15 @@ def decode_stretch(at: int, seconds: int, body: bytes, processes: bytes | None, 
                 if (key := names.run_of(who)) is not None
             ),
         )
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise UnreadableRowError where a row cannot be decoded."""
+    try:
+        yield
     except (zlib.error, ValueError, KeyError, IndexError, EOFError) as error:
         raise UnreadableRowError(f"a stretch of the samples makes no sense: {error}") from error
-
-
-def process_rows(processes: bytes) -> list[tuple[int, int, FloatRow]]:
-    """Decode processes: the numbers of run and GPU, and the columns. Raises UnreadableRowError."""
-    try:
-        (rows,) = _inflated(processes, _USE)
-    except (zlib.error, ValueError, EOFError) as error:
-        raise UnreadableRowError(f"a stretch of the samples makes no sense: {error}") from error
-    return rows
 
 
 def use_from_row(who: str | None, uuid: str, at: int, seconds: int, row: FloatRow) -> Use:
@@ -131,17 +103,17 @@ def _inflated(body: bytes, *widths: int) -> Iterator[list[tuple[int, int, FloatR
     raw = memoryview(zlib.decompress(body))
     place = 0
 
-    def taken(size: int) -> memoryview:
+    def cut(size: int) -> memoryview:
         nonlocal place
         place += size
         return raw[place - size : place]
 
     for width in widths:
-        (count,) = _array("I", taken(4))
-        numbers, gpus = _array("I", taken(4 * count)), _array("I", taken(4 * count))
+        (count,) = _array("I", cut(4))
+        numbers, gpus = _array("I", cut(4 * count)), _array("I", cut(4 * count))
         floats = bytearray(4 * count * width)
         for byte in _KEPT:
-            floats[byte::4] = taken(count * width)
+            floats[byte::4] = cut(count * width)
         values = _array("f", floats)
         columns = [values[n * count : (n + 1) * count] for n in range(width)]
         yield list(zip(numbers, gpus, zip(*columns, strict=True), strict=True))
@@ -162,7 +134,7 @@ def _bytes(values: array[Any]) -> bytes:
 
 
 def _span_values(span: Span | None) -> FloatRow:
-    return (_NAN, _NAN, _NAN, _NAN) if span is None else (span.low, span.mean, span.high, span.seconds)
+    return (nan, nan, nan, nan) if span is None else (span.low, span.mean, span.high, span.seconds)
 
 
 def _gpu_values(sample: GpuSample) -> FloatRow:
@@ -170,7 +142,7 @@ def _gpu_values(sample: GpuSample) -> FloatRow:
         sample.covered,
         sample.readings,
         0.0 if sample.level is None else sample.level,
-        _NAN if sample.energy is None else sample.energy,
+        nan if sample.energy is None else sample.energy,
         sample.asleep,
         sample.listed,
         sample.held,
@@ -180,17 +152,17 @@ def _gpu_values(sample: GpuSample) -> FloatRow:
 
 
 def _use_values(use: Use) -> FloatRow:
-    energy = _NAN if use.energy is None else use.energy
+    energy = nan if use.energy is None else use.energy
     return (use.held, use.idle, energy, *_span_values(use.memory), *_span_values(use.utilisation))
 
 
 def _value(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return None if isnan(value) else value
 
 
 def _span_at(row: FloatRow, at: int) -> Span | None:
     low = row[at]
-    return None if math.isnan(low) else Span(low, row[at + 1], row[at + 2], row[at + 3])
+    return None if isnan(low) else Span(low, row[at + 1], row[at + 2], row[at + 3])
 
 
 def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
@@ -218,16 +190,19 @@ NOTHING = (0.0, 0.0, nan, *2 * (inf, 0.0, -inf, 0.0))  # a row's columns, means 
 class UseSums:
     """Sums of encoded process uses; `uses` returns one a process and GPU, as `merge_stretches` would."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: NameDictionary) -> None:
         self._names = names
         self._sums: dict[tuple[int, int], list[float]] = {}
 
     def add(self, processes: bytes, share: float) -> None:
         """Add this share, up to 1, of a stretch whose parts are alike. Raises UnreadableRowError."""
-        for who, gpu, row in process_rows(processes):
-            sums = self._sums.get((who, gpu))
-            if sums is None:
-                sums = self._begun(who, gpu)
+        with _readable():
+            (rows,) = _inflated(processes, _USE)
+            for who, gpu in {row[:2] for row in rows} - self._sums.keys():
+                self._names.gpu_of(gpu)
+                self._sums[who, gpu] = list(NOTHING)
+        for who, gpu, row in rows:
+            sums = self._sums[who, gpu]
             held, idle, energy, *spans = row
             sums[0] += held * share
             sums[1] += idle * share
@@ -248,14 +223,6 @@ class UseSums:
             if key is not None:
                 row = (held, idle, energy, *_span_from_sums(spans[:4]), *_span_from_sums(spans[4:]))
                 yield use_from_row(key, self._names.gpu_of(gpu), at, seconds, row)
-
-    def _begun(self, who: int, gpu: int) -> list[float]:
-        try:
-            self._names.gpu_of(gpu)
-        except KeyError as error:
-            raise UnreadableRowError(f"a stretch of the samples makes no sense: {error}") from error
-        sums = self._sums[who, gpu] = list(NOTHING)
-        return sums
 
 
 def _span_from_sums(sums: list[float]) -> tuple[float, ...]:

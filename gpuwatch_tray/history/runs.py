@@ -82,11 +82,8 @@ class RunTracker:
     def track(
         self, processes: Iterable[GpuProcess], boot: str, place: Callable[[GpuProcess], str], now: float
     ) -> list[TrackedRun]:
-        """
-        Return the runs of these processes, seen at `now` (wall time), in their order.
-
-        `place` returns the GPU or MIG device that a new one is on.
-        """
+        """Return the runs of these processes, seen at `now` (wall time), in their order."""
+        # `place` returns the GPU or MIG device that a new one is on.
         known_runs = self._runs
         self._readings = reading = self._readings + 1
         tracked = []
@@ -119,11 +116,8 @@ class RunTracker:
 
 
 def gpus_of_alert(subject: str, uuids: Collection[str], runs: Iterable[str]) -> tuple[str, ...]:
-    """
-    Return the GPUs among `uuids` that an alert with this subject is about.
-
-    A subject names a GPU as one of its parts, or a process: one of the keys in `runs` then begins with it.
-    """
+    """Return the GPUs among `uuids` that an alert with this subject is about."""
+    # A subject names a GPU as one of its parts, or a process: one of the keys in `runs` then begins with it.
     parts = subject.split("/")
     named = tuple(uuid for uuid in uuids if uuid in parts)
     if named or not subject:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.history import sample_store
 from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, merge_stretches, split_stretch
-from gpuwatch_tray.history.codec import UseSums, decode_stretch
-from gpuwatch_tray.history.sample_store import NameDictionary
+from gpuwatch_tray.history.codec import UseSums
+from gpuwatch_tray.history.names import NameDictionary, read_gpus, read_runs
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
 from gpuwatch_tray.store.errors import describe_error
@@ -46,13 +46,10 @@ def read_samples(
     finest: int = MINUTE,
     processes: UseDetail = UseDetail.EACH,
 ) -> History:
-    """
-    Read the samples from `start` to `end` (wall times, as is `now`), without alert marks. Raises StoreError.
-
-    The last 48 h come by the minute, unless `finest` is TEN_MINUTES. `processes` says which uses of processes
-    are read; their runs always are. Without a file the history is empty, and a row that cannot be decoded is
-    a gap.
-    """
+    """Read the samples from `start` to `end` (wall times), without alert marks. Raises StoreError."""
+    # The last 48 h come by the minute, unless `finest` is TEN_MINUTES. `processes` says which uses of
+    # processes are read; their runs always are. Without a file the history is empty, and a row that cannot be
+    # decoded is a gap.
     path = sample_store.samples_path(folder, host)
     try:
         database = sample_store.open_for_reading(path)
@@ -95,7 +92,7 @@ class _SampleReader:
         return History(
             self._start,
             self._end,
-            sample_store.read_gpus(self._database),
+            read_gpus(self._database),
             {uuid: tuple(of_gpu) for uuid, of_gpu in samples.items()},
             tuple(self._runs()),
             tuple(users),
@@ -109,10 +106,10 @@ class _SampleReader:
             f"SELECT at, {TEN_MINUTES}, {self._columns} FROM tens WHERE at > ? AND at < ?",
             (self._start - TEN_MINUTES, end),
         )
-        parts = list(self._understood(rows))
+        parts = list(sample_store.decode_rows(rows, self._names))
         parts += [
             piece
-            for stretch in self._understood(self._of_minutes(end, "AND NOT folded"))
+            for stretch in self._of_minutes(end, "AND NOT folded")
             for piece in split_stretch(stretch, TEN_MINUTES)
         ]
         return _align((part for part in parts if part.at < end), TEN_MINUTES, self._start)
@@ -121,19 +118,18 @@ class _SampleReader:
         """Read the minutes from `since` on."""
         parts = (
             piece
-            for stretch in self._understood(self._of_minutes(self._end, "", since))
+            for stretch in self._of_minutes(self._end, "", since)
             for piece in split_stretch(stretch, MINUTE)
             if since <= piece.at < self._end
         )
         return _align(parts, MINUTE, self._start)
 
-    def _of_minutes(
-        self, end: float, which: str, since: float = 0.0
-    ) -> Iterable[tuple[int, int, bytes, bytes | None]]:
-        return self._database.execute(
+    def _of_minutes(self, end: float, which: str, since: float = 0.0) -> Iterator[Stretch]:
+        rows = self._database.execute(
             f"SELECT at, seconds, {self._columns} FROM minutes WHERE at > ? AND at < ? {which}",
             (max(self._start, since) - LONGEST_STRETCH - TEN_MINUTES, end),
         )
+        return sample_store.decode_rows(rows, self._names)
 
     def _summed(self, fine: int) -> Iterator[Use]:
         """Return the uses of each process in one, from the same rows."""
@@ -156,21 +152,14 @@ class _SampleReader:
             except UnreadableRowError as error:
                 log.warning("%s", error)
 
-    def _understood(self, rows: Iterable[tuple[int, int, bytes, bytes | None]]) -> Iterator[Stretch]:
-        for row in rows:
-            try:
-                yield decode_stretch(*row, self._names)
-            except UnreadableRowError as error:
-                log.warning("%s", error)
-
     def _runs(self) -> Iterator[ProcessRun]:
         """Read the runs of that time, seen at least until the newest minute with them."""
         seen: dict[str | None, int] = {}
         rows = self._database.execute("SELECT at, seconds, body, processes FROM minutes WHERE NOT folded")
-        for stretch in self._understood(rows):
+        for stretch in sample_store.decode_rows(rows, self._names):
             seen.update({use.who: stretch.end for use in stretch.processes})
         late = self._start - LONGEST_STRETCH - TEN_MINUTES
-        for run in sample_store.read_runs(self._database, late, self._end):
+        for run in read_runs(self._database, late, self._end):
             last = max(run.last, seen.get(run.key, run.last))
             if last >= self._start:
                 yield run if last == run.last else replace(run, last=float(last))

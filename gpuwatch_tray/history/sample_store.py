@@ -1,9 +1,8 @@
 """
 The samples of one host: minutes as they end, folded into ten-minute values, deleted when they are old.
 
-They are in a file beside the state. The state is small, must be written at once and must survive; alerts wait
-for it. The samples are a thousand times as large, are written in the background, and may be lost. In one file
-a write of samples would delay an alert, and a damaged page of samples would be a damaged state.
+They are in a file beside the state, which is small and must survive. The samples are a thousand times as
+large and may be lost: in one file they would delay an alert, and their damage would be the state's.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.history.aggregate import StretchCompactor, merge_stretches, split_stretch
 from gpuwatch_tray.history.codec import decode_stretch, encode_stretch
+from gpuwatch_tray.history.names import NameDictionary
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, GpuFacts, ProcessRun, Stretch
 from gpuwatch_tray.store import state_file
@@ -24,7 +24,7 @@ from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transa
 from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from gpuwatch_tray.model import Minute
@@ -114,11 +114,8 @@ ROWS_FOR_AGE = 60  # rows, an hour to a day, at least one of them from a clock t
 
 
 def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[int, int, int, bytes, bytes]]:
-    """
-    Read the minutes that are not in their ten-minute values yet: id, at, seconds, body, processes.
-
-    Those of the ten minutes that begin at `present` are left out, as more will come.
-    """
+    """Read the minutes that are to be folded: id, at, seconds, body, processes."""
+    # Not those of the ten minutes that begin at `present`, as more will come.
     return database.execute(
         "SELECT id, at, seconds, body, processes FROM minutes WHERE NOT folded"
         " AND (at + seconds <= ? OR at >= ?) ORDER BY id",
@@ -127,44 +124,39 @@ def unfolded_minutes(database: sqlite3.Connection, present: int) -> list[tuple[i
 
 
 def fold_minutes(database: sqlite3.Connection, names: NameDictionary, present: int) -> None:
-    """
-    Add the unfolded minutes to their ten-minute values. Inside the caller's transaction.
-
-    Each is folded once, whenever it was written: also where the clock was set back, and after a crash. One
-    that cannot be decoded is a gap.
-    """
+    """Add the unfolded minutes to their ten-minute values. Inside the caller's transaction."""
+    # Each is folded once, whenever it was written: also where the clock was set back, and after a crash. One
+    # that cannot be decoded is a gap.
     windows: dict[int, list[Stretch]] = {}
     for number, at, seconds, body, processes in unfolded_minutes(database, present):
         database.execute("UPDATE minutes SET folded = 1 WHERE id = ?", (number,))
-        for stretch in _decoded(at, seconds, body, processes, names):
+        for stretch in decode_rows([(at, seconds, body, processes)], names):
             names.extend_runs([use.who for use in stretch.processes], stretch.at, stretch.end)
             for piece in split_stretch(stretch, TEN_MINUTES):
                 windows.setdefault(piece.at - piece.at % TEN_MINUTES, []).append(piece)
     for window, parts in windows.items():
-        there = database.execute("SELECT body, processes FROM tens WHERE at = ?", (window,)).fetchall()
-        for body, processes in there:
-            parts.extend(_decoded(window, TEN_MINUTES, body, processes, names))
+        tens = f"SELECT at, {TEN_MINUTES}, body, processes FROM tens WHERE at = ?"
+        parts.extend(decode_rows(database.execute(tens, (window,)).fetchall(), names))
         whole = limit_processes(merge_stretches(parts, window, TEN_MINUTES))
         database.execute(
             "INSERT OR REPLACE INTO tens VALUES (?, ?, ?)", (window, *encode_stretch(whole, names))
         )
 
 
-def _decoded(at: int, seconds: int, body: bytes, processes: bytes, names: NameDictionary) -> list[Stretch]:
-    try:
-        return [decode_stretch(at, seconds, body, processes, names)]
-    except UnreadableRowError as error:
-        log.warning("%s", error)
-        return []
+def decode_rows(
+    rows: Iterable[tuple[int, int, bytes, bytes | None]], names: NameDictionary
+) -> Iterator[Stretch]:
+    """Decode the rows (at, seconds, body, processes); one that cannot be decoded is a gap."""
+    for row in rows:
+        try:
+            yield decode_stretch(*row, names)
+        except UnreadableRowError as error:
+            log.warning("%s", error)
 
 
 def prune_samples(database: sqlite3.Connection) -> None:
-    """
-    Delete what is old. Inside the caller's transaction.
-
-    The present is the earliest of the last rows: a clock that is wrong for a while must not cost the whole
-    past.
-    """
+    """Delete what is old. Inside the caller's transaction."""
+    # The present is the earliest of the last rows: a clock that is wrong for a while must not cost the past.
     last = "SELECT at + seconds AS late FROM minutes ORDER BY id DESC LIMIT ?"
     late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (ROWS_FOR_AGE,)).fetchone()
     if count < ROWS_FOR_AGE:
@@ -185,133 +177,6 @@ def limit_processes(stretch: Stretch) -> Stretch:
     return replace(stretch, processes=tuple(longest))
 
 
-UNKNOWN_USER = 0  # the number of an unknown user
-RUN_COLUMNS = "key, pid, uuid, owner, mine, name, started, computes, first, last"
-
-
-class NameDictionary:
-    """
-    Numbers to names and back, over one connection.
-
-    A new name gets its number in the transaction that is open: after one that failed a new dictionary is
-    needed.
-    """
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        self._gpus = {
-            str(uuid): int(number) for number, uuid in self._database.execute("SELECT id, uuid FROM gpus")
-        }
-        self._users: dict[str | None, int] = {
-            str(name): int(number) for number, name in self._database.execute("SELECT id, name FROM users")
-        }
-        self._users[None] = UNKNOWN_USER
-        self._runs: dict[str, int] = {}
-        self._gpu_names = {number: uuid for uuid, number in self._gpus.items()}
-        self._user_names = {number: name for name, number in self._users.items()}
-        self._run_names: dict[int, str | None] = {}
-
-    def gpu(self, uuid: str) -> int:
-        """Return the number of a GPU, or of the unknown device (an empty UUID)."""
-        if uuid not in self._gpus:
-            insert = "INSERT INTO gpus (uuid) VALUES (?) ON CONFLICT DO UPDATE SET uuid = uuid RETURNING id"
-            (number,) = self._database.execute(insert, (uuid,)).fetchone()
-            self._gpus[uuid], self._gpu_names[number] = number, uuid
-        return self._gpus[uuid]
-
-    def user(self, name: str | None) -> int:
-        """Return the number of a user."""
-        if name not in self._users:
-            insert = "INSERT INTO users (name) VALUES (?) ON CONFLICT DO UPDATE SET name = name RETURNING id"
-            (number,) = self._database.execute(insert, (name,)).fetchone()
-            self._users[name], self._user_names[number] = number, name
-        return self._users[name]
-
-    def run(self, key: str) -> int | None:
-        """Return the number of a process run; None where it is not stored (any more)."""
-        if key not in self._runs:
-            row = self._database.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                return None
-            self._runs[key] = row[0]
-        return self._runs[key]
-
-    def gpu_of(self, number: int) -> str:
-        """Return the UUID of a GPU."""
-        return self._gpu_names[number]
-
-    def user_of(self, number: int) -> str | None:
-        """Return the name of a user; None for an unknown one."""
-        return self._user_names[number]
-
-    def run_of(self, number: int) -> str | None:
-        """Return the key of a process run; None where it is not stored any more."""
-        if number not in self._run_names:
-            row = self._database.execute("SELECT key FROM runs WHERE id = ?", (number,)).fetchone()
-            self._run_names[number] = None if row is None else row[0]
-        return self._run_names[number]
-
-    def record_gpus(self, gpus: Iterable[GpuFacts]) -> None:
-        """Store the facts of these GPUs; what is unknown now may have been known before."""
-        for gpu in gpus:
-            facts = (gpu.index, gpu.name, gpu.memory_total, gpu.slowdown_at, gpu.physical, self.gpu(gpu.uuid))
-            self._database.execute(
-                "UPDATE gpus SET gpu = ?, name = coalesce(?, name), memory_total = coalesce(?, memory_total),"
-                " slowdown_at = coalesce(?, slowdown_at), physical = ? WHERE id = ?",
-                facts,
-            )
-
-    def record_runs(self, runs: Iterable[ProcessRun]) -> None:
-        """Store these process runs, as far as they are known."""
-        marks = ", ".join("?" * (RUN_COLUMNS.count(",") + 1))
-        for run in runs:
-            (number,) = self._database.execute(
-                f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({marks}) ON CONFLICT DO UPDATE SET"
-                " owner = coalesce(excluded.owner, owner), mine = coalesce(excluded.mine, mine),"
-                " name = coalesce(excluded.name, name), started = coalesce(excluded.started, started),"
-                " computes = max(computes, excluded.computes), first = min(first, excluded.first),"
-                " last = max(last, excluded.last) RETURNING id",
-                (
-                    *(run.key, run.pid, run.uuid, run.user, run.mine, run.name, run.started),
-                    *(run.computes, run.first, run.last),
-                ),
-            ).fetchone()
-            self._runs[run.key], self._run_names[number] = number, run.key
-
-    def is_recorded(self, run: ProcessRun) -> bool:
-        """Return whether the run was stored since this dictionary was made."""
-        return run.key in self._runs
-
-    def extend_runs(self, keys: Iterable[str | None], start: int, end: int) -> None:
-        """Extend these runs from `start` to `end`: a program that was killed could not store that."""
-        self._database.executemany(
-            "UPDATE runs SET last = ? WHERE key = ? AND last < ?", [(end, key, start) for key in keys]
-        )
-
-
-def read_gpus(database: sqlite3.Connection) -> tuple[GpuFacts, ...]:
-    """Read the GPUs that have been seen, by index; the boards before their MIG devices."""
-    rows = database.execute(
-        "SELECT uuid, gpu, name, memory_total, slowdown_at, physical FROM gpus WHERE gpu IS NOT NULL"
-        " ORDER BY gpu, physical, uuid"
-    )
-    return tuple(GpuFacts(*row) for row in rows.fetchall())
-
-
-def read_runs(database: sqlite3.Connection, start: float, end: float) -> list[ProcessRun]:
-    """Read the process runs between `start` and `end`, as far as they are stored."""
-    rows = database.execute(
-        f"SELECT {RUN_COLUMNS} FROM runs WHERE last >= ? AND first < ? ORDER BY first, key",
-        (start, end),
-    )
-    return [
-        ProcessRun(
-            key, pid, uuid, owner, None if mine is None else bool(mine), name, started, bool(computes), *seen
-        )
-        for key, pid, uuid, owner, mine, name, started, computes, *seen in rows.fetchall()
-    ]
-
-
 MOST_WAITING = 10  # stretches that are kept while the disk does not accept them
 
 
@@ -319,8 +184,7 @@ class SampleStore:
     """
     The writer of the samples of one host in `folder`; for one thread, and one process at a time.
 
-    It opens nothing before there is something to write. Every method raises StoreError where the disk does
-    not accept it; the last minutes are then kept to be written with the next.
+    Every method raises StoreError where the disk does not accept it; the last minutes are kept for the next.
     """
 
     def __init__(self, folder: Path, host: str) -> None:

@@ -67,10 +67,7 @@ class OpenMinute:
                 _add_gpu_activity(tally, run.uuid, reading, seconds, shares.get(process.gpu))
                 user = process.user
                 key = (None if isinstance(user, Missing) else user, run.uuid)
-                if key in groups:
-                    groups[key].append(run)
-                else:
-                    groups[key] = [run]
+                groups.setdefault(key, []).append(run)
         held = {uuid for _, uuid in groups}
         for name, gpu in reading.gpus.items():
             self._add_gpu(name, gpu, reading, seconds, held=name in held)
@@ -80,15 +77,18 @@ class OpenMinute:
     def finish(self, runs: Sequence[MinuteRun]) -> Minute:
         """Return the whole minute, once it is over; `runs` are those that were seen in it."""
         at = self.at
+        levels: dict[str, Severity] = {}
         process_runs = [seen.process_run() for seen in runs]
         uses = [seen.tally.to_use(seen.run.key, seen.run.uuid, at, MINUTE) for seen in runs]
-        levels = self._by_gpu([run.key for run in process_runs])
+        keys = [run.key for run in process_runs]
+        for subject, severity in self._levels.items():
+            for name in gpus_of_alert(subject, self._gpus.keys(), keys):
+                levels[name] = max(severity, levels.get(name, severity))
         gpus = [tally.to_sample(name, at, MINUTE, levels.get(name)) for name, tally in self._gpus.items()]
         users = [tally.to_use(who, uuid, at, MINUTE) for (who, uuid), tally in self._users.items()]
         stretch = Stretch(at, MINUTE, tuple(gpus), tuple(users), tuple(uses))
-        return Minute(
-            stretch, tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items()), tuple(process_runs)
-        )
+        facts = tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items())
+        return Minute(stretch, facts, tuple(process_runs))
 
     def _add_gpu(self, name: str, gpu: Gpu, reading: SampledReading, seconds: float, *, held: bool) -> None:
         tally = self._gpus.get(name)
@@ -127,14 +127,6 @@ class OpenMinute:
         share = shares.get(group[0].process.gpu)
         _add_gpu_activity(tally, key[1], reading, seconds, None if share is None else share * len(group))
 
-    def _by_gpu(self, keys: list[str]) -> dict[str, Severity]:
-        """Return the worst severity of the alerts about each GPU."""
-        levels: dict[str, Severity] = {}
-        for subject, severity in self._levels.items():
-            for name in gpus_of_alert(subject, self._gpus.keys(), keys):
-                levels[name] = max(severity, levels.get(name, severity))
-        return levels
-
 
 def _add_gpu_activity(
     tally: UseAccumulator, uuid: str, reading: SampledReading, seconds: float, energy: float | None
@@ -159,9 +151,8 @@ class EnergyMeter:
     """
     The energy of one interval after another.
 
-    The counter is updated less often than the power. Until it changes, power stands in for it, and the
-    difference is made up then: the sum is the counter's. Its first value may be from before a gap, so it
-    counts only from its first change on.
+    The counter is updated less often than the power, which stands in for it until it changes. It counts only
+    from its first change on: its first value may be from before a gap.
     """
 
     def __init__(self) -> None:
@@ -169,10 +160,6 @@ class EnergyMeter:
         self._moved = False
         self._ahead = 0.0  # J returned since the counter changed, by power
         self._since = 0.0  # seconds since it changed
-
-    def reset(self) -> None:
-        """Forget the counter: nothing is known of what was drawn since."""
-        self._last, self._moved, self._ahead, self._since = None, False, 0.0, 0.0
 
     def energy(self, seconds: float, counter: float | None, power: float | None) -> float | None:
         """Return the energy (J) of the `seconds` that end with these values; None where unknown."""
@@ -200,10 +187,9 @@ class EnergyMeter:
 
 class SampledReading:
     """
-    A reading that stands for the last `seconds`.
+    A reading that stands for the last `seconds`: the `gpus` that answered, by their subject.
 
-    `gpus` are those that answered, by their subject; `utilisation` is of those where it is known, `idle` are
-    those of them below IDLE_PCT. `at_work` is how many processes compute on each board, by its index.
+    `idle` are those below IDLE_PCT; `at_work` is how many processes compute on each board, by its index.
     """
 
     def __init__(
@@ -264,8 +250,8 @@ class Sampler:
     """
     Adds up readings; `add` returns the minutes that are over.
 
-    Each of them is to be called once, in their order, all on one thread, be it another. `gap` is the time
-    between two readings (seconds) from which on nothing is known of what lay between.
+    Each is to be called once, in their order, all on one thread. After a `gap` (seconds) between two readings
+    nothing is known of what lay between.
     """
 
     def __init__(self, limits: Limits, gap: float) -> None:

@@ -1,14 +1,13 @@
 """
-Who used what: sums over the samples.
+Who used what: sums over the samples; what is not known is None, and in no sum.
 
-A GPU-hour is an hour in which something of the person's computed on a GPU (or MIG device), however much. The
-energy that a GPU draws while something computes is divided equally among the processes that compute; the rest
-is nobody's. What is not known is None, and in no sum.
+A GPU-hour is an hour in which something of the person's computed on a GPU, however much. The energy that a
+GPU draws meanwhile is divided equally among the processes that compute; the rest is nobody's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -60,8 +59,7 @@ class Usage:
     """
     Who used what between two wall times, the most first.
 
-    `unattributed` is the energy (kWh) drawn while nothing computed, or while it was not known what did.
-    `observed_hours` is how long each GPU was observed, by UUID.
+    `unattributed` is the energy (kWh) of which nobody is known; `observed_hours` are by GPU (UUID).
     """
 
     start: float
@@ -92,6 +90,7 @@ def usage(history: History, by: GroupBy) -> Usage:
     board = {gpu.uuid: gpu.physical for gpu in history.gpus if gpu.physical}
     divided = {(board[sample.uuid], sample.at) for sample in samples if sample.uuid in board}
     counted = [sample for sample in samples if (sample.uuid, sample.at) not in divided]
+    whole = _add_up(counted)
     nowhere = sum(use.held for use in history.users if not use.uuid)
     drawn = _kwh(sample.energy for sample in samples)
     shared = _kwh(use.energy for use in history.users)
@@ -100,14 +99,11 @@ def usage(history: History, by: GroupBy) -> Usage:
         history.end,
         by,
         tuple(rows),
-        UsageSums(
-            sum(sample.held for sample in counted) / HOUR + nowhere / HOUR,
-            _gib_hours(sample.memory for sample in counted)
-            if by is GroupBy.GPU
-            else sum_known(row.sums.memory for row in rows),
-            _mean_of_spans(sample.utilisation for sample in counted),
-            sum(sample.idle for sample in counted) / HOUR,
-            drawn,
+        replace(
+            whole,
+            hours=whole.hours + nowhere / HOUR,
+            memory=whole.memory if by is GroupBy.GPU else sum_known(row.sums.memory for row in rows),
+            energy=drawn,
         ),
         None if drawn is None else max(0.0, drawn - (shared or 0.0)),
         {uuid: sum(sample.covered for sample in of_gpu) / HOUR for uuid, of_gpu in history.samples.items()},

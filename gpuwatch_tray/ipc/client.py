@@ -27,12 +27,7 @@ NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
 
 
 def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
-    """
-    Send `request` and return the answer, waiting at most `timeout` seconds.
-
-    Raises NotRunningError where nothing listens, RequestRefusedError for an answer that is an error, else
-    ControlError.
-    """
+    """Send `request` and return the answer; raises a ControlError, NotRunningError where nothing listens."""
     try:
         # Connecting has no time limit, and the other process may be stopped.
         reply = call_with_timeout(

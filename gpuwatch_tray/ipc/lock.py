@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -12,19 +11,20 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray import i18n
+from gpuwatch_tray.common.private import make_private, make_private_folder, write_private
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+# What the program has in a state's folder: one with other things in it is not closed to others.
+OUR_FILES = ("watching-", "state-", "samples-", "control", "log", "page")
+
+
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """
-    The process that evaluates: `trouble` says why it cannot at present, `mails` whether it has a recipient.
-
-    `address` is that of its control socket, empty where it has none. The lock's file holds these fields.
-    """
+    """The process that evaluates, its control socket's address, and why it cannot evaluate at present."""
 
     pid: int = 0
     face: str = ""
@@ -41,21 +41,21 @@ class LockError(Exception):
 
 
 class StoreLock:
-    """
-    The right to evaluate on one state: the operating system's lock on a file, which dies with its process.
-
-    Beside it a small file describes the holder to a second process.
-    """
+    """The right to evaluate on a state: a file's lock, which dies with its process, and its description."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / f"watching-{name}.lock", timeout=0)
+        self.path = folder / f"watching-{name}.lock"
+        self._lock = FileLock(self.path, timeout=0, mode=0o600)
         self._file = folder / f"watching-{name}.json"
 
     def acquire(self, holder: LockHolder) -> bool:
         """Take the lock without waiting; False where another process has it. Raises LockError."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self._folder)
+            if all(path.name.startswith(OUR_FILES) for path in self._folder.iterdir()):
+                make_private(self._folder)
+            self._close_to_others()
             with warnings.catch_warnings():
                 # Without locks in the file system it warns of its fallback: cron would mail the warning.
                 warnings.simplefilter("ignore", UserWarning)
@@ -76,7 +76,8 @@ class StoreLock:
         """Write the holder's description; a full disk is no error."""
         part = self._file.with_suffix(".part")
         with contextlib.suppress(OSError):
-            part.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+            part.unlink(missing_ok=True)
+            write_private(part, json.dumps(asdict(holder)))
             part.replace(self._file)
 
     def holder(self) -> LockHolder:
@@ -85,22 +86,26 @@ class StoreLock:
             holder = LockHolder(**json.loads(self._file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return LockHolder()
-        return holder if _is_valid(holder) else LockHolder()
+        # The file may be damaged or another version's.
+        kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
+        valid = all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
+        return holder if valid else LockHolder()
 
     def is_free(self) -> bool:
-        """
-        Return whether nobody holds the lock.
-
-        Finding out takes the lock for a moment, in which another process's start is refused: call it only
-        when something else says that the holder has gone.
-        """
+        """Return whether nobody holds the lock; it is taken for that, so ask where the holder seems gone."""
         if not self._folder.is_dir():
             return True
         try:
+            self._close_to_others()
             with self._lock:
                 return True
         except (Timeout, OSError):
             return False
+
+    def _close_to_others(self) -> None:
+        """Mend a lock file of before: whoever can open it can hold it."""
+        with contextlib.suppress(FileNotFoundError):
+            make_private(self.path)
 
     def release(self) -> None:
         """Give the lock back; do nothing without it."""
@@ -108,14 +113,3 @@ class StoreLock:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
             self._lock.release()
-
-
-def _is_valid(holder: LockHolder) -> bool:
-    """Return whether each field has its type; the file may be damaged or another version's."""
-    kinds = (("pid", int), ("face", str), ("mails", bool), ("trouble", str | None), ("address", str))
-    return all(isinstance(getattr(holder, name), kind) for name, kind in kinds)
-
-
-def this_process(face: str, *, mails: bool, trouble: str | None = None, address: str = "") -> LockHolder:
-    """Describe this process as the holder."""
-    return LockHolder(os.getpid(), face, mails, trouble, address)

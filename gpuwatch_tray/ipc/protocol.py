@@ -1,10 +1,4 @@
-"""
-The protocol of the control socket: one request and one answer a connection, each a JSON object.
-
-ControlError
-├── NotRunningError       nothing listens at the address
-└── RequestRefusedError   the answer is an error
-"""
+"""The protocol of the control socket: one request and one answer a connection, each a JSON object."""
 
 from __future__ import annotations
 
@@ -67,12 +61,7 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 class ControlConnection:
-    """
-    One connection that another thread may end.
-
-    Neither the authentication nor a message's second half has a timeout of its own, so reads and writes
-    happen `within` one: when it ends, the connection is shut down, which wakes the reader.
-    """
+    """One connection; what takes longer than `within` allows is shut down, which wakes the reader."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -132,11 +121,20 @@ def addresses(state: Path, name: str) -> tuple[str, ...]:
     the state's, or one of our own among the temporary files, because a socket's path must be short. A client
     need not try them all: the lock's description names the one in use.
     """
-    digest = hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
+    digest = _digest(state, name)
     if sys.platform in WITH_PIPES:
         return (f"{PIPE}{NAME}-{digest}",)
     paths = [folder / f"{digest}.sock" for folder in (*_runtime(), state / "control", _temporary())]
     return tuple(str(path) for path in paths if len(os.fsencode(path)) <= LONGEST)
+
+
+def session_place(state: Path, name: str) -> tuple[Path, str]:
+    """Return a private folder that ends with the session, and the name of the state in it."""
+    return next(iter([*_runtime(), _temporary()])), _digest(state, name)
+
+
+def _digest(state: Path, name: str) -> str:
+    return hashlib.sha256(os.fsencode(f"{state}\0{name}")).hexdigest()[:16]
 
 
 def _runtime() -> list[Path]:

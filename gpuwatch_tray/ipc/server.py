@@ -1,9 +1,4 @@
-"""
-The server side of the control socket: a thread that accepts, and one for each connection.
-
-No client can hold up the others or the program's end: silence, garbage and slowness are each bounded, and a
-handler that hangs keeps only its own thread.
-"""
+"""The server of the control socket: a thread accepts, one serves each connection, in bounded time."""
 
 from __future__ import annotations
 
@@ -166,22 +161,18 @@ class ControlServer:
     def _answer(self, data: bytes) -> bytes:
         try:
             request = decode(data)
-            return encode(self._find_handler(request.get("do"))(request))
+            handler = self._handlers.get(str(request.get("do")))
+            if handler is None:
+                known = ", ".join(sorted(self._handlers))
+                raise RequestRefusedError(
+                    _("unknown request: this one knows {requests}").format(requests=known)
+                )
+            return encode(handler(request))
         except ControlError as error:
             return encode({"error": str(error)})
         except Exception:  # a fault in a handler must not leave the client without an answer
             log.exception("control: a request failed")
             return encode({"error": _("the request failed: the running program's log tells why")})
-
-    def _find_handler(self, name: object) -> Handler:
-        handler = self._handlers.get(name) if isinstance(name, str) else None
-        if handler is None:
-            raise RequestRefusedError(
-                _("unknown request: this one knows {requests}").format(
-                    requests=", ".join(sorted(self._handlers))
-                )
-            )
-        return handler
 
 
 def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> ControlServer:

@@ -1,17 +1,25 @@
 """
 The frozen values that pass between the rooms, and the table of settings.
 
-A field that may be missing is a `Field`: a value, or a `Missing` that says in which of three ways it is
-missing. Nothing may turn a `Missing` into a 0, an empty list or a green icon.
-
-Units: memory in bytes, temperature in degrees C, power in W, utilisation and fan in %, time in seconds
-(wall time since the epoch unless a name says otherwise).
+A field that may be missing is a `Field`: a value, or a `Missing` that says in which of three ways. Nothing
+may turn a `Missing` into a 0, an empty list or a green icon. Memory is in bytes, temperature in degrees C,
+power in W, utilisation and fan in %, time in seconds (wall time since the epoch unless a name says
+otherwise).
 """
 
 from __future__ import annotations
 
-from gpuwatch_tray.model.alerts import FLAPPING, Alert, Finding, Phase, Reason, Severity, Verdict
-from gpuwatch_tray.model.clock import PROCESS, Instant
+from gpuwatch_tray.model.alerts import (
+    FLAPPING,
+    PROCESS,
+    Alert,
+    Finding,
+    Instant,
+    Phase,
+    Reason,
+    Severity,
+    Verdict,
+)
 from gpuwatch_tray.model.devices import (
     COMPUTING,
     GONE,
@@ -83,10 +91,8 @@ __all__ = [
     "Alert",
     "AlertMark",
     "Auto",
-    "PendingReminder",
     "Button",
     "ClockLimit",
-    "MailDetails",
     "EmailWhen",
     "FaultLimits",
     "Field",
@@ -99,23 +105,25 @@ __all__ = [
     "History",
     "IconStyle",
     "Instant",
-    "ProcessKind",
     "Level",
     "Limits",
+    "MailDetails",
     "Message",
     "MessageKind",
     "Minute",
     "Missing",
-    "ReminderNotice",
+    "PendingReminder",
     "Phase",
     "Popup",
     "Presence",
+    "PresenceResult",
     "Problem",
+    "ProcessKind",
     "ProcessRun",
     "ProcessScope",
     "Reason",
+    "ReminderNotice",
     "Severity",
-    "PresenceResult",
     "Snapshot",
     "Span",
     "Status",

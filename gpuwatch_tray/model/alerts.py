@@ -1,13 +1,40 @@
-"""Findings of the rules, their verdicts, and the alerts that come of them."""
+"""Findings of the rules, their verdicts, the alerts that come of them, and moments on two clocks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gpuwatch_tray.model.clock import Instant
+PROCESS = "process-"  # what `Instant.boot` begins with where only a process's own clock can be had
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment on two clocks: seconds since the epoch, and since a boot, which nobody sets."""
+
+    wall: float
+    uptime: float = 0.0  # seconds, suspends included
+    boot: str = ""  # the boot's id; empty where unknown
+
+    def since(self, earlier: Instant) -> float:
+        """Return the seconds since `earlier`, over a boot by the wall clock: negative if set back."""
+        if self.boot and self.boot == earlier.boot:
+            return self.uptime - earlier.uptime
+        return self.wall - earlier.wall
+
+    def follows(self, other: Instant, now: Instant) -> bool:
+        """Tell whether this was after `other`, seen from `now`; the present boot is after any other."""
+        if self.boot != other.boot:
+            if self.boot == now.boot and other.in_a_boot:
+                return True
+            if other.boot == now.boot and self.in_a_boot:
+                return False
+        return self.since(other) > 0
+
+    @property
+    def in_a_boot(self) -> bool:
+        """Whether `boot` is the machine's, of which there is one at a time."""
+        return bool(self.boot) and not self.boot.startswith(PROCESS)
 
 
 class Severity(IntEnum):
@@ -20,44 +47,29 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """
-    One condition that a rule found to hold.
-
-    `subject` distinguishes findings of one rule; it holds no value, threshold or elapsed time. `value` ranks
-    several. `reason` is the mail's wording (the Bash tool's for its two rules), `text` the sentence on the
-    desktop; empty for the reason itself.
-    """
+    """One condition that a rule found to hold."""
 
     rule: str
-    subject: str
+    subject: str  # tells findings of one rule apart; holds no value, threshold or elapsed time
     severity: Severity
-    reason: str
-    value: float = 0.0
-    text: str = ""
+    reason: str  # the mail's wording, the Bash tool's for its two rules
+    value: float = 0.0  # ranks several
+    text: str = ""  # the sentence on the desktop; empty for the reason itself
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """
-    The answer of one rule about one snapshot.
-
-    A subject that is not among `findings` is clear, unless `unknown` gives a reason to conclude nothing;
-    `unknown_subjects` limits that to subjects with one of these prefixes. `band` are the subjects between the
-    threshold that raises and the one that clears. For people, `value` is what was measured, and `threshold`
-    completes "it fires when ..." (without the hold, which the rule's Terms have);
-    `per_gpu` has a line for each GPU that has a limit of its own, `cannot` one for each on which the rule can
-    never fire.
-    """
+    """The answer of one rule about one snapshot: a subject that is not among `findings` is clear."""
 
     rule: str
     findings: tuple[Finding, ...] = ()
-    unknown: str | None = None
+    unknown: str | None = None  # why nothing can be concluded, about the subjects with one of these prefixes
     unknown_subjects: tuple[str, ...] = ("",)
-    band: frozenset[str] = frozenset()
-    value: str = ""
-    threshold: str = ""
-    cannot: tuple[str, ...] = ()
-    per_gpu: tuple[str, ...] = ()
+    band: frozenset[str] = frozenset()  # subjects between the threshold that raises and the one that clears
+    value: str = ""  # what was measured, for people
+    threshold: str = ""  # completes "it fires when ...", without the hold, which the Terms have
+    cannot: tuple[str, ...] = ()  # a line for each GPU on which the rule can never fire
+    per_gpu: tuple[str, ...] = ()  # a line for each GPU that has a limit of its own
 
     def cannot_tell(self, subject: str) -> bool:
         """Tell whether this verdict leaves the condition of `subject` open."""
@@ -110,11 +122,7 @@ class Alert:
     """
     A finding that has become an alert: one incident, from `since` (wall time) to its end.
 
-    The present phase has lasted for `held` seconds and `samples` polls by the engine's own clock, without
-    gaps. `raises` counts how often this fingerprint began to fire within the last hour, this time included.
-    `news` is what lets one notification pass the cooldown, and since when. `covered`: a snooze held it at the
-    last evaluation. `thread` is the first mail about it: its Message-ID and the wall time of its writing.
-    Every evaluation derives the last three anew.
+    Every evaluation derives the last three fields anew.
     """
 
     fingerprint: str
@@ -127,14 +135,14 @@ class Alert:
     text: str = ""
     id: int = 0  # how `alerts ack ID` names it
     phase: Phase = Phase.FIRING
-    held: float = 0.0
-    samples: int = 1
+    held: float = 0.0  # for how long the phase has lasted, by the engine's clock without gaps
+    samples: int = 1  # and for how many polls
     fired: Instant | None = None
-    raises: int = 0
-    news: tuple[Reason, Instant] | None = None
-    covered: bool = False
+    raises: int = 0  # how often this fingerprint began to fire within the last hour
+    news: tuple[Reason, Instant] | None = None  # what lets one notification pass the cooldown, since when
+    covered: bool = False  # a snooze held it at the last evaluation
     resolved: Instant | None = None
-    thread: tuple[str, float] | None = None
+    thread: tuple[str, float] | None = None  # Message-ID and wall time of the first mail about it
     acknowledged: bool = False
     snoozed_until: float | None = None  # wall time
     inhibited_by: str = ""  # the rule of the alert that mutes this one

@@ -71,12 +71,7 @@ MAX_POWER = 10_000.0  # W: no board draws more, and a reading above is none; GB3
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
-    """
-    One process on one GPU: a process on two GPUs is two of these.
-
-    `identity` is stable for the life of a process and differs after PID reuse (the start time on a clock
-    that nobody sets); it is empty where the start is unknown. `elapsed` follows the same clock.
-    """
+    """One process on one GPU: a process on two GPUs is two of these."""
 
     pid: int
     gpu: int | None  # the GPU's index; None where the source could not tell (`GPU=?`)
@@ -85,8 +80,8 @@ class GpuProcess:
     user: Field[str] = UNKNOWN
     mine: bool | None = None  # None: the owner is unknown
     started: Field[float] = UNKNOWN
-    elapsed: Field[float] = UNKNOWN
-    identity: str = ""
+    elapsed: Field[float] = UNKNOWN  # since the start, on a clock that nobody sets
+    identity: str = ""  # the same for the life of a process, another after PID reuse; empty if unknown
     cwd: Field[str] = UNKNOWN
     command: Field[tuple[str, ...]] = UNKNOWN
     name: Field[str] = UNKNOWN  # the program's file name, without folders
@@ -105,13 +100,7 @@ class GpuProcess:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """
-    One GPU at one moment.
-
-    `problem` is set when the GPU as a whole cannot be read (lost, off the bus): its fields are then
-    Missing. `process_problem` is set when its list of compute or MPS processes could not be read: the
-    processes known of it are then not all there are.
-    """
+    """One GPU at one moment."""
 
     index: int
     uuid: str
@@ -123,8 +112,8 @@ class Gpu:
     power: Field[float] = UNKNOWN
     power_limit: Field[float] = UNKNOWN
     fan: Field[int] = UNKNOWN
-    problem: str | None = None
-    process_problem: str | None = None
+    problem: str | None = None  # the GPU as a whole cannot be read: its fields are Missing
+    process_problem: str | None = None  # its list could not be read: the known processes are not all
     physical: str = ""  # of a MIG device, the UUID of the GPU that it is a part of; `index` is that GPU's
     asleep: bool = False  # suspended by the system, and left so: without processes, the rest not known
     slowdown_at: Field[int] = UNKNOWN  # degrees C from which on the hardware slows itself down
@@ -165,19 +154,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """
-    One reading of a source.
-
-    With a `problem` set, `gpus` and `processes` mean nothing: neither "no GPUs" nor "no processes".
-    `boot_id` names the boot of the machine whose processes these are; empty where it is not known.
-    """
+    """One reading of a source. With a `problem`, empty lists mean neither "no GPUs" nor "no processes"."""
 
     source: str
     at: float
     gpus: tuple[Gpu, ...] = ()
     processes: tuple[GpuProcess, ...] = ()
     problem: Problem | None = None
-    boot_id: str = ""
+    boot_id: str = ""  # the boot of the machine whose processes these are; empty if not known
     simulated: bool = False
     events: tuple[Xid, ...] = ()  # since the reading before
     no_events: str = ""  # why this source reports no events, if it does not

@@ -42,24 +42,17 @@ class MessageKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MailDetails:
-    """
-    The parts of a mail beside its text.
+    """The parts of a mail beside its text."""
 
-    `html` is the same for a phone, with a place for a picture of the GPU of `subjects` (those of its alerts,
-    the worst first). `severity` is the worst of its alerts, `incidents` are their numbers, `reminder` says
-    that all were mailed before. `replies_to` are the Message-IDs of the first mails about them, oldest first.
-    `only` are the recipients who have not got it yet; empty for all.
-    """
-
-    html: str = ""
+    html: str = ""  # the same for a phone, with a place for a picture
     host: str = ""
-    severity: Severity | None = None
+    severity: Severity | None = None  # the worst of its alerts
     rules: tuple[str, ...] = ()
-    incidents: tuple[int, ...] = ()
-    subjects: tuple[str, ...] = ()
-    replies_to: tuple[str, ...] = ()
-    reminder: bool = False
-    only: tuple[str, ...] = ()
+    incidents: tuple[int, ...] = ()  # the numbers of its alerts
+    subjects: tuple[str, ...] = ()  # of its alerts, the worst first: the picture shows the GPU of one
+    replies_to: tuple[str, ...] = ()  # Message-IDs of the first mails about them, oldest first
+    reminder: bool = False  # all were mailed before
+    only: tuple[str, ...] = ()  # the recipients who have not got it yet; empty for all
 
 
 PLAIN = MailDetails()
@@ -67,11 +60,7 @@ PLAIN = MailDetails()
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """
-    A mail without recipient and transport.
-
-    `picture` is a PNG for the HTML part, drawn when the mail is sent and never stored.
-    """
+    """A mail without recipient and transport."""
 
     subject: str
     text: str
@@ -79,7 +68,7 @@ class Message:
     message_id: str
     kind: MessageKind = MessageKind.ALERT
     details: MailDetails = PLAIN
-    picture: bytes = b""
+    picture: bytes = b""  # a PNG for the HTML part, drawn when the mail is sent and never stored
 
 
 class Button(Enum):
@@ -96,49 +85,35 @@ class Button(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Popup:
-    """
-    One desktop popup. A popup with the same key replaces the one on the screen.
-
-    `buttons` are shown where the desktop can, in this order.
-    """
+    """One desktop popup, which replaces one with the same key on the screen."""
 
     key: str
     title: str
     body: str
     severity: Severity
-    buttons: tuple[Button, ...] = ()
+    buttons: tuple[Button, ...] = ()  # in this order, where the desktop can show them
 
 
 @dataclass(frozen=True, slots=True)
 class ReminderNotice:
-    """
-    A reminder that is due: what a person asked for has happened, at `at` (wall time).
+    """A reminder that is due: what a person asked for happened at `at` (wall time). Secrets are redacted."""
 
-    `title` is a few words for the subject, `text` the sentence; `details` are further lines, `output` the
-    last lines of a command. Secrets are redacted already. `severity` is a warning where something went wrong.
-    """
-
-    title: str
-    text: str
+    title: str  # a few words for the subject
+    text: str  # the sentence
     at: float
     details: tuple[str, ...] = ()
-    output: tuple[str, ...] = ()
-    severity: Severity = Severity.INFO
+    output: tuple[str, ...] = ()  # the last lines of a command
+    severity: Severity = Severity.INFO  # a warning where something went wrong
 
 
 @dataclass(frozen=True, slots=True)
 class PendingReminder:
-    """
-    A pending reminder, as it is shown.
-
-    `target` is the number of GPUs, or PID:IDENTITY of a process. `due`: it has happened, and the person is
-    still to be notified.
-    """
+    """A pending reminder, as it is shown."""
 
     id: int
-    target: str
+    target: str  # the number of GPUs, or PID:IDENTITY of a process
     text: str
-    due: bool = False
+    due: bool = False  # it has happened, and the person is still to be notified
 
 
 class Presence(Enum):
@@ -174,21 +149,15 @@ LEVELS = {Severity.INFO: Level.OK, Severity.WARNING: Level.WARNING, Severity.CRI
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """
-    The content of the tray. `headline` is the reason in one line; `notes` are further lines for the menu.
-
-    `alerts` are those that fire or recover, worst first. `snoozed_until` is the wall time until which
-    everything is snoozed. `in_use` is the number of GPUs in use that GPU_LIMIT counts; None where unknown.
-    `awaited` are the pending reminders.
-    """
+    """The content of the tray."""
 
     level: Level
-    headline: str
+    headline: str  # the reason in one line
     at: float
     snapshot: Snapshot | None = None
-    alerts: tuple[Alert, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    alerts: tuple[Alert, ...] = ()  # those that fire or recover, worst first
+    notes: tuple[str, ...] = field(default=())  # further lines for the menu
     mail_possible: bool = False  # "Send test alert" has somewhere to mail to
-    snoozed_until: float | None = None
-    in_use: int | None = None
-    awaited: tuple[PendingReminder, ...] = ()
+    snoozed_until: float | None = None  # wall time until which everything is snoozed
+    in_use: int | None = None  # GPUs in use that GPU_LIMIT counts; None where unknown
+    awaited: tuple[PendingReminder, ...] = ()  # the pending reminders

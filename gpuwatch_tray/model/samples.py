@@ -1,10 +1,9 @@
 """
-History: values over stretches of a minute or of ten.
+History: values over stretches of a minute or of ten, which begin at a multiple of their length.
 
-A value that was never known in a stretch is None, a stretch without a reading has no sample: neither is a 0.
-Wall times are seconds since the epoch; a stretch begins at a multiple of its length. Measurements are
-weighted by the boot clock, so that totals hold where the wall clock was set: a stretch that the wall clock
-went through twice has more `covered` seconds than it is long.
+A value never known in a stretch is None, and one without a reading has no sample: neither is a 0.
+Measurements are weighted by the boot clock: where the wall clock was set, `covered` may be more seconds than
+a stretch has.
 """
 
 from __future__ import annotations
@@ -49,87 +48,64 @@ class GpuFacts:
 
 @dataclass(frozen=True, slots=True)
 class GpuSample:
-    """
-    One GPU over one stretch: `at` is its start, `seconds` its length, `covered` how much of it was seen.
-
-    `throttled` is 1 while heat or the hardware kept the clocks down (its mean is the share of time), `level`
-    the worst severity of the GPU's alerts, `energy` what it drew, in J. Of the covered seconds, it slept for
-    `asleep`, its processes were known for `listed`, one or more of them computed for `held`, and it did
-    nothing (IDLE_PCT) meanwhile for `idle`.
-    """
+    """One GPU over one stretch; `asleep` to `idle` are seconds of those `covered`."""
 
     uuid: str
-    at: int
+    at: int  # the start, in seconds since the epoch
     seconds: int
-    covered: float
+    covered: float  # how many of the seconds were seen
     readings: int
     memory: Span | None = None
     utilisation: Span | None = None
     temperature: Span | None = None
     power: Span | None = None
     fan: Span | None = None
-    throttled: Span | None = None
-    level: Severity | None = None
-    energy: float | None = None
+    throttled: Span | None = None  # 1 while heat or the hardware kept the clocks down
+    level: Severity | None = None  # the worst severity of the GPU's alerts
+    energy: float | None = None  # J drawn
     asleep: float = 0.0
-    listed: float = 0.0
-    held: float = 0.0
-    idle: float = 0.0
+    listed: float = 0.0  # its processes were known
+    held: float = 0.0  # one or more of them computed
+    idle: float = 0.0  # and it did nothing (IDLE_PCT) meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRun:
-    """
-    One process on one GPU, from when to when it was seen.
-
-    A process on two GPUs is two runs. `uuid` is that of the GPU or MIG device, empty where the source could
-    not tell (`GPU=?`). `user` is None where the owner cannot be told, `name` where there is none; it is short
-    and safe to show. `computes`: it was seen with a compute context, and is none of IGNORE_PROCESSES.
-    """
+    """One process on one GPU, from when to when it was seen; a process on two GPUs is two runs."""
 
     key: str
     pid: int
-    uuid: str
-    user: str | None
+    uuid: str  # of the GPU or MIG device; empty where the source could not tell (`GPU=?`)
+    user: str | None  # None where the owner cannot be told
     mine: bool | None
-    name: str | None
+    name: str | None  # short and safe to show; None where there is none
     started: float | None
-    computes: bool
+    computes: bool  # it had a compute context, and is none of IGNORE_PROCESSES
     first: float
     last: float
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """
-    The use of a GPU by a process, or by all processes of one user, over a stretch.
+    """The use of a GPU by a process, or by all processes of one user, over a stretch."""
 
-    `who` is the process's `ProcessRun.key`, or the user's name: None for an unknown owner. It was there for
-    `held` seconds. `utilisation` is the GPU's, and `idle` for how long it did nothing, meanwhile. `energy` is
-    its share in J: what a GPU draws while something computes is divided equally among what does.
-    """
-
-    who: str | None
+    who: str | None  # a `ProcessRun.key`, or a user's name; None for an unknown owner
     uuid: str
     at: int
     seconds: int
-    held: float
+    held: float  # seconds that it was there
     memory: Span | None = None
-    utilisation: Span | None = None
-    idle: float = 0.0
-    energy: float | None = None
+    utilisation: Span | None = None  # of the GPU meanwhile
+    idle: float = 0.0  # seconds that the GPU did nothing meanwhile
+    energy: float | None = None  # its share in J: what a GPU draws is divided among all that compute
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """
-    One stretch: at most one sample a GPU, one use a process, and one a user and GPU.
-
-    A stretch can stand for several minutes in a row that are alike: `seconds` is then a multiple of 60.
-    """
+    """One stretch: at most one sample a GPU, one use a process, and one a user and GPU."""
 
     at: int
-    seconds: int
+    seconds: int  # a multiple of 60 where it stands for several minutes that are alike
     gpus: tuple[GpuSample, ...] = ()
     users: tuple[Use, ...] = ()
     processes: tuple[Use, ...] = ()
@@ -151,37 +127,27 @@ class Minute:
 
 @dataclass(frozen=True, slots=True)
 class AlertMark:
-    """
-    An alert on the time axis, from when it fired.
-
-    `ended` is None while it goes on. `uuids` are the GPUs that it is about; none where it is of the machine
-    or of a process that is on none now. `text` is redacted.
-    """
+    """An alert on the time axis, from when it fired."""
 
     id: int
     rule: str
     severity: Severity
-    text: str
+    text: str  # redacted
     began: float
-    ended: float | None
-    uuids: tuple[str, ...] = ()
+    ended: float | None  # None while it goes on
+    uuids: tuple[str, ...] = ()  # the GPUs that it is about; none for the machine
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """
-    The stored history from `start` to `end`.
-
-    `samples` are those of each GPU (UUID), oldest first: ten-minute ones, then those of the last 48 h by the
-    minute, unless all were asked for by ten. `users` and `processes` are their uses, oldest first; of
-    processes there may be one over all of the time instead, or none, as was asked for.
-    """
+    """The stored history from `start` to `end`, everything oldest first."""
 
     start: float
     end: float
     gpus: tuple[GpuFacts, ...] = ()
+    # By UUID: ten-minute ones, then by the minute.
     samples: Mapping[str, tuple[GpuSample, ...]] = field(default_factory=dict)
     runs: tuple[ProcessRun, ...] = ()
     users: tuple[Use, ...] = ()
-    processes: tuple[Use, ...] = ()
+    processes: tuple[Use, ...] = ()  # or one over all of the time, or none, as was asked for
     marks: tuple[AlertMark, ...] = ()

@@ -1,9 +1,4 @@
-"""
-The table of settings, one row each; every other place that needs a fact about a setting reads it here.
-
-The loader, the default thresholds, the switches of the rules, `alerts explain`, the files that `setup config`
-writes, config/*.env.example and docs/settings.md all come from `SETTINGS`.
-"""
+"""The table of settings, one row each; every other place that needs a fact about a setting reads it here."""
 
 from __future__ import annotations
 
@@ -75,37 +70,26 @@ class ValueType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """
-    One setting: a key at home in `file`, though it may stand in any of the three.
-
-    `default` is written as people write it; empty for none. `bounds` are the lowest and highest number, in
-    `unit`. With `off` or `auto` these words may stand in place of a number. `kept` is the attribute of
-    `Settings` that holds the value, in base units. `switches` is the rule that `off` takes away, `tunes` are
-    the rules that use the value otherwise.
-
-    `about` is one line for a table. In the example file `comment` stands above the key (None: `about`; empty:
-    the key stands under the one above), `heading` above the first of a group, and `sample` in place of the
-    default; `active` keys are not commented out. A value that matches `placeholder` counts as not set.
-    """
+    """One setting: a key at home in `file`, though it may stand in any of the three."""
 
     key: str
     file: str
     type: ValueType
-    default: str = ""
-    about: str = field(kw_only=True)
+    default: str = ""  # as people write it; empty for none
+    about: str = field(kw_only=True)  # one line for a table
     unit: Unit = Unit.NONE
-    bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)
-    off: bool = False
+    bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)  # the lowest and highest number, in `unit`
+    off: bool = False  # `off` may stand in place of a number; `auto` likewise
     auto: bool = False
     choices: tuple[str, ...] = ()
-    kept: str = ""
-    switches: str = ""
-    tunes: tuple[str, ...] = ()
-    heading: str = ""
-    comment: str | None = None
-    sample: str = ""
-    active: bool = False
-    placeholder: str = ""
+    kept: str = ""  # the attribute of `Settings` that holds the value, in base units
+    switches: str = ""  # the rule that `off` takes away
+    tunes: tuple[str, ...] = ()  # the rules that use the value otherwise
+    heading: str = ""  # in the example file, above the first of a group
+    comment: str | None = None  # above the key; None: `about`; empty: it stands under the key above
+    sample: str = ""  # in place of the default
+    active: bool = False  # not commented out
+    placeholder: str = ""  # a value that matches it counts as not set
 
     @property
     def base(self) -> Any:
@@ -156,7 +140,7 @@ MAX_ETIME_MIN = Setting("MAX_ETIME_MIN", WATCH, ValueType.WHOLE, "360", unit=Uni
     active=True, kept="limits.max_etime", switches="max_etime",
     about="Warn when one of your processes has been running for more minutes than this (360 = six hours).")
 COOLDOWN_MIN = Setting("COOLDOWN_MIN", WATCH, ValueType.WHOLE, "60", unit=Unit.MINUTES, active=True,
-    kept="cooldown",
+    kept="routing.cooldown",
     about="Minutes before the same warning is mailed again.",
     comment="Minutes before the same warning is mailed again, counted from the mail that went out. 0"
         " mails it at every check.")
@@ -299,7 +283,7 @@ FROM_EMAIL = Setting("FROM_EMAIL", NOTIFY, ValueType.ADDRESS, active=True, place
     comment="Who the mail is from. A FROM_EMAIL in smtp.env goes before this one when the mail leaves by"
         " SMTP; without any, it is SMTP_USER, the Google account, or the local account.")
 EMAIL_WHEN = Setting("EMAIL_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("away", "always", "never"),
-    kept="email_when",
+    kept="routing.email_when",
     about="When an alert is mailed, beside its popup on the desktop.",
     comment="When an alert is mailed, beside its popup on the desktop:\n"
         "away    when nobody is at the desk, when the popup has not been acknowledged after ESCALATE_MIN"
@@ -311,7 +295,7 @@ AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, 
     about="Minutes without a key or the mouse after which nobody is at the desk.",
     comment="Minutes without a key or the mouse after which nobody is at the desk. A locked screen counts"
         " at once. With 0 nobody is away by idling: only a locked screen counts.")
-ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES, kept="escalate",
+ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES, kept="routing.escalate",
     about="Minutes that an alert may stay without an answer before it is mailed. 0 mails it at once.")
 NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email", choices=("email", "popup"),
     off=True, kept="tell_resolved",
@@ -350,11 +334,12 @@ SMTP_PASS_FILE = Setting("SMTP_PASS_FILE", SMTP, ValueType.PATH, sample='"/ABS/P
     comment="Or the password lies in a file of its own (an absolute path, chmod 600), or in the system's"
         " keyring, if neither this line nor SMTP_PASS is there: `gpuwatch-tray mail password` stores it."
         " SMTP_PASS goes before the file.")
-SMTP_SECURITY = Setting("SMTP_SECURITY", SMTP, ValueType.CHOICE, "tls", choices=("tls", "none"),
-    about="tls encrypts and logs in; none does neither, and is for a relay on this computer alone.",
-    comment="tls encrypts and logs in, always. none does neither, and is for a relay on this computer"
-        " alone: SMTP_HOST=localhost, with port 25 where SMTP_PORT is not set, and without SMTP_USER and"
-        " SMTP_PASS.")
+SMTP_SECURITY = Setting("SMTP_SECURITY", SMTP, ValueType.CHOICE, "tls", choices=("tls", "ssl", "none"),
+    about="tls and ssl encrypt and log in, ssl from the start on any port; none does neither, and is for a"
+        " relay on this computer alone.",
+    comment="tls encrypts and logs in, always. ssl does so from the start on any port, as tls does on port"
+        " 465. none does neither, and is for a relay on this computer alone: SMTP_HOST=localhost, with port"
+        " 25 where SMTP_PORT is not set, and without SMTP_USER and SMTP_PASS.")
 SMTP_CA_FILE = Setting("SMTP_CA_FILE", SMTP, ValueType.PATH, sample='"/etc/ssl/certs/our-lab.pem"',
     placeholder=EXAMPLE_PATH,
     about="The certificate of your own authority, where no public one signed the server's.",

@@ -21,11 +21,7 @@ _SCOPE = ProcessScope(schema.PROCESS_SCOPE.default)
 
 @dataclass(frozen=True, slots=True)
 class HeatLimits:
-    """
-    The thresholds about heat, clocks and fans. None switches a rule off.
-
-    Temperatures are in degrees C. A `..._hold` is for how many seconds a condition must last.
-    """
+    """Thresholds about heat (degrees C), clocks and fans; None switches a rule off. A hold is in seconds."""
 
     warn_at: int | schema.Auto | None = schema.TEMP_LIMIT_C.base
     warn_hold: float = schema.TEMP_MIN.base
@@ -70,16 +66,12 @@ HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """
-    The thresholds of the rules, in base units. None switches a rule off.
-
-    `ignore` are names of programs in lower case; the settings fill it with those of a desktop.
-    """
+    """The thresholds of the rules, in base units. None switches a rule off."""
 
     gpu_limit: int | None = schema.GPU_LIMIT.base
     max_etime: int | None = schema.MAX_ETIME_MIN.base  # seconds
     scope: ProcessScope = _SCOPE
-    ignore: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()  # programs in lower case; the settings name those of a desktop
     poll: float = schema.POLL_SEC.base  # seconds between two polls
     heat: HeatLimits = HEAT
     faults: FaultLimits = FAULTS
@@ -92,18 +84,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """
-    For how long a rule's condition must hold before it fires, and be over before it is resolved.
+    """For how long a rule's condition must hold before it fires, and be over before it is resolved."""
 
-    `hold` and `clear` are seconds, `hold_samples` and `clear_samples` polls in a row; both must be met.
-    `critical_after` is for how many seconds an alert may fire before it becomes critical.
-    """
-
-    hold: float = 0.0
+    hold: float = 0.0  # seconds; and the polls in a row must be met too
     hold_samples: int = 1
     clear: float = 0.0
     clear_samples: int = 1
-    critical_after: float | None = None
+    critical_after: float | None = None  # seconds of firing after which an alert becomes critical
 
     @property
     def at_once(self) -> bool:

@@ -1,8 +1,7 @@
 """
 Popups of the Linux desktop by org.freedesktop.Notifications (specification 1.2) on the session bus.
 
-Each key has one notification, which a new text replaces; a change of the notification server invalidates its
-ids. Where the server has buttons, a click goes to `on_button` and closes the popup.
+Each key has one notification, which a new text replaces; a click on a button is answered and closes it.
 """
 
 from __future__ import annotations

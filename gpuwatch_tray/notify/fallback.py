@@ -1,8 +1,4 @@
-"""
-Popups without a notification service: the tray icon's own, and plyer as the last resort.
-
-Neither can replace or close a popup, or give it buttons.
-"""
+"""Popups without a notification service: the tray icon's own, else plyer; not replaced, closed or clicked."""
 
 from __future__ import annotations
 
@@ -62,11 +58,7 @@ class CallbackPopups:
 
 
 def plyer_popups(name: str = "gpuwatch-tray") -> CallbackPopups:
-    """
-    Return popups through plyer, on Linux only where dbus-python is installed.
-
-    Without it plyer runs a program and ignores its failure, so that a popup nobody saw would count as shown.
-    """
+    """Return popups through plyer, which on Linux without dbus-python takes an unseen popup for shown."""
 
     def notify(title: str, body: str) -> None:
         if sys.platform == "linux":

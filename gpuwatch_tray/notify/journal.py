@@ -82,8 +82,7 @@ class NotificationRegistry:
     """
     The popups that are on the screen, by key; safe from any thread.
 
-    The signals about a new popup may arrive before the thread that showed it has recorded its id. They are
-    kept until then.
+    Signals about a new popup may come before its id is recorded: they are kept until then.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -122,8 +121,6 @@ class NotificationRegistry:
             shown, self._shown = self._shown, {}
         return tuple(entry.number for entry in shown.values())
 
-    # --- showing one ----------------------------------------------------------------------------------
-
     def begin_showing(self) -> str:
         """Keep the signals from now on, as a popup is about to be shown; the present server's name."""
         with self._lock:
@@ -146,8 +143,6 @@ class NotificationRegistry:
             self._shown[popup.key] = ShownPopup(number, popup, self._clock())
             clicks = [self._interpret(signal) for signal in early if signal.body[0] == number]
         return next(filter(None, clicks), None)
-
-    # --- signals of the bus ---------------------------------------------------------------------------
 
     def owner_changed(self, owner: str) -> None:
         """Forget all, as there is another server, or none: the ids mean nothing to it."""

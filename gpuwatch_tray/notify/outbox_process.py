@@ -1,8 +1,7 @@
 """
 The short-lived child process that sends the mails that are due, and what the person learns of the outbox.
 
-The mail libraries are loaded in the child, so that the tray's memory stays flat. A child that hangs is killed
-after its deadline, and its leased mails become due again; one that works outlives the tray.
+The mail libraries live in the child alone. One that hangs is killed, and its leased mails become due again.
 """
 
 from __future__ import annotations
@@ -39,13 +38,10 @@ KILL_TIMEOUT = 5.0  # seconds for a killed child to end; one that hangs in the k
 
 class OutboxProcess:
     """
-    Starts `command` whenever a mail is due, one child at a time.
+    Starts `command` whenever a mail is due, one child at a time. Call `tick` about once a second.
 
-    The child leases the mails from the outbox itself. While the outbox is in memory only, it gets `--handed`
-    and the mails through a pipe; `gather` then makes one mail of a stale backlog.
-
-    Call `tick` about once a second from one thread; `kick` may be called from any. `clock` is wall time, as
-    in the outbox; `monotonic` measures the deadline.
+    The child leases the mails itself; while the outbox is in memory, it gets `--handed` and the mails by a
+    pipe, and `gather` makes one of a stale backlog. `clock` is wall time; `monotonic` measures the deadline.
     """
 
     def __init__(
@@ -69,6 +65,7 @@ class OutboxProcess:
         self._killed = False
         self._started = 0.0
         self._waiting = OutboxSummary()
+        self._checked = False
         self._before_child: OutboxSummary | None = None  # the outbox when the last child was started
 
     @property
@@ -81,18 +78,19 @@ class OutboxProcess:
         self._check_requested.set()
 
     def tick(self) -> bool:
-        """Reap the child, check the outbox, start a child; True when what waits has changed."""
+        """Reap the child, check the outbox, start a child; True when what waits has changed, and at first."""
         if self._child is not None and not self._reaped(self._child):
             return False
         now = self._clock()
         due = self._waiting.next_at is not None and self._waiting.next_at <= now
         if not (self._check_requested.is_set() or due or self._monotonic() - self._checked_at >= CHECK_EVERY):
             return False
-        before = self._waiting
+        before = self._waiting if self._checked else None
         self._check_requested.clear()
         self._checked_at = self._monotonic()
         try:
             self._waiting = self._store.outbox_summary(now)
+            self._checked = True
             if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._is_pausing():
                 self._start(now)
         except (StoreError, OSError) as error:
@@ -203,15 +201,11 @@ def mail_notes(waiting: OutboxSummary, now: float) -> Iterator[str]:
 
 
 class MailHealth:
-    """
-    The popups about the outbox: one each time a person has to act, none for a mail that is only late.
-
-    A passing failure between two equal ones, as an unreachable server, brings no second popup.
-    """
+    """The popups about the outbox, one each time a person has to act; a passing failure repeats none."""
 
     def __init__(self) -> None:
         self._failure = ""
-        self._dead = 0
+        self._dead: int | None = None  # those of before the start have been told
 
     def popups(self, waiting: OutboxSummary) -> tuple[Popup, ...]:
         """Return the popups to show now that `waiting` is what waits."""
@@ -223,7 +217,7 @@ class MailHealth:
             buttons = (Button.SIGN_IN,) if failure == FailureKind.SIGN_IN.value else ()
             title = _("Mail cannot be sent until you act")
             due.append(Popup(BLOCKED_KEY, title, waiting.error, Severity.WARNING, buttons))
-        if waiting.dead > self._dead:
+        if self._dead is not None and waiting.dead > self._dead:
             due.append(
                 Popup(DEAD_KEY, _("A mail was refused for good"), _given_up(waiting), Severity.WARNING)
             )

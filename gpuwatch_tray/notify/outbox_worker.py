@@ -1,8 +1,7 @@
 """
 The outbox worker: sends the mails that are due, and decides when those that failed are tried again.
 
-A mail leaves the outbox only with a transport's receipt: a crash or a lost answer can send it twice (with the
-same Message-ID), but never lose it. The mail libraries are imported by the transport, once a mail is due.
+A mail leaves only with a receipt: a crash can send it twice, with the same Message-ID, but never lose it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import random
 import time
 import traceback
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, Transport, TransportError
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.model import Message
+    from gpuwatch_tray.store import OutboxMail, Store
+    from gpuwatch_tray.store.outbox_pipe import PipedOutbox
 
 
 log = logging.getLogger(__name__)
@@ -62,38 +63,7 @@ RETRY_POLICIES = {
 PERMANENT_FAILURES = frozenset({FailureKind.MESSAGE, FailureKind.RECIPIENT})
 
 
-class LeasedMail(Protocol):
-    """What the worker needs of a mail in the outbox."""
-
-    @property
-    def id(self) -> int:
-        """The number in the outbox."""
-
-    @property
-    def message(self) -> Message:
-        """The mail to send."""
-
-    @property
-    def attempts(self) -> int:
-        """The number of failures so far."""
-
-
-class OutboxPort(Protocol):
-    """What the worker needs of the outbox."""
-
-    def lease_due(self, now: float, lease: float, gather: Gather | None = ...) -> Sequence[LeasedMail]:
-        """Lease the mails that are due until `now + lease`; `gather` makes one mail of a backlog."""
-
-    def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ...) -> None:
-        """Record that it was accepted; queue the `rest` for the recipients who did not get it."""
-
-    def mark_retry(
-        self, row_id: int, at: float, error: str, *, blocked: bool = ..., failure: str = ...
-    ) -> None:
-        """Put it back, due at `at`, with one more failure, of the kind `failure`."""
-
-    def mark_dead(self, row_id: int, at: float, error: str, *, failure: str = ...) -> None:
-        """Give it up: keep it without sending it."""
+Outbox: TypeAlias = "Store | PipedOutbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +76,12 @@ class SentMail:
 
 @dataclass(frozen=True, slots=True)
 class FailedMail:
-    """A mail that was not sent, why, and when it is tried again (wall time), None once given up."""
+    """A mail that was not sent, and when it is tried again (wall time); None once given up."""
 
     id: int
     kind: FailureKind
     error: str
     at: float | None
-
-    def __str__(self) -> str:
-        return self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +99,7 @@ def no_picture(_message: Message) -> bytes:
 
 
 def deliver_due(
-    store: OutboxPort,
+    store: Outbox,
     transport_for: Callable[[], Transport],
     clock: Callable[[], float],
     *,
@@ -192,7 +159,7 @@ def send_with_picture(transport: Transport, message: Message, draw: Callable[[Me
     return transport.send(replace(message, picture=b""))
 
 
-def _for_missed(mail: LeasedMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
+def _for_missed(mail: OutboxMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
     """Return the mail once more for each group of recipients who were refused while others got it."""
     rest = []
     for number, missed in enumerate(receipt.missed, mail.id):
@@ -209,8 +176,8 @@ def _for_missed(mail: LeasedMail, receipt: Receipt, now: float, chance: float) -
 
 
 def _record_sent(
-    store: OutboxPort,
-    mail: LeasedMail,
+    store: Outbox,
+    mail: OutboxMail,
     receipt: Receipt,
     rest: Sequence[Rest],
     clock: Callable[[], float],
@@ -230,7 +197,7 @@ def _record_sent(
 
 
 def _record_failure(
-    store: OutboxPort, mail: LeasedMail, error: TransportError, now: float, chance: float
+    store: Outbox, mail: OutboxMail, error: TransportError, now: float, chance: float
 ) -> FailedMail:
     """Put the mail back for its next attempt, or give it up; unrecorded, it is due when the lease ends."""
     at = None

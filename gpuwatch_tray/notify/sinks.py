@@ -1,10 +1,10 @@
-"""Ways to tell: desktop popups here, email in its own room."""
+"""Where popups go: several sinks, in the order of preference."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch_tray.common.redact import visible
 
@@ -28,36 +28,20 @@ class PopupSink(Protocol):
         """Take the popup with this key off the screen, if it is there."""
 
 
-@runtime_checkable
-class ClickableSink(PopupSink, Protocol):
-    """A sink whose popups can have buttons."""
-
-    def answer(self, on_button: OnButton) -> None:
-        """Show them from now on, and have a thread of the sink's own call `on_button(key, button)`."""
-
-
-@runtime_checkable
-class LastingSink(PopupSink, Protocol):
-    """A sink whose popups stay on the screen after us, if nobody takes them off."""
-
-    def end(self) -> None:
-        """Take all off and show no more; the bus's loop stands still by now."""
-
-
 class Popups:
     """
-    Several sinks in the order of preference; that none works is said once, until one does again.
+    Several sinks in the order of preference; that none works is logged once, until one does again.
 
-    `on_button` is called with the popup's key and the button that was clicked, from a thread of its own.
+    A sink whose popups can have buttons has `answer(on_button)`, and calls `on_button` with the popup's key
+    and the button from a thread of its own; one whose popups would outlive us has `end()`.
     """
 
     def __init__(self, sinks: Sequence[PopupSink], on_button: OnButton | None = None) -> None:
         self._sinks = sinks
-        self._said = False
-        if on_button is not None:
-            for sink in sinks:
-                if isinstance(sink, ClickableSink):
-                    sink.answer(on_button)
+        self._logged = False
+        for sink in sinks:
+            if on_button is not None and hasattr(sink, "answer"):
+                sink.answer(on_button)
 
     def show(self, popup: Popup) -> bool:
         """Show it through the first sink that can, with nothing in its text that none of them could hold."""
@@ -65,10 +49,10 @@ class Popups:
         popup = replace(popup, title=visible(popup.title), body="\n".join(lines))
         for sink in self._sinks:
             if sink.show(popup):
-                self._said = False
+                self._logged = False
                 return True
-        if not self._said:
-            self._said = True
+        if not self._logged:
+            self._logged = True
             log.warning(
                 "desktop popups are not available here: alerts are told by the icon and by email only"
             )
@@ -77,7 +61,7 @@ class Popups:
     def end(self) -> None:
         """Take all off the screen and show no more."""
         for sink in self._sinks:
-            if isinstance(sink, LastingSink):
+            if hasattr(sink, "end"):
                 sink.end()
 
     def close(self, key: str) -> None:

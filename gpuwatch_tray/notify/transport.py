@@ -65,11 +65,7 @@ def configuration_error(text: str, mend: str) -> TransportError:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """
-    The server's answer when it accepted the mail, and the name of the transport used.
-
-    `missed` are the recipients it refused while it accepted others.
-    """
+    """The server's answer when it accepted the mail; `missed` are recipients it refused meanwhile."""
 
     transport: str
     answer: str

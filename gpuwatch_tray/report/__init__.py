@@ -1,8 +1,4 @@
-"""
-The details page: one self-contained HTML file about the past and the present state.
-
-It is made in a process of its own; the tray never loads it.
-"""
+"""The details page, one self-contained HTML file; made in a process of its own, the tray never loads it."""
 
 from __future__ import annotations
 

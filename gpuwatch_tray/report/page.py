@@ -1,8 +1,7 @@
 """
 The details page as one HTML file: template, style and program from `assets/`, its texts, colours and data.
 
-A strict content security policy admits only these very texts: a browser loads nothing else, and would not run
-what a process name tried to smuggle in.
+A strict content security policy admits only these very texts, whatever a process name tries to smuggle in.
 """
 
 from __future__ import annotations

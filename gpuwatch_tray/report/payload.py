@@ -1,16 +1,14 @@
 """
-The data of the details page, from the history and the present state.
+The data of the details page. Every text is one line without secrets; None is a gap.
 
-Memory is in MiB, power in W, times in whole seconds since the epoch; None is a gap. Every text is one line
-without secrets.
+Memory is in MiB, power in W, times in whole seconds since the epoch.
 """
 
 from __future__ import annotations
 
 import math
-import operator
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import asdict, dataclass, field
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import __version__, i18n
@@ -18,15 +16,14 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LEVELS, Auto, Level, Severity
 from gpuwatch_tray.report import page
-from gpuwatch_tray.report.page import page_texts
+from gpuwatch_tray.rules import rule_title
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.rules.titles import TITLES
 from gpuwatch_tray.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, ProcessRun, Span
+    from gpuwatch_tray.model import AlertMark, GpuFacts, GpuSample, History, Span
 
 
 MAX_STEPS = 2200  # steps: more than a wide screen has pixels for
@@ -65,17 +62,14 @@ def make_grid(start: float, end: float, most: int = MAX_STEPS) -> TimeGrid:
 
 
 def metric_line(samples: Iterable[GpuSample], metric: str, on: TimeGrid) -> MetricLine:
-    """
-    Return the values of `metric`, a field of the samples, on the grid.
-
-    A step's mean weights each sample by the time that it covers of the step. A sample longer than a step
-    stands in each step that it covers, and nowhere else.
-    """
+    """Return the values of `metric`, a field of the samples, on the grid."""
+    # A step's mean weights each sample by the time that it covers of the step. A sample longer than a step
+    # stands in each step that it covers, and nowhere else.
     low: list[float | None] = [None] * on.count
     high: list[float | None] = [None] * on.count
     total = [0.0] * on.count
     weight = [0] * on.count
-    value_of = operator.attrgetter(metric)
+    value_of = attrgetter(metric)
     for sample in samples:
         value: Span | None = value_of(sample)
         if value is None:
@@ -156,7 +150,7 @@ def gpu_facts(gpu: GpuFacts, live: Mapping[str, Any] | None) -> list[tuple[str, 
         return []
     used, total = now.get("memory_used"), now.get("memory_total") or gpu.memory_total
     busy, heat, power = now.get("utilisation"), now.get("temperature"), now.get("power")
-    memory = f"{_gib(used)} / {_gib(total)} GiB"
+    memory = " / ".join("?" if size is None else gib(size) for size in (used, total)) + " GiB"
     return [
         (_("Memory"), memory, None if used is None or not total else min(used / total, 1.0)),
         (_("Utilisation"), "?" if busy is None else f"{busy:.0f} %", None if busy is None else busy / 100),
@@ -181,10 +175,6 @@ def _state(level: Level, text: str, name: str = "headline") -> dict[str, str]:
     return {"level": level.name.lower(), "word": names[level], name: text}
 
 
-def _gib(value: float | None) -> str:
-    return "?" if value is None else gib(value)
-
-
 LEAST_SPAN = 900.0  # seconds that a page shows, however little is on file
 MOST_RUNS = 4000  # that the page lists: the longest
 LONGEST_TEXT = 300  # characters of a name, a command or a reason
@@ -195,11 +185,10 @@ METRICS = ("memory", "utilisation", "temperature", "power")
 @dataclass(frozen=True, slots=True)
 class PageContext:
     """
-    What a page is about, beside the history.
+    What a page is about, beside the history; `live` is the answer to `status` of what watches.
 
-    `live` is the answer to `status` of the program that watches, None where none does; `present` are the PIDs
-    that it sees on GPUs, `commands` the redacted command lines of one's own among them. `warn_at` is
-    TEMP_LIMIT_C, None where the rule is off. `usage` is who used what, as `report usage --json` has it.
+    `present` are the PIDs that it sees on GPUs, `commands` the redacted command lines of one's own; `warn_at`
+    is TEMP_LIMIT_C, None where the rule is off; `usage` is as `report usage --json` has it.
     """
 
     host: str
@@ -220,20 +209,19 @@ def build_payload(history: History, context: PageContext) -> dict[str, Any]:
     places = {gpu.uuid: place for place, gpu in enumerate(gpus)}
     runs, owners, left_out = _runs_data(history, places, context)
     limits = [] if context.warn_at is None else [warning_at(gpu.slowdown_at, context.warn_at) for gpu in gpus]
-    now = overall_state(context.live, _newest(samples.values()))
     return {
         "lang": {i18n.CHINESE: "zh-CN"}.get(i18n.current_language(), i18n.current_language()),
-        "words": page_texts(watched=context.live is not None),
+        "words": page.page_texts(watched=context.live is not None),
         "version": __version__,
         "host": redact.one_line(context.host),
         "made": int(context.made),
         "simulated": context.simulated,
-        "state": now,
+        "state": overall_state(context.live, _newest(samples.values())),
         "start": grid.start,
         "end": grid.end,
         "step": grid.step,
         "count": grid.count if any(samples.values()) else 0,
-        "thinned": _thinned(samples.values(), grid),
+        "thinned": any(sample.seconds < grid.step for row in samples.values() for sample in row),
         "palette": len(page.LINES),
         "owner_palette": len(page.OWNERS),
         "gpus": [_gpu_data(gpu, samples[gpu.uuid], history.marks, context) for gpu in gpus],
@@ -256,10 +244,6 @@ def _start(history: History) -> float:
 def _newest(samples: Iterable[Sequence[GpuSample]]) -> float | None:
     """Return the end of the last stretch with a sample."""
     return max((row[-1].at + row[-1].seconds for row in samples if row), default=None)
-
-
-def _thinned(samples: Iterable[Sequence[GpuSample]], grid: TimeGrid) -> bool:
-    return any(sample.seconds < grid.step for row in samples for sample in row)
 
 
 def _gpu_data(
@@ -297,26 +281,17 @@ def _metric_data(key: str, gpus: Sequence[GpuFacts], limits: Sequence[int]) -> d
     elif key == "utilisation":
         metric["top"] = 100
     elif key == "temperature":
-        metric["limits"] = [{"value": limit, "text": _limit(limit, len(limits))} for limit in limits]
+        text = _("limit {value} °C") if len(limits) == 1 else "{value} °C"
+        metric["limits"] = [{"value": limit, "text": text.format(value=limit)} for limit in limits]
     return metric
-
-
-def _limit(value: int, count: int) -> str:
-    return _("limit {value} °C").format(value=value) if count == 1 else f"{value} °C"
 
 
 def _series_data(key: str, samples: Sequence[GpuSample], grid: TimeGrid) -> dict[str, list[int | None]]:
     divisor = MIB if key == "memory" else 1
-    values = metric_line(samples, key, grid)
     return {
-        "low": _rounded(values.low, divisor),
-        "mean": _rounded(values.mean, divisor),
-        "high": _rounded(values.high, divisor),
+        name: [None if number is None else round(number / divisor) for number in numbers]
+        for name, numbers in asdict(metric_line(samples, key, grid)).items()
     }
-
-
-def _rounded(numbers: Iterable[float | None], divisor: int) -> list[int | None]:
-    return [None if number is None else round(number / divisor) for number in numbers]
 
 
 def _runs_data(
@@ -330,21 +305,20 @@ def _runs_data(
             most[key] = max(most.get(key, 0.0), use.memory.high)
     kept = sorted(history.runs, key=lambda run: run.last - run.first, reverse=True)[:MOST_RUNS]
     owners: dict[str, int] = {}
-    names = {
-        name: _clip(redact.process_name(name or "")) or _("unknown") for name in {run.name for run in kept}
-    }
+    names = {name: _clip(redact.process_name(name or "")) for name in {run.name for run in kept}}
     newest = _newest(history.samples.values())
     rows = []
     for run in sorted(kept, key=lambda run: (run.first, run.pid)):
         # also by the time: a PID is used again
         running = run.pid in context.present and newest is not None and run.last >= newest - FRESH_SECONDS
         memory = most.get((run.key, run.uuid))
+        owner = _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
         rows.append(
             {
                 "gpu": places.get(run.uuid),
                 "pid": run.pid,
-                "owner": owners.setdefault(_owner(run), len(owners)),
-                "name": names[run.name],
+                "owner": owners.setdefault(owner, len(owners)),
+                "name": names[run.name] or _("unknown"),
                 "command": _clip(redact.one_line(context.commands.get(run.pid, ""))) if running else "",
                 "start": int(run.first),
                 "end": None if running else int(run.last),
@@ -354,21 +328,13 @@ def _runs_data(
     return rows, list(owners), len(history.runs) - len(kept)
 
 
-def _owner(run: ProcessRun) -> str:
-    return _("unknown owner") if run.user is None else _clip(redact.one_line(run.user))
-
-
 def _alert_data(mark: AlertMark) -> dict[str, Any]:
-    words_ = {
-        Severity.INFO: _("info"),
-        Severity.WARNING: _("warning"),
-        Severity.CRITICAL: _("critical"),
-    }
+    words = {Severity.INFO: _("info"), Severity.WARNING: _("warning"), Severity.CRITICAL: _("critical")}
     return {
         "level": mark.severity.name.lower(),
-        "word": words_[mark.severity],
+        "word": words[mark.severity],
         "rank": int(mark.severity),
-        "title": _(TITLES.get(mark.rule, mark.rule)),
+        "title": rule_title(mark.rule),
         "text": _clip(redact.text(mark.text)),
         "at": int(mark.began),
         "end": None if mark.ended is None else int(mark.ended),

@@ -10,51 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
-from gpuwatch_tray.rules.availability import (
-    GPU_LOST_TERMS,
-    judge_driver_mismatch,
-    judge_gpu_lost,
-    judge_monitor_blind,
-    monitor_blind_terms,
-)
-from gpuwatch_tray.rules.hardware import (
-    ECC_TERMS,
-    judge_ecc,
-    judge_pcie_width,
-    judge_row_remap,
-    judge_xid_app,
-    judge_xid_fatal,
-    pcie_width_terms,
-)
-from gpuwatch_tray.rules.limits import (
-    IDLENESS_TERMS,
-    INTRUDER_TERMS,
-    judge_gpu_limit,
-    judge_hung,
-    judge_idle_holding,
-    judge_intruder,
-    judge_max_etime,
-    judge_memory_full,
-    memory_full_terms,
-)
+from gpuwatch_tray.rules import availability, hardware, temperature
+from gpuwatch_tray.rules import limits as use
 from gpuwatch_tray.rules.rule_history import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
-from gpuwatch_tray.rules.temperature import (
-    FAN_TERMS,
-    THERMAL_THROTTLE_TERMS,
-    hw_slowdown_terms,
-    judge_fan,
-    judge_hw_slowdown,
-    judge_power_cap,
-    judge_temperature,
-    judge_temperature_critical,
-    judge_thermal_throttle,
-    power_cap_terms,
-    temperature_critical_terms,
-    temperature_terms,
-)
 from gpuwatch_tray.rules.verdict import gaps
+from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,24 +36,25 @@ __all__ = [
     "observe",
     "open_questions",
     "recalled",
+    "rule_title",
     "switched_on",
     "terms",
 ]
 
-AT_ONCE = Terms()
+AT_ONCE, IDLENESS = Terms(), Terms(clear=MINUTE, clear_samples=2)
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    One rule: how it judges, and for how long its condition must hold and be over.
+    One rule: its title, how it judges, and for how long its condition must hold and be over.
 
     `remembers`: it goes by more than one poll, whatever its terms, so that only a running tray or `watch` can
-    judge it. `severities` are those that its findings have; `fires` and `clears` say when, for docs/. The
-    settings that switch and tune it are in the table of settings (`keys`).
+    judge it. `severities` are those of its findings; `fires` and `clears` are what docs/ says of it.
     """
 
+    title: str
     judge: Callable[[Snapshot, Limits, RuleHistory], Verdict]
     terms: Terms | Callable[[Limits], Terms] = AT_ONCE
     severities: tuple[Severity, ...] = ()
@@ -112,70 +76,101 @@ def _stateless(
 
 # fmt: off
 RULES: dict[str, Rule] = {
-    "monitor_blind": Rule(_stateless(judge_monitor_blind), monitor_blind_terms, (WARNING, CRITICAL),
+    "monitor_blind": Rule(N_("The GPUs cannot be read"),
+        _stateless(availability.judge_monitor_blind), availability.monitor_blind_terms, (WARNING, CRITICAL),
         fires="no good reading for `BLIND_SEC` seconds and 3 polls; critical after 10 min",
         clears="two good readings"),
-    "driver_mismatch": Rule(_stateless(judge_driver_mismatch), AT_ONCE, (WARNING,),
+    "driver_mismatch": Rule(N_("Reboot needed: the NVIDIA driver was replaced"),
+        _stateless(availability.judge_driver_mismatch), AT_ONCE, (WARNING,),
         fires="the driver was replaced while it runs (an upgrade): reboot needed",
         clears="it answers, and fits"),
-    "gpu_lost": Rule(_stateless(judge_gpu_lost), GPU_LOST_TERMS, (CRITICAL,),
+    "gpu_lost": Rule(N_("A GPU is lost"),
+        _stateless(availability.judge_gpu_lost),
+        Terms(hold_samples=2, clear=2 * MINUTE, clear_samples=2), (CRITICAL,),
         fires="a GPU that was there does not answer in 2 polls",
         clears="healthy for 2 min"),
-    "gpu_limit": Rule(_stateless(judge_gpu_limit), AT_ONCE, (WARNING,),
+    "gpu_limit": Rule(N_("More GPUs in use than the limit"),
+        _stateless(use.judge_gpu_limit), AT_ONCE, (WARNING,),
         fires="your compute processes are on more than `GPU_LIMIT` GPUs",
         clears="they are on fewer again"),
-    "max_etime": Rule(_stateless(judge_max_etime), AT_ONCE, (WARNING,),
+    "max_etime": Rule(N_("A process runs longer than the limit"),
+        _stateless(use.judge_max_etime), AT_ONCE, (WARNING,),
         fires="a process has run for longer than `MAX_ETIME_MIN` minutes",
         clears="it has ended"),
-    "temperature_critical": Rule(
-        _stateless(judge_temperature_critical), temperature_critical_terms, (CRITICAL,),
+    "temperature_critical": Rule(N_("A GPU is dangerously hot"),
+        _stateless(temperature.judge_temperature_critical),
+        lambda limits: Terms(hold=limits.heat.critical_hold, clear=3 * MINUTE), (CRITICAL,),
         fires="a GPU is at `TEMP_CRITICAL_C` for `TEMP_CRITICAL_MIN` minutes",
         clears="5 °C lower for 3 min"),
-    "temperature": Rule(_stateless(judge_temperature), temperature_terms, (WARNING,),
+    "temperature": Rule(N_("A GPU is hot"),
+        _stateless(temperature.judge_temperature),
+        lambda limits: Terms(hold=limits.heat.warn_hold, clear=3 * MINUTE), (WARNING,),
         fires="a GPU is at `TEMP_LIMIT_C` for `TEMP_MIN` minutes",
         clears="5 °C lower for 3 min"),
-    "thermal_throttle": Rule(judge_thermal_throttle, THERMAL_THROTTLE_TERMS, (WARNING,),
+    "thermal_throttle": Rule(N_("A GPU is slowed down by heat"),
+        temperature.judge_thermal_throttle, Terms(clear=10 * MINUTE), (WARNING,),
         fires="slowed by heat in `THROTTLE_PCT` percent of the last 5 min",
         clears="none for 10 min", remembers=True),
-    "hw_slowdown": Rule(_stateless(judge_hw_slowdown), hw_slowdown_terms, (WARNING,),
+    "hw_slowdown": Rule(N_("A GPU is slowed down by its hardware"),
+        _stateless(temperature.judge_hw_slowdown),
+        lambda limits: Terms(hold=limits.heat.slowdown_hold or 0.0, clear=MINUTE), (WARNING,),
         fires="slowed by the hardware for `HW_SLOWDOWN_MIN` minutes",
         clears="none for 1 min"),
-    "power_cap": Rule(_stateless(judge_power_cap), power_cap_terms, (INFO,),
+    "power_cap": Rule(N_("A GPU is kept down by its power limit"),
+        _stateless(temperature.judge_power_cap),
+        lambda limits: Terms(hold=limits.heat.power_cap_hold or 0.0, clear=MINUTE), (INFO,),
         fires="kept down by the power limit for `POWER_CAP_MIN` minutes (off by default)",
         clears="none for 1 min"),
-    "fan": Rule(_stateless(judge_fan), FAN_TERMS, (WARNING,),
+    "fan": Rule(N_("A fan stands still"),
+        _stateless(temperature.judge_fan), Terms(hold=2 * MINUTE, clear=2 * MINUTE), (WARNING,),
         fires="a fan stands still or fails above `FAN_TEMP_C` for 2 min",
         clears="turns, or 5 °C lower, for 2 min"),
-    "xid_fatal": Rule(judge_xid_fatal, AT_ONCE, (CRITICAL,),
+    "xid_fatal": Rule(N_("A GPU has failed"),
+        hardware.judge_xid_fatal, AT_ONCE, (CRITICAL,),
         fires="the driver reports an Xid after which the GPU needs a reset",
         clears="acknowledged, or 24 h", remembers=True),
-    "xid_app": Rule(judge_xid_app, AT_ONCE, (INFO, WARNING),
+    "xid_app": Rule(N_("The driver reported an error"),
+        hardware.judge_xid_app, AT_ONCE, (INFO, WARNING),
         fires="the driver reports another Xid; a warning where the code is not known",
         clears="acknowledged, or 24 h", remembers=True),
-    "ecc": Rule(judge_ecc, ECC_TERMS, (WARNING, CRITICAL),
+    "ecc": Rule(N_("Memory errors on a GPU"),
+        hardware.judge_ecc, Terms(clear=10 * MINUTE), (WARNING, CRITICAL),
         fires="an uncorrected memory error more: critical; `ECC_CORRECTED` corrected in 10 min",
         clears="acknowledged or 24 h; half as many", remembers=True),
-    "row_remap": Rule(_stateless(judge_row_remap), AT_ONCE, (WARNING, CRITICAL),
+    "row_remap": Rule(N_("Worn memory on a GPU"),
+        _stateless(hardware.judge_row_remap), AT_ONCE, (WARNING, CRITICAL),
         fires="worn memory rows failed (critical) or wait for a reset",
         clears="the GPU is reset"),
-    "pcie_width": Rule(judge_pcie_width, pcie_width_terms, (WARNING,),
+    "pcie_width": Rule(N_("A GPU uses too few PCIe lanes"),
+        hardware.judge_pcie_width,
+        lambda limits: Terms(hold=limits.faults.pcie_hold or 0.0, hold_samples=2, clear=MINUTE), (WARNING,),
         fires="fewer lanes than possible for `PCIE_WIDTH_MIN` minutes of work",
         clears="full width for 1 min", remembers=True),
-    "hung": Rule(judge_hung, IDLENESS_TERMS, (WARNING,),
+    "hung": Rule(N_("A process seems to hang"),
+        use.judge_hung, IDLENESS, (WARNING,),
         fires="your process was busy, and its GPUs do nothing for `HUNG_MIN` minutes",
         clears="`IDLE_PCT` or more for 1 min, or gone", remembers=True),
-    "idle_holding": Rule(judge_idle_holding, IDLENESS_TERMS, (INFO,),
+    "idle_holding": Rule(N_("GPU memory is held idle"),
+        use.judge_idle_holding, IDLENESS, (INFO,),
         fires="your process holds `IDLE_HOLD_GIB` of an idle GPU for `IDLE_HOLD_MIN` minutes",
         clears="it works, or lets go", remembers=True),
-    "memory_full": Rule(_stateless(judge_memory_full), memory_full_terms, (INFO,),
+    "memory_full": Rule(N_("GPU memory is nearly full"),
+        _stateless(use.judge_memory_full),
+        lambda limits: Terms(hold=limits.use.memory_full_hold, clear=MINUTE), (INFO,),
         fires="memory fuller than `MEMORY_FULL_PCT` for `MEMORY_FULL_MIN` minutes (off by default)",
         clears="5 % less for 1 min"),
-    "intruder": Rule(_stateless(judge_intruder), INTRUDER_TERMS, (INFO,),
+    "intruder": Rule(N_("Somebody else is on your GPU"),
+        _stateless(use.judge_intruder), Terms(hold_samples=2, clear=5 * MINUTE), (INFO,),
         fires="another user computes on a GPU that you compute on",
         clears="gone for 5 min"),
 }
 
 # fmt: on
+
+
+def rule_title(name: str) -> str:
+    """Return the title of an alert of this rule, as people read it; of an older version's, its name."""
+    return _(RULES[name].title) if name in RULES else name
 
 
 def keys(name: str) -> tuple[str, ...]:
@@ -209,11 +204,8 @@ def switched_on(limits: Limits) -> frozenset[str]:
 
 
 def judged(limits: Limits, *, holds: bool = True) -> frozenset[str]:
-    """
-    Return the names of the rules that are judged.
-
-    Without `holds` only those that one poll can fire: a hold cannot span the gaps between cron's runs.
-    """
+    """Return the names of the rules that are judged; without `holds` those that one poll can fire."""
+    # A hold cannot span the gaps between cron's runs.
     return frozenset(
         name
         for name, rule in RULES.items()

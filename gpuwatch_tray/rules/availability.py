@@ -20,13 +20,9 @@ BLIND_CRITICAL_AFTER = 600.0  # seconds
 
 
 def judge_monitor_blind(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn when no good sample has come for max(BLIND_SEC, 3 polls); critical after 10 minutes.
-
-    The subject is empty where nothing at all can be read (that alert mutes all others), and a GPU's UUID
-    where only its processes cannot. Default 60 s. Two good samples end it. Source: Prometheus's `up` and
-    Grafana's NoData.
-    """
+    """Warn when no good sample has come for max(BLIND_SEC, 3 polls); critical after 10 minutes."""
+    # The subject is empty where nothing can be read, which mutes all others, and a GPU's UUID where only its
+    # processes cannot. Source: Prometheus's `up` and Grafana's NoData.
     if limits.faults.blind_hold is None:
         return Verdict(MONITOR_BLIND_RULE)
     findings = tuple(_blind_findings(snapshot))
@@ -52,21 +48,19 @@ def _blind_findings(snapshot: Snapshot) -> Iterator[Finding]:
         return
     for gpu, gap in process_gaps(snapshot):
         reason = f"MONITOR_BLIND(GPU {gpu.index}): {gap}"
-        yield Finding(
-            MONITOR_BLIND_RULE, gpu_subject(gpu), Severity.WARNING, reason, text=gap[:1].upper() + gap[1:]
-        )
+        yield Finding(MONITOR_BLIND_RULE, gpu_subject(gpu), Severity.WARNING, reason, text=_capitalised(gap))
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 DRIVER_MISMATCH_RULE = "driver_mismatch"
 
 
 def judge_driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn that the driver's library and the kernel's part of it differ: a reboot is needed.
-
-    Without a hold and without a unit; over when the driver answers again, and fits. Switched by
-    DRIVER_MISMATCH. The subject is empty. Source: NVML_ERROR_LIB_RM_VERSION_MISMATCH in NVIDIA's nvml.h.
-    """
+    """Warn that the driver's library and the kernel's part of it differ: a reboot is needed."""
+    # Source: NVML_ERROR_LIB_RM_VERSION_MISMATCH in NVIDIA's nvml.h.
     if not limits.faults.mismatch:
         return Verdict(DRIVER_MISMATCH_RULE)
     threshold = _("the driver was replaced while it runs: its library and its part of the kernel differ")
@@ -76,23 +70,16 @@ def judge_driver_mismatch(snapshot: Snapshot, limits: Limits) -> Verdict:
     if not problem.mismatch:
         return Verdict(DRIVER_MISMATCH_RULE, unknown=str(problem), threshold=threshold)
     reason = f"DRIVER_MISMATCH: {problem}"
-    text = str(problem)
-    finding = Finding(DRIVER_MISMATCH_RULE, "", Severity.WARNING, reason, text=text[:1].upper() + text[1:])
+    finding = Finding(DRIVER_MISMATCH_RULE, "", Severity.WARNING, reason, text=_capitalised(str(problem)))
     return Verdict(DRIVER_MISMATCH_RULE, (finding,), value=finding.text, threshold=threshold)
 
 
 GPU_LOST_RULE = "gpu_lost"
-GPU_LOST_TERMS = Terms(hold_samples=2, clear=120.0, clear_samples=2)
 
 
 def judge_gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Critical when a GPU as a whole cannot be read in 2 polls, be it lost or missing from the inventory.
-
-    The subject is its UUID, never the index. It is over when the GPU has been healthy for 2 minutes. A
-    reading that failed as a whole says nothing of any GPU. Switched by GPU_LOST; it has no unit. Source:
-    NVML_ERROR_GPU_IS_LOST in NVIDIA's nvml.h.
-    """
+    """Critical when a GPU as a whole cannot be read in 2 polls, be it lost or missing from the inventory."""
+    # The subject is its UUID, never the index. Source: NVML_ERROR_GPU_IS_LOST in NVIDIA's nvml.h.
     if not limits.faults.lost:
         return Verdict(GPU_LOST_RULE)
     threshold = _("a GPU does not answer, or is missing")
@@ -102,7 +89,7 @@ def judge_gpu_lost(snapshot: Snapshot, limits: Limits) -> Verdict:
     findings = tuple(
         Finding(
             GPU_LOST_RULE,
-            gpu.uuid or str(gpu.index),
+            gpu_subject(gpu),
             Severity.CRITICAL,
             f"GPU_LOST(GPU {gpu.index}): {gpu.problem}",
             text=_lost_text(gpu),

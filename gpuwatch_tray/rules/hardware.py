@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import N_, _, ngettext
-from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict, known
+from gpuwatch_tray.model import Limits, Severity, Snapshot, Verdict, known
 from gpuwatch_tray.rules.rule_history import ECC_WINDOW, RECOVERY_XID, BoardHistory, RuleHistory
 from gpuwatch_tray.rules.verdict import VerdictBuilder, gpu_label, gpu_name, gpu_subject, physical_gpus
 
@@ -55,33 +55,20 @@ UNNAMED_GPU = "GPU ?"  # as a process list has it
 
 
 def judge_xid_fatal(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Critical: the driver reported an Xid after which the GPU is, as a rule, of no use until it is reset.
-
-    An event: it fires at once and is over when it is acknowledged, or after 24 hours without another. One
-    alert for each GPU and code. Switched by XID_FATAL; it has no unit. Source: NVIDIA's Xid catalogue.
-    """
+    """Critical: the driver reported an Xid after which the GPU is, as a rule, of no use until it is reset."""
+    # An event, one alert for each GPU and code. Source: NVIDIA's Xid catalogue.
+    if not limits.faults.xid_fatal:
+        return Verdict(XID_FATAL_RULE)
     threshold = _("the driver reports an error (Xid) after which a GPU must be reset")
-    return (
-        _judge_xid(XID_FATAL_RULE, snapshot, history, threshold)
-        if limits.faults.xid_fatal
-        else Verdict(XID_FATAL_RULE)
-    )
+    return _judge_xid(XID_FATAL_RULE, snapshot, history, threshold)
 
 
 def judge_xid_app(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Tell of an Xid that a program caused, as a rule; a warning where the code is not known.
-
-    An event as `xid_fatal` is, with its terms and its source. 43, 63 and 92 are left out: they only
-    follow or report others. Switched by XID_APP.
-    """
-    threshold = _("the driver reports any other error (Xid)")
-    return (
-        _judge_xid(XID_APP_RULE, snapshot, history, threshold)
-        if limits.faults.xid_app
-        else Verdict(XID_APP_RULE)
-    )
+    """Tell of an Xid that a program caused, as a rule; a warning where the code is not known."""
+    # 43, 63 and 92 are left out: they only follow or report others.
+    if not limits.faults.xid_app:
+        return Verdict(XID_APP_RULE)
+    return _judge_xid(XID_APP_RULE, snapshot, history, _("the driver reports any other error (Xid)"))
 
 
 def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: str) -> Verdict:
@@ -103,10 +90,10 @@ def _judge_xid(rule: str, snapshot: Snapshot, history: RuleHistory, threshold: s
         action = None if gpu is None or int(code) != RECOVERY_XID else known(gpu.recovery)
         _add_xid_finding(builder, subject, name, int(code), event, RECOVERIES.get(action or 0, ""))
     if codes or builder.can_fire_everywhere:
-        said = _("no such error within 24 h")
+        measured = _("no such error within 24 h")
         if codes:
-            said = ngettext("{count} such error within 24 h", "{count} such errors within 24 h", codes)
-        builder.measure(codes, said.format(count=codes))
+            measured = ngettext("{count} such error within 24 h", "{count} such errors within 24 h", codes)
+        builder.measure(codes, measured.format(count=codes))
     return builder.build(threshold)
 
 
@@ -134,18 +121,13 @@ def _add_xid_finding(
 
 
 ECC_RULE = "ecc"
-ECC_TERMS = Terms(clear=10 * 60.0)
 ECC_CLEAR = 0.5  # of the limit, at which it is over
 
 
 def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Critical at each memory error more that could not be corrected; warn at ECC_CORRECTED corrected ones.
-
-    Default 100 errors in 10 minutes. The first is an event: it is over when acknowledged, or after 24 hours
-    without another; the second is over at half as many for 10 minutes. A counter that goes back was reset.
-    Switched as a whole by ECC. Source: NVIDIA's GPU memory error management, public DCGM rules.
-    """
+    """Critical at each uncorrected memory error more; warn at ECC_CORRECTED corrected ones."""
+    # The first is an event, the second over at half as many. A counter that goes back was reset. Source:
+    # NVIDIA's GPU memory error management, public DCGM rules (100 errors in 10 minutes).
     if not limits.faults.ecc:
         return Verdict(ECC_RULE)
     builder = VerdictBuilder(ECC_RULE, snapshot)
@@ -171,12 +153,12 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
         if most is None or builder.read(gpu, what, gpu.ecc_corrected, name, held=False) is None:
             continue
         errors = int(history.boards.get(name, BoardHistory()).errors.total(history.clock, ECC_WINDOW))
-        said = ngettext(
+        measured = ngettext(
             "{count} corrected error on {gpu} in 10 min",
             "{count} corrected errors on {gpu} in 10 min",
             errors,
         )
-        builder.measure(errors, said.format(count=errors, gpu=gpu_name(gpu)))
+        builder.measure(errors, measured.format(count=errors, gpu=gpu_name(gpu)))
         if errors >= most:
             reason = f"ECC({gpu_label(gpu)}: {errors} CORRECTED in 10 min) >= LIMIT({most})"
             text = ngettext(
@@ -187,25 +169,20 @@ def judge_ecc(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdi
             builder.fire(name, Severity.WARNING, reason, text, errors)
         elif errors > ECC_CLEAR * most:
             builder.in_band(name)
-    if most is None:
-        return builder.build(_("a memory error cannot be corrected"))
-    return builder.build(
-        _("a memory error cannot be corrected, or {count} are within 10 min").format(count=most)
-    )
+    threshold = _("a memory error cannot be corrected")
+    if most is not None:
+        threshold = _("a memory error cannot be corrected, or {count} are within 10 min").format(count=most)
+    return builder.build(threshold)
 
 
 PCIE_WIDTH_RULE = "pcie_width"
-PCIE_WIDTH_CLEAR = 60.0  # seconds
 PCIE_REST = 60.0  # seconds of idleness after which a GPU may have let lanes go
 
 
 def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Warn of each GPU that has used fewer lanes than it and its slot can, for PCIE_WIDTH_MIN minutes of work.
-
-    Default 5 minutes; over at full width for a minute. A GPU without a process, or idle for a minute, is not
-    judged: it may have let lanes go to save power. Source: NVIDIA's nvml.h, public DCGM rules.
-    """
+    """Warn of each GPU that uses fewer lanes than it and its slot can, for PCIE_WIDTH_MIN minutes of work."""
+    # Without a process, or idle for a minute, it may have let lanes go to save power. Source: NVIDIA's
+    # nvml.h, public DCGM rules (5 minutes).
     if limits.faults.pcie_hold is None:
         return Verdict(PCIE_WIDTH_RULE)
     builder = VerdictBuilder(PCIE_WIDTH_RULE, snapshot)
@@ -214,8 +191,8 @@ def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -
         most = builder.read(gpu, N_("the PCIe lanes"), gpu.pcie_width_most, name)
         if width is None or most is None:
             continue
-        said = _("{gpu} uses {width} of {most} lanes")
-        builder.measure(most - width, said.format(gpu=gpu_name(gpu), width=width, most=most))
+        measured = _("{gpu} uses {width} of {most} lanes")
+        builder.measure(most - width, measured.format(gpu=gpu_name(gpu), width=width, most=most))
         if width >= most:
             continue
         if history.idle_for(gpu_subject(gpu)) < PCIE_REST and _computes_on(gpu, snapshot):
@@ -229,11 +206,6 @@ def judge_pcie_width(snapshot: Snapshot, limits: Limits, history: RuleHistory) -
     return builder.build(_("a GPU at work uses fewer PCIe lanes than it could"))
 
 
-def pcie_width_terms(limits: Limits) -> Terms:
-    """For PCIE_WIDTH_MIN minutes."""
-    return Terms(hold=limits.faults.pcie_hold or 0.0, hold_samples=2, clear=PCIE_WIDTH_CLEAR)
-
-
 def _computes_on(gpu: Gpu, snapshot: Snapshot) -> bool:
     """Whether a process computes on it, or on a MIG device of it."""
     return any(process.computes and process.gpu == gpu.index for process in snapshot.processes)
@@ -243,12 +215,8 @@ ROW_REMAP_RULE = "row_remap"
 
 
 def judge_row_remap(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Critical when memory rows could not be remapped; a warning while some wait for the next reset.
-
-    Without a hold; over with a reset of the GPU, as a rule. Switched by ROW_REMAP; it has no unit. Source:
-    NVIDIA's GPU memory error management, public DCGM rules.
-    """
+    """Critical when memory rows could not be remapped; a warning while some wait for the next reset."""
+    # Source: NVIDIA's GPU memory error management, public DCGM rules.
     if not limits.faults.row_remap:
         return Verdict(ROW_REMAP_RULE)
     builder = VerdictBuilder(ROW_REMAP_RULE, snapshot)
@@ -258,17 +226,19 @@ def judge_row_remap(snapshot: Snapshot, limits: Limits) -> Verdict:
         pending = builder.read(gpu, N_("the state of the memory rows"), gpu.rows_pending, name)
         if failed:
             text = _("{gpu} has memory rows that could not be remapped: it should be replaced")
-            text = text.format(gpu=gpu_name(gpu))
-            builder.fire(name, Severity.CRITICAL, f"ROW_REMAP({gpu_label(gpu)}: failed)", text, 2)
+            reason = f"ROW_REMAP({gpu_label(gpu)}: failed)"
+            builder.fire(name, Severity.CRITICAL, reason, text.format(gpu=gpu_name(gpu)), 2)
         elif pending:
             text = _("{gpu} will remap worn memory rows at its next reset: reset it when it is idle")
-            text = text.format(gpu=gpu_name(gpu))
-            builder.fire(name, Severity.WARNING, f"ROW_REMAP({gpu_label(gpu)}: pending)", text, 1)
+            reason = f"ROW_REMAP({gpu_label(gpu)}: pending)"
+            builder.fire(name, Severity.WARNING, reason, text.format(gpu=gpu_name(gpu)), 1)
         elif failed is None and pending is None:
             continue
         worn += bool(failed or pending)
-        said = _("no GPU has worn memory rows")
+        measured = _("no GPU has worn memory rows")
         if worn:
-            said = ngettext("{count} GPU has worn memory rows", "{count} GPUs have worn memory rows", worn)
-        builder.measure(worn, said.format(count=worn))
+            measured = ngettext(
+                "{count} GPU has worn memory rows", "{count} GPUs have worn memory rows", worn
+            )
+        builder.measure(worn, measured.format(count=worn))
     return builder.build(_("worn memory rows wait to be replaced, or could not be"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import process_header
+from gpuwatch_tray.common.proclist import process_header
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Finding,
@@ -16,7 +16,6 @@ from gpuwatch_tray.model import (
     ProcessScope,
     Severity,
     Snapshot,
-    Terms,
     Verdict,
     Why,
     known,
@@ -45,19 +44,13 @@ if TYPE_CHECKING:
 
 
 HUNG_RULE, IDLE_HOLDING_RULE = "hung", "idle_holding"
-IDLENESS_TERMS = Terms(clear=60.0, clear_samples=2)
 UTILISATION = N_("the utilisation")
 
 
 def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Warn of each process of mine whose GPUs have done nothing for HUNG_MIN minutes, after it was busy.
-
-    Default 10 minutes at 0 %. Busy is what was alone on a GPU at IDLE_PCT (5 %) or more: of two, one may
-    have slept. The subject is the process, as in `max_etime`. It is over when a GPU of it works at IDLE_PCT
-    or more for a minute, or it is gone. Time that nobody looked at does not count. Source: the threads on
-    runs that hang.
-    """
+    """Warn of each process of mine whose GPUs have done nothing for HUNG_MIN minutes, after it was busy."""
+    # Busy is what was alone on a GPU at IDLE_PCT or more: of two, one may have slept. Time that nobody looked
+    # at does not count. Source: the threads on runs that hang (10 minutes at 0 %).
     hold = limits.use.hung_hold
     if hold is None:
         return Verdict(HUNG_RULE)
@@ -75,8 +68,8 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
         gpus = [gpu for _process, gpu, _idle in rows]
         quiet = _quiet_for(gpus, history)
         if builder.is_worst(quiet):
-            said = _("{process} has done nothing for {span}")
-            builder.measure(quiet, said.format(process=process_title(process), span=duration(quiet)))
+            measured = _("{process} has done nothing for {span}")
+            builder.measure(quiet, measured.format(process=process_title(process), span=duration(quiet)))
         if quiet < hold:
             builder.in_band(name)
             continue
@@ -92,27 +85,17 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
 
 
 def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Tell of each process of mine that holds more than IDLE_HOLD_GIB of a GPU idle for IDLE_HOLD_MIN minutes.
-
-    Default 2 GiB, below 5 % (IDLE_PCT), for 30 minutes. The subject is the process and the GPU; a process
-    that `hung` tells of is left out. It is over when the GPU works or the memory is free for a minute, or the
-    process is gone. Time that nobody looked at does not count. Source: Northeastern's IdleBot (15 and 60
-    minutes).
-    """
+    """Tell of each process of mine with over IDLE_HOLD_GIB of a GPU idle for IDLE_HOLD_MIN minutes."""
+    # The subject is the process and the GPU; what `hung` tells of is left out. Time that nobody looked at
+    # does not count. Source: Northeastern's IdleBot (15 and 60 minutes).
     hold, most = limits.use.idle_hold, limits.use.idle_memory
     if hold is None:
         return Verdict(IDLE_HOLDING_RULE)
     builder = VerdictBuilder(IDLE_HOLDING_RULE, snapshot)
     for name, rows in _idle_rows(builder, snapshot, limits).items():
-        hangs = (
-            limits.use.hung_hold is not None
-            and name in history.busy
-            and all(idle for _process, _gpu, idle in rows)
-        )
-        if hangs and _quiet_for([gpu for _process, gpu, _idle in rows], history) >= (
-            limits.use.hung_hold or 0
-        ):
+        hung_hold = limits.use.hung_hold
+        could_hang = hung_hold is not None and name in history.busy and all(row[2] for row in rows)
+        if could_hang and _quiet_for([gpu for _process, gpu, _idle in rows], history) >= (hung_hold or 0):
             continue
         for process, gpu, idle in rows:
             device = gpu_subject(gpu)
@@ -125,21 +108,18 @@ def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory)
             if held is None or held <= most:
                 continue
             idle_for = history.held_for(name, device)
-            if builder.is_worst(idle_for):
-                span = duration(idle_for)
-                said = _("{process} holds {memory}, idle for {span}")
-                builder.measure(
-                    idle_for,
-                    said.format(process=process_title(process), memory=f"{gib(held)} GiB", span=span),
-                )
+            if idle_for < hold and not builder.is_worst(idle_for):  # many processes: no text for nothing
+                builder.in_band(where)
+                continue
+            title, memory, span = process_title(process), f"{gib(held)} GiB", duration(idle_for)
+            measured = _("{process} holds {memory}, idle for {span}")
+            builder.measure(idle_for, measured.format(process=title, memory=memory, span=span))
             if idle_for < hold:
                 builder.in_band(where)
                 continue
-            span = duration(idle_for)
             reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
-            text = _("{process} holds {memory}, and the GPU has been idle for {span}").format(
-                process=process_title(process), memory=f"{gib(held)} GiB", span=span
-            )
+            text = _("{process} holds {memory}, and the GPU has been idle for {span}")
+            text = text.format(process=title, memory=memory, span=span)
             builder.fire(where, Severity.INFO, reason, text, idle_for)
     threshold = _(
         "a process of yours holds more than {memory} of a GPU that is below {percent} % for {span}"
@@ -158,9 +138,9 @@ def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> d
     for process in unowned:
         builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
     failed, idle = _idle_gpus(builder, limits)
-    found: dict[str, list[IdleRow]] = {}
+    rows: dict[str, list[IdleRow]] = {}
     if not any(idle.values()) and len(idle) == len(snapshot.gpus):
-        return found
+        return rows
     lookup = GpuLookup(snapshot)
     for process in processes:
         gpu = lookup.of(process)
@@ -168,8 +148,8 @@ def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> d
             continue
         if gpu.uuid in failed:
             builder.read(gpu, UTILISATION, gpu.utilisation, process_prefix(snapshot, process))
-        found.setdefault(process_identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
-    return found
+        rows.setdefault(process_identity(snapshot, process), []).append((process, gpu, idle.get(id(gpu))))
+    return rows
 
 
 def _idle_gpus(builder: VerdictBuilder, limits: Limits) -> tuple[set[str], dict[int, bool]]:
@@ -207,66 +187,54 @@ GPU_LIMIT_RULE = "gpu_limit"
 
 
 def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn when the processes that count are on more than `limits.gpu_limit` different GPUs.
-
-    Strictly greater, without a hold; default 2; rule and reason are the Bash tool's, to the letter. GPUs that
-    are known to be in use are enough to fire. Below the limit, an unreadable GPU or a process on a GPU
-    that is unknown (`GPU=?`) leaves the answer open: the count might be higher.
-    """
+    """Warn when the processes that count are on more than `limits.gpu_limit` different GPUs."""
+    # Rule and reason are the Bash tool's, to the letter. GPUs known to be in use are enough to fire; below
+    # the limit what is not known leaves the answer open: the count might be higher.
     limit = limits.gpu_limit
     if limit is None:
         return Verdict(GPU_LIMIT_RULE)
     processes, unowned = sorted_out(snapshot, limits)
     in_use = len({process.gpu for process in processes if process.gpu is not None})
     value = ngettext("{count} GPU in use", "{count} GPUs in use", in_use).format(count=in_use)
-    threshold = ngettext(
-        "more than {limit} GPU is in use", "more than {limit} GPUs are in use", limit
-    ).format(limit=limit)
+    threshold = ngettext("more than {limit} GPU is in use", "more than {limit} GPUs are in use", limit)
+    threshold = threshold.format(limit=limit)
     if in_use > limit:
         reason = f"GPU_COUNT({in_use}) > GPU_LIMIT({limit})"
         text = _("{value}, the limit is {limit}").format(value=value, limit=limit)
         finding = Finding(GPU_LIMIT_RULE, "", Severity.WARNING, reason, in_use, text)
         return Verdict(GPU_LIMIT_RULE, (finding,), value=value, threshold=threshold)
     nowhere = [process.pid for process in processes if process.gpu is None]
-    unknown = [
-        *gaps(snapshot),
-        *(_("the GPU of process {pid} cannot be told").format(pid=pid) for pid in nowhere),
-    ]
+    unknown = list(gaps(snapshot))
+    unknown += [_("the GPU of process {pid} cannot be told").format(pid=pid) for pid in nowhere]
     unknown += map(unowned_line, unowned)
     return Verdict(GPU_LIMIT_RULE, unknown="; ".join(unknown) or None, value=value, threshold=threshold)
 
 
 INTRUDER_RULE = "intruder"
-INTRUDER_TERMS = Terms(hold_samples=2, clear=5 * 60.0)
 UNKNOWN_USER, GONE_USER = "?", "-"
 
 
 def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Tell of each other user with a compute process on a GPU that one of mine computes on, in 2 polls.
-
-    One alert for each GPU and user, whatever they start there; over when they were gone for 5 minutes.
-    Switched by INTRUDER; it has no unit. Source: the threads in which people ask who is on their GPU.
-    """
+    """Tell of each other user with a compute process on a GPU that one of mine computes on, in 2 polls."""
+    # One alert for each GPU and user. Source: the threads in which people ask who is on their GPU.
     if not limits.use.intruder:
         return Verdict(INTRUDER_RULE)
     builder = VerdictBuilder(INTRUDER_RULE, snapshot)
     lookup = GpuLookup(snapshot)
-    found = computing(snapshot, limits)
+    running = computing(snapshot, limits)
     others: dict[tuple[str, str], list[tuple[Gpu, GpuProcess]]] = {}
-    for process in [process for process in found if process.mine is False]:
+    for process in [process for process in running if process.mine is False]:
         gpu = lookup.of(process)
         if gpu is not None:
             user = GONE_USER if process.gone else known(process.user) or UNKNOWN_USER
             others.setdefault((gpu_subject(gpu), user), []).append((gpu, process))
     # Where nobody else is, which is the rule, it does not matter where mine are.
-    here = [lookup.of(process) for process in found if process.mine] if others else []
+    here = [lookup.of(process) for process in running if process.mine] if others else []
     mine = {gpu_subject(gpu) for gpu in here if gpu is not None}
     for _name, gpu in builder.devices():
         if gpu.process_problem is not None:
             builder.leave_open(process_gap(gpu), gpu_subject(gpu))
-    unowned = [process for process in found if process.mine is None]
+    unowned = [process for process in running if process.mine is None]
     _note_unknown_owners(builder, lookup, unowned, limits)
     shared = {key: theirs for key, theirs in others.items() if key[0] in mine}
     for (device, user), theirs in shared.items():
@@ -274,17 +242,18 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         reason, text = _describe_intruder(gpu, process, user, len(theirs))
         builder.fire(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
     users = len({user for _device, user in shared} - {GONE_USER})
-    said = _("nobody else on your GPUs")
+    measured = _("nobody else on your GPUs")
     if users:
-        said = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
+        measured = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
     if users or not unowned:
-        builder.measure(users, said.format(count=users))
+        builder.measure(users, measured.format(count=users))
     return builder.build(_("another user computes on a GPU that you compute on"))
 
 
 def _describe_intruder(gpu: Gpu, process: GpuProcess, user: str, count: int) -> tuple[str, str]:
     """Return the reason and the text about the first of `count` processes of one user on a GPU."""
-    where, memory = gpu_name(gpu), _memory_note(process)
+    where, held = gpu_name(gpu), known(process.memory)
+    memory = "" if held is None else f", {gib(held)} GiB"
     if user == GONE_USER:
         text = _("Memory of {gpu}, which you use too, is held by a process that is gone (PID {pid}{memory})")
         reason = f"HELD_BY_GONE({gpu_label(gpu)}: PID {process.pid})"
@@ -314,76 +283,48 @@ def _note_unknown_owners(
             builder.leave_open(unowned_line(process), "" if gpu is None else gpu_subject(gpu))
 
 
-def _memory_note(process: GpuProcess) -> str:
-    memory = known(process.memory)
-    return "" if memory is None else f", {gib(memory)} GiB"
-
-
 MAX_ETIME_RULE = "max_etime"
 
 
 def judge_max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn of each process that counts and whose elapsed time exceeds `limits.max_etime` seconds.
-
-    Strictly greater, in whole seconds as `ps` prints them, without a hold; default 6 h. The subject is
-    (boot, pid, start), so that a reused PID is another subject; a process on several GPUs is one, shown
-    with its first. The reason is the Bash tool's, to the letter. An unknown elapsed time leaves that
-    PID open; an unreadable process list leaves all open.
-    """
+    """Warn of each process that counts and has run for more than `limits.max_etime` whole seconds."""
+    # The subject is (boot, pid, start), so that a reused PID is another; one on several GPUs is one, shown
+    # with its first. The reason is the Bash tool's, to the letter.
     limit = limits.max_etime
     if limit is None:
         return Verdict(MAX_ETIME_RULE)
-    findings: dict[str, Finding] = {}
-    unknown: list[str] = []
-    open_subjects: list[str] = []
-    longest = -1
+    builder = VerdictBuilder(MAX_ETIME_RULE, snapshot)
+    for line in gaps(snapshot):
+        builder.leave_open(line, "")
     processes, unowned = sorted_out(snapshot, limits)
     for process in processes:
+        prefix = process_prefix(snapshot, process)
         if isinstance(process.elapsed, Missing):
-            unknown.append(_("the elapsed time of process {pid} is unknown").format(pid=process.pid))
-            open_subjects.append(process_prefix(snapshot, process))
+            text = _("the elapsed time of process {pid} is unknown")
+            builder.leave_open(text.format(pid=process.pid), prefix)
             continue
         seconds = int(process.elapsed)
-        longest = max(longest, seconds)
+        if builder.is_worst(seconds):
+            builder.measure(seconds, _("the longest runs for {span}").format(span=duration(seconds)))
         if seconds > limit:
-            subject = process_prefix(snapshot, process) + process.identity
             reason = f"MAX_ETIME({seconds}s) > LIMIT({limit}s) :: {process_header(process)}"
             text = _("{process} has run for {span}, the limit is {limit}").format(
                 process=process_title(process), span=duration(seconds), limit=duration(limit)
             )
-            findings.setdefault(
-                subject, Finding(MAX_ETIME_RULE, subject, Severity.WARNING, reason, seconds, text)
-            )
+            builder.fire(prefix + process.identity, Severity.WARNING, reason, text, seconds)
     for process in unowned:
-        unknown.append(unowned_line(process))
-        open_subjects.append(process_prefix(snapshot, process))
-    missing = gaps(snapshot)
-    if missing:
-        unknown[:0], open_subjects = missing, [""]
-    span = duration(longest)
-    return Verdict(
-        MAX_ETIME_RULE,
-        tuple(findings.values()),
-        "; ".join(unknown) or None,
-        tuple(open_subjects),
-        value=_("no process") if longest < 0 else _("the longest runs for {span}").format(span=span),
-        threshold=_("a process has run for longer than {span}").format(span=duration(limit)),
-    )
+        builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
+    threshold = _("a process has run for longer than {span}").format(span=duration(limit))
+    return builder.build(threshold, N_("no process"))
 
 
 MEMORY_FULL_RULE = "memory_full"
 MEMORY_FULL_CLEAR = 5  # % below the limit at which it is over
-MEMORY_FULL_CLEAR_HOLD = 60.0  # seconds
 
 
 def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Tell of each GPU with more than MEMORY_FULL_PCT of its memory in use for MEMORY_FULL_MIN minutes.
-
-    Off by default, as frameworks reserve memory in advance; 95 % for 10 minutes is usual. It is over at 5 %
-    less for a minute. Source: Netdata's dcgm.conf.
-    """
+    """Tell of each GPU with more than MEMORY_FULL_PCT of its memory in use for MEMORY_FULL_MIN minutes."""
+    # Off by default, as frameworks reserve memory in advance. Source: Netdata's dcgm.conf (95 %, 10 minutes).
     most = limits.use.memory_full
     if most is None:
         return Verdict(MEMORY_FULL_RULE)
@@ -394,8 +335,8 @@ def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
         if used is None or not total:
             continue
         percent = 100 * used / total
-        said = _("{gpu} is the fullest with {percent:.0f} %")
-        builder.measure(percent, said.format(gpu=gpu_name(gpu), percent=percent))
+        measured = _("{gpu} is the fullest with {percent:.0f} %")
+        builder.measure(percent, measured.format(gpu=gpu_name(gpu), percent=percent))
         if percent > most:
             reason = f"MEMORY_FULL({gpu_label(gpu)}: {percent:.0f}%) > LIMIT({most}%)"
             text = _("The memory of {gpu} is {percent:.0f} % full, the limit is {limit} %").format(
@@ -405,8 +346,3 @@ def judge_memory_full(snapshot: Snapshot, limits: Limits) -> Verdict:
         elif percent > most - MEMORY_FULL_CLEAR:
             builder.in_band(name)
     return builder.build(_("more than {percent} % of a GPU's memory is in use").format(percent=most))
-
-
-def memory_full_terms(limits: Limits) -> Terms:
-    """For MEMORY_FULL_MIN minutes."""
-    return Terms(hold=limits.use.memory_full_hold, clear=MEMORY_FULL_CLEAR_HOLD)

@@ -1,8 +1,7 @@
 """
 What the rules remember from poll to poll: who was busy, what was idle, hot or broken, and for how long.
 
-Pure: `observe` returns the history after a snapshot. Its size is bounded: what it holds about a GPU or a
-process goes with it. Time in which nothing could be read counts neither as idle nor as throttled.
+Pure, and bounded. Time in which nothing could be read counts neither as idle nor as throttled.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ SLICES = 20
 @dataclass(frozen=True, slots=True)
 class Window:
     """
-    Amounts by slices of time: a window is as long as `SLICES` of them.
+    Amounts by slices of time (number of the slice, amount), oldest first; `SLICES` of them are the window.
 
-    `slices` are (number of the slice, amount), oldest first. The time is seconds on any clock that does not
-    go back.
+    The time is seconds on any clock that does not go back.
     """
 
     slices: tuple[tuple[int, float], ...] = ()
@@ -50,8 +48,6 @@ class Window:
 
 
 EMPTY_WINDOW = Window()
-
-
 THROTTLE_WINDOW = 5 * 60.0  # seconds
 THROTTLE_POLLS = 6  # polls that it spans at the least
 ECC_WINDOW = 10 * 60.0  # seconds
@@ -97,12 +93,9 @@ class BoardHistory:
 @dataclass(frozen=True, slots=True)
 class RuleHistory:
     """
-    The history of all polls.
+    The history of all polls; times are by `clock`, which counts the seconds since the first.
 
-    `clock` counts the seconds since the first; the times within are by it. `events` go by subject.
-
-    `busy` are the processes that have been seen to work a GPU, `holding` since when one of them (by process
-    and device) holds much memory of a GPU that is idle.
+    `busy` processes have been seen to work a GPU; `holding`: since when one holds much memory of an idle GPU.
     """
 
     clock: float = 0.0
@@ -115,18 +108,18 @@ class RuleHistory:
 
     def idle_for(self, device: str) -> float:
         """Return for how many seconds a device has been idle."""
-        since = self.devices.get(device, DeviceHistory()).idle_from
-        return 0.0 if since is None else self.clock - since
+        return self._since(self.devices.get(device, DeviceHistory()).idle_from)
 
     def quiet_for(self, device: str) -> float:
         """Return for how many seconds a device has done nothing at all."""
-        since = self.devices.get(device, DeviceHistory()).quiet_from
-        return 0.0 if since is None else self.clock - since
+        return self._since(self.devices.get(device, DeviceHistory()).quiet_from)
 
     def held_for(self, process: str, device: str) -> float:
         """Return for how many seconds a process has held much memory of a device that was idle."""
-        since = self.holding.get((process, device))
-        return 0.0 if since is None else min(self.clock - since, self.idle_for(device))
+        return min(self._since(self.holding.get((process, device))), self.idle_for(device))
+
+    def _since(self, start: float | None) -> float:
+        return 0.0 if start is None else self.clock - start
 
 
 def throttle_window(limits: Limits) -> float:
@@ -140,14 +133,11 @@ def recalled(alerts: Iterable[Alert]) -> RuleHistory:
         events={
             alert.subject: RuleEvent(alert.fired or Instant(alert.since), max(1, int(alert.value)))
             for alert in alerts
-            if alert.rule in EVENT_RULES and alert.phase is not Phase.PENDING and _is_event(alert)
+            if alert.rule in EVENT_RULES
+            and alert.phase is not Phase.PENDING
+            and (alert.rule != "ecc" or alert.severity is Severity.CRITICAL)  # corrected errors only warn
         }
     )
-
-
-def _is_event(alert: Alert) -> bool:
-    """Tell whether an alert is about an event; corrected errors, which only warn, are not."""
-    return alert.rule != "ecc" or alert.severity is Severity.CRITICAL
 
 
 def observe(
@@ -159,11 +149,8 @@ def observe(
     gap: float = GAP,
     seen: Iterable[tuple[str, str]] = (),
 ) -> RuleHistory:
-    """
-    Return the history after `snapshot`, in which the `seen` events (rule, subject) are closed.
-
-    Between two polls more than `gap` seconds apart anything may have happened: spans begin anew.
-    """
+    """Return the history after `snapshot`, in which the `seen` events (rule, subject) are closed."""
+    # Between two polls more than `gap` seconds apart anything may have happened: spans begin anew.
     clock = history.clock if history.at is None else history.clock + max(0.0, now.since(history.at))
     events = _kept(history.events, now, seen)
     for xid in snapshot.events:
@@ -178,12 +165,10 @@ def observe(
         more = _more(before.uncorrected, boards_now[name].uncorrected)
         if more:
             _happened(events, name, now, more)
-    devices = {
-        gpu_subject(gpu): _device(
-            history.devices.get(gpu_subject(gpu), DeviceHistory()), gpu, clock, limits, gap
-        )
-        for gpu in snapshot.gpus
-    }
+    devices = {}
+    for gpu in snapshot.gpus:
+        name = gpu_subject(gpu)
+        devices[name] = _device(history.devices.get(name, DeviceHistory()), gpu, clock, limits, gap)
     busy, holding = _processes(history, snapshot, clock, limits)
     return RuleHistory(clock, now, devices, boards_now, busy, holding, _bounded(events))
 
@@ -270,7 +255,10 @@ def _processes(
     lookup = GpuLookup(snapshot)
     working: set[str] = set()
     holding: dict[tuple[str, str], float] = {}
-    for together in _by_place(snapshot):
+    by_place: dict[tuple[int | None, str], list[GpuProcess]] = {}
+    for process in snapshot.computing:
+        by_place.setdefault((process.gpu, process.device), []).append(process)
+    for together in by_place.values():
         gpu = lookup.of(together[0])
         if gpu is None or isinstance(gpu.utilisation, Missing):
             continue
@@ -291,11 +279,3 @@ def _processes(
     if busy and (whole or len(busy) >= MOST_BUSY):
         busy &= {process_identity(snapshot, process) for process in snapshot.computing}
     return busy | working, holding
-
-
-def _by_place(snapshot: Snapshot) -> Iterable[list[GpuProcess]]:
-    """Group the processes that compute by GPU or MIG device."""
-    found: dict[tuple[int | None, str], list[GpuProcess]] = {}
-    for process in snapshot.computing:
-        found.setdefault((process.gpu, process.device), []).append(process)
-    return found.values()

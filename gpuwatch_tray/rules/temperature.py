@@ -8,12 +8,10 @@ from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import (
     Auto,
     ClockLimit,
-    Gpu,
     Limits,
     Missing,
     Severity,
     Snapshot,
-    Terms,
     Verdict,
     Why,
     known,
@@ -29,30 +27,17 @@ TEMPERATURE_RULE, CRITICAL_RULE = "temperature", "temperature_critical"
 WARN_AT, WARN_BELOW = 85, 5  # degrees C; degrees below the GPU's own slowdown temperature
 CRITICAL_AT, CRITICAL_BELOW = 90, 3
 TEMPERATURE_CLEAR = 5  # degrees below the limit at which it is over
-TEMPERATURE_CLEAR_HOLD = 3 * 60.0  # seconds
 
 
 def judge_temperature(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn of each GPU that has been at TEMP_LIMIT_C or above for TEMP_MIN minutes.
-
-    `auto`, the default, is 85 degrees C, or 5 below the GPU's slowdown temperature where that is lower; for
-    5 minutes. It is over at 5 degrees less for 3 minutes. Source: Netdata's dcgm.conf, public DCGM rules.
-    """
-    at = limits.heat.warn_at
-    if at is None:
-        return Verdict(TEMPERATURE_RULE)
-
-    def limit(gpu: Gpu) -> int:
-        return warning_at(known(gpu.slowdown_at), at)
-
-    said = _("a GPU reaches {degrees} °C").format(degrees=at)
-    if at is Auto.AUTO:
-        said = _(
-            "a GPU reaches its limit ({at} °C,"
-            " or {below} °C below the temperature at which it slows itself down)"
-        ).format(at=WARN_AT, below=WARN_BELOW)
-    return _judge_temperature(VerdictBuilder(TEMPERATURE_RULE, snapshot), limit, Severity.WARNING, said)
+    """Warn of each GPU that has been at TEMP_LIMIT_C or above for TEMP_MIN minutes."""
+    # `auto`: 85 degrees C, or 5 below the GPU's slowdown temperature where that is lower. Source: Netdata's
+    # dcgm.conf, public DCGM rules.
+    automatic = _(
+        "a GPU reaches its limit ({at} °C, or {below} °C below the temperature at which it slows itself down)"
+    ).format(at=WARN_AT, below=WARN_BELOW)
+    builder = VerdictBuilder(TEMPERATURE_RULE, snapshot)
+    return _judge_temperature(builder, limits.heat.warn_at, warning_at, Severity.WARNING, automatic)
 
 
 def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
@@ -62,54 +47,40 @@ def warning_at(slowdown_at: int | None, limit: int | Auto) -> int:
     return WARN_AT if slowdown_at is None else min(WARN_AT, slowdown_at - WARN_BELOW)
 
 
-def temperature_terms(limits: Limits) -> Terms:
-    """For TEMP_MIN minutes."""
-    return Terms(hold=limits.heat.warn_hold, clear=TEMPERATURE_CLEAR_HOLD)
-
-
 def judge_temperature_critical(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Critical: a GPU has been at TEMP_CRITICAL_C or above for TEMP_CRITICAL_MIN minutes.
-
-    `auto`, the default, is 3 degrees below the GPU's slowdown temperature, where it tells that, else 90
-    degrees C; for 1 minute. It is over at 5 degrees less for 3 minutes. Source: as for `temperature`.
-    """
-    at = limits.heat.critical_at
-
-    def limit(gpu: Gpu) -> int:
-        if not isinstance(at, int):
-            own = gpu.slowdown_at
-            return CRITICAL_AT if isinstance(own, Missing) else own - CRITICAL_BELOW
-        return at
-
-    said = _("a GPU reaches {degrees} °C").format(degrees=at)
-    if at is Auto.AUTO:
-        said = _(
-            "a GPU reaches its limit ({below} °C below the temperature at which it slows itself down,"
-            " else {at} °C)"
-        ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
-    return (
-        Verdict(CRITICAL_RULE)
-        if at is None
-        else _judge_temperature(VerdictBuilder(CRITICAL_RULE, snapshot), limit, Severity.CRITICAL, said)
-    )
+    """Critical: a GPU has been at TEMP_CRITICAL_C or above for TEMP_CRITICAL_MIN minutes."""
+    # `auto`: 3 degrees below the GPU's slowdown temperature, else 90 degrees C. Source: as for `temperature`.
+    automatic = _(
+        "a GPU reaches its limit ({below} °C below the temperature at which it slows itself down,"
+        " else {at} °C)"
+    ).format(at=CRITICAL_AT, below=CRITICAL_BELOW)
+    builder = VerdictBuilder(CRITICAL_RULE, snapshot)
+    return _judge_temperature(builder, limits.heat.critical_at, critical_at, Severity.CRITICAL, automatic)
 
 
-def temperature_critical_terms(limits: Limits) -> Terms:
-    """For TEMP_CRITICAL_MIN minutes."""
-    return Terms(hold=limits.heat.critical_hold, clear=TEMPERATURE_CLEAR_HOLD)
+def critical_at(slowdown_at: int | None, limit: int | Auto) -> int:
+    """Return the temperature (degrees C) at which `temperature_critical` fires for a GPU."""
+    if not isinstance(limit, Auto):
+        return limit
+    return CRITICAL_AT if slowdown_at is None else slowdown_at - CRITICAL_BELOW
 
 
 def _judge_temperature(
-    builder: VerdictBuilder, limit: Callable[[Gpu], int], severity: Severity, threshold: str
+    builder: VerdictBuilder,
+    at: int | Auto | None,
+    limit: Callable[[int | None, int | Auto], int],
+    severity: Severity,
+    automatic: str,
 ) -> Verdict:
+    if at is None:
+        return Verdict(builder.rule)
     for name, gpu in builder.boards():
         degrees = builder.read(gpu, N_("the temperature"), gpu.temperature, name)
         if degrees is None:
             continue
-        most = limit(gpu)
-        said = _("{gpu} is the hottest with {degrees} °C")
-        builder.measure(degrees, said.format(gpu=gpu_name(gpu), degrees=degrees))
+        most = limit(known(gpu.slowdown_at), at)
+        measured = _("{gpu} is the hottest with {degrees} °C")
+        builder.measure(degrees, measured.format(gpu=gpu_name(gpu), degrees=degrees))
         line = _("{gpu}: {degrees} °C, fires at {limit} °C, over at {clear} °C")
         builder.add_gpu_line(
             line.format(gpu=gpu_name(gpu), degrees=degrees, limit=most, clear=most - TEMPERATURE_CLEAR)
@@ -122,21 +93,18 @@ def _judge_temperature(
             builder.fire(name, severity, reason, text, degrees)
         elif degrees > most - TEMPERATURE_CLEAR:
             builder.in_band(name)
-    return builder.build(threshold)
+    fixed = _("a GPU reaches {degrees} °C").format(degrees=at)
+    return builder.build(automatic if isinstance(at, Auto) else fixed)
 
 
 HW_SLOWDOWN_RULE, POWER_CAP_RULE = "hw_slowdown", "power_cap"
 SLOWED = ClockLimit.HW_SLOWDOWN | ClockLimit.HW_POWER_BRAKE
-CLOCKS_CLEAR = 60.0  # seconds
 
 
 def judge_hw_slowdown(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn of each GPU whose hardware has slowed it down for HW_SLOWDOWN_MIN minutes.
-
-    Default 1 minute: the bit also blips when the GPU changes its state. It is over when there was none for a
-    minute. NVML's clock event reasons 0x08 (slowdown) and 0x80 (power brake). Source: NVIDIA's nvml.h.
-    """
+    """Warn of each GPU whose hardware has slowed it down for HW_SLOWDOWN_MIN minutes."""
+    # The bit also blips when the GPU changes its state. Clock event reasons 0x08 (slowdown) and 0x80 (power
+    # brake) of NVIDIA's nvml.h.
     if limits.heat.slowdown_hold is None:
         return Verdict(HW_SLOWDOWN_RULE)
     texts = (
@@ -146,29 +114,15 @@ def judge_hw_slowdown(snapshot: Snapshot, limits: Limits) -> Verdict:
     return _judge_clock_limit(VerdictBuilder(HW_SLOWDOWN_RULE, snapshot), SLOWED, Severity.WARNING, texts)
 
 
-def hw_slowdown_terms(limits: Limits) -> Terms:
-    """For HW_SLOWDOWN_MIN minutes."""
-    return Terms(hold=limits.heat.slowdown_hold or 0.0, clear=CLOCKS_CLEAR)
-
-
 def judge_power_cap(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Tell of each GPU that its power limit has kept down for POWER_CAP_MIN minutes.
-
-    Off by default: under load that is normal. It is over when there was none for a minute. NVML's clock event
-    reason 0x04. Source: NVIDIA's nvml.h.
-    """
+    """Tell of each GPU that its power limit has kept down for POWER_CAP_MIN minutes."""
+    # Off by default: under load that is normal. Clock event reason 0x04 of NVIDIA's nvml.h.
     if limits.heat.power_cap_hold is None:
         return Verdict(POWER_CAP_RULE)
     texts = _("{gpu} is kept down by its power limit"), _("a GPU is kept down by its power limit")
     return _judge_clock_limit(
         VerdictBuilder(POWER_CAP_RULE, snapshot), ClockLimit.POWER_CAP, Severity.INFO, texts
     )
-
-
-def power_cap_terms(limits: Limits) -> Terms:
-    """For POWER_CAP_MIN minutes."""
-    return Terms(hold=limits.heat.power_cap_hold or 0.0, clear=CLOCKS_CLEAR)
 
 
 def _judge_clock_limit(
@@ -185,25 +139,20 @@ def _judge_clock_limit(
             limited += 1
             reason = f"{builder.rule.upper()}({gpu_label(gpu)}: {reasons & bits:#04x})"
             builder.fire(name, severity, reason, text.format(gpu=gpu_name(gpu)))
-        said = _("no GPU is kept down so")
+        measured = _("no GPU is kept down so")
         if limited:
-            said = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
-        builder.measure(limited, said.format(count=limited))
+            measured = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
+        builder.measure(limited, measured.format(count=limited))
     return builder.build(threshold)
 
 
 FAN_RULE = "fan"
-FAN_TERMS = Terms(hold=2 * 60.0, clear=2 * 60.0)
 FAN_CLEAR = 5  # degrees C below the limit at which it is over
 
 
 def judge_fan(snapshot: Snapshot, limits: Limits) -> Verdict:
-    """
-    Warn of each GPU above FAN_TEMP_C whose fan is at 0 %, or fails to answer, for 2 minutes.
-
-    Default 70 degrees C: many fans stop on purpose when it is cool. It is over when the fan turns, or at 5
-    degrees less, for 2 minutes. A GPU without a fan of its own is skipped. Source: Netdata's dcgm.conf.
-    """
+    """Warn of each GPU above FAN_TEMP_C whose fan is at 0 %, or fails to answer, for 2 minutes."""
+    # Many fans stop on purpose when it is cool. Source: Netdata's dcgm.conf.
     at = limits.heat.fan_at
     if at is None:
         return Verdict(FAN_RULE)
@@ -230,23 +179,17 @@ def judge_fan(snapshot: Snapshot, limits: Limits) -> Verdict:
             builder.fire(name, Severity.WARNING, reason, text, degrees)
         elif degrees > at - FAN_CLEAR:
             builder.in_band(name)
-    return builder.build(
-        _("a fan stands still or fails, and its GPU is above {degrees} °C").format(degrees=at)
-    )
+    threshold = _("a fan stands still or fails, and its GPU is above {degrees} °C")
+    return builder.build(threshold.format(degrees=at))
 
 
 THERMAL_THROTTLE_RULE = "thermal_throttle"
-THERMAL_THROTTLE_TERMS = Terms(clear=10 * 60.0)
 
 
 def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """
-    Warn of each GPU that was throttled by heat in THROTTLE_PCT of the last 5 minutes (or 6 polls).
-
-    Default 50 %, without a further hold; time that nobody looked at is time without throttling. It is over
-    when there has been none for 10 minutes. NVML's clock event reasons 0x20 (software) and 0x40 (hardware
-    thermal slowdown). Source: NVIDIA's nvml.h, public DCGM rules.
-    """
+    """Warn of each GPU that was throttled by heat in THROTTLE_PCT of the last 5 minutes (or 6 polls)."""
+    # Time that nobody looked at is time without throttling. Clock event reasons 0x20 (software) and 0x40
+    # (hardware thermal slowdown) of NVIDIA's nvml.h. Source: public DCGM rules.
     share = limits.heat.throttle_share
     if share is None:
         return Verdict(THERMAL_THROTTLE_RULE)
@@ -258,8 +201,8 @@ def judge_thermal_throttle(snapshot: Snapshot, limits: Limits, history: RuleHist
             continue
         part = history.boards.get(name, BoardHistory()).throttled.total(history.clock, length) / length
         percent = min(100, round(100 * part))
-        said = _("{gpu} was throttled by heat in {percent} % of the last minutes")
-        builder.measure(part, said.format(gpu=gpu_name(gpu), percent=percent))
+        measured = _("{gpu} was throttled by heat in {percent} % of the last minutes")
+        builder.measure(part, measured.format(gpu=gpu_name(gpu), percent=percent))
         if part >= share:
             reason = f"THERMAL_THROTTLE({gpu_label(gpu)}: {percent}%) >= LIMIT({share:.0%})"
             text = _("{gpu} was slowed down by heat in {percent} % of the last {minutes:.0f} minutes").format(

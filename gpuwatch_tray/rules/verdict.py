@@ -44,12 +44,9 @@ def gpu_name(gpu: Gpu) -> str:
 
 
 def physical_gpus(snapshot: Snapshot) -> Iterator[tuple[str, Gpu]]:
-    """
-    Yield the physical GPUs, each with its subject.
-
-    Heat, fans and faults are those of the board: MIG devices share them. One whose board is not listed
-    stands for it.
-    """
+    """Yield the physical GPUs, each with its subject."""
+    # A MIG device whose board is not listed stands for it. Heat, fans and faults are those of the board: MIG
+    # devices share them.
     seen: set[str] = set()
     for gpu in sorted(snapshot.gpus, key=lambda gpu: bool(gpu.physical)):
         name = gpu.physical or gpu_subject(gpu)
@@ -90,23 +87,18 @@ def process_title(process: GpuProcess) -> str:
 
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
-    """
-    Return the processes that count, in the source's order.
-
-    They hold a compute context (nvidia-smi's compute list: C, C+G, MPS), are not among
-    IGNORE_PROCESSES, and belong to the user unless PROCESS_SCOPE is `all`.
-    """
+    """Return the processes that count: they compute, are not ignored, and are within PROCESS_SCOPE."""
     return sorted_out(snapshot, limits)[0]
 
 
 def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
     """Return the processes that count, and those that might: their owner is unknown, as in a container."""
-    found = computing(snapshot, limits)
+    running = computing(snapshot, limits)
     if limits.scope is ProcessScope.ALL:
-        return found, ()
+        return running, ()
     return (
-        tuple([process for process in found if process.mine]),
-        tuple([process for process in found if process.mine is None]),
+        tuple([process for process in running if process.mine]),
+        tuple([process for process in running if process.mine is None]),
     )
 
 
@@ -118,9 +110,11 @@ def unowned_line(process: GpuProcess) -> str:
 
 def computing(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     """Return everybody's processes with a compute context, without IGNORE_PROCESSES."""
-    found = snapshot.computing
+    everybodys = snapshot.computing
     ignored = {name for name in snapshot.programs if _ignored(name, limits)}
-    return tuple([process for process in found if process.name not in ignored]) if ignored else found
+    if not ignored:
+        return everybodys
+    return tuple([process for process in everybodys if process.name not in ignored])
 
 
 def computes(process: GpuProcess, limits: Limits) -> bool:
@@ -133,22 +127,15 @@ def _ignored(name: Field[str], limits: Limits) -> bool:
 
 
 def gaps(snapshot: Snapshot) -> tuple[str, ...]:
-    """
-    Return what could not be read of the processes, a line each.
-
-    While there is a gap, the processes known are not all there are: no rule may conclude from their
-    number or absence.
-    """
+    """Return what could not be read of the processes, a line each."""
+    # While there is a gap no rule may conclude from the number or absence of processes.
     if snapshot.problem is not None:
         return (str(snapshot.problem),)
-    unread = dict(process_gaps(snapshot))
-    lines = []
-    for gpu in snapshot.gpus:
-        if gpu.problem is not None:
-            lines.append(gap(gpu))
-        elif gpu in unread:
-            lines.append(unread[gpu])
-    return tuple(lines)
+    return tuple(
+        process_gap(gpu) if gpu.problem is None else gap(gpu)
+        for gpu in snapshot.gpus
+        if gpu.problem is not None or gpu.process_problem is not None
+    )
 
 
 def process_gaps(snapshot: Snapshot) -> tuple[tuple[Gpu, str], ...]:
@@ -178,9 +165,8 @@ class VerdictBuilder:
     """
     Collects the findings of one rule in one snapshot, and builds its verdict.
 
-    A value that could not be read this time leaves its subject open; one that is never given means that the
-    rule cannot fire there, which leaves the rest as it is. A snapshot that failed leaves all
-    open, unless `open_` says that the rule needs none.
+    A value that could not be read leaves its subject open; where one is never given, the rule cannot fire. A
+    snapshot that failed leaves all open, unless `open_` says that the rule needs none.
     """
 
     def __init__(self, rule: str, snapshot: Snapshot, *, open_: bool = True) -> None:
@@ -191,17 +177,15 @@ class VerdictBuilder:
         self._open: dict[str, None] = {}  # the lines, each once
         self._subjects: dict[str, None] = {}
         self._cannot: dict[str, None] = {}
-        self._each: list[str] = []
+        self._gpu_lines: list[str] = []
         self._worst: tuple[float, str] | None = None
         if open_ and snapshot.problem is not None:
             self.leave_open(str(snapshot.problem), "")
 
     def boards(self, *, lasting: bool = False) -> Iterator[tuple[str, Gpu]]:
-        """
-        Yield the physical GPUs that can be judged, with their subjects.
-
-        One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is known.
-        """
+        """Yield the physical GPUs that can be judged, with their subjects; not those that sleep."""
+        # One that sleeps is neither hot nor busy; of what is `lasting`, such as a fault, nothing new is
+        # known.
         return self._awake(physical_gpus(self._snapshot), lasting=lasting)
 
     def devices(self) -> Iterator[tuple[str, Gpu]]:
@@ -221,12 +205,9 @@ class VerdictBuilder:
                 yield name, gpu
 
     def read(self, gpu: Gpu, what: str, value: Field[T], *names: str, held: bool = True) -> T | None:
-        """
-        Return the value; where it is missing, None, and note that for the subjects that begin with `names`.
-
-        A subject of exactly that name does not recover by that, though the value may never be given again,
-        unless it is not `held`. `what` says in English what it is (`N_`).
-        """
+        """Return the value; where it is missing, None, noted for the subjects `names`."""
+        # `what` says in English what it is (`N_`). A subject of exactly that name does not recover by that,
+        # though the value may never be given again, unless it is not `held`.
         if not isinstance(value, Missing):
             return value
         self._band.update(names if held else ())
@@ -269,7 +250,7 @@ class VerdictBuilder:
 
     def add_gpu_line(self, line: str) -> None:
         """Add the line of one GPU, where GPUs have limits of their own."""
-        self._each.append(line)
+        self._gpu_lines.append(line)
 
     def fire(self, name: str, severity: Severity, reason: str, text: str, value: float = 0.0) -> None:
         """Add a finding; of several about one subject the first stays."""
@@ -278,19 +259,15 @@ class VerdictBuilder:
 
     def build(self, threshold: str, calm: str = N_("no GPU to measure")) -> Verdict:
         """Build the verdict; `calm` is the text where nothing was there to measure."""
+        value = "" if self._cannot else _(calm)
         return Verdict(
             self.rule,
             tuple(self._findings.values()),
             "; ".join(self._open) or None,
             tuple(self._subjects) or ("",),
             frozenset(self._band - self._findings.keys()),
-            self._value(_(calm)),
+            value if self._worst is None else self._worst[1],
             threshold,
             tuple(self._cannot),
-            tuple(self._each),
+            tuple(self._gpu_lines),
         )
-
-    def _value(self, calm: str) -> str:
-        if self._worst is not None:
-            return self._worst[1]
-        return "" if self._cannot else calm

@@ -1,9 +1,7 @@
 """
 The three .env files and the variables of the environment, as `Settings`.
 
-The files are the part of Bash that is data: what the Bash tool could `source` is read the same, what Bash
-would execute is a problem with file, line and correction. The table of settings is `model.schema`; here are
-the paths of the files, the shell parser, the validators, the loader, and the template of new files.
+The files are the part of Bash that is data: what Bash would execute is a problem with file, line and mend.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from gpuwatch_tray.settings.model import (
 )
 from gpuwatch_tray.settings.paths import SettingsFolders
 from gpuwatch_tray.settings.template import files, write_missing
-from gpuwatch_tray.settings.validators import is_loopback
+from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 from gpuwatch_tray.settings.validators import password as read_password
 
 __all__ = [
@@ -36,6 +34,7 @@ __all__ = [
     "files",
     "is_loopback",
     "load",
+    "odd_characters",
     "read_password",
     "write_missing",
 ]

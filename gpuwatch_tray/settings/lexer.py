@@ -1,8 +1,4 @@
-"""
-Words of the part of Bash that is data: quotes, escapes, line continuation, references to variables.
-
-The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`), which the tests compare with.
-"""
+"""Words of the part of Bash that is data: quotes, escapes, line continuation, references to variables."""
 
 from __future__ import annotations
 
@@ -106,11 +102,7 @@ _SHELL = N_("`$` before a digit or sign is a value of the running shell: a liter
 
 
 class Scanner:
-    """
-    Reads words from `text` at `at`, from where the caller may peek and move on.
-
-    `faults` and `references` (offset, name) grow as words are read; `pieces` are those of the word in hand.
-    """
+    """Reads words from `text` at `at`, from where the caller may peek and move on."""
 
     def __init__(self, text: str) -> None:
         self.text = text

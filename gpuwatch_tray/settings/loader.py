@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray import i18n
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits, schema
 from gpuwatch_tray.settings import paths, validators
-from gpuwatch_tray.settings.mail_account import choose_transport
+from gpuwatch_tray.settings.mail_account import choose_transport, question_recipients
 from gpuwatch_tray.settings.model import ConfigProblem, Settings
 from gpuwatch_tray.settings.reader import SettingsReader
 
@@ -51,11 +52,13 @@ def load(
     Never raises for what files or variables hold. `folders` are the real places unless a test says others.
     """
     folders = folders or paths.settings_folders()
-    files = paths.find_all(environ, folders)
+    files = [paths.find(name, variable, environ, folders) for name, variable in paths.FILES]
     reader = SettingsReader(files, environ, folders.home)
     method, smtp, (credentials, token) = choose_transport(reader, reader.value(schema.NOTIFY_METHOD))
     state = environ.get(_STATE, "")
     values = _values(reader)
+    language = reader.value(schema.UI_LANGUAGE)
+    question_recipients(reader)
     settings = Settings(
         config=files[0].path,
         state=paths.absolute(state, environ, folders) if state else folders.state,
@@ -67,7 +70,7 @@ def load(
         from_email=reader.value(schema.FROM_EMAIL, files=_BEFORE_SMTP),
         smtp=smtp,
         mygpu=environ.get("MYGPU", "").strip(),
-        language=_language(reader.value(schema.UI_LANGUAGE), environ),
+        language=i18n.system_language(environ) if language == validators.AUTO else language,
         warnings=tuple(reader.warnings),
         **values,
     )
@@ -78,12 +81,7 @@ def load(
     return settings, problems
 
 
-def _language(asked: str, environ: Mapping[str, str]) -> str:
-    return i18n.system_language(environ) if asked == validators.AUTO else asked
-
-
 def _values(reader: SettingsReader) -> dict[str, Any]:
-    """Return the arguments of `Settings` that the table of settings names."""
     kept = {setting.kept: reader.value(setting) for setting in schema.SETTINGS.values() if setting.kept}
 
     def below(prefix: str) -> dict[str, Any]:
@@ -97,10 +95,7 @@ def _values(reader: SettingsReader) -> dict[str, Any]:
         faults=FaultLimits(**below("limits.faults.")),
         use=UseLimits(**below("limits.use.")),
     )
-    return {**below(""), "limits": limits}
-
-
-Loaded: TypeAlias = "tuple[Settings, tuple[ConfigProblem, ...]]"
+    return {**below(""), "limits": limits, "routing": RoutingPolicy(**below("routing."))}
 
 
 class Changes:
@@ -108,9 +103,9 @@ class Changes:
     Detects changes of the three files. One thread polls it about once a second, at a `stat` of each file.
 
     An editor writes a file in steps: one that is empty for a moment must not switch off a rule or a
-    recipient. So a change counts only when two polls in a row found the files the same, and no other change
-    came while they were read. The first poll that finds them at rest reads them as well, for what changed
-    while the program started. A file that is gone is a mistake: the home folder may not be mounted.
+    recipient. So a change counts once two polls in a row found the files the same. The first poll that does
+    reads them as well, for what changed during the start. A file that is gone is a mistake: the home folder
+    may not be mounted.
     """
 
     def __init__(self, environ: Mapping[str, str], folders: paths.SettingsFolders | None = None) -> None:
@@ -120,28 +115,22 @@ class Changes:
         self._before: tuple[paths.Stamp, ...] | None = None
         self._there: set[int] = set()  # the files that were there at some time, by their place
 
-    def check(self) -> Loaded | None:
+    def check(self) -> tuple[Settings, tuple[ConfigProblem, ...]] | None:
         """Read the files if they have changed and are at rest; return None otherwise."""
-        now = self._stamps()
+        now = paths.stamps(self._environ, self._folders)
         at_rest, self._before = now == self._before, now
         if now == self._read or not at_rest:
             return None
         settings, problems = load(self._environ, self._folders)
-        if self._stamps() != now:
+        if paths.stamps(self._environ, self._folders) != now:
             return None
         self._read = now
         self._there |= {place for place, stamp in enumerate(now) if stamp is not None}
         named = {problem.path for problem in problems}
-        return settings, (*(gone for gone in self._gone(now) if gone.path not in named), *problems)
-
-    def _gone(self, stamps: tuple[paths.Stamp, ...]) -> list[ConfigProblem]:
         text = _("is gone: put it back, or start again to go by the defaults")
-        files = paths.watched(self._environ, self._folders)
-        return [
+        gone = [
             ConfigProblem(str(file), None, "", text)
-            for place, file in enumerate(files)
-            if place in self._there and stamps[place] is None
+            for place, file in enumerate(paths.watched(self._environ, self._folders))
+            if place in self._there and now[place] is None and str(file) not in named
         ]
-
-    def _stamps(self) -> tuple[paths.Stamp, ...]:
-        return paths.stamps(self._environ, self._folders)
+        return settings, (*gone, *problems)

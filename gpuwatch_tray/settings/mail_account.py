@@ -1,21 +1,24 @@
 """
 The mail account: which transport to use, SMTP or Gmail, and what is missing of it.
 
-`auto` takes a transport that is set up. One that somebody began to set up and that is wrong is taken all the
-same: its mail waits and the problem is named, rather than that it leaves by a way nobody asked for.
+`auto` takes one that is set up. One that was begun and is wrong is taken all the same: its mail waits, rather
+than that it leaves by a way nobody asked for.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
+from gpuwatch_tray.common import host
+from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import schema
 from gpuwatch_tray.settings import paths
 from gpuwatch_tray.settings.model import NotifyMethod, SmtpSecurity, SmtpSettings
-from gpuwatch_tray.settings.validators import is_loopback
+from gpuwatch_tray.settings.validators import is_loopback, odd_characters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 _NOTIFY_FILE, _SMTP_FILE = 1, 2  # places in the order of the files
 _SMTP_KEYS = (schema.SMTP_HOST, schema.SMTP_USER, schema.SMTP_PASS, schema.SMTP_PASS_FILE)
-_RELAY_PORT = 25
+_USUAL_PORTS = {SmtpSecurity.NONE: 25, SmtpSecurity.SSL: 465}  # without SMTP_PORT
 _GMAIL_NEEDS = (schema.GMAIL_API_CREDENTIALS, schema.GMAIL_API_TOKEN)
 _NO_SENDER = N_("FROM_EMAIL is not set and SMTP_USER is no address: many servers refuse the mail")
 _NO_LOGIN = N_("SMTP_SECURITY=none sends without a login: SMTP_USER and the password are not used")
@@ -34,6 +37,8 @@ _NOT_HERE = N_(
     "none is for a server on this computer, such as SMTP_HOST=localhost: take it out,"
     " and the mail goes encrypted and with a login"
 )
+
+USERS_TIMEOUT = 2.0  # seconds
 
 GmailPaths: TypeAlias = tuple[Path | None, Path | None]
 
@@ -62,6 +67,41 @@ def choose_transport(
     elif asked is NotifyMethod.AUTO and smtp is None and gmail_tried and None in gmail:
         method = NotifyMethod.GMAIL_API
     return method, smtp, gmail
+
+
+def question_recipients(reader: SettingsReader) -> None:
+    """Warn of each recipient that is no user of this computer and has no domain with a dot."""
+    given = reader.given(schema.TO_EMAIL)
+    if given is None:
+        return
+    for address in reader.value(schema.TO_EMAIL):
+        _local, at, domain = address.rpartition("@")
+        if at and ("." in domain or domain.lower() in ("localhost", host.host().lower())):
+            continue
+        text = _("{place}: {address}: is the name after the @ whole? Most have a dot")
+        if not at:
+            if is_local_user(domain):
+                continue
+            text = _("{place}: {address}: no user of this computer has that name, and it is no address")
+        reader.warnings.append(text.format(place=reader.place(given, schema.TO_EMAIL), address=address))
+
+
+def is_local_user(name: str) -> bool:
+    """Return whether this is a user or a mail alias of this computer; True where that cannot be told."""
+    try:
+        import pwd
+    except ImportError:  # Windows
+        return True
+    try:
+        # The list of users may lie on the network.
+        call_with_timeout(USERS_TIMEOUT, lambda: pwd.getpwnam(name), "users")
+    except KeyError:
+        with suppress(OSError):
+            return f"\n{name}:" in f"\n{Path('/etc/aliases').read_text('utf-8', 'replace')}"
+        return False
+    except TimeoutError:
+        return True
+    return True
 
 
 def _is_begun(reader: SettingsReader, needs: Sequence[Setting]) -> bool:
@@ -118,11 +158,15 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
     if smtp.security is SmtpSecurity.NONE:
         return [_(_NO_LOGIN)] if smtp.password.reveal() or smtp.password_file is not None else []
     no_sender = "@" not in smtp.user and reader.given(schema.FROM_EMAIL) is None
-    return [_(_NO_SENDER)] if no_sender else []
+    warnings = [_(_NO_SENDER)] if no_sender else []
+    given, odd = reader.given(schema.SMTP_PASS), odd_characters(smtp.password)
+    if given is not None and odd:
+        text = _("{place}: holds {what}: type it anew, between plain single quotes")
+        warnings.append(text.format(place=reader.place(given, schema.SMTP_PASS), what=odd))
+    return warnings
 
 
 def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None) -> None:
-    """Warn of a file with a secret that others can read."""
     if file is not None and paths.exposed(file):
         reader.warnings.append(
             _("{key}: others can read {file}: {mend}").format(
@@ -132,15 +176,14 @@ def _warn_of_exposed(reader: SettingsReader, setting: Setting, file: Path | None
 
 
 def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None:
-    """Return the server, if all of it is there and right."""
     before = len(reader.problems)
-    host = reader.value(schema.SMTP_HOST)
+    server = reader.value(schema.SMTP_HOST)
     given = reader.given(schema.SMTP_SECURITY)
-    if security is SmtpSecurity.NONE and host and not is_loopback(host) and given is not None:
+    if security is SmtpSecurity.NONE and server and not is_loopback(server) and given is not None:
         reader.problem(given.file, given.line, schema.SMTP_SECURITY.key, _(_NOT_HERE))
     port = reader.value(schema.SMTP_PORT)
-    if security is SmtpSecurity.NONE and reader.given(schema.SMTP_PORT) is None:
-        port = _RELAY_PORT
+    if reader.given(schema.SMTP_PORT) is None:
+        port = _USUAL_PORTS.get(security, port)
     user = reader.value(schema.SMTP_USER)
     password = reader.value(schema.SMTP_PASS)
     password_file = reader.value(schema.SMTP_PASS_FILE)
@@ -152,4 +195,4 @@ def _smtp(reader: SettingsReader, security: SmtpSecurity) -> SmtpSettings | None
     missing = any(not _is_begun(reader, [setting]) for setting in _smtp_needs(reader, security))
     if wrong or broken or missing:
         return None
-    return SmtpSettings(host, port, user, password, sender or user, ca_file, security, password_file)
+    return SmtpSettings(server, port, user, password, sender or user, ca_file, security, password_file)

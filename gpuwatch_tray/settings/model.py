@@ -6,20 +6,19 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.i18n import ENGLISH
-from gpuwatch_tray.model import EmailWhen, IconStyle, Limits, schema
+from gpuwatch_tray.model import IconStyle, Limits, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass(frozen=True, slots=True)
 class Secret:
     """A password that no repr, log line or traceback shows."""
 
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
+    _text: str
 
     def reveal(self) -> str:
         """Return the password itself."""
@@ -27,12 +26,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class NotifyMethod(Enum):
@@ -46,7 +39,8 @@ class NotifyMethod(Enum):
 class SmtpSecurity(Enum):
     """How the connection to the mail server is kept from others (SMTP_SECURITY)."""
 
-    TLS = "tls"  # and a login
+    TLS = "tls"  # by STARTTLS, on port 465 from the start; and a login
+    SSL = "ssl"  # TLS from the start on any port; and a login
     NONE = "none"  # plain text and no login, to a relay on this very computer
 
 
@@ -59,46 +53,34 @@ class ResolvedChannel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """
-    A mail server and the account on it. `ca_file` holds certificates of one's own authority.
-
-    Without a `password` it is in `password_file`, and without that in the system's keyring. There is none
-    where `security` is NONE, and `user` may be empty then.
-    """
+    """A mail server and the account on it."""
 
     host: str
     port: int
-    user: str
-    password: Secret
+    user: str  # may be empty where `security` is NONE
+    password: Secret  # where empty, in `password_file`, else in the keyring; none with NONE
     from_email: str
-    ca_file: Path | None = None
+    ca_file: Path | None = None  # certificates of one's own authority
     security: SmtpSecurity = SmtpSecurity.TLS
     password_file: Path | None = None
 
 
 _METHOD = NotifyMethod(schema.NOTIFY_METHOD.default)
-_EMAIL_WHEN = EmailWhen(schema.EMAIL_WHEN.default)
 _RESOLVED = frozenset({ResolvedChannel(schema.NOTIFY_RESOLVED.default)})
 _ICON_STYLE = IconStyle(schema.ICON_STYLE.default)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """
-    Everything that the files and variables say, checked.
+    """Everything that the files and variables say, checked. Times are in seconds."""
 
-    `config` is the gpu-watch.env that was read, or its place; `state` is the folder of the state, `log` that
-    of the logs (None: in the state's). Times are in seconds. `warnings` are lines for the user.
-    `no_recipient` is the line that says why `to_email` is empty, if it is.
-    """
-
-    config: Path
-    state: Path
-    log: Path | None = None
+    config: Path  # the gpu-watch.env that was read, or its place
+    state: Path  # the folder of the state
+    log: Path | None = None  # the folder of the logs; None: the state's
     to_email: tuple[str, ...] = ()
-    no_recipient: str = ""
+    no_recipient: str = ""  # the line that says why `to_email` is empty
     limits: Limits = field(default_factory=Limits)
-    cooldown: int = schema.COOLDOWN_MIN.base
+    routing: RoutingPolicy = field(default_factory=RoutingPolicy)
     poll: float = schema.POLL_SEC.base
     notify_method: NotifyMethod = _METHOD
     gmail_credentials: Path | None = None
@@ -106,9 +88,7 @@ class Settings:
     from_email: str = ""
     smtp: SmtpSettings | None = None
     mygpu: str = ""
-    email_when: EmailWhen = _EMAIL_WHEN
     away: int = schema.AWAY_MIN.base
-    escalate: int = schema.ESCALATE_MIN.base
     tell_resolved: frozenset[ResolvedChannel] = _RESOLVED
     icon_style: IconStyle = _ICON_STYLE
     icon_badge: bool = schema.ICON_BADGE.base
@@ -116,7 +96,7 @@ class Settings:
     energy_price: float | None = schema.ENERGY_PRICE.base  # of a kWh
     threading: bool = schema.MAIL_THREADING.base  # one subject for all mails about an incident
     language: str = ENGLISH  # one of language.LANGUAGES
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # lines for the user
 
 
 @dataclass(frozen=True, slots=True)

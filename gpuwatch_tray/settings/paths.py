@@ -65,27 +65,18 @@ def _folder(ask: Callable[..., Path], named: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """
-    One of the three files: the place, the name to show for it, and its bytes (empty where there is none).
-
-    `problem` says why an existing or named file could not be read. `exposed`: others may read it. Without
-    `found` there is none, and this is the place for it.
-    """
+    """One of the three files, or the place for it."""
 
     path: Path
-    shown: str
-    data: bytes = b""
-    problem: str = ""
-    exposed: bool = False
+    shown: str  # the name to show
+    data: bytes = b""  # empty where there is none
+    problem: str = ""  # why an existing or named file could not be read
+    exposed: bool = False  # others may read it
     found: bool = True
 
 
 def find(name: str, variable: str, environ: Mapping[str, str], folders: SettingsFolders) -> SourceFile:
-    """
-    Find the file of that name: the variable's, else `config/` of the checkout, else the user's folder.
-
-    What `variable` names must be there. Where there is none at all, the path is the place for it.
-    """
+    """Find the file that `variable` names, which must be there, else the checkout's or the user's."""
     named = environ.get(variable, "")
     if named:
         path = absolute(named, environ, folders)
@@ -102,27 +93,26 @@ def find(name: str, variable: str, environ: Mapping[str, str], folders: Settings
     return SourceFile(first, _shown(first, folders), found=False)
 
 
-def find_all(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[SourceFile, ...]:
-    """Find the three files."""
-    return tuple(find(name, variable, environ, folders) for name, variable in FILES)
-
-
 def watched(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Path, ...]:
     """Return every place at which one of the three may be."""
-    return tuple(
-        path
-        for name, variable in FILES
-        for path in (
-            [absolute(environ[variable], environ, folders)]
-            if environ.get(variable)
-            else _candidates(name, folders)
-        )
-    )
+    found: list[Path] = []
+    for name, variable in FILES:
+        named = environ.get(variable)
+        found += [absolute(named, environ, folders)] if named else _candidates(name, folders)
+    return tuple(found)
 
 
 def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp, ...]:
     """Return what differs once any of those files has changed, come or gone; opens none."""
-    return tuple(map(_stamp, watched(environ, folders)))
+
+    def stamp(path: Path) -> Stamp:
+        try:
+            found = path.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
+
+    return tuple(map(stamp, watched(environ, folders)))
 
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
@@ -131,14 +121,6 @@ def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
     if folders.checkout is not None:
         places.insert(0, folders.checkout / "config")
     return [place / name for place in places if place.is_absolute()]
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
 
 def absolute(text: str, environ: Mapping[str, str], folders: SettingsFolders) -> Path:
@@ -164,7 +146,6 @@ def _shown(path: Path, folders: SettingsFolders) -> str:
 
 
 def _read(path: Path, shown: str) -> SourceFile | None:
-    """Read a file; None where there is none."""
     if str(path) == os.devnull:  # said in a variable: no such file at all
         return SourceFile(path, shown)
     try:

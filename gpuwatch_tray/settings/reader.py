@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model.schema import SETTINGS, SMTP_PASS
-from gpuwatch_tray.settings.messages import unknown_key
 from gpuwatch_tray.settings.model import ConfigProblem
 from gpuwatch_tray.settings.shell import ExpandedValue, Namespace, Script, parse_script
 from gpuwatch_tray.settings.validators import parse
@@ -25,6 +24,10 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LONE_CR = N_("a carriage return that ends no line: save the file with the line ends LF or CRLF")
 
 
+# Variables of the environment that people look for among the keys.
+_ENVIRONMENT = frozenset({"MYGPU", "PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "USER"})
+
+
 @dataclass(frozen=True, slots=True)
 class GivenValue:
     """An assignment of a key: the text, and the file (by its place in the order) and line it stands in."""
@@ -35,11 +38,7 @@ class GivenValue:
 
 
 class SettingsReader:
-    """
-    The assignments of the files. `problems` (with the file's place in the order) grows as values are read.
-
-    An untouched placeholder is as if its line were not there, but `placeholders` knows it.
-    """
+    """The assignments of the files; `problems` (with the file's place) grows as values are read."""
 
     def __init__(self, files: Sequence[SourceFile], environ: Mapping[str, str], home: str) -> None:
         self.files = files
@@ -107,7 +106,7 @@ class SettingsReader:
         setting = SETTINGS.get(value.name)
         if setting is None:
             if not _used_later(value, scripts):
-                self.problem(number, value.line, value.name, unknown_key(value.name))
+                self.problem(number, value.line, value.name, _unknown_key(value.name))
             return
         given = GivenValue(value.text, number, value.line)
         if setting.is_placeholder(value.text):
@@ -117,12 +116,12 @@ class SettingsReader:
         if value.unset:
             # Not by its name where it may be a part of a password.
             which = _("a variable") if setting is SMTP_PASS else f"${value.unset[0]}"
-            shown = self.files[number].shown
-            self.warnings.append(
-                _("{place}: {which} is set nowhere, so it is empty").format(
-                    place=f"{shown}:{value.line}: {value.name}", which=which
-                )
-            )
+            text = _("{place}: {which} is set nowhere, so it is empty")
+            self.warnings.append(text.format(place=self.place(given, setting), which=which))
+
+    def place(self, given: GivenValue, setting: Setting) -> str:
+        """Return file, line and key of a value, for people."""
+        return f"{self.files[given.file].shown}:{given.line}: {setting.key}"
 
     def _warn_of_exposed(self) -> None:
         given = self.given(SMTP_PASS)
@@ -141,3 +140,15 @@ def _used_later(value: ExpandedValue, scripts: Sequence[Script]) -> bool:
     return any(name == value.name and at >= value.end for at, name in own.references) or any(
         name == value.name for script in others for _at, name in script.references
     )
+
+
+def _unknown_key(name: str) -> str:
+    """Say what is wrong with a name that is no key."""
+    if name in _ENVIRONMENT or name.startswith(("GPUWATCH_", "LC_", "CUDA_")):
+        return _("not a key but a variable of the environment: set it where gpuwatch-tray is started from")
+    import difflib  # a tray whose settings are right never needs it
+
+    near = difflib.get_close_matches(name.upper(), SETTINGS, n=1, cutoff=0.7)
+    if near:
+        return _("unknown key: is {name} meant?").format(name=near[0])
+    return _("unknown key, and no later line uses it: take it out (config/*.env.example lists the keys)")

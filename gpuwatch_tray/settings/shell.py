@@ -1,9 +1,7 @@
 """
-Parser and lexer of the part of Bash that is data: assignments, `export`, quotes, `$NAME`, `~`.
+Parser of the part of Bash that is data: assignments, `export`, quotes, `$NAME`, `~`; nothing is executed.
 
-What Bash would execute is an error that names the line and its correction; nothing is ever executed.
-Reading goes on after an error. The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`);
-the tests compare with it.
+The source of the format is Bash's own reader (5.2: `parse.y`, `subst.c`), which the tests compare with.
 """
 
 from __future__ import annotations
@@ -13,11 +11,69 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import N_, _
-from gpuwatch_tray.settings import messages
 from gpuwatch_tray.settings.lexer import OPERATORS, Literal, Piece, Reference, Scanner, UnclosedError, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What is said of a text that Bash would execute. Nothing of the line is quoted save names and words of Bash:
+# a stray word may be a password.
+EXPORT = N_("`export` takes NAME=value here, with the name outside the quotes")
+BRACES = N_("Bash would expand the braces: put the value in quotes")
+NOT_PLAIN = N_("only NAME=value is read: no lists, and nothing is added to")
+NO_BLANKS = N_("no blanks around =")
+AFTER_SEMICOLON = N_(
+    "Bash would run what follows the `;` as a command: a value with a ; in it goes in quotes"
+)
+_DECLARE = frozenset({"declare", "typeset", "local", "readonly", "set", "setenv"})
+_INCLUDE = frozenset({"source", "."})
+_WORDS_OF_BASH = frozenset(
+    word
+    for line in (
+        "if then else elif fi for while until do done case esac in select function time coproc { } [[ [ !",
+        "test echo printf read cat cd exit return unset eval exec trap alias shopt true false : let mkdir",
+    )
+    for word in line.split()
+)
+
+
+def operator_message(sign: str) -> str:
+    """Explain a `;` with nothing before it, `&`, `|`, `<`, `>` or a parenthesis outside quotes."""
+    if sign == ";":
+        return _("Bash finds nothing to do before this `;`: take it away")
+    return _("`{sign}` outside quotes is an operator of Bash: put a value that holds it in quotes").format(
+        sign=sign
+    )
+
+
+def command_message(words: Sequence[str], stray: int, before: str = "", *, empty: bool = False) -> str:
+    """
+    Explain the word at `stray`, which Bash would run as a command; '' is a word that is not all bare.
+
+    `before` is the name assigned just before it on the same line, if any; `empty` says that its value is.
+    """
+    word = words[stray]
+    following = words[stray + 1] if stray + 1 < len(words) else ""
+    if before:
+        how = _(NO_BLANKS) if empty else _("a value with blanks goes in quotes")
+        return _("Bash would run what follows {before}=... as a command: {how}").format(
+            before=before, how=how
+        )
+    if _NAME.fullmatch(word) and following.startswith("="):
+        return _("Bash would run the command '{word}': {how}").format(word=word, how=_(NO_BLANKS))
+    if word in _DECLARE:
+        return _("'{word}' is not read: write NAME=value or export NAME=value").format(word=word)
+    if word in _INCLUDE:
+        return _("another file is not read from here: put its lines in this one")
+    if word in _WORDS_OF_BASH:
+        return _("Bash would run '{word}': nothing but NAME=value and export NAME=value is read").format(
+            word=word
+        )
+    if "=" in word:
+        return _("Bash would run this as a command: a name holds only letters, digits and _")
+    return _("Bash would run this line as a command: settings are written NAME=value")
 
 
 HOME = Reference("HOME", home=True)
@@ -53,7 +109,6 @@ def expand_tildes(value: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], str]:
 
 MOST_ERRORS = 50
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>=|\+=|\[[^]]*\]\+?=)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACES = re.compile(r"\{.*(,|\.\.).*\}", re.DOTALL)
 
 
@@ -69,14 +124,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
-    """
-    Assignments that Bash carries out together.
-
-    With `export` Bash expands every value before it assigns the first, else one after the other.
-    """
+    """Assignments that Bash carries out together."""
 
     assignments: tuple[Assignment, ...]
-    export: bool = False
+    export: bool = False  # Bash expands every value before it assigns the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +141,12 @@ class DataError:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """
-    What a text says. `broken` are the names whose assignments could not be read.
-
-    `references` are (offset, name) of every variable used, those in broken parts too.
-    """
+    """What a text says."""
 
     commands: tuple[ShellCommand, ...] = ()
     errors: tuple[DataError, ...] = ()
-    broken: frozenset[str] = frozenset()
-    references: tuple[tuple[int, str], ...] = ()
+    broken: frozenset[str] = frozenset()  # names whose assignments could not be read
+    references: tuple[tuple[int, str], ...] = ()  # (offset, name) of every variable used
 
 
 def parse_script(text: str) -> Script:
@@ -156,18 +203,19 @@ class ShellParser:
                 scanner.at += 1
                 after = scanner.peek()
                 if after and after in ";&":
-                    self._stop(messages.operator_message(after), words)
+                    self._stop(operator_message(after), words)
                     return
                 break
             if c == ";" or c in OPERATORS:
-                self._stop(messages.operator_message(c), words)
+                self._stop(operator_message(c), words)
                 return
             words.append(scanner.word())
             if scanner.peek() == "(" and words[-1].bare.endswith("=") and (split := _split(words[-1])):
                 at = scanner.at
                 scanner.skip_group(at, "()", quoted=False)
                 scanner.faults.clear()
-                self._reject(at, messages.list_message(split[0]), words)
+                text = _('a list is not read: write {name}="..." with everything between one pair of quotes')
+                self._reject(at, text.format(name=split[0]), words)
                 self._rest_of_line()
                 return
         if words:
@@ -196,7 +244,7 @@ class ShellParser:
                 self._reject_command(words, stray)
                 return
         elif len(words) == 1:
-            self._error(words[0].start, "", _(messages.EXPORT))
+            self._error(words[0].start, "", _(EXPORT))
         read = [self._assignment(word, export=export) for word in (words[1:] if export else words)]
         self.commands.append(
             ShellCommand(tuple(assignment for assignment in read if assignment is not None), export)
@@ -206,7 +254,7 @@ class ShellParser:
         split = _split(word)
         if split is None:  # after `export`: a name alone changes nothing
             if not _NAME.fullmatch(word.bare):
-                self._error(word.start, "", _(messages.EXPORT))
+                self._error(word.start, "", _(EXPORT))
             return None
         name, sign, value = split
         pieces, tilde_fault = expand_tildes(value)
@@ -214,11 +262,11 @@ class ShellParser:
             self.scanner.references.append((word.start, HOME.name))
         faults = [(f.at, f.text) for f in self.scanner.faults if word.start <= f.at < word.end]
         if sign != "=":
-            faults.append((word.start, _(messages.NOT_PLAIN)))
+            faults.append((word.start, _(NOT_PLAIN)))
         if tilde_fault:
             faults.append((word.start, tilde_fault))
         if export and _BRACES.search(_skeleton(word)):
-            faults.append((word.start, _(messages.BRACES)))
+            faults.append((word.start, _(BRACES)))
         for at, text in faults:
             self._error(at, name, text)
         if faults:
@@ -231,14 +279,14 @@ class ShellParser:
         start = words[stray].start
         if stray:
             name, _sign, value = _split(words[stray - 1]) or ("", "", ())
-            self._reject(start, messages.command_message(texts, stray, name, empty=not value), words)
+            self._reject(start, command_message(texts, stray, name, empty=not value), words)
         elif self.scanner.text[:start].rstrip(" \t").endswith(";"):
-            self._reject(start, _(messages.AFTER_SEMICOLON), words)
+            self._reject(start, _(AFTER_SEMICOLON), words)
         else:
             meant = texts[0] if len(words) > 1 and texts[1].startswith("=") else ""
             key = meant if _NAME.fullmatch(meant) else ""
             self.broken.update({key} - {""})
-            self._error(start, key, messages.command_message(texts, 0))
+            self._error(start, key, command_message(texts, 0))
 
     def _reject(self, at: int, text: str, words: list[Word]) -> None:
         """Drop a command as a whole; the error belongs to the last name that it assigns."""
@@ -300,11 +348,7 @@ class ExpandedValue:
 
 
 class Namespace:
-    """
-    The variables as one file after the other is sourced.
-
-    `home` is the account's folder, what `~` is where HOME is unset.
-    """
+    """The variables as one file after the other is sourced; `home` is what `~` is where HOME is unset."""
 
     def __init__(self, environ: Mapping[str, str], home: str) -> None:
         self._environ = environ

@@ -56,23 +56,22 @@ class SettingsFile:
 def files(
     environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[SettingsFile, ...]:
-    """
-    Find each of the three files, or its place: what its variable names, else the user's folder.
-
-    One that is found elsewhere, as in `config/` of a checkout, is there already.
-    """
+    """Find each of the three files, or its place: what its variable names, else the user's folder."""
     folders = folders or paths.settings_folders()
-    return tuple(_locate(name, variable, environ, folders) for name, variable in paths.FILES)
+    located = []
+    for name, variable in paths.FILES:
+        path, there = (file := paths.find(name, variable, environ, folders)).path, file.found
+        named = variable if environ.get(variable) else ""
+        if named:
+            there = os.path.lexists(path)
+        located.append(SettingsFile(path if named or there else folders.config / name, there, named))
+    return tuple(located)
 
 
 def write_missing(
     environ: Mapping[str, str], folders: paths.SettingsFolders | None = None
 ) -> tuple[Path, ...]:
-    """
-    Write those of the three files that are missing, for their owner alone, and return their paths.
-
-    Nothing that exists is touched. Raises OSError.
-    """
+    """Write those of the three files that are missing, for their owner alone; raises OSError."""
     folders = folders or paths.settings_folders()
     missing = [
         (name, file)
@@ -102,7 +101,6 @@ def example(name: str) -> str:
 
 
 def _block(setting: Setting) -> list[str]:
-    """Return the lines of one key, with its comment above it."""
     comment = setting.about if setting.comment is None else setting.comment
     lines = [""] if comment else []
     if setting.heading:
@@ -122,17 +120,6 @@ def _comment(text: str) -> list[str]:
         indent = " " * len(term[0]) if term else ""
         lines += wrap(paragraph, _WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False) or [""]
     return [f"# {line}".rstrip() for line in lines]
-
-
-def _locate(
-    name: str, variable: str, environ: Mapping[str, str], folders: paths.SettingsFolders
-) -> SettingsFile:
-    file = paths.find(name, variable, environ, folders)
-    if environ.get(variable):
-        return SettingsFile(file.path, os.path.lexists(file.path), variable)
-    if file.found:
-        return SettingsFile(file.path, exists=True)
-    return SettingsFile(folders.config / name, exists=False)
 
 
 def _write(path: Path, content: str) -> None:

@@ -1,14 +1,14 @@
 """
-Checks that turn the text of a setting into its value, one for each `ValueType`.
+Checks that turn the text of a setting, without blanks around it, into its value.
 
 Each raises ValueError with what it expected, what it got and how to correct it; the caller names the key.
-Texts come without blanks around them.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,11 +50,7 @@ def quote_value(text: str) -> str:
 
 
 def parse(setting: Setting, text: str) -> Any:
-    """
-    Return the value of a setting in base units; the empty text gives the value that stands for none.
-
-    Raises ValueError.
-    """
+    """Return the value of a setting in base units, '' for the one that stands for none; raises ValueError."""
     if not text:
         return _EMPTY[setting.type]
     if setting.off and text.lower() == "off":
@@ -67,11 +63,6 @@ def parse(setting: Setting, text: str) -> Any:
         except ValueError as error:
             raise ValueError(_("{said} (or auto)").format(said=error)) from None
     return _PARSERS[setting.type](setting, text)
-
-
-def _whole(setting: Setting, text: str) -> Any:
-    """Parse a decimal number >= 0, as Bash's arithmetic would read it."""
-    return setting.unit.to_base(_plain_number(text))
 
 
 def _plain_number(text: str) -> int:
@@ -92,7 +83,6 @@ def _plain_number(text: str) -> int:
 
 
 def _bounded(setting: Setting, text: str) -> Any:
-    """Parse a whole number within the bounds of the setting."""
     what = {
         ValueType.COUNT: _("a whole number"),
         ValueType.PERCENT: _("a percentage"),
@@ -110,7 +100,6 @@ def _bounded(setting: Setting, text: str) -> Any:
 
 
 def _decimal(setting: Setting, text: str) -> Any:
-    """Parse a decimal fraction within the bounds of the setting."""
     least, most = setting.bounds
     expected = {
         ValueType.DECIMAL: _("expected seconds from {least} to {most}, got {got}"),
@@ -126,7 +115,6 @@ def _decimal(setting: Setting, text: str) -> Any:
 
 
 def _port(setting: Setting, text: str) -> int:
-    """Parse a TCP port."""
     least, most = setting.bounds
     if not _DIGITS.fullmatch(text) or len(text) > len(str(most)) or not least <= int(text) <= most:
         raise ValueError(
@@ -142,7 +130,7 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
     "NOTIFY_METHOD": (NotifyMethod, N_("expected 'auto', 'smtp' or 'gmail_api', got {got}")),
     "EMAIL_WHEN": (EmailWhen, N_("expected 'away', 'always' or 'never', got {got}")),
     "ICON_STYLE": (IconStyle, N_("expected 'auto', 'light', 'dark' or 'color', got {got}")),
-    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls' or 'none', got {got}")),
+    "SMTP_SECURITY": (SmtpSecurity, N_("expected 'tls', 'ssl' or 'none', got {got}")),
     "NOTIFY_RESOLVED": (
         ResolvedChannel,
         N_("expected 'email', 'popup', both with a comma, or 'off', got {got}"),
@@ -150,19 +138,11 @@ _CHOICES: dict[str, tuple[type[Enum], str]] = {
 }
 
 
-def _choice(setting: Setting, text: str) -> Enum:
-    """Parse one of the choices, in any case."""
+def _choice(setting: Setting, text: str) -> Enum | frozenset[Enum]:
     choices, expected = _CHOICES[setting.key]
     try:
-        return choices(text.lower())
-    except ValueError:
-        raise ValueError(_(expected).format(got=quote_value(text))) from None
-
-
-def _several_choices(setting: Setting, text: str) -> frozenset[Enum]:
-    """Parse some of the choices, separated by commas or blanks."""
-    choices, expected = _CHOICES[setting.key]
-    try:
+        if setting.type is ValueType.CHOICE:
+            return choices(text.lower())
         return frozenset(choices(part) for part in text.lower().replace(",", " ").split())
     except ValueError:
         raise ValueError(_(expected).format(got=quote_value(text))) from None
@@ -182,7 +162,6 @@ def _language(_setting: Setting, text: str) -> str:
 
 
 def _switch(_setting: Setting, text: str) -> bool:
-    """Parse a switch."""
     if text.lower() in {"on", "yes", "true", "1"}:
         return True
     if text.lower() in {"off", "no", "false", "0"}:
@@ -191,11 +170,7 @@ def _switch(_setting: Setting, text: str) -> bool:
 
 
 def _programs(_setting: Setting, text: str) -> frozenset[str]:
-    """
-    Parse names of programs, to lower case; `none` alone stands for no program.
-
-    Blanks separate them, or where there is a comma, commas alone: Windows has names with blanks.
-    """
+    """Parse names of programs, with commas between those that hold blanks; `none` alone is no program."""
     names = [" ".join(part.split()) for part in (text.split(",") if "," in text else text.split())]
     for name in names:
         _printable(name)
@@ -214,7 +189,6 @@ def _programs(_setting: Setting, text: str) -> frozenset[str]:
 
 
 def _address(_setting: Setting, text: str) -> str:
-    """Parse one mail address, or the name of an account of this machine."""
     _printable(text)
     if not _ADDRESS.fullmatch(text) or ("@" not in text and ("." in text or "=" in text)):
         raise ValueError(
@@ -230,11 +204,7 @@ def _addresses(setting: Setting, text: str) -> tuple[str, ...]:
 
 
 def _path(_setting: Setting, text: str) -> Path:
-    """
-    Parse an absolute path; a relative one is refused, as cron starts anywhere.
-
-    A name that is not UTF-8 stays as it is.
-    """
+    """Parse an absolute path; a relative one is refused, as cron starts anywhere. It may be no UTF-8."""
     if _CONTROL.search(text):
         raise ValueError(_("expected the path of a file, got {got}").format(got=quote_value(text)))
     found = Path(text)
@@ -251,7 +221,6 @@ def _path(_setting: Setting, text: str) -> Path:
 
 
 def _host(_setting: Setting, text: str) -> str:
-    """Parse the name or address of a mail server."""
     if _HOST.fullmatch(text) and not _NOT_UTF8.search(text):
         return text
     try:
@@ -282,6 +251,15 @@ def password(text: str) -> Secret:
     return Secret(plain)
 
 
+def odd_characters(secret: Secret) -> str:
+    """Name the kinds of characters that nobody types into a password; empty if there are none."""
+    text = secret.reveal()
+    kinds = [_("typographic quotes")] if any(sign in text for sign in _TYPOGRAPHIC) else []
+    if any(unicodedata.category(character) == "Cf" for character in text):
+        kinds.append(_("invisible characters"))
+    return _(" and ").join(kinds)
+
+
 def _printable(text: str) -> str:
     if _NOT_UTF8.search(text):
         raise ValueError(
@@ -298,12 +276,8 @@ def _printable(text: str) -> str:
     return text
 
 
-def _account(_setting: Setting, text: str) -> str:
-    return _printable(text)
-
-
 _PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
-    ValueType.WHOLE: _whole,
+    ValueType.WHOLE: lambda setting, text: setting.unit.to_base(_plain_number(text)),
     ValueType.COUNT: _bounded,
     ValueType.PERCENT: _bounded,
     ValueType.DEGREES: _bounded,
@@ -313,14 +287,14 @@ _PARSERS: dict[ValueType, Callable[[Setting, str], Any]] = {
     ValueType.PORT: _port,
     ValueType.SWITCH: _switch,
     ValueType.CHOICE: _choice,
-    ValueType.CHOICES: _several_choices,
+    ValueType.CHOICES: _choice,
     ValueType.LANGUAGE: _language,
     ValueType.PROGRAMS: _programs,
     ValueType.ADDRESS: _address,
     ValueType.ADDRESSES: _addresses,
     ValueType.PATH: _path,
     ValueType.HOST: _host,
-    ValueType.ACCOUNT: _account,
+    ValueType.ACCOUNT: lambda _setting, text: _printable(text),
     ValueType.PASSWORD: lambda _setting, text: password(text),
 }
 _EMPTY: dict[ValueType, Any] = {

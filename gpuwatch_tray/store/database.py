@@ -1,8 +1,7 @@
 """
 The database behind the store: the file, or memory while the file cannot be written.
 
-Reads and writes come as functions of a connection, so that they can be repeated: on a file that replaced a
-damaged one, or in memory when the disk is full.
+Work comes as functions of a connection, to be repeated on a file that replaced a damaged one, or in memory.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class Database:
     """
     One state file, followed when another process puts a new one in its place.
 
-    A `keeper` goes on in memory while the file cannot be written, says so in `trouble`, and returns to the
-    file when that is possible again. It must be the only one: two such memories would send the same mails.
-    `renewed` counts how often something may have been lost, so that what is known has to be written again.
+    A `keeper` goes on in memory while the file cannot be written, and says so in `trouble`; it must be the
+    only one: two such memories would send the same mails. `renewed` counts how often something may have been
+    lost, so that what is known has to be written again.
     """
 
     def __init__(self, path: Path, *, keeper: bool, monotonic: Callable[[], float] = time.monotonic) -> None:

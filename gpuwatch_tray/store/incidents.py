@@ -1,4 +1,8 @@
-"""Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries."""
+"""
+Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries.
+
+Here, in `misc` and in `outbox`: functions of a database, to be called inside the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ class Transition:
 
 
 def write_incidents(database: sqlite3.Connection, alerts: Iterable[Alert], *, owed: bool = False) -> None:
-    """Insert or update these incidents. Inside the caller's transaction."""
+    """Insert or update these incidents."""
     marks = ", ".join("?" * (len(FIELDS) + 1))
     database.executemany(
         f"INSERT OR REPLACE INTO incidents ({COLUMNS}, owed) VALUES ({marks})",
@@ -45,7 +49,7 @@ def write_incidents(database: sqlite3.Connection, alerts: Iterable[Alert], *, ow
 
 
 def drop_incidents(database: sqlite3.Connection, ids: Iterable[int]) -> None:
-    """Delete incidents that never fired. Inside the caller's transaction."""
+    """Delete incidents that never fired."""
     rows = [(number,) for number in ids]
     database.executemany("DELETE FROM incidents WHERE id = ?", rows)
     database.executemany("DELETE FROM transitions WHERE incident = ?", rows)
@@ -74,18 +78,15 @@ def read_incidents(database: sqlite3.Connection) -> list[Alert]:
     return [_incident(row) for row in database.execute(f"SELECT {COLUMNS} FROM incidents").fetchall()]
 
 
-def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant]]:
-    """Read when the incidents began to fire, by fingerprint."""
-    rows = database.execute("SELECT fingerprint, fired FROM incidents WHERE fired IS NOT NULL")
+def read_fired(database: sqlite3.Connection) -> list[tuple[str, Instant, Severity]]:
+    """Read when the incidents began to fire, and how severe they were, by fingerprint, oldest first."""
+    rows = database.execute(
+        "SELECT fingerprint, fired, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id"
+    )
     with checked_rows():
-        return [(fingerprint, Instant(*json.loads(at))) for fingerprint, at in rows.fetchall()]
-
-
-def read_severities(database: sqlite3.Connection) -> list[tuple[str, Severity]]:
-    """Read how severe the incidents were that have fired, by fingerprint, oldest first."""
-    rows = database.execute("SELECT fingerprint, severity FROM incidents WHERE fired IS NOT NULL ORDER BY id")
-    with checked_rows():
-        return [(fingerprint, Severity(severity)) for fingerprint, severity in rows.fetchall()]
+        return [
+            (name, Instant(*json.loads(at)), Severity(severity)) for name, at, severity in rows.fetchall()
+        ]
 
 
 def read_rules(database: sqlite3.Connection) -> dict[str, str]:
@@ -103,7 +104,7 @@ def highest_id(database: sqlite3.Connection) -> int:
 
 
 def add_transitions(database: sqlite3.Connection, transitions: Iterable[Transition]) -> None:
-    """Record what happened. Inside the caller's transaction."""
+    """Record what happened."""
     database.executemany(
         "INSERT INTO transitions (at, incident, what, why) VALUES (?, ?, ?, ?)",
         [(line.at, line.incident, line.what, line.why) for line in transitions],
@@ -117,7 +118,7 @@ def read_transitions(database: sqlite3.Connection) -> list[Transition]:
 
 
 def prune_incidents(database: sqlite3.Connection) -> None:
-    """Delete all but the last `INCIDENTS_KEPT` that are over. Inside the caller's transaction."""
+    """Delete all but the last `INCIDENTS_KEPT` that are over."""
     database.execute(
         "DELETE FROM incidents WHERE phase = 'resolved' AND NOT owed AND id NOT IN"
         " (SELECT id FROM incidents WHERE phase = 'resolved' ORDER BY id DESC LIMIT ?)",
@@ -180,12 +181,15 @@ def read_attention(database: sqlite3.Connection) -> Attention:
         )
 
 
-def add_acknowledgements(database: sqlite3.Connection, ids: Iterable[int], at: float) -> None:
-    """Record acknowledgements. Inside the caller's transaction, as all below."""
+def add_acknowledgements(
+    database: sqlite3.Connection, ids: Iterable[int], transitions: Iterable[Transition], at: float
+) -> None:
+    """Record that the person has seen these incidents."""
     database.executemany(
         "INSERT OR REPLACE INTO acknowledgements (incident, at) VALUES (?, ?)",
         [(number, at) for number in ids],
     )
+    add_transitions(database, transitions)
 
 
 def remove_acknowledgements(database: sqlite3.Connection, ids: Iterable[int]) -> None:
@@ -193,13 +197,16 @@ def remove_acknowledgements(database: sqlite3.Connection, ids: Iterable[int]) ->
     database.executemany("DELETE FROM acknowledgements WHERE incident = ?", [(number,) for number in ids])
 
 
-def add_silence(database: sqlite3.Connection, silence: Silence) -> None:
+def add_silence(
+    database: sqlite3.Connection, silence: Silence, transitions: Iterable[Transition] = ()
+) -> None:
     """Store a silence in place of an earlier one of the same alerts."""
     at = silence.at
     database.execute(
         "INSERT OR REPLACE INTO silences (scope, name, at, uptime, boot, seconds) VALUES (?, ?, ?, ?, ?, ?)",
         (silence.scope.value, silence.name, at.wall, at.uptime, at.boot, silence.seconds),
     )
+    add_transitions(database, transitions)
 
 
 def remove_silences(database: sqlite3.Connection, silences: Iterable[Silence]) -> None:
@@ -216,18 +223,23 @@ def remove_all_silences(database: sqlite3.Connection) -> int:
 
 
 def record_deliveries(
-    database: sqlite3.Connection, fingerprints: Iterable[str], channel: str, now: Instant
+    database: sqlite3.Connection,
+    fingerprints: Iterable[str],
+    channel: str,
+    now: Instant,
+    transitions: Iterable[Transition] = (),
 ) -> None:
-    """Start the cooldown of `fingerprints` on `channel`. Inside the caller's transaction."""
+    """Start the cooldown of `fingerprints` on `channel`."""
     database.executemany(
         "INSERT OR REPLACE INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)",
         [(fingerprint, channel, now.wall, now.uptime, now.boot) for fingerprint in fingerprints],
     )
+    add_transitions(database, transitions)
 
 
-def read_deliveries(database: sqlite3.Connection) -> list[dict[str, Instant]]:
-    """Read when each fingerprint was last notified, channel by channel."""
-    return [read_deliveries_on(database, channel.value) for channel in Channel]
+def read_deliveries(database: sqlite3.Connection) -> dict[str, dict[str, Instant]]:
+    """Read when each fingerprint was last notified, by channel."""
+    return {channel.value: read_deliveries_on(database, channel.value) for channel in Channel}
 
 
 def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, Instant]:
@@ -239,7 +251,7 @@ def read_deliveries_on(database: sqlite3.Connection, channel: str) -> dict[str, 
 
 
 def prune_deliveries(database: sqlite3.Connection, before: float) -> None:
-    """Delete the deliveries `before` this time of alerts that are over. Inside the caller's transaction."""
+    """Delete the deliveries `before` this time of alerts that are over."""
     database.execute(
         "DELETE FROM deliveries WHERE at < ? AND fingerprint NOT IN"
         " (SELECT fingerprint FROM incidents WHERE phase <> 'resolved')",

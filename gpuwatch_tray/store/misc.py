@@ -1,8 +1,4 @@
-"""
-Reminders, the inventory of GPUs, and single values by key.
-
-Whoever is asked writes a reminder; the evaluator keeps it up to date.
-"""
+"""Reminders, the inventory of GPUs, and single values by key."""
 
 from __future__ import annotations
 
@@ -27,33 +23,30 @@ def read_reminders(database: sqlite3.Connection) -> tuple[Reminder, ...]:
         return tuple(reminder_from_json(number, json.loads(body)) for number, body in rows)
 
 
-def add_reminder(database: sqlite3.Connection, watch: Reminder) -> int:
-    """Store a reminder and return its number. Inside the caller's transaction, as all below."""
+def add_reminder(database: sqlite3.Connection, reminder: Reminder) -> int:
+    """Store a reminder and return its number."""
     cursor = database.execute(
-        "INSERT INTO watches (body, due) VALUES (?, ?)", (_reminder_json(watch), watch.notice is not None)
+        "INSERT INTO watches (body, due) VALUES (?, ?)",
+        (_reminder_json(reminder), reminder.notice is not None),
     )
     return int(cursor.lastrowid or 0)
 
 
-def update_reminders(database: sqlite3.Connection, watches: Iterable[Reminder]) -> None:
-    """
-    Write the progress of these reminders.
-
-    One that was cancelled meanwhile stays deleted; one that was completed meanwhile keeps its notice.
-    """
+def update_reminders(database: sqlite3.Connection, reminders: Iterable[Reminder]) -> None:
+    """Write the progress of these reminders, but for those that were cancelled or completed meanwhile."""
     database.executemany(
         "UPDATE watches SET body = ?, due = ? WHERE id = ? AND NOT due",
-        [(_reminder_json(watch), watch.notice is not None, watch.id) for watch in watches],
+        [(_reminder_json(reminder), reminder.notice is not None, reminder.id) for reminder in reminders],
     )
 
 
 def set_reminder_notice(database: sqlite3.Connection, number: int, notice: ReminderNotice) -> bool:
     """Set a reminder's notice, in place of an earlier one; return False where the reminder is gone."""
-    for watch in read_reminders(database):
-        if watch.id == number:
-            made = Reminder(number, watch.asked, watch.condition, notice)
+    for reminder in read_reminders(database):
+        if reminder.id == number:
+            completed = Reminder(number, reminder.asked, reminder.condition, notice)
             database.execute(
-                "UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_reminder_json(made), number)
+                "UPDATE watches SET body = ?, due = 1 WHERE id = ?", (_reminder_json(completed), number)
             )
             return True
     return False
@@ -64,8 +57,8 @@ def remove_reminder(database: sqlite3.Connection, number: int) -> bool:
     return database.execute("DELETE FROM watches WHERE id = ?", (number,)).rowcount > 0
 
 
-def _reminder_json(watch: Reminder) -> str:
-    return json.dumps(reminder_to_json(watch))
+def _reminder_json(reminder: Reminder) -> str:
+    return json.dumps(reminder_to_json(reminder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ def read_inventory(database: sqlite3.Connection) -> tuple[KnownGpu, ...]:
 
 
 def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> None:
-    """Insert or update these GPUs. Inside the caller's transaction."""
+    """Insert or update these GPUs."""
     database.executemany(
         "INSERT OR REPLACE INTO inventory (uuid, gpu, name, seen, forgotten) VALUES (?, ?, ?, ?, ?)",
         [(gpu.uuid, gpu.index, gpu.name, gpu.seen, gpu.forgotten) for gpu in gpus],
@@ -101,7 +94,7 @@ def write_inventory(database: sqlite3.Connection, gpus: Iterable[KnownGpu]) -> N
 
 
 def mark_gpu_forgotten(database: sqlite3.Connection, uuid: str) -> bool:
-    """Mark a GPU as forgotten; return False where it is not missed. Inside the caller's transaction."""
+    """Mark a GPU as forgotten; return False where it is not missed."""
     changed = database.execute("UPDATE inventory SET forgotten = 1 WHERE uuid = ? AND NOT forgotten", (uuid,))
     return changed.rowcount > 0
 
@@ -119,32 +112,33 @@ def read_instant(database: sqlite3.Connection, name: str = LAST_EVALUATION) -> I
 
 
 def write_instant(database: sqlite3.Connection, at: Instant, name: str = LAST_EVALUATION) -> None:
-    """Store an instant. Inside the caller's transaction, as all below."""
+    """Store an instant."""
     database.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, instant_to_json(at)))
 
 
-def has_key(database: sqlite3.Connection, name: str) -> bool:
-    """Return whether this key was set."""
-    return database.execute("SELECT 1 FROM marks WHERE name = ?", (name,)).fetchone() is not None
+def was_greeted(database: sqlite3.Connection) -> bool:
+    """Return whether the welcome was shown, so that this is not the first start on this state."""
+    return database.execute("SELECT 1 FROM marks WHERE name = ?", (GREETED,)).fetchone() is not None
 
 
-def set_key(database: sqlite3.Connection, name: str) -> None:
-    """Set a key without a value of its own."""
-    database.execute("INSERT OR REPLACE INTO marks VALUES (?, '1')", (name,))
+def record_greeting(database: sqlite3.Connection) -> None:
+    """Record that the welcome was shown."""
+    database.execute("INSERT OR REPLACE INTO marks VALUES (?, '1')", (GREETED,))
 
 
 def write_probe(database: sqlite3.Connection) -> None:
-    """Write something, whatever it is."""
+    """Write a little: only that shows whether the disk accepts it."""
     database.execute("INSERT INTO marks VALUES ('touched', '1') ON CONFLICT DO UPDATE SET value = value + 1")
 
 
 def read_sightings(database: sqlite3.Connection) -> dict[tuple[int, str], float]:
-    """Read the processes that the command source has seen: (pid, digest of the command) to start time."""
+    """Read when the processes started that the command source has seen, by (pid, digest of the command)."""
     rows = database.execute("SELECT pid, command, started FROM sightings")
     return {(pid, command): started for pid, command, started in rows.fetchall()}
 
 
-def write_sightings(database: sqlite3.Connection, seen: Mapping[tuple[int, str], float]) -> None:
+def write_sightings(database: sqlite3.Connection, sightings: Mapping[tuple[int, str], float]) -> None:
     """Replace the processes that the command source has seen."""
     database.execute("DELETE FROM sightings")
-    database.executemany("INSERT INTO sightings VALUES (?, ?, ?)", [(*key, at) for key, at in seen.items()])
+    rows = [(*key, at) for key, at in sightings.items()]
+    database.executemany("INSERT INTO sightings VALUES (?, ?, ?)", rows)

@@ -2,16 +2,14 @@
 The outbox: mails that are to be sent, until they have been.
 
 A row is `queued` (or `blocked`) until its mail is accepted, then `sent`; `held` is over the limit and waits
-for a digest; `dead` was refused for good and stays until a person resends or drops it (`dropped`). A sender
-leases a row first: until the lease ends, no other process touches it, and a sender that died loses nothing.
-Rows with the same `digest` leave as one mail. They stay rows of their own, which share its Message-ID while
-they are tried together: what may have been accepted is sent again under the same one.
+for a digest; `dead` was refused for good, and stays until a person resends it or drops it (`dropped`). A
+sender leases a row first, so that no other touches it. Rows with the same `digest` leave as one mail.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.alerts import Channel
@@ -36,19 +34,14 @@ def details_to_json(details: MailDetails) -> str:
 def details_from_json(text: str) -> MailDetails:
     """Parse the details. Raises UnreadableRowError."""
     with checked_rows():
-        values = json.loads(text)
-        severity = values.get("severity")
-        return MailDetails(
-            html=values.get("html", ""),
-            host=values.get("host", ""),
-            severity=None if severity is None else Severity(severity),
-            rules=tuple(values.get("rules", ())),
-            incidents=tuple(values.get("incidents", ())),
-            subjects=tuple(values.get("subjects", ())),
-            replies_to=tuple(values.get("replies_to", ())),
-            reminder=values.get("reminder", False),
-            only=tuple(values.get("only", ())),
-        )
+        known = {field.name for field in fields(MailDetails)}  # a newer version may have written more
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(text).items()
+            if name in known
+        }
+        severity = values.pop("severity", None)
+        return MailDetails(severity=None if severity is None else Severity(severity), **values)
 
 
 # Seconds by which the clocks of two processes may seem to differ, the wait for a lock included.
@@ -69,10 +62,9 @@ COLUMNS = (
 @dataclass(frozen=True, slots=True)
 class OutboxMail:
     """
-    One mail of the outbox, with the fingerprints of its alerts.
+    One mail of the outbox, with the fingerprints of its alerts; `failure` is the class of its last `error`.
 
-    `failure` is the class of its last `error` (transport.FailureKind); `digest` the Message-ID of the mail in
-    which it was last tried together with others.
+    `digest` is the Message-ID of the mail in which it was last tried together with others.
     """
 
     id: int
@@ -89,10 +81,9 @@ class OutboxMail:
 @dataclass(frozen=True, slots=True)
 class OutboxSummary:
     """
-    What waits in the outbox: how many mails, the oldest, the time of the next attempt, and the last error.
+    What waits in the outbox: how many mails, the oldest, the next attempt, the last error and its class.
 
-    `failure` is that error's class (transport.FailureKind). `held` mails wait for a digest; `dead` ones were
-    refused for good, the last of them for `dead_error`.
+    `held` mails wait for a digest; `dead` ones were refused for good, the last of them for `dead_error`.
     """
 
     count: int = 0
@@ -162,11 +153,7 @@ def all_silenced(fingerprints: Collection[str], silenced: Callable[[str], bool])
 def read_summary(
     database: sqlite3.Connection, now: float, silenced: Callable[[str], bool] = lambda _: False
 ) -> OutboxSummary:
-    """
-    Summarise what waits. `next_at` respects leases and snoozes: nothing is due earlier.
-
-    It is None where all that waits is snoozed.
-    """
+    """Summarise what waits; nothing is due before `next_at`, which is None where all of it is snoozed."""
     rows = database.execute(
         f"SELECT created, {FREE_AT}, fingerprints FROM outbox WHERE {OPEN}",
         {"now": now, "apart": CLOCK_TOLERANCE},
@@ -216,7 +203,7 @@ class Rest:
     """
     A mail that only some recipients got, for the others (`message.details.only`).
 
-    It is due `at`, or given up where that is None. `failure` is the class of the `error`.
+    It is due `at`, or given up where that is None; `failure` is the class of the `error`.
     """
 
     message: Message
@@ -228,7 +215,7 @@ class Rest:
 def insert_mail(
     database: sqlite3.Connection, message: Message, fingerprints: Iterable[str], *, held: bool = False
 ) -> None:
-    """Queue `message`, due at once, or hold it. Inside the caller's transaction, as all below."""
+    """Queue `message`, due at once, or hold it."""
     database.execute(
         "INSERT INTO outbox (created, kind, subject, text, message_id, details, fingerprints, state, next_at,"
         " set_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -266,11 +253,7 @@ def insert_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
 
 
 def mark_sent(database: sqlite3.Connection, row_id: int, now: Instant, detail: str) -> None:
-    """
-    Close a row, with those of its digest, and start the cooldowns of its alerts.
-
-    Do nothing where a damaged state was replaced meanwhile.
-    """
+    """Close a row, with those of its digest, and start the cooldowns of its alerts."""
     for number, fingerprints, kind in _same_mail(database, row_id):
         database.execute(
             "UPDATE outbox SET state = 'sent', sent_at = ?, lease_until = 0, error = ?, failure = ''"
@@ -296,14 +279,17 @@ def delete_mails(database: sqlite3.Connection, ids: Iterable[int]) -> None:
 
 
 def mark_retry(
-    database: sqlite3.Connection, row_id: int, at: float, error: str, *, blocked: bool, failure: str
+    database: sqlite3.Connection,
+    row_id: int,
+    at: float,
+    error: str,
+    *,
+    blocked: bool = False,
+    failure: str = "",
 ) -> None:
-    """
-    Put a row back, to be sent at `at`; `blocked` where a person has to fix something first.
-
-    End the lease; `set_at` stays the time of the lease. A digest that may have been accepted is sent again as
-    it was; any other is put together anew.
-    """
+    """Put a row back, to be sent at `at`; `blocked` where a person has to fix something first."""
+    # `set_at` stays the time of the lease. A digest that may have been accepted is sent again as it was; any
+    # other is put together anew.
     state = "blocked" if blocked else "queued"
     database.executemany(
         "UPDATE outbox SET state = CASE state WHEN 'held' THEN state ELSE ? END, attempts = attempts + 1,"
@@ -316,7 +302,7 @@ def mark_retry(
     )
 
 
-def mark_dead(database: sqlite3.Connection, row_id: int, at: float, error: str, failure: str) -> None:
+def mark_dead(database: sqlite3.Connection, row_id: int, at: float, error: str, *, failure: str = "") -> None:
     """Give a row up, as it was refused for good: it stays for a person to look at."""
     database.executemany(
         "UPDATE outbox SET state = 'dead', attempts = attempts + 1, sent_at = ?, lease_until = 0, error = ?,"
@@ -352,12 +338,8 @@ def make_all_due(database: sqlite3.Connection, now: float) -> None:
 
 
 def prune_outbox(database: sqlite3.Connection, before: float) -> None:
-    """
-    Delete mails that were sent or dropped `before` this time.
-
-    Of the dead ones keep the latest `DEAD_KEPT`, by number, as a clock may be wrong: a mistyped address must
-    not fill the disk.
-    """
+    """Delete mails that were sent or dropped `before` this time, and all but the latest dead ones."""
+    # By number, as a clock may be wrong: a mistyped address must not fill the disk.
     database.execute("DELETE FROM outbox WHERE state IN ('sent', 'dropped') AND sent_at < ?", (before,))
     database.execute(
         "DELETE FROM outbox WHERE state = 'dead' AND id <="
@@ -378,13 +360,10 @@ def lease_mails(
     silenced: Callable[[str], bool] = lambda _: False,
     gather: Gather | None = None,
 ) -> tuple[OutboxMail, ...]:
-    """
-    Lease what is due for `seconds`, the most urgent first. Inside the caller's transaction.
-
-    A mail all of whose alerts (by fingerprint) are `silenced` waits. Once several have waited for over an
-    hour, all that waits, held or not due yet, leaves as the one mail that `gather` makes of it: only critical
-    news goes by itself.
-    """
+    """Lease what is due for `seconds`, the most urgent first."""
+    # A mail all of whose alerts (by fingerprint) are `silenced` waits. Once several have waited for over an
+    # hour, all that waits, held or not due yet, leaves as the one mail that `gather` makes of it: only
+    # critical news goes by itself.
     at = {"now": now, "apart": CLOCK_TOLERANCE}
 
     def read(where: str) -> list[OutboxMail]:
@@ -398,7 +377,8 @@ def lease_mails(
         read_mails(database, f"digest = :name AND {ON_ITS_WAY}", {"name": name})
         for name in dict.fromkeys(mail.digest for mail in due if mail.digest)
     ]
-    digests = [_repeat_digest(group, gather, now) for group in tried]
+    # Made again under the same Message-ID: nobody knows whether it was accepted.
+    digests = [_digest_row(group, gather, now, group[0].digest) for group in tried]
     alone = [mail for mail in due if not mail.digest]
     rest = [mail for mail in alone if mail.message.details.only]  # a digest would go to all once more
     together: list[OutboxMail] = []
@@ -406,15 +386,16 @@ def lease_mails(
     free = "(lease_until <= :now OR set_at > :now + :apart)"
     loose = read(f"({OPEN} AND {free} OR state = 'held') AND digest = ''")
     loose = [mail for mail in loose if not mail.message.details.only]
-    if (
-        sum(now - mail.message.created >= STALE_SECONDS for mail in loose if mail.state != "held")
-        >= STALE_MAILS
-    ):
+    stale = [mail for mail in loose if mail.state != "held" and now - mail.message.created >= STALE_SECONDS]
+    if len(stale) >= STALE_MAILS:
         urgent = [mail for mail in loose if _is_urgent(mail, now)]
         together = [mail for mail in loose if mail not in urgent]
         alone = [*urgent, *rest]
     if together:
-        digests.append(_gather_digest(database, together, gather, now))
+        digest = _digest_row(together, gather, now)
+        rows = [(digest.message.message_id, mail.id) for mail in together]
+        database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", rows)
+        digests.append(digest)
     _set_lease(database, [*(mail for group in tried for mail in group), *alone, *together], now, seconds)
     return (*alone, *digests)
 
@@ -422,10 +403,10 @@ def lease_mails(
 def _set_lease(
     database: sqlite3.Connection, rows: Iterable[OutboxMail], now: float, seconds: float
 ) -> tuple[OutboxMail, ...]:
-    taken = tuple(rows)
-    leases = [(now + seconds, now, row.id) for row in taken]
+    leased = tuple(rows)
+    leases = [(now + seconds, now, row.id) for row in leased]
     database.executemany("UPDATE outbox SET lease_until = ?, set_at = ? WHERE id = ?", leases)
-    return taken
+    return leased
 
 
 def _is_urgent(mail: OutboxMail, now: float) -> bool:
@@ -434,23 +415,10 @@ def _is_urgent(mail: OutboxMail, now: float) -> bool:
     return critical and now - message.created < STALE_SECONDS
 
 
-def _gather_digest(
-    database: sqlite3.Connection, rows: list[OutboxMail], gather: Gather, now: float
-) -> OutboxMail:
-    made = gather([row.message for row in rows], now)
-    rows_of_digest = [(made.message_id, row.id) for row in rows]
-    database.executemany("UPDATE outbox SET digest = ? WHERE id = ?", rows_of_digest)
-    return _digest_row(rows, made)
-
-
-def _repeat_digest(rows: list[OutboxMail], gather: Gather, now: float) -> OutboxMail:
-    """Make the digest again that these rows were tried in: nobody knows whether it was accepted."""
-    made = gather([row.message for row in rows], now)
-    return _digest_row(rows, replace(made, message_id=rows[0].digest))
-
-
-def _digest_row(rows: list[OutboxMail], made: Message) -> OutboxMail:
+def _digest_row(rows: list[OutboxMail], gather: Gather, now: float, message_id: str = "") -> OutboxMail:
     """Return a row for the digest: what happens to the first row happens to all of them."""
+    digest = gather([row.message for row in rows], now)
+    digest = replace(digest, message_id=message_id or digest.message_id)
     fingerprints = dict.fromkeys(fingerprint for row in rows for fingerprint in row.fingerprints)
     most = max(row.attempts for row in rows)
-    return replace(rows[0], message=made, fingerprints=tuple(fingerprints), attempts=most)
+    return replace(rows[0], message=digest, fingerprints=tuple(fingerprints), attempts=most)

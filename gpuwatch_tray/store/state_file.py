@@ -36,11 +36,8 @@ READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
 
 
 def copy_state(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
-    """
-    Copy every row that can be read into the tables of `target`; return True if that was all.
-
-    The source may be damaged, or an older version's. Inside the caller's transaction, where there is one.
-    """
+    """Copy every row that can be read into the tables of `target`; return True if that was all."""
+    # The source may be damaged, or an older version's. Inside the caller's transaction, where there is one.
     begun = not source.in_transaction
     if begun:
         with suppress(sqlite3.Error):  # one snapshot: a sent mail and its cooldown belong together
@@ -56,8 +53,8 @@ def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool
     whole = True
     for table in TABLES:
         columns, rows, readable = _rows(source, table, _columns(target, table))
-        taken = _insert(target, "INSERT OR IGNORE", table, columns, rows)
-        whole = whole and readable and taken == len(rows)
+        inserted = _insert(target, "INSERT OR IGNORE", table, columns, rows)
+        whole = whole and readable and inserted == len(rows)
         try:
             READERS[table](target)
         except sqlite3.DatabaseError:
@@ -67,12 +64,9 @@ def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool
 
 
 def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: bool) -> None:
-    """
-    Bring the file up to `memory`, which took its place. Inside the caller's transaction.
-
-    `whole`: memory began with all that the file holds, so that rows missing from memory are to be deleted. A
-    mail that was recorded as sent in the file meanwhile stays sent.
-    """
+    """Bring the file up to `memory`, which took its place. Inside the caller's transaction."""
+    # `whole`: memory began with all that the file holds, so that rows missing from memory are to be deleted.
+    # A mail that was recorded as sent in the file meanwhile stays sent.
     for table in TABLES:
         if table in {"outbox", "deliveries"}:
             continue
@@ -82,13 +76,12 @@ def write_back(memory: sqlite3.Connection, file: sqlite3.Connection, *, whole: b
     if whole:
         file.execute("DELETE FROM outbox WHERE state <> 'sent'")
     _insert(file, "INSERT OR IGNORE", *_content(memory, "outbox"))
-    for name, channel, *at in memory.execute("SELECT fingerprint, channel, at, uptime, boot FROM deliveries"):
-        file.execute(
-            "INSERT INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET at = excluded.at, uptime = excluded.uptime, boot = excluded.boot"
-            " WHERE excluded.at > deliveries.at",
-            (name, channel, *at),
-        )
+    file.executemany(
+        "INSERT INTO deliveries (fingerprint, channel, at, uptime, boot) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET at = excluded.at, uptime = excluded.uptime, boot = excluded.boot"
+        " WHERE excluded.at > deliveries.at",
+        memory.execute("SELECT fingerprint, channel, at, uptime, boot FROM deliveries").fetchall(),
+    )
 
 
 def _content(database: sqlite3.Connection, table: str) -> tuple[str, list[str], list[Any]]:
@@ -117,15 +110,12 @@ def _rows(source: sqlite3.Connection, table: str, wanted: list[str]) -> tuple[li
 
 def _insert(target: sqlite3.Connection, how: str, table: str, columns: list[str], rows: list[Any]) -> int:
     """Insert the rows that fit; return how many."""
-    marks_text = ", ".join("?" * len(columns))
-    statement = f"{how} INTO {table} ({', '.join(columns)}) VALUES ({marks_text})"
-    taken = 0
+    statement = f"{how} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    inserted = 0
     for row in rows:
-        try:
-            taken += target.execute(statement, row).rowcount
-        except sqlite3.IntegrityError:
-            continue  # such a row was never written
-    return taken
+        with suppress(sqlite3.IntegrityError):  # such a row was never written
+            inserted += target.execute(statement, row).rowcount
+    return inserted
 
 
 log = logging.getLogger(__name__)
@@ -147,13 +137,10 @@ def file_identity(path: Path) -> Identity | None:
 
 @contextmanager
 def replacement_lock(path: Path) -> Iterator[None]:
-    """
-    Hold the right to replace this file; raises StoreError after `BUSY` seconds.
-
-    No process creates a file while another sets a damaged one aside, and no two set one aside at once: the
-    second would set aside the new one.
-    """
-    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=BUSY)
+    """Hold the right to replace this file; raises StoreError after `BUSY` seconds."""
+    # No process creates a file while another sets a damaged one aside, and no two set one aside at once: the
+    # second would set aside the new one.
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=BUSY, mode=0o600)
     try:
         lock.acquire()
     except Timeout as error:
@@ -170,13 +157,12 @@ class MemoryClaim:
     """
     The sign that the mails of this state are in the memory of one process, which sends them.
 
-    It is the system's lock on an empty file: a full disk accepts it, and the system releases it when the
-    process dies.
+    A lock on an empty file: a full disk accepts it, and the system releases it when the process dies.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f"{path.name}.memory")
-        self._lock = FileLock(self._path, timeout=0, thread_local=False)
+        self._lock = FileLock(self._path, timeout=0, mode=0o600, thread_local=False)
 
     def acquire(self) -> None:
         """Acquire the lock, as far as the disk allows."""
@@ -210,11 +196,8 @@ def create_file(path: Path) -> None:
 
 
 def connect(path: Path, *, to_read: bool = True) -> sqlite3.Connection:
-    """
-    Open the file and migrate it; raises sqlite3.Error, and StoreError for a newer version's.
-
-    Where it cannot be written, open it for reading only, if `to_read` says that this is enough.
-    """
+    """Open the file and migrate it; raises sqlite3.Error, and StoreError for a newer version's."""
+    # Where it cannot be written, open it for reading only, if `to_read` says that this is enough.
     database = open_connection(path)
     try:
         try:
@@ -255,12 +238,8 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def set_aside(path: Path, error: Exception, memory: sqlite3.Connection) -> None:
-    """
-    Rename the damaged file, put a new one in its place, and log it.
-
-    Copy what can be read into `memory` and into the new file. Raises sqlite3.Error and OSError where there is
-    no room for that; nothing is changed then. To be called with the `replacement_lock`.
-    """
+    """Rename the damaged file, put a new one with what can be read in its place; with `replacement_lock`."""
+    # Raises sqlite3.Error and OSError where there is no room for that; nothing is changed then.
     with closing(open_connection(path)) as source:
         with suppress(sqlite3.Error):
             source.execute("BEGIN IMMEDIATE")  # another process may be about to commit to it

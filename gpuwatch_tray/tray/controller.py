@@ -108,6 +108,7 @@ class Tray:
         self._lock = threading.Lock()
         self._status: Status | None = None
         self._extras = menu.MenuExtras()
+        self._shown_processes = menu.ShownProcesses()
         self._posted = False
         backend = select_backend(bus, name, self._worker.perform)
         self.has_icon = backend is not None
@@ -187,4 +188,5 @@ class Tray:
     def _view(self, status: Status, extras: MenuExtras) -> TrayView:
         badge = status.in_use if self._badge else None
         look = drawing.IconLook(status.level, self._style, badge)
-        return TrayView(look, menu.tooltip(status), menu.build_menu(status, self._offered, extras))
+        rows = menu.build_menu(status, self._offered, extras, self._shown_processes)
+        return TrayView(look, menu.tooltip(status), rows)

@@ -111,13 +111,22 @@ def test_several_gpus_are_waited_for():
     assert waiting.watch.notice.title == "2 GPUs free"
 
 
-@pytest.mark.parametrize("between", [DARK, two(problem="lost"), two(process_problem="?"), TAKEN])
+@pytest.mark.parametrize("between", [two(problem="lost"), two(process_problem="?"), TAKEN])
 def test_what_is_not_known_begins_anew(between):
     """A look at which the GPU is taken, lost, or cannot be read starts its minute again."""
     waiting = Waiting()
     waiting.look(FIRST, times=12)
     assert not waiting.look(replace(between, processes=(*between.processes, process(2, 1))))
     assert not waiting.look(FIRST, times=12)
+    assert waiting.look(FIRST)
+
+
+def test_a_reading_that_fails_within_the_gap_takes_nothing_away():
+    """While slow readings are awaited the GPU is neither free nor taken: the next reading counts on."""
+    waiting = Waiting()
+    for _ in range(6):
+        assert not waiting.look(FIRST)
+        assert not waiting.look(DARK)
     assert waiting.look(FIRST)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.alerts import Tick, fingerprint, step
 from gpuwatch_tray.alerts.state_machine import ChangeKind, clear_time, flapping
-from gpuwatch_tray.common.proclist_format import own_text
+from gpuwatch_tray.common.proclist import own_text
 from gpuwatch_tray.model import FLAPPING, Finding, Instant, Limits, Phase, Reason, Severity, Terms, Verdict
 from gpuwatch_tray.rules import judge
 from tests.support.fakes import START, alert, process, snapshot

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
 import threading
 
 from gpuwatch_tray.app import logs
+from gpuwatch_tray.app.bootstrap import RunContext, SourceKind
 from gpuwatch_tray.app.logs import LOG_FORMAT, RedactingFormatter
 from gpuwatch_tray.common.threads import FIRST_PAUSE, LONGEST_PAUSE, PeriodicThread, run_forever
+from gpuwatch_tray.settings import Settings
 
 WAIT = 5.0
 log = logging.getLogger("gpuwatch_tray.test")
@@ -63,7 +67,7 @@ def test_the_line_names_our_own_place():
     told = Told()
     with logs.report_errors(told):
         PeriodicThread(fail, 1.0, "poller").tick()
-        assert told.wait().startswith("ValueError: boom (threads.py:")
+        assert told.wait().startswith("ValueError: boom (common/threads.py:")
 
 
 def test_a_thread_that_ends_with_a_fault_is_told(caplog):
@@ -164,3 +168,27 @@ def test_a_thread_that_is_done_does_not_begin_again():
     stop = Stop(9)
     run_forever("reader", work, stop)
     assert stop.pauses == [FIRST_PAUSE]
+
+
+def test_the_log_makes_no_folder_that_others_can_enter(tmp_path, monkeypatch):
+    """The log is the first thing that a start writes: the state's folder above it is private as well."""
+    before = os.umask(0o022)
+    try:
+        context = RunContext(
+            Settings(tmp_path / "gpu-watch.env", tmp_path / "cache" / "state"),
+            (),
+            SourceKind.NVML,
+            "box",
+            "ada",
+        )
+        logs.log_to_file(context)
+    finally:
+        os.umask(before)
+        for handler in [*logging.getLogger("gpuwatch_tray").handlers]:
+            if isinstance(handler, logs.PrivateLogFile):
+                handler.close()
+                logging.getLogger("gpuwatch_tray").removeHandler(handler)
+                logging.getLogger("asyncio").removeHandler(handler)
+    for folder in (context.settings.state, context.settings.state / "log"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(logs.log_path(context).stat().st_mode) == 0o600

@@ -9,9 +9,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # noqa: TID251  # to look at what was drawn
+from PIL import Image  # to look at what was drawn
 
-from gpuwatch_tray.app import history_chart
+from gpuwatch_tray.app import deliver
 from gpuwatch_tray.common import host
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.model import History, Instant
@@ -19,34 +19,30 @@ from gpuwatch_tray.store import Commit, Mail, Store
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
-from tests.support.pasts import Past, gpu
+from tests.support.machine_history import Past, gpu
 
-
-@pytest.fixture
-def installed(installed):
-    installed.configure(POLL_SEC=0.3)
-    return installed
+pytestmark = pytest.mark.configured(POLL_SEC=0.3)
 
 
 def test_the_gpu_that_the_alert_is_about_is_drawn():
     """Named by the subject, or by the process that the subject names; the first of several that is known."""
     past = history(gpus=2, seconds=6 * HOUR)
-    one, two = (history_chart.draw_picture(past, (uuid(n),)) for n in (0, 1))
+    one, two = (deliver.draw_picture(past, (uuid(n),)) for n in (0, 1))
     assert one != two
     assert one.startswith(b"\x89PNG")
-    assert history_chart.draw_picture(past, (f"{uuid(1)}/79",)) == two
+    assert deliver.draw_picture(past, (f"{uuid(1)}/79",)) == two
     run = replace(past.runs[0], key=f"boot/7/start/{uuid(1)}", uuid=uuid(1))
-    assert history_chart.draw_picture(replace(past, runs=(run,)), ("boot/7/start",)) == two
-    assert history_chart.draw_picture(past, ("GPU-gone", uuid(1))) == two
-    assert len(history_chart.draw_picture(past, (uuid(0),), 50)) > len(one)  # the line of the limit
+    assert deliver.draw_picture(replace(past, runs=(run,)), ("boot/7/start",)) == two
+    assert deliver.draw_picture(past, ("GPU-gone", uuid(1))) == two
+    assert len(deliver.draw_picture(past, (uuid(0),), 50)) > len(one)  # the line of the limit
 
 
 def test_nothing_is_drawn_where_nothing_is_known():
     """An alert of the machine, a GPU without samples, an empty past."""
     past = history(gpus=1, seconds=HOUR)
-    assert history_chart.draw_picture(past, ("GPU-gone",)) == b""
-    assert history_chart.draw_picture(past, ()) == b""
-    assert history_chart.draw_picture(History(0.0, 1.0), (uuid(0),)) == b""
+    assert deliver.draw_picture(past, ("GPU-gone",)) == b""
+    assert deliver.draw_picture(past, ()) == b""
+    assert deliver.draw_picture(History(0.0, 1.0), (uuid(0),)) == b""
 
 
 def watched_before(installed, uuid, seconds=1200):
@@ -70,7 +66,7 @@ def test_a_lost_gpu_is_mailed_with_its_last_readings(installed, server):
     _text, related = mail.iter_parts()
     _html, png = related.iter_parts()
     assert png.get_content_type() == "image/png"
-    assert len(png.get_content()) <= history_chart.MAX_PICTURE_BYTES
+    assert len(png.get_content()) <= deliver.MAX_PICTURE_BYTES
     with Image.open(io.BytesIO(png.get_content())) as drawn:
         assert drawn.size == (720, 640)
 

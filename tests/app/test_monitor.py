@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_evaluator
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
@@ -42,7 +43,7 @@ class Loop:
             "limits": Limits(gpu_limit=1),
             "poll": 5.0,
         }
-        self.setup = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
+        self.context = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
         self.store = Store(tmp_path, "box")
         self.clock = Clock()
         self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
@@ -52,9 +53,9 @@ class Loop:
 
     def build(self):
         outputs = Outputs(self.shown.append, self.popups, self.courier)
-        one = create_evaluator(self.setup, self.store, self.clock.instant, presence=self.sighting)
+        one = create_evaluator(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
-        self.monitor = Monitor(self.setup, self, one, outputs, self.monotonic)
+        self.monitor = Monitor(self.context, self, one, outputs, self.monotonic)
 
     def sighting(self):
         return PresenceResult(self.presence, "test")
@@ -123,7 +124,7 @@ def test_a_popup_that_fails_is_tried_at_the_next_poll(loop):
 def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
     """When no poll comes back, the icon says "no data" and since when; the next good poll ends that."""
     loop = Loop(tmp_path, poll=poll)
-    loop.setup = replace(loop.setup, source=kind)
+    loop.context = replace(loop.context, source=kind)
     loop.build()
     loop.poll(CALM)
     loop.monotonic.advance(silent)
@@ -151,7 +152,7 @@ def test_the_notes_say_why_mail_does_not_leave(loop, tmp_path):
 def test_a_broken_configuration_is_named_and_not_green(loop):
     """The problems of the files stand in the menu, and the icon warns."""
     problem = ConfigProblem(Path("/etc/gpu-watch.env"), 12, "GPU_LIMIT", "expected a whole number")
-    loop.setup = replace(loop.setup, problems=(problem,))
+    loop.context = replace(loop.context, problems=(problem,))
     loop.build()
     loop.poll(CALM)
     assert (loop.last.level, loop.last.notes) == (Level.WARNING, (str(problem),))
@@ -159,7 +160,7 @@ def test_a_broken_configuration_is_named_and_not_green(loop):
 
 def test_a_cooldown_of_zero_is_not_a_mail_at_each_poll(tmp_path):
     """COOLDOWN_MIN=0 means every run of cron; a loop keeps a minute between equal mails."""
-    loop = Loop(tmp_path, cooldown=0)
+    loop = Loop(tmp_path, routing=RoutingPolicy(cooldown=0))
     for _ in range(5):
         loop.poll(BUSY)
         for row in loop.store.lease_due(loop.clock.now, 60):

@@ -14,7 +14,7 @@ from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.model import Limits
 from gpuwatch_tray.store import StoreError
 from tests.support.fakes import Clock, snapshot
-from tests.support.pasts import NOON, UUID, gpu
+from tests.support.machine_history import NOON, UUID, gpu
 
 READING = snapshot(gpus=(gpu(),))
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.app import bootstrap
 from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, StoreLease
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import PROBLEM_KEY, SettingsReloader
 from gpuwatch_tray.app.tray_app import Welcome
+from gpuwatch_tray.ipc.lock import LockHolder
 from gpuwatch_tray.model import Button, Level, Limits, Problem
 from gpuwatch_tray.settings import ConfigProblem, Secret, Settings, SmtpSettings
 from gpuwatch_tray.store import Store
@@ -28,18 +30,18 @@ class Running:
 
     def __init__(self, folder):
         self.settings = Settings(folder / "gpu-watch.env", folder, limits=Limits(gpu_limit=5))
-        setup = RunContext(self.settings, (), SourceKind.NVML, "box", "ada")
+        context = RunContext(self.settings, (), SourceKind.NVML, "box", "ada")
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
         outputs = Outputs(self.shown.append, self.popups)
         judge = bootstrap.create_evaluator(
-            setup, self.store, self.clock.instant, presence=bootstrap.no_desktop
+            context, self.store, self.clock.instant, presence=bootstrap.no_desktop
         )
-        self.monitor = Monitor(setup, self, judge, outputs, Clock(0.0))
-        self.held = StoreLease(self.store, "tray", self.describe, mails=False)
+        self.monitor = Monitor(context, self, judge, outputs, Clock(0.0))
+        self.held = StoreLease(self.store, LockHolder(mails=False), self)
         self.adopted, self.next, self.holder = [], None, None
         self.reloading = SettingsReloader(
-            setup, self.held, self.monitor, self, self.adopted.append, self.popups
+            context, self.held, self.monitor, self, self.adopted.append, self.popups
         )
 
     def read(self):
@@ -77,7 +79,7 @@ def test_what_is_right_is_taken_over(running):
     running.say(limits=Limits(gpu_limit=1), poll=0.5)
     assert running.poll().level is Level.WARNING
     assert running.monitor._poller._interval == 0.5
-    assert [setup.settings.poll for setup in running.adopted] == [0.5]
+    assert [context.settings.poll for context in running.adopted] == [0.5]
 
 
 def test_what_says_the_same_changes_nothing(running):
@@ -129,7 +131,7 @@ def test_a_new_way_tries_what_waits_at_once(running, monkeypatch):
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("right"), "ada@example.org")
     running.say(smtp=server)
     assert len(woken) == 2
-    running.say(cooldown=60)
+    running.say(routing=RoutingPolicy(cooldown=60))
     assert len(woken) == 2
 
 
@@ -154,8 +156,8 @@ WELCOME = (Button.TEST, Button.SETTINGS)
 
 
 def greeting(running, **facts):
-    setup = RunContext(replace(running.settings, **facts), (), SourceKind.NVML, "box", "ada")
-    return Welcome(setup, running.store, running.popups, WELCOME)
+    context = RunContext(replace(running.settings, **facts), (), SourceKind.NVML, "box", "ada")
+    return Welcome(context, running.store, running.popups, WELCOME)
 
 
 def test_the_first_start_greets_once(running):

@@ -16,7 +16,7 @@ from gpuwatch_tray.app.deliver import deliver_now
 from gpuwatch_tray.common.host import this_program
 from gpuwatch_tray.model import Button
 from gpuwatch_tray.notify.transport import FailureKind
-from tests.store.values import mail, step
+from tests.store.commits import mail, step
 from tests.support.fakes import FakePopups
 from tests.support.googleserver import GoogleServer
 from tests.support.installed import closed_port
@@ -27,9 +27,9 @@ WAITING = "Waiting for your sign-in to Gmail"
 class Signing:
     """A SigningIn whose child is `code`; `done` is set when it was told that the sign-in is there."""
 
-    def __init__(self, setup, code=None):
+    def __init__(self, context, code=None):
         self.popups, self.done = FakePopups(), threading.Event()
-        self.signing = SignInAction(setup, self.popups, self.done.set)
+        self.signing = SignInAction(context, self.popups, self.done.set)
         if code is not None:
             self.signing._command = [sys.executable, "-c", code]
 
@@ -43,7 +43,7 @@ class Signing:
 
 
 @pytest.fixture
-def setup(tmp_path, monkeypatch):
+def context(tmp_path, monkeypatch):
     """Settings for Gmail whose sign-in has ended."""
     with GoogleServer() as google:
         google.write_credentials(tmp_path / "credentials.json").chmod(0o600)
@@ -68,9 +68,9 @@ def setup(tmp_path, monkeypatch):
         yield made, google
 
 
-def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(setup, tmp_path, monkeypatch):
+def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(context, tmp_path, monkeypatch):
     """Refused with invalid_grant it is kept; the button opens the browser; then it is due at once."""
-    made, google = setup
+    made, google = context
     with closing(open_store(made)) as store:
         store.commit(step(mail(1, ["a"], created=time.time() - 60)))
         (line,) = deliver_now(made, store)
@@ -100,29 +100,29 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(se
     assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
 
 
-def test_a_sign_in_that_fails_is_told_with_its_reason(setup):
+def test_a_sign_in_that_fails_is_told_with_its_reason(context):
     """The line of the command, and nothing of what it printed before."""
     code = "print('http://secret', flush=True); raise SystemExit('gpuwatch-tray: port 8765 cannot be used')"
-    run = Signing(setup[0], code)
+    run = Signing(context[0], code)
     run.signing.begin()
     assert run.titles(2)[1] == "Not signed in to Gmail"
     assert run.popups.shown[1].body == "port 8765 cannot be used"
     assert not run.done.is_set()
 
 
-def test_a_sign_in_that_dies_without_a_word_is_told(setup):
+def test_a_sign_in_that_dies_without_a_word_is_told(context):
     """With its exit code."""
-    run = Signing(setup[0], "raise SystemExit(5)")
+    run = Signing(context[0], "raise SystemExit(5)")
     run.signing.begin()
     run.titles(2)
     assert run.popups.shown[1].body == "it ended with exit code 5"
 
 
-def test_two_clicks_are_one_sign_in(setup, tmp_path):
+def test_two_clicks_are_one_sign_in(context, tmp_path):
     """While one waits for the person the second only says so again; after its end the next begins."""
     marks = tmp_path / "marks"
     code = f"open({str(marks)!r}, 'a').write('x'); import sys, time; time.sleep(0.5)"
-    run = Signing(setup[0], code)
+    run = Signing(context[0], code)
     run.signing.begin()
     run.signing.begin()
     assert run.titles(3) == [WAITING, WAITING, "Signed in to Gmail"]
@@ -131,26 +131,26 @@ def test_two_clicks_are_one_sign_in(setup, tmp_path):
     assert marks.read_text() == "xx"
 
 
-def test_a_child_that_never_ends_is_ended(setup, monkeypatch):
+def test_a_child_that_never_ends_is_ended(context, monkeypatch):
     """Nobody signs in, and the child hangs: after its time it is ended, and the button works again."""
     monkeypatch.setattr(actions, "SIGN_IN_TIMEOUT", 0.2)
-    run = Signing(setup[0], "import time; time.sleep(60)")
+    run = Signing(context[0], "import time; time.sleep(60)")
     run.signing.begin()
     assert run.titles(2)[1] == "Not signed in to Gmail"
     run.signing.begin()
     assert run.titles(4)[3] == "Not signed in to Gmail"
 
 
-def test_a_child_that_cannot_be_started_is_told(setup):
+def test_a_child_that_cannot_be_started_is_told(context):
     """As when the installation was removed meanwhile; the button works again."""
-    run = Signing(setup[0])
+    run = Signing(context[0])
     run.signing._command = ["/nonexistent/python"]
     run.signing.begin()
     run.signing.begin()
     assert run.titles(2) == ["The sign-in could not be started"] * 2
 
 
-def test_the_button_of_the_popup_begins_it(setup, monkeypatch):
+def test_the_button_of_the_popup_begins_it(context, monkeypatch):
     """Whatever the popup is called; the click's thread does not wait for the person."""
     begun = []
     monkeypatch.setattr(SignInAction, "begin", lambda _self: begun.append(1))
@@ -162,7 +162,7 @@ def test_the_button_of_the_popup_begins_it(setup, monkeypatch):
         def send_mails_now(self):
             """Nothing."""
 
-    deeds = ActionDispatcher(setup[0], None, None, lambda: None)
+    deeds = ActionDispatcher(context[0], None, None, lambda: None)
     deeds.bind(Monitor(), lambda _key: (), FakePopups(), lambda _extras: None, lambda _deed: None)
     deeds.on_popup_button("mail-blocked", Button.SIGN_IN)
     assert len(begun) == 1

@@ -34,8 +34,8 @@ class Clicked:
         for variable, name in FILES.items():
             monkeypatch.setenv(variable, str(folder / name))
         self.file = folder / "gpu-watch.env"
-        setup = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
-        self.deeds = ActionDispatcher(setup, None, None, lambda: None)
+        context = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
+        self.deeds = ActionDispatcher(context, None, None, lambda: None)
         self.deeds.bind(Monitor(), lambda _key: (), self.popups, lambda _: None, self.performed.append)
 
 

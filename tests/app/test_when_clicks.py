@@ -27,7 +27,7 @@ class Desk(Loop):
         super().build()
         waiting = Reminders(self.store, self.clock.instant)
         person = AlertOperations(self.store, self.clock.instant)
-        deeds = ActionDispatcher(self.setup, person, waiting, lambda: None)
+        deeds = ActionDispatcher(self.context, person, waiting, lambda: None)
         deeds.bind(self.monitor, lambda _key: (), self.popups, lambda _: None, lambda _: None)
         self.actions = deeds.actions()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont  # noqa: TID251  # draws the sheet
+from PIL import Image, ImageDraw, ImageFont  # draws the sheet
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.drawing import IconLook

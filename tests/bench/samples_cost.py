@@ -26,7 +26,7 @@ from gpuwatch_tray.history.usage import GroupBy, usage
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, Instant, Limits, Minute, Span, Stretch
 from gpuwatch_tray.units import MINUTE
 from tests.support.fakes import BOOT, MIB, process, snapshot
-from tests.support.pasts import NOON, gpu
+from tests.support.machine_history import NOON, gpu
 
 POLLS = 12  # a minute at the default interval
 

@@ -56,7 +56,7 @@ def main() -> None:
     folder, polls = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else POLLS
     clock = Clock()
     path = folder / "scenario"
-    policy = Policy(Limits(gpu_limit=1, max_etime=3600), RoutingPolicy(3600.0, mails=True))
+    policy = Policy(Limits(gpu_limit=1, max_etime=3600), RoutingPolicy(mails=True))
     sizes = []
     with workers(folder, *([f"w{n}.py"] for n in range(5))) as held, loaded(path):
         played = scenarios([worker.pid for worker in held])

@@ -35,7 +35,7 @@ def whole():
     from gpuwatch_tray.sources.nvml import NvmlSource
     from gpuwatch_tray.store import Store
 
-    policy = Policy(Limits(gpu_limit=8), RoutingPolicy(3600.0, mails=True))
+    policy = Policy(Limits(gpu_limit=8), RoutingPolicy(mails=True))
     store = Store(Path(tempfile.mkdtemp(dir=os.environ["BENCH"])), "box", host.uptime)
     evaluator = Engine(store, policy, MailIdentity("box", "ada", ""), host.now)
     read = NvmlSource().read
@@ -44,7 +44,7 @@ def whole():
 
 def bare():
     """What any watcher of these values must ask at each poll, and nothing else."""
-    import pynvml  # noqa: TID251  # what every tool builds on
+    import pynvml  # what every tool builds on
 
     pynvml.nvmlInit()
     handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil  # noqa: TID251  # measures the program from outside
+import psutil  # measures the program from outside
 
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig

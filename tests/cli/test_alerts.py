@@ -9,15 +9,8 @@ import pytest
 
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
-from tests.support.workers import workers
 
 pytestmark = pytest.mark.driver
-
-
-@pytest.fixture
-def two(tmp_path):
-    with workers(tmp_path, ["train.py"], ["eval.py"]) as children:
-        yield [child.pid for child in children]
 
 
 @pytest.fixture

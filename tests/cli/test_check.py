@@ -15,16 +15,8 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.faketime import shifted
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
-from tests.support.workers import workers
 
 pytestmark = pytest.mark.driver
-
-
-@pytest.fixture
-def two(tmp_path):
-    secret = ["train.py", "--token", "hf_canary0123456789abcdefghijkl"]
-    with workers(tmp_path, secret, ["eval.py"]) as children:
-        yield [child.pid for child in children]
 
 
 def test_nothing_to_report_is_silence(installed, server):

@@ -16,7 +16,6 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.support.googleserver import GoogleServer
 from tests.support.installed import closed_port
 from tests.support.mailserver import MailServer
 
@@ -43,12 +42,6 @@ class Keyring(KeyringBackend):
             raise PasswordDeleteError("not found")
         FILE.write_text(json.dumps(kept))
 """
-
-
-@pytest.fixture
-def google():
-    with GoogleServer() as server:
-        yield server
 
 
 @pytest.fixture

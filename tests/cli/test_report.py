@@ -83,6 +83,8 @@ def test_what_a_killed_program_left_is_removed(tmp_path):
         (["--hours", "0"], 2, "expected a whole number above 0"),
         (["--hours", "721"], 2, "--hours: expected at most 720"),
         (["--out", "no/such/folder/page.html"], 1, "no/such/folder/page.html: No such file or directory"),
+        (["--out", ""], 2, "--out: expected a file's name, or - for standard output"),
+        (["--out", "-", "--open"], 2, "--out - and --open exclude each other"),
         (["--demo"], 1, "no demo is running"),
     ],
 )
@@ -169,3 +171,42 @@ def test_a_browser_from_a_snap_gets_the_page_where_it_may_read(tmp_path):
         (tools / "xdg-mime").chmod(0o755)
         assert page_file(tmp_path, "box", environ, snaps) == folder / "box.html"
     assert page_file(tmp_path, "box", environ, tmp_path / "none") == tmp_path / "page/box.html"
+
+
+def test_out_may_be_standard_output(installed):
+    """`-` prints the page and nothing else, for a pipe."""
+    done = installed.run("report", "--out", "-")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("<!DOCTYPE html>")
+    assert done.stdout.rstrip().endswith("</html>")
+    assert not (installed.folder / "-").exists()
+
+
+def test_a_device_or_fifo_is_written_into(tmp_path):
+    """As root, /dev/null would be replaced by a file for the whole machine; a fifo's reader would wait."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="No such device or address"):  # nobody reads: no endless wait
+        write_page(fifo, "whole")
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_page(fifo, "whole")
+        assert os.read(reader, 100) == b"whole"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    null = tmp_path / "null"
+    null.symlink_to("/dev/null")
+    write_page(null, "whole")
+    assert null.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [fifo, null]
+
+
+def test_a_link_to_a_file_stays_one(tmp_path):
+    """The page goes where the link points to."""
+    file, link = tmp_path / "page.html", tmp_path / "link.html"
+    file.write_text("old")
+    link.symlink_to(file)
+    write_page(link, "whole")
+    assert link.is_symlink()
+    assert file.read_text() == "whole"

@@ -14,17 +14,11 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.installed import MIB, busy
 from tests.support.workers import workers
 
-pytestmark = pytest.mark.driver
+pytestmark = [pytest.mark.driver, pytest.mark.configured(POLL_SEC=1, GPU_LIMIT=4)]
 
 NOBODY = "nothing watches at the moment: start gpuwatch-tray\n"
 SECRET = "hf_canary0123456789abcdefghijkl"
 CALM = Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)])
-
-
-@pytest.fixture
-def installed(installed):
-    installed.configure(POLL_SEC=1, GPU_LIMIT=4)
-    return installed
 
 
 @pytest.fixture
@@ -121,7 +115,7 @@ def test_another_boot_ends_every_process(installed, server, worker):
     """A process of an earlier boot is gone with it, whoever has its number now."""
     installed.play(busy(worker.pid))
     when(installed, "ends", str(worker.pid))
-    import sqlite3  # noqa: TID251  # no other way to restart the machine
+    import sqlite3  # no other way to restart the machine
 
     (file,) = installed.state.glob("state-*.sqlite3")
     database = sqlite3.connect(file)

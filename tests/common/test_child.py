@@ -22,7 +22,7 @@ CANARY = "Xq7canary"
 # The command line's part of `when run`, without the notice: what it ends with and the lines that it kept.
 RUNNER = """
 import sys
-from gpuwatch_tray.launching import StartError, RunningCommand
+from gpuwatch_tray.common.child import StartError, RunningCommand
 try:
     command = RunningCommand(sys.argv[2:])
 except StartError as error:

@@ -15,13 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.common.proclist import BadLine, Listing, listing_json, parse_listing, totals_text
-from gpuwatch_tray.common.proclist_format import (
+from gpuwatch_tray.common.proclist import (
+    BadLine,
+    Listing,
     all_text,
     elapsed_text,
+    listing_json,
     own_text,
     parse_elapsed,
+    parse_listing,
     process_header,
+    totals_text,
     type_text,
 )
 from gpuwatch_tray.model import (
@@ -36,6 +40,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     Why,
 )
+from tests.support.documentation import read
 
 COMPUTE = frozenset({ProcessKind.COMPUTE})
 BASH = """\
@@ -585,10 +590,7 @@ def test_json_schema_in_the_documentation_is_the_one_printed():
     record = listing_json(Snapshot("nvml", AT, (Gpu(0, "x"),)), (SECRET,), with_users=True)
     gpus, processes, users = (record[key][0] for key in ("gpus", "processes", "users"))
     top = list(record)
-    page = Path(__file__).parents[2] / "docs" / "json.md"
-    schema = (
-        page.read_text(encoding="utf-8").split("```")[1].replace('"fan_percent": "unsupported"', "")
-    )  # an example
+    schema = read("docs/json.md").split("```")[1].replace('"fan_percent": "unsupported"', "")  # an example
     documented = re.findall(r'"(\w+)":', schema)
     assert documented == [*top[:-2], *gpus, top[-2], *processes, top[-1], *users]
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.app.control_alerts import alerts_json
+from gpuwatch_tray.app.control import alerts_json
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.cli.alerts import alert_lines
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist import listing_json
-from gpuwatch_tray.common.proclist_format import all_text, own_text
+from gpuwatch_tray.common.proclist import all_text, listing_json, own_text
 from gpuwatch_tray.engine import Engine, mail_now
 from gpuwatch_tray.engine.operations import AlertOperations, Reminders, shown_command
 from gpuwatch_tray.model import Gpu, Limits, Presence, PresenceResult, Problem
@@ -29,9 +26,9 @@ from gpuwatch_tray.tray import menu
 from tests.common.test_redact import CANARY, FORMS
 from tests.engine.bench import HEAD, POLICY
 from tests.support.fakes import Clock, process, snapshot
+from tests.support.folders import memory_folder
 
 LIMITS = Limits(gpu_limit=1, max_etime=3600)
-MEMORY = Path("/dev/shm")
 LEAK = "canary"
 
 
@@ -121,7 +118,7 @@ def secret_lines(argv, *, mine):
 
 
 def everything_seen(processes, caplog=None):
-    folder = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = memory_folder()
     faces = Outputs(folder)
     try:
         with closing(faces.store):

@@ -7,7 +7,7 @@ import threading
 import time
 
 from gpuwatch_tray.doctor import Check, CheckResult, CheckState, examine
-from gpuwatch_tray.doctor.output import ok, problem, results_json, results_text, warning, worst_state
+from gpuwatch_tray.doctor.output import ok, problem, results_json, results_text, warning
 
 
 def test_a_check_that_hangs_is_a_line(request):
@@ -41,8 +41,8 @@ def test_all_hang_at_the_same_time(request):
         return ()
 
     began = time.monotonic()
-    assert len(examine([Check(str(n), hang, 0.2) for n in range(10)])) == 10
-    assert time.monotonic() - began < 1.5
+    assert len(examine([Check(str(n), hang, 1.0) for n in range(10)])) == 10
+    assert time.monotonic() - began < 5
 
 
 def test_a_check_that_fails_says_so_without_the_secret():
@@ -78,8 +78,12 @@ def test_the_lines_as_text_and_json():
     }
 
 
+def worst(results):
+    return results_json(results, host="box", version="1", at=0.0)["state"]
+
+
 def test_the_worst_state_counts():
     """No line is ok, and a problem is worse than a warning whatever their order."""
-    assert worst_state(()) is CheckState.OK
-    assert worst_state((problem("a", ""), warning("b", ""))) is CheckState.PROBLEM
-    assert worst_state((CheckResult(CheckState.WARNING, "a", ""), ok("b", ""))) is CheckState.WARNING
+    assert worst(()) == "ok"
+    assert worst((problem("a", ""), warning("b", ""))) == "problem"
+    assert worst((CheckResult(CheckState.WARNING, "a", ""), ok("b", ""))) == "warning"

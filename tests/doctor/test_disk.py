@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gpuwatch_tray.alerts import RoutingPolicy
 from gpuwatch_tray.doctor import CheckState, mail_checks
 from gpuwatch_tray.doctor.checks import (
     SecretFile,
@@ -26,12 +26,6 @@ from gpuwatch_tray.settings import ConfigProblem, NotifyMethod, Secret, SmtpSett
 from gpuwatch_tray.settings.template import SettingsFile
 from gpuwatch_tray.store import Commit, Mail, OutboxSummary, Store
 from tests.support.fakes import START, Clock
-
-
-@pytest.fixture
-def store(tmp_path):
-    with closing(Store(tmp_path, "box")) as made:
-        yield made
 
 
 def states(lines):
@@ -155,7 +149,7 @@ def test_the_way_of_the_mail(ours, tmp_path, monkeypatch):
     (tmp_path / "gpu-watch.env").touch()
     (off,) = check_transport(replace(ours, to_email=(), config=tmp_path / "gpu-watch.env"))
     assert off.mend == "set TO_EMAIL in that file"
-    (never,) = check_transport(replace(ours, email_when=EmailWhen.NEVER))
+    (never,) = check_transport(replace(ours, routing=RoutingPolicy(email_when=EmailWhen.NEVER)))
     assert never.state is CheckState.OK
     server = SmtpSettings("mail.example.org", 587, "ada", Secret("hunter2"), "ada@example.org")
     (by_server,) = check_transport(replace(ours, smtp=server))

@@ -16,7 +16,7 @@ from gpuwatch_tray.model import AlertMark, Severity, Span
 from gpuwatch_tray.report import page
 from tests.report import histories
 from tests.report.histories import END, HOUR
-from tests.support.seeing import contrast
+from tests.support.contrast import contrast
 
 SPAN = 6 * HOUR
 
@@ -145,8 +145,10 @@ def test_lines_stand_out_from_their_ground(colours, ground):
 def test_the_tray_loads_neither_the_page_nor_the_chart():
     """Importing what the tray is made of leaves the report code out of the process."""
     script = (
-        "import sys, gpuwatch_tray.app.tray_app, gpuwatch_tray.tray.backends.statusnotifier, gpuwatch_tray.app.report_page\n"
-        "print([name for name in sys.modules if 'report' in name or name.endswith('drawing.chart')])"
+        "import sys, gpuwatch_tray.app.tray_app, gpuwatch_tray.app.report_page\n"
+        "import gpuwatch_tray.tray.backends.statusnotifier\n"
+        "heavy = ('gpuwatch_tray.report', 'gpuwatch_tray.drawing.chart')\n"
+        "print([name for name in sys.modules if name.startswith(heavy)])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60

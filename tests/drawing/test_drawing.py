@@ -13,7 +13,7 @@ from gpuwatch_tray.drawing import IconLook, badge
 from gpuwatch_tray.model import IconStyle, Level
 from tests.bench import artwork, contact_sheet
 from tests.e2e import rig
-from tests.support.seeing import contrast, in_grey, on_panel, without_green
+from tests.support.contrast import contrast, in_grey, on_panel, without_green
 
 ROOT = Path(__file__).parents[2]
 STYLES = (IconStyle.COLOR, IconStyle.LIGHT, IconStyle.DARK)

@@ -231,7 +231,7 @@ def loaded(scenario: Path) -> Iterator[Path]:
     pynvml opens the library by its soname, which the loader resolves to the one opened here, for the rest of
     the life of this process: that there is no library can only be tested in a child.
     """
-    import pynvml  # noqa: TID251  # the real binding is what is driven
+    import pynvml  # the real binding is what is driven
 
     ctypes.CDLL(str(library()), mode=ctypes.RTLD_GLOBAL)
     before = os.environ.get(_VARIABLE)

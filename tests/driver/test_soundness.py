@@ -68,7 +68,7 @@ def misuse():
     """Check that handles and sets that were never given out, or of a session that is over, are refused."""
     import ctypes
 
-    import pynvml  # noqa: TID251  # the real binding is what is driven
+    import pynvml  # the real binding is what is driven
 
     gpu, events = pynvml.nvmlDeviceGetHandleByIndex(0), pynvml.nvmlEventSetCreate()
     made_up = ctypes.cast(0x7_0003, type(gpu))
@@ -134,7 +134,7 @@ def test_the_sanitizers_see_what_is_wrong(tmp_path):
 def test_what_was_never_given_out_is_refused(tmp_path):
     """As by the real driver, with a code, in a process like any other."""
     with loaded(Scenario().write(tmp_path / "scenario")):
-        import pynvml  # noqa: TID251  # the real binding is what is driven
+        import pynvml  # the real binding is what is driven
 
         pynvml.nvmlInit()
         misuse()

@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from dbus_fast import Message, MessageType, unpack_variants  # noqa: TID251  # the tests speak the protocol too
-from dbus_fast.aio import MessageBus  # noqa: TID251
+from dbus_fast import Message, MessageType, unpack_variants  # the tests speak the protocol too
+from dbus_fast.aio import MessageBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,26 +1,11 @@
-"""The desktop's fixtures: a private bus for protocol tests, the whole desktop for those that look."""
+"""The desktop on which most of these tests look, and the installed tray on it."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.e2e import rig
-from tests.e2e.client import BusClient
-
-
-@pytest.fixture(scope="session")
-def address(tmp_path_factory):
-    """Start a private session bus without a panel; yield its address."""
-    rig.require()
-    with rig.session_bus(tmp_path_factory.mktemp("bus")) as where:
-        yield where
-
-
-@pytest.fixture
-def client(address):
-    """Connect a client to that bus."""
-    with BusClient(address) as connected:
-        yield connected
+from tests.e2e.app import App
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +14,17 @@ def desk(tmp_path_factory):
     rig.require()
     with rig.desktop(tmp_path_factory.mktemp("desktop")) as running:
         yield running
+
+
+@pytest.fixture
+def start(installed, desk):
+    """Start the tray, which ends with the test."""
+    running = []
+
+    def begin(*words):
+        running.append(App(installed, desk, *words))
+        return running[-1]
+
+    yield begin
+    for app in running:
+        app.close()

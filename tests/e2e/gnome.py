@@ -16,14 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.client import wait_until
+from dbus_fast import Variant  # the tests speak the protocol too
+
+from tests.e2e.client import BusClient, wait_until
 from tests.e2e.programs import process
-from tests.e2e.rig import NOTIFICATIONS, WATCHER, settle
-from tests.e2e.whole import START, Form, SeenRow, WholeDesktop, require, session
+from tests.e2e.rig import settle
+from tests.e2e.whole_desktop import (
+    NOTIFICATIONS,
+    START,
+    WATCHER,
+    Form,
+    SeenRow,
+    WholeDesktop,
+    require,
+    session,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
 
 EXTENSIONS = Path("/usr/share/gnome-shell/extensions")
 INDICATOR = "ubuntu-appindicators@ubuntu.com"
@@ -110,8 +120,8 @@ ROWS = (
         for (const item of menu._getMenuItems()) {
             if (!item.mapped)
                 continue;
-            if (item.label && item.label.text && reached(item))
-                found.push([item.label.text, box(item)]);
+            if (reached(item))
+                found.push([item.label && item.label.text || '', box(item)]);
             if (item.menu && item.menu.isOpen)
                 walk(item.menu);
         }
@@ -183,7 +193,11 @@ class Gnome(WholeDesktop):
         return True
 
     def seen(self) -> list[SeenRow]:
-        """As the shell says what is on its stage; a separator has no words."""
+        """As the shell says what is on its stage."""
+        return [row for row in self.seen_lines() if row.label]
+
+    def seen_lines(self) -> list[SeenRow]:
+        """The rows and the lines between them, which have no words."""
         return [SeenRow(label, tuple(box)) for label, box in self.ask(ROWS)]
 
     def unfold(self, row: SeenRow) -> None:
@@ -262,8 +276,6 @@ def gnome(folder: Path, form: Form) -> Iterator[Gnome]:
 @contextmanager
 def _system_services(desk: Gnome) -> Iterator[None]:
     """What the shell asks of the system: its session of logind, and a display manager, or a banner warns."""
-    from tests.e2e.client import BusClient
-
     mock = [PYTHON, "-m", "dbusmock", "--system"]
     manager = [*mock, MANAGER, "/org/gnome/DisplayManager/Manager", f"{MANAGER}.Manager"]
     with (
@@ -275,8 +287,6 @@ def _system_services(desk: Gnome) -> Iterator[None]:
         login = (LOGIN, "/org/freedesktop/login1", MOCK)
         system.call(login, "AddSession", "ssusb", "c1", "seat0", os.getuid(), "tester", True)
         gdm = (MANAGER, "/org/gnome/DisplayManager/Manager", MOCK)
-        from dbus_fast import Variant  # noqa: TID251
-
         system.call(gdm, "AddProperty", "ssv", f"{MANAGER}.Manager", "Version", Variant("s", "43.0"))
         system.call(gdm, "AddMethod", "sssss", f"{MANAGER}.Manager", "RegisterSession", "a{sv}", "", "")
         yield

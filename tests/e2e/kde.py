@@ -1,8 +1,8 @@
 """
 KDE Plasma, as an X11 or a nested Wayland session: kwin, kded with the icons' watcher, plasmashell.
 
-Of Plasma 5 and 6. Nobody can be asked where its rows are: they are read off the screen, and named in the order
-in which the tray serves them.
+Of Plasma 5 and 6. Nobody can be asked where its rows are: they are read off the screen, and named in the
+order in which the tray serves them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image  # noqa: TID251  # looks at screenshots
+from PIL import Image  # looks at screenshots
 
-from tests.e2e import reading
+from tests.e2e import screen_reading
 from tests.e2e.client import wait_until
-from tests.e2e.rig import NOTIFICATIONS, WATCHER, settle
-from tests.e2e.whole import RIGHT, START, Box, Form, SeenRow, WholeDesktop, require, session
+from tests.e2e.rig import menu_row, settle
+from tests.e2e.whole_desktop import (
+    NOTIFICATIONS,
+    RIGHT,
+    START,
+    WATCHER,
+    Box,
+    Form,
+    SeenRow,
+    WholeDesktop,
+    require,
+    session,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.e2e.rig import MenuRow
-
 
 PLASMA = "org.kde.plasmashell"
 DAEMONS = {"6": "kded6", "5": "kded5"}  # by Plasma's version, the newest first
@@ -99,6 +109,9 @@ extraItems=org.kde.plasma.notifications
 knownItems={",".join(f"org.kde.plasma.{item}" for item in ITEMS)},org.kde.kscreen,org.kde.kdeconnect,touchpad
 showAllItems=true
 """
+# a picture, and a panel that comes and goes at the edge, would be in the way of those who read the screen
+PLAIN = """desktops().forEach(desktop => { desktop.wallpaperPlugin = 'org.kde.color'; });
+panels().forEach(panel => { panel.floating = false; });"""
 
 
 @dataclass
@@ -107,7 +120,9 @@ class Kde(WholeDesktop):
 
     kind = "kde"
     missed: int = 0
-    _menus: reading.Menus = field(default_factory=lambda: reading.Menus(Image.new("RGB", (1, 1))))
+    _menus: screen_reading.Menus = field(
+        default_factory=lambda: screen_reading.Menus(Image.new("RGB", (1, 1)))
+    )
     _path: list[int] = field(default_factory=list)  # the ids of the rows whose lists are open
 
     def start_session(self) -> None:
@@ -139,6 +154,7 @@ class Kde(WholeDesktop):
             "the panel's icons",
             START,
         )
+        self.client.call((PLASMA, "/PlasmaShell", "org.kde.PlasmaShell"), "evaluateScript", "s", PLAIN)
         self.move((20, self.size[1] - 20))
         wait_until(self._empty, "the desktop to be drawn", START, pause=0.4)
 
@@ -155,19 +171,23 @@ class Kde(WholeDesktop):
     def _empty(self) -> bool:
         """Whether the desktop has been drawn and stands still; it is what menus and popups are told from."""
         former, self._menus.blank = self._menus.blank, self.look()
-        drawn = len(set(self._menus.blank.convert("L").tobytes())) > 1
+        panel = self._menus.blank.crop((0, 0, self.size[0], screen_reading.PANEL))
+        below = self._menus.blank.crop((0, screen_reading.PANEL + 8, *self.size))
+        drawn = panel.getcolors(2) is None and len(below.getcolors(2) or ()) == 1
         return drawn and former.tobytes() == self._menus.blank.tobytes()
 
     def open_menu(self, colour: tuple[int, int, int], button: str = RIGHT) -> list[SeenRow]:
-        self.press(self.icon_position(colour), button)
-        wait_until(lambda: self._menus.opened(self.look()), "the menu")
-        settle(0.2)
-        self._menus.opened(self.look())
         self._path = []
+        super().open_menu(colour, button)
+        settle(0.2)  # it may have grown since its first look
+        self._menus.opened(self.look())
         return self.still()
 
+    def came(self) -> bool:
+        return self._menus.opened(self.look())
+
     def seen(self) -> list[SeenRow]:
-        """As many as there are rows of letters, with the labels that are served; "?" where these are not as many."""
+        """The rows of letters, with the labels that are served; with "?" where these are not as many."""
         found: list[SeenRow] = []
         shown = self._menus.shown(self.look())
         for rows, served in zip(shown, self._lists() if shown else [], strict=False):
@@ -177,8 +197,10 @@ class Kde(WholeDesktop):
         return found
 
     def _lists(self) -> list[Sequence[MenuRow]]:
-        """The rows that are served for the root and for each list that is open below it."""
-        lists: list[Sequence[MenuRow]] = [self.menu()]
+        """The rows that are served for the root and for each list that is open below it, and no more."""
+        depth = len(self._path) + 1
+        _revision, layout = self.client.call(self._menu_peer(), "GetLayout", "iias", 0, depth, [])
+        lists: list[Sequence[MenuRow]] = [menu_row(layout).children]
         for number in self._path:
             lists.append(next((row.children for row in lists[-1] if row.id == number), ()))
         return lists
@@ -192,7 +214,7 @@ class Kde(WholeDesktop):
         self._menus.lists, self._path = self._menus.lists[: depth + 1], [*self._path[:depth], number]
         before = self.look()
         # the pointer's mark moves among the rows of that list, and is somewhat higher than they are
-        rows = reading.rows(before, self._menus.lists[depth].box)
+        rows = screen_reading.rows(before, self._menus.lists[depth].box)
         marked = [(left, top - 4, right, bottom + 4) for left, top, right, bottom in rows]
         for again in range(2):
             self.press(row.middle)
@@ -207,14 +229,14 @@ class Kde(WholeDesktop):
 
     def popup_box(self) -> Box | None:
         """Where a popup is on the screen."""
-        box = reading.differing(self.look(), self._menus.blank)
-        return box if box and box[2] - box[0] > reading.LEAST else None
+        box = screen_reading.differing(self.look(), self._menus.blank)
+        return box if box and box[2] - box[0] > screen_reading.LEAST else None
 
     def popup_button(self, label: str) -> tuple[int, int] | None:
         actions = self.notifications()[-1].actions
         labels = [words for name, words in zip(actions[::2], actions[1::2], strict=True) if name != "default"]
         box = self.popup_box()
-        places = reading.buttons(self.look(), box, len(labels)) if box else []
+        places = screen_reading.buttons(self.look(), box, len(labels)) if box else []
         return places[labels.index(label)] if len(places) == len(labels) else None
 
     def popup_shown(self, words: str) -> bool:
@@ -233,13 +255,13 @@ class Kde(WholeDesktop):
 
 def version() -> str:
     """The installed Plasma's major version."""
-    return next(number for number, daemon in DAEMONS.items() if shutil.which(daemon))
+    return next((number for number, daemon in DAEMONS.items() if shutil.which(daemon)), "5")
 
 
 @contextmanager
 def kde(folder: Path, form: Form) -> Iterator[Kde]:
     """The whole desktop, everything it writes under `folder`."""
-    daemon = next(filter(shutil.which, DAEMONS.values()), "kded5")
+    daemon = DAEMONS[version()]
     require(("plasmashell", "kwin_wayland" if form.wayland else "kwin_x11", daemon))
     variables = {
         "XDG_CURRENT_DESKTOP": "KDE",
@@ -251,12 +273,15 @@ def kde(folder: Path, form: Form) -> Iterator[Kde]:
         "QT_LOGGING_RULES": "*.debug=false",
     }
     with session(Kde, folder, form, SERVICES, **variables) as desk:
-        theme, scheme = ("dark", "BreezeDark") if form.dark else ("", "BreezeLight")
+        theme, scheme, panel = (
+            ("dark", "BreezeDark", "breeze-dark") if form.dark else ("", "BreezeLight", "breeze-light")
+        )
         files = {
             "plasma-org.kde.plasma.desktop-appletsrc": LAYOUT,
             "kwinrc": "[Compositing]\nEnabled=false\n",
-            "kdeglobals": f"[KDE]\nAnimationDurationFactor=0\nLookAndFeelPackage=org.kde.breeze{theme}.desktop\n"
-            f"[General]\nColorScheme={scheme}\n",
+            "kdeglobals": f"[KDE]\nAnimationDurationFactor=0\n"
+            f"LookAndFeelPackage=org.kde.breeze{theme}.desktop\n[General]\nColorScheme={scheme}\n",
+            "plasmarc": f"[Theme]\nname={panel}\n",
             "kwalletrc": "[Wallet]\nEnabled=false\n",
             "baloofilerc": "[Basic Settings]\nIndexing-Enabled=false\n",
             f"{daemon}rc": "".join(f"[Module-{name}]\nautoload=false\n" for name in UNWANTED),

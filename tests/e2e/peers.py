@@ -7,9 +7,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import PropertyAccess, Variant  # noqa: TID251  # the tests speak the protocol too
-from dbus_fast.annotations import DBusBool, DBusSignature, DBusStr, DBusUInt32  # noqa: TID251
-from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast import PropertyAccess, Variant  # the tests speak the protocol too
+from dbus_fast.annotations import DBusBool, DBusSignature, DBusStr, DBusUInt32
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.tray import ActionKind, Tray

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image, ImageChops  # noqa: TID251  # crops the screenshot
+from PIL import Image, ImageChops  # crops the screenshot
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dbus_fast import MessageType, Variant  # noqa: TID251  # the tests speak the protocol too
-from PIL import Image  # noqa: TID251  # and look at screenshots
+from dbus_fast import MessageType, Variant  # the tests speak the protocol too
+from PIL import Image  # and look at screenshots
 
 from tests.e2e.client import PATIENCE, BusClient, CallError, Monitor, wait_until
 from tests.e2e.hosts import HOSTS, XFCE_HOST, Host

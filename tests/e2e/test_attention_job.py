@@ -13,50 +13,15 @@ from gpuwatch_tray.model import Level
 from tests.desktop.presence.services import FakeLocker
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
+from tests.e2e.app import wait_for_polls
 from tests.e2e.client import BusClient, wait_until
-from tests.e2e.test_main_job import App, polls
-from tests.support.installed import MIB, Installed, busy
-from tests.support.mailserver import MailServer
+from tests.support.installed import MIB, busy
 from tests.support.workers import workers
 
-pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.3, greeted=True)]
 
 OK, SNOOZED, WARNING = (drawing.COLOURS[level] for level in (Level.OK, Level.SNOOZED, Level.WARNING))
 LOCKER = "org.gnome.ScreenSaver"
-
-
-@pytest.fixture
-def installed(tmp_path):
-    mine = Installed(tmp_path)
-    mine.configure(POLL_SEC=0.3)
-    mine.met()
-    return mine
-
-
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
-
-
-@pytest.fixture
-def two(tmp_path):
-    with workers(tmp_path, ["train.py"], ["eval.py"]) as children:
-        yield [child.pid for child in children]
-
-
-@pytest.fixture
-def start(installed, desk):
-    running = []
-
-    def begin(*words):
-        running.append(App(installed, desk, *words))
-        return running[-1]
-
-    yield begin
-    for app in running:
-        app.close()
 
 
 @pytest.fixture
@@ -96,7 +61,7 @@ def test_at_the_desk_the_popup_comes_alone_and_away_the_mail_follows(
     desk.icon_position(WARNING)
     popup = wait_until(lambda: desk.notifications()[before:], "the popup")[0]
     assert "2 GPUs in use, the limit is 1" in popup.body
-    polls(calls, 8)
+    wait_for_polls(calls, 8)
     assert server.messages == ()
     assert ("email waits", "at-the-desk") in history(installed)
     lock(True)
@@ -104,7 +69,7 @@ def test_at_the_desk_the_popup_comes_alone_and_away_the_mail_follows(
     assert ("email queued", "first, away") in history(installed)
     lock(False)
     somebody_is_there(desk)
-    polls(calls, 4)
+    wait_for_polls(calls, 4)
     assert len(server.messages) == 1
 
 
@@ -146,7 +111,7 @@ def test_an_acknowledged_alert_leaves_the_screen_and_is_not_repeated(
     wait_until(lambda: popup.id in desk.closed_notifications(), "the popup to close")
     wait_until(lambda: "(acknowledged)" in desk.labels()[0], "the headline")
     installed.age_deliveries(3700)
-    polls(calls, 8)
+    wait_for_polls(calls, 8)
     assert (len(server.messages), len(desk.notifications()) - before) == (1, 1)
     assert ("acknowledged", "") in history(installed)
 
@@ -164,7 +129,7 @@ def test_a_snooze_shows_and_silences_and_its_end_tells(installed, desk, start, s
     desk.icon_position(SNOOZED)
     installed.play(Scenario(gpus=busy(*two).gpus, calls=calls))
     wait_until(lambda: desk.labels()[0].startswith("Snoozed: 2 GPUs in use"), "the headline")
-    polls(calls, 6)
+    wait_for_polls(calls, 6)
     desk.screenshot(shots / "snoozed.png")
     assert (server.messages, len(desk.notifications()) - before) == ((), 0)
     desk.click("Resume")

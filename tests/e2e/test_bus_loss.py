@@ -10,9 +10,9 @@ import pytest
 
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.e2e import rig
+from tests.e2e.app import App, wait_for_polls
 from tests.e2e.client import DAEMON, BusClient, wait_until
 from tests.e2e.peers import FakeWatcher
-from tests.e2e.test_main_job import App, polls
 from tests.support.installed import Installed, busy
 from tests.support.mailserver import MailServer
 from tests.support.workers import workers
@@ -42,15 +42,15 @@ def test_the_watching_outlives_the_session_bus(tmp_path):
         app = App(installed, SimpleNamespace(environment=environment))
         try:
             wait_until(lambda: watcher.registered, "the icon's registration", 20)
-            polls(calls, 2)
+            wait_for_polls(calls, 2)
             (daemon,) = panel.call(DAEMON, "GetConnectionUnixProcessID", "s", "org.freedesktop.DBus")
             os.kill(daemon, signal.SIGKILL)
             wait_until(lambda: "the session bus is gone" in app.log.read_text(), "the loss to be noticed")
-            polls(calls, 3)
+            wait_for_polls(calls, 3)
             installed.play(Scenario(gpus=busy(one.pid, two.pid).gpus, calls=calls))
             (mail,) = wait_until(lambda: server.messages, "the mail", timeout=20)
             assert "- GPU_COUNT(2) > GPU_LIMIT(1)" in mail.text
-            polls(calls, 2)
+            wait_for_polls(calls, 2)
             assert app.process.poll() is None
             app.process.send_signal(signal.SIGTERM)
             assert app.quit() == 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -15,11 +13,15 @@ from gpuwatch_tray.model import Level
 from tests.driver.scenario import GIB, Scenario
 from tests.e2e import rig
 from tests.e2e.client import wait_until
-from tests.support.installed import Installed, busy
+from tests.support.installed import busy
 from tests.support.mailserver import MailServer
 from tests.support.workers import workers
 
-pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+pytestmark = [
+    pytest.mark.desktop,
+    pytest.mark.driver,
+    pytest.mark.configured(POLL_SEC=0.3, notify="EMAIL_WHEN=always\nUI_LANGUAGE=zh_CN\n", greeted=True),
+]
 
 ENGLISH = re.compile(r"\b[a-z]{2,} [a-z]{2,}\b", re.IGNORECASE)  # two words beside each other
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -29,39 +31,6 @@ NAMES = re.compile(r"gpuwatch-tray \S+|NVIDIA Test \d+|`[^`]*`|PID \d+|GPU \d|/\
 def english(lines):
     """Return the lines that hold untranslated text."""
     return [line for line in lines if ENGLISH.search(NAMES.sub("", line))]
-
-
-@pytest.fixture
-def installed(tmp_path):
-    mine = Installed(tmp_path)
-    mine.configure(POLL_SEC=0.3)
-    mine.write("notify.env", "EMAIL_WHEN=always\nUI_LANGUAGE=zh_CN\n")
-    mine.met()
-    return mine
-
-
-@pytest.fixture
-def start(installed, desk):
-    """Start the tray, which ends with the test."""
-    running = []
-
-    def begin():
-        with (installed.folder / "tray.log").open("wb") as log:
-            running.append(
-                subprocess.Popen(
-                    [installed.script],
-                    env=desk.environment | installed.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=installed.folder,
-                )
-            )
-
-    yield begin
-    for app in running:
-        app.send_signal(signal.SIGTERM)
-        app.wait(10)
 
 
 def test_the_desktop_speaks_chinese(installed, desk, start, tmp_path):

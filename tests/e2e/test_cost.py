@@ -7,12 +7,12 @@ import sys
 import time
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from tests.e2e.client import wait_until
 from tests.e2e.peers import ITEM, MENU, running_tray
 from tests.e2e.rig import menu_row
-from tests.tray.statuses import GIB, NOW, gpu, process, snapshot, status
+from tests.support.tray_status import GIB, NOW, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 

@@ -24,21 +24,21 @@ SYSTEM = Path("/usr/lib/python3/dist-packages/gi")
 PROGRAM = """
 import logging, os, signal, sys, threading
 from gpuwatch_tray import drawing
-from gpuwatch_tray.bus import SessionBus
+from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Level
-from gpuwatch_tray.tray import choice
-from gpuwatch_tray.tray.controller import TrayView
+from gpuwatch_tray.tray.backends import select
+from gpuwatch_tray.tray.backends.base import TrayView
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuRow
 
 def say(*words): print(*words, flush=True)
 
 logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="log: %(message)s")
 bus = SessionBus.connect() if sys.argv[1] == "bus" else None
-backend = choice.select_backend(
+backend = select.select_backend(
     bus, "gpuwatch-tray", lambda action: say("did", action.kind.name, action.target))
 say("chose", type(getattr(backend, "_backend", backend)).__name__)
 if backend is None:
-    backend = choice.headless_backend(bus)
+    backend = select.headless_backend(bus)
 signal.signal(signal.SIGTERM, lambda *_: backend.stop())
 
 def view(level, word):
@@ -117,7 +117,7 @@ class Program:
 
 
 @pytest.fixture
-def start(desk, tmp_path):
+def start_program(desk, tmp_path):
     if not SYSTEM.is_dir():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("the fallbacks need python3-gi")
     running = []
@@ -133,9 +133,9 @@ def start(desk, tmp_path):
 
 @pytest.mark.parametrize("bus", [True, False], ids=["bus", "no-bus"])
 @pytest.mark.parametrize("kind", ["appindicator", "gtk"])
-def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start, tmp_path, kind, bus):
+def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start_program, tmp_path, kind, bus):
     """Icon by state, a menu whose click does its action, a quiet end without anything left behind."""
-    program = start(kind, bus=bus)
+    program = start_program(kind, bus=bus)
     program.wait_for("ready")
     assert "chose GtkBackend" in program.text()
     assert ("the bus answers" in program.text()) == bus
@@ -164,9 +164,9 @@ def test_a_fallback_draws_the_icon_and_a_menu_that_acts(desk, start, tmp_path, k
     assert not list(program.temporary.glob("gpuwatch-tray-icon-*"))
 
 
-def test_an_open_menu_of_gtk_stays_open_and_still(desk, start):
+def test_an_open_menu_of_gtk_stays_open_and_still(desk, start_program):
     """What changes meanwhile is shown when it has closed."""
-    program = start("gtk")
+    program = start_program("gtk")
     position = desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
     closed = desk.windows()
     desk.right_click(position)
@@ -179,9 +179,9 @@ def test_an_open_menu_of_gtk_stays_open_and_still(desk, start):
     desk.icon_position(drawing.COLOURS[Level.CRITICAL], timeout=10)
 
 
-def test_xorg_draws_where_it_is_asked_for(desk, start):
+def test_xorg_draws_where_it_is_asked_for(desk, start_program):
     """It has no menu, but the icon follows the state, and the end is as quiet."""
-    program = start("xorg")
+    program = start_program("xorg")
     program.wait_for("ready")
     assert "chose XorgBackend" in program.text()
     desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
@@ -192,18 +192,18 @@ def test_xorg_draws_where_it_is_asked_for(desk, start):
     desk.icon_gone(drawing.COLOURS[Level.CRITICAL])
 
 
-def test_without_a_bus_the_fallback_is_chosen_unasked(desk, start):
+def test_without_a_bus_the_fallback_is_chosen_unasked(desk, start_program):
     """No session bus: appindicator, which then falls back to the old kind of tray by itself."""
-    program = start("", bus=False)
+    program = start_program("", bus=False)
     program.wait_for("ready")
     assert "chose GtkBackend" in program.text()
     desk.icon_position(drawing.COLOURS[Level.WARNING], timeout=10)
     assert program.stop() == 0
 
 
-def test_without_pygobject_it_is_headless_and_says_why(start):
+def test_without_pygobject_it_is_headless_and_says_why(start_program):
     """Neither bus nor PyGObject: a line each, xorg is not taken, and the program lives and ends."""
-    program = start("", bus=False, gi=False)
+    program = start_program("", bus=False, gi=False)
     program.wait_for("ready")
     logged = [line for line in program.text().splitlines() if line.startswith("log: ")]
     assert [line.split(":")[1].strip() for line in logged] == ["no icon by appindicator", "no icon by gtk"]
@@ -212,9 +212,9 @@ def test_without_pygobject_it_is_headless_and_says_why(start):
     assert program.stop() == 0
 
 
-def test_a_backend_that_is_missing_falls_through_to_our_own(desk, start):
+def test_a_backend_that_is_missing_falls_through_to_our_own(desk, start_program):
     """PYSTRAY_BACKEND=gtk without PyGObject, on a bus: the icon is there all the same."""
-    program = start("gtk", gi=False)
+    program = start_program("gtk", gi=False)
     program.wait_for("ready")
     assert "log: no icon by gtk" in program.text()
     assert "chose StatusNotifierBackend" in program.text()

@@ -15,15 +15,14 @@ from gpuwatch_tray.tray.backends import statusnotifier
 from gpuwatch_tray.tray.backends.statusnotifier import WATCHER, MissingHostDetector
 from tests.e2e import rig
 from tests.e2e.client import BusClient, wait_until
-from tests.support.installed import Installed
 
 pytestmark = pytest.mark.desktop
 
 HOLD = """
 import sys, time
-from gpuwatch_tray.bus import SessionBus
-from gpuwatch_tray.tray import instance
-print(instance.claim_name(SessionBus.connect(sys.argv[1]), instance.BUS_NAME), flush=True)
+from gpuwatch_tray.desktop.dbus import SessionBus
+from gpuwatch_tray.tray.backends import statusnotifier
+print(statusnotifier.claim_name(SessionBus.connect(sys.argv[1]), statusnotifier.BUS_NAME), flush=True)
 sys.stdin.read()
 """
 
@@ -66,35 +65,24 @@ def test_a_bus_that_is_gone_costs_the_name_only(connect, caplog):
     assert "could not be taken" in caplog.text
 
 
-@pytest.fixture
-def turning(connect):
-    """Run a bus's loop on a thread, as beside GTK."""
-    bus = connect()
-    thread = threading.Thread(target=bus.run)
-    thread.start()
-    yield bus
-    bus.stop()
-    thread.join(5)
-
-
-def test_a_session_without_a_panel_is_told_over_the_bus_itself(turning):
+def test_a_session_without_a_panel_is_told_over_the_bus_itself(bus):
     """`notify` may call over the bus, for it is on a thread of its own."""
     told, heard = [], threading.Event()
 
     def notify(text):
-        told.append((text, turning.call(statusnotifier.DAEMON, "NameHasOwner", "s", [WATCHER])))
+        told.append((text, bus.call(statusnotifier.DAEMON, "NameHasOwner", "s", [WATCHER])))
         heard.set()
 
-    MissingHostDetector(turning, notify, {"XDG_CURRENT_DESKTOP": "sway"}, timeout=0.2).start()
+    MissingHostDetector(bus, notify, {"XDG_CURRENT_DESKTOP": "sway"}, timeout=0.2).start()
     assert heard.wait(5)
     assert told == [(told[0][0], [False])]
     assert "waybar" in told[0][0]
 
 
-def test_a_panel_that_comes_in_time_is_no_news(address, turning):
+def test_a_panel_that_comes_in_time_is_no_news(address, bus):
     """The countdown ends with the first host, and its going begins another."""
     told = threading.Event()
-    detector = MissingHostDetector(turning, lambda _: told.set(), {}, timeout=30.0)
+    detector = MissingHostDetector(bus, lambda _: told.set(), {}, timeout=30.0)
     detector.start()
     wait_until(lambda: detector._countdown is not None, "the countdown")
     with BusClient(address) as panel:
@@ -108,12 +96,7 @@ def test_a_panel_that_comes_in_time_is_no_news(address, turning):
 
 
 @pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
-
-
-@pytest.fixture
-def start(installed):
+def start_in(installed):
     """Start the installed program with these words, in an environment of this desktop or of none."""
     running = []
 
@@ -177,9 +160,9 @@ def the_story(installed, environment, first, face):
 
 
 @pytest.mark.driver
-def test_a_second_start_status_and_quit_reach_the_tray(installed, desk, start):
+def test_a_second_start_status_and_quit_reach_the_tray(installed, desk, start_in):
     """From the session and from cron; afterwards the icon, the name and the socket are gone."""
-    first, _ = start(desk.environment)
+    first, _ = start_in(desk.environment)
     desk.item()
     wait_until(lambda: desk.client.owner(statusnotifier.BUS_NAME), "the bus name")
     the_story(installed, desk.environment, first, "tray")
@@ -189,11 +172,11 @@ def test_a_second_start_status_and_quit_reach_the_tray(installed, desk, start):
 
 
 @pytest.mark.driver
-def test_without_any_desktop_it_is_headless_and_reached_all_the_same(installed, start):
+def test_without_any_desktop_it_is_headless_and_reached_all_the_same(installed, start_in):
     """No bus and no display: it says so, goes on, and `status` and `quit` work."""
     rig.require()
     bare = {"PATH": os.environ["PATH"]}
-    first, log = start(bare)
+    first, log = start_in(bare)
     the_story(installed, bare, first, "watch")
     assert log.read_text().startswith("no desktop here (")
 

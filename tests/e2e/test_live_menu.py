@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.model import Level
 from tests.e2e.client import DAEMON, Monitor, wait_until
 from tests.e2e.peers import running_tray
 from tests.e2e.rig import menu_row
-from tests.tray.statuses import alert, gpu, process, snapshot, status
+from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 

@@ -6,29 +6,20 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-import psutil  # noqa: TID251  # measures the program from outside
+import psutil  # measures the program from outside
 import pytest
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Commit, Mail, Store
+from tests.e2e.app import App
 from tests.e2e.client import wait_until
-from tests.e2e.test_main_job import App
 from tests.support import mail_parts
-from tests.support.installed import Installed
 from tests.support.mailserver import MailServer
 
-pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.5, greeted=True)]
 
 MAILS, EACH = 100, 25  # in as many visits of the child as their quotient
 MOST = 2_000_000  # bytes
-
-
-@pytest.fixture
-def installed(tmp_path):
-    mine = Installed(tmp_path)
-    mine.configure(POLL_SEC=0.5)
-    mine.met()
-    return mine
 
 
 def queue(installed, first, count):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from PIL import Image, ImageChops  # noqa: TID251  # the test looks at the screen
+from PIL import Image, ImageChops  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
 from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
-from tests.tray.statuses import alert, gpu, process, snapshot, status
+from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 

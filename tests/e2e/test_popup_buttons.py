@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Annotated
 
 import pytest
-from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
-from dbus_fast.annotations import DBusSignature  # noqa: TID251
-from dbus_fast.service import dbus_method, dbus_signal  # noqa: TID251
-from PIL import Image  # noqa: TID251  # the test looks at the screen
+from dbus_fast import Message, MessageType  # the tests speak the protocol too
+from dbus_fast.annotations import DBusSignature
+from dbus_fast.service import dbus_method, dbus_signal
+from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Button, Popup, Severity

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
@@ -19,7 +19,8 @@ from tests.e2e.client import DAEMON, BusClient, CallError, wait_until
 from tests.e2e.peers import FakeWatcher, running_tray
 from tests.e2e.programs import session_bus
 from tests.e2e.rig import WATCHER, menu_row
-from tests.tray.statuses import gpu, process, snapshot, status
+from tests.support.timing import slowness
+from tests.support.tray_status import gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
 
@@ -260,11 +261,11 @@ def test_quit_ends_the_tray_at_once(address, client):
     with running_tray(address, client, ONE_GPU) as tray:
         began = time.monotonic()
         tray.event(tray.rows()["Quit"].id, "clicked")
-        tray.thread.join(2)
+        tray.thread.join(10)
         assert not tray.thread.is_alive()
         tray.bus.close()
         wait_until(lambda: not client.owner(tray.name), "the tray's name to go")
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < slowness()
     assert tray.done == [("quit", "tray-quit")]
 
 

@@ -11,52 +11,43 @@ import pytest
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Store
+from tests.e2e.app import App
 from tests.e2e.client import wait_until
-from tests.e2e.test_main_job import App
-from tests.store.values import mail, step
-from tests.support.googleserver import GoogleServer
-from tests.support.installed import Installed, closed_port
+from tests.store.commits import mail, step
+from tests.support.installed import closed_port
 
-pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.3)]
 
 BLOCKED = "Mail cannot be sent until you act"
 FETCH = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=20)"
 
 
 @pytest.fixture
-def google():
-    with GoogleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def installed(tmp_path, google):
+def signed_out(installed, google, tmp_path):
     """Mail by Gmail, whose sign-in Google no longer takes; a browser that does what a person would."""
-    mine = Installed(tmp_path)
-    mine.configure(POLL_SEC=0.3)
     token = google.write_token(tmp_path / "token.json", expiry="2020-01-01T00:00:00Z")
     credentials = google.write_credentials(tmp_path / "credentials.json")
     credentials.chmod(0o600)
-    mine.write(
+    installed.write(
         "notify.env",
         f"EMAIL_WHEN=always\nNOTIFY_METHOD=gmail_api\nGMAIL_API_TOKEN={token}\n"
         f"GMAIL_API_CREDENTIALS={credentials}\n",
     )
     browser = tmp_path / "browser.py"
     browser.write_text(FETCH)
-    mine.environment |= {
+    installed.environment |= {
         "BROWSER": f"{sys.executable} {browser} %s",
         "OAUTHLIB_INSECURE_TRANSPORT": "1",
         "HTTPS_PROXY": f"http://127.0.0.1:{closed_port()}",  # Gmail itself is not to be reached from here
     }
-    return mine
+    return installed
 
 
-def test_one_popup_explains_and_a_click_on_it_signs_in_again(installed, desk, google, tmp_path):
+def test_one_popup_explains_and_a_click_on_it_signs_in_again(signed_out, desk, google, tmp_path):
     """invalid_grant: the likely cause in one popup; the click opens the browser; the mail waits meanwhile."""
     google.answer("token", 400, {"error": "invalid_grant", "error_description": "Bad Request"})
-    installed.state.mkdir()
-    with closing(Store(installed.state, host.host())) as store:
+    signed_out.state.mkdir()
+    with closing(Store(signed_out.state, host.host())) as store:
         store.commit(step(mail(1, ["a"], created=time.time())))
     desk.clear_popups()
     before = len(desk.notifications())
@@ -71,7 +62,7 @@ def test_one_popup_explains_and_a_click_on_it_signs_in_again(installed, desk, go
     def tried_again():
         return [label for label in desk.labels() if label.startswith("Email: ") and "not reached" in label]
 
-    app = App(installed, desk)
+    app = App(signed_out, desk)
     try:
         (ended,) = wait_until(lambda: popups(BLOCKED), "the popup", timeout=30)
         for words in ("invalid_grant", "'Testing'", "7 days"):

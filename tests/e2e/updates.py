@@ -19,7 +19,7 @@ from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.backends.base import TrayView
 from gpuwatch_tray.tray.backends.statusnotifier import StatusNotifierBackend
-from tests.tray.statuses import alert, gpu, process, snapshot, status
+from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 BATCH = 50  # updates between two looks at the bus
 

@@ -64,7 +64,7 @@ def heat(reading: Snapshot, *_limits_and_memory) -> Verdict:
     return Verdict("heat", found, "no temperature" if open_ else None, open_, band, "heat", "85 degrees")
 
 
-HEAT_RULE = Rule(heat, lambda _limits: Terms(hold=30, hold_samples=2, clear=60, clear_samples=2))
+HEAT_RULE = Rule("heat", heat, lambda _limits: Terms(hold=30, hold_samples=2, clear=60, clear_samples=2))
 
 CORE = ("monitor_blind", "gpu_lost", "gpu_limit", "max_etime")
 

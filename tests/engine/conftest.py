@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from gpuwatch_tray.model import Presence
 from tests.engine.bench import Bench, core_only
-
-MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """An empty folder in memory where there is one: the state is written with a sync each time."""
-    if not MEMORY.is_dir():
-        yield tmp_path
-        return
-    made = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY))
-    yield made
-    shutil.rmtree(made)
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gpuwatch_tray.model import UNKNOWN, EmailWhen, Level, MessageKind, Presence
 from tests.engine.bench import Bench, core_only, with_heat
-from tests.engine.conftest import MEMORY
 from tests.engine.world import Moment, World
 from tests.support.fakes import Clock
+from tests.support.folders import memory_folder
 
 LOOKS = st.sampled_from(
     [(0, 0), (1, 1), (1, 15), (2, 5), (8, 5), (14, 5), (14, 10)]
@@ -63,7 +61,7 @@ class AlertMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.root = memory_folder()
         self.patch = pytest.MonkeyPatch()
         core_only(self.patch)
         with_heat(self.patch)

@@ -30,7 +30,7 @@ from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.units import MINUTE
 from tests.store import faults
 from tests.support.fakes import alert, process
-from tests.support.pasts import NOON, UUID, Past, gpu
+from tests.support.machine_history import NOON, UUID, Past, gpu
 
 HOUR, DAY = 3600, 86400
 

@@ -22,7 +22,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.units import MINUTE
 from tests.support.fakes import BOOT, MIB, Clock, alert, process, snapshot
-from tests.support.pasts import NOON, UUID, gpu
+from tests.support.machine_history import NOON, UUID, gpu
 
 WORKING = (gpu(),)
 FAILED = Missing(Why.ERROR, "Unknown Error")

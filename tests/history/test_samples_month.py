@@ -7,13 +7,13 @@ from contextlib import closing
 
 import pytest
 
-from gpuwatch_tray.history import LONGEST_STRETCH
+from gpuwatch_tray.history.aggregate import LONGEST_STRETCH
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.history.usage import GroupBy, usage
 from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES
 from gpuwatch_tray.units import MINUTE
 from tests.history.use_month import DAY, EVENTS, HOUR, STEP, USERS, Month
-from tests.support.pasts import NOON
+from tests.support.machine_history import NOON
 
 PERCENT = 0.01
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwatch_tray.history import LONGEST_STRETCH, StretchCompactor
+from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, StretchCompactor
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
 from gpuwatch_tray.units import MINUTE
 

@@ -17,7 +17,7 @@ from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, GpuProcess, Limits, Problem, ProcessKind, Snapshot
 from tests.support.fakes import Clock
-from tests.support.pasts import NOON, gpu
+from tests.support.machine_history import NOON, gpu
 
 HOUR, DAY, GIB = 3600.0, 86400.0, 2.0**30
 DAYS = 29

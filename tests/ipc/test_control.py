@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray import ipc
 from gpuwatch_tray.ipc import client, protocol, server
+from tests.support.timing import slowness
 
 
 class Echo:
@@ -187,7 +188,7 @@ def test_who_drips_is_hung_up_on(hasty, serving):
     began = time.monotonic()
     with connected(serving.address) as line, pytest.raises(OSError, match=r"pipe|reset"):
         drip(line)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 3 * slowness()
 
 
 def test_who_does_not_take_the_answer_is_hung_up_on(hasty, tmp_path):
@@ -270,7 +271,7 @@ def test_a_handler_that_hangs_holds_up_neither_others_nor_the_end(serving, echo)
     assert ipc.ask(serving.address, {"do": "echo"})
     began = time.monotonic()
     serving.stop()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * slowness()
     assert not Path(serving.address).exists()
     with pytest.raises(ipc.NotRunningError):
         ipc.ask(serving.address, {"do": "echo"})
@@ -317,8 +318,8 @@ def test_what_a_killed_process_left_is_replaced(tmp_path):
     """After kill -9 the socket's file is there, nobody answers, and the next one serves at its place."""
     address = str(tmp_path / "s")
     code = (
-        "import sys, time; from gpuwatch_tray import control;"
-        "s = control.ControlServer(sys.argv[1], {'who': lambda r: {'name': 'first'}}); s.start();"
+        "import sys, time; from gpuwatch_tray import ipc;"
+        "s = ipc.ControlServer(sys.argv[1], {'who': lambda r: {'name': 'first'}}); s.start();"
         "print('up', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, address], stdout=subprocess.PIPE, text=True) as first:
@@ -348,7 +349,7 @@ def test_a_stopped_process_costs_the_asker_its_time_limit_only(tmp_path):
             with pytest.raises(ipc.ControlError, match=r"no answer within|cannot be asked|hung up") as told:
                 ipc.ask(str(tmp_path / "s"), {"do": "status"}, 0.2)
             assert not isinstance(told.value, ipc.NotRunningError)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < slowness()
 
 
 @pytest.mark.parametrize("reply", [b"", b"nonsense", b"[]", b'"x"'])

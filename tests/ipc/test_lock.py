@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 
 import pytest
 
-from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock, this_process
+from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock
 
-TRAY = this_process("tray", mails=True)
+TRAY = LockHolder(os.getpid(), "tray")
 
 
 def test_the_second_is_refused_and_told_who_is_first(tmp_path):
@@ -37,7 +38,7 @@ def test_a_holder_in_trouble_says_so(tmp_path):
     """Who comes second learns that the first cannot read the driver, or mails nobody."""
     first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
     first.acquire(TRAY)
-    first.describe(this_process("tray", mails=False, trouble="driver not loaded"))
+    first.describe(LockHolder(os.getpid(), "tray", mails=False, trouble="driver not loaded"))
     assert (second.holder().mails, second.holder().trouble) == (False, "driver not loaded")
     first.release()
 
@@ -45,9 +46,9 @@ def test_a_holder_in_trouble_says_so(tmp_path):
 def test_the_description_says_where_the_holder_answers(tmp_path):
     """`status` from cron, without the session's variables, learns the address from the lock's file."""
     first, second = StoreLock(tmp_path, "box"), StoreLock(tmp_path, "box")
-    first.acquire(this_process("tray", mails=True))
+    first.acquire(LockHolder(os.getpid(), "tray"))
     assert second.holder().address == ""
-    first.describe(this_process("tray", mails=True, address="/run/user/1/s"))
+    first.describe(LockHolder(os.getpid(), "tray", address="/run/user/1/s"))
     assert second.holder().address == "/run/user/1/s"
     first.release()
     assert second.holder() == LockHolder()
@@ -98,3 +99,43 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LockError, match=r"file: the state cannot be kept there: .*GPUWATCH_CACHE"):
         StoreLock(tmp_path / "file", "box").acquire(TRAY)
+
+
+@pytest.fixture
+def umask():
+    """Set the umask of most systems, under which a file is readable by all."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def modes(folder):
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())}
+
+
+def test_nobody_else_can_open_the_lock(tmp_path, umask):
+    """Whoever can open it can hold it, and nothing would be watched: 0700 and 0600 whatever the umask."""
+    state = tmp_path / "cache" / "state"
+    first = StoreLock(state, "box")
+    assert first.acquire(TRAY)
+    private = {"state": 0o700, "watching-box.lock": 0o600, "watching-box.json": 0o600}
+    assert modes(state) == private
+    first.release()
+    state.chmod(0o755)
+    (state / "watching-box.lock").chmod(0o644)
+    assert first.acquire(TRAY)
+    assert modes(state) == private
+    first.release()
+    (state / "watching-box.lock").chmod(0o644)
+    assert first.is_free()
+    assert modes(state)["watching-box.lock"] == 0o600
+
+
+def test_a_shared_folder_stays_shared(tmp_path, umask):
+    """A state in /tmp does not close it to everybody; the files are private all the same."""
+    tmp_path.chmod(0o1777)
+    lock = StoreLock(tmp_path, "box")
+    assert lock.acquire(TRAY)
+    assert modes(tmp_path)[tmp_path.name] == 0o1777
+    assert modes(tmp_path)["watching-box.lock"] == 0o600
+    lock.release()

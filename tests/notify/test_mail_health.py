@@ -18,20 +18,27 @@ LATER = OutboxSummary(1, START, START + 30, "451 later", "transient")
 DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
 
 
+def started(waiting=OutboxSummary()):
+    """Return what a tray has that found `waiting` at its start."""
+    health = MailHealth()
+    health.popups(waiting)
+    return health
+
+
 def shown(health, waiting):
     return [popup.body for popup in health.popups(waiting)]
 
 
 def test_what_needs_nobody_pops_up_nothing():
     """A server that is down for now stands in the menu only."""
-    assert shown(MailHealth(), LATER) == []
+    assert shown(started(), LATER) == []
     assert next(outbox_process.mail_notes(LATER, START + 1)).endswith(": 451 later")
 
 
 @pytest.mark.parametrize("waiting", [PASSWORD, SIGN_IN])
 def test_what_somebody_has_to_mend_pops_up_once(waiting):
     """One popup with the mend, however often it fails again; and one more when it comes back."""
-    health = MailHealth()
+    health = started()
     assert shown(health, waiting) == [waiting.error]
     assert shown(health, replace(waiting, count=3, next_at=START + 1800)) == []
     assert shown(health, OutboxSummary()) == []
@@ -40,14 +47,14 @@ def test_what_somebody_has_to_mend_pops_up_once(waiting):
 
 def test_only_a_sign_in_has_a_button_to_sign_in_again():
     """A wrong password is not mended by a click."""
-    (sign_in,) = MailHealth().popups(SIGN_IN)
-    (password,) = MailHealth().popups(PASSWORD)
+    (sign_in,) = started().popups(SIGN_IN)
+    (password,) = started().popups(PASSWORD)
     assert (sign_in.buttons, password.buttons) == ((Button.SIGN_IN,), ())
 
 
 def test_being_offline_in_between_is_no_news():
     """The same refusal after a failure that mends nothing pops up no second time; another one does."""
-    health = MailHealth()
+    health = started()
     assert len(shown(health, SIGN_IN)) == 1
     assert shown(health, LATER) == []
     assert shown(health, SIGN_IN) == []
@@ -56,7 +63,7 @@ def test_being_offline_in_between_is_no_news():
 
 def test_the_popup_goes_when_the_mails_have_left():
     """Neither before, nor where there was none."""
-    health = MailHealth()
+    health = started()
     assert health.closed_keys(OutboxSummary()) == ()
     shown(health, SIGN_IN)
     assert (health.closed_keys(SIGN_IN), health.closed_keys(LATER)) == ((), ())
@@ -67,12 +74,19 @@ def test_the_popup_goes_when_the_mails_have_left():
 
 def test_each_mail_that_is_given_up_pops_up():
     """With the server's word and what can be done; a mail fewer is no news."""
-    health = MailHealth()
+    health = started()
     (body,) = shown(health, DEAD)
     assert body.startswith("550 no such user\n`gpuwatch-tray mail queue`")
     assert shown(health, DEAD) == []
     assert len(shown(health, replace(DEAD, dead=2))) == 1
     assert shown(health, DEAD) == []
+
+
+def test_a_mail_that_was_given_up_before_the_start_has_been_told():
+    """A tray that is started again pops up no second time for it, but for the next."""
+    health = started(DEAD)
+    assert shown(health, DEAD) == []
+    assert len(shown(health, replace(DEAD, dead=2))) == 1
 
 
 def test_the_menu_names_all_that_has_not_left():

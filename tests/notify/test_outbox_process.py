@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3  # noqa: TID251  # an error code
+import sqlite3  # an error code
 import sys
 import time
 
@@ -13,7 +13,7 @@ from gpuwatch_tray.notify import outbox_process as outbox_module
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.store import Store
 from tests.store import faults
-from tests.store.values import mail, step
+from tests.store.commits import mail, step
 from tests.support.fakes import START, Clock
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]

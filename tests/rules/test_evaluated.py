@@ -23,7 +23,7 @@ from gpuwatch_tray.model import (
 )
 from gpuwatch_tray.store import StoreError
 from tests.engine.bench import HEAD, POLICY, Bench, changed
-from tests.rules.samples import GIB, WELL, gpu
+from tests.rules.readings import GIB, WELL, gpu
 from tests.support.fakes import START, process, snapshot
 
 DAY = 86400.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Problem, Severity, UseLimits
-from tests.rules.samples import ALL_ON, FAILED, GIB, WELL, Readings, gpu
+from tests.rules.readings import ALL_ON, FAILED, GIB, WELL, Readings, gpu
 from tests.support.fakes import BOOT, process
 
 JOB = process(7, 0, memory=12 * GIB)

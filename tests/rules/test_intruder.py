@@ -8,7 +8,7 @@ import pytest
 
 from gpuwatch_tray.model import GONE, UNKNOWN, Limits, ProcessScope, Severity, UseLimits
 from gpuwatch_tray.rules import RULES, RuleHistory
-from tests.rules.samples import WELL, gpu, judged
+from tests.rules.readings import WELL, gpu, judged
 from tests.support.fakes import process, snapshot
 
 MINE = process(1, 0)

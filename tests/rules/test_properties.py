@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, ClockLimit, Gpu, Missing, Problem, Snapshot, Xid
 from gpuwatch_tray.rules import RULES, judge
-from tests.rules.samples import ALL_ON, FAILED, WELL, Readings, gpu
+from tests.rules.readings import ALL_ON, FAILED, WELL, Readings, gpu
 from tests.support.fakes import BOOT, process, snapshot
 
 MISSING = st.sampled_from([UNKNOWN, UNSUPPORTED, FAILED])

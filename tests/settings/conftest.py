@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.settings.house import House
+from tests.settings.checkout import House
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.model.schema import SETTINGS
-from tests.settings.house import NOTIFY, SMTP, WATCH
+from tests.settings.checkout import NOTIFY, SMTP, WATCH
 
 CONFIG = Path(__file__).parents[2] / "config"
 NAMES = (WATCH, NOTIFY, SMTP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.settings import Changes
-from tests.settings.house import SMTP, WATCH, House
+from tests.settings.checkout import SMTP, WATCH, House
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from gpuwatch_tray.settings import load
 from gpuwatch_tray.settings.paths import LARGEST_FILE, settings_folders
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH, House
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH, House
 
 VARIABLES = {WATCH: "GPUWATCH_CONFIG", NOTIFY: "GPUWATCH_NOTIFY_CONFIG", SMTP: "GPUWATCH_SMTP_CONFIG"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.settings import NotifyMethod, Secret, SmtpSecurity
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 AUTO, BY_SMTP, GMAIL = NotifyMethod.AUTO, NotifyMethod.SMTP, NotifyMethod.GMAIL_API
 UNTOUCHED_SMTP = 'SMTP_HOST="smtp.example.com"\nSMTP_PORT=587\nSMTP_USER="your_user"\nSMTP_PASS="your_pass"\n'
@@ -131,6 +131,20 @@ def test_the_password_may_stand_in_a_file_or_in_the_keyring(house, text, passwor
     settings = house.settings()
     assert (settings.smtp.password.reveal(), settings.smtp.password_file) == (password, file)
     assert settings.smtp.security is SmtpSecurity.TLS
+
+
+@pytest.mark.parametrize(("line", "port"), [("", 465), ("SMTP_PORT=2465\n", 2465)])
+def test_tls_from_the_start_can_be_asked_for_on_any_port(house, line, port):
+    """SMTP_SECURITY=ssl, at port 465 where none is set, needs the account and the password as ever."""
+    house.write(SMTP, f"{ACCOUNT}SMTP_PASS=x\nSMTP_SECURITY=SSL\n{line}")
+    smtp = house.settings().smtp
+    assert (smtp.security, smtp.port, smtp.user) == (SmtpSecurity.SSL, port, "labuser")
+    house.write(SMTP, "SMTP_HOST=mail.example.org\nSMTP_SECURITY=ssl\n")
+    settings, problems = house.load()
+    assert (settings.smtp, ["SMTP_USER" in line or "SMTP_PASS" in line for line in problems]) == (
+        None,
+        [True, True],
+    )
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1", "LOCALHOST."])

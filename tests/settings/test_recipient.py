@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.settings.house import NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 ADD = 'TO_EMAIL="name@host"'
 
@@ -110,3 +110,23 @@ def test_an_account_without_a_home_is_told_so():
         "GPUWATCH_CACHE: not set, and this account has no home folder: name the folder for the state",
         "/x",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "questioned"),
+    [
+        ("a@lab.test", []),
+        ("root", []),
+        ("a@lab,test", ["a@lab", "test"]),
+        ("a@lab.test nobody-by-that-name", ["nobody-by-that-name"]),
+        ("a@localhost", []),
+        ("a@[", []),
+    ],
+)
+def test_a_recipient_that_is_hardly_meant_is_questioned(house, text, questioned):
+    """A name that is no user here, or a domain without a dot: a warning each, and the mail goes there."""
+    house.write(WATCH, f"GPU_LIMIT=1\nTO_EMAIL='{text}'\n")
+    settings, problems = house.load()
+    warned = [line.split(": ")[:3] for line in settings.warnings]
+    assert warned == [["config/gpu-watch.env:2", "TO_EMAIL", name] for name in questioned]
+    assert problems or settings.to_email

@@ -12,17 +12,17 @@ from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH, 
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.template import example
 from gpuwatch_tray.settings.validators import parse
-from tests.settings.table import ROOT, rules_table, settings_table
+from tests.settings.generated import ROOT, rules_table, settings_table
 
 
 @pytest.mark.parametrize("name", [WATCH, NOTIFY, SMTP])
 def test_the_examples_are_generated_from_the_table(name):
-    """config/*.example is what `python -m tests.settings.table` writes, byte for byte."""
+    """config/*.example is what `python -m tests.settings.generated` writes, byte for byte."""
     assert (ROOT / "config" / f"{name}.example").read_bytes() == example(name).encode()
 
 
 def test_the_pages_have_the_generated_tables():
-    """docs/settings.md and docs/rules.md have what `python -m tests.settings.table` writes."""
+    """docs/settings.md and docs/rules.md have what `python -m tests.settings.generated` writes."""
     assert (ROOT / "docs" / "settings.md").read_text("utf-8").endswith(settings_table())
     assert rules_table() in (ROOT / "docs" / "rules.md").read_text("utf-8")
 

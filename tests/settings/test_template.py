@@ -9,7 +9,7 @@ import pytest
 from gpuwatch_tray.model.schema import SETTINGS
 from gpuwatch_tray.settings.paths import stamps
 from gpuwatch_tray.settings.template import files, write_missing
-from tests.settings.house import NOTIFY, SMTP, WATCH, House
+from tests.settings.checkout import NOTIFY, SMTP, WATCH, House
 
 NAMES = (WATCH, NOTIFY, SMTP)
 

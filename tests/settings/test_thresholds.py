@@ -10,7 +10,7 @@ import pytest
 from gpuwatch_tray.model import Auto, FaultLimits, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES, Unit
 from gpuwatch_tray.rules import RULES, switched_on
-from tests.settings.house import DESKTOP_PROGRAMS, WATCH
+from tests.settings.checkout import DESKTOP_PROGRAMS, WATCH
 
 EVERYTHING = """
 GPU_LIMIT=3

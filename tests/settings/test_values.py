@@ -9,7 +9,7 @@ import pytest
 from gpuwatch_tray.model import Limits, ProcessScope
 from gpuwatch_tray.model.schema import SETTINGS
 from gpuwatch_tray.settings import NotifyMethod, Secret, SmtpSettings
-from tests.settings.house import DESKTOP_PROGRAMS, NOTIFY, SMTP, SMTP_TEXT, WATCH
+from tests.settings.checkout import DESKTOP_PROGRAMS, NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 GMAIL = "GMAIL_API_CREDENTIALS=/c.json GMAIL_API_TOKEN=/t.json\n"
 
@@ -18,7 +18,11 @@ def test_without_any_file_the_defaults_hold(house):
     """Nothing set is no problem: the Bash tool's defaults, no mail, the desktop's programs ignored."""
     settings = house.settings()
     assert settings.limits == Limits(2, 360 * 60, ProcessScope.MINE, DESKTOP_PROGRAMS)
-    assert (settings.cooldown, settings.poll, settings.notify_method) == (3600, 5.0, NotifyMethod.AUTO)
+    assert (settings.routing.cooldown, settings.poll, settings.notify_method) == (
+        3600,
+        5.0,
+        NotifyMethod.AUTO,
+    )
     assert (settings.to_email, settings.from_email, settings.smtp) == ((), "", None)
     assert (settings.gmail_credentials, settings.gmail_token) == (None, None)
     assert (settings.mygpu, settings.warnings) == ("", ())
@@ -36,7 +40,7 @@ def test_every_key_is_read(house):
     settings = house.settings(MYGPU="/opt/mygpu.sh")
     assert settings.to_email == ("a@example.org",)
     assert settings.limits == Limits(0, 90 * 60, ProcessScope.ALL, frozenset({"blender", "xorg"}), 0.5)
-    assert (settings.cooldown, settings.poll) == (900, 0.5)
+    assert (settings.routing.cooldown, settings.poll) == (900, 0.5)
     assert (settings.notify_method, settings.from_email) == (NotifyMethod.SMTP, "b@example.org")
     assert (settings.gmail_credentials, settings.gmail_token) == (Path("/c.json"), Path("/t.json"))
     assert settings.smtp == SmtpSettings(
@@ -141,7 +145,8 @@ def test_a_wrong_value_is_a_problem_with_file_line_and_key(house, key, value, pa
     assert part in ours[0]
     assert all(len(line) < 250 and line.isprintable() for line in problems)
     assert settings.limits == Limits(ignore=DESKTOP_PROGRAMS)
-    assert (settings.cooldown, settings.poll, settings.to_email, settings.smtp) == (3600, 5.0, (), None)
+    assert (settings.routing.cooldown, settings.poll) == (3600, 5.0)
+    assert (settings.to_email, settings.smtp) == ((), None)
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def test_how_many_devices_there_could_be_is_a_question_that_may_fail(rig):
 
 
 def test_a_slot_that_was_not_reached_is_not_an_empty_one(rig):
-    """A GPU that falls off the bus at its first slot, and comes back: every later slot is to be read."""
+    """After a GPU fell off the bus at its first slot and came back, every later slot is still read."""
     rig.play(divided(FakeMig(0, "MIG-x", errors={"mig_handle": GPU_IS_LOST}), SECOND))
     for _read in range(9):
         whole = rig.read().gpus[0]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pynvml  # noqa: TID251  # its answers are bent at the edge
+import pynvml  # its answers are bent at the edge
 import pytest
 
 from gpuwatch_tray.model import UNSUPPORTED, ClockLimit, Gpu, Missing, ProcessKind, Why

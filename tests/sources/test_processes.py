@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 
-import psutil  # noqa: TID251  # its answers are bent at the edge
+import psutil  # its answers are bent at the edge
 import pytest
 
-from gpuwatch_tray.common.proclist_format import elapsed_text
+from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.model import Missing, ProcessKind
 from gpuwatch_tray.sources import processes
 from gpuwatch_tray.sources.processes import (

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.store import Store, state_file
-
-
-@pytest.fixture(params=["WAL", "DELETE"])
-def journal(request, monkeypatch):
-    """Set the journal mode, which the file system decides in real life."""
-    monkeypatch.setattr(state_file, "JOURNAL", request.param)
-    return request.param
+from gpuwatch_tray.store import Store
 
 
 @pytest.fixture
-def store(tmp_path, journal):
-    opened = Store(tmp_path / "state", "box")
-    yield opened
-    opened.close()
+def store(journal, store):
+    """The store in this journal mode."""
+    return store
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from gpuwatch_tray.model import Instant
 from gpuwatch_tray.notify.outbox_worker import LEASE, deliver_due
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, TransportError
 from gpuwatch_tray.store import Store, state_file
+from tests.store.commits import BUSY, CALM, HEAD, POLICY, mail, step
 from tests.store.faults import fault
 from tests.store.test_damage import overwritten
 from tests.store.test_migration import DATA, VERSION_1
-from tests.store.values import BUSY, CALM, HEAD, POLICY, mail, step
 from tests.support.fakes import START
 
 LATER = LEASE + 20.0  # the leases of the dead are over, the cooldown is not

@@ -13,7 +13,7 @@ from gpuwatch_tray.alerts import Silence, SilenceScope
 from gpuwatch_tray.model import Instant, Phase, Reason
 from gpuwatch_tray.store import KnownGpu, StoreError, Transition
 from gpuwatch_tray.store.incidents import INCIDENTS_KEPT, MOST_TRANSITIONS
-from tests.store.values import NOW, alert, fired, mail, step
+from tests.store.commits import NOW, alert, fired, mail, step
 from tests.support.fakes import START
 
 FULL = alert(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from tests.store.crashing import PLANS, RANDOM
 
 pytestmark = pytest.mark.skipif(sys.platform not in {"linux", "darwin"}, reason="forks")
 ROOT = Path(__file__).parents[2]
-MEMORY = Path("/dev/shm")
 # plan -> the kinds of mail that must leave
 EXPECTED = {
     "fires": {"alert"},
@@ -26,17 +23,6 @@ EXPECTED = {
     "backlog": {"digest"},
     "refused": {"alert"},
 }
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Where there is one, a folder in memory: kill -9 does not test the disk."""
-    if not MEMORY.is_dir():
-        yield tmp_path
-        return
-    made = Path(tempfile.mkdtemp(prefix="gpuwatch-test-", dir=MEMORY))
-    yield made
-    shutil.rmtree(made)
 
 
 @pytest.mark.parametrize("plan", PLANS)

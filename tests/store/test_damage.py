@@ -13,7 +13,7 @@ from gpuwatch_tray.store import Store, state_file
 from gpuwatch_tray.store.state_file import READERS
 from gpuwatch_tray.store.tables import TABLES, memory_database
 from tests.store import faults
-from tests.store.values import BUSY, HEAD, NOW, POLICY, alert, fired, mail, step
+from tests.store.commits import BUSY, HEAD, NOW, POLICY, alert, fired, mail, step
 from tests.support.fakes import START
 
 ROOT = Path(__file__).parents[2]

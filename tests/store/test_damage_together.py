@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FINDER = """
 import sys, pathlib, time
 from gpuwatch_tray.store import Store
-from tests.store.samples import mail, step
+from tests.store.commits import mail, step
 folder, number = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()

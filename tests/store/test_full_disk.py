@@ -16,34 +16,13 @@ import pytest
 from gpuwatch_tray.common import host
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.faketime import adjustable
-from tests.support.installed import Installed, busy
-from tests.support.mailserver import MailServer
-from tests.support.workers import workers
+from tests.support.installed import busy
 
 pytestmark = [
     pytest.mark.driver,
+    pytest.mark.configured(POLL_SEC=1),
     pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux's prlimit"),
 ]
-
-
-@pytest.fixture
-def installed(tmp_path):
-    made = Installed(tmp_path)
-    made.configure(POLL_SEC=1)
-    return made
-
-
-@pytest.fixture
-def two(tmp_path):
-    with workers(tmp_path, ["train.py"], ["eval.py"]) as children:
-        yield [child.pid for child in children]
-
-
-@pytest.fixture
-def server(installed):
-    with MailServer() as running:
-        installed.mail_through(running)
-        yield running
 
 
 def full(pid=0):

@@ -13,7 +13,7 @@ from gpuwatch_tray.store import KnownGpu, Store, StoreError
 from gpuwatch_tray.store import store as state_room
 from gpuwatch_tray.store.database import RETRY_SECONDS, Database
 from tests.store import faults
-from tests.store.values import NOW, alert, fired, mail, step
+from tests.store.commits import NOW, alert, fired, mail, step
 from tests.support.fakes import START, Clock
 
 FULL = sqlite3.SQLITE_FULL

@@ -12,7 +12,7 @@ import pytest
 from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import OutboxSummary, Store, StoreError
 from tests.store import faults
-from tests.store.values import NOW, fired, mail, step
+from tests.store.commits import NOW, fired, mail, step
 from tests.support.fakes import START
 
 VERSION_1 = """

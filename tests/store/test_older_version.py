@@ -14,7 +14,7 @@ from gpuwatch_tray.alerts.reminder_types import CommandEnds, GpusFree, ProcessEn
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.model import Instant, MessageKind, Phase, Reason, ReminderNotice, Severity
 from gpuwatch_tray.store import KnownGpu, Store, Transition
-from tests.support.pasts import NOON, UUID
+from tests.support.machine_history import NOON, UUID
 
 DATA = Path(__file__).parent / "data"
 NOW = Instant(NOON, 500.0, "boot-1")
@@ -22,7 +22,7 @@ UNSENT = (2, 3, 4, 5, 6)  # by number; the first mail was sent
 
 
 @pytest.fixture
-def folder(tmp_path):
+def old_folder(tmp_path):
     """Make a state folder as version 0.1.0 left it."""
     for name in ("state", "samples"):
         shutil.copyfile(DATA / f"{name}-0.1.0.sqlite3", tmp_path / f"{name}-box.sqlite3")
@@ -30,20 +30,20 @@ def folder(tmp_path):
 
 
 @pytest.fixture(params=[6, 5])
-def store(request, folder, journal):
+def migrated(request, old_folder, journal):
     """Open the state as it was written, and with a number that makes the migration run over its rows."""
-    with closing(sqlite3.connect(folder / "state-box.sqlite3")) as database:
+    with closing(sqlite3.connect(old_folder / "state-box.sqlite3")) as database:
         database.execute(f"PRAGMA user_version = {request.param}")
-    with closing(Store(folder, "box", lambda: (600.0, "boot-1"))) as opened:
+    with closing(Store(old_folder, "box", lambda: (600.0, "boot-1"))) as opened:
         yield opened
         assert opened.trouble is None
         assert opened.renewed == 0
-    assert not list(folder.glob("*.damaged*"))
+    assert not list(old_folder.glob("*.damaged*"))
 
 
-def test_alerts_of_each_phase(store):
+def test_alerts_of_each_phase(migrated):
     """One pending, one firing, one acknowledged and recovering, one whose end is still to be mailed."""
-    saved = store.saved_state()
+    saved = migrated.saved_state()
     assert [(each.id, each.phase) for each in saved.alerts] == [
         (1, Phase.PENDING),
         (2, Phase.FIRING),
@@ -61,21 +61,21 @@ def test_alerts_of_each_phase(store):
     assert len(saved.raised) == len(saved.severities) == 4
 
 
-def test_acknowledgements_silences_and_deliveries(store):
+def test_acknowledgements_silences_and_deliveries(migrated):
     """What the person has said still holds, and so do the cooldowns."""
-    attention = store.attention()
+    attention = migrated.attention()
     assert attention.acknowledged == {3}
     assert set(attention.silences) == {
         Silence(SilenceScope.RULE, "fan", NOW, 3600.0),
         Silence(SilenceScope.ALERT, "box/temperature/GPU-0000", NOW, 7200.0),
     }
-    assert store.delivered("desktop") == {"box/gpu_limit": NOW}
-    assert store.delivered("email") == {"box/gpu_limit": Instant(NOON + 50, 600.0, "boot-1")}
+    assert migrated.delivered("desktop") == {"box/gpu_limit": NOW}
+    assert migrated.delivered("email") == {"box/gpu_limit": Instant(NOON + 50, 600.0, "boot-1")}
 
 
-def test_history_inventory_and_the_rest(store):
+def test_history_inventory_and_the_rest(migrated):
     """The incidents that are over, what happened to each, the GPUs, the processes, the greeting."""
-    ended, transitions = store.history()
+    ended, transitions = migrated.history()
     assert [each.id for each in ended] == [5, 4]
     assert transitions == [
         Transition(NOON, 2, "fired", "first"),
@@ -83,17 +83,17 @@ def test_history_inventory_and_the_rest(store):
         Transition(NOON + 40, 3, "acknowledged"),
         Transition(NOON + 41, 4, "snoozed"),
     ]
-    assert store.gpus() == (
+    assert migrated.gpus() == (
         KnownGpu("GPU-0000", 0, "NVIDIA RTX A6000", NOON),
         KnownGpu("GPU-0001", 1, "", NOON, forgotten=True),
     )
-    assert store.sightings() == {(7, "digest"): NOON - 100}
-    assert store.was_greeted()
+    assert migrated.sightings() == {(7, "digest"): NOON - 100}
+    assert migrated.was_greeted()
 
 
-def test_reminders(store):
+def test_reminders(migrated):
     """Each kind of one, with what was seen so far; the command's has come about."""
-    assert store.reminders() == (
+    assert migrated.reminders() == (
         Reminder(1, NOW, GpusFree(2, 60.0, (("GPU-0000", NOW),), NOW)),
         Reminder(2, NOW, ProcessEnds(7, "start-7", "python ü.py", "boot-1", True, (0, 1), 12.5, 2**40, NOW)),
         Reminder(
@@ -107,9 +107,9 @@ def test_reminders(store):
     )
 
 
-def test_mails(store):
+def test_mails(migrated):
     """One waits, one was refused, one is retried, one is held, one waits for a recipient; one was sent."""
-    waiting, refused, retried, held, rest = rows = store.unsent_mails()
+    waiting, refused, retried, held, rest = rows = migrated.unsent_mails()
     assert tuple(row.id for row in rows) == UNSENT
     assert [row.state for row in rows] == ["queued", "dead", "queued", "held", "queued"]
     assert waiting.message.text == "text ü\n"
@@ -123,15 +123,15 @@ def test_mails(store):
     assert held.message.message_id == "<5@box>"
     assert (rest.message.details.only, rest.next_at) == (("bob@example.org",), NOON + 900)
     # The alert is snoozed, so its mail waits; the other two are due.
-    leased = store.lease_due(NOON + 1000, 60.0)
+    leased = migrated.lease_due(NOON + 1000, 60.0)
     assert [row.message.message_id for row in leased] == ["<4@box>", "<6@box>"]
-    store.mark_sent(4, NOON + 1001, "250 ok")
-    assert [row.id for row in store.unsent_mails()] == [2, 3, 5, 6]
+    migrated.mark_sent(4, NOON + 1001, "250 ok")
+    assert [row.id for row in migrated.unsent_mails()] == [2, 3, 5, 6]
 
 
-def test_samples(folder):
+def test_samples(old_folder):
     """The samples of both GPUs, their users and their processes, without a gap."""
-    past = read_samples(folder, "box", NOON, NOON + 1380, NOON + 1400, processes=UseDetail.EACH)
+    past = read_samples(old_folder, "box", NOON, NOON + 1380, NOON + 1400, processes=UseDetail.EACH)
     assert [gpu.uuid for gpu in past.gpus] == [UUID, "GPU-0001"]
     assert sum(sample.covered for sample in past.samples[UUID]) == pytest.approx(1365)
     assert past.samples["GPU-0001"][3].temperature.mean == 80

@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch_tray.model import Instant, MessageKind
 from gpuwatch_tray.store import OutboxSummary, Store, outbox
-from tests.store.values import NOW, alert, mail, message, step
+from tests.store.commits import NOW, alert, mail, message, step
 from tests.support.fakes import START
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -12,15 +11,9 @@ import pytest
 from gpuwatch_tray.model import MessageKind
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import FailureKind, MissedRecipients, Receipt, TransportError
-from gpuwatch_tray.store import Mail, Store, outbox_pipe
-from tests.store.values import mail, message, step
+from gpuwatch_tray.store import Mail, outbox_pipe
+from tests.store.commits import mail, message, step
 from tests.support.fakes import START
-
-
-@pytest.fixture
-def store(tmp_path):
-    with closing(Store(tmp_path, "box")) as opened:
-        yield opened
 
 
 def deliver(lines, answers, way):

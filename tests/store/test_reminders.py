@@ -12,7 +12,7 @@ from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.model import ReminderNotice
 from gpuwatch_tray.store import Store, StoreError
 from tests.store import faults
-from tests.store.values import NOW, mail, step
+from tests.store.commits import NOW, mail, step
 from tests.support.fakes import START
 
 FREE = Reminder(0, NOW, GpusFree(2, 60.0, (("GPU-0", NOW),), NOW))

@@ -18,7 +18,7 @@ from gpuwatch_tray.engine import Engine, no_desktop
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import Receipt
 from gpuwatch_tray.store import Store, StoreError, state_file
-from tests.store.values import BUSY, HEAD, NOW, POLICY, mail, step
+from tests.store.commits import BUSY, HEAD, NOW, POLICY, mail, step
 from tests.support.fakes import START
 from tests.support.faketime import shifted
 from tests.support.installed import Installed, busy
@@ -28,9 +28,9 @@ from tests.support.workers import workers
 ROOT = Path(__file__).parents[2]
 STARTS = """
 import sys, pathlib
-from gpuwatch_tray.store import Store, file
-from tests.store.samples import mail, step
-file.JOURNAL = sys.argv[3]
+from gpuwatch_tray.store import Store, state_file
+from tests.store.commits import mail, step
+state_file.JOURNAL = sys.argv[3]
 print("ready", flush=True)
 sys.stdin.readline()
 store = Store(pathlib.Path(sys.argv[1]), "box")
@@ -41,11 +41,11 @@ store.close()
 """
 DELIVERS = """
 import sys, pathlib
-from gpuwatch_tray.delivery import deliver_due
-from gpuwatch_tray.store import Store, file
-from tests.fakes import START
+from gpuwatch_tray.notify.outbox_worker import deliver_due
+from gpuwatch_tray.store import Store, state_file
+from tests.support.fakes import START
 from tests.store.crashing import Recorder
-file.JOURNAL = sys.argv[3]
+state_file.JOURNAL = sys.argv[3]
 store = Store(pathlib.Path(sys.argv[1]), "box")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3  # noqa: TID251  # to turn back the clock of a state
+import sqlite3  # to turn back the clock of a state
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -58,6 +58,13 @@ class Installed:
     def play(self, scenario: Scenario) -> None:
         """Have the driver answer so from now on."""
         scenario.write(self.scenario)
+
+    def set_up(self, *, notify: str = "", greeted: bool = False, **keys: object) -> None:
+        """Write these settings; `greeted`: as if the tray had been started before."""
+        self.configure(**keys)
+        self.write("notify.env", notify)
+        if greeted:
+            self.met()
 
     def met(self) -> None:
         """As if the tray had been started before, and had greeted."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from dbus_fast import DBusError, Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import DBusError, Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.tray.backends.dbusmenu import DBusMenu
-from gpuwatch_tray.tray.backends.menu_tree import ROOT
+from gpuwatch_tray.tray.backends.menu_host import ROOT
 
 
 class Loop:
@@ -30,16 +31,16 @@ class Loop:
     def time(self):
         return self.now
 
-    def call_at(self, when, job):
-        timer = Timer(job)
+    def call_at(self, when, job, *arguments):
+        timer = Timer(partial(job, *arguments))
         heapq.heappush(self._timers, (when, next(self._count), timer))
         return timer
 
-    def call_later(self, delay, job):
-        return self.call_at(self.now + delay, job)
+    def call_later(self, delay, job, *arguments):
+        return self.call_at(self.now + delay, job, *arguments)
 
-    def call_soon(self, job):
-        return self.call_at(self.now, job)
+    def call_soon(self, job, *arguments):
+        return self.call_at(self.now, job, *arguments)
 
     def pass_(self, seconds):
         """Let time pass, and run what is due."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gpuwatch_tray.tray.backends.menu_tree import ASSUMED_OPEN, ASSUMED_OPEN_SUBMENU, LINGER_SECONDS, ROOT
+from gpuwatch_tray.tray.backends.menu_host import ASSUMED_OPEN, ASSUMED_OPEN_SUBMENU, ROOT
+from gpuwatch_tray.tray.backends.menu_tree import LINGER_SECONDS
 from gpuwatch_tray.tray.backends.nodes import MenuEntry
 from tests.tray.panels import GNOME, GTK, LXQT, PLASMA, Habits, Loop, Menu, Panel
 
@@ -77,20 +78,16 @@ class Hand(RuleBasedStateMachine):
             rows.append(MenuEntry(f"{key}/more", label, children=tuple(rest), gone="Before"))
         none = MenuEntry(f"{key}/none", "no processes", enabled=False, gone="Until now", filler=True)
         children = tuple(rows) or (none,)
-        return MenuEntry(
-            key, f"GPU {index} · {self.percent} %", children=children, urgent=True, gone="No data"
-        )
+        return MenuEntry(key, f"GPU {index} · {self.percent} %", children=children, gone="No data")
 
     def entries(self):
-        rows = [MenuEntry("status", f"Status · {self.percent}", enabled=False, urgent=True)]
-        rows += [
-            MenuEntry(f"note {one}", f"Note {one}", enabled=False, urgent=True) for one in sorted(self.notes)
-        ]
+        rows = [MenuEntry("status", f"Status · {self.percent}", enabled=False)]
+        rows += [MenuEntry(f"note {one}", f"Note {one}", enabled=False) for one in sorted(self.notes)]
         rows += [self.gpu(index) for index in sorted(self.gpus)]
-        rows += [MenuEntry("line:alerts", urgent=True)] if self.alerts else []
+        rows += [MenuEntry("line:alerts")] if self.alerts else []
         for name in sorted(self.alerts):
             children = (self.leaf(f"Ack {name}", f"alert {name}/ack"),)
-            rows.append(MenuEntry(f"alert {name}", f"Alert {name}", children=children, urgent=True))
+            rows.append(MenuEntry(f"alert {name}", f"Alert {name}", children=children))
         return [*rows, MenuEntry("line:quit"), self.leaf("Quit", "quit")]
 
     def can_be_done(self):
@@ -240,10 +237,11 @@ class Hand(RuleBasedStateMachine):
     @precondition(lambda self: not self.panel.displayed)
     @rule()
     def come_to_rest(self):
-        """Once all is closed, the panel's view is the plain menu."""
+        """Once all has been closed, the panel's next view is the plain menu, list by list."""
         self.loop.pass_(ASSUMED_OPEN + LINGER_SECONDS + 1)
-        self.panel.deliver()
+        self.open_the_menu()
         self.check_view(ROOT, self.entries())
+        self.panel.close()
 
     # --- what must be true ----------------------------------------------------------------------------
 
@@ -291,14 +289,16 @@ class Hand(RuleBasedStateMachine):
             self.seen[row] = now
 
     def check_view(self, row, entries):
-        """Check that the panel shows the plain menu; it fetches the rest on opening."""
+        """Check that the panel shows these rows, and each list of theirs once it is opened."""
         panel = self.panel
         shown = panel.visible(row)
         assert [panel.label(one) for one in shown] == [entry.label for entry in entries]
         for one, entry in zip(shown, entries, strict=True):
             assert panel.is_parent(one) is bool(entry.children)
-            if panel.below.get(one) or panel.habits.whole:
-                self.check_view(one, entry.children) if entry.children else None
+            if entry.children:
+                panel.open(one)
+                self.check_view(one, entry.children)
+                panel.close(one)
 
 
 TestHand = Hand.TestCase

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch_tray.tray.backends.menu_tree import (
+from gpuwatch_tray.tray.backends.menu_host import (
     ASSUMED_OPEN,
     ASSUMED_OPEN_SUBMENU,
     ROOT,

@@ -29,7 +29,7 @@ from gpuwatch_tray.model import (
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels
 from gpuwatch_tray.units import end_time, local_time, menu_duration
-from tests.tray.statuses import GIB, NOW, alert, gpu, process, snapshot, status
+from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
 ERROR = Missing(Why.ERROR, "driver busy")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch_tray.tray.backends.menu_tree import ASSUMED_OPEN, LINGER_SECONDS, ROOT, MenuTree
+from gpuwatch_tray.tray.backends.menu_host import ASSUMED_OPEN, ROOT
+from gpuwatch_tray.tray.backends.menu_tree import LINGER_SECONDS, MenuTree
 from gpuwatch_tray.tray.backends.nodes import SPARES_AT_TOP, MenuEntry, NodeKind
 
 
@@ -21,13 +22,13 @@ NONE = MenuEntry("gpu/none", "no processes", enabled=False, gone="Until now", fi
 
 
 def alert(name="x"):
-    return MenuEntry(f"alert {name}", f"Warning: {name}", enabled=False, urgent=True)
+    return MenuEntry(f"alert {name}", f"Warning: {name}", enabled=False)
 
 
 def menu(*processes, headline="fine", extra=()):
     return [
-        MenuEntry("status", headline, enabled=False, urgent=True),
-        MenuEntry("gpu", "GPU 0", children=tuple(processes), urgent=True),
+        MenuEntry("status", headline, enabled=False),
+        MenuEntry("gpu", "GPU 0", children=tuple(processes)),
         *extra,
         MenuEntry("line"),
         MenuEntry("quit", "Quit"),
@@ -185,7 +186,7 @@ def test_new_rows_take_spare_ones_at_the_end_of_a_list_that_can_grow():
     opened_by(tree, "lxqt")
     tree.opened(row_of(tree, "gpu"), 1.5)
     before = layout(tree)
-    more = [MenuEntry("line:alerts", urgent=True), alert("x"), alert("y")]
+    more = [MenuEntry("line:alerts"), alert("x"), alert("y")]
     change = tree.update(menu(process(1), process(2), extra=more), 2.0)
     assert labels(tree) == ["fine", "GPU 0", "-", "Quit", "-", "Warning: x", "Warning: y"]
     assert gpu_labels(tree) == ["PID 1", "PID 2"]
@@ -204,7 +205,7 @@ def test_a_new_row_comes_behind_all_that_came_before_it():
     """Rows of both kinds in any order: none is put in front of one that is already seen."""
     tree = served(process(1))
     opened_by(tree, "lxqt")
-    submenu = MenuEntry("snooze", "Snooze", children=(MenuEntry("hour", "1 h"),), urgent=True)
+    submenu = MenuEntry("snooze", "Snooze", children=(MenuEntry("hour", "1 h"),))
     tree.update(menu(process(1), extra=[alert("x")]), 2.0)
     tree.update(menu(process(1), extra=[submenu, alert("x")]), 3.0)
     tree.update(menu(process(1), extra=[alert("a"), submenu, alert("x")]), 4.0)

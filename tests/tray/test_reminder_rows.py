@@ -9,7 +9,7 @@ import pytest
 from gpuwatch_tray.model import UNKNOWN, Missing, PendingReminder, Problem, ProcessKind, Why
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction
-from tests.tray.statuses import GIB, gpu, process, snapshot, status
+from tests.support.tray_status import GIB, gpu, process, snapshot, status
 
 TITLE = "Tell me when…"
 FREE = process(7, 0, kinds=frozenset({ProcessKind.GRAPHICS}))

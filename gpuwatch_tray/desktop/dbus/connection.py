@@ -153,7 +153,8 @@ class Connection:
         self._connection = connection
         self._closed = False
         self._subscriptions: list[_Subscription] = []
-        self._call_observers: list[Callable[[str], None]] = []
+        self.caller = ""  # the unique name whose call came last: of the method that is being answered
+        self._call_observers: list[Callable[[str, str], None]] = []
         self._lost_handlers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         writer: Any = connection._writer  # noqa: SLF001  # dbus-fast has no other way in
@@ -286,8 +287,16 @@ class Connection:
 
         self.post(lambda: self.spawn(begin()))
 
-    def observe_calls(self, handler: Callable[[str], None]) -> None:
-        """Call `handler` on the loop's thread with the object path of each call that reaches us."""
+    async def program_of(self, owner: str) -> str:
+        """Return the name of the program that owns this unique name, as the kernel has it; "" for unknown."""
+        try:
+            (pid,) = await self.call_async(DAEMON, "GetConnectionUnixProcessID", "s", [owner])
+            return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()  # noqa: ASYNC240  # in memory
+        except (DBusCallError, OSError):
+            return ""
+
+    def observe_calls(self, handler: Callable[[str, str], None]) -> None:
+        """Call `handler` on the loop's thread with the caller and the object path of each call to us."""
         self._call_observers.append(handler)
 
     def on_lost(self, handler: Callable[[], None]) -> None:
@@ -303,8 +312,9 @@ class Connection:
 
     def _receive(self, message: Message) -> None:
         if message.message_type is MessageType.METHOD_CALL:
+            self.caller = message.sender or ""
             for observer in self._call_observers:
-                observer(message.path or "")
+                observer(self.caller, message.path or "")
         elif message.message_type is MessageType.SIGNAL:
             signal = Signal(
                 message.sender or "",

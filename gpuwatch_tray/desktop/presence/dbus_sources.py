@@ -24,44 +24,43 @@ from gpuwatch_tray.desktop.presence.types import (
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Mapping
 
 
 POLL_INTERVAL = 60.0  # seconds between two questions: a signal may be missed, a service may be busy
 
 
-class FollowNameOwner:
+class BusService:
     """
-    A task `follow(owner)` on the bus's loop for each owner of the bus name `name`, while it has that owner.
+    A service: a task `_follow(owner)` on the bus's loop for each owner of the bus name `service`.
 
-    The owner is a unique name: asking it never starts an absent service. Each change first calls `on_change`
-    on the loop's thread.
+    The owner is a unique name: asking it never starts an absent service. Each change of it first calls
+    `_forget` on the loop's thread. `_problem` is the last error.
     """
 
-    def __init__(
-        self,
-        bus: Connection,
-        name: str,
-        follow: Callable[[str], Coroutine[Any, Any, None]],
-        on_change: Callable[[], None],
-    ) -> None:
-        self.owner = ""
+    def __init__(self, bus: Connection, service: str) -> None:
+        self._owner = ""
         self._bus = bus
-        self._follow = follow
-        self._on_change = on_change
+        self._problem = ""
         self._task: asyncio.Task[None] | None = None
         self._closed = False
-        bus.follow_owner(name, self._changed)
+        bus.follow_owner(service, self._owner_changed)
 
     def close(self) -> None:
         """Stop following; from any thread, also when the loop does not run."""
         self._closed = True
         self._bus.post(self._end)
 
-    def _changed(self, owner: str) -> None:
+    async def _follow(self, owner: str) -> None:
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        raise NotImplementedError
+
+    def _owner_changed(self, owner: str) -> None:
         self._end()
-        self.owner = owner
-        self._on_change()
+        self._owner = owner
+        self._forget()
         if owner and not self._closed:
             self._task = self._bus.spawn(self._follow(owner))
 
@@ -80,11 +79,7 @@ RECONNECT_AFTER = 30.0  # seconds until the next try to reach the system bus
 
 
 class Logind:
-    """
-    The lock and the idle hint of the session of `environ`, over a connection to the system bus of its own.
-
-    It lives on the loop of `bus`. Only a set idle hint is evidence: Plasma never sets it.
-    """
+    """The lock and the idle hint of the session, over a connection to the system bus of its own."""
 
     name = "logind"
 
@@ -173,7 +168,7 @@ class Logind:
                 self._idle_since = moment().awake
 
 
-class _Session:
+class _Session(BusService):
     """The session's object, followed by PropertiesChanged and asked every minute."""
 
     def __init__(self, connection: Connection, logind: Logind) -> None:
@@ -182,14 +177,11 @@ class _Session:
         self._subscribed: set[str] = set()  # the object paths with a subscription
         self._path = ""
         self._signals = 0
-        self._service = FollowNameOwner(connection, LOGIND, self._follow, self._forget)
-
-    def close(self) -> None:
-        self._service.close()
+        super().__init__(connection, LOGIND)
 
     def _forget(self) -> None:
         self._path = ""
-        self._logind.forget(_("has not answered yet") if self._service.owner else _("not running"))
+        self._logind.forget(_("has not answered yet") if self._owner else _("not running"))
 
     async def _follow(self, owner: str) -> None:
         while True:
@@ -237,7 +229,7 @@ class _Session:
 
     def _changed(self, signal: Signal) -> None:
         interface, changed, _invalidated = signal.body
-        if (interface, signal.path) == (SESSION, self._path) and signal.sender == self._service.owner:
+        if (interface, signal.path) == (SESSION, self._path) and signal.sender == self._owner:
             self._signals += 1
             self._logind.apply(changed)
 
@@ -249,24 +241,21 @@ MONITORS = {
 }
 
 
-class IdleMonitor(IdleCounter):
+class IdleMonitor(BusService, IdleCounter):
     """An idle monitor, asked every `interval` seconds; it knows of all input, also on Wayland."""
 
     def __init__(self, bus: Connection, name: str, path: str, suspends: SuspendLog, interval: float) -> None:
-        super().__init__(name, suspends)
-        self._bus = bus
+        IdleCounter.__init__(self, name, suspends)
         self._path = path
         self._interval = interval
-        self._problem = ""
-        self._service = FollowNameOwner(bus, name, self._follow, self.forget)
+        BusService.__init__(self, bus, name)
 
     def state(self) -> str:
         """Explain a missing answer."""
-        return (self._problem or _("has not answered yet")) if self._service.owner else _("not running")
+        return (self._problem or _("has not answered yet")) if self._owner else _("not running")
 
-    def close(self) -> None:
-        """Stop asking."""
-        self._service.close()
+    def _forget(self) -> None:
+        self.forget()
 
     async def _follow(self, owner: str) -> None:
         while True:
@@ -293,22 +282,20 @@ SCREEN_LOCKS = {
 }
 
 
-class ScreenLock:
+class ScreenLock(BusService):
     """A screen lock, followed by ActiveChanged, and asked when it appears and every minute."""
 
     def __init__(
         self, bus: Connection, name: str, paths: tuple[str, ...], poll_interval: float = POLL_INTERVAL
     ) -> None:
         self.name = name
-        self._bus = bus
         self._paths = paths
         self._poll_interval = poll_interval
         self._active: bool | None = None
         self._signals = 0
-        self._problem = ""
         for path in paths:
             bus.subscribe(Peer(name, path, name), "ActiveChanged", self._changed)
-        self._service = FollowNameOwner(bus, name, self._follow, self._forget)
+        super().__init__(bus, name)
 
     def reading(self, now: Moment) -> PresenceReading | None:
         """Return a reading for a locked screen; an unlocked one says nothing of the person."""
@@ -318,20 +305,16 @@ class ScreenLock:
 
     def state(self) -> str:
         """Explain a missing reading."""
-        if not self._service.owner:
+        if not self._owner:
             return _("not running")
         return self._problem or (_("does not say") if self._active is None else _("not locked"))
-
-    def close(self) -> None:
-        """Stop asking."""
-        self._service.close()
 
     def _forget(self) -> None:
         self._active = None
         self._problem = ""
 
     def _changed(self, signal: Signal) -> None:
-        if signal.sender == self._service.owner and signal.body:
+        if signal.sender == self._owner and signal.body:
             self._signals += 1
             self._active = bool(signal.body[0])
 
@@ -395,30 +378,23 @@ class IdleUnitProbe:
             self._unit, self._proofs = None, 0  # too fast for its unit; too slow means input meanwhile
 
 
-class SessionIdle(IdleCounter):
+class SessionIdle(BusService, IdleCounter):
     """
-    The idle time, asked every `interval` seconds until its owner refuses.
+    The idle time, asked until its owner refuses.
 
-    Desktops answer in seconds, in milliseconds, always 0, or refuse: it is believed once it has grown with
-    the clock, which also shows the unit.
+    Desktops answer in seconds, milliseconds or always 0: it is believed once it grew with the clock.
     """
 
     name = f"{SERVICE} (idle time)"
 
     def __init__(self, bus: Connection, suspends: SuspendLog, interval: float) -> None:
-        super().__init__(self.name, suspends)
-        self._bus = bus
+        IdleCounter.__init__(self, self.name, suspends)
         self._interval = interval
-        self._problem = ""
-        self._service = FollowNameOwner(bus, SERVICE, self._follow, self._forget)
+        BusService.__init__(self, bus, SERVICE)
 
     def state(self) -> str:
         """Explain a missing answer."""
-        return (self._problem or _("has not been seen to grow")) if self._service.owner else _("not running")
-
-    def close(self) -> None:
-        """Stop asking."""
-        self._service.close()
+        return (self._problem or _("has not been seen to grow")) if self._owner else _("not running")
 
     def _forget(self) -> None:
         self.forget()

@@ -134,9 +134,9 @@ def start_detector(
     """
     Start the detector for this desktop and return at once; `close` ends it.
 
-    `away` is the number of seconds without input after which a person counts as away; with 0 only a locked
-    screen counts. Over SSH and without a display nobody is at the desk. D-Bus sources live on the loop of
-    `bus`; without a bus they are left out.
+    After `away` seconds without input a person is away; with 0 only a locked screen counts. Over SSH and
+    without a display nobody is at the desk. D-Bus sources live on the loop of `bus`; without one they are
+    left out.
     """
     if variable := next((name for name in SSH if environ.get(name)), None):
         return NobodyPresent(_("{variable} is set: this is a session over SSH").format(variable=variable))
@@ -158,40 +158,19 @@ def start_detector(
 def _linux_sources(
     bus: SessionBus | None, environ: Mapping[str, str], away: float, suspends: SuspendLog, interval: float
 ) -> list[PresenceSource]:
+    from gpuwatch_tray.desktop.presence import dbus_sources as dbus  # as above
+
+    display = [_x_server(environ, suspends, interval), _swayidle(environ, away, suspends)]
     if bus is None:
-        preferred: list[PresenceSource] = [
-            AbsentSource(_("lockers, idle monitors, logind"), _("there is no session bus"))
-        ]
-        fallbacks: list[PresenceSource] = []
-    else:
-        preferred, fallbacks = _bus_sources(bus, environ, suspends, interval)
-    return [
-        *preferred,
-        _x_server(environ, suspends, interval),
-        _swayidle(environ, away, suspends),
-        *fallbacks,
+        return [AbsentSource(_("lockers, idle monitors, logind"), _("there is no session bus")), *display]
+    sources: list[PresenceSource] = [
+        *(dbus.ScreenLock(bus, name, paths) for name, paths in dbus.SCREEN_LOCKS.items()),
+        *(dbus.IdleMonitor(bus, name, path, suspends, interval) for name, path in dbus.MONITORS.items()),
+        *display,
+        dbus.Logind(bus, environ, suspends),
     ]
-
-
-def _bus_sources(
-    bus: SessionBus, environ: Mapping[str, str], suspends: SuspendLog, interval: float
-) -> tuple[list[PresenceSource], list[PresenceSource]]:
-    """Return the sources to believe before the display's own count, and those after it."""
-    from gpuwatch_tray.desktop.presence.dbus_sources import (  # as above
-        MONITORS,
-        SCREEN_LOCKS,
-        IdleMonitor,
-        Logind,
-        ScreenLock,
-        SessionIdle,
-    )
-
-    preferred = [ScreenLock(bus, name, paths) for name, paths in SCREEN_LOCKS.items()]
-    monitors = [IdleMonitor(bus, name, path, suspends, interval) for name, path in MONITORS.items()]
-    fallbacks: list[PresenceSource] = [Logind(bus, environ, suspends)]
-    if _wayland(environ):  # an X server answers better
-        fallbacks.append(SessionIdle(bus, suspends, interval))
-    return [*preferred, *monitors], fallbacks
+    # An X server answers better.
+    return [*sources, dbus.SessionIdle(bus, suspends, interval)] if _wayland(environ) else sources
 
 
 def _x_server(environ: Mapping[str, str], suspends: SuspendLog, interval: float) -> PresenceSource:

@@ -1,8 +1,4 @@
-"""
-ext-idle-notify, the Wayland protocol of Plasma and the wlroots compositors, through the program swayidle.
-
-One child runs all the time; it reports when the last input is `away` seconds ago, and when input comes again.
-"""
+"""ext-idle-notify, Wayland's protocol, through the program swayidle, which runs all the time."""
 
 from __future__ import annotations
 
@@ -29,10 +25,9 @@ STEADY = 60.0  # seconds of life after which the next pause is the first one aga
 
 def swayidle_command(swayidle: str, setpriv: str, away: float) -> list[str]:
     """
-    Return the child's command.
+    Return the child's command; setpriv ends it with the thread that started it.
 
-    -C /dev/null: the user's configuration may lock the screen, and would do so twice. -w writes each word
-    before the next. setpriv ends the child with the thread that started it, however that ends.
+    -C /dev/null: the user's configuration would lock the screen twice. -w writes each word before the next.
     """
     words = [
         "timeout",

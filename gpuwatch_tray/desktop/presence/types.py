@@ -85,12 +85,7 @@ class AbsentSource(PresenceSource):
 
 
 def decide(readings: Iterable[PresenceReading], now: float, away: float) -> PresenceResult:
-    """
-    Decide by a locked screen, else by the first source that knows, in the order given.
-
-    A person is away after `away` seconds without input; with 0 only behind a locked screen. Without a fresh
-    sign of input nobody counts as present.
-    """
+    """Decide by a locked screen, else by the first source that knows; only fresh input is presence."""
     fresh = [reading for reading in readings if now - reading.at <= FRESH]
     for reading in fresh:
         if reading.evidence is Evidence.LOCKED:
@@ -128,8 +123,8 @@ class SuspendLog:
     """
     The suspends seen so far, by the growing distance of the clocks; from any thread.
 
-    Input between the waking and its observation counts as given before the suspend: a few seconds of away
-    too much, but never somebody present who is not there.
+    Input between waking and observation counts as before the suspend: away for some seconds too long, at
+    worst.
     """
 
     def __init__(self) -> None:

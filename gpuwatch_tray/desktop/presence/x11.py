@@ -1,8 +1,8 @@
 """
 The X server's idle time (X Window System Protocol 11, MIT-SCREEN-SAVER 1.1), with every wait bounded.
 
-Not by python-xlib: it waits for ever where the server is grabbed, leaks a socket where it cannot connect,
-tries TCP by itself, prints warnings on stdout, knows no wildcard cookie, and takes two megabytes.
+Not by python-xlib, which waits for ever where the server is grabbed, and leaks a socket where it cannot
+connect.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ERROR, REPLY = 0, 1  # first byte of a packet of 32 bytes; any other is an event
 MAX_WELCOME = MIB  # bytes in the server's description of itself
 
 
-class XServerError(Exception):  # what became of it
+class XServerError(Exception):
     """An X server that gives no idle time; the text says why in one line."""
 
 
@@ -106,7 +106,6 @@ class XConnection:
         return float(milliseconds) / 1000
 
     def _screen_saver(self) -> int:
-        """Return the opcode of MIT-SCREEN-SAVER."""
         if self._extension(XWAYLAND):
             raise XServerError(_("this is XWayland, which does not see all input"))
         opcode = self._extension(SAVER)
@@ -138,7 +137,7 @@ class XConnection:
             )
         try:
             vendor, formats = struct.unpack_from("<16xH3xB", description)
-            (root,) = struct.unpack_from("<I", description, 32 + _padded_size(vendor) + 8 * formats)
+            (root,) = struct.unpack_from("<I", description, 32 + -(-vendor // 4) * 4 + 8 * formats)
         except struct.error:
             raise XServerError(_("its answer makes no sense")) from None
         return int(root)
@@ -186,12 +185,8 @@ def _connect(path: str, timeout: float) -> socket.socket:
     raise XServerError(failed)
 
 
-def _padded_size(size: int) -> int:
-    return -(-size // 4) * 4
-
-
 def _padded(data: bytes) -> bytes:
-    return data.ljust(_padded_size(len(data)), b"\0")
+    return data.ljust(-(-len(data) // 4) * 4, b"\0")
 
 
 CONNECT_AGAIN = 10.0  # seconds

@@ -1,8 +1,4 @@
-"""
-Mail transports: SMTP, the Gmail API, the computer's own mail programs, and the factory that chooses one.
-
-Importing this package is cheap: the libraries of a transport are imported once it is chosen.
-"""
+"""Mail transports and the factory that chooses one; the libraries of a transport are imported once chosen."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
 """
 The mail transport that NOTIFY_METHOD selects.
 
-`smtp` and `gmail_api` name theirs. `auto`, the default, selects SMTP where smtp.env is set up, else Gmail
-where its two files exist, else the computer's own mail programs. As in the Bash tool, a transport that fails
-is not replaced by the next one.
+`auto`, the default: SMTP where smtp.env is set up, else Gmail where its two files exist, else the computer's
+mail programs. As in the Bash tool, a transport that fails is not replaced by the next one.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email.secrets import smtp_password
@@ -23,27 +22,17 @@ if TYPE_CHECKING:
 def create_transport(settings: Settings) -> Transport:
     """Return the transport that `settings` select; TransportError (CONFIGURATION) if it is not set up."""
     if not settings.to_email:
-        raise configuration_error(
-            _("{config}: TO_EMAIL is not set").format(config=settings.config),
-            _('write TO_EMAIL="name@host" into it'),
-        )
-    match settings.notify_method:
-        case NotifyMethod.SMTP:
-            return _smtp(settings)
-        case NotifyMethod.GMAIL_API:
-            return _gmail(settings)
-        case NotifyMethod.AUTO:
-            if settings.smtp is not None:
-                return _smtp(settings)
-            if _has_gmail(settings):
-                return _gmail(settings)
-            return _local(settings)
-    assert_never(settings.notify_method)
-
-
-def _has_gmail(settings: Settings) -> bool:
+        text = _("{config}: TO_EMAIL is not set").format(config=settings.config)
+        raise configuration_error(text, _('write TO_EMAIL="name@host" into it'))
+    method = settings.notify_method
     files = (settings.gmail_credentials, settings.gmail_token)
-    return all(file is not None and file.is_file() for file in files)
+    if method is NotifyMethod.SMTP or (method is NotifyMethod.AUTO and settings.smtp is not None):
+        return _smtp(settings)
+    if method is NotifyMethod.GMAIL_API or all(file is not None and file.is_file() for file in files):
+        return _gmail(settings)
+    from gpuwatch_tray.notify.email.sendmail import LocalTransport  # only the one selected
+
+    return LocalTransport(settings.to_email, from_email=settings.from_email)
 
 
 def _smtp(settings: Settings) -> Transport:
@@ -65,15 +54,5 @@ def _gmail(settings: Settings) -> Transport:
         )
     from gpuwatch_tray.notify.email.gmail import GmailTransport  # only the one selected
 
-    return GmailTransport(
-        settings.gmail_token,
-        settings.to_email,
-        credentials=settings.gmail_credentials,
-        from_email=settings.from_email,
-    )
-
-
-def _local(settings: Settings) -> Transport:
-    from gpuwatch_tray.notify.email.sendmail import LocalTransport  # only the one selected
-
-    return LocalTransport(settings.to_email, from_email=settings.from_email)
+    token, client = settings.gmail_token, settings.gmail_credentials
+    return GmailTransport(token, settings.to_email, credentials=client, from_email=settings.from_email)

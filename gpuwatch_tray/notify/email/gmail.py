@@ -1,8 +1,7 @@
 """
 Mail by the Gmail API with an existing sign-in (token.json), and what Google's errors mean.
 
-Requests go through google-auth's `requests` transport: httplib2 repeats a POST by itself when the connection
-drops, which doubles mails, and silently ignores HTTPS_PROXY.
+Requests go through google-auth's `requests` transport: httplib2 doubles mails and ignores HTTPS_PROXY.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import logging
 import ssl
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from google.auth.exceptions import GoogleAuthError, RefreshError
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from gpuwatch_tray.notify.transport import ReportStep
 
 
-UNAUTHORISED = 401
-FORBIDDEN = 403
-BAD_REQUEST = 400
-TOO_BIG = 413
-TOO_MANY = 429
 SERVER_ERRORS = range(500, 600)
 
 PORTAL = N_("the answer is a page, not Google's: does this network want a sign-in?")
@@ -48,16 +43,10 @@ EXPIRED_SIGN_IN = N_(
     " 7 days: publish it first. Other causes: access revoked, password changed, six months unused"
 )
 
-_QUOTA_REASONS = frozenset(
-    {
-        "rateLimitExceeded",
-        "userRateLimitExceeded",
-        "dailyLimitExceeded",
-        "quotaExceeded",
-        "RESOURCE_EXHAUSTED",
-        "RATE_LIMIT_EXCEEDED",
-    }
-)
+_QUOTA_REASONS = frozenset((
+    "rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "quotaExceeded",
+    "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +71,30 @@ class ErrorResponse:
             return cls(status, frozenset(), "", foreign=True)
         if not isinstance(error, dict):
             return cls(status, frozenset(), str(error))
-        items: list[Any] = [error, *_items(error.get("errors")), *_items(error.get("details"))]
-        objects = [item for item in items if isinstance(item, dict)]
+        lists = [value for value in (error.get("errors"), error.get("details")) if isinstance(value, list)]
+        objects = [item for item in ([error], *lists) for item in item if isinstance(item, dict)]
         reasons = frozenset(str(item[key]) for item in objects for key in ("reason", "status") if key in item)
         return cls(status, reasons, str(error.get("message", "")))
 
     def classify(self) -> tuple[FailureKind, str]:
         """Return the kind of failure and the mend."""
-        if self.status == TOO_MANY or self.reasons & _QUOTA_REASONS:
+        if self.status == HTTPStatus.TOO_MANY_REQUESTS or self.reasons & _QUOTA_REASONS:
             return FailureKind.QUOTA, _("Gmail's sending limit is reached")
-        if self.status == UNAUTHORISED:
+        if self.status == HTTPStatus.UNAUTHORIZED:
             return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
-        if self.foreign and self.status not in (*SERVER_ERRORS, TOO_BIG):
+        if self.foreign and self.status not in (*SERVER_ERRORS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
             return FailureKind.TRANSIENT, _(PORTAL)
-        if self.status == FORBIDDEN:
+        if self.status == HTTPStatus.FORBIDDEN:
             if self.reasons & {"accessNotConfigured", "SERVICE_DISABLED"}:
                 return FailureKind.CONFIGURATION, _("enable the Gmail API in the Google Cloud console")
             return FailureKind.SIGN_IN, _("sign in with `gpuwatch-tray mail login` and allow sending mail")
-        if self.status == TOO_BIG:
+        if self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return FailureKind.MESSAGE, _("the mail is too big for Gmail")
         if self.status in SERVER_ERRORS:
             return FailureKind.TRANSIENT, ""
         if "failedPrecondition" in self.reasons or "FAILED_PRECONDITION" in self.reasons:
             return FailureKind.CONFIGURATION, _("this Google account has no Gmail mailbox")
-        if self.status != BAD_REQUEST:  # about the request or the network, not the mail
+        if self.status != HTTPStatus.BAD_REQUEST:  # about the request or the network, not the mail
             return FailureKind.TRANSIENT, ""
         return FailureKind.RECIPIENT, _("check TO_EMAIL in gpu-watch.env, and FROM_EMAIL")
 
@@ -113,18 +102,12 @@ class ErrorResponse:
 def classify_token_error(code: str) -> tuple[FailureKind, str]:
     """Return the kind and the mend of an error code of the token endpoint (RFC 6749, 5.2)."""
     if code in ("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"):
-        return (
-            FailureKind.CONFIGURATION,
-            _(
-                "download credentials.json again from the Google Cloud console, then sign in with"
-                " `gpuwatch-tray mail login`"
-            ),
+        mend = _(
+            "download credentials.json again from the Google Cloud console, then sign in with"
+            " `gpuwatch-tray mail login`"
         )
+        return FailureKind.CONFIGURATION, mend
     return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
-
-
-def _items(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 log = logging.getLogger(__name__)
@@ -133,20 +116,10 @@ GMAIL_URL = "https://gmail.googleapis.com/"
 MAIL_DEADLINE = 60.0  # seconds for one mail, the renewal of the sign-in included
 NETWORK_MEND = N_("check the network")
 # Errors that mean that no connection was made; by name, as we do not depend on urllib3.
-_NEVER_REACHED = frozenset(
-    {
-        "NewConnectionError",
-        "ConnectTimeoutError",
-        "NameResolutionError",
-        "SSLError",
-        "ProxyError",
-        "InvalidProxyURL",
-        "InvalidSchema",
-        "InvalidURL",
-        "LocationParseError",
-        "gaierror",
-    }
-)
+_NEVER_REACHED = frozenset((
+    "NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError", "ProxyError",
+    "InvalidProxyURL", "InvalidSchema", "InvalidURL", "LocationParseError", "gaierror",
+))  # fmt: skip
 
 
 class _Httplib2Response(dict[str, str]):
@@ -235,11 +208,9 @@ class GmailTransport:
         if answer is None:
             raise self._error(FailureKind.SIGN_IN, _("sign-in refused"), _(EXPIRED_SIGN_IN))
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
-            # A captive portal's page comes as a success.
-            raise self._error(FailureKind.TRANSIENT, _(PORTAL), _(NETWORK_MEND), for_all=True)
-        text = _("accepted as {id}, thread {thread}").format(
-            id=answer["id"], thread=answer.get("threadId", "?")
-        )
+            raise self._offline(_(PORTAL))  # a captive portal's page comes as a success
+        text = _("accepted as {id}, thread {thread}")
+        text = text.format(id=answer["id"], thread=answer.get("threadId", "?"))
         return Receipt(self.name, sign_in.scrub(text))
 
     def probe(self, report: ReportStep) -> None:
@@ -268,16 +239,11 @@ class GmailTransport:
                 self._renew(credentials, request, _scrubber(info))
         return _ActiveSignIn(credentials, _scrubber(info, credentials.token), renew)
 
-    def _error(
-        self,
-        kind: FailureKind,
-        text: str,
-        mend: str = "",
-        *,
-        for_all: bool = False,
-        wait: float | None = None,
-    ) -> TransportError:
-        return TransportError(kind, f"{self.name}: {text}", mend, for_all=for_all, wait=wait)
+    def _error(self, kind: FailureKind, text: str, mend: str = "", **options: Any) -> TransportError:
+        return TransportError(kind, f"{self.name}: {text}", mend, **options)
+
+    def _offline(self, text: str) -> TransportError:
+        return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
 
     def _parse_credentials(self, info: dict[str, Any]) -> Any:
         try:
@@ -297,10 +263,10 @@ class GmailTransport:
             raise self._renewal_refused(error, scrub) from None
         except NoConnection as error:
             text = _("the sign-in cannot be renewed: {error}").format(error=scrub(str(error)))
-            raise self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True) from None
+            raise self._offline(text) from None
         except (TypeError, AttributeError, ValueError, GoogleAuthError):
             # The library's reaction to a web page in place of a token.
-            raise self._error(FailureKind.TRANSIENT, _(PORTAL), _(NETWORK_MEND), for_all=True) from None
+            raise self._offline(_(PORTAL)) from None
         try:
             google_credentials.write_token(self._token, credentials.to_json())
         except OSError as error:
@@ -311,16 +277,12 @@ class GmailTransport:
         details = error.args[1] if len(error.args) > 1 else None
         code = details.get("error") if isinstance(details, dict) else None
         if error.retryable or not isinstance(code, str):
-            text = _("the sign-in cannot be renewed now: {error}").format(
-                error=scrub(str(error.args[0]), 120)
-            )
-            return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
+            text = _("the sign-in cannot be renewed now: {error}")
+            return self._offline(text.format(error=scrub(str(error.args[0]), 120)))
         kind, mend = classify_token_error(code)
         description = details.get("error_description") if isinstance(details, dict) else None
-        text = _("sign-in refused: {code}").format(code=scrub(code)) + (
-            f", {scrub(str(description))}" if description else ""
-        )
-        return self._error(kind, text, mend)
+        text = _("sign-in refused: {code}").format(code=scrub(code))
+        return self._error(kind, text + (f", {scrub(str(description))}" if description else ""), mend)
 
     def _post(self, sign_in: _ActiveSignIn, request: Any, raw: bytes) -> Any:
         """Return Google's answer, None where the sign-in was not accepted; TransportError."""
@@ -337,7 +299,7 @@ class GmailTransport:
         try:
             return service.users().messages().send(userId="me", body=body).execute(num_retries=0)
         except HttpError as error:
-            if error.resp.status == UNAUTHORISED:
+            if error.resp.status == HTTPStatus.UNAUTHORIZED:
                 return None
             raise self._refused(error, sign_in.scrub) from None
         except NoConnection as error:
@@ -351,14 +313,10 @@ class GmailTransport:
         answer = ErrorResponse.parse(error.resp.status, error.content)
         kind, mend = answer.classify()
         retry_after = error.resp.get("retry-after", "")
-        this_mail_only = kind in (FailureKind.MESSAGE, FailureKind.RECIPIENT)
-        return self._error(
-            kind,
-            _("refused: {status} {text}").format(status=answer.status, text=scrub(answer.text)).rstrip(),
-            mend,
-            for_all=not this_mail_only,
-            wait=float(retry_after) if retry_after.isdecimal() else None,
-        )
+        wait = float(retry_after) if retry_after.isdecimal() else None
+        for_all = kind not in (FailureKind.MESSAGE, FailureKind.RECIPIENT)
+        text = _("refused: {status} {text}").format(status=answer.status, text=scrub(answer.text)).rstrip()
+        return self._error(kind, text, mend, for_all=for_all, wait=wait)
 
     def _unreachable(self, error: BaseException, scrub: Scrubber) -> TransportError:
         cause: BaseException | None = error
@@ -366,13 +324,12 @@ class GmailTransport:
             if any(isinstance(argument, ssl.SSLEOFError) for argument in cause.args):
                 break  # cut off, perhaps after the request
             if type(cause).__name__ in _NEVER_REACHED or isinstance(cause, ConnectionRefusedError):
-                text = _("not reached: {error}").format(error=scrub(str(error), 160))
-                return self._error(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
+                return self._offline(_("not reached: {error}").format(error=scrub(str(error), 160)))
             cause = cause.__cause__ or cause.__context__
         text = _("no answer: the mail may have been accepted ({error})").format(error=scrub(str(error), 160))
         return self._error(FailureKind.AMBIGUOUS, text, _(NETWORK_MEND))
 
 
-def _scrubber(info: dict[str, Any], *more: str) -> Scrubber:
+def _scrubber(info: Mapping[str, Any], *more: str) -> Scrubber:
     known = [str(info.get(key) or "") for key in ("token", "refresh_token", "client_secret")]
     return Scrubber([*known, *more, *proxy_secrets()])

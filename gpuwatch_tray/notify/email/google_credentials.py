@@ -1,8 +1,8 @@
 """
 The two files of the Gmail sign-in: credentials.json, downloaded from Google, and token.json, written by us.
 
-The token is as good as a password: written with mode 0600, in one step, and refused where others can read it.
-Whoever replaces it holds its lock, so that a renewal of an old sign-in cannot undo a new one.
+The token is as good as a password: mode 0600, replaced in one step and under a lock, so that no renewal of an
+old sign-in undoes a new one; refused where others can read it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCOPE = "https://www.googleapis.com/auth/gmail.send"
-# Wider scopes that include sending.
-SENDING_SCOPES = frozenset(
-    {
-        SCOPE,
-        "https://mail.google.com/",
-        "https://www.googleapis.com/auth/gmail.modify",
-        "https://www.googleapis.com/auth/gmail.compose",
-    }
-)
+_WIDER = ("https://mail.google.com/", SCOPE.replace("send", "modify"), SCOPE.replace("send", "compose"))
+SENDING_SCOPES = frozenset({SCOPE, *_WIDER})
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
 LOGIN_MEND = N_("sign in with `gpuwatch-tray mail login`")
 DOWNLOAD_MEND = N_("download it again from the Google Cloud console: an OAuth client of the type Desktop app")
@@ -111,11 +104,7 @@ def token_expiry(token: dict[str, Any]) -> datetime | None:
 
 @contextlib.contextmanager
 def token_lock(path: Path) -> Iterator[None]:
-    """
-    Hold the lock of token.json, so that no other process replaces it.
-
-    Where no lock can be had, as on a disk without locks, go on without: sending the mail matters more.
-    """
+    """Hold the lock of token.json; where none can be had, go on: sending the mail matters more."""
     if not path.parent.is_dir():  # FileLock would make it
         yield
         return
@@ -140,19 +129,12 @@ def write_token(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         written.replace(path)
-        _sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             written.unlink()
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name outlast a power cut, where the system and the disk can be asked to."""
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # Windows opens no folder; there the name may not outlast a power cut
+        handle = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

@@ -1,8 +1,7 @@
 """
 A message as the mail standards want it (RFC 5322, RFC 3834), and foreign text made safe to show.
 
-Every transport but `mail` and `mailx` sends what this module builds. Server answers, error texts of libraries
-and process names are written by strangers: no control characters, one line, no secret.
+Server answers, libraries' errors and process names are written by strangers: one line, no secret in them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""
-The sign-in to Gmail through the browser (RFC 8252), its revocation (RFC 7009), and bounded requests.
-
-google-auth-oauthlib makes the address, the state, the PKCE challenge and the exchange of the code for tokens.
-"""
+"""The sign-in to Gmail through the browser (RFC 8252), its revocation (RFC 7009), and bounded requests."""
 
 from __future__ import annotations
 
@@ -15,6 +11,7 @@ import sys
 import threading
 import time
 import webbrowser
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -45,8 +42,7 @@ class RedirectServer(HTTPServer):
     """
     Listens on 127.0.0.1 for the redirect at the end of a sign-in; `answer` is its query once it has arrived.
 
-    The library's `run_local_server` takes any request for the answer. Here only an address with the `state`
-    of this sign-in counts, so that a favicon request or a port scan changes nothing.
+    Only an address with the `state` of this sign-in counts, so that a port scan changes nothing.
     """
 
     # On Windows the option would let a second sign-in share the port. On POSIX it only allows another sign-in
@@ -126,9 +122,9 @@ class _RedirectHandler(BaseHTTPRequestHandler):
 
 def read_pasted(server: RedirectServer, source: int, complain: Callable[[str], None]) -> None:
     """
-    Also accept an address that is pasted as a line into the file descriptor `source`, on a thread of its own.
+    Also accept an address that is pasted as a line into the file descriptor `source`.
 
-    It reads without Python's buffers: a thread that waits in those would keep the interpreter from ending.
+    A thread reads it without Python's buffers, in which it would keep the interpreter from ending.
     """
 
     def read() -> None:
@@ -143,11 +139,8 @@ def read_pasted(server: RedirectServer, source: int, complain: Callable[[str], N
             *lines, rest = (rest + chunk)[-LONGEST_LINE:].split(b"\n")
             for line in filter(None, map(bytes.strip, lines)):
                 if not server.accept(line.decode("ascii", "replace")):
-                    complain(
-                        _(
-                            "This is not the address at which the browser ended: it begins with {address}"
-                        ).format(address=f"{server.address}?state=")
-                    )
+                    text = _("This is not the address at which the browser ended: it begins with {address}")
+                    complain(text.format(address=f"{server.address}?state="))
 
     start_thread("pasted", read)
 
@@ -166,11 +159,10 @@ def proxy_secrets() -> Iterator[str]:
 
 class BoundedRequest:
     """
-    Requests that together take at most `deadline` seconds; each is sent once, with our headers.
+    Requests that together take at most `deadline` seconds, each sent once with our headers.
 
-    By itself the library waits forever on a server that sends a byte now and then, follows redirects with the
-    secrets in the body, and replaces the sign-in by a login of ~/.netrc. `timeout` is for a silence, in
-    seconds. Raises google-auth's TransportError where no answer came.
+    By itself the library waits for ever on a slow sender, follows redirects with the secrets in the body, and
+    takes a login of ~/.netrc. `timeout` is for a silence. Without an answer, google-auth's TransportError.
     """
 
     def __init__(self, timeout: float, deadline: float) -> None:
@@ -254,9 +246,8 @@ def sign_in(
         address, server.state = flow.authorization_url(access_type="offline", prompt="consent")
         _print_address(address, server.server_port, out)
         if pasted is not None:
-            print(
-                _("Or paste the address at which the browser ended, and press Enter."), file=out, flush=True
-            )
+            ask = _("Or paste the address at which the browser ended, and press Enter.")
+            print(ask, file=out, flush=True)
             read_pasted(server, pasted, lambda text: print(text, file=out, flush=True))
         if open_browser:
             _open_browser(address)
@@ -273,11 +264,10 @@ def sign_in(
 
 
 def _print_address(address: str, port: int, out: TextIO) -> None:
-    print(_("Open this address in a browser, sign in and allow sending mail:"), file=out)
-    print(f"\n  {address}\n", file=out)
+    heading = _("Open this address in a browser, sign in and allow sending mail:")
     forward = f"ssh -L {port}:{LOOPBACK}:{port} ..."
     waiting = _("Waiting on port {port} (over SSH: {forward})").format(port=port, forward=forward)
-    print(waiting, file=out, flush=True)
+    print(f"{heading}\n\n  {address}\n\n{waiting}", file=out, flush=True)
 
 
 def _open_browser(address: str) -> None:
@@ -294,23 +284,19 @@ def _listen(port: int) -> RedirectServer:
     try:
         return RedirectServer(port)
     except OSError as error:
+        text = _("port {port} on {host} cannot be used: {why}")
         raise google_credentials.sign_in_error(
-            _("port {port} on {host} cannot be used: {why}").format(
-                port=port, host=LOOPBACK, why=error.strerror
-            ),
+            text.format(port=port, host=LOOPBACK, why=error.strerror),
             _("is another sign-in still waiting? End it, or give another port with --port"),
         ) from None
 
 
 def _exchange_code(flow: Any, query: str, scrub: Scrubber) -> Any:
-    """
-    Return Google's credentials for the code in the redirect's `query`; TransportError.
-
-    oauthlib insists on https in the address, which a loopback redirect does not have.
-    """
+    """Return Google's credentials for the code in the redirect's `query`; TransportError."""
     from oauthlib.oauth2 import OAuth2Error  # type: ignore[import-untyped]  # has no types
 
     def fetch() -> Any:
+        # oauthlib insists on https, which a loopback redirect does not have.
         flow.fetch_token(authorization_response=f"https://{LOOPBACK}/?{query}", timeout=EXCHANGE_TIMEOUT)
         return flow.credentials
 
@@ -324,16 +310,12 @@ def _exchange_code(flow: Any, query: str, scrub: Scrubber) -> Any:
         ) from None
     except OSError as error:  # the errors of requests and the time-out
         reason = scrub(str(error), 160) or _("no end after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
-        raise TransportError(
-            FailureKind.TRANSIENT,
-            _("Google's token address is not reached: {error}").format(error=reason),
-            _(SIGN_IN_AGAIN),
-        ) from None
+        text = _("Google's token address is not reached: {error}").format(error=reason)
+        raise TransportError(FailureKind.TRANSIENT, text, _(SIGN_IN_AGAIN)) from None
     except (ValueError, TypeError, AttributeError, KeyError):
         # The libraries' reaction to an answer that is no token.
-        raise TransportError(
-            FailureKind.TRANSIENT, _("the token address answered with something else"), _(SIGN_IN_AGAIN)
-        ) from None
+        text = _("the token address answered with something else")
+        raise TransportError(FailureKind.TRANSIENT, text, _(SIGN_IN_AGAIN)) from None
 
 
 def _store_token(credentials: Any, path: Path) -> Path:
@@ -367,7 +349,6 @@ def _wrong_scope() -> TransportError:
 REVOKE_URL = "https://oauth2.googleapis.com/revoke"
 REVOKE_TIMEOUT = 15.0  # seconds of silence
 REVOKE_DEADLINE = 30.0  # seconds for the whole request
-HTTP_OK = 200
 NOT_REVOKED = N_(
     "the file is kept; try again, or take the access away on https://myaccount.google.com/permissions"
 )
@@ -377,8 +358,7 @@ def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = R
     """
     Revoke the sign-in of token.json and delete the file; False where Google had ended it already.
 
-    Where Google says neither, keep the file and raise TransportError. `timeout` is for a silence, in seconds;
-    `endpoint` is for tests only: it gets the token.
+    Where Google says neither, keep the file and raise TransportError; `endpoint` is for tests.
     """
     with google_credentials.token_lock(path):
         token = google_credentials.load_token(path)
@@ -402,24 +382,14 @@ def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
         with contextlib.closing(BoundedRequest(timeout, REVOKE_DEADLINE)) as request:
             answer = request(endpoint, method="POST", body=body, headers=headers)
     except NoConnection as error:
-        text = _("the sign-in is not withdrawn, Google is not reached: {error}").format(
-            error=scrub(str(error), 160)
-        )
+        text = _("the sign-in is not withdrawn, Google is not reached: {error}")
+        text = text.format(error=scrub(str(error), 160))
         raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
-    if answer.status == HTTP_OK and not _is_page(answer.data):
+    # Google's answer is empty or JSON, a captive portal's is a page.
+    if answer.status == HTTPStatus.OK and not answer.data.lstrip().startswith(b"<"):
         return True
-    if _error_of(answer.data) == "invalid_token":
-        return False
+    with contextlib.suppress(ValueError, AttributeError):
+        if json.loads(answer.data).get("error") == "invalid_token":
+            return False
     text = _("the sign-in is not withdrawn, Google answered {code}").format(code=answer.status)
     raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED))
-
-
-def _is_page(content: bytes) -> bool:
-    """Return whether this is a captive portal's page: Google's own answer is empty or JSON."""
-    return content.lstrip().startswith(b"<")
-
-
-def _error_of(content: bytes) -> object:
-    with contextlib.suppress(ValueError, AttributeError):
-        return json.loads(content).get("error")
-    return None

@@ -1,8 +1,7 @@
 """
 The password of the mail server: SMTP_PASS, else the file of SMTP_PASS_FILE, else the system's keyring.
 
-The keyring's library (Secret Service, KWallet, Keychain, Credential Locker) costs half a second and 24 MiB:
-it is imported where the keyring is asked.
+The keyring's library costs half a second and 24 MiB: it is imported where the keyring is asked.
 """
 
 from __future__ import annotations
@@ -95,10 +94,9 @@ def smtp_password(smtp: SmtpSettings) -> Secret:
     account = keyring_account(smtp)
     password = keyring_password(account)
     if not password:
+        text = _("there is no password for {account}: smtp.env has none, nor has the keyring")
         raise configuration_error(
-            _("there is no password for {account}: smtp.env has none, nor has the keyring").format(
-                account=account
-            ),
+            text.format(account=account),
             _("`gpuwatch-tray mail password` stores it; or set SMTP_PASS or SMTP_PASS_FILE in smtp.env"),
         )
     return Secret(password)
@@ -119,31 +117,24 @@ def password_source(smtp: SmtpSettings) -> str:
 
 
 def _read_password_file(file: Path) -> Secret:
+    alone = _("it must hold the password alone")
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
-            raise configuration_error(
-                _("SMTP_PASS_FILE {file} is not a plain file").format(file=file),
-                _("it must hold the password alone"),
-            )
+            raise configuration_error(_("SMTP_PASS_FILE {file} is not a plain file").format(file=file), alone)
         with file.open("rb") as stream:
             content = stream.read(LONGEST_FILE + 1)
     except OSError as error:
         text = _("SMTP_PASS_FILE {file} cannot be read: {why}").format(file=file, why=error.strerror)
         raise configuration_error(text, _("write the password into it, and chmod 600")) from None
     if len(content) > LONGEST_FILE or b"\n" in content.strip():
-        raise configuration_error(
-            _("SMTP_PASS_FILE {file} has more than one line").format(file=file),
-            _("it must hold the password alone"),
-        )
+        raise configuration_error(_("SMTP_PASS_FILE {file} has more than one line").format(file=file), alone)
     try:
         secret = read_password(content.decode("utf-8-sig"))
     except ValueError as error:
         why = _("is not UTF-8") if isinstance(error, UnicodeDecodeError) else str(error)
-        raise configuration_error(
-            _("SMTP_PASS_FILE {file} {why}").format(file=file, why=why), _("it must hold the password alone")
-        ) from None
+        text = _("SMTP_PASS_FILE {file} {why}").format(file=file, why=why)
+        raise configuration_error(text, alone) from None
     if not secret.reveal():
-        raise configuration_error(
-            _("SMTP_PASS_FILE {file} is empty").format(file=file), _("write the password into it")
-        )
+        text = _("SMTP_PASS_FILE {file} is empty").format(file=file)
+        raise configuration_error(text, _("write the password into it"))
     return secret

@@ -1,8 +1,4 @@
-"""
-Mail by the computer's own programs: the first of `mail`, `mailx` and `sendmail -t` that is there.
-
-They only queue the mail: exit code 0 does not mean that it was delivered.
-"""
+"""Mail by the first of `mail`, `mailx` and `sendmail -t` that is there; exit code 0 only means queued."""
 
 from __future__ import annotations
 
@@ -35,11 +31,7 @@ _TILDE = re.compile(r"^~", re.MULTILINE)
 
 
 class LocalTransport:
-    """
-    The transport by the local mail programs, which each `send` looks for.
-
-    `folders` overrides where, by default PATH and then SYSTEM_FOLDERS; `timeout` is in seconds.
-    """
+    """The transport by the local mail programs; `folders` overrides where they are looked for."""
 
     name = "local mail"
 
@@ -74,31 +66,20 @@ class LocalTransport:
         """Look for the program; only use shows whether it delivers."""
         mime.parse_addresses(self._to, "TO_EMAIL")
         program, path = self._find_first()
-        report(
-            _(
-                "{program} is here: {file}; it queues a mail, and does not tell whether it was delivered"
-            ).format(program=program, file=path)
-        )
+        text = _("{program} is here: {file}; it queues a mail, and does not tell whether it was delivered")
+        report(text.format(program=program, file=path))
 
     def _find_first(self) -> tuple[str, str]:
         """Return the name and the path of the first program found; TransportError without any."""
+        folders = self._folders or (os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS)
         for program in (*MAILERS, SENDMAIL):
-            path = self._find(program)
+            path = shutil.which(program, path=os.pathsep.join(folders))
             if path is not None:
                 return program, path
-        raise configuration_error(
-            _(
-                "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx"
-                " or sendmail"
-            ),
-            _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"),
+        text = _(
+            "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx or sendmail"
         )
-
-    def _find(self, program: str) -> str | None:
-        folders = self._folders
-        if folders is None:
-            folders = (os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS)
-        return shutil.which(program, path=os.pathsep.join(folders))
+        raise configuration_error(text, _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"))
 
     def _run(self, transport: str, program: str, arguments: Sequence[str], body: bytes) -> Receipt:
         # Files: these programs leave children behind that hold a pipe open for minutes.
@@ -110,27 +91,19 @@ class LocalTransport:
                     arguments, stdin=stdin, stdout=output, stderr=output, timeout=self._timeout, check=False
                 ).returncode
             except subprocess.TimeoutExpired:
-                raise TransportError(
-                    FailureKind.AMBIGUOUS,
-                    _("{program} did not end within {seconds:g} s: the mail may have been taken").format(
-                        program=program, seconds=self._timeout
-                    ),
-                    _("try it by hand: {program}").format(program=arguments[0]),
-                ) from None
+                text = _("{program} did not end within {seconds:g} s: the mail may have been taken")
+                text = text.format(program=program, seconds=self._timeout)
+                mend = _("try it by hand: {program}").format(program=arguments[0])
+                raise TransportError(FailureKind.AMBIGUOUS, text, mend) from None
             except OSError as error:
-                raise configuration_error(
-                    _("{program} cannot be run: {why}").format(program=arguments[0], why=error.strerror),
-                    _("repair or remove it, or set up smtp.env"),
-                ) from None
+                text = _("{program} cannot be run: {why}")
+                text = text.format(program=arguments[0], why=error.strerror)
+                raise configuration_error(text, _("repair or remove it, or set up smtp.env")) from None
             output.seek(0)
             answer = one_line(output.read(10_000).decode("utf-8", "replace"), LONGEST_ANSWER)
         if code != 0:
-            raise TransportError(
-                FailureKind.RECIPIENT if code == NO_USER else FailureKind.TRANSIENT,
-                _("{program} failed with exit code {code}: {said}").format(
-                    program=program, code=code, said=answer or _("it said nothing")
-                ),
-            )
-        return Receipt(
-            transport, _("exit code 0: queued, not yet delivered") + (f" ({answer})" if answer else "")
-        )
+            kind = FailureKind.RECIPIENT if code == NO_USER else FailureKind.TRANSIENT
+            text, said = _("{program} failed with exit code {code}: {said}"), answer or _("it said nothing")
+            raise TransportError(kind, text.format(program=program, code=code, said=said))
+        text = _("exit code 0: queued, not yet delivered")
+        return Receipt(transport, f"{text} ({answer})" if answer else text)

@@ -1,8 +1,7 @@
 """
 Mail by SMTP: with TLS and a login, in bounded time, each failure classified.
 
-Port 465 speaks TLS from the start (RFC 8314), any other port must offer STARTTLS; only EHLO and STARTTLS go
-out in plain text. The exception is a relay on this computer, with SMTP_SECURITY=none.
+Only EHLO and STARTTLS go out in plain text, save to a relay on this computer with SMTP_SECURITY=none.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -26,9 +24,10 @@ from gpuwatch_tray.common.threads import call_with_timeout
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import mime
 from gpuwatch_tray.notify.email.mime import Scrubber, one_line
-from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, TEMPORARY, SmtpErrorContext, SmtpStep
+from gpuwatch_tray.notify.email.refusals import TEMPORARY, SmtpStep
+from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, SmtpErrorContext
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, configuration_error
-from gpuwatch_tray.settings import SmtpSecurity, is_loopback
+from gpuwatch_tray.settings import SmtpSecurity, is_loopback, odd_characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,11 +44,7 @@ CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leav
 
 
 class Watchdog:
-    """
-    Shuts the guarded socket down once `seconds` have passed; `expired` tells that from the server's end.
-
-    A server that sends a byte now and then outlasts any time-out for a single read.
-    """
+    """Shuts the guarded socket down once `seconds` have passed: a slow sender outlasts a read's time-out."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -135,7 +130,6 @@ def open_connection(
 
 
 QUIT_TIMEOUT = 2.0  # seconds: the mail is sent or not by then
-
 # Replies (RFC 5321, RFC 4954)
 READY = 220
 LOGGED_IN = 235
@@ -149,13 +143,7 @@ class SmtpClient(smtplib.SMTP):
     """smtplib's client, which knows its step and its time limits and logs in in UTF-8."""
 
     def __init__(
-        self,
-        host: str,
-        watchdog: Watchdog,
-        timeout: float,
-        context: ssl.SSLContext,
-        *,
-        implicit: bool,
+        self, host: str, watchdog: Watchdog, timeout: float, context: ssl.SSLContext, *, implicit: bool
     ) -> None:
         # A host would connect at once; the default local name is a look-up without a time-out.
         super().__init__(local_hostname="localhost", timeout=timeout)
@@ -219,12 +207,19 @@ class SmtpClient(smtplib.SMTP):
         self.step = SmtpStep.RECIPIENT
         return super().rcpt(recip, options)
 
-    def data(self, msg: str | bytes) -> tuple[int, bytes]:  # type: ignore[override]  # typeshed wants a buffer
-        """
-        Send DATA and the text; keep the answer, which smtplib drops.
+    def try_addresses(self, sender: str, recipients: Sequence[str], options: Sequence[str]) -> None:
+        """Name sender and recipients as for a mail, then reset; smtplib's error where one is refused."""
+        code, answer = self.mail(sender, options)
+        if code not in SUCCESS:
+            raise smtplib.SMTPSenderRefused(code, answer, sender)
+        replies = {recipient: self.rcpt(recipient) for recipient in recipients}
+        refused = {name: reply for name, reply in replies.items() if reply[0] not in SUCCESS}
+        if refused:
+            raise smtplib.SMTPRecipientsRefused(refused)
+        self.rset()
 
-        Any 2xx means success (RFC 5321, 4.3.2: the first digit counts); smtplib accepts 250 alone.
-        """
+    def data(self, msg: str | bytes) -> tuple[int, bytes]:  # type: ignore[override]  # typeshed wants a buffer
+        """Send DATA and the text; keep the answer, and take any 2xx for success (RFC 5321, 4.3.2)."""
         self.step = SmtpStep.TEXT
         self.accepted = super().data(msg)
         code, answer = self.accepted
@@ -286,8 +281,7 @@ class SmtpTransport:
     """
     The transport by the server of smtp.env, to the recipients `to`.
 
-    `timeout` is for one answer of the server, `deadline` for a whole mail, in seconds. `implicit_tls`
-    overrides what the port number implies, for tests.
+    `timeout` is for one answer of the server, `deadline` for a whole mail, in seconds.
     """
 
     def __init__(
@@ -297,14 +291,13 @@ class SmtpTransport:
         *,
         timeout: float = STEP_TIMEOUT,
         deadline: float = DEADLINE,
-        implicit_tls: bool | None = None,
     ) -> None:
         self._smtp = smtp
         self._to = to
         self._timeout = timeout
         self._deadline = deadline
-        self._implicit = smtp.port == IMPLICIT_TLS_PORT if implicit_tls is None else implicit_tls
         self._plain = smtp.security is SmtpSecurity.NONE
+        self._implicit = smtp.port == IMPLICIT_TLS_PORT or smtp.security is SmtpSecurity.SSL
         self._scrub = Scrubber((smtp.password.reveal(),))
         self.name = f"SMTP {one_line(smtp.host, 100)}:{smtp.port}"
 
@@ -312,42 +305,42 @@ class SmtpTransport:
         """Send to all recipients at once; the receipt's `missed` are those the server refused."""
         sender = self._sender()
         recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
-        utf8 = mime.needs_smtputf8((sender, *recipients))
         mail = mime.build_mail(message, sender=sender, recipients=recipients)
         partly = bool(message.details.only)
         with Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
-            if utf8 and not client.has_extn("smtputf8"):
-                raise self._error_context(client, watchdog).failure(
-                    FailureKind.CONFIGURATION,
-                    _("the server takes ASCII addresses only"),
-                    _("write TO_EMAIL and FROM_EMAIL without special letters"),
-                )
-            options = ("SMTPUTF8", "BODY=8BITMIME") if utf8 else ()
+            options = self._mail_options(client, (sender, *recipients))
             refused = client.sendmail(sender, recipients, mail, mail_options=options)
         answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
         if not refused:
             return Receipt(self.name, answer)
         context = self._error_context(client, watchdog)
-        return Receipt(
-            self.name,
-            _("{answer}; refused: {recipients}").format(
-                answer=answer, recipients=context.list_refused(refused)
-            ),
-            context.group_refused(refused),
-        )
+        text = _("{answer}; refused: {recipients}")
+        text = text.format(answer=answer, recipients=context.list_refused(refused))
+        return Receipt(self.name, text, context.group_refused(refused))
 
     def probe(self, report: ReportStep) -> None:
-        """Connect, encrypt and log in, without sending anything."""
-        self._sender()
-        mime.parse_addresses(self._to, "TO_EMAIL")
-        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report):
-            pass
+        """Connect, encrypt, log in, and name sender and recipients, without sending anything."""
+        sender, recipients = self._sender(), mime.parse_addresses(self._to, "TO_EMAIL")
+        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report) as client:
+            client.try_addresses(sender, recipients, self._mail_options(client, (sender, *recipients)))
+        report(_("the server takes mail from {sender}").format(sender=sender))
+        report(_("and takes mail to {recipients}").format(recipients=", ".join(recipients)))
+
+    def _mail_options(self, client: SmtpClient, addresses: Sequence[str]) -> Sequence[str]:
+        """Return the options of MAIL FROM; TransportError where the server cannot take these addresses."""
+        if not mime.needs_smtputf8(addresses):
+            return ()
+        if not client.has_extn("smtputf8"):
+            text = _("the server takes ASCII addresses only")
+            mend = _("write TO_EMAIL and FROM_EMAIL without special letters")
+            raise configuration_error(f"{self.name}: {text}", mend)
+        return ("SMTPUTF8", "BODY=8BITMIME")
 
     def _sender(self) -> str:
         account = self._smtp.from_email or self._smtp.user
         return mime.parse_address(account or f"{host.user(os.environ)}@{host.host()}", "FROM_EMAIL")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _session(
         self, watchdog: Watchdog, report: ReportStep = lambda _: None, *, partly: bool = False
     ) -> Iterator[SmtpClient]:
@@ -360,25 +353,25 @@ class SmtpTransport:
             yield client
         # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
         except (OSError, ValueError) as error:
+            failure = self._error_context(client, watchdog, partly=partly).explain(error)
+            odd = odd_characters(self._smtp.password)
+            if client.step is SmtpStep.LOGIN and failure.kind is FailureKind.CONFIGURATION and odd:
+                failure.mend = _("the password holds {what}: type it anew instead of pasting it").format(
+                    what=odd
+                )
             # `from None`: those errors hold what was sent, which may be the password.
-            raise self._error_context(client, watchdog, partly=partly).explain(error) from None
+            raise failure from None
         finally:
             client.quit_quietly()
 
     def _error_context(
         self, client: SmtpClient, watchdog: Watchdog, *, partly: bool = False
     ) -> SmtpErrorContext:
+        after = watchdog.seconds if watchdog.expired else None
         return SmtpErrorContext(
-            name=self.name,
-            host=self._smtp.host,
-            implicit=self._implicit,
-            plain=self._plain,
-            step=client.step,
-            text_sent=client.text_sent,
-            expired_after=watchdog.seconds if watchdog.expired else None,
-            scrub=self._scrub,
-            partly=partly,
-        )
+            self.name, self._smtp.host, client.step, after, self._scrub,
+            implicit=self._implicit, plain=self._plain, text_sent=client.text_sent, partly=partly,
+        )  # fmt: skip
 
     def _tls_context(self) -> ssl.SSLContext:
         ca_file = self._smtp.ca_file
@@ -400,11 +393,9 @@ class SmtpTransport:
         client.step = SmtpStep.HELLO
         if self._plain:
             if not is_loopback(address):
+                text = _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other")
                 raise configuration_error(
-                    _("{way}: {address} is not this computer, and SMTP_SECURITY=none is for no other").format(
-                        way=self.name, address=address
-                    ),
-                    _("take SMTP_SECURITY out of smtp.env"),
+                    text.format(way=self.name, address=address), _("take SMTP_SECURITY out of smtp.env")
                 )
             client.ehlo_or_helo_if_needed()
             report(_("no TLS and no login, as SMTP_SECURITY=none asks for"))
@@ -429,6 +420,3 @@ def _describe_encryption(client: SmtpClient) -> str:
     return _("encrypted by {version}; the certificate is accepted, and good until {day}").format(
         version=client.sock.version(), day=day
     )
-
-
-__all__ = ["SmtpTransport"]

@@ -1,21 +1,19 @@
 """
 From an exception of smtplib, ssl or the network to the TransportError that says what happened.
 
-The server's reply codes come first: smtplib's errors are OSErrors too, and a permanent refusal taken for a
-network error would be retried for ever.
+The server's reply codes come first: smtplib's errors are OSErrors too, and would be retried for ever.
 """
 
 from __future__ import annotations
 
-import re
 import smtplib
 import socket
 import ssl
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.notify.email.refusals import SERVER_MEND, SmtpStep, classify_refusal
 from gpuwatch_tray.notify.transport import FailureKind, MissedRecipients, TransportError
 
 if TYPE_CHECKING:
@@ -24,71 +22,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.notify.email.mime import Scrubber
 
 
-class SmtpStep(Enum):
-    """Where in the session we are, with its name for people."""
-
-    CONNECT = N_("connecting")
-    GREETING = N_("greeting")
-    HELLO = "EHLO"
-    STARTTLS = "STARTTLS"
-    LOGIN = N_("login")
-    SENDER = N_("sender")
-    RECIPIENT = N_("recipient")
-    TEXT = N_("mail text")
-
-
-LOGIN_MEND = N_(
-    "check SMTP_USER and the password (SMTP_PASS or SMTP_PASS_FILE in smtp.env, or"
-    " `gpuwatch-tray mail password`); Gmail, iCloud and others want an app password here"
-)
-PLAIN_MEND = N_(
-    "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
-)
-SENDER_MEND = N_("set FROM_EMAIL in smtp.env to an address that this account may send from")
-SIZE_MEND = N_("the mail is too big for this server")
-POLICY_MEND = N_("the server's rules refuse this mail: its administrator can say why")
-ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
-SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
 NETWORK_MEND = N_("check the network, and SMTP_HOST and SMTP_PORT in smtp.env")
 CA_MEND = N_("for a lab's own certificate authority set SMTP_CA_FILE in smtp.env to its certificate")
-
-# Replies (RFC 5321, RFC 4954)
-TEMPORARY = range(400, 500)
-PERMANENT = range(500, 600)
-LOGIN_REFUSALS = (530, 534, 535)
-REFUSED = 550
-TOO_MUCH = 552
-
-_BEFORE_THE_MAIL = frozenset(
-    {SmtpStep.CONNECT, SmtpStep.GREETING, SmtpStep.HELLO, SmtpStep.STARTTLS, SmtpStep.LOGIN}
-)
-_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463, at the start of the answer
-
-
-def _enhanced_code(answer: str) -> str:
-    """Return the enhanced status code of an answer, or ''."""
-    match = _ENHANCED.match(answer)
-    return match[1] if match else ""
-
-
-def classify_refusal(step: SmtpStep, code: int, answer: str) -> tuple[FailureKind, str]:
-    """Return the kind and the mend of a reply other than success."""
-    detail = _enhanced_code(answer)
-    if code == REFUSED and detail == "5.4.5":
-        return FailureKind.QUOTA, _("the account's sending limit is reached")
-    if code in TEMPORARY:
-        return FailureKind.TRANSIENT, ""
-    if code in LOGIN_REFUSALS or step is SmtpStep.LOGIN:
-        return FailureKind.CONFIGURATION, _(LOGIN_MEND)
-    if step in _BEFORE_THE_MAIL or code not in PERMANENT:
-        return FailureKind.CONFIGURATION, _(SERVER_MEND)
-    if detail in ("5.3.4", "5.2.3") or (code == TOO_MUCH and step is not SmtpStep.RECIPIENT):
-        return FailureKind.MESSAGE, _(SIZE_MEND)
-    if step is SmtpStep.TEXT and detail.startswith("5.7."):
-        return FailureKind.RECIPIENT, _(POLICY_MEND)
-    if step is SmtpStep.SENDER:
-        return FailureKind.CONFIGURATION, _(SENDER_MEND)
-    return FailureKind.RECIPIENT, _(ADDRESS_MEND)
 
 
 def explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple[str, str]:
@@ -98,9 +33,8 @@ def explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple
     if "expired" in lower or "not yet valid" in lower:
         return reason, _("the server's administrator has to renew it, or this computer's clock is wrong")
     if "mismatch" in lower or "not valid for" in lower:
-        return reason, _("SMTP_HOST must be a name that the certificate holds, {host} is none").format(
-            host=host
-        )
+        mend = _("SMTP_HOST must be a name that the certificate holds, {host} is none")
+        return reason, mend.format(host=host)
     return reason, _(CA_MEND)
 
 
@@ -109,17 +43,11 @@ def explain_handshake(error: ssl.SSLError, *, implicit: bool) -> tuple[FailureKi
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return FailureKind.TRANSIENT, _("the server closed the connection during the TLS handshake"), ""
     reason = (error.reason or "").replace("_", " ").lower() or str(error)
+    text, mend = _("TLS handshake failed: {reason}"), _(SERVER_MEND)
     if implicit and reason in ("wrong version number", "record layer failure", "packet length too long"):
-        return (
-            FailureKind.CONFIGURATION,
-            _("the server does not speak TLS from the start on this port ({reason})").format(reason=reason),
-            _("set SMTP_PORT=587 in smtp.env for STARTTLS"),
-        )
-    return (
-        FailureKind.CONFIGURATION,
-        _("TLS handshake failed: {reason}").format(reason=reason),
-        _(SERVER_MEND),
-    )
+        text = _("the server does not speak TLS from the start on this port ({reason})")
+        mend = _("set SMTP_PORT=587 in smtp.env for STARTTLS, without SMTP_SECURITY=ssl")
+    return FailureKind.CONFIGURATION, text.format(reason=reason), mend
 
 
 IMPLICIT_TLS_PORT = 465
@@ -146,12 +74,12 @@ class SmtpErrorContext:
 
     name: str  # the transport's, for people
     host: str
-    implicit: bool
-    plain: bool
     step: SmtpStep
-    text_sent: bool
     expired_after: float | None
     scrub: Scrubber
+    implicit: bool
+    plain: bool
+    text_sent: bool
     partly: bool = False
 
     def explain(self, error: Exception) -> TransportError:
@@ -175,7 +103,7 @@ class SmtpErrorContext:
         """Return the refused recipients, grouped by the kind of refusal."""
         groups: dict[tuple[FailureKind, str], dict[str, tuple[int, bytes]]] = {}
         for name, (code, text) in refused.items():
-            kind_and_mend = classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
+            kind_and_mend = classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text), plain=self.plain)
             groups.setdefault(kind_and_mend, {})[name] = (code, text)
         return tuple(
             MissedRecipients(tuple(group), self._recipients_refused(kind, group, mend))
@@ -195,7 +123,7 @@ class SmtpErrorContext:
     def _from_reply(self, error: Exception) -> TransportError | None:
         if isinstance(error, smtplib.SMTPRecipientsRefused):
             mends = dict(
-                classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text))
+                classify_refusal(SmtpStep.RECIPIENT, code, self.scrub(text), plain=self.plain)
                 for code, text in error.recipients.values()
             )
             kind = min(mends, key=_LEAST_PERMANENT_FIRST.index)
@@ -215,9 +143,7 @@ class SmtpErrorContext:
         if self.text_sent and code not in REFUSALS:
             text = _("unintelligible answer to the {step}: {said}").format(step=self._step_name, said=said)
             return self._connection_lost(text)
-        kind, mend = classify_refusal(self.step, code, answer)
-        if self.plain and code in LOGIN_REFUSALS:
-            mend = _(PLAIN_MEND)
+        kind, mend = classify_refusal(self.step, code, answer, plain=self.plain)
         # All mails have the same sender and recipients, but each its own text.
         this_mail_only = kind is FailureKind.MESSAGE or (
             self.step is SmtpStep.TEXT and kind is not FailureKind.QUOTA
@@ -261,6 +187,5 @@ class SmtpErrorContext:
         if self.step is SmtpStep.CONNECT:
             mend = _(NETWORK_MEND)
         elif self.step is SmtpStep.GREETING and not self.implicit:
-            mend = _("where the port speaks TLS from the start, it must be SMTP_PORT={port}")
-            mend = mend.format(port=IMPLICIT_TLS_PORT)
+            mend = _("where the port speaks TLS from the start, set SMTP_SECURITY=ssl in smtp.env")
         return self.failure(FailureKind.TRANSIENT, text, mend, for_all=self.step is not SmtpStep.TEXT)

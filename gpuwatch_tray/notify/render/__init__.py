@@ -1,20 +1,13 @@
-"""
-The text of mails and popups, pure: subject, plain text and HTML of a mail, title and body of a popup.
-
-A mail's plain text is the Bash tool's and stays English; HTML and popups are translated.
-"""
+"""The text of mails and popups, pure. Plain text is the Bash tool's and English; the rest is translated."""
 
 from __future__ import annotations
 
-from gpuwatch_tray.notify.render.header import MailIdentity
-from gpuwatch_tray.notify.render.html import CHART, without_picture
+from gpuwatch_tray.notify.render.html import CHART, MailIdentity, without_picture
 from gpuwatch_tray.notify.render.mail_text import alert_mail, digest, dry_run, notice_mail, resolved_mail
 from gpuwatch_tray.notify.render.popups import away_popup, notice_popup, popup, resolved_popup
-from gpuwatch_tray.rules.titles import TITLES
 
 __all__ = [
     "CHART",
-    "TITLES",
     "MailIdentity",
     "alert_mail",
     "away_popup",

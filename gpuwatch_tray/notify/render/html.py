@@ -1,8 +1,7 @@
 """
-The HTML part of mails, pure: short, for a phone first, translated.
+The HTML part of mails, pure: short, for a phone first, translated, nothing fetched.
 
-Tables and inline styles, as mail programs know little else; nothing is fetched. A state is a shape and a
-word, never a colour alone. Foreign text is escaped: process names are written by strangers.
+Tables and inline styles, as mail programs know little else; a state is never a colour alone.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import i18n
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import elapsed_text
+from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
-from gpuwatch_tray.notify.render.header import MailIdentity
-from gpuwatch_tray.rules.titles import rule_title
+from gpuwatch_tray.rules import rule_title
 from gpuwatch_tray.units import MIB, duration, local_time
 
 if TYPE_CHECKING:
@@ -49,6 +47,20 @@ STYLE = (
     ".g{background:#0f1418!important}.p{background:#1a2127!important}"
     ".i{color:#e6ebf0!important}.q{color:#adb8c3!important}.r{border-color:#37424d!important}}"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class MailIdentity:
+    """
+    The sender of a mail: the machine's short name, the user, and the path of the settings.
+
+    With `threading` (MAIL_THREADING) all mails about an incident have the subject of the first.
+    """
+
+    host: str
+    user: str
+    config: str
+    threading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +145,7 @@ def notice_html(identity: MailIdentity, notice: ReminderNotice) -> str:
 
 
 def _page(identity: MailIdentity, band: Band, parts: Iterable[str]) -> str:
-    """
-    Return the whole document: one column of at most 600 pixels, full width on a phone.
-
-    It begins with state and title, as mail programs show the first words beside the subject.
-    """
+    """Return the whole document: one column of at most 600 pixels, which begins with state and title."""
     foot = _("Settings: {file}. What fires and why: `gpuwatch-tray alerts`.").format(file=identity.config)
     return (
         f'<!DOCTYPE html><html lang="{i18n.current_language().replace("_", "-")}">'

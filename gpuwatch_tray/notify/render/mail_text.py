@@ -1,25 +1,26 @@
-"""
-The subject and the plain text of mails, pure, in the Bash tool's format (gpu_watch.sh of GPU Watchdog).
-
-Subject: `[GPU Watchdog] user@host  2026-01-07 23:27:48`. Text: Time, Host, User, Config, Triggered (each
-reason on a line that begins with `- `) and Raw output (the process list).
-"""
+"""The subject and the plain text of mails, pure, in the Bash tool's format (gpu_watch.sh of GPU Watchdog)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.proclist_format import own_text
+from gpuwatch_tray.common.proclist import own_text
 from gpuwatch_tray.model import Alert, GpuProcess, MailDetails, Message, MessageKind, ReminderNotice, Severity
-from gpuwatch_tray.notify.render.header import MAX_ETIME, MailIdentity
-from gpuwatch_tray.notify.render.html import alerts_html, digest_html, notice_html, resolved_html
+from gpuwatch_tray.notify.render.html import (
+    MailIdentity,
+    alerts_html,
+    digest_html,
+    notice_html,
+    resolved_html,
+)
 from gpuwatch_tray.units import duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+MAX_ETIME = "max_etime"
 PREFIX = "[GPU Watchdog] "
 NO_PROCESSES = "<no gpu processes detected>"
 UNREADABLE = "<the process list could not be read>"

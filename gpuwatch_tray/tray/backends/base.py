@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gpuwatch_tray import drawing
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gpuwatch_tray import drawing
     from gpuwatch_tray.tray.menu import MenuRow
 
 

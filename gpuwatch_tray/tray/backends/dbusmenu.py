@@ -2,8 +2,7 @@
 The menu served over D-Bus (com.canonical.dbusmenu version 3, by libdbusmenu's XML) and its host, the panel.
 
 A changed text goes out as ItemsPropertiesUpdated; so do rows that come or go while the menu may be open, and
-as LayoutUpdated otherwise. On Plasma under X11 a submenu off the screen may stay stale: a LayoutUpdated per
-submenu would cure that, but lxqt-panel would clear each of those submenus, also the open one.
+as LayoutUpdated otherwise.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ from dbus_fast import DBusError, ErrorType, PropertyAccess, Variant  # served th
 from dbus_fast.annotations import DBusBool, DBusInt32, DBusSignature, DBusStr, DBusUInt32
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
-from gpuwatch_tray.tray.backends.menu_tree import ROOT, MenuChange, MenuTree
+from gpuwatch_tray.tray.backends.menu_host import AFTER_CLOSING, ROOT
+from gpuwatch_tray.tray.backends.menu_tree import MenuChange, MenuTree
+from gpuwatch_tray.tray.backends.nodes import NodeKind, escape_for_gnome, escape_label
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.tray.backends.nodes import MenuEntry, Properties
 
@@ -59,22 +60,76 @@ def constant_property(name: str, signature: Any, value: Any) -> Any:
     return dbus_property(access=PropertyAccess.READ, name=name)(read)
 
 
+REMINDER = (
+    0.3  # seconds after which a list that was made at its opening is signalled, unless it was asked for
+)
+KINDS = frozenset({"type", "children-display"})  # the properties that GNOME fetches with the layout
+GNOME = "gnome-shell"
+PLASMA = frozenset({"kded5", "kded6", "plasmashell"})
+REPORTING = PLASMA | {GNOME, "lxqt-panel"}  # they report when the menu opens and closes
+
+
+class KnownKinds:
+    """
+    What GNOME, which fetches KINDS with each layout, has been told of them.
+
+    It makes a row anew, with all that is below and closed, whenever it is told of a property of KINDS, also
+    with the value that it has: a tree of thousands froze the shell, and each open list folded. So each row's
+    are told once. A layout that we did not cause is a new client's, which knows nothing.
+    """
+
+    def __init__(self) -> None:
+        self.caused = False  # whether a LayoutUpdated or an answer makes the host fetch
+        self._layouts: dict[str, set[int]] = {}  # by caller: rows told in a layout
+        self._first: set[tuple[str, int]] = set()  # rows whose other properties have not been fetched since
+
+    def forget(self) -> None:
+        """Tell all again, as there is another host."""
+        self._layouts.clear()
+        self._first.clear()
+
+    def layout(self, caller: str, rows: Sequence[int]) -> set[int]:
+        """Return which of the rows of a layout that `caller` fetches have been told of."""
+        told = self._layouts.get(caller, set()) if self.caused else set()
+        self.caused = False
+        self._first = {pair for pair in self._first if pair[0] != caller or pair[1] in rows}
+        self._first.update((caller, row) for row in rows if row not in told)
+        self._layouts[caller] = set(rows)
+        return told
+
+    def properties(self, caller: str, row: int) -> bool:
+        """Return whether a layout has just told `caller` of the row for the first time."""
+        if (caller, row) not in self._first:
+            return False
+        self._first.discard((caller, row))
+        return True
+
+
 class DBusMenu(ServiceInterface):
     """The served menu; its methods and the entries' `activate` run on the bus's loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, caller: Callable[[], str] = lambda: "") -> None:
         super().__init__("com.canonical.dbusmenu")
         self.tree = MenuTree()
         self._loop = loop
+        self._caller = caller  # of the method that is answered
+        self._program = ""
+        self._kinds = KnownKinds()
+        self._fetched_ahead: set[tuple[int, ...]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def update(self, entries: Sequence[MenuEntry]) -> None:
         """Show `entries` and signal what changed."""
         self._send(self.tree.update(entries, self._loop.time()))
 
-    def new_host(self) -> None:
-        """Forget the former host's state: another host shows the menu now."""
-        self.tree.new_host()
+    def new_host(self, program: str = "") -> None:
+        """Forget the former host's state: another host shows the menu now, of this program."""
+        self._program = program
+        self._kinds.forget()
+        self._fetched_ahead.clear()
+        self.tree.unfolds = program == GNOME
+        self.tree.new_host(reports_opening=program in REPORTING)
+        self.tree.escape = escape_for_gnome if program == GNOME else escape_label
         self._refresh()
 
     def _refresh(self) -> None:
@@ -85,6 +140,7 @@ class DBusMenu(ServiceInterface):
             updated = [[row, _variants(values)] for row, values in change.updated.items()]
             self.items_properties_updated(updated, [])
         for parent in change.layouts:
+            self._kinds.caused = True
             self.layout_updated(self.tree.revision, parent)
         if self._timer is not None:
             self._timer.cancel()
@@ -117,14 +173,30 @@ class DBusMenu(ServiceInterface):
     @dbus_method("GetLayout")
     def get_layout(self, parent: DBusInt32, depth: DBusInt32, names: DBusStrings) -> DBusLayout:
         """Return the rows under `parent`, all for a depth below 0, with these properties, or all for none."""
-        self._require_row(parent)
-        return self.tree.revision, self._layout(parent, depth, names)
+        if parent not in self.tree.nodes:
+            self._require_former(parent)
+            return self.tree.revision, [parent, {}, []]  # the host holds an old layout
+        rows = self._rows(parent, depth)
+        told: set[int] = set()
+        if depth < 0 and KINDS.issuperset(names) and names:
+            told = self._kinds.layout(self._caller(), rows)
+        if depth == 1 and self._program in PLASMA:
+            self._loop.call_soon(self._make_fetch_ahead, rows[1:])
+        return self.tree.revision, self._layout(parent, depth, names, told)
 
     @dbus_method("GetGroupProperties")
     def get_group_properties(self, ids: DBusInts, names: DBusStrings) -> DBusNodes:
         """Return the properties of these rows, or of all rows for no ids; leave unknown ids out."""
         wanted = ids or list(self.tree.nodes)
-        return [[row, self._values(row, names)] for row in wanted if row in self.tree.nodes]
+        caller = self._caller()
+        groups = []
+        for row in wanted:
+            if row in self.tree.nodes:
+                values = self._values(row, names)
+                if self._kinds.properties(caller, row):
+                    values.pop("children-display", None)
+                groups.append([row, values])
+        return groups
 
     @dbus_method("GetProperty")
     def get_property(self, row: DBusInt32, name: DBusStr) -> DBusAny:
@@ -139,8 +211,10 @@ class DBusMenu(ServiceInterface):
     def event(self, row: DBusInt32, kind: DBusStr, data: DBusAny, timestamp: DBusUInt32) -> DBusNothing:
         """Handle an event of a row."""
         del data, timestamp
-        self._require_row(row)
-        self._handle_event(row, kind)
+        if row in self.tree.nodes:
+            self._handle_event(row, kind)
+        else:
+            self._require_former(row)
 
     @dbus_method("EventGroup")
     def event_group(self, events: DBusEvents) -> DBusInts:
@@ -158,7 +232,10 @@ class DBusMenu(ServiceInterface):
     @dbus_method("AboutToShow")
     def about_to_show(self, row: DBusInt32) -> DBusBool:
         """Return whether the host must fetch the rows again because the opening changed them."""
-        self._require_row(row)
+        if row not in self.tree.nodes:
+            self._require_former(row)
+            self._kinds.caused = True
+            return True  # the host holds an old layout
         return self._prepare_submenu(row)
 
     @dbus_method("AboutToShowGroup")
@@ -176,12 +253,12 @@ class DBusMenu(ServiceInterface):
         if kind == "opened" and row == ROOT:
             self._send(self.tree.root_opened(now, reported=True))
         elif kind == "opened":
-            self.tree.opened(row, now)
+            self._send(self.tree.opened(row, now))
+            self._loop.call_later(REMINDER, self._remind, row)
         elif kind == "closed":
-            self.tree.closed(row, now)
-            # some hosts send the click after the closing
-            self._loop.call_later(0.2, self._refresh)
-        elif kind == "clicked" and (activate := self.tree.click_handler(row)) is not None:
+            self._send(self.tree.closed(row, now))
+            self._loop.call_later(AFTER_CLOSING + 0.01, self._refresh)
+        elif kind == "clicked" and (activate := self.tree.click_handler(row, now)) is not None:
             activate()
 
     def _prepare_submenu(self, row: int) -> bool:
@@ -192,25 +269,48 @@ class DBusMenu(ServiceInterface):
             if stale:
                 # sent after the answer: Qt fetches at a "yes" and skips the next signal, whichever it is
                 change.layouts.remove(ROOT)
-                self._loop.call_soon(lambda: self.layout_updated(self.tree.revision, ROOT))
+                self._loop.call_soon(lambda: self._send(MenuChange(layouts=[ROOT])))
             self._send(change)
-            return stale
-        change, stale = self.tree.about_to_show(row, self._loop.time())
-        self._send(change)
+        else:
+            change, stale = self.tree.about_to_show(row, self._loop.time())
+            self._send(change)
+        self._kinds.caused = self._kinds.caused or stale
         return stale
+
+    def _remind(self, row: int) -> None:
+        self._send(self.tree.remind(row))
+
+    def _make_fetch_ahead(self, rows: Sequence[int]) -> None:
+        """Make Plasma fetch the lists below: under X11 it places a list at its first opening by its rows."""
+        for row in rows:
+            node = self.tree.nodes.get(row)
+            if node is not None and node.kind is NodeKind.PARENT:
+                state = (row, *node.children)
+                if state not in self._fetched_ahead:
+                    self._fetched_ahead.add(state)
+                    self.layout_updated(self.tree.revision, row)
 
     def _require_row(self, row: int) -> None:
         if row not in self.tree.nodes:
+            raise DBusError(ErrorType.INVALID_ARGS, f"no such menu row: {row}")
+
+    def _require_former(self, row: int) -> None:
+        if not ROOT < row <= self.tree.last_id:
             raise DBusError(ErrorType.INVALID_ARGS, f"no such menu row: {row}")
 
     def _values(self, row: int, names: Sequence[str]) -> dict[str, Variant]:
         values = self.tree.nodes[row].properties
         return _variants({name: value for name, value in values.items() if not names or name in names})
 
-    def _layout(self, row: int, depth: int, names: Sequence[str]) -> list[Any]:
+    def _rows(self, row: int, depth: int) -> list[int]:
         children = self.tree.nodes[row].children if depth != 0 else []
-        below = [Variant("(ia{sv}av)", self._layout(child, depth - 1, names)) for child in children]
-        return [row, self._values(row, names), below]
+        return [row, *(one for child in children for one in self._rows(child, depth - 1))]
+
+    def _layout(self, row: int, depth: int, names: Sequence[str], told: set[int]) -> list[Any]:
+        children = self.tree.nodes[row].children if depth != 0 else []
+        values = {} if row in told else self._values(row, names)
+        below = [Variant("(ia{sv}av)", self._layout(child, depth - 1, names, told)) for child in children]
+        return [row, values, below]
 
 
 def _variant(value: str | bool | int) -> Variant:

@@ -2,21 +2,26 @@
 The menu as a host sees it: nodes with ids. Pure.
 
 An id stands for one key and is never reused. In a list that may be open no row moves, and a row whose
-subject has ended stays and says so. The hosts differ in what else they bear:
+subject has ended stays and says so. A list is made when it opens, or before as far as there is room, and
+forgotten after the menu has closed (`menu_plan`). The hosts differ in what else they bear:
 
-- At a LayoutUpdated lxqt-panel closes the menu and GNOME folds it: while it is open only properties change,
-  a new row takes a spare node at the end of its list, or waits. A submenu is put in order before it opens.
+- At a LayoutUpdated lxqt-panel closes the menu: while it is open only properties change, a new row takes a
+  spare node at the end of its list, or waits. A submenu is put in order before it opens.
 - A GTK menu (xfce4-panel, waybar) bears a LayoutUpdated, but never grows: it would put scroll arrows over the
   rows and shift them. New rows wait for the next opening of their list; other lists are kept in order.
+- GNOME never moves a row: where rows move, or some go and others come, those behind the first get new ids.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from gpuwatch_tray.tray.backends.menu_host import ROOT, MenuHold, MenuHost
+from gpuwatch_tray.tray.backends.menu_plan import plan_lists
 from gpuwatch_tray.tray.backends.nodes import (
+    STAND_IN,
     MenuEntry,
     MenuNode,
     NodeKind,
@@ -25,106 +30,16 @@ from gpuwatch_tray.tray.backends.nodes import (
     ended_label,
     escape_label,
     spare_kinds,
+    stand_in,
     walk_entries,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 
-ROOT = 0
-ASSUMED_OPEN = 30.0  # seconds for which a menu whose closing is not reported counts as open
-ASSUMED_OPEN_SUBMENU = 1200.0  # the same with a submenu reported open
-SAME_OPENING = 1.0  # seconds within which AboutToShow and "opened" are one opening
-
-
-class MenuHold(Enum):
-    """How far the rows may change now."""
-
-    CLOSED = "closed"  # the rows are put in order
-    LINGER = "untold"  # nothing reported yet: in order, but what has ended stays for a while
-    MAYBE_OPEN = "perhaps open"  # the root and the submenus reported open hold still
-    OPEN = "open"  # everything holds still
-
-
-class MenuHost:
-    """
-    The host (panel) that shows the menu, by its reports; times are seconds of one monotonic clock.
-
-    Seen on the bus: lxqt-panel, GNOME and Plasma report when the root opens and closes. xfce4-panel and
-    waybar (libdbusmenu-gtk) only ask, by AboutToShow, before the root opens, and report all submenus.
-    """
-
-    def __init__(self) -> None:
-        self.reports_opening = False  # whether it reports the root's opening, and so its closing
-        self._last_message: float | None = None  # time of the last report
-        self._root_since: float | None = None  # since when the root is open, or may be
-        self._reported = False  # ... by "opened", not by AboutToShow only
-        self._open_submenus: set[int] = set()
-
-    def root_opened(self, now: float, *, reported: bool) -> bool:
-        """Record that the root is open (`reported`) or about to be; return whether this opening is new."""
-        known = (
-            self._root_since is not None
-            and self._reported is not reported
-            and now - self._root_since < SAME_OPENING
-        )
-        self.reports_opening = self.reports_opening or reported
-        if not known:
-            self._open_submenus.clear()
-        self._root_since, self._reported, self._last_message = (
-            now,
-            reported or (known and self._reported),
-            now,
-        )
-        return not known
-
-    def opened(self, row: int, now: float) -> None:
-        """Record that a submenu is open."""
-        self._open_submenus.add(row)
-        self._last_message = now
-
-    def record_query(self, now: float) -> None:
-        """Record a question about a submenu: the menu may be in use."""
-        if self._last_message is not None:
-            self._last_message = now
-
-    def closed(self, row: int, now: float) -> None:
-        """Record that a submenu, or with the root everything, has closed."""
-        self._open_submenus.discard(row)
-        self._last_message = now
-        if row == ROOT:
-            self._root_since = None
-            self._open_submenus.clear()
-
-    def forget(self, row: int) -> None:
-        """Forget a row that was removed."""
-        self._open_submenus.discard(row)
-
-    def is_open(self, row: int) -> bool:
-        """Return whether this submenu is reported open."""
-        return row in self._open_submenus
-
-    def hold(self, now: float) -> MenuHold:
-        """Return how far the rows may change at `now`."""
-        if self._last_message is None:
-            return MenuHold.LINGER
-        if self.reports_opening and self._reported and self._root_since is not None:
-            return MenuHold.OPEN
-        return MenuHold.MAYBE_OPEN if now < self._assumed_until() else MenuHold.CLOSED
-
-    def hold_changes_at(self, now: float) -> float | None:
-        """Return when `hold` changes by itself; None for never."""
-        return self._assumed_until() if self.hold(now) is MenuHold.MAYBE_OPEN else None
-
-    def _assumed_until(self) -> float:
-        if self._last_message is None or (
-            self._root_since is None and (self.reports_opening or not self._open_submenus)
-        ):
-            return 0.0
-        return self._last_message + (ASSUMED_OPEN_SUBMENU if self._open_submenus else ASSUMED_OPEN)
-
-
+ROWS_THAT_FIT = 19  # on a screen of 800 pixels
+AFTER_FOLDING = 0.5  # seconds for which a click does nothing where rows have moved away
 LINGER_SECONDS = 30.0  # seconds for which an ended row stays with a host that reports nothing
 
 
@@ -141,10 +56,12 @@ class MenuChange:
 
 @dataclass(slots=True)
 class _Update:
-    """One update of the tree; `fresh` are the nodes that it made, which no host knows yet."""
+    """One update of the tree; `fresh` nodes no host knows yet, `hidden` ones are not on the screen."""
 
     now: float
     hold: MenuHold
+    asked: int | None = None  # the list that is about to be shown, or was just shown
+    hidden: frozenset[int] = frozenset()
     change: MenuChange = field(default_factory=MenuChange)
     fresh: set[int] = field(default_factory=set)
 
@@ -154,21 +71,28 @@ class MenuTree:
 
     def __init__(self) -> None:
         self.revision = 1
-        self.nodes = {ROOT: MenuNode(ROOT, NodeKind.PARENT, None, base_properties(NodeKind.PARENT))}
-        self._last_id = ROOT
+        self.nodes = {ROOT: MenuNode(ROOT, ROOT, NodeKind.PARENT, None, base_properties(NodeKind.PARENT))}
+        self.last_id = ROOT
+        self.escape: Callable[[str], str] = escape_label
+        self.unfolds = False  # whether the host unfolds a list below its row, in the same menu
+        self._folded_at = float("-inf")
         self._host = MenuHost()
         self._entries: Sequence[MenuEntry] = ()
-        self._by_subject: dict[str, MenuEntry] = {}  # by subject
+        self._by_subject: dict[str, MenuEntry | None] = {}  # None for one without a row
+        self._details: MenuEntry | None = None  # the row that shows the details page
+        self._made: frozenset[str] = frozenset()  # the keys of the rows whose lists are made
+        self._asked: list[int] = []  # lists that were asked for in this opening
         self._removed: set[int] = set()  # the topmost nodes whose rows have ended
         self._unannounced: set[int] = set()  # nodes whose changed children no LayoutUpdated has announced
-        self._fetched_early: set[int] = (
-            set()
-        )  # nodes that Qt fetched early: it skips their next LayoutUpdated
+        self._unsent: dict[int, Properties] = {}  # properties that changed while nobody looked
 
     def update(self, entries: Sequence[MenuEntry], now: float) -> MenuChange:
         """Apply `entries` as far as an open menu allows; return what changed."""
         self._entries = entries
-        self._by_subject = {entry.subject: entry for entry in walk_entries(entries) if entry.subject}
+        known = list(walk_entries(entries))
+        self._by_subject = {subject: None for entry in known for subject in entry.covers}
+        self._by_subject |= {entry.subject: entry for entry in known if entry.subject}
+        self._details = next((entry for entry in entries if entry.key == "details"), None)
         return self.refresh(now)
 
     def refresh(self, now: float) -> MenuChange:
@@ -188,40 +112,50 @@ class MenuTree:
         """Apply what was held back: the host shows the root (`reported`) or is about to."""
         if not self._host.root_opened(now, reported=reported):
             return MenuChange()
+        self._asked.clear()
         return self._apply(_Update(now, MenuHold.CLOSED))
 
     def about_to_show(self, row: int, now: float) -> tuple[MenuChange, bool]:
         """
-        Put a submenu in order that is about to open; return the change and whether to fetch its rows again.
+        Make a submenu that is about to open, and put it in order; return the change and whether to fetch it.
 
         Nothing of it is visible yet, so nothing moves; the answer replaces a LayoutUpdated where that harms.
         """
         self._host.record_query(now)
-        node = self.nodes[row]
-        if node.kind is not NodeKind.PARENT:
-            return MenuChange(), False
-        run = _Update(now, MenuHold.CLOSED)
-        if node.entry is not None and node.removed_at is None and not self._host.is_open(row):
-            self._merge(node, node.entry.children, run)
-            self._announce(run, silent=self._host.hold(now) is MenuHold.OPEN)
-        self._fetched_early.add(row)
-        return run.change, row in self._unannounced
+        change = self._show_list(row, now)
+        stale = self._unannounced.intersection(self._with_lists_below(row))
+        self._unannounced.discard(row)
+        return change, bool(stale)
 
-    def opened(self, row: int, now: float) -> None:
-        """Record that the host shows this submenu."""
+    def opened(self, row: int, now: float) -> MenuChange:
+        """Make the submenu that the host shows; GNOME asks for it only then."""
         self._host.opened(row, now)
+        return self._show_list(row, now)
 
-    def closed(self, row: int, now: float) -> None:
+    def remind(self, row: int) -> MenuChange:
+        """Return the signal for a list that was made at its opening, unless the host has asked for it."""
+        change = MenuChange()
+        if self._host.is_open(row) and row in self._unannounced:
+            change.layouts.append(row)
+            self._unannounced.discard(row)
+        return change
+
+    def closed(self, row: int, now: float) -> MenuChange:
         """Record that the host has closed this list; with the root, everything."""
         self._host.closed(row, now)
+        self._asked = [one for one in self._asked if row not in {one, ROOT}]
+        return self.refresh(now) if self.unfolds else MenuChange()
 
-    def new_host(self) -> None:
+    def new_host(self, *, reports_opening: bool = False) -> None:
         """Forget the former host."""
-        self._host = MenuHost()
+        self._host = MenuHost(reports_opening=reports_opening)
+        self._asked.clear()
 
-    def click_handler(self, row: int) -> Callable[[], None] | None:
+    def click_handler(self, row: int, now: float) -> Callable[[], None] | None:
         """Return what a click on the node does, bound to the node's one key; None for nothing."""
         node = self.nodes[row]
+        if now < self._folded_at + AFTER_FOLDING:  # the hand may have aimed at what stood there before
+            return None
         if node.entry is None or node.removed_at is not None or not node.properties.get("enabled"):
             return None
         return node.entry.activate
@@ -229,24 +163,79 @@ class MenuTree:
     # --- applying -------------------------------------------------------------------------------
 
     def _apply(self, run: _Update) -> MenuChange:
+        hold = self._host.hold(run.now)
+        shown = [row for row in (*self._host.open_submenus, *self._asked[-1:]) if row in self.nodes]
+        self._made = plan_lists(
+            self._entries,
+            [self._key(one) for row in shown for one in (*reversed(self._above(row)), row)],
+            self._made if hold is not MenuHold.CLOSED else (),
+            is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
+        )
+        if self.unfolds:
+            self._fold(run)
         self._merge(self.nodes[ROOT], self._entries, run)
-        self._announce(run, silent=run.hold is MenuHold.OPEN)
+        self._announce(run)
         return run.change
 
-    def _announce(self, run: _Update, *, silent: bool) -> None:
+    def _fold(self, run: _Update) -> None:
+        """
+        Hide the rows beside open lists, the upper ones first, until what is open fits on a small screen.
+
+        GNOME gives no height to a list inside one that has to scroll: what a process offers was out of reach.
+        """
+        shown = self._host.open_submenus
+        lengths = {
+            row: sum(self.nodes[one].entry is not None for one in self.nodes[row].children)
+            for row in (ROOT, *shown)
+        }
+        total = sum(lengths.values())
+        folded: set[int] = set()
+        for row in sorted(shown, key=lambda row: len(self._above(row))):
+            parent = self.nodes[row].parent
+            if parent in shown and total > ROWS_THAT_FIT:
+                total -= lengths[parent] - 1
+                folded.update(one for one in self.nodes[parent].children if one not in shown)
+        for node in self.nodes.values():
+            if node.folded is not (node.id in folded):
+                node.folded = not node.folded
+                if node.entry is not None:
+                    self._folded_at = run.now
+                    self._set_properties(node, node.properties | {"visible": not node.folded}, run)
+
+    def _show_list(self, row: int, now: float) -> MenuChange:
+        node = self.nodes[row]
+        if node.kind is not NodeKind.PARENT or node.entry is None or node.removed_at is not None:
+            return MenuChange()
+        if row in self._asked:
+            self._asked.remove(row)
+        self._asked.append(row)
+        hidden = () if self._host.is_open(row) else self._with_lists_below(row)
+        return self._apply(_Update(now, self._host.hold(now), row, frozenset(hidden)))
+
+    def _announce(self, run: _Update) -> None:
         """Leave out nodes that no host knows yet; announce the changed layouts, or note them for later."""
         change = run.change
         change.updated = {row: values for row, values in change.updated.items() if row not in run.fresh}
-        known = [row for row in change.layouts if row not in run.fresh]
         if change.layouts:
             self.revision += 1
-        self._unannounced.update(known)
+        self._unannounced.update(row for row in change.layouts if row not in run.fresh)
         change.layouts = []
-        if not silent:
-            twice = self._unannounced & self._fetched_early if self._host.reports_opening else ()
-            change.layouts = sorted([*self._unannounced, *twice])
-            self._fetched_early -= self._unannounced
-            self._unannounced.clear()
+        if self._host.is_away(run.now):
+            for row, values in change.updated.items():
+                self._unsent[row] = self._unsent.get(row, {}) | values
+            change.updated = {}
+            return
+        for row, values in self._unsent.items():
+            if row in self.nodes:
+                change.updated[row] = values | change.updated.get(row, {})
+        self._unsent.clear()
+        if run.hold is MenuHold.OPEN or not self._unannounced:
+            return
+        if run.hold is MenuHold.CLOSED and len(self._unannounced) > 1:
+            change.layouts = [ROOT]  # the others are told when they are asked for
+        else:
+            change.layouts = sorted(self._unannounced)
+        self._unannounced.difference_update(change.layouts)
 
     def _merge(self, node: MenuNode, entries: Sequence[MenuEntry], run: _Update) -> None:
         held: dict[str, int] = {}
@@ -259,11 +248,21 @@ class MenuTree:
         else:
             self._merge_in_order(node, entries, held, run)
 
+    def _merge_below(self, node: MenuNode, entry: MenuEntry, run: _Update) -> None:
+        made = entry.key in self._made
+        self._merge(node, entry.children if made else [stand_in(entry, self._details)], run)
+
     def _holds_still(self, node: MenuNode, run: _Update) -> bool:
-        if node.id in run.fresh:
+        if node.id in run.fresh or node.id in run.hidden:
+            return False
+        if node.entry is not None and self._is_made(node) is not (node.entry.key in self._made):
             return False
         on_screen = node.id == ROOT or self._host.is_open(node.id)
         return run.hold is MenuHold.OPEN or (run.hold is MenuHold.MAYBE_OPEN and on_screen)
+
+    def _is_made(self, node: MenuNode) -> bool:
+        first = self.nodes[node.children[0]].entry if node.children else None
+        return first is None or not first.key.endswith(STAND_IN)
 
     def _merge_in_place(
         self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
@@ -280,43 +279,51 @@ class MenuTree:
                 self._use_spare(spare, entry, run)
         for row in held.values():
             self._mark_removed(self.nodes[row], run)
+        has_spares = any(self.nodes[row].entry is None for row in node.children)
+        if node.id == run.asked and not has_spares and (spares := self._spare_nodes(node, run)):
+            node.children = [*node.children, *spares]
+            run.change.layouts.append(node.id)
 
     def _merge_in_order(
         self, node: MenuNode, entries: Sequence[MenuEntry], held: dict[str, int], run: _Update
     ) -> None:
         """Put the wanted rows in order, then the spare nodes."""
+        former = node.children
+        kept = [held[entry.key] for entry in entries if self._can_keep(entry, held)]
+        in_order = kept == [row for row in former if row in kept]
+        both = len(kept) < min(len(entries), len(held))  # some come and others go
+        if run.hold is not MenuHold.LINGER and (both or not in_order):
+            same = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(kept, former, strict=False))))
+            kept = kept[:same]
         order = []
         for entry in entries:
             row = held.get(entry.key)
-            if row is None or self.nodes[row].kind is not NodeKind.of(entry):
-                row = self._add_node(NodeKind.of(entry), entry, run).id
+            if row is None or row not in kept:
+                row = self._add_node(node, NodeKind.of(entry), entry, run).id
             else:
                 del held[entry.key]
             self._update_node(self.nodes[row], entry, run)
             order.append(row)
         if run.hold is MenuHold.LINGER:
             staying = {row for row in held.values() if self._still_lingers(self.nodes[row], run)}
-            order = _insert_lingering(order, staying, node.children)
+            order = _insert_lingering(order, staying, former)
         order += self._spare_nodes(node, run)
-        if order != node.children:
-            for row in set(node.children).difference(order):
+        if order != former:
+            for row in set(former).difference(order):
                 self._remove_node(row)
             node.children = order
             run.change.layouts.append(node.id)
 
+    def _can_keep(self, entry: MenuEntry, held: dict[str, int]) -> bool:
+        row = held.get(entry.key)
+        return row is not None and self.nodes[row].kind is NodeKind.of(entry)
+
     def _update_node(self, node: MenuNode, entry: MenuEntry, run: _Update) -> None:
-        former = node.entry
-        plain = former is not None and (former.label, former.enabled, former.ticked) == (
-            entry.label,
-            entry.enabled,
-            entry.ticked,
-        )
-        revived, node.removed_at, node.entry = node.removed_at is not None, None, entry
+        node.removed_at, node.entry = None, entry
         self._removed.discard(node.id)
-        if revived or not plain or node.id in run.fresh:
-            self._set_properties(node, node.entry_properties(), run)
+        self._set_properties(node, node.entry_properties(self.escape), run)
         if node.kind is NodeKind.PARENT:
-            self._merge(node, entry.children, run)
+            self._merge_below(node, entry, run)
 
     # --- rows that end --------------------------------------------------------------------------------
 
@@ -328,11 +335,11 @@ class MenuTree:
             self._removed.add(node.id)
         if entry is None or node.kind is NodeKind.SEPARATOR:
             return node.removed_at
-        elsewhere = self._by_subject.get(entry.subject)
-        if elsewhere is not None:
-            self._set_properties(node, node.properties | {"label": escape_label(elsewhere.label)}, run)
+        if entry.subject in self._by_subject:
+            elsewhere = self._by_subject[entry.subject] or entry
+            self._set_properties(node, node.properties | {"label": self.escape(elsewhere.label)}, run)
         else:
-            label = escape_label(ended_label(entry))
+            label = self.escape(ended_label(entry))
             self._set_properties(node, node.properties | {"label": label, "enabled": False}, run)
             self._disable_below(node, run)
         return node.removed_at
@@ -352,13 +359,15 @@ class MenuTree:
 
     # --- nodes ----------------------------------------------------------------------------------------
 
-    def _spare_nodes(self, node: MenuNode, run: _Update) -> Iterable[int]:
-        """Return the ids of the spare nodes at the end of a list, with new ones for those in use."""
+    def _spare_nodes(self, node: MenuNode, run: _Update) -> list[int]:
+        """Return the ids of the spare nodes at the end of a list on the screen, new ones for those used."""
+        if node.id not in self._asked or not self._host.reports_opening:
+            return []
         unused = [self.nodes[row] for row in node.children if self.nodes[row].entry is None]
         wanted = spare_kinds(node.entry)
         if [spare.kind for spare in unused] == list(wanted):
             return [spare.id for spare in unused]
-        return [self._add_node(kind, None, run).id for kind in wanted]
+        return [self._add_node(node, kind, None, run).id for kind in wanted]
 
     def _next_spare(self, node: MenuNode, kind: NodeKind) -> MenuNode | None:
         """Return the first spare node of this kind behind all visible ones."""
@@ -369,17 +378,34 @@ class MenuTree:
     def _use_spare(self, spare: MenuNode, entry: MenuEntry, run: _Update) -> None:
         """Give a spare node to this entry for good, with its children."""
         spare.entry = entry
-        self._set_properties(spare, spare.entry_properties(), run)
+        self._set_properties(spare, spare.entry_properties(self.escape), run)
         if spare.kind is NodeKind.PARENT:
-            self._merge_in_order(spare, entry.children, {}, run)
+            self._merge_below(spare, entry, run)
 
-    def _add_node(self, kind: NodeKind, entry: MenuEntry | None, run: _Update) -> MenuNode:
-        self._last_id += 1
+    def _add_node(self, parent: MenuNode, kind: NodeKind, entry: MenuEntry | None, run: _Update) -> MenuNode:
+        self.last_id += 1
         hidden: Properties = {"visible": False} if entry is None else {}
-        node = MenuNode(self._last_id, kind, entry, base_properties(kind) | hidden)
+        node = MenuNode(self.last_id, parent.id, kind, entry, base_properties(kind) | hidden)
         self.nodes[node.id] = node
         run.fresh.add(node.id)
         return node
+
+    def _key(self, row: int) -> str:
+        entry = self.nodes[row].entry
+        return "" if entry is None else entry.key
+
+    def _above(self, row: int) -> list[int]:
+        """Return the ids of the rows that this one is below, the nearest first."""
+        above = []
+        while (row := self.nodes[row].parent) != ROOT:
+            above.append(row)
+        return above
+
+    def _with_lists_below(self, row: int) -> list[int]:
+        below = [row]
+        for one in below:
+            below += self.nodes[one].children
+        return below
 
     def _set_properties(self, node: MenuNode, values: Properties, run: _Update) -> None:
         new = {name: value for name, value in values.items() if node.properties.get(name) != value}
@@ -391,7 +417,8 @@ class MenuTree:
         self._host.forget(row)
         self._removed.discard(row)
         self._unannounced.discard(row)
-        self._fetched_early.discard(row)
+        if row in self._asked:
+            self._asked.remove(row)
         for child in self.nodes.pop(row).children:
             self._remove_node(child)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common.text import cut_to_width, display_width
+from gpuwatch_tray.tray.menu.row import LazyRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 
 MIN_WIDTH = 40  # columns that fit into every menu
@@ -23,11 +25,11 @@ class MenuEntry:
     key: str
     label: str = ""
     enabled: bool = True
-    children: tuple[MenuEntry, ...] = ()
+    children: Sequence[MenuEntry] = ()
     activate: Callable[[], None] | None = None
     subject: str = ""
+    covers: Collection[str] = ()
     gone: str = "Over"
-    urgent: bool = False
     filler: bool = False
     ticked: bool | None = None
 
@@ -56,45 +58,47 @@ class MenuNode:
     One row as the host knows it, with dbusmenu's properties.
 
     A node without an entry is spare: in the layout, but invisible so far. `removed_at` is the time at which
-    its key ceased to be wanted.
+    its key ceased to be wanted. A `folded` node is out of sight while a list beside it is open.
     """
 
     id: int
+    parent: int
     kind: NodeKind
     entry: MenuEntry | None
     properties: Properties
     children: list[int] = field(default_factory=list)
     removed_at: float | None = None
+    folded: bool = False
 
-    def entry_properties(self) -> Properties:
-        """Return the properties that show the entry."""
-        entry, visibility = self.entry, {"visible": True} if "visible" in self.properties else {}
+    def entry_properties(self, escape: Callable[[str], str]) -> Properties:
+        """Return the properties that show the entry, its label written by `escape`."""
+        entry = self.entry
+        visibility = {"visible": not self.folded} if self.folded or "visible" in self.properties else {}
         if entry is None or self.kind is NodeKind.SEPARATOR:
             return base_properties(self.kind) | visibility
         tick: Properties = {"toggle-state": int(bool(entry.ticked))} if self.kind is NodeKind.TICK else {}
         return (
             base_properties(self.kind)
-            | {"label": escape_label(entry.label), "enabled": entry.enabled}
+            | {"label": escape(entry.label), "enabled": entry.enabled}
             | tick
             | visibility
         )
 
 
-SPARES_AT_TOP = (NodeKind.SEPARATOR, *(NodeKind.PARENT, NodeKind.PLAIN) * 6)
-SPARES_FOR_PROCESSES = (*(NodeKind.PARENT,) * 4, NodeKind.PLAIN, *(NodeKind.PARENT,) * 4, NodeKind.PLAIN)
+SPARES_FOR_SUBJECTS = (*(NodeKind.PARENT,) * 3, NodeKind.PLAIN)
 SPARES_FOR_DETAILS = (NodeKind.PLAIN,)
 
 
 def spare_kinds(entry: MenuEntry | None) -> Sequence[NodeKind]:
     """
-    Return the kinds of the spare nodes at the end of this entry's list (None: the root's).
+    Return the kinds of the spare nodes at the end of this entry's list while it is shown (None: the root's).
 
-    New rows use them in this order, behind all visible rows; the kinds alternate where both may come.
+    New rows use them in this order, behind all visible rows.
     """
     if entry is None:
-        return SPARES_AT_TOP
+        return ()
     if any(child.subject or child.filler for child in entry.children):
-        return SPARES_FOR_PROCESSES
+        return SPARES_FOR_SUBJECTS
     return SPARES_FOR_DETAILS
 
 
@@ -119,8 +123,24 @@ def escape_label(text: str) -> str:
     return text.replace("_", "__")
 
 
+def escape_for_gnome(text: str) -> str:
+    """Escape a label for GNOME, which drops one `_` before another character, and no more."""
+    return re.sub(r"_(?=[^_])", "__", text, count=1)
+
+
+STAND_IN = "/ahead"  # behind the key of a row whose list has not been made
+
+
+def stand_in(entry: MenuEntry, details: MenuEntry | None) -> MenuEntry:
+    """Return the only row of a list that has not been made; where it is seen, a click gives the details."""
+    if details is None:
+        return MenuEntry(entry.key + STAND_IN, "…", enabled=False)
+    return MenuEntry(entry.key + STAND_IN, details.label, activate=details.activate)
+
+
 def walk_entries(entries: Sequence[MenuEntry]) -> Iterator[MenuEntry]:
-    """Yield all entries, each before its children."""
+    """Yield the entries, each before its children, save for those that have not been built."""
     for entry in entries:
         yield entry
-        yield from walk_entries(entry.children)
+        if not isinstance(entry.children, LazyRows):
+            yield from walk_entries(entry.children)

@@ -1,8 +1,8 @@
 """
 The tray icon over D-Bus (org.kde.StatusNotifierItem): item, registration, advice without a host, bus name.
 
-There is no Activate and ItemIsMenu is true, so that a left click opens the menu on every host: GNOME would
-delay the click, and Plasma opens the menu when Activate is an unknown method.
+A left click opens the menu (ItemIsMenu) on the hosts that do so, some of which call Activate first and take
+UnknownMethod for a no; on others Activate shows the details page.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
-from dbus_fast import PropertyAccess  # served through bus
+from dbus_fast import DBusError, ErrorType, PropertyAccess  # served through bus
 from dbus_fast.annotations import DBusBool, DBusInt32, DBusObjectPath, DBusSignature, DBusStr
-from dbus_fast.service import ServiceInterface, dbus_property, dbus_signal
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 from gpuwatch_tray import drawing, i18n
 from gpuwatch_tray.common.threads import start_thread
@@ -22,19 +22,24 @@ from gpuwatch_tray.desktop.dbus import DAEMON, DBusCallError, Peer, SessionBus
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.backends import toolkit
-from gpuwatch_tray.tray.backends.dbusmenu import MENU_PATH, DBusMenu, constant_property
+from gpuwatch_tray.tray.backends.dbusmenu import MENU_PATH, DBusMenu, DBusNothing, constant_property
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gpuwatch_tray.tray.backends.base import TrayView
-    from gpuwatch_tray.tray.menu import MenuAction
 
 
 log = logging.getLogger(__name__)
 
 ITEM_PATH = "/StatusNotifierItem"
 WATCHER = "org.kde.StatusNotifierWatcher"
+FIRST_VIEW = 1.0  # seconds to wait for something to show before registering
+# Seconds after a host's first call: GNOME drops a NewIcon that comes while it sets up the item.
+ICON_REPEATS = (0.3, 1.5)
+# The programs, by the owner of the watcher's name, that open the menu at a left click.
+MENU_AT_CLICK = frozenset({"gnome-shell", "kded5", "kded6", "plasmashell", "xfce4-panel", "waybar"})
 REGISTER_PAUSES = (3.0, 5.0, 10.0)  # seconds to wait for the host's first call before registering again
 
 DBusPixmaps = Annotated[list[list[Any]], DBusSignature("a(iiay)")]
@@ -46,10 +51,12 @@ READ = PropertyAccess.READ
 class StatusNotifierItem(ServiceInterface):
     """The served icon; its methods run on the bus's loop."""
 
-    def __init__(self, name: str, menu_path: str) -> None:
+    def __init__(self, name: str, menu_path: str, show_details: Callable[[], None]) -> None:
         super().__init__("org.kde.StatusNotifierItem")
+        self.program = ""  # of the host
         self._name = name
         self._menu_path = menu_path
+        self._show_details = show_details
         self._pixmaps: list[list[Any]] = []
         self._state = ""
         self._text = ""
@@ -111,6 +118,14 @@ class StatusNotifierItem(ServiceInterface):
         """Return the menu's object path."""
         return self._menu_path
 
+    @dbus_method("Activate")
+    def activate(self, x: DBusInt32, y: DBusInt32) -> DBusNothing:
+        """Show the details page, on a host that does not open the menu."""
+        del x, y
+        if self.program in MENU_AT_CLICK:
+            raise DBusError(ErrorType.UNKNOWN_METHOD, "a click opens the menu")
+        self._show_details()
+
     @dbus_signal("NewIcon")
     def new_icon(self) -> None:
         """Signal a new picture."""
@@ -128,40 +143,52 @@ class Registration:
     its path: by name, GNOME loses it now and then.
     """
 
-    def __init__(self, bus: SessionBus, paths: Sequence[str], new_host: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bus: SessionBus,
+        paths: Sequence[str],
+        new_host: Callable[[str], None],
+        first_call: Callable[[], None],
+    ) -> None:
         self._bus = bus
         self._paths = paths
-        self._new_host = new_host
-        self._host_called = False
+        self._new_host = new_host  # with the name of its program
+        self._first_call = first_call
+        self._callers: set[str] = set()
+        self._started = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Register now and with every later watcher; on the loop's thread, with everything exported."""
-        self._bus.observe_calls(self._note_call)
-        self._bus.follow_owner(WATCHER, self._owner_changed)
+        if not self._started:
+            self._started = True
+            self._bus.observe_calls(self._note_call)
+            self._bus.follow_owner(WATCHER, self._owner_changed)
 
-    def _note_call(self, path: str) -> None:
-        self._host_called = self._host_called or path in self._paths
+    def _note_call(self, caller: str, path: str) -> None:
+        if path in self._paths and caller not in self._callers:
+            self._callers.add(caller)
+            self._first_call()
 
     def _owner_changed(self, owner: str) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
         if owner:
-            self._new_host()
             self._task = self._bus.spawn(self._register(Peer(owner, "/StatusNotifierWatcher", WATCHER)))
         else:
             log.info("no panel with a tray (%s) at the moment: the icon waits for one", WATCHER)
 
     async def _register(self, watcher: Peer) -> None:
+        self._new_host(await self._bus.program_of(watcher.name))
         for pause in REGISTER_PAUSES:
-            self._host_called = False
+            self._callers.clear()
             try:
                 await self._bus.call_async(watcher, "RegisterStatusNotifierItem", "s", [ITEM_PATH])
             except DBusCallError as error:
                 log.info("the panel did not take the icon: %s", error)
             await asyncio.sleep(pause)
-            if self._host_called:
+            if self._callers:
                 return
         log.warning("the panel took the icon but never asked for its picture or its menu")
 
@@ -284,16 +311,29 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
     HAS_DEFAULT_ACTION = False
     HAS_NOTIFICATION = False  # popups go over the same bus
 
-    def __init__(self, bus: SessionBus, name: str) -> None:
+    def __init__(self, bus: SessionBus, name: str, show_details: Callable[[], None]) -> None:
         self.look = drawing.IconLook(Level.NO_DATA)
         super().__init__(name, drawing.icon_image(self.look), name)
         self._bus = bus
-        self._item = StatusNotifierItem(name, MENU_PATH)
-        self._dbusmenu = DBusMenu(bus.loop)
+        self._item = StatusNotifierItem(name, MENU_PATH, show_details)
+        self._dbusmenu = DBusMenu(bus.loop, lambda: bus.caller)
         self._update_icon()
         bus.export(MENU_PATH, self._dbusmenu)
         bus.export(ITEM_PATH, self._item)
-        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._dbusmenu.new_host)
+        self._registration = Registration(bus, (ITEM_PATH, MENU_PATH), self._new_host, self._repeat_icon)
+
+    def register(self) -> None:
+        """Register with the panel, unless that is done already: there is something to show."""
+        self._bus.post(self._registration.start)
+
+    def _new_host(self, program: str) -> None:
+        log.info("the panel's program: %s", program or "?")
+        self._item.program = program
+        self._dbusmenu.new_host(program)
+
+    def _repeat_icon(self) -> None:
+        for pause in ICON_REPEATS:
+            self._bus.loop.call_later(pause, self._item.new_icon)
 
     def draw(self, look: drawing.IconLook) -> None:
         """Draw the icon by `look`; where that raises, the look stays as it was."""
@@ -319,7 +359,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
 
     def _show(self) -> None:
         self._update_title()
-        self._bus.post(self._registration.start)
+        self._bus.post(lambda: self._bus.loop.call_later(FIRST_VIEW, self._registration.start))
 
     def _hide(self) -> None:
         """Do nothing: the icon ends when we leave the bus, for which the protocol has no other way."""
@@ -347,7 +387,7 @@ class StatusNotifierBackend:
         self._bus = bus
         self._perform = perform
         self._rows: Any = None
-        self.icon = StatusNotifierIcon(bus, name)
+        self.icon = StatusNotifierIcon(bus, name, lambda: perform(MenuAction(ActionKind.SHOW_DETAILS)))
 
     def run(self, ready: Callable[[], None]) -> None:
         """Show the icon until `stop`; call `ready` on a thread of its own once it is exported."""
@@ -374,3 +414,5 @@ class StatusNotifierBackend:
             self.icon.menu = toolkit.pystray_menu(view.rows, self._perform, keyed_separators=True)
         if view.look != self.icon.look:
             self.icon.draw(view.look)
+        if view.look.level is not Level.NO_DATA:
+            self.icon.register()

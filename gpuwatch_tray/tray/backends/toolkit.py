@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.backends.nodes import MenuEntry
+from gpuwatch_tray.tray.menu.row import LazyRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,8 +66,11 @@ def pystray_menu(
     """
     Return the rows as a pystray Menu; a click calls `perform`, `escape` writes labels for the system.
 
-    With `keyed_separators` separating rows become RowItems; pystray's backends know Menu.SEPARATOR only.
+    With `keyed_separators` separating rows become RowItems; pystray's backends know Menu.SEPARATOR only. Lazy
+    rows are then built when the Menu's items are asked for.
     """
+    if keyed_separators and isinstance(rows, LazyRows):
+        return Menu(lambda: [_row_item(row, perform, escape, keyed_separators) for row in rows])
     return Menu(*(_row_item(row, perform, escape, keyed_separators) for row in rows))
 
 
@@ -123,7 +127,8 @@ def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
     row = item.row
     if row.separator:
         return MenuEntry(row.key)
-    below = host_entries(item.submenu, icon)
+    lazy = isinstance(row.children, LazyRows)
+    below = LazyRows(host_entries, item.submenu, icon) if lazy else host_entries(item.submenu, icon)
     return MenuEntry(
         key=row.key,
         label=item.text or " ",
@@ -131,8 +136,8 @@ def _host_entry(item: RowItem, icon: Any) -> MenuEntry:
         children=below,
         activate=None if below or row.action is None else lambda: item(icon),
         subject=row.subject,
+        covers=row.covers,
         gone=row.gone,
-        urgent=row.urgent,
         filler=row.filler,
         ticked=item.checked,
     )

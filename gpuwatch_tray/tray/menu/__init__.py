@@ -6,6 +6,7 @@ for its place, so that a changed row differs from another row. Its action is bou
 """
 
 from gpuwatch_tray.tray.menu.menu import build_menu, tooltip
+from gpuwatch_tray.tray.menu.process_rows import ShownProcesses
 from gpuwatch_tray.tray.menu.row import ActionKind, MenuAction, MenuExtras, MenuRow
 
-__all__ = ["ActionKind", "MenuAction", "MenuExtras", "MenuRow", "build_menu", "tooltip"]
+__all__ = ["ActionKind", "MenuAction", "MenuExtras", "MenuRow", "ShownProcesses", "build_menu", "tooltip"]

@@ -22,11 +22,12 @@ from gpuwatch_tray.model import Field, Gpu, GpuProcess, Missing, ProcessKind, Wh
 from gpuwatch_tray.units import gib, memory_text, menu_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 COMMAND_LENGTH = 40
-WRAP = 80  # columns of a line of a wrapped text
+MAX_COLUMNS = 60  # of a text row: a menu is as wide as its widest row
+WRAP = MAX_COLUMNS  # columns of a line of a wrapped text
 WRAP_LINES = 8
 DOT = " · "
 INTERPRETERS = re.compile(r"(?:pythonw?|bash|sh|perl|ruby|node|julia|Rscript)[\d.]*(?:\.exe)?")
@@ -39,6 +40,11 @@ def clip(text: str, length: int) -> str:
     """Return `text` on one line of at most `length` columns, without control characters."""
     line = redact.one_line(text)
     return line if display_width(line) <= length else cut_to_width(line, length - 1).rstrip() + "…"
+
+
+def fit(text: str, suffix: str = "", columns: int = MAX_COLUMNS) -> str:
+    """Return `text`, clipped so that it fits into the columns together with `suffix`, which is whole."""
+    return clip(text, columns - display_width(suffix)) + suffix
 
 
 def wrap(text: str) -> list[str]:
@@ -54,6 +60,12 @@ def gpu_memory(used: Field[int], total: Field[int]) -> str:
         return ""
     halves = ["?" if isinstance(value, Missing) else gib(value) for value in (used, total)]
     return " / ".join(halves) + " GiB"
+
+
+def total(values: Iterable[Field[int]]) -> Field[int]:
+    """Return the sum of the values that are known; missing where none is."""
+    numbers = [value for value in values if not isinstance(value, Missing)]
+    return sum(numbers) if numbers else Missing(Why.UNSUPPORTED)
 
 
 def gpu_label(value: Gpu) -> str:
@@ -98,7 +110,7 @@ def program_name(value: GpuProcess) -> str:
 
 
 # Redaction takes a millisecond for a long command line, and each drawing needs every process's.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _shown_command(mine: bool | None, argv: Field[tuple[str, ...]], name: Field[str]) -> tuple[str, str]:
     """Return the results of `command_text` and `program_name`, cached by all that they depend on."""
     whole = redact.command(GpuProcess(0, None, frozenset(), mine=mine, command=argv, name=name))

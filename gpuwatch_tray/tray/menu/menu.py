@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray import __version__
 from gpuwatch_tray.alerts.silences import MORNING
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.common.text import display_width
-from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Phase, Severity, labelled
 from gpuwatch_tray.tray.menu import labels
-from gpuwatch_tray.tray.menu.process_rows import gpu_rows, kill_rows, reminder_rows, user_rows
+from gpuwatch_tray.tray.menu.process_rows import (
+    ShownProcesses,
+    gpu_rows,
+    kill_rows,
+    reminder_rows,
+    rest_row,
+    user_rows,
+)
 from gpuwatch_tray.tray.menu.row import (
-    MAX_COLUMNS,
+    TOOLTIP_COLUMNS,
     ActionKind,
     MenuExtras,
     MenuRow,
@@ -27,9 +33,9 @@ from gpuwatch_tray.tray.menu.row import (
 from gpuwatch_tray.units import end_time, local_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-    from gpuwatch_tray.model import Alert, Status
+    from gpuwatch_tray.model import Alert, Snapshot, Status
 
 
 SEVERITIES = {
@@ -61,11 +67,21 @@ def _alert_row(alert: Alert, now: float, offered: Collection[ActionKind]) -> Men
     key = f"alert:{alert.fingerprint}"
     message = redact.text(alert.message) or "?"
     marks = _alert_marks(alert, now)
-    suffix = labels.DOT + marks[-1] if marks else ""
-    label = f"{_(SEVERITIES[alert.severity])}: {message}"
-    label = labels.clip(label, MAX_COLUMNS - display_width(suffix)) + suffix
-    below = tuple(_alert_details(key, alert, now, offered))
-    return MenuRow(key, label, children=below, gone=_("Over"), urgent=True)
+    label = labels.fit(f"{_(SEVERITIES[alert.severity])}: {message}", labels.DOT + marks[-1] if marks else "")
+    return MenuRow(
+        key, label, children=tuple(_alert_details(key, alert, now, offered)), subject=key, gone=_("Over")
+    )
+
+
+def _attention_row(rows: Sequence[MenuRow]) -> MenuRow:
+    """Return the row for all that asks for attention, which is always there, so that no other one moves."""
+    if not rows:
+        return MenuRow("alerts", _("No alerts"), children=(text_row("no alerts", _("Nothing is wrong now")),))
+    label, children = rows[0].label, rows[0].children
+    if rows[1:]:
+        label = labels.fit(label, labels.DOT + _("and {count} more").format(count=len(rows) - 1))
+        children = tuple(rows)
+    return MenuRow("alerts", label, children=children)
 
 
 def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
@@ -100,64 +116,97 @@ def _alert_marks(alert: Alert, now: float) -> list[str]:
 
 ALL_ACTIONS = frozenset(ActionKind)
 ABOUT_LINES = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
+GPUS_AT_TOP = 2  # more have a submenu of their own: no more than ten rows stand at the top
+GPUS_LISTED = 40
 
 
-def tooltip(status: Status) -> str:
-    """Return the tooltip and first row: the headline, marked where it is simulated or snoozed."""
+def tooltip(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
+    """Return the headline, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
-    suffix = (
-        ""
-        if until is None
-        else labels.DOT + _("snoozed until {time}").format(time=end_time(until, status.at))
-    )
-    return (
-        labels.clip(labelled(status.headline, simulated=simulated), MAX_COLUMNS - display_width(suffix))
-        + suffix
+    mark = "" if until is None else _("snoozed until {time}").format(time=end_time(until, status.at))
+    return labels.fit(
+        labelled(status.headline, simulated=simulated), labels.DOT + mark if mark else "", columns
     )
 
 
 def build_menu(
-    status: Status, offered: Collection[ActionKind] = ALL_ACTIONS, extras: MenuExtras | None = None
+    status: Status,
+    offered: Collection[ActionKind] = ALL_ACTIONS,
+    extras: MenuExtras | None = None,
+    shown: ShownProcesses | None = None,
 ) -> tuple[MenuRow, ...]:
-    """Return the menu of a status; of the actions, only those `offered`."""
+    """Return the menu of a status; of the actions, only those `offered`; `shown` keeps its choices."""
     extras = extras or MenuExtras()
+    reminded = frozenset(reminder.target for reminder in status.awaited)
+    gpus = gpu_rows(status.snapshot, offered, reminded, shown or ShownProcesses())
+    if len(gpus) > GPUS_AT_TOP:
+        gpus = [_gpus_row(gpus, status.snapshot, offered)]
+    attention = [*kill_rows(extras.unresponsive, status.snapshot, offered), *alert_rows(status, offered)]
+    details = action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS)
+    return (
+        text_row("status", tooltip(status, labels.MAX_COLUMNS)),
+        *_note_rows(status.notes, offered, extras),
+        MenuRow("line:gpus"),
+        *gpus,
+        MenuRow("line:acts"),
+        _attention_row(attention),
+        *snooze_all_rows(status, offered),
+        *reminder_rows(status, offered),
+        *offered_rows(offered, details),
+        MenuRow("more", _("More"), children=tuple(_seldom_rows(status, offered, extras))),
+        *offered_rows(offered, action_row("quit", _("Quit"), ActionKind.QUIT)),
+    )
+
+
+def _note_rows(
+    notes: Sequence[str], offered: Collection[ActionKind], extras: MenuExtras
+) -> Iterable[MenuRow]:
+    """Yield one row for all notes, which stand below it in full, with the way to the settings."""
+    if not notes:
+        return
+    more = labels.DOT + _("and {count} more").format(count=len(notes) - 1) if notes[1:] else ""
+    below = [row for place, note in enumerate(notes) for row in text_rows(f"note:{place}", note)]
+    if extras.settings_file:
+        settings = action_row(
+            "settings of notes", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file
+        )
+        below += offered_rows(offered, settings)
+    yield MenuRow("notes", labels.fit(notes[0], more), children=tuple(below))
+
+
+def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Collection[ActionKind]) -> MenuRow:
+    """Return the row of many GPUs, with a sum of their memory and their processes."""
+    parts = [ngettext("{count} GPU", "{count} GPUs", len(gpus)).format(count=len(gpus))]
+    if snapshot is not None:
+        count = len({process.pid for process in snapshot.processes})
+        parts += [
+            labels.gpu_memory(
+                labels.total(gpu.memory_used for gpu in snapshot.gpus),
+                labels.total(gpu.memory_total for gpu in snapshot.gpus),
+            ),
+            ngettext("{count} process", "{count} processes", count).format(count=count),
+        ]
+    below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
+    return MenuRow("gpus", labels.DOT.join(part for part in parts if part), children=tuple(below))
+
+
+def _seldom_rows(status: Status, offered: Collection[ActionKind], extras: MenuExtras) -> Iterable[MenuRow]:
     test_alert = _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
     switch = "off" if extras.autostart else "on"
     settings = action_row("settings", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file)
     log_file = action_row("log", _("Open log"), ActionKind.OPEN_LOG, extras.log_file)
-    alerts = [
-        *kill_rows(extras.unresponsive, status.snapshot, offered),
-        *alert_rows(status, offered),
-    ]
-    actions = [
-        *reminder_rows(status, offered),
-        *snooze_all_rows(status, offered),
-        *offered_rows(
-            offered,
-            action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS),
-            action_row("check now", _("Check now"), ActionKind.CHECK_NOW),
-            action_row("test alert", test_alert, ActionKind.TEST_ALERT),
-            # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
-            action_row(
-                "autostart", _("Start at login"), ActionKind.AUTOSTART, switch, ticked=extras.autostart
-            ),
-            *([settings] if extras.settings_file else []),
-            *([log_file] if extras.log_file else []),
-        ),
-    ]
-    return (
-        text_row("status", tooltip(status), urgent=True),
-        *(text_row(f"note:{place}", note, urgent=True) for place, note in enumerate(status.notes)),
-        MenuRow("line:gpus"),
-        *gpu_rows(status.snapshot, offered, frozenset(reminder.target for reminder in status.awaited)),
-        *user_rows(status.snapshot),
-        *([MenuRow("line:alerts"), *alerts] if alerts else []),
-        *([MenuRow("line:acts"), *actions] if actions else []),
-        MenuRow("line:quit"),
-        MenuRow("about", _("About"), children=_about_rows(extras)),
-        *offered_rows(offered, action_row("quit", _("Quit"), ActionKind.QUIT)),
+    yield from user_rows(status.snapshot)
+    yield from offered_rows(
+        offered,
+        action_row("check now", _("Check now"), ActionKind.CHECK_NOW),
+        action_row("test alert", test_alert, ActionKind.TEST_ALERT),
+        # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
+        action_row("autostart", _("Start at login"), ActionKind.AUTOSTART, switch, ticked=extras.autostart),
+        *([settings] if extras.settings_file else []),
+        *([log_file] if extras.log_file else []),
     )
+    yield MenuRow("about", _("About"), children=_about_rows(extras))
 
 
 def _about_rows(extras: MenuExtras) -> tuple[MenuRow, ...]:

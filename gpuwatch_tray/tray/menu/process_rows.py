@@ -12,8 +12,8 @@ from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Missing, ProcessKind, known
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.row import (
-    MAX_COLUMNS,
     ActionKind,
+    LazyRows,
     MenuRow,
     action_row,
     offered_rows,
@@ -35,21 +35,20 @@ MAX_GPUS = 16  # numbers of GPUs offered
 
 
 def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
-    """Return the submenu for free GPUs, and a row for each reminder, with the action to cancel it."""
+    """Return the submenu of what one can be told of: the pending reminders, then numbers of free GPUs."""
     waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
-    return [*submenu("when free", _("Tell me when…"), _free_gpu_choices(status, offered)), *waiting]
+    return submenu("when free", _("Tell me when…"), [*waiting, *_free_gpu_choices(status, offered)])
 
 
 def process_reminder_rows(
-    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+    key: str, process: GpuProcess, offered: Collection[ActionKind], *, reminded: bool
 ) -> list[MenuRow]:
     """Return the row that sets a reminder for the process's end, or says that there is one."""
     if process.pid <= 0:
         return []
-    target = f"{process.pid}:{process.identity}"
-    if target in reminded:
+    if reminded:
         return [text_row(f"{key}/told", _("You will be told when it ends"))]
-    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, target)
+    row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, _target(process))
     return offered_rows(offered, row)
 
 
@@ -82,7 +81,7 @@ def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]
     below = tuple(offered_rows(offered, cancel))
     if not below:
         return text_row(key, words)
-    return MenuRow(key, labels.clip(words, MAX_COLUMNS) or "?", children=below, gone=_("No longer"))
+    return MenuRow(key, labels.fit(words) or "?", children=below, subject=key, gone=_("No longer"))
 
 
 def _free_label(number: int) -> str:
@@ -101,10 +100,17 @@ def process_row(
     parent: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str] = ()
 ) -> MenuRow:
     """Return the row of a process under the GPU row `parent`, with its details and actions below."""
-    subject = f"process:{process.pid}:{process.identity}"
+    subject = _subject(process)
     key = f"{parent}/{subject}"
-    below = (*_details(key, process), *_action_rows(key, process, offered, reminded))
+    told = _target(process) in reminded
+    below = LazyRows(_process_details, key, process, offered, told)
     return MenuRow(key, labels.process_label(process), children=below, subject=subject, gone="Ended")
+
+
+def _process_details(
+    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: bool
+) -> Sequence[MenuRow]:
+    return (*_details(key, process), *_action_rows(key, process, offered, reminded=reminded))
 
 
 def kill_rows(
@@ -120,7 +126,7 @@ def kill_rows(
         confirm = _("Kill {process} now").format(process=_process_name(pid, process))
         kill = action_row(f"kill {target} now", confirm, ActionKind.KILL, target)
         label = _("PID {pid} did not end: kill it…").format(pid=pid)
-        rows += submenu(f"kill {target}", label, offered_rows(offered, kill), urgent=True)
+        rows += submenu(f"kill {target}", label, offered_rows(offered, kill))
     return rows
 
 
@@ -135,17 +141,17 @@ def _details(key: str, process: GpuProcess) -> Iterable[MenuRow]:
 
 
 def _action_rows(
-    key: str, process: GpuProcess, offered: Collection[ActionKind], reminded: Collection[str]
+    key: str, process: GpuProcess, offered: Collection[ActionKind], *, reminded: bool
 ) -> Iterable[MenuRow]:
     command = labels.clipboard_command(process)
     copies = [action_row(f"{key}/copy PID", _("Copy PID"), ActionKind.COPY_PID, str(process.pid))]
     if command:
         copies.append(action_row(f"{key}/copy command", _("Copy command"), ActionKind.COPY_COMMAND, command))
     yield from offered_rows(offered, *copies)
-    yield from process_reminder_rows(key, process, offered, reminded)
+    yield from process_reminder_rows(key, process, offered, reminded=reminded)
     if process.mine and process.identity and process.pid > 0:
         confirm = _("End {process} now").format(process=_process_name(process.pid, process))
-        target = f"{process.pid}:{process.identity}"
+        target = _target(process)
         below = offered_rows(offered, action_row(f"{key}/end now", confirm, ActionKind.END, target))
         if below and process.kinds == {ProcessKind.GRAPHICS}:
             warning = _("It draws on the screen: it may be your desktop itself")
@@ -167,12 +173,49 @@ def _folder(process: GpuProcess) -> str:
     )
 
 
-MAX_PROCESSES = 20  # processes listed under a GPU before "… N more"
+MAX_PROCESSES = 12  # processes listed under a GPU before "… N more"
+MAX_MORE = 40  # and under that; the details page has them all
 MEMORY_STEP = 256 * MIB  # sorting rounds memory down to this, so that two alike keep their places
 
 
+class ShownProcesses:
+    """
+    The processes that each list shows of many.
+
+    Whoever is shown stays until it ends, or until one that is not is twice as large: the rows of many
+    processes of like size would change places at every poll.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, frozenset[str]] = {}  # by the list's key
+
+    def choose(
+        self, parent: str, held: Sequence[GpuProcess], most: int
+    ) -> tuple[list[GpuProcess], list[GpuProcess]]:
+        """Return at most `most` of the processes, and the others, both in the order given."""
+        if len(held) <= most:
+            self._shown.pop(parent, None)
+            return list(held), []
+        former = self._shown.get(parent, frozenset())
+        by_size = sorted(held, key=_size_order)
+        chosen = [process for process in by_size if _target(process) in former]
+        others = [process for process in by_size if _target(process) not in former]
+        while len(chosen) < most:
+            chosen.append(others.pop(0))
+        chosen.sort(key=_size_order)
+        while others and _size(others[0]) > 2 * _size(chosen[-1]):
+            others.append(chosen.pop())
+            chosen.insert(0, others.pop(0))
+        self._shown[parent] = frozenset(map(_target, chosen))
+        first = [process for process in held if _target(process) in self._shown[parent]]
+        return first[:most], [process for process in held if process not in first[:most]]
+
+
 def gpu_rows(
-    snapshot: Snapshot | None, offered: Collection[ActionKind], reminded: Collection[str] = ()
+    snapshot: Snapshot | None,
+    offered: Collection[ActionKind],
+    reminded: Collection[str],
+    chosen: ShownProcesses,
 ) -> list[MenuRow]:
     """
     Return a row for each GPU in the order of their indexes, or the reason why there is none.
@@ -180,10 +223,11 @@ def gpu_rows(
     `reminded` are the processes (PID:IDENTITY) with a reminder for their end.
     """
     if snapshot is None:
-        return [text_row("problem", _("The GPUs have not been read yet"), urgent=True)]
+        return [text_row("problem", _("The GPUs have not been read yet"))]
     if snapshot.problem is not None:
-        texts = {"problem": snapshot.problem.text, "mend": snapshot.problem.mend}
-        return [text_row(key, redact.text(words), urgent=True) for key, words in texts.items() if words]
+        texts = [redact.text(words) for words in (snapshot.problem.text, snapshot.problem.mend) if words]
+        below = [row for place, words in enumerate(texts) for row in text_rows(f"problem:{place}", words)]
+        return [MenuRow("problem", labels.fit(texts[0]) or "?", children=tuple(below))]
     if snapshot.source != LOCAL_SOURCE:
         offered = frozenset(offered) - LOCAL_ACTIONS
     held: dict[tuple[int | None, str], list[GpuProcess]] = {}
@@ -191,24 +235,27 @@ def gpu_rows(
         held.setdefault((process.gpu, process.device), []).append(process)
     # a MIG device stands behind its GPU, whose index it has
     shown = [
-        _gpu_row(gpu, held.pop((gpu.index, gpu.uuid if gpu.physical else ""), []), offered, reminded)
+        _gpu_row(gpu, held.pop((gpu.index, gpu.uuid if gpu.physical else ""), []), offered, reminded, chosen)
         for gpu in sorted(snapshot.gpus, key=lambda gpu: gpu.index)
     ]
     # processes may be on GPUs that no device list has, or that the source cannot name
     for index, device in sorted(held, key=lambda place: (place[0] is None, place[0] or 0, place[1])):
         label = ("GPU ?" if index is None else f"GPU {index}") + (f"  {device}" if device else "")
         key = f"gpu:index:{index}:{device}" if device else f"gpu:index:{index}"
-        shown.append(_gpu_submenu(key, label, _process_rows(key, held[index, device], offered, reminded)))
-    return unique_rows(shown) or [
-        text_row("problem", _("No GPUs and no GPU processes are reported"), urgent=True)
-    ]
+        below = _process_rows(key, held[index, device], offered, reminded, chosen)
+        shown.append(_gpu_submenu(key, label, below))
+    return unique_rows(shown) or [text_row("problem", _("No GPUs and no GPU processes are reported"))]
 
 
 def _gpu_row(
-    gpu: Gpu, held: Sequence[GpuProcess], offered: Collection[ActionKind], reminded: Collection[str]
+    gpu: Gpu,
+    held: Sequence[GpuProcess],
+    offered: Collection[ActionKind],
+    reminded: Collection[str],
+    chosen: ShownProcesses,
 ) -> MenuRow:
     key = f"gpu:{gpu.uuid or gpu.index}"
-    children = _process_rows(key, held, offered, reminded)
+    children = _process_rows(key, held, offered, reminded, chosen)
     trouble = gpu.process_problem or gpu.problem
     if trouble is not None:
         label = _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
@@ -220,25 +267,59 @@ def _gpu_row(
 
 
 def _gpu_submenu(key: str, label: str, children: Sequence[MenuRow]) -> MenuRow:
-    return MenuRow(key, label, children=tuple(children), gone=_("No data"), urgent=True)
+    return MenuRow(key, label, children=tuple(children), gone=_("No data"))
 
 
 def _process_rows(
-    parent: str, held: Sequence[GpuProcess], offered: Collection[ActionKind], reminded: Collection[str]
+    parent: str,
+    held: Sequence[GpuProcess],
+    offered: Collection[ActionKind],
+    reminded: Collection[str],
+    chosen: ShownProcesses,
 ) -> list[MenuRow]:
     """Return the processes, longest running first, a stable order; of many, the largest and then the rest."""
-    first, rest = sorted(held, key=_start_order), []
-    if len(first) > MAX_PROCESSES:
-        largest = {id(process) for process in sorted(first, key=_size_order)[:MAX_PROCESSES]}
-        rest = [process for process in first if id(process) not in largest]
-        first = [process for process in first if id(process) in largest]
+    first, rest = chosen.choose(parent, sorted(held, key=_start_order), MAX_PROCESSES)
     shown = unique_rows(process_row(parent, process, offered, reminded) for process in first)
     if rest:
         more = f"{parent}/more"
-        hidden = unique_rows(process_row(more, process, offered, reminded) for process in rest)
+        listed, unlisted = chosen.choose(more, rest, MAX_MORE)
+        below = LazyRows(_more_rows, more, tuple(listed), len(unlisted), offered, reminded)
         label = _("… {count} more").format(count=len(rest))
-        shown.append(MenuRow(more, label, children=tuple(hidden), gone=_("Before")))
+        covers = tuple(map(_subject, rest))
+        shown.append(MenuRow(more, label, children=below, covers=covers, gone=_("Before")))
     return shown
+
+
+def _more_rows(
+    parent: str,
+    listed: Sequence[GpuProcess],
+    unlisted: int,
+    offered: Collection[ActionKind],
+    reminded: Collection[str],
+) -> Sequence[MenuRow]:
+    rows = unique_rows(process_row(parent, process, offered, reminded) for process in listed)
+    return [*rows, *rest_row(parent, unlisted, offered)]
+
+
+def rest_row(parent: str, count: int, offered: Collection[ActionKind]) -> list[MenuRow]:
+    """Return a row for what a list has no room for, which leads to the details page; none for no count."""
+    if count <= 0:
+        return []
+    key, label = f"{parent}/rest", _("… {count} more").format(count=count)
+    action = action_row(key, label + labels.DOT + _("Show details…"), ActionKind.SHOW_DETAILS)
+    return offered_rows(offered, action) or [text_row(key, label)]
+
+
+def _subject(process: GpuProcess) -> str:
+    return f"process:{process.pid}:{process.identity}"
+
+
+def _target(process: GpuProcess) -> str:
+    return f"{process.pid}:{process.identity}"
+
+
+def _size(process: GpuProcess) -> int:
+    return known(process.memory) or 0
 
 
 def _start_order(process: GpuProcess) -> tuple[int, float, int]:
@@ -249,7 +330,7 @@ def _start_order(process: GpuProcess) -> tuple[int, float, int]:
 
 
 def _size_order(process: GpuProcess) -> tuple[int, float, int]:
-    return -((known(process.memory) or 0) // MEMORY_STEP), -(known(process.elapsed) or 0.0), process.pid
+    return -(_size(process) // MEMORY_STEP), -(known(process.elapsed) or 0.0), process.pid
 
 
 def user_rows(snapshot: Snapshot | None) -> list[MenuRow]:

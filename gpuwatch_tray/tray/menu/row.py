@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from gpuwatch_tray.tray.menu import labels
+from gpuwatch_tray.tray.menu.labels import MAX_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 
-MAX_COLUMNS = 100  # columns of a text row
+TOOLTIP_COLUMNS = 100
+
+
+Item = TypeVar("Item")
+
+
+class LazyRows(Sequence[Item]):
+    """
+    The rows of a list, at least one, built by `make(*given)` when they are looked at.
+
+    A machine has hundreds of processes, of which somebody opens one. Lists of equal `given` are equal.
+    """
+
+    def __init__(self, make: Callable[..., Sequence[Item]], *given: object) -> None:
+        self._make = make
+        self._given = given
+
+    @cached_property
+    def _rows(self) -> Sequence[Item]:
+        return self._make(*self._given)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LazyRows) and (self._make, self._given) == (other._make, other._given)
+
+    def __hash__(self) -> int:
+        return hash(self._make)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Item]: ...
+    def __getitem__(self, place: int | slice) -> Item | Sequence[Item]:
+        return self._rows[place]
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class ActionKind(Enum):
@@ -52,9 +93,10 @@ class MenuRow:
     """
     One row of the menu.
 
-    `subject` names what the row is about wherever it stands (a process may move to another submenu).
-    `gone` is put before the label when the subject ends while the menu is open. An `urgent` row appears at
-    once, also in an open menu. A `filler` stands in an empty list and leaves with the first row that comes.
+    `subject` names what the row is about wherever it stands (a process may move to another submenu), `covers`
+    what it stands for without a row of its own.
+    `gone` is put before the label when the subject ends while the menu is open. A `filler` stands in an empty
+    list and leaves with the first row that comes.
     `ticked` is None for a row without a check mark.
     """
 
@@ -62,10 +104,10 @@ class MenuRow:
     label: str = ""
     action: MenuAction | None = None
     enabled: bool = True
-    children: tuple[MenuRow, ...] = ()
+    children: Sequence[MenuRow] = ()
     subject: str = ""
+    covers: Collection[str] = ()
     gone: str = ""
-    urgent: bool = False
     filler: bool = False
     ticked: bool | None = None
 
@@ -91,9 +133,9 @@ class MenuExtras:
     autostart: bool = False
 
 
-def text_row(key: str, label: str, *, urgent: bool = False) -> MenuRow:
+def text_row(key: str, label: str) -> MenuRow:
     """Return a row to read: one line of bounded length."""
-    return MenuRow(key, labels.clip(label, MAX_COLUMNS) or "?", enabled=False, urgent=urgent)
+    return MenuRow(key, labels.clip(label, MAX_COLUMNS) or "?", enabled=False)
 
 
 def text_rows(key: str, words: str) -> list[MenuRow]:
@@ -119,12 +161,12 @@ def offered_rows(offered: Collection[ActionKind], *rows: MenuRow) -> list[MenuRo
     return [row for row in rows if row.action is not None and row.action.kind in offered]
 
 
-def submenu(key: str, label: str, rows: Iterable[MenuRow], *, urgent: bool = False) -> list[MenuRow]:
+def submenu(key: str, label: str, rows: Iterable[MenuRow]) -> list[MenuRow]:
     """Return a submenu of choices; nothing where there is none to choose."""
     children = tuple(rows)
-    if not any(row.action is not None for row in children):
+    if not any(row.action is not None or row.children for row in children):
         return []
-    return [MenuRow(key, label, children=children, urgent=urgent)]
+    return [MenuRow(key, label, children=children)]
 
 
 def unique_rows(rows: Iterable[MenuRow]) -> list[MenuRow]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from dbus_fast import DBusError, PropertyAccess  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import DBusError, PropertyAccess  # the tests speak the protocol too
 from dbus_fast.annotations import DBusBool, DBusObjectPath, DBusSignature, DBusStr, DBusUInt64
-from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal  # noqa: TID251
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus_signal
 
 LOGIND = "org.freedesktop.login1"
 SESSIONS = "/org/freedesktop/login1/session"

@@ -14,6 +14,7 @@ from gpuwatch_tray.model import Presence
 from tests.desktop.presence.services import LOGIND, SESSIONS, FakeManager, FakeSession
 from tests.e2e import rig
 from tests.e2e.client import BusClient, wait_until
+from tests.support.timing import slowness
 
 pytestmark = pytest.mark.desktop
 
@@ -80,7 +81,7 @@ def test_a_locked_session_is_away_at_once(watch, machine):
     began = time.monotonic()
     machine.change(locked=True)
     wait_until(lambda: watcher.check().presence is Presence.AWAY, "away")
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
     assert watcher.check().source == "logind (locked)"
     machine.change(locked=False)
     wait_until(lambda: watcher.check().presence is Presence.UNKNOWN, "unlocked")
@@ -182,5 +183,5 @@ def test_a_logind_that_never_answers_holds_up_nobody(watch, system, bus):
     done = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), bus.loop)
     done.result(1)
     watcher.close()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 0.5 * slowness()
     machine.close()

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from dbus_fast import Message, MessageType  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Message, MessageType  # the tests speak the protocol too
 
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus
 from gpuwatch_tray.desktop.presence.dbus_sources import MONITORS, SCREEN_LOCKS, IdleMonitor, ScreenLock
@@ -17,6 +17,7 @@ from gpuwatch_tray.model import Presence, PresenceResult
 from tests.desktop.presence.services import FakeLocker, FakeMonitor
 from tests.e2e import rig
 from tests.e2e.client import BusClient, wait_until
+from tests.support.timing import slowness
 
 pytestmark = pytest.mark.desktop
 
@@ -97,7 +98,7 @@ def test_a_locked_screen_is_away_at_once(watcher, client, name, path):
     began = time.monotonic()
     client.do(lambda: locker.active_changed(active=True))
     become(watcher, Presence.AWAY, f"{name} (locked)")
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
     client.do(lambda: locker.active_changed(active=False))
     become(watcher, Presence.PRESENT, MUTTER)
 
@@ -206,7 +207,7 @@ def test_a_service_that_never_answers_holds_up_nobody(watcher, client, address):
         began = time.monotonic()
         assert watcher.check().presence is Presence.UNKNOWN
         watcher.close()
-        assert time.monotonic() - began < 0.2
+        assert time.monotonic() - began < 0.5 * slowness()
 
 
 def test_the_bus_goes_away_and_the_last_word_with_it(tmp_path, watch):

@@ -1,4 +1,4 @@
-"""What the tests of the ways out share."""
+"""A mail, the servers that take it, and a computer that is offline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from gpuwatch_tray.model import Message
+from tests.support.mailserver import MailServer
 
 
 @pytest.fixture
@@ -28,3 +29,23 @@ def message():
         created=1767824868.0,
         message_id="<42.1767824868@lab>",
     )
+
+
+@pytest.fixture
+def token(google, tmp_path):
+    """A sign-in that does not expire soon."""
+    return google.write_token(tmp_path / "token.json")
+
+
+@pytest.fixture(scope="module")
+def shared_server():
+    """One STARTTLS server for all tests of a module, whose user and password go beyond ASCII."""
+    with MailServer(user="jürgen", password="käse+Wörd/?&9") as running:
+        yield running
+
+
+@pytest.fixture
+def server(shared_server):
+    """The shared server, which behaves normally at first."""
+    shared_server.forget()
+    return shared_server

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
-from gpuwatch_tray.notify.email.sendmail import LocalTransport
+from gpuwatch_tray.notify.email.sendmail import SYSTEM_FOLDERS
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
-from gpuwatch_tray.notify.transport import FailureKind, TransportError
+from gpuwatch_tray.notify.transport import FailureKind
 from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
+from tests.notify.email.failures import send_failure
 from tests.support.exim import CRAM_MD5, LOGIN, PROGRAM, Exim
 from tests.support.installed import Installed
 
@@ -18,36 +20,30 @@ TO = ("one@example.org",)
 
 
 @pytest.fixture(scope="module")
-def server():
+def exim():
     """One for all tests that need no other; each looks at the last mail only."""
     with Exim() as running:
         yield running
 
 
-def transport(server, to=TO, *, implicit=False, **changes):
+def transport(exim, to=TO, *, implicit=False, **changes):
     settings = SmtpSettings(
-        host=server.host,
-        port=server.tls_port if implicit else server.port,
-        user=server.user,
-        password=Secret(server.password),
+        host=exim.host,
+        port=exim.tls_port if implicit else exim.port,
+        security=SmtpSecurity.SSL if implicit else SmtpSecurity.TLS,
+        user=exim.user,
+        password=Secret(exim.password),
         from_email="gpu@example.org",
-        ca_file=server.ca_file,
+        ca_file=exim.ca_file,
     )
-    return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0, implicit_tls=implicit)
-
-
-def failure(mailer, message) -> TransportError:
-    with pytest.raises(TransportError) as caught:
-        mailer.send(message)
-    assert "\n" not in str(caught.value)
-    return caught.value
+    return SmtpTransport(replace(settings, **changes), to, timeout=10.0, deadline=20.0)
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-def test_exim_takes_the_mail_encrypted_and_after_a_login(server, message, implicit):
+def test_exim_takes_the_mail_encrypted_and_after_a_login(exim, message, implicit):
     """By STARTTLS and from the first byte; the receipt holds Exim's own word."""
-    receipt = transport(server, implicit=implicit).send(message)
-    mail = server.mails()[-1]
+    receipt = transport(exim, implicit=implicit).send(message)
+    mail = exim.mails()[-1]
     assert receipt.answer.startswith("250 OK id=")
     assert (mail.sender, mail.recipients, mail.user) == ("gpu@example.org", TO, "ada")
     assert mail.tls.startswith("TLS1.3")
@@ -60,19 +56,19 @@ def test_exim_knows_the_other_logins_too(message, mechanism):
     with Exim(mechanism) as other:
         transport(other).send(message)
         assert other.mails()[0].user == "ada"
-        assert "535" in str(failure(transport(other, password=Secret("wrong")), message))
+        assert "535" in str(send_failure(transport(other, password=Secret("wrong")), message))
 
 
-def test_a_wrong_password_is_a_matter_of_configuration(server, message):
+def test_a_wrong_password_is_a_matter_of_configuration(exim, message):
     """535, with the mend."""
-    error = failure(transport(server, password=Secret("wrong")), message)
+    error = send_failure(transport(exim, password=Secret("wrong")), message)
     assert error.kind is FailureKind.CONFIGURATION
     assert "535" in str(error)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(server, message):
+def test_a_certificate_that_nobody_vouches_for_is_refused(exim, message):
     """Without SMTP_CA_FILE the lab's own authority is unknown."""
-    error = failure(transport(server, ca_file=None), message)
+    error = send_failure(transport(exim, ca_file=None), message)
     assert error.kind is FailureKind.CONFIGURATION
     assert "SMTP_CA_FILE" in str(error)
 
@@ -85,33 +81,33 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(server, message):
         (("nobody@example.org", "busy@example.org"), FailureKind.TRANSIENT, "no such user"),
     ],
 )
-def test_refused_recipients_are_classed(server, message, to, kind, words):
+def test_refused_recipients_are_classed(exim, message, to, kind, words):
     """As against the other server."""
-    before = len(server.mails())
-    error = failure(transport(server, to), message)
+    before = len(exim.mails())
+    error = send_failure(transport(exim, to), message)
     assert error.kind is kind
     assert words in str(error)
-    assert len(server.mails()) == before
+    assert len(exim.mails()) == before
 
 
-def test_one_recipient_of_two_is_enough(server, message):
+def test_one_recipient_of_two_is_enough(exim, message):
     """The one who was refused is named in the receipt."""
-    receipt = transport(server, ("nobody@example.org", *TO)).send(message)
+    receipt = transport(exim, ("nobody@example.org", *TO)).send(message)
     assert "; refused: nobody@example.org: 550 5.1.1 no such user" in receipt.answer
-    assert server.mails()[-1].recipients == TO
+    assert exim.mails()[-1].recipients == TO
 
 
-def test_a_mail_that_is_too_big_is_one(server, message):
+def test_a_mail_that_is_too_big_is_one(exim, message):
     """Exim says so before the text is sent."""
-    error = failure(transport(server), replace(message, text="line\n" * 40_000))
+    error = send_failure(transport(exim), replace(message, text="line\n" * 40_000))
     assert (error.kind, error.for_all) == (FailureKind.MESSAGE, False)
     assert "552" in str(error)
 
 
-def test_an_international_address_is_taken(server, message):
+def test_an_international_address_is_taken(exim, message):
     """Exim speaks SMTPUTF8."""
-    transport(server, ("müller@bücher.example",)).send(message)
-    assert server.mails()[-1].recipients == ("müller@xn--bcher-kva.example",)
+    transport(exim, ("müller@bücher.example",)).send(message)
+    assert exim.mails()[-1].recipients == ("müller@xn--bcher-kva.example",)
 
 
 def test_a_relay_takes_it_without_both(message):
@@ -119,25 +115,25 @@ def test_a_relay_takes_it_without_both(message):
     with Exim(relay=True) as relay:
         transport(relay, security=SmtpSecurity.NONE, user="", password=Secret("")).send(message)
         assert (relay.mails()[0].user, relay.mails()[0].tls) == ("", "")
-        assert "no STARTTLS" in str(failure(transport(relay), message))
+        assert "no STARTTLS" in str(send_failure(transport(relay), message))
 
 
-def test_the_installed_program_mails_through_exim(server, tmp_path):
+def test_the_installed_program_mails_through_exim(exim, tmp_path):
     """`check --test-mail` prints by which way and Exim's answer; `mail test` sends nothing."""
     installed = Installed(tmp_path)
-    installed.mail_through(server)
-    before = len(server.mails())
+    installed.mail_through(exim)
+    before = len(exim.mails())
     tried = installed.run("mail", "test")
-    assert (tried.returncode, len(server.mails())) == (0, before)
+    assert (tried.returncode, len(exim.mails())) == (0, before)
     done = installed.run("check", "--test-mail")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"mail sent to ada@example.org by SMTP localhost:{server.port}: 250 OK id=" in done.stdout
-    assert len(server.mails()) == before + 1
+    assert f"mail sent to ada@example.org by SMTP localhost:{exim.port}: 250 OK id=" in done.stdout
+    assert len(exim.mails()) == before + 1
 
 
-def test_the_server_under_test_is_not_this_computers_mailer(server):
+def test_the_server_under_test_is_not_this_computers_mailer(exim):
     """It is unpacked, not installed: what `auto` finds as mail, mailx or sendmail is none of its files."""
     for program in ("mail", "mailx", "sendmail"):
-        found = LocalTransport(TO)._find(program)
+        found = shutil.which(program, path=os.pathsep.join((os.environ["PATH"], *SYSTEM_FOLDERS)))
         assert str(PROGRAM.parents[2]) not in str(found)
     assert shutil.which("exim4") != str(PROGRAM)

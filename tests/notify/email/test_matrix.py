@@ -16,7 +16,7 @@ from gpuwatch_tray.notify.email.gmail import GmailTransport
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.outbox_process import BLOCKED_KEY, DEAD_KEY, MailHealth, mail_notes
 from gpuwatch_tray.notify.outbox_worker import deliver_due
-from gpuwatch_tray.settings import Secret, SmtpSettings
+from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
 from gpuwatch_tray.store import Commit, Mail, Store
 from tests.support.googleserver import GoogleServer
 from tests.support.installed import closed_port
@@ -51,6 +51,11 @@ SMTP = {
     "RCPT 450": FailureCase({"rcpt": "450 4.2.1 mailbox busy"}, says="450 4.2.1 mailbox busy"),
     "RCPT 550": FailureCase({"rcpt": "550 5.1.1 unknown"}, **REFUSED, says="check TO_EMAIL"),
     "RCPT quota": FailureCase({"rcpt": "550 5.4.5 daily limit"}, delay=HOUR, says="sending limit"),
+    "sender at RCPT": FailureCase({"rcpt": "553 5.7.1 Sender address rejected"}, **LOGIN, says="FROM_EMAIL"),
+    "mailbox full": FailureCase({"rcpt": "552 5.2.2 full"}, delay=HOUR, says="mailbox is full"),
+    "client at RCPT": FailureCase({"rcpt": "550 5.7.1 client blocked"}, **LOGIN, says="SMTP_HOST"),
+    "DATA quota": FailureCase({"message": "554 5.2.0 quota exceeded"}, delay=HOUR, says="sending limit"),
+    "DATA SendAs": FailureCase({"message": "554 5.2.252 SendAsDenied"}, **LOGIN, says="FROM_EMAIL"),
     "DATA 451": FailureCase({"message": "451 4.3.0 later"}, says="mail text refused: 451 4.3.0 later"),
     "DATA 552": FailureCase({"message": "552 5.3.4 too big"}, **REFUSED, says="too big"),
     "DATA 554": FailureCase({"message": "554 5.7.1 spam"}, **REFUSED, says="554 5.7.1 spam"),
@@ -62,7 +67,7 @@ SMTP = {
     "421": FailureCase({"connect": "421 4.3.2 busy"}, says="421 4.3.2 busy"),
     "refused": FailureCase(settings={"port": closed_port}, says="Connection refused"),
     "no STARTTLS": FailureCase(server={"tls": "none"}, **LOGIN, says="offers no STARTTLS"),
-    "TLS to plain text": FailureCase(settings={"implicit": True}, **LOGIN, says="SMTP_PORT=587"),
+    "TLS to plain text": FailureCase(settings={"security": SmtpSecurity.SSL}, **LOGIN, says="SMTP_PORT=587"),
     "expired certificate": FailureCase(server={"certificate": "expired"}, **LOGIN, says="has expired"),
     "wrong host": FailureCase(
         server={"certificate": "wrong-host"}, **LOGIN, says="not valid for 'localhost'"
@@ -105,6 +110,7 @@ class OutboxUser:
         self.store = Store(folder, "lab")
         self.message = message
         self.health = MailHealth()
+        assert self.health.popups(self.store.outbox_summary(message.created)) == ()
         self.store.commit(Commit(Instant(message.created), mails=(Mail(message, ("gpu_count:",)),)))
 
     def deliver(self, transport, now):
@@ -147,7 +153,7 @@ def user(tmp_path, message):
         yield made
 
 
-def smtp(server, *, port=None, implicit=False, password=None):
+def smtp(server, *, port=None, security=SmtpSecurity.TLS, password=None):
     settings = SmtpSettings(
         server.host,
         port() if port else server.port,
@@ -155,8 +161,9 @@ def smtp(server, *, port=None, implicit=False, password=None):
         password or Secret(server.password),
         "gpu@example.org",
         server.ca_file,
+        security,
     )
-    return SmtpTransport(settings, TO, timeout=0.5, deadline=1.0, implicit_tls=implicit)
+    return SmtpTransport(settings, TO, timeout=0.5, deadline=1.0)
 
 
 @pytest.mark.parametrize("name", SMTP)
@@ -204,7 +211,7 @@ def test_smtp_for_some_only(user):
     with MailServer() as server:
         refused = {"two@example.org": "450 4.2.0 greylisted", "three@example.org": "550 5.1.1 unknown"}
         server.behave(refuse=refused)
-        transport = SmtpTransport(smtp(server)._smtp, to, timeout=5.0, implicit_tls=False)
+        transport = SmtpTransport(smtp(server)._smtp, to, timeout=5.0)
         now = user.message.created
         (popup,) = user.deliver(transport, now)
         assert (popup.key, "three@example.org: 550 5.1.1 unknown" in popup.body) == (DEAD_KEY, True)

@@ -22,21 +22,15 @@ from gpuwatch_tray.notify.email import oauth as redirect_module
 from gpuwatch_tray.notify.email.oauth import browser_is_here, sign_in
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings import Settings
-from tests.support.googleserver import SCOPE, GoogleServer
+from tests.support.googleserver import SCOPE
 from tests.support.installed import closed_port
 
 
 @pytest.fixture
-def google(monkeypatch):
-    """Return the local Google; its token endpoint is plain http, which oauthlib accepts on request only."""
-    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
-    with GoogleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def settings(google, tmp_path):
+def settings(google, tmp_path, monkeypatch):
     """Return settings with a downloaded credentials.json and no token yet."""
+    # the local Google's token endpoint is plain http, which oauthlib accepts on request only
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     return Settings(
         config=tmp_path / "gpu-watch.env",
         state=tmp_path,

@@ -10,28 +10,12 @@ from gpuwatch_tray.model import Instant
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.settings import Secret, SmtpSettings
-from gpuwatch_tray.store import Commit, Mail, Store
-from tests.support.mailserver import MailServer
+from gpuwatch_tray.store import Commit, Mail
 
 
 def queue(store, message, *names):
     """As an evaluation does."""
     store.commit(Commit(Instant(message.created), mails=(Mail(message, names),)))
-
-
-@pytest.fixture
-def server():
-    """Run a mail server of our own."""
-    with MailServer() as mailserver:
-        yield mailserver
-
-
-@pytest.fixture
-def store(tmp_path):
-    """Open an empty store."""
-    opened = Store(tmp_path, "lab")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -81,5 +81,7 @@ def test_trying_the_relay_names_what_it_does_not_do(relay):
     assert steps == [
         f"connected to 127.0.0.1, port {relay.port}",
         "no TLS and no login, as SMTP_SECURITY=none asks for",
+        "the server takes mail from gpu@example.org",
+        "and takes mail to one@example.org",
     ]
     assert relay.messages == ()

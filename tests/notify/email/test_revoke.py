@@ -9,20 +9,8 @@ import pytest
 
 from gpuwatch_tray.notify.email.oauth import REVOKE_URL, revoke_sign_in
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
-from tests.support.googleserver import GoogleServer
 
 REFRESH_TOKEN = "1//old-refresh-token"
-
-
-@pytest.fixture
-def google():
-    with GoogleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def token(google, tmp_path):
-    return google.write_token(tmp_path / "token.json")
 
 
 def withdraw(google, token):

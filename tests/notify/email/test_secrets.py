@@ -9,11 +9,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import keyring  # noqa: TID251  # to put one of ours in its place
+import keyring  # to put one of ours in its place
 import pytest
-from keyring.backend import KeyringBackend  # noqa: TID251
-from keyring.backends import fail  # noqa: TID251
-from keyring.errors import KeyringLocked, PasswordDeleteError  # noqa: TID251
+from keyring.backend import KeyringBackend
+from keyring.backends import fail
+from keyring.errors import KeyringLocked, PasswordDeleteError
 
 from gpuwatch_tray.notify.email import create_transport, secrets
 from gpuwatch_tray.notify.email.secrets import password_source, smtp_password
@@ -53,7 +53,7 @@ class BrokenKeyring(MemoryKeyring):
         super().__init__()
         self.error = error
 
-    def get_password(self, service, username):  # noqa: ARG002
+    def get_password(self, service, username):
         raise self.error
 
 
@@ -160,7 +160,7 @@ def test_a_keyring_that_does_not_answer_is_given_up(ring):
     answer = threading.Event()
 
     class LockedKeyring(MemoryKeyring):
-        def get_password(self, service, username):  # noqa: ARG002
+        def get_password(self, service, username):
             answer.wait(10)
 
     keyring.set_keyring(LockedKeyring())

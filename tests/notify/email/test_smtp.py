@@ -14,25 +14,12 @@ import trustme
 
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
-from gpuwatch_tray.settings import Secret, SmtpSettings
+from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
+from tests.notify.email.failures import send_failure
 from tests.support.mailserver import MailServer
 
 PASSWORD = "käse+Wörd/?&9"
 TO = ("one@example.org",)
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """One STARTTLS server for all tests that need no other."""
-    with MailServer(user="jürgen", password=PASSWORD) as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared):
-    """Return the shared server, which behaves normally at first."""
-    shared.forget()
-    return shared
 
 
 def settings_for(server: MailServer, **changes) -> SmtpSettings:
@@ -47,18 +34,16 @@ def settings_for(server: MailServer, **changes) -> SmtpSettings:
     return replace(settings, **changes)
 
 
-def transport(server: MailServer, to=TO, *, timeout=5.0, deadline=10.0, implicit=None, **changes):
-    return SmtpTransport(
-        settings_for(server, **changes), to, timeout=timeout, deadline=deadline, implicit_tls=implicit
-    )
+def transport(server: MailServer, to=TO, *, timeout=5.0, deadline=10.0, implicit=False, **changes):
+    security = SmtpSecurity.SSL if implicit else SmtpSecurity.TLS
+    settings = settings_for(server, security=security, **changes)
+    return SmtpTransport(settings, to, timeout=timeout, deadline=deadline)
 
 
 def failure(mailer: SmtpTransport, message) -> TransportError:
-    with pytest.raises(TransportError) as caught:
-        mailer.send(message)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{mailer.name}: ")
-    return caught.value
+    error = send_failure(mailer, message)
+    assert str(error).startswith(f"{mailer.name}: ")
+    return error
 
 
 def test_a_mail_arrives_over_starttls_after_a_login_in_utf8(server, message):
@@ -93,10 +78,11 @@ def test_a_mail_arrives_over_implicit_tls(message):
 
 
 def test_port_465_speaks_tls_from_the_start():
-    """The port alone decides between implicit TLS and STARTTLS."""
+    """Port 465, or SMTP_SECURITY=ssl on any port, means implicit TLS; else it is STARTTLS."""
     settings = SmtpSettings("h", 465, "u", Secret("p"), "a@b.c", None)
     assert SmtpTransport(settings, TO)._implicit
     assert not SmtpTransport(replace(settings, port=587), TO)._implicit
+    assert SmtpTransport(replace(settings, port=2465, security=SmtpSecurity.SSL), TO)._implicit
 
 
 @pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
@@ -114,6 +100,17 @@ def test_a_wrong_password_is_refused_by_each_mechanism(server, message, mechanis
     error = failure(transport(server, password=Secret("wrong")), message)
     assert error.kind is FailureKind.CONFIGURATION
     assert "535" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [("“wrong”", "typographic quotes"), ("wrong\u200b", "invisible characters"), ("wrong", "app password")],
+)
+def test_a_refused_password_that_was_pasted_is_told_so(server, message, password, says):
+    """The mend names what nobody types, wherever the password came from; never the password."""
+    error = failure(transport(server, password=Secret(password)), message)
+    assert (error.kind, says in error.mend) == (FailureKind.CONFIGURATION, True)
+    assert "wrong" not in str(error)
 
 
 def test_a_server_with_unknown_logins_only_is_a_matter_of_configuration(server, message):
@@ -204,15 +201,15 @@ REFUSALS = [
     ({"mail": "451 4.3.0 later"}, FailureKind.TRANSIENT, True, "sender refused: 451"),
     ({"rcpt": "450 4.2.1 mailbox busy"}, FailureKind.TRANSIENT, True, "one@example.org: 450 4.2.1"),
     ({"rcpt": "550 5.1.1 unknown"}, FailureKind.RECIPIENT, True, "TO_EMAIL"),
-    ({"rcpt": "552 5.2.2 mailbox full"}, FailureKind.RECIPIENT, True, "mailbox full"),
+    ({"rcpt": "552 5.2.2 mailbox full"}, FailureKind.QUOTA, True, "mailbox full"),
     ({"rcpt": "550 5.4.5 daily quota exceeded"}, FailureKind.QUOTA, True, "limit"),
     ({"rcpt": "421 4.7.0 too many"}, FailureKind.TRANSIENT, True, "421"),
     ({"data": "451 4.3.0 later"}, FailureKind.TRANSIENT, False, "mail text refused: 451"),
-    ({"data": "554 5.5.1 no"}, FailureKind.RECIPIENT, False, "554"),
+    ({"data": "554 5.5.1 no"}, FailureKind.MESSAGE, False, "554"),
     ({"message": "451 4.3.0 filter is down"}, FailureKind.TRANSIENT, False, "filter is down"),
     ({"message": "421 4.3.2 closing"}, FailureKind.TRANSIENT, True, "421"),
     ({"message": "552 5.3.4 too big"}, FailureKind.MESSAGE, False, "too big"),
-    ({"message": "554 5.7.1 spam"}, FailureKind.RECIPIENT, False, "spam (the server's rules refuse"),
+    ({"message": "554 5.7.1 spam"}, FailureKind.MESSAGE, False, "spam (the server's rules refuse"),
     ({"message": "550 5.1.1 unknown"}, FailureKind.RECIPIENT, False, "TO_EMAIL"),
     ({"message": "550 5.4.5 quota"}, FailureKind.QUOTA, True, "limit"),
     ({"message": "?? what"}, FailureKind.AMBIGUOUS, False, "may have been accepted"),
@@ -275,7 +272,7 @@ def test_plain_text_spoken_to_a_tls_port_says_which_port_to_take(message):
     with MailServer(tls="implicit") as server:
         error = failure(transport(server, timeout=0.3), message)
         assert error.kind is FailureKind.TRANSIENT
-        assert "SMTP_PORT=465" in str(error)
+        assert "SMTP_SECURITY=ssl" in str(error)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])

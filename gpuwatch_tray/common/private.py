@@ -1,0 +1,34 @@
+"""Files and folders that only this user can read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make the folder, and what is missing above it, for this user alone. Raises OSError."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.exists():  # `mkdir(parents=True)` makes those above by the umask
+            path.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def make_private(path: Path) -> None:
+    """Take what others may do from a file or folder of this user; a shared folder such as /tmp stays."""
+    status = path.stat()
+    ours = os.name == "posix" and status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX
+    if ours and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        path.chmod(stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a new file that only this user can read. Raises OSError, also where there is one."""
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)

@@ -1,0 +1,176 @@
+"""Which names announce a secret (of options, variables, headers, fields), and which values cannot be one."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+
+REDACTED = "***"
+
+
+class Secrecy(IntEnum):
+    """What a name says about the value that goes with it."""
+
+    NONE = 0
+    IF_RANDOM = 1  # a secret where it looks like a password: `--key`, `--reward-token`
+    IF_TEXT = 2  # a secret, unless it is a number, a path or a placeholder: `--pass`, `PWD`
+    ALWAYS = 3
+
+
+def words_of(listed: str) -> frozenset[str]:
+    """Return the words of a list that blanks separate."""
+    return frozenset(listed.split())
+
+
+_NAME_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# Anywhere in a name, however it is joined: `PGPASSWORD`, `mypasswd`, `clientsecret`.
+_UNMISTAKABLE = re.compile(
+    r"password|passwd|passphrase|passwort|kennwort|api_?key|secret_?key|access_?key|private_?key|auth_?key"
+    r"|account_?key|auth_?token|access_?token|api_?token|client_?secret|credential|bearer|webhook"
+)
+_ALWAYS = words_of(
+    """
+    secret secrets pw psw pswd pword passw psk passcode passin passout jwt cookie cookies authorization
+    otp totp creds cred mnemonic passkey passwd pass_phrase haslo contrasena motdepasse senha
+    """
+)
+_IF_TEXT = words_of("auth signature sig pwd")
+_IF_RANDOM = words_of("pat session sid sessionid license age")
+_GLUED_ENDS = ("token", "secret", "pass", "pwd")  # `hftoken`, `smtppass`
+_GLUED_INNOCENT = words_of(
+    "bypass compass encompass trespass surpass overpass underpass lowpass highpass bandpass subtoken multitoken"
+)
+_OWNERS = words_of(
+    """
+    api auth access hf hub github gitlab git wandb bearer secret private user client bot service refresh
+    id my slack telegram discord openai anthropic replicate comet neptune kaggle ngrok vault npm pypi
+    docker registry csrf xsrf oauth jupyter notebook web login admin db root smtp mail email ftp http
+    https proxy ssh sudo become mysql pg postgres redis mongo ldap vpn wifi bind encryption signing master
+    account storage license azure aws gcp google hugging face huggingface twilio sendgrid stripe cluster
+    join deploy personal
+    """
+)
+# After the word: it is about the secret, not the secret itself.
+_ABOUT = words_of(
+    """
+    id ids type types size sizes len length dim dims count num limit budget dropout rate ratio prob weight
+    weights mode method env file path dir name names stdin prompt timeout ttl expiry expires format
+    version index url uri embedding embeddings embed embeds pos position positions level loss acc accuracy
+    mixing merging merge pruning reduction storage column columns field fields cache backend plugin
+    provider policy strategy threshold shift per step steps batch frequency freq classification parallel
+    rotation dist distance length hash hashing
+    """
+)
+# Before the word: tokens and passes of models and programs ...
+_OF_A_MODEL = words_of(
+    """
+    pad eos bos unk sep cls mask stop special max min num n image img video audio vision visual speech new
+    class placeholder initializer start end begin trigger concept first last next prev each per eot eod
+    eom bpe text input output target prompt system think instance prefix suffix separator delimiter no
+    total two single one multi second forward backward render depth coarse fine
+    """
+)
+# ... and keys of tables and data.
+_OF_DATA = words_of(
+    """
+    source label labels sort group data dataset column field primary foreign partition hot public query
+    metric monitor caption join index feature features batch question answer response json dict score
+    reward state action obs seed rng random prng shuffle map lookup id row value cache cam target input
+    output text image video audio prompt class time
+    """
+)
+_UNSEEN_IN_NAMES = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
+
+
+def secrecy(name: str) -> Secrecy:
+    """
+    Tell what `name` (of an option, a variable, a field) says about its value.
+
+    Names are judged by their words, not by letters: machine learning has token, key and pass in harmless
+    names (`--max-tokens`, `--pad-token`, `--sort-key`, `--num-passes`).
+    """
+    words = [word.lower() for word in _NAME_WORDS.findall(name.translate(_UNSEEN_IN_NAMES))]
+    if not words:
+        return Secrecy.NONE
+    for joined in ("_".join(words), "".join(words)):
+        if found := _UNMISTAKABLE.search(joined):
+            if words[-1] in _ABOUT and words[-2:] not in (["key", "id"], ["webhook", "url"]):
+                return Secrecy.NONE
+            last = found.end() >= len(joined) - 1 or words[-2:] == ["key", "id"]  # a plural too
+            return Secrecy.ALWAYS if last else Secrecy.IF_TEXT
+    return max(_word_secrecy(words, at) for at in range(len(words)))
+
+
+def _word_secrecy(words: list[str], at: int) -> Secrecy:
+    word = words[at]
+    before = words[at - 1] if at else ""
+    after = words[at + 1] if at + 1 < len(words) else ""
+    if word in {"session", "secret"} and after == "id":
+        return Secrecy.IF_RANDOM
+    if word == "phrase":
+        return Secrecy.ALWAYS if before in {"seed", "recovery", "secret", "pass"} else Secrecy.NONE
+    if after in _ABOUT or before in _OF_A_MODEL:
+        return Secrecy.NONE
+    if word in {"tokens", "keys"}:
+        return Secrecy.ALWAYS if before in _OWNERS else Secrecy.NONE
+    if word == "pin":
+        return (
+            Secrecy.NONE if after or before not in {"", "user", "sim", "card", "device"} else Secrecy.ALWAYS
+        )
+    if word == "key":
+        known = Secrecy.IF_TEXT if before in _OWNERS else Secrecy.IF_RANDOM
+        return Secrecy.NONE if after or before in _OF_DATA else known
+    if word == "pass":
+        known = Secrecy.IF_TEXT if not before or before in _OWNERS else Secrecy.IF_RANDOM
+        return Secrecy.NONE if after else known
+    found = Secrecy.NONE
+    if word in _ALWAYS or (word == "token" and (not before or before in _OWNERS)):
+        found = Secrecy.ALWAYS
+    elif word in _IF_TEXT or _is_glued(word):
+        found = Secrecy.IF_TEXT
+    elif word in _IF_RANDOM or word == "token":
+        found = Secrecy.IF_RANDOM
+    return min(found, Secrecy.IF_RANDOM) if after else found
+
+
+def _is_glued(word: str) -> bool:
+    stem = next((word.removesuffix(end) for end in _GLUED_ENDS if word.endswith(end)), "")
+    return bool(stem) and word not in _GLUED_INNOCENT and stem not in _OF_A_MODEL
+
+
+_HARMLESS = frozenset({"", "true", "false", "none", "null", "yes", "no", "on", "off", REDACTED})
+_PLAIN_VALUE = re.compile(
+    r"[-+]?\d{1,3}|[-+]?\d+[.eE][\d.eE+-]*|\d+(?:[:,]\d+)+|\d+[kKMBGTmsh%]"  # numbers, ports, sizes
+    r"|(?:\.{0,2}/|~|[A-Za-z]:[\\/]).*"  # paths
+    r"|<[^<>]*>|\[[^\[\]]*\]|\W+"  # placeholders
+    r"|[\w./-]*[\w-]\.[A-Za-z][A-Za-z0-9]{0,4}",  # files and hosts
+    re.DOTALL,
+)
+_IDENTIFIER = re.compile(r"[a-z]+(?:[-_][a-z0-9.]+)+|[\w.]+(?:[-/][\w.]+){2,}|.*/.*", re.DOTALL)
+_CASE_CHANGE = re.compile(r"[a-z][A-Z]")
+_ODD = re.compile(r"[\d!@#$%^&*+~?]")
+_SHORTEST = 6  # characters of what looks like a password
+_MANY_CHANGES = 2
+
+
+def is_secret(value: str, level: Secrecy) -> bool:
+    """Tell whether a value has to be hidden whose name says `level`: `use_auth_token=True` has not."""
+    bare = value.strip("\"' ")
+    if level is Secrecy.NONE or bare.lower() in _HARMLESS:
+        return False
+    if level is Secrecy.ALWAYS:
+        return True
+    if _PLAIN_VALUE.fullmatch(bare):
+        return False
+    return level is Secrecy.IF_TEXT or looks_like_password(bare)
+
+
+def looks_like_password(value: str) -> bool:
+    """Tell whether a word is no number, name, file or identifier, but letters mixed with digits or signs."""
+    if len(value) < _SHORTEST or any(map(str.isspace, value)):
+        return False
+    if _PLAIN_VALUE.fullmatch(value) or _IDENTIFIER.fullmatch(value):
+        return False
+    if not any(map(str.isalpha, value)):
+        return False
+    return _ODD.search(value) is not None or len(_CASE_CHANGE.findall(value)) >= _MANY_CHANGES

@@ -1,0 +1,112 @@
+"""Secrets that are known by their shape: issued keys, logins in URLs, private keys, long random strings."""
+
+from __future__ import annotations
+
+import re
+
+from gpuwatch_tray.common.secret_names import REDACTED
+
+_ISSUED = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"hf_(?=[a-z]{0,40}[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"  # Hugging Face; hf_home and hf_cache are words
+    r"|(?:sk|pk|rk)[-_](?=[a-z_-]{0,40}[A-Z0-9])[\w-]{8,}"  # OpenAI, Anthropic, Stripe; sk-learn is a word
+    r"|gh[a-z]_[A-Za-z0-9]{6,}|github_pat_\w{6,}|gl[a-z]{2,5}-[\w-]{10,}"
+    r"|xox[a-z]-[\w-]{4,}|xapp-[\w-]{8,}"  # Slack
+    r"|(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{10,}"  # AWS
+    r"|AIza[\w-]{16,}|ya29\.[\w.-]+|GOCSPX-[\w-]+|1//[\w-]{20,}"  # Google
+    r"|eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON in base64: web tokens
+    r"|dop_v1_[0-9a-f]{20,}|lsv2_\w{20,}|tskey-[\w-]{10,}"
+    r"|[0-9]{8,10}:[A-Za-z0-9_-]{30,}"  # a Telegram bot
+    r"|nvapi-[\w-]{8,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{16,}|dckr_pat_[\w-]+|gsk_[A-Za-z0-9]{16,}"
+    r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
+    r")"
+)
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
+_BEARER = re.compile(r"(?i)\b(bearer\s+|basic\s+(?=[a-z]{0,40}[0-9+/=]))[^\s\"']+")
+# `https://token@host` is a login as well; `ssh://git@host` names a person only. The lengths are bounded so
+# that a hostile argument costs in proportion to its length.
+_LOGIN_IN_URL = re.compile(
+    r"(://)(?:[^\s/?#:]{0,256}:[^\s/?#]{0,1024}"  # user:password@, to the last @ before the path
+    r"|[^\s/?#@:]{0,256}:[^\s@]{1,1024}"  # the same where the password has a / in it
+    r"|(?:(?<=[pP]://)|(?<=[pP][sS]://))[^\s/?#]{0,1024})@"
+)
+_HOOK = re.compile(
+    r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[\w/:-]+"
+)
+
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+# A GPU's name and a notebook's connection file are no secrets, and the first is what the reader looks for.
+_KEEP = re.compile(rf"((?:MIG-)?(?:GPU|MIG)-{_UUID}|\bkernel-{_UUID})")
+_LONG = re.compile(
+    rf"(?P<uuid>{_UUID})"
+    r"|(?P<hex>(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{32,}(?![0-9A-Za-z]))"
+    r"|(?P<blob>[A-Za-z0-9+/_-]{32,}={0,3}|[A-Za-z0-9+/_-]{20,}={1,3})"
+)
+_DIGEST = re.compile(r"[0-9a-f]{7,64}|" + _UUID)
+_DIGEST_NAME = re.compile(
+    r"(?i)(?<![a-z])(?:(?:md5|sha(?:1|256|512)?(?:sums?)?|commit|rev|revision|hash|digest|checksum|etag|snapshots?"
+    r"|blobs?|refs?|objects|tree|checkout|reset|cherry-pick|revert|merge|show)(?:[-_]?(?:id|hash|digest|sha))?"
+    r"|(?:run|job|trace|experiment|study)[-_]?(?:id|uuid))[\"']?[=:/@\s]{1,3}[\"']?\Z"
+)
+_DIGEST_NAME_MOST = 40
+_RUNS = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_SEPARATOR = re.compile(r"[+/_-]")
+_LONG_ENOUGH = 32
+_MANY_NUMBERS = 3  # chance gives twice as many among 32 small letters and digits, or capitals and digits
+
+
+def hide_shapes(s: str) -> str:
+    """Replace every known shape of a secret by `***`."""
+    s = _PEM.sub(REDACTED, s)
+    s = _LOGIN_IN_URL.sub(rf"\1{REDACTED}@", s)
+    s = _HOOK.sub(rf"\1{REDACTED}", s)
+    s = _BEARER.sub(rf"\1{REDACTED}", s)
+    s = _ISSUED.sub(REDACTED, s)
+    parts = _KEEP.split(s)
+    parts[::2] = [_LONG.sub(_hide_long, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _hide_long(found: re.Match[str]) -> str:
+    if found["blob"] is not None:
+        return _hide_random(found["blob"])
+    about = found.string[max(0, found.start() - _DIGEST_NAME_MOST) : found.start()]
+    return found[0] if is_digest(about, found[0]) else REDACTED
+
+
+def is_digest(before: str, value: str) -> bool:
+    """Tell whether `value` is a commit, a checksum or a run's id, by what stands before it."""
+    return _DIGEST.fullmatch(value) is not None and _DIGEST_NAME.search(before) is not None
+
+
+def _hide_random(s: str) -> str:
+    """Hide a run of base64's letters: as a whole where it looks random, else part by part of a path."""
+    bare = s.rstrip("=")
+    if _looks_random(bare, 0.45 if "/" in bare else 0.35) or (
+        s != bare and "/" not in bare and _looks_random(bare, 0.3)
+    ):
+        return REDACTED
+    if "/" not in bare:
+        return s
+    parts = s.split("/")
+    for place, part in enumerate(parts):
+        digest = place and is_digest(f"{parts[place - 1]}/", part)
+        if len(part) >= _LONG_ENOUGH and _looks_random(part, 0.35) and not digest:
+            parts[place] = REDACTED
+    return "/".join(parts)
+
+
+def _looks_random(s: str, changes: float) -> bool:
+    """
+    Tell whether the text changes between small letters, capitals and digits as often as by chance.
+
+    Names of models and runs change as often, but are cut into words: chance gives a separator per 32 letters.
+    """
+    separators = len(_SEPARATOR.findall(s))
+    if separators > len(s) / 8:
+        return False
+    runs = _RUNS.findall(s)
+    numbers = sum(run[0].isdigit() for run in runs)
+    if numbers - separators >= _MANY_NUMBERS and "/" not in s:
+        return True
+    return (len(runs) - 1) / (len(s) - 1) >= changes

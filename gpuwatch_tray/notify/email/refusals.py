@@ -1,0 +1,221 @@
+"""
+What a mail server's refusal is about: the login, the sender, this computer, a limit, the mail, the recipient.
+
+The enhanced code (RFC 3463) counts first, then the text, then the step. Postfix and others tell a refused
+sender or client only at RCPT or after the text, so that the step alone would blame the recipient.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.notify.transport import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class SmtpStep(Enum):
+    """Where in the session we are, with its name for people."""
+
+    CONNECT = N_("connecting")
+    GREETING = N_("greeting")
+    HELLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    LOGIN = N_("login")
+    SENDER = N_("sender")
+    RECIPIENT = N_("recipient")
+    TEXT = N_("mail text")
+
+
+LOGIN_MEND = N_(
+    "check SMTP_USER and the password (SMTP_PASS or SMTP_PASS_FILE in smtp.env, or"
+    " `gpuwatch-tray mail password`); Gmail, iCloud and others want an app password here"
+)
+PLAIN_MEND = N_(
+    "this relay wants a login: take SMTP_SECURITY out of smtp.env, and set SMTP_USER and SMTP_PASS"
+)
+NO_PASSWORDS_MEND = N_(
+    "this server takes no passwords from SMTP_USER: have its administrator allow SMTP AUTH for that mailbox,"
+    " or set SMTP_HOST to another server"
+)
+SENDER_MEND = N_("set FROM_EMAIL in smtp.env to an address that this account may send from")
+CLIENT_MEND = N_(
+    "the server refuses this computer, not the mail: set SMTP_HOST and SMTP_PORT in smtp.env to a server that"
+    " takes mail with a login (port 587 or 465), or ask its administrator"
+)
+RELAY_MEND = N_(
+    "the server sends nothing to that address for this account: check SMTP_HOST and SMTP_USER in smtp.env,"
+    " and TO_EMAIL"
+)
+SIZE_MEND = N_("the mail is too big for this server")
+POLICY_MEND = N_("the server's rules refuse this mail: its administrator can say why")
+RULES_MEND = N_(
+    "the server's rules refuse it: check FROM_EMAIL and SMTP_HOST in smtp.env, and TO_EMAIL,"
+    " or ask its administrator"
+)
+ADDRESS_MEND = N_("check TO_EMAIL in gpu-watch.env")
+SERVER_MEND = N_("check SMTP_HOST and SMTP_PORT in smtp.env")
+LIMIT_MEND = N_("the account's sending limit is reached")
+BUSY_MEND = N_("the server takes no mail now: it is tried again for as long as that lasts")
+FULL_MEND = N_("a recipient's mailbox is full: it is tried again for as long as that lasts")
+
+# Replies (RFC 5321, RFC 4954)
+TEMPORARY = range(400, 500)
+PERMANENT = range(500, 600)
+LOGIN_REFUSALS = (530, 534, 535, 538)
+TOO_MUCH = 552  # a full mailbox at RCPT, a mail too big elsewhere
+PROTOCOL_ERRORS = (500, 502, 503, 504)
+
+_BEFORE_THE_MAIL = frozenset(
+    {SmtpStep.CONNECT, SmtpStep.GREETING, SmtpStep.HELLO, SmtpStep.STARTTLS, SmtpStep.LOGIN}
+)
+_ENHANCED = re.compile(r"\s*#?[245]\.(\d{1,3}\.\d{1,3})\b")  # at the start of the answer
+_QUOTED = re.compile(r"<[^>]*>|https?://\S+|\S+@\S+")  # what may hold any word
+
+
+class _Cause(NamedTuple):
+    """What a refusal is about: by codes (RFC 3463 without the class, or Exchange's and Gmail's) or words."""
+
+    codes: frozenset[str]
+    words: re.Pattern[str]
+    kind: FailureKind
+    mend: str
+
+
+def _cause(codes: str, words: str, kind: FailureKind, mend: str) -> _Cause:
+    return _Cause(frozenset(codes.split()), re.compile(words, re.IGNORECASE), kind, mend)
+
+
+_NO_PASSWORDS = _cause(
+    "7.139",
+    r"basic ?auth|SmtpClientAuthentication is disabled",
+    FailureKind.CONFIGURATION,
+    NO_PASSWORDS_MEND,
+)
+_SENDER = _cause(
+    "1.7 1.8 2.252 7.12 7.20 7.21 7.22 7.23 7.24 7.26 7.27 7.60",
+    r"\bsender\b.*(reject|denied|refus|verif|not |fail|invalid|unknown)|not owned by|send ?as\b|spf|dmarc"
+    r"|(allow|permit|authori[sz])\w* to send (as|from|mail from)|(from|return) ?(address|path)|envelope from",
+    FailureKind.CONFIGURATION,
+    SENDER_MEND,
+)
+_CLIENT = _cause(
+    "7.25",
+    r"client (host|was |is |address )?.{0,60}(block|reject|denied|refus|banned)|\b(helo|ehlo)\b|black ?list"
+    r"|block ?list|deny ?list|\b(dns)?[rb]?bl\b|spamhaus|reputation|reverse|\bptr\b|\bip\b|banned"
+    r"|find your host",
+    FailureKind.CONFIGURATION,
+    CLIENT_MEND,
+)
+_RELAY = _cause(
+    "7.54 7.64",
+    r"relay(ing)? (access )?(is )?(denied|not |prohib|forbid)|(not|unable|cannot|no|refuse\w*|don't)( \w+)*"
+    r" relay",
+    FailureKind.CONFIGURATION,
+    RELAY_MEND,
+)
+_LOGIN = _cause(
+    "7.8 7.9 7.13 7.57",
+    r"authenticat\w+ (is )?(required|needed|failed|unsuccessful)|(not|must|please|need to) (be )?authenticat"
+    r"|log ?in (first|required)",
+    FailureKind.CONFIGURATION,
+    LOGIN_MEND,
+)
+_SIZE = _cause(
+    "3.4 2.3",
+    r"too (big|large|long)|(message|mail|maximum) size|size (limit|exceed)",
+    FailureKind.MESSAGE,
+    SIZE_MEND,
+)
+_FULL = _cause(
+    "2.2",
+    r"mailbox.{0,30}(full|quota|storage|exceed)|over ?quota|(user|recipient).{0,20}quota"
+    r"|insufficient \w*\s?storage|disk (space|quota)|storage (space|allocation|limit|exceed)",
+    FailureKind.QUOTA,
+    FULL_MEND,
+)
+_BUSY = _cause("3.1 3.2", r"not accepting|try (again )?later", FailureKind.QUOTA, BUSY_MEND)
+_LIMIT = _cause(
+    "4.5 7.28 7.232 7.705",
+    r"quota|(rate|sending|daily|hourly|message|submission)s? limit|limit\b.{0,20}(exceed|reach)"
+    r"|exceed\w*\b.{0,20}limit|too (many (messages|e?-?mails|connections)|fast|quickly)|throttl|flood",
+    FailureKind.QUOTA,
+    LIMIT_MEND,
+)
+_CONTENT = _cause(
+    " ".join(f"6.{number}" for number in range(7)),
+    r"\bspam\b|unsolicited|virus|malware|phish|content|attachment",
+    FailureKind.MESSAGE,
+    POLICY_MEND,
+)
+_RECIPIENT = _cause(
+    "1.1 1.2 1.3 1.4 1.6 1.10 4.4 7.17",
+    r"recipient|no such|(user|mailbox|address) (\w+ )?(unknown|not|invalid|unavailable|disabled|inactive)"
+    r"|(unknown|invalid|bad|inactive) (local )?(user|mailbox|address|recipient|destination)|not exist",
+    FailureKind.RECIPIENT,
+    ADDRESS_MEND,
+)
+
+
+def _possible_causes(step: SmtpStep) -> Iterator[_Cause]:
+    """Yield what a refusal at this step can be about, the most telling words first."""
+    yield _NO_PASSWORDS
+    if step is SmtpStep.LOGIN:
+        return
+    if step not in _BEFORE_THE_MAIL:
+        yield _SENDER
+    yield _CLIENT
+    if step not in _BEFORE_THE_MAIL:
+        yield from (_RELAY, _LOGIN, _SIZE, _FULL, _BUSY)
+    yield _LIMIT
+    if step is SmtpStep.TEXT:
+        yield _CONTENT
+    if step in (SmtpStep.RECIPIENT, SmtpStep.TEXT):
+        yield _RECIPIENT
+
+
+def _find_cause(step: SmtpStep, answer: str) -> _Cause | None:
+    causes = tuple(_possible_causes(step))
+    code, words = _ENHANCED.match(answer), _QUOTED.sub("", answer)
+    by_code = (cause for cause in causes if code is not None and code[1] in cause.codes)
+    by_words = (cause for cause in causes if cause.words.search(words))
+    return next(by_code, None) or next(by_words, None)
+
+
+def classify_refusal(
+    step: SmtpStep, code: int, answer: str, *, plain: bool = False
+) -> tuple[FailureKind, str]:
+    """Return the kind and the mend of a reply other than success; `plain` where there is no login."""
+    cause = _find_cause(step, answer)
+    if code in TEMPORARY:
+        return FailureKind.TRANSIENT, _(cause.mend) if cause in (_SENDER, _CLIENT, _FULL) else ""
+    login = code in LOGIN_REFUSALS or cause is _LOGIN
+    if plain and (login or cause is _RELAY):
+        return FailureKind.CONFIGURATION, _(PLAIN_MEND)
+    if cause is not None and (cause is _NO_PASSWORDS or not login):
+        return cause.kind, _(cause.mend)
+    if login or step is SmtpStep.LOGIN:
+        return FailureKind.CONFIGURATION, _(LOGIN_MEND)
+    return _classify_by_step(step, code, answer)
+
+
+def _classify_by_step(step: SmtpStep, code: int, answer: str) -> tuple[FailureKind, str]:
+    """Return the kind and the mend of a refusal that says nothing about its cause."""
+    if step in _BEFORE_THE_MAIL or code not in PERMANENT or code in PROTOCOL_ERRORS:
+        return FailureKind.CONFIGURATION, _(SERVER_MEND)
+    if code == TOO_MUCH:
+        if step is SmtpStep.RECIPIENT:
+            return FailureKind.QUOTA, _(FULL_MEND)
+        return FailureKind.MESSAGE, _(SIZE_MEND)
+    if step is SmtpStep.SENDER:
+        return FailureKind.CONFIGURATION, _(SENDER_MEND)
+    if step is SmtpStep.TEXT:
+        return FailureKind.MESSAGE, _(POLICY_MEND)
+    detail = _ENHANCED.match(answer)
+    if detail is not None and detail[1].startswith("7."):
+        return FailureKind.CONFIGURATION, _(RULES_MEND)
+    return FailureKind.RECIPIENT, _(ADDRESS_MEND)

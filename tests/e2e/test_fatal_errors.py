@@ -1,0 +1,73 @@
+"""A tray that cannot go on says so on the desktop: at login nobody reads standard error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.client import wait_until
+from tests.support.installed import Installed
+
+pytestmark = [pytest.mark.desktop, pytest.mark.driver]
+
+# The tray, with a fault that nobody foresaw on its main thread.
+PROGRAM = """
+import sys
+from gpuwatch_tray.cli import main
+from gpuwatch_tray.app import tray_app
+
+def fail():
+    raise ValueError("boom --token hf_canary0123456789abcdefghijkl")
+
+tray_app.LINGER = 0.0
+if sys.argv.pop(1) == "fault":
+    tray_app._settle_memory = fail
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def run_to_the_end(tmp_path, desk):
+    """Run the tray to its end; what it wrote to standard error."""
+    installed = Installed(tmp_path)
+    environment = desk.environment | installed.environment
+
+    def begin(kind):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, kind],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    begin.installed = installed
+    return begin
+
+
+def test_a_fault_of_the_main_thread_is_logged_and_pops_up_once(run_to_the_end, desk):
+    """With its kind, without the secret in it; the icon is gone by then."""
+    before = len(desk.notifications())
+    run_to_the_end("fault")
+    (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
+    assert popup.title == "gpuwatch-tray has ended: no GPU is watched"
+    assert popup.body.startswith("ValueError: boom --token ***")
+    (log,) = run_to_the_end.installed.state.glob("log/*.log")
+    assert "Traceback" in log.read_text()
+    assert "hf_canary" not in log.read_text() + popup.body
+
+
+def test_a_state_that_cannot_be_kept_pops_up_with_its_mend(run_to_the_end, desk):
+    """What was foreseen is told in its own words."""
+    run_to_the_end.installed.state.write_text("a file where a folder is needed")
+    before = len(desk.notifications())
+    assert "the state cannot be kept there" in run_to_the_end("state")
+    (popup,) = wait_until(lambda: desk.notifications()[before:], "the popup")
+    assert popup.body.startswith(f"{run_to_the_end.installed.state}: the state cannot be kept there")

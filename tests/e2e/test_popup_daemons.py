@@ -1,0 +1,176 @@
+"""Popups over org.freedesktop.Notifications: to a daemon played by the test, then to real ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from PIL import Image  # the test looks at the screen
+
+from gpuwatch_tray import drawing
+from gpuwatch_tray.desktop.dbus import SessionBus
+from gpuwatch_tray.model import Level, Popup, Severity
+from gpuwatch_tray.notify.desktop import DesktopPopups
+from tests.e2e import rig
+from tests.e2e.client import BusClient, wait_until
+from tests.e2e.peers import FakeServer
+from tests.support.timing import slowness
+
+pytestmark = pytest.mark.desktop
+
+PATH = "/org/freedesktop/Notifications"
+LIMIT = Popup("limit", "GPU limit", "GPU_COUNT(3) > GPU_LIMIT(2) & <b>more</b>", Severity.WARNING)
+LOST = Popup("lost", "GPU 1 is lost", "fallen off the bus", Severity.CRITICAL)
+
+
+def popups_on(address):
+    bus = SessionBus.connect(address)
+    turning = threading.Thread(target=bus.run)
+    turning.start()
+
+    def end():
+        bus.stop()
+        turning.join(5)
+        bus.close()
+
+    return DesktopPopups(bus), end
+
+
+@pytest.fixture
+def popups(address):
+    sink, end = popups_on(address)
+    yield sink
+    end()
+
+
+@pytest.fixture
+def daemon(client):
+    played = FakeServer(["body", "body-markup"])
+    client.serve(PATH, played, rig.NOTIFICATIONS)
+    return played
+
+
+def test_one_popup_per_key_replaced_rather_than_stacked(popups, daemon):
+    """The second showing of a key replaces the first, another key stands beside it."""
+    worse = replace(LIMIT, body="GPU_COUNT(4) > GPU_LIMIT(2)")
+    assert all([popups.show(LIMIT), popups.show(LOST), popups.show(worse)])
+    assert [(one["id"], one["replaces"]) for one in daemon.shown] == [(1, 0), (2, 0), (1, 1)]
+
+
+def test_the_same_text_again_is_not_sent_again_at_once(popups, daemon):
+    """It is on the screen."""
+    assert all([popups.show(LIMIT), popups.show(LIMIT)])
+    assert len(daemon.shown) == 1
+
+
+def test_urgency_follows_the_severity(popups, daemon):
+    """Critical only for the top one, because it stays on the screen."""
+    for severity in Severity:
+        popups.show(Popup(severity.name, "t", "b", severity))
+    assert [one["hints"]["urgency"] for one in daemon.shown] == [0, 1, 2]
+    assert [one["hints"]["category"] for one in daemon.shown] == ["device", "device", "device.error"]
+    assert {one["hints"]["desktop-entry"] for one in daemon.shown} == {"gpuwatch-tray"}
+
+
+def test_the_popup_carries_our_picture(popups, daemon):
+    """As a file URI of a picture that exists."""
+    popups.show(LOST)
+    assert daemon.shown[0]["icon"] == drawing.icon_path(Level.CRITICAL).as_uri()
+    assert drawing.icon_path(Level.CRITICAL).is_file()
+
+
+@pytest.mark.parametrize(
+    ("abilities", "body"),
+    [
+        (["body", "body-markup"], "GPU_COUNT(3) &gt; GPU_LIMIT(2) &amp; &lt;b&gt;more&lt;/b&gt;"),
+        (["body"], "GPU_COUNT(3) > GPU_LIMIT(2) & <b>more</b>"),
+    ],
+)
+def test_the_body_is_escaped_where_it_is_markup_and_only_there(popups, client, abilities, body):
+    """A process named `<b>` is shown as it is called."""
+    played = FakeServer(abilities)
+    client.serve(PATH, played, rig.NOTIFICATIONS)
+    popups.show(LIMIT)
+    assert played.shown[0]["body"] == body
+
+
+def test_closing_takes_the_popup_of_the_key_away(popups, daemon):
+    """Once, and a key that was never shown is nobody's business."""
+    popups.show(LIMIT)
+    popups.show(LOST)
+    popups.close("lost")
+    popups.close("lost")
+    popups.close("never shown")
+    assert daemon.closed == [2]
+
+
+def test_a_popup_put_away_by_the_user_is_not_replaced_but_new(popups, daemon, client):
+    """Its id may be somebody else's by now."""
+    popups.show(LIMIT)
+    client.do(lambda: daemon.notification_closed(1, 2))
+    wait_until(lambda: not popups._registry.of("limit"), "the signal")
+    popups.show(LIMIT)
+    assert [(one["id"], one["replaces"]) for one in daemon.shown] == [(1, 0), (2, 0)]
+
+
+def test_ids_of_a_daemon_that_is_gone_are_forgotten(popups, address):
+    """The next daemon gives the same numbers to other people's popups."""
+    with BusClient(address) as first:
+        first.serve(PATH, FakeServer(["body-markup"], first_id=7), rig.NOTIFICATIONS)
+        wait_until(lambda: popups._registry.owner == first.name, "the first daemon")
+        assert popups.show(LIMIT)
+    wait_until(lambda: not popups._registry.owner, "its end")
+    with BusClient(address) as second:
+        played = FakeServer(["body"])
+        second.serve(PATH, played, rig.NOTIFICATIONS)
+        wait_until(lambda: popups._registry.owner == second.name, "the second daemon")
+        popups.close("limit")
+        assert popups.show(LIMIT)
+        assert (played.shown[0]["replaces"], played.closed) == (0, [])
+        assert "<b>" in played.shown[0]["body"]  # its abilities were asked anew
+
+
+def test_no_daemon_is_false_and_quick(popups):
+    """A desktop without notifications costs no waiting."""
+    began = time.monotonic()
+    assert not popups.show(LIMIT)
+    popups.close("limit")
+    assert time.monotonic() - began < slowness()
+
+
+def test_a_silent_daemon_is_false_within_two_seconds(popups, client):
+    """The worker thread goes on."""
+    client.serve(PATH, FakeServer([], silent=True), rig.NOTIFICATIONS)
+    began = time.monotonic()
+    assert not popups.show(LIMIT)
+    assert time.monotonic() - began < 2.3 * slowness()
+
+
+@pytest.mark.parametrize("daemon", ["dunst", "xfce4-notifyd"])
+def test_a_real_daemon_shows_replaces_and_closes(desk, daemon, tmp_path):
+    """The popup is on the screen, once, with its text unharmed, and goes when the alert is over."""
+    desk.stop_notifier()
+    desk.start_notifier(daemon)
+    popups, end = popups_on(desk.address)
+    try:
+        empty = desk.windows()
+        before = len(desk.notifications())
+        assert popups.show(LIMIT)
+        assert popups.show(Popup("limit", "GPU limit", "GPU_COUNT(4) > GPU_LIMIT(2) & <b>", Severity.WARNING))
+        wait_until(lambda: len(desk.notifications()) == before + 2, "both calls to be answered")
+        first, second = desk.notifications()[before:]
+        assert (second.replaces, second.id) == (first.id, first.id)
+        wait_until(lambda: desk.windows() - empty, "the popup's window")
+        rig.settle(0.6)
+        shot = desk.screenshot(rig.shots(tmp_path) / f"popup-{daemon}.png")
+        with Image.open(shot) as screen:
+            colours = {colour for _, colour in screen.convert("RGB").getcolors(1 << 24)}
+        assert drawing.COLOURS[Level.WARNING] in colours
+        popups.close("limit")
+        wait_until(lambda: second.id in desk.closed_notifications(), "the popup to be closed")
+    finally:
+        end()
+        desk.stop_notifier()
+        desk.start_notifier("dunst")
