@@ -156,3 +156,20 @@ def bus(address):
     turning.join(5)
     assert not turning.is_alive()
     connected.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser, for the pages and mails that people see."""
+    from tests.support.browser import Browser
+
+    with Browser(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@pytest.fixture
+def disk(monkeypatch, tmp_path):
+    """A disk that can be full or broken."""
+    from tests.store import faults
+
+    return faults.install(monkeypatch, tmp_path)

@@ -37,12 +37,15 @@ _LOOKALIKES = str.maketrans(
 )
 
 # With the marks that nobody sees: a name with one in it reads the same.
-_NAME_PATTERN = r"(?P<name>[A-Za-z_][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
+_NAME_PATTERN = r"(?P<name>[^\W\d][\w.\u00ad\u200b-\u200f\u2060\ufeff-]*+)"
 _NAME_IN_TEXT = re.compile(rf"(?<![\w.-])(?P<dashes>-{{0,2}}){_NAME_PATTERN}")
 # Between a name and its value: `=`, `: `, `"]=`, `": `, `", ` (a quoted name in a call or a list).
 _ASSIGN = re.compile(r"\s*+(?:(?:\\{0,8}[\"'])?\]?\s*+[=:]{1,2}\s*+|\\{0,8}[\"']\s*+,\s*+)")
 # And in Python: `token: str = "`.
 _ANNOTATION = re.compile(r"\s{0,9}:\s{0,9}\w[\w\[\]., |]{0,40}=\s{0,9}(?=[rbu]?[\"'])")
+_CALLED = re.compile(r"\(\s{0,9}(?=[\"'])")  # `set_password("`
+_READERS = ("get", "has", "is_", "read", "load", "fetch", "ask", "check")
+_IS = re.compile(r"\s{1,9}(?:is|was|to)\s{1,9}")
 _BLANKS = re.compile(r"\s++")
 _WORD = re.compile(r"\S*+")
 _AFTER_QUOTED = frozenset(",;)}]&|>")
@@ -57,31 +60,33 @@ _PLAIN = re.compile(r"[^\s\"'\\$`]++")
 _OPEN = re.compile(r"[\"'].*", re.DOTALL)
 _FLAG_LIKE = re.compile(r"--[A-Za-z][\w.-]*+(?:=.*)?|-[A-Za-z]", re.DOTALL)
 _LOGIN_OPTION = re.compile(
-    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--creds|--src-creds|--dest-creds)[ =][\"']?[^\s:%/@\"']{1,256}[:%])"
+    r"(?<!\S)((?:-u|-U|--user|--proxy-user|--(?:src-|dest-)?creds)[ =][\"']?[^\s:%/@\"']{1,256}[:%])"
     r"(?!\d++(?!\S))[^\s\"']++"
 )
 _Q = r"\\{0,3}[\"']"
 _STRING = rf"{_Q}[^\"'\n]{{0,256}}{_Q}\s{{0,9}},\s{{0,9}}"
 _CALL = re.compile(
     rf"(\bconnect\(\s{{0,9}}{_STRING}{_STRING}{_Q}"
-    rf"|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
+    rf"|\blogin\(\s{{0,9}}(?={_Q}[^\"'\n]{{6,256}}{_Q}\s{{0,9}}\)){_Q}|(?:\blogin|\bHTTPBasicAuth|\bauth\s{{0,9}}=\s{{0,9}})\(\s{{0,9}}{_STRING}{_Q})[^\"'\n\\]++"
 )
 _HERE = re.compile(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
 _SENT = re.compile(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
 _PIPED = re.compile(
-    r"(\becho\s{1,9}(?:-[ne]{1,2}\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
-    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup))"
+    r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
+    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|kinit|login|passwd))"
 )
 # Programs that take a secret in a short option of their own.
 _PROGRAM_OPTIONS = {
     program: tuple(options.split())
     for options, programs in {
-        "-p": "mysql mysqldump mysqladmin mariadb mariadb-dump mariadb-admin sshpass 7z 7za 7zr rar unrar mongo"
-        " mongosh mongodump mongorestore mongoexport mongoimport rdesktop",
+        "-p": "mysql mysqldump mysqladmin mariadb mariadb-dump mariadb-admin sshpass 7z 7za 7zr rar unrar"
+        " mongo mongosh mongodump mongorestore mongoexport mongoimport rdesktop",
         "-P": "zip unzip sqlcmd bcp tsql ipmitool",
         "-a": "redis-cli http https xh",
         "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
         "-k -K": "openssl",
+        "-N -P": "ssh-keygen",
+        "-w -p": "security",
         "-A -X": "snmpwalk snmpget snmpset",
     }.items()
     for program in programs.split()
@@ -91,12 +96,17 @@ _LOGIN_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "helm", "oc", "az", 
 # Programs in which -p or -P is a port, a partition, a prompt, a pattern, a file ...
 _OTHER_P = words_of(
     """
-    rsync make mkdir cp tar gmx gmx_mpi mpirun mpiexec srun sbatch salloc squeue sinfo ssh scp sftp nmap blender
-    install patch pgrep pkill perf nc lsof ollama llama-cli main stable-diffusion sd pytest cmake xargs ps cut
-    sed grep ffmpeg screen tmux curl wget find time taskset chrt
+    rsync make mkdir cp tar gmx gmx_mpi mpirun mpiexec srun sbatch salloc squeue sinfo ssh scp sftp nmap
+    blender install patch pgrep pkill perf nc lsof ollama llama-cli main stable-diffusion sd pytest
+    cmake xargs ps cut sed grep ffmpeg screen tmux curl wget find time taskset chrt
     """
 )
-_LOGIN_WORDS = frozenset({"login", "authtoken", "add-authtoken", "htpasswd", "smbpasswd", "wpa_passphrase"})
+_LOGIN_WORDS = words_of(
+    """
+    login authtoken add-authtoken htpasswd smbpasswd mkpasswd passwd wpa_passphrase alias authorize-account
+    authorize_account authenticate auth signin unlock activate add_user adduser create-user createuser
+    """
+)
 _USER_OPTIONS = frozenset({"-u", "-U", "-l", "--user", "--username"})
 
 
@@ -124,12 +134,12 @@ class _Line:
             return Secrecy.ALWAYS
         if word == "-b" and "curl" in self.programs:
             return Secrecy.IF_TEXT
-        if word in {"-p", "-P"} and not self.programs & _OTHER_P:
+        if word in {"-p", "-P", "/p"} and not self.programs & _OTHER_P:
             return Secrecy.IF_TEXT if self.user and "docker" not in self.programs else Secrecy.IF_RANDOM
         return Secrecy.NONE
 
     def glued(self, word: str) -> str:
-        """Return the beginning of an option that has its secret glued on, '' for none: `-psecret`, `-uU:PW`."""
+        """Return the beginning of an option with its secret glued on, '' for none: `-psecret`, `-uU:PW`."""
         option, value = word[:2], word[2:]
         if not value or word.startswith("--"):
             return ""
@@ -166,7 +176,7 @@ def scan(s: str) -> str:
         else:
             level = line.option(found[0]) if len(found[0]) == len("-p") else Secrecy.NONE
             level = level or secrecy(found["name"])
-            value = _find_value(plain, found, level)
+            value = _find_value(plain, found, level) if level else None
             if value is None:
                 continue
             start, end, level = value
@@ -177,18 +187,21 @@ def scan(s: str) -> str:
     return hide_shapes("".join(shown) + s[done:])
 
 
+def _find_joint(s: str, name: re.Match[str], level: Secrecy) -> tuple[re.Match[str] | None, Secrecy]:
+    """Return what stands between the name and its value, and what the two together say of the value."""
+    joint = _ANNOTATION.match(s, name.end()) or _ASSIGN.match(s, name.end())
+    if joint is None and level is Secrecy.ALWAYS and not name["name"].startswith(_READERS):
+        joint = _CALLED.match(s, name.end())
+    if joint is not None or name["dashes"]:
+        return joint or _BLANKS.match(s, name.end()), level
+    bare = Secrecy.IF_RANDOM if level is Secrecy.ALWAYS else Secrecy.NONE  # `password X`, as in a netrc file
+    return _IS.match(s, name.end()) or _BLANKS.match(s, name.end()), bare
+
+
 def _find_value(s: str, name: re.Match[str], level: Secrecy) -> tuple[int, int, Secrecy] | None:
     """Return start and end of the value of the name, and its secrecy; None where it has none."""
-    if level is Secrecy.NONE:
-        return None
-    between = _ANNOTATION.match(s, name.end()) or _ASSIGN.match(s, name.end())
-    if between is None:
-        between = _BLANKS.match(s, name.end())
-        if not name["dashes"] and level is Secrecy.ALWAYS:
-            level = Secrecy.IF_RANDOM  # `password X`, as in a netrc file
-        elif not name["dashes"]:
-            return None
-    if between is None or between.end() == len(s):
+    between, level = _find_joint(s, name, level)
+    if between is None or between.end() == len(s) or level is Secrecy.NONE:
         return None
     start = between.end()
     if between[0].isspace() and looks_like_flag(_first_word(s, start)):
@@ -312,7 +325,7 @@ def _arguments(argv: Iterable[str]) -> Iterable[str]:
             level = Secrecy.ALWAYS
         elif announced and not flag and is_secret(argument, announced):
             yield REDACTED
-            more = announced is Secrecy.ALWAYS
+            more = True
         elif (more or line.login) and looks_like_password(plain):
             yield REDACTED
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from enum import IntEnum
 
 REDACTED = "***"
@@ -31,43 +32,54 @@ _UNMISTAKABLE = re.compile(
 _ALWAYS = words_of(
     """
     secret secrets pw psw pswd pword passw psk passcode passin passout jwt cookie cookies authorization
-    otp totp creds cred mnemonic passkey passwd pass_phrase haslo contrasena motdepasse senha
+    otp totp creds cred mnemonic masterauth requirepass hmac passkey passwd pass_phrase haslo contrasena
+    motdepasse senha
     """
 )
 _IF_TEXT = words_of("auth signature sig pwd")
-_IF_RANDOM = words_of("pat session sid sessionid license age")
+_IF_RANDOM = words_of("mdp pat session sid sessionid license age")
+# The Russian one also with the ASCII letters that redact.py puts in place of their likes.
+_IN_OTHER_LANGUAGES = re.compile(
+    "密码|密碼|口令|密钥|令牌|\u043f[\u0430a][\u0440p][\u043eo]\u043b\u044c|パスワード|비밀번호"
+)
 _GLUED_ENDS = ("token", "secret", "pass", "pwd")  # `hftoken`, `smtppass`
+_LAST = {"pin": words_of("user sim card device") | {""}, "phrase": words_of("seed recovery secret pass")}
+# At the end of a name, and after one of these only.
+_LAST = {"pin": words_of("user sim card device") | {""}, "phrase": words_of("seed recovery secret pass")}
 _GLUED_INNOCENT = words_of(
-    "bypass compass encompass trespass surpass overpass underpass lowpass highpass bandpass subtoken multitoken"
+    """
+    bypass compass encompass trespass surpass overpass underpass lowpass highpass bandpass subtoken
+    multitoken
+    """
 )
 _OWNERS = words_of(
     """
     api auth access hf hub github gitlab git wandb bearer secret private user client bot service refresh
     id my slack telegram discord openai anthropic replicate comet neptune kaggle ngrok vault npm pypi
     docker registry csrf xsrf oauth jupyter notebook web login admin db root smtp mail email ftp http
-    https proxy ssh sudo become mysql pg postgres redis mongo ldap vpn wifi bind encryption signing master
-    account storage license azure aws gcp google hugging face huggingface twilio sendgrid stripe cluster
-    join deploy personal
+    https proxy ssh sudo become mysql pg postgres redis mongo ldap vpn wifi bind encryption signing
+    master account storage license azure aws gcp google hugging face huggingface twilio sendgrid stripe
+    cluster join deploy personal
     """
 )
 # After the word: it is about the secret, not the secret itself.
 _ABOUT = words_of(
     """
-    id ids type types size sizes len length dim dims count num limit budget dropout rate ratio prob weight
-    weights mode method env file path dir name names stdin prompt timeout ttl expiry expires format
-    version index url uri embedding embeddings embed embeds pos position positions level loss acc accuracy
-    mixing merging merge pruning reduction storage column columns field fields cache backend plugin
-    provider policy strategy threshold shift per step steps batch frequency freq classification parallel
-    rotation dist distance length hash hashing
+    id ids type types size sizes len length dim dims count num limit budget dropout rate ratio prob
+    weight weights mode method env file path dir name names stdin prompt timeout ttl expiry expires
+    format version index url uri embedding embeddings embed embeds pos position positions level loss acc
+    accuracy mixing merging merge pruning reduction storage column columns field fields cache backend
+    plugin provider policy strategy threshold shift per step steps batch frequency freq classification
+    parallel rotation dist distance length hash hashing
     """
 )
 # Before the word: tokens and passes of models and programs ...
 _OF_A_MODEL = words_of(
     """
-    pad eos bos unk sep cls mask stop special max min num n image img video audio vision visual speech new
-    class placeholder initializer start end begin trigger concept first last next prev each per eot eod
-    eom bpe text input output target prompt system think instance prefix suffix separator delimiter no
-    total two single one multi second forward backward render depth coarse fine
+    pad eos bos unk sep cls mask stop special max min num n image img video audio vision visual speech
+    new class placeholder initializer start end begin trigger concept first last next prev each per eot
+    eod eom bpe text input output target prompt system think instance prefix suffix separator delimiter
+    no total two single one multi second forward backward render depth coarse fine
     """
 )
 # ... and keys of tables and data.
@@ -89,7 +101,13 @@ def secrecy(name: str) -> Secrecy:
     Names are judged by their words, not by letters: machine learning has token, key and pass in harmless
     names (`--max-tokens`, `--pad-token`, `--sort-key`, `--num-passes`).
     """
-    words = [word.lower() for word in _NAME_WORDS.findall(name.translate(_UNSEEN_IN_NAMES))]
+    name = name.translate(_UNSEEN_IN_NAMES)
+    if not name.isascii():
+        if _IN_OTHER_LANGUAGES.search(name):
+            return Secrecy.ALWAYS
+        name = unicodedata.normalize("NFKD", name)
+        name = "".join(letter for letter in name if not unicodedata.combining(letter))
+    words = [word.lower() for word in _NAME_WORDS.findall(name)]
     if not words:
         return Secrecy.NONE
     for joined in ("_".join(words), "".join(words)):
@@ -107,22 +125,17 @@ def _word_secrecy(words: list[str], at: int) -> Secrecy:
     after = words[at + 1] if at + 1 < len(words) else ""
     if word in {"session", "secret"} and after == "id":
         return Secrecy.IF_RANDOM
-    if word == "phrase":
-        return Secrecy.ALWAYS if before in {"seed", "recovery", "secret", "pass"} else Secrecy.NONE
     if after in _ABOUT or before in _OF_A_MODEL:
         return Secrecy.NONE
     if word in {"tokens", "keys"}:
         return Secrecy.ALWAYS if before in _OWNERS else Secrecy.NONE
-    if word == "pin":
-        return (
-            Secrecy.NONE if after or before not in {"", "user", "sim", "card", "device"} else Secrecy.ALWAYS
-        )
-    if word == "key":
-        known = Secrecy.IF_TEXT if before in _OWNERS else Secrecy.IF_RANDOM
-        return Secrecy.NONE if after or before in _OF_DATA else known
-    if word == "pass":
-        known = Secrecy.IF_TEXT if not before or before in _OWNERS else Secrecy.IF_RANDOM
-        return Secrecy.NONE if after else known
+    if (owners := _LAST.get(word)) is not None:
+        return Secrecy.ALWAYS if before in owners and not after else Secrecy.NONE
+    if word in {"key", "pass"}:
+        if after or (word == "key" and before in _OF_DATA):
+            return Secrecy.NONE
+        of_somebody = before in _OWNERS or (word == "pass" and not before)
+        return Secrecy.IF_TEXT if of_somebody else Secrecy.IF_RANDOM
     found = Secrecy.NONE
     if word in _ALWAYS or (word == "token" and (not before or before in _OWNERS)):
         found = Secrecy.ALWAYS

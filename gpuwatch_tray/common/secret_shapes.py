@@ -16,7 +16,9 @@ _ISSUED = re.compile(
     r"|AIza[\w-]{16,}|ya29\.[\w.-]+|GOCSPX-[\w-]+|1//[\w-]{20,}"  # Google
     r"|eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON in base64: web tokens
     r"|dop_v1_[0-9a-f]{20,}|lsv2_\w{20,}|tskey-[\w-]{10,}"
-    r"|[0-9]{8,10}:[A-Za-z0-9_-]{30,}"  # a Telegram bot
+    r"|[0-9]{8,10}:[A-Za-z0-9_-]{30,}|[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{25,}"  # bots
+    r"|(?:shp[a-z]{2}|whsec|glsa|dapi|sbp|rpa|nfp|figd|lin_api|ntn|fw|sess)[_-]?(?=[a-z_]{0,40}[0-9A-Z])\w{16,}"
+    r"|ATATT\w{10,}|AGE-SECRET-KEY-1\w{10,}|tvly-[\w-]{10,}"
     r"|nvapi-[\w-]{8,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{16,}|dckr_pat_[\w-]+|gsk_[A-Za-z0-9]{16,}"
     r"|r8_[A-Za-z0-9]{20,}|SG\.[\w-]{10,}\.[\w-]+|hvs\.[\w-]{10,}|xai-\w{20,}|pplx-\w{20,}|wandb_v1_\w+"
     r")"

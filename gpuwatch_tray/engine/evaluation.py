@@ -329,8 +329,8 @@ def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
 
 
 def reading_gap(pace: ReadingPace, policy: Policy) -> float:
-    """After how many seconds between two readings nothing is known: slow readings are a slow poll."""
-    return max(policy.gap, SLOW_READINGS * pace.interval)
+    """Return after how many seconds between two readings nothing is known: slow ones are a slow poll."""
+    return policy.gap if pace.interval <= policy.gap else SLOW_READINGS * pace.interval
 
 
 def _tick(

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Button, Popup, Severity
-from gpuwatch_tray.notify.transport import FailureKind
+from gpuwatch_tray.notify.transport import FailureKind, configuration_error
 from gpuwatch_tray.store import OutboxSummary, Store, StoreError, outbox_pipe
 from gpuwatch_tray.units import local_time
 
@@ -41,7 +41,8 @@ class OutboxProcess:
     Starts `command` whenever a mail is due, one child at a time. Call `tick` about once a second.
 
     The child leases the mails itself; while the outbox is in memory, it gets `--handed` and the mails by a
-    pipe, and `gather` makes one of a stale backlog. `clock` is wall time; `monotonic` measures the deadline.
+    pipe, and `gather` makes one of a stale backlog. Where the command does not start, as its program was
+    replaced, `fallback` names another; without one the mails wait with that reason. `clock` is wall time.
     """
 
     def __init__(
@@ -51,8 +52,12 @@ class OutboxProcess:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         gather: Gather | None = None,
+        *,
+        fallback: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._store = store
+        self._own_command, self._fallback = list(command), fallback
+        self._exit_code = 0  # the last child's, until it is judged
         self._gather = gather
         self._command = list(command)
         self._clock = clock
@@ -91,9 +96,13 @@ class OutboxProcess:
         try:
             self._waiting = self._store.outbox_summary(now)
             self._checked = True
-            if self._waiting.next_at is not None and self._waiting.next_at <= now and not self._is_pausing():
+            exit_code, self._exit_code = self._exit_code, 0
+            if exit_code and self._waiting == self._before_child:
+                self._cannot_start(now, _("exit code {code}").format(code=exit_code))
+            due = self._waiting.next_at is not None and self._waiting.next_at <= now
+            if due and not self._is_pausing():
                 self._start(now)
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             log.warning("the mail delivery could not be started: %s", error)
             return False
         return self._waiting != before
@@ -105,13 +114,33 @@ class OutboxProcess:
     def _start(self, now: float) -> None:
         self._started, self._before_child = self._monotonic(), self._waiting
         self._store.try_writing()  # only then does a full disk show
-        if self._store.trouble is None:
-            self._child = self._popen(subprocess.DEVNULL, subprocess.DEVNULL)
+        try:
+            if self._store.trouble is None:
+                self._child = self._popen(subprocess.DEVNULL, subprocess.DEVNULL)
+                return
+            self._child = self._popen(subprocess.PIPE, subprocess.PIPE, "--handed")
+        except OSError as error:
+            self._cannot_start(now, f"{self._command[0]}: {error.strerror}")
             return
         rows = self._store.lease_due(now, LEASE, self._gather)
-        self._child = self._popen(subprocess.PIPE, subprocess.PIPE, "--handed")
         self._exchange = _PipeExchange(self._store, self._child, outbox_pipe.encode_mails(rows))
         self._exchange.written.wait(PIPE_TIMEOUT)
+
+    def _cannot_start(self, now: float, why: str) -> None:
+        """Take the other program, if there is one; else put the mails back with the reason, for a minute."""
+        other = list(self._fallback()) if self._command == self._own_command else []
+        log.error("the mail delivery does not start: %s", why)
+        self._command = other or self._own_command
+        if other:
+            self._before_child = None  # no pause
+            self._check_requested.set()
+            return
+        text = _("the program that sends the mail does not start ({why}): was it replaced?")
+        error = configuration_error(text.format(why=why), _("restart gpuwatch-tray, or install it again"))
+        failure = error.kind.value
+        for mail in self._store.lease_due(now, LEASE):
+            self._store.mark_retry(mail.id, now + RESTART_PAUSE, str(error), blocked=True, failure=failure)
+        self._waiting = self._store.outbox_summary(now)
 
     def _popen(self, stdin: int, stdout: int, *options: str) -> subprocess.Popen[bytes]:
         # In a session of its own, so that it survives Ctrl-C in the terminal and the tray's end.
@@ -131,6 +160,7 @@ class OutboxProcess:
                     child.wait(KILL_TIMEOUT)
             if child.poll() is None:
                 return False  # on a disk that does not answer, say, the next one would hang too
+        self._exit_code = 0 if self._killed else child.returncode
         self._child = self._exchange = None
         self._killed = False
         self._check_requested.set()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.secret_names import REDACTED
 from gpuwatch_tray.i18n import LANGUAGES, N_, _
 from gpuwatch_tray.model import Auto, EmailWhen, IconStyle, ProcessScope
 from gpuwatch_tray.model.schema import EXAMPLE_ADDRESS, LARGEST, ValueType
@@ -42,7 +43,7 @@ _SEPARATORS = re.compile(r"[,; \t\n]+")
 
 def quote_value(text: str) -> str:
     """Return a value as an error shows it: without secrets, in quotes, on one line, cut when long."""
-    text = _ACCOUNT.sub(redact.REDACTED, text)
+    text = _ACCOUNT.sub(REDACTED, text)
     safe = redact.text(text)
     if safe != redact.visible(text):  # else as it stands: repr shows the odd characters better
         text = safe

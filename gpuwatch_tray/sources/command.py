@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import parse_listing
+from gpuwatch_tray.common.secret_names import REDACTED
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Gpu, GpuProcess, Missing, Problem, Snapshot
 from gpuwatch_tray.sources.processes import steady_clock
@@ -274,7 +275,7 @@ def _joined(words: Sequence[str]) -> str:
     """Join words as shlex.join does, but leave a path alone as it is, and quote no redacted word's stars."""
     if len(words) == 1:
         return words[0]
-    plain = ((word, word.replace(redact.REDACTED, "x")) for word in words)
+    plain = ((word, word.replace(REDACTED, "x")) for word in words)
     return " ".join(word if shlex.quote(bare) == bare else shlex.quote(word) for word, bare in plain)
 
 

@@ -154,7 +154,7 @@ def test_the_wall_clock_does_not_matter():
     assert waiting.look(FIRST)
 
 
-def test_check_counts_its_own_looks():
+def test_check_counts_its_own_polls():
     """Runs of cron lie apart: free at two of them, at least so far apart, and it says what is not known."""
     waiting = Waiting(loop=False)
     assert not waiting.look(FIRST, after=300)

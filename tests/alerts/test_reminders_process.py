@@ -154,7 +154,7 @@ def test_a_notice_stands_until_it_is_told():
 RUN = CommandEnds(9, "start-9", "python a.py", "boot-x")
 
 
-def run_look(clock, condition, reading=AWAY, lives=None, after=5.0, children=()):
+def run_poll(clock, condition, reading=AWAY, lives=None, after=5.0, children=()):
     clock.advance(after)
     now = replace(clock.instant(), boot=condition.condition.boot)
     return step_reminder(condition, Observation(reading, now, GAP, lives=lives, children=frozenset(children)))
@@ -166,9 +166,9 @@ def test_the_peak_of_a_command_is_that_of_all_it_started():
     watch = Reminder(1, clock.instant(), RUN)
     workers = [process(pid, gpu, identity="w", memory=200 * MIB) for pid, gpu in ((10, 0), (11, 1))]
     stranger = process(12, 1, identity="w", memory=900 * MIB)
-    watch = run_look(clock, watch, snapshot(*workers, stranger), lives=True, children=[(10, "w"), (11, "w")])
+    watch = run_poll(clock, watch, snapshot(*workers, stranger), lives=True, children=[(10, "w"), (11, "w")])
     assert watch.condition.peak == 400 * MIB
-    watch = run_look(clock, watch, snapshot(workers[0], stranger), lives=True, children=[(10, "w")])
+    watch = run_poll(clock, watch, snapshot(workers[0], stranger), lives=True, children=[(10, "w")])
     assert watch.condition.peak == 400 * MIB
 
 
@@ -177,12 +177,12 @@ def test_a_command_is_left_to_its_own_report():
     clock = Clock()
     watch = Reminder(1, clock.instant(), RUN)
     held = snapshot(process(9, 0, identity="start-9", memory=300 * MIB))
-    watch = run_look(clock, watch, held, lives=True)
-    watch = run_look(clock, watch, lives=False)
+    watch = run_poll(clock, watch, held, lives=True)
+    watch = run_poll(clock, watch, lives=False)
     assert watch.notice is None
-    watch = run_look(clock, watch, lives=False, after=GRACE - 1)
+    watch = run_poll(clock, watch, lives=False, after=GRACE - 1)
     assert watch.notice is None
-    watch = run_look(clock, watch, lives=False)
+    watch = run_poll(clock, watch, lives=False)
     assert (watch.notice.title, watch.notice.text) == ("Command ended", "python a.py: it has ended")
     assert watch.notice.details[0].startswith("how it ended is not known")
     assert watch.notice.details[1] == f"{PEAK}300 MiB"
@@ -195,7 +195,7 @@ def test_the_lists_do_not_tell_of_a_command(lives):
     clock = Clock()
     watch = Reminder(1, clock.instant(), RUN)
     for _ in range(100):
-        watch = run_look(clock, watch, lives=lives, after=10)
+        watch = run_poll(clock, watch, lives=lives, after=10)
     assert watch.notice is None
 
 

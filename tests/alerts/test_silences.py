@@ -110,7 +110,7 @@ def test_an_acknowledgement_is_of_one_incident():
     ],
 )
 def test_everything_is_snoozed_until(alerts, until):
-    """The time that the face shows is the end of the snooze of everything, not of a rule."""
+    """The time that the icon shows is the end of the snooze of everything, not of a rule."""
     assert snoozed_until(alerts, NOW) == until
 
 

@@ -60,7 +60,7 @@ def shelf():
 
 
 @pytest.fixture
-def rig(shelf):
+def recording(shelf):
     running = Rig(shelf)
     yield running
     shelf.go_on.set()
@@ -69,54 +69,54 @@ def rig(shelf):
 
 def test_what_was_read_is_on_file_after_a_stop(tmp_path):
     """The minute that was open too."""
-    rig = Rig(SampleStore(tmp_path, "box"))
-    rig.minutes(2)
-    assert rig.recorder.stop(30)
+    recording = Rig(SampleStore(tmp_path, "box"))
+    recording.minutes(2)
+    assert recording.recorder.stop(30)
     found = read_samples(tmp_path, "box", NOON, NOON + 600, NOON + 600)
     assert sum(sample.covered for sample in found.samples[UUID]) == 115.0
 
 
-def test_a_flush_waits_until_it_is_written(rig, shelf):
+def test_a_flush_waits_until_it_is_written(recording, shelf):
     """A reader that asked for it misses no minute that is over."""
-    rig.minutes(3)
-    assert rig.recorder.flush(30)
+    recording.minutes(3)
+    assert recording.recorder.flush(30)
     assert len(shelf.minutes) == 2
 
 
-def test_a_disk_that_hangs_holds_up_no_reading(rig, shelf):
+def test_a_disk_that_hangs_holds_up_no_reading(recording, shelf):
     """The minutes wait, no more than ten of them; a flush and a stop give up in time."""
     shelf.go_on.clear()
-    rig.minutes(40)
-    assert not rig.recorder.flush(0.05)
-    assert not rig.recorder.stop(0.05)
-    assert len(rig.recorder._waiting) <= 10
+    recording.minutes(40)
+    assert not recording.recorder.flush(0.05)
+    assert not recording.recorder.stop(0.05)
+    assert len(recording.recorder._waiting) <= 10
 
 
-def test_a_disk_that_takes_nothing_is_said_once(rig, shelf, caplog):
+def test_a_disk_that_takes_nothing_is_said_once(recording, shelf, caplog):
     """In `trouble` as long as it lasts, in the log once."""
     shelf.error = StoreError("samples.sqlite3: the disk is full (make room on it)")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            rig.minutes(1)
-            assert rig.recorder.flush(30)
+            recording.minutes(1)
+            assert recording.recorder.flush(30)
     assert caplog.messages == [str(shelf.error)]
-    assert rig.recorder.trouble == str(shelf.error)
+    assert recording.recorder.trouble == str(shelf.error)
     shelf.error = None
-    rig.minutes(1)
-    assert rig.recorder.flush(30)
-    assert rig.recorder.trouble is None
+    recording.minutes(1)
+    assert recording.recorder.flush(30)
+    assert recording.recorder.trouble is None
 
 
-def test_a_fault_costs_the_samples_and_nothing_else(rig, shelf, monkeypatch, caplog):
+def test_a_fault_costs_the_samples_and_nothing_else(recording, shelf, monkeypatch, caplog):
     """Neither what adds up nor what writes can raise into a poll, nor end the thread."""
     shelf.error = ZeroDivisionError("a bug")
-    rig.minutes(2)
-    assert rig.recorder.flush(30)
-    assert "log" in rig.recorder.trouble
+    recording.minutes(2)
+    assert recording.recorder.flush(30)
+    assert "log" in recording.recorder.trouble
     shelf.error = None
     with monkeypatch.context() as patched:
-        patched.setattr(rig.recorder._sampler, "add", None)
-        rig.minutes(1)
-    rig.minutes(2)
-    assert rig.recorder.flush(30)
+        patched.setattr(recording.recorder._sampler, "add", None)
+        recording.minutes(1)
+    recording.minutes(2)
+    assert recording.recorder.flush(30)
     assert shelf.minutes

@@ -27,9 +27,9 @@ WAITING = "Waiting for your sign-in to Gmail"
 class Signing:
     """A SigningIn whose child is `code`; `done` is set when it was told that the sign-in is there."""
 
-    def __init__(self, context, code=None):
+    def __init__(self, signed_out, code=None):
         self.popups, self.done = FakePopups(), threading.Event()
-        self.signing = SignInAction(context, self.popups, self.done.set)
+        self.signing = SignInAction(signed_out, self.popups, self.done.set)
         if code is not None:
             self.signing._command = [sys.executable, "-c", code]
 
@@ -43,7 +43,7 @@ class Signing:
 
 
 @pytest.fixture
-def context(tmp_path, monkeypatch):
+def signed_out(tmp_path, monkeypatch):
     """Settings for Gmail whose sign-in has ended."""
     with GoogleServer() as google:
         google.write_credentials(tmp_path / "credentials.json").chmod(0o600)
@@ -68,9 +68,11 @@ def context(tmp_path, monkeypatch):
         yield made, google
 
 
-def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(context, tmp_path, monkeypatch):
+def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(
+    signed_out, tmp_path, monkeypatch
+):
     """Refused with invalid_grant it is kept; the button opens the browser; then it is due at once."""
-    made, google = context
+    made, google = signed_out
     with closing(open_store(made)) as store:
         store.commit(step(mail(1, ["a"], created=time.time() - 60)))
         (line,) = deliver_now(made, store)
@@ -100,29 +102,29 @@ def test_a_mail_that_waits_for_a_sign_in_is_due_once_the_person_has_signed_in(co
     assert "1//new-refresh-token" in (tmp_path / "token.json").read_text()
 
 
-def test_a_sign_in_that_fails_is_told_with_its_reason(context):
+def test_a_sign_in_that_fails_is_told_with_its_reason(signed_out):
     """The line of the command, and nothing of what it printed before."""
     code = "print('http://secret', flush=True); raise SystemExit('gpuwatch-tray: port 8765 cannot be used')"
-    run = Signing(context[0], code)
+    run = Signing(signed_out[0], code)
     run.signing.begin()
     assert run.titles(2)[1] == "Not signed in to Gmail"
     assert run.popups.shown[1].body == "port 8765 cannot be used"
     assert not run.done.is_set()
 
 
-def test_a_sign_in_that_dies_without_a_word_is_told(context):
+def test_a_sign_in_that_dies_without_a_word_is_told(signed_out):
     """With its exit code."""
-    run = Signing(context[0], "raise SystemExit(5)")
+    run = Signing(signed_out[0], "raise SystemExit(5)")
     run.signing.begin()
     run.titles(2)
     assert run.popups.shown[1].body == "it ended with exit code 5"
 
 
-def test_two_clicks_are_one_sign_in(context, tmp_path):
+def test_two_clicks_are_one_sign_in(signed_out, tmp_path):
     """While one waits for the person the second only says so again; after its end the next begins."""
     marks = tmp_path / "marks"
     code = f"open({str(marks)!r}, 'a').write('x'); import sys, time; time.sleep(0.5)"
-    run = Signing(context[0], code)
+    run = Signing(signed_out[0], code)
     run.signing.begin()
     run.signing.begin()
     assert run.titles(3) == [WAITING, WAITING, "Signed in to Gmail"]
@@ -131,26 +133,26 @@ def test_two_clicks_are_one_sign_in(context, tmp_path):
     assert marks.read_text() == "xx"
 
 
-def test_a_child_that_never_ends_is_ended(context, monkeypatch):
+def test_a_child_that_never_ends_is_ended(signed_out, monkeypatch):
     """Nobody signs in, and the child hangs: after its time it is ended, and the button works again."""
     monkeypatch.setattr(actions, "SIGN_IN_TIMEOUT", 0.2)
-    run = Signing(context[0], "import time; time.sleep(60)")
+    run = Signing(signed_out[0], "import time; time.sleep(60)")
     run.signing.begin()
     assert run.titles(2)[1] == "Not signed in to Gmail"
     run.signing.begin()
     assert run.titles(4)[3] == "Not signed in to Gmail"
 
 
-def test_a_child_that_cannot_be_started_is_told(context):
+def test_a_child_that_cannot_be_started_is_told(signed_out):
     """As when the installation was removed meanwhile; the button works again."""
-    run = Signing(context[0])
+    run = Signing(signed_out[0])
     run.signing._command = ["/nonexistent/python"]
     run.signing.begin()
     run.signing.begin()
     assert run.titles(2) == ["The sign-in could not be started"] * 2
 
 
-def test_the_button_of_the_popup_begins_it(context, monkeypatch):
+def test_the_button_of_the_popup_begins_it(signed_out, monkeypatch):
     """Whatever the popup is called; the click's thread does not wait for the person."""
     begun = []
     monkeypatch.setattr(SignInAction, "begin", lambda _self: begun.append(1))
@@ -162,7 +164,7 @@ def test_the_button_of_the_popup_begins_it(context, monkeypatch):
         def send_mails_now(self):
             """Nothing."""
 
-    deeds = ActionDispatcher(context[0], None, None, lambda: None)
-    deeds.bind(Monitor(), lambda _key: (), FakePopups(), lambda _extras: None, lambda _deed: None)
-    deeds.on_popup_button("mail-blocked", Button.SIGN_IN)
+    dispatcher = ActionDispatcher(signed_out[0], None, None, lambda: None)
+    dispatcher.bind(Monitor(), lambda _key: (), FakePopups(), lambda _extras: None, lambda _action: None)
+    dispatcher.on_popup_button("mail-blocked", Button.SIGN_IN)
     assert len(begun) == 1

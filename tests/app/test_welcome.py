@@ -25,7 +25,7 @@ class Monitor:
 
 
 class Clicked:
-    """The deeds on a desktop that opens files by noting them."""
+    """The actions on a desktop that opens files by noting them."""
 
     def __init__(self, folder, monkeypatch):
         self.opened, self.performed, self.popups = [], [], FakePopups()
@@ -35,8 +35,8 @@ class Clicked:
             monkeypatch.setenv(variable, str(folder / name))
         self.file = folder / "gpu-watch.env"
         context = RunContext(Settings(self.file, folder), (), SourceKind.NVML, "box", "ada", trial=True)
-        self.deeds = ActionDispatcher(context, None, None, lambda: None)
-        self.deeds.bind(Monitor(), lambda _key: (), self.popups, lambda _: None, self.performed.append)
+        self.dispatcher = ActionDispatcher(context, None, None, lambda: None)
+        self.dispatcher.bind(Monitor(), lambda _key: (), self.popups, lambda _: None, self.performed.append)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def clicked(tmp_path, monkeypatch):
 
 def test_settings_are_written_before_they_are_opened(clicked):
     """Where there are none, all three are written, and the first is opened; what is there is only opened."""
-    act = clicked.deeds.actions()[ActionKind.OPEN_SETTINGS]
+    act = clicked.dispatcher.actions()[ActionKind.OPEN_SETTINGS]
     act(str(clicked.file))
     assert clicked.opened == [str(clicked.file)]
     assert all(place.exists for place in settings.files(dict_of(clicked)))
@@ -63,23 +63,23 @@ def test_settings_that_cannot_be_written_are_a_complaint(clicked, monkeypatch):
     """A folder that is a file: the popup says why, and nothing is opened."""
     (clicked.file.parent / "plain").write_text("")
     monkeypatch.setenv("GPUWATCH_NOTIFY_CONFIG", str(clicked.file.parent / "plain" / "notify.env"))
-    clicked.deeds.actions()[ActionKind.OPEN_SETTINGS](str(clicked.file))
+    clicked.dispatcher.actions()[ActionKind.OPEN_SETTINGS](str(clicked.file))
     assert clicked.opened == []
     assert "cannot be written" in clicked.popups.shown[0].body
 
 
 def test_the_buttons_do_what_the_rows_do(clicked):
     """Each goes the way of its row, whose lane it keeps; what cannot be done here is not offered."""
-    assert clicked.deeds.welcome_buttons == (Button.TEST, Button.SETTINGS)
-    clicked.deeds.on_popup_button("welcome", Button.TEST)
-    clicked.deeds.on_popup_button("welcome", Button.SETTINGS)
-    assert [deed.kind for deed in clicked.performed] == [ActionKind.TEST_ALERT, ActionKind.OPEN_SETTINGS]
+    assert clicked.dispatcher.welcome_buttons == (Button.TEST, Button.SETTINGS)
+    clicked.dispatcher.on_popup_button("welcome", Button.TEST)
+    clicked.dispatcher.on_popup_button("welcome", Button.SETTINGS)
+    assert [action.kind for action in clicked.performed] == [ActionKind.TEST_ALERT, ActionKind.OPEN_SETTINGS]
     assert clicked.performed[1].target == str(clicked.file)
 
 
 def test_what_the_settings_say_now_is_what_the_menu_goes_by(clicked, tmp_path):
     """After a reload a test alert has somebody to mail."""
-    assert not clicked.deeds.mails
+    assert not clicked.dispatcher.mails
     new = Settings(clicked.file, tmp_path, to_email=("ada@example.org",))
-    clicked.deeds.reconfigure(RunContext(new, (), SourceKind.NVML, "box", "ada", trial=True))
-    assert clicked.deeds.mails
+    clicked.dispatcher.reconfigure(RunContext(new, (), SourceKind.NVML, "box", "ada", trial=True))
+    assert clicked.dispatcher.mails

@@ -21,15 +21,15 @@ GONE = replace(BUSY, processes=())
 
 
 class Desk(Loop):
-    """A loop with the deeds of its menu."""
+    """A loop with the actions of its menu."""
 
     def build(self):
         super().build()
         waiting = Reminders(self.store, self.clock.instant)
         person = AlertOperations(self.store, self.clock.instant)
-        deeds = ActionDispatcher(self.context, person, waiting, lambda: None)
-        deeds.bind(self.monitor, lambda _key: (), self.popups, lambda _: None, lambda _: None)
-        self.actions = deeds.actions()
+        dispatcher = ActionDispatcher(self.context, person, waiting, lambda: None)
+        dispatcher.bind(self.monitor, lambda _key: (), self.popups, lambda _: None, lambda _: None)
+        self.actions = dispatcher.actions()
 
     def click(self, act, target):
         self.actions[act](target)
@@ -44,7 +44,7 @@ class Desk(Loop):
 
 
 @pytest.fixture
-def desk(tmp_path):
+def loop(tmp_path):
     running = Desk(tmp_path)
     running.presence = Presence.PRESENT
     running.poll(BUSY)
@@ -52,38 +52,38 @@ def desk(tmp_path):
     running.store.close()
 
 
-def test_a_click_is_a_wish_and_no_popup(desk):
+def test_a_click_is_a_wish_and_no_popup(loop):
     """The row is in the menu at the next look; nobody is told what they have just done."""
-    desk.click(ActionKind.WHEN_FREE, "2")
-    desk.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
-    desk.poll(BUSY)
-    assert desk.awaited == ["2 GPUs are free for 1 min", f"PID {ONE.pid} (python train.py) ends"]
-    desk.click(ActionKind.WHEN_CANCEL, "1")
-    desk.poll(BUSY)
-    assert desk.awaited == [f"PID {ONE.pid} (python train.py) ends"]
-    assert desk.titles == []
+    loop.click(ActionKind.WHEN_FREE, "2")
+    loop.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
+    loop.poll(BUSY)
+    assert loop.awaited == ["2 GPUs are free for 1 min", f"PID {ONE.pid} (python train.py) ends"]
+    loop.click(ActionKind.WHEN_CANCEL, "1")
+    loop.poll(BUSY)
+    assert loop.awaited == [f"PID {ONE.pid} (python train.py) ends"]
+    assert loop.titles == []
 
 
-def test_the_end_pops_up_once(desk):
+def test_the_end_pops_up_once(loop):
     """The person at the desk gets one popup about it, and no mail is started."""
-    desk.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
-    desk.poll(GONE)
-    desk.poll(GONE)
-    assert desk.titles == ["Process ended on box"]
-    assert f"PID {ONE.pid} (python train.py, GPU 0) has ended after 1 min" in desk.popups.shown[0].body
-    assert (desk.courier.kicks, desk.awaited) == (0, [])
+    loop.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
+    loop.poll(GONE)
+    loop.poll(GONE)
+    assert loop.titles == ["Process ended on box"]
+    assert f"PID {ONE.pid} (python train.py, GPU 0) has ended after 1 min" in loop.popups.shown[0].body
+    assert (loop.courier.kicks, loop.awaited) == (0, [])
 
 
-def test_a_popup_that_fails_starts_the_mail(desk):
+def test_a_popup_that_fails_starts_the_mail(loop):
     """Where no popup can be shown, the next look queues a mail, and the courier goes."""
-    desk.popups.works = False
-    desk.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
-    desk.poll(GONE)
-    assert desk.courier.kicks == 0
-    desk.poll(GONE)
-    desk.poll(GONE)
-    assert desk.courier.kicks == 1
-    assert len(desk.store.lease_due(host.now().wall, 60)) == 1
+    loop.popups.works = False
+    loop.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
+    loop.poll(GONE)
+    assert loop.courier.kicks == 0
+    loop.poll(GONE)
+    loop.poll(GONE)
+    assert loop.courier.kicks == 1
+    assert len(loop.store.lease_due(host.now().wall, 60)) == 1
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_a_popup_that_fails_starts_the_mail(desk):
         (ActionKind.WHEN_CANCEL, "9", "nothing 9 is waited for"),
     ],
 )
-def test_what_came_too_late_is_said(desk, act, target, why):
+def test_what_came_too_late_is_said(loop, act, target, why):
     """A row of a menu that was open for long may name what is gone: one popup says so."""
-    desk.click(act, target)
-    (popup,) = desk.popups.shown
+    loop.click(act, target)
+    (popup,) = loop.popups.shown
     assert popup.title == "You will not be told"
     assert popup.body.startswith(why)

@@ -15,6 +15,7 @@ from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scena
 from tests.support.faketime import shifted
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.driver
 
@@ -216,7 +217,7 @@ def test_beside_a_watcher_check_only_delivers(installed, server, two):
         done = installed.run("check")
         assert f"watch, PID {running.pid} watches on" in done.stdout
         assert (done.returncode, done.stderr) == (0, "")
-        wait_for(lambda: server.messages, "the watcher's mail")
+        wait_until(lambda: server.messages, "the watcher's mail")
     assert len(server.messages) == 1
 
 
@@ -224,7 +225,7 @@ def test_the_child_that_sends_empties_the_outbox_of_the_source_asked_for(install
     """--source nvml goes before MYGPU in the watcher, and so it does in the child that it starts."""
     installed.play(busy(*two))
     with watcher(installed, "--source", "nvml", MYGPU="true"):
-        wait_for(lambda: server.messages, "the watcher's mail")
+        wait_until(lambda: server.messages, "the watcher's mail")
 
 
 def test_a_watcher_that_cannot_read_the_driver_is_no_reason_for_silence(installed, server):
@@ -250,14 +251,7 @@ def test_a_stop_right_after_an_alert_does_not_keep_its_mail_back(installed, serv
     installed.play(busy(*two))
     with watcher(installed):
         pass
-    wait_for(lambda: server.messages, "the mail")
-
-
-def wait_for(fact, what, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
+    wait_until(lambda: server.messages, "the mail")
 
 
 def test_another_machine_is_watched_through_a_command(installed, server, tmp_path):
@@ -364,7 +358,7 @@ def test_what_lies_in_the_current_folder_is_not_run(installed, server, two):
     (installed.folder / "email.py").write_text("raise SystemExit('mine was imported')")
     installed.play(busy(*two))
     with watcher(installed):
-        wait_for(lambda: server.messages, "the mail")
+        wait_until(lambda: server.messages, "the mail")
 
 
 def test_ending_check_ends_the_program_it_runs(installed):
@@ -372,8 +366,8 @@ def test_ending_check_ends_the_program_it_runs(installed):
     marker = installed.folder / "pid"
     variables = {"MYGPU": f"sh -c 'echo $$ > {marker}; exec sleep 60'"}
     with subprocess.Popen([installed.script, "check"], env=installed.environment | variables) as running:
-        wait_for(lambda: marker.exists() and marker.read_text().strip(), "the program")
+        wait_until(lambda: marker.exists() and marker.read_text().strip(), "the program")
         running.terminate()
         assert running.wait(10) != 0
     pid = int(marker.read_text())
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the program's end")

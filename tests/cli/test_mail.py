@@ -59,7 +59,7 @@ def gmail(installed, google):
 
 
 @pytest.fixture
-def ring(installed):
+def keyring_file(installed):
     """The keyring of the programs that are run."""
     folder = installed.folder / "ring"
     folder.mkdir()
@@ -253,7 +253,7 @@ def test_without_a_recipient_there_is_no_way_to_try(installed):
     assert "TO_EMAIL" in done.stderr
 
 
-def test_a_password_goes_into_the_keyring_and_out_again(installed, ring):
+def test_a_password_goes_into_the_keyring_and_out_again(installed, keyring_file):
     """From a pipe; it then logs in, and stands in no file of ours; its account is told, never itself."""
     with MailServer(user="ada", password="hunter2hunter2") as server:
         installed.write(
@@ -275,7 +275,7 @@ def test_a_password_goes_into_the_keyring_and_out_again(installed, ring):
         )
         assert (stored.returncode, stored.stderr) == (0, "")
         assert stored.stdout == "The password of ada@localhost is in the keyring (a test's keyring).\n"
-        assert json.loads(ring.read_text()) == {"gpuwatch-tray SMTP/ada@localhost": "hunter2hunter2"}
+        assert json.loads(keyring_file.read_text()) == {"gpuwatch-tray SMTP/ada@localhost": "hunter2hunter2"}
         tried = installed.run("mail", "test")
         assert tried.returncode == 0
         assert "ok      the password is in the keyring" in tried.stdout
@@ -287,7 +287,7 @@ def test_a_password_goes_into_the_keyring_and_out_again(installed, ring):
         assert "hunter2" not in without.stdout + tried.stdout
 
 
-def test_without_any_input_no_password_can_be_asked_for(installed, ring):
+def test_without_any_input_no_password_can_be_asked_for(installed, keyring_file):
     """Standard input closed, as some starters leave it: wrong use, in one line."""
     installed.write("smtp.env", "SMTP_HOST=mail.example.org\nSMTP_USER=ada@example.org\n")
     command = shlex.join([str(installed.script), "mail", "password"])
@@ -315,7 +315,7 @@ def test_without_a_keyring_the_other_way_is_told(installed):
     assert "SMTP_PASS_FILE" in line
 
 
-def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, ring):
+def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, keyring_file):
     """At a terminal: no echo, and two that differ are not kept."""
     installed.write("smtp.env", "SMTP_HOST=mail.example.org\nSMTP_USER=ada@example.org\n")
     for second, code in (("other", 2), ("geheim", 0)):
@@ -333,7 +333,7 @@ def test_a_typed_password_is_not_shown_and_asked_for_twice(installed, ring):
             assert running.wait(20) == code
         os.close(ours)
         assert "geheim" not in shown
-    assert "geheim" in ring.read_text()
+    assert "geheim" in keyring_file.read_text()
 
 
 def _type(terminal: int, *answers: tuple[str, str]) -> str:
@@ -351,7 +351,7 @@ def _type(terminal: int, *answers: tuple[str, str]) -> str:
     return shown
 
 
-def test_no_command_tells_the_password_in_any_form(installed, ring):
+def test_no_command_tells_the_password_in_any_form(installed, keyring_file):
     """A server that repeats it as it is, in base64 and URL-encoded; with --verbose; in the state's files."""
     secret = "käse+Wörd/?&9"
     plain = base64.b64encode(f"\0user\0{secret}".encode()).decode()
@@ -362,7 +362,7 @@ def test_no_command_tells_the_password_in_any_form(installed, ring):
         account = f"SMTP_HOST={server.host}\nSMTP_PORT={server.port}\nSMTP_USER=user\n"
         account += f"FROM_EMAIL=watch@example.org\nSMTP_CA_FILE={server.ca_file}\n"
         file = installed.write("password", secret + "\n")
-        ring.write_text(json.dumps({"gpuwatch-tray SMTP/user@localhost": secret}))
+        keyring_file.write_text(json.dumps({"gpuwatch-tray SMTP/user@localhost": secret}))
         said = ""
         for place in (f"SMTP_PASS='{secret}'\n", f"SMTP_PASS_FILE={file}\n", ""):
             installed.write("smtp.env", account + place)

@@ -29,7 +29,7 @@ def mail(installed, *words, code=0):
 
 
 def test_a_refused_mail_is_told_once_and_listed_until_somebody_acts(installed, server, refused):
-    """The `check` that gave it up names it, the next writes no second one; `mail queue` has it with reason and mend."""
+    """The `check` that gave it up names it; the next says nothing; `mail queue` has reason and mend."""
     assert refused.returncode == 1
     assert "1 mail given up (`gpuwatch-tray mail queue`): " in refused.stderr
     assert "550 5.1.1 no such user" in refused.stderr

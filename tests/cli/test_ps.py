@@ -16,14 +16,14 @@ pytestmark = pytest.mark.driver
 
 
 @pytest.fixture
-def worker(tmp_path):
+def process_with_key(tmp_path):
     with workers(tmp_path, ["train.py", "--api-key", "sk-canary0123456789abcdef"]) as (child,):
         yield child
 
 
-def test_ps_prints_the_bash_tools_list(installed, worker, tmp_path):
+def test_ps_prints_the_bash_tools_list(installed, process_with_key, tmp_path):
     """The list is the Bash tool's to the letter, with the elapsed time that ps itself prints."""
-    pid = worker.pid
+    pid = process_with_key.pid
     installed.play(Scenario(gpus=[FakeGpu.numbered(0, FakeProcess(pid, 2828 * MIB))]))
     before = subprocess.check_output(["ps", "-o", "etimes=", "-p", str(pid)], text=True)
     done = installed.run("ps")
@@ -39,13 +39,13 @@ def test_ps_prints_the_bash_tools_list(installed, worker, tmp_path):
     assert (empty, end, done.stderr, done.returncode) == ("", "", "", 0)
 
 
-def test_ps_leaves_out_graphics_and_shows_a_process_without_memory(installed, worker):
+def test_ps_leaves_out_graphics_and_shows_a_process_without_memory(installed, process_with_key):
     """A graphics-only process is no compute process; memory that the driver does not give is [N/A]."""
     installed.play(
         Scenario(
             gpus=[
-                FakeGpu.numbered(0, FakeProcess(worker.pid, None), FakeProcess(1, 10 * MIB)),
-                FakeGpu.numbered(1, FakeProcess(worker.pid, 5 * MIB, kinds="G")),
+                FakeGpu.numbered(0, FakeProcess(process_with_key.pid, None), FakeProcess(1, 10 * MIB)),
+                FakeGpu.numbered(1, FakeProcess(process_with_key.pid, 5 * MIB, kinds="G")),
             ]
         )
     )
@@ -53,20 +53,20 @@ def test_ps_leaves_out_graphics_and_shows_a_process_without_memory(installed, wo
     assert [line.split("  PID")[0] for line in headers][:1] == ["GPU=0  MEM=[N/A]MiB"]
     assert not any(line.startswith("GPU=1") for line in headers)
     everyone = installed.run("ps", "--all").stdout
-    assert re.search(rf"GPU=1  MEM=5MiB  PID={worker.pid}  .*TYPE=G$", everyone, re.MULTILINE)
+    assert re.search(rf"GPU=1  MEM=5MiB  PID={process_with_key.pid}  .*TYPE=G$", everyone, re.MULTILINE)
     assert re.search(r"^USER=\S+  GPUS=2  PROCESSES=\d  MEM=\d+\+\?MiB$", everyone, re.MULTILINE)
     assert "users" in json.loads(installed.run("ps", "--all", "--json").stdout)
     assert "users" not in json.loads(installed.run("ps", "--json").stdout)
     assert "USER=" not in installed.run("ps").stdout
 
 
-def test_ps_json_names_what_is_missing(installed, worker):
+def test_ps_json_names_what_is_missing(installed, process_with_key):
     """The JSON list says of a field that it is unsupported rather than 0."""
-    gpu = FakeGpu.numbered(0, FakeProcess(worker.pid, None))
+    gpu = FakeGpu.numbered(0, FakeProcess(process_with_key.pid, None))
     installed.play(Scenario(gpus=[gpu]))
     facts = json.loads(installed.run("ps", "--json").stdout)
     (process,) = facts["processes"]
-    assert (process["pid"], process["memory_bytes"]) == (worker.pid, None)
+    assert (process["pid"], process["memory_bytes"]) == (process_with_key.pid, None)
     assert process["missing"]["memory_bytes"] == "unsupported"
     assert facts["schema"] == 1
 

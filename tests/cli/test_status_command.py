@@ -104,17 +104,17 @@ def environ(tmp_path, short, monkeypatch):
 
 
 @pytest.fixture
-def context(environ):
+def own_context(environ):
     return create_context(environ, SourceKind.NVML)
 
 
 @contextmanager
-def watching(context, handlers):
+def watching(own_context, handlers):
     """What the tray does: take the lock, serve, say where."""
-    lock = StoreLock(context.settings.state, context.state_name)
+    lock = StoreLock(own_context.settings.state, own_context.state_name)
     assert lock.acquire(LockHolder(os.getpid(), "tray"))
     try:
-        with tray_client.serve_requests(context, handlers) as address:
+        with tray_client.serve_requests(own_context, handlers) as address:
             lock.describe(LockHolder(os.getpid(), "tray", address=address))
             yield address
     finally:
@@ -230,65 +230,65 @@ def test_a_name_with_control_characters_cannot_play_with_the_terminal():
 # --- the way there ------------------------------------------------------------------------------------
 
 
-def test_status_asks_the_running_one(context, capsys):
+def test_status_asks_the_running_one(own_context, capsys):
     """Lines for a person, or the answer as it is."""
-    with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
-        assert print_status(context, Namespace(json=False), lambda: START) == 0
+    with watching(own_context, {"status": lambda _: build_status(WARNING, FACTS)}):
+        assert print_status(own_context, Namespace(json=False), lambda: START) == 0
         assert capsys.readouterr().out.splitlines() == status_lines(build_status(WARNING, FACTS), START)
-        assert print_status(context, Namespace(json=True)) == 0
+        assert print_status(own_context, Namespace(json=True)) == 0
         assert json.loads(capsys.readouterr().out) == build_status(WARNING, FACTS)
 
 
-def test_from_cron_the_sessions_socket_is_found(context, monkeypatch, short):
+def test_from_cron_the_sessions_socket_is_found(own_context, monkeypatch, short):
     """The lock's description names the address, so XDG_RUNTIME_DIR need not be set."""
-    with watching(context, {"status": lambda _: {"state": "ok"}}) as address:
+    with watching(own_context, {"status": lambda _: {"state": "ok"}}) as address:
         assert address.startswith(str(short / "run"))
         monkeypatch.delenv("XDG_RUNTIME_DIR")
-        assert tray_client.try_request(context, {"do": "status"}) == {"state": "ok"}
+        assert tray_client.try_request(own_context, {"do": "status"}) == {"state": "ok"}
 
 
-def test_without_a_running_one_status_and_quit_fail_in_one_line(context, environ):
+def test_without_a_running_one_status_and_quit_fail_in_one_line(own_context, environ):
     """Also after a crash, which leaves a description behind; `try_request` returns None instead."""
     for _ in range(2):
         for asked in (
-            lambda: print_status(context, Namespace(json=False)),
-            lambda: quit_running(context, Namespace()),
+            lambda: print_status(own_context, Namespace(json=False)),
+            lambda: quit_running(own_context, Namespace()),
         ):
             with pytest.raises(
                 WorkError, match=r"nothing watches the GPUs here .*`gpuwatch-tray` starts"
             ) as told:
                 asked()
             assert "\n" not in str(told.value)
-        assert tray_client.try_request(context, {"do": "status"}) is None
-        context.settings.state.mkdir(exist_ok=True)
-        left = StoreLock(context.settings.state, context.state_name)
-        left.describe(LockHolder(99999, "tray", address=str(context.settings.state / "s")))
+        assert tray_client.try_request(own_context, {"do": "status"}) is None
+        own_context.settings.state.mkdir(exist_ok=True)
+        left = StoreLock(own_context.settings.state, own_context.state_name)
+        left.describe(LockHolder(99999, "tray", address=str(own_context.settings.state / "s")))
 
 
-def test_one_that_takes_no_requests_is_not_taken_for_none(context):
+def test_one_that_takes_no_requests_is_not_taken_for_none(own_context):
     """The lock is held but no socket answers: that is an error with the holder's name."""
-    lock = StoreLock(context.settings.state, context.state_name)
+    lock = StoreLock(own_context.settings.state, own_context.state_name)
     lock.acquire(LockHolder(os.getpid(), "watch"))
     with pytest.raises(WorkError, match=rf"watch, PID {os.getpid()} watches .* takes no requests"):
-        tray_client.try_request(context, {"do": "status"})
+        tray_client.try_request(own_context, {"do": "status"})
     lock.release()
 
 
-def test_a_refusal_is_an_error_with_its_text(context):
+def test_a_refusal_is_an_error_with_its_text(own_context):
     """An older one that knows no such request says which it knows."""
     with (
-        watching(context, {"status": lambda _: {}}),
+        watching(own_context, {"status": lambda _: {}}),
         pytest.raises(
             WorkError, match=rf"tray, PID {os.getpid()} on .*: unknown request: this one knows status"
         ),
     ):
-        tray_client.try_request(context, {"do": "dance"})
+        tray_client.try_request(own_context, {"do": "dance"})
 
 
-def test_without_a_place_for_the_socket_the_watching_goes_on(context, monkeypatch, caplog):
+def test_without_a_place_for_the_socket_the_watching_goes_on(own_context, monkeypatch, caplog):
     """The address is empty then, and the log says what will not work."""
     monkeypatch.setattr(tray_client, "control_addresses", lambda _: ())
-    with tray_client.serve_requests(context, {}) as address:
+    with tray_client.serve_requests(own_context, {}) as address:
         assert address == ""
     assert "`status` and `quit` will not reach this one" in caplog.text
 
@@ -310,9 +310,11 @@ def test_a_second_demo_finds_the_first(environ, capsys):
     """One instance: the lock of a demo is where a second one looks; a trial evaluation needs none."""
     demo = create_context(environ, SourceKind.DEMO)
     with acquire_store(demo, "tray") as lease:
-        with pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other:
-            with acquire_store(demo, "watch"):
-                pass
+        with (
+            pytest.raises(AlreadyRunningError, match=f"tray, PID {os.getpid()} watches on") as other,
+            acquire_store(demo, "watch"),
+        ):
+            pass
         assert other.value.holder == lease.holder == tray_client.lock_holder(demo)
         with acquire_store(demo, "check"):
             assert tray_client.lock_holder(demo) == lease.holder
@@ -377,10 +379,10 @@ def test_a_lock_that_somebody_answers_for_is_none(context):
         assert tray_client.lock_problem(context) == ""
 
 
-def test_a_second_start_tells_how_the_first_one_is(context):
+def test_a_second_start_tells_how_the_first_one_is(own_context):
     """Its status where it answers, else who it is."""
-    with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
-        told = describe_running(tray_client.lock_holder(context), lambda: START)
+    with watching(own_context, {"status": lambda _: build_status(WARNING, FACTS)}):
+        told = describe_running(tray_client.lock_holder(own_context), lambda: START)
     assert told[0] == f"tray, PID {os.getpid()} watches already"
     assert told[1] == "warning: 3 GPUs in use, the limit is 2"
     assert describe_running(LockHolder(7, "tray")) == ["tray, PID 7 watches already"]
@@ -398,12 +400,12 @@ def test_a_demo_started_twice_is_told_of_the_first_by_its_name(environ):
     assert describe_namesake(demo, 0) == ["another tray is in this session"]
 
 
-def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(context, monkeypatch):
+def test_the_sessions_name_leads_to_the_same_tray_as_the_lock(own_context, monkeypatch):
     """Whichever of the two stops a second start, it prints the first one's status."""
-    with watching(context, {"status": lambda _: build_status(WARNING, FACTS)}):
+    with watching(own_context, {"status": lambda _: build_status(WARNING, FACTS)}):
         monkeypatch.delenv("XDG_RUNTIME_DIR")  # the address is the lock's, wherever this one would look
-        holder = tray_client.lock_holder(context)
-        told = describe_namesake(context, os.getpid(), lambda: START)
+        holder = tray_client.lock_holder(own_context)
+        told = describe_namesake(own_context, os.getpid(), lambda: START)
         assert told == describe_running(holder, lambda: START)
         assert len(told) > 3
 
@@ -450,18 +452,18 @@ def tray(environ, how):
 
 
 @pytest.mark.parametrize("how", ["orderly", "abrupt"])
-def test_quit_ends_the_other_process_and_waits_for_it(context, environ, capsys, how):
+def test_quit_ends_the_other_process_and_waits_for_it(own_context, environ, capsys, how):
     """When it returns, the lock can be taken; also where the process left without giving it back."""
     with tray(environ, how) as running:
-        assert quit_running(context, Namespace()) == 0
-        lock = StoreLock(context.settings.state, context.state_name)
+        assert quit_running(own_context, Namespace()) == 0
+        lock = StoreLock(own_context.settings.state, own_context.state_name)
         assert lock.acquire(LockHolder(os.getpid(), "tray"))
         lock.release()
         assert running.wait(5) == 0
         assert capsys.readouterr().out == f"ended: tray, PID {running.pid}\n"
 
 
-def test_quit_does_not_claim_what_has_not_happened(context, environ):
+def test_quit_does_not_claim_what_has_not_happened(own_context, environ):
     """One that stays is an error after 60 s, which are the test's own."""
     now = [0.0]
 
@@ -472,7 +474,7 @@ def test_quit_does_not_claim_what_has_not_happened(context, environ):
         with pytest.raises(
             WorkError, match=rf"tray, PID {running.pid}: asked to quit, but still there after 60 s"
         ):
-            quit_running(context, Namespace(), monotonic=lambda: now[0], sleep=sleep)
+            quit_running(own_context, Namespace(), monotonic=lambda: now[0], sleep=sleep)
         assert running.poll() is None
 
 
@@ -494,12 +496,12 @@ def test_quit_waits_for_one_that_takes_long(context, environ, capsys):
         assert told.out == f"ended: tray, PID {running.pid}\n"
 
 
-def test_after_kill_9_the_state_is_free_and_status_says_so(context, environ):
+def test_after_kill_9_the_state_is_free_and_status_says_so(own_context, environ):
     """What the dead one left, socket and description, misleads nobody and blocks no successor."""
     with tray(environ, "deaf") as running:
-        assert tray_client.try_request(context, {"do": "status"}) == {"state": "ok"}
+        assert tray_client.try_request(own_context, {"do": "status"}) == {"state": "ok"}
         running.send_signal(signal.SIGKILL)
         running.wait(5)
-    assert tray_client.try_request(context, {"do": "status"}) is None
-    with watching(context, {"status": lambda _: {"state": "warning"}}):
-        assert tray_client.try_request(context, {"do": "status"}) == {"state": "warning"}
+    assert tray_client.try_request(own_context, {"do": "status"}) is None
+    with watching(own_context, {"status": lambda _: {"state": "warning"}}):
+        assert tray_client.try_request(own_context, {"do": "status"}) == {"state": "warning"}

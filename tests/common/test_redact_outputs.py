@@ -1,4 +1,4 @@
-"""No face shows a secret of a command line: menu, popups, mails, the log, `alerts`, `status`, `when`."""
+"""No output shows a secret of a command line: menu, popups, mails, the log, `alerts`, `status`, `when`."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ def secret_lines(argv, *, mine):
 
 def everything_seen(processes, caplog=None):
     folder = memory_folder()
-    faces = Outputs(folder)
+    outputs = Outputs(folder)
     try:
-        with closing(faces.store):
-            faces.run(processes)
+        with closing(outputs.store):
+            outputs.run(processes)
         if caplog is not None:
-            faces.show(caplog.text)
-        return faces.seen
+            outputs.show(caplog.text)
+        return outputs.seen
     finally:
         shutil.rmtree(folder)
 
@@ -135,7 +135,7 @@ def leaks(seen):
 
 
 @pytest.mark.parametrize("mine", [True, False, None], ids=["mine", "another's", "unknown"])
-def test_no_face_shows_a_secret(mine, caplog):
+def test_no_output_shows_a_secret(mine, caplog):
     """From the first popup to the last line of the log, no form of a secret in a command line is seen."""
     caplog.set_level(logging.DEBUG, "gpuwatch_tray")
     for form in FORMS:
@@ -144,7 +144,7 @@ def test_no_face_shows_a_secret(mine, caplog):
 
 
 def test_the_faces_do_show_commands():
-    """The test above can fail: what is no secret is seen on each kind of face."""
+    """The test above can fail: what is no secret is seen in each kind of output."""
     seen = everything_seen(secret_lines(["python", "train.py", "--run", LEAK], mine=True))
     shown = leaks(seen)
     assert any("Raw output:" in text for text in shown)  # the mail
@@ -160,8 +160,8 @@ def test_the_faces_do_show_commands():
     st.sampled_from([True, False, None]),
     st.booleans(),
 )
-def test_no_face_shows_a_named_secret_whatever_its_letters(name, tail, mine, glued):
-    """A secret with blanks, quotes and controls in it stays one argument, and hidden, on every face."""
+def test_no_output_shows_a_named_secret_whatever_its_letters(name, tail, mine, glued):
+    """A secret with blanks, quotes and controls in it stays one argument, and hidden, in every output."""
     secret = f"{CANARY}{tail}"
     words = [f"{name}={secret}"] if glued else [name, secret]
     facts = {"command": ("python", *words), "mine": mine}

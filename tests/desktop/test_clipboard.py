@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import threading
@@ -13,31 +12,12 @@ import pytest
 
 from gpuwatch_tray.desktop import clipboard
 from gpuwatch_tray.desktop.clipboard import ClipboardError, available, copy
+from tests.desktop.tools import add_program, environment_with
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 COMMAND = "python train.py --name 'Zoë ☃' --batch_size=64\nsecond line"
 TAKE = '#!/bin/sh\necho "$0 $*" > "$TOOLS/called"\ncat > "$TOOLS/taken"\n'
-
-
-@pytest.fixture
-def tools(tmp_path):
-    """Make a PATH with nothing but what a test puts there, beside the shell and cat."""
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    for name in ("sh", "cat", "sleep"):
-        (folder / name).symlink_to(shutil.which(name))
-    return folder
-
-
-def program(folder, name, script=TAKE):
-    file = folder / name
-    file.write_text(script)
-    file.chmod(file.stat().st_mode | stat.S_IXUSR)
-
-
-def environment(folder, **more):
-    return {"PATH": str(folder), "TOOLS": str(folder), **more}
 
 
 WAYS = [
@@ -55,8 +35,8 @@ WAYS = [
 def test_the_desktops_own_program_gets_the_text(tools, installed, session, taken):
     """By its pipe, whole, and never among its arguments."""
     for name in installed:
-        program(tools, name)
-    environ = environment(tools, **session)
+        add_program(tools, name, TAKE)
+    environ = environment_with(tools, **session)
     assert available(environ)
     copy(COMMAND, environ)
     assert (tools / "taken").read_text() == COMMAND
@@ -77,8 +57,8 @@ NOWHERE = [
 def test_without_a_clipboard_nothing_is_offered_and_the_error_says_what_to_install(tools, installed, session):
     """`available` says no, and `copy` names the packages."""
     for name in installed:
-        program(tools, name)
-    environ = environment(tools, **session)
+        add_program(tools, name, TAKE)
+    environ = environment_with(tools, **session)
     assert not available(environ)
     with pytest.raises(ClipboardError, match="install wl-clipboard"):
         copy("x", environ)
@@ -95,9 +75,9 @@ def test_without_a_clipboard_nothing_is_offered_and_the_error_says_what_to_insta
 def test_a_program_that_fails_or_hangs_is_named_and_the_text_is_not(tools, monkeypatch, script, said):
     """One line with the program and its trouble, within bounds, and no secret in it."""
     monkeypatch.setattr(clipboard, "TIMEOUT", 0.3)
-    program(tools, "xclip", script)
+    add_program(tools, "xclip", script)
     with pytest.raises(ClipboardError, match=said) as told:
-        copy("--password hunter22", environment(tools, DISPLAY=":1"))
+        copy("--password hunter22", environment_with(tools, DISPLAY=":1"))
     assert "hunter22" not in str(told.value)
 
 
@@ -152,7 +132,7 @@ def test_xclip_puts_it_on_a_real_clipboard(screen):
 @pytest.mark.desktop
 def test_without_a_program_the_tray_itself_holds_the_clipboard(screen, tools):
     """Each form that programs ask for is answered, an unknown one is refused, and again after that."""
-    copy(COMMAND, environment(tools, DISPLAY=screen))
+    copy(COMMAND, environment_with(tools, DISPLAY=screen))
     targets = paste(screen, "TARGETS").decode().split()
     assert {"TARGETS", "TIMESTAMP", "UTF8_STRING", "STRING", "text/plain;charset=utf-8"} <= set(targets)
     for target in ("UTF8_STRING", "text/plain;charset=utf-8", "text/plain", "TEXT"):
@@ -167,7 +147,7 @@ def test_without_a_program_the_tray_itself_holds_the_clipboard(screen, tools):
 def test_the_next_copy_takes_over_and_leaves_no_thread_behind(screen, tools):
     """One owner at a time; none once another program has the clipboard."""
     for number in range(5):
-        copy(f"copy {number}", environment(tools, DISPLAY=screen))
+        copy(f"copy {number}", environment_with(tools, DISPLAY=screen))
         assert paste(screen).decode() == f"copy {number}"
     wait_until(lambda: len(owners()) == 1, "the former owners to end")
     taking = ["xclip", "-display", screen, "-selection", "clipboard", "-in"]
@@ -179,7 +159,7 @@ def test_the_next_copy_takes_over_and_leaves_no_thread_behind(screen, tools):
 @pytest.mark.desktop
 def test_a_text_too_long_for_one_answer_is_cut_between_characters(screen, tools):
     """More than fits into one property arrives as its beginning, and is still UTF-8."""
-    copy("x" + "é" * clipboard.MAX_BYTES, environment(tools, DISPLAY=screen))
+    copy("x" + "é" * clipboard.MAX_BYTES, environment_with(tools, DISPLAY=screen))
     got = paste(screen)
     assert len(got) == clipboard.MAX_BYTES - 1
     assert set(got.decode()) == {"x", "é"}
@@ -191,7 +171,7 @@ def test_an_x_server_that_ends_takes_the_owner_with_it(tools, tmp_path):
     rig.require()
     before = len(owners())
     with rig.display(tmp_path) as name:
-        copy("x", environment(tools, DISPLAY=name))
+        copy("x", environment_with(tools, DISPLAY=name))
         assert len(owners()) == before + 1
     wait_until(lambda: len(owners()) <= before, "the owner to end")
 
@@ -201,5 +181,5 @@ def test_an_x_server_that_is_not_there_is_an_error_that_names_it(tools):
     """DISPLAY may point to a session that has ended."""
     before = owners()
     with pytest.raises(ClipboardError, match=r"the X server :65000 cannot be reached"):
-        copy("x", environment(tools, DISPLAY=":65000"))
+        copy("x", environment_with(tools, DISPLAY=":65000"))
     wait_until(lambda: set(owners()) <= set(before), "the attempt to end")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch_tray.desktop import entries
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 ODD = '/home/ada/my "GPUs" $HOME `x` 100% \\ 显卡/gpuwatch-tray'
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
 import sys
 import threading
 import time
@@ -12,37 +11,19 @@ import pytest
 
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.desktop.launcher import OpeningError, available, open_file, open_page
-from tests.e2e.client import wait_until
+from tests.desktop.tools import add_program, environment_with
+from tests.support.timing import wait_until
 
 NOTE = '#!/bin/sh\nfor word in "$0" "$@"; do echo "$word" >> "$TOOLS/called"; done\n'
 
 
 @pytest.fixture
-def tools(tmp_path):
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    for name in ("sh", "sleep"):
-        (folder / name).symlink_to(shutil.which(name))
-    return folder
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
+def odd_file(tmp_path, monkeypatch):
     """Make a file whose name looks like an option, in the current folder."""
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "-my gpu.env"
     file.write_text("GPU_LIMIT=2\n")
     return file
-
-
-def program(folder, name, script=NOTE):
-    file = folder / name
-    file.write_text(script)
-    file.chmod(file.stat().st_mode | stat.S_IXUSR)
-
-
-def environment(folder):
-    return {"PATH": str(folder), "TOOLS": str(folder)}
 
 
 @pytest.mark.parametrize(
@@ -52,28 +33,28 @@ def environment(folder):
         (("gio",), ["gio", "open"]),
     ],
 )
-def test_the_desktops_opener_gets_the_whole_path(tools, settings, installed, called):
+def test_the_desktops_opener_gets_the_whole_path(tools, odd_file, installed, called):
     """As one argument that no program takes for an option."""
     for name in installed:
-        program(tools, name)
-    assert available(environment(tools))
-    open_file(settings.name, environment(tools))
+        add_program(tools, name, NOTE)
+    assert available(environment_with(tools))
+    open_file(odd_file.name, environment_with(tools))
     first, *others = (tools / "called").read_text().splitlines()
-    assert [first, *others] == [str(tools / called[0]), *called[1:], str(settings)]
+    assert [first, *others] == [str(tools / called[0]), *called[1:], str(odd_file)]
 
 
-def test_without_an_opener_it_is_not_offered_and_the_error_says_what_to_install(tools, settings):
+def test_without_an_opener_it_is_not_offered_and_the_error_says_what_to_install(tools, odd_file):
     """`available` says no; `open_file` names the package."""
-    assert not available(environment(tools))
+    assert not available(environment_with(tools))
     with pytest.raises(OpeningError, match="install xdg-utils"):
-        open_file(settings, environment(tools))
+        open_file(odd_file, environment_with(tools))
 
 
 def test_a_file_that_is_not_there_is_named(tools, tmp_path):
     """No opener is started for it: each shows such an error in its own way, or not at all."""
-    program(tools, "xdg-open")
+    add_program(tools, "xdg-open", NOTE)
     with pytest.raises(OpeningError, match=r"there is no file .*none\.env"):
-        open_file(tmp_path / "none.env", environment(tools))
+        open_file(tmp_path / "none.env", environment_with(tools))
     assert not (tools / "called").exists()
 
 
@@ -84,20 +65,20 @@ def test_a_file_that_is_not_there_is_named(tools, tmp_path):
         ("#!/no/such/shell\n", "xdg-open: "),
     ],
 )
-def test_an_opener_that_fails_is_an_error(tools, settings, script, said):
+def test_an_opener_that_fails_is_an_error(tools, odd_file, script, said):
     """The user is told, instead of nothing happening."""
-    program(tools, "xdg-open", script)
+    add_program(tools, "xdg-open", script)
     with pytest.raises(OpeningError, match=said):
-        open_file(settings, environment(tools))
+        open_file(odd_file, environment_with(tools))
 
 
-def test_an_editor_that_stays_open_is_not_waited_for(tools, settings, monkeypatch):
+def test_an_editor_that_stays_open_is_not_waited_for(tools, odd_file, monkeypatch):
     """The click is done at once, and its exit code is fetched when it ends: no zombie stays."""
     monkeypatch.setattr(launcher, "TIMEOUT", 0.2)
     script = '#!/bin/sh\nwhile [ ! -e "$TOOLS/closed" ]; do sleep 0.05; done\n'
-    program(tools, "xdg-open", script)
+    add_program(tools, "xdg-open", script)
     began = time.monotonic()
-    open_file(settings, environment(tools))
+    open_file(odd_file, environment_with(tools))
     assert time.monotonic() - began < 3
     assert [thread.name for thread in threading.enumerate()].count("opened") == 1
     (tools / "closed").touch()
@@ -105,14 +86,14 @@ def test_an_editor_that_stays_open_is_not_waited_for(tools, settings, monkeypatc
 
 
 @pytest.mark.parametrize(("platform", "called"), [("win32", ["notepad.exe"]), ("darwin", ["open", "-t"])])
-def test_windows_and_macos_open_it_with_their_text_editor(tools, settings, monkeypatch, platform, called):
+def test_windows_and_macos_open_it_with_their_text_editor(tools, odd_file, monkeypatch, platform, called):
     """No program of theirs is bound to `.env`."""
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(shutil, "which", lambda name, path: f"{path}/{name}")  # it asks for the system too
-    program(tools, called[0])
-    open_file(settings, environment(tools))
+    add_program(tools, called[0], NOTE)
+    open_file(odd_file, environment_with(tools))
     words = (tools / "called").read_text().splitlines()
-    assert words == [str(tools / called[0]), *called[1:], str(settings)]
+    assert words == [str(tools / called[0]), *called[1:], str(odd_file)]
 
 
 @pytest.mark.parametrize(
@@ -123,11 +104,11 @@ def test_windows_and_macos_open_it_with_their_text_editor(tools, settings, monke
         ("darwin", ["open"]),
     ],
 )
-def test_a_page_goes_to_what_the_system_shows_html_with(tools, settings, monkeypatch, platform, called):
+def test_a_page_goes_to_what_the_system_shows_html_with(tools, odd_file, monkeypatch, platform, called):
     """A browser, and not the text editor that a settings file gets."""
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(shutil, "which", lambda name, path: f"{path}/{name}")
-    program(tools, called[0])
-    open_page(settings, environment(tools))
+    add_program(tools, called[0], NOTE)
+    open_page(odd_file, environment_with(tools))
     words = (tools / "called").read_text().splitlines()
-    assert words == [str(tools / called[0]), *called[1:], str(settings)]
+    assert words == [str(tools / called[0]), *called[1:], str(odd_file)]

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from tests.driver.scenario import calls_in
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 
 class App:

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e.client import wait_until
 from tests.e2e.programs import listens, process
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from dbus_fast import Message, MessageType, unpack_variants  # the tests speak the protocol too
 from dbus_fast.aio import MessageBus
 
+from tests.support.timing import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-PATIENCE = 15.0  # seconds: only a failing test waits so long, but two at a time share a small machine
 DAEMON = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 
@@ -29,18 +29,6 @@ class CallError(Exception):
     def __init__(self, name: str, text: str) -> None:
         super().__init__(f"{name}: {text}")
         self.name = name
-
-
-def wait_until(fact: Callable[[], Any], what: str, timeout: float = PATIENCE, pause: float = 0.02) -> Any:
-    """Return the first true answer of `fact`; an AssertionError that names `what` after `timeout` s."""
-    until = time.monotonic() + timeout
-    while True:
-        answer = fact()
-        if answer:
-            return answer
-        if time.monotonic() > until:
-            raise AssertionError(f"not within {timeout:g} s: {what}")
-        time.sleep(pause)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant  # the tests speak the protocol too
 
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
 from tests.e2e.programs import process
 from tests.e2e.rig import settle
 from tests.e2e.whole_desktop import (
@@ -31,6 +31,7 @@ from tests.e2e.whole_desktop import (
     require,
     session,
 )
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.e2e.client import wait_until
 from tests.e2e.programs import SCREEN, process
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

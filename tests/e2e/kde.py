@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from PIL import Image  # looks at screenshots
 
 from tests.e2e import screen_reading
-from tests.e2e.client import wait_until
 from tests.e2e.rig import menu_row, settle
 from tests.e2e.whole_desktop import (
     NOTIFICATIONS,
@@ -30,6 +29,7 @@ from tests.e2e.whole_desktop import (
     require,
     session,
 )
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,13 +13,14 @@ from dbus_fast.service import ServiceInterface, dbus_method, dbus_property, dbus
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.tray import ActionKind, Tray
-from tests.e2e.client import PATIENCE, BusClient, wait_until
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, MenuRow, menu_row
+from tests.support.timing import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpuwatch_tray.model import Status
+    from tests.e2e.client import BusClient
 
 
 ITEM = "org.kde.StatusNotifierItem"

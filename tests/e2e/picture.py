@@ -18,9 +18,9 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.driver.scenario import GIB, MIB, FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.support.installed import Installed
 from tests.support.mailserver import MailServer
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 WIDTH, POPUP, MARGIN = 800, 124, 12  # pixels of the screen

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,9 +21,10 @@ import pytest
 from dbus_fast import MessageType, Variant  # the tests speak the protocol too
 from PIL import Image  # and look at screenshots
 
-from tests.e2e.client import PATIENCE, BusClient, CallError, Monitor, wait_until
+from tests.e2e.client import BusClient, CallError, Monitor
 from tests.e2e.hosts import HOSTS, XFCE_HOST, Host
 from tests.e2e.programs import SCREEN, display, process, session_bus
+from tests.support.timing import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

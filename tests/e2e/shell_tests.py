@@ -13,10 +13,10 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.presence import start_detector
 from gpuwatch_tray.model import Button, Level, Popup, Presence, Severity
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
 from tests.e2e.test_popup_buttons import answering
 from tests.e2e.whole_desktop import LARGE, SMALL, Cost, Form
+from tests.support.timing import wait_until
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class TrayOnShell:
         """A pointer that moves is somebody, and after some seconds without nobody is there."""
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", desk.environment["DBUS_SYSTEM_BUS_ADDRESS"])
         with answering(desk.address) as popups:
-            detector = start_detector(popups.bus, desk.environment, AWAY, every=0.5)
+            detector = start_detector(popups.bus, desk.environment, AWAY, interval=0.5)
             try:
 
                 def there():

@@ -14,8 +14,9 @@ from tests.desktop.presence.services import FakeLocker
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
 from tests.e2e.app import wait_for_polls
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
 from tests.support.installed import MIB, busy
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.3, greeted=True)]

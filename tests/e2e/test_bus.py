@@ -22,10 +22,10 @@ from gpuwatch_tray.desktop.dbus import (
     system_address,
 )
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
 from tests.e2e.peers import FakeServer
 from tests.e2e.rig import NOTIFICATIONS
-from tests.support.timing import slowness
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.desktop
 

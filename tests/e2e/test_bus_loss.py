@@ -11,10 +11,11 @@ import pytest
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.e2e import rig
 from tests.e2e.app import App, wait_for_polls
-from tests.e2e.client import DAEMON, BusClient, wait_until
+from tests.e2e.client import DAEMON, BusClient
 from tests.e2e.peers import FakeWatcher
 from tests.support.installed import Installed, busy
 from tests.support.mailserver import MailServer
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]

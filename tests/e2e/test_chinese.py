@@ -12,9 +12,9 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.driver.scenario import GIB, Scenario
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.support.installed import busy
 from tests.support.mailserver import MailServer
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 pytestmark = [

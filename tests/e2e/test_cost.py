@@ -9,9 +9,9 @@ import time
 import pytest
 from dbus_fast import Variant  # the tests speak the protocol too
 
-from tests.e2e.client import wait_until
 from tests.e2e.peers import ITEM, MENU, running_tray
 from tests.e2e.rig import menu_row
+from tests.support.timing import wait_until
 from tests.support.tray_status import GIB, NOW, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop

@@ -13,7 +13,7 @@ import pytest
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import PATIENCE, wait_until
+from tests.support.timing import PATIENCE, wait_until
 
 pytestmark = pytest.mark.desktop
 
@@ -44,7 +44,7 @@ signal.signal(signal.SIGTERM, lambda *_: backend.stop())
 def view(level, word):
     rows = (MenuRow("a", word + " a_b & c", MenuAction(ActionKind.CHECK_NOW, word)), MenuRow("line"),
             MenuRow("p", "more", children=(MenuRow("q", "below"),)))
-    return TrayView(drawing.Look(level), "gpuwatch " + word, rows)
+    return TrayView(drawing.IconLook(level), "gpuwatch " + word, rows)
 
 def listen():
     for line in sys.stdin:

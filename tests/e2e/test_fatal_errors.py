@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.e2e.client import wait_until
 from tests.support.installed import Installed
+from tests.support.timing import wait_until
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 

@@ -8,9 +8,9 @@ from PIL import Image, ImageChops  # the test looks at the screen
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.e2e.hosts import HOSTS
 from tests.e2e.peers import running_tray
+from tests.support.timing import wait_until
 from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
@@ -33,7 +33,7 @@ def desk(request, tmp_path_factory):
 
 
 @pytest.fixture
-def tray(desk):
+def panel_tray(desk):
     with running_tray(desk.address, desk.client, looks()) as running:
         desk.icon_position(OK)
         yield running
@@ -81,7 +81,7 @@ def opened(desk, eye):
 
 
 @pytest.fixture
-def eye(desk, tray, tmp_path):
+def eye(desk, panel_tray, tmp_path):
     """Eyes that know the empty screen."""
     desk.move((20, rig.SCREEN[1] - 20))
     rig.settle(0.2)
@@ -93,7 +93,7 @@ def changed(before, after):
     return ImageChops.difference(before, after).getbbox()
 
 
-def test_a_click_opens_the_menu(desk, tray, eye):
+def test_a_click_opens_the_menu(desk, panel_tray, eye):
     """By each button that this panel gives to menus; a click elsewhere closes it."""
     for button in desk.host.buttons:
         position = desk.icon_position(OK)
@@ -104,15 +104,15 @@ def test_a_click_opens_the_menu(desk, tray, eye):
         eye.look(f"menu-{button}")
         desk.close_menu()
         wait_until(lambda: eye.menu() is None, "the menu to close")
-    assert not tray.done
+    assert not panel_tray.done
 
 
-def test_numbers_run_in_the_open_menu_and_nothing_else_moves(desk, tray, eye):
+def test_numbers_run_in_the_open_menu_and_nothing_else_moves(desk, panel_tray, eye):
     """Three polls later the menu stands where it stood, and only the ends of the GPU rows look different."""
     box = opened(desk, eye)
     before = eye.look()
     for percent in (20, 50, 95):
-        tray.show(looks(percent))
+        panel_tray.show(looks(percent))
     rig.settle()
     after = eye.look("live")
     assert eye.menu() == box
@@ -133,12 +133,12 @@ def first_submenu(desk, eye, box):
     raise AssertionError("no row of the menu opens a submenu")
 
 
-def test_a_process_that_ends_keeps_its_row_under_the_pointer(desk, tray, eye):
+def test_a_process_that_ends_keeps_its_row_under_the_pointer(desk, panel_tray, eye):
     """In the open submenu its row turns into "Ended", and those above and below it stay where they are."""
     box = opened(desk, eye)
     wide = first_submenu(desk, eye, box)
     before = eye.look("submenu")
-    tray.show(looks(10, [HELD[0], *HELD[2:]]))
+    panel_tray.show(looks(10, [HELD[0], *HELD[2:]]))
     rig.settle()
     after = eye.look("ended")
     assert eye.menu() == wide
@@ -148,11 +148,11 @@ def test_a_process_that_ends_keeps_its_row_under_the_pointer(desk, tray, eye):
     assert "Ended: PID 12" in " ".join(desk.labels())
 
 
-def test_an_alert_that_comes_meanwhile_moves_no_row(desk, tray, eye):
+def test_an_alert_that_comes_meanwhile_moves_no_row(desk, panel_tray, eye):
     """The status line tells of it at once; where the menu can grow, its row is added at the end."""
     box = opened(desk, eye)
     before = eye.look()
-    tray.show(looks(10, level=Level.WARNING, alerts=(alert(), alert("a2", "GPU 1: a second alert"))))
+    panel_tray.show(looks(10, level=Level.WARNING, alerts=(alert(), alert("a2", "GPU 1: a second alert"))))
     rig.settle()
     after = eye.look("alert")
     menu = (box[0], box[1] - 36, box[2], box[3] - 36 - 6)  # without the lower edge
@@ -162,16 +162,16 @@ def test_an_alert_that_comes_meanwhile_moves_no_row(desk, tray, eye):
     assert grown[:3] == box[:3]
     assert (grown[3] > box[3]) == (desk.host.name == "lxqt-panel")
     desk.close_menu()
-    tray.show(looks())
+    panel_tray.show(looks())
 
 
-def test_the_menu_is_whole_when_it_is_opened_again(desk, tray, eye):
+def test_the_menu_is_whole_when_it_is_opened_again(desk, panel_tray, eye):
     """What came while it was closed is there, as high as it takes."""
     desk.right_click(desk.icon_position(OK))
     box = eye.settled()
     desk.close_menu()
     wait_until(lambda: eye.menu() is None, "the menu to close")
-    tray.show(looks(10, level=Level.WARNING, alerts=(alert(), alert("a2", "GPU 1: a second alert"))))
+    panel_tray.show(looks(10, level=Level.WARNING, alerts=(alert(), alert("a2", "GPU 1: a second alert"))))
     position = desk.icon_position(WARNING)
     desk.right_click(position)
     wait_until(eye.menu, "the menu")
@@ -180,14 +180,14 @@ def test_the_menu_is_whole_when_it_is_opened_again(desk, tray, eye):
     assert "Warning: GPU 1: a second alert" in desk.labels()
     if desk.host.name == "lxqt-panel":
         assert eye.menu()[3] > box[3]
-    tray.show(looks())
+    panel_tray.show(looks())
 
 
-def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, tray):
+def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, panel_tray):
     """Also with a state that changed while there was no panel."""
     desk.stop_panel()
-    tray.show(looks(level=Level.WARNING, alerts=(alert(),)))
+    panel_tray.show(looks(level=Level.WARNING, alerts=(alert(),)))
     desk.start_panel()
     desk.icon_position(WARNING, timeout=10)
-    tray.show(looks())
+    panel_tray.show(looks())
     desk.icon_position(OK)

@@ -14,7 +14,8 @@ from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.tray.backends import statusnotifier
 from gpuwatch_tray.tray.backends.statusnotifier import WATCHER, MissingHostDetector
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.desktop
 
@@ -169,6 +170,23 @@ def test_a_second_start_status_and_quit_reach_the_tray(installed, desk, start_in
     assert not desk.client.owner(statusnotifier.BUS_NAME)
     assert not list(installed.folder.rglob("*.sock"))
     assert not list((desk.folder / "runtime").rglob("*.sock"))
+
+
+@pytest.mark.driver
+def test_a_second_demo_is_no_second_icon(installed, desk, start_in):
+    """It prints the first one's status and leaves with 0; a real one beside it is another matter."""
+    first, _ = start_in(desk.environment, "--demo")
+    desk.item()
+    wait_until(
+        lambda: ask(installed, desk.environment, "status", "--demo").returncode == 0, "the demo", timeout=20
+    )
+    second = ask(installed, desk.environment, "--demo")
+    assert (second.returncode, second.stderr) == (0, "")
+    assert f"tray, PID {first.pid} watches already" in second.stdout
+    assert ask(installed, desk.environment, "status").returncode == 1
+    ended = ask(installed, desk.environment, "quit", "--demo")
+    assert (ended.returncode, ended.stdout) == (0, f"ended: tray, PID {first.pid}\n")
+    assert first.wait(5) == 0
 
 
 @pytest.mark.driver

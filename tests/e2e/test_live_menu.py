@@ -8,9 +8,10 @@ import pytest
 from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.model import Level
-from tests.e2e.client import DAEMON, Monitor, wait_until
+from tests.e2e.client import DAEMON, Monitor
 from tests.e2e.peers import running_tray
 from tests.e2e.rig import menu_row
+from tests.support.timing import wait_until
 from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
@@ -20,170 +21,178 @@ ONE_GPU = status(shown=snapshot([gpu(0)], HELD))
 
 
 @pytest.fixture
-def tray(address, client):
+def live_tray(address, client):
     with running_tray(address, client, ONE_GPU) as running:
         client.listen(f"type='signal',sender='{running.name}'")
         yield running
 
 
-def signals(tray):
+def signals(live_tray):
     """Return the signals but those of the tooltip, which changes with every number."""
-    return [name for name in tray.signals() if name != "NewToolTip"]
+    return [name for name in live_tray.signals() if name != "NewToolTip"]
 
 
-def show(tray, *processes, level=Level.OK, **more):
-    tray.show(status(level, snapshot([gpu(0)], list(processes)), **more))
+def show(live_tray, *processes, level=Level.OK, **more):
+    live_tray.show(status(level, snapshot([gpu(0)], list(processes)), **more))
 
 
-def ask(tray, row=0):
+def ask(live_tray, row=0):
     """AboutToShow, as lxqt-panel asks: whether the rows must be fetched first."""
-    (answer,) = tray.client.call(tray.menu_peer, "AboutToShow", "i", row)
+    (answer,) = live_tray.client.call(live_tray.menu_peer, "AboutToShow", "i", row)
     return answer
 
 
-def ids(tray, row=0):
+def ids(live_tray, row=0):
     """Return the visible rows of a list."""
-    return [child.id for child in menu_row(tray.layout(row)[1]).children]
+    return [child.id for child in menu_row(live_tray.layout(row)[1]).children]
 
 
-def gpu_row(tray):
-    return next(row.id for label, row in tray.rows().items() if label.startswith("GPU 0"))
+def gpu_row(live_tray):
+    return next(row.id for label, row in live_tray.rows().items() if label.startswith("GPU 0"))
 
 
-def labels(tray, row):
-    return [child.label.split(" · ")[0] for child in menu_row(tray.layout(row)[1]).children]
+def labels(live_tray, row):
+    return [child.label.split(" · ")[0] for child in menu_row(live_tray.layout(row)[1]).children]
 
 
-def opened(tray):
+def opened(live_tray):
     """Open the menu and its GPU's list on a panel that reports it."""
-    ask(tray)
-    tray.event(0, "opened")
-    row = gpu_row(tray)
-    ask(tray, row)
-    tray.event(row, "opened")
-    signals(tray)
+    ask(live_tray)
+    live_tray.event(0, "opened")
+    row = gpu_row(live_tray)
+    ask(live_tray, row)
+    live_tray.event(row, "opened")
+    signals(live_tray)
     return row
 
 
-def test_a_text_change_is_sent_as_a_property(tray, client):
+def test_a_text_change_is_sent_as_a_property(live_tray, client):
     """Numbers that run do not rebuild the menu."""
-    signals(tray)
-    tray.show(status(shown=snapshot([gpu(0, utilisation=12)], HELD)))
-    assert signals(tray) == ["ItemsPropertiesUpdated"]
-    assert any("12 %" in label for label in tray.rows())
+    signals(live_tray)
+    live_tray.show(status(shown=snapshot([gpu(0, utilisation=12)], HELD)))
+    assert signals(live_tray) == ["ItemsPropertiesUpdated"]
+    assert any("12 %" in label for label in live_tray.rows())
 
 
-def test_a_structure_change_is_sent_with_the_layouts_revision(tray, client):
+def test_a_structure_change_is_sent_with_the_layouts_revision(live_tray, client):
     """LayoutUpdated names the parent and the revision that GetLayout then gives."""
-    row = gpu_row(tray)
+    row = gpu_row(live_tray)
     client.heard.clear()
-    show(tray, *HELD, process(3, ran=5.0))
+    show(live_tray, *HELD, process(3, ran=5.0))
     client.call(DAEMON, "GetId")
     (updated,) = client.of("LayoutUpdated")
-    assert updated.body == (tray.layout()[0], row)
-    assert labels(tray, row) == ["PID 1", "PID 2", "PID 3"]
+    assert updated.body == (live_tray.layout()[0], row)
+    assert labels(live_tray, row) == ["PID 1", "PID 2", "PID 3"]
 
 
-def test_in_an_open_menu_only_properties_change(tray, client):
+def test_in_an_open_menu_only_properties_change(live_tray, client):
     """A process ends and keeps its place, another comes last, an alert is shown: the layout stands."""
-    row = opened(tray)
-    root, held, revision = ids(tray), ids(tray, row), tray.layout()[0]
-    show(tray, HELD[1], process(3, ran=5.0), level=Level.WARNING, alerts=(alert(),))
-    assert set(signals(tray)) == {"ItemsPropertiesUpdated", "NewIcon"}
-    assert labels(tray, row) == ["Ended: PID 1", "PID 2", "PID 3"]
-    assert ids(tray, row)[:2] == held
-    assert ids(tray)[: len(root)] == root
-    line, warning = menu_row(tray.layout()[1]).children[len(root) :]
+    row = opened(live_tray)
+    root, held, revision = ids(live_tray), ids(live_tray, row), live_tray.layout()[0]
+    show(live_tray, HELD[1], process(3, ran=5.0), level=Level.WARNING, alerts=(alert(),))
+    assert set(signals(live_tray)) == {"ItemsPropertiesUpdated", "NewIcon"}
+    assert labels(live_tray, row) == ["Ended: PID 1", "PID 2", "PID 3"]
+    assert ids(live_tray, row)[:2] == held
+    assert ids(live_tray)[: len(root)] == root
+    line, warning = menu_row(live_tray.layout()[1]).children[len(root) :]
     assert line.separator
     assert warning.label.startswith("Warning: GPU_COUNT(3)")
-    assert tray.layout()[0] > revision  # the new rows' own submenus, of which no panel need be told yet
-    tray.event(0, "closed")
-    wait_until(lambda: labels(tray, row) == ["PID 2", "PID 3"], "the menu in order")
-    assert "LayoutUpdated" in signals(tray)
+    assert live_tray.layout()[0] > revision  # the new rows' own submenus, of which no panel need be told yet
+    live_tray.event(0, "closed")
+    wait_until(lambda: labels(live_tray, row) == ["PID 2", "PID 3"], "the menu in order")
+    assert "LayoutUpdated" in signals(live_tray)
 
 
-def test_the_submenu_of_a_row_that_came_meanwhile_is_fetched_when_it_is_asked_for(tray):
+def test_the_submenu_of_a_row_that_came_meanwhile_is_fetched_when_it_is_asked_for(live_tray):
     """The answer is yes, and the rows are there."""
-    row = opened(tray)
-    show(tray, *HELD, process(3, ran=5.0))
-    new = ids(tray, row)[-1]
-    assert ask(tray, new) is True
-    assert any(label.startswith("Command:") for label in labels(tray, new))
-    assert ask(tray, ids(tray, row)[0]) is False
+    row = opened(live_tray)
+    show(live_tray, *HELD, process(3, ran=5.0))
+    new = ids(live_tray, row)[-1]
+    assert ask(live_tray, new) is True
+    assert any(label.startswith("Command:") for label in labels(live_tray, new))
+    assert ask(live_tray, ids(live_tray, row)[0]) is False
 
 
-def test_a_process_that_has_ended_cannot_be_ended(tray, client):
+def test_a_process_that_has_ended_cannot_be_ended(live_tray, client):
     """The row that names it is there until the menu closes, and a click on what is below it does nothing."""
-    row = opened(tray)
-    (first, second) = ids(tray, row)
-    ends = {one: end_row(tray, one) for one in (first, second)}
-    show(tray, HELD[1])
-    tray.event(ends[first], "clicked")
-    tray.event(ends[second], "clicked")
-    wait_until(lambda: tray.asked, "the click")
-    assert tray.asked == [("end a process", f"2:{HELD[1].identity}")]
+    row = opened(live_tray)
+    (first, second) = ids(live_tray, row)
+    ends = {one: end_row(live_tray, one) for one in (first, second)}
+    show(live_tray, HELD[1])
+    live_tray.event(ends[first], "clicked")
+    live_tray.event(ends[second], "clicked")
+    wait_until(lambda: live_tray.asked, "the click")
+    assert live_tray.asked == [("end a process", f"2:{HELD[1].identity}")]
 
 
-def end_row(tray, process_row):
-    below = menu_row(tray.layout(process_row)[1])
+def end_row(live_tray, process_row):
+    below = menu_row(live_tray.layout(process_row)[1])
     return next(row.id for row in below.walk() if row.label.startswith("End PID"))
 
 
-def test_a_pid_given_anew_is_another_row(tray):
+def test_a_pid_given_anew_is_another_row(live_tray):
     """A click meant for the process that had the PID before reaches nobody."""
-    row = opened(tray)
-    former = end_row(tray, ids(tray, row)[0])
-    show(tray, process(1, ran=1.0), HELD[1])
-    assert labels(tray, row) == ["Ended: PID 1", "PID 2", "PID 1"]
-    tray.event(former, "clicked")
-    tray.event(0, "closed")
-    wait_until(lambda: labels(tray, row) == ["PID 2", "PID 1"], "the menu in order")
-    events = [[former, "clicked", Variant("i", 0), 0], [ids(tray, row)[0], "hovered", Variant("i", 0), 0]]
-    assert tray.client.call(tray.menu_peer, "EventGroup", "a(isvu)", events) == [[former]]
-    assert not tray.asked
+    row = opened(live_tray)
+    former = end_row(live_tray, ids(live_tray, row)[0])
+    show(live_tray, process(1, ran=1.0), HELD[1])
+    assert labels(live_tray, row) == ["Ended: PID 1", "PID 2", "PID 1"]
+    live_tray.event(former, "clicked")
+    live_tray.event(0, "closed")
+    wait_until(lambda: labels(live_tray, row) == ["PID 2", "PID 1"], "the menu in order")
+    events = [
+        [former, "clicked", Variant("i", 0), 0],
+        [ids(live_tray, row)[0], "hovered", Variant("i", 0), 0],
+    ]
+    assert live_tray.client.call(live_tray.menu_peer, "EventGroup", "a(isvu)", events) == [[former]]
+    assert not live_tray.asked
 
 
 @pytest.mark.parametrize("member", ["AboutToShow", "AboutToShowGroup"])
-def test_a_gtk_menu_is_not_made_longer_while_it_may_be_open(tray, client, member):
+def test_a_gtk_menu_is_not_made_longer_while_it_may_be_open(live_tray, client, member):
     """It would shift all its rows: an alert waits for the next opening, and the status line tells of it."""
     body, signature = (0, "i") if member == "AboutToShow" else ([0], "ai")
     yes, no = ([True], [False]) if member == "AboutToShow" else ([[0], []], [[], []])
-    assert client.call(tray.menu_peer, member, signature, body) == no
-    root = ids(tray)
-    show(tray, HELD[1], process(3, ran=5.0), level=Level.WARNING, alerts=(alert(),))
-    assert ids(tray) == root
-    assert "GPU_COUNT(3)" in menu_row(tray.layout()[1]).children[0].label
-    assert labels(tray, gpu_row(tray)) == ["PID 2", "PID 3"]  # a list that is not on the screen
-    signals(tray)
-    assert client.call(tray.menu_peer, member, signature, body) == yes
-    tray.settle()
-    assert signals(tray) == ["LayoutUpdated"]
-    assert any(row.label.startswith("Warning: GPU_COUNT(3)") for row in menu_row(tray.layout()[1]).children)
-    assert client.call(tray.menu_peer, member, signature, body) == no
+    assert client.call(live_tray.menu_peer, member, signature, body) == no
+    root = ids(live_tray)
+    show(live_tray, HELD[1], process(3, ran=5.0), level=Level.WARNING, alerts=(alert(),))
+    assert ids(live_tray) == root
+    assert "GPU_COUNT(3)" in menu_row(live_tray.layout()[1]).children[0].label
+    assert labels(live_tray, gpu_row(live_tray)) == [
+        "PID 2",
+        "PID 3",
+    ]  # a list that is not on the screen
+    signals(live_tray)
+    assert client.call(live_tray.menu_peer, member, signature, body) == yes
+    live_tray.settle()
+    assert signals(live_tray) == ["LayoutUpdated"]
+    assert any(
+        row.label.startswith("Warning: GPU_COUNT(3)") for row in menu_row(live_tray.layout()[1]).children
+    )
+    assert client.call(live_tray.menu_peer, member, signature, body) == no
 
 
-def test_the_layout_signal_follows_the_answer_that_announces_it(address, tray, client):
+def test_the_layout_signal_follows_the_answer_that_announces_it(address, live_tray, client):
     """libdbusmenu-qt fetches at the answer and skips the next signal: it must be this one."""
-    show(tray, *HELD, level=Level.WARNING, alerts=(alert(),))
-    ask(tray)
-    show(tray, *HELD)
-    rules = [f"type='{kind}',sender='{tray.name}'" for kind in ("method_return", "signal")]
+    show(live_tray, *HELD, level=Level.WARNING, alerts=(alert(),))
+    ask(live_tray)
+    show(live_tray, *HELD)
+    rules = [f"type='{kind}',sender='{live_tray.name}'" for kind in ("method_return", "signal")]
     with Monitor(address, rules) as monitor:
-        assert ask(tray) is True
+        assert ask(live_tray) is True
         wait_until(lambda: monitor.of("LayoutUpdated"), "the signal")
     heard = [one.member or one.body for one in monitor.heard]
     assert heard.index((True,)) < heard.index("LayoutUpdated")
     assert [one.body[1] for one in monitor.of("LayoutUpdated")] == [0]
 
 
-def test_an_idle_tray_is_silent(tray, client):
+def test_an_idle_tray_is_silent(live_tray, client):
     """With nothing new, closed or held open, not one signal is sent."""
-    for prepare in (lambda: None, lambda: opened(tray), lambda: tray.event(0, "closed")):
+    for prepare in (lambda: None, lambda: opened(live_tray), lambda: live_tray.event(0, "closed")):
         prepare()
         time.sleep(0.4)  # what follows a closing
         client.heard.clear()
         for _ in range(50):
-            tray.show(ONE_GPU)
+            live_tray.show(ONE_GPU)
         time.sleep(0.2)
         assert [one.member for one in client.heard if one.member != "NameOwnerChanged"] == []
         client.call(DAEMON, "GetId")

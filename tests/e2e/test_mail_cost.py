@@ -12,9 +12,9 @@ import pytest
 from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Commit, Mail, Store
 from tests.e2e.app import App
-from tests.e2e.client import wait_until
 from tests.support import mail_parts
 from tests.support.mailserver import MailServer
+from tests.support.timing import wait_until
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.5, greeted=True)]
 

@@ -14,10 +14,9 @@ from gpuwatch_tray.tray.backends import statusnotifier
 from tests.driver.scenario import DRIVER_NOT_LOADED, FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
 from tests.e2e.app import wait_for_polls
-from tests.e2e.client import wait_until
 from tests.support.installed import MIB, busy, closed_port
 from tests.support.mailserver import MailServer
-from tests.support.timing import slowness
+from tests.support.timing import slowness, wait_until
 from tests.support.workers import workers
 
 pytestmark = [
@@ -223,7 +222,7 @@ def test_a_mail_the_server_refuses_waits_and_the_menu_says_why(installed, desk, 
 
 
 def test_the_demo_tells_its_story_and_is_labelled(installed, desk, start):
-    """--demo raises each rule within a minute, says on each face that it is simulated, and mails nowhere."""
+    """--demo raises each rule within a minute, says in each place that it is simulated, and mails nowhere."""
     before, kept = len(desk.notifications()), sorted(installed.state.rglob("*"))
     start("--demo")
     desk.icon_position(WARNING, timeout=40)

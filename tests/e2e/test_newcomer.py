@@ -22,7 +22,7 @@ from gpuwatch_tray.model import Level
 from tests.driver import scenario as driver
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]

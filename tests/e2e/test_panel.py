@@ -10,8 +10,8 @@ from PIL import Image, ImageChops  # the test looks at the screen
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.e2e.peers import running_tray
+from tests.support.timing import wait_until
 from tests.support.tray_status import alert, gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop
@@ -26,7 +26,7 @@ BUSY = snapshot(
 
 
 @pytest.fixture
-def tray(desk):
+def desk_tray(desk):
     with running_tray(desk.address, desk.client, status(shown=BUSY)) as running:
         desk.icon_position(drawing.COLOURS[Level.OK])
         yield running
@@ -38,11 +38,11 @@ def crop(path, box):
         return picture.convert("RGB").crop(box)
 
 
-def test_the_icon_changes_shape_and_colour_with_the_state(desk, tray, tmp_path):
+def test_the_icon_changes_shape_and_colour_with_the_state(desk, desk_tray, tmp_path):
     """Each state is found by its colour, and no two look alike in grey."""
     seen = {}
     for level in Level:
-        tray.show(status(level, BUSY))
+        desk_tray.show(status(level, BUSY))
         x, y = desk.icon_position(drawing.COLOURS[level])
         shot = desk.screenshot(rig.shots(tmp_path) / f"icon-{drawing.NAMES[level]}.png")
         seen[level] = (
@@ -52,11 +52,11 @@ def test_the_icon_changes_shape_and_colour_with_the_state(desk, tray, tmp_path):
         for other in Level:
             if level < other:
                 assert sum(ImageChops.difference(seen[level], seen[other]).tobytes()) > 255 * 40
-    tray.show(status(shown=BUSY))
+    desk_tray.show(status(shown=BUSY))
 
 
 @pytest.mark.parametrize("button", ["right", "left"])
-def test_either_button_opens_the_menu(desk, tray, tmp_path, button):
+def test_either_button_opens_the_menu(desk, desk_tray, tmp_path, button):
     """The menu's window covers the screen under the icon, and Escape closes it."""
     position = desk.icon_position(drawing.COLOURS[Level.OK])
     below = (500, 40, position[0], 200)
@@ -74,10 +74,10 @@ def test_either_button_opens_the_menu(desk, tray, tmp_path, button):
     desk.close_menu()
     shot = tmp_path / "after.png"
     wait_until(lambda: not opened(), "the menu to close")
-    assert not tray.done
+    assert not desk_tray.done
 
 
-def test_the_menu_on_the_bus_is_what_the_panel_shows(desk, tray):
+def test_the_menu_on_the_bus_is_what_the_panel_shows(desk, desk_tray):
     """The rig reads the rows as the panel does: processes in, secrets out."""
     labels = desk.labels()
     assert any(
@@ -85,37 +85,37 @@ def test_the_menu_on_the_bus_is_what_the_panel_shows(desk, tray):
     )
     assert not any("abcdef" in label for label in labels)
     desk.click("Check now")
-    wait_until(lambda: tray.done, "the click")
+    wait_until(lambda: desk_tray.done, "the click")
 
 
-def test_a_row_is_clicked_with_the_pointer(desk, tray):
+def test_a_row_is_clicked_with_the_pointer(desk, desk_tray):
     """Keyboard and pointer reach the action through the real panel."""
     desk.right_click(desk.icon_position(drawing.COLOURS[Level.OK]))
     rig.settle()
     # from the end: Quit, About, Start at login, Send test alert, Check now
     desk.key(*["Up"] * 5, "Return")
-    wait_until(lambda: tray.done, "the click")
-    assert tray.done[0][0] == "check now"
+    wait_until(lambda: desk_tray.done, "the click")
+    assert desk_tray.done[0][0] == "check now"
 
 
-def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, tray):
+def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, desk_tray):
     """Also with a state that changed while there was no panel."""
     desk.stop_panel()
-    tray.show(status(Level.CRITICAL, BUSY))
+    desk_tray.show(status(Level.CRITICAL, BUSY))
     began = time.monotonic()
     desk.start_panel()
     desk.icon_position(drawing.COLOURS[Level.CRITICAL])
     assert time.monotonic() - began < 5
     assert "GPU 1 is lost" in desk.labels()
-    tray.show(status(shown=BUSY))
+    desk_tray.show(status(shown=BUSY))
     desk.icon_position(drawing.COLOURS[Level.OK])
 
 
-def test_a_menu_opened_again_shows_what_came_since_at_once(desk, tray, tmp_path):
+def test_a_menu_opened_again_shows_what_came_since_at_once(desk, desk_tray, tmp_path):
     """The panel never says that it closed the menu: alerts, notes and processes are there at the next one."""
     folder = rig.shots(tmp_path)
     held = [process(11, 0, 500.0), process(12, 0, 90.0)]
-    tray.show(status(shown=snapshot([gpu(0), gpu(1, utilisation=0)], held)))
+    desk_tray.show(status(shown=snapshot([gpu(0), gpu(1, utilisation=0)], held)))
     position = desk.icon_position(drawing.COLOURS[Level.OK])
 
     def look(name, *keys):
@@ -134,7 +134,7 @@ def test_a_menu_opened_again_shows_what_came_since_at_once(desk, tray, tmp_path)
 
     busy = snapshot([gpu(0), gpu(1), gpu(2)], [process(12, 0, 90.0), process(13, 1, 5.0)])
     note = "config/gpu-watch.env:3: GPU_LIMIT: broken"
-    tray.show(status(Level.WARNING, busy, notes=(note,)))
+    desk_tray.show(status(Level.WARNING, busy, notes=(note,)))
     desk.icon_position(drawing.COLOURS[Level.WARNING])
     # the panel has not told of the closing, and a longer menu would shift its rows under the pointer
     assert note not in desk.labels()
@@ -148,8 +148,8 @@ def test_a_menu_opened_again_shows_what_came_since_at_once(desk, tray, tmp_path)
     assert ImageChops.difference(first, again).getbbox()
 
     second = status(Level.WARNING, busy, alerts=(alert(), alert("a2", "GPU 1: a second alert")))
-    tray.show(second)
+    desk_tray.show(second)
     _, labels = look("menu-second.png", "Down", "Down", "Right")
     assert "Warning: GPU 1: a second alert" in labels
     assert not any(note in label for label in labels)
-    tray.show(status(shown=BUSY))
+    desk_tray.show(status(shown=BUSY))

@@ -19,8 +19,9 @@ from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.notify.desktop import DesktopPopups
 from gpuwatch_tray.notify.sinks import Popups
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
 from tests.e2e.peers import FakeServer
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.desktop
 

@@ -14,9 +14,9 @@ from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Level, Popup, Severity
 from gpuwatch_tray.notify.desktop import DesktopPopups
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
+from tests.e2e.client import BusClient
 from tests.e2e.peers import FakeServer
-from tests.support.timing import slowness
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.desktop
 

@@ -25,8 +25,8 @@ from gpuwatch_tray.sources.terminate import (
     terminate,
 )
 from gpuwatch_tray.tray import ActionKind, MenuExtras, Tray
-from tests.e2e.client import wait_until
 from tests.e2e.rig import menu_row
+from tests.support.timing import wait_until
 from tests.support.tray_status import gpu, snapshot, status
 
 pytestmark = pytest.mark.desktop
@@ -101,7 +101,7 @@ class Clicked:
 
 
 @pytest.fixture
-def clicked(address, client, monkeypatch):
+def clicks(address, client, monkeypatch):
     """Run the tray as outside of a container, wherever the tests run."""
     monkeypatch.setattr(termination, "sees_host_pids", lambda: True)
     made = Clicked(address, client)
@@ -117,59 +117,59 @@ def clicked(address, client, monkeypatch):
     assert not life.is_alive()
 
 
-def test_the_confirming_row_ends_the_process_that_it_names(clicked, start_child):
+def test_the_confirming_row_ends_the_process_that_it_names(clicks, start_child):
     """Of two children the one whose row was clicked gets SIGTERM."""
     one, other = start_child(), start_child()
-    clicked.show(one, other)
-    clicked.click(clicked.row(f"End PID {one.pid} ({name()}) now"))
-    assert clicked.outcome() is TerminationResult.SIGNALLED
+    clicks.show(one, other)
+    clicks.click(clicks.row(f"End PID {one.pid} ({name()}) now"))
+    assert clicks.outcome() is TerminationResult.SIGNALLED
     assert one.wait(10) == -signal.SIGTERM
     assert other.poll() is None
 
 
-def test_the_first_row_alone_ends_nothing(clicked, start_child):
+def test_the_first_row_alone_ends_nothing(clicks, start_child):
     """It only unfolds: a click on "End process…" is no click."""
     child = start_child()
-    clicked.show(child)
-    clicked.click(clicked.row("End process…"))
-    clicked.click(clicked.row("Copy PID"))
-    wait_until(lambda: clicked.copied == [str(child.pid)], "the later action")
-    assert clicked.outcomes == []
+    clicks.show(child)
+    clicks.click(clicks.row("End process…"))
+    clicks.click(clicks.row("Copy PID"))
+    wait_until(lambda: clicks.copied == [str(child.pid)], "the later action")
+    assert clicks.outcomes == []
     assert child.poll() is None
 
 
-def test_a_number_that_was_reused_since_the_menu_was_drawn_is_spared(clicked, start_child):
+def test_a_number_that_was_reused_since_the_menu_was_drawn_is_spared(clicks, start_child):
     """The row was of another process; the click finds out and touches nothing."""
     child = start_child()
-    clicked.show(child, identity="of one that has ended")
-    clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
-    assert clicked.outcome() is TerminationResult.ANOTHER
+    clicks.show(child, identity="of one that has ended")
+    clicks.click(clicks.row(f"End PID {child.pid} ({name()}) now"))
+    assert clicks.outcome() is TerminationResult.ANOTHER
     assert child.poll() is None
 
 
-def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start_child):
+def test_a_process_that_does_not_end_is_offered_to_be_killed(clicks, start_child):
     """SIGTERM is ignored, ten seconds later the row is there, and its confirmation kills."""
     child = start_child(DEAF)
-    clicked.show(child)
-    clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
-    assert clicked.outcome() is TerminationResult.SIGNALLED
-    wait_until(clicked.endings.waiting, "it to be noted")
-    clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(PATIENCE))))
-    clicked.row(f"PID {child.pid} did not end: kill it…")
-    clicked.click(clicked.row(f"Kill PID {child.pid} ({name()}) now"))
-    assert clicked.outcome() is TerminationResult.KILLED
+    clicks.show(child)
+    clicks.click(clicks.row(f"End PID {child.pid} ({name()}) now"))
+    assert clicks.outcome() is TerminationResult.SIGNALLED
+    wait_until(clicks.endings.waiting, "it to be noted")
+    clicks.tray.show_extras(MenuExtras(frozenset(clicks.endings.unresponsive(PATIENCE))))
+    clicks.row(f"PID {child.pid} did not end: kill it…")
+    clicks.click(clicks.row(f"Kill PID {child.pid} ({name()}) now"))
+    assert clicks.outcome() is TerminationResult.KILLED
     assert child.wait(10) == -signal.SIGKILL
-    clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(2 * PATIENCE))))
-    wait_until(lambda: not any("did not end" in label for label in clicked.rows()), "the offer to go")
+    clicks.tray.show_extras(MenuExtras(frozenset(clicks.endings.unresponsive(2 * PATIENCE))))
+    wait_until(lambda: not any("did not end" in label for label in clicks.rows()), "the offer to go")
 
 
-def test_ones_own_command_is_copied_as_it_would_run(clicked, start_child):
+def test_ones_own_command_is_copied_as_it_would_run(clicks, start_child):
     """What the shell would take, from a process that runs."""
     child = start_child()
-    clicked.show(child)
-    clicked.click(clicked.row("Copy command"))
-    wait_until(lambda: clicked.copied, "the action")
-    assert clicked.copied[0].endswith(shlex.join(["-c", WAIT]))
+    clicks.show(child)
+    clicks.click(clicks.row("Copy command"))
+    wait_until(lambda: clicks.copied, "the action")
+    assert clicks.copied[0].endswith(shlex.join(["-c", WAIT]))
 
 
 def name():

@@ -15,11 +15,11 @@ from dbus_fast import Variant  # the tests speak the protocol too
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.backends import statusnotifier
-from tests.e2e.client import DAEMON, BusClient, CallError, wait_until
+from tests.e2e.client import DAEMON, BusClient, CallError
 from tests.e2e.peers import FakeWatcher, running_tray
 from tests.e2e.programs import session_bus
 from tests.e2e.rig import WATCHER, menu_row
-from tests.support.timing import slowness
+from tests.support.timing import slowness, wait_until
 from tests.support.tray_status import gpu, process, snapshot, status
 
 pytestmark = pytest.mark.desktop

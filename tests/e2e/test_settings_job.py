@@ -10,8 +10,8 @@ import pytest
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import IconStyle, Level
 from tests.driver.scenario import FakeGpu, FakeProcess, Scenario
-from tests.e2e.client import wait_until
 from tests.support.installed import MIB, Installed
+from tests.support.timing import wait_until
 from tests.support.workers import workers
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]
@@ -20,7 +20,7 @@ OPENER = '#!/bin/sh\nprintf \'%s\\n\' "$1" >>"$OPENED"\n'
 
 
 @pytest.fixture
-def bare(tmp_path, desk):
+def opening(tmp_path, desk):
     """Install with empty settings, on a desktop that opens files by writing down their names."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -37,12 +37,12 @@ def bare(tmp_path, desk):
 
 
 @pytest.fixture
-def tray(bare):
+def tray_log(opening):
     """Run the tray until the test's end; return its log."""
-    file = bare.folder / "tray.log"
+    file = opening.folder / "tray.log"
     with file.open("wb") as log:
         running = subprocess.Popen(
-            [bare.script], env=bare.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [opening.script], env=opening.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     yield file
     running.send_signal(signal.SIGTERM)
@@ -60,7 +60,7 @@ def looks(desk, level, style=IconStyle.AUTO):
     wait_until(shown, f"the icon {level.name}, {style.value}", timeout=15)
 
 
-def test_from_the_first_start_to_a_mistake_that_is_mended(bare, desk, tmp_path, request):
+def test_from_the_first_start_to_a_mistake_that_is_mended(opening, desk, tmp_path, request):
     """Greeted once; the settings opened; each edit taken over; a mistake named and refused."""
     before = len(desk.notifications())
 
@@ -68,7 +68,7 @@ def test_from_the_first_start_to_a_mistake_that_is_mended(bare, desk, tmp_path, 
         return desk.notifications()[before:]
 
     with workers(tmp_path, ["train.py"]) as (one,):
-        bare.play(Scenario(gpus=[FakeGpu.numbered(0, FakeProcess(one.pid, MIB)), FakeGpu.numbered(1)]))
+        opening.play(Scenario(gpus=[FakeGpu.numbered(0, FakeProcess(one.pid, MIB)), FakeGpu.numbered(1)]))
         request.getfixturevalue("tray")
         looks(desk, Level.OK)
         greeting = wait_until(popups, "the greeting", timeout=10)[0]

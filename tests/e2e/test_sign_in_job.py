@@ -12,9 +12,9 @@ import pytest
 from gpuwatch_tray.common import host
 from gpuwatch_tray.store import Store
 from tests.e2e.app import App
-from tests.e2e.client import wait_until
 from tests.store.commits import mail, step
 from tests.support.installed import closed_port
+from tests.support.timing import wait_until
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver, pytest.mark.configured(POLL_SEC=0.3)]
 

@@ -14,8 +14,8 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop import entries
 from gpuwatch_tray.model import Level
 from tests.e2e import rig
-from tests.e2e.client import wait_until
 from tests.support.installed import Installed
+from tests.support.timing import wait_until
 
 pytestmark = [pytest.mark.desktop, pytest.mark.driver]
 
@@ -25,7 +25,7 @@ ODD = 'my "GPUs" of $HOME `x` 100% 显卡'
 
 
 @pytest.fixture
-def script(tmp_path):
+def odd_script(tmp_path):
     return installed_in(tmp_path / ODD)
 
 
@@ -34,10 +34,10 @@ def installed_in(place):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True, timeout=60)
     packages = place / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     (packages / "here.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
-    script = place / "bin/gpuwatch-tray"
-    script.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -P -m gpuwatch_tray "$@"\n')
-    script.chmod(0o755)
-    return script
+    odd_script = place / "bin/gpuwatch-tray"
+    odd_script.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -P -m gpuwatch_tray "$@"\n')
+    odd_script.chmod(0o755)
+    return odd_script
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ def early(tmp_path):
 )
 def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launcher, late):
     """Started from the file in an odd folder seconds before the panel, the icon is there with it."""
-    script = installed_in(tmp_path / folder)
-    installed = Installed(tmp_path, early.environment, script=script)
+    odd_script = installed_in(tmp_path / folder)
+    installed = Installed(tmp_path, early.environment, script=odd_script)
     installed.environment |= early.environment
     home = Path(early.environment["HOME"])
     switched = installed.run("setup", "autostart", "on")
-    assert switched.stdout.startswith(f"on: at login it starts {script}\n{home}/.config/autostart/")
+    assert switched.stdout.startswith(f"on: at login it starts {odd_script}\n{home}/.config/autostart/")
     # this machine's own programs have no part in it
     session = installed.environment | {"XDG_CONFIG_DIRS": str(tmp_path / "none")}
     subprocess.run(launcher, env=session, cwd=home, check=True, timeout=20)
@@ -81,10 +81,10 @@ def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launch
     wait_until(lambda: not early.client.owner(NAME), "the tray to be gone")
 
 
-def test_the_menus_tick_switches_the_file(early, script, tmp_path):
+def test_the_menus_tick_switches_the_file(early, odd_script, tmp_path):
     """A click makes the file, the tick says so; a second one takes both away; a command's change is seen."""
     early.start_panel()
-    installed = Installed(tmp_path, script=script)
+    installed = Installed(tmp_path, script=odd_script)
     installed.environment |= early.environment
     installed.configure(POLL_SEC=0.3)
     file = Path(early.environment["HOME"]) / ".config/autostart/gpuwatch-tray.desktop"
@@ -92,12 +92,12 @@ def test_the_menus_tick_switches_the_file(early, script, tmp_path):
     def tick():
         return {row.label: row for row in early.menu()}["Start at login"].ticked
 
-    with rig.process([str(script)], installed.environment, tmp_path / "tray.log"):
+    with rig.process([str(odd_script)], installed.environment, tmp_path / "tray.log"):
         early.icon_position(drawing.COLOURS[Level.OK], timeout=20)
         assert (tick(), file.exists()) == (0, False)
         early.click("Start at login")
         wait_until(lambda: tick() == 1, "the tick")
-        assert entries.parse_desktop_entry(file.read_text())["TryExec"] == str(script)
+        assert entries.parse_desktop_entry(file.read_text())["TryExec"] == str(odd_script)
         early.click("Start at login")
         wait_until(lambda: tick() == 0, "the tick to go")
         assert not file.exists()
@@ -107,9 +107,9 @@ def test_the_menus_tick_switches_the_file(early, script, tmp_path):
         wait_until(lambda: tick() == 0, "the tick to follow the desktop's own switch")
 
 
-def test_a_trial_is_not_for_every_login(script, tmp_path):
+def test_a_trial_is_not_for_every_login(odd_script, tmp_path):
     """Neither a demo nor `--source auto` switches it on, and their menus have no tick for it."""
-    installed = Installed(tmp_path, script=script)
+    installed = Installed(tmp_path, script=odd_script)
     for words in (("--demo",), ("--source", "auto")):
         done = installed.run("setup", "autostart", "on", *words)
         assert (done.returncode, "trying out" in done.stderr) == (2, True)

@@ -22,9 +22,10 @@ from PIL import Image, ImageGrab  # and looks at the screen
 
 from tests.e2e import screen_reading
 from tests.e2e.bus_daemon import bus, end_members
-from tests.e2e.client import BusClient, CallError, Monitor, wait_until
+from tests.e2e.client import BusClient, CallError, Monitor
 from tests.e2e.programs import display, process
 from tests.e2e.rig import NOTIFICATIONS, WATCHER, Desktop, settle
+from tests.support.timing import wait_until
 
 if TYPE_CHECKING:
     import subprocess

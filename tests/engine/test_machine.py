@@ -15,7 +15,7 @@ from tests.engine.world import Moment, World
 from tests.support.fakes import Clock
 from tests.support.folders import memory_folder
 
-LOOKS = st.sampled_from(
+POLLS = st.sampled_from(
     [(0, 0), (1, 1), (1, 15), (2, 5), (8, 5), (14, 5), (14, 10)]
 )  # how many, how far apart
 CHANGES = [
@@ -93,7 +93,7 @@ class AlertMachine(RuleBasedStateMachine):
 
     # --- the world --------------------------------------------------------------------------------------
 
-    @rule(change=st.sampled_from(CHANGES), looks=LOOKS)
+    @rule(change=st.sampled_from(CHANGES), looks=POLLS)
     def the_world_changes(self, change, looks):
         what, *values = change
         if what == "warm":
@@ -109,7 +109,7 @@ class AlertMachine(RuleBasedStateMachine):
             self.world.begin(pid, gpu, self.clock.up - age)
         self.look(looks)
 
-    @rule(looks=LOOKS)
+    @rule(looks=POLLS)
     def all_is_well(self, looks):
         self.world = World()
         self.look(looks)
@@ -120,18 +120,18 @@ class AlertMachine(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.true += seconds
 
-    @rule(seconds=st.sampled_from([60, 600, 900, 3600, 100_000]), looks=LOOKS)
+    @rule(seconds=st.sampled_from([60, 600, 900, 3600, 100_000]), looks=POLLS)
     def suspend(self, seconds, looks):
         self.pass_(seconds)
         self.look(looks)
 
-    @rule(seconds=st.sampled_from([-100_000, -3700, -10, 10, 3700, 100_000]), looks=LOOKS)
+    @rule(seconds=st.sampled_from([-100_000, -3700, -10, 10, 3700, 100_000]), looks=POLLS)
     def set_the_clock(self, seconds, looks):
         self.clock.jump(seconds)
         self.shift += seconds
         self.look(looks)
 
-    @rule(looks=LOOKS)
+    @rule(looks=POLLS)
     def reboot(self, looks):
         self.clock.reboot(40)
         self.true += 40
@@ -140,13 +140,13 @@ class AlertMachine(RuleBasedStateMachine):
             each.restart()
         self.look(looks)
 
-    @rule(looks=LOOKS)
+    @rule(looks=POLLS)
     def restart(self, looks):
         self.twin.restart()
         self.look(looks)
 
     @precondition(lambda self: self.firing)
-    @rule(restarts=st.booleans(), looks=LOOKS)
+    @rule(restarts=st.booleans(), looks=POLLS)
     def the_cooldown_passes(self, restarts, looks):
         self.pass_(COOLDOWN)
         if restarts:
@@ -158,14 +158,14 @@ class AlertMachine(RuleBasedStateMachine):
 
     # --- the person, the desktop and the network --------------------------------------------------------
 
-    @rule(presence=st.sampled_from(Presence), screen=st.booleans(), looks=LOOKS)
+    @rule(presence=st.sampled_from(Presence), screen=st.booleans(), looks=POLLS)
     def the_desk_changes(self, presence, screen, looks):
         for each in self.both:
             each.presence, each.screen = presence, screen
         self.look(looks)
 
     @precondition(lambda self: self.firing)
-    @rule(data=st.data(), looks=LOOKS)
+    @rule(data=st.data(), looks=POLLS)
     def acknowledge(self, data, looks):
         name = data.draw(st.sampled_from(sorted(self.firing)))
         for each in self.both:
@@ -175,7 +175,7 @@ class AlertMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.firing)
     @rule(
-        data=st.data(), scope=st.integers(0, 2), seconds=st.sampled_from([30.0, 600.0, 7200.0]), looks=LOOKS
+        data=st.data(), scope=st.integers(0, 2), seconds=st.sampled_from([30.0, 600.0, 7200.0]), looks=POLLS
     )
     def snooze(self, data, scope, seconds, looks):
         name = data.draw(st.sampled_from(sorted(self.firing)))
@@ -187,7 +187,7 @@ class AlertMachine(RuleBasedStateMachine):
         self.look(looks)
 
     @precondition(lambda self: self.silences)
-    @rule(looks=LOOKS)
+    @rule(looks=POLLS)
     def resume(self, looks):
         for each in self.both:
             each.attending.resume()
@@ -195,7 +195,7 @@ class AlertMachine(RuleBasedStateMachine):
         self.look(looks)
 
     @precondition(lambda self: self.names_of)
-    @rule(works=st.booleans(), looks=LOOKS)
+    @rule(works=st.booleans(), looks=POLLS)
     def the_courier_comes(self, works, looks):
         if works:
             self.deliver()

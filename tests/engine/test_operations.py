@@ -5,20 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.engine.operations import NoSuchAlertError, parse_duration
-from gpuwatch_tray.model import Level, Presence
-from tests.engine.bench import BUSY, CALM, DARK, Bench, core_only
+from gpuwatch_tray.model import Level
+from tests.engine.bench import BUSY, CALM, DARK
 from tests.support.fakes import START, process, snapshot
 
 LONG = snapshot(process(1, 0, 4000.0), process(2, 0, 4000.0))
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    core_only(monkeypatch)
-    made = Bench(tmp_path)
-    made.presence = Presence.AWAY
-    yield made
-    made.close()
 
 
 def told(outcome):
@@ -64,39 +55,39 @@ def test_tomorrow_is_a_duration():
 
 
 @pytest.mark.parametrize("name", ["1", "box/gpu_limit"])
-def test_acknowledged_is_told_no_more_until_it_ends(bench, name):
+def test_acknowledged_is_told_no_more_until_it_ends(away, name):
     """By number or fingerprint, an acknowledgement lasts over cooldowns and restarts, for this incident."""
-    bench.look(BUSY)
-    bench.deliver()
-    assert bench.attending.acknowledge(name) == "acknowledged: 1: 2 GPUs in use, the limit is 1"
-    assert told(bench.look(BUSY, 7200)) == (0, 0)
-    bench.restart()
-    assert told(bench.look(BUSY, 7200)) == (0, 0)
-    bench.look(CALM, 5)
-    assert told(bench.look(BUSY, 7200)) == (1, 1)
-    assert "acknowledged" in bench.history
+    away.look(BUSY)
+    away.deliver()
+    assert away.attending.acknowledge(name) == "acknowledged: 1: 2 GPUs in use, the limit is 1"
+    assert told(away.look(BUSY, 7200)) == (0, 0)
+    away.restart()
+    assert told(away.look(BUSY, 7200)) == (0, 0)
+    away.look(CALM, 5)
+    assert told(away.look(BUSY, 7200)) == (1, 1)
+    assert "acknowledged" in away.history
 
 
-def test_an_acknowledgement_of_what_is_over_does_nothing(bench):
+def test_an_acknowledgement_of_what_is_over_does_nothing(away):
     """It is refused with what is active, and the next incident is told."""
-    bench.look(BUSY)
-    bench.deliver()
-    bench.look(CALM, 5)
+    away.look(BUSY)
+    away.deliver()
+    away.look(CALM, 5)
     with pytest.raises(
         NoSuchAlertError, match=r"no alert '1' is active \(active: none; rules: monitor_blind, "
     ):
-        bench.attending.acknowledge("1")
-    assert told(bench.look(BUSY, 7200)) == (1, 1)
+        away.attending.acknowledge("1")
+    assert told(away.look(BUSY, 7200)) == (1, 1)
 
 
-def test_nothing_is_said_for_some_when_one_name_is_wrong(bench):
+def test_nothing_is_said_for_some_when_one_name_is_wrong(away):
     """Of several names, one that is unknown leaves all as they were."""
-    bench.look(BUSY)
+    away.look(BUSY)
     with pytest.raises(NoSuchAlertError):
-        bench.attending.snooze(3600.0, "1", "9")
+        away.attending.snooze(3600.0, "1", "9")
     with pytest.raises(NoSuchAlertError):
-        bench.attending.acknowledge("1", "9")
-    attention = bench.store.attention()
+        away.attending.acknowledge("1", "9")
+    attention = away.store.attention()
     assert (attention.silences, attention.acknowledged) == ((), frozenset())
 
 
@@ -113,54 +104,54 @@ def test_nothing_is_said_for_some_when_one_name_is_wrong(bench):
         (("gpu_limit",), (1, 1)),
     ],
 )
-def test_a_snooze_is_silence_on_every_channel(bench, names, said):
+def test_a_snooze_is_silence_on_every_channel(away, names, said):
     """While it lasts neither mail nor popup tells of what it covers; at its end one notice does."""
-    bench.look(LONG)
-    bench.deliver()
-    bench.attending.snooze(7200.0, *names)
-    assert told(bench.look(LONG, 3600)) == said
-    bench.deliver()
-    assert told(bench.look(LONG, 3599)) == (0, 0)
-    assert told(bench.look(LONG, 1)) == (1, 1)
-    bench.deliver()
-    assert told(bench.look(LONG, 5)) == (0, 0)
+    away.look(LONG)
+    away.deliver()
+    away.attending.snooze(7200.0, *names)
+    assert told(away.look(LONG, 3600)) == said
+    away.deliver()
+    assert told(away.look(LONG, 3599)) == (0, 0)
+    assert told(away.look(LONG, 1)) == (1, 1)
+    away.deliver()
+    assert told(away.look(LONG, 5)) == (0, 0)
 
 
-def test_the_end_of_a_snooze_passes_the_cooldown_once(bench):
+def test_the_end_of_a_snooze_passes_the_cooldown_once(away):
     """A short snooze that ends in the cooldown gives one notice, also when another process finds its end."""
-    bench.look(BUSY)
-    bench.deliver()
-    bench.attending.snooze(600.0, "1")
-    bench.look(BUSY, 5)
-    bench.restart()
-    outcome = bench.look(BUSY, 600)
+    away.look(BUSY)
+    away.deliver()
+    away.attending.snooze(600.0, "1")
+    away.look(BUSY, 5)
+    away.restart()
+    outcome = away.look(BUSY, 600)
     assert told(outcome) == (1, 1)
-    assert bench.history[-2:] == ["email queued: snooze-over, away", "popup shown: snooze-over"]
-    bench.deliver()
-    bench.restart()
-    assert told(bench.look(BUSY, 5)) == (0, 0)
+    assert away.history[-2:] == ["email queued: snooze-over, away", "popup shown: snooze-over"]
+    away.deliver()
+    away.restart()
+    assert told(away.look(BUSY, 5)) == (0, 0)
 
 
-def test_resuming_by_hand_gives_no_notice(bench):
+def test_resuming_by_hand_gives_no_notice(away):
     """Whoever ends a snooze knows that alerts are heard again."""
-    bench.look(BUSY)
-    bench.deliver()
-    bench.attending.snooze(600.0)
-    assert bench.look(BUSY, 5).status.level is Level.SNOOZED
-    assert bench.attending.resume() == "every snooze ended"
-    assert bench.attending.resume() == "nothing was snoozed"
-    outcome = bench.look(BUSY, 5)
+    away.look(BUSY)
+    away.deliver()
+    away.attending.snooze(600.0)
+    assert away.look(BUSY, 5).status.level is Level.SNOOZED
+    assert away.attending.resume() == "every snooze ended"
+    assert away.attending.resume() == "nothing was snoozed"
+    outcome = away.look(BUSY, 5)
     assert (told(outcome), outcome.status.level) == ((0, 0), Level.WARNING)
-    assert told(bench.look(BUSY, 600)) == (0, 0)
+    assert told(away.look(BUSY, 600)) == (0, 0)
 
 
-def test_a_snooze_during_which_it_ends_gives_no_notice(bench):
+def test_a_snooze_during_which_it_ends_gives_no_notice(away):
     """Over before the snooze is: neither its end nor the snooze's is told."""
-    bench.look(BUSY)
-    bench.deliver()
-    bench.attending.snooze(600.0)
-    bench.look(CALM, 5)
-    assert told(bench.look(CALM, 600)) == (0, 0)
+    away.look(BUSY)
+    away.deliver()
+    away.attending.snooze(600.0)
+    away.look(CALM, 5)
+    assert told(away.look(CALM, 600)) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -172,33 +163,33 @@ def test_a_snooze_during_which_it_ends_gives_no_notice(bench):
         ("reboot and back", False),
     ],
 )
-def test_a_snooze_on_a_strange_clock(bench, move, silent):
+def test_a_snooze_on_a_strange_clock(away, move, silent):
     """Setting the clock neither shortens nor lengthens a snooze; set back over a boot, it is over."""
-    bench.look(BUSY)
-    bench.deliver()
-    bench.attending.snooze(7200.0)
-    bench.look(BUSY, 5)
+    away.look(BUSY)
+    away.deliver()
+    away.attending.snooze(7200.0)
+    away.look(BUSY, 5)
     if "reboot" in move:
-        bench.clock.reboot(-7200.0 if "back" in move else 60.0)
-        bench.restart()
+        away.clock.reboot(-7200.0 if "back" in move else 60.0)
+        away.restart()
     else:
-        bench.clock.jump(86400.0 if move == "ahead" else -86400.0)
-    outcome = bench.look(BUSY, 60)
+        away.clock.jump(86400.0 if move == "ahead" else -86400.0)
+    outcome = away.look(BUSY, 60)
     assert (outcome.status.level is Level.SNOOZED) is silent
     assert told(outcome) == ((0, 0) if silent else (1, 1))
 
 
-def test_the_face_says_until_when(bench):
+def test_the_face_says_until_when(away):
     """A snooze of everything stands in the status with its end, also while nothing fires."""
-    bench.look(CALM)
-    line = bench.attending.snooze(3600.0)
-    status = bench.look(CALM, 60).status
+    away.look(CALM)
+    line = away.attending.snooze(3600.0)
+    status = away.look(CALM, 60).status
     assert (status.level, status.snoozed_until) == (Level.SNOOZED, START + 3600)
     assert line.startswith("everything snoozed until 20")
 
 
-def test_a_snooze_never_hides_that_nothing_can_be_read(bench):
+def test_a_snooze_never_hides_that_nothing_can_be_read(away):
     """Snoozed, the icon still says "no data"."""
-    bench.look(CALM)
-    bench.attending.snooze(3600.0)
-    assert bench.look(DARK, 5).status.level is Level.NO_DATA
+    away.look(CALM)
+    away.attending.snooze(3600.0)
+    assert away.look(DARK, 5).status.level is Level.NO_DATA

@@ -49,7 +49,7 @@ def test_a_firing_alert_is_not_told_again(away):
     assert away.deliver() == []
 
 
-def test_a_new_threshold_counts_at_the_next_look(away):
+def test_a_new_threshold_counts_at_the_next_poll(away):
     """What was within the limit fires, and what fired is over, each told as usual."""
     adopt(away, limits=replace(LIMITS, gpu_limit=5))
     assert away.look(BUSY).status.alerts == ()

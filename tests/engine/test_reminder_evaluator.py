@@ -66,23 +66,23 @@ TAKEN = replace(BUSY, boot_id=LOCAL.boot_id)
 
 
 @pytest.fixture
-def bench(folder):
+def teller(folder):
     made = Teller(folder)
     yield made
     made.close()
 
 
-def test_the_popup_tells_who_is_there(bench):
+def test_the_popup_tells_who_is_there(teller):
     """Somebody at the desk gets one popup, no mail, and nothing more."""
-    bench.free()
+    teller.free()
     for _ in range(3):
-        bench.look(CALM)
-    (popup,) = bench.popups
+        teller.look(CALM)
+    (popup,) = teller.popups
     assert popup.title == "2 GPUs free on box"
     assert popup.body.startswith("GPU 1 (Test GPU 1), GPU 2 (Test GPU 2), GPU 3")
     assert (popup.severity, popup.buttons) == (Severity.INFO, ())
-    assert bench.notices() == []
-    assert bench.store.reminders() == ()
+    assert teller.notices() == []
+    assert teller.store.reminders() == ()
 
 
 @pytest.mark.parametrize(
@@ -99,158 +99,158 @@ def test_the_popup_tells_who_is_there(bench):
         (EmailWhen.NEVER, Presence.AWAY, False, 0, 0),
     ],
 )
-def test_the_ways_are_those_of_the_alerts(bench, email, presence, popups, mailed, shown):
+def test_the_ways_are_those_of_the_alerts(teller, email, presence, popups, mailed, shown):
     """EMAIL_WHEN and the person's presence decide on the mail; a popup comes wherever there is a desktop."""
-    bench.restart(email_when=email, popups=popups)
-    bench.presence = presence
-    bench.free()
-    bench.look(CALM)
-    assert (len(bench.notices()), len(bench.popups)) == (mailed, shown)
-    assert (bench.store.reminders() == ()) is bool(mailed or shown)
+    teller.restart(email_when=email, popups=popups)
+    teller.presence = presence
+    teller.free()
+    teller.look(CALM)
+    assert (len(teller.notices()), len(teller.popups)) == (mailed, shown)
+    assert (teller.store.reminders() == ()) is bool(mailed or shown)
 
 
-def test_the_mail_says_it_in_the_house_style(bench):
+def test_the_mail_says_it_in_the_house_style(teller):
     """Subject, head, the sentence as an item."""
-    bench.presence = Presence.AWAY
-    bench.dead.add(1)
-    bench.awaiting.add_process_ends(1, LOCAL)
-    bench.look(replace(LOCAL, processes=()))
-    (mail,) = bench.notices()
+    teller.presence = Presence.AWAY
+    teller.dead.add(1)
+    teller.awaiting.add_process_ends(1, LOCAL)
+    teller.look(replace(LOCAL, processes=()))
+    (mail,) = teller.notices()
     assert mail.subject.startswith("[GPU Watchdog] Process ended: ada@box  2026-")
     assert "Host: box\nUser: ada\n\nConfig: /etc/gpu-watch.env\nTold as you asked:\n- PID 1 (" in mail.text
     assert "(python train.py, GPU 0) has ended after 1 min\n" in mail.text
 
 
-def test_a_commands_peak_is_that_of_its_children_too(bench):
+def test_a_commands_peak_is_that_of_its_children_too(teller):
     """Each process on the GPUs is asked about once, a child stays one, and what is not mine is no child."""
-    number = bench.awaiting.add_command(50, "start-50", LOCAL.boot_id, "torchrun a.py")
-    bench.children = {(1, 50)}
+    number = teller.awaiting.add_command(50, "start-50", LOCAL.boot_id, "torchrun a.py")
+    teller.children = {(1, 50)}
     mine = replace(LOCAL.processes[0], memory=300 * MIB)
     other = replace(mine, pid=3, mine=False)
     reading = replace(LOCAL, processes=(mine, replace(mine, pid=2), other))
-    bench.look(reading)
-    bench.children = set()  # what lay between has ended
-    bench.look(replace(reading, processes=(replace(mine, memory=400 * MIB),)))
-    assert sorted(bench.asked) == [1, 2]
-    bench.awaiting.report_command(number, 1, 60.0, ())
-    bench.look(reading)
-    (popup,) = bench.popups
+    teller.look(reading)
+    teller.children = set()  # what lay between has ended
+    teller.look(replace(reading, processes=(replace(mine, memory=400 * MIB),)))
+    assert sorted(teller.asked) == [1, 2]
+    teller.awaiting.report_command(number, 1, 60.0, ())
+    teller.look(reading)
+    (popup,) = teller.popups
     assert (popup.title, popup.severity) == ("Command failed on box", Severity.WARNING)
     assert popup.body.endswith("the most GPU memory that it was seen with: 400 MiB")
 
 
-def test_a_popup_that_cannot_be_shown_falls_to_mail(bench):
+def test_a_popup_that_cannot_be_shown_falls_to_mail(teller):
     """Where no popup can be shown, the next look queues the mail, and shows no popup beside it."""
-    bench.screen = False
-    bench.free()
-    bench.look(CALM)
-    bench.screen = True
-    bench.look(CALM)
-    assert (len(bench.notices()), bench.popups) == (1, [])
+    teller.screen = False
+    teller.free()
+    teller.look(CALM)
+    teller.screen = True
+    teller.look(CALM)
+    assert (len(teller.notices()), teller.popups) == (1, [])
 
 
-def test_without_any_way_it_waits_for_one(bench):
+def test_without_any_way_it_waits_for_one(teller):
     """EMAIL_WHEN=never and no popup: it stays due, is shown as that, and is told when a popup can be."""
-    bench.restart(email_when=EmailWhen.NEVER)
-    bench.screen = False
-    bench.free()
-    (waiting,) = bench.look(CALM).status.awaited
+    teller.restart(email_when=EmailWhen.NEVER)
+    teller.screen = False
+    teller.free()
+    (waiting,) = teller.look(CALM).status.awaited
     assert waiting.due
-    bench.restart()
-    bench.screen = True
-    assert bench.look(DARK).status.awaited == ()
-    assert len(bench.popups) == 1
-    bench.look(DARK)
-    assert len(bench.popups) == 1
+    teller.restart()
+    teller.screen = True
+    assert teller.look(DARK).status.awaited == ()
+    assert len(teller.popups) == 1
+    teller.look(DARK)
+    assert len(teller.popups) == 1
 
 
-def test_a_snooze_holds_it_back_until_it_ends(bench):
+def test_a_snooze_holds_it_back_until_it_ends(teller):
     """A snooze of everything silences every channel, and loses nothing."""
-    bench.presence = Presence.AWAY
-    bench.store.add_silence(Silence(SilenceScope.ALL, "", bench.clock.instant(), 3600.0))
-    bench.free()
-    assert (bench.notices(), bench.popups) == ([], [])
-    bench.look(TAKEN, 3600)
-    assert (len(bench.notices()), len(bench.popups)) == (1, 1)
+    teller.presence = Presence.AWAY
+    teller.store.add_silence(Silence(SilenceScope.ALL, "", teller.clock.instant(), 3600.0))
+    teller.free()
+    assert (teller.notices(), teller.popups) == ([], [])
+    teller.look(TAKEN, 3600)
+    assert (len(teller.notices()), len(teller.popups)) == (1, 1)
 
 
-def test_a_crash_before_the_popup_tells_after_it(bench):
+def test_a_crash_before_the_popup_tells_after_it(teller):
     """What had come about and was not yet shown when the program died is shown by the next one."""
-    bench.awaiting.add_gpus_free(2, snapshot())
+    teller.awaiting.add_gpus_free(2, snapshot())
     for _ in range(14):
-        bench.clock.advance(5)
-        if bench.evaluator.evaluate(CALM).reminder_popups:  # the popup is handed over, and the program dies
+        teller.clock.advance(5)
+        if teller.evaluator.evaluate(CALM).reminder_popups:  # the popup is handed over, and the program dies
             break
-    bench.restart()
-    bench.look(DARK)
-    assert len(bench.popups) == 1
-    bench.restart()
-    bench.look(DARK)
-    assert len(bench.popups) == 1
+    teller.restart()
+    teller.look(DARK)
+    assert len(teller.popups) == 1
+    teller.restart()
+    teller.look(DARK)
+    assert len(teller.popups) == 1
 
 
-def test_a_popup_under_way_is_not_shown_twice(bench):
+def test_a_popup_under_way_is_not_shown_twice(teller):
     """Two threads evaluate: while the desktop has not answered the first, the second shows nothing."""
-    bench.free()
-    bench.awaiting.add_process_ends(1, LOCAL)
-    bench.dead.add(1)
-    bench.clock.advance(5)
+    teller.free()
+    teller.awaiting.add_process_ends(1, LOCAL)
+    teller.dead.add(1)
+    teller.clock.advance(5)
     gone = replace(LOCAL, processes=())
-    first, second = bench.evaluator.evaluate(gone), bench.evaluator.evaluate(DARK)
+    first, second = teller.evaluator.evaluate(gone), teller.evaluator.evaluate(DARK)
     assert (len(first.reminder_popups), len(second.reminder_popups)) == (1, 0)
 
 
-def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(bench, monkeypatch):
+def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(teller, monkeypatch):
     """A disk that fails just then doubles nothing; the watch is closed when it can be."""
     with monkeypatch.context() as patch:
 
         def fail(*_):
             raise StoreError("full")
 
-        patch.setattr(bench.store, "close_reminder", fail)
-        bench.free()
-        bench.look(CALM)
-    assert len(bench.popups) == 1
-    bench.look(CALM)
-    assert (len(bench.popups), bench.store.reminders(), bench.notices()) == (1, (), [])
+        patch.setattr(teller.store, "close_reminder", fail)
+        teller.free()
+        teller.look(CALM)
+    assert len(teller.popups) == 1
+    teller.look(CALM)
+    assert (len(teller.popups), teller.store.reminders(), teller.notices()) == (1, (), [])
 
 
-def test_over_the_cap_it_comes_with_the_digest(bench):
+def test_over_the_cap_it_comes_with_the_digest(teller):
     """Mails beyond twenty an hour are held, those that were asked for too, and then told in one."""
-    bench.presence = Presence.AWAY
+    teller.presence = Presence.AWAY
     gone = replace(LOCAL, processes=())
     for pid in range(1, 26):
-        bench.awaiting.add_process_ends(pid, replace(LOCAL, processes=(process(pid, 0),)))
-        bench.dead.add(pid)
-        bench.look(gone)
-    assert len(bench.notices()) == 20
-    bench.look(gone, 3700)
-    (digest,) = bench.deliver()
+        teller.awaiting.add_process_ends(pid, replace(LOCAL, processes=(process(pid, 0),)))
+        teller.dead.add(pid)
+        teller.look(gone)
+    assert len(teller.notices()) == 20
+    teller.look(gone, 3700)
+    (digest,) = teller.deliver()
     assert digest.kind is MessageKind.DIGEST
     assert [f"PID {pid} (" in digest.text for pid in range(21, 26)] == [True] * 5
-    assert bench.store.reminders() == ()
+    assert teller.store.reminders() == ()
 
 
-def test_what_is_waited_for_is_in_the_status(bench):
+def test_what_is_waited_for_is_in_the_status(teller):
     """Each look says what is waited for, with the number that cancels it."""
-    bench.awaiting.add_gpus_free(2, snapshot())
-    bench.awaiting.add_process_ends(1, LOCAL)
-    shown = bench.look(TAKEN).status.awaited
+    teller.awaiting.add_gpus_free(2, snapshot())
+    teller.awaiting.add_process_ends(1, LOCAL)
+    shown = teller.look(TAKEN).status.awaited
     assert [(each.id, each.target) for each in shown] == [(1, "2"), (2, "1:start-1")]
-    bench.awaiting.cancel(1)
-    assert [each.id for each in bench.look(TAKEN).status.awaited] == [2]
+    teller.awaiting.cancel(1)
+    assert [each.id for each in teller.look(TAKEN).status.awaited] == [2]
 
 
-def test_the_disk_is_not_written_for_what_only_waits(bench, monkeypatch):
+def test_the_disk_is_not_written_for_what_only_waits(teller, monkeypatch):
     """A watch that waits is written once a minute at most, and never in a poll where nothing moves."""
-    bench.awaiting.add_gpus_free(4, snapshot())
-    bench.awaiting.add_process_ends(1, LOCAL)
-    bench.look(CALM)
+    teller.awaiting.add_gpus_free(4, snapshot())
+    teller.awaiting.add_process_ends(1, LOCAL)
+    teller.look(CALM)
     steps = []
-    commit = bench.store.commit
-    monkeypatch.setattr(bench.store, "commit", lambda step: (steps.append(step), commit(step)))
+    commit = teller.store.commit
+    monkeypatch.setattr(teller.store, "commit", lambda step: (steps.append(step), commit(step)))
     for _ in range(120):
-        bench.look(LOCAL)
+        teller.look(LOCAL)
     held = 12  # polls within the hold of the GPUs that are free
     assert len(steps) <= held + 11
 
@@ -278,27 +278,27 @@ COUNT = itertools.count()
 @given(looks=OUTCOMES)
 def test_whatever_happens_each_is_told_once(folder, looks):
     """Restarts, refused popups and comings and goings: nothing is told twice, and what came about is told."""
-    with closing(Teller(folder / str(next(COUNT)))) as bench:
-        bench.awaiting.add_process_ends(1, LOCAL)
-        bench.awaiting.add_gpus_free(4, snapshot(), 10.0)
+    with closing(Teller(folder / str(next(COUNT)))) as teller:
+        teller.awaiting.add_process_ends(1, LOCAL)
+        teller.awaiting.add_gpus_free(4, snapshot(), 10.0)
         mails = []
-        for name, restart, bench.screen, bench.presence in looks:
+        for name, restart, teller.screen, teller.presence in looks:
             if restart:
-                bench.restart()
+                teller.restart()
             if name == "gone":
-                bench.dead.add(1)
-            bench.look(READINGS[name])
-            mails += bench.notices()
-        bench.screen, bench.presence = True, Presence.PRESENT
+                teller.dead.add(1)
+            teller.look(READINGS[name])
+            mails += teller.notices()
+        teller.screen, teller.presence = True, Presence.PRESENT
         for _ in range(2):
-            bench.look(READINGS["gone"] if 1 in bench.dead else DARK)
-            mails += bench.notices()
-        told = {each.key for each in bench.popups}
-        assert len(told) == len(bench.popups)  # no popup twice
+            teller.look(READINGS["gone"] if 1 in teller.dead else DARK)
+            mails += teller.notices()
+        told = {each.key for each in teller.popups}
+        assert len(told) == len(teller.popups)  # no popup twice
         subjects = [mail.text.partition("Told as you asked:\n")[2].splitlines()[0] for mail in mails]
         assert len(set(subjects)) == len(subjects)  # no mail twice
-        ended = [line for line in [*subjects, *(each.body for each in bench.popups)] if "has ended" in line]
-        assert bool(ended) is (1 in bench.dead)
+        ended = [line for line in [*subjects, *(each.body for each in teller.popups)] if "has ended" in line]
+        assert bool(ended) is (1 in teller.dead)
 
 
 @pytest.mark.parametrize(
@@ -315,34 +315,34 @@ def test_whatever_happens_each_is_told_once(folder, looks):
         (None, 1, "the GPUs have not been read yet"),
     ],
 )
-def test_only_what_is_on_a_gpu_can_be_waited_for(bench, reading, pid, said):
+def test_only_what_is_on_a_gpu_can_be_waited_for(teller, reading, pid, said):
     """A PID that no list has is refused with what there is."""
     with pytest.raises(NotOnGpuError) as caught:
-        bench.awaiting.add_process_ends(pid, reading)
+        teller.awaiting.add_process_ends(pid, reading)
     assert str(caught.value) == said
     with pytest.raises(NotOnGpuError):
-        bench.awaiting.add_process_ends(1, LOCAL, "of another identity")
+        teller.awaiting.add_process_ends(1, LOCAL, "of another identity")
 
 
-def test_what_can_never_be_is_refused(bench):
+def test_what_can_never_be_is_refused(teller):
     """More GPUs than there are, or idle ones where only processes are listed."""
     with pytest.raises(ReminderError, match="there are only 4 GPUs here"):
-        bench.awaiting.add_gpus_free(5, snapshot())
+        teller.awaiting.add_gpus_free(5, snapshot())
     with pytest.raises(ReminderError, match="idle GPUs cannot be seen here"):
-        bench.awaiting.add_gpus_free(1, snapshot(gpus=(Gpu(0, ""),)))
+        teller.awaiting.add_gpus_free(1, snapshot(gpus=(Gpu(0, ""),)))
     with pytest.raises(ReminderError, match=r"nothing 9 is waited for \(waiting: none\)"):
-        bench.awaiting.cancel(9)
+        teller.awaiting.cancel(9)
 
 
-def test_asking_twice_waits_once(bench):
+def test_asking_twice_waits_once(teller):
     """The same wish is one wish, and says its number."""
-    assert bench.awaiting.add_gpus_free(2, CALM).startswith("1: you will be told when 2 GPUs are free")
+    assert teller.awaiting.add_gpus_free(2, CALM).startswith("1: you will be told when 2 GPUs are free")
     assert (
-        bench.awaiting.add_gpus_free(2, CALM) == "1: you will be told already when 2 GPUs are free for 1 min"
+        teller.awaiting.add_gpus_free(2, CALM) == "1: you will be told already when 2 GPUs are free for 1 min"
     )
-    bench.awaiting.add_process_ends(1, LOCAL)
-    assert bench.awaiting.add_process_ends(1, LOCAL).startswith(
+    teller.awaiting.add_process_ends(1, LOCAL)
+    assert teller.awaiting.add_process_ends(1, LOCAL).startswith(
         "2: you will be told already when PID 1 (python train.py)"
     )
-    assert bench.awaiting.cancel(1) == "cancelled: 1: 2 GPUs are free for 1 min"
-    assert bench.awaiting.lines() == ["    2  PID 1 (python train.py) ends"]
+    assert teller.awaiting.cancel(1) == "cancelled: 1: 2 GPUs are free for 1 min"
+    assert teller.awaiting.lines() == ["    2  PID 1 (python train.py) ends"]

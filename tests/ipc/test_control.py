@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray import ipc
 from gpuwatch_tray.ipc import client, protocol, server
-from tests.support.timing import slowness
+from tests.support.timing import slowness, wait_until
 
 
 class Echo:
@@ -502,11 +502,3 @@ def test_without_the_right_key_nothing_is_answered(keyed, monkeypatch):
         assert b"FAILURE" in received(line)
     monkeypatch.setattr(client, "read_key", lambda _: file.read_bytes())
     assert ipc.ask(running.address, {"do": "echo"})
-
-
-def wait_until(holds, what, timeout=5.0):
-    deadline = time.monotonic() + timeout
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain for {what}")
-        time.sleep(0.01)

@@ -15,10 +15,11 @@ from tests.support.fakes import START
 PASSWORD = OutboxSummary(2, START, START + 900, "535 wrong (check SMTP_PASS)", "configuration")
 SIGN_IN = replace(PASSWORD, error="sign-in refused (gpuwatch-tray mail login)", failure="sign-in")
 LATER = OutboxSummary(1, START, START + 30, "451 later", "transient")
+NOTHING = OutboxSummary()
 DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
 
 
-def started(waiting=OutboxSummary()):
+def started(waiting=NOTHING):  # noqa: B008  # frozen
     """Return what a tray has that found `waiting` at its start."""
     health = MailHealth()
     health.popups(waiting)

@@ -12,7 +12,6 @@ import pytest
 from gpuwatch_tray.notify import outbox_process as outbox_module
 from gpuwatch_tray.notify.outbox_process import OutboxProcess
 from gpuwatch_tray.store import Store
-from tests.store import faults
 from tests.store.commits import mail, step
 from tests.support.fakes import START, Clock
 
@@ -32,11 +31,6 @@ for line in sys.stdin:
     number = json.loads(line)[0]
     print(json.dumps({"mail": number, "at": %s, "said": "451 later", "blocked": False}), flush=True)
 """
-
-
-@pytest.fixture
-def disk(monkeypatch, tmp_path):
-    return faults.install(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -127,16 +121,82 @@ def test_a_child_that_dies_without_a_word_is_not_started_again_at_once(parts, tm
     assert (tmp_path / "ran").read_text() == "xxx"
 
 
-def test_a_child_that_cannot_be_started_is_tried_again_a_minute_later(parts, caplog):
-    """The program is missing, or memory is: a line in the log, and the mail waits."""
+GONE = ["/nowhere/python", "-m", "gpuwatch_tray"]
+BROKEN = [sys.executable, "-c", "import no_such_module"]
+
+
+def play(outbox_process, clock, monotonic, seconds):
+    """Tick once a second; a child ends before the next tick."""
+    for _ in range(seconds):
+        outbox_process.tick()
+        if outbox_process._child is not None:
+            outbox_process._child.wait(10)
+        clock.advance(1)
+        monotonic.advance(1)
+
+
+@pytest.mark.parametrize(("command", "why"), [(GONE, "No such file or directory"), (BROKEN, "exit code 1")])
+def test_a_program_that_was_replaced_is_told_with_its_mend(parts, command, why):
+    """The outbox holds the reason, so that status, queue, doctor and popup have it; it is tried again."""
     store, clock, monotonic = parts
     queue(store)
-    outbox_process = OutboxProcess(store, ["/nowhere/gpuwatch-tray"], clock, monotonic)
-    for _ in range(70):
-        outbox_process.tick()
-        monotonic.advance(1)
-    assert caplog.text.count("could not be started") == 2
-    assert store.outbox_summary(START).count == 1
+    outbox_process = OutboxProcess(store, command, clock, monotonic)
+    health = outbox_module.MailHealth()
+    health.popups(store.outbox_summary(clock.now))
+    play(outbox_process, clock, monotonic, 10)
+    waiting = outbox_process.waiting
+    assert (waiting.count, waiting.failure) == (1, "configuration")
+    assert waiting.next_at <= clock.now + 60
+    assert why in waiting.error
+    assert "restart gpuwatch-tray" in waiting.error
+    (popup,) = health.popups(waiting)
+    assert (popup.key, popup.body) == (outbox_module.BLOCKED_KEY, waiting.error)
+    assert waiting.error in next(outbox_module.mail_notes(waiting, clock.now))
+
+
+def test_a_program_that_works_again_sends_by_itself(parts, tmp_path):
+    """Within a minute of the repair, without a restart."""
+    store, clock, monotonic = parts
+    queue(store)
+    program = tmp_path / "program"
+    outbox_process = OutboxProcess(store, [str(program)], clock, monotonic)
+    play(outbox_process, clock, monotonic, 5)
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o700)
+    play(outbox_process, clock, monotonic, 61)
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("command", [GONE, BROKEN])
+def test_another_installation_sends_where_this_one_was_replaced(parts, tmp_path, command):
+    """The program that PATH finds takes its place at once, and nobody is bothered."""
+    store, clock, monotonic = parts
+    queue(store)
+    outbox_process = OutboxProcess(store, command, clock, monotonic, fallback=lambda: marker(tmp_path))
+    play(outbox_process, clock, monotonic, 4)
+    assert (tmp_path / "ran").exists()
+    assert outbox_process.waiting.error == ""
+
+
+def test_neither_this_program_nor_the_other_one_starts(parts):
+    """Both are tried again a minute later; the reason is told."""
+    store, clock, monotonic = parts
+    queue(store)
+    outbox_process = OutboxProcess(store, GONE, clock, monotonic, fallback=lambda: BROKEN)
+    play(outbox_process, clock, monotonic, 130)
+    (row,) = store.unsent_mails()
+    assert "restart gpuwatch-tray" in row.error
+    assert row.attempts in (2, 3)
+
+
+def test_on_a_full_disk_too_a_program_that_was_replaced_is_told(parts, disk):
+    """The mails come back from the pipe with the reason."""
+    store, clock, monotonic = parts
+    outbox_process = OutboxProcess(store, GONE, clock, monotonic)
+    with disk.failing(sqlite3.SQLITE_FULL):
+        queue(store)
+        play(outbox_process, clock, monotonic, 3)
+        assert "restart gpuwatch-tray" in outbox_process.waiting.error
 
 
 def test_a_child_that_hangs_is_ended(parts, caplog):

@@ -16,7 +16,6 @@ from tests.e2e.rig import shots
 from tests.report import histories
 from tests.report.histories import DAY, END
 from tests.report.test_payload import HOSTILE
-from tests.support.browser import Browser
 
 pytestmark = pytest.mark.desktop
 
@@ -38,12 +37,6 @@ PLACE = """((place) => {
   const over = document.querySelectorAll(".u-over")[place].getBoundingClientRect();
   return [over.x, over.y, over.width];
 })(%d)"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Browser(tmp_path_factory.mktemp("browser")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ SHARED = snapshot(JOB, process(8, 0, mine=False), gpus=(WELL,))
 
 
 @pytest.fixture
-def bench(tmp_path):
+def absent(tmp_path):
     """Provide a person away from the desk, under the default limits."""
     made = Bench(tmp_path, limits=Limits(), resolved_popup=True)
     made.presence = Presence.AWAY
@@ -43,110 +43,110 @@ def bench(tmp_path):
     made.close()
 
 
-def firing(bench) -> list[tuple[str, str]]:
+def firing(absent) -> list[tuple[str, str]]:
     """Return what fires, as it is stored."""
     return [
-        (each.rule, each.subject) for each in bench.store.saved_state().alerts if each.phase is Phase.FIRING
+        (each.rule, each.subject) for each in absent.store.saved_state().alerts if each.phase is Phase.FIRING
     ]
 
 
-def test_an_xid_is_told_once_and_stays_until_it_is_acknowledged(bench):
+def test_an_xid_is_told_once_and_stays_until_it_is_acknowledged(absent):
     """One mail, no repeat within the cooldown, and after the acknowledgement nothing fires or is mailed."""
-    outcome = bench.look(FALLEN)
+    outcome = absent.look(FALLEN)
     (mail,) = outcome.mails
     assert "Triggered:\n- XID(GPU 0: 79) :: the GPU has fallen off the bus\n" in mail.text
     assert outcome.status.level is Level.CRITICAL
-    bench.deliver()
-    assert not any(outcome.mails for outcome in bench.looks(CALM, times=20))
-    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
-    bench.attending.acknowledge("1")
-    outcomes = bench.looks(CALM, times=3)
-    assert firing(bench) == []
+    absent.deliver()
+    assert not any(outcome.mails for outcome in absent.looks(CALM, times=20))
+    assert firing(absent) == [("xid_fatal", "GPU-0000/79")]
+    absent.attending.acknowledge("1")
+    outcomes = absent.looks(CALM, times=3)
+    assert firing(absent) == []
     assert outcomes[-1].status.level is Level.OK
     assert not any(outcome.mails for outcome in outcomes)
     assert [popup.key for outcome in outcomes for popup, _ in outcome.popups] == []
 
 
-def test_the_next_xid_after_that_is_news(bench):
+def test_the_next_xid_after_that_is_news(absent):
     """An acknowledged event does not hide the next one."""
-    bench.look(FALLEN)
-    bench.deliver()
-    bench.attending.acknowledge("1")
-    bench.look(CALM, 5)
-    bench.look(FALLEN, 3700)
-    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
-    assert len(bench.deliver()) == 1
+    absent.look(FALLEN)
+    absent.deliver()
+    absent.attending.acknowledge("1")
+    absent.look(CALM, 5)
+    absent.look(FALLEN, 3700)
+    assert firing(absent) == [("xid_fatal", "GPU-0000/79")]
+    assert len(absent.deliver()) == 1
 
 
-def test_an_xid_outlives_a_restart_and_ends_after_a_day(bench):
+def test_an_xid_outlives_a_restart_and_ends_after_a_day(absent):
     """The event is recalled from its alert, and is as old as that."""
-    bench.look(FALLEN)
-    bench.restart()
-    bench.look(CALM, 20)
-    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
-    bench.clock.reboot(100)
-    bench.restart()
-    bench.look(CALM, DAY - 200)
-    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
-    bench.look(CALM, 200)
-    assert firing(bench) == []
+    absent.look(FALLEN)
+    absent.restart()
+    absent.look(CALM, 20)
+    assert firing(absent) == [("xid_fatal", "GPU-0000/79")]
+    absent.clock.reboot(100)
+    absent.restart()
+    absent.look(CALM, DAY - 200)
+    assert firing(absent) == [("xid_fatal", "GPU-0000/79")]
+    absent.look(CALM, 200)
+    assert firing(absent) == []
 
 
-def test_an_xid_is_not_lost_while_nothing_can_be_written(bench, monkeypatch):
+def test_an_xid_is_not_lost_while_nothing_can_be_written(absent, monkeypatch):
     """The disk is full at the moment of the event: it is told when it can be."""
 
     def full(_step):
         raise StoreError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.store, "commit", full)
-        assert bench.look(FALLEN).trouble == "disk full"
-    assert bench.look(CALM, 5).mails
-    assert firing(bench) == [("xid_fatal", "GPU-0000/79")]
+        patch.setattr(absent.store, "commit", full)
+        assert absent.look(FALLEN).trouble == "disk full"
+    assert absent.look(CALM, 5).mails
+    assert firing(absent) == [("xid_fatal", "GPU-0000/79")]
 
 
-def test_explaining_an_event_does_not_count_it(bench):
+def test_explaining_an_event_does_not_count_it(absent):
     """`alerts explain` may look at the last reading as often as it likes."""
-    bench.look(FALLEN)
+    absent.look(FALLEN)
     for _ in range(5):
-        bench.evaluator.explain(FALLEN)
-    bench.look(CALM, 5)
-    assert bench.store.saved_state().alerts[0].value == 1
+        absent.evaluator.explain(FALLEN)
+    absent.look(CALM, 5)
+    assert absent.store.saved_state().alerts[0].value == 1
 
 
-def test_a_hang_goes_on_over_a_restart(bench):
+def test_a_hang_goes_on_over_a_restart(absent):
     """The new process has not seen the job work: it says neither that it hangs anew nor that all is well."""
-    bench.looks(snapshot(JOB, gpus=(WELL,)), times=2)
-    bench.looks(STILL, times=122)
-    assert [rule for rule, _ in firing(bench)] == ["hung"]
-    assert len(bench.deliver()) == 1
-    bench.restart()
-    outcomes = bench.looks(STILL, times=200)
-    assert [rule for rule, _ in firing(bench)] == ["hung"]
+    absent.looks(snapshot(JOB, gpus=(WELL,)), times=2)
+    absent.looks(STILL, times=122)
+    assert [rule for rule, _ in firing(absent)] == ["hung"]
+    assert len(absent.deliver()) == 1
+    absent.restart()
+    outcomes = absent.looks(STILL, times=200)
+    assert [rule for rule, _ in firing(absent)] == ["hung"]
     assert not any(outcome.mails for outcome in outcomes)
-    bench.looks(snapshot(JOB, gpus=(WELL,)), times=15)
-    assert firing(bench) == []
-    (over,) = bench.deliver()
+    absent.looks(snapshot(JOB, gpus=(WELL,)), times=15)
+    assert firing(absent) == []
+    (over,) = absent.deliver()
     assert over.subject.startswith("[GPU Watchdog] resolved")
 
 
-def test_what_only_informs_pops_up_and_leaves_the_icon_green(bench):
+def test_what_only_informs_pops_up_and_leaves_the_icon_green(absent):
     """Somebody else on my GPU: one popup, no mail even though nobody is there, and no colour."""
-    outcomes = bench.looks(SHARED, times=4)
+    outcomes = absent.looks(SHARED, times=4)
     popups = [popup for outcome in outcomes for popup, _ in outcome.popups]
     assert [popup.title for popup in popups] == ["Somebody else is on your GPU on box"]
     assert not any(outcome.mails for outcome in outcomes)
     assert outcomes[-1].status.level is Level.OK
     assert outcomes[-1].status.headline.startswith("bob uses GPU 0, which you use too")
-    assert "email waits: info-only" in bench.history
+    assert "email waits: info-only" in absent.history
 
 
 def test_with_email_always_it_is_mailed_too(tmp_path):
     """EMAIL_WHEN=always means every alert."""
-    bench = Bench(tmp_path, limits=Limits(), email_when=EmailWhen.ALWAYS)
-    outcomes = bench.looks(SHARED, times=3)
+    absent = Bench(tmp_path, limits=Limits(), email_when=EmailWhen.ALWAYS)
+    outcomes = absent.looks(SHARED, times=3)
     assert ["INTRUDER(GPU 0: bob)" in mail.text for outcome in outcomes for mail in outcome.mails] == [True]
-    bench.close()
+    absent.close()
 
 
 def test_a_dry_run_leaves_out_what_would_not_be_mailed():
@@ -158,10 +158,10 @@ def test_a_dry_run_leaves_out_what_would_not_be_mailed():
         assert len(told) == count
 
 
-def test_a_mail_about_several_gpus_names_each(bench):
+def test_a_mail_about_several_gpus_names_each(absent):
     """Only the processes over MAX_ETIME are told by the longest; every hot GPU is under Triggered."""
     hot = snapshot(gpus=(gpu(0, temperature=91), gpu(1, temperature=92)))
-    mails = [mail for outcome in bench.looks(hot, times=14) for mail in outcome.mails]
+    mails = [mail for outcome in absent.looks(hot, times=14) for mail in outcome.mails]
     assert [
         "Triggered:\n- TEMPERATURE_CRITICAL(GPU 0: 91C) >= LIMIT(90C)\n"
         "- TEMPERATURE_CRITICAL(GPU 1: 92C) >= LIMIT(90C)\n" in mail.text
@@ -169,37 +169,37 @@ def test_a_mail_about_several_gpus_names_each(bench):
     ] == [True]
 
 
-def test_a_critical_temperature_mutes_its_warning(bench):
+def test_a_critical_temperature_mutes_its_warning(absent):
     """Of a GPU that is dangerously hot nobody needs to hear that it is hot."""
-    bench.looks(snapshot(gpus=(gpu(temperature=95),)), times=80)
-    assert sorted(firing(bench)) == [("temperature", "GPU-0000"), ("temperature_critical", "GPU-0000")]
-    assert [mail.text.count("TEMPERATURE(") for mail in bench.deliver()] == [0]
+    absent.looks(snapshot(gpus=(gpu(temperature=95),)), times=80)
+    assert sorted(firing(absent)) == [("temperature", "GPU-0000"), ("temperature_critical", "GPU-0000")]
+    assert [mail.text.count("TEMPERATURE(") for mail in absent.deliver()] == [0]
 
 
-def test_a_rule_that_is_switched_off_ends_its_alerts_silently(bench):
+def test_a_rule_that_is_switched_off_ends_its_alerts_silently(absent):
     """After INTRUDER=off and a restart, nothing fires and nobody is told that it ended."""
-    bench.looks(SHARED, times=3)
-    assert len(firing(bench)) == 1
-    bench.restart(limits=Limits(use=UseLimits(intruder=False)))
-    outcome = bench.look(SHARED, 5)
-    assert firing(bench) == []
+    absent.looks(SHARED, times=3)
+    assert len(firing(absent)) == 1
+    absent.restart(limits=Limits(use=UseLimits(intruder=False)))
+    outcome = absent.look(SHARED, 5)
+    assert firing(absent) == []
     assert (outcome.mails, outcome.popups) == ((), ())
 
 
-def test_explain_says_what_is_off_and_what_cannot_fire(bench):
+def test_explain_says_what_is_off_and_what_cannot_fire(absent):
     """Each rule has its line: off and by which key, not possible here and why, or what it measured."""
-    bench.restart(limits=Limits(heat=HeatLimits(fan_at=None)))
-    lines = bench.evaluator.explain(snapshot(JOB, gpus=(replace(WELL, pcie_width=UNSUPPORTED), gpu(1))))
+    absent.restart(limits=Limits(heat=HeatLimits(fan_at=None)))
+    lines = absent.evaluator.explain(snapshot(JOB, gpus=(replace(WELL, pcie_width=UNSUPPORTED), gpu(1))))
     assert "fan: switched off by FAN_TEMP_C" in lines
     assert "memory_full: switched off by MEMORY_FULL_PCT" in lines
     at = next(n for n, line in enumerate(lines) if line.startswith("pcie_width: GPU 1 uses 16 of 16 lanes"))
     assert lines[at + 2] == "  It cannot fire everywhere: GPU 0 does not report the PCIe lanes"
 
 
-def test_explain_names_the_limit_of_each_gpu(bench):
+def test_explain_names_the_limit_of_each_gpu(absent):
     """Where it follows from the GPU's own slowdown temperature, the numbers are this GPU's."""
     hot = snapshot(gpus=(gpu(0, temperature=71), gpu(1, slowdown_at=80), gpu(2, slowdown_at=UNSUPPORTED)))
-    lines = bench.evaluator.explain(hot)
+    lines = absent.evaluator.explain(hot)
     at = lines.index("temperature: GPU 0 is the hottest with 71 °C")
     assert lines[at + 1 : at + 5] == (
         (
@@ -218,16 +218,16 @@ def test_explain_names_the_limit_of_each_gpu(bench):
     ]
 
 
-def test_explain_says_where_a_rule_cannot_fire_at_all(bench):
+def test_explain_says_where_a_rule_cannot_fire_at_all(absent):
     """A process list knows nothing of heat."""
-    lines = bench.evaluator.explain(snapshot(JOB))
+    lines = absent.evaluator.explain(snapshot(JOB))
     assert "temperature: cannot fire here: this source does not report the temperature" in lines
 
 
-def test_a_replaced_driver_is_told_before_the_blindness(bench):
+def test_a_replaced_driver_is_told_before_the_blindness(absent):
     """The popup says what to do, at once; the monitor's blindness follows after its minute."""
     gone = replace(CALM, gpus=(), problem=Problem("the driver was replaced", "reboot needed", mismatch=True))
-    outcome = bench.look(gone)
+    outcome = absent.look(gone)
     assert [popup.title for popup, _ in outcome.popups] == [
         "Reboot needed: the NVIDIA driver was replaced on box"
     ]
@@ -242,11 +242,11 @@ def test_a_replaced_driver_is_told_before_the_blindness(bench):
         ("fan", {"fan": 0, "temperature": 80}, {"fan": UNSUPPORTED, "temperature": 80}),
     ],
 )
-def test_nobody_is_told_that_it_is_over_because_the_driver_falls_silent(bench, rule, hot, silent):
+def test_nobody_is_told_that_it_is_over_because_the_driver_falls_silent(absent, rule, hot, silent):
     """An hour without the value resolves nothing; its return in order does."""
-    bench.looks(snapshot(gpus=(gpu(**hot),)), times=40)
-    assert (rule, "GPU-0000") in firing(bench)
-    bench.looks(snapshot(gpus=(gpu(**silent),)), times=720)
-    assert (rule, "GPU-0000") in firing(bench)
-    bench.looks(CALM, times=60)
-    assert firing(bench) == []
+    absent.looks(snapshot(gpus=(gpu(**hot),)), times=40)
+    assert (rule, "GPU-0000") in firing(absent)
+    absent.looks(snapshot(gpus=(gpu(**silent),)), times=720)
+    assert (rule, "GPU-0000") in firing(absent)
+    absent.looks(CALM, times=60)
+    assert firing(absent) == []

@@ -19,12 +19,6 @@ COOL = gpu()
 DARK = {"gpus": (), "problem": Problem("driver not loaded")}
 
 
-@pytest.fixture
-def readings():
-    """Provide readings with every rule on."""
-    return Readings()
-
-
 def xid(code, uuid="GPU-0000"):
     return {"events": (Xid(uuid, code, START),)}
 

@@ -7,19 +7,13 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import UNKNOWN, UNSUPPORTED, Problem, Severity, UseLimits
-from tests.rules.readings import ALL_ON, FAILED, GIB, WELL, Readings, gpu
+from tests.rules.readings import ALL_ON, FAILED, GIB, WELL, gpu
 from tests.support.fakes import BOOT, process
 
 JOB = process(7, 0, memory=12 * GIB)
 NAME = f"{BOOT}/7/start-7"
 BUSY, SLOW, STILL = (gpu(utilisation=n) for n in (90, 3, 0))
 DARK = {"gpus": (), "problem": Problem("driver not loaded")}
-
-
-@pytest.fixture
-def readings():
-    """Provide readings with every rule on."""
-    return Readings()
 
 
 def worked(readings, *processes, gpus=(BUSY,)):

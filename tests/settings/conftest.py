@@ -11,3 +11,9 @@ from tests.settings.checkout import House
 def house(tmp_path):
     """Provide a checkout and a user's folders without any file."""
     return House(tmp_path)
+
+
+@pytest.fixture
+def installed_house(tmp_path):
+    """Provide a user's folders without any file, and no checkout."""
+    return House(tmp_path, installed=True)

@@ -5,48 +5,43 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.settings import Changes
-from tests.settings.checkout import SMTP, WATCH, House
+from tests.settings.checkout import SMTP, WATCH
 
 
 @pytest.fixture
-def house(tmp_path):
-    return House(tmp_path, installed=True)
-
-
-@pytest.fixture
-def changes(house):
+def changes(installed_house):
     """Provide a poll that has seen the files at rest."""
-    made = Changes({}, house.places)
+    made = Changes({}, installed_house.places)
     assert made.check() is None
     assert made.check() is not None  # what may have changed while the program started
     assert made.check() is None
     return made
 
 
-def test_a_change_counts_once_it_is_at_rest(house, changes):
+def test_a_change_counts_once_it_is_at_rest(installed_house, changes):
     """The first look sees it, the second reads it, the third has nothing new."""
-    house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
     assert changes.check() is None
     settings, problems = changes.check()
     assert (settings.limits.gpu_limit, problems) == (7, ())
     assert changes.check() is None
 
 
-def test_a_file_that_is_still_being_written_is_not_read(house, changes):
+def test_a_file_that_is_still_being_written_is_not_read(installed_house, changes):
     """An editor that empties the file first does not switch anything off in between."""
-    house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
     changes.check()
     changes.check()
-    house.write(WATCH, "", user=True)
+    installed_house.write(WATCH, "", user=True)
     assert changes.check() is None
-    house.write(WATCH, "GPU_LIMIT=70\n", user=True)
+    installed_house.write(WATCH, "GPU_LIMIT=70\n", user=True)
     assert changes.check() is None
     assert changes.check()[0].limits.gpu_limit == 70
 
 
-def test_a_file_that_changes_under_the_reading_is_read_again(house, changes, monkeypatch):
+def test_a_file_that_changes_under_the_reading_is_read_again(installed_house, changes, monkeypatch):
     """What was read while somebody wrote does not count."""
-    file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    file = installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
     assert changes.check() is None
 
     def meanwhile(environ, where):
@@ -61,13 +56,13 @@ def test_a_file_that_changes_under_the_reading_is_read_again(house, changes, mon
     assert [changes.check(), changes.check()][1][0].limits.gpu_limit == 77
 
 
-def test_a_file_that_goes_is_a_mistake_until_it_is_back(house, changes):
+def test_a_file_that_goes_is_a_mistake_until_it_is_back(installed_house, changes):
     """A home that is not mounted for a while switches off nothing; the others' mistakes are told too."""
-    file = house.write(WATCH, "GPU_LIMIT=7\n", user=True)
+    file = installed_house.write(WATCH, "GPU_LIMIT=7\n", user=True)
     changes.check()
     changes.check()
     file.unlink()
-    other = house.write(SMTP, "SMTP_PORT=none\n", user=True)
+    other = installed_house.write(SMTP, "SMTP_PORT=none\n", user=True)
     changes.check()
     _settings, (gone, wrong) = changes.check()
     assert str(gone) == f"{file}: is gone: put it back, or start again to go by the defaults"

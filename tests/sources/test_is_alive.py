@@ -15,36 +15,36 @@ ME = os.getpid()
 
 
 @pytest.fixture
-def child():
+def cat():
     """Start a process that waits until its input ends."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         yield process
         process.stdin.close()
 
 
-def test_a_process_lives_until_it_ends(child):
+def test_a_process_lives_until_it_ends(cat):
     """Also before its parent has fetched it; another of its number is not it, and unknown is not told."""
-    identity, _ = processes.process_identity(child.pid)
-    assert processes.is_alive(child.pid, identity) is True
-    assert processes.is_alive(child.pid, f"{identity}0") is False
-    assert processes.is_alive(child.pid, "") is None
-    child.kill()
+    identity, _ = processes.process_identity(cat.pid)
+    assert processes.is_alive(cat.pid, identity) is True
+    assert processes.is_alive(cat.pid, f"{identity}0") is False
+    assert processes.is_alive(cat.pid, "") is None
+    cat.kill()
     until = time.monotonic() + 10
-    while processes.is_alive(child.pid, identity):
+    while processes.is_alive(cat.pid, identity):
         assert time.monotonic() < until
-    child.wait()
-    assert processes.is_alive(child.pid, identity) is False
+    cat.wait()
+    assert processes.is_alive(cat.pid, identity) is False
 
 
 @pytest.mark.parametrize("name", ["pid:[4026532000]", None])
-def test_in_a_container_its_own_processes_end_as_well(child, namespace, name):
+def test_in_a_container_its_own_processes_end_as_well(cat, namespace, name):
     """What the driver calls its processes there is another matter."""
     namespace(name)
-    identity, _ = processes.process_identity(child.pid)
-    assert processes.is_alive(child.pid, identity) is True
-    child.kill()
-    child.wait()
-    assert processes.is_alive(child.pid, identity) is False
+    identity, _ = processes.process_identity(cat.pid)
+    assert processes.is_alive(cat.pid, identity) is True
+    cat.kill()
+    cat.wait()
+    assert processes.is_alive(cat.pid, identity) is False
 
 
 def test_who_has_started_whom():

@@ -218,12 +218,12 @@ def test_no_error_of_any_call_ever_looks_like_an_idle_gpu(path):
                 whole = [gpu for gpu in snapshot.gpus if not gpu.physical]
                 assert len(whole) >= max(1, seen)
                 seen = len(whole)
-                faces(snapshot)
+                outputs(snapshot)
             if snapshot.problem is None:
                 check(snapshot, scenario)
         played.end()
 
-    def faces(snapshot):
+    def outputs(snapshot):
         """With any gap the icon is not green, and no GPU with a gap counts as free."""
         gaps = {gpu.uuid for gpu in snapshot.gpus if gpu.problem or gpu.process_problem}
         verdicts = rules.judge(snapshot, LIMITS)

@@ -110,7 +110,7 @@ def test_elapsed_is_never_below_zero():
     assert facts(ME, ProcessInspector(steady=lambda: 0.0)).elapsed == 0
 
 
-def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_look(monkeypatch):
+def test_where_a_start_is_wall_time_elapsed_is_steady_from_the_first_poll(monkeypatch):
     """As on Windows and macOS: a clock set between two polls does not make a process older."""
     monkeypatch.setattr(processes.sys, "platform", "darwin")
     created = psutil.Process().create_time()
@@ -178,7 +178,7 @@ def test_in_a_container_one_number_that_is_nobodys_takes_the_trust_from_all(name
 
 
 @linux
-def test_in_a_container_a_process_may_end_between_list_and_look(namespace):
+def test_in_a_container_a_process_may_end_between_list_and_poll(namespace):
     """Once missing is not yet another's number: at the next look the others are believed again."""
     namespace("pid:[4026532000]")
     inspector = ProcessInspector()
@@ -351,7 +351,7 @@ def test_lasting_facts_are_asked_once_and_forgotten_with_the_process(monkeypatch
 
 
 @linux
-def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
+def test_a_process_that_is_known_costs_one_small_file_a_poll(monkeypatch):
     """Which tells that it is still the same; psutil is asked nothing, for sixty looks."""
     inspector = ProcessInspector()
     first = facts(ME, inspector)
@@ -366,7 +366,7 @@ def test_a_process_that_is_known_costs_one_small_file_a_look(monkeypatch):
     assert (again.command, again.cwd, again.identity) == (first.command, first.cwd, first.identity)
 
 
-def test_a_folder_that_changes_is_noticed_within_sixty_looks(monkeypatch, tmp_path):
+def test_a_folder_that_changes_is_noticed_within_sixty_polls(monkeypatch, tmp_path):
     """Five minutes at the default interval."""
     inspector = ProcessInspector()
     facts(ME, inspector)
@@ -391,7 +391,7 @@ def test_a_program_that_becomes_another_is_noticed_at_once(monkeypatch):
     assert (before.name, before.identity) == (after.name, after.identity)
 
 
-def test_arguments_that_change_in_place_are_noticed_within_sixty_looks(monkeypatch):
+def test_arguments_that_change_in_place_are_noticed_within_sixty_polls(monkeypatch):
     """As by setproctitle, or by exec where the system does not tell: five minutes at the default interval."""
     inspector = ProcessInspector()
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _self: ["sh", "run.sh"])

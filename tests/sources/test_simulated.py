@@ -128,7 +128,7 @@ def test_a_process_is_the_same_from_look_to_look_and_new_in_each_round():
 
 
 @given(TIMES)
-def test_elapsed_times_go_up_between_two_looks(t):
+def test_elapsed_times_go_up_between_two_polls(t):
     """A process never gets younger."""
     later = {p.pid: p.elapsed for p in at(t + 0.5).processes}
     assert all(later[p.pid] > p.elapsed for p in at(t).processes if p.pid in later)

@@ -17,6 +17,7 @@ from gpuwatch_tray.common import host
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.faketime import adjustable
 from tests.support.installed import busy
+from tests.support.timing import wait_until
 
 pytestmark = [
     pytest.mark.driver,
@@ -60,13 +61,6 @@ def on_file(installed, question):
         return database.execute(question).fetchall()
 
 
-def wait_for(fact, what, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
-
-
 @contextmanager
 def watching(installed):
     """Start `watch` and wait for its first poll; return it and the lines that it writes."""
@@ -81,7 +75,7 @@ def watching(installed):
         reader = threading.Thread(target=lambda: lines.extend(iter(running.stdout.readline, "")))
         reader.start()
         try:
-            wait_for(lambda: any("Reading" not in line for line in lines), "the first poll")
+            wait_until(lambda: any("Reading" not in line for line in lines), "the first poll")
             yield running, lines
         finally:
             room(running.pid)
@@ -147,11 +141,11 @@ def test_a_mail_queued_before_the_disk_was_full_is_sent_once(installed, server, 
     installed.environment |= adjustable(shift)
     with watching(installed) as (running, lines):
         failed = "SELECT error FROM outbox WHERE error <> ''"
-        wait_for(lambda: on_file(installed, failed), "the first attempt")
+        wait_until(lambda: on_file(installed, failed), "the first attempt")
         full(running.pid)
         server.behave()
         installed.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)]))  # something to write down
-        wait_for(lambda: "in memory only" in "".join(lines), "the word")
+        wait_until(lambda: "in memory only" in "".join(lines), "the word")
         shift.write_text("+60s")  # the next attempt is half a minute after the first
         server.wait_for(1, 30)
         beside = installed.run("check")

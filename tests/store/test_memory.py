@@ -12,7 +12,6 @@ from gpuwatch_tray.model import Instant
 from gpuwatch_tray.store import KnownGpu, Store, StoreError
 from gpuwatch_tray.store import store as state_room
 from gpuwatch_tray.store.database import RETRY_SECONDS, Database
-from tests.store import faults
 from tests.store.commits import NOW, alert, fired, mail, step
 from tests.support.fakes import START, Clock
 
@@ -27,22 +26,17 @@ CAUSES = [
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def pace(monkeypatch):
     """Set the clock that paces the attempts to return to the file."""
-    clock = Clock(0.0)
+    pace = Clock(0.0)
     monkeypatch.setattr(
-        state_room, "Database", lambda path, keeper: Database(path, keeper=keeper, monotonic=clock)
+        state_room, "Database", lambda path, keeper: Database(path, keeper=keeper, monotonic=pace)
     )
-    return clock
+    return pace
 
 
 @pytest.fixture
-def disk(monkeypatch, tmp_path):
-    return faults.install(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def keeper(tmp_path, clock, disk, journal):
+def keeper(tmp_path, pace, disk, journal):
     opened = Store(tmp_path, "box", keeper=True)
     yield opened
     opened.close()
@@ -69,7 +63,7 @@ def test_whatever_fails_the_step_is_taken_in_memory(keeper, disk, caplog, code, 
         assert [each.id for each in found.saved_state().alerts] == [1]
 
 
-def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk, clock, caplog):
+def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk, pace, caplog):
     """After a while, unasked: alerts, mails, deliveries, snoozes, GPUs; what is over is over there too."""
     hour = Silence(SilenceScope.ALL, "", NOW, 3600.0)
     keeper.commit(fired(1))
@@ -80,11 +74,11 @@ def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk,
         keeper.add_silence(hour)
         keeper.mark_sent(1, START + 5, "250 ok")
         keeper.acknowledge([2], [], START)
-        clock.advance(RETRY_SECONDS)
+        pace.advance(RETRY_SECONDS)
         assert len(keeper.saved_state().alerts) == 2
         assert keeper.trouble is not None
     assert keeper.trouble is not None  # not yet time
-    clock.advance(RETRY_SECONDS)
+    pace.advance(RETRY_SECONDS)
     keeper.outbox_summary(START)
     assert keeper.trouble is None
     assert "can be written again" in caplog.text
@@ -98,7 +92,7 @@ def test_when_the_disk_is_mended_the_file_holds_what_was_in_memory(keeper, disk,
         assert [row.message.message_id for row in found.lease_due(START, 60)] == ["<2@box>"]
 
 
-def test_a_mail_that_was_sent_in_memory_is_not_sent_again_from_the_file(keeper, disk, clock):
+def test_a_mail_that_was_sent_in_memory_is_not_sent_again_from_the_file(keeper, disk, pace):
     """Whether it was queued before the disk was full or after."""
     keeper.commit(step(mail(1)))
     with disk.failing(FULL):
@@ -107,13 +101,13 @@ def test_a_mail_that_was_sent_in_memory_is_not_sent_again_from_the_file(keeper, 
         assert len(rows) == 2
         for row in rows:
             keeper.mark_sent(row.id, START + 1, "250 ok")
-    clock.advance(RETRY_SECONDS)
+    pace.advance(RETRY_SECONDS)
     assert keeper.lease_due(START + 1000, 60) == ()
     assert keeper.trouble is None
     assert keeper.lease_due(START + 2000, 60) == ()
 
 
-def test_a_mail_that_the_child_sent_meanwhile_is_not_sent_again_from_memory(keeper, disk, clock, tmp_path):
+def test_a_mail_that_the_child_sent_meanwhile_is_not_sent_again_from_memory(keeper, disk, pace, tmp_path):
     """A child that had leased it before the disk was full records it in the file as soon as it can."""
     keeper.commit(step(mail(1, ["a"])))
     with reopened(keeper) as child:
@@ -122,18 +116,18 @@ def test_a_mail_that_the_child_sent_meanwhile_is_not_sent_again_from_memory(keep
             keeper.commit(step(mail(2, ["b"])))
             assert [each.id for each in keeper.lease_due(START + 1, 60)] == [2]
         child.mark_sent(row.id, START + 2, "250 ok")
-    clock.advance(RETRY_SECONDS)
+    pace.advance(RETRY_SECONDS)
     assert keeper.lease_due(START + 1000, 60)[0].id == 2
     assert keeper.trouble is None
     assert set(keeper.delivered("email")) == {"a"}
 
 
-def test_a_mail_in_flight_keeps_its_number_over_the_return(keeper, disk, clock):
+def test_a_mail_in_flight_keeps_its_number_over_the_return(keeper, disk, pace):
     """Leased from memory, recorded when the file is back."""
     with disk.failing(FULL):
         keeper.commit(step(mail(1, ["a"])))
         (row,) = keeper.lease_due(START, 180)
-    clock.advance(RETRY_SECONDS)
+    pace.advance(RETRY_SECONDS)
     keeper.mark_sent(row.id, START + 3, "250 ok")
     assert keeper.trouble is None
     assert (set(keeper.delivered("email")), keeper.lease_due(START + 1000, 60)) == ({"a"}, ())
@@ -148,7 +142,7 @@ def test_at_the_end_memory_gets_a_last_chance(keeper, disk):
         assert len(found.lease_due(START, 60)) == 1
 
 
-def test_a_disk_that_is_full_from_the_start_keeps_nobody_from_watching(tmp_path, disk, clock, journal):
+def test_a_disk_that_is_full_from_the_start_keeps_nobody_from_watching(tmp_path, disk, pace, journal):
     """The keeper opens all the same, and knows what the file holds."""
     Store(tmp_path, "box").close()
     with closing(Store(tmp_path, "box")) as before:
@@ -160,14 +154,14 @@ def test_a_disk_that_is_full_from_the_start_keeps_nobody_from_watching(tmp_path,
         assert len(store.lease_due(START, 60)) == 1
 
 
-def test_no_file_and_no_room_for_one(tmp_path, disk, clock):
+def test_no_file_and_no_room_for_one(tmp_path, disk, pace):
     """The very first start on a full disk."""
     with disk.failing(FULL, "CREATE"), closing(Store(tmp_path, "box", keeper=True)) as store:
         store.commit(fired(1))
         assert len(store.saved_state().alerts) == 1
 
 
-def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock):
+def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, pace):
     """Memory then begins empty; on the return no mail of either is lost, and nothing shares a number."""
     with closing(Store(tmp_path, "box")) as before:
         before.commit(step(mail(1, ["a"]), alerts=(alert(1, "old"),)))
@@ -177,7 +171,7 @@ def test_a_file_that_cannot_be_read_either_keeps_its_mails(tmp_path, disk, clock
         store = Store(tmp_path, "box", keeper=True)
         assert (store.renewed, store.saved_state().alerts) == (1, ())
         store.commit(step(mail(2, ["b"]), alerts=(alert(1, "new"),)))
-    clock.advance(RETRY_SECONDS)
+    pace.advance(RETRY_SECONDS)
     assert store.lease_due(START, 60) == ()  # the snooze of the file holds the mails of both
     store.end_silences()
     assert [row.message.message_id for row in store.lease_due(START, 60)] == ["<1@box>", "<2@box>"]
@@ -199,7 +193,7 @@ def test_whoever_does_not_evaluate_is_refused(tmp_path, disk):
         assert len(store.saved_state().alerts) == 1  # to read is no harm
 
 
-def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, clock):
+def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, pace):
     """A process beside that can write, as the disk has room again, does not send them a second time."""
     keeper.commit(step(mail(1)))
     with reopened(keeper) as beside:
@@ -207,7 +201,7 @@ def test_the_mails_that_are_in_memory_are_left_to_who_has_them(keeper, disk, clo
             keeper.commit(step(mail(2)))
         with pytest.raises(StoreError, match="in memory and sends them"):
             beside.lease_due(START, 60)
-        clock.advance(RETRY_SECONDS)
+        pace.advance(RETRY_SECONDS)
         assert len(keeper.lease_due(START, 60)) == 2
         assert beside.lease_due(START + 61, 60) != ()
 

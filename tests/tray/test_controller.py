@@ -18,7 +18,7 @@ from gpuwatch_tray.tray.backends import toolkit
 from gpuwatch_tray.tray.backends.pystray_native import NativeBackend
 from gpuwatch_tray.tray.controller import MAX_PENDING, ActionWorker
 from gpuwatch_tray.tray.menu import build_menu
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 from tests.support.tray_status import NOW, process, snapshot, status
 
 
@@ -81,7 +81,7 @@ def view(shown):
 
 
 @pytest.fixture
-def worker():
+def make_worker():
     """Make a running ActionWorker for some handlers; it ends after the test."""
     made = []
 
@@ -200,10 +200,10 @@ def test_what_is_told_beside_the_status_is_shown_with_it(canvas):
     assert "settings" not in keys
 
 
-def test_clicks_are_carried_out_in_order_away_from_the_caller(worker):
+def test_clicks_are_carried_out_in_order_away_from_the_caller(make_worker):
     """On the thread of the actions, each with its target."""
     hands = Hands()
-    working = worker(hands.actions())
+    working = make_worker(hands.actions())
     wanted = [
         MenuAction(ActionKind.CHECK_NOW),
         MenuAction(ActionKind.SNOOZE, "a1"),
@@ -217,11 +217,11 @@ def test_clicks_are_carried_out_in_order_away_from_the_caller(worker):
     assert hands.threads == {"tray-actions"}
 
 
-def test_a_second_click_on_an_action_under_way_is_not_a_second_action(worker):
+def test_a_second_click_on_an_action_under_way_is_not_a_second_action(make_worker):
     """An impatient hand sends one test alert, not five; afterwards it may send another."""
     hands = Hands()
     hands.hold.clear()
-    working = worker(hands.actions())
+    working = make_worker(hands.actions())
     for _ in range(5):
         working.perform(MenuAction(ActionKind.TEST_ALERT))
         working.perform(MenuAction(ActionKind.ACKNOWLEDGE, "a1"))
@@ -244,17 +244,17 @@ def test_a_second_click_on_an_action_under_way_is_not_a_second_action(worker):
         (ActionKind.TEST_ALERT, ActionKind.QUIT),
     ],
 )
-def test_a_quick_action_does_not_wait_behind_a_slow_one(worker, slow, quick):
+def test_a_quick_action_does_not_wait_behind_a_slow_one(make_worker, slow, quick):
     """A mail takes minutes, a program of the desktop seconds, and Quit waits for nothing."""
     hanging, done = threading.Event(), threading.Event()
-    working = worker({slow: lambda _: hanging.wait(30), quick: lambda _: done.set()})
+    working = make_worker({slow: lambda _: hanging.wait(30), quick: lambda _: done.set()})
     working.perform(MenuAction(slow))
     working.perform(MenuAction(quick))
     assert done.wait(10)
     hanging.set()
 
 
-def test_more_clicks_than_a_hand_can_make_are_dropped(worker, caplog):
+def test_more_clicks_than_a_hand_can_make_are_dropped(make_worker, caplog):
     """What waits is bounded, and Quit still passes."""
     hanging, done = threading.Event(), threading.Event()
     seen = []
@@ -263,7 +263,7 @@ def test_more_clicks_than_a_hand_can_make_are_dropped(worker, caplog):
         hanging.wait(30)
         seen.append(target)
 
-    working = worker({ActionKind.SNOOZE: snooze, ActionKind.QUIT: lambda _: done.set()})
+    working = make_worker({ActionKind.SNOOZE: snooze, ActionKind.QUIT: lambda _: done.set()})
     for number in range(MAX_PENDING + 10):
         working.perform(MenuAction(ActionKind.SNOOZE, str(number)))
     working.perform(MenuAction(ActionKind.QUIT))
@@ -274,11 +274,11 @@ def test_more_clicks_than_a_hand_can_make_are_dropped(worker, caplog):
     assert caplog.text.count("too much is under way") == 10
 
 
-def test_an_action_that_fails_is_logged_and_the_next_click_works(worker, caplog):
+def test_an_action_that_fails_is_logged_and_the_next_click_works(make_worker, caplog):
     """A fault in one does not leave a dead menu, and the log has no target in it."""
     caplog.set_level("INFO")
     hands = Hands()
-    working = worker({**hands.actions(), ActionKind.COPY_COMMAND: lambda _: 1 / 0})
+    working = make_worker({**hands.actions(), ActionKind.COPY_COMMAND: lambda _: 1 / 0})
     for _ in range(2):
         working.perform(MenuAction(ActionKind.COPY_COMMAND, "python --password hunter22"))
         wait_until(lambda: not working._pending, "it to fail")

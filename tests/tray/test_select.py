@@ -223,15 +223,15 @@ class Ears:
 
 
 @pytest.fixture
-def watched():
+def detected():
     bus, ears = FakeBus(), Ears()
     statusnotifier.MissingHostDetector(bus, ears, {"XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}).start()
     return bus, ears
 
 
-def test_a_minute_without_a_host_is_told_once_away_from_the_loop(watched):
+def test_a_minute_without_a_host_is_told_once_away_from_the_loop(detected):
     """After 60 s, by a thread that may use the bus; a host that comes and goes later is not told again."""
-    bus, ears = watched
+    bus, ears = detected
     bus.owned_by("")
     assert [timer.delay for timer in bus.loop.timers] == [60.0]
     assert not ears.told
@@ -243,9 +243,9 @@ def test_a_minute_without_a_host_is_told_once_away_from_the_loop(watched):
     assert [on_main for _, on_main in ears.told] == [False]
 
 
-def test_a_host_that_comes_in_time_is_no_news(watched):
+def test_a_host_that_comes_in_time_is_no_news(detected):
     """At login the panel may be late; and one that restarts gets its minute anew."""
-    bus, ears = watched
+    bus, ears = detected
     bus.owned_by("")
     bus.owned_by(":1.5")
     bus.loop.pass_time()
@@ -256,9 +256,9 @@ def test_a_host_that_comes_in_time_is_no_news(watched):
     assert not ears.told
 
 
-def test_a_bus_that_is_lost_is_not_a_missing_host(watched):
+def test_a_bus_that_is_lost_is_not_a_missing_host(detected):
     """Without the bus there is no popup either."""
-    bus, ears = watched
+    bus, ears = detected
     bus.owned_by("")
     for handler in bus.lost:
         handler()

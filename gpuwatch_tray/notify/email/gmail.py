@@ -21,10 +21,20 @@ from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
-from gpuwatch_tray.i18n import N_, _
+from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import google_credentials, mime
 from gpuwatch_tray.notify.email.mime import Scrubber
-from gpuwatch_tray.notify.email.oauth import READ_TIMEOUT, BoundedRequest, proxy_secrets
+from gpuwatch_tray.notify.email.web import (
+    EXPIRED_SIGN_IN,
+    NETWORK_MEND,
+    PORTAL,
+    READ_TIMEOUT,
+    BoundedRequest,
+    classify_token_error,
+    explain_no_answer,
+    list_causes,
+    proxy_secrets,
+)
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, TransportError
 
 if TYPE_CHECKING:
@@ -37,11 +47,6 @@ if TYPE_CHECKING:
 
 SERVER_ERRORS = range(500, 600)
 
-PORTAL = N_("the answer is a page, not Google's: does this network want a sign-in?")
-EXPIRED_SIGN_IN = N_(
-    "sign in with `gpuwatch-tray mail login`; while the Google app is in 'Testing', a sign-in ends after"
-    " 7 days: publish it first. Other causes: access revoked, password changed, six months unused"
-)
 
 _QUOTA_REASONS = frozenset((
     "rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "quotaExceeded",
@@ -99,22 +104,10 @@ class ErrorResponse:
         return FailureKind.RECIPIENT, _("check TO_EMAIL in gpu-watch.env, and FROM_EMAIL")
 
 
-def classify_token_error(code: str) -> tuple[FailureKind, str]:
-    """Return the kind and the mend of an error code of the token endpoint (RFC 6749, 5.2)."""
-    if code in ("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"):
-        mend = _(
-            "download credentials.json again from the Google Cloud console, then sign in with"
-            " `gpuwatch-tray mail login`"
-        )
-        return FailureKind.CONFIGURATION, mend
-    return FailureKind.SIGN_IN, _(EXPIRED_SIGN_IN)
-
-
 log = logging.getLogger(__name__)
 
 GMAIL_URL = "https://gmail.googleapis.com/"
 MAIL_DEADLINE = 60.0  # seconds for one mail, the renewal of the sign-in included
-NETWORK_MEND = N_("check the network")
 # Errors that mean that no connection was made; by name, as we do not depend on urllib3.
 _NEVER_REACHED = frozenset((
     "NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError", "ProxyError",
@@ -262,7 +255,7 @@ class GmailTransport:
         except RefreshError as error:
             raise self._renewal_refused(error, scrub) from None
         except NoConnection as error:
-            text = _("the sign-in cannot be renewed: {error}").format(error=scrub(str(error)))
+            text = _("the sign-in cannot be renewed: {error}").format(error=explain_no_answer(error))
             raise self._offline(text) from None
         except (TypeError, AttributeError, ValueError, GoogleAuthError):
             # The library's reaction to a web page in place of a token.
@@ -278,7 +271,8 @@ class GmailTransport:
         code = details.get("error") if isinstance(details, dict) else None
         if error.retryable or not isinstance(code, str):
             text = _("the sign-in cannot be renewed now: {error}")
-            return self._offline(text.format(error=scrub(str(error.args[0]), 120)))
+            reason = scrub(code) if isinstance(code, str) else _("Google's answer is no token")
+            return self._offline(text.format(error=reason))
         kind, mend = classify_token_error(code)
         description = details.get("error_description") if isinstance(details, dict) else None
         text = _("sign-in refused: {code}").format(code=scrub(code))
@@ -303,7 +297,7 @@ class GmailTransport:
                 return None
             raise self._refused(error, sign_in.scrub) from None
         except NoConnection as error:
-            raise self._unreachable(error, sign_in.scrub) from None
+            raise self._unreachable(error) from None
         except ValueError:
             return ""  # the answer was announced as JSON and is a web page
         finally:
@@ -318,15 +312,14 @@ class GmailTransport:
         text = _("refused: {status} {text}").format(status=answer.status, text=scrub(answer.text)).rstrip()
         return self._error(kind, text, mend, for_all=for_all, wait=wait)
 
-    def _unreachable(self, error: BaseException, scrub: Scrubber) -> TransportError:
-        cause: BaseException | None = error
-        while cause is not None:
-            if any(isinstance(argument, ssl.SSLEOFError) for argument in cause.args):
+    def _unreachable(self, error: BaseException) -> TransportError:
+        reason = explain_no_answer(error)
+        for cause in list_causes(error):
+            if isinstance(cause, ssl.SSLEOFError):
                 break  # cut off, perhaps after the request
             if type(cause).__name__ in _NEVER_REACHED or isinstance(cause, ConnectionRefusedError):
-                return self._offline(_("not reached: {error}").format(error=scrub(str(error), 160)))
-            cause = cause.__cause__ or cause.__context__
-        text = _("no answer: the mail may have been accepted ({error})").format(error=scrub(str(error), 160))
+                return self._offline(_("not reached: {error}").format(error=reason))
+        text = _("no answer: the mail may have been accepted ({error})").format(error=reason)
         return self._error(FailureKind.AMBIGUOUS, text, _(NETWORK_MEND))
 
 

@@ -1,11 +1,10 @@
-"""The sign-in to Gmail through the browser (RFC 8252), its revocation (RFC 7009), and bounded requests."""
+"""The sign-in to Gmail through the browser (RFC 8252), and its revocation (RFC 7009)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import socket
 import sys
 import threading
@@ -15,19 +14,25 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import parse_qs, urlencode, urlsplit
-from urllib.request import getproxies
 
 from google.auth.exceptions import TransportError as NoConnection
-from google.auth.transport.requests import Request
 
 from gpuwatch_tray.common.threads import call_with_timeout, start_thread
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.email import google_credentials
 from gpuwatch_tray.notify.email.mime import Scrubber
+from gpuwatch_tray.notify.email.web import (
+    NETWORK_MEND,
+    PORTAL,
+    BoundedRequest,
+    classify_token_error,
+    explain_no_answer,
+    proxy_secrets,
+)
 from gpuwatch_tray.notify.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gpuwatch_tray.settings import Settings
@@ -145,63 +150,6 @@ def read_pasted(server: RedirectServer, source: int, complain: Callable[[str], N
     start_thread("pasted", read)
 
 
-CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leaves time for the next
-READ_TIMEOUT = 15.0  # seconds of silence
-_PROXY_LOGIN = re.compile(r"[^:]*://[^:]*:(.*)@")
-
-
-def proxy_secrets() -> Iterator[str]:
-    """Yield the passwords of the proxies, whole and in the pieces that libraries quote of a wrong address."""
-    for address in getproxies().values():
-        if login := _PROXY_LOGIN.match(address):
-            yield from (login[1], *re.split(r"[/#?@]", login[1]))
-
-
-class BoundedRequest:
-    """
-    Requests that together take at most `deadline` seconds, each sent once with our headers.
-
-    By itself the library waits for ever on a slow sender, follows redirects with the secrets in the body, and
-    takes a login of ~/.netrc. `timeout` is for a silence. Without an answer, google-auth's TransportError.
-    """
-
-    def __init__(self, timeout: float, deadline: float) -> None:
-        self._request = Request()
-        self._request.session.auth = lambda request: request  # without any, ~/.netrc is used
-        self._timeout = timeout
-        self._deadline = deadline
-        self._end = time.monotonic() + deadline
-
-    def __call__(
-        self,
-        url: str,
-        method: str = "GET",
-        body: str | bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        **_options: object,
-    ) -> Any:
-        """Send one request; the parameters are those that google-auth passes."""
-
-        def send() -> Any:
-            return self._request(
-                url=url,
-                method=method,
-                body=body,
-                headers=headers,
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
-                allow_redirects=False,
-            )
-
-        try:
-            return call_with_timeout(self._end - time.monotonic(), send, "web")
-        except TimeoutError:
-            raise NoConnection(_("no end after {seconds:g} s").format(seconds=self._deadline)) from None
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._request.session.close()
-
-
 PORT = 8765
 SIGN_IN_TIMEOUT = 300.0  # seconds for the person in front of the browser
 EXCHANGE_TIMEOUT = 15.0  # seconds of silence while Google gives the token
@@ -305,11 +253,16 @@ def _exchange_code(flow: Any, query: str, scrub: Scrubber) -> Any:
     except Warning:  # oauthlib raises one where other scopes were granted
         raise _wrong_scope() from None
     except OAuth2Error as error:
-        raise google_credentials.sign_in_error(
-            _("Google gave no token: {error}").format(error=scrub(str(error.error))), _(SIGN_IN_AGAIN)
-        ) from None
+        if error.error == "missing_token":  # by the library: the answer holds none
+            raise TransportError(FailureKind.TRANSIENT, _(PORTAL), _(NETWORK_MEND)) from None
+        kind, mend = classify_token_error(str(error.error))
+        text = _("Google gave no token: {error}").format(error=scrub(str(error.error)))
+        mend = mend if kind is FailureKind.CONFIGURATION else _(SIGN_IN_AGAIN)
+        raise TransportError(kind, text, mend) from None
     except OSError as error:  # the errors of requests and the time-out
-        reason = scrub(str(error), 160) or _("no end after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
+        reason = _("no end after {seconds:g} s").format(seconds=EXCHANGE_DEADLINE)
+        if not isinstance(error, TimeoutError):
+            reason = explain_no_answer(error)
         text = _("Google's token address is not reached: {error}").format(error=reason)
         raise TransportError(FailureKind.TRANSIENT, text, _(SIGN_IN_AGAIN)) from None
     except (ValueError, TypeError, AttributeError, KeyError):
@@ -374,7 +327,6 @@ def revoke_sign_in(path: Path, *, endpoint: str = REVOKE_URL, timeout: float = R
 
 def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
     """Return True once Google has revoked the token, False where it no longer knew it."""
-    scrub = Scrubber((secret, *proxy_secrets()))
     # In the body, which no log of a proxy holds.
     body = urlencode({"token": secret})
     headers = {"content-type": "application/x-www-form-urlencoded"}
@@ -383,7 +335,7 @@ def _request_revocation(secret: str, endpoint: str, timeout: float) -> bool:
             answer = request(endpoint, method="POST", body=body, headers=headers)
     except NoConnection as error:
         text = _("the sign-in is not withdrawn, Google is not reached: {error}")
-        text = text.format(error=scrub(str(error), 160))
+        text = text.format(error=explain_no_answer(error))
         raise TransportError(FailureKind.TRANSIENT, text, _(NOT_REVOKED)) from None
     # Google's answer is empty or JSON, a captive portal's is a page.
     if answer.status == HTTPStatus.OK and not answer.data.lstrip().startswith(b"<"):

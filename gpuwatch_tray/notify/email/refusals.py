@@ -105,7 +105,8 @@ _SENDER = _cause(
 )
 _CLIENT = _cause(
     "7.25",
-    r"client (host|was |is |address )?.{0,60}(block|reject|denied|refus|banned)|\b(helo|ehlo)\b|black ?list"
+    r"client (host|was |is |address )?.{0,60}(block|reject|denied|refus|banned)"
+    r"|\b(helo|ehlo)\b.{0,60}(reject|denied|invalid|refus)|black ?list"
     r"|block ?list|deny ?list|\b(dns)?[rb]?bl\b|spamhaus|reputation|reverse|\bptr\b|\bip\b|banned"
     r"|find your host",
     FailureKind.CONFIGURATION,

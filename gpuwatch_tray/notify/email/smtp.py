@@ -17,7 +17,7 @@ import ssl
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias, cast
 
 from gpuwatch_tray.common import host
 from gpuwatch_tray.common.threads import call_with_timeout
@@ -25,7 +25,7 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import mime
 from gpuwatch_tray.notify.email.mime import Scrubber, one_line
 from gpuwatch_tray.notify.email.refusals import TEMPORARY, SmtpStep
-from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, SmtpErrorContext
+from gpuwatch_tray.notify.email.smtp_errors import IMPLICIT_TLS_PORT, EndlessReplyError, SmtpErrorContext
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, configuration_error
 from gpuwatch_tray.settings import SmtpSecurity, is_loopback, odd_characters
 
@@ -129,6 +129,7 @@ def open_connection(
     raise last
 
 
+MOST_LINES, MOST_BYTES = 200, 64 * 1024  # of one reply: EHLO's, the longest, has some twenty lines
 QUIT_TIMEOUT = 2.0  # seconds: the mail is sent or not by then
 # Replies (RFC 5321, RFC 4954)
 READY = 220
@@ -137,6 +138,34 @@ CONTINUE_LOGIN = 334
 CONTINUE_DATA = 354
 ACCEPTED = 250
 SUCCESS = range(200, 300)
+
+
+class BoundedReplies:
+    """
+    The server's lines, as smtplib reads them from a file; EndlessReplyError at a reply that is too long.
+
+    smtplib bounds a line, but keeps as many lines of one reply as a server sends.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines = self._bytes = 0
+
+    def begin_reply(self) -> None:
+        """Count from here."""
+        self._lines = self._bytes = 0
+
+    def readline(self, most: int) -> bytes:
+        """Read a line of at most `most` bytes."""
+        line = self._file.readline(most)
+        self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
+        if self._lines > MOST_LINES or self._bytes > MOST_BYTES:
+            raise EndlessReplyError
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class SmtpClient(smtplib.SMTP):
@@ -185,7 +214,11 @@ class SmtpClient(smtplib.SMTP):
             self.sock.settimeout(self._watchdog.time_left(self._watchdog.seconds))
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read a reply as smtplib does; after a 354 the text is sent next."""
+        """Read a reply as smtplib does, of bounded length; after a 354 the text is sent next."""
+        if self.file is None and self.sock is not None:
+            self.file = BoundedReplies(cast("BinaryIO", self.sock.makefile("rb")))
+        if self.file is not None:
+            self.file.begin_reply()
         code, answer = super().getreply()
         self._data_accepted = code == CONTINUE_DATA
         return code, answer

@@ -63,6 +63,10 @@ _LEAST_PERMANENT_FIRST = (
 )
 
 
+class EndlessReplyError(OSError):
+    """A reply of the server was longer than any real one."""
+
+
 @dataclass(frozen=True, slots=True)
 class SmtpErrorContext:
     """
@@ -172,6 +176,12 @@ class SmtpErrorContext:
             return self.failure(FailureKind.TRANSIENT, text, _(NETWORK_MEND), for_all=True)
         # smtplib wraps a time-out or a reset in an error of its own.
         cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
+        if isinstance(cause, EndlessReplyError):
+            text = _("the server's answer has no end at {step}: it is no mail server")
+            text = text.format(step=self._step_name)
+            if self.text_sent:
+                return self._connection_lost(text)
+            return self.failure(FailureKind.CONFIGURATION, text, _(SERVER_MEND))
         if isinstance(cause, TimeoutError):
             return self._connection_lost(_("no answer in time at {step}").format(step=self._step_name))
         if self.step is SmtpStep.CONNECT:

@@ -16,8 +16,8 @@ from gpuwatch_tray.desktop.presence.types import SuspendLog
 from gpuwatch_tray.model import Presence, PresenceResult
 from tests.desktop.presence.services import FakeLocker, FakeMonitor
 from tests.e2e import rig
-from tests.e2e.client import BusClient, wait_until
-from tests.support.timing import slowness
+from tests.e2e.client import BusClient
+from tests.support.timing import slowness, wait_until
 
 pytestmark = pytest.mark.desktop
 
@@ -28,7 +28,7 @@ AWAY = 2.0
 
 
 @pytest.fixture
-def watch():
+def watch_bus():
     """Make a watcher on a bus with every locker and monitor, asked in quick succession; closed at the end."""
     made = []
 
@@ -45,8 +45,8 @@ def watch():
 
 
 @pytest.fixture
-def watcher(bus, watch):
-    return watch(bus)
+def watcher(bus, watch_bus):
+    return watch_bus(bus)
 
 
 def become(watcher, presence, source=None):
@@ -103,13 +103,13 @@ def test_a_locked_screen_is_away_at_once(watcher, client, name, path):
     become(watcher, Presence.PRESENT, MUTTER)
 
 
-def test_a_screen_locked_before_we_came_is_known(client, bus, watch):
+def test_a_screen_locked_before_we_came_is_known(client, bus, watch_bus):
     """It is asked for, as no signal will come."""
     client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
-    become(watch(bus), Presence.AWAY, f"{GNOME} (locked)")
+    become(watch_bus(bus), Presence.AWAY, f"{GNOME} (locked)")
 
 
-def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, watch, monkeypatch):
+def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, watch_bus, monkeypatch):
     """Who locks the screen just as it is asked about is away."""
     answered, go_on = threading.Event(), asyncio.Event()
     ask = bus.call_async
@@ -124,7 +124,7 @@ def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, wat
     monkeypatch.setattr(bus, "call_async", slow)
     locker = FakeLocker(GNOME)
     client.serve(SCREEN_LOCKS[GNOME][0], locker, GNOME)
-    watcher = watch(bus)
+    watcher = watch_bus(bus)
     assert answered.wait(5)
     client.do(lambda: locker.active_changed(active=True))
     become(watcher, Presence.AWAY)
@@ -135,11 +135,11 @@ def test_a_signal_is_newer_than_the_answer_that_is_read_with_it(client, bus, wat
     assert watcher.check().presence is Presence.AWAY
 
 
-def test_a_signal_that_never_came_is_made_good(client, bus, watch):
+def test_a_signal_that_never_came_is_made_good(client, bus, watch_bus):
     """It is asked again from time to time."""
     locker = FakeLocker(GNOME, active=True)
     client.serve(SCREEN_LOCKS[GNOME][0], locker, GNOME)
-    watcher = watch(bus, poll_interval=0.1)
+    watcher = watch_bus(bus, poll_interval=0.1)
     become(watcher, Presence.AWAY)
     locker.active = False
     become(watcher, Presence.UNKNOWN)
@@ -149,10 +149,10 @@ def test_a_signal_that_never_came_is_made_good(client, bus, watch):
     ("name", "expected"),
     [("", Presence.AWAY), ("org.freedesktop.DBus.Error.UnknownMethod", Presence.UNKNOWN)],
 )
-def test_no_answer_in_time_does_not_unlock_the_screen(client, bus, watch, monkeypatch, name, expected):
+def test_no_answer_in_time_does_not_unlock_the_screen(client, bus, watch_bus, monkeypatch, name, expected):
     """A busy locker still has it locked; one that refuses says nothing of it."""
     client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
-    watcher = watch(bus, poll_interval=0.05)
+    watcher = watch_bus(bus, poll_interval=0.05)
     become(watcher, Presence.AWAY)
     asked = []
 
@@ -210,13 +210,13 @@ def test_a_service_that_never_answers_holds_up_nobody(watcher, client, address):
         assert time.monotonic() - began < 0.5 * slowness()
 
 
-def test_the_bus_goes_away_and_the_last_word_with_it(tmp_path, watch):
+def test_the_bus_goes_away_and_the_last_word_with_it(tmp_path, watch_bus):
     """A screen that was locked then is not locked for ever."""
     with rig.session_bus(tmp_path) as address:
         bus = SessionBus.connect(address)
         with BusClient(address) as client:
             client.serve(SCREEN_LOCKS[GNOME][0], FakeLocker(GNOME, active=True), GNOME)
-            watcher = watch(bus)
+            watcher = watch_bus(bus)
             for _ in range(200):
                 bus.loop.run_until_complete(asyncio.sleep(0.01))
                 if watcher.check().presence is Presence.AWAY:

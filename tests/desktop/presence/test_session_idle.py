@@ -11,7 +11,7 @@ from gpuwatch_tray.desktop.presence.detector import DesktopPresence
 from gpuwatch_tray.desktop.presence.types import SuspendLog, moment
 from gpuwatch_tray.model import Presence
 from tests.desktop.presence.services import FakeLocker
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 NAME = "org.freedesktop.ScreenSaver"
 

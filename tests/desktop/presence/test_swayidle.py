@@ -20,7 +20,7 @@ from gpuwatch_tray.desktop.presence.swayidle import ACTIVE, IDLE, SwayIdle, Sway
 from gpuwatch_tray.desktop.presence.types import Evidence, Moment, SuspendLog, moment
 from gpuwatch_tray.model import Presence
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 NOBODY = 65534
 

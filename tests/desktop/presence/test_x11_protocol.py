@@ -23,7 +23,7 @@ from gpuwatch_tray.desktop.presence.x11 import (
     find_cookie,
 )
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 SECRET = bytes(range(16))
 

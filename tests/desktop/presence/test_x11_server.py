@@ -15,7 +15,7 @@ from gpuwatch_tray.desktop.presence.types import SuspendLog
 from gpuwatch_tray.desktop.presence.x11 import XServer
 from gpuwatch_tray.model import Presence
 from tests.e2e import rig
-from tests.e2e.client import wait_until
+from tests.support.timing import wait_until
 
 pytestmark = pytest.mark.desktop
 
@@ -23,7 +23,7 @@ AWAY = 1.0
 
 
 @pytest.fixture
-def watch():
+def watch_display():
     """Make a watcher of a display, asked in quick succession; closed at the end."""
     made = []
 
@@ -66,12 +66,12 @@ def test_the_mouse_lies_still_and_moves(display):
         watcher.close()
 
 
-def test_a_server_that_goes_and_comes_back(watch, tmp_path):
+def test_a_server_that_goes_and_comes_back(watch_display, tmp_path):
     """The last word goes with the server, and the next one is asked as soon as it is there."""
     number = 90 + os.getpid() % 9 * 100
     command = ["Xvfb", f":{number}", "-screen", "0", "640x480x8", "-nolisten", "tcp", "-noreset"]
     environment = {"PATH": os.environ["PATH"]}
-    watcher = watch(f":{number}")
+    watcher = watch_display(f":{number}")
     wait_until(lambda: f"display :{number}: " in watcher.sources()[-1], "the reason")
     for _ in range(2):
         with rig.process(command, environment, tmp_path / "xvfb.log"):
@@ -79,7 +79,7 @@ def test_a_server_that_goes_and_comes_back(watch, tmp_path):
         become(watcher, Presence.UNKNOWN)
 
 
-def test_a_server_that_cannot_tell_says_so(watch, tmp_path):
+def test_a_server_that_cannot_tell_says_so(watch_display, tmp_path):
     """Without the extension there is no reading, and a line for the doctor."""
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-nolisten", "tcp", "-extension", "MIT-SCREEN-SAVER"]
@@ -87,14 +87,14 @@ def test_a_server_that_cannot_tell_says_so(watch, tmp_path):
     with rig.process(command, environment, tmp_path / "xvfb.log", pass_fds=[writing]):
         os.close(writing)
         with os.fdopen(reading) as answer:
-            watcher = watch(f":{answer.readline().strip()}")
+            watcher = watch_display(f":{answer.readline().strip()}")
         wait_until(lambda: "lacks the MIT-SCREEN-SAVER extension" in watcher.sources()[-1], "the reason")
         assert watcher.check().presence is Presence.UNKNOWN
 
 
-def test_a_grabbed_server_keeps_nobody_waiting(watch, display):
+def test_a_grabbed_server_keeps_nobody_waiting(watch_display, display):
     """A client may hold the server for itself: looks and the end take no time all the same."""
-    watcher = watch(display)
+    watcher = watch_display(display)
     become(watcher, Presence.AWAY)
     other = Display(display)
     other.grab_server()
@@ -111,8 +111,8 @@ def test_a_grabbed_server_keeps_nobody_waiting(watch, display):
 
 
 @pytest.mark.parametrize("name", ["nonsense", ":77777", "localhost:10.0", ""])
-def test_a_display_that_is_none_is_named(watch, name):
+def test_a_display_that_is_none_is_named(watch_display, name):
     """Whatever DISPLAY holds, the reason is one line and nothing is raised."""
-    watcher = watch(name)
+    watcher = watch_display(name)
     wait_until(lambda: f"display {name}: " in watcher.sources()[-1], "the reason")
     assert watcher.check().presence is Presence.UNKNOWN

@@ -45,7 +45,7 @@ def shared_server():
 
 
 @pytest.fixture
-def server(shared_server):
+def smtpd(shared_server):
     """The shared server, which behaves normally at first."""
     shared_server.forget()
     return shared_server

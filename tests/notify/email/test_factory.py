@@ -17,7 +17,7 @@ def smtp():
 
 
 @pytest.fixture
-def gmail(tmp_path):
+def gmail_files(tmp_path):
     """Write the two files of Gmail."""
     files = {"gmail_credentials": tmp_path / "credentials.json", "gmail_token": tmp_path / "token.json"}
     for file in files.values():
@@ -30,36 +30,38 @@ def settings(tmp_path, **changes) -> Settings:
     return Settings(**(defaults | changes))
 
 
-def test_auto_takes_smtp_where_it_is_set_up(tmp_path, smtp, gmail):
+def test_auto_takes_smtp_where_it_is_set_up(tmp_path, smtp, gmail_files):
     """SMTP comes before Gmail."""
-    assert create_transport(settings(tmp_path, smtp=smtp, **gmail)).name == "SMTP smtp.example.org:587"
+    assert create_transport(settings(tmp_path, smtp=smtp, **gmail_files)).name == "SMTP smtp.example.org:587"
 
 
-def test_auto_takes_gmail_where_its_two_files_are(tmp_path, gmail):
+def test_auto_takes_gmail_where_its_two_files_are(tmp_path, gmail_files):
     """Without smtp.env, Gmail comes before the local programs."""
-    assert create_transport(settings(tmp_path, **gmail)).name == "Gmail API"
+    assert create_transport(settings(tmp_path, **gmail_files)).name == "Gmail API"
 
 
 @pytest.mark.parametrize("missing", ["gmail_credentials", "gmail_token"])
-def test_auto_takes_the_local_programs_else(tmp_path, gmail, missing):
+def test_auto_takes_the_local_programs_else(tmp_path, gmail_files, missing):
     """One of Gmail's files alone is not enough."""
-    gmail[missing].unlink()
-    assert create_transport(settings(tmp_path, **gmail)).name == "local mail"
+    gmail_files[missing].unlink()
+    assert create_transport(settings(tmp_path, **gmail_files)).name == "local mail"
     assert create_transport(settings(tmp_path)).name == "local mail"
 
 
-def test_smtp_is_strict(tmp_path, gmail):
+def test_smtp_is_strict(tmp_path, gmail_files):
     """NOTIFY_METHOD=smtp without smtp.env is an error, not Gmail."""
     with pytest.raises(TransportError, match=r"smtp\.env is not set up") as caught:
-        create_transport(settings(tmp_path, notify_method=NotifyMethod.SMTP, **gmail))
+        create_transport(settings(tmp_path, notify_method=NotifyMethod.SMTP, **gmail_files))
     assert caught.value.kind is FailureKind.CONFIGURATION
 
 
-def test_gmail_is_strict(tmp_path, smtp, gmail):
+def test_gmail_is_strict(tmp_path, smtp, gmail_files):
     """NOTIFY_METHOD=gmail_api without a token is an error, not SMTP; with it, SMTP does not matter."""
     with pytest.raises(TransportError, match="GMAIL_API_TOKEN is not set"):
         create_transport(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp))
-    transport = create_transport(settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp, **gmail))
+    transport = create_transport(
+        settings(tmp_path, notify_method=NotifyMethod.GMAIL_API, smtp=smtp, **gmail_files)
+    )
     assert transport.name == "Gmail API"
 
 
@@ -94,10 +96,10 @@ def test_smtp_that_fails_is_not_passed_on_to_the_local_mailer(tmp_path, monkeypa
     assert taken.read_text() == message.text
 
 
-def test_gmail_that_fails_is_not_passed_on_to_the_local_mailer(tmp_path, monkeypatch, message, gmail):
+def test_gmail_that_fails_is_not_passed_on_to_the_local_mailer(tmp_path, monkeypatch, message, gmail_files):
     """The two files are there, and their sign-in is none: the mail waits."""
     taken = local_mailer(tmp_path, monkeypatch)
-    gmail["gmail_token"].chmod(0o600)
+    gmail_files["gmail_token"].chmod(0o600)
     with pytest.raises(TransportError, match="no client_id"):
-        create_transport(settings(tmp_path, **gmail)).send(message)
+        create_transport(settings(tmp_path, **gmail_files)).send(message)
     assert not taken.exists()

@@ -400,7 +400,7 @@ def test_a_proxy_that_cannot_be_used_is_told_as_such(google, token, message, mon
     mailer = GmailTransport(token, ("one@example.org",), endpoint="http://gmail.example.invalid/")
     error = failure(mailer, message)
     assert error.kind is FailureKind.TRANSIENT
-    assert "SOCKS" in error.text
+    assert "HTTPS_PROXY" in error.text
 
 
 @pytest.mark.parametrize(

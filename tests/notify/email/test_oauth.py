@@ -275,11 +275,31 @@ def test_a_refused_exchange_is_told(google, settings):
     assert "invalid_grant" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("status", "answer", "kind", "says"),
+    [
+        (401, {"error": "invalid_client"}, FailureKind.CONFIGURATION, "download credentials.json again"),
+        (401, {"error": "deleted_client"}, FailureKind.CONFIGURATION, "download credentials.json again"),
+        (200, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network want a sign-in?"),
+        (302, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network want a sign-in?"),
+        (511, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network want a sign-in?"),
+    ],
+)
+def test_an_exchange_fails_for_the_reasons_for_which_sending_does(
+    google, settings, status, answer, kind, says
+):
+    """A deleted OAuth client and a captive portal's page are told in the words of sending."""
+    google.answer("token", status, answer)
+    error = failure(settings)
+    assert (error.kind, says in str(error)) == (kind, True)
+
+
 @pytest.mark.parametrize("status", [0, 200, 500])
 def test_an_exchange_without_a_token_is_told(google, settings, status):
     """Dropped, a captive portal's page, or a fault of the server."""
     google.answer("token", status, "<html>?</html>")
-    assert "mail login" in str(failure(settings))
+    words = "does this network want a sign-in?" if status else "connection was lost"
+    assert words in str(failure(settings))
     assert not settings.gmail_token.exists()
 
 

@@ -19,52 +19,57 @@ def queue(store, message, *names):
 
 
 @pytest.fixture
-def transport_for(server):
+def transport_for(smtpd):
     """SMTP to that server."""
     settings = SmtpSettings(
-        server.host, server.port, server.user, Secret(server.password), "gpu@example.org", server.ca_file
+        smtpd.host,
+        smtpd.port,
+        smtpd.user,
+        Secret(smtpd.password),
+        "gpu@example.org",
+        smtpd.ca_file,
     )
     return lambda: SmtpTransport(settings, ("one@example.org",), timeout=5.0)
 
 
 def test_a_mail_waits_for_the_server_and_its_cooldown_starts_when_it_is_sent(
-    server, store, transport_for, message
+    smtpd, store, transport_for, message
 ):
     """Refused for now: kept, with the reason; accepted: sent once, under the same Message-ID."""
     now = message.created
     queue(store, message, "gpu_count:")
-    server.behave(connect="421 4.3.2 down for repairs")
+    smtpd.behave(connect="421 4.3.2 down for repairs")
     (failure,) = deliver_due(store, transport_for, lambda: now).failures
     assert "down for repairs" in str(failure)
     assert store.outbox_summary(now).count == 1
     assert "down for repairs" in store.outbox_summary(now).error
     assert store.delivered("email") == {}
 
-    server.behave()
+    smtpd.behave()
     assert deliver_due(store, transport_for, lambda: failure.at - 1).sent == ()
     (sent,) = deliver_due(store, transport_for, lambda: failure.at).sent
     assert sent.receipt.answer.startswith("250 ")
     assert store.delivered("email") == {"gpu_count:": Instant(failure.at)}
     assert deliver_due(store, transport_for, lambda: failure.at + 1000).sent == ()
-    assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id]
+    assert [mail.message["Message-ID"] for mail in smtpd.messages] == [message.message_id]
 
 
-def test_a_lost_answer_sends_the_mail_again_under_the_same_id(server, store, transport_for, message):
+def test_a_lost_answer_sends_the_mail_again_under_the_same_id(smtpd, store, transport_for, message):
     """Nothing lost before nothing doubled: at most one more, and mail programs show it once."""
     queue(store, message, "gpu_count:")
-    server.behave(drop="message", times=1)
+    smtpd.behave(drop="message", times=1)
     (failure,) = deliver_due(store, transport_for, lambda: message.created).failures
     assert "may have been accepted" in str(failure)
     deliver_due(store, transport_for, lambda: failure.at)
-    assert [mail.message["Message-ID"] for mail in server.messages] == [message.message_id] * 2
+    assert [mail.message["Message-ID"] for mail in smtpd.messages] == [message.message_id] * 2
 
 
-def test_one_refused_mail_does_not_hold_up_the_next(server, store, transport_for, message):
+def test_one_refused_mail_does_not_hold_up_the_next(smtpd, store, transport_for, message):
     """The first is too big, the second is sent."""
     now = message.created
     queue(store, message, "a")
     queue(store, replace(message, message_id="<2@lab>"), "b")
-    server.behave(message="552 5.3.4 too big", times=1)
+    smtpd.behave(message="552 5.3.4 too big", times=1)
     report = deliver_due(store, transport_for, lambda: now)
     assert (len(report.sent), len(report.failures)) == (1, 1)
     assert store.delivered("email") == {"b": Instant(now)}

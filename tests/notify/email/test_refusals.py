@@ -53,6 +53,7 @@ TABLE = [
     (TEXT, "550 5.7.25 The IP address sending this message does not have a PTR record", KEPT, "SMTP_HOST"),
     (GREETING, "554 5.7.1 You are on our block list", KEPT, "SMTP_HOST"),
     (GREETING, "554 No SMTP service here", KEPT, "SMTP_HOST"),
+    (MAIL, "503 Error: send HELO first", KEPT, "check SMTP_HOST and SMTP_PORT"),
     # relaying, the login
     (RCPT, "554 5.7.1 <one@example.org>: Relay access denied", KEPT, "SMTP_USER"),
     (RCPT, "550 relay not permitted", KEPT, "SMTP_USER"),
@@ -115,17 +116,16 @@ def test_a_relay_without_login_that_wants_one_says_so(reply):
     assert (kind, "take SMTP_SECURITY out" in mend) == (KEPT, True)
 
 
-@pytest.fixture(scope="module")
-def server():
-    with MailServer() as made:
-        yield made
-
-
 @pytest.fixture
-def transport(server):
-    server.forget()
+def transport(smtpd):
+    smtpd.forget()
     settings = SmtpSettings(
-        server.host, server.port, server.user, Secret(server.password), "dev@lab.test", server.ca_file
+        smtpd.host,
+        smtpd.port,
+        smtpd.user,
+        Secret(smtpd.password),
+        "dev@lab.test",
+        smtpd.ca_file,
     )
     return SmtpTransport(settings, TO, timeout=5.0)
 
@@ -142,18 +142,18 @@ REFUSED_SENDER = "553 5.7.1 <dev@lab.test>: Sender address rejected: not owned b
         {"message": "550 5.7.60 SMTP; Client does not have permissions to send as this sender"},
     ],
 )
-def test_a_refused_sender_is_told_as_such_at_any_step(server, transport, message, behaviour):
+def test_a_refused_sender_is_told_as_such_at_any_step(smtpd, transport, message, behaviour):
     """The mail waits for FROM_EMAIL, and so do all others."""
-    server.behave(**behaviour)
+    smtpd.behave(**behaviour)
     with pytest.raises(TransportError) as caught:
         transport.send(message)
     assert (caught.value.kind, caught.value.for_all) == (KEPT, True)
     assert "FROM_EMAIL" in caught.value.mend
 
 
-def test_one_of_two_recipients_whose_mailbox_is_full_is_tried_again(server, transport, message):
+def test_one_of_two_recipients_whose_mailbox_is_full_is_tried_again(smtpd, transport, message):
     """The other has the mail; for the one it waits."""
-    server.behave(refuse={TO[1]: "552 5.2.2 mailbox full"})
+    smtpd.behave(refuse={TO[1]: "552 5.2.2 mailbox full"})
     (missed,) = transport.send(message).missed
     assert (missed.recipients, missed.error.kind) == (TO[1:], LATER)
 
@@ -167,15 +167,15 @@ def test_one_of_two_recipients_whose_mailbox_is_full_is_tried_again(server, tran
         ({"refuse": {TO[1]: "550 5.1.1 unknown"}}, TO[1]),
     ],
 )
-def test_the_probe_tells_a_refused_sender_or_recipient(server, transport, behaviour, says):
+def test_the_probe_tells_a_refused_sender_or_recipient(smtpd, transport, behaviour, says):
     """MAIL FROM and RCPT TO are tried as for a mail; one refused recipient of two is told as well."""
-    server.behave(**behaviour)
+    smtpd.behave(**behaviour)
     with pytest.raises(TransportError) as caught:
         transport.probe(lambda _step: None)
     assert says in str(caught.value)
 
 
-def test_the_probe_says_who_may_send_to_whom_and_sends_nothing(server, transport):
+def test_the_probe_says_who_may_send_to_whom_and_sends_nothing(smtpd, transport):
     """Sender and recipients are in its lines, and the server has no mail."""
     steps: list[str] = []
     transport.probe(steps.append)
@@ -183,11 +183,11 @@ def test_the_probe_says_who_may_send_to_whom_and_sends_nothing(server, transport
         "the server takes mail from dev@lab.test",
         "and takes mail to one@example.org, two@example.org",
     ]
-    assert server.seen[-4:] == ["mail", "rcpt", "rcpt", "quit"]
-    assert server.messages == ()
+    assert smtpd.seen[-4:] == ["mail", "rcpt", "rcpt", "quit"]
+    assert smtpd.messages == ()
 
 
-def test_the_probe_of_a_relay_tries_the_addresses_too(server):
+def test_the_probe_of_a_relay_tries_the_addresses_too(smtpd):
     """Without a login, too."""
     with MailServer(tls="none", user="") as relay:
         settings = SmtpSettings(

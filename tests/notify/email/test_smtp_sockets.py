@@ -10,7 +10,16 @@ import time
 import pytest
 
 from gpuwatch_tray.notify.email import smtp
-from gpuwatch_tray.notify.email.smtp import Watchdog, open_connection, resolve, resolve_with_timeout
+from gpuwatch_tray.notify.email.smtp import (
+    SmtpTransport,
+    Watchdog,
+    open_connection,
+    resolve,
+    resolve_with_timeout,
+)
+from gpuwatch_tray.notify.transport import FailureKind, TransportError
+from gpuwatch_tray.settings import Secret, SmtpSecurity, SmtpSettings
+from tests.support.mailserver import MailServer
 
 
 @pytest.fixture
@@ -137,3 +146,54 @@ def test_a_socket_given_to_a_watchdog_too_late_is_ended(listener):
         watchdog._expire()
         watchdog.guard(sock)
         assert sock.recv(1) == b""
+
+
+@contextlib.contextmanager
+def flooding_server(step: str, line: bytes):
+    """Serve one client, in plain text; at the command `step` repeat `line` until it hangs up."""
+
+    def serve(server):
+        connection, _address = server.accept()
+        with connection, connection.makefile("rb") as commands, contextlib.suppress(OSError):
+            command, text = b"connect", False
+            while command:
+                if command.lower().startswith(step.encode()):
+                    while True:
+                        connection.sendall(line)
+                if not text:
+                    code = {b"connect": b"220", b"data\r\n": b"354"}.get(command, b"250")
+                    connection.sendall(code + b" ok\r\n")
+                text = text or command.startswith(b"data")
+                command = commands.readline()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("line", [b"250-" + b"x" * 4000 + b"\r\n", b"250-\r\n", b"354-\r\n"])
+@pytest.mark.parametrize("step", ["connect", "ehlo", "mail", "rcpt", "data", "."])
+def test_a_reply_without_end_is_given_up(message, step, line):
+    """At whatever command: after a bounded number of lines and bytes, without waiting for the deadline."""
+    with flooding_server(step, line) as port:
+        settings = SmtpSettings(
+            "127.0.0.1", port, "", Secret(""), "gpu@example.org", security=SmtpSecurity.NONE
+        )
+        start = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            SmtpTransport(settings, ("one@example.org",), timeout=5.0, deadline=20.0).send(message)
+    assert time.monotonic() - start < 10
+    kind = FailureKind.AMBIGUOUS if step == "." else FailureKind.CONFIGURATION
+    assert (caught.value.kind, "has no end" in caught.value.text) == (kind, True)
+
+
+def test_a_long_reply_is_read_whole():
+    """A hundred lines at EHLO are no fault."""
+    with MailServer() as server:
+        server.offer("\r\n".join(["250-X-FEATURE"] * 100 + ["250-AUTH PLAIN"]))
+        account = (server.host, server.port, server.user, Secret(server.password))
+        settings = SmtpSettings(*account, "gpu@example.org", server.ca_file)
+        SmtpTransport(settings, ("one@example.org",), timeout=5.0).probe(lambda _step: None)

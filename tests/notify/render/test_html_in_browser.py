@@ -10,7 +10,6 @@ from gpuwatch_tray.app import deliver
 from gpuwatch_tray.notify.render import CHART
 from tests.report.histories import HOUR, history, uuid
 from tests.support import mail_parts
-from tests.support.browser import Browser
 
 pytestmark = pytest.mark.desktop
 # The least contrast of a text with what is behind it (WCAG 2.2, 1.4.3), by the browser's own colours.
@@ -34,12 +33,6 @@ CONTRAST = """
   return least;
 })()
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Browser(tmp_path_factory.mktemp("browser")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
