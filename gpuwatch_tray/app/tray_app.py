@@ -249,6 +249,7 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             welcome.on_snapshot,
         )
         engine = create_evaluator(context, store, presence=detector.check)
+        popups.on_lost(lambda key: engine.record_popup(engine.alerts_of_popup(key), shown=False))
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
         dispatcher.bind(monitor, engine.alerts_of_popup, popups, tray.show_extras, tray.perform)

@@ -10,15 +10,16 @@ import asyncio
 import html
 import logging
 import threading
-import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbus_fast import Variant
 
 from gpuwatch_tray import drawing
-from gpuwatch_tray.common.threads import QueueThread
+from gpuwatch_tray.common.threads import QueueThread, start_thread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
 from gpuwatch_tray.notify.journal import Click, NotificationRegistry, actions
@@ -58,8 +59,8 @@ NOTIFICATIONS = Peer(
     "org.freedesktop.Notifications", "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 )
 END_TIMEOUT = 0.3  # seconds to close all popups at the end
-POPUP_TIMEOUT = 2.0  # seconds for one popup, all calls together
-MIN_CALL_TIMEOUT = 0.1  # seconds for the last of these calls
+POPUP_TIMEOUT = 2.0  # seconds for which whoever shows one waits
+ANSWER_TIMEOUT = 25.0  # seconds for the server's answer, as is usual on the bus
 URGENCY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 SERVER_DECIDES = -1
 
@@ -74,15 +75,24 @@ class NotificationServer:
 
 
 class DesktopPopups:
-    """One notification per popup key; call its methods from worker threads, never from the bus's loop."""
+    """
+    One notification per popup key; call its methods from worker threads, never from the bus's loop.
+
+    A loaded machine's server may answer after many seconds. Until then nothing more is sent to it: of what
+    comes meanwhile the last popup of each key follows, in place of the one before it.
+    """
 
     def __init__(
         self, bus: SessionBus, name: str = "gpuwatch-tray", on_button: OnButton | None = None
     ) -> None:
+        self.on_lost: Callable[[str], None] | None = None  # called with the key of one that failed late
         self._bus = bus
         self._name = name
         self._clicks = None if on_button is None else ClickQueue(on_button)
         self._one_at_a_time = threading.Lock()
+        self._late: tuple[str, Future[bool]] | None = None  # the key of one that is still unanswered
+        self._waiting: dict[str, Popup] = {}  # those that came meanwhile
+        self._unwanted: set[str] = set()  # closed before they were answered
         self._registry = NotificationRegistry()
         self._server: NotificationServer | None = None
         self._ended = False
@@ -95,24 +105,46 @@ class DesktopPopups:
         self._clicks = ClickQueue(on_button)
 
     def show(self, popup: Popup) -> bool:
-        """Show a popup in place of the one with its key; False when no server answers within 2 s."""
-        until = time.monotonic() + POPUP_TIMEOUT
+        """
+        Show a popup in place of the one with its key; False when no server takes it.
+
+        One that is not answered within 2 s counts as shown; `on_lost` is called if it fails after all.
+        """
         with self._one_at_a_time:
             if self._ended:
                 return False
+            self._unwanted.discard(popup.key)
+            if self._late is not None:
+                self._waiting[popup.key] = popup
+                return True
             try:
-                self._show(popup, until)
+                answer = self._bus.start(self._show(popup))
             except DBusCallError as error:
                 log.info("no popup: %s", error)
                 return False
+            try:
+                return answer.result(POPUP_TIMEOUT)
+            except CancelledError:
+                return False
+            except FutureTimeoutError:
+                log.info("popup %s: the server has not answered yet", popup.key)
+                self._late = popup.key, answer
+        answer.add_done_callback(lambda _: start_thread("popup-late", self._answered_late))
         return True
 
     def close(self, key: str) -> None:
         """Close the popup; a server that has ended has closed it already."""
         with self._one_at_a_time:
+            self._waiting.pop(key, None)
+            if self._late is not None and self._late[0] == key:
+                self._unwanted.add(key)
+                return
             number = self._registry.forget(key)
             if number is not None:
-                self._close(number, time.monotonic() + POPUP_TIMEOUT)
+                try:
+                    self._bus.call(NOTIFICATIONS, "CloseNotification", "u", [number], timeout=POPUP_TIMEOUT)
+                except DBusCallError as error:
+                    log.info("the popup may stay on the screen: %s", error)
 
     def end(self) -> None:
         """Close all popups within END_TIMEOUT, on the thread that ran the bus's loop until now."""
@@ -128,8 +160,40 @@ class DesktopPopups:
 
         loop.run_until_complete(close_all())
 
-    def _show(self, popup: Popup, until: float) -> None:
-        server = self._current_server(until)
+    def _answered_late(self) -> None:
+        """Report the late popup if it failed, and show what has waited for its answer."""
+        with self._one_at_a_time:
+            if self._late is None:
+                return
+            (key, answer), self._late = self._late, None
+            waiting, self._waiting = self._waiting, {}
+            unwanted, self._unwanted = self._unwanted, set()
+        shown = not answer.cancelled() and answer.result()
+        for other in unwanted:
+            self.close(other)
+        lost = [other for other, popup in waiting.items() if not self.show(popup)]
+        if not shown and key not in waiting and key not in unwanted:
+            lost.append(key)
+        if self.on_lost is not None and not self._ended:
+            for other in lost:
+                self.on_lost(other)
+
+    # --- on the loop's thread -------------------------------------------------------------------------
+
+    async def _show(self, popup: Popup) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await self._show_now(popup)
+        except DBusCallError as error:
+            log.info("no popup: %s", error)
+            return False
+        except TimeoutError:
+            log.info("no popup: no answer within %g s", ANSWER_TIMEOUT)
+            return False
+        return True
+
+    async def _show_now(self, popup: Popup) -> None:
+        server = await self._current_server()
         if self._clicks is None or "actions" not in server.capabilities:
             popup = replace(popup, buttons=())
         if self._registry.just_shown(popup):
@@ -138,17 +202,17 @@ class DesktopPopups:
         if former is not None and former.popup.buttons != popup.buttons:
             # On lxqt-notificationd a replaced popup keeps its first buttons.
             self._registry.forget(popup.key)
-            self._close(former.number, until)
+            await self._close_from_loop(former.number)
             former = None
         owner = self._registry.begin_showing()
         try:
-            given = self._notify(popup, 0 if former is None else former.number, server, until)
+            given = await self._notify(popup, 0 if former is None else former.number, server)
             click = self._registry.record(popup, given, owner)
         finally:
             self._registry.end_showing()
         self._forward(click)
 
-    def _notify(self, popup: Popup, replaced: int, server: NotificationServer, until: float) -> int:
+    async def _notify(self, popup: Popup, replaced: int, server: NotificationServer) -> int:
         markup = "body-markup" in server.capabilities
         hints = {
             "urgency": Variant("y", URGENCY[popup.severity]),
@@ -165,36 +229,27 @@ class DesktopPopups:
             hints,
             SERVER_DECIDES,
         ]
-        (given,) = self._call("Notify", "susssasa{sv}i", body, until)
+        (given,) = await self._call("Notify", "susssasa{sv}i", body)
         return int(given)
 
-    def _close(self, number: int, until: float) -> None:
-        try:
-            self._call("CloseNotification", "u", [number], until)
-        except DBusCallError as error:
-            log.info("the popup may stay on the screen: %s", error)
+    async def _call(self, member: str, signature: str, body: list[Any]) -> list[Any]:
+        return await self._bus.call_async(NOTIFICATIONS, member, signature, body, timeout=ANSWER_TIMEOUT)
 
-    def _call(self, member: str, signature: str, body: list[Any], until: float) -> list[Any]:
-        left = max(MIN_CALL_TIMEOUT, until - time.monotonic())
-        return self._bus.call(NOTIFICATIONS, member, signature, body, timeout=left)
-
-    def _current_server(self, until: float) -> NotificationServer:
+    async def _current_server(self) -> NotificationServer:
         """Return the current server, asked once for its capabilities."""
         owner = self._registry.owner
         if self._server is None or self._server.owner != owner:
-            (capabilities,) = self._call("GetCapabilities", "", [], until)
-            name = self._server_name(until) if "actions" in capabilities else ""
+            (capabilities,) = await self._call("GetCapabilities", "", [])
+            name = await self._server_name() if "actions" in capabilities else ""
             self._server = NotificationServer(owner, frozenset(capabilities), name)
         return self._server
 
-    def _server_name(self, until: float) -> str:
+    async def _server_name(self) -> str:
         try:
-            return str(self._call("GetServerInformation", "", [], until)[0])
+            return str((await self._call("GetServerInformation", "", []))[0])
         except DBusCallError as error:
             log.debug("a notification server without a name: %s", error)
             return ""
-
-    # --- on the loop's thread -------------------------------------------------------------------------
 
     def _on_signal(self, signal: Signal) -> None:
         self._forward(self._registry.observe(signal))

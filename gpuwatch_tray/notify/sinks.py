@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from gpuwatch_tray.common.redact import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.model import Popup
     from gpuwatch_tray.notify.desktop import OnButton
@@ -33,7 +33,7 @@ class Popups:
     Several sinks in the order of preference; that none works is logged once, until one does again.
 
     A sink whose popups can have buttons has `answer(on_button)`, and calls `on_button` with the popup's key
-    and the button from a thread of its own; one whose popups would outlive us has `end()`.
+    and the button from a thread of its own; one whose popups would outlive us has `end()`, one that may fail late calls its `on_lost`.
     """
 
     def __init__(self, sinks: Sequence[PopupSink], on_button: OnButton | None = None) -> None:
@@ -57,6 +57,12 @@ class Popups:
                 "desktop popups are not available here: alerts are told by the icon and by email only"
             )
         return False
+
+    def on_lost(self, handler: Callable[[str], None]) -> None:
+        """Call `handler` with the key of each popup that could not be shown after all, from any thread."""
+        for sink in self._sinks:
+            if hasattr(sink, "on_lost"):
+                sink.on_lost = handler
 
     def end(self) -> None:
         """Take all off the screen and show no more."""

@@ -30,6 +30,7 @@ DBusNothing = Annotated[None, DBusSignature("")]
 DBusStrings = Annotated[list[str], DBusSignature("as")]
 DBusHints = Annotated[dict[str, Variant], DBusSignature("a{sv}")]
 DBusInt = Annotated[int, DBusSignature("i")]
+DBusInvoked = Annotated[tuple[int, str], DBusSignature("us")]
 DBusClosed = Annotated[tuple[int, int], DBusSignature("uu")]
 
 
@@ -58,6 +59,11 @@ class FakeServer(ServiceInterface):
         self.shown: list[dict[str, Any]] = []
         self.closed: list[int] = []
 
+    async def delay(self) -> None:
+        """Wait before a Notify is answered."""
+        if self.silent:
+            await asyncio.sleep(30)
+
     @dbus_method("GetCapabilities")
     def capabilities(self) -> DBusStrings:
         return self.abilities
@@ -74,8 +80,7 @@ class FakeServer(ServiceInterface):
         hints: DBusHints,
         expire: DBusInt,
     ) -> DBusUInt32:
-        if self.silent:
-            await asyncio.sleep(30)
+        await self.delay()
         if not replaces:
             self.last_id += 1
         given = replaces or self.last_id
@@ -98,6 +103,10 @@ class FakeServer(ServiceInterface):
     @dbus_method("CloseNotification")
     def close(self, number: DBusUInt32) -> DBusNothing:
         self.closed.append(number)
+
+    @dbus_signal("ActionInvoked")
+    def action_invoked(self, number: int, action: str) -> DBusInvoked:
+        return number, action
 
     @dbus_signal("NotificationClosed")
     def notification_closed(self, number: int, reason: int) -> DBusClosed:

@@ -11,7 +11,7 @@ from typing import Annotated
 import pytest
 from dbus_fast import Message, MessageType  # the tests speak the protocol too
 from dbus_fast.annotations import DBusSignature
-from dbus_fast.service import dbus_method, dbus_signal
+from dbus_fast.service import dbus_method
 from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray.desktop.dbus import SessionBus
@@ -47,10 +47,6 @@ class ButtonServer(FakeServer):
     @dbus_method("GetServerInformation")
     def information(self) -> Information:
         return self.called, "the tests", "1", "1.2"
-
-    @dbus_signal("ActionInvoked")
-    def action_invoked(self, number: int, action: str) -> Clicked:
-        return number, action
 
 
 class Answering:

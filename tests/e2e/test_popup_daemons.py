@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +12,8 @@ from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.dbus import SessionBus
-from gpuwatch_tray.model import Level, Popup, Severity
+from gpuwatch_tray.model import Button, Level, Popup, Severity
+from gpuwatch_tray.notify import desktop
 from gpuwatch_tray.notify.desktop import DesktopPopups
 from tests.e2e import rig
 from tests.e2e.client import BusClient
@@ -110,7 +112,7 @@ def test_a_popup_put_away_by_the_user_is_not_replaced_but_new(popups, daemon, cl
     """Its id may be somebody else's by now."""
     popups.show(LIMIT)
     client.do(lambda: daemon.notification_closed(1, 2))
-    wait_until(lambda: not popups._registry.of("limit"), "the signal")
+    wait_until(lambda: not popups._registry.find("limit"), "the signal")
     popups.show(LIMIT)
     assert [(one["id"], one["replaces"]) for one in daemon.shown] == [(1, 0), (2, 0)]
 
@@ -140,12 +142,92 @@ def test_no_daemon_is_false_and_quick(popups):
     assert time.monotonic() - began < slowness()
 
 
-def test_a_silent_daemon_is_false_within_two_seconds(popups, client):
-    """The worker thread goes on."""
-    client.serve(PATH, FakeServer([], silent=True), rig.NOTIFICATIONS)
+class SlowServer(FakeServer):
+    """A notification daemon that answers each Notify only when the test lets it."""
+
+    def __init__(self, abilities):
+        super().__init__(abilities)
+        self.asked = 0
+        self.turn = asyncio.Semaphore(0)
+
+    async def delay(self):
+        self.asked += 1
+        await self.turn.acquire()
+
+
+@pytest.fixture
+def slow(client):
+    played = SlowServer(["actions", "body"])
+    client.serve(PATH, played, rig.NOTIFICATIONS)
+    return played
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Make whoever shows a popup wait for a moment only."""
+    monkeypatch.setattr(desktop, "POPUP_TIMEOUT", 0.1)
+
+
+def test_a_slow_daemon_holds_nobody_up(popups, slow):
+    """After two seconds the popup counts as shown, and the worker thread goes on."""
     began = time.monotonic()
-    assert not popups.show(LIMIT)
-    assert time.monotonic() - began < 2.3 * slowness()
+    assert popups.show(LIMIT)
+    assert 1.9 < time.monotonic() - began < 2.5 * slowness()
+    assert slow.asked == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_while_a_popup_is_unanswered_no_second_is_sent(popups, slow, client):
+    """The last one of each key follows once the answer has come, and replaces the first by its late number."""
+    for count in range(4):
+        assert popups.show(replace(LIMIT, body=f"{count} GPUs"))
+    popups.show(LOST)
+    assert slow.asked == 1
+    for expected in (2, 3):
+        client.do(slow.turn.release)
+        wait_until(lambda expected=expected: slow.asked == expected, "the next one")
+    client.do(slow.turn.release)
+    wait_until(lambda: len(slow.shown) == 3, "the last one")
+    first, second, third = slow.shown
+    assert [(one["body"], one["replaces"]) for one in (first, second)] == [
+        ("0 GPUs", 0),
+        ("3 GPUs", first["id"]),
+    ]
+    assert third["title"] == LOST.title
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_buttons_of_a_popup_that_came_late_work(popups, slow, client):
+    """Its number is taken when it comes."""
+    clicks = []
+    popups.answer(lambda key, button: clicks.append((key, button)))
+    assert popups.show(replace(LIMIT, buttons=(Button.SNOOZE,)))
+    client.do(slow.turn.release)
+    wait_until(lambda: popups._registry.find("limit"), "its number")
+    client.do(lambda: slow.action_invoked(1, Button.SNOOZE.value))
+    wait_until(lambda: clicks, "the click")
+    assert clicks == [("limit", Button.SNOOZE)]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_is_over_before_it_was_shown_is_closed_when_its_number_comes(popups, slow, client):
+    """It does not stay on the screen."""
+    popups.show(LIMIT)
+    popups.close("limit")
+    client.do(slow.turn.release)
+    wait_until(lambda: slow.closed == [1], "the closing")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_popup_that_fails_after_all_is_reported(popups, client, monkeypatch):
+    """The daemon dies, or does not answer within the bus's time: a mail may have to go instead."""
+    monkeypatch.setattr(desktop, "ANSWER_TIMEOUT", 0.5)
+    lost = []
+    popups.on_lost = lost.append
+    client.serve(PATH, SlowServer(["body"]), rig.NOTIFICATIONS)
+    assert popups.show(LIMIT)
+    wait_until(lambda: lost, "the report")
+    assert lost == ["limit"]
 
 
 @pytest.mark.parametrize("daemon", ["dunst", "xfce4-notifyd"])

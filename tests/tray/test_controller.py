@@ -193,11 +193,12 @@ def test_what_is_told_beside_the_status_is_shown_with_it(canvas):
     tray.show_extras(MenuExtras(settings_file="/x/gpu-watch.env"))
     assert canvas.draw() is None
     tray.show(status())
-    assert "settings" in [row.key for row in canvas.draw().rows]
+    rows = {row.key: row for row in canvas.draw().rows}
+    assert "settings" in [row.key for row in rows["more"].children]
     tray.show_extras(MenuExtras(frozenset({(7, "9")})))
-    keys = [row.key for row in canvas.draw().rows]
-    assert "kill 7:9" in keys
-    assert "settings" not in keys
+    rows = {row.key: row for row in canvas.draw().rows}
+    assert rows["alerts"].label == "PID 7 did not end: kill it…"
+    assert "settings" not in [row.key for row in rows["more"].children]
 
 
 def test_clicks_are_carried_out_in_order_away_from_the_caller(make_worker):
@@ -344,9 +345,9 @@ def test_pystrays_own_icon_shows_the_status(native):
     backend.present(view(status(Level.CRITICAL)))
     assert backend.icon.title == "gpuwatch GPU 1 is lost"
     assert backend.icon.icon is drawing.icon_image(IconLook(Level.CRITICAL))
-    (check,) = [item for item in backend.icon.menu.items if item.text == "Check now"]
-    check(backend.icon)
-    assert clicked == [MenuAction(ActionKind.CHECK_NOW)]
+    (details,) = [item for item in backend.icon.menu.items if item.text == "Show details…"]
+    details(backend.icon)
+    assert clicked == [MenuAction(ActionKind.SHOW_DETAILS)]
 
 
 def test_pystrays_own_icon_is_drawn_anew_only_when_its_look_changes(native):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch_tray.tray.backends.menu_host import (
+    AFTER_CLOSING,
     ASSUMED_OPEN,
     ASSUMED_OPEN_SUBMENU,
     ROOT,
@@ -26,7 +27,9 @@ def test_a_host_that_tells_is_believed_for_as_long_as_it_takes():
     assert not host.root_opened(0.1, reported=True)
     assert host.hold(5000.0) is MenuHold.OPEN
     host.closed(ROOT, 5000.0)
-    assert host.hold(5000.0) is MenuHold.CLOSED
+    assert host.hold(5000.5) is MenuHold.OPEN  # a click may still come
+    assert host.hold_changes_at(5000.5) == 5000.0 + AFTER_CLOSING
+    assert host.hold(5000.0 + AFTER_CLOSING) is MenuHold.CLOSED
 
 
 def test_the_question_and_the_news_of_one_opening_count_once_in_either_order():
@@ -82,6 +85,8 @@ def test_a_host_that_tells_and_only_asks_once_is_not_held_open_for_ever():
     host = MenuHost()
     host.root_opened(0.0, reported=True)
     host.closed(ROOT, 1.0)
-    host.root_opened(2.0, reported=False)
-    assert host.hold(3.0) is MenuHold.MAYBE_OPEN
-    assert host.hold(2.0 + ASSUMED_OPEN) is MenuHold.CLOSED
+    host.root_opened(3.0, reported=False)
+    assert host.hold(3.1) is MenuHold.MAYBE_OPEN
+    assert not host.is_away(3.1)
+    assert host.hold(3.0 + SAME_OPENING) is MenuHold.CLOSED
+    assert host.is_away(3.0 + SAME_OPENING)

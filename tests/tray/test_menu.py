@@ -27,7 +27,7 @@ from gpuwatch_tray.model import (
     Why,
 )
 from gpuwatch_tray.tray import menu
-from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels
+from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels, process_rows
 from gpuwatch_tray.units import end_time, local_time, menu_duration
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
@@ -53,66 +53,113 @@ def shown_labels(shown, **more):
     return [row.label for row in walk(menu.build_menu(status(shown=shown, **more))) if not row.separator]
 
 
+def labels_of(rows):
+    return [row.label for row in rows]
+
+
 def test_rows_come_in_the_order_that_the_hand_learns():
-    """Status line, notes, GPUs, alerts, actions, About and Quit, with lines between the groups."""
+    """Status line, notes, GPUs, alerts, actions and Quit; what is seldom used stands below More."""
     shown = status(Level.WARNING, notes=("No email: TO_EMAIL is not set",), mail_possible=True)
     rows = menu.build_menu(shown, extras=MenuExtras(settings_file="/x/gpu-watch.env", log_file="/x/tray.log"))
-    assert [row.label for row in rows] == [
+    assert labels_of(rows) == [
         "GPU_COUNT(3) > GPU_LIMIT(2)",
         "No email: TO_EMAIL is not set",
         "",
         "GPU 0  RTX 4090 · 87 % · 12.3 / 24.0 GiB · 71 °C · 310 W",
         "GPU 1  RTX 4090 · 3 % · 12.3 / 24.0 GiB · 71 °C · 310 W",
-        "Users",
         "",
         "Warning: GPU_COUNT(3) > GPU_LIMIT(2)",
-        "",
-        "Tell me when…",
         "Snooze all",
+        "Tell me when…",
         "Show details…",
+        "More",
+        "Quit",
+    ]
+    (more,) = [row for row in rows if row.label == "More"]
+    assert labels_of(more.children) == [
+        "Users",
         "Check now",
         "Send test alert",
         "Start at login",
         "Open settings",
         "Open log",
-        "",
         "About",
-        "Quit",
     ]
 
 
-def test_alerts_notes_and_problems_are_urgent_and_processes_are_not():
-    """What must not wait for a menu to close is marked; rows under the pointer of a submenu are not."""
-    problem = Problem("the driver does not answer", "reboot")
-    for shown in (snapshot(), snapshot(problem=problem)):
-        rows = menu.build_menu(status(Level.WARNING, shown, notes=("No email",)))
-        calm = {row.key for row in rows if not row.urgent and not row.separator}
-        choices = {"users", "when free"} if shown.problem is None else set()
-        known = {"snooze all", "details", "check now", "test alert", "autostart", "about", "quit"}
-        assert calm == choices | known
-        assert not any(row.urgent for top in rows for row in walk(top.children))
-    (empty,) = [row for row in walk(menu.build_menu(status(shown=snapshot([gpu()], [])))) if row.filler]
-    assert empty.label == "no processes"
+@pytest.mark.parametrize("gpus", [0, 1, 2, 3, 8, 64])
+def test_at_most_ten_rows_stand_at_the_top(gpus):
+    """Whatever the machine holds and whatever is wrong with it; from three on the GPUs have a list."""
+    held = snapshot([gpu(n) for n in range(gpus)], [process(n + 1, n) for n in range(gpus)])
+    _, extras = everything()
+    shown = status(Level.WARNING, held, notes=("a", "b"), alerts=tuple(alert(f"a{n}") for n in range(9)))
+    rows = menu.build_menu(shown, extras=extras)
+    assert sum(not row.separator for row in rows) <= 10
+    below = [row for top in rows for row in (top, *top.children)]
+    below = [row for row in below if row.key.startswith("gpu:") and "/" not in row.key]
+    assert len(below) == min(gpus, 40)
+    if gpus == 8:
+        assert "8 GPUs · 98.4 / 192.0 GiB · 8 processes" in labels_of(rows)
+    if gpus == 64:
+        (row,) = [row for row in rows if row.key == "gpus"]
+        assert (row.children[-1].label, row.children[-1].action.kind) == (
+            "… 24 more · Show details…",
+            ActionKind.SHOW_DETAILS,
+        )
+
+
+def test_what_asks_for_attention_has_one_row_that_is_always_there():
+    """It never comes or goes: the worst is named, and all stand below it, each with its actions."""
+    calm = menu.build_menu(status())
+    (row,) = [row for row in calm if row.key == "alerts"]
+    assert (row.label, labels_of(row.children)) == ("No alerts", ["Nothing is wrong now"])
+    hot = alert("a2", "GPU 2 is hot")
+    both = menu.build_menu(status(Level.WARNING, alerts=(alert(), hot)))
+    (row,) = [row for row in both if row.key == "alerts"]
+    assert row.label == "Warning: GPU_COUNT(3) > GPU_LIMIT(2) · and 1 more"
+    assert labels_of(row.children) == ["Warning: GPU_COUNT(3) > GPU_LIMIT(2)", "Warning: GPU 2 is hot"]
+    assert [one.key for one in both] == [one.key for one in calm]
+
+
+def test_a_long_note_is_clipped_at_the_top_and_whole_below_with_the_way_to_the_settings():
+    """The menu is not made wider than sixty columns by it, and its advice can be read."""
+    note = (
+        "Email is off: there is no /home/alice/.config/gpu-watch.env: write one with TO_EMAIL=me@example.org"
+    )
+    rows = menu.build_menu(status(notes=(note, "x")), extras=MenuExtras(settings_file="/x/gpu-watch.env"))
+    (row,) = [row for row in rows if row.key == "notes"]
+    assert len(row.label) <= 60
+    assert row.label.endswith("… · and 1 more")
+    *lines, last = row.children
+    assert " ".join(line.label.strip() for line in lines) == f"{note} x"
+    assert last.action == MenuAction(ActionKind.OPEN_SETTINGS, "/x/gpu-watch.env")
+
+
+def test_the_status_line_is_short():
+    """The tooltip has more of it, and the list of alerts all."""
+    long = status(headline="x" * 300)
+    assert len(menu.build_menu(long)[0].label) == 60
+    assert len(menu.tooltip(long)) == 100
 
 
 MINE, OTHERS = "PID 2943615 · alice", "PID 2943700 · bob"
 ASKS = [
     # (the submenus on the way, the row, what a click on it asks for)
     ((), "Show details…", MenuAction(ActionKind.SHOW_DETAILS)),
-    ((), "Check now", MenuAction(ActionKind.CHECK_NOW)),
-    ((), "Send test alert", MenuAction(ActionKind.TEST_ALERT)),
-    ((), "Start at login", MenuAction(ActionKind.AUTOSTART, "on")),
-    ((), "Open settings", MenuAction(ActionKind.OPEN_SETTINGS, "/x/gpu-watch.env")),
-    ((), "Open log", MenuAction(ActionKind.OPEN_LOG, "/x/tray.log")),
+    (("More",), "Check now", MenuAction(ActionKind.CHECK_NOW)),
+    (("More",), "Send test alert", MenuAction(ActionKind.TEST_ALERT)),
+    (("More",), "Start at login", MenuAction(ActionKind.AUTOSTART, "on")),
+    (("More",), "Open settings", MenuAction(ActionKind.OPEN_SETTINGS, "/x/gpu-watch.env")),
+    (("More",), "Open log", MenuAction(ActionKind.OPEN_LOG, "/x/tray.log")),
     ((), "Quit", MenuAction(ActionKind.QUIT)),
     (("Snooze all",), "1 h", MenuAction(ActionKind.SNOOZE_ALL)),
     (("Snooze all",), "Until tomorrow, 08:00", MenuAction(ActionKind.SNOOZE_TOMORROW)),
     (("Snooze all",), "Resume", MenuAction(ActionKind.RESUME)),
-    (("Warning: GPU_COUNT",), "Acknowledge", MenuAction(ActionKind.ACKNOWLEDGE, "a1")),
-    (("Warning: GPU_COUNT",), "Snooze 1 h", MenuAction(ActionKind.SNOOZE, "a1")),
+    (("PID 7", "Warning: GPU_COUNT"), "Acknowledge", MenuAction(ActionKind.ACKNOWLEDGE, "a1")),
+    (("PID 7", "Warning: GPU_COUNT"), "Snooze 1 h", MenuAction(ActionKind.SNOOZE, "a1")),
     (("Tell me when…",), "1 GPU is free", MenuAction(ActionKind.WHEN_FREE, "1")),
     (("Tell me when…",), "2 GPUs are free", MenuAction(ActionKind.WHEN_FREE, "2")),
-    (("You will be told when 4 GPUs",), "Cancel", MenuAction(ActionKind.WHEN_CANCEL, "5")),
+    (("Tell me when…", "You will be told when 4 GPUs"), "Cancel", MenuAction(ActionKind.WHEN_CANCEL, "5")),
     (
         ("GPU 0", MINE),
         "Tell me when it ends",
@@ -132,7 +179,7 @@ ASKS = [
     ),
     (("GPU 1", OTHERS), "Copy PID", MenuAction(ActionKind.COPY_PID, "2943700")),
     (("GPU 1", OTHERS), "Copy command", MenuAction(ActionKind.COPY_COMMAND, "python")),
-    (("PID 7 did not end: kill it…",), "Kill PID 7 now", MenuAction(ActionKind.KILL, "7:99")),
+    (("PID 7", "PID 7 did not end: kill it…"), "Kill PID 7 now", MenuAction(ActionKind.KILL, "7:99")),
 ]
 
 
@@ -188,7 +235,7 @@ def test_a_row_is_shown_only_where_its_act_works(act):
 
 def test_without_a_settings_file_there_is_nothing_to_open():
     """The extras name the file; without them the row is not there."""
-    assert "Open settings" not in [row.label for row in menu.build_menu(status())]
+    assert "Open settings" not in shown_labels(snapshot())
 
 
 @pytest.mark.parametrize(
@@ -223,10 +270,9 @@ def test_ending_what_draws_warns_that_it_may_be_the_desktop():
 
 
 def test_a_stubborn_process_is_named_where_it_is_known():
-    """The offer to kill stands in the first level, urgent, with its program, and asks again."""
+    """The offer to kill stands in the first level, with its program, and asks again."""
     extras = MenuExtras(frozenset({(2943615, process().identity)}))
     (row,) = [row for row in menu.build_menu(status(), extras=extras) if "did not end" in row.label]
-    assert row.urgent
     assert [below.label for below in row.children] == ["Kill PID 2943615 (train.py) now"]
 
 
@@ -280,15 +326,15 @@ def test_a_command_that_is_not_known_is_not_copied():
 )
 def test_the_test_alert_says_how_far_it_goes(possible, label):
     """`mail_possible` of the status tells whether there is anywhere to mail to."""
-    (row,) = [row for row in menu.build_menu(status(mail_possible=possible)) if row.key == "test alert"]
+    rows = walk(menu.build_menu(status(mail_possible=possible)))
+    (row,) = [row for row in rows if row.key == "test alert"]
     assert (row.label, row.enabled) == (label, True)
 
 
 def test_about_tells_name_version_licence_and_what_it_is_given():
     """Rows to read, in a submenu."""
-    (about,) = [
-        row for row in menu.build_menu(*everything()[:1], extras=everything()[1]) if row.key == "about"
-    ]
+    shown, extras = everything()
+    (about,) = [row for row in walk(menu.build_menu(shown, extras=extras)) if row.key == "about"]
     assert [row.label for row in about.children] == [
         f"gpuwatch-tray {__version__}",
         "Licence: MIT",
@@ -318,7 +364,8 @@ def test_a_long_command_is_clipped_in_its_row_and_whole_in_the_details():
     )
     (row,) = [label for label in long if label.startswith("PID")]
     assert row.split(labels.DOT)[-1] == "python train.py --data=/scratch/xxxxxxx…"
-    assert f"Command: python train.py --data=/scratch/{'x' * 30}" in long
+    first = long.index("Command: python train.py")  # on two lines of at most sixty columns
+    assert long[first + 1].strip() == f"--data=/scratch/{'x' * 30}"
 
 
 def test_a_password_in_a_command_never_reaches_the_menu():
@@ -374,7 +421,11 @@ def test_a_driver_that_cannot_be_read_replaces_the_gpus_by_its_problem():
     """The problem and its mend stand where the GPUs were; there is no empty list."""
     problem = Problem("the NVIDIA driver is not loaded", "modprobe nvidia")
     rows = shown_labels(snapshot([gpu()], [], problem=problem))
-    assert rows[1:3] == ["the NVIDIA driver is not loaded", "modprobe nvidia"]
+    assert rows[1:4] == [
+        "the NVIDIA driver is not loaded",
+        "the NVIDIA driver is not loaded",
+        "modprobe nvidia",
+    ]
     assert not any(row.startswith("GPU 0") for row in rows)
 
 
@@ -395,17 +446,58 @@ def test_an_empty_process_list_without_devices_is_said_in_words():
     assert "No GPUs and no GPU processes are reported" in shown_labels(snapshot([], []))
 
 
+def listed(rows):
+    return {int(row.key.rsplit("process:", 1)[1].split(":")[0]) for row in rows if row.subject}
+
+
 def test_of_many_processes_the_largest_are_shown_and_the_rest_is_one_row_away():
-    """Twenty rows a GPU, then a submenu that holds the others; nothing is lost."""
+    """Twelve rows a GPU, then a submenu of forty, then the details page."""
     many = [process(pid, 0, ran=pid * 60.0, memory=(pid % 50) * GIB) for pid in range(1, 101)]
     (row, *_) = [
         row for row in menu.build_menu(status(shown=snapshot([gpu(0)], many))) if row.key.startswith("gpu")
     ]
     *first, more = row.children
-    assert (len(first), more.label, len(more.children)) == (20, "… 80 more", 80)
-    pids = {int(child.key.rsplit("process:", 1)[1].split(":")[0]) for child in first}
-    assert {49, 99} <= pids
-    assert not {50, 100} & pids
+    assert (len(first), more.label) == (12, "… 88 more")
+    assert {49, 99} <= listed(first)
+    assert not {50, 100} & listed(first)
+    assert len(listed(more.children)) == 40
+    assert more.children[-1].label == "… 48 more · Show details…"
+    assert len(more.covers) == 88
+
+
+def test_the_choice_among_many_processes_stays():
+    """Sizes that go up and down change no row; who is twice as large comes in, and who ends leaves."""
+    chosen = menu.ShownProcesses()
+
+    def shown(sizes):
+        many = [process(pid, 0, identity=str(pid), memory=size * GIB) for pid, size in sizes.items()]
+        rows = menu.build_menu(status(shown=snapshot([gpu(0)], many)), shown=chosen)
+        return listed(next(row for row in rows if row.key.startswith("gpu:")).children)
+
+    sizes = {pid: 10 + pid % 3 for pid in range(1, 31)}
+    first = shown(sizes)
+    assert len(first) == 12
+    assert shown({pid: 10 + (pid + 1) % 3 for pid in sizes}) == first
+    other = min(set(sizes) - first)
+    grown = shown(sizes | {other: 40})
+    assert other in grown
+    assert len(grown - first) == 1
+    gone = min(grown)
+    after = shown({pid: size for pid, size in (sizes | {other: 40}).items() if pid != gone})
+    assert len(after) == 12
+    assert grown - after == {gone}
+
+
+def test_the_details_of_a_process_are_not_built_before_somebody_looks(monkeypatch):
+    """Hundreds of processes are drawn at each poll, and one of them is opened."""
+    built = []
+    monkeypatch.setattr(process_rows, "_details", lambda key, _process: built.append(key) or [])
+    rows = menu.build_menu(status())
+    again = menu.build_menu(status())
+    assert rows == again
+    assert built == []
+    list(walk(rows))
+    assert len(built) == 2
 
 
 def test_processes_are_listed_longest_first_so_that_a_new_one_comes_last():
@@ -501,7 +593,7 @@ STATES = [
 def test_an_alerts_submenu_tells_sentence_since_when_and_state(more, end, state):
     """In the words for people; and the row itself ends with what weighs most."""
     shown = status(Level.WARNING, alerts=(alert(text=SAID, **more),), at=NOON)
-    (row,) = [row for row in menu.build_menu(shown) if row.key == "alert:a1"]
+    (row,) = [row for row in menu.build_menu(shown) if row.key == "alerts"]
     assert row.label.startswith("Warning: 3 GPUs in use")
     assert row.label.endswith(end)
     assert [below.label for below in row.children[:3]] == [
@@ -514,7 +606,7 @@ def test_an_alerts_submenu_tells_sentence_since_when_and_state(more, end, state)
 def test_an_acknowledged_alert_keeps_its_rows_in_place():
     """The row that was clicked stays under the hand and cannot be clicked again."""
     (before,), (after,) = (
-        [row for row in menu.build_menu(status(alerts=(alert(acknowledged=done),))) if row.key == "alert:a1"]
+        [row for row in menu.build_menu(status(alerts=(alert(acknowledged=done),))) if row.key == "alerts"]
         for done in (False, True)
     )
     assert [row.key for row in before.children] == [row.key for row in after.children]

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuwatch_tray.desktop.dbus.connection import (
     CONNECT_TIMEOUT,
@@ -30,7 +30,7 @@ from gpuwatch_tray.desktop.dbus.connection import (
 from gpuwatch_tray.i18n import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
     from dbus_fast.aio import MessageBus
     from dbus_fast.service import ServiceInterface
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LABEL = N_("session bus")
+Result = TypeVar("Result")
 
 
 class SessionBus(Connection):
@@ -85,22 +86,27 @@ class SessionBus(Connection):
         timeout: float = 2.0,
     ) -> list[Any]:
         """Call a method from a worker thread and wait at most `timeout` s; raises DBusCallError."""
-        if threading.get_ident() == self._thread:
-            raise RuntimeError("SessionBus.call waits for the loop and cannot be used on its thread")
-        if not self.connected:
-            raise DBusCallError(_("the session bus is gone"))
-        pending = self.call_async(peer, member, signature, body, timeout=timeout)
-        try:
-            future = asyncio.run_coroutine_threadsafe(pending, self.loop)
-        except RuntimeError:
-            pending.close()
-            raise DBusCallError(_("the session bus is closed")) from None
+        future = self.start(self.call_async(peer, member, signature, body, timeout=timeout))
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise no_answer(peer, member, timeout) from None
         except concurrent.futures.CancelledError:
+            raise DBusCallError(_("the session bus is closed")) from None
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """Run a coroutine on the loop, from a worker thread; raises DBusCallError without a bus."""
+        if threading.get_ident() == self._thread:
+            work.close()
+            raise RuntimeError("SessionBus.call waits for the loop and cannot be used on its thread")
+        if not self.connected:
+            work.close()
+            raise DBusCallError(_("the session bus is gone"))
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:
+            work.close()
             raise DBusCallError(_("the session bus is closed")) from None
 
     def run(self) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.tray.backends.nodes import SPARES_FOR_SUBJECTS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
@@ -21,17 +19,17 @@ MAX_ROWS = 150  # rows served in all, as far as the lists on the screen allow
 
 
 def plan_lists(
-    entries: Sequence[MenuEntry], path: Sequence[str], before: Collection[str], *, is_open: bool
+    entries: Sequence[MenuEntry], path: Sequence[str], before: Collection[str], *, is_open: bool, spares: int
 ) -> frozenset[str]:
     """
     Return the keys of the rows whose lists are made.
 
     `path` are the keys of the lists on the screen with those above them, the last opened one last: they are
     made in any case. As room is left follow the lists below the last one, those made `before`, and while the
-    menu `is_open` any others, the upper ones first.
+    menu `is_open` any others, the upper ones first. `spares` rows are served beside those of the entries.
     """
     made: set[str] = set()
-    room = MAX_ROWS - _size(entries) - len(SPARES_FOR_SUBJECTS) * len(path)
+    room = MAX_ROWS - _size(entries) - spares
 
     def make(wanted: Callable[[MenuEntry, str], bool], *, at_any_cost: bool = False) -> None:
         nonlocal room

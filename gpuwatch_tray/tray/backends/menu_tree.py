@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.tray.backends.menu_host import ROOT, MenuHold, MenuHost
 from gpuwatch_tray.tray.backends.menu_plan import plan_lists
 from gpuwatch_tray.tray.backends.nodes import (
+    SPARES_FOR_SUBJECTS,
     STAND_IN,
     MenuEntry,
     MenuNode,
@@ -170,6 +171,7 @@ class MenuTree:
             [self._key(one) for row in shown for one in (*reversed(self._above(row)), row)],
             self._made if hold is not MenuHold.CLOSED else (),
             is_open=hold is not MenuHold.CLOSED and not self._host.is_away(run.now),
+            spares=len(SPARES_FOR_SUBJECTS) + sum(node.entry is None for node in self.nodes.values()),
         )
         if self.unfolds:
             self._fold(run)
@@ -249,13 +251,16 @@ class MenuTree:
             self._merge_in_order(node, entries, held, run)
 
     def _merge_below(self, node: MenuNode, entry: MenuEntry, run: _Update) -> None:
-        made = entry.key in self._made
+        made = self._is_to_be_made(entry)
         self._merge(node, entry.children if made else [stand_in(entry, self._details)], run)
+
+    def _is_to_be_made(self, entry: MenuEntry) -> bool:
+        return entry.key in self._made or not entry.children
 
     def _holds_still(self, node: MenuNode, run: _Update) -> bool:
         if node.id in run.fresh or node.id in run.hidden:
             return False
-        if node.entry is not None and self._is_made(node) is not (node.entry.key in self._made):
+        if node.entry is not None and self._is_made(node) is not self._is_to_be_made(node.entry):
             return False
         on_screen = node.id == ROOT or self._host.is_open(node.id)
         return run.hold is MenuHold.OPEN or (run.hold is MenuHold.MAYBE_OPEN and on_screen)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 COMMAND_LENGTH = 40
-MAX_COLUMNS = 60  # of a text row: a menu is as wide as its widest row
+MAX_COLUMNS = 60  # of the rows at the top: a menu is as wide as its widest row
 WRAP = MAX_COLUMNS  # columns of a line of a wrapped text
 WRAP_LINES = 8
 DOT = " · "

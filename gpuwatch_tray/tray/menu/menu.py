@@ -86,7 +86,7 @@ def _attention_row(rows: Sequence[MenuRow]) -> MenuRow:
 
 def _alert_details(key: str, alert: Alert, now: float, offered: Collection[ActionKind]) -> Iterable[MenuRow]:
     # the kind comes first: behind a fingerprint it could be part of another one
-    yield from text_rows(f"text of {key}", labels.clip(redact.text(alert.message) or "?", 1000))
+    yield from text_rows(f"text of {key}", redact.text(alert.message))
     yield text_row(f"since of {key}", _("Since: {time}").format(time=local_time(alert.since)))
     phase = _("recovering") if alert.phase is Phase.RECOVERING else _("firing")
     state = _(", ").join([phase, *_alert_marks(alert, now)])

@@ -37,7 +37,8 @@ MAX_GPUS = 16  # numbers of GPUs offered
 def reminder_rows(status: Status, offered: Collection[ActionKind]) -> list[MenuRow]:
     """Return the submenu of what one can be told of: the pending reminders, then numbers of free GPUs."""
     waiting = [_pending_reminder(reminder, offered) for reminder in status.awaited]
-    return submenu("when free", _("Tell me when…"), [*waiting, *_free_gpu_choices(status, offered)])
+    rows = (*waiting, *_free_gpu_choices(status, offered))
+    return [MenuRow("when free", _("Tell me when…"), children=rows)] if rows else []
 
 
 def process_reminder_rows(

@@ -9,13 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from gpuwatch_tray.tray.menu import labels
-from gpuwatch_tray.tray.menu.labels import MAX_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
 
-TOOLTIP_COLUMNS = 100
+TOOLTIP_COLUMNS = 100  # also of a row to read
 
 
 Item = TypeVar("Item")
@@ -135,12 +134,15 @@ class MenuExtras:
 
 def text_row(key: str, label: str) -> MenuRow:
     """Return a row to read: one line of bounded length."""
-    return MenuRow(key, labels.clip(label, MAX_COLUMNS) or "?", enabled=False)
+    return MenuRow(key, labels.clip(label, TOOLTIP_COLUMNS) or "?", enabled=False)
 
 
 def text_rows(key: str, words: str) -> list[MenuRow]:
     """Return a text to read in full, on several rows."""
-    return [MenuRow(f"{key}:{place}", line, enabled=False) for place, line in enumerate(labels.wrap(words))]
+    return [
+        MenuRow(f"{key}:{place}", line, enabled=False)
+        for place, line in enumerate(labels.wrap(labels.clip(words, 1000)) or ["?"])
+    ]
 
 
 def action_row(
@@ -164,7 +166,7 @@ def offered_rows(offered: Collection[ActionKind], *rows: MenuRow) -> list[MenuRo
 def submenu(key: str, label: str, rows: Iterable[MenuRow]) -> list[MenuRow]:
     """Return a submenu of choices; nothing where there is none to choose."""
     children = tuple(rows)
-    if not any(row.action is not None or row.children for row in children):
+    if not any(row.action is not None for row in children):
         return []
     return [MenuRow(key, label, children=children)]
 
