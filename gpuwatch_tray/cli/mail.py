@@ -96,7 +96,7 @@ def _mail_state(mail: Mapping[str, Any]) -> str:
 
 
 def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
-    """Try the way of the mail up to the login, step by step, and send nothing; 0 when all of it is open."""
+    """Try the way of the mail up to its recipients, step by step, and send nothing; 0 when it is open."""
     from gpuwatch_tray.app.deliver import refuse_demo
     from gpuwatch_tray.notify.email import create_transport, secrets
     from gpuwatch_tray.notify.transport import TransportError
