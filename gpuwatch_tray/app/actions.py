@@ -111,18 +111,20 @@ class SignInAction:
 
     def begin(self) -> None:
         """Start the child, unless one waits for the person already, and say what to do."""
-        acquired = self._free.acquire(blocking=False)
-        if acquired:
+        started = None
+        if self._free.acquire(blocking=False):
             try:
-                self._start()
+                started = self._start()
             except OSError as error:
                 self._free.release()
                 self._show(_("The sign-in could not be started"), str(error))
                 return
         advice = _("Sign in in the browser. If none opens, run `gpuwatch-tray mail login` in a terminal.")
         self._show(_("Waiting for your sign-in to Gmail"), advice, Severity.INFO)
+        if started is not None:  # only now: a child that ends at once has the last word
+            start_thread("sign-in", self._wait, *started)
 
-    def _start(self) -> None:
+    def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         # A file, not a pipe: the child may outlive us. Its own session, so that our end leaves it alone.
         output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by the thread that reads it
         try:
@@ -132,7 +134,7 @@ class SignInAction:
         except OSError:
             output.close()
             raise
-        start_thread("sign-in", self._wait, child, output)
+        return child, output
 
     def _wait(self, child: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         try:

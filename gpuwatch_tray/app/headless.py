@@ -24,7 +24,7 @@ from gpuwatch_tray.app.bootstrap import (
 from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader
-from gpuwatch_tray.app.tray_client import print_running
+from gpuwatch_tray.app.tray_client import second_start_lines
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL, labelled
@@ -57,7 +57,7 @@ def headless(context: RunContext, greeting: str = "") -> int:
                 print(greeting, flush=True)
             _loop(context, lease)
     except AlreadyRunningError as other:
-        return print_running(context, other.holder)
+        print("\n".join(second_start_lines(context, other.holder)))
     return 0
 
 

@@ -32,7 +32,7 @@ from gpuwatch_tray.app.control import answering
 from gpuwatch_tray.app.headless import STOP_WITHIN, headless, stop_on_signals
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.app.reload import SettingsReloader, problem_popup
-from gpuwatch_tray.app.tray_client import describe_namesake, print_running
+from gpuwatch_tray.app.tray_client import describe_namesake, second_start_lines
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.desktop import presence
 from gpuwatch_tray.desktop.dbus import (
@@ -198,7 +198,8 @@ def _run(context: RunContext, bus: SessionBus | None, why: str) -> int:
                 return 0
             ended = _show(context, bus, lease, why)
     except AlreadyRunningError as other:
-        return print_running(context, other.holder)
+        print("\n".join(second_start_lines(context, other.holder)))
+        return 0
     if not ended:
         # A thread that the kernel keeps in a driver call would keep the interpreter waiting as well.
         log.warning("a driver call does not return: leaving without it")

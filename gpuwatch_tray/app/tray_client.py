@@ -12,12 +12,12 @@ from gpuwatch_tray import ipc
 from gpuwatch_tray.app.bootstrap import DEMO, WorkError, open_store, store_lock
 from gpuwatch_tray.app.status_json import status_lines
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.ipc.lock import LockHolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gpuwatch_tray.app.bootstrap import RunContext
+    from gpuwatch_tray.ipc.lock import LockHolder
     from gpuwatch_tray.store import Store
 
 
@@ -153,12 +153,11 @@ def describe_running(holder: LockHolder, clock: Callable[[], float] = time.time)
         return [_("{watcher}, but it could not be asked: {error}").format(watcher=first, error=error)]
 
 
-def print_running(context: RunContext, holder: LockHolder) -> int:
-    """Print what a second start says; raises WorkError where nobody answers for the lock."""
+def second_start_lines(context: RunContext, holder: LockHolder) -> list[str]:
+    """Return what a second start says; raises WorkError where nobody answers for the lock."""
     if why := lock_problem(context):
         raise WorkError(why)
-    print("\n".join(describe_running(holder)))
-    return 0
+    return describe_running(holder)
 
 
 def describe_namesake(context: RunContext, pid: int, clock: Callable[[], float] = time.time) -> list[str]:

@@ -73,7 +73,7 @@ _HERE = re.compile(r"(<<<\s{0,9}[\"']?)[^\s\"']++")
 _SENT = re.compile(rf"(\bsend\s{{1,9}}(?:--\s{{1,9}})?{_Q})[^\"'\n]{{1,256}}(?=\\[rn])")
 _PIPED = re.compile(
     r"(\b(?:echo|printf)\s{1,9}(?:-[ne]{1,2}\s{1,9}|[\"']?%s(?:\\n)?[\"']?\s{1,9})?[\"']?)[^\s|\"']++(?=[\"']?\s{0,9}\|[^|\n]{0,200}"
-    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|kinit|login|passwd))"
+    r"(?:-stdin|sudo\s{1,9}-S|chpasswd|cryptsetup|base64|kinit|login|passwd))"
 )
 # Programs that take a secret in a short option of their own.
 _PROGRAM_OPTIONS = {
@@ -85,6 +85,7 @@ _PROGRAM_OPTIONS = {
         "-a": "redis-cli http https xh",
         "-w": "ldapsearch ldapadd ldapmodify ldapdelete ldapwhoami ldappasswd",
         "-k -K": "openssl",
+        "-t": "frpc frps doctl influx",
         "-N -P": "ssh-keygen",
         "-w -p": "security",
         "-A -X": "snmpwalk snmpget snmpset",

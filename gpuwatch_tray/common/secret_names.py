@@ -36,8 +36,8 @@ _ALWAYS = words_of(
     motdepasse senha
     """
 )
-_IF_TEXT = words_of("auth signature sig pwd")
-_IF_RANDOM = words_of("mdp pat session sid sessionid license age")
+_IF_TEXT = words_of("auth pwd")
+_IF_RANDOM = words_of("signature sig mdp pat session sid sessionid license age")
 # The Russian one also with the ASCII letters that redact.py puts in place of their likes.
 _IN_OTHER_LANGUAGES = re.compile(
     "密码|密碼|口令|密钥|令牌|\u043f[\u0430a][\u0440p][\u043eo]\u043b\u044c|パスワード|비밀번호"
@@ -128,7 +128,8 @@ def _word_secrecy(words: list[str], at: int) -> Secrecy:
     if after in _ABOUT or before in _OF_A_MODEL:
         return Secrecy.NONE
     if word in {"tokens", "keys"}:
-        return Secrecy.ALWAYS if before in _OWNERS else Secrecy.NONE
+        alone = Secrecy.NONE if before or after else Secrecy.IF_RANDOM
+        return Secrecy.ALWAYS if before in _OWNERS else alone
     if (owners := _LAST.get(word)) is not None:
         return Secrecy.ALWAYS if before in owners and not after else Secrecy.NONE
     if word in {"key", "pass"}:

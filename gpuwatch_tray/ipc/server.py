@@ -21,7 +21,6 @@ from gpuwatch_tray.ipc.protocol import (
     LARGEST_REQUEST,
     ControlConnection,
     ControlError,
-    RequestRefusedError,
     decode,
     encode,
     key_file,
@@ -164,9 +163,8 @@ class ControlServer:
             handler = self._handlers.get(str(request.get("do")))
             if handler is None:
                 known = ", ".join(sorted(self._handlers))
-                raise RequestRefusedError(
-                    _("unknown request: this one knows {requests}").format(requests=known)
-                )
+                text = _("unknown request: this one knows {requests}").format(requests=known)
+                return encode({"error": text})
             return encode(handler(request))
         except ControlError as error:
             return encode({"error": str(error)})

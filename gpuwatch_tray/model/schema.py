@@ -295,7 +295,8 @@ AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, 
     about="Minutes without a key or the mouse after which nobody is at the desk.",
     comment="Minutes without a key or the mouse after which nobody is at the desk. A locked screen counts"
         " at once. With 0 nobody is away by idling: only a locked screen counts.")
-ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES, kept="routing.escalate",
+ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES,
+    kept="routing.escalate",
     about="Minutes that an alert may stay without an answer before it is mailed. 0 mails it at once.")
 NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email", choices=("email", "popup"),
     off=True, kept="tell_resolved",

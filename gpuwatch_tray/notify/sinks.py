@@ -33,7 +33,8 @@ class Popups:
     Several sinks in the order of preference; that none works is logged once, until one does again.
 
     A sink whose popups can have buttons has `answer(on_button)`, and calls `on_button` with the popup's key
-    and the button from a thread of its own; one whose popups would outlive us has `end()`, one that may fail late calls its `on_lost`.
+    and the button from a thread of its own. One whose popups would outlive the program has `end()`; one that
+    may learn late that it could not show a popup calls its `on_lost` with the popup's key.
     """
 
     def __init__(self, sinks: Sequence[PopupSink], on_button: OnButton | None = None) -> None:

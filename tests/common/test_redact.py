@@ -240,7 +240,9 @@ def test_ordinary_command_lines_stay_as_they_are(line):
     [
         ("token", True),
         ("TOKEN1", True),
-        ("tokens", False),
+        ("tokens", True),
+        ("num_tokens", False),
+        ("train-tokens", False),
         ("api_tokens", True),
         ("api-keys", True),
         ("tokenizer", False),

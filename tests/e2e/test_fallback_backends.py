@@ -54,7 +54,7 @@ def listen():
 backend.post(lambda: backend.present(view(Level.WARNING, "first")))
 def ready():
     if bus is not None:
-        bus.call(__import__("gpuwatch_tray.desktop.dbus").bus.DAEMON, "GetId")
+        bus.call(__import__("gpuwatch_tray.desktop.dbus.connection").desktop.dbus.connection.DAEMON, "GetId")
         say("the bus answers")
     threading.Thread(target=listen, daemon=True).start()
     say("ready")

@@ -114,19 +114,19 @@ def test_the_submenu_of_a_row_that_came_meanwhile_is_fetched_when_it_is_asked_fo
     assert ask(live_tray, new) is False
 
 
-def test_a_panel_that_asks_for_rows_that_are_gone_is_told_to_fetch(tray, client):
+def test_a_panel_that_asks_for_rows_that_are_gone_is_told_to_fetch(live_tray, client):
     """Its layout is old; an event for such a row is nobody's, and no error."""
-    row = opened(tray)
+    row = opened(live_tray)
     (first, *_) = ids(live_tray, row)
-    tray.event(0, "closed")
-    wait_until(lambda: labels(tray, row) == ["Show details…"], "the lists to be forgotten")
-    assert ask(tray, first) is True
-    assert menu_row(tray.layout(first)[1]).children == ()
-    tray.event(first, "clicked")
-    assert client.call(tray.menu_peer, "GetGroupProperties", "aias", [first], []) == [[]]
+    live_tray.event(0, "closed")
+    wait_until(lambda: labels(live_tray, row) == ["Show details…"], "the lists to be forgotten")
+    assert ask(live_tray, first) is True
+    assert menu_row(live_tray.layout(first)[1]).children == ()
+    live_tray.event(first, "clicked")
+    assert client.call(live_tray.menu_peer, "GetGroupProperties", "aias", [first], []) == [[]]
     for member, signature, *body in (("AboutToShow", "i", 10**6), ("GetLayout", "iias", 10**6, 1, [])):
         with pytest.raises(CallError, match="no such menu row"):
-            client.call(tray.menu_peer, member, signature, *body)
+            client.call(live_tray.menu_peer, member, signature, *body)
 
 
 def test_a_process_that_has_ended_cannot_be_ended(live_tray, client):

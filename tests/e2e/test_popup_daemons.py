@@ -178,7 +178,7 @@ def test_a_slow_daemon_holds_nobody_up(popups, slow):
 
 @pytest.mark.usefixtures("impatient")
 def test_while_a_popup_is_unanswered_no_second_is_sent(popups, slow, client):
-    """The last one of each key follows once the answer has come, and replaces the first by its late number."""
+    """The last of each key follows once the answer has come, and replaces the first by its late number."""
     for count in range(4):
         assert popups.show(replace(LIMIT, body=f"{count} GPUs"))
     popups.show(LOST)

@@ -78,7 +78,7 @@ class Clicked:
         self.endings.add(pid, identity, 0.0, kill=kill)
 
     def show(self, *children, **more):
-        facts = ProcessInspector().describe([child.pid for child in children]).values()
+        facts = ProcessInspector().inspect_all([child.pid for child in children]).values()
         held = [replace(one.on_gpu(0, frozenset({ProcessKind.COMPUTE}), 1), **more) for one in facts]
         self.tray.show(status(shown=snapshot([gpu(0)], held)))
 
@@ -153,7 +153,7 @@ def test_a_process_that_does_not_end_is_offered_to_be_killed(clicks, start_child
     clicks.show(child)
     clicks.click(clicks.row(f"End PID {child.pid} ({name()}) now"))
     assert clicks.outcome() is TerminationResult.SIGNALLED
-    wait_until(clicks.endings.waiting, "it to be noted")
+    wait_until(lambda: clicks.endings._since, "it to be noted")
     clicks.tray.show_extras(MenuExtras(frozenset(clicks.endings.unresponsive(PATIENCE))))
     clicks.row(f"PID {child.pid} did not end: kill it…")
     clicks.click(clicks.row(f"Kill PID {child.pid} ({name()}) now"))

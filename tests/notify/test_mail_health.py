@@ -19,7 +19,7 @@ NOTHING = OutboxSummary()
 DEAD = OutboxSummary(dead=1, dead_error="550 no such user")
 
 
-def started(waiting=NOTHING):  # noqa: B008  # frozen
+def started(waiting=NOTHING):  # frozen
     """Return what a tray has that found `waiting` at its start."""
     health = MailHealth()
     health.popups(waiting)

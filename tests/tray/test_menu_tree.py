@@ -294,6 +294,18 @@ def test_what_is_moved_to_where_it_has_no_row_is_not_called_ended():
     assert gpu_labels(tree)[:2] == ["PID 1", "PID 2"]
 
 
+def test_a_host_that_fetches_everything_and_never_asks_gets_one_signal_a_poll():
+    """However many lists have changed; and none where none has."""
+    tree = MenuTree()
+    tree.fetches_whole = True
+    tree.update(crowd(3, 5), 0.0)
+    for second, count in enumerate((6, 6, 7, 5, 5), start=1):
+        before = tree.revision
+        change = tree.update(crowd(3, count), float(second))
+        assert change.layouts == ([ROOT] if tree.revision > before else [])
+    assert labels(tree, row_of(tree, "g2"))[:5] == [f"PID 2-{n}" for n in range(5)]
+
+
 # --- labels and kinds -------------------------------------------------------------------------------------
 
 
@@ -480,6 +492,7 @@ def test_a_new_rows_own_submenu_is_there_when_it_is_asked_for():
     show(tree, "gpu", 1.5)
     tree.update(menu(process(1), process(2)), 2.0)
     new = row_of(tree, "gpu/2")
+    assert labels(tree, new) == ["End process…", "Folder: /"]  # GNOME opens no empty list
     assert tree.about_to_show(new, 2.5)[1]
     assert labels(tree, new) == ["End process…", "Folder: /"]
 

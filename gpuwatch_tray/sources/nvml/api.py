@@ -19,7 +19,7 @@ from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MAX_POWER, ClockLimit, ProcessKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class Code(IntEnum):
@@ -312,7 +312,7 @@ _LISTS = {
 # both under the third's name (NVIDIA/go-nvml#75, wookayin/gpustat#157 and #161).
 _RECORDS = {width: struct.Struct(f"=I4xQ{width - 16}x") for width in (24, 32, 16)}
 _ROOM = 64  # bytes of the buffer for each record: more than any driver writes
-_UNTOUCHED = b"\xa5"  # what the buffer is filled with, to see how far the driver wrote
+_UNTOUCHED = b"\xa5" * 8  # what the buffer is filled with, to see how far the driver wrote
 MAX_PID = 2**22 if sys.platform == "linux" else 2**32 - 2  # Linux' PID_MAX_LIMIT
 _NO_MEMORY = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
 _MAX_PROCESSES = 2**16  # processes on one GPU: more are a driver gone astray, not a reason to fill the memory
@@ -384,19 +384,22 @@ class Driver(DeviceValues):
             raise self._nvml.NVMLError(int(code))
         return count.value
 
-    def _records(self, count: int) -> Sequence[tuple[int, int]]:
+    def _records(self, count: int) -> Iterable[tuple[int, int]]:
         """Return PID and memory of each record in the buffer, by the width that the driver wrote."""
         if not count:
             return ()
-        raw = self._buffer.raw if count * _ROOM <= len(self._buffer) else b""
-        width = -(-len(raw.rstrip(_UNTOUCHED)) // 8) * 8 / count
-        if width in _RECORDS:
-            return list(_RECORDS[int(width)].iter_unpack(raw[: int(width) * count]))
-        # It wrote more, or less, than its records: by the width that makes every PID possible.
-        for record in _RECORDS.values():
-            records = list(record.iter_unpack(raw[: record.size * count]))
-            if len(records) == count and all(0 < pid <= MAX_PID for pid, _memory in records):
-                return records
+        filled = memoryview(self._buffer)
+        if count * _ROOM <= len(filled):
+            for width, record in _RECORDS.items():
+                end = width * count
+                edge = filled[end - 8 : end + 8].tobytes()
+                if edge[:8] != _UNTOUCHED and edge[8:] == _UNTOUCHED:
+                    return record.iter_unpack(filled[:end])
+            # It wrote more, or less, than its records: by the width that makes every PID possible.
+            for record in _RECORDS.values():
+                records = list(record.iter_unpack(filled[: record.size * count]))
+                if all(0 < pid <= MAX_PID for pid, _memory in records):
+                    return records
         raise DriverError(Code.IMPOSSIBLE, _("a list in records of no known width"))
 
     def create_events(self) -> Any:

@@ -127,7 +127,7 @@ class DBusMenu(ServiceInterface):
         self._program = program
         self._kinds.forget()
         self._fetched_ahead.clear()
-        self.tree.unfolds = program == GNOME
+        self.tree.unfolds, self.tree.fetches_whole = program == GNOME, False
         self.tree.new_host(reports_opening=program in REPORTING)
         self.tree.escape = escape_for_gnome if program == GNOME else escape_label
         self._refresh()
@@ -178,6 +178,8 @@ class DBusMenu(ServiceInterface):
             return self.tree.revision, [parent, {}, []]  # the host holds an old layout
         rows = self._rows(parent, depth)
         told: set[int] = set()
+        if depth < 0 and parent == ROOT:
+            self.tree.fetches_whole = True
         if depth < 0 and KINDS.issuperset(names) and names:
             told = self._kinds.layout(self._caller(), rows)
         if depth == 1 and self._program in PLASMA:

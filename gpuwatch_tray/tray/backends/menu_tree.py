@@ -75,6 +75,7 @@ class MenuTree:
         self.nodes = {ROOT: MenuNode(ROOT, ROOT, NodeKind.PARENT, None, base_properties(NodeKind.PARENT))}
         self.last_id = ROOT
         self.escape: Callable[[str], str] = escape_label
+        self.fetches_whole = False  # whether the host fetches all lists at once
         self.unfolds = False  # whether the host unfolds a list below its row, in the same menu
         self._folded_at = float("-inf")
         self._host = MenuHost()
@@ -233,10 +234,12 @@ class MenuTree:
         self._unsent.clear()
         if run.hold is MenuHold.OPEN or not self._unannounced:
             return
-        if run.hold is MenuHold.CLOSED and len(self._unannounced) > 1:
+        change.layouts = sorted(self._unannounced)
+        if run.hold is MenuHold.LINGER and self.fetches_whole:
+            change.layouts = change.layouts if len(change.layouts) == 1 else [ROOT]
+            self._unannounced.clear()
+        elif run.hold is MenuHold.CLOSED and len(self._unannounced) > 1:
             change.layouts = [ROOT]  # the others are told when they are asked for
-        else:
-            change.layouts = sorted(self._unannounced)
         self._unannounced.difference_update(change.layouts)
 
     def _merge(self, node: MenuNode, entries: Sequence[MenuEntry], run: _Update) -> None:
@@ -258,7 +261,7 @@ class MenuTree:
         return entry.key in self._made or not entry.children
 
     def _holds_still(self, node: MenuNode, run: _Update) -> bool:
-        if node.id in run.fresh or node.id in run.hidden:
+        if not node.children or node.id in run.fresh or node.id in run.hidden:
             return False
         if node.entry is not None and self._is_made(node) is not self._is_to_be_made(node.entry):
             return False
