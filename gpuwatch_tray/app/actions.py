@@ -305,7 +305,7 @@ class ActionDispatcher:
             self._perform(MenuAction(ActionKind.OPEN_SETTINGS, str(self._context.settings.config)))
         elif button is Button.SIGN_IN:
             self._sign_in.begin()
-        elif key.startswith(KILL_KEY):
+        elif button is Button.KILL and key.startswith(KILL_KEY):
             self._end(key.removeprefix(KILL_KEY), kill=True)
 
     def _show_details(self, fingerprints: tuple[str, ...] = ()) -> None:

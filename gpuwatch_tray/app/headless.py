@@ -15,8 +15,8 @@ from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
     acquire_store,
-    create_courier,
-    create_evaluator,
+    create_engine,
+    create_outbox_process,
     create_recorder,
     open_source,
     reconfigure_source,
@@ -67,10 +67,10 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
     printer = Printer(sys.stdout)
     outputs = Outputs(
         printer.show,
-        mail=create_courier(context, lease.store),
+        mail=create_outbox_process(context, lease.store),
         report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
-    source, engine = open_source(context, lease.store), create_evaluator(context, lease.store)
+    source, engine = open_source(context, lease.store), create_engine(context, lease.store)
     monitor = Monitor(context, source, engine, outputs, recorder=create_recorder(context, lease.store))
     reloader = SettingsReloader(
         context, lease, monitor, Changes(os.environ), partial(reconfigure_source, source)

@@ -22,8 +22,8 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     acquire_store,
-    create_courier,
-    create_evaluator,
+    create_engine,
+    create_outbox_process,
     create_recorder,
     open_source,
     reconfigure_source,
@@ -245,11 +245,11 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
         outputs = Outputs(
             show_status,
             popups,
-            create_courier(context, store),
+            create_outbox_process(context, store),
             lambda trouble: lease.describe(trouble=trouble),
             welcome.on_snapshot,
         )
-        engine = create_evaluator(context, store, presence=detector.check)
+        engine = create_engine(context, store, presence=detector.check)
         popups.on_lost(lambda key: engine.record_popup(engine.alerts_of_popup(key), shown=False))
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)

@@ -1,4 +1,4 @@
-"""The run of all checks, and the checks of the program's own files and settings."""
+"""What a check gives, the run of all checks, and those of the program's own files and settings."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ def status_of(
     )
     if snapshot.problem is not None:
         return base
-    audible = [alert for alert in alerts if alert.snoozed_until is None]
-    if audible:
-        headline = _sum(audible)
+    unsnoozed = [alert for alert in alerts if alert.snoozed_until is None]
+    if unsnoozed:
+        headline = _sum(unsnoozed)
         unnamed = [gap for gap in gaps if gap.lower() not in headline.lower()]
-        level = LEVELS[audible[0].severity]
+        level = LEVELS[unsnoozed[0].severity]
         if gaps and level is Level.OK:
             level = Level.NO_DATA
         return replace(base, level=level, headline="; ".join([headline, *unnamed]))

@@ -199,7 +199,7 @@ DEAD_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RemainingMail:
     """
     A mail that only some recipients got, for the others (`message.details.only`).
 
@@ -234,7 +234,7 @@ def insert_mail(
     )
 
 
-def insert_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
+def insert_remaining(database: sqlite3.Connection, rest: RemainingMail, now: float) -> None:
     """Queue a mail for those who did not get it, without fingerprints: its alerts are notified."""
     insert_mail(database, rest.message, ())
     database.execute(

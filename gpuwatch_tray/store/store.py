@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gpuwatch_tray.model import Alert, Message, Severity
     from gpuwatch_tray.store.incidents import Attention, Transition
     from gpuwatch_tray.store.misc import KnownGpu
-    from gpuwatch_tray.store.outbox import Gather, OutboxMail, OutboxSummary, Rest
+    from gpuwatch_tray.store.outbox import Gather, OutboxMail, OutboxSummary, RemainingMail
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +43,25 @@ class Mail:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """
-    What one evaluation writes, all of it or nothing; `loop` when a loop made it, not a single run.
+    What one evaluation writes, all of it or nothing; `in_loop` when a loop made it, not a single run.
 
-    `alerts` are active; the end of `ended` ones is still to be mailed; `silent` ones have ended and need no
-    mail; `dropped` (by id) never fired. `voided` are acknowledgements (by id), `lifted` snoozes that ran out,
-    `merged` outbox rows that a digest takes up, `gpus` what is new in the inventory. `reminders` have
+    `alerts` are active; the end of `ended` ones is still to be mailed, of `ended_without_mail` not; `dropped`
+    (by id) never fired. `voided` are acknowledgements (by id), `expired_silences` snoozes that ran out,
+    `digested_rows` outbox rows that a digest takes up, `gpus` what is new in the inventory. `reminders` have
     changed; `closed_reminders` (by number) are told by one of the `mails`.
     """
 
     at: Instant
-    loop: bool = True
+    in_loop: bool = True
     alerts: tuple[Alert, ...] = ()
     ended: tuple[Alert, ...] = ()
-    silent: tuple[Alert, ...] = ()
+    ended_without_mail: tuple[Alert, ...] = ()
     dropped: tuple[int, ...] = ()
     voided: tuple[int, ...] = ()
-    lifted: tuple[Silence, ...] = ()
+    expired_silences: tuple[Silence, ...] = ()
     transitions: tuple[Transition, ...] = ()
     mails: tuple[Mail, ...] = ()
-    merged: tuple[int, ...] = ()
+    digested_rows: tuple[int, ...] = ()
     gpus: tuple[KnownGpu, ...] = ()
     reminders: tuple[Reminder, ...] = ()
     closed_reminders: tuple[int, ...] = ()
@@ -69,7 +69,7 @@ class Commit:
     @property
     def worth_writing(self) -> bool:
         """Whether it holds more than alerts that are as they were."""
-        return replace(self, alerts=(), ended=()) != Commit(self.at, self.loop)
+        return replace(self, alerts=(), ended=()) != Commit(self.at, self.in_loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class SavedState:
     What the engine goes on from after a restart: see `Commit`.
 
     `raised` tells when which fingerprint began to fire, `severities` how bad it was, oldest first; `last` is
-    when the last evaluation was, `loop` the last one of a loop, `highest` the highest id given.
+    when the last evaluation was, `last_in_loop` the last one of a loop, `highest` the highest id given.
     """
 
     alerts: tuple[Alert, ...]
@@ -105,7 +105,7 @@ class SavedState:
     last: Instant | None
     highest: int
     severities: tuple[tuple[str, Severity], ...] = ()
-    loop: Instant | None = None
+    last_in_loop: Instant | None = None
 
 
 KEPT_SECONDS = 30 * DAY  # seconds that sent mails and old deliveries are kept
@@ -122,7 +122,7 @@ def read_saved_state(database: sqlite3.Connection) -> SavedState:
         last=misc.read_instant(database),
         highest=incidents.highest_id(database),
         severities=tuple((name, severity) for name, _at, severity in fired),
-        loop=misc.read_instant(database, misc.LAST_LOOP_EVALUATION),
+        last_in_loop=misc.read_instant(database, misc.LAST_LOOP_EVALUATION),
     )
 
 
@@ -130,12 +130,12 @@ def write_commit(database: sqlite3.Connection, commit: Commit) -> None:
     """Write the results of an evaluation together with its mails."""
     incidents.write_incidents(database, commit.alerts)
     incidents.write_incidents(database, commit.ended, owed=True)
-    incidents.write_incidents(database, commit.silent)
+    incidents.write_incidents(database, commit.ended_without_mail)
     incidents.drop_incidents(database, commit.dropped)
     incidents.add_transitions(database, commit.transitions)
     incidents.remove_acknowledgements(database, commit.voided)
-    incidents.remove_silences(database, commit.lifted)
-    outbox.delete_mails(database, commit.merged)
+    incidents.remove_silences(database, commit.expired_silences)
+    outbox.delete_mails(database, commit.digested_rows)
     for mail in commit.mails:
         outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
     misc.write_inventory(database, commit.gpus)
@@ -143,7 +143,7 @@ def write_commit(database: sqlite3.Connection, commit: Commit) -> None:
     for number in commit.closed_reminders:
         misc.remove_reminder(database, number)
     misc.write_instant(database, commit.at)
-    if commit.loop:
+    if commit.in_loop:
         misc.write_instant(database, commit.at, misc.LAST_LOOP_EVALUATION)
     incidents.prune_incidents(database)
     outbox.prune_outbox(database, commit.at.wall - KEPT_SECONDS)
@@ -302,14 +302,14 @@ class Store:
             silence.matches(rules.get(fingerprint, ""), fingerprint) for silence in running
         )
 
-    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[RemainingMail] = ()) -> None:
         """Close a mail that was accepted, start the cooldowns of its alerts, and queue the `rest` of it."""
         at = Instant(now, *self._uptime())
 
         def write(database: sqlite3.Connection) -> None:
             outbox.mark_sent(database, row_id, at, detail)
             for part in rest:
-                outbox.insert_rest(database, part, now)
+                outbox.insert_remaining(database, part, now)
 
         self._database.write(write)
 

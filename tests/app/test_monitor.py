@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_evaluator
+from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_engine
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
@@ -53,7 +53,7 @@ class Loop:
 
     def build(self):
         outputs = Outputs(self.shown.append, self.popups, self.courier)
-        one = create_evaluator(self.context, self.store, self.clock.instant, presence=self.sighting)
+        one = create_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
         self.monitor = Monitor(self.context, self, one, outputs, self.monotonic)
 

@@ -34,7 +34,7 @@ class Running:
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
         outputs = Outputs(self.shown.append, self.popups)
-        judge = bootstrap.create_evaluator(
+        judge = bootstrap.create_engine(
             context, self.store, self.clock.instant, presence=bootstrap.no_desktop
         )
         self.monitor = Monitor(context, self, judge, outputs, Clock(0.0))

@@ -47,7 +47,7 @@ def test_a_gpu_at_rest_is_told_every_half_hour():
         {"watts": None},
         {"seen": 40.0},
         {"level": Severity.WARNING},
-        {"held": 60.0},
+        {"seconds_in_use": 60.0},
         {"asleep": 60.0},
         {"temperature": Span(40, 40, 40, 60)},
     ],

@@ -48,10 +48,10 @@ def test_every_threshold_is_kept_by_one_setting(house):
         "limits.poll"
     }
     expected |= {f"limits.{name}.{field.name}" for name, group in groups.items() for field in fields(group)}
-    kept = {row.kept: row for row in SETTINGS.values() if row.kept}
-    assert expected == {name for name in kept if name.startswith("limits.")}
+    field_path = {row.field_path: row for row in SETTINGS.values() if row.field_path}
+    assert expected == {name for name in field_path if name.startswith("limits.")}
     settings = house.settings()
-    for name, row in kept.items():
+    for name, row in field_path.items():
         assert attrgetter(name)(settings) == parse(row, row.default.strip())
 
 
