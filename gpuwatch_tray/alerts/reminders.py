@@ -13,7 +13,7 @@ from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
-from gpuwatch_tray.units import MIB, MINUTE, duration, local_time, memory_text
+from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

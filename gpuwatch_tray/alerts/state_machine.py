@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import FLAPPING, Alert, Finding, Instant, Phase, Reason, Severity, Terms, Verdict
-from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.model.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -20,12 +20,12 @@ from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.engine.operations import NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
+from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.sources import terminate
 from gpuwatch_tray.sources.terminate import PendingTerminations, ProcessTarget, TerminationResult
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras
 from gpuwatch_tray.tray.menu import labels
-from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -28,8 +28,8 @@ from gpuwatch_tray.app.tray_client import second_start_lines
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL, labelled
+from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,8 +17,8 @@ from gpuwatch_tray.history import alert_marks
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import TEN_MINUTE_SAMPLES_KEPT, GpuFacts, History
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import Store
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

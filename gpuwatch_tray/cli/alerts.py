@@ -25,7 +25,7 @@ from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Phase
-from gpuwatch_tray.units import local_time
+from gpuwatch_tray.model.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

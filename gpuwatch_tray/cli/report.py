@@ -19,7 +19,7 @@ from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.history.usage import GroupBy, UsageSums, usage
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL, MINUTE_SAMPLES_KEPT, TEN_MINUTES
-from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
+from gpuwatch_tray.model.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     import argparse

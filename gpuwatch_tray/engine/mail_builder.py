@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
+from gpuwatch_tray.model.units import DAY, HOUR
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
-from gpuwatch_tray.units import DAY, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence

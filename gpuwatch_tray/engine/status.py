@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import LEVELS, Alert, GpuProcess, Level, Phase, Snapshot, Status
-from gpuwatch_tray.units import local_time
+from gpuwatch_tray.model.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuwatch_tray.model import ClockLimit, GpuSample, Missing, Severity, Span, Stretch, Use
-from gpuwatch_tray.units import MIB, MINUTE
+from gpuwatch_tray.model.units import MIB, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence

@@ -16,9 +16,9 @@ from gpuwatch_tray.history.codec import UseSums
 from gpuwatch_tray.history.names import NameDictionary, read_gpus, read_runs
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import MINUTE_SAMPLES_KEPT, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store.errors import describe_error
 from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

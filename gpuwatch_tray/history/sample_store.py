@@ -25,10 +25,10 @@ from gpuwatch_tray.model import (
     ProcessRun,
     Stretch,
 )
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import state_file
 from gpuwatch_tray.store.errors import describe_error, is_damaged
 from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction, schema_version
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -25,8 +25,8 @@ from gpuwatch_tray.model import (
     Stretch,
     known,
 )
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.history.aggregate import sum_known
-from gpuwatch_tray.units import GIB, HOUR
+from gpuwatch_tray.model.units import GIB, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

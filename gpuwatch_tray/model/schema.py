@@ -8,7 +8,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gpuwatch_tray.units import GIB, HOUR, MINUTE
+from gpuwatch_tray.model.units import GIB, HOUR, MINUTE
 
 WATCH_FILE, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
 LARGEST = 999_999_999

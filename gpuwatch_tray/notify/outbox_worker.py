@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, Transport, TransportError
 from gpuwatch_tray.store import Gather, RemainingMail, StoreError
-from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

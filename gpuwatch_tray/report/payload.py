@@ -15,10 +15,10 @@ from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LEVELS, Auto, Level, Severity
+from gpuwatch_tray.model.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 from gpuwatch_tray.report import page
 from gpuwatch_tray.rules import rule_title
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

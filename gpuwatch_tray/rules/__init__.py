@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules import availability, hardware, temperature
-from gpuwatch_tray.rules import limits as use
+from gpuwatch_tray.rules import gpu_use as use
 from gpuwatch_tray.rules.rule_history import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
 from gpuwatch_tray.rules.verdict import gaps
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
+from gpuwatch_tray.model.units import DAY
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, physical_gpus, process_identity
-from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

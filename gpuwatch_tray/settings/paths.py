@@ -13,7 +13,7 @@ from platformdirs import user_config_path, user_log_path, user_state_path
 import gpuwatch_tray
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model.schema import NOTIFY, SMTP, WATCH_FILE
-from gpuwatch_tray.units import MIB
+from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

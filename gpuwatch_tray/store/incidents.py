@@ -1,7 +1,7 @@
 """
 Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries.
 
-Here, in `misc` and in `outbox`: functions of a database, to be called inside the caller's transaction.
+Here, in `reminders_and_gpus` and in `outbox`: functions of a database, to be called inside the caller's transaction.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
+from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.store import incidents
 from gpuwatch_tray.store.tables import checked_rows
-from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     import sqlite3

@@ -33,7 +33,7 @@ from gpuwatch_tray.model import (
     Span,
     Stretch,
 )
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 from tests.support.fakes import BOOT, MIB, process, snapshot
 from tests.support.machine_history import NOON, gpu
 

@@ -9,12 +9,12 @@ import pytest
 from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.engine.mail_builder import PER_DAY, PER_HOUR
 from gpuwatch_tray.model import MessageKind
+from gpuwatch_tray.model.units import DAY, HOUR
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings import Secret, SmtpSettings
 from gpuwatch_tray.store import OutboxSummary
-from gpuwatch_tray.units import DAY, HOUR
 from tests.engine.bench import HEAD
 from tests.support.fakes import process, snapshot
 from tests.support.mailserver import MailServer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.history.aggregate import merge_spans, merge_stretches, slice_stretch, split_stretch
 from gpuwatch_tray.model import TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 
 AT = 1_767_787_200  # a multiple of ten minutes
 VALUES = st.floats(0, 1e11)

@@ -26,8 +26,8 @@ from gpuwatch_tray.model import (
     Stretch,
     Why,
 )
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.units import MINUTE
 from tests.store import faults
 from tests.support.fakes import alert, process
 from tests.support.machine_history import NOON, UUID, Past, gpu

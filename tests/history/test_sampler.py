@@ -20,7 +20,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     Why,
 )
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 from tests.support.fakes import BOOT, MIB, Clock, alert, process, snapshot
 from tests.support.machine_history import NOON, UUID, gpu
 

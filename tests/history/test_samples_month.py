@@ -11,7 +11,7 @@ from gpuwatch_tray.history.aggregate import LONGEST_STRETCH
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.history.usage import GroupBy, usage
 from gpuwatch_tray.model import MINUTE_SAMPLES_KEPT, TEN_MINUTES
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 from tests.history.use_month import DAY, EVENTS, HOUR, STEP, USERS, Month
 from tests.support.machine_history import NOON
 

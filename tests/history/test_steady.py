@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, StretchCompactor
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 
 AT = 1_767_787_200
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, ProcessScope, Severity, Snapshot, Terms
 from gpuwatch_tray.rules import RULES, judge, judged, open_questions, terms
 from gpuwatch_tray.rules.availability import judge_gpu_lost, judge_monitor_blind
-from gpuwatch_tray.rules.limits import judge_gpu_limit, judge_max_etime
+from gpuwatch_tray.rules.gpu_use import judge_gpu_limit, judge_max_etime
 from gpuwatch_tray.rules.verdict import counted
 from tests.support.fakes import BOOT, process, snapshot
 

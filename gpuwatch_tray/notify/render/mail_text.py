@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import own_text
 from gpuwatch_tray.model import Alert, GpuProcess, MailDetails, Message, MessageKind, ReminderNotice, Severity
+from gpuwatch_tray.model.units import duration, local_time
 from gpuwatch_tray.notify.render.html import (
     MailIdentity,
     alerts_html,
@@ -14,7 +15,6 @@ from gpuwatch_tray.notify.render.html import (
     notice_html,
     resolved_html,
 )
-from gpuwatch_tray.units import duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

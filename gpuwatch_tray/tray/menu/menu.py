@@ -9,6 +9,7 @@ from gpuwatch_tray.alerts.silences import MORNING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Phase, Severity, labelled
+from gpuwatch_tray.model.units import end_time, local_time
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.process_rows import (
     ShownProcesses,
@@ -30,7 +31,6 @@ from gpuwatch_tray.tray.menu.row import (
     text_rows,
     unique_rows,
 )
-from gpuwatch_tray.units import end_time, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

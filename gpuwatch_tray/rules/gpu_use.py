@@ -20,6 +20,7 @@ from gpuwatch_tray.model import (
     Why,
     known,
 )
+from gpuwatch_tray.model.units import duration, gib
 from gpuwatch_tray.rules.verdict import (
     GpuLookup,
     VerdictBuilder,
@@ -35,7 +36,6 @@ from gpuwatch_tray.rules.verdict import (
     split_by_owner,
     unowned_line,
 )
-from gpuwatch_tray.units import duration, gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.model import Button
-from gpuwatch_tray.notify.journal import LABELS, LXQT, XFCE, actions, button_of_action
+from gpuwatch_tray.notify.notification_registry import LABELS, LXQT, XFCE, actions, button_of_action
 
 ALERT = (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
 NAMED = ["acknowledge", "Acknowledge", "snooze", "Snooze 1 h", "show", "Show"]
