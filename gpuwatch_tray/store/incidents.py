@@ -1,7 +1,7 @@
 """
 Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries.
 
-Here, in `reminders_and_gpus` and in `outbox`: functions of a database, to be called inside the caller's transaction.
+Here, in `outbox` and in `reminders_and_gpus`: functions of a database, inside the caller's transaction.
 """
 
 from __future__ import annotations
