@@ -6,6 +6,7 @@ import glob
 import os
 import secrets
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -66,7 +67,8 @@ def write_page(file: Path, text: str) -> None:
     if file.exists() and not file.is_file() and not file.is_dir():
         # Without waiting for a fifo's reader: where there is none it is an error.
         device = os.open(file, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
-        os.set_blocking(device, True)
+        if sys.platform != "win32":
+            os.set_blocking(device, True)
         with os.fdopen(device, "w", encoding="utf-8") as out:
             out.write(text)
         return

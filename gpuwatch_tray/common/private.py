@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ def make_private_folder(folder: Path) -> None:
 
 def make_private(path: Path) -> None:
     """Take what others may do from a file or folder of this user; a shared folder such as /tmp stays."""
-    status = path.stat()
-    ours = os.name == "posix" and status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX
-    if ours and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        path.chmod(stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
+    if sys.platform != "win32":  # there the user's own folders are private
+        status = path.stat()
+        ours = status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX
+        if ours and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            path.chmod(stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
 
 
 def write_private(file: Path, text: str) -> None:

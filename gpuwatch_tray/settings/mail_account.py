@@ -7,6 +7,7 @@ than that it leaves by a way nobody asked for.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -88,19 +89,18 @@ def question_recipients(reader: SettingsReader) -> None:
 
 def is_local_user(name: str) -> bool:
     """Return whether this is a user or a mail alias of this computer; True where that cannot be told."""
-    try:
+    if sys.platform != "win32":
         import pwd
-    except ImportError:  # Windows
-        return True
-    try:
-        # The list of users may lie on the network.
-        call_with_timeout(USERS_TIMEOUT, lambda: pwd.getpwnam(name), "users")
-    except KeyError:
-        with suppress(OSError):
-            return f"\n{name}:" in f"\n{Path('/etc/aliases').read_text('utf-8', 'replace')}"
-        return False
-    except TimeoutError:
-        return True
+
+        try:
+            # The list of users may lie on the network.
+            call_with_timeout(USERS_TIMEOUT, lambda: pwd.getpwnam(name), "users")
+        except KeyError:
+            with suppress(OSError):
+                return f"\n{name}:" in f"\n{Path('/etc/aliases').read_text('utf-8', 'replace')}"
+            return False
+        except TimeoutError:
+            return True
     return True
 
 
