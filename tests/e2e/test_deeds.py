@@ -78,7 +78,7 @@ class Clicked:
         self.endings.add(pid, identity, 0.0, kill=kill)
 
     def show(self, *children, **more):
-        facts = ProcessInspector().describe([child.pid for child in children]).values()
+        facts = ProcessInspector().inspect_all([child.pid for child in children]).values()
         held = [replace(one.on_gpu(0, frozenset({ProcessKind.COMPUTE}), 1), **more) for one in facts]
         self.tray.show(status(shown=snapshot([gpu(0)], held)))
 
