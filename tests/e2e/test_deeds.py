@@ -153,7 +153,7 @@ def test_a_process_that_does_not_end_is_offered_to_be_killed(clicked, start):
     clicked.show(child)
     clicked.click(clicked.row(f"End PID {child.pid} ({name()}) now"))
     assert clicked.outcome() is TerminationResult.SIGNALLED
-    wait_until(clicked.endings.waiting, "it to be noted")
+    wait_until(clicked.endings.pending, "it to be noted")
     clicked.tray.show_extras(MenuExtras(frozenset(clicked.endings.unresponsive(PATIENCE))))
     clicked.row(f"PID {child.pid} did not end: kill it…")
     clicked.click(clicked.row(f"Kill PID {child.pid} ({name()}) now"))
