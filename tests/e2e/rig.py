@@ -264,8 +264,10 @@ class Desktop:
         return [row.label for top in self.menu() for row in top.walk() if not row.separator]
 
     def click(self, label: str) -> None:
-        """Click the row of this label, as a host does."""
-        rows = [row for top in self.menu() for row in top.walk() if row.label == label]
+        """Click the row of this label, as a host does; of several the one at the top, or the last."""
+        menu = self.menu()
+        rows = [row for row in menu if row.label == label]
+        rows = rows or [row for top in menu for row in top.walk() if row.label == label][-1:]
         if len(rows) != 1:
             raise AssertionError(f"{len(rows)} rows are called {label!r}: {self.labels()}")
         data = (rows[0].id, "clicked", Variant("i", 0), 0)

@@ -190,17 +190,23 @@ def test_the_menu_is_whole_when_it_is_opened_again(desk, panel_tray, eye):
 
 def test_a_list_that_is_made_when_it_opens_is_whole(desk, tray, eye):
     """Of eight GPUs with thirty processes each, the last list and what is below its last process."""
+    if desk.host.wayland:
+        pytest.skip("keys do not reach its menu")
     held = [process(100 * gpu + n, gpu, 1000.0 - n) for gpu in range(8) for n in range(30)]
     tray.show(status(shown=snapshot([gpu(n) for n in range(8)], held)))
-    opened(desk, eye)
-    desk.key("Down", "Right", *["Down"] * 7)
-    rig.settle()
-    desk.key("Right")
-    rig.settle()
-    eye.look("crowd-processes")
-    desk.key(*["Down"] * 11, "Right")
-    rig.settle()
-    eye.look("crowd-details")
+    boxes = [opened(desk, eye)]
+    for name, *keys in (
+        ("gpus", "Down", "Right"),
+        ("processes", *["Down"] * 7, "Right"),
+        ("details", *["Down"] * 11, "Right"),
+    ):
+        desk.key(*keys)
+        rig.settle()
+        boxes.append(eye.settled())
+        eye.look(f"crowd-{name}")
+    line = boxes[0][3] - boxes[0][1]
+    assert boxes[2][3] > boxes[0][1] + 1.5 * line  # twelve processes below the last GPU
+    assert boxes[3] != boxes[2]
     assert len(tray.rows()) <= 160
     desk.close_menu()
     tray.show(looks())

@@ -15,6 +15,7 @@ from dbus_fast import Variant  # the tests speak the protocol too
 from gpuwatch_tray import drawing
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.backends import statusnotifier
+from tests.e2e import rig
 from tests.e2e.client import DAEMON, BusClient, CallError
 from tests.e2e.peers import FakeWatcher, running_tray
 from tests.e2e.programs import session_bus
@@ -130,6 +131,43 @@ def test_a_panel_that_starts_later_gets_the_icon(tray, client):
     wait_until(lambda: watcher.registered, "the registration")
     assert watcher.registered == ["/StatusNotifierItem"]
     assert set(tray.item()) == ITEM_PROPERTIES
+
+
+def test_the_icon_is_registered_once_there_is_something_to_show(address, client, monkeypatch):
+    """A panel takes the first picture that it gets: not the question mark of a program that is starting."""
+    monkeypatch.setattr(statusnotifier, "FIRST_VIEW", 3600.0)
+    watcher = wait_for_panel(client)
+    with running_tray(address, client) as tray:
+        tray.show(status(Level.NO_DATA))
+        rig.settle()
+        assert watcher.registered == []
+        tray.show(status(Level.WARNING))
+        wait_until(lambda: watcher.registered, "the registration")
+        assert [tuple(one) for one in tray.item()["IconPixmap"]] == list(drawing.icon_pixmaps(Level.WARNING))
+
+
+def test_without_anything_to_show_the_icon_is_registered_after_a_second(address, client):
+    """A machine without a driver has an icon as well."""
+    watcher = wait_for_panel(client)
+    began = time.monotonic()
+    with running_tray(address, client):
+        wait_until(lambda: watcher.registered, "the registration", pause=0.01)
+        assert time.monotonic() - began > 0.9
+
+
+def test_the_picture_is_signalled_again_after_a_hosts_first_call(address, client):
+    """GNOME drops a NewIcon that follows its GetAll by some milliseconds, and would keep the old picture."""
+    wait_for_panel(client)
+    with running_tray(address, client, ONE_GPU) as tray:
+        client.listen(f"type='signal',sender='{tray.name}',member='NewIcon'")
+        rig.settle(max(statusnotifier.ICON_REPEATS) + 0.5)
+        client.heard.clear()
+        with BusClient(address) as host:
+            host.get_all((tray.name, *ITEM_PEER))
+            wait_until(lambda: len(client.of("NewIcon")) == len(statusnotifier.ICON_REPEATS), "the signals")
+            host.get_all((tray.name, *ITEM_PEER))
+            rig.settle()
+        assert len(client.of("NewIcon")) == len(statusnotifier.ICON_REPEATS)
 
 
 def test_a_panel_that_comes_back_gets_the_icon_again(address, tray):

@@ -146,3 +146,21 @@ def test_plyer_on_linux_without_dbus_python_does_not_pretend(monkeypatch):
     """Its programs' failures go unseen, so it is not asked."""
     monkeypatch.setitem(sys.modules, "dbus", None)
     assert not fallback.plyer_popups().show(POPUP)
+
+
+def test_whoever_learns_late_that_a_popup_failed_is_told_whom_to_tell():
+    """The program sets it for all its sinks at once."""
+
+    class Late:
+        on_lost = None
+
+        def show(self, popup):
+            return True
+
+        def close(self, key):
+            del key
+
+    late, lost = Late(), []
+    Popups([late]).on_lost(lost.append)
+    late.on_lost("limit")
+    assert lost == ["limit"]
