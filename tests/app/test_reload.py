@@ -111,7 +111,7 @@ def test_what_was_mended_takes_the_popup_away(running):
 
 
 def test_a_recipient_brings_the_mail(running, monkeypatch):
-    """With TO_EMAIL there is a courier from now on, and those who come second are told; without, none."""
+    """With TO_EMAIL mail can leave from now on, and those who come second are told; without, none."""
     running.say(to_email=("ada@example.org",))
     assert running.monitor._outputs.mail is not None
     assert running.holder.mails

@@ -43,7 +43,7 @@ def crowd(number):
 
 
 def visit(bench, way):
-    """The courier's: only when something is due, as it would have it."""
+    """As the outbox process: only when something is due."""
     due = bench.store.outbox_summary(bench.clock.now).next_at
     if due is not None and due <= bench.clock.now:
         deliver_due(bench.store, lambda: way, bench.clock, chance=lambda: 0.5, gather=late_digest(HEAD))
