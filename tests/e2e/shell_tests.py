@@ -219,7 +219,7 @@ class TrayOnShell:
     def test_a_button_of_a_popup_acts_once(self, desk, tmp_path):
         """However often the desktop tells of the click; the popup goes with it."""
         with answering(desk.address) as popups:
-            wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
+            wait_until(lambda: popups.sink._registry.owner, "the daemon to be known")
             popups.show(LIMIT)
             wait_until(lambda: desk.popup_shown(HEADLINE), "the popup")
             told = len(desk.monitor.of("ActionInvoked"))
@@ -235,7 +235,7 @@ class TrayOnShell:
     def test_a_popup_is_replaced_and_closed(self, desk):
         """The second one stands in the place of the first, and is taken away when it is over."""
         with answering(desk.address) as popups:
-            wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
+            wait_until(lambda: popups.sink._registry.owner, "the daemon to be known")
             popups.show(LIMIT)
             wait_until(lambda: desk.popup_shown(HEADLINE), "the popup")
             first = desk.notifications()[-1]
