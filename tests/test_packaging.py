@@ -140,7 +140,7 @@ def test_the_tray_process_loads_no_mail_library():
     """What only the sending child needs is not in the tray's memory."""
     code = (
         "import sys, gpuwatch_tray.app.tray_app, gpuwatch_tray.tray.backends.statusnotifier\n"
-        "import gpuwatch_tray.sources.nvml, gpuwatch_tray.notify.desktop\n"
+        "import gpuwatch_tray.sources.nvml, gpuwatch_tray.notify.desktop_popups\n"
         "heavy = ('smtplib', 'email.message', 'googleapiclient', 'google_auth_oauthlib', 'requests')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

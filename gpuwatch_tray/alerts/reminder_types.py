@@ -77,7 +77,7 @@ class Reminder:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """
-    What is known at `now` for a step of one reminder; `check` observes without a `loop`, so with gaps.
+    What is known at `now` for a step of one reminder; `check` is not `in_loop`, so has gaps.
 
     `lives` is what the system says of the process, None where it cannot tell; `children` are the processes on
     the GPUs (PID, identity) that a command started.
@@ -86,7 +86,7 @@ class Observation:
     snapshot: Snapshot
     now: Instant
     gap: float
-    loop: bool = True
+    in_loop: bool = True
     lives: bool | None = None
     children: frozenset[tuple[int, str]] = frozenset()
 

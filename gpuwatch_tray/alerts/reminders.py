@@ -13,7 +13,7 @@ from gpuwatch_tray.alerts.reminder_types import GpusFree, ProcessEnds, Reminder
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Missing, PendingReminder, ProcessKind, ReminderNotice, Severity, known
-from gpuwatch_tray.units import MIB, MINUTE, duration, local_time, memory_text
+from gpuwatch_tray.model.units import MIB, MINUTE, duration, local_time, memory_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,7 +184,7 @@ def step_free(condition: GpusFree, observation: Observation) -> tuple[GpusFree, 
     """Note which GPUs are free and since when; the notice once enough have been for long enough."""
     # Each GPU counts by itself. In a loop a gap between two observations lets all begin anew; `check`
     # observes with gaps only, so there the GPU must be free at each observation.
-    if observation.loop and observation.snapshot.problem is not None:
+    if observation.in_loop and observation.snapshot.problem is not None:
         return condition, None  # the gap to the next reading decides
     there = free_gpus(observation.snapshot) or {}
     held = dict(condition.since) if _no_gap(condition, observation) else {}
@@ -203,7 +203,7 @@ def _no_gap(condition: GpusFree, observation: Observation) -> bool:
     if condition.seen is None:
         return False
     passed = observation.now.since(condition.seen)
-    if not observation.loop:
+    if not observation.in_loop:
         return passed >= 0
     return condition.seen.boot == observation.now.boot and 0 <= passed <= observation.gap
 
@@ -219,7 +219,7 @@ def _free_notice(
         len(ordered),
     ).format(gpus=names, span=duration(seconds))
     title = _("GPU free") if condition.count == 1 else _("{count} GPUs free").format(count=condition.count)
-    return ReminderNotice(title, text, observation.now.wall, () if observation.loop else (_(BY_CHECK),))
+    return ReminderNotice(title, text, observation.now.wall, () if observation.in_loop else (_(BY_CHECK),))
 
 
 def _gpu_name(gpu: Gpu) -> str:

@@ -29,11 +29,11 @@ class RoutingPolicy:
     `mails`: there is somebody to mail; `popups`: there is a desktop, without which nobody is at the desk.
     """
 
-    cooldown: float = schema.COOLDOWN_MIN.base
+    cooldown: float = schema.COOLDOWN_MIN.default_value
     mails: bool = False
     popups: bool = False
     email_when: EmailWhen = EMAIL_WHEN
-    escalate: float = schema.ESCALATE_MIN.base
+    escalate: float = schema.ESCALATE_MIN.default_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class DeliveryState:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What is done about an alert on a channel, and why; `step` is why a mail that goes does not wait.
+    What is done about an alert on a channel, and why; `step` is why the mail does not wait for ESCALATE_MIN.
 
     `wait` is after how many seconds a notice that waits would go by itself; None where only an event helps.
     """
@@ -79,9 +79,9 @@ def decide(
     # The cooldown runs from the last successful delivery, also over an end and a new start of the condition.
     # A rise in severity and the end of a snooze pass it once. A delivery in the future of a clock that was
     # set back over a boot binds nobody.
-    held = _held(alert) or _closed(alert, channel, delivery, policy)
-    if held is not None:
-        return Decision(alert, channel, send=False, reason=held)
+    reason_against = _withheld_reason(alert) or _closed(alert, channel, delivery, policy)
+    if reason_against is not None:
+        return Decision(alert, channel, send=False, reason=reason_against)
     reason, wait = _novelty(alert, channel, delivery, policy, now)
     if wait is not None:
         return Decision(alert, channel, send=False, reason=reason, wait=wait)
@@ -93,7 +93,7 @@ def decide(
     return Decision(alert, channel, send=True, reason=reason, step=step)
 
 
-def _held(alert: Alert) -> Reason | None:
+def _withheld_reason(alert: Alert) -> Reason | None:
     """Return what keeps the alert from every channel."""
     if alert.phase is not Phase.FIRING:
         return Reason.PENDING if alert.phase is Phase.PENDING else Reason.RECOVERING

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, Instant, Phase, Reason, Severity
-from gpuwatch_tray.units import local_datetime
+from gpuwatch_tray.model.units import local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,5 +1,5 @@
 """
-The state machine of the alerts: INACTIVE -> PENDING -> FIRING -> RECOVERING -> RESOLVED.
+The state machine of the alerts: PENDING -> FIRING -> RECOVERING -> RESOLVED; there is none before and after.
 
 Time in a phase is counted poll by poll (`Tick.elapsed`), never read off a clock that can be set.
 """
@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import FLAPPING, Alert, Finding, Instant, Phase, Reason, Severity, Terms, Verdict
-from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.model.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -122,7 +122,7 @@ def step(
 def _frozen(alert: Alert, tick: Tick) -> Alert:
     """Return it as it is; after a gap its timer starts again, with the next poll that tells."""
     if tick.gap and alert.phase in {Phase.PENDING, Phase.RECOVERING}:
-        return replace(alert, held=0.0, samples=0)
+        return replace(alert, phase_seconds=0.0, samples=0)
     return alert
 
 
@@ -142,22 +142,32 @@ def _new(key: str, finding: Finding, tick: Tick) -> Alert:
 
 def _seen(alert: Alert, finding: Finding, tick: Tick) -> Alert:
     """Update an alert whose condition holds (still, or again)."""
-    phase, held, samples = alert.phase, alert.held + (0.0 if tick.gap else tick.elapsed), alert.samples + 1
+    phase, phase_seconds, samples = (
+        alert.phase,
+        alert.phase_seconds + (0.0 if tick.gap else tick.elapsed),
+        alert.samples + 1,
+    )
     if phase is Phase.RECOVERING:
-        phase, held, samples = Phase.FIRING, 0.0, 1
+        phase, phase_seconds, samples = Phase.FIRING, 0.0, 1
     elif phase is Phase.PENDING and (tick.gap or not alert.samples):
-        held, samples = 0.0, 1  # nobody knows whether it held in between
+        phase_seconds, samples = 0.0, 1  # nobody knows whether it held in between
     updated = replace(alert, severity=finding.severity, reason=finding.reason, value=finding.value)
-    return replace(updated, text=finding.text, phase=phase, held=held, samples=samples)
+    return replace(updated, text=finding.text, phase=phase, phase_seconds=phase_seconds, samples=samples)
 
 
 def _promoted(alert: Alert, terms: Terms, tick: Tick, raised: int) -> Alert:
     """Let it fire, where it was pending for long enough."""
-    if alert.phase is not Phase.PENDING or alert.held < terms.hold or alert.samples < terms.hold_samples:
+    if (
+        alert.phase is not Phase.PENDING
+        or alert.phase_seconds < terms.hold
+        or alert.samples < terms.hold_samples
+    ):
         return alert
     raises = raised + 1
     news = (Reason.FLAPPING, tick.now) if raises == FLAPPING else None
-    return replace(alert, phase=Phase.FIRING, held=0.0, samples=1, fired=tick.now, raises=raises, news=news)
+    return replace(
+        alert, phase=Phase.FIRING, phase_seconds=0.0, samples=1, fired=tick.now, raises=raises, news=news
+    )
 
 
 def _severe(before: Alert | None, alert: Alert, terms: Terms, tick: Tick) -> Alert:
@@ -166,7 +176,7 @@ def _severe(before: Alert | None, alert: Alert, terms: Terms, tick: Tick) -> Ale
         return alert
     if terms.critical_after is not None:
         was = before is not None and before.severity is Severity.CRITICAL  # the same incident stays as bad
-        if was or alert.held >= terms.critical_after:
+        if was or alert.phase_seconds >= terms.critical_after:
             alert = replace(alert, severity=Severity.CRITICAL)
     known = before is not None and before.phase is not Phase.PENDING
     if known and before is not None and alert.severity > before.severity:
@@ -180,14 +190,14 @@ def _unseen(alert: Alert, terms: Terms, tick: Tick, *, banded: bool) -> Alert:
         return replace(alert, phase=Phase.RESOLVED, resolved=tick.now)
     recovering = alert.phase is Phase.RECOVERING
     if banded:
-        return replace(alert, phase=Phase.FIRING, held=0.0, samples=1) if recovering else alert
+        return replace(alert, phase=Phase.FIRING, phase_seconds=0.0, samples=1) if recovering else alert
     if not recovering:
-        alert = replace(alert, phase=Phase.RECOVERING, held=0.0, samples=1)
+        alert = replace(alert, phase=Phase.RECOVERING, phase_seconds=0.0, samples=1)
     elif tick.gap or not alert.samples:
-        alert = replace(alert, held=0.0, samples=1)
+        alert = replace(alert, phase_seconds=0.0, samples=1)
     else:
-        alert = replace(alert, held=alert.held + tick.elapsed, samples=alert.samples + 1)
-    if alert.held >= clear_time(terms, alert.raises) and alert.samples >= terms.clear_samples:
+        alert = replace(alert, phase_seconds=alert.phase_seconds + tick.elapsed, samples=alert.samples + 1)
+    if alert.phase_seconds >= clear_time(terms, alert.raises) and alert.samples >= terms.clear_samples:
         return replace(alert, phase=Phase.RESOLVED, resolved=tick.now)
     return alert
 

@@ -20,12 +20,12 @@ from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.engine.operations import NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Button, Popup, Severity, labelled
+from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.sources import terminate
 from gpuwatch_tray.sources.terminate import PendingTerminations, ProcessTarget, TerminationResult
 from gpuwatch_tray.store import StoreError
 from gpuwatch_tray.tray import ActionKind, MenuAction, MenuExtras
 from gpuwatch_tray.tray.menu import labels
-from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -305,7 +305,7 @@ class ActionDispatcher:
             self._perform(MenuAction(ActionKind.OPEN_SETTINGS, str(self._context.settings.config)))
         elif button is Button.SIGN_IN:
             self._sign_in.begin()
-        elif key.startswith(KILL_KEY):
+        elif button is Button.KILL and key.startswith(KILL_KEY):
             self._end(key.removeprefix(KILL_KEY), kill=True)
 
     def _show_details(self, fingerprints: tuple[str, ...] = ()) -> None:

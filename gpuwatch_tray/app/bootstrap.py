@@ -323,7 +323,7 @@ def deliver_command(context: RunContext) -> list[str]:
     return [*host.this_program(), "mail", "deliver", "--source", context.source.value]
 
 
-def create_courier(context: RunContext, store: Store) -> OutboxProcess | None:
+def create_outbox_process(context: RunContext, store: Store) -> OutboxProcess | None:
     """Make what starts the sending child process; None where nobody is mailed."""
     if not context.policy.routing.mails or context.settings.routing.email_when is EmailWhen.NEVER:
         return None
@@ -344,24 +344,24 @@ def create_recorder(context: RunContext, store: Store) -> Recorder:
     return Recorder(samples, Sampler(context.settings.limits, context.stale_after), host.now)
 
 
-def create_policy(context: RunContext, *, loop: bool = True, popups: bool) -> Policy:
-    """Make the policy of a `loop` or a single run, on a desktop with `popups` or without one."""
+def create_policy(context: RunContext, *, in_loop: bool = True, popups: bool) -> Policy:
+    """Make the policy `in_loop` or of a single run, on a desktop with `popups` or without one."""
     routing = replace(context.policy.routing, popups=popups)
-    if loop:
+    if in_loop:
         routing = replace(routing, cooldown=max(routing.cooldown, LOOP_COOLDOWN))
-    return replace(context.policy, holds=loop, routing=routing)
+    return replace(context.policy, in_loop=in_loop, routing=routing)
 
 
-def create_evaluator(
+def create_engine(
     context: RunContext,
     store: Store,
     clock: Callable[[], Instant] = host.now,
     *,
-    loop: bool = True,
+    in_loop: bool = True,
     presence: Callable[[], PresenceResult] | None = None,
 ) -> Engine:
-    """Make the evaluator: in a `loop` mails keep a distance, with `presence` there are popups."""
-    policy = create_policy(context, loop=loop, popups=presence is not None)
+    """Make the engine: `in_loop` mails keep a distance, with `presence` there are popups."""
+    policy = create_policy(context, in_loop=in_loop, popups=presence is not None)
     return Engine(store, policy, context.mail_identity, clock, presence or no_desktop, _lives, _descends)
 
 

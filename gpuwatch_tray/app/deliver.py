@@ -14,10 +14,10 @@ from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen, MessageKind
+from gpuwatch_tray.model.units import HOUR, MINUTE
 from gpuwatch_tray.notify.outbox_worker import DeliveryReport, Outbox, deliver_due, send_with_picture
 from gpuwatch_tray.rules.temperature import warning_at
 from gpuwatch_tray.store import StoreError, outbox_pipe
-from gpuwatch_tray.units import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

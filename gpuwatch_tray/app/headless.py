@@ -15,8 +15,8 @@ from gpuwatch_tray.app.bootstrap import (
     AlreadyRunningError,
     StoreLease,
     acquire_store,
-    create_courier,
-    create_evaluator,
+    create_engine,
+    create_outbox_process,
     create_recorder,
     open_source,
     reconfigure_source,
@@ -28,8 +28,8 @@ from gpuwatch_tray.app.tray_client import second_start_lines
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL, labelled
+from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.settings import Changes
-from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,10 +67,10 @@ def _loop(context: RunContext, lease: StoreLease) -> None:
     printer = Printer(sys.stdout)
     outputs = Outputs(
         printer.show,
-        mail=create_courier(context, lease.store),
+        mail=create_outbox_process(context, lease.store),
         report_trouble=lambda trouble: lease.describe(trouble=trouble),
     )
-    source, engine = open_source(context, lease.store), create_evaluator(context, lease.store)
+    source, engine = open_source(context, lease.store), create_engine(context, lease.store)
     monitor = Monitor(context, source, engine, outputs, recorder=create_recorder(context, lease.store))
     reloader = SettingsReloader(
         context, lease, monitor, Changes(os.environ), partial(reconfigure_source, source)

@@ -16,9 +16,9 @@ from gpuwatch_tray.engine import operations
 from gpuwatch_tray.history import alert_marks
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import TENS_FOR, GpuFacts, History
+from gpuwatch_tray.model import TEN_MINUTE_SAMPLES_KEPT, GpuFacts, History
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import Store
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +84,7 @@ def parse_since(length: str, now: float) -> float:
         seconds = operations.parse_duration(length, now)
     except ValueError as error:
         raise wrong from error
-    return now - min(seconds, TENS_FOR)
+    return now - min(seconds, TEN_MINUTE_SAMPLES_KEPT)
 
 
 def _history_folder(context: RunContext) -> Path:

@@ -100,7 +100,7 @@ class SettingsReloader:
             self._popups.close(PROBLEM_KEY)
 
     def _create_mail(self) -> OutboxProcess | None:
-        return bootstrap.create_courier(self._context, self._lease.store)
+        return bootstrap.create_outbox_process(self._context, self._lease.store)
 
 
 def _mail_route(settings: Settings) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from gpuwatch_tray.common import host
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.desktop import launcher
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.model.units import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

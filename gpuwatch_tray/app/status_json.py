@@ -15,7 +15,7 @@ from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import LABEL, known
-from gpuwatch_tray.units import MIB, recent_time, rough_duration
+from gpuwatch_tray.model.units import MIB, recent_time, rough_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

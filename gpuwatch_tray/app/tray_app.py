@@ -22,8 +22,8 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     acquire_store,
-    create_courier,
-    create_evaluator,
+    create_engine,
+    create_outbox_process,
     create_recorder,
     open_source,
     reconfigure_source,
@@ -53,7 +53,7 @@ from gpuwatch_tray.tray import Tray, requested_backend
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Snapshot
-    from gpuwatch_tray.notify.desktop import OnButton
+    from gpuwatch_tray.notify.desktop_popups import OnButton
     from gpuwatch_tray.store import Store
 
 
@@ -116,7 +116,7 @@ def notify_exit(error: Exception) -> None:
     if sys.platform in PLATFORMS_WITHOUT_BUS:
         Popups([plyer_popups()]).show(popup)
         return
-    from gpuwatch_tray.notify.desktop import DesktopPopups
+    from gpuwatch_tray.notify.desktop_popups import DesktopPopups
 
     try:
         with temporary_session() as bus:
@@ -245,11 +245,11 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
         outputs = Outputs(
             show_status,
             popups,
-            create_courier(context, store),
+            create_outbox_process(context, store),
             lambda trouble: lease.describe(trouble=trouble),
             welcome.on_snapshot,
         )
-        engine = create_evaluator(context, store, presence=detector.check)
+        engine = create_engine(context, store, presence=detector.check)
         popups.on_lost(lambda key: engine.record_popup(engine.alerts_of_popup(key), shown=False))
         source, recorder = open_source(context, store), create_recorder(context, store)
         monitor = Monitor(context, source, engine, outputs, recorder=recorder)
@@ -305,7 +305,7 @@ def popup_sink(bus: SessionBus | None, tray: Tray, on_button: OnButton) -> Popup
     """Return the popup sinks here, best first: the desktop's own service, the icon's own way, plyer."""
     sinks: list[PopupSink] = []
     if bus is not None:
-        from gpuwatch_tray.notify.desktop import DesktopPopups
+        from gpuwatch_tray.notify.desktop_popups import DesktopPopups
 
         sinks.append(DesktopPopups(bus))
     if tray.notify is not None:

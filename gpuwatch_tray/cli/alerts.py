@@ -13,7 +13,7 @@ from gpuwatch_tray.app.bootstrap import (
     RunContext,
     UsageError,
     WorkError,
-    create_evaluator,
+    create_engine,
     open_source,
     open_store,
     read_once,
@@ -25,7 +25,7 @@ from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Phase
-from gpuwatch_tray.units import local_time
+from gpuwatch_tray.model.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ def explain_rules(context: RunContext, _args: argparse.Namespace) -> int:
     if context.simulated:
         raise WorkError(_("no demo is running: `gpuwatch-tray --demo` starts one"))
     with closing(open_store(context)) as store, closing(open_source(context, store)) as source:
-        lines = create_evaluator(context, store, loop=False).explain(read_once(context, source))
+        lines = create_engine(context, store, in_loop=False).explain(read_once(context, source))
     print(_("nothing watches here at the moment: this is what `gpuwatch-tray check` would do") + "\n")
     print("\n".join(lines))
     return 0

@@ -12,7 +12,7 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     acquire_store,
-    create_evaluator,
+    create_engine,
     open_source,
     open_store,
     read_once,
@@ -65,7 +65,7 @@ def _evaluate(context: RunContext) -> list[str]:
     from gpuwatch_tray.app.deliver import deliver_now
 
     with acquire_store(context, "check") as lease, closing(open_source(context, lease.store)) as source:
-        outcome = create_evaluator(context, lease.store, loop=False).evaluate(read_once(context, source))
+        outcome = create_engine(context, lease.store, in_loop=False).evaluate(read_once(context, source))
         failures = [*outcome.gaps, *([outcome.trouble] if outcome.trouble else [])]
         return failures if context.simulated else [*failures, *deliver_now(context, lease.store)]
 

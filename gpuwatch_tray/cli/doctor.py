@@ -24,7 +24,7 @@ from gpuwatch_tray.app.bootstrap import (
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.private import write_private
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.units import KIB
+from gpuwatch_tray.model.units import KIB
 
 if TYPE_CHECKING:
     import argparse

@@ -16,8 +16,8 @@ from gpuwatch_tray.app.control import operate
 from gpuwatch_tray.cli.base import tcp_port
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
+from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
 from gpuwatch_tray.settings import Secret, SmtpSecurity, odd_characters, read_password
-from gpuwatch_tray.units import TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ import argparse
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.app.bootstrap import SourceKind
-from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, setup, watch, when
+from gpuwatch_tray.cli import alerts, check, doctor, mail, ps, report, run, setup, when
 from gpuwatch_tray.cli.base import CommandGroup, epilog
 from gpuwatch_tray.i18n import N_, _
 
@@ -62,9 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
         version=f"gpuwatch-tray {__version__}",
         help=_("show program's version number and exit"),  # argparse does not translate its own
     )
-    top.set_defaults(run=watch.run_tray)
+    top.set_defaults(run=run.run_tray)
     commands = CommandGroup(top.add_subparsers(dest="command", metavar="COMMAND"), common)
-    for module in (ps, check, watch, alerts, when, report, mail):
+    for module in (ps, check, run, alerts, when, report, mail):
         module.add_commands(commands)
     setup.add_commands(commands, top)
     doctor.add_commands(commands)

@@ -18,8 +18,8 @@ from gpuwatch_tray.common.text import align_columns
 from gpuwatch_tray.history.sample_reader import UseDetail
 from gpuwatch_tray.history.usage import GroupBy, UsageSums, usage
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import LABEL, MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
+from gpuwatch_tray.model import LABEL, MINUTE_SAMPLES_KEPT, TEN_MINUTES
+from gpuwatch_tray.model.units import HOUR, MINUTE, TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     import argparse
@@ -186,7 +186,7 @@ def _record(kind: str, of: GpuSample | Use, index: dict[str, int], **more: Any) 
         "seconds": of.seconds,
         "gpu": index.get(of.uuid),
         "uuid": of.uuid or None,
-        "held": _rounded(of.held),
+        "held": _rounded(of.seconds_in_use),
         "idle": _rounded(of.idle),
         "energy": _rounded(of.energy),
     }
@@ -232,7 +232,7 @@ def print_usage(context: RunContext, args: argparse.Namespace) -> int:
     by = GroupBy(args.by)
     now = host.now().wall
     start = parse_since(args.since, now)
-    finest = MINUTE if now - start <= MINUTES_FOR else TEN_MINUTES
+    finest = MINUTE if now - start <= MINUTE_SAMPLES_KEPT else TEN_MINUTES
     processes = UseDetail.SUMMED if by is GroupBy.PROCESS else UseDetail.NONE
     history = read_history(context, start, now, finest=finest, processes=processes)
     answer = usage_json(usage(history, by), history, context.settings.energy_price)

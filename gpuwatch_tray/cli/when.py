@@ -14,7 +14,7 @@ from gpuwatch_tray.app.bootstrap import (
     UsageError,
     WorkError,
     acquire_store,
-    create_evaluator,
+    create_engine,
     deliver_command,
     open_store,
 )
@@ -136,7 +136,7 @@ def _report(context: RunContext, request: dict[str, Any]) -> None:
         try:
             with acquire_store(context, "when run") as lease:
                 recorded = _record_end(lease.store, request)
-                if recorded and create_evaluator(context, lease.store, loop=False).mail_due_reminders():
+                if recorded and create_engine(context, lease.store, in_loop=False).mail_due_reminders():
                     _deliver(context)
         except AlreadyRunningError:
             with closing(open_store(context)) as store:

@@ -31,7 +31,7 @@ from gpuwatch_tray.model import (
     Why,
     known,
 )
-from gpuwatch_tray.units import MIB, local_datetime
+from gpuwatch_tray.model.units import MIB, local_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

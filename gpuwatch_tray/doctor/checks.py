@@ -1,4 +1,4 @@
-"""The run of all checks, and the checks of the program's own files and settings."""
+"""What a check gives, the run of all checks, and those of the program's own files and settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.units import KIB, MIB
+from gpuwatch_tray.model.units import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -109,7 +109,7 @@ def _check_tray(
 
 
 def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
-    from gpuwatch_tray.notify.desktop import NOTIFICATIONS
+    from gpuwatch_tray.notify.desktop_popups import NOTIFICATIONS
 
     began = time.monotonic()
     try:

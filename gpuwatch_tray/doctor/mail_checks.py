@@ -10,6 +10,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen
+from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
 from gpuwatch_tray.notify.email import create_transport
 from gpuwatch_tray.notify.email.google_credentials import read_token
 from gpuwatch_tray.notify.email.secrets import password_source, smtp_password
@@ -17,7 +18,6 @@ from gpuwatch_tray.notify.email.sendmail import LocalTransport
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.units import TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

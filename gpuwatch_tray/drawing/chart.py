@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from gpuwatch_tray.model import LABEL, Severity
+from gpuwatch_tray.model.units import DAY, GIB, HOUR, local_datetime, local_time
 from gpuwatch_tray.report import page, payload
-from gpuwatch_tray.units import DAY, GIB, HOUR, local_datetime, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

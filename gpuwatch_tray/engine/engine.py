@@ -19,8 +19,8 @@ from gpuwatch_tray.engine.evaluation import (
     EvaluationState,
     build_commit,
     ended_alerts,
+    evaluate_snapshot,
     is_silenced,
-    judge,
     reading_gap,
 )
 from gpuwatch_tray.engine.explain import explain
@@ -30,7 +30,7 @@ from gpuwatch_tray.engine.mail_builder import (
     build_mails,
     cap_mails,
     new_id,
-    outbox_room,
+    outbox_capacity,
     was_delivered,
 )
 from gpuwatch_tray.engine.popup_tracker import PopupTracker
@@ -154,7 +154,7 @@ class Engine:
                 return 0
             due = self._reminders.due(inputs.reminders, now, presence)
             for number, message in zip(due.closed, due.mails, strict=True):
-                full = self._state.holding or outbox_room(self._store, now.wall, holding=False).free <= 0
+                full = self._state.holding or outbox_capacity(self._store, now.wall, holding=False).free <= 0
                 self._store.close_reminder(number, Mail(message, (), held=full))
             return len(due.mails)
 
@@ -214,22 +214,24 @@ class Engine:
         return None
 
     def _judge(self, snapshot: Snapshot, now: Instant, presence: Presence) -> Evaluation:
-        return judge(self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence)
+        return evaluate_snapshot(
+            self._state, self._inputs, self._policy, self._identity.host, snapshot, now, presence
+        )
 
     def _build_commit(self, evaluation: Evaluation, reminders: ReminderResult, now: Instant) -> Commit:
         ended = ended_alerts(self._state, self._inputs, self._policy, evaluation, now)
         due = _sent_now(evaluation, Channel.EMAIL)
         reminder_mails = reminders.notifications.mails
         mails = build_mails(self._identity, evaluation, due, ended.due, reminder_mails, now.wall)
-        merged: tuple[int, ...] = ()
+        digested_rows: tuple[int, ...] = ()
         holding = self._state.holding
         if mails or (holding and evaluation.snoozed_until is None):
-            room = outbox_room(self._store, now.wall, holding=holding)
+            room = outbox_capacity(self._store, now.wall, holding=holding)
             if len(mails) > room.free and not holding:
                 log.warning("%d mails an hour or %d a day are enough: held for a digest", PER_HOUR, PER_DAY)
-            mails, merged = cap_mails(self._identity, mails, room, now.wall)
+            mails, digested_rows = cap_mails(self._identity, mails, room, now.wall)
         return build_commit(
-            self._state, self._inputs, self._policy, evaluation, ended, reminders, mails, merged, now
+            self._state, self._inputs, self._policy, evaluation, ended, reminders, mails, digested_rows, now
         )
 
     def _write(self, commit: Commit, evaluation: Evaluation) -> None:
@@ -325,7 +327,7 @@ def mail_now(
     snapshot: Snapshot, policy: Policy, identity: MailIdentity, now: Instant, *, redacted: bool = True
 ) -> tuple[tuple[Alert, ...], tuple[str, ...], Message]:
     """Return what fires, what is open, and a mail about both, past every cooldown and without any state."""
-    verdicts = rules.judge(snapshot, policy.limits, holds=False)
+    verdicts = rules.judge(snapshot, policy.limits, in_loop=False)
     firing, _ = alerts.step({}, verdicts, Tick(now), identity.host)
     always = policy.routing.email_when is EmailWhen.ALWAYS
     reported = tuple(alert for alert in firing.values() if always or alert.severity > Severity.INFO)

@@ -71,7 +71,7 @@ class EvaluationState:
         """Go on from what the store has: the saved state and the audit log."""
         # An alert that only a loop can judge rests on file until one does: here it would fire, and mute
         # others, for ever.
-        judged = rules.judged(policy.limits, holds=policy.holds)
+        judged = rules.judged(policy.limits, in_loop=policy.in_loop)
         active = {alert.fingerprint: alert for alert in saved.alerts if alert.rule in judged}
         not_shown = popups_not_shown(log)
         return cls(
@@ -83,7 +83,7 @@ class EvaluationState:
             raised=saved.raised,
             severities=dict(saved.severities),
             # What single runs write says nothing of how long a loop has watched.
-            last=saved.loop if policy.holds else saved.last,
+            last=saved.last_in_loop if policy.in_loop else saved.last,
             pace=ReadingPace(),
             highest=saved.highest,
             decisions=logged_decisions(log, {alert.id: name for name, alert in active.items()}),
@@ -143,7 +143,7 @@ class EvaluationState:
         )
 
 
-def judge(
+def evaluate_snapshot(
     state: EvaluationState,
     inputs: EvaluationInputs,
     policy: Policy,
@@ -160,8 +160,8 @@ def judge(
     )
     tick, pace = _tick(state, policy, snapshot, now)
     gap = reading_gap(state.pace, policy)
-    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=gap, seen=seen)
-    verdicts = rules.judge(snapshot, limits, rule_history, holds=policy.holds)
+    rule_history = rules.observe(state.rule_history, snapshot, now, limits, gap=gap, acknowledged=seen)
+    verdicts = rules.judge(snapshot, limits, rule_history, in_loop=policy.in_loop)
     stepped, changes = alerts.step(
         state.alerts,
         verdicts,
@@ -250,26 +250,26 @@ def build_commit(
     ended: EndedAlerts,
     reminders: ReminderResult,
     mails: tuple[Mail, ...],
-    merged: tuple[int, ...],
+    digested_rows: tuple[int, ...],
     now: Instant,
 ) -> Commit:
     """Build what an evaluation writes in one transaction, with the mails about it."""
     changes = evaluation.changes
     return Commit(
         at=now,
-        loop=policy.holds,
+        in_loop=policy.in_loop,
         alerts=tuple(threaded(evaluation.alerts, mails).values()),
         ended=ended.owed,
-        silent=(*ended.settled, *state.orphans),
+        ended_without_mail=(*ended.settled, *state.orphans),
         dropped=tuple(change.alert.id for change in changes if change.kind is ChangeKind.DROPPED),
         voided=evaluation.voided,
         # What a single run cannot judge may still have to tell of the end of its snooze.
-        lifted=()
-        if state.resting and not policy.holds
+        expired_silences=()
+        if state.resting and not policy.in_loop
         else tuple(silence for silence in inputs.attention.silences if not silence.left(now)),
         transitions=audit_entries(evaluation, state.decisions, now),
         mails=mails,
-        merged=merged,
+        digested_rows=digested_rows,
         gpus=_new_gpus(evaluation.snapshot, inputs.gpus),
         reminders=reminders.changed,
         closed_reminders=reminders.notifications.closed,
@@ -329,7 +329,7 @@ def _is_forgotten(inputs: EvaluationInputs, alert: Alert) -> bool:
 
 
 def reading_gap(pace: ReadingPace, policy: Policy) -> float:
-    """Return after how many seconds between two readings nothing is known: slow ones are a slow poll."""
+    """Return the longest pause (s) between readings that counts as watched; it grows with slow readings."""
     return policy.gap if pace.interval <= policy.gap else SLOW_READINGS * pace.interval
 
 
@@ -340,9 +340,9 @@ def _tick(
     was_read = snapshot.problem is None
     elapsed = 0.0 if state.last is None else now.since(state.last)
     # Between two runs of cron there is always a gap, which then says nothing.
-    gap = policy.holds and not 0 <= elapsed <= reading_gap(state.pace, policy)
+    gap = policy.in_loop and not 0 <= elapsed <= reading_gap(state.pace, policy)
     elapsed = max(0.0, elapsed)
-    if gap or state.last is None or not policy.holds or state.pace.at is None:
+    if gap or state.last is None or not policy.in_loop or state.pace.at is None:
         return Tick(now, elapsed, gap), ReadingPace(now if was_read else None)
     if not was_read:
         return Tick(now, elapsed), state.pace

@@ -9,8 +9,8 @@ from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.i18n import translate_key as word
 from gpuwatch_tray.model import Alert, EmailWhen, Phase, Presence, PresenceResult, Reason, Terms
+from gpuwatch_tray.model.units import duration
 from gpuwatch_tray.rules import RULES, is_on, keys, terms
-from gpuwatch_tray.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import Alert, Instant, Message, MessageKind, Phase, Reason
+from gpuwatch_tray.model.units import DAY, HOUR
 from gpuwatch_tray.notify import render
 from gpuwatch_tray.store import Gather, Mail, OutboxMail, Store
-from gpuwatch_tray.units import DAY, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -24,18 +24,18 @@ AGAIN = frozenset({Reason.COOLDOWN_OVER, Reason.SNOOZE_OVER})  # why an alert is
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRoom:
+class OutboxCapacity:
     """How many mails may still be queued now, and the held ones that there is room for."""
 
     free: int
     held: tuple[OutboxMail, ...] = ()
 
 
-def outbox_room(store: Store, now: float, *, holding: bool) -> OutboxRoom:
+def outbox_capacity(store: Store, now: float, *, holding: bool) -> OutboxCapacity:
     """Count the mails of the last hour and day; `holding` while held ones wait. Raises StoreError."""
     hour, day = (store.queued_since(now, span) for span in (HOUR, DAY))
     free = min(PER_HOUR - hour, PER_DAY - day)
-    return OutboxRoom(free, store.held_mails() if holding and free > 0 else ())
+    return OutboxCapacity(free, store.held_mails() if holding and free > 0 else ())
 
 
 def build_mails(
@@ -56,7 +56,7 @@ def build_mails(
             evaluation.gaps,
             now=now,
             message_id=new_id(identity),
-            reminder=_sent_before(evaluation, due),
+            is_repeat=_sent_before(evaluation, due),
         )
         mails.append(Mail(message, tuple(alert.fingerprint for alert in due)))
     if ended:
@@ -66,7 +66,7 @@ def build_mails(
 
 
 def cap_mails(
-    identity: MailIdentity, mails: Sequence[Mail], room: OutboxRoom, now: float
+    identity: MailIdentity, mails: Sequence[Mail], room: OutboxCapacity, now: float
 ) -> tuple[tuple[Mail, ...], tuple[int, ...]]:
     """Hold the mails beyond the room; the mails to queue, and the held rows (by id) of a digest."""
     # Where held mails wait and there is room again, one digest tells of them and of `mails`.

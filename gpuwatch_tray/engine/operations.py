@@ -16,9 +16,9 @@ from gpuwatch_tray.alerts.reminders import awaited, command_notice, describe_rem
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Phase, known
+from gpuwatch_tray.model.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
 from gpuwatch_tray.rules import RULES
 from gpuwatch_tray.store import Transition
-from gpuwatch_tray.units import DAY, HOUR, MINUTE, TO_THE_MINUTE, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

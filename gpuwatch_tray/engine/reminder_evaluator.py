@@ -171,7 +171,7 @@ class ReminderEvaluator:
         if needs_process_check(reminder, snapshot) and not isinstance(condition, GpusFree):
             lives = self._lives(condition.pid, condition.identity)
         children = self._children(reminder, snapshot) if lives else frozenset()
-        return Observation(snapshot, now, gap, self._policy.holds, lives, children)
+        return Observation(snapshot, now, gap, self._policy.in_loop, lives, children)
 
     def _children(self, reminder: Reminder, snapshot: Snapshot) -> frozenset[tuple[int, str]]:
         """Return the processes on the GPUs that a command has started."""

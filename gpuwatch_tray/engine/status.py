@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import LEVELS, Alert, GpuProcess, Level, Phase, Snapshot, Status
-from gpuwatch_tray.units import local_time
+from gpuwatch_tray.model.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,11 +42,11 @@ def status_of(
     )
     if snapshot.problem is not None:
         return base
-    audible = [alert for alert in alerts if alert.snoozed_until is None]
-    if audible:
-        headline = _sum(audible)
+    unsnoozed = [alert for alert in alerts if alert.snoozed_until is None]
+    if unsnoozed:
+        headline = _sum(unsnoozed)
         unnamed = [gap for gap in gaps if gap.lower() not in headline.lower()]
-        level = LEVELS[audible[0].severity]
+        level = LEVELS[unsnoozed[0].severity]
         if gaps and level is Level.OK:
             level = Level.NO_DATA
         return replace(base, level=level, headline="; ".join([headline, *unnamed]))

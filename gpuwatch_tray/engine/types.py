@@ -26,7 +26,7 @@ class Policy:
     """
     What an evaluation goes by: the rules' limits, and on which channels alerts and their ends are sent.
 
-    `holds`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
+    `in_loop`: the engine runs in a loop, whose polls tell how long a condition holds. After `gap` seconds
     without an evaluation nothing is known.
     """
 
@@ -34,7 +34,7 @@ class Policy:
     routing: RoutingPolicy
     resolved_mail: bool = True
     resolved_popup: bool = False
-    holds: bool = True
+    in_loop: bool = True
     gap: float = 15.0
 
 

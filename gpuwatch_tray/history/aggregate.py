@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuwatch_tray.model import ClockLimit, GpuSample, Missing, Severity, Span, Stretch, Use
-from gpuwatch_tray.units import MIB, MINUTE
+from gpuwatch_tray.model.units import MIB, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", GpuSample, Use)
 # The fields that are added up, and those that are merged as spans: also the order of the columns on disk.
-GPU_SUMS = ("covered", "readings", "asleep", "listed", "held", "idle")
+GPU_SUMS = ("covered", "readings", "asleep", "listed", "seconds_in_use", "idle")
 GPU_SPANS = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
-USE_SUMS, USE_SPANS = ("held", "idle"), ("memory", "utilisation")
+USE_SUMS, USE_SPANS = ("seconds_in_use", "idle"), ("memory", "utilisation")
 
 
 def merge_stretches(parts: Sequence[Stretch], at: int, seconds: int) -> Stretch:
@@ -149,10 +149,10 @@ class SpanAccumulator:
 class UseAccumulator:
     """The use of a GPU by one process, or by those of one user."""
 
-    __slots__ = ("energy", "held", "idle", "memory", "utilisation")
+    __slots__ = ("energy", "idle", "memory", "seconds_in_use", "utilisation")
 
     def __init__(self) -> None:
-        self.held = self.idle = 0.0
+        self.seconds_in_use = self.idle = 0.0
         self.energy: float | None = None
         self.memory = SpanAccumulator()
         self.utilisation = SpanAccumulator()
@@ -160,7 +160,7 @@ class UseAccumulator:
     def to_use(self, who: str | None, uuid: str, at: int, seconds: int) -> Use:
         """Return all of it as a sample."""
         memory, utilisation = self.memory.span(), self.utilisation.span()
-        return Use(who, uuid, at, seconds, self.held, memory, utilisation, self.idle, self.energy)
+        return Use(who, uuid, at, seconds, self.seconds_in_use, memory, utilisation, self.idle, self.energy)
 
 
 class GpuAccumulator(UseAccumulator):
@@ -273,7 +273,7 @@ def _alike(one: Use | GpuSample, other: Use | GpuSample) -> bool:
         one.uuid == other.uuid
         and getattr(one, "who", "") == getattr(other, "who", "")
         and (one.energy is None) == (other.energy is None)
-        and _same_share(one.held / a, other.held / b)
+        and _same_share(one.seconds_in_use / a, other.seconds_in_use / b)
         and _same_share(one.idle / a, other.idle / b)
         and _near(one.memory, other.memory, MIB, a, b)
         and _near(one.utilisation, other.utilisation, _PERCENT, a, b)

@@ -145,7 +145,7 @@ def _gpu_values(sample: GpuSample) -> FloatRow:
         nan if sample.energy is None else sample.energy,
         sample.asleep,
         sample.listed,
-        sample.held,
+        sample.seconds_in_use,
         sample.idle,
         *(value for name in GPU_SPANS for value in _span_values(getattr(sample, name))),
     )
@@ -153,7 +153,7 @@ def _gpu_values(sample: GpuSample) -> FloatRow:
 
 def _use_values(use: Use) -> FloatRow:
     energy = nan if use.energy is None else use.energy
-    return (use.held, use.idle, energy, *_span_values(use.memory), *_span_values(use.utilisation))
+    return (use.seconds_in_use, use.idle, energy, *_span_values(use.memory), *_span_values(use.utilisation))
 
 
 def _value(value: float) -> float | None:
@@ -166,7 +166,7 @@ def _span_at(row: FloatRow, at: int) -> Span | None:
 
 
 def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
-    covered, readings, level, energy, asleep, listed, held, idle = row[:8]
+    covered, readings, level, energy, asleep, listed, seconds_in_use, idle = row[:8]
     spans: dict[str, Any] = {name: _span_at(row, 8 + _SPAN * n) for n, name in enumerate(GPU_SPANS)}
     return GpuSample(
         uuid,
@@ -178,7 +178,7 @@ def _gpu_from_row(uuid: str, at: int, seconds: int, row: FloatRow) -> GpuSample:
         energy=_value(energy),
         asleep=asleep,
         listed=listed,
-        held=held,
+        seconds_in_use=seconds_in_use,
         idle=idle,
         **spans,
     )
@@ -203,8 +203,8 @@ class UseSums:
                 self._sums[who, gpu] = list(NOTHING)
         for who, gpu, row in rows:
             sums = self._sums[who, gpu]
-            held, idle, energy, *spans = row
-            sums[0] += held * share
+            seconds_in_use, idle, energy, *spans = row
+            sums[0] += seconds_in_use * share
             sums[1] += idle * share
             if not isnan(energy):  # a NaN is what is not known
                 sums[2] = energy * share + (0.0 if isnan(sums[2]) else sums[2])
@@ -218,10 +218,10 @@ class UseSums:
 
     def uses(self, at: int, seconds: int) -> Iterator[Use]:
         """Return the use of each, as of one stretch from `at`."""
-        for (who, gpu), (held, idle, energy, *spans) in self._sums.items():
+        for (who, gpu), (seconds_in_use, idle, energy, *spans) in self._sums.items():
             key = self._names.run_of(who)
             if key is not None:
-                row = (held, idle, energy, *_span_from_sums(spans[:4]), *_span_from_sums(spans[4:]))
+                row = (seconds_in_use, idle, energy, *_span_from_sums(spans[:4]), *_span_from_sums(spans[4:]))
                 yield use_from_row(key, self._names.gpu_of(gpu), at, seconds, row)
 
 

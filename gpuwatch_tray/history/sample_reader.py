@@ -15,10 +15,10 @@ from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, merge_stretches, sp
 from gpuwatch_tray.history.codec import UseSums
 from gpuwatch_tray.history.names import NameDictionary, read_gpus, read_runs
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
+from gpuwatch_tray.model import MINUTE_SAMPLES_KEPT, TEN_MINUTES, GpuSample, History, ProcessRun, Stretch, Use
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store.errors import describe_error
 from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +75,7 @@ class _SampleReader:
         self._names = NameDictionary(database)
 
     def history(self, now: float, finest: int) -> History:
-        fine = int(now - MINUTES_FOR) // TEN_MINUTES * TEN_MINUTES + TEN_MINUTES
+        fine = int(now - MINUTE_SAMPLES_KEPT) // TEN_MINUTES * TEN_MINUTES + TEN_MINUTES
         if finest != MINUTE:
             fine = int(self._end) + TEN_MINUTES
         stretches = [*self._tens(fine), *self._minutes(fine)]

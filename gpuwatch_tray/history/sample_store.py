@@ -17,11 +17,18 @@ from gpuwatch_tray.history.aggregate import StretchCompactor, merge_stretches, s
 from gpuwatch_tray.history.codec import decode_stretch, encode_stretch
 from gpuwatch_tray.history.names import NameDictionary
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, GpuFacts, ProcessRun, Stretch
+from gpuwatch_tray.model import (
+    MINUTE_SAMPLES_KEPT,
+    TEN_MINUTE_SAMPLES_KEPT,
+    TEN_MINUTES,
+    GpuFacts,
+    ProcessRun,
+    Stretch,
+)
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import state_file
 from gpuwatch_tray.store.errors import describe_error, is_damaged
 from gpuwatch_tray.store.tables import StoreError, UnreadableRowError, in_transaction, schema_version
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -156,16 +163,16 @@ def decode_rows(
 
 def prune_samples(database: sqlite3.Connection) -> None:
     """Delete what is old. Inside the caller's transaction."""
-    # The present is the earliest of the last rows: a clock that is wrong for a while must not cost the past.
+    # The present is the earliest end of the newest 60 rows, so that one wrong clock deletes nothing.
     last = "SELECT at + seconds AS late FROM minutes ORDER BY id DESC LIMIT ?"
     late, count = database.execute(f"SELECT min(late), count(*) FROM ({last})", (ROWS_FOR_AGE,)).fetchone()
     if count < ROWS_FOR_AGE:
         return
-    database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (late - MINUTES_FOR,))
-    database.execute("DELETE FROM tens WHERE at + ? <= ?", (TEN_MINUTES, late - TENS_FOR))
+    database.execute("DELETE FROM minutes WHERE folded AND at + seconds <= ?", (late - MINUTE_SAMPLES_KEPT,))
+    database.execute("DELETE FROM tens WHERE at + ? <= ?", (TEN_MINUTES, late - TEN_MINUTE_SAMPLES_KEPT))
     database.execute(
         "DELETE FROM runs WHERE last < ? OR id <= (SELECT id FROM runs ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (late - TENS_FOR, MOST_RUNS),
+        (late - TEN_MINUTE_SAMPLES_KEPT, MOST_RUNS),
     )
 
 
@@ -173,7 +180,7 @@ def limit_processes(stretch: Stretch) -> Stretch:
     """Return the stretch with no more processes than are kept."""
     if len(stretch.processes) <= MOST_PROCESSES:
         return stretch
-    longest = sorted(stretch.processes, key=lambda use: -use.held)[:MOST_PROCESSES]
+    longest = sorted(stretch.processes, key=lambda use: -use.seconds_in_use)[:MOST_PROCESSES]
     return replace(stretch, processes=tuple(longest))
 
 

@@ -25,8 +25,8 @@ from gpuwatch_tray.model import (
     Stretch,
     known,
 )
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,7 +59,7 @@ class OpenMinute:
             if tally is None:
                 tally = run.tally = UseAccumulator()
             process = run.process
-            tally.held += seconds
+            tally.seconds_in_use += seconds
             memory = process.memory
             if not isinstance(memory, Missing):
                 tally.memory.add(memory, seconds)
@@ -68,9 +68,9 @@ class OpenMinute:
                 user = process.user
                 key = (None if isinstance(user, Missing) else user, run.uuid)
                 groups.setdefault(key, []).append(run)
-        held = {uuid for _, uuid in groups}
+        used = {uuid for _, uuid in groups}
         for name, gpu in reading.gpus.items():
-            self._add_gpu(name, gpu, reading, seconds, held=name in held)
+            self._add_gpu(name, gpu, reading, seconds, in_use=name in used)
         for key, group in groups.items():
             self._add_user(key, group, reading, seconds, shares)
 
@@ -90,17 +90,17 @@ class OpenMinute:
         facts = tuple(_gpu_facts(name, gpu) for name, gpu in self._seen.items())
         return Minute(stretch, facts, tuple(process_runs))
 
-    def _add_gpu(self, name: str, gpu: Gpu, reading: SampledReading, seconds: float, *, held: bool) -> None:
+    def _add_gpu(self, name: str, gpu: Gpu, reading: SampledReading, seconds: float, *, in_use: bool) -> None:
         tally = self._gpus.get(name)
         if tally is None:
             tally = self._gpus[name] = GpuAccumulator()
         self._seen[name] = gpu
         tally.add(gpu, seconds)
         if not gpu.physical:
-            held = held or gpu.index in reading.at_work  # on its MIG devices
+            in_use = in_use or gpu.index in reading.at_work  # on its MIG devices
             tally.energy = sum_known((tally.energy, reading.board_energy(gpu.index, seconds)))
-        if held:
-            tally.held += seconds
+        if in_use:
+            tally.seconds_in_use += seconds
             if name in reading.idle:
                 tally.idle += seconds
 
@@ -115,7 +115,7 @@ class OpenMinute:
         tally = self._users.get(key)
         if tally is None:
             tally = self._users[key] = UseAccumulator()
-        tally.held += seconds
+        tally.seconds_in_use += seconds
         memory = 0
         for run in group:
             one = run.process.memory

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.history.aggregate import sum_known
-from gpuwatch_tray.units import GIB, HOUR
+from gpuwatch_tray.model.units import GIB, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,7 +91,7 @@ def usage(history: History, by: GroupBy) -> Usage:
     divided = {(board[sample.uuid], sample.at) for sample in samples if sample.uuid in board}
     counted = [sample for sample in samples if (sample.uuid, sample.at) not in divided]
     whole = _add_up(counted)
-    nowhere = sum(use.held for use in history.users if not use.uuid)
+    nowhere = sum(use.seconds_in_use for use in history.users if not use.uuid)
     drawn = _kwh(sample.energy for sample in samples)
     shared = _kwh(use.energy for use in history.users)
     return Usage(
@@ -113,7 +113,7 @@ def usage(history: History, by: GroupBy) -> Usage:
 def _add_up(stretches: Sequence[Use] | Sequence[GpuSample]) -> UsageSums:
     """Add up the stretches of one user, one process or one GPU."""
     return UsageSums(
-        sum(sample.held for sample in stretches) / HOUR,
+        sum(sample.seconds_in_use for sample in stretches) / HOUR,
         _gib_hours(sample.memory for sample in stretches),
         _mean_of_spans(sample.utilisation for sample in stretches),
         sum(sample.idle for sample in stretches) / HOUR,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_runtime_path
 
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.units import MIB
+from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -135,7 +135,7 @@ class Alert:
     text: str = ""
     id: int = 0  # how `alerts ack ID` names it
     phase: Phase = Phase.FIRING
-    held: float = 0.0  # for how long the phase has lasted, by the engine's clock without gaps
+    phase_seconds: float = 0.0  # for how long the phase has lasted, by the engine's clock without gaps
     samples: int = 1  # and for how many polls
     fired: Instant | None = None
     raises: int = 0  # how often this fingerprint began to fire within the last hour

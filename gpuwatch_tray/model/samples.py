@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.units import DAY, HOUR, MINUTE
+from gpuwatch_tray.model.units import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 TEN_MINUTES = 10 * MINUTE  # seconds: the second length of a stretch, beside a minute
-MINUTES_FOR = 48 * HOUR  # seconds that the samples of a minute are kept
-TENS_FOR = 30 * DAY  # and those of ten
+MINUTE_SAMPLES_KEPT = 48 * HOUR  # seconds
+TEN_MINUTE_SAMPLES_KEPT = 30 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class GpuSample:
     energy: float | None = None  # J drawn
     asleep: float = 0.0
     listed: float = 0.0  # its processes were known
-    held: float = 0.0  # one or more of them computed
+    seconds_in_use: float = 0.0  # one or more of them computed
     idle: float = 0.0  # and it did nothing (IDLE_PCT) meanwhile
 
 
@@ -93,7 +93,7 @@ class Use:
     uuid: str
     at: int
     seconds: int
-    held: float  # seconds that it was there
+    seconds_in_use: float  # seconds that it was there
     memory: Span | None = None
     utilisation: Span | None = None  # of the GPU meanwhile
     idle: float = 0.0  # seconds that the GPU did nothing meanwhile

@@ -1,4 +1,4 @@
-"""The table of settings, one row each; every other place that needs a fact about a setting reads it here."""
+"""The table of settings, one row each, for every place that needs a fact about one; CHOICEs: `validators`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gpuwatch_tray.units import GIB, HOUR, MINUTE
+from gpuwatch_tray.model.units import GIB, HOUR, MINUTE
 
-WATCH, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
+WATCH_FILE, NOTIFY, SMTP = "gpu-watch.env", "notify.env", "smtp.env"  # in the order in which they are read
 LARGEST = 999_999_999
 EXAMPLE_ADDRESS = "you@example.com"
 EXAMPLE_PATH = "/ABS/PATH/*"
@@ -78,11 +78,14 @@ class Setting:
     default: str = ""  # as people write it; empty for none
     about: str = field(kw_only=True)  # one line for a table
     unit: Unit = Unit.NONE
-    bounds: tuple[int | Decimal, int | Decimal] = (0, LARGEST)  # the lowest and highest number, in `unit`
+    bounds: tuple[int | Decimal, int | Decimal] = (
+        0,
+        LARGEST,
+    )  # lowest and highest, in `unit`; WHOLE: always these
     off: bool = False  # `off` may stand in place of a number; `auto` likewise
     auto: bool = False
     choices: tuple[str, ...] = ()
-    kept: str = ""  # the attribute of `Settings` that holds the value, in base units
+    field_path: str = ""  # the attribute of `Settings` that holds the value, in base units
     switches: str = ""  # the rule that `off` takes away
     tunes: tuple[str, ...] = ()  # the rules that use the value otherwise
     heading: str = ""  # in the example file, above the first of a group
@@ -92,7 +95,7 @@ class Setting:
     placeholder: str = ""  # a value that matches it counts as not set
 
     @property
-    def base(self) -> Any:
+    def default_value(self) -> Any:
         """The default of a number or a switch, in base units; None for off."""
         if self.type is ValueType.SWITCH:
             return self.default == "on"
@@ -128,134 +131,140 @@ Code.exe, steam.exe, steamwebhelper.exe
 
 # The rows, in the order of the example files.
 # fmt: off
-TO_EMAIL = Setting("TO_EMAIL", WATCH, ValueType.ADDRESSES, active=True, kept="to_email",
+TO_EMAIL = Setting("TO_EMAIL", WATCH_FILE, ValueType.ADDRESSES, active=True, field_path="to_email",
     placeholder=EXAMPLE_ADDRESS,
     about="Who gets the mail: one address, or several with commas between them.",
     comment="Who gets the mail: one address, or several with commas between them. Without one,"
         " `gpuwatch-tray check` ends with exit code 2, and the tray runs without mail.")
-GPU_LIMIT = Setting("GPU_LIMIT", WATCH, ValueType.WHOLE, "2", off=True, active=True,
-    kept="limits.gpu_limit", switches="gpu_limit",
+GPU_LIMIT = Setting("GPU_LIMIT", WATCH_FILE, ValueType.WHOLE, "2", off=True, active=True,
+    field_path="limits.gpu_limit", switches="gpu_limit",
     about="Warn when your processes are on more GPUs than this.")
-MAX_ETIME_MIN = Setting("MAX_ETIME_MIN", WATCH, ValueType.WHOLE, "360", unit=Unit.MINUTES, off=True,
-    active=True, kept="limits.max_etime", switches="max_etime",
+MAX_ETIME_MIN = Setting("MAX_ETIME_MIN", WATCH_FILE, ValueType.WHOLE, "360", unit=Unit.MINUTES, off=True,
+    active=True, field_path="limits.max_etime", switches="max_etime",
     about="Warn when one of your processes has been running for more minutes than this (360 = six hours).")
-COOLDOWN_MIN = Setting("COOLDOWN_MIN", WATCH, ValueType.WHOLE, "60", unit=Unit.MINUTES, active=True,
-    kept="routing.cooldown",
+COOLDOWN_MIN = Setting("COOLDOWN_MIN", WATCH_FILE, ValueType.WHOLE, "60", unit=Unit.MINUTES, active=True,
+    field_path="routing.cooldown",
     about="Minutes before the same warning is mailed again.",
     comment="Minutes before the same warning is mailed again, counted from the mail that went out. 0"
         " mails it at every check.")
-POLL_SEC = Setting("POLL_SEC", WATCH, ValueType.DECIMAL, "5", unit=Unit.SECONDS,
-    bounds=(Decimal("0.2"), HOUR), kept="poll",
+POLL_SEC = Setting("POLL_SEC", WATCH_FILE, ValueType.DECIMAL, "5", unit=Unit.SECONDS,
+    bounds=(Decimal("0.2"), HOUR), field_path="poll",
     about="Seconds between two looks at the GPUs, for the tray and `gpuwatch-tray watch`: 0.2 to 3600.")
-PROCESS_SCOPE = Setting("PROCESS_SCOPE", WATCH, ValueType.CHOICE, "mine", choices=("mine", "all"),
-    kept="limits.scope",
+PROCESS_SCOPE = Setting("PROCESS_SCOPE", WATCH_FILE, ValueType.CHOICE, "mine", choices=("mine", "all"),
+    field_path="limits.scope",
     about="Whose processes count: mine or all.")
-HUNG_MIN = Setting("HUNG_MIN", WATCH, ValueType.WHOLE, "10", unit=Unit.MINUTES, off=True,
-    kept="limits.use.hung_hold", switches="hung", heading="How the GPUs are used",
+HUNG_MIN = Setting("HUNG_MIN", WATCH_FILE, ValueType.WHOLE, "10", unit=Unit.MINUTES, off=True,
+    field_path="limits.use.hung_hold", switches="hung", tunes=("idle_holding",),
+    heading="How the GPUs are used",
     about="Minutes that a GPU does nothing, after your process on it was busy, until it is said to hang.")
-IDLE_HOLD_MIN = Setting("IDLE_HOLD_MIN", WATCH, ValueType.WHOLE, "30", unit=Unit.MINUTES, off=True,
-    kept="limits.use.idle_hold", switches="idle_holding",
+IDLE_HOLD_MIN = Setting("IDLE_HOLD_MIN", WATCH_FILE, ValueType.WHOLE, "30", unit=Unit.MINUTES, off=True,
+    field_path="limits.use.idle_hold", switches="idle_holding",
     about="Tell when your process has held memory of an idle GPU for so many minutes.",
     comment="Tell when your process has held more than so many GiB of an idle GPU for so many minutes. A"
         " GPU is idle below IDLE_PCT percent of utilisation.")
-IDLE_HOLD_GIB = Setting("IDLE_HOLD_GIB", WATCH, ValueType.SIZE, "2", unit=Unit.GIB, bounds=(0, 9999),
-    kept="limits.use.idle_memory", tunes=("idle_holding",),
+IDLE_HOLD_GIB = Setting("IDLE_HOLD_GIB", WATCH_FILE, ValueType.SIZE, "2", unit=Unit.GIB, bounds=(0, 9999),
+    field_path="limits.use.idle_memory", tunes=("idle_holding",),
     about="The memory that an idle process may hold.", comment="")
-IDLE_PCT = Setting("IDLE_PCT", WATCH, ValueType.PERCENT, "5", unit=Unit.PERCENT, bounds=(1, 100),
-    kept="limits.use.idle_below", tunes=("hung", "idle_holding"),
+IDLE_PCT = Setting("IDLE_PCT", WATCH_FILE, ValueType.PERCENT, "5", unit=Unit.PERCENT, bounds=(1, 100),
+    field_path="limits.use.idle_below", tunes=("hung", "idle_holding"),
     about="The utilisation below which a GPU is idle.", comment="")
-INTRUDER = Setting("INTRUDER", WATCH, ValueType.SWITCH, "on", kept="limits.use.intruder",
+INTRUDER = Setting("INTRUDER", WATCH_FILE, ValueType.SWITCH, "on", field_path="limits.use.intruder",
     switches="intruder",
     about="Tell when another user computes on a GPU that you compute on: on or off.")
-MEMORY_FULL_PCT = Setting("MEMORY_FULL_PCT", WATCH, ValueType.PERCENT, "off", unit=Unit.PERCENT,
-    bounds=(1, 100), off=True, kept="limits.use.memory_full", switches="memory_full",
+MEMORY_FULL_PCT = Setting("MEMORY_FULL_PCT", WATCH_FILE, ValueType.PERCENT, "off", unit=Unit.PERCENT,
+    bounds=(1, 100), off=True, field_path="limits.use.memory_full", switches="memory_full",
     about="Tell when a GPU's memory is fuller than this (95, say).",
     comment="Tell when a GPU's memory is fuller than this (percent, 95 say) for so many minutes. Off, as"
         " frameworks reserve memory in advance.")
-MEMORY_FULL_MIN = Setting("MEMORY_FULL_MIN", WATCH, ValueType.WHOLE, "10", unit=Unit.MINUTES,
-    kept="limits.use.memory_full_hold", tunes=("memory_full",),
+MEMORY_FULL_MIN = Setting("MEMORY_FULL_MIN", WATCH_FILE, ValueType.WHOLE, "10", unit=Unit.MINUTES,
+    field_path="limits.use.memory_full_hold", tunes=("memory_full",),
     about="Minutes that the memory must be that full.", comment="")
-TEMP_LIMIT_C = Setting("TEMP_LIMIT_C", WATCH, ValueType.DEGREES, "auto", unit=Unit.DEGREES, bounds=(1, 150),
-    off=True, auto=True, kept="limits.heat.warn_at", switches="temperature", heading="Heat",
+TEMP_LIMIT_C = Setting("TEMP_LIMIT_C", WATCH_FILE, ValueType.DEGREES, "auto", unit=Unit.DEGREES,
+    bounds=(1, 150),
+    off=True, auto=True, field_path="limits.heat.warn_at", switches="temperature", heading="Heat",
     about="Warn at this temperature; auto is 85, or 5 below the GPU's own slowdown temperature if that is"
         " lower.",
     comment="Warn at this temperature (degrees C) after so many minutes; auto is 85, or 5 below the"
         " temperature at which the GPU slows itself down, where that is lower.")
-TEMP_MIN = Setting("TEMP_MIN", WATCH, ValueType.WHOLE, "5", unit=Unit.MINUTES, kept="limits.heat.warn_hold",
+TEMP_MIN = Setting("TEMP_MIN", WATCH_FILE, ValueType.WHOLE, "5", unit=Unit.MINUTES,
+    field_path="limits.heat.warn_hold",
     tunes=("temperature",),
     about="Minutes that it must be that hot.", comment="")
-TEMP_CRITICAL_C = Setting("TEMP_CRITICAL_C", WATCH, ValueType.DEGREES, "auto", unit=Unit.DEGREES,
-    bounds=(1, 150), off=True, auto=True, kept="limits.heat.critical_at", switches="temperature_critical",
+TEMP_CRITICAL_C = Setting("TEMP_CRITICAL_C", WATCH_FILE, ValueType.DEGREES, "auto", unit=Unit.DEGREES,
+    bounds=(1, 150), off=True, auto=True,
+    field_path="limits.heat.critical_at", switches="temperature_critical",
     about="The critical temperature; auto is 3 below the GPU's own slowdown temperature, else 90.",
     comment="The same for the critical alert; auto is 3 below the temperature at which the GPU slows"
         " itself down, else 90.")
-TEMP_CRITICAL_MIN = Setting("TEMP_CRITICAL_MIN", WATCH, ValueType.WHOLE, "1", unit=Unit.MINUTES,
-    kept="limits.heat.critical_hold", tunes=("temperature_critical",),
+TEMP_CRITICAL_MIN = Setting("TEMP_CRITICAL_MIN", WATCH_FILE, ValueType.WHOLE, "1", unit=Unit.MINUTES,
+    field_path="limits.heat.critical_hold", tunes=("temperature_critical",),
     about="Minutes that it must be that hot.", comment="")
-THROTTLE_PCT = Setting("THROTTLE_PCT", WATCH, ValueType.PERCENT, "50", unit=Unit.SHARE, bounds=(1, 100),
-    off=True, kept="limits.heat.throttle_share", switches="thermal_throttle",
+THROTTLE_PCT = Setting("THROTTLE_PCT", WATCH_FILE, ValueType.PERCENT, "50", unit=Unit.SHARE, bounds=(1, 100),
+    off=True, field_path="limits.heat.throttle_share", switches="thermal_throttle",
     about="Warn when heat has slowed a GPU down in so many percent of the last 5 minutes.")
-HW_SLOWDOWN_MIN = Setting("HW_SLOWDOWN_MIN", WATCH, ValueType.WHOLE, "1", unit=Unit.MINUTES, off=True,
-    kept="limits.heat.slowdown_hold", switches="hw_slowdown",
+HW_SLOWDOWN_MIN = Setting("HW_SLOWDOWN_MIN", WATCH_FILE, ValueType.WHOLE, "1", unit=Unit.MINUTES, off=True,
+    field_path="limits.heat.slowdown_hold", switches="hw_slowdown",
     about="Warn when the hardware has slowed a GPU down for so many minutes: heat, its power supply, or"
         " the mains.")
-POWER_CAP_MIN = Setting("POWER_CAP_MIN", WATCH, ValueType.WHOLE, "off", unit=Unit.MINUTES, off=True,
-    kept="limits.heat.power_cap_hold", switches="power_cap",
+POWER_CAP_MIN = Setting("POWER_CAP_MIN", WATCH_FILE, ValueType.WHOLE, "off", unit=Unit.MINUTES, off=True,
+    field_path="limits.heat.power_cap_hold", switches="power_cap",
     about="Tell when the power limit has slowed a GPU down for so many minutes (15, say).",
     comment="Tell when the power limit has slowed a GPU down for so many minutes (15, say). Off, as it is"
         " normal under load.")
-FAN_TEMP_C = Setting("FAN_TEMP_C", WATCH, ValueType.DEGREES, "70", unit=Unit.DEGREES, bounds=(1, 150),
-    off=True, kept="limits.heat.fan_at", switches="fan",
+FAN_TEMP_C = Setting("FAN_TEMP_C", WATCH_FILE, ValueType.DEGREES, "70", unit=Unit.DEGREES, bounds=(1, 150),
+    off=True, field_path="limits.heat.fan_at", switches="fan",
     about="Warn when a fan stands still, or cannot be read, above this temperature (degrees C).")
-BLIND_SEC = Setting("BLIND_SEC", WATCH, ValueType.WHOLE, "60", unit=Unit.SECONDS, off=True,
-    kept="limits.faults.blind_hold", switches="monitor_blind", heading="Faults",
+BLIND_SEC = Setting("BLIND_SEC", WATCH_FILE, ValueType.WHOLE, "60", unit=Unit.SECONDS, off=True,
+    field_path="limits.faults.blind_hold", switches="monitor_blind", heading="Faults",
     about="Seconds without a good reading until the monitor says that it is blind.",
     comment="Seconds without a good reading (and 3 polls) until the monitor says that it is blind;"
         " critical after 10 minutes.")
-GPU_LOST = Setting("GPU_LOST", WATCH, ValueType.SWITCH, "on", kept="limits.faults.lost",
+GPU_LOST = Setting("GPU_LOST", WATCH_FILE, ValueType.SWITCH, "on", field_path="limits.faults.lost",
     switches="gpu_lost",
     about="Tell when a GPU is gone: on or off.",
     comment="A GPU that is gone; a driver that was replaced while it runs (reboot needed): on or off.")
-DRIVER_MISMATCH = Setting("DRIVER_MISMATCH", WATCH, ValueType.SWITCH, "on", kept="limits.faults.mismatch",
+DRIVER_MISMATCH = Setting("DRIVER_MISMATCH", WATCH_FILE, ValueType.SWITCH, "on",
+    field_path="limits.faults.mismatch",
     switches="driver_mismatch",
     about="Warn when the driver was replaced while it runs, and a reboot is needed: on or off.",
     comment="")
-XID_FATAL = Setting("XID_FATAL", WATCH, ValueType.SWITCH, "on", kept="limits.faults.xid_fatal",
+XID_FATAL = Setting("XID_FATAL", WATCH_FILE, ValueType.SWITCH, "on", field_path="limits.faults.xid_fatal",
     switches="xid_fatal",
     about="Tell of driver errors (Xid) after which a GPU must be reset: on or off.",
     comment="Errors that the driver reports with a number: those after which a GPU must be reset, and all"
         " others: on or off.")
-XID_APP = Setting("XID_APP", WATCH, ValueType.SWITCH, "on", kept="limits.faults.xid_app",
+XID_APP = Setting("XID_APP", WATCH_FILE, ValueType.SWITCH, "on", field_path="limits.faults.xid_app",
     switches="xid_app",
     about="Tell of all other driver errors (Xid): on or off.", comment="")
-ECC = Setting("ECC", WATCH, ValueType.SWITCH, "on", kept="limits.faults.ecc", switches="ecc",
+ECC = Setting("ECC", WATCH_FILE, ValueType.SWITCH, "on", field_path="limits.faults.ecc", switches="ecc",
     about="Tell of memory errors: on or off.",
     comment="Memory errors: on warns at so many corrected ones in 10 minutes (off: none), and of each one"
         " that was not corrected.")
-ECC_CORRECTED = Setting("ECC_CORRECTED", WATCH, ValueType.COUNT, "100", bounds=(1, LARGEST), off=True,
-    kept="limits.faults.ecc_corrected", tunes=("ecc",),
+ECC_CORRECTED = Setting("ECC_CORRECTED", WATCH_FILE, ValueType.COUNT, "100", bounds=(1, LARGEST), off=True,
+    field_path="limits.faults.ecc_corrected", tunes=("ecc",),
     about="Corrected memory errors in 10 minutes from which on to warn; off for none.", comment="")
-ROW_REMAP = Setting("ROW_REMAP", WATCH, ValueType.SWITCH, "on", kept="limits.faults.row_remap",
+ROW_REMAP = Setting("ROW_REMAP", WATCH_FILE, ValueType.SWITCH, "on", field_path="limits.faults.row_remap",
     switches="row_remap",
     about="Worn memory rows that wait for a reset to be replaced, or could not be: on or off.")
-PCIE_WIDTH_MIN = Setting("PCIE_WIDTH_MIN", WATCH, ValueType.WHOLE, "5", unit=Unit.MINUTES, off=True,
-    kept="limits.faults.pcie_hold", switches="pcie_width",
+PCIE_WIDTH_MIN = Setting("PCIE_WIDTH_MIN", WATCH_FILE, ValueType.WHOLE, "5", unit=Unit.MINUTES, off=True,
+    field_path="limits.faults.pcie_hold", switches="pcie_width",
     about="Warn when a GPU at work has used fewer PCIe lanes than it could for so many minutes.")
-WAKE_GPU = Setting("WAKE_GPU", WATCH, ValueType.SWITCH, "off", kept="wake_gpu",
+WAKE_GPU = Setting("WAKE_GPU", WATCH_FILE, ValueType.SWITCH, "off", field_path="wake_gpu",
     about="Whether a laptop's GPU that the system has put to sleep is woken to be read: on or off.")
-ENERGY_PRICE = Setting("ENERGY_PRICE", WATCH, ValueType.PRICE, "off", off=True, kept="energy_price",
+ENERGY_PRICE = Setting("ENERGY_PRICE", WATCH_FILE, ValueType.PRICE, "off", off=True,
+    field_path="energy_price",
     about="What a kWh costs, for `gpuwatch-tray report usage`: 0.30, say.",
     comment="What a kWh costs, for `gpuwatch-tray report usage`: 0.30, say, in whatever money. Off: no"
         " cost is told.")
-ICON_STYLE = Setting("ICON_STYLE", WATCH, ValueType.CHOICE, "auto",
-    choices=("auto", "light", "dark", "color"), kept="icon_style",
+ICON_STYLE = Setting("ICON_STYLE", WATCH_FILE, ValueType.CHOICE, "auto",
+    choices=("auto", "light", "dark", "color"), field_path="icon_style",
     about="How the icon is drawn.",
     comment="The icon: auto and color draw it in colour for any panel, light and dark in one tone for a"
         " light or a dark panel.")
-ICON_BADGE = Setting("ICON_BADGE", WATCH, ValueType.SWITCH, "off", kept="icon_badge",
+ICON_BADGE = Setting("ICON_BADGE", WATCH_FILE, ValueType.SWITCH, "off", field_path="icon_badge",
     about="Whether the icon carries the number of GPUs in use: on or off.")
-IGNORE_PROCESSES = Setting("IGNORE_PROCESSES", WATCH, ValueType.PROGRAMS, DESKTOP_PROGRAMS,
-    kept="limits.ignore",
+IGNORE_PROCESSES = Setting("IGNORE_PROCESSES", WATCH_FILE, ValueType.PROGRAMS, DESKTOP_PROGRAMS,
+    field_path="limits.ignore",
     about="Programs that never count, though they hold a compute context; none lets every program count.",
     comment="Programs that never count, though they hold a compute context: names without folders, with"
         " commas between them (or blanks, where no name holds one); upper and lower case are the same."
@@ -283,7 +292,7 @@ FROM_EMAIL = Setting("FROM_EMAIL", NOTIFY, ValueType.ADDRESS, active=True, place
     comment="Who the mail is from. A FROM_EMAIL in smtp.env goes before this one when the mail leaves by"
         " SMTP; without any, it is SMTP_USER, the Google account, or the local account.")
 EMAIL_WHEN = Setting("EMAIL_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("away", "always", "never"),
-    kept="routing.email_when",
+    field_path="routing.email_when",
     about="When an alert is mailed, beside its popup on the desktop.",
     comment="When an alert is mailed, beside its popup on the desktop:\n"
         "away    when nobody is at the desk, when the popup has not been acknowledged after ESCALATE_MIN"
@@ -291,19 +300,19 @@ EMAIL_WHEN = Setting("EMAIL_WHEN", NOTIFY, ValueType.CHOICE, "away", choices=("a
         " away: `gpuwatch-tray check` and `gpuwatch-tray watch` mail at once.\n"
         "always  at once\n"
         "never   not at all, `gpuwatch-tray check --test-mail` excepted")
-AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, kept="away",
+AWAY_MIN = Setting("AWAY_MIN", NOTIFY, ValueType.WHOLE, "5", unit=Unit.MINUTES, field_path="away",
     about="Minutes without a key or the mouse after which nobody is at the desk.",
     comment="Minutes without a key or the mouse after which nobody is at the desk. A locked screen counts"
         " at once. With 0 nobody is away by idling: only a locked screen counts.")
 ESCALATE_MIN = Setting("ESCALATE_MIN", NOTIFY, ValueType.WHOLE, "10", unit=Unit.MINUTES,
-    kept="routing.escalate",
+    field_path="routing.escalate",
     about="Minutes that an alert may stay without an answer before it is mailed. 0 mails it at once.")
 NOTIFY_RESOLVED = Setting("NOTIFY_RESOLVED", NOTIFY, ValueType.CHOICES, "email", choices=("email", "popup"),
-    off=True, kept="tell_resolved",
+    off=True, field_path="tell_resolved",
     about="How the end of an alert is told, where the alert itself has been.",
     comment='How the end of an alert is told, where the alert itself has been: email, popup, "email,'
         ' popup", or off.')
-MAIL_THREADING = Setting("MAIL_THREADING", NOTIFY, ValueType.SWITCH, "no", kept="threading",
+MAIL_THREADING = Setting("MAIL_THREADING", NOTIFY, ValueType.SWITCH, "no", field_path="threading",
     about="Whether the mails about one incident have the subject of the first: yes or no.",
     comment="Whether the mails about one incident (it fires, it still does, it is over) have the subject"
         " of the first. Gmail shows mails as one conversation only if they have the same subject, beside"

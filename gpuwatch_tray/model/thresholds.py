@@ -23,42 +23,44 @@ _SCOPE = ProcessScope(schema.PROCESS_SCOPE.default)
 class HeatLimits:
     """Thresholds about heat (degrees C), clocks and fans; None switches a rule off. A hold is in seconds."""
 
-    warn_at: int | schema.Auto | None = schema.TEMP_LIMIT_C.base
-    warn_hold: float = schema.TEMP_MIN.base
-    critical_at: int | schema.Auto | None = schema.TEMP_CRITICAL_C.base
-    critical_hold: float = schema.TEMP_CRITICAL_MIN.base
-    throttle_share: float | None = schema.THROTTLE_PCT.base  # of the last minutes, from 0 to 1
-    slowdown_hold: float | None = schema.HW_SLOWDOWN_MIN.base
-    power_cap_hold: float | None = schema.POWER_CAP_MIN.base
-    fan_at: int | None = schema.FAN_TEMP_C.base
+    warn_at: int | schema.Auto | None = schema.TEMP_LIMIT_C.default_value
+    warn_hold: float = schema.TEMP_MIN.default_value
+    critical_at: int | schema.Auto | None = schema.TEMP_CRITICAL_C.default_value
+    critical_hold: float = schema.TEMP_CRITICAL_MIN.default_value
+    throttle_share: float | None = schema.THROTTLE_PCT.default_value  # of the last minutes, from 0 to 1
+    slowdown_hold: float | None = schema.HW_SLOWDOWN_MIN.default_value
+    power_cap_hold: float | None = schema.POWER_CAP_MIN.default_value
+    fan_at: int | None = schema.FAN_TEMP_C.default_value
 
 
 @dataclass(frozen=True, slots=True)
 class FaultLimits:
     """The thresholds about what is broken. None, and False, switch a rule off."""
 
-    blind_hold: float | None = schema.BLIND_SEC.base  # seconds
-    lost: bool = schema.GPU_LOST.base
-    mismatch: bool = schema.DRIVER_MISMATCH.base
-    xid_fatal: bool = schema.XID_FATAL.base
-    xid_app: bool = schema.XID_APP.base
-    ecc: bool = schema.ECC.base
-    ecc_corrected: int | None = schema.ECC_CORRECTED.base  # errors in 10 minutes; None: only uncorrected ones
-    row_remap: bool = schema.ROW_REMAP.base
-    pcie_hold: float | None = schema.PCIE_WIDTH_MIN.base  # seconds
+    blind_hold: float | None = schema.BLIND_SEC.default_value  # seconds
+    lost: bool = schema.GPU_LOST.default_value
+    mismatch: bool = schema.DRIVER_MISMATCH.default_value
+    xid_fatal: bool = schema.XID_FATAL.default_value
+    xid_app: bool = schema.XID_APP.default_value
+    ecc: bool = schema.ECC.default_value
+    ecc_corrected: int | None = (
+        schema.ECC_CORRECTED.default_value
+    )  # errors in 10 minutes; None: only uncorrected ones
+    row_remap: bool = schema.ROW_REMAP.default_value
+    pcie_hold: float | None = schema.PCIE_WIDTH_MIN.default_value  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class UseLimits:
     """The thresholds about how the GPUs are used. None, and False, switch a rule off."""
 
-    hung_hold: float | None = schema.HUNG_MIN.base  # seconds
-    idle_hold: float | None = schema.IDLE_HOLD_MIN.base  # seconds
-    idle_memory: int = schema.IDLE_HOLD_GIB.base  # bytes
-    idle_below: int = schema.IDLE_PCT.base  # % of utilisation from which on a GPU is busy
-    memory_full: int | None = schema.MEMORY_FULL_PCT.base  # %
-    memory_full_hold: float = schema.MEMORY_FULL_MIN.base  # seconds
-    intruder: bool = schema.INTRUDER.base
+    hung_hold: float | None = schema.HUNG_MIN.default_value  # seconds
+    idle_hold: float | None = schema.IDLE_HOLD_MIN.default_value  # seconds
+    idle_memory: int = schema.IDLE_HOLD_GIB.default_value  # bytes
+    idle_below: int = schema.IDLE_PCT.default_value  # % of utilisation from which on a GPU is busy
+    memory_full: int | None = schema.MEMORY_FULL_PCT.default_value  # %
+    memory_full_hold: float = schema.MEMORY_FULL_MIN.default_value  # seconds
+    intruder: bool = schema.INTRUDER.default_value
 
 
 HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
@@ -68,18 +70,18 @@ HEAT, FAULTS, USE = HeatLimits(), FaultLimits(), UseLimits()
 class Limits:
     """The thresholds of the rules, in base units. None switches a rule off."""
 
-    gpu_limit: int | None = schema.GPU_LIMIT.base
-    max_etime: int | None = schema.MAX_ETIME_MIN.base  # seconds
+    gpu_limit: int | None = schema.GPU_LIMIT.default_value
+    max_etime: int | None = schema.MAX_ETIME_MIN.default_value  # seconds
     scope: ProcessScope = _SCOPE
     ignore: frozenset[str] = frozenset()  # programs in lower case; the settings name those of a desktop
-    poll: float = schema.POLL_SEC.base  # seconds between two polls
+    poll: float = schema.POLL_SEC.default_value  # seconds between two polls
     heat: HeatLimits = HEAT
     faults: FaultLimits = FAULTS
     use: UseLimits = USE
 
     def get(self, setting: schema.Setting) -> object:
         """Return the value of a setting that is kept here, such as `limits.heat.fan_at`."""
-        return attrgetter(setting.kept.removeprefix("limits."))(self)
+        return attrgetter(setting.field_path.removeprefix("limits."))(self)
 
 
 @dataclass(frozen=True, slots=True)

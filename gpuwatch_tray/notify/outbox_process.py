@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, cast
 
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Button, Popup, Severity
+from gpuwatch_tray.model.units import local_time
 from gpuwatch_tray.notify.transport import FailureKind, configuration_error
 from gpuwatch_tray.store import OutboxSummary, Store, StoreError, outbox_pipe
-from gpuwatch_tray.units import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

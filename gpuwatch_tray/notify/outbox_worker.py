@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from gpuwatch_tray.i18n import _
+from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, Transport, TransportError
-from gpuwatch_tray.store import Gather, Rest, StoreError
-from gpuwatch_tray.units import HOUR
+from gpuwatch_tray.store import Gather, RemainingMail, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ def send_with_picture(transport: Transport, message: Message, draw: Callable[[Me
     return transport.send(replace(message, picture=b""))
 
 
-def _for_missed(mail: OutboxMail, receipt: Receipt, now: float, chance: float) -> tuple[Rest, ...]:
+def _for_missed(mail: OutboxMail, receipt: Receipt, now: float, chance: float) -> tuple[RemainingMail, ...]:
     """Return the mail once more for each group of recipients who were refused while others got it."""
     rest = []
     for number, missed in enumerate(receipt.missed, mail.id):
@@ -171,7 +171,7 @@ def _for_missed(mail: OutboxMail, receipt: Receipt, now: float, chance: float) -
         at = None if policy is None else now + policy.delay(0, chance)
         log.warning("mail %d was not taken for all: %s", mail.id, error)
         message = replace(message, details=details, message_id=message_id)
-        rest.append(Rest(message, at, str(error), error.kind.value))
+        rest.append(RemainingMail(message, at, str(error), error.kind.value))
     return tuple(rest)
 
 
@@ -179,7 +179,7 @@ def _record_sent(
     store: Outbox,
     mail: OutboxMail,
     receipt: Receipt,
-    rest: Sequence[Rest],
+    rest: Sequence[RemainingMail],
     clock: Callable[[], float],
     until: float,
 ) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuwatch_tray.model import Popup
-    from gpuwatch_tray.notify.desktop import OnButton
+    from gpuwatch_tray.notify.desktop_popups import OnButton
 
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from gpuwatch_tray import __version__, i18n
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LEVELS, Auto, Level, Severity
+from gpuwatch_tray.model.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 from gpuwatch_tray.report import page
 from gpuwatch_tray.rules import rule_title
 from gpuwatch_tray.rules.temperature import warning_at
-from gpuwatch_tray.units import KIB, MIB, TO_THE_MINUTE, gib, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -124,10 +124,10 @@ def gpu_state(
     for number in now.get("alerts", ()):  # also of a watcher that cannot write them down
         if number in live_alerts:
             active[number] = Severity[live_alerts[number]["severity"].upper()], live_alerts[number]["text"]
-    audible = {number for number in active if not live_alerts.get(number, {}).get("snoozed_until")}
-    worst = max((active[number] for number in audible or active), key=itemgetter(0), default=None)
+    unsnoozed = {number for number in active if not live_alerts.get(number, {}).get("snoozed_until")}
+    worst = max((active[number] for number in unsnoozed or active), key=itemgetter(0), default=None)
     level = Level.OK if worst is None else LEVELS[worst[0]]
-    if not audible and level is not Level.OK:
+    if not unsnoozed and level is not Level.OK:
         level = Level.SNOOZED
     gap = now.get("problem") or (_gap(now, live) if level in {Level.OK, Level.SNOOZED} else "")
     if gap:  # what is not known is never calm

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Limits, Severity, Snapshot, Terms, Verdict
 from gpuwatch_tray.model.schema import SETTINGS, SWITCHES
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.rules import availability, hardware, temperature
-from gpuwatch_tray.rules import limits as use
+from gpuwatch_tray.rules import gpu_use as use
 from gpuwatch_tray.rules.rule_history import EVENT_RULES, RuleEvent, RuleHistory, observe, recalled
 from gpuwatch_tray.rules.verdict import gaps
-from gpuwatch_tray.units import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -203,20 +203,20 @@ def switched_on(limits: Limits) -> frozenset[str]:
     return frozenset(name for name in RULES if is_on(name, limits))
 
 
-def judged(limits: Limits, *, holds: bool = True) -> frozenset[str]:
-    """Return the names of the rules that are judged; without `holds` those that one poll can fire."""
+def judged(limits: Limits, *, in_loop: bool = True) -> frozenset[str]:
+    """Return the names of the rules that are judged; without `in_loop` those that one poll can fire."""
     # A hold cannot span the gaps between cron's runs.
     return frozenset(
         name
         for name, rule in RULES.items()
-        if is_on(name, limits) and (holds or (rule.terms_for(limits).at_once and not rule.remembers))
+        if is_on(name, limits) and (in_loop or (rule.terms_for(limits).at_once and not rule.remembers))
     )
 
 
 def judge(
-    snapshot: Snapshot, limits: Limits, history: RuleHistory | None = None, *, holds: bool = True
+    snapshot: Snapshot, limits: Limits, history: RuleHistory | None = None, *, in_loop: bool = True
 ) -> tuple[Verdict, ...]:
     """Return the verdict of every rule that is `judged` on `snapshot`, in the order of the table."""
-    names = judged(limits, holds=holds)
+    names = judged(limits, in_loop=in_loop)
     history = history or RuleHistory()
     return tuple(rule.judge(snapshot, limits, history) for name, rule in RULES.items() if name in names)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.model import Alert, ClockLimit, Gpu, Instant, Limits, Missing, Phase, Severity, Snapshot
+from gpuwatch_tray.model.units import DAY
 from gpuwatch_tray.rules.verdict import GpuLookup, gpu_subject, physical_gpus, process_identity
-from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -147,14 +147,14 @@ def observe(
     limits: Limits,
     *,
     gap: float = GAP,
-    seen: Iterable[tuple[str, str]] = (),
+    acknowledged: Iterable[tuple[str, str]] = (),
 ) -> RuleHistory:
-    """Return the history after `snapshot`, in which the `seen` events (rule, subject) are closed."""
+    """Return the history after `snapshot`, in which the `acknowledged` events (rule, subject) are closed."""
     # Between two polls more than `gap` seconds apart anything may have happened: spans begin anew.
     clock = history.clock if history.at is None else history.clock + max(0.0, now.since(history.at))
-    events = _kept(history.events, now, seen)
+    events = _kept(history.events, now, acknowledged)
     for xid in snapshot.events:
-        _happened(events, f"{xid.uuid}/{xid.code}", now)
+        _record_event(events, f"{xid.uuid}/{xid.code}", now)
     if snapshot.problem is not None:
         return replace(history, clock=clock, at=now, events=_bounded(events))
     boards_now = {}
@@ -164,7 +164,7 @@ def observe(
         _observe_recovery(events, name, before, gpu, now)
         more = _more(before.uncorrected, boards_now[name].uncorrected)
         if more:
-            _happened(events, name, now, more)
+            _record_event(events, name, now, more)
     devices = {}
     for gpu in snapshot.gpus:
         name = gpu_subject(gpu)
@@ -183,13 +183,13 @@ def _observe_recovery(
     if not gpu.recovery:
         events.pop(subject, None)
     elif gpu.recovery != before.recovery and subject not in events:
-        _happened(events, subject, now)
+        _record_event(events, subject, now)
 
 
 def _kept(
-    events: Mapping[str, RuleEvent], now: Instant, seen: Iterable[tuple[str, str]]
+    events: Mapping[str, RuleEvent], now: Instant, acknowledged: Iterable[tuple[str, str]]
 ) -> dict[str, RuleEvent]:
-    closed = {name for rule, name in seen if rule in EVENT_RULES}
+    closed = {name for rule, name in acknowledged if rule in EVENT_RULES}
     # A clock that was set back over a boot makes it negative: then nobody knows, and it stays.
     return {
         name: event
@@ -198,7 +198,7 @@ def _kept(
     }
 
 
-def _happened(events: dict[str, RuleEvent], name: str, now: Instant, times: int = 1) -> None:
+def _record_event(events: dict[str, RuleEvent], name: str, now: Instant, times: int = 1) -> None:
     before = events.pop(name, None)  # and to the end, where the newest stand
     events[name] = RuleEvent(now, times + (0 if before is None else before.count))
 

@@ -88,10 +88,12 @@ def process_title(process: GpuProcess) -> str:
 
 def counted(snapshot: Snapshot, limits: Limits) -> tuple[GpuProcess, ...]:
     """Return the processes that count: they compute, are not ignored, and are within PROCESS_SCOPE."""
-    return sorted_out(snapshot, limits)[0]
+    return split_by_owner(snapshot, limits)[0]
 
 
-def sorted_out(snapshot: Snapshot, limits: Limits) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
+def split_by_owner(
+    snapshot: Snapshot, limits: Limits
+) -> tuple[tuple[GpuProcess, ...], tuple[GpuProcess, ...]]:
     """Return the processes that count, and those that might: their owner is unknown, as in a container."""
     running = computing(snapshot, limits)
     if limits.scope is ProcessScope.ALL:

@@ -82,15 +82,21 @@ def load(
 
 
 def _values(reader: SettingsReader) -> dict[str, Any]:
-    kept = {setting.kept: reader.value(setting) for setting in schema.SETTINGS.values() if setting.kept}
+    values = {
+        setting.field_path: reader.value(setting)
+        for setting in schema.SETTINGS.values()
+        if setting.field_path
+    }
 
     def below(prefix: str) -> dict[str, Any]:
-        names = {name.removeprefix(prefix): value for name, value in kept.items() if name.startswith(prefix)}
+        names = {
+            name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)
+        }
         return {name: value for name, value in names.items() if "." not in name}
 
     limits = Limits(
         **below("limits."),
-        poll=kept["poll"],
+        poll=values["poll"],
         heat=HeatLimits(**below("limits.heat.")),
         faults=FaultLimits(**below("limits.faults.")),
         use=UseLimits(**below("limits.use.")),

@@ -81,21 +81,23 @@ class Settings:
     no_recipient: str = ""  # the line that says why `to_email` is empty
     limits: Limits = field(default_factory=Limits)
     routing: RoutingPolicy = field(default_factory=RoutingPolicy)
-    poll: float = schema.POLL_SEC.base
+    poll: float = schema.POLL_SEC.default_value
     notify_method: NotifyMethod = _METHOD
     gmail_credentials: Path | None = None
     gmail_token: Path | None = None
     from_email: str = ""
     smtp: SmtpSettings | None = None
     mygpu: str = ""
-    away: int = schema.AWAY_MIN.base
+    away: int = schema.AWAY_MIN.default_value
     tell_resolved: frozenset[ResolvedChannel] = _RESOLVED
     icon_style: IconStyle = _ICON_STYLE
-    icon_badge: bool = schema.ICON_BADGE.base
-    wake_gpu: bool = schema.WAKE_GPU.base  # whether a GPU that the system has suspended is asked all the same
-    energy_price: float | None = schema.ENERGY_PRICE.base  # of a kWh
-    threading: bool = schema.MAIL_THREADING.base  # one subject for all mails about an incident
-    language: str = ENGLISH  # one of language.LANGUAGES
+    icon_badge: bool = schema.ICON_BADGE.default_value
+    wake_gpu: bool = (
+        schema.WAKE_GPU.default_value
+    )  # whether a GPU that the system has suspended is asked all the same
+    energy_price: float | None = schema.ENERGY_PRICE.default_value  # of a kWh
+    threading: bool = schema.MAIL_THREADING.default_value  # one subject for all mails about an incident
+    language: str = ENGLISH  # one of i18n.LANGUAGES
     warnings: tuple[str, ...] = ()  # lines for the user
 
 

@@ -12,8 +12,8 @@ from platformdirs import user_config_path, user_log_path, user_state_path
 
 import gpuwatch_tray
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model.schema import NOTIFY, SMTP, WATCH
-from gpuwatch_tray.units import MIB
+from gpuwatch_tray.model.schema import NOTIFY, SMTP, WATCH_FILE
+from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME = "gpuwatch-tray"
 # The files and the variables that name others, in the order of Bash's sourcing.
 FILES = (
-    (WATCH, "GPUWATCH_CONFIG"),
+    (WATCH_FILE, "GPUWATCH_CONFIG"),
     (NOTIFY, "GPUWATCH_NOTIFY_CONFIG"),
     (SMTP, "GPUWATCH_SMTP_CONFIG"),
 )

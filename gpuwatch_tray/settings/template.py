@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, WATCH
+from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, WATCH_FILE
 from gpuwatch_tray.settings import paths
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ PRIVATE = 0o600  # one of them holds a password
 _WIDTH = 115  # characters of a line
 # What an example says about copying it, and what each file says of itself.
 _COPYING = {
-    WATCH: "Copy this file to gpu-watch.env (in this folder, or in the user's configuration folder) and edit"
-    " the copy;\n`gpuwatch-tray setup config` does so.",
+    WATCH_FILE: "Copy this file to gpu-watch.env (in this folder, or in the user's configuration folder) and"
+    " edit the copy;\n`gpuwatch-tray setup config` does so.",
     NOTIFY: "Copy this file to notify.env and edit the copy; `gpuwatch-tray setup config` does so.",
     SMTP: "Copy this file to smtp.env, edit the copy, and keep it to yourself: chmod 600 smtp.env\n"
     "`gpuwatch-tray setup config` does so.",
 }
 _ABOUT = {
-    WATCH: "What to watch for.\n\n"
+    WATCH_FILE: "What to watch for.\n\n"
     "The format is the part of Bash that is data: NAME=value without blanks around the =, quotes round"
     " a value with blanks, # before a comment, and $NAME for what a line above or the environment says."
     " Nothing is executed.\n"

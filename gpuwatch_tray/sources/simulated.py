@@ -18,7 +18,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     Why,
 )
-from gpuwatch_tray.units import DAY, GIB, HOUR, MIB
+from gpuwatch_tray.model.units import DAY, GIB, HOUR, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

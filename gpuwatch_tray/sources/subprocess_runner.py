@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from gpuwatch_tray.common.threads import start_thread
-from gpuwatch_tray.units import MIB
+from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

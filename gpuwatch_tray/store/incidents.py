@@ -1,7 +1,7 @@
 """
 Incidents (alerts from first sign to end), their transitions, acknowledgements, silences and deliveries.
 
-Here, in `misc` and in `outbox`: functions of a database, to be called inside the caller's transaction.
+Here, in `outbox` and in `reminders_and_gpus`: functions of a database, inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MOST_TRANSITIONS = 200  # of one incident: one that flaps for a month must not f
 # The fields of an Alert, which are the columns too; the rest of it is in other tables or derived anew.
 FIELDS = (
     *("id", "fingerprint", "rule", "subject", "severity", "reason", "text", "value", "phase", "since"),
-    *("held", "samples", "fired", "raises", "news", "covered", "resolved", "thread"),
+    *("phase_seconds", "samples", "fired", "raises", "news", "covered", "resolved", "thread"),
 )
-COLUMNS = ", ".join(FIELDS)
+COLUMNS = ", ".join(FIELDS).replace("phase_seconds", "held")  # the name that the column has
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gpuwatch_tray.alerts import Channel
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
+from gpuwatch_tray.model.units import HOUR
 from gpuwatch_tray.store import incidents
 from gpuwatch_tray.store.tables import checked_rows
-from gpuwatch_tray.units import HOUR
 
 if TYPE_CHECKING:
     import sqlite3
@@ -199,7 +199,7 @@ DEAD_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RemainingMail:
     """
     A mail that only some recipients got, for the others (`message.details.only`).
 
@@ -234,7 +234,7 @@ def insert_mail(
     )
 
 
-def insert_rest(database: sqlite3.Connection, rest: Rest, now: float) -> None:
+def insert_remaining(database: sqlite3.Connection, rest: RemainingMail, now: float) -> None:
     """Queue a mail for those who did not get it, without fingerprints: its alerts are notified."""
     insert_mail(database, rest.message, ())
     database.execute(

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gpuwatch_tray.model import Message, MessageKind
 from gpuwatch_tray.store import outbox
-from gpuwatch_tray.store.outbox import OutboxMail, Rest
+from gpuwatch_tray.store.outbox import OutboxMail, RemainingMail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ def record_answer(store: Store, line: bytes) -> None:
     if answer.get("dead"):
         store.mark_dead(number, at, text, failure=failure)
     elif blocked is None:
-        store.mark_sent(number, at, text, [_rest(part) for part in answer.get("rest", ())])
+        store.mark_sent(number, at, text, [_remaining_mail(part) for part in answer.get("rest", ())])
     else:
         store.mark_retry(number, at, text, blocked=blocked, failure=failure)
 
@@ -57,7 +57,7 @@ class PipedOutbox:
         """Return all mails of the pipe; skip a line that the end of the parent cut off."""
         return [_decode_mail(line) for line in self._mails if line.endswith(b"\n")]
 
-    def mark_sent(self, row_id: int, now: float, detail: str, rest: Iterable[Rest] = ()) -> None:
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Iterable[RemainingMail] = ()) -> None:
         """Answer that a mail was accepted, and return the rest of it."""
         left = [[_fields(part.message), part.at, part.error, part.failure] for part in rest]
         self._answer({"mail": row_id, "at": now, "said": detail, "rest": left})
@@ -97,6 +97,6 @@ def _message(subject: str, text: str, created: float, message_id: str, kind: str
     )
 
 
-def _rest(left: Sequence[Any]) -> Rest:
+def _remaining_mail(left: Sequence[Any]) -> RemainingMail:
     fields, at, error, failure = left
-    return Rest(_message(*fields), at, error, failure)
+    return RemainingMail(_message(*fields), at, error, failure)

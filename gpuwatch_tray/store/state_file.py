@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from filelock import FileLock, Timeout
 
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.store import incidents, misc, outbox
+from gpuwatch_tray.store import incidents, outbox, reminders_and_gpus
 from gpuwatch_tray.store.tables import TABLES, VERSION, StoreError, migrate, schema_version
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ READERS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "silences": incidents.read_attention,
     "deliveries": incidents.read_deliveries,
     "outbox": outbox.read_all_mails,
-    "sightings": misc.read_sightings,
-    "inventory": misc.read_inventory,
-    "watches": misc.read_reminders,
-    "marks": misc.read_instant,
+    "sightings": reminders_and_gpus.read_sightings,
+    "inventory": reminders_and_gpus.read_inventory,
+    "watches": reminders_and_gpus.read_reminders,
+    "marks": reminders_and_gpus.read_instant,
 }
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from gpuwatch_tray.alerts import SilenceScope
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Instant
-from gpuwatch_tray.store import incidents, misc, outbox
+from gpuwatch_tray.model.units import DAY
+from gpuwatch_tray.store import incidents, outbox, reminders_and_gpus
 from gpuwatch_tray.store.database import Database
 from gpuwatch_tray.store.tables import StoreError
-from gpuwatch_tray.units import DAY
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from gpuwatch_tray.alerts.reminder_types import Reminder
     from gpuwatch_tray.model import Alert, Message, Severity
     from gpuwatch_tray.store.incidents import Attention, Transition
-    from gpuwatch_tray.store.misc import KnownGpu
-    from gpuwatch_tray.store.outbox import Gather, OutboxMail, OutboxSummary, Rest
+    from gpuwatch_tray.store.outbox import Gather, OutboxMail, OutboxSummary, RemainingMail
+    from gpuwatch_tray.store.reminders_and_gpus import KnownGpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +43,25 @@ class Mail:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """
-    What one evaluation writes, all of it or nothing; `loop` when a loop made it, not a single run.
+    What one evaluation writes, all of it or nothing; `in_loop` when a loop made it, not a single run.
 
-    `alerts` are active; the end of `ended` ones is still to be mailed; `silent` ones have ended and need no
-    mail; `dropped` (by id) never fired. `voided` are acknowledgements (by id), `lifted` snoozes that ran out,
-    `merged` outbox rows that a digest takes up, `gpus` what is new in the inventory. `reminders` have
+    `alerts` are active; the end of `ended` ones is still to be mailed, of `ended_without_mail` not; `dropped`
+    (by id) never fired. `voided` are acknowledgements (by id), `expired_silences` snoozes that ran out,
+    `digested_rows` outbox rows that a digest takes up, `gpus` what is new in the inventory. `reminders` have
     changed; `closed_reminders` (by number) are told by one of the `mails`.
     """
 
     at: Instant
-    loop: bool = True
+    in_loop: bool = True
     alerts: tuple[Alert, ...] = ()
     ended: tuple[Alert, ...] = ()
-    silent: tuple[Alert, ...] = ()
+    ended_without_mail: tuple[Alert, ...] = ()
     dropped: tuple[int, ...] = ()
     voided: tuple[int, ...] = ()
-    lifted: tuple[Silence, ...] = ()
+    expired_silences: tuple[Silence, ...] = ()
     transitions: tuple[Transition, ...] = ()
     mails: tuple[Mail, ...] = ()
-    merged: tuple[int, ...] = ()
+    digested_rows: tuple[int, ...] = ()
     gpus: tuple[KnownGpu, ...] = ()
     reminders: tuple[Reminder, ...] = ()
     closed_reminders: tuple[int, ...] = ()
@@ -69,7 +69,7 @@ class Commit:
     @property
     def worth_writing(self) -> bool:
         """Whether it holds more than alerts that are as they were."""
-        return replace(self, alerts=(), ended=()) != Commit(self.at, self.loop)
+        return replace(self, alerts=(), ended=()) != Commit(self.at, self.in_loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class SavedState:
     What the engine goes on from after a restart: see `Commit`.
 
     `raised` tells when which fingerprint began to fire, `severities` how bad it was, oldest first; `last` is
-    when the last evaluation was, `loop` the last one of a loop, `highest` the highest id given.
+    when the last evaluation was, `last_in_loop` the last one of a loop, `highest` the highest id given.
     """
 
     alerts: tuple[Alert, ...]
@@ -105,7 +105,7 @@ class SavedState:
     last: Instant | None
     highest: int
     severities: tuple[tuple[str, Severity], ...] = ()
-    loop: Instant | None = None
+    last_in_loop: Instant | None = None
 
 
 KEPT_SECONDS = 30 * DAY  # seconds that sent mails and old deliveries are kept
@@ -119,10 +119,10 @@ def read_saved_state(database: sqlite3.Connection) -> SavedState:
         alerts=tuple(alert for alert, owed in open_incidents if not owed),
         ended=tuple(alert for alert, owed in open_incidents if owed),
         raised=tuple((name, at) for name, at, _severity in fired),
-        last=misc.read_instant(database),
+        last=reminders_and_gpus.read_instant(database),
         highest=incidents.highest_id(database),
         severities=tuple((name, severity) for name, _at, severity in fired),
-        loop=misc.read_instant(database, misc.LAST_LOOP_EVALUATION),
+        last_in_loop=reminders_and_gpus.read_instant(database, reminders_and_gpus.LAST_LOOP_EVALUATION),
     )
 
 
@@ -130,21 +130,21 @@ def write_commit(database: sqlite3.Connection, commit: Commit) -> None:
     """Write the results of an evaluation together with its mails."""
     incidents.write_incidents(database, commit.alerts)
     incidents.write_incidents(database, commit.ended, owed=True)
-    incidents.write_incidents(database, commit.silent)
+    incidents.write_incidents(database, commit.ended_without_mail)
     incidents.drop_incidents(database, commit.dropped)
     incidents.add_transitions(database, commit.transitions)
     incidents.remove_acknowledgements(database, commit.voided)
-    incidents.remove_silences(database, commit.lifted)
-    outbox.delete_mails(database, commit.merged)
+    incidents.remove_silences(database, commit.expired_silences)
+    outbox.delete_mails(database, commit.digested_rows)
     for mail in commit.mails:
         outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
-    misc.write_inventory(database, commit.gpus)
-    misc.update_reminders(database, commit.reminders)
+    reminders_and_gpus.write_inventory(database, commit.gpus)
+    reminders_and_gpus.update_reminders(database, commit.reminders)
     for number in commit.closed_reminders:
-        misc.remove_reminder(database, number)
-    misc.write_instant(database, commit.at)
-    if commit.loop:
-        misc.write_instant(database, commit.at, misc.LAST_LOOP_EVALUATION)
+        reminders_and_gpus.remove_reminder(database, number)
+    reminders_and_gpus.write_instant(database, commit.at)
+    if commit.in_loop:
+        reminders_and_gpus.write_instant(database, commit.at, reminders_and_gpus.LAST_LOOP_EVALUATION)
     incidents.prune_incidents(database)
     outbox.prune_outbox(database, commit.at.wall - KEPT_SECONDS)
     incidents.prune_deliveries(database, commit.at.wall - KEPT_SECONDS)
@@ -154,17 +154,17 @@ def read_evaluation_inputs(database: sqlite3.Connection) -> EvaluationInputs:
     """Return what the person, the mail sender or another process may have written meanwhile."""
     return EvaluationInputs(
         incidents.read_attention(database),
-        misc.read_inventory(database),
+        reminders_and_gpus.read_inventory(database),
         incidents.read_deliveries(database),
         outbox.queued_fingerprints(database),
         outbox.given_up_fingerprints(database),
-        misc.read_reminders(database),
+        reminders_and_gpus.read_reminders(database),
     )
 
 
 def remove_reminder(database: sqlite3.Connection, number: int, mail: Mail | None = None) -> bool:
     """Delete a reminder, and queue the mail about it; return False where it is gone."""
-    if not misc.remove_reminder(database, number):
+    if not reminders_and_gpus.remove_reminder(database, number):
         return False
     if mail is not None:
         outbox.insert_mail(database, mail.message, mail.fingerprints, held=mail.held)
@@ -257,19 +257,19 @@ class Store:
     add_silence = _writing(incidents.add_silence)
     end_silences = _writing(incidents.remove_all_silences)
 
-    reminders = _reading(misc.read_reminders)
-    add_reminder = _writing(misc.add_reminder)
-    complete_reminder = _writing(misc.set_reminder_notice)
+    reminders = _reading(reminders_and_gpus.read_reminders)
+    add_reminder = _writing(reminders_and_gpus.add_reminder)
+    complete_reminder = _writing(reminders_and_gpus.set_reminder_notice)
     close_reminder = _writing(remove_reminder)
 
-    try_writing = _writing(misc.write_probe)
-    was_greeted = _reading(misc.was_greeted)
-    record_greeting = _writing(misc.record_greeting)
+    try_writing = _writing(reminders_and_gpus.write_probe)
+    was_greeted = _reading(reminders_and_gpus.was_greeted)
+    record_greeting = _writing(reminders_and_gpus.record_greeting)
 
-    gpus = _reading(misc.read_inventory)
-    forget_gpu = _writing(misc.mark_gpu_forgotten)
-    sightings = _reading(misc.read_sightings)
-    save_sightings = _writing(misc.write_sightings)
+    gpus = _reading(reminders_and_gpus.read_inventory)
+    forget_gpu = _writing(reminders_and_gpus.mark_gpu_forgotten)
+    sightings = _reading(reminders_and_gpus.read_sightings)
+    save_sightings = _writing(reminders_and_gpus.write_sightings)
 
     delivered = _reading(incidents.read_deliveries_on)
     record_delivery = _writing(incidents.record_deliveries)
@@ -302,14 +302,14 @@ class Store:
             silence.matches(rules.get(fingerprint, ""), fingerprint) for silence in running
         )
 
-    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[Rest] = ()) -> None:
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Collection[RemainingMail] = ()) -> None:
         """Close a mail that was accepted, start the cooldowns of its alerts, and queue the `rest` of it."""
         at = Instant(now, *self._uptime())
 
         def write(database: sqlite3.Connection) -> None:
             outbox.mark_sent(database, row_id, at, detail)
             for part in rest:
-                outbox.insert_rest(database, part, now)
+                outbox.insert_remaining(database, part, now)
 
         self._database.write(write)
 

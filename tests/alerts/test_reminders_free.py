@@ -66,15 +66,17 @@ def test_a_gpu_with_mig_devices_is_one(first, busy, free):
 class Waiting:
     """A watch and its clock; `look` is one step."""
 
-    def __init__(self, count=1, hold=60.0, *, loop=True):
+    def __init__(self, count=1, hold=60.0, *, in_loop=True):
         self.clock = Clock()
-        self.loop = loop
+        self.in_loop = in_loop
         self.watch = Reminder(1, self.clock.instant(), GpusFree(count, hold))
 
     def look(self, reading, after=5.0, times=1):
         for _ in range(times):
             self.clock.advance(after)
-            self.watch = step_reminder(self.watch, Observation(reading, self.clock.instant(), GAP, self.loop))
+            self.watch = step_reminder(
+                self.watch, Observation(reading, self.clock.instant(), GAP, self.in_loop)
+            )
         return self.watch.notice is not None
 
 
@@ -156,13 +158,13 @@ def test_the_wall_clock_does_not_matter():
 
 def test_check_counts_its_own_polls():
     """Runs of cron lie apart: free at two of them, at least so far apart, and it says what is not known."""
-    waiting = Waiting(loop=False)
+    waiting = Waiting(in_loop=False)
     assert not waiting.look(FIRST, after=300)
     assert waiting.look(FIRST, after=300)
     assert waiting.watch.notice.details == (
         "seen at two runs of `check`: what was between them is not known",
     )
-    again = Waiting(loop=False)
+    again = Waiting(in_loop=False)
     assert not again.look(FIRST, after=300)
     assert not again.look(DARK, after=300)
     assert not again.look(FIRST, after=300)

@@ -63,7 +63,7 @@ WISHES = st.one_of(
 )
 
 
-def replay(condition, steps, *, loop=True, restarts=()):
+def replay(condition, steps, *, in_loop=True, restarts=()):
     """The watch after each look; before each of `restarts` it has been to the disk and back."""
     clock = Clock()
     watch = Reminder(1, clock.instant(), condition)
@@ -75,15 +75,17 @@ def replay(condition, steps, *, loop=True, restarts=()):
             clock.advance(seconds)
         if place in restarts:
             watch = reminder_from_json(1, json.loads(json.dumps(reminder_to_json(watch))))
-        watch = step_reminder(watch, Observation(reading, clock.instant(), GAP, loop, lives))
+        watch = step_reminder(watch, Observation(reading, clock.instant(), GAP, in_loop, lives))
         after.append(watch)
     return after
 
 
 @given(WISHES, STEPS, st.booleans(), st.sets(st.integers(0, 24)))
-def test_a_restart_between_any_two_looks_changes_nothing(condition, steps, loop, restarts):
+def test_a_restart_between_any_two_looks_changes_nothing(condition, steps, in_loop, restarts):
     """From the file a watch goes on as if it had never been put there."""
-    assert replay(condition, steps, loop=loop) == replay(condition, steps, loop=loop, restarts=restarts)
+    assert replay(condition, steps, in_loop=in_loop) == replay(
+        condition, steps, in_loop=in_loop, restarts=restarts
+    )
 
 
 @given(WISHES, STEPS)

@@ -169,7 +169,7 @@ def test_an_alert_keeps_its_beginning_and_takes_the_new_reason():
     later = Tick(Instant(START + 60), 60.0)
     active, changes = step(active, [Verdict(RULE, (more,))], later, HOST)
     (now,) = active.values()
-    assert (now.since, now.reason, now.held, changes) == (START, more.reason, 60.0, ())
+    assert (now.since, now.reason, now.phase_seconds, changes) == (START, more.reason, 60.0, ())
 
 
 def test_only_the_subjects_in_doubt_stay():

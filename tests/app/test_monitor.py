@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch_tray.alerts import RoutingPolicy
-from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_evaluator
+from gpuwatch_tray.app.bootstrap import LOOP_COOLDOWN, RunContext, SourceKind, create_engine
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
@@ -19,7 +19,7 @@ BUSY = snapshot(process(1, 0), process(2, 1))
 CALM = snapshot(process(1, 0))
 
 
-class FakeCourier:
+class FakeOutboxProcess:
     def __init__(self):
         self.waiting = OutboxSummary()
         self.kicks = 0
@@ -46,14 +46,14 @@ class Loop:
         self.context = RunContext(Settings(**(base | settings)), (), SourceKind.NVML, "box", "ada")
         self.store = Store(tmp_path, "box")
         self.clock = Clock()
-        self.shown, self.popups, self.courier = [], FakePopups(), FakeCourier()
+        self.shown, self.popups, self.mail = [], FakePopups(), FakeOutboxProcess()
         self.presence = Presence.AWAY
         self.name = "test"
         self.build()
 
     def build(self):
-        outputs = Outputs(self.shown.append, self.popups, self.courier)
-        one = create_evaluator(self.context, self.store, self.clock.instant, presence=self.sighting)
+        outputs = Outputs(self.shown.append, self.popups, self.mail)
+        one = create_engine(self.context, self.store, self.clock.instant, presence=self.sighting)
         self.monotonic = Clock(0.0)
         self.monitor = Monitor(self.context, self, one, outputs, self.monotonic)
 
@@ -90,11 +90,11 @@ def loop(tmp_path):
 
 
 def test_an_alert_is_shown_popped_up_and_mailed_once(loop):
-    """One firing alert is one popup and one kick of the courier, and the icon stays at warning."""
+    """One firing alert is one popup and one kick of the outbox process, and the icon stays at warning."""
     for _ in range(3):
         loop.poll(BUSY)
     assert [status.level for status in loop.shown] == [Level.WARNING] * 3
-    assert (len(loop.popups.shown), loop.courier.kicks) == (1, 1)
+    assert (len(loop.popups.shown), loop.mail.kicks) == (1, 1)
     loop.poll(CALM)
     assert loop.popups.closed == [loop.popups.shown[0].key]
 
@@ -138,7 +138,7 @@ def test_old_data_is_no_data(tmp_path, poll, kind, silent, stale):
 
 def test_the_notes_say_why_mail_does_not_leave(loop, tmp_path):
     """No recipient, or mails that wait with their reason, stand in the menu."""
-    loop.courier.waiting = OutboxSummary(2, START, START, "connection refused")
+    loop.mail.waiting = OutboxSummary(2, START, START, "connection refused")
     loop.poll(CALM)
     assert loop.last.notes[-1].startswith("Email: 2 mails wait since ")
     assert loop.last.notes[-1].endswith(": connection refused")
@@ -165,10 +165,10 @@ def test_a_cooldown_of_zero_is_not_a_mail_at_each_poll(tmp_path):
         loop.poll(BUSY)
         for row in loop.store.lease_due(loop.clock.now, 60):
             loop.store.mark_sent(row.id, loop.clock.now, "")
-    assert loop.courier.kicks == 1
+    assert loop.mail.kicks == 1
     loop.clock.advance(LOOP_COOLDOWN)
     loop.poll(BUSY)
-    assert loop.courier.kicks == 2
+    assert loop.mail.kicks == 2
     loop.store.close()
 
 
@@ -185,7 +185,7 @@ def test_a_read_that_hangs_is_told(loop):
     assert (titles(loop), loop.last.alerts) == ([], ())
     loop.hang(10)
     assert titles(loop) == ["The GPUs cannot be read on box"]
-    assert loop.courier.kicks == 1
+    assert loop.mail.kicks == 1
     assert loop.last.level is Level.NO_DATA
     assert loop.last.headline.startswith("No data since ")
     assert [alert.rule for alert in loop.last.alerts] == ["monitor_blind"]
@@ -250,16 +250,16 @@ def test_the_last_reading_can_be_explained(loop):
 def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left(loop):
     """With its button, however often the outbox is looked at meanwhile."""
     why = "sign-in refused: invalid_grant"
-    loop.courier.news = True
+    loop.mail.news = True
     for waiting in (
         OutboxSummary(1, START, START + 900, why, "sign-in"),
         OutboxSummary(2, START, START + 900, why, "sign-in"),
     ):
-        loop.courier.waiting = waiting
+        loop.mail.waiting = waiting
         loop.monitor.housekeep()
     (popup,) = loop.popups.shown
     assert (popup.body, popup.buttons, loop.popups.closed) == (why, (Button.SIGN_IN,), [])
-    loop.courier.waiting = OutboxSummary()
+    loop.mail.waiting = OutboxSummary()
     loop.monitor.housekeep()
     assert loop.popups.closed == [popup.key]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, create_evaluator
+from gpuwatch_tray.app.bootstrap import RunContext, SourceKind, create_engine
 from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import FaultLimits, Gpu, HeatLimits, Limits, UseLimits
 from gpuwatch_tray.settings import Settings
@@ -39,7 +39,7 @@ class Timeline:
             "ada",
         )
         self.store = Store(folder, "box")
-        engine = create_evaluator(setup, self.store, self.clock.instant)
+        engine = create_engine(setup, self.store, self.clock.instant)
         self.monitor = Monitor(setup, self, engine, Outputs(lambda _status: None), self.monotonic)
         self.now, self.round_at = 0.0, phase
 

@@ -34,7 +34,7 @@ class Running:
         self.store = Store(folder, "box")
         self.clock, self.shown, self.popups = Clock(), [], FakePopups()
         outputs = Outputs(self.shown.append, self.popups)
-        judge = bootstrap.create_evaluator(
+        judge = bootstrap.create_engine(
             context, self.store, self.clock.instant, presence=bootstrap.no_desktop
         )
         self.monitor = Monitor(context, self, judge, outputs, Clock(0.0))
@@ -111,7 +111,7 @@ def test_what_was_mended_takes_the_popup_away(running):
 
 
 def test_a_recipient_brings_the_mail(running, monkeypatch):
-    """With TO_EMAIL there is a courier from now on, and those who come second are told; without, none."""
+    """With TO_EMAIL mail can leave from now on, and those who come second are told; without, none."""
     running.say(to_email=("ada@example.org",))
     assert running.monitor._outputs.mail is not None
     assert running.holder.mails

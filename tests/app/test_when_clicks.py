@@ -71,18 +71,18 @@ def test_the_end_pops_up_once(loop):
     loop.poll(GONE)
     assert loop.titles == ["Process ended on box"]
     assert f"PID {ONE.pid} (python train.py, GPU 0) has ended after 1 min" in loop.popups.shown[0].body
-    assert (loop.courier.kicks, loop.awaited) == (0, [])
+    assert (loop.mail.kicks, loop.awaited) == (0, [])
 
 
 def test_a_popup_that_fails_starts_the_mail(loop):
-    """Where no popup can be shown, the next look queues a mail, and the courier goes."""
+    """Where no popup can be shown, the next look queues a mail, and the outbox process goes."""
     loop.popups.works = False
     loop.click(ActionKind.WHEN_ENDS, f"{ONE.pid}:{ONE.identity}")
     loop.poll(GONE)
-    assert loop.courier.kicks == 0
+    assert loop.mail.kicks == 0
     loop.poll(GONE)
     loop.poll(GONE)
-    assert loop.courier.kicks == 1
+    assert loop.mail.kicks == 1
     assert len(loop.store.lease_due(host.now().wall, 60)) == 1
 
 

@@ -23,8 +23,17 @@ from gpuwatch_tray.history import Sampler
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.history.sample_store import SampleStore
 from gpuwatch_tray.history.usage import GroupBy, usage
-from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES, TENS_FOR, Instant, Limits, Minute, Span, Stretch
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model import (
+    MINUTE_SAMPLES_KEPT,
+    TEN_MINUTE_SAMPLES_KEPT,
+    TEN_MINUTES,
+    Instant,
+    Limits,
+    Minute,
+    Span,
+    Stretch,
+)
+from gpuwatch_tray.model.units import MINUTE
 from tests.support.fakes import BOOT, MIB, process, snapshot
 from tests.support.machine_history import NOON, gpu
 
@@ -97,15 +106,15 @@ def main() -> None:
     rnd, wrote = random.Random(2), []  # noqa: S311
     with tempfile.TemporaryDirectory() as folder:
         store = SampleStore(Path(folder), "box")
-        start, end = int(NOON), int(NOON) + TENS_FOR
-        fine = end - MINUTES_FOR
+        start, end = int(NOON), int(NOON) + TEN_MINUTE_SAMPLES_KEPT
+        fine = end - MINUTE_SAMPLES_KEPT
         for at in [*range(start, fine, TEN_MINUTES), *range(fine, end, MINUTE)]:
             one = Minute(jittered(minute.stretch, at, rnd), minute.facts, minute.runs)
             began = time.perf_counter()
             store.add(one)
             wrote.append((time.perf_counter() - began) * 1000)
         store.close()
-        late = wrote[-MINUTES_FOR // MINUTE :]
+        late = wrote[-MINUTE_SAMPLES_KEPT // MINUTE :]
         print(f"a minute on the writer's: median {median(late):.1f} ms, mean {mean(late):.1f} ms")
         print(f"the file after a month: {store.path.stat().st_size / 1e6:.1f} MB")
         for what, asked in (

@@ -28,7 +28,7 @@ from tests.support.workers import workers
 
 POLLS = 10_000
 TURN, TROUBLE = 1000, 30  # polls of a round, and those of them in trouble
-DELIVER = 20  # polls between two visits of the courier
+DELIVER = 20  # polls between two deliveries
 
 
 def resident() -> int:

@@ -26,7 +26,7 @@ def history() -> History:
     uses = [Use(who, "GPU-a", 0, 600, 18000.0, span, busy, 3600.0, KWH) for who in ("ada", None)]
     process = Use("key", "GPU-a", 0, 600, 18000.0, span, busy, 3600.0, KWH)
     sample = GpuSample(
-        "GPU-a", 0, 600, 36000.0, 120, memory=span, utilisation=busy, energy=3 * KWH, held=36000.0
+        "GPU-a", 0, 600, 36000.0, 120, memory=span, utilisation=busy, energy=3 * KWH, seconds_in_use=36000.0
     )
     run = ProcessRun("key", 42, "GPU-a", "ada", True, HOSTILE, 1.0, True, 0.0, 18000.0)
     return History(

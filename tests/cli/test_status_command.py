@@ -28,7 +28,7 @@ from gpuwatch_tray.app.bootstrap import (
 from gpuwatch_tray.app.status_json import ResponderInfo, build_status, status_lines
 from gpuwatch_tray.app.tray_client import describe_namesake, describe_running
 from gpuwatch_tray.cli.check import check_once
-from gpuwatch_tray.cli.watch import print_status, quit_running
+from gpuwatch_tray.cli.run import print_status, quit_running
 from gpuwatch_tray.doctor import CheckState
 from gpuwatch_tray.doctor.environment import check_running
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock

@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch_tray.cli import report
 from gpuwatch_tray.model import TEN_MINUTES
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 from tests.support.fakes import process
 from tests.support.machine_history import NOON, Past
 

@@ -16,7 +16,7 @@ from PIL import Image  # the test looks at the screen
 
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Button, Popup, Severity
-from gpuwatch_tray.notify.desktop import DesktopPopups
+from gpuwatch_tray.notify.desktop_popups import DesktopPopups
 from gpuwatch_tray.notify.sinks import Popups
 from tests.e2e import rig
 from tests.e2e.client import BusClient

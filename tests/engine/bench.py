@@ -88,7 +88,7 @@ def at(temperature, *processes, gpus=2) -> Snapshot:
 
 
 class Bench:
-    """`look` is one poll with its popups, `deliver` one visit of the courier."""
+    """`look` is one poll with its popups, `deliver` one delivery."""
 
     def __init__(self, folder, **policy) -> None:
         self.folder = folder

@@ -333,7 +333,7 @@ class Month:
         return self.world.dark(rule, "".join(subject))
 
     def _mail_is_due(self):
-        """As the courier decides."""
+        """As the outbox process decides."""
         if self.kicked or self.counts["polls"] % 10 == 0:
             self.next_at = self.bench.store.outbox_summary(self.clock.now).next_at
         self.kicked = False

@@ -46,13 +46,13 @@ def test_an_equal_incident_waits_for_the_cooldown(hot):
 def test_a_single_run_between_two_loops_is_no_look_of_theirs(hot):
     """A hold that a tray began does not go on over the hours in which only cron looked."""
     hot.looks(at(86), times=6)
-    assert hot.store.saved_state().alerts[0].held == 25
-    hot.restart(holds=False, popups=False)
+    assert hot.store.saved_state().alerts[0].phase_seconds == 25
+    hot.restart(in_loop=False, popups=False)
     hot.look(BUSY, 7200)
-    hot.restart(holds=True, popups=True)
+    hot.restart(in_loop=True, popups=True)
     hot.look(at(86), 5)
     (alert,) = [each for each in hot.store.saved_state().alerts if each.fingerprint == HEAT]
-    assert (alert.phase.value, alert.held) == ("pending", 0.0)
+    assert (alert.phase.value, alert.phase_seconds) == ("pending", 0.0)
 
 
 def test_a_mail_that_waits_does_not_leave_during_a_snooze(hot):
@@ -80,7 +80,7 @@ def test_the_summary_leaves_out_what_is_snoozed_and_over(tmp_path):
 
 def test_cron_does_not_write_the_same_reason_at_every_run(tmp_path):
     """The history of an alert that goes on for days keeps its beginning."""
-    bench = Bench(tmp_path, holds=False, popups=False)
+    bench = Bench(tmp_path, in_loop=False, popups=False)
     for _ in range(10):
         bench.look(BUSY, 300)
         bench.deliver()

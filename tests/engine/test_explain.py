@@ -85,7 +85,7 @@ def test_it_changes_nothing(bench):
 
 def test_it_says_what_cannot_be_judged(folder):
     """Missing data and a hold that cron cannot span are named as such."""
-    bench = Bench(folder, holds=False, popups=False)
+    bench = Bench(folder, in_loop=False, popups=False)
     lines = bench.evaluator.explain(DARK)
     assert "gpu_limit: cannot be judged at present: driver not loaded" in lines
     not_here = "not judged here: it takes several looks in a row, as the tray and `watch` do"

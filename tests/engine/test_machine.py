@@ -196,7 +196,7 @@ class AlertMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.names_of)
     @rule(works=st.booleans(), looks=POLLS)
-    def the_courier_comes(self, works, looks):
+    def the_mail_leaves(self, works, looks):
         if works:
             self.deliver()
         else:

@@ -9,12 +9,12 @@ import pytest
 from gpuwatch_tray.engine import late_digest
 from gpuwatch_tray.engine.mail_builder import PER_DAY, PER_HOUR
 from gpuwatch_tray.model import MessageKind
+from gpuwatch_tray.model.units import DAY, HOUR
 from gpuwatch_tray.notify.email.smtp import SmtpTransport
 from gpuwatch_tray.notify.outbox_worker import deliver_due
 from gpuwatch_tray.notify.transport import FailureKind, TransportError
 from gpuwatch_tray.settings import Secret, SmtpSettings
 from gpuwatch_tray.store import OutboxSummary
-from gpuwatch_tray.units import DAY, HOUR
 from tests.engine.bench import HEAD
 from tests.support.fakes import process, snapshot
 from tests.support.mailserver import MailServer
@@ -43,7 +43,7 @@ def crowd(number):
 
 
 def visit(bench, way):
-    """The courier's: only when something is due, as it would have it."""
+    """As the outbox process: only when something is due."""
     due = bench.store.outbox_summary(bench.clock.now).next_at
     if due is not None and due <= bench.clock.now:
         deliver_due(bench.store, lambda: way, bench.clock, chance=lambda: 0.5, gather=late_digest(HEAD))

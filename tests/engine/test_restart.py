@@ -165,18 +165,18 @@ def test_what_only_a_loop_can_judge_rests_while_cron_checks(away):
     away.looks(DARK, times=20)
     assert phases(away.look(DARK, 5)) == {"box/monitor_blind": Phase.FIRING}
     away.deliver()
-    away.restart(holds=False)
+    away.restart(in_loop=False)
     checked = away.look(BUSY, 300)
     assert phases(checked) == {"box/gpu_limit": Phase.FIRING}
     assert len(checked.mails) == 1
-    away.restart(holds=True)
+    away.restart(in_loop=True)
     assert phases(away.look(BUSY, 300))["box/monitor_blind"] is Phase.RECOVERING
     assert kinds(away.look(BUSY, 5)) == ["resolved"]
 
 
 def test_a_flapping_alert_ends_under_cron(folder):
     """Cron's runs are far apart, which is no gap there: what flapped is resolved by a later run."""
-    bench = Bench(folder, holds=False, popups=False)
+    bench = Bench(folder, in_loop=False, popups=False)
     bench.presence = Presence.AWAY
     for _ in range(4):
         bench.look(BUSY, 300)

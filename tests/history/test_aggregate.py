@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.history.aggregate import merge_spans, merge_stretches, slice_stretch, split_stretch
 from gpuwatch_tray.model import TEN_MINUTES, GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 
 AT = 1_767_787_200  # a multiple of ten minutes
 VALUES = st.floats(0, 1e11)
 SECONDS = st.floats(0.01, 600)
 SPANS = ("memory", "utilisation", "temperature", "power", "fan", "throttled")
-SUMS = ("covered", "energy", "asleep", "listed", "held", "idle")
+SUMS = ("covered", "energy", "asleep", "listed", "seconds_in_use", "idle")
 
 
 @st.composite
@@ -53,7 +53,7 @@ def made(rnd: random.Random, at: int) -> Stretch:
             level=maybe(rnd.choice(tuple(Severity))),
             energy=maybe(rnd.uniform(0, 1e6)),
             **{name: span() for name in SPANS},
-            **{name: rnd.uniform(0, 60) for name in ("asleep", "listed", "held", "idle")},
+            **{name: rnd.uniform(0, 60) for name in ("asleep", "listed", "seconds_in_use", "idle")},
         )
         for uuid in "ABC"
         if rnd.random() < 0.7

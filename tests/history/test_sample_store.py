@@ -14,9 +14,9 @@ import pytest
 from gpuwatch_tray.history import sample_store
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.model import (
-    MINUTES_FOR,
+    MINUTE_SAMPLES_KEPT,
+    TEN_MINUTE_SAMPLES_KEPT,
     TEN_MINUTES,
-    TENS_FOR,
     UNKNOWN,
     GpuSample,
     Minute,
@@ -26,8 +26,8 @@ from gpuwatch_tray.model import (
     Stretch,
     Why,
 )
+from gpuwatch_tray.model.units import MINUTE
 from gpuwatch_tray.store import StoreError
-from gpuwatch_tray.units import MINUTE
 from tests.store import faults
 from tests.support.fakes import alert, process
 from tests.support.machine_history import NOON, UUID, Past, gpu
@@ -57,7 +57,7 @@ def test_a_minute_is_read_as_it_was_seen(machine):
     (run,) = found.runs
     assert (run.user, run.name, run.computes, run.uuid) == ("ada", "python", True, UUID)
     (use,) = [each for each in found.processes if each.at == NOON]
-    assert (use.who, use.held) == (run.key, 55)
+    assert (use.who, use.seconds_in_use) == (run.key, 55)
 
 
 def test_ten_minutes_come_from_the_minutes(machine):
@@ -65,7 +65,7 @@ def test_ten_minutes_come_from_the_minutes(machine):
     machine.poll_for(process(1), seconds=3600)
     fine, coarse = machine.history(), machine.history(finest=TEN_MINUTES)
     assert {sample.seconds for sample in coarse.samples[UUID]} == {TEN_MINUTES}
-    for name in ("covered", "held", "energy"):
+    for name in ("covered", "seconds_in_use", "energy"):
         sums = [sum(getattr(each, name) for each in found.samples[UUID]) for found in (fine, coarse)]
         assert sums[0] == pytest.approx(sums[1], rel=1e-3)
 
@@ -131,7 +131,7 @@ def test_what_was_seen_before_a_crash_is_there_after_it(machine):
         machine.poll(process(1), gpus=busy(number))
     for finest in (MINUTE, TEN_MINUTES):
         found = machine.history(finest=finest)
-        assert sum(use.held for use in found.users) == pytest.approx(54 * MINUTE, abs=MINUTE)
+        assert sum(use.seconds_in_use for use in found.users) == pytest.approx(54 * MINUTE, abs=MINUTE)
         assert [(run.first, run.last >= NOON + 55 * MINUTE) for run in found.runs] == [(NOON + 10, True)]
 
 
@@ -157,7 +157,7 @@ def test_a_clock_that_was_set_back_loses_nothing(machine):
         samples = found.samples[UUID]
         assert len({sample.at for sample in samples}) == len(samples)
         assert sum(sample.covered for sample in samples) == pytest.approx(3 * HOUR, rel=0.01)
-        assert sum(use.held for use in found.users) == pytest.approx(3 * HOUR, rel=0.01)
+        assert sum(use.seconds_in_use for use in found.users) == pytest.approx(3 * HOUR, rel=0.01)
 
 
 def test_minutes_go_after_two_days_and_tens_after_thirty(machine):
@@ -170,11 +170,11 @@ def test_minutes_go_after_two_days_and_tens_after_thirty(machine):
     with closing(sqlite3.connect(machine.store.path)) as found:
         (oldest,) = found.execute("SELECT min(at) FROM minutes").fetchone()
         (first,) = found.execute("SELECT min(at) FROM tens").fetchone()
-    assert end - 9 * DAY < oldest <= end - MINUTES_FOR
-    assert end - TENS_FOR - 7 * DAY < first <= end - 29 * DAY
+    assert end - 9 * DAY < oldest <= end - MINUTE_SAMPLES_KEPT
+    assert end - TEN_MINUTE_SAMPLES_KEPT - 7 * DAY < first <= end - 29 * DAY
     machine.clock.now = end
     samples = machine.history(now + 10 * DAY, end).samples[UUID]
-    assert {sample.seconds for sample in samples if sample.at < end - MINUTES_FOR - TEN_MINUTES} == {
+    assert {sample.seconds for sample in samples if sample.at < end - MINUTE_SAMPLES_KEPT - TEN_MINUTES} == {
         TEN_MINUTES
     }
     assert sum(sample.energy for sample in samples) == pytest.approx(
@@ -233,11 +233,13 @@ def test_a_row_that_makes_no_sense_is_a_gap(machine):
         found.execute("UPDATE minutes SET body = x'00' WHERE at = ?", (int(NOON) + 4 * MINUTE,))
         found.commit()
     machine.poll_for(process(1), seconds=11 * MINUTE)
-    held = {
-        finest: sum(use.held for use in machine.history(finest=finest).users)
+    seconds_in_use = {
+        finest: sum(use.seconds_in_use for use in machine.history(finest=finest).users)
         for finest in (MINUTE, TEN_MINUTES)
     }
-    assert held[MINUTE] == held[TEN_MINUTES] == pytest.approx(19 * MINUTE - 10, abs=MINUTE)
+    assert (
+        seconds_in_use[MINUTE] == seconds_in_use[TEN_MINUTES] == pytest.approx(19 * MINUTE - 10, abs=MINUTE)
+    )
 
 
 def test_a_file_that_was_deleted_is_made_again(machine):
@@ -304,7 +306,7 @@ def test_short_jobs_do_not_fill_the_disk(machine, monkeypatch):
         machine.poll_for(*batch, seconds=MINUTE)
     found = machine.history()
     assert rows(machine, "runs") <= 100 + 10 * 20
-    assert sum(use.held for use in found.users) == pytest.approx(89 * MINUTE - 5, abs=5)
+    assert sum(use.seconds_in_use for use in found.users) == pytest.approx(89 * MINUTE - 5, abs=5)
     assert (
         max(sum(use.at == at for use in found.processes) for at in {use.at for use in found.processes}) <= 8
     )
@@ -351,7 +353,7 @@ def test_the_size_is_bounded(tmp_path):
     machine.stop()
     with closing(sqlite3.connect(machine.store.path)) as found:
         (row,) = found.execute("SELECT avg(length(body) + length(processes)) FROM minutes").fetchone()
-    month = (MINUTES_FOR // MINUTE + TENS_FOR // TEN_MINUTES) * (row + 100)
+    month = (MINUTE_SAMPLES_KEPT // MINUTE + TEN_MINUTE_SAMPLES_KEPT // TEN_MINUTES) * (row + 100)
     assert 5_000_000 < month < 25_000_000
 
 
@@ -366,6 +368,6 @@ def test_a_sum_of_uses_is_cut_where_the_uses_are(machine, finest, shift):
     assert len({use.who for use in each}) == len(summed) == 2
     for use in summed:
         mine = [one for one in each if one.who == use.who]
-        assert use.held == pytest.approx(sum(one.held for one in mine))
+        assert use.seconds_in_use == pytest.approx(sum(one.seconds_in_use for one in mine))
         assert (use.memory is None) == all(one.memory is None for one in mine)
     assert machine.history(processes=UseDetail.NONE, **asked).processes == ()

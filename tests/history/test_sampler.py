@@ -20,7 +20,7 @@ from gpuwatch_tray.model import (
     Snapshot,
     Why,
 )
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 from tests.support.fakes import BOOT, MIB, Clock, alert, process, snapshot
 from tests.support.machine_history import NOON, UUID, gpu
 
@@ -120,7 +120,7 @@ def test_a_clock_that_is_set_changes_no_sum(jump):
     samples = readings.samples()
     assert total(samples, "covered") == pytest.approx(125.0)
     assert total(samples, "energy") == pytest.approx(125.0 * 200.0)
-    assert total(readings.uses(), "held") == pytest.approx(125.0)
+    assert total(readings.uses(), "seconds_in_use") == pytest.approx(125.0)
 
 
 def test_a_gpu_that_does_not_answer_has_no_sample():
@@ -172,9 +172,14 @@ def test_a_user_holds_a_gpu_once_however_many_processes_there_are():
     mine = [process(n, memory=1024 * MIB) for n in (1, 2, 3)]
     readings.poll_for(*mine, process(9, mine=False), times=7)
     ada, bob = sorted(readings.uses(), key=lambda use: use.who)
-    assert (ada.who, ada.held, ada.memory.mean, ada.energy) == ("ada", 30.0, 3072 * MIB, 30.0 * 150.0)
-    assert (bob.who, bob.held, bob.energy) == ("bob", 30.0, 30.0 * 50.0)
-    assert sorted(use.held for use in readings.uses("processes")) == [30.0] * 4
+    assert (ada.who, ada.seconds_in_use, ada.memory.mean, ada.energy) == (
+        "ada",
+        30.0,
+        3072 * MIB,
+        30.0 * 150.0,
+    )
+    assert (bob.who, bob.seconds_in_use, bob.energy) == ("bob", 30.0, 30.0 * 50.0)
+    assert sorted(use.seconds_in_use for use in readings.uses("processes")) == [30.0] * 4
     assert total(readings.uses("processes"), "energy") == pytest.approx(total(readings.samples(), "energy"))
 
 
@@ -192,7 +197,7 @@ def test_graphics_and_ignored_programs_hold_nothing():
     assert readings.uses() == []
     assert [use.energy for use in readings.uses("processes")] == [None, None]
     assert [run.computes for minute in readings.minutes for run in minute.runs] == [False, False]
-    assert total(readings.samples(), "held") == 0.0
+    assert total(readings.samples(), "seconds_in_use") == 0.0
 
 
 def test_memory_that_is_not_known_of_one_process_is_not_known_of_their_sum():
@@ -200,7 +205,7 @@ def test_memory_that_is_not_known_of_one_process_is_not_known_of_their_sum():
     readings = Readings()
     readings.poll_for(process(1, memory=UNSUPPORTED), process(2), times=3)
     (use,) = readings.uses()
-    assert (use.held, use.memory) == (10.0, None)
+    assert (use.seconds_in_use, use.memory) == (10.0, None)
 
 
 def test_idle_is_held_without_doing_anything():
@@ -209,7 +214,7 @@ def test_idle_is_held_without_doing_anything():
     for busy in (0, 4, 5, 100, UNKNOWN):
         readings.poll(process(1), gpus=(gpu(utilisation=busy),))
     assert total(readings.uses(), "idle") == total(readings.samples(), "idle") == 5.0
-    assert total(readings.samples(), "held") == 20.0
+    assert total(readings.samples(), "seconds_in_use") == 20.0
 
 
 def test_a_mig_device_is_held_and_its_board_draws():
@@ -226,7 +231,7 @@ def test_a_mig_device_is_held_and_its_board_draws():
     }
     assert [sample.energy for sample in readings.samples("MIG-1")] == [None]
     assert total(readings.samples(), "energy") == 2000.0
-    assert total(readings.samples(), "held") == 10.0
+    assert total(readings.samples(), "seconds_in_use") == 10.0
 
 
 def test_a_process_whose_gpu_is_not_told_is_kept_as_such():
@@ -234,7 +239,7 @@ def test_a_process_whose_gpu_is_not_told_is_kept_as_such():
     readings = Readings()
     readings.poll_for(process(1, gpu=None), times=3)
     (use,) = readings.uses()
-    assert (use.uuid, use.held, use.energy, use.utilisation) == ("", 10.0, None, None)
+    assert (use.uuid, use.seconds_in_use, use.energy, use.utilisation) == ("", 10.0, None, None)
 
 
 @pytest.mark.parametrize("every", [5.0, 50.0, 120.0])
@@ -246,7 +251,7 @@ def test_a_process_that_comes_at_the_turn_of_a_minute_is_kept(every):
         readings.poll(process(1), process(2))
     readings.poll()
     uses = readings.uses("processes")
-    assert total(uses, "held") == pytest.approx(8 * every)
+    assert total(uses, "seconds_in_use") == pytest.approx(8 * every)
     runs = {run.key: run for minute in readings.minutes for run in minute.runs}
     assert {use.who for use in uses} == set(runs)
     assert {run.last - run.first for run in runs.values()} == {3 * every}
@@ -330,7 +335,7 @@ def test_minutes_hold_exactly_what_was_read(looks):
     samples = readings.samples()
     spans = [sample.utilisation for sample in samples if sample.utilisation is not None]
     assert total(samples, "covered") == pytest.approx(covered)
-    assert total(readings.uses(), "held") == pytest.approx(covered)
+    assert total(readings.uses(), "seconds_in_use") == pytest.approx(covered)
     assert sum(span.seconds for span in spans) == pytest.approx(known)
     assert sum(span.mean * span.seconds for span in spans) == pytest.approx(weighed)
     assert (min((s.low for s in spans), default=None), max((s.high for s in spans), default=None)) == (

@@ -10,8 +10,8 @@ import pytest
 from gpuwatch_tray.history.aggregate import LONGEST_STRETCH
 from gpuwatch_tray.history.sample_reader import UseDetail, read_samples
 from gpuwatch_tray.history.usage import GroupBy, usage
-from gpuwatch_tray.model import MINUTES_FOR, TEN_MINUTES
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model import MINUTE_SAMPLES_KEPT, TEN_MINUTES
+from gpuwatch_tray.model.units import MINUTE
 from tests.history.use_month import DAY, EVENTS, HOUR, STEP, USERS, Month
 from tests.support.machine_history import NOON
 
@@ -116,5 +116,5 @@ def size(month):
         ).fetchone()
         (oldest,) = found.execute("SELECT min(at) FROM minutes").fetchone()
     assert minutes < 79 * 60
-    assert oldest > month.clock.now - MINUTES_FOR - 60 * LONGEST_STRETCH
+    assert oldest > month.clock.now - MINUTE_SAMPLES_KEPT - 60 * LONGEST_STRETCH
     assert path.stat().st_size < 8_000_000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpuwatch_tray.history.aggregate import LONGEST_STRETCH, StretchCompactor
 from gpuwatch_tray.model import GpuSample, Severity, Span, Stretch, Use
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 
 AT = 1_767_787_200
 
@@ -47,7 +47,7 @@ def test_a_gpu_at_rest_is_told_every_half_hour():
         {"watts": None},
         {"seen": 40.0},
         {"level": Severity.WARNING},
-        {"held": 60.0},
+        {"seconds_in_use": 60.0},
         {"asleep": 60.0},
         {"temperature": Span(40, 40, 40, 60)},
     ],

@@ -15,13 +15,23 @@ def span(value, seconds=3600.0) -> Span:
 
 
 def sample(uuid="GPU-a", at=0, **facts) -> GpuSample:
-    base = {"covered": 3600.0, "readings": 60, "energy": KWH, "held": 1800.0, "utilisation": span(40.0)}
+    base = {
+        "covered": 3600.0,
+        "readings": 60,
+        "energy": KWH,
+        "seconds_in_use": 1800.0,
+        "utilisation": span(40.0),
+    }
     return GpuSample(uuid, at, 3600, **(base | facts))
 
 
-def use(who="ada", uuid="GPU-a", held=1800.0, **facts) -> Use:
-    base = {"memory": span(2 * GIB, held), "utilisation": span(80.0, held), "energy": KWH / 4}
-    return Use(who, uuid, 0, 3600, held, **(base | facts))
+def use(who="ada", uuid="GPU-a", seconds_in_use=1800.0, **facts) -> Use:
+    base = {
+        "memory": span(2 * GIB, seconds_in_use),
+        "utilisation": span(80.0, seconds_in_use),
+        "energy": KWH / 4,
+    }
+    return Use(who, uuid, 0, 3600, seconds_in_use, **(base | facts))
 
 
 def run(key, *, computes=True) -> ProcessRun:
@@ -35,7 +45,7 @@ def history(**parts) -> History:
 
 def test_users_come_by_their_hours_and_the_unknown_last():
     """Each with GPU-hours, GiB-hours, mean utilisation, idle hours and energy."""
-    users = (use("bob", held=600.0), use(None), use("ada", idle=900.0), use("ada", "GPU-b"))
+    users = (use("bob", seconds_in_use=600.0), use(None), use("ada", idle=900.0), use("ada", "GPU-b"))
     found = usage(history(users=users), GroupBy.USER)
     assert [row.who for row in found.rows] == ["ada", "bob", None]
     ada = found.rows[0].sums
@@ -76,14 +86,16 @@ def test_a_divided_gpu_is_counted_by_its_parts():
         GpuFacts("MIG-2", 0, physical="GPU-a"),
     )
     parts = {uuid: (sample(uuid, energy=None),) for uuid in ("MIG-1", "MIG-2")}
-    whole = usage(history(gpus=gpus, samples={"GPU-a": (sample(held=3600.0),), **parts}), GroupBy.GPU).whole
+    whole = usage(
+        history(gpus=gpus, samples={"GPU-a": (sample(seconds_in_use=3600.0),), **parts}), GroupBy.GPU
+    ).whole
     assert (whole.hours, whole.energy) == (1.0, 1.0)
 
 
 def test_a_gpu_that_was_divided_once_is_counted_whole_since():
     """Its own hours count again from when it has no parts: the store knows the parts for good."""
     gpus = (GpuFacts("GPU-a", 0), GpuFacts("MIG-1", 0, physical="GPU-a"))
-    board = (sample(held=3600.0), sample(at=3600, held=3600.0, utilisation=span(90.0)))
+    board = (sample(seconds_in_use=3600.0), sample(at=3600, seconds_in_use=3600.0, utilisation=span(90.0)))
     parts = (sample("MIG-1", energy=None, utilisation=None),)
     whole = usage(history(gpus=gpus, samples={"GPU-a": board, "MIG-1": parts}), GroupBy.GPU).whole
     assert (whole.hours, whole.utilisation) == (1.5, 90.0)

@@ -7,8 +7,8 @@ import sys
 import threading
 
 from gpuwatch_tray.model import Button
-from gpuwatch_tray.notify import desktop as room
-from gpuwatch_tray.notify.desktop import ClickQueue
+from gpuwatch_tray.notify import desktop_popups as room
+from gpuwatch_tray.notify.desktop_popups import ClickQueue
 
 
 class Answer:
@@ -83,7 +83,7 @@ def test_a_hanging_answer_does_not_keep_the_program_from_ending():
     code = (
         "import threading\n"
         "from gpuwatch_tray.model import Button\n"
-        "from gpuwatch_tray.notify.desktop import ClickQueue\n"
+        "from gpuwatch_tray.notify.desktop_popups import ClickQueue\n"
         "begun = threading.Event()\n"
         "def hang(key, button): begun.set(); threading.Event().wait()\n"
         "ClickQueue(hang).put('limit', Button.SHOW)\n"

@@ -17,7 +17,7 @@ from gpuwatch_tray.model import (
     Span,
     Use,
 )
-from gpuwatch_tray.units import MINUTE
+from gpuwatch_tray.model.units import MINUTE
 
 GIB = 2**30
 END = 1_767_799_680  # 2026-01-07 15:28:00 UTC

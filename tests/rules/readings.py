@@ -58,7 +58,7 @@ class Readings:
         """One poll, `seconds` after the one before."""
         self.now += seconds
         self.last = snapshot(*processes, gpus=gpus, **facts)
-        self.history = observe(self.history, self.last, self.instant, self.limits, seen=seen)
+        self.history = observe(self.history, self.last, self.instant, self.limits, acknowledged=seen)
 
     def read_for(self, *processes, seconds, **facts) -> None:
         """Poll at the usual interval for so many seconds."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gpuwatch_tray.model import UNKNOWN, Gpu, Limits, Problem, ProcessScope, Severity, Snapshot, Terms
 from gpuwatch_tray.rules import RULES, judge, judged, open_questions, terms
 from gpuwatch_tray.rules.availability import judge_gpu_lost, judge_monitor_blind
-from gpuwatch_tray.rules.limits import judge_gpu_limit, judge_max_etime
+from gpuwatch_tray.rules.gpu_use import judge_gpu_limit, judge_max_etime
 from gpuwatch_tray.rules.verdict import counted
 from tests.support.fakes import BOOT, process, snapshot
 
@@ -213,12 +213,12 @@ def test_a_lost_gpu_takes_two_polls_and_two_minutes():
 
 def test_without_holds_only_what_one_look_can_tell_is_judged():
     """Cron's runs judge the two rules of the Bash tool and none with a hold, a loop those too."""
-    assert {"gpu_limit", "max_etime"} <= judged(LIMITS, holds=False)
-    assert not {"gpu_lost", "monitor_blind"} & judged(LIMITS, holds=False)
+    assert {"gpu_limit", "max_etime"} <= judged(LIMITS, in_loop=False)
+    assert not {"gpu_lost", "monitor_blind"} & judged(LIMITS, in_loop=False)
     assert {"gpu_limit", "max_etime", "gpu_lost", "monitor_blind"} <= judged(LIMITS)
-    for holds in (False, True):
-        names = judged(LIMITS, holds=holds)
-        verdicts = judge(UNREADABLE, LIMITS, holds=holds)
+    for in_loop in (False, True):
+        names = judged(LIMITS, in_loop=in_loop)
+        verdicts = judge(UNREADABLE, LIMITS, in_loop=in_loop)
         assert [verdict.rule for verdict in verdicts] == [name for name in RULES if name in names]
 
 

@@ -281,7 +281,7 @@ def test_every_rule_names_the_key_that_switches_it():
 
 def test_a_check_judges_only_what_one_look_can_tell():
     """Cron's runs judge what needs neither a hold nor a memory."""
-    assert judged(Limits(), holds=False) == {"gpu_limit", "max_etime", "driver_mismatch", "row_remap"}
+    assert judged(Limits(), in_loop=False) == {"gpu_limit", "max_etime", "driver_mismatch", "row_remap"}
 
 
 @pytest.mark.parametrize(

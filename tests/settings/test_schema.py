@@ -8,14 +8,14 @@ from operator import attrgetter
 import pytest
 
 from gpuwatch_tray.model import FaultLimits, HeatLimits, Limits, UseLimits
-from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH, ValueType
+from gpuwatch_tray.model.schema import NOTIFY, SETTINGS, SMTP, SWITCHES, WATCH_FILE, ValueType
 from gpuwatch_tray.rules import RULES, keys
 from gpuwatch_tray.settings.template import example
 from gpuwatch_tray.settings.validators import parse
 from tests.settings.generated import ROOT, rules_table, settings_table
 
 
-@pytest.mark.parametrize("name", [WATCH, NOTIFY, SMTP])
+@pytest.mark.parametrize("name", [WATCH_FILE, NOTIFY, SMTP])
 def test_the_examples_are_generated_from_the_table(name):
     """config/*.example is what `python -m tests.settings.generated` writes, byte for byte."""
     assert (ROOT / "config" / f"{name}.example").read_bytes() == example(name).encode()
@@ -48,10 +48,10 @@ def test_every_threshold_is_kept_by_one_setting(house):
         "limits.poll"
     }
     expected |= {f"limits.{name}.{field.name}" for name, group in groups.items() for field in fields(group)}
-    kept = {row.kept: row for row in SETTINGS.values() if row.kept}
-    assert expected == {name for name in kept if name.startswith("limits.")}
+    field_path = {row.field_path: row for row in SETTINGS.values() if row.field_path}
+    assert expected == {name for name in field_path if name.startswith("limits.")}
     settings = house.settings()
-    for name, row in kept.items():
+    for name, row in field_path.items():
         assert attrgetter(name)(settings) == parse(row, row.default.strip())
 
 

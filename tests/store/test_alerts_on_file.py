@@ -19,7 +19,7 @@ from tests.support.fakes import START
 FULL = alert(
     7,
     phase=Phase.RECOVERING,
-    held=12.5,
+    phase_seconds=12.5,
     samples=3,
     news=(Reason.SEVERITY_RISE, NOW),
     covered=True,
@@ -49,7 +49,7 @@ def test_an_end_that_is_still_to_be_told_is_found_again(store, other):
     over = replace(FULL, phase=Phase.RESOLVED, resolved=NOW)
     store.commit(step(ended=(over,)))
     assert other.saved_state().ended == (over,)
-    store.commit(step(silent=(over,)))
+    store.commit(step(ended_without_mail=(over,)))
     assert (other.saved_state().ended, other.saved_state().alerts) == ((), ())
     assert other.history()[0] == [over]
 
@@ -67,7 +67,7 @@ def test_the_history_is_bounded(store):
     ended = [alert(n, phase=Phase.RESOLVED, resolved=NOW) for n in range(1, INCIDENTS_KEPT + 21)]
     lines = [Transition(START, each.id, "resolved") for each in ended]
     flapping = [Transition(START + n, 999, "fired", str(n)) for n in range(MOST_TRANSITIONS + 50)]
-    store.commit(step(alerts=(alert(999),), silent=tuple(ended), transitions=(*lines, *flapping)))
+    store.commit(step(alerts=(alert(999),), ended_without_mail=tuple(ended), transitions=(*lines, *flapping)))
     past, transitions = store.history(INCIDENTS_KEPT + 50)
     assert [each.id for each in past] == list(range(INCIDENTS_KEPT + 20, 20, -1))
     assert sum(each.incident == 999 for each in transitions) == MOST_TRANSITIONS
@@ -79,7 +79,9 @@ def test_an_end_that_is_owed_is_never_pruned(store):
     """However many ended after it: somebody is still to be told."""
     owed = alert(1, phase=Phase.RESOLVED, resolved=NOW)
     store.commit(step(ended=(owed,)))
-    store.commit(step(silent=tuple(alert(n, phase=Phase.RESOLVED) for n in range(2, INCIDENTS_KEPT + 20))))
+    store.commit(
+        step(ended_without_mail=tuple(alert(n, phase=Phase.RESOLVED) for n in range(2, INCIDENTS_KEPT + 20)))
+    )
     assert store.saved_state().ended == (owed,)
 
 
@@ -91,7 +93,7 @@ def test_what_the_person_said_is_there_for_the_evaluator(store, other):
     other.add_silence(hour)
     attention = store.evaluation_inputs().attention
     assert (attention.acknowledged, attention.silences) == ({1}, (hour,))
-    store.commit(step(voided=(1,), lifted=(hour,)))
+    store.commit(step(voided=(1,), expired_silences=(hour,)))
     assert store.attention() == type(attention)()
     store.add_silence(hour)
     assert (other.end_silences(), other.end_silences()) == (1, 0)
@@ -103,7 +105,7 @@ def test_a_snooze_that_was_renewed_meanwhile_is_not_lifted(store, other):
     store.add_silence(old)
     new = replace(old, at=Instant(START + 61, 561.0, "boot-1"))
     other.add_silence(new)
-    store.commit(step(lifted=(old,)))
+    store.commit(step(expired_silences=(old,)))
     assert store.attention().silences == (new,)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch_tray.model import MailDetails, Message, MessageKind, Severity
-from gpuwatch_tray.store import OutboxSummary, Rest
+from gpuwatch_tray.store import OutboxSummary, RemainingMail
 from gpuwatch_tray.store.outbox import STALE_SECONDS
 from tests.store.commits import mail, step
 from tests.support.fakes import START
@@ -152,7 +152,7 @@ def test_what_some_have_not_got_yet_is_in_no_digest(store, gather):
     (first,) = [row for row in store.lease_due(START, 60) if row.id == 1]
     details = replace(first.message.details, only=("two@example.org",))
     left = replace(first.message, details=details, message_id="<1.rest@box>")
-    store.mark_sent(1, START, "250 ok", [Rest(left, START + 30, "450", "transient")])
+    store.mark_sent(1, START, "250 ok", [RemainingMail(left, START + 30, "450", "transient")])
     later = START + 2 * 3600
     alone, digest = store.lease_due(later, 60, gather)
     assert (alone.message.details.only, alone.message.message_id) == (("two@example.org",), "<1.rest@box>")

@@ -50,14 +50,14 @@ def test_alerts_of_each_phase(migrated):
         (3, Phase.RECOVERING),
     ]
     pending, firing, acknowledged = saved.alerts
-    assert (pending.rule, pending.held, pending.samples) == ("max_etime", 30.0, 6)
+    assert (pending.rule, pending.phase_seconds, pending.samples) == ("max_etime", 30.0, 6)
     assert (firing.fired, firing.news) == (NOW, (Reason.SEVERITY_RISE, NOW))
     assert firing.thread == ("<1@box>", NOON)
     assert acknowledged.severity is Severity.CRITICAL
     assert acknowledged.covered
     assert acknowledged.text == "GPU 0: 93 °C"
     assert [each.id for each in saved.ended] == [4]
-    assert (saved.last, saved.loop, saved.highest) == (NOW, NOW, 5)
+    assert (saved.last, saved.last_in_loop, saved.highest) == (NOW, NOW, 5)
     assert len(saved.raised) == len(saved.severities) == 4
 
 

@@ -95,7 +95,7 @@ def test_a_mail_over_the_cap_is_sent_only_in_a_digest(store):
     (row,) = store.held_mails()
     assert set(store.evaluation_inputs().queued) == {"a"}
     assert store.queued_since(START, 3600) == 0
-    store.commit(step(mail(2, ["a", "b"], kind=MessageKind.DIGEST), merged=(row.id,)))
+    store.commit(step(mail(2, ["a", "b"], kind=MessageKind.DIGEST), digested_rows=(row.id,)))
     assert (store.held_mails(), len(store.lease_due(START, 60))) == ((), 1)
     assert store.queued_since(START, 3600) == 1
 

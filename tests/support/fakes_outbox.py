@@ -10,7 +10,7 @@ from gpuwatch_tray.model import Message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gpuwatch_tray.store import Rest
+    from gpuwatch_tray.store import RemainingMail
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class FakeOutbox:
 
     rows: dict[int, OutboxRow] = field(default_factory=dict)
     history: list[tuple[str, int]] = field(default_factory=list)
-    rest: list[Rest] = field(default_factory=list)
+    rest: list[RemainingMail] = field(default_factory=list)
 
     def add(self, subject: str = "mail", at: float = 0.0) -> int:
         """Queue a mail, due at `at`; returns its number."""
@@ -51,7 +51,7 @@ class FakeOutbox:
             self.rows[row.id] = replace(row, lease_until=now + lease)
         return tuple(due)
 
-    def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[Rest] = ()) -> None:
+    def mark_sent(self, row_id: int, now: float, detail: str, rest: Sequence[RemainingMail] = ()) -> None:
         """Mark it as sent."""
         self.rest += rest
         self.history.append(("sent", row_id))

@@ -57,7 +57,7 @@ def states():
     first = firing(COUNT)
     return {
         "firing": firing(),
-        "reminder": firing(threaded(COUNT), reminder=True),
+        "reminder": firing(threaded(COUNT), is_repeat=True),
         "resolved": render.resolved_mail(HEAD, [threaded(HOT), COUNT], now=START, message_id=ID),
         "digest": render.digest(HEAD, [first, firing(), first], now=START, message_id=ID, late=True),
         "notice": render.notice_mail(HEAD, NOTICE, now=START, message_id=ID),

@@ -8,7 +8,7 @@ never moves a row, and adds new rows before it takes the old ones away.
 from __future__ import annotations
 
 import pytest
-from dbus_fast import Variant  # noqa: TID251  # the tests speak the protocol too
+from dbus_fast import Variant  # the tests speak the protocol too
 
 from gpuwatch_tray.tray.backends.dbusmenu import GNOME
 from gpuwatch_tray.tray.backends.menu_host import ROOT

@@ -26,9 +26,9 @@ from gpuwatch_tray.model import (
     Status,
     Why,
 )
+from gpuwatch_tray.model.units import end_time, local_time, menu_duration
 from gpuwatch_tray.tray import menu
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction, MenuExtras, labels, process_rows
-from gpuwatch_tray.units import end_time, local_time, menu_duration
 from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
 
 ERROR = Missing(Why.ERROR, "driver busy")

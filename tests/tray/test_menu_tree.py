@@ -6,17 +6,10 @@ import re
 
 import pytest
 
-from gpuwatch_tray.tray.backends.menu_host import ASSUMED_OPEN
-from gpuwatch_tray.tray.backends.menu_host import ROOT
-from gpuwatch_tray.tray.backends.menu_tree import LINGER_SECONDS
-from gpuwatch_tray.tray.backends.menu_tree import MenuTree
-from gpuwatch_tray.tray.backends.nodes import MenuEntry
-from gpuwatch_tray.tray.backends.nodes import NodeKind
-from gpuwatch_tray.tray.backends.menu_host import AFTER_CLOSING
+from gpuwatch_tray.tray.backends.menu_host import AFTER_CLOSING, ASSUMED_OPEN, ROOT
 from gpuwatch_tray.tray.backends.menu_plan import MAX_ROWS
-from gpuwatch_tray.tray.backends.menu_tree import AFTER_FOLDING
-from gpuwatch_tray.tray.backends.nodes import SPARES_FOR_SUBJECTS
-from gpuwatch_tray.tray.backends.nodes import escape_for_gnome
+from gpuwatch_tray.tray.backends.menu_tree import AFTER_FOLDING, LINGER_SECONDS, MenuTree
+from gpuwatch_tray.tray.backends.nodes import SPARES_FOR_SUBJECTS, MenuEntry, NodeKind, escape_for_gnome
 from gpuwatch_tray.tray.menu.row import LazyRows
 
 
@@ -289,7 +282,7 @@ def test_what_is_moved_to_where_it_has_no_row_is_not_called_ended():
     """A row that stands for many knows their subjects."""
     tree = on_screen(process(1), process(2))
     show(tree, "gpu", 2.0)
-    more = MenuEntry("gpu/more", "… 1 more", children=LazyRows(lambda: []), covers=("process 1",))
+    more = MenuEntry("gpu/more", "… 1 more", children=LazyRows(list), covers=("process 1",))
     tree.update(menu(process(2), more), 3.0)
     assert gpu_labels(tree)[:2] == ["PID 1", "PID 2"]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common.threads import run_forever, start_thread
 from gpuwatch_tray.desktop.presence.types import IdleCounter, SuspendLog, moment
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.units import MIB
+from gpuwatch_tray.model.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

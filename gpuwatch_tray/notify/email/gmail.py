@@ -23,8 +23,7 @@ from googleapiclient.errors import HttpError
 
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.notify.email import google_credentials, mime
-from gpuwatch_tray.notify.email.mime import Scrubber
-from gpuwatch_tray.notify.email.web import (
+from gpuwatch_tray.notify.email.google_http import (
     EXPIRED_SIGN_IN,
     NETWORK_MEND,
     PORTAL,
@@ -35,6 +34,7 @@ from gpuwatch_tray.notify.email.web import (
     list_causes,
     proxy_secrets,
 )
+from gpuwatch_tray.notify.email.mime import Scrubber
 from gpuwatch_tray.notify.transport import FailureKind, Receipt, TransportError
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ from google.auth.exceptions import TransportError as NoConnection
 from gpuwatch_tray.common.threads import call_with_timeout, start_thread
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.email import google_credentials
-from gpuwatch_tray.notify.email.mime import Scrubber
-from gpuwatch_tray.notify.email.web import (
+from gpuwatch_tray.notify.email.google_http import (
     NETWORK_MEND,
     PORTAL,
     BoundedRequest,
@@ -29,6 +28,7 @@ from gpuwatch_tray.notify.email.web import (
     explain_no_answer,
     proxy_secrets,
 )
+from gpuwatch_tray.notify.email.mime import Scrubber
 from gpuwatch_tray.notify.transport import FailureKind, TransportError, configuration_error
 
 if TYPE_CHECKING:

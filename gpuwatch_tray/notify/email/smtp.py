@@ -43,7 +43,7 @@ Resolver: TypeAlias = "Callable[[str, int], list[SocketAddress]]"
 CONNECT_TIMEOUT = 5.0  # seconds for one address, so that a dead IPv6 route leaves time for the next
 
 
-class Watchdog:
+class Deadline:
     """Shuts the guarded socket down once `seconds` have passed: a slow sender outlasts a read's time-out."""
 
     def __init__(self, seconds: float) -> None:
@@ -112,14 +112,14 @@ def resolve_with_timeout(
 
 
 def open_connection(
-    host: str, port: int, watchdog: Watchdog, timeout: float, resolver: Resolver = resolve
+    host: str, port: int, deadline: Deadline, timeout: float, resolver: Resolver = resolve
 ) -> socket.socket:
     """Connect to the first address that answers, each tried briefly; else raise the last one's OSError."""
     last: OSError = OSError(_("the name has no address"))
-    for family, numeric, number in resolve_with_timeout(host, port, watchdog.time_left(timeout), resolver):
+    for family, numeric, number in resolve_with_timeout(host, port, deadline.time_left(timeout), resolver):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(watchdog.time_left(min(timeout, CONNECT_TIMEOUT)))
+            sock.settimeout(deadline.time_left(min(timeout, CONNECT_TIMEOUT)))
             sock.connect((numeric, number))
         except OSError as error:
             sock.close()
@@ -172,12 +172,12 @@ class SmtpClient(smtplib.SMTP):
     """smtplib's client, which knows its step and its time limits and logs in in UTF-8."""
 
     def __init__(
-        self, host: str, watchdog: Watchdog, timeout: float, context: ssl.SSLContext, *, implicit: bool
+        self, host: str, deadline: Deadline, timeout: float, context: ssl.SSLContext, *, implicit: bool
     ) -> None:
         # A host would connect at once; the default local name is a look-up without a time-out.
         super().__init__(local_hostname="localhost", timeout=timeout)
         self._host = host  # what starttls() checks the certificate against
-        self._watchdog = watchdog
+        self._deadline = deadline
         self._context = context
         self._implicit = implicit
         self._data_accepted = False  # the server has answered 354: the text comes next
@@ -186,13 +186,13 @@ class SmtpClient(smtplib.SMTP):
         self.accepted: tuple[int, bytes] = (0, b"")
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        sock = open_connection(host, port, self._watchdog, timeout)
-        self._watchdog.guard(sock)
+        sock = open_connection(host, port, self._deadline, timeout)
+        self._deadline.guard(sock)
         self.step = SmtpStep.GREETING
         if self._implicit:
-            sock.settimeout(self._watchdog.time_left(timeout))
+            sock.settimeout(self._deadline.time_left(timeout))
             sock = self._context.wrap_socket(sock, server_hostname=host)
-            self._watchdog.guard(sock)
+            self._deadline.guard(sock)
         self.local_hostname = _address_literal(sock)
         return sock
 
@@ -201,17 +201,17 @@ class SmtpClient(smtplib.SMTP):
         self.step = SmtpStep.STARTTLS
         self.starttls(context=self._context)
         if self.sock is not None:
-            self._watchdog.guard(self.sock)
+            self._deadline.guard(self.sock)
 
     def send(self, s: str | bytes) -> None:  # type: ignore[override]  # typeshed wants a buffer
         """Send as smtplib does, within the time left; note when the whole text is out."""
         if self.sock is not None:
-            self.sock.settimeout(self._watchdog.time_left(self.timeout))
+            self.sock.settimeout(self._deadline.time_left(self.timeout))
         super().send(s)
         if self._data_accepted and self.sock is not None:
             self.text_sent = True
             # Filters take their time over the text, and giving up on their answer may double the mail.
-            self.sock.settimeout(self._watchdog.time_left(self._watchdog.seconds))
+            self.sock.settimeout(self._deadline.time_left(self._deadline.seconds))
 
     def getreply(self) -> tuple[int, bytes]:
         """Read a reply as smtplib does, of bounded length; after a 354 the text is sent next."""
@@ -290,7 +290,7 @@ class SmtpClient(smtplib.SMTP):
     def quit_quietly(self) -> None:
         """Send QUIT and close; an error changes nothing about what was accepted."""
         with contextlib.suppress(OSError):
-            if self.sock is not None and not self._watchdog.expired:
+            if self.sock is not None and not self._deadline.expired:
                 self.timeout = QUIT_TIMEOUT
                 self.docmd("QUIT")
         self.close()
@@ -340,13 +340,13 @@ class SmtpTransport:
         recipients = mime.parse_addresses(message.details.only or self._to, "TO_EMAIL")
         mail = mime.build_mail(message, sender=sender, recipients=recipients)
         partly = bool(message.details.only)
-        with Watchdog(self._deadline) as watchdog, self._session(watchdog, partly=partly) as client:
+        with Deadline(self._deadline) as deadline, self._session(deadline, partly=partly) as client:
             options = self._mail_options(client, (sender, *recipients))
             refused = client.sendmail(sender, recipients, mail, mail_options=options)
         answer = f"{client.accepted[0]} {self._scrub(client.accepted[1])}"
         if not refused:
             return Receipt(self.name, answer)
-        context = self._error_context(client, watchdog)
+        context = self._error_context(client, deadline)
         text = _("{answer}; refused: {recipients}")
         text = text.format(answer=answer, recipients=context.list_refused(refused))
         return Receipt(self.name, text, context.group_refused(refused))
@@ -354,7 +354,7 @@ class SmtpTransport:
     def probe(self, report: ReportStep) -> None:
         """Connect, encrypt, log in, and name sender and recipients, without sending anything."""
         sender, recipients = self._sender(), mime.parse_addresses(self._to, "TO_EMAIL")
-        with Watchdog(self._deadline) as watchdog, self._session(watchdog, report) as client:
+        with Deadline(self._deadline) as deadline, self._session(deadline, report) as client:
             client.try_addresses(sender, recipients, self._mail_options(client, (sender, *recipients)))
         report(_("the server takes mail from {sender}").format(sender=sender))
         report(_("and takes mail to {recipients}").format(recipients=", ".join(recipients)))
@@ -375,18 +375,18 @@ class SmtpTransport:
 
     @contextlib.contextmanager
     def _session(
-        self, watchdog: Watchdog, report: ReportStep = lambda _: None, *, partly: bool = False
+        self, deadline: Deadline, report: ReportStep = lambda _: None, *, partly: bool = False
     ) -> Iterator[SmtpClient]:
         """Yield a client that is ready to send; any error until its end becomes a TransportError."""
         client = SmtpClient(
-            self._smtp.host, watchdog, self._timeout, self._tls_context(), implicit=self._implicit
+            self._smtp.host, deadline, self._timeout, self._tls_context(), implicit=self._implicit
         )
         try:
             self._log_in(client, report)
             yield client
         # smtplib's errors and those of TLS are OSErrors; a host name may not be encodable.
         except (OSError, ValueError) as error:
-            failure = self._error_context(client, watchdog, partly=partly).explain(error)
+            failure = self._error_context(client, deadline, partly=partly).explain(error)
             odd = odd_characters(self._smtp.password)
             if client.step is SmtpStep.LOGIN and failure.kind is FailureKind.CONFIGURATION and odd:
                 failure.mend = _("the password holds {what}: type it anew instead of pasting it").format(
@@ -398,9 +398,9 @@ class SmtpTransport:
             client.quit_quietly()
 
     def _error_context(
-        self, client: SmtpClient, watchdog: Watchdog, *, partly: bool = False
+        self, client: SmtpClient, deadline: Deadline, *, partly: bool = False
     ) -> SmtpErrorContext:
-        after = watchdog.seconds if watchdog.expired else None
+        after = deadline.seconds if deadline.expired else None
         return SmtpErrorContext(
             self.name, self._smtp.host, client.step, after, self._scrub,
             implicit=self._implicit, plain=self._plain, text_sent=client.text_sent, partly=partly,

@@ -15,8 +15,8 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import elapsed_text
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import GpuProcess, Message, MessageKind, Missing, ReminderNotice, Severity
+from gpuwatch_tray.model.units import MIB, duration, local_time
 from gpuwatch_tray.rules import rule_title
-from gpuwatch_tray.units import MIB, duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ def alerts_html(
     *,
     now: float,
     kind: MessageKind,
-    reminder: bool,
+    is_repeat: bool,
 ) -> str:
     """Return the page about firing alerts and the processes that count; `lost` is what could not be read."""
     ordered = sorted(alerts, key=lambda alert: -alert.severity)
@@ -95,7 +95,7 @@ def alerts_html(
         shape, state, colour = "○", _("test: nothing fires"), NEUTRAL
     else:
         shape, word, colour = SEVERITY_STYLES[ordered[0].severity]
-        again = _("still firing") if reminder else _("firing")
+        again = _("still firing") if is_repeat else _("firing")
         state = f"{_(word)} · {_('test') if kind is MessageKind.TEST else again}"
     band = Band(shape, state, colour, _headline(ordered) or _("Test mail"), _where(identity, now))
     parts = [_rows(_("Reasons"), [_reason(alert, now) for alert in ordered])]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import own_text
 from gpuwatch_tray.model import Alert, GpuProcess, MailDetails, Message, MessageKind, ReminderNotice, Severity
+from gpuwatch_tray.model.units import duration, local_time
 from gpuwatch_tray.notify.render.html import (
     MailIdentity,
     alerts_html,
@@ -14,7 +15,6 @@ from gpuwatch_tray.notify.render.html import (
     notice_html,
     resolved_html,
 )
-from gpuwatch_tray.units import duration, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,10 +40,10 @@ def alert_mail(
     message_id: str,
     kind: MessageKind = MessageKind.ALERT,
     redacted: bool = True,
-    reminder: bool = False,
+    is_repeat: bool = False,
 ) -> Message:
     """
-    Return the mail about `alerts`, of which a test mail may have none; a `reminder` repeats an earlier mail.
+    Return the mail about `alerts`, of which a test mail may have none; a `is_repeat` repeats an earlier mail.
 
     `processes` are those that count, `gaps` the lines about what could not be read (`rules.gaps`). `now` is
     wall time. Command lines are redacted unless `redacted` is False, as on one's own terminal.
@@ -65,10 +65,10 @@ def alert_mail(
         identity,
         alerts,
         message_id,
-        html=alerts_html(identity, alerts, running, lost, now=now, kind=kind, reminder=reminder),
-        reminder=reminder,
+        html=alerts_html(identity, alerts, running, lost, now=now, kind=kind, is_repeat=is_repeat),
+        is_repeat=is_repeat,
     )
-    text = _with_state(identity, "reminder" if reminder else "firing", "\n\n".join(sections), kind)
+    text = _with_state(identity, "reminder" if is_repeat else "firing", "\n\n".join(sections), kind)
     subject = _subject(identity, alerts, f"{identity.user}@{identity.host}  {local_time(now)}")
     return Message(subject, text, now, message_id, kind, details)
 
@@ -161,7 +161,7 @@ def _details(
     message_id: str,
     *,
     html: str,
-    reminder: bool = False,
+    is_repeat: bool = False,
 ) -> MailDetails:
     ids = [thread_id for thread_id, _ in _threads(alerts) if thread_id != message_id]
     worst_first = sorted(alerts, key=lambda alert: -alert.severity)
@@ -173,7 +173,7 @@ def _details(
         incidents=tuple(alert.id for alert in alerts if alert.id),
         subjects=tuple(alert.subject for alert in worst_first if alert.subject),
         replies_to=(*ids[:1], *ids[1:][-MOST_THREADS:]),
-        reminder=reminder,
+        reminder=is_repeat,
     )
 
 

@@ -60,7 +60,7 @@ def constant_property(name: str, signature: Any, value: Any) -> Any:
     return dbus_property(access=PropertyAccess.READ, name=name)(read)
 
 
-REMINDER = (
+RESIGNAL_DELAY = (
     0.3  # seconds after which a list that was made at its opening is signalled, unless it was asked for
 )
 KINDS = frozenset({"type", "children-display"})  # the properties that GNOME fetches with the layout
@@ -256,7 +256,7 @@ class DBusMenu(ServiceInterface):
             self._send(self.tree.root_opened(now, reported=True))
         elif kind == "opened":
             self._send(self.tree.opened(row, now))
-            self._loop.call_later(REMINDER, self._remind, row)
+            self._loop.call_later(RESIGNAL_DELAY, self._remind, row)
         elif kind == "closed":
             self._send(self.tree.closed(row, now))
             self._loop.call_later(AFTER_CLOSING + 0.01, self._refresh)

@@ -19,7 +19,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.text import cut_to_width, display_width
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Field, Gpu, GpuProcess, Missing, ProcessKind, Why, known
-from gpuwatch_tray.units import gib, memory_text, menu_duration
+from gpuwatch_tray.model.units import gib, memory_text, menu_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

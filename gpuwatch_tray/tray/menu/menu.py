@@ -9,6 +9,7 @@ from gpuwatch_tray.alerts.silences import MORNING
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import N_, _, ngettext
 from gpuwatch_tray.model import Phase, Severity, labelled
+from gpuwatch_tray.model.units import end_time, local_time
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.process_rows import (
     ShownProcesses,
@@ -30,7 +31,6 @@ from gpuwatch_tray.tray.menu.row import (
     text_rows,
     unique_rows,
 )
-from gpuwatch_tray.units import end_time, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -154,7 +154,7 @@ def build_menu(
         *snooze_all_rows(status, offered),
         *reminder_rows(status, offered),
         *offered_rows(offered, details),
-        MenuRow("more", _("More"), children=tuple(_seldom_rows(status, offered, extras))),
+        MenuRow("more", _("More"), children=tuple(_rows_under_more(status, offered, extras))),
         *offered_rows(offered, action_row("quit", _("Quit"), ActionKind.QUIT)),
     )
 
@@ -191,7 +191,9 @@ def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Colle
     return MenuRow("gpus", labels.DOT.join(part for part in parts if part), children=tuple(below))
 
 
-def _seldom_rows(status: Status, offered: Collection[ActionKind], extras: MenuExtras) -> Iterable[MenuRow]:
+def _rows_under_more(
+    status: Status, offered: Collection[ActionKind], extras: MenuExtras
+) -> Iterable[MenuRow]:
     test_alert = _("Send test alert") if status.mail_possible else _("Send test alert (popup only)")
     switch = "off" if extras.autostart else "on"
     settings = action_row("settings", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file)

@@ -10,6 +10,7 @@ from gpuwatch_tray.common import redact
 from gpuwatch_tray.common.proclist import gpus_text, user_totals
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import Missing, ProcessKind, known
+from gpuwatch_tray.model.units import MIB, local_time, memory_text
 from gpuwatch_tray.tray.menu import labels
 from gpuwatch_tray.tray.menu.row import (
     ActionKind,
@@ -22,7 +23,6 @@ from gpuwatch_tray.tray.menu.row import (
     text_rows,
     unique_rows,
 )
-from gpuwatch_tray.units import MIB, local_time, memory_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -123,7 +123,7 @@ def test_the_subject_of_the_first_mail_for_all_where_it_is_asked_for():
     one = mail_parts.threaded(mail_parts.COUNT)
     more = {"now": START, "message_id": mail_parts.ID}
     first = render.alert_mail(head, [mail_parts.COUNT], (), (), now=START - 3600, message_id="<root@lab1>")
-    again = render.alert_mail(head, [one], (), (), reminder=True, **more)
+    again = render.alert_mail(head, [one], (), (), is_repeat=True, **more)
     over = render.resolved_mail(head, [one], **more)
     assert {mail.subject for mail in (first, again, over)} == {first.subject}
     states = [mail.text.partition("\n")[0] for mail in (first, again, over)]

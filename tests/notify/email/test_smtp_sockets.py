@@ -11,8 +11,8 @@ import pytest
 
 from gpuwatch_tray.notify.email import smtp
 from gpuwatch_tray.notify.email.smtp import (
+    Deadline,
     SmtpTransport,
-    Watchdog,
     open_connection,
     resolve,
     resolve_with_timeout,
@@ -64,8 +64,8 @@ def test_a_dead_address_costs_a_short_time_only(monkeypatch, dead_port, listener
     monkeypatch.setattr(smtp, "CONNECT_TIMEOUT", 0.2)
     port = listener.getsockname()[1]
     start = time.monotonic()
-    with Watchdog(10) as watchdog:
-        sock = open_connection("host", port, watchdog, 10, lambda *_: [address(dead_port), address(port)])
+    with Deadline(10) as deadline:
+        sock = open_connection("host", port, deadline, 10, lambda *_: [address(dead_port), address(port)])
     assert 0.1 < time.monotonic() - start < 5
     assert sock.getpeername()[1] == port
     sock.close()
@@ -74,8 +74,8 @@ def test_a_dead_address_costs_a_short_time_only(monkeypatch, dead_port, listener
 def test_dead_addresses_do_not_outlast_the_deadline(dead_port):
     """Ten dead addresses are not ten time-outs."""
     start = time.monotonic()
-    with Watchdog(0.3) as watchdog, pytest.raises(TimeoutError):
-        open_connection("host", dead_port, watchdog, 10, lambda *_: [address(dead_port)] * 10)
+    with Deadline(0.3) as deadline, pytest.raises(TimeoutError):
+        open_connection("host", dead_port, deadline, 10, lambda *_: [address(dead_port)] * 10)
     assert time.monotonic() - start < 5
 
 
@@ -84,14 +84,14 @@ def test_a_refused_address_is_followed_by_the_next(listener):
     port = listener.getsockname()[1]
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
-    with Watchdog(10) as watchdog:
-        open_connection("host", port, watchdog, 5, lambda *_: [address(closed), address(port)]).close()
+    with Deadline(10) as deadline:
+        open_connection("host", port, deadline, 5, lambda *_: [address(closed), address(port)]).close()
 
 
 def test_a_name_without_addresses_is_an_error():
     """An empty answer of the resolver is no connection."""
-    with Watchdog(10) as watchdog, pytest.raises(OSError, match="no address"):
-        open_connection("host", 25, watchdog, 5, lambda *_: [])
+    with Deadline(10) as deadline, pytest.raises(OSError, match="no address"):
+        open_connection("host", 25, deadline, 5, lambda *_: [])
 
 
 def test_a_hanging_look_up_is_left_behind():
@@ -119,32 +119,32 @@ def test_the_errors_of_the_look_up_are_passed_on():
 
 def test_the_watchdog_ends_a_read(listener):
     """A read without time-out returns when the time is over."""
-    with socket.create_connection(listener.getsockname()) as sock, Watchdog(0.2) as watchdog:
+    with socket.create_connection(listener.getsockname()) as sock, Deadline(0.2) as deadline:
         sock.settimeout(10)
-        watchdog.guard(sock)
+        deadline.guard(sock)
         assert sock.recv(1) == b""
-        assert watchdog.expired
+        assert deadline.expired
         with pytest.raises(TimeoutError):
-            watchdog.time_left(5)
+            deadline.time_left(5)
 
 
 def test_the_watchdog_of_a_step_in_time_does_nothing(listener):
     """Afterwards the connection is as it was, and the timer's thread is gone."""
     threads = threading.active_count()
     with socket.create_connection(listener.getsockname()) as sock:
-        with Watchdog(30) as watchdog:
-            watchdog.guard(sock)
-            assert 0 < watchdog.time_left(5) <= 5
+        with Deadline(30) as deadline:
+            deadline.guard(sock)
+            assert 0 < deadline.time_left(5) <= 5
         sock.sendall(b"x")
-        assert not watchdog.expired
+        assert not deadline.expired
     assert threading.active_count() == threads
 
 
 def test_a_socket_given_to_a_watchdog_too_late_is_ended(listener):
     """The connection came about while the time ran out."""
-    with socket.create_connection(listener.getsockname()) as sock, Watchdog(30) as watchdog:
-        watchdog._expire()
-        watchdog.guard(sock)
+    with socket.create_connection(listener.getsockname()) as sock, Deadline(30) as deadline:
+        deadline._expire()
+        deadline.guard(sock)
         assert sock.recv(1) == b""
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gpuwatch_tray.notify.email.web import BoundedRequest, NoConnection, explain_no_answer
+from gpuwatch_tray.notify.email.google_http import BoundedRequest, NoConnection, explain_no_answer
 from tests.support.googleserver import GoogleServer
 from tests.support.installed import closed_port
 from tests.support.mailserver import MailServer

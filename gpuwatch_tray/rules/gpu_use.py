@@ -20,6 +20,7 @@ from gpuwatch_tray.model import (
     Why,
     known,
 )
+from gpuwatch_tray.model.units import duration, gib
 from gpuwatch_tray.rules.verdict import (
     GpuLookup,
     VerdictBuilder,
@@ -32,10 +33,9 @@ from gpuwatch_tray.rules.verdict import (
     process_identity,
     process_prefix,
     process_title,
-    sorted_out,
+    split_by_owner,
     unowned_line,
 )
-from gpuwatch_tray.units import duration, gib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ UTILISATION = N_("the utilisation")
 
 
 def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """Warn of each process of mine whose GPUs have done nothing for HUNG_MIN minutes, after it was busy."""
+    """Warn of each process that counts whose GPUs do nothing for HUNG_MIN minutes after it was busy."""
     # Busy is what was alone on a GPU at IDLE_PCT or more: of two, one may have slept. Time that nobody looked
     # at does not count. Source: the threads on runs that hang (10 minutes at 0 %).
     hold = limits.use.hung_hold
@@ -85,7 +85,7 @@ def judge_hung(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verd
 
 
 def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory) -> Verdict:
-    """Tell of each process of mine with over IDLE_HOLD_GIB of a GPU idle for IDLE_HOLD_MIN minutes."""
+    """Tell of each process that counts with over IDLE_HOLD_GIB of a GPU idle for IDLE_HOLD_MIN minutes."""
     # The subject is the process and the GPU; what `hung` tells of is left out. Time that nobody looked at
     # does not count. Source: Northeastern's IdleBot (15 and 60 minutes).
     hold, most = limits.use.idle_hold, limits.use.idle_memory
@@ -134,7 +134,7 @@ def _idle_rows(builder: VerdictBuilder, snapshot: Snapshot, limits: Limits) -> d
     """Return the processes that count on each of their GPUs, by their names; none where every GPU works."""
     for line in gaps(snapshot):
         builder.leave_open(line, "")
-    processes, unowned = sorted_out(snapshot, limits)
+    processes, unowned = split_by_owner(snapshot, limits)
     for process in unowned:
         builder.leave_open(unowned_line(process), process_prefix(snapshot, process))
     failed, idle = _idle_gpus(builder, limits)
@@ -193,7 +193,7 @@ def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
     limit = limits.gpu_limit
     if limit is None:
         return Verdict(GPU_LIMIT_RULE)
-    processes, unowned = sorted_out(snapshot, limits)
+    processes, unowned = split_by_owner(snapshot, limits)
     in_use = len({process.gpu for process in processes if process.gpu is not None})
     value = ngettext("{count} GPU in use", "{count} GPUs in use", in_use).format(count=in_use)
     threshold = ngettext("more than {limit} GPU is in use", "more than {limit} GPUs are in use", limit)
@@ -296,7 +296,7 @@ def judge_max_etime(snapshot: Snapshot, limits: Limits) -> Verdict:
     builder = VerdictBuilder(MAX_ETIME_RULE, snapshot)
     for line in gaps(snapshot):
         builder.leave_open(line, "")
-    processes, unowned = sorted_out(snapshot, limits)
+    processes, unowned = split_by_owner(snapshot, limits)
     for process in processes:
         prefix = process_prefix(snapshot, process)
         if isinstance(process.elapsed, Missing):

@@ -49,7 +49,7 @@ def actions(buttons: Sequence[Button], server: str) -> list[str]:
     return offered
 
 
-def meant(action: str, buttons: Sequence[Button]) -> Button | None:
+def button_of_action(action: str, buttons: Sequence[Button]) -> Button | None:
     """Return the button that a click on `action` means; None where it only closes the popup."""
     if action == BODY:
         return next((button for button in BY_BODY if button in buttons), None)
@@ -191,7 +191,7 @@ class NotificationRegistry:
                 return None
         else:
             return None
-        return Click(entry.popup.key, number, meant(action, entry.popup.buttons))
+        return Click(entry.popup.key, number, button_of_action(action, entry.popup.buttons))
 
     def _key(self, number: int) -> str | None:
         return next((key for key, entry in self._shown.items() if entry.number == number), None)

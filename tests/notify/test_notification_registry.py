@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch_tray.desktop.dbus import Signal
 from gpuwatch_tray.model import Button, Popup, Severity
-from gpuwatch_tray.notify.journal import JUST_SHOWN, LATE_CLICK, Click, NotificationRegistry
+from gpuwatch_tray.notify.notification_registry import JUST_SHOWN, LATE_CLICK, Click, NotificationRegistry
 
 BUTTONS = (Button.ACKNOWLEDGE, Button.SHOW)
 POPUP = Popup("limit", "GPU limit", "3 GPUs", Severity.WARNING, BUTTONS)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from gpuwatch_tray.units import (
+from gpuwatch_tray.model.units import (
     DAY,
     GIB,
     HOUR,

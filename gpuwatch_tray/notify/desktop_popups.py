@@ -22,7 +22,7 @@ from gpuwatch_tray import drawing
 from gpuwatch_tray.common.threads import QueueThread, start_thread
 from gpuwatch_tray.desktop.dbus import DBusCallError, Peer, SessionBus, Signal
 from gpuwatch_tray.model import LEVELS, Button, Severity
-from gpuwatch_tray.notify.journal import Click, NotificationRegistry, actions
+from gpuwatch_tray.notify.notification_registry import Click, NotificationRegistry, actions
 
 if TYPE_CHECKING:
     from gpuwatch_tray.model import Popup

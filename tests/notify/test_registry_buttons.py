@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuwatch_tray.model import Button
-from gpuwatch_tray.notify.journal import LABELS, LXQT, XFCE, actions, meant
+from gpuwatch_tray.notify.notification_registry import LABELS, LXQT, XFCE, actions, button_of_action
 
 ALERT = (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
 NAMED = ["acknowledge", "Acknowledge", "snooze", "Snooze 1 h", "show", "Show"]
@@ -41,7 +41,7 @@ def test_every_button_has_a_label_and_means_itself():
     """No button can be added to the model that shows nothing or does nothing."""
     for button in Button:
         assert LABELS[button]
-        assert meant(button.value, tuple(Button)) is button
+        assert button_of_action(button.value, tuple(Button)) is button
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_every_button_has_a_label_and_means_itself():
 )
 def test_what_a_click_means(action, buttons, expected):
     """Only what the popup offered, and on its body Show, the sign-in or nothing."""
-    assert meant(action, buttons) is expected
+    assert button_of_action(action, buttons) is expected
