@@ -207,7 +207,7 @@ def test_a_list_that_is_made_when_it_opens_is_whole(desk, panel_tray, eye):
     line = boxes[0][3] - boxes[0][1]
     assert boxes[2][3] > boxes[0][1] + 1.5 * line  # twelve processes below the last GPU
     assert boxes[3] != boxes[2]
-    assert len(tray.rows()) <= 160
+    assert len(panel_tray.rows()) <= 160
     desk.close_menu()
     panel_tray.show(looks())
 
