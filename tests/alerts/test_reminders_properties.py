@@ -99,19 +99,26 @@ def test_what_has_come_about_stays_as_it_was_told(condition, steps):
 
 @given(st.integers(1, 3), st.sampled_from([5.0, 20.0]), STEPS)
 def test_free_is_told_only_of_gpus_that_were_seen_free_all_the_time(count, hold, steps):
-    """In every look within the hold, so many of the same GPUs were known to be free, without a gap."""
+    """
+    In every reading within the hold, so many of the same GPUs were known to be free, without a gap.
+
+    A reading that failed is none: it takes nothing from the hold, and the pause around it is one pause.
+    """
     after = replay(GpusFree(count, hold), steps)
     told = next((place for place, watch in enumerate(after) if watch.notice is not None), None)
     if told is None:
         return
-    common, spent = None, 0.0
+    common, spent, pause = None, 0.0, 0.0
     for seconds, reboot, reading, _ in reversed(steps[: told + 1]):
-        free = set(free_gpus(reading) or {})
-        common = free if common is None else common & free
+        if reading.problem is None:
+            free = set(free_gpus(reading) or {})
+            common = free if common is None else common & free
+            pause = 0.0
         if spent >= hold:
             break
         spent += seconds
-        if reboot or seconds > GAP:
+        pause += seconds
+        if reboot or pause > GAP:
             break
     assert spent >= hold
     assert len(common) >= count

@@ -338,10 +338,10 @@ def test_a_second_demo_prints_the_status_of_the_first(environ, capsys):
     assert "3 GPUs in use, the limit is 2" in told
 
 
-def held_by_a_stranger(context):
+def held_by_a_stranger(own_context):
     """The lock as somebody takes it who can open its file: no description that is true."""
-    context.settings.state.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(StoreLock(context.settings.state, context.state_name).path, timeout=0)
+    own_context.settings.state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(StoreLock(own_context.settings.state, own_context.state_name).path, timeout=0)
     lock.acquire()
     return lock
 
@@ -354,29 +354,29 @@ def held_by_a_stranger(context):
         LockHolder(os.getpid(), "tray", address="/nonexistent/s"),
     ],
 )
-def test_a_lock_that_nobody_answers_for_is_a_problem(context, monkeypatch, left):
+def test_a_lock_that_nobody_answers_for_is_a_problem(own_context, monkeypatch, left):
     """No description, one of a dead process, a socket that is gone: no GPU may be watched, so it is told."""
     monkeypatch.setattr(tray_client, "DESCRIBED_WITHIN", 0.0)
-    with held_by_a_stranger(context):
+    with held_by_a_stranger(own_context):
         if left.pid:
-            StoreLock(context.settings.state, context.state_name).describe(left)
+            StoreLock(own_context.settings.state, own_context.state_name).describe(left)
         with pytest.raises(WorkError, match=r"\.lock is held, but nobody answers for it") as told:
-            headless.run(context)
+            headless.run(own_context)
         assert "\n" not in str(told.value)
-        mailed = replace(context, settings=replace(context.settings, to_email=("ada@example.org",)))
+        mailed = replace(own_context, settings=replace(own_context.settings, to_email=("ada@example.org",)))
         with pytest.raises(WorkError, match="nobody answers for it"):  # cron mails it
             check_once(mailed, Namespace(dry_run=False, test_mail=False))
-        (line,) = check_running(left, [], tray_client.lock_problem(context))
-        assert (line.state, line.text) == (CheckState.PROBLEM, tray_client.lock_problem(context))
+        (line,) = check_running(left, [], tray_client.lock_problem(own_context))
+        assert (line.state, line.text) == (CheckState.PROBLEM, tray_client.lock_problem(own_context))
 
 
-def test_a_lock_that_somebody_answers_for_is_none(context):
+def test_a_lock_that_somebody_answers_for_is_none(own_context):
     """The running program, and one without a socket, such as a `check` of cron; nor is a free lock."""
-    assert tray_client.lock_problem(context) == ""
-    with watching(context, {"status": lambda _: {}}):
-        assert tray_client.lock_problem(context) == ""
-    with acquire_store(context, "check"):
-        assert tray_client.lock_problem(context) == ""
+    assert tray_client.lock_problem(own_context) == ""
+    with watching(own_context, {"status": lambda _: {}}):
+        assert tray_client.lock_problem(own_context) == ""
+    with acquire_store(own_context, "check"):
+        assert tray_client.lock_problem(own_context) == ""
 
 
 def test_a_second_start_tells_how_the_first_one_is(own_context):
@@ -418,15 +418,15 @@ import os, signal, sys, threading
 from gpuwatch_tray.app import tray_client
 from gpuwatch_tray.app.bootstrap import SourceKind, create_context
 from gpuwatch_tray.ipc.lock import LockHolder, StoreLock
-context = create_context(os.environ, SourceKind.NVML)
-lock = StoreLock(context.settings.state, context.state_name)
+own_context = create_context(os.environ, SourceKind.NVML)
+lock = StoreLock(own_context.settings.state, own_context.state_name)
 assert lock.acquire(LockHolder(os.getpid(), "tray"))
 asked = threading.Event()
 def leave(request):
     if sys.argv[1] != "deaf":
         asked.set()
     return {"face": "tray", "pid": os.getpid()}
-with tray_client.serve_requests(context, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
+with tray_client.serve_requests(own_context, {"quit": leave, "status": lambda _: {"state": "ok"}}) as address:
     lock.describe(LockHolder(os.getpid(), "tray", address=address))
     print("up", flush=True)
     asked.wait(60)
@@ -478,7 +478,7 @@ def test_quit_does_not_claim_what_has_not_happened(own_context, environ):
         assert running.poll() is None
 
 
-def test_quit_waits_for_one_that_takes_long(context, environ, capsys):
+def test_quit_waits_for_one_that_takes_long(own_context, environ, capsys):
     """With 800 processes an end takes more than 5 s: it is waited for, and the person is told so once."""
     now = [0.0]
 
@@ -490,7 +490,7 @@ def test_quit_waits_for_one_that_takes_long(context, environ, capsys):
                 running.kill()
                 running.wait(5)
 
-        assert quit_running(context, Namespace(), monotonic=lambda: now[0], sleep=sleep) == 0
+        assert quit_running(own_context, Namespace(), monotonic=lambda: now[0], sleep=sleep) == 0
         told = capsys.readouterr()
         assert told.err == f"gpuwatch-tray: tray, PID {running.pid}: still ending its work\n"
         assert told.out == f"ended: tray, PID {running.pid}\n"

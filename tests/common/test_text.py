@@ -43,7 +43,7 @@ def test_a_row_of_the_menu_is_clipped_by_its_width():
 
 def test_a_wrapped_text_fits_into_the_menu():
     """A Chinese text without a blank breaks where the line is full; nothing of it is lost."""
-    said = "无法读取 GPU：" + "驱动没有应答，" * 30
+    said = "无法读取 GPU：" + "驱动没有应答，" * 20
     lines = labels.wrap(said)
     assert len(lines) > 1
     assert all(display_width(line) <= labels.WRAP + 2 for line in lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import ImageChops  # the tests look at the screen
@@ -76,17 +76,6 @@ def crowd(second: int):
 
 class TrayOnShell:
     """The tray on a desktop that people have."""
-
-    # What is known to fail, by the test's name: the reason, and the forms of the desktop on which it does.
-    faults: ClassVar[dict[str, tuple[str, tuple[Form, ...]]]] = {}
-
-    @pytest.fixture(autouse=True)
-    def _known_fault(self, request):
-        """A test that is known to fail must do so."""
-        reason, forms = self.faults.get(request.node.name.rpartition("[")[0], ("", ()))
-        form = request.node.callspec.params.get("desk", request.node.callspec.params.get("large"))
-        if form in forms:
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
 
     @pytest.fixture
     def tray(self, desk):
@@ -219,7 +208,7 @@ class TrayOnShell:
     def test_a_button_of_a_popup_acts_once(self, desk, tmp_path):
         """However often the desktop tells of the click; the popup goes with it."""
         with answering(desk.address) as popups:
-            wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
+            wait_until(lambda: popups.sink._registry.owner, "the daemon to be known")
             popups.show(LIMIT)
             wait_until(lambda: desk.popup_shown(HEADLINE), "the popup")
             told = len(desk.monitor.of("ActionInvoked"))
@@ -235,7 +224,7 @@ class TrayOnShell:
     def test_a_popup_is_replaced_and_closed(self, desk):
         """The second one stands in the place of the first, and is taken away when it is over."""
         with answering(desk.address) as popups:
-            wait_until(lambda: popups.sink._ledger.owner, "the daemon to be known")
+            wait_until(lambda: popups.sink._registry.owner, "the daemon to be known")
             popups.show(LIMIT)
             wait_until(lambda: desk.popup_shown(HEADLINE), "the popup")
             first = desk.notifications()[-1]

@@ -38,15 +38,6 @@ def large(request, tmp_path):
 class TestTray(TrayOnShell):
     """All that holds on every desktop, and what GNOME does with a label."""
 
-    faults = {  # noqa: RUF012  # of the class
-        "test_a_process_has_its_details_and_actions": ("menu too large", (SMALL_X11, SMALL_WAYLAND)),
-        "test_a_crowded_machine_costs_the_shell_nothing": ("menu too large", (SMALL_X11, SMALL_WAYLAND)),
-        "test_underscores_are_shown_as_they_are": (
-            "GNOME takes one underscore out of a label and no more",
-            (SMALL_X11, SMALL_WAYLAND),
-        ),
-    }
-
     def test_lines_stand_between_the_rows_that_they_part(self, desk, tray):
         """Also after rows have come and gone."""
         calm = status(headline=HEADLINE, shown=snapshot([gpu(0)], []))

@@ -188,12 +188,12 @@ def test_the_menu_is_whole_when_it_is_opened_again(desk, panel_tray, eye):
     panel_tray.show(looks())
 
 
-def test_a_list_that_is_made_when_it_opens_is_whole(desk, tray, eye):
+def test_a_list_that_is_made_when_it_opens_is_whole(desk, panel_tray, eye):
     """Of eight GPUs with thirty processes each, the last list and what is below its last process."""
     if desk.host.wayland:
         pytest.skip("keys do not reach its menu")
     held = [process(100 * gpu + n, gpu, 1000.0 - n) for gpu in range(8) for n in range(30)]
-    tray.show(status(shown=snapshot([gpu(n) for n in range(8)], held)))
+    panel_tray.show(status(shown=snapshot([gpu(n) for n in range(8)], held)))
     boxes = [opened(desk, eye)]
     for name, *keys in (
         ("gpus", "Down", "Right"),
@@ -207,9 +207,9 @@ def test_a_list_that_is_made_when_it_opens_is_whole(desk, tray, eye):
     line = boxes[0][3] - boxes[0][1]
     assert boxes[2][3] > boxes[0][1] + 1.5 * line  # twelve processes below the last GPU
     assert boxes[3] != boxes[2]
-    assert len(tray.rows()) <= 160
+    assert len(panel_tray.rows()) <= 160
     desk.close_menu()
-    tray.show(looks())
+    panel_tray.show(looks())
 
 
 def test_the_panel_killed_and_started_again_shows_the_icon_again(desk, panel_tray):

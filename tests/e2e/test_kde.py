@@ -32,13 +32,6 @@ def large(request, tmp_path):
 class TestTray(TrayOnShell):
     """All that holds on every desktop, and where Plasma puts a list."""
 
-    faults = {  # noqa: RUF012  # of the class
-        "test_a_list_is_on_the_screen_when_it_is_first_opened": (
-            "Plasma places a list before it knows its size",
-            (SMALL_X11, SMALL_WAYLAND),
-        ),
-    }
-
     @pytest.mark.usefixtures("tray")
     def test_a_list_is_on_the_screen_when_it_is_first_opened(self, desk):
         """Not only the second time; of each of two levels."""
