@@ -61,16 +61,14 @@ def test_ten_thousand_updates_leave_the_memory_as_it_was(address, client):
 
 
 def test_eight_gpus_with_a_hundred_processes_each_are_shown(address, client):
-    """All rows are served, twenty of a GPU and the rest one step further, within what a hand would wait."""
+    """A bounded number of rows is served, within what a hand would wait; a poll costs little."""
     with running_tray(address, client, crowded(0)) as tray:
-        wait_until(lambda: len(tray.layout(depth=1)[1][2]) > GPUS, "the menu")
+        wait_until(lambda: "GPU" in " ".join(tray.rows()), "the menu")
         began = time.monotonic()
         whole = menu_row(tray.layout()[1])
-        print(f"GetLayout of all: {time.monotonic() - began:.2f} s, {sum(1 for _ in whole.walk())} rows")
-        (first,) = [row for row in whole.children if row.label.startswith("GPU 0")]
-        assert len(first.children) == 21
-        assert first.children[-1].label == "… 80 more"
-        assert len(first.children[-1].children) == 80
+        served = sum(1 for _ in whole.walk())
+        print(f"GetLayout of all: {time.monotonic() - began:.2f} s, {served} rows")
+        assert served <= 160
 
         # at one poll a second
         began = time.process_time()

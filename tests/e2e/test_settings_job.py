@@ -69,7 +69,7 @@ def test_from_the_first_start_to_a_mistake_that_is_mended(opening, desk, tmp_pat
 
     with workers(tmp_path, ["train.py"]) as (one,):
         opening.play(Scenario(gpus=[FakeGpu.numbered(0, FakeProcess(one.pid, MIB)), FakeGpu.numbered(1)]))
-        request.getfixturevalue("tray")
+        request.getfixturevalue("tray_log")
         looks(desk, Level.OK)
         greeting = wait_until(popups, "the greeting", timeout=10)[0]
         assert greeting.title == "gpuwatch-tray watches 2 GPUs"

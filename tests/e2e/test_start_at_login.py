@@ -73,7 +73,7 @@ def test_the_tray_of_a_login_waits_for_its_panel(early, tmp_path, folder, launch
         time.sleep(late)
         early.start_panel()
         early.icon_position(drawing.COLOURS[Level.OK])
-        tick = {row.label: row for row in early.menu()}["Start at login"]
+        tick = {row.label: row for top in early.menu() for row in top.walk()}["Start at login"]
         assert tick.ticked == 1
         assert installed.run("status").returncode == 0
     finally:
@@ -90,7 +90,7 @@ def test_the_menus_tick_switches_the_file(early, odd_script, tmp_path):
     file = Path(early.environment["HOME"]) / ".config/autostart/gpuwatch-tray.desktop"
 
     def tick():
-        return {row.label: row for row in early.menu()}["Start at login"].ticked
+        return {row.label: row for top in early.menu() for row in top.walk()}["Start at login"].ticked
 
     with rig.process([str(odd_script)], installed.environment, tmp_path / "tray.log"):
         early.icon_position(drawing.COLOURS[Level.OK], timeout=20)

@@ -285,7 +285,7 @@ PROGRAMS = [
     (("bash", "run.sh"), "run.sh"),
     (("shasum", "in.dat"), "shasum"),
     # a title that the process gave itself, in one argument
-    (("ray::worker --key=x",), "ray::worker --key=***"),
+    (("ray::worker --token=x",), "ray::worker --token=***"),
 ]
 
 
