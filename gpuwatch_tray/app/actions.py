@@ -88,7 +88,7 @@ class TerminationTracker:
         for target in stubborn - self.offered:
             text = _("PID {pid} has not ended {seconds:g} s after it was asked to")
             body = text.format(pid=target.pid, seconds=terminate.PATIENCE)
-            key, title = f"{KILL_KEY}{target}", _("A process goes on")
+            key, title = f"{KILL_KEY}{target}", _("A process continues")
             self._popups.show(Popup(key, title, body, Severity.WARNING, (Button.KILL,)))
         for target in self.offered - stubborn:
             self._popups.close(f"{KILL_KEY}{target}")
@@ -336,7 +336,7 @@ class ActionDispatcher:
         try:
             operation(*arguments)
         except (ReminderError, StoreError) as error:
-            self._show_failure(_("You will not be told"), str(error))
+            self._show_failure(_("You will not be notified"), str(error))
         self._monitor.check_now()
 
     def _copy(self, copied: str) -> None:

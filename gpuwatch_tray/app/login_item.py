@@ -59,7 +59,7 @@ def describe_login_item(item: LoginItem) -> list[str]:
     elif entry.works:
         lines = [_("on: at login it starts {command}").format(command=command)]
     else:
-        lines = [_("broken: {command} is gone; `setup autostart on` mends it").format(command=command)]
+        lines = [_("broken: {command} is gone; `setup autostart on` fixes it").format(command=command)]
     if entry.works and entry.command[: len(item.command)] != item.command:
         other = _("note: that is another installation than this one, {command}")
         lines.append(other.format(command=" ".join(item.command)))

@@ -110,5 +110,5 @@ class Recorder:
                 log.warning("%s", trouble)
         except Exception:
             log.exception("samples were lost")
-            trouble = _("samples were lost: the log tells why")
+            trouble = _("samples were lost: see the log")
         self.trouble = trouble

@@ -93,7 +93,7 @@ class Welcome:
         names = ", ".join(dict.fromkeys(known(gpu.name) or gpu.uuid or f"GPU {gpu.index}" for gpu in whole))
         lines = [names, _("It needs no settings; its menu is at the icon in the panel.")]
         if not self._context.settings.to_email:
-            lines.append(_("To be mailed as well, set TO_EMAIL in the settings."))
+            lines.append(_("To get mail as well, set TO_EMAIL in the settings."))
         return Popup(WELCOME_KEY, title, "\n".join(lines), Severity.INFO, self._buttons)
 
 
@@ -285,7 +285,7 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
 def _show_error(popups: PopupSink, what: str) -> None:
     """Show a popup about an error of the program itself."""
     advice = _(
-        "It is in the log, and the work goes on. `gpuwatch-tray doctor --report FILE` writes what a bug"
+        "It is in the log, and the work continues. `gpuwatch-tray doctor --report FILE` writes what a bug"
         " report needs."
     )
     popups.show(Popup("fault", _("An error in gpuwatch-tray"), f"{what}\n{advice}", Severity.WARNING))

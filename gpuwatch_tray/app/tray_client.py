@@ -62,7 +62,7 @@ def try_request(
             text = _("{watcher} on {host}: {error}")
             raise WorkError(text.format(watcher=watcher, host=context.host, error=error)) from error
     if holder.pid and not store_lock(context).is_free():
-        text = _("{holder} watches on {host}, but takes no requests: its log tells why")
+        text = _("{holder} watches on {host}, but takes no requests: see its log")
         raise WorkError(text.format(holder=holder, host=context.host))
     return None
 
@@ -115,7 +115,7 @@ def lock_problem(context: RunContext) -> str:
         if lock.is_free():
             return ""
         if time.monotonic() >= until:
-            text = _("{file} is held, but nobody answers for it: end the process that `fuser` names")
+            text = _("{file} is locked, but no process answers for it: end the process that `fuser` names")
             return text.format(file=lock.path)
         time.sleep(DESCRIBED_WITHIN / 10)
     return ""

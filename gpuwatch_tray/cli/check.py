@@ -78,7 +78,7 @@ def _doubts(context: RunContext, other: AlreadyRunningError) -> list[str]:
     if (trouble := other.holder.trouble) is not None:
         doubts.append(_("{watcher}, and says: {trouble}").format(watcher=other, trouble=trouble))
     if not other.holder.mails:
-        doubts.append(_("{watcher}, but mails nobody: TO_EMAIL is not set there").format(watcher=other))
+        doubts.append(_("{watcher}, but sends no mail: TO_EMAIL is not set there").format(watcher=other))
     return doubts
 
 

@@ -180,7 +180,7 @@ def add_commands(commands: CommandGroup) -> None:
     parser = commands.command(
         "doctor",
         run_doctor,
-        _("look at everything that has to work here; what does not comes with its mend"),
+        _("check everything that has to work here, with a fix for what does not"),
         "doctor",
         "doctor --report gpuwatch-report.txt",
     )

@@ -87,7 +87,7 @@ def _mail_state(mail: Mapping[str, Any]) -> str:
         ).format(id=mail["id"])
     when = local_time(mail["next_at"])
     if mail["state"] == "blocked":
-        return _("waits for somebody to mend what follows; tried again at {when}").format(when=when)
+        return _("waits until what follows is fixed; tried again at {when}").format(when=when)
     if not mail["attempts"]:
         return _("about to be sent")
     count = mail["attempts"]
@@ -112,7 +112,7 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     smtp = context.settings.smtp
     try:
         transport = create_transport(context.settings)
-        report(_("the mail goes by {way}").format(way=transport.name))
+        report(_("the mail is sent by {way}").format(way=transport.name))
         source = secrets.password_source(smtp) if smtp is not None else ""
         if source and transport.name.startswith("SMTP "):
             report(_("the password is in {place}").format(place=source))
@@ -122,7 +122,7 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
         if error.mend:
             print(f"        {error.mend}", flush=True)
         return 1
-    print(_("The way is open; nothing was sent. `gpuwatch-tray check --test-mail` sends a mail."))
+    print(_("The connection works; nothing was sent. `gpuwatch-tray check --test-mail` sends a mail."))
     return 0
 
 
@@ -192,7 +192,7 @@ def _ask_password(account: str) -> str:
     if not secret:
         raise UsageError(_("an empty password: nothing is kept"))
     if odd := odd_characters(Secret(secret)):
-        print(_("The password holds {what}: type it anew instead of pasting it.").format(what=odd))
+        print(_("The password contains {what}: type it again instead of pasting it.").format(what=odd))
     return secret
 
 
@@ -285,7 +285,7 @@ def _expiry_text(expiry: datetime | None, now: datetime) -> str:
 def add_commands(commands: CommandGroup) -> None:
     """Add `mail` and its tasks."""
     _parser, tasks = commands.group(
-        "mail", _("what waits to be sent, and the ways out"), "mail queue", "mail login", "mail test"
+        "mail", _("what waits to be sent, and how mail is sent"), "mail queue", "mail login", "mail test"
     )
     queue = tasks.command(
         "queue", print_queue, _("each mail that has not left, and why"), "mail queue --json"
@@ -306,7 +306,7 @@ def add_commands(commands: CommandGroup) -> None:
     )
     action = login.add_mutually_exclusive_group()
     action.add_argument(
-        "--status", action="store_true", help=_("how the sign-in stands, without the network")
+        "--status", action="store_true", help=_("the state of the sign-in, without the network")
     )
     action.add_argument(
         "--revoke", action="store_true", help=_("withdraw it at Google, and delete token.json")
@@ -321,4 +321,4 @@ def add_commands(commands: CommandGroup) -> None:
         "mail password",
     )
     password.add_argument("--delete", action="store_true", help=_("take it out again"))
-    tasks.command("test", try_transport, _("try the way of the mail, and send nothing"), "mail test")
+    tasks.command("test", try_transport, _("try the mail connection, and send nothing"), "mail test")

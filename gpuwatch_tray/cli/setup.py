@@ -94,7 +94,7 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
             nargs="?",
             choices=["on", "off", "status"],
             default="status",
-            help=_("without one: how it stands"),
+            help=_("without one: its state"),
         )
     tasks.command(
         "service",

@@ -76,7 +76,7 @@ def _operate(context: RunContext, request: Mapping[str, Any], *, needs_monitor: 
 log = logging.getLogger(__name__)
 
 REPORT_FAILURES = (WorkError, StoreError, LockError, OSError)
-NOBODY_TO_TELL = N_("nothing watches here and nobody is mailed: the end is told once gpuwatch-tray runs")
+NOBODY_TO_TELL = N_("nothing watches here and no mail is sent: the end is reported once gpuwatch-tray runs")
 
 
 def run_and_remind(context: RunContext, args: argparse.Namespace) -> int:
@@ -119,7 +119,7 @@ def _announce(context: RunContext, pid: int, argv: Sequence[str]) -> int | None:
     try:
         return int(request_or_use_store(context, request, on_store)["id"])
     except REPORT_FAILURES as error:
-        complain(_("the end of this command will not be told: {error}").format(error=error))
+        complain(_("the end of this command will not be reported: {error}").format(error=error))
         return None
 
 
@@ -142,7 +142,7 @@ def _report(context: RunContext, request: dict[str, Any]) -> None:
             with closing(open_store(context)) as store:
                 _record_end(store, request)
     except REPORT_FAILURES as error:
-        complain(_("the end of this command could not be told: {error}").format(error=error))
+        complain(_("the end of this command could not be reported: {error}").format(error=error))
 
 
 def _record_end(store: Store, request: dict[str, Any]) -> bool:

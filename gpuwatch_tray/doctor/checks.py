@@ -96,7 +96,7 @@ def check_settings(
 ) -> Iterator[CheckResult]:
     """Find the files, the mistakes and the warnings; `check_secrets` tells who can read the files."""
     there = ", ".join(str(place.path) for place in files if place.exists)
-    none = _("there are no files: the defaults hold (`gpuwatch-tray setup config` writes some)")
+    none = _("there are no files: the defaults apply (`gpuwatch-tray setup config` writes some)")
     yield ok(SETTINGS_TOPIC, _("read from {files}").format(files=there) if there else none)
     for mistake in problems:
         yield problem(SETTINGS_TOPIC, str(mistake), _("correct the line"))
@@ -124,7 +124,7 @@ def check_state_file(file: Path, mounts: Path = MOUNTS) -> Iterator[CheckResult]
         text = f"{file}: {_size(file)}, {journal}"
         yield ok(STATE_TOPIC, text + (_(", on a network drive ({kind})").format(kind=kind) if kind else ""))
     elif kind:
-        text = _("{folder} is on a network drive ({kind}): the state goes without WAL there")
+        text = _("{folder} is on a network drive ({kind}): the state is kept without WAL there")
         yield ok(STATE_TOPIC, text.format(folder=folder, kind=kind))
     for damaged in sorted(folder.glob(f"{file.name}.damaged-*")):
         if not damaged.name.endswith(("-wal", "-shm", "-journal")):

@@ -119,7 +119,7 @@ def _check_popups(bus: SessionBus, *, screen: bool) -> Iterator[CheckResult]:
             return  # no desktop, no popups
         text = _("no notification server answers: {why}").format(why=redact.text(str(error)))
         mend = _(
-            "start one, such as the desktop's own, dunst or mako; alerts are then told by icon and mail only"
+            "start one, such as the desktop's own, dunst or mako; alerts are then shown by icon and mail only"
         )
         yield warning(POPUPS_TOPIC, text, mend)
         return
@@ -262,7 +262,7 @@ def _check_events(snapshot: Snapshot) -> CheckResult:
     if snapshot.no_events:
         text = _("{why}: the rules xid_fatal and xid_app cannot fire")
         return warning(EVENTS_TOPIC, text.format(why=redact.text(snapshot.no_events)))
-    return ok(EVENTS_TOPIC, _("are heard"))
+    return ok(EVENTS_TOPIC, _("are received"))
 
 
 RUNNING_TOPIC = "watching"

@@ -113,7 +113,7 @@ def _waiting_result(waiting: OutboxSummary, now: float) -> CheckResult:
     if waiting.error:
         text += f": {redact.text(waiting.error)}"
         if waiting.failure not in TEMPORARY_FAILURES:
-            return problem(OUTBOX_TOPIC, text, _("`gpuwatch-tray check --test-mail` tries the way"))
+            return problem(OUTBOX_TOPIC, text, _("`gpuwatch-tray check --test-mail` tries the connection"))
         return warning(OUTBOX_TOPIC, text, _("it is tried again by itself"))
     if waiting.oldest is not None and now - waiting.oldest > LATE_AFTER:
         return warning(OUTBOX_TOPIC, text, _("`gpuwatch-tray mail deliver` sends it now"))

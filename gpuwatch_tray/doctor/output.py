@@ -57,7 +57,7 @@ def results_text(results: tuple[CheckResult, ...]) -> Iterator[str]:
     for result in results:
         rows.append([words[result.state], i18n.translate_key(result.topic), result.text])
         if result.mend:
-            rows.append(["", "", _("mend: {mend}").format(mend=result.mend)])
+            rows.append(["", "", _("fix: {mend}").format(mend=result.mend)])
     yield from align_columns(rows, left=3, least=max(map(display_width, words.values())))
     states = [result.state for result in results]
     warnings, problems = states.count(CheckState.WARNING), states.count(CheckState.PROBLEM)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 WORDS = {Channel.EMAIL: N_("email"), Channel.DESKTOP: N_("popup")}
 WHERE = {
     Presence.PRESENT: N_("You are at the desk"),
-    Presence.AWAY: N_("Nobody is at the desk"),
-    Presence.UNKNOWN: N_("Whether you are at the desk cannot be told"),
+    Presence.AWAY: N_("No one is at the desk"),
+    Presence.UNKNOWN: N_("Whether you are at the desk is not known"),
 }
 MEANING = {
     Reason.FIRST: N_("it is new"),
@@ -32,17 +32,17 @@ MEANING = {
     Reason.COOLDOWN_OVER: N_("the cooldown is over and it still fires"),
     Reason.SNOOZE_OVER: N_("the snooze is over and it still fires"),
     Reason.FLAPPING: N_("it comes and goes"),
-    Reason.AWAY: N_("nobody is at the desk"),
+    Reason.AWAY: N_("no one is at the desk"),
     Reason.CRITICAL: N_("it is critical"),
-    Reason.UNACKNOWLEDGED: N_("nobody has reacted to the popup"),
+    Reason.UNACKNOWLEDGED: N_("no one has reacted to the popup"),
     Reason.NO_POPUP: N_("no popup could be shown"),
     Reason.ALWAYS: N_("EMAIL_WHEN is always"),
     Reason.PENDING: N_("it has not held for long enough"),
     Reason.RECOVERING: N_("the condition is over for the moment"),
     Reason.SNOOZED: N_("you have snoozed it"),
     Reason.INHIBITED: N_("another alert mutes it"),
-    Reason.ACKNOWLEDGED: N_("you have seen it; it is told again when it gets worse"),
-    Reason.COOLDOWN: N_("it was told within the cooldown"),
+    Reason.ACKNOWLEDGED: N_("you have seen it; you are notified again when it gets worse"),
+    Reason.COOLDOWN: N_("it was reported within the cooldown"),
     Reason.QUEUED: N_("a mail about it is on its way"),
     Reason.GIVEN_UP: N_("its last mail was given up: see `gpuwatch-tray mail queue`"),
     Reason.AT_THE_DESK: N_("the popup comes first"),
@@ -50,7 +50,7 @@ MEANING = {
     Reason.INFO_ONLY: N_("it only informs; with EMAIL_WHEN=always it is mailed too"),
 }
 NO_CHANNEL = {
-    Channel.EMAIL: N_("nobody is mailed: TO_EMAIL is not set"),
+    Channel.EMAIL: N_("no mail is sent: TO_EMAIL is not set"),
     Channel.DESKTOP: N_("no desktop here"),
 }
 
@@ -72,7 +72,7 @@ def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, no
         if not is_on(name, policy.limits):
             yield _("{rule}: switched off by {key}").format(rule=name, key=key)
         elif verdict is None:
-            text = _("{rule}: not judged here: it takes several looks in a row, as the tray and `watch` do")
+            text = _("{rule}: not judged here: it takes several checks in a row, as the tray and `watch` do")
             yield text.format(rule=name)
         elif verdict.cannot and not verdict.value:
             yield _("{rule}: cannot fire here: {why}").format(rule=name, why="; ".join(verdict.cannot))
@@ -94,21 +94,22 @@ def explain(evaluation: Evaluation, policy: Policy, sighting: PresenceResult, no
 def _mailing(routing: RoutingPolicy) -> str:
     """When a mail goes, in a sentence."""
     if not routing.mails:
-        return _("No mail goes: TO_EMAIL is not set.")
+        return _("No mail is sent: TO_EMAIL is not set.")
     if routing.email_when is EmailWhen.NEVER:
-        return _("No mail goes (EMAIL_WHEN=never).")
+        return _("No mail is sent (EMAIL_WHEN=never).")
     text = _(
-        "A mail goes when nobody is at the desk, when {reaction} pass without an answer to the popup"
+        "A mail is sent when no one is at the desk, when {reaction} pass without an answer to the popup"
         " (ESCALATE_MIN), and at once when it is critical; the same alert again after {cooldown}"
         " (COOLDOWN_MIN)."
     )
     if routing.email_when is EmailWhen.ALWAYS:
         text = _(
-            "A mail goes at once (EMAIL_WHEN=always); the same alert again after {cooldown} (COOLDOWN_MIN)."
+            "A mail is sent at once (EMAIL_WHEN=always);"
+            " the same alert again after {cooldown} (COOLDOWN_MIN)."
         )
     elif not routing.popups:
         text = _(
-            "A mail goes at once, as there is no desktop here; the same alert again after {cooldown}"
+            "A mail is sent at once, as there is no desktop here; the same alert again after {cooldown}"
             " (COOLDOWN_MIN)."
         )
     reaction, cooldown = duration(routing.escalate), duration(routing.cooldown)
@@ -121,7 +122,7 @@ def _terms(threshold: str, terms: Terms, key: str) -> str:
     if terms.hold:
         fires = _("It fires when {threshold}, for {span}.")
     elif terms.hold_samples > 1:
-        fires = _("It fires when {threshold}, in {count} looks in a row.")
+        fires = _("It fires when {threshold}, in {count} checks in a row.")
     span = duration(terms.hold)
     sentences = [fires.format(threshold=threshold, span=span, count=terms.hold_samples)]
     if terms.critical_after is not None:
@@ -136,7 +137,7 @@ def _terms(threshold: str, terms: Terms, key: str) -> str:
 def _alert(alert: Alert, decisions: Sequence[Decision], now: Instant) -> Iterator[str]:
     age = duration(max(0.0, now.wall - alert.since))
     states = {
-        Phase.PENDING: _("holds for {span}, which is not long enough yet").format(span=age),
+        Phase.PENDING: _("true for {span}, which is not long enough yet").format(span=age),
         Phase.FIRING: _("firing for {span}").format(span=age),
         Phase.RECOVERING: _("over for the moment"),
     }

@@ -211,7 +211,7 @@ class Reminders:
     def lines(self) -> list[str]:
         """Describe each reminder in a line, oldest first."""
         return [
-            f"{row.id:>5}  {row.text}{_(', still to be told') if row.due else ''}"
+            f"{row.id:>5}  {row.text}{_(', not yet reported') if row.due else ''}"
             for row in map(awaited, self._store.reminders())
         ]
 
@@ -219,11 +219,11 @@ class Reminders:
         reminder = Reminder(0, self._clock(), condition)
         number, what = self._store.add_reminder(reminder), describe_reminder(reminder)
         log.info("told when %s", what)
-        return _("{number}: you will be told when {what}").format(number=number, what=what)
+        return _("{number}: you will be notified when {what}").format(number=number, what=what)
 
 
 def _already(reminder: Reminder) -> str:
-    text = _("{id}: you will be told already when {what}")
+    text = _("{id}: you will be notified already when {what}")
     return text.format(id=reminder.id, what=describe_reminder(reminder))
 
 

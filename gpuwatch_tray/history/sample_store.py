@@ -242,7 +242,7 @@ class SampleStore:
             self._write()
         except (sqlite3.Error, OSError) as failed:
             self._close_file()
-            text = _("{path}: the samples cannot be begun anew: {error}")
+            text = _("{path}: the samples cannot be started again: {error}")
             raise StoreError(text.format(path=self.path, error=describe_error(failed))) from failed
 
     def _write(self) -> None:

@@ -187,7 +187,7 @@ def ensure_private(folder: Path) -> None:
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or not _is_ours(status):
             raise ControlError(
-                _("{folder} belongs to somebody else ({mend})").format(folder=folder, mend=mend)
+                _("{folder} belongs to someone else ({mend})").format(folder=folder, mend=mend)
             )
         if hasattr(os, "getuid") and stat.S_IMODE(status.st_mode) != stat.S_IRWXU:
             folder.chmod(0o700)

@@ -170,7 +170,7 @@ class ControlServer:
             return encode({"error": str(error)})
         except Exception:  # a fault in a handler must not leave the client without an answer
             log.exception("control: a request failed")
-            return encode({"error": _("the request failed: the running program's log tells why")})
+            return encode({"error": _("the request failed: see the running program's log")})
 
 
 def serve(candidates: Sequence[str], handlers: Mapping[str, Handler]) -> ControlServer:

@@ -115,7 +115,7 @@ def page_texts(*, watched: bool) -> dict[str, str]:
         "skip": _("Skip to the content"),
         "title": _("GPUs on {host}"),
         "simulated": _("SIMULATED: nothing here is real"),
-        "made": _("Made {at}; load it anew with `gpuwatch-tray report --open`"),
+        "made": _("Made {at}; refresh it with `gpuwatch-tray report --open`"),
         "span": _("From {start} to {end}, a value every {step}."),
         "thinned": _("Finer values than one every {step} are summed up: lowest, mean and highest are kept."),
         "runs_left_out": _("{count} shorter process runs are left out."),

@@ -112,17 +112,17 @@ def judge_idle_holding(snapshot: Snapshot, limits: Limits, history: RuleHistory)
                 builder.in_band(where)
                 continue
             title, memory, span = process_title(process), f"{gib(held)} GiB", duration(idle_for)
-            measured = _("{process} holds {memory}, idle for {span}")
+            measured = _("{process} uses {memory}, idle for {span}")
             builder.measure(idle_for, measured.format(process=title, memory=memory, span=span))
             if idle_for < hold:
                 builder.in_band(where)
                 continue
             reason = f"IDLE_HOLDING({int(idle_for)}s) >= LIMIT({int(hold)}s) :: {process_header(process)}"
-            text = _("{process} holds {memory}, and the GPU has been idle for {span}")
+            text = _("{process} uses {memory}, and the GPU has been idle for {span}")
             text = text.format(process=title, memory=memory, span=span)
             builder.fire(where, Severity.INFO, reason, text, idle_for)
     threshold = _(
-        "a process of yours holds more than {memory} of a GPU that is below {percent} % for {span}"
+        "a process of yours uses more than {memory} of a GPU that is below {percent} % for {span}"
     ).format(memory=f"{gib(most)} GiB", percent=limits.use.idle_below, span=duration(hold))
     return builder.build(threshold)
 
@@ -205,7 +205,7 @@ def judge_gpu_limit(snapshot: Snapshot, limits: Limits) -> Verdict:
         return Verdict(GPU_LIMIT_RULE, (finding,), value=value, threshold=threshold)
     nowhere = [process.pid for process in processes if process.gpu is None]
     unknown = list(gaps(snapshot))
-    unknown += [_("the GPU of process {pid} cannot be told").format(pid=pid) for pid in nowhere]
+    unknown += [_("the GPU of process {pid} is not known").format(pid=pid) for pid in nowhere]
     unknown += map(unowned_line, unowned)
     return Verdict(GPU_LIMIT_RULE, unknown="; ".join(unknown) or None, value=value, threshold=threshold)
 
@@ -242,7 +242,7 @@ def judge_intruder(snapshot: Snapshot, limits: Limits) -> Verdict:
         reason, text = _describe_intruder(gpu, process, user, len(theirs))
         builder.fire(f"{device}/{user}", Severity.INFO, reason, text, len(theirs))
     users = len({user for _device, user in shared} - {GONE_USER})
-    measured = _("nobody else on your GPUs")
+    measured = _("no one else on your GPUs")
     if users:
         measured = ngettext("{count} other user on your GPUs", "{count} other users on your GPUs", users)
     if users or not unowned:
@@ -258,7 +258,7 @@ def _describe_intruder(gpu: Gpu, process: GpuProcess, user: str, count: int) -> 
         text = _("Memory of {gpu}, which you use too, is held by a process that is gone (PID {pid}{memory})")
         reason = f"HELD_BY_GONE({gpu_label(gpu)}: PID {process.pid})"
         return reason, text.format(gpu=where, pid=process.pid, memory=memory)
-    who = _("Somebody else") if user == UNKNOWN_USER else user
+    who = _("Someone else") if user == UNKNOWN_USER else user
     name = redact.process_name(known(process.name) or "") or _("a process")
     text = _("{who} uses {gpu}, which you use too: {what}")
     if count > 1:
@@ -278,7 +278,7 @@ def _note_unknown_owners(
     for process in unowned:
         gpu = lookup.of(process)
         if limits.scope is ProcessScope.ALL:
-            builder.cannot_fire(_("the owners of the processes cannot be told here"))
+            builder.cannot_fire(_("the owners of the processes are not known here"))
         else:
             builder.leave_open(unowned_line(process), "" if gpu is None else gpu_subject(gpu))
 

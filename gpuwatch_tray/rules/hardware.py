@@ -31,7 +31,7 @@ FATAL_XIDS = {
     140: N_("a memory error that was not recovered"),
     143: N_("the GPU could not be initialised"),
     154: N_("the GPU needs another recovery than before"),
-    155: N_("an NVLink error, told by software"),
+    155: N_("an NVLink error, reported by software"),
     156: N_("a part of the GPU was retired"),
     158: N_("a fatal timeout"),
 }

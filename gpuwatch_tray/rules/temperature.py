@@ -119,7 +119,7 @@ def judge_power_cap(snapshot: Snapshot, limits: Limits) -> Verdict:
     # Off by default: under load that is normal. Clock event reason 0x04 of NVIDIA's nvml.h.
     if limits.heat.power_cap_hold is None:
         return Verdict(POWER_CAP_RULE)
-    texts = _("{gpu} is kept down by its power limit"), _("a GPU is kept down by its power limit")
+    texts = _("{gpu} is held back by its power limit"), _("a GPU is held back by its power limit")
     return _judge_clock_limit(
         VerdictBuilder(POWER_CAP_RULE, snapshot), ClockLimit.POWER_CAP, Severity.INFO, texts
     )
@@ -139,9 +139,11 @@ def _judge_clock_limit(
             limited += 1
             reason = f"{builder.rule.upper()}({gpu_label(gpu)}: {reasons & bits:#04x})"
             builder.fire(name, severity, reason, text.format(gpu=gpu_name(gpu)))
-        measured = _("no GPU is kept down so")
+        measured = _("no GPU is limited in this way")
         if limited:
-            measured = ngettext("{count} GPU is kept down so", "{count} GPUs are kept down so", limited)
+            measured = ngettext(
+                "{count} GPU is limited in this way", "{count} GPUs are limited in this way", limited
+            )
         builder.measure(limited, measured.format(count=limited))
     return builder.build(threshold)
 
@@ -172,14 +174,14 @@ def judge_fan(snapshot: Snapshot, limits: Limits) -> Verdict:
         if degrees > at:
             speed = "cannot be read" if isinstance(gpu.fan, Missing) else f"{gpu.fan}%"
             reason = f"FAN({gpu_label(gpu)}: {speed}) AT({degrees}C) > LIMIT({at}C)"
-            text = _("The fan of {gpu} stands still at {degrees} °C")
+            text = _("The fan of {gpu} has stopped at {degrees} °C")
             if isinstance(gpu.fan, Missing):
                 text = _("The fan of {gpu} cannot be read at {degrees} °C")
             text = text.format(gpu=gpu_name(gpu), degrees=degrees)
             builder.fire(name, Severity.WARNING, reason, text, degrees)
         elif degrees > at - FAN_CLEAR:
             builder.in_band(name)
-    threshold = _("a fan stands still or fails, and its GPU is above {degrees} °C")
+    threshold = _("a fan stops or fails, and its GPU is above {degrees} °C")
     return builder.build(threshold.format(degrees=at))
 
 

@@ -106,7 +106,7 @@ def split_by_owner(
 
 def unowned_line(process: GpuProcess) -> str:
     """Say why a process of unknown owner leaves a rule open, and how to change that."""
-    text = _("the owner of process {pid} cannot be told (PROCESS_SCOPE=all counts everybody's)")
+    text = _("the owner of process {pid} is not known (PROCESS_SCOPE=all counts everyone's)")
     return text.format(pid=process.pid)
 
 

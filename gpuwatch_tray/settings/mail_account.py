@@ -161,7 +161,7 @@ def _smtp_warnings(reader: SettingsReader, smtp: SmtpSettings) -> list[str]:
     warnings = [_(_NO_SENDER)] if no_sender else []
     given, odd = reader.given(schema.SMTP_PASS), odd_characters(smtp.password)
     if given is not None and odd:
-        text = _("{place}: holds {what}: type it anew, between plain single quotes")
+        text = _("{place}: contains {what}: type it again, between plain single quotes")
         warnings.append(text.format(place=reader.place(given, schema.SMTP_PASS), what=odd))
     return warnings
 

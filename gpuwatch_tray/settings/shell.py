@@ -43,7 +43,7 @@ def operator_message(sign: str) -> str:
     """Explain a `;` with nothing before it, `&`, `|`, `<`, `>` or a parenthesis outside quotes."""
     if sign == ";":
         return _("Bash finds nothing to do before this `;`: take it away")
-    return _("`{sign}` outside quotes is an operator of Bash: put a value that holds it in quotes").format(
+    return _("`{sign}` outside quotes is an operator of Bash: put a value that contains it in quotes").format(
         sign=sign
     )
 
@@ -72,7 +72,7 @@ def command_message(words: Sequence[str], stray: int, before: str = "", *, empty
             word=word
         )
     if "=" in word:
-        return _("Bash would run this as a command: a name holds only letters, digits and _")
+        return _("Bash would run this as a command: a name contains only letters, digits and _")
     return _("Bash would run this line as a command: settings are written NAME=value")
 
 

@@ -246,7 +246,7 @@ def password(text: str) -> Secret:
     """Return a password without its blanks, as the Bash tool took it; errors do not show it."""
     plain = "".join(text.split())
     if _CONTROL.search(plain):
-        raise ValueError(_("holds a control character: write the password anew"))
+        raise ValueError(_("contains a control character: write the password again"))
     if _NOT_UTF8.search(plain):
         raise ValueError(_("is not UTF-8: save the file as UTF-8"))
     return Secret(plain)
@@ -268,7 +268,7 @@ def _printable(text: str) -> str:
         )
     if _CONTROL.search(text):
         raise ValueError(
-            _("got {got}, which holds a control character: write it anew").format(got=quote_value(text))
+            _("got {got}, which contains a control character: write it again").format(got=quote_value(text))
         )
     if text.startswith(_TYPOGRAPHIC):
         raise ValueError(

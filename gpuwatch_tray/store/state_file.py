@@ -145,7 +145,7 @@ def replacement_lock(path: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise StoreError(
-            _("{path}: another process is making it anew and does not come to an end").format(path=path)
+            _("{path}: another process is making it again and does not finish").format(path=path)
         ) from error
     try:
         yield

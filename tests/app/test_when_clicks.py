@@ -98,5 +98,5 @@ def test_what_came_too_late_is_said(loop, act, target, why):
     """A row of a menu that was open for long may name what is gone: one popup says so."""
     loop.click(act, target)
     (popup,) = loop.popups.shown
-    assert popup.title == "You will not be told"
+    assert popup.title == "You will not be notified"
     assert popup.body.startswith(why)

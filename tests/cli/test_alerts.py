@@ -119,7 +119,8 @@ def test_explain_without_a_watcher(fired):
     assert "nothing watches here at the moment" in done.stdout
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
-    assert "not now: it was told within the cooldown; in 59 min if it still fires (cooldown)" in done.stdout
+    again = "in 59 min if it still fires (cooldown)"
+    assert f"not now: it was reported within the cooldown; {again}" in done.stdout
     assert "monitor_blind: not judged here" in done.stdout
 
 
@@ -175,7 +176,7 @@ def test_through_a_running_watcher(installed, server, two):
         while not acknowledged():
             assert time.monotonic() < until
         explained = installed.run("alerts", "explain").stdout
-        assert "you have seen it; it is told again when it gets worse (acknowledged)" in explained
+        assert "you have seen it; you are notified again when it gets worse (acknowledged)" in explained
         refused = installed.run("alerts", "ack", "99")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "no alert '99' is active" in refused.stderr

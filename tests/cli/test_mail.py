@@ -193,7 +193,7 @@ def test_trying_gmail_prints_each_step(installed, google, gmail):
     good = installed.run("mail", "test")
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.splitlines()[:3] == [
-        "ok      the mail goes by Gmail API",
+        "ok      the mail is sent by Gmail API",
         f"ok      {gmail} is there, and allows sending",
         "ok      Google has renewed the sign-in",
     ]
@@ -215,7 +215,7 @@ def test_trying_smtp_prints_each_step(installed):
         good = installed.run("mail", "test")
         assert (good.returncode, good.stderr) == (0, "")
         way, place, connected, encrypted, login, sender, recipient, last = good.stdout.splitlines()
-        assert way == f"ok      the mail goes by SMTP localhost:{server.port}"
+        assert way == f"ok      the mail is sent by SMTP localhost:{server.port}"
         assert place == "ok      the password is in SMTP_PASS"
         assert connected == f"ok      connected to 127.0.0.1, port {server.port}"
         assert re.fullmatch(

@@ -360,11 +360,11 @@ def test_a_lock_that_nobody_answers_for_is_a_problem(own_context, monkeypatch, l
     with held_by_a_stranger(own_context):
         if left.pid:
             StoreLock(own_context.settings.state, own_context.state_name).describe(left)
-        with pytest.raises(WorkError, match=r"\.lock is held, but nobody answers for it") as told:
+        with pytest.raises(WorkError, match=r"\.lock is locked, but no process answers for it") as told:
             headless.run(own_context)
         assert "\n" not in str(told.value)
         mailed = replace(own_context, settings=replace(own_context.settings, to_email=("ada@example.org",)))
-        with pytest.raises(WorkError, match="nobody answers for it"):  # cron mails it
+        with pytest.raises(WorkError, match="no process answers for it"):  # cron mails it
             check_once(mailed, Namespace(dry_run=False, test_mail=False))
         (line,) = check_running(left, [], tray_client.lock_problem(own_context))
         assert (line.state, line.text) == (CheckState.PROBLEM, tray_client.lock_problem(own_context))

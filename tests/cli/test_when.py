@@ -43,7 +43,7 @@ def test_a_free_gpu_is_mailed_once(installed, server, worker):
     installed.play(busy(worker.pid, 1))
     with installed.watching():
         said = when(installed, "free", "2", "--for", "2s")
-        assert said == "1: you will be told when 2 GPUs are free for 2 s (free at present: 0)\n"
+        assert said == "1: you will be notified when 2 GPUs are free for 2 s (free at present: 0)\n"
         installed.play(CALM)
         (mail,) = server.wait_for(1)
         assert mail.message["Subject"].startswith("[GPU Watchdog] 2 GPUs free: ada@")
@@ -59,7 +59,7 @@ def test_the_end_of_a_process_is_mailed(installed, server, worker):
     installed.play(busy(worker.pid))
     with installed.watching():
         said = when(installed, "ends", str(worker.pid))
-        assert said == f"1: you will be told when PID {worker.pid} (python train.py --token ***) ends\n"
+        assert said == f"1: you will be notified when PID {worker.pid} (python train.py --token ***) ends\n"
         listed = f"    1  PID {worker.pid} (python train.py --token ***) ends\n"
         assert when(installed, "list") == listed
         installed.play(CALM)
@@ -81,7 +81,7 @@ def test_a_process_that_has_just_come_can_be_waited_for(installed, worker):
     installed.configure(POLL_SEC=30)
     with installed.watching():
         installed.play(busy(worker.pid))
-        assert "you will be told" in when(installed, "ends", str(worker.pid))
+        assert "you will be notified" in when(installed, "ends", str(worker.pid))
 
 
 def test_an_end_while_nothing_watched_is_told_at_the_next_start(installed, server, worker):
@@ -261,7 +261,7 @@ def test_nothing_of_ours_keeps_a_command_from_running(installed, tmp_path):
         "when", "run", "--", "sh", "-c", "echo done; exit 5", GPUWATCH_CACHE=str(tmp_path / "no folder" / "x")
     )
     assert (done.returncode, done.stdout) == (5, "done\n")
-    assert done.stderr.startswith("gpuwatch-tray: the end of this command will not be told: ")
+    assert done.stderr.startswith("gpuwatch-tray: the end of this command will not be reported: ")
 
 
 def test_without_mail_and_watcher_it_is_told_later(installed):
@@ -269,8 +269,8 @@ def test_without_mail_and_watcher_it_is_told_later(installed):
     installed.configure(TO_EMAIL="")
     done = installed.run("when", "run", "true")
     assert done.returncode == 0
-    assert done.stderr.endswith("the end is told once gpuwatch-tray runs\n")
-    assert ", still to be told\n" in when(installed, "list")
+    assert done.stderr.endswith("the end is reported once gpuwatch-tray runs\n")
+    assert ", not yet reported\n" in when(installed, "list")
     with installed.watching() as running:
         line = running.stdout.readline()
         while "  notice    true: done after " not in line:

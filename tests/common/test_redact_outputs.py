@@ -150,7 +150,7 @@ def test_the_faces_do_show_commands():
     assert any("Raw output:" in text for text in shown)  # the mail
     assert any(text.startswith("Command: ") for text in shown)  # the menu
     assert any(text.startswith("PID 1 (") and "has ended" in text for text in shown)  # a popup
-    assert any("you will be told when" in text for text in shown)  # `when`
+    assert any("you will be notified when" in text for text in shown)  # `when`
 
 
 @settings(max_examples=25, deadline=None)

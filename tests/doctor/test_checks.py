@@ -63,7 +63,7 @@ def test_the_lines_as_text_and_json():
     assert list(results_text(lines)) == [
         "ok       a           fine",
         "WARNING  long topic  look",
-        "                     mend: do this",
+        "                     fix: do this",
         "ok       b           fine",
         "",
         "0 problems, 1 warning",

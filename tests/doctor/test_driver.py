@@ -86,7 +86,7 @@ def test_a_gpu_that_reports_all_lets_every_rule_fire():
     first, gpu, events = look(snapshot(gpus=(full(),)))
     assert (first.topic, first.text) == ("driver", "library 550.54.14, 1 GPU")
     assert gpu.text == "Test GPU: 18 of 18 rules can fire"
-    assert (events.state, events.text) == (CheckState.OK, "are heard")
+    assert (events.state, events.text) == (CheckState.OK, "are received")
 
 
 def test_mig_devices_are_counted_by_themselves():

@@ -11,7 +11,7 @@ from tests.engine.bench import BUSY, CALM, DARK, Bench
 WORDS = (
     "You are at the desk (according to: test).",
     (
-        "A mail goes when nobody is at the desk, when 10 min pass without an answer to the popup"
+        "A mail is sent when no one is at the desk, when 10 min pass without an answer to the popup"
         " (ESCALATE_MIN), and at once when it is critical; the same alert again after 1 h (COOLDOWN_MIN)."
     ),
     "",
@@ -23,7 +23,7 @@ WORDS = (
     "",
     "gpu_lost: 4 of 4 GPUs answer",
     (
-        "  It fires when a GPU does not answer, or is missing, in 2 looks in a row. It is over 2"
+        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It is over 2"
         " min after that ends. Set by GPU_LOST."
     ),
     "",
@@ -43,10 +43,10 @@ def test_it_names_every_rule_its_value_and_its_threshold(bench):
 @pytest.mark.parametrize(
     ("policy", "line"),
     [
-        ({"mails": False}, "No mail goes: TO_EMAIL is not set."),
-        ({"email_when": EmailWhen.NEVER}, "No mail goes (EMAIL_WHEN=never)."),
-        ({"email_when": EmailWhen.ALWAYS}, "A mail goes at once (EMAIL_WHEN=always); "),
-        ({"popups": False}, "A mail goes at once, as there is no desktop here; "),
+        ({"mails": False}, "No mail is sent: TO_EMAIL is not set."),
+        ({"email_when": EmailWhen.NEVER}, "No mail is sent (EMAIL_WHEN=never)."),
+        ({"email_when": EmailWhen.ALWAYS}, "A mail is sent at once (EMAIL_WHEN=always); "),
+        ({"popups": False}, "A mail is sent at once, as there is no desktop here; "),
     ],
 )
 def test_it_says_when_a_mail_goes(folder, policy, line):
@@ -64,7 +64,7 @@ def test_it_says_what_will_be_sent_when_and_why(bench):
     at = lines.index("  Alert 1, warning, firing for 1 min: 2 GPUs in use, the limit is 1")
     assert lines[at + 1 : at + 3] == (
         "    email: not now: the popup comes first; in 9 min if it still fires (at-the-desk)",
-        "    popup: not now: it was told within the cooldown; in 59 min if it still fires (cooldown)",
+        "    popup: not now: it was reported within the cooldown; in 59 min if it still fires (cooldown)",
     )
 
 
@@ -88,6 +88,6 @@ def test_it_says_what_cannot_be_judged(folder):
     bench = Bench(folder, in_loop=False, popups=False)
     lines = bench.evaluator.explain(DARK)
     assert "gpu_limit: cannot be judged at present: driver not loaded" in lines
-    not_here = "not judged here: it takes several looks in a row, as the tray and `watch` do"
+    not_here = "not judged here: it takes several checks in a row, as the tray and `watch` do"
     assert f"monitor_blind: {not_here}" in lines
     bench.close()

@@ -336,13 +336,12 @@ def test_what_can_never_be_is_refused(teller):
 
 def test_asking_twice_waits_once(teller):
     """The same wish is one wish, and says its number."""
-    assert teller.awaiting.add_gpus_free(2, CALM).startswith("1: you will be told when 2 GPUs are free")
-    assert (
-        teller.awaiting.add_gpus_free(2, CALM) == "1: you will be told already when 2 GPUs are free for 1 min"
-    )
+    assert teller.awaiting.add_gpus_free(2, CALM).startswith("1: you will be notified when 2 GPUs are free")
+    again = "1: you will be notified already when 2 GPUs are free for 1 min"
+    assert teller.awaiting.add_gpus_free(2, CALM) == again
     teller.awaiting.add_process_ends(1, LOCAL)
     assert teller.awaiting.add_process_ends(1, LOCAL).startswith(
-        "2: you will be told already when PID 1 (python train.py)"
+        "2: you will be notified already when PID 1 (python train.py)"
     )
     assert teller.awaiting.cancel(1) == "cancelled: 1: 2 GPUs are free for 1 min"
     assert teller.awaiting.lines() == ["    2  PID 1 (python train.py) ends"]

@@ -423,7 +423,7 @@ def test_a_folder_of_somebody_else_is_refused_and_the_next_place_taken(tmp_path)
     """A link that another user put into /tmp is not followed."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(ipc.ControlError, match=r"belongs to somebody else .*XDG_RUNTIME_DIR"):
+    with pytest.raises(ipc.ControlError, match=r"belongs to someone else .*XDG_RUNTIME_DIR"):
         ipc.serve([str(tmp_path / "link" / "s")], {})
     running = ipc.serve([str(tmp_path / "link" / "s"), str(tmp_path / "mine" / "s")], Echo().handlers())
     assert running.address == str(tmp_path / "mine" / "s")

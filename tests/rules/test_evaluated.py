@@ -131,10 +131,10 @@ def test_a_hang_goes_on_over_a_restart(absent):
 
 
 def test_what_only_informs_pops_up_and_leaves_the_icon_green(absent):
-    """Somebody else on my GPU: one popup, no mail even though nobody is there, and no colour."""
+    """Someone else on my GPU: one popup, no mail even though nobody is there, and no colour."""
     outcomes = absent.looks(SHARED, times=4)
     popups = [popup for outcome in outcomes for popup, _ in outcome.popups]
-    assert [popup.title for popup in popups] == ["Somebody else is on your GPU on box"]
+    assert [popup.title for popup in popups] == ["Someone else is on your GPU on box"]
     assert not any(outcome.mails for outcome in outcomes)
     assert outcomes[-1].status.level is Level.OK
     assert outcomes[-1].status.headline.startswith("bob uses GPU 0, which you use too")

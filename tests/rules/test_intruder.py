@@ -1,4 +1,4 @@
-"""Somebody else on my GPU: who is told of, where, and what is left out."""
+"""Someone else on my GPU: who is told of, where, and what is left out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_memory_of_a_process_that_is_gone_is_nobody_s_use():
         == "Memory of GPU 0, which you use too, is held by a process that is gone (PID 2, 4.0 GiB)"
     )
     assert finding.reason == "HELD_BY_GONE(GPU 0: PID 2)"
-    assert found.value == "nobody else on your GPUs"
+    assert found.value == "no one else on your GPUs"
 
 
 @pytest.mark.parametrize("name", ["nvidia-cuda-mps-server", "nvidia-cuda-mps"])
@@ -110,11 +110,11 @@ def test_where_owners_do_not_matter_it_only_cannot_fire():
     """PROCESS_SCOPE=all is the mend for owners that cannot be told: it must not leave the icon grey."""
     found = judged("intruder", processes=[process(2, 0, mine=None)], limits=Limits(scope=ProcessScope.ALL))
     assert (found.findings, found.unknown, found.value) == ((), None, "")
-    assert found.cannot == ("the owners of the processes cannot be told here",)
+    assert found.cannot == ("the owners of the processes are not known here",)
 
 
 def test_how_many_others_there_are_is_counted_by_person():
     """One of them on two GPUs is one."""
     rows = [MINE, BOB, process(1, 1), process(4, 1, mine=False)]
     assert judged("intruder", WELL, gpu(1), processes=rows).value == "1 other user on your GPUs"
-    assert judged("intruder", processes=[MINE]).value == "nobody else on your GPUs"
+    assert judged("intruder", processes=[MINE]).value == "no one else on your GPUs"

@@ -58,7 +58,7 @@ def test_gpu_limit_fires_with_the_bash_tools_reason(processes, reason):
     ("reading", "why"),
     [
         # a GPU that cannot be told makes the answer unknown, not smaller
-        (snapshot(*on(0, None)), "the GPU of process 101 cannot be told"),
+        (snapshot(*on(0, None)), "the GPU of process 101 is not known"),
         (snapshot(*on(0), gpus=(Gpu(0, "GPU-0000"), LOST)), "GPU 1 cannot be read: GPU is lost"),
         (
             snapshot(*on(0), gpus=(Gpu(0, "GPU-0000"), LISTLESS)),
@@ -68,7 +68,7 @@ def test_gpu_limit_fires_with_the_bash_tools_reason(processes, reason):
         # in a container a process may be mine without my being able to tell
         (
             snapshot(process(7, 0, mine=None)),
-            "the owner of process 7 cannot be told (PROCESS_SCOPE=all counts everybody's)",
+            "the owner of process 7 is not known (PROCESS_SCOPE=all counts everyone's)",
         ),
     ],
 )

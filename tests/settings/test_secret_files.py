@@ -129,5 +129,5 @@ def test_a_password_pasted_from_a_text_is_questioned(house, password, names):
     house.write(SMTP, f"SMTP_HOST=h.org\nSMTP_USER=u@h.org\nSMTP_PASS={password}\n")
     settings = house.settings()
     assert "lab-p" in settings.smtp.password.reveal()
-    expected = f"config/smtp.env:3: SMTP_PASS: holds {names}: type it anew, between plain single quotes"
+    expected = f"config/smtp.env:3: SMTP_PASS: contains {names}: type it again, between plain single quotes"
     assert settings.warnings == ((expected,) if names else ())

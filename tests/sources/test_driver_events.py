@@ -299,7 +299,7 @@ def test_a_wait_that_keeps_failing_is_made_less_and_less_often():
     """It fails at once, so that without a pause it would take a whole core."""
     driver, events = listen(*[BROKEN] * 9)
     assert driver.waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert events.trouble == "Xid errors cannot be heard: Unknown Error (NVML 999)"
+    assert events.trouble == "Xid errors cannot be received: Unknown Error (NVML 999)"
     assert driver.freed == 1
 
 
@@ -350,7 +350,7 @@ def test_what_keeps_it_from_hearing_for_a_while_makes_it_deaf_no_longer(rig, cal
     """It is tried again by itself, though the GPUs stay the same, and the note goes."""
     rig.play(ZERO, ONE, errors={call: UNKNOWN})
     until(lambda: rig.read().no_events)
-    assert rig.read().no_events == "Xid errors cannot be heard: Unknown Error (NVML 999)"
+    assert rig.read().no_events == "Xid errors cannot be received: Unknown Error (NVML 999)"
     rig.play(ZERO, ONE)
     until(lambda: not rig.read().no_events)
     rig.play(ZERO, ONE, events=[FakeEvent(1, ONE.uuid, 79)])

@@ -159,7 +159,11 @@ ASKS = [
     (("PID 7", "Warning: GPU_COUNT"), "Snooze 1 h", MenuAction(ActionKind.SNOOZE, "a1")),
     (("Tell me when…",), "1 GPU is free", MenuAction(ActionKind.WHEN_FREE, "1")),
     (("Tell me when…",), "2 GPUs are free", MenuAction(ActionKind.WHEN_FREE, "2")),
-    (("Tell me when…", "You will be told when 4 GPUs"), "Cancel", MenuAction(ActionKind.WHEN_CANCEL, "5")),
+    (
+        ("Tell me when…", "You will be notified when 4 GPUs"),
+        "Cancel",
+        MenuAction(ActionKind.WHEN_CANCEL, "5"),
+    ),
     (
         ("GPU 0", MINE),
         "Tell me when it ends",

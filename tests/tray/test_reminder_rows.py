@@ -56,7 +56,7 @@ def test_what_is_asked_for_is_shown_and_not_offered_again():
     row = tops(snapshot(), awaited=(PendingReminder(3, "2", "2 GPUs are free for 1 min"),))
     waiting, choice = row[TITLE].children
     assert (waiting.label, choice.label) == (
-        "You will be told when 2 GPUs are free for 1 min",
+        "You will be notified when 2 GPUs are free for 1 min",
         "1 GPU is free",
     )
     (cancel,) = waiting.children
@@ -66,13 +66,13 @@ def test_what_is_asked_for_is_shown_and_not_offered_again():
 def test_what_is_due_says_so():
     """What has come about and could not be told yet stands there with what it is."""
     row = tops(snapshot(), awaited=(PendingReminder(3, "2", "it is over", due=True),))[TITLE]
-    assert row.children[0].label == "To be told: it is over"
+    assert row.children[0].label == "To be reported: it is over"
 
 
 def test_without_the_means_to_cancel_it_is_there_to_read():
     """Where nothing can be cancelled the row stays, and does nothing."""
     (row,) = tops(snapshot(), frozenset(), awaited=(PendingReminder(3, "2", "x"),))[TITLE].children
-    assert (row.label, row.enabled, row.action) == ("You will be told when x", False, None)
+    assert (row.label, row.enabled, row.action) == ("You will be notified when x", False, None)
 
 
 def submenu(shown, **more):
@@ -90,7 +90,7 @@ def test_any_process_can_be_waited_for(facts):
     assert submenu(shown)["Tell me when it ends"].action == MenuAction(ActionKind.WHEN_ENDS, target)
     below = submenu(shown, awaited=(PendingReminder(1, target, "it ends"),))
     assert "Tell me when it ends" not in below
-    assert not below["You will be told when it ends"].enabled
+    assert not below["You will be notified when it ends"].enabled
 
 
 def test_a_process_without_a_number_cannot_be_waited_for():

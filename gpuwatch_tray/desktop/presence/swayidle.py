@@ -103,7 +103,7 @@ class SwayIdle:
         self._suspends = suspends
         self._clock = clock
         self._state = SwayIdleState(away, suspends)
-        self._problem = _("nothing told yet")
+        self._problem = _("nothing reported yet")
         self._lock = threading.Lock()  # no child starts after `close`
         self._child: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()

@@ -147,7 +147,7 @@ def explain_no_answer(error: BaseException) -> str:
         if isinstance(cause, EndlessAnswerError):
             return _("the answer has no end")
     if names & {"ProxyError", "InvalidProxyURL", "InvalidSchema", "InvalidURL", "LocationParseError"}:
-        return _("there is no way through the proxy that HTTPS_PROXY or HTTP_PROXY names")
+        return _("there is no connection through the proxy that HTTPS_PROXY or HTTP_PROXY names")
     if any(isinstance(cause, TimeoutError) for cause in causes) or names & {"Timeout", "ReadTimeout"}:
         return _("no answer in time")
     if any(isinstance(cause, ssl.SSLError) for cause in causes):

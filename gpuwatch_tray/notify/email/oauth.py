@@ -201,7 +201,7 @@ def sign_in(
             _open_browser(address)
         if not server.wait(timeout):
             raise google_credentials.sign_in_error(
-                _("nobody signed in within {seconds:g} s").format(seconds=timeout), _(SIGN_IN_AGAIN)
+                _("no one signed in within {seconds:g} s").format(seconds=timeout), _(SIGN_IN_AGAIN)
             )
     answer = server.answer or {}
     if "error" in answer:

@@ -117,7 +117,7 @@ def password_source(smtp: SmtpSettings) -> str:
 
 
 def _read_password_file(file: Path) -> Secret:
-    alone = _("it must hold the password alone")
+    alone = _("it must contain the password alone")
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
             raise configuration_error(_("SMTP_PASS_FILE {file} is not a plain file").format(file=file), alone)

@@ -77,7 +77,7 @@ class LocalTransport:
             if path is not None:
                 return program, path
         text = _(
-            "no way to send mail: neither SMTP nor Gmail is set up, and there is no mail, mailx or sendmail"
+            "mail cannot be sent: neither SMTP nor Gmail is set up, and there is no mail, mailx or sendmail"
         )
         raise configuration_error(text, _("set SMTP_HOST, SMTP_USER and SMTP_PASS in smtp.env"))
 
@@ -103,7 +103,7 @@ class LocalTransport:
             answer = one_line(output.read(10_000).decode("utf-8", "replace"), LONGEST_ANSWER)
         if code != 0:
             kind = FailureKind.RECIPIENT if code == NO_USER else FailureKind.TRANSIENT
-            text, said = _("{program} failed with exit code {code}: {said}"), answer or _("it said nothing")
+            text, said = _("{program} failed with exit code {code}: {said}"), answer or _("no answer text")
             raise TransportError(kind, text.format(program=program, code=code, said=said))
         text = _("exit code 0: queued, not yet delivered")
         return Receipt(transport, f"{text} ({answer})" if answer else text)

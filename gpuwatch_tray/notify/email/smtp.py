@@ -282,7 +282,7 @@ class SmtpClient(smtplib.SMTP):
         else:
             names = " ".join(offered) or "none"
             raise smtplib.SMTPNotSupportedError(
-                _("no login that we know is offered (offered: {ways})").format(ways=names)
+                _("no known login is offered (offered: {ways})").format(ways=names)
             )
         if reply[0] != LOGGED_IN:
             raise smtplib.SMTPAuthenticationError(*reply)
@@ -389,7 +389,7 @@ class SmtpTransport:
             failure = self._error_context(client, deadline, partly=partly).explain(error)
             odd = odd_characters(self._smtp.password)
             if client.step is SmtpStep.LOGIN and failure.kind is FailureKind.CONFIGURATION and odd:
-                failure.mend = _("the password holds {what}: type it anew instead of pasting it").format(
+                failure.mend = _("the password contains {what}: type it again instead of pasting it").format(
                     what=odd
                 )
             # `from None`: those errors hold what was sent, which may be the password.

@@ -33,7 +33,7 @@ def explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> tuple
     if "expired" in lower or "not yet valid" in lower:
         return reason, _("the server's administrator has to renew it, or this computer's clock is wrong")
     if "mismatch" in lower or "not valid for" in lower:
-        mend = _("SMTP_HOST must be a name that the certificate holds, {host} is none")
+        mend = _("SMTP_HOST must be a name in the certificate, {host} is not")
         return reason, mend.format(host=host)
     return reason, _(CA_MEND)
 

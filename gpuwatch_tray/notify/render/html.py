@@ -130,15 +130,14 @@ def digest_html(
     shape, word, colour = SEVERITY_STYLES[worst] if worst else ("≡", "", NEUTRAL)
     state = f"{_('digest')} · {_(word)}" if word else _("digest")
     band = Band(shape, state, colour, why.format(count=len(mails)), _where(identity, now))
-    return _page(
-        identity, band, [_rows(_("Told since"), [_mail(mail, points) for mail, points in mails], MOST_MAILS)]
-    )
+    rows = [_mail(mail, points) for mail, points in mails]
+    return _page(identity, band, [_rows(_("Reported since"), rows, MOST_MAILS)])
 
 
 def notice_html(identity: MailIdentity, notice: ReminderNotice) -> str:
     """Return the page of a notice that a person asked for."""
     shape, _word, colour = SEVERITY_STYLES[notice.severity]
-    band = Band(shape, _("told as you asked"), colour, notice.title, _where(identity, notice.at))
+    band = Band(shape, _("notified as you asked"), colour, notice.title, _where(identity, notice.at))
     lines = [_plain(line) for line in (notice.text, *notice.details)]
     output = [_cell(_code(line)) for line in notice.output]
     return _page(identity, band, [_rows(_("What happened"), lines), _rows(_("Last lines"), output)])

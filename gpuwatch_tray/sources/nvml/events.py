@@ -173,5 +173,5 @@ def _longer(pause: float) -> float:
 def _trouble(error: DriverError) -> str:
     if error.unsupported:
         return _("this driver or GPU reports no Xid errors")
-    text = _("Xid errors cannot be heard: {why} (NVML {code})")
+    text = _("Xid errors cannot be received: {why} (NVML {code})")
     return text.format(why=error.text, code=error.code)

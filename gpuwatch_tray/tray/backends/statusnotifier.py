@@ -194,7 +194,7 @@ class Registration:
 
 
 HOST_TIMEOUT = 60.0  # seconds: a panel may start late at login
-ADVICE_STATUS = N_("Until then, `gpuwatch-tray status` tells how things stand.")
+ADVICE_STATUS = N_("Until then, `gpuwatch-tray status` shows the current state.")
 ADVICE_GNOME = N_(
     "GNOME shows tray icons only with its extension “AppIndicator and KStatusNotifierItem Support”:"
     " install it from extensions.gnome.org (Debian and Ubuntu: gnome-shell-extension-appindicator),"

@@ -48,7 +48,7 @@ def process_reminder_rows(
     if process.pid <= 0:
         return []
     if reminded:
-        return [text_row(f"{key}/told", _("You will be told when it ends"))]
+        return [text_row(f"{key}/told", _("You will be notified when it ends"))]
     row = action_row(f"{key}/tell", _("Tell me when it ends"), ActionKind.WHEN_ENDS, _target(process))
     return offered_rows(offered, row)
 
@@ -75,7 +75,7 @@ def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[M
 
 def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]) -> MenuRow:
     key = f"awaited:{reminder.id}"
-    words = (_("To be told: {what}") if reminder.due else _("You will be told when {what}")).format(
+    words = (_("To be reported: {what}") if reminder.due else _("You will be notified when {what}")).format(
         what=reminder.text
     )
     cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.WHEN_CANCEL, str(reminder.id))
@@ -262,7 +262,7 @@ def _gpu_row(
         label = _("processes unknown: {trouble}").format(trouble=redact.text(trouble))
         children.insert(0, text_row(f"{key}/trouble", label))
     elif not held:
-        nothing = _("asleep, and left so") if gpu.asleep else _("no processes")
+        nothing = _("asleep, not woken") if gpu.asleep else _("no processes")
         children.append(replace(text_row(f"{key}/none", nothing), gone=_("Until now"), filler=True))
     return _gpu_submenu(key, labels.gpu_label(gpu), children)
 

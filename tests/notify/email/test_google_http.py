@@ -42,7 +42,7 @@ def test_a_proxy_that_cannot_be_used(monkeypatch, proxy):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv("NO_PROXY", "")
     assert explain("https://oauth2.example.invalid/") == (
-        "there is no way through the proxy that HTTPS_PROXY or HTTP_PROXY names"
+        "there is no connection through the proxy that HTTPS_PROXY or HTTP_PROXY names"
     )
 
 

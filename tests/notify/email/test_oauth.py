@@ -335,7 +335,7 @@ def test_a_connection_that_drips_does_not_outlast_the_sign_in(settings, monkeypa
         sign_in(settings, port=0, open_browser=False, timeout=0.5, out=browser)
     over.set()
     browser.done()
-    assert "nobody signed in" in caught.value.text
+    assert "no one signed in" in caught.value.text
     assert cut
 
 
@@ -361,7 +361,7 @@ def test_a_token_address_that_drips_is_given_up(settings, google, monkeypatch):
 def test_nobody_in_front_of_the_browser_ends_in_time(settings):
     """The flow does not wait for ever."""
     start = time.monotonic()
-    with pytest.raises(TransportError, match=r"nobody signed in within 0.2 s"):
+    with pytest.raises(TransportError, match=r"no one signed in within 0.2 s"):
         sign_in(settings, port=0, open_browser=False, timeout=0.2, out=io.StringIO())
     assert time.monotonic() - start < 3
 

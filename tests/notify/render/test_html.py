@@ -89,7 +89,7 @@ def test_each_state_is_a_shape_and_a_word_first_of_all(state):
         "reminder": "▲ warning · still firing",
         "resolved": "✔ resolved",
         "digest": "◆ digest · critical",
-        "notice": "▲ told as you asked",
+        "notice": "▲ notified as you asked",
         "test": "○ test: nothing fires",
     }
     read = sound(mail_parts.states()[state].details.html)
