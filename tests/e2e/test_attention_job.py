@@ -123,7 +123,7 @@ def test_a_snooze_shows_and_silences_and_its_end_tells(installed, desk, start, s
     before = len(desk.notifications())
     shots = rig.shots(tmp_path / "shots")
     installed.write("notify.env", "EMAIL_WHEN=always\n")
-    installed.play(Scenario(gpus=[FakeGpu.numbered(0)], calls=calls))
+    installed.play(Scenario(gpus=[FakeGpu.numbered(0), FakeGpu.numbered(1)], calls=calls))
     start()
     desk.icon_position(OK)
     desk.click("1 h")
