@@ -212,10 +212,10 @@ def _claimed(context: RunContext, bus: SessionBus) -> int | None:
     """Return the PID of another tray of this session that watches the same; None where there is none."""
     from gpuwatch_tray.tray.backends import statusnotifier
 
-    watched = "demo" if context.simulated else ""
+    scope = "demo" if context.simulated else ""
     if context.source is SourceKind.COMMAND:
-        watched = context.state_name
-    return statusnotifier.claim_name(bus, statusnotifier.bus_name_for(watched))
+        scope = context.state_name
+    return statusnotifier.claim_name(bus, statusnotifier.bus_name_for(scope))
 
 
 def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: str) -> bool:
@@ -272,7 +272,7 @@ def _show(context: RunContext, bus: SessionBus | None, lease: StoreLease, why: s
             reloader.start()
 
         if bus is not None and tray.needs_panel:
-            _watch_for_a_panel(bus, popups)
+            _warn_without_a_panel(bus, popups)
         with answering(context, lease, monitor, tray.stop):
             tray.run(start)
             reloader.stop()
@@ -291,7 +291,7 @@ def _show_error(popups: PopupSink, what: str) -> None:
     popups.show(Popup("fault", _("An error in gpuwatch-tray"), f"{what}\n{advice}", Severity.WARNING))
 
 
-def _watch_for_a_panel(bus: SessionBus, popups: PopupSink) -> None:
+def _warn_without_a_panel(bus: SessionBus, popups: PopupSink) -> None:
     """Say once what to install where nobody shows tray icons."""
     from gpuwatch_tray.tray.backends.statusnotifier import MissingHostDetector
 

@@ -136,7 +136,7 @@ class Changes:
         text = _("is gone: put it back, or start again to go by the defaults")
         gone = [
             ConfigProblem(str(file), None, "", text)
-            for place, file in enumerate(paths.watched(self._environ, self._folders))
+            for place, file in enumerate(paths.files_to_check(self._environ, self._folders))
             if place in self._there and now[place] is None and str(file) not in named
         ]
         return settings, (*gone, *problems)

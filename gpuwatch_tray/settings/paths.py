@@ -93,7 +93,7 @@ def find(name: str, variable: str, environ: Mapping[str, str], folders: Settings
     return SourceFile(first, _shown(first, folders), found=False)
 
 
-def watched(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Path, ...]:
+def files_to_check(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Path, ...]:
     """Return every place at which one of the three may be."""
     found: list[Path] = []
     for name, variable in FILES:
@@ -112,7 +112,7 @@ def stamps(environ: Mapping[str, str], folders: SettingsFolders) -> tuple[Stamp,
             return None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
 
-    return tuple(map(stamp, watched(environ, folders)))
+    return tuple(map(stamp, files_to_check(environ, folders)))
 
 
 def _candidates(name: str, folders: SettingsFolders) -> list[Path]:
