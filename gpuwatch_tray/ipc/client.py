@@ -29,9 +29,10 @@ NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError)
 def ask(address: str, request: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
     """Send `request` and return the answer; raises a ControlError, NotRunningError where nothing listens."""
     try:
-        # Connecting has no time limit, and the other process may be stopped.
+        # Connecting has no time limit, and the other process may be stopped. The connection is cut later than
+        # the wait ends: otherwise one that is cut could pass for one that hung up.
         reply = call_with_timeout(
-            timeout, lambda: _converse(address, encode(request), timeout), "control-ask"
+            timeout, lambda: _converse(address, encode(request), timeout + 1.0), "control-ask"
         )
     except NOT_RUNNING as error:
         raise NotRunningError(_("nothing answers there")) from error

@@ -70,9 +70,12 @@ CORE = ("monitor_blind", "gpu_lost", "gpu_limit", "max_etime")
 
 
 def core_only(monkeypatch) -> None:
-    """Leave of the rules those that the alert core itself is about."""
-    for name in set(RULES) - set(CORE):
+    """Leave of the rules those that the alert core itself is about; undone, they stand in their order."""
+    rules = dict(RULES)
+    for name in reversed(rules):
         monkeypatch.delitem(RULES, name)
+    for name in CORE:
+        monkeypatch.setitem(RULES, name, rules[name])
 
 
 def with_heat(monkeypatch) -> None:
