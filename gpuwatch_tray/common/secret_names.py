@@ -43,7 +43,6 @@ _IN_OTHER_LANGUAGES = re.compile(
     "密码|密碼|口令|密钥|令牌|\u043f[\u0430a][\u0440p][\u043eo]\u043b\u044c|パスワード|비밀번호"
 )
 _GLUED_ENDS = ("token", "secret", "pass", "pwd")  # `hftoken`, `smtppass`
-_LAST = {"pin": words_of("user sim card device") | {""}, "phrase": words_of("seed recovery secret pass")}
 # At the end of a name, and after one of these only.
 _LAST = {"pin": words_of("user sim card device") | {""}, "phrase": words_of("seed recovery secret pass")}
 _GLUED_INNOCENT = words_of(
