@@ -21,12 +21,17 @@ def make_private_folder(folder: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
+def is_open_to_others(mode: int) -> bool:
+    """Return whether a file of this mode can be used by its group or by others; Windows has no such modes."""
+    return os.name == "posix" and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
 def make_private(path: Path) -> None:
     """Take what others may do from a file or folder of this user; a shared folder such as /tmp stays."""
     if sys.platform != "win32":  # there the user's own folders are private
         status = path.stat()
         ours = status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX
-        if ours and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if ours and is_open_to_others(status.st_mode):
             path.chmod(stat.S_IMODE(status.st_mode) & stat.S_IRWXU)
 
 

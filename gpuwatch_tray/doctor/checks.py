@@ -7,7 +7,6 @@ import os
 import platform
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch_tray import __version__
 from gpuwatch_tray.common import redact
+from gpuwatch_tray.common.private import is_open_to_others
 from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
 from gpuwatch_tray.i18n import _
@@ -225,7 +225,6 @@ def check_program() -> Iterator[CheckResult]:
 
 
 SECRETS_TOPIC = "secrets"
-GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 GIT_TIMEOUT = 3.0  # seconds
 
 
@@ -249,7 +248,7 @@ def check_secrets(files: Iterable[SecretFile]) -> Iterator[CheckResult]:
 
 
 def _check_mode(file: SecretFile, mode: int) -> Iterator[CheckResult]:
-    if os.name != "posix" or not mode & GROUP_AND_OTHERS:
+    if not is_open_to_others(mode):
         return
     result = problem if file.strict else warning
     text = _("{file} can be read by others").format(file=file.path)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from gpuwatch_tray.common.private import is_open_to_others
 from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.notify.transport import FailureKind, TransportError, configuration_error
 
@@ -36,7 +37,6 @@ TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
 LOGIN_MEND = N_("sign in with `gpuwatch-tray mail login`")
 DOWNLOAD_MEND = N_("download it again from the Google Cloud console: an OAuth client of the type Desktop app")
 LOCK_TIMEOUT = 20.0  # seconds: its holder waits for one answer of Google's
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def sign_in_error(text: str, mend: str = "") -> TransportError:
@@ -171,7 +171,7 @@ def _check_private(path: Path) -> None:
         raise configuration_error(
             _("{path} is a link").format(path=path), _("GMAIL_API_TOKEN must name the file itself")
         )
-    if os.name == "posix" and mode & OTHERS:
+    if is_open_to_others(mode):
         raise configuration_error(_("{path} can be read by others").format(path=path), f"chmod 600 {path}")
 
 
