@@ -156,7 +156,7 @@ def _run_here(context: RunContext) -> int:
         bus, why = desktop_bus()
         return _run(context, bus, why)
     except NoDesktopError as error:
-        text = _("no desktop here ({why}): watching in the terminal; Ctrl-C ends")
+        text = _("No desktop here ({why}): watching in the terminal.")
         return headless(context, text.format(why=error))
     finally:
         if bus is not None:
