@@ -158,8 +158,9 @@ class LiveOutput:
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2, 0, 0))
-        for justify, ratio in (("left", None), ("left", None), *(("right", None),) * 5):
-            table.add_column(justify=justify, ratio=ratio, no_wrap=True, overflow="ellipsis")
+        for column in range(7):
+            right = column > 1  # number and name are words, the rest are amounts
+            table.add_column(justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
         around = LOG_ROWS + len(self._hints) + min(len(status.alerts), SHOWN_ALERTS + 1)
         rows = max(1, self._console.height - around)
         for gpu in gpus[:rows]:
