@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import struct
 import subprocess
 import termios
@@ -33,7 +32,12 @@ class Terminal:
         self._reading, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
-            [str(word) for word in argv], stdin=theirs, stdout=theirs, stderr=theirs, env=dict(environment)
+            # a session of its own, so that Ctrl-C and getpass find their terminal
+            ["setsid", "--ctty", *(str(word) for word in argv)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=dict(environment),
         )
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -63,9 +67,13 @@ class Terminal:
         with self._lock:
             return bool(self._screen.cursor.hidden)
 
+    def type(self, text: str) -> None:
+        """Type a line."""
+        os.write(self._reading, text.encode() + b"\n")
+
     def interrupt(self) -> int:
         """Press Ctrl-C; the exit code."""
-        self.process.send_signal(signal.SIGINT)
+        os.write(self._reading, b"\x03")
         code = self.process.wait(20)
         self._reader.join(20)
         return code

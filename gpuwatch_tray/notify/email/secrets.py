@@ -44,6 +44,8 @@ def store_password(account: str, password: str, timeout: float = UNLOCK_TIMEOUT)
     import keyring
 
     _ask(lambda: keyring.set_password(SERVICE, account, password), timeout)
+    if keyring_password(account, timeout) != password:  # the null keyring takes everything and keeps nothing
+        raise _keyring_unusable(_("it does not keep what it is given"))
     return one_line(str(keyring.get_keyring().name), 80)
 
 
