@@ -65,15 +65,14 @@ def status_of(
 
 
 def _sum(alerts: Sequence[Alert]) -> str:
-    """Return the worst alert in a line, and how many alerts there are."""
+    """Return the only alert's sentence, or how many there are: the menu lists them."""
+    if len(alerts) > 1:
+        return ngettext("{count} alert", "{count} alerts", len(alerts)).format(count=len(alerts))
     marks = [_("over for the moment")] if alerts[0].phase is Phase.RECOVERING else []
     marks += [_("acknowledged")] if alerts[0].acknowledged else []
-    worst = alerts[0].message
     if marks:
-        worst = _("{text} ({state})").format(text=worst, state=_(", ").join(marks))
-    if len(alerts) == 1:
-        return worst
-    return _("{count} alerts: {worst}").format(count=len(alerts), worst=worst)
+        return _("{text} ({state})").format(text=alerts[0].message, state=_(", ").join(marks))
+    return alerts[0].message
 
 
 def starting(now: float) -> Status:
