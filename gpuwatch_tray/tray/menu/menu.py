@@ -191,7 +191,7 @@ def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Colle
     """Return the row of many GPUs."""
     label = _sum_of_gpus(gpus, snapshot)
     below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
-    return MenuRow("gpus", label, children=tuple(below))
+    return MenuRow("gpus", label, children=tuple(below), gone=_("No data"))
 
 
 def _sum_of_gpus(gpus: Sequence[object], snapshot: Snapshot | None) -> str:
