@@ -14,7 +14,7 @@ from tests.tray.panels import GNOME, GTK, LXQT, PLASMA, Loop, Menu, Panel
 
 UNREAD = "No GPU has been read yet"
 BROKEN = "the NVIDIA driver is not loaded"
-OVER = "8 GPUs in use, the limit is 2"
+OVER = "8 GPUs in use; the limit is 2"
 
 EIGHT = status(
     Level.WARNING,

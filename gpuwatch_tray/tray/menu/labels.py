@@ -215,7 +215,7 @@ def usage_types(value: GpuProcess) -> str:
 def missing_reason(value: Missing) -> str:
     """Explain in a few words why a value is missing."""
     names = {
-        Why.UNSUPPORTED: _("not given here"),
+        Why.UNSUPPORTED: _("not available here"),
         Why.ERROR: _("could not be read"),
         Why.UNKNOWN: _("not known"),
     }

@@ -75,9 +75,9 @@ def _free_gpu_choices(status: Status, offered: Collection[ActionKind]) -> list[M
 
 def _pending_reminder(reminder: PendingReminder, offered: Collection[ActionKind]) -> MenuRow:
     key = f"awaited:{reminder.id}"
-    words = (_("To be reported: {what}") if reminder.due else _("You will be notified when {what}")).format(
-        what=reminder.text
-    )
+    words = (
+        _("About to notify you: {what}") if reminder.due else _("You will be notified when {what}")
+    ).format(what=reminder.text)
     cancel = action_row(f"cancel {key}", _("Cancel"), ActionKind.WHEN_CANCEL, str(reminder.id))
     below = tuple(offered_rows(offered, cancel))
     if not below:
@@ -155,7 +155,7 @@ def _action_rows(
         target = _target(process)
         below = offered_rows(offered, action_row(f"{key}/end now", confirm, ActionKind.END, target))
         if below and process.kinds == {ProcessKind.GRAPHICS}:
-            warning = _("It draws on the screen: it may be your desktop itself")
+            warning = _("It draws on the screen; it may be your desktop itself")
             below.insert(0, text_row(f"{key}/drawing", warning))
         yield from submenu(f"{key}/end", _("End process…"), below)
 
