@@ -19,8 +19,9 @@ from gpuwatch_tray.desktop import clipboard, launcher
 from gpuwatch_tray.desktop.autostart import AutostartError
 from gpuwatch_tray.engine.operations import NoSuchAlertError, ReminderError
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Button, Popup, Severity, labelled
+from gpuwatch_tray.model import Button, Popup, Severity
 from gpuwatch_tray.model.units import HOUR
+from gpuwatch_tray.notify.render import origin
 from gpuwatch_tray.sources import terminate
 from gpuwatch_tray.sources.terminate import PendingTerminations, ProcessTarget, TerminationResult
 from gpuwatch_tray.store import StoreError
@@ -173,7 +174,7 @@ def show_test_alert(context: RunContext, popups: PopupSink) -> None:
     def show(title: str, body: str, severity: Severity = Severity.WARNING) -> None:
         popups.show(Popup("test-alert", title, body, severity))
 
-    title = labelled(_("Test alert"), simulated=context.simulated)
+    title = _("Test alert")
     if not context.policy.routing.mails:
         why = _("a demo mails nowhere") if context.simulated else context.settings.no_recipient
         show(title, _("This is how an alert looks. No mail: {why}").format(why=why))
@@ -413,10 +414,8 @@ class ActionDispatcher:
         lines += [labels.process_label(process) for process in processes[:LINES]]
         if len(processes) > LINES:
             lines.append(_("… {count} more: see the menu").format(count=len(processes) - LINES))
-        title = labelled(
-            _("Details on {host}").format(host=self._context.host), simulated=self._context.simulated
-        )
-        return Popup("details", title, "\n".join(lines), Severity.INFO)
+        lines.append(origin(self._context.host, simulated=self._context.simulated))
+        return Popup("details", _("Alerts and GPU processes"), "\n".join(lines), Severity.INFO)
 
     def _show_failure(self, title: str, why: str) -> None:
         self._popups.show(Popup("complaint", title, why, Severity.WARNING))

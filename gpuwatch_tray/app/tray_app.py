@@ -110,9 +110,7 @@ def notify_exit(error: Exception) -> None:
     advice = _(
         "Start it again. `gpuwatch-tray doctor` says what is wrong here, `doctor --log` what happened."
     )
-    popup = Popup(
-        "ended", _("gpuwatch-tray has ended: no GPU is watched"), f"{why}\n{advice}", Severity.CRITICAL
-    )
+    popup = Popup("ended", _("No GPU is watched any more"), f"{why}\n{advice}", Severity.CRITICAL)
     if sys.platform in PLATFORMS_WITHOUT_BUS:
         Popups([plyer_popups()]).show(popup)
         return

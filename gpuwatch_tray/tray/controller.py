@@ -189,4 +189,5 @@ class Tray:
         badge = status.in_use if self._badge else None
         look = drawing.IconLook(status.level, self._style, badge)
         rows = menu.build_menu(status, self._offered, extras, self._shown_processes)
-        return TrayView(look, menu.tooltip(status), rows)
+        title, *details = menu.tooltip(status)
+        return TrayView(look, title, rows, tuple(details))

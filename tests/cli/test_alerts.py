@@ -38,13 +38,13 @@ def test_an_alert_with_its_history(fired):
     """The list has each active alert with its state, and every transition with its named reason."""
     (alert,) = record(fired)["active"]
     assert (alert["rule"], alert["severity"], alert["phase"]) == ("gpu_limit", "warning", "firing")
-    assert alert["text"] == "2 GPUs in use, the limit is 1"
+    assert alert["text"] == "2 GPUs in use; the limit is 1"
     assert [(each["what"], each["why"]) for each in alert["history"]] == [
-        ("fired", "2 GPUs in use, the limit is 1"),
+        ("fired", "2 GPUs in use; the limit is 1"),
         ("email queued", "first, away"),
     ]
     told = fired.run("alerts", "list").stdout
-    assert f"{alert['id']}  warning   gpu_limit: 2 GPUs in use, the limit is 1" in told
+    assert f"{alert['id']}  warning   gpu_limit: 2 GPUs in use; the limit is 1" in told
     assert "email queued (first, away)" in told
 
 
@@ -73,7 +73,7 @@ def test_a_snooze_silences_email_too(fired, server, what):
     found = record(fired)
     assert found["active"][0]["snoozed_until"] == pytest.approx(time.time() + 7200, abs=60)
     assert len(found["snoozes"]) == 1
-    assert fired.run("alerts", "resume").stdout == "every snooze ended\n"
+    assert fired.run("alerts", "resume").stdout == "all snoozes ended\n"
     assert fired.run("check").returncode == 0
     assert len(server.messages) == 2
     assert record(fired)["snoozes"] == []
@@ -120,7 +120,7 @@ def test_explain_without_a_watcher(fired):
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
     again = "in 59 min if it still fires (cooldown)"
-    assert f"not now: it was reported within the cooldown; {again}" in done.stdout
+    assert f"not now: it was reported before, and the cooldown is not over; {again}" in done.stdout
     assert "monitor_blind: not judged here" in done.stdout
 
 

@@ -269,7 +269,7 @@ def test_only_processes_of_this_machine_can_be_ended(source, offered):
 def test_ending_what_draws_warns_that_it_may_be_the_desktop():
     """One's own Xorg is on the list as well."""
     shown = shown_labels(snapshot(processes=[process(kinds=frozenset({ProcessKind.GRAPHICS}))]))
-    assert "It draws on the screen: it may be your desktop itself" in shown
+    assert "It draws on the screen; it may be your desktop itself" in shown
     assert not any("may be your desktop" in label for label in shown_labels(snapshot()))
 
 
@@ -436,7 +436,7 @@ def test_a_driver_that_cannot_be_read_replaces_the_gpus_by_its_problem():
 def test_before_the_first_reading_the_menu_says_so():
     """No snapshot is not an empty machine."""
     rows = menu.build_menu(Status(Level.NO_DATA, "starting", NOW))
-    assert "The GPUs have not been read yet" in [row.label for row in rows]
+    assert "No GPU has been read yet" in [row.label for row in rows]
 
 
 def test_a_process_list_without_devices_still_has_its_gpus():
@@ -577,7 +577,7 @@ def test_the_details_of_a_process_tell_command_folder_start_and_type():
     assert "Type: compute (C)" in rows
 
 
-SAID = "3 GPUs in use, the limit is 2"
+SAID = "3 GPUs in use; the limit is 2"
 STATES = [
     # (what became of the alert, its row's end, its state)
     ({}, "the limit is 2", "State: firing"),

@@ -74,7 +74,7 @@ def _ask(call: Callable[[], T], timeout: float) -> T:
         why = _("no answer within {seconds:g} s: is it locked?").format(seconds=timeout)
         raise _keyring_unusable(why) from None
     except NoKeyringError:
-        raise _keyring_unusable(_("there is none that can be used")) from None
+        raise _keyring_unusable(_("none is available")) from None
     except Exception as error:  # noqa: BLE001  # each keyring has errors of its own
         # The type only: the text may hold a secret.
         raise _keyring_unusable(type(error).__name__) from None

@@ -118,9 +118,10 @@ ALL_ACTIONS = frozenset(ActionKind)
 ABOUT_LINES = (f"gpuwatch-tray {__version__}", N_("Licence: MIT"))
 GPUS_AT_TOP = 2  # more have a submenu of their own: no more than ten rows stand at the top
 GPUS_LISTED = 40
+GPUS_IN_TOOLTIP = 4
 
 
-def tooltip(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
+def status_line(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
     """Return the headline, marked where it is simulated or snoozed."""
     simulated = status.snapshot is not None and status.snapshot.simulated
     until = status.snoozed_until
@@ -128,6 +129,17 @@ def tooltip(status: Status, columns: int = TOOLTIP_COLUMNS) -> str:
     return labels.fit(
         labelled(status.headline, simulated=simulated), labels.DOT + mark if mark else "", columns
     )
+
+
+def tooltip(status: Status) -> tuple[str, ...]:
+    """Return the status line, and a line for each GPU or, of more than four, one for all."""
+    gpus = () if status.snapshot is None else sorted(status.snapshot.gpus, key=lambda gpu: gpu.index)
+    if len(gpus) > GPUS_IN_TOOLTIP:
+        lines = [_sum_of_gpus(gpus, status.snapshot)]
+    else:
+        named = not labels.are_alike(gpus)
+        lines = [labels.gpu_label(gpu, named=named) for gpu in gpus]
+    return (status_line(status), *lines)
 
 
 def build_menu(
@@ -145,12 +157,12 @@ def build_menu(
     attention = [*kill_rows(extras.unresponsive, status.snapshot, offered), *alert_rows(status, offered)]
     details = action_row("details", _("Show details…"), ActionKind.SHOW_DETAILS)
     return (
-        text_row("status", tooltip(status, labels.MAX_COLUMNS)),
+        text_row("status", status_line(status, labels.MAX_COLUMNS)),
         *_note_rows(status.notes, offered, extras),
+        _attention_row(attention),
         MenuRow("line:gpus"),
         *gpus,
         MenuRow("line:acts"),
-        _attention_row(attention),
         *snooze_all_rows(status, offered),
         *reminder_rows(status, offered),
         *offered_rows(offered, details),
@@ -176,7 +188,14 @@ def _note_rows(
 
 
 def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Collection[ActionKind]) -> MenuRow:
-    """Return the row of many GPUs, with a sum of their memory and their processes."""
+    """Return the row of many GPUs."""
+    label = _sum_of_gpus(gpus, snapshot)
+    below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
+    return MenuRow("gpus", label, children=tuple(below), gone=_("No data"))
+
+
+def _sum_of_gpus(gpus: Sequence[object], snapshot: Snapshot | None) -> str:
+    """Return the number of GPUs, with the sums of their memory and their processes."""
     parts = [ngettext("{count} GPU", "{count} GPUs", len(gpus)).format(count=len(gpus))]
     if snapshot is not None:
         count = len({process.pid for process in snapshot.processes})
@@ -187,8 +206,7 @@ def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Colle
             ),
             ngettext("{count} process", "{count} processes", count).format(count=count),
         ]
-    below = [*gpus[:GPUS_LISTED], *rest_row("gpus", len(gpus) - GPUS_LISTED, offered)]
-    return MenuRow("gpus", labels.DOT.join(part for part in parts if part), children=tuple(below))
+    return labels.DOT.join(part for part in parts if part)
 
 
 def _rows_under_more(
@@ -212,6 +230,5 @@ def _rows_under_more(
 
 
 def _about_rows(extras: MenuExtras) -> tuple[MenuRow, ...]:
-    return tuple(
-        text_row(f"about:{place}", line) for place, line in enumerate((*map(_, ABOUT_LINES), *extras.about))
-    )
+    lines = (*map(_, ABOUT_LINES), *extras.about)
+    return tuple(row for place, line in enumerate(lines) for row in text_rows(f"about:{place}", line))
