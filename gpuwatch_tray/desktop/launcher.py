@@ -147,9 +147,8 @@ def terminal_command(
     if system == "darwin":
         quoted = shlex.join(command).replace("\\", "\\\\").replace('"', '\\"')
         return ["osascript", "-e", f'tell application "Terminal" to do script "{quoted}"', "-e", ACTIVATE]
-    waiting = (
-        f"{shlex.join(command)}; printf '\\n%s' {shlex.quote(_('Enter closes this window. '))}; read -r _ || :"
-    )
+    wait = f"printf '\\n%s' {shlex.quote(_('Enter closes this window. '))}; read -r _ || :"
+    waiting = f"{shlex.join(command)}; {wait}"
     own = [
         name
         for part in environ.get("XDG_CURRENT_DESKTOP", "").split(":")
