@@ -92,8 +92,10 @@ class Welcome:
         ).format(count=len(whole))
         names = ", ".join(dict.fromkeys(known(gpu.name) or gpu.uuid or f"GPU {gpu.index}" for gpu in whole))
         lines = [names, _("It needs no settings; its menu is at the icon in the panel.")]
-        if not self._context.settings.to_email:
-            lines.append(_("To get mail as well, set TO_EMAIL in the settings."))
+        if Button.SET_UP_MAIL in self._buttons:
+            lines.append(_("To get mail as well: Set up email…, here or under More in the menu."))
+        elif not self._context.settings.to_email:
+            lines.append(_("To get mail as well, run `gpuwatch-tray setup mail` in a terminal."))
         return Popup(WELCOME_KEY, title, "\n".join(lines), Severity.INFO, self._buttons)
 
 

@@ -37,6 +37,7 @@ LANES = {
     ActionKind.COPY_COMMAND: "tray-desktop",
     ActionKind.OPEN_SETTINGS: "tray-desktop",
     ActionKind.OPEN_LOG: "tray-desktop",
+    ActionKind.SET_UP_MAIL: "tray-desktop",
 }
 MAX_PENDING = 64  # actions that may wait; nobody clicks faster
 

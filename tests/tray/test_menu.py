@@ -151,6 +151,7 @@ ASKS = [
     (("More",), "Start at login", MenuAction(ActionKind.AUTOSTART, "on")),
     (("More",), "Open settings", MenuAction(ActionKind.OPEN_SETTINGS, "/x/gpu-watch.env")),
     (("More",), "Open log", MenuAction(ActionKind.OPEN_LOG, "/x/tray.log")),
+    (("More",), "Set up email…", MenuAction(ActionKind.SET_UP_MAIL)),
     ((), "Quit", MenuAction(ActionKind.QUIT)),
     (("Snooze all",), "1 h", MenuAction(ActionKind.SNOOZE_ALL)),
     (("Snooze all",), "Until tomorrow, 08:00", MenuAction(ActionKind.SNOOZE_TOMORROW)),
@@ -192,7 +193,11 @@ def everything():
     awaited = (PendingReminder(5, "4", "4 GPUs are free for 1 min"),)
     shown = status(Level.WARNING, mail_possible=True, snoozed_until=NOW + 3600, awaited=awaited)
     return shown, MenuExtras(
-        frozenset({(7, "99")}), "/x/gpu-watch.env", ("State: /x/state.db",), "/x/tray.log"
+        frozenset({(7, "99")}),
+        "/x/gpu-watch.env",
+        ("State: /x/state.db",),
+        "/x/tray.log",
+        without_mail=True,
     )
 
 

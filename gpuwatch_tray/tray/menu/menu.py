@@ -179,12 +179,18 @@ def _note_rows(
         return
     more = labels.DOT + _("and {count} more").format(count=len(notes) - 1) if notes[1:] else ""
     below = [row for place, note in enumerate(notes) for row in text_rows(f"note:{place}", note)]
+    if extras.without_mail:
+        below += offered_rows(offered, _mail_row("mail of notes"))
     if extras.settings_file:
         settings = action_row(
             "settings of notes", _("Open settings"), ActionKind.OPEN_SETTINGS, extras.settings_file
         )
         below += offered_rows(offered, settings)
     yield MenuRow("notes", labels.fit(notes[0], more), children=tuple(below))
+
+
+def _mail_row(key: str) -> MenuRow:
+    return action_row(key, _("Set up email…"), ActionKind.SET_UP_MAIL)
 
 
 def _gpus_row(gpus: Sequence[MenuRow], snapshot: Snapshot | None, offered: Collection[ActionKind]) -> MenuRow:
@@ -223,6 +229,7 @@ def _rows_under_more(
         action_row("test alert", test_alert, ActionKind.TEST_ALERT),
         # the click asks for what the row shows, whatever has been switched elsewhere meanwhile
         action_row("autostart", _("Start at login"), ActionKind.AUTOSTART, switch, ticked=extras.autostart),
+        *([_mail_row("mail")] if extras.without_mail else []),
         *([settings] if extras.settings_file else []),
         *([log_file] if extras.log_file else []),
     )
