@@ -170,7 +170,7 @@ def test_how_the_sign_in_stands_is_told_without_the_network(installed, google, g
     [
         (None, 2, "credentials.json is missing (GMAIL_API_CREDENTIALS)"),
         ("{", 2, "credentials.json is not a JSON file"),
-        ('{"web": {}}', 2, "of the kind 'web', not 'installed'"),
+        ('{"web": {}}', 2, "of type 'web', not 'installed'"),
     ],
 )
 def test_a_sign_in_without_good_credentials_is_wrong_use(installed, gmail, content, code, words):

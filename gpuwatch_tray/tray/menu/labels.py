@@ -63,7 +63,9 @@ def wrap(text: str) -> list[str]:
     """Return `text` on at most WRAP_LINES lines, cut where it is longer."""
     # textwrap counts characters, of which fewer fill a line where they are wide
     length = WRAP * len(text) // display_width(text) if text else WRAP
-    return textwrap.wrap(text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ")
+    return textwrap.wrap(
+        text, length, max_lines=WRAP_LINES, placeholder=" …", subsequent_indent="    ", break_on_hyphens=False
+    )
 
 
 def gpu_memory(used: Field[int], total: Field[int]) -> str:
@@ -145,7 +147,7 @@ def process_label(value: GpuProcess) -> str:
     rest = "".join(DOT + part for part in parts if part)
     room = max(MAX_COLUMNS - display_width(rest), LEAST_NAME)
     _command, name, title = _shown_command(value.mine, value.command, value.name)
-    title = title or _("not known")
+    title = title or _("command ?")
     return clip(title if display_width(title) <= room else name, room) + rest
 
 
