@@ -23,7 +23,7 @@ WORDS = (
     "",
     "gpu_lost: 4 of 4 GPUs answer",
     (
-        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It is over 2"
+        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It clears 2"
         " min after that ends. Set by GPU_LOST."
     ),
     "",
