@@ -76,7 +76,7 @@ def main() -> None:
                 desk.right_click(position)
                 rig.settle()
                 menu = desk.screenshot(folder / "menu.png")
-                desk.key("Down", "Right")
+                desk.key("Down", "Down", "Right")
                 rig.settle(0.12)  # the processes are out, the details of the first not yet
                 stack(target, menu, desk.screenshot(folder / "processes.png"))
                 desk.close_menu()

@@ -117,7 +117,7 @@ def test_what_asks_for_attention_has_one_row_that_is_always_there():
     hot = alert("a2", "GPU 2 is hot")
     both = menu.build_menu(status(Level.WARNING, alerts=(alert(), hot)))
     (row,) = [row for row in both if row.key == "alerts"]
-    assert row.label == "Warning: GPU_COUNT(3) > GPU_LIMIT(2) · and 1 more"
+    assert row.label == "Warning: GPU_COUNT(3) > GPU_LIMIT(2) · +1"
     assert labels_of(row.children) == ["Warning: GPU_COUNT(3) > GPU_LIMIT(2)", "Warning: GPU 2 is hot"]
     assert [one.key for one in both] == [one.key for one in calm]
 
@@ -371,7 +371,7 @@ def test_a_long_name_is_clipped_in_its_row_and_the_command_whole_in_the_details(
     held = process(user="wilhelmina", command=("python", script, "--data=/scratch/" + "x" * 30))
     (row,) = [row for row in walk(menu.build_menu(status(shown=snapshot(processes=[held])))) if row.subject]
     assert row.label.startswith("pretrain_… · wilhelmina · ")
-    assert len(row.label) <= labels.MAX_COLUMNS
+    assert len(row.label) <= labels.PROCESS_COLUMNS
     assert labels.process_label(process(user="wilhelmina")).startswith("train.py · wilhelmina · ")
     below = labels_of(row.children)
     first = below.index(f"Command: python {script}")  # on two lines
@@ -717,7 +717,7 @@ def test_a_snooze_is_said_in_tooltip_and_first_row():
     """GNOME shows no tooltip; both say until when, however long the reason is."""
     shown = status(Level.SNOOZED, snoozed_until=AT_TWO, at=NOON)
     assert menu.tooltip(shown)[0] == "All within limits: 2 of 2 GPUs in use · snoozed until 14:00"
-    assert menu.build_menu(shown)[0].label == "All within limits: 2 of 2 GPUs in… · snoozed until 14:00"
+    assert menu.build_menu(shown)[0].label == "All within limits: 2 of 2 G… · snoozed until 14:00"
     long = menu.tooltip(status(headline="x" * 300, snoozed_until=AT_TWO, at=NOON))[0]
     assert long.endswith("… · snoozed until 14:00")
     assert len(long) <= 100

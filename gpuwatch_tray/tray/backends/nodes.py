@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 
 MIN_WIDTH = 40  # columns that fit into every menu
+# The root is as wide as a long alert makes it, from the first on: an open menu that grows moves its rows.
+FIGURE_SPACE, WORD_END = "\u2007", "\u200b"  # the latter is no blank, which Qt would not count at an end
+MENU_DIGITS = 42  # of a width such as a row of some fifty letters has
+LETTER = 0.78  # the width of a letter, on the average, in digits
 Properties = dict[str, str | bool | int]
 
 
@@ -115,7 +119,16 @@ def ended_label(entry: MenuEntry) -> str:
     """Return the label of a row that has ended: no wider than before, for an open menu does not grow."""
     text = f"{entry.gone}: {entry.label}" if entry.gone else entry.label
     max_width = max(display_width(entry.label), MIN_WIDTH)
-    return text if display_width(text) <= max_width else cut_to_width(text, max_width - 1) + "…"
+    return text if display_width(text) <= max_width else cut_to_width(text, max_width - 3) + "…"
+
+
+def widened(entries: Sequence[MenuEntry]) -> tuple[MenuEntry, ...]:
+    """Return the rows of the root, the first of which keeps them as wide as they may become."""
+    first, *others = entries or (MenuEntry("status", " "),)
+    room = MENU_DIGITS - round(LETTER * display_width(first.label))
+    if room > 0:
+        first = replace(first, label=first.label + FIGURE_SPACE * room + WORD_END)
+    return (first, *others)
 
 
 def escape_label(text: str) -> str:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 
 NAME_LENGTH = 40
-MAX_COLUMNS = 56  # of a row: a menu is as wide as its widest one, here about 450 pixels
-WRAP = MAX_COLUMNS  # columns of a line of a wrapped text
+MAX_COLUMNS = 50  # of the rows at the top: a menu is as wide as its widest one
+PROCESS_COLUMNS = 56  # of a process's row, which has many narrow characters
+WRAP = PROCESS_COLUMNS  # columns of a line of a wrapped text
 WRAP_LINES = 8
 DOT = " · "
 FIGURE_SPACE = "\u2007"  # as wide as a digit, also in a proportional font
@@ -145,7 +146,7 @@ def process_label(value: GpuProcess) -> str:
         f"PID {value.pid}",
     ]
     rest = "".join(DOT + part for part in parts if part)
-    room = max(MAX_COLUMNS - display_width(rest), LEAST_NAME)
+    room = max(PROCESS_COLUMNS - display_width(rest), LEAST_NAME)
     _command, name, title = _shown_command(value.mine, value.command, value.name)
     title = title or _("command ?")
     return clip(title if display_width(title) <= room else name, room) + rest

@@ -79,7 +79,7 @@ def _attention_row(rows: Sequence[MenuRow]) -> MenuRow:
         return MenuRow("alerts", _("No alerts"), children=(text_row("no alerts", _("Nothing is wrong now")),))
     label, children = rows[0].label, rows[0].children
     if rows[1:]:
-        label = labels.fit(label, labels.DOT + _("and {count} more").format(count=len(rows) - 1))
+        label = labels.fit(label, f"{labels.DOT}+{len(rows) - 1}")
         children = tuple(rows)
     return MenuRow("alerts", label, children=children)
 
