@@ -89,7 +89,7 @@ def test_a_popup_that_fails_starts_the_mail(loop):
 @pytest.mark.parametrize(
     ("act", "target", "why"),
     [
-        (ActionKind.WHEN_ENDS, f"{ONE.pid}:another", f"process {ONE.pid} is on a GPU here"),
+        (ActionKind.WHEN_ENDS, f"{ONE.pid}:another", f"process {ONE.pid} is not on a GPU here"),
         (ActionKind.WHEN_FREE, "3", "there are only 2 GPUs here"),
         (ActionKind.WHEN_CANCEL, "9", "there is no reminder 9"),
     ],

@@ -121,7 +121,7 @@ def test_explain_without_a_watcher(fired):
     assert "max_etime: the longest runs for" in done.stdout
     again = "in 59 min if it still fires (cooldown)"
     assert f"not now: the cooldown is not over; {again}" in done.stdout
-    assert "monitor_blind: not judged here" in done.stdout
+    assert "monitor_blind: needs several readings" in done.stdout
 
 
 @pytest.mark.parametrize(

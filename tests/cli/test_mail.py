@@ -313,7 +313,7 @@ def test_without_a_keyring_the_other_way_is_told(installed):
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "the keyring cannot be used: there is none" in line
+    assert "the keyring cannot be used: none is available" in line
     assert "SMTP_PASS_FILE" in line
 
 

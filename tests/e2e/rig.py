@@ -50,7 +50,7 @@ __all__ = (
 
 WATCHER = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS = "org.freedesktop.Notifications"
-ROOM = "\u2007\u200b"  # behind the status line, which keeps the menu as wide as it may become
+ROOM = "\u2007\u200b"  # behind the row that keeps the menu as wide as it may become
 TOOLS = (
     "Xvfb",
     "xdotool",

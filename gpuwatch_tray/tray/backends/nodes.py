@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MIN_WIDTH = 40  # columns that fit into every menu
 # The root is as wide as a long alert makes it, from the first on: an open menu that grows moves its rows.
 FIGURE_SPACE, WORD_END = "\u2007", "\u200b"  # the latter is no blank, which Qt would not count at an end
+CONSTANT_ROW = "more"
 MENU_DIGITS = 42  # of a width such as a row of some fifty letters has
 LETTER = 0.78  # the width of a letter, on the average, in digits
 Properties = dict[str, str | bool | int]
@@ -123,12 +124,15 @@ def ended_label(entry: MenuEntry) -> str:
 
 
 def widened(entries: Sequence[MenuEntry]) -> tuple[MenuEntry, ...]:
-    """Return the rows of the root, the first of which keeps them as wide as they may become."""
-    first, *others = entries or (MenuEntry("status", " "),)
-    room = MENU_DIGITS - round(LETTER * display_width(first.label))
-    if room > 0:
-        first = replace(first, label=first.label + FIGURE_SPACE * room + WORD_END)
-    return (first, *others)
+    """Return the rows of the root, of which one that never changes keeps them as wide as they may become."""
+    return tuple(
+        replace(entry, label=_widened(entry.label)) if entry.key == CONSTANT_ROW else entry
+        for entry in entries
+    )
+
+
+def _widened(label: str) -> str:
+    return label + FIGURE_SPACE * (MENU_DIGITS - round(LETTER * display_width(label))) + WORD_END
 
 
 def escape_label(text: str) -> str:
