@@ -634,8 +634,8 @@ def test_control_characters_and_long_texts_cannot_spoil_a_row():
 @pytest.mark.parametrize(
     ("seconds", "written"),
     [
-        (0, "under 1 min"),
-        (59.9, "under 1 min"),
+        (0, "< 1 min"),
+        (59.9, "< 1 min"),
         (60, "1 min"),
         (3599, "59 min"),
         (3600, "1:00 h"),

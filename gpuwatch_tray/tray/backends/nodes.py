@@ -18,7 +18,7 @@ MIN_WIDTH = 40  # columns that fit into every menu
 # The root is as wide as a long alert makes it, from the first on: an open menu that grows moves its rows.
 FIGURE_SPACE, WORD_END = "\u2007", "\u200b"  # the latter is no blank, which Qt would not count at an end
 CONSTANT_ROW = "more"
-MENU_DIGITS = 42  # of a width such as a row of some fifty letters has
+MENU_DIGITS = 41  # of a width such as a row of some fifty letters has
 LETTER = 0.78  # the width of a letter, on the average, in digits
 Properties = dict[str, str | bool | int]
 
