@@ -120,8 +120,8 @@ def test_explain_without_a_watcher(fired):
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
     again = "in 59 min if it still fires (cooldown)"
-    assert f"not now: it was reported before, and the cooldown is not over; {again}" in done.stdout
-    assert "monitor_blind: not judged here" in done.stdout
+    assert f"not now: the cooldown is not over; {again}" in done.stdout
+    assert "monitor_blind: needs several readings" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_how_the_sign_in_stands_is_told_without_the_network(installed, google, g
     [
         (None, 2, "credentials.json is missing (GMAIL_API_CREDENTIALS)"),
         ("{", 2, "credentials.json is not a JSON file"),
-        ('{"web": {}}', 2, "of the kind 'web', not 'installed'"),
+        ('{"web": {}}', 2, "of type 'web', not 'installed'"),
     ],
 )
 def test_a_sign_in_without_good_credentials_is_wrong_use(installed, gmail, content, code, words):
@@ -313,7 +313,7 @@ def test_without_a_keyring_the_other_way_is_told(installed):
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "the keyring cannot be used: there is none" in line
+    assert "the keyring cannot be used: none is available" in line
     assert "SMTP_PASS_FILE" in line
 
 

@@ -108,7 +108,7 @@ def test_check_sees_free_gpus_at_two_runs(installed, server):
     time.sleep(1.1)  # the hold
     installed.run("check")
     (mail,) = server.messages
-    assert "- seen at two runs of `check`" in mail.text
+    assert "- seen in two runs of `check`" in mail.text
 
 
 def test_another_boot_ends_every_process(installed, server, worker):

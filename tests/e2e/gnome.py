@@ -20,7 +20,7 @@ from dbus_fast import Variant  # the tests speak the protocol too
 
 from tests.e2e.client import BusClient
 from tests.e2e.programs import process
-from tests.e2e.rig import settle
+from tests.e2e.rig import ROOM, settle
 from tests.e2e.whole_desktop import (
     NOTIFICATIONS,
     START,
@@ -199,7 +199,7 @@ class Gnome(WholeDesktop):
 
     def seen_lines(self) -> list[SeenRow]:
         """The rows and the lines between them, which have no words."""
-        return [SeenRow(label, tuple(box)) for label, box in self.ask(ROWS)]
+        return [SeenRow(label.rstrip(ROOM), tuple(box)) for label, box in self.ask(ROWS)]
 
     def unfold(self, row: SeenRow) -> None:
         """By a click: it unfolds in place."""

@@ -50,6 +50,7 @@ __all__ = (
 
 WATCHER = "org.kde.StatusNotifierWatcher"
 NOTIFICATIONS = "org.freedesktop.Notifications"
+ROOM = "\u2007\u200b"  # behind the row that keeps the menu as wide as it may become
 TOOLS = (
     "Xvfb",
     "xdotool",
@@ -119,7 +120,7 @@ def menu_row(layout: list[Any]) -> MenuRow:
     number, properties, children = layout
     return MenuRow(
         number,
-        properties.get("label", "").replace("__", "_"),
+        properties.get("label", "").replace("__", "_").rstrip(ROOM),
         properties.get("enabled", True),
         properties.get("type") == "separator",
         tuple(menu_row(child) for child in children if child[1].get("visible", True)),

@@ -17,7 +17,7 @@ from tests.e2e.peers import running_tray
 from tests.e2e.test_popup_buttons import answering
 from tests.e2e.whole_desktop import LARGE, SMALL, Cost, Form
 from tests.support.timing import wait_until
-from tests.support.tray_status import GIB, NOW, alert, gpu, process, snapshot, status
+from tests.support.tray_status import GIB, NOW, alert, gpu, named_process, process, snapshot, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,10 @@ LARGE_X11, LARGE_WAYLAND = Form(dark=True, size=LARGE), Form(wayland=True, dark=
 
 OK, WARNING = drawing.COLOURS[Level.OK], drawing.COLOURS[Level.WARNING]
 HEADLINE = "2 GPUs in use; the limit is 1"
-HELD = (process(11, 0, 5000.0), process(12, 0, 4000.0), process(13, 0, 3000.0), process(14, 1, 100.0))
+HELD = (
+    *(named_process("a.py", 11, 0, 5000.0), named_process("b.py", 12, 0, 4000.0)),
+    *(named_process("c.py", 13, 0, 3000.0), named_process("d.py", 14, 1, 100.0)),
+)
 TARGET = f"11:{HELD[0].identity}"
 LIMIT = Popup(
     "limit", "GPU limit", HEADLINE, Severity.WARNING, (Button.ACKNOWLEDGE, Button.SNOOZE, Button.SHOW)
@@ -119,10 +122,11 @@ class TrayOnShell:
         """Below a GPU its processes, below a process all that is served for it, where a hand reaches it."""
         desk.open_menu(WARNING)
         processes = desk.open_row("GPU 0")
-        assert [row.label.split(" · ")[0] for row in processes] == ["PID 11", "PID 12", "PID 13"]
-        actions = [row.label for row in desk.open_row("PID 11")]
+        names = [row.label.split(" · ")[0] for row in processes]
+        assert names == ["RTX 4090", "python a.py", "python b.py", "python c.py"]
+        actions = [row.label for row in desk.open_row("python a.py")]
         desk.screenshot(rig.shots(tmp_path) / f"{desk.kind}-{desk.form.name}-process.png")
-        assert actions[0].startswith("Command: python train.py")
+        assert actions[0] == "Command: python a.py"
         known = [words for words in actions if ":" not in words]
         assert known == ["Copy PID", "Copy command", "Tell me when it ends", "End process…"], actions
         desk.press(desk.row("Tell me when it ends").middle)
@@ -168,15 +172,15 @@ class TrayOnShell:
         """In the open list its row becomes "Ended", and the others stay where they are."""
         desk.open_menu(WARNING)
         desk.open_row("GPU 0")
-        row, third = desk.row("PID 12"), desk.row("PID 13")
+        row, third = desk.row("python b.py"), desk.row("python c.py")
         former = desk.picture(row.box)
         tray.show(looks(held=[HELD[0], *HELD[2:]]))
         wait_until(
             lambda: ImageChops.difference(former, desk.picture(row.box)).getbbox(), "the row to change"
         )
-        ended = desk.row("Ended: PID 12")
+        ended = desk.row("Ended: python b.py")
         assert abs(ended.middle[1] - row.middle[1]) <= 2
-        assert abs(desk.row("PID 13").middle[1] - third.middle[1]) <= 2
+        assert abs(desk.row("python c.py").middle[1] - third.middle[1]) <= 2
 
     def test_rows_that_came_while_it_was_closed_stand_in_their_places(self, desk, tray):
         """The menu has been open once; then come a third GPU, a process and an alert."""
@@ -281,7 +285,7 @@ class TrayOnShell:
         with running_tray(large.address, large.client, looks()) as running:
             large.open_menu(WARNING)
             large.open_row("GPU 0")
-            large.open_row("PID 11")
+            large.open_row("python a.py")
             large.screenshot(rig.shots(tmp_path) / f"{large.kind}-{large.form.name}-process.png")
             large.press(large.row("Tell me when it ends").middle)
             wait_until(lambda: running.asked, "the click")

@@ -38,5 +38,5 @@ class TestTray(TrayOnShell):
         desk.missed = 0
         desk.open_menu(WARNING)
         desk.open_row("GPU 0")
-        desk.open_row("PID 11")
+        desk.open_row("python a.py")
         assert desk.missed == 0

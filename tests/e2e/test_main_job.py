@@ -55,13 +55,15 @@ def test_the_main_job(installed, desk, start, tmp_path):  # noqa: PLR0915  # one
         assert (mail.tls, mail.user) == (True, server.user)  # STARTTLS, and a login
 
         labels = desk.labels()
-        assert any(label.startswith(f"PID {one.pid} · ") and "train.py" in label for label in labels)
-        assert any(label.startswith(f"PID {two.pid} · ") and "eval.py" in label for label in labels)
+        assert any(
+            "train.py · " in label and label.endswith(f" · PID {one.pid}") for label in labels
+        )
+        assert any("eval.py · " in label and label.endswith(f" · PID {two.pid}") for label in labels)
         assert "2 GPUs in use; the limit is 1" in labels[0]
         closed = desk.windows()
         desk.right_click(position)
         wait_until(lambda: desk.windows() - closed, "the menu's window")
-        desk.key("Down", "Down", "Right")
+        desk.key("Down", "Down", "Down", "Right")
         rig.settle()
         desk.screenshot(shots / "main-job-menu.png")
         desk.close_menu()

@@ -8,13 +8,14 @@ import time
 from dataclasses import replace
 
 import pytest
-from PIL import Image  # the test looks at the screen
+from PIL import Image, ImageChops  # the test looks at the screen
 
 from gpuwatch_tray import drawing
 from gpuwatch_tray.desktop.dbus import SessionBus
 from gpuwatch_tray.model import Button, Level, Popup, Severity
 from gpuwatch_tray.notify import desktop_popups
 from gpuwatch_tray.notify.desktop_popups import DesktopPopups
+from gpuwatch_tray.rules import RULES
 from tests.e2e import rig
 from tests.e2e.client import BusClient
 from tests.e2e.peers import FakeServer
@@ -252,6 +253,35 @@ def test_a_real_daemon_shows_replaces_and_closes(desk, daemon, tmp_path):
         assert drawing.COLOURS[Level.WARNING] in colours
         popups.close("limit")
         wait_until(lambda: second.id in desk.closed_notifications(), "the popup to be closed")
+    finally:
+        end()
+        desk.stop_notifier()
+        desk.start_notifier("dunst")
+
+
+def seen_popup(desk, popups, title, path):
+    """Return the screen under the panel with a popup of this title."""
+    popups.show(Popup(title, title, "body", Severity.WARNING))
+    rig.settle(1.0)
+    with Image.open(desk.screenshot(path)) as screen:
+        picture = screen.convert("RGB").crop((0, 40, *screen.size))
+    popups.close(title)
+    rig.settle(0.8)
+    return picture
+
+
+def test_the_titles_of_the_rules_are_not_cut(desk, tmp_path):
+    """On xfce4-notifyd, the narrowest: a mark behind a title that fits is seen, behind a longer one not."""
+    desk.stop_notifier()
+    desk.start_notifier("xfce4-notifyd")
+    popups, end = popups_on(desk.address)
+    try:
+        longest = sorted((rule.title for rule in RULES.values()), key=len)[-3:]
+        for title, whole in [(title, True) for title in longest] + [(f"{longest[0]} {longest[1]}", False)]:
+            plain, marked = (
+                seen_popup(desk, popups, words, tmp_path / "popup.png") for words in (title, f"{title}!")
+            )
+            assert bool(ImageChops.difference(plain, marked).getbbox()) is whole, title
     finally:
         end()
         desk.stop_notifier()

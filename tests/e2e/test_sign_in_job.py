@@ -60,7 +60,9 @@ def test_one_popup_explains_and_a_click_on_it_signs_in_again(signed_out, desk, g
         return popups("Waiting for your sign-in to Gmail")
 
     def tried_again():
-        return [label for label in desk.labels() if label.startswith("Email: ") and "not reached" in label]
+        return [
+            label for label in desk.labels() if label.startswith("Email: ") and "cannot be reached" in label
+        ]
 
     app = App(signed_out, desk)
     try:

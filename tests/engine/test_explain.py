@@ -23,7 +23,7 @@ WORDS = (
     "",
     "gpu_lost: 4 of 4 GPUs answer",
     (
-        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It is over 2"
+        "  It fires when a GPU does not answer, or is missing, in 2 checks in a row. It clears 2"
         " min after that ends. Set by GPU_LOST."
     ),
     "",
@@ -64,7 +64,7 @@ def test_it_says_what_will_be_sent_when_and_why(bench):
     at = lines.index("  Alert 1, warning, firing for 1 min: 2 GPUs in use; the limit is 1")
     assert lines[at + 1 : at + 3] == (
         "    email: not now: the popup comes first; in 9 min if it still fires (at-the-desk)",
-        "    popup: not now: it was reported before, and the cooldown is not over; in 59 min if it still fires (cooldown)",
+        "    popup: not now: the cooldown is not over; in 59 min if it still fires (cooldown)",
     )
 
 
@@ -88,6 +88,6 @@ def test_it_says_what_cannot_be_judged(folder):
     bench = Bench(folder, in_loop=False, popups=False)
     lines = bench.evaluator.explain(DARK)
     assert "gpu_limit: cannot be checked now: driver not loaded" in lines
-    not_here = "not judged here: it takes several checks in a row, as the tray and `watch` do"
+    not_here = "needs several readings; only the tray and `watch` check this rule"
     assert f"monitor_blind: {not_here}" in lines
     bench.close()

@@ -159,9 +159,9 @@ def test_the_view_is_the_look_the_title_and_the_rows_of_what_works(canvas):
     shown = status(Level.WARNING, in_use=3)
     tray.show(shown)
     drawn = canvas.draw()
-    assert drawn == TrayView(
-        IconLook(Level.WARNING, IconStyle.DARK, 3), menu.tooltip(shown), build_menu(shown, {ActionKind.QUIT})
-    )
+    title, *details = menu.tooltip(shown)
+    rows = build_menu(shown, {ActionKind.QUIT})
+    assert drawn == TrayView(IconLook(Level.WARNING, IconStyle.DARK, 3), title, rows, tuple(details))
 
 
 @pytest.mark.parametrize(

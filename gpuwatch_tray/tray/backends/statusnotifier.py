@@ -24,6 +24,7 @@ from gpuwatch_tray.i18n import N_, _
 from gpuwatch_tray.model import Level
 from gpuwatch_tray.tray.backends import toolkit
 from gpuwatch_tray.tray.backends.dbusmenu import MENU_PATH, DBusMenu, DBusNothing, constant_property
+from gpuwatch_tray.tray.backends.nodes import widened
 from gpuwatch_tray.tray.menu import ActionKind, MenuAction
 
 if TYPE_CHECKING:
@@ -369,7 +370,7 @@ class StatusNotifierIcon(toolkit.BaseIcon):  # type: ignore[misc]  # pystray has
         self._bus.post(lambda: self._item.show_text(title, details))
 
     def _update_menu(self) -> None:
-        rows = toolkit.host_entries(self.menu, self)
+        rows = widened(toolkit.host_entries(self.menu, self))
         self._bus.post(lambda: self._dbusmenu.update(rows))
 
     def _show(self) -> None:

@@ -224,20 +224,23 @@ def test_an_unwritable_folder_does_not_stop_the_mail(google, token, message, mon
 
 # what is in token.json -> words of the error
 BAD_TOKENS = [
-    ("{", "no JSON"),
-    ("[1]", "no JSON object"),
-    (b"\xff\xfe", "no JSON"),
-    ('{"token": "x"}', "no client_id"),
-    ('{"client_id": "a", "client_secret": "b", "refresh_token": null}', "no refresh_token"),
+    ("{", "not a JSON file"),
+    ("[1]", "not a JSON object"),
+    (b"\xff\xfe", "not a JSON file"),
+    ('{"token": "x"}', "client_id is missing"),
+    ('{"client_id": "a", "client_secret": "b", "refresh_token": null}', "refresh_token is missing"),
     ('{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": 5}', "expiry"),
-    ('{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": "soon"}', "no sign-in"),
+    (
+        '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "expiry": "soon"}',
+        "not a Google sign-in",
+    ),
     (
         '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "scopes": ["gmail.readonly"]}',
         "does not allow sending",
     ),
     (
         '{"client_id": "a", "client_secret": "b", "refresh_token": "c", "token_uri": "http://evil.example/"}',
-        "no https address",
+        "not an https address",
     ),
 ]
 

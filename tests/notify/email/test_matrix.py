@@ -96,7 +96,9 @@ GMAIL = {
     "429": FailureCase({"send": refusal(429, "userRateLimitExceeded")}, delay=HOUR, says="sending limit"),
     "500": FailureCase({"send": refusal(500, "backendError")}, says="500"),
     "503 for the token": FailureCase({"token": ("token", 503, "<html>")}, says="cannot be renewed"),
-    "captive portal": FailureCase({"send": ("send", 200, "<html>Please pay</html>")}, says="want a sign-in"),
+    "captive portal": FailureCase(
+        {"send": ("send", 200, "<html>Please pay</html>")}, says="require a sign-in"
+    ),
     "drop after send": FailureCase({"send": ("send", 0, "")}, says="may have been accepted"),
     "413": FailureCase({"send": refusal(413, "uploadTooLarge")}, **REFUSED, says="too big"),
     "400": FailureCase({"send": refusal(400, "invalidArgument")}, **REFUSED, says="TO_EMAIL"),

@@ -280,9 +280,9 @@ def test_a_refused_exchange_is_told(google, settings):
     [
         (401, {"error": "invalid_client"}, FailureKind.CONFIGURATION, "download credentials.json again"),
         (401, {"error": "deleted_client"}, FailureKind.CONFIGURATION, "download credentials.json again"),
-        (200, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network want a sign-in?"),
-        (302, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network want a sign-in?"),
-        (511, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network want a sign-in?"),
+        (200, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network require a sign-in?"),
+        (302, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network require a sign-in?"),
+        (511, "<html>Please pay</html>", FailureKind.TRANSIENT, "does this network require a sign-in?"),
     ],
 )
 def test_an_exchange_fails_for_the_reasons_for_which_sending_does(
@@ -298,7 +298,7 @@ def test_an_exchange_fails_for_the_reasons_for_which_sending_does(
 def test_an_exchange_without_a_token_is_told(google, settings, status):
     """Dropped, a captive portal's page, or a fault of the server."""
     google.answer("token", status, "<html>?</html>")
-    words = "does this network want a sign-in?" if status else "connection was lost"
+    words = "does this network require a sign-in?" if status else "connection was lost"
     assert words in str(failure(settings))
     assert not settings.gmail_token.exists()
 
@@ -307,7 +307,7 @@ def test_an_exchange_without_a_token_is_told(google, settings, status):
 def test_an_answer_that_is_no_token_is_told(google, settings, answer):
     """JSON of another kind makes the libraries stumble; the person gets one clear line all the same."""
     google.answer("token", 200, answer)
-    assert "something else" in failure(settings).text
+    assert "unexpected answer" in failure(settings).text
     assert not settings.gmail_token.exists()
 
 
@@ -403,14 +403,14 @@ def test_a_second_sign_in_can_follow_at_once(google, settings):
 # what is in credentials.json -> words of the error
 BAD_CREDENTIALS = [
     (None, "is missing"),
-    ("{", "no JSON"),
-    ("[]", "no JSON object"),
-    ('{"web": {"client_id": "a"}}', "of the kind 'web'"),
+    ("{", "not a JSON file"),
+    ("[]", "not a JSON object"),
+    ('{"web": {"client_id": "a"}}', "of type 'web'"),
     ('{"type": "service_account"}', "no OAuth client"),
     ('{"installed": {"client_id": "a"}}', "no OAuth client"),
     (
         '{"installed": {"client_id": "a", "client_secret": "b", "auth_uri": "http://x/", "token_uri": "https://y/"}}',
-        "auth_uri is no https address",
+        "auth_uri is not an https address",
     ),
 ]
 
