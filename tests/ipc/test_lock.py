@@ -174,7 +174,7 @@ def test_elsewhere_it_excludes_as_well(blocked, tmp_path):
 
 
 def test_who_holds_it_elsewhere_still_holds_it_once_the_folder_can_be_written(blocked, tmp_path):
-    """One that starts then is refused; the first one moves its description, and both places are free after."""
+    """One that starts then is refused; the first one moves its description, and leaves both places free."""
     place = tmp_path / "run" / "0123"
     first, second = StoreLock(blocked, "box", [place]), StoreLock(blocked, "box", [place])
     assert first.acquire(TRAY)
