@@ -12,7 +12,7 @@ from gpuwatch_tray.cli.base import positive_seconds
 from gpuwatch_tray.common.proclist import all_text, listing_json, own_text, totals_text
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import LABEL
-from gpuwatch_tray.rules.verdict import gaps
+from gpuwatch_tray.rules.verdict import gaps, owner_gaps
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +46,8 @@ def print_processes(context: RunContext, args: argparse.Namespace) -> int:
                 sys.stdout.write(CLEAR_SCREEN)
             sys.stdout.write(text)
             sys.stdout.flush()
-            missing = gaps(snapshot)
+            shown = snapshot.processes if args.all else snapshot.computing
+            missing = (*gaps(snapshot), *owner_gaps(shown))
             if args.watch is None:
                 if missing:
                     raise WorkError("\n".join(missing))
