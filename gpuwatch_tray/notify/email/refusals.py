@@ -128,8 +128,8 @@ _RULES = _cause(
 _SENDER = _cause(
     "1.7 1.8 2.252 7.20 7.21 7.22 7.23 7.24 7.26 7.27 7.30 7.32 7.60 7.509 7.512 7.750",
     r"\bsender\b.*(reject|denied|refus|verif|not |fail|invalid|unknown|must)|not owned by|send ?as\b|spf"
-    r"|dmarc|(allow|permit|authori[sz])\w* to send (as|from|mail from)|(from|return) ?(address|path)|envelope from"
-    r"|\bfrom: header",
+    r"|dmarc|(allow|permit|authori[sz])\w* to send (as|from|mail from)|(from|return) ?(address|path)"
+    r"|envelope from|\bfrom: header",
     FailureKind.CONFIGURATION,
     SENDER_MEND,
 )
