@@ -98,14 +98,17 @@ class StoreLock:
         return None
 
     def describe(self, holder: LockHolder) -> None:
-        """Write the holder's description; a full disk is no error."""
-        if not self._home.taken:
+        """Write the holder's description, elsewhere where the state's folder is full; none is no error."""
+        described = False
+        for place in (self._home, *self._standby):
+            if described:
+                place.forget()
+                continue
             with contextlib.suppress(OSError):  # it may be possible by now
-                self._home.take()
-        best, *others = [place for place in (self._home, *self._standby) if place.taken] or [self._home]
-        best.describe(holder)
-        for place in others:
-            place.forget()
+                if not place.taken:
+                    place.take()
+                place.describe(holder)
+                described = True
 
     def holder(self) -> LockHolder:
         """Read the holder's description; an empty one where there is none that can be read."""
@@ -186,17 +189,17 @@ class _LockPlace:
             return _is_flocked(self.file)
 
     def describe(self, holder: LockHolder) -> None:
-        """Write the description, if that is possible."""
+        """Write the description. Raises OSError."""
         part = self._description.with_suffix(".part")
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-            write_private(part, json.dumps(asdict(holder)))
-            part.replace(self._description)
+        part.unlink(missing_ok=True)
+        write_private(part, json.dumps(asdict(holder)))
+        part.replace(self._description)
 
     def forget(self) -> None:
-        """Remove the description, if that is possible."""
+        """Remove the description where this process has the lock and that is possible."""
         with contextlib.suppress(OSError):
-            self._description.unlink(missing_ok=True)
+            if self.taken:
+                self._description.unlink(missing_ok=True)
 
     def read(self) -> LockHolder | None:
         """Read the description; None where there is none that can be read."""
@@ -231,21 +234,20 @@ def _close_state_folder(folder: Path) -> None:
 
 def _is_flocked(file: Path) -> bool:
     """Return whether a lock is held on a file that cannot be opened for writing, as filelock does it."""
-    if sys.platform == "win32":
-        return False
-    import fcntl
+    held = False
+    if sys.platform != "win32":  # which has no read-only lock files
+        import fcntl
 
-    try:
-        opened = os.open(file, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    else:
-        return False
-    finally:
-        os.close(opened)
+        try:
+            opened = os.open(file, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = True
+        except OSError:
+            log.debug("%s cannot be locked", file, exc_info=True)
+        finally:
+            os.close(opened)
+    return held

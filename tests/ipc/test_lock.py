@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
 
 import pytest
 
+from gpuwatch_tray.ipc import lock as lock_module
 from gpuwatch_tray.ipc.lock import LockError, LockHolder, StoreLock
 
 TRAY = LockHolder(os.getpid(), "tray")
@@ -202,6 +204,29 @@ def test_a_description_that_was_left_elsewhere_is_taken_away(blocked, tmp_path):
     assert first.acquire(TRAY)
     assert second.holder() == TRAY
     first.release()
+
+
+def test_the_description_goes_elsewhere_where_the_folder_is_full(tmp_path, monkeypatch):
+    """The lock is an empty file, which a full disk accepts; who has it is known all the same."""
+    place = tmp_path / "run" / "0123"
+    first, second = StoreLock(tmp_path, "box", [place]), StoreLock(tmp_path, "box", [place])
+    assert first.acquire(LockHolder(os.getpid(), "tray", trouble="before"))
+    real = lock_module.write_private
+
+    def full(file, text):
+        if file.parent == tmp_path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file, text)
+
+    monkeypatch.setattr(lock_module, "write_private", full)
+    first.describe(LockHolder(os.getpid(), "tray", trouble="the disk is full"))
+    assert second.holder().trouble == "the disk is full"
+    monkeypatch.undo()
+    first.describe(TRAY)
+    assert second.holder() == TRAY
+    assert not list(place.parent.glob("*.json"))
+    first.release()
+    assert second.is_free()
 
 
 def test_another_thread_describes_the_same_lock(tmp_path):

@@ -62,6 +62,20 @@ def state(installed, session):
     subprocess.run(["umount", str(made.folder)], check=True)
 
 
+def without_override(installed, *words):
+    """Run it as root that may not overrule the modes of files, so that it is refused as any user is."""
+    command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    return subprocess.run(
+        [*command, str(installed.script), *words],
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=installed.folder,
+    )
+
+
 def assert_told(done, folder):
     """One line says what is wrong, where things are kept meanwhile, and what to do."""
     assert done.returncode == 1
@@ -96,6 +110,23 @@ def test_the_cooldown_on_the_file_holds(installed, server, two, state, session):
     assert installed.run("check").returncode == 0
     state.lock()
     assert_told(installed.run("check"), session)
+    assert len(server.messages) == 1
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="plays a user by root's capabilities")
+@pytest.mark.parametrize("known", [True, False], ids=["of before", "none yet"])
+def test_a_folder_in_which_this_user_may_not_write(installed, server, two, session, known):
+    """One mail, though the files in it could be written; and the folder stays as it was."""
+    if known:
+        assert installed.run("check").returncode == 0
+    installed.state.mkdir(exist_ok=True)
+    installed.state.chmod(0o500)
+    installed.play(busy(*two))
+    for _run in range(2):
+        assert_told(without_override(installed, "check"), session)
+        assert len(server.messages) == 1
+    installed.state.chmod(0o700)
+    assert installed.run("check").returncode == 0
     assert len(server.messages) == 1
 
 
