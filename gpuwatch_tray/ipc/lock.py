@@ -99,13 +99,14 @@ class StoreLock:
 
     def describe(self, holder: LockHolder) -> None:
         """Write the holder's description, elsewhere where the state's folder is full; none is no error."""
-        described = False
-        for place in (self._home, *self._standby):
+        places = (self._home, *self._standby)
+        holds, described = any(place.taken for place in places), False
+        for place in places:
             if described:
                 place.forget()
                 continue
             with contextlib.suppress(OSError):  # it may be possible by now
-                if not place.taken:
+                if holds and not place.taken:
                     place.take()
                 place.describe(holder)
                 described = True

@@ -214,7 +214,7 @@ class Database:
             memory.close()
             self._open, self._standby = made
         self.trouble = self._explain(error)
-        log.error("%s", self.trouble)
+        log.error("%s", self.trouble, extra={"in_file_only": True})
         self._retried_at = self._monotonic()
 
     def _explain(self, error: Exception | None) -> str:
@@ -243,7 +243,7 @@ class Database:
         self.trouble = self._explain(None)
         self._return_to_file()
         if self.trouble is not None:
-            log.error("%s", self.trouble)
+            log.error("%s", self.trouble, extra={"in_file_only": True})
 
     def _leave_standby(self, error: sqlite3.Error | OSError) -> bool:
         """Go on in memory where the file that stands in fails too; False where that is memory."""
@@ -256,7 +256,7 @@ class Database:
         standby.remove_standby(file)
         self._open, self._standby = memory, None
         self.trouble = self._explain(error)
-        log.error("%s", self.trouble)
+        log.error("%s", self.trouble, extra={"in_file_only": True})
         return True
 
     def _return_to_file(self) -> None:
