@@ -12,7 +12,7 @@ from gpuwatch_tray.app.bootstrap import BLIND_EVERY
 from gpuwatch_tray.common.threads import PeriodicThread
 from gpuwatch_tray.engine.status import stale, starting, with_notes
 from gpuwatch_tray.i18n import _
-from gpuwatch_tray.model import Level, Problem, Snapshot, Status
+from gpuwatch_tray.model import Level, Popup, Problem, Severity, Snapshot, Status
 from gpuwatch_tray.notify import outbox_process
 from gpuwatch_tray.notify.outbox_process import MailHealth
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 0.4  # seconds that its last round may take at the end
+STATE_KEY = "state"  # of the popup
 RECORDING = 0.4  # seconds that the last samples may take at the end
 
 
@@ -71,6 +72,7 @@ class Monitor:
         self._evaluated: Snapshot | None = None  # the last that was evaluated, a blind one included
         self._trouble: str | None = None
         self._mail_health = MailHealth()
+        self._displacement_told = False
         self.is_stale = False  # whether the last snapshot is too old to be the state of things
         self._evaluated_blind_at = 0.0
         self._reported: str | None = None
@@ -201,6 +203,7 @@ class Monitor:
             self._outputs.mail.kick()
         if self._outputs.popups is None:
             return
+        self._tell_displacement(result.displaced, self._outputs.popups)
         for popup, fingerprints in result.popups:
             shown = self._outputs.popups.show(popup)
             if fingerprints:
@@ -211,6 +214,16 @@ class Monitor:
                 self._engine.record_reminder_popup(number, shown=shown)
         for key in result.closed_popups:
             self._outputs.popups.close(key)
+
+    def _tell_displacement(self, why: str | None, popups: PopupSink) -> None:
+        """Show once that the state's file cannot be written; take the popup away when it can."""
+        if why is None:
+            if self._displacement_told:
+                popups.close(STATE_KEY)
+            self._displacement_told = False
+        elif not self._displacement_told:
+            title = _("The state cannot be written")
+            self._displacement_told = popups.show(Popup(STATE_KEY, title, why, Severity.WARNING))
 
     def _publish(self) -> None:
         with self._lock:

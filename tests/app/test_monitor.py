@@ -13,6 +13,7 @@ from gpuwatch_tray.app.monitor import Monitor, Outputs
 from gpuwatch_tray.model import Button, Level, Limits, Presence, PresenceResult, Severity
 from gpuwatch_tray.settings import ConfigProblem, Settings
 from gpuwatch_tray.store import OutboxSummary, Store
+from gpuwatch_tray.store.database import RETRY_SECONDS
 from tests.support.fakes import START, Clock, FakePopups, process, snapshot
 
 BUSY = snapshot(process(1, 0), process(2, 1))
@@ -262,6 +263,28 @@ def test_a_sign_in_that_has_ended_pops_up_once_and_goes_when_the_mails_have_left
     loop.mail.waiting = OutboxSummary()
     loop.monitor.housekeep()
     assert loop.popups.closed == [popup.key]
+
+
+def test_a_state_that_cannot_be_written_is_told_once_by_popup(loop, tmp_path):
+    """A note as long as it lasts, one popup, which goes when the file can be written again."""
+    wall = tmp_path / "wall"
+    wall.write_text("")
+    loop.store.close()
+    loop.store = Store(wall, "box", keeper=True)
+    loop.build()
+    loop.popups.works = False
+    loop.poll(CALM)
+    loop.popups.works = True
+    for _ in range(3):
+        loop.poll(CALM)
+    (popup,) = loop.popups.shown
+    assert (popup.title, popup.body) == ("The state cannot be written", loop.store.trouble)
+    assert loop.store.trouble in loop.last.notes
+    wall.unlink()
+    loop.store._database._retried_at -= RETRY_SECONDS
+    loop.poll(CALM)
+    assert loop.popups.closed == [popup.key]
+    assert loop.last.notes == ()
 
 
 class FakeRecorder:

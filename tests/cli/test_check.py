@@ -340,11 +340,12 @@ def test_a_mail_that_still_waits_is_named_at_every_run(installed, two):
         assert len(server.messages) == 2
 
 
-def test_a_state_folder_that_cannot_be_used_is_named(installed, server):
+def test_a_state_folder_that_cannot_be_used_is_named(installed, server, short):
     """The line names the folder and the variable."""
-    done = installed.run("check", GPUWATCH_CACHE="/dev/null/x")
+    done = installed.run("check", GPUWATCH_CACHE="/dev/null/x", TMPDIR=str(short))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "/dev/null/x" in done.stderr
+    assert "GPUWATCH_CACHE" in done.stderr
 
 
 def test_the_demo_does_not_touch_the_real_outbox(installed, server):

@@ -215,6 +215,30 @@ def test_a_shown_popup_that_cannot_be_recorded_is_not_shown_again(teller, monkey
     assert (len(teller.popups), teller.store.reminders(), teller.notices()) == (1, (), [])
 
 
+def test_the_popup_comes_while_the_state_is_in_memory_only(folder):
+    """What memory holds is as good as on file: it is told now, not after a restart that forgets it."""
+    wall = folder / "wall"
+    wall.write_text("")
+
+    class OnAFullDisk(Teller):
+        def open(self):
+            super().open()
+            self.store.close()
+            self.store = Store(wall, "box", self.clock.uptime, keeper=True)
+            self.awaiting = Reminders(self.store, self.clock.instant)
+            self.evaluator = Engine(
+                self.store, self.policy, HEAD, self.clock.instant, self._sighting, self._lives, self._descends
+            )
+
+    with closing(OnAFullDisk(folder)) as teller:
+        assert teller.store.trouble is not None
+        teller.free()
+        for _ in range(3):
+            teller.look(CALM)
+        assert [popup.title for popup in teller.popups] == ["2 GPUs free on box"]
+        assert teller.store.reminders() == ()
+
+
 def test_over_the_cap_it_comes_with_the_digest(teller):
     """Mails beyond twenty an hour are held, those that were asked for too, and then told in one."""
     teller.presence = Presence.AWAY

@@ -311,6 +311,27 @@ def test_an_answer_that_is_no_token_is_told(google, settings, answer):
     assert not settings.gmail_token.exists()
 
 
+@pytest.mark.parametrize("held", [1, 6, 3 * redirect_module.MOST_CONNECTIONS])
+def test_the_browser_is_answered_while_connections_are_held_open(google, settings, monkeypatch, held):
+    """Browsers connect ahead of time and send nothing; the page comes while all of those are still open."""
+    monkeypatch.setattr(redirect_module, "REQUEST_TIMEOUT", 60.0)
+    monkeypatch.setattr(redirect_module._RedirectHandler, "timeout", 60.0)
+    silent = []
+
+    def connect(address):
+        port = urlsplit(parse_qs(urlsplit(address).query)["redirect_uri"][0]).port
+        silent.extend(socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(held))
+
+    browser = Browser(connect)
+    path, _ = run_sign_in(settings, browser)
+    assert path.exists()
+    assert "Google's answer has arrived" in browser.page
+    for connection in silent:  # each is cut at the end, the latest no sooner
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        connection.close()
+
+
 def test_a_connection_that_drips_does_not_outlast_the_sign_in(settings, monkeypatch):
     """A byte now and then to the port is cut off: the time that the person has still ends."""
     monkeypatch.setattr(redirect_module, "REQUEST_TIMEOUT", 0.3)
