@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_HOURS = 30 * 24  # samples are kept so long
+UNMETERED_SHARE = 0.01  # of the hours seen: more without known energy is said
 
 
 def make_page(context: RunContext, args: argparse.Namespace) -> int:
@@ -261,6 +262,7 @@ def usage_json(summary: Usage, history: History, price: float | None) -> dict[st
         "by": summary.by.value,
         "energy_price": price,
         "seen_hours": summary.observed_hours,
+        "energy_unknown_hours": round(summary.unmetered_hours, 4),
         "rows": rows,
         "total": _measures(summary.whole, price),
     }
@@ -320,7 +322,16 @@ def usage_lines(answer: dict[str, Any], by: GroupBy) -> list[str]:
     share = _("since {time}; {seen:.1f} of {all:.1f} GPU-hours were recorded").format(
         time=local_time(answer["start"], TO_THE_MINUTE), seen=seen, all=wanted
     )
-    return [*align_columns([head, *rows, whole], named), share]
+    lines = [*align_columns([head, *rows, whole], named), share]
+    unknown = answer["energy_unknown_hours"]
+    if answer["total"]["energy_kwh"] is None:
+        lines.append(_("no energy is known: the driver gave no power, or only impossible readings"))
+    elif unknown > UNMETERED_SHARE * seen:
+        text = _(
+            "energy is missing for {hours:.1f} of them: the driver gave no power, or impossible readings"
+        )
+        lines.append(text.format(hours=unknown))
+    return lines
 
 
 def _key_cells(row: dict[str, Any], by: GroupBy) -> list[str]:
