@@ -23,6 +23,7 @@ from gpuwatch_tray.app.status_json import silence_texts
 from gpuwatch_tray.common import host, redact
 from gpuwatch_tray.common.text import pad_to_width
 from gpuwatch_tray.engine import operations
+from gpuwatch_tray.engine.explain import describe_entry
 from gpuwatch_tray.i18n import _
 from gpuwatch_tray.model import Phase
 from gpuwatch_tray.model.units import local_time
@@ -52,8 +53,9 @@ def _section_lines(title: str, alerts_: Sequence[Mapping[str, Any]]) -> Iterator
         yield f"{alert['id']:>5}  {severity}  {alert['rule']}: {alert['text']}"
         yield f"       {_state_text(alert)}"
         for change in alert["history"]:
-            why = f" ({change['why']})" if change["why"] and change["why"] != alert["text"] else ""
-            yield f"         {local_time(change['at'])}  {i18n.translate_key(change['what'])}{why}"
+            what, why = describe_entry(change["what"], change["why"])
+            why = f" ({why})" if why and why != alert["text"] else ""
+            yield f"         {local_time(change['at'])}  {what}{why}"
 
 
 def _state_text(alert: Mapping[str, Any]) -> str:

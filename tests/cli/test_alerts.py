@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from gpuwatch_tray.engine.audit import REASONS
+from gpuwatch_tray.rules import RULES
 from tests.driver.scenario import FakeGpu, Scenario
 from tests.support.installed import busy
 
@@ -45,7 +47,9 @@ def test_an_alert_with_its_history(fired):
     ]
     told = fired.run("alerts", "list").stdout
     assert f"{alert['id']}  warning   gpu_limit: 2 GPUs in use, the limit is 1" in told
-    assert "email queued (first, away)" in told
+    assert "mail queued (it is new and no one is at the desk)" in told
+    for internal in (*REASONS, "email waits"):
+        assert f"({internal}" not in told
 
 
 def test_an_acknowledged_alert_is_not_mailed_again(fired, server):
@@ -59,6 +63,8 @@ def test_an_acknowledged_alert_is_not_mailed_again(fired, server):
     (alert,) = record(fired)["active"]
     assert alert["acknowledged"] is True
     assert ("email waits", "acknowledged") in [(each["what"], each["why"]) for each in alert["history"]]
+    told = fired.run("alerts").stdout
+    assert "not mailed (you have seen it; you are notified again when it gets worse)" in told
 
 
 @pytest.mark.parametrize("what", [[], ["gpu_limit"], ["1"]], ids=["everything", "rule", "alert"])
@@ -119,9 +125,11 @@ def test_explain_without_a_watcher(fired):
     assert "nothing watches here at the moment" in done.stdout
     assert "gpu_limit: 2 GPUs in use\n  It fires when more than 1 GPU is in use." in done.stdout
     assert "max_etime: the longest runs for" in done.stdout
-    again = "in 59 min if it still fires (cooldown)"
+    again = "in 59 min if it still fires\n"
     assert f"not now: it was reported within the cooldown; {again}" in done.stdout
-    assert "monitor_blind: not judged here" in done.stdout
+    once = "These rules need several readings; only the tray and `watch` check them:\n\n"
+    assert f"{once}monitor_blind\n  It fires when " in done.stdout
+    assert done.stdout.count("It fires when ") + done.stdout.count(": switched off by ") == len(RULES)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +184,7 @@ def test_through_a_running_watcher(installed, server, two):
         while not acknowledged():
             assert time.monotonic() < until
         explained = installed.run("alerts", "explain").stdout
-        assert "you have seen it; you are notified again when it gets worse (acknowledged)" in explained
+        assert "you have seen it; you are notified again when it gets worse\n" in explained
         refused = installed.run("alerts", "ack", "99")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "no alert '99' is active" in refused.stderr
