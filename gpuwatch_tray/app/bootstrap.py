@@ -116,6 +116,13 @@ class RunContext:
         if self.problems:
             raise UsageError("\n".join(str(problem) for problem in self.problems))
 
+    def require_recipient(self) -> None:
+        """Raise UsageError with every problem of the settings, and with why nobody is mailed, if so."""
+        nobody = not self.settings.to_email and not self.simulated
+        if self.problems or nobody:
+            lines = [*map(str, self.problems), *([self.settings.no_recipient] if nobody else [])]
+            raise UsageError("\n".join(dict.fromkeys(lines)))
+
 
 log = logging.getLogger(__name__)
 

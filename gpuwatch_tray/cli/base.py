@@ -77,6 +77,12 @@ def complain(text: str) -> None:
         print(f"gpuwatch-tray: {line}", file=sys.stderr, flush=True)
 
 
+def warn(context: RunContext) -> None:
+    """Print what is odd in the settings and no mistake to standard error."""
+    for text in context.settings.warnings:
+        print(_("warning: {text}").format(text=text), file=sys.stderr)
+
+
 def positive_seconds(text: str) -> float:
     """Parse a number of seconds above 0."""
     try:

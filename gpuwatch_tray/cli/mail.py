@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch_tray.app.bootstrap import UsageError, WorkError, open_store
 from gpuwatch_tray.app.control import operate
-from gpuwatch_tray.cli.base import tcp_port
+from gpuwatch_tray.cli.base import tcp_port, warn
 from gpuwatch_tray.common import redact
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
@@ -102,9 +102,8 @@ def try_transport(context: RunContext, _args: argparse.Namespace) -> int:
     from gpuwatch_tray.notify.transport import TransportError
 
     refuse_demo(context)
-    context.require_valid_settings()
-    if not context.settings.to_email:
-        raise UsageError(context.settings.no_recipient)
+    context.require_recipient()
+    warn(context)
 
     def report(step: str) -> None:
         print(f"{_('ok')}      {step}", flush=True)

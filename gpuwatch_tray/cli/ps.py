@@ -68,6 +68,8 @@ def _own_processes(snapshot: Snapshot) -> tuple[GpuProcess, ...]:
 def _process_table(snapshot: Snapshot, everyone: bool) -> str:
     if everyone:
         text = all_text(snapshot.processes) + totals_text(snapshot.processes)
+        if not snapshot.processes and not gaps(snapshot):
+            text = _("no GPU processes") + "\n"
     else:
         text = own_text(_own_processes(snapshot), redacted=False)
     return f"{_(LABEL)}\n\n{text}" if snapshot.simulated else text

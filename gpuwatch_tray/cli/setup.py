@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray import settings
 from gpuwatch_tray.app.bootstrap import RunContext, UsageError, WorkError, write_missing_settings
+from gpuwatch_tray.cli.base import warn
 from gpuwatch_tray.cli.docs import completion_script, generate_docs, man_page
 from gpuwatch_tray.i18n import _
 
@@ -151,11 +151,16 @@ def print_man_page(top: argparse.ArgumentParser, _context: RunContext, _args: ar
 
 
 def check(context: RunContext) -> int:
-    """Raise UsageError with every mistake in them; else say so, and why nobody is mailed."""
-    for warning in context.settings.warnings:
-        print(_("warning: {text}").format(text=warning), file=sys.stderr)
-    context.require_valid_settings()
+    """Raise UsageError with every mistake in them; else say so, and how mail stands. Raises WorkError."""
+    from gpuwatch_tray.doctor.mail_checks import mail_trouble
+
+    warn(context)
+    if context.problems:
+        context.require_recipient()  # as `check` and `mail test` do
     print(_("no mistake in the settings"))
     if not context.settings.to_email:
         print(_("Email is off: {why}").format(why=context.settings.no_recipient))
+        print(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))
+    elif trouble := mail_trouble(context.settings):
+        raise WorkError(trouble)
     return 0

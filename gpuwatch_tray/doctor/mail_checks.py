@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from gpuwatch_tray.common import redact
-from gpuwatch_tray.doctor.output import CheckResult, ok, problem, warning
+from gpuwatch_tray.doctor.output import CheckResult, CheckState, ok, problem, warning
 from gpuwatch_tray.i18n import _, ngettext
 from gpuwatch_tray.model import EmailWhen
 from gpuwatch_tray.model.units import TO_THE_MINUTE, local_time
@@ -51,6 +51,12 @@ def check_transport(settings: Settings) -> Iterator[CheckResult]:
     to = ngettext("to {count} address", "to {count} addresses", len(settings.to_email))
     text = _("by {way}, {to}").format(way=redact.text(name), to=to.format(count=len(settings.to_email)))
     yield ok(MAIL_TOPIC, text)
+
+
+def mail_trouble(settings: Settings) -> str:
+    """Say why no mail can leave with these settings and what to do, as `mail test` would; else ''."""
+    results = [result for result in check_transport(settings) if result.state is CheckState.PROBLEM]
+    return "\n".join(line for result in results for line in (result.text, result.mend) if line)
 
 
 def _transport_name(settings: Settings) -> str:

@@ -31,12 +31,12 @@ def no_recipient(reader: SettingsReader) -> str:
     if last is not None:
         place = f"{reader.files[last.file].shown}:{last.line}: {name}"
         if schema.EXAMPLE_ADDRESS in last.text:
-            return _("{place}: still the example's address: put your own").format(place=place)
-        return _("{place}: is empty").format(place=place)
+            return _("{place} is still the example address; replace it with yours").format(place=place)
+        return _("{place} is empty").format(place=place)
     file = reader.files[_HOME_FILE]
     if not file.found:
         return _("there is no {file}: write one with {line}").format(file=file.shown, line=_LINE)
-    return _("{file}: {key}: is not set: add {line}").format(file=file.shown, key=name, line=_LINE)
+    return _("{file}: {key} is not set; add {line}").format(file=file.shown, key=name, line=_LINE)
 
 
 _BEFORE_SMTP = 2  # files: notify.env's FROM_EMAIL is the general one, smtp.env's is the server's

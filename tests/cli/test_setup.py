@@ -28,7 +28,8 @@ def test_it_writes_them_once(bare):
         0,
         [
             "no mistake in the settings",
-            f"Email is off: {place}: still the example's address: put your own",
+            f"Email is off: {place} is still the example address; replace it with yours",
+            "`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address.",
         ],
     )
     bare.configure()

@@ -10,6 +10,7 @@ import pytest
 from tests.settings.checkout import NOTIFY, SMTP, SMTP_TEXT, WATCH
 
 ADD = 'TO_EMAIL="name@host"'
+EXAMPLE = "TO_EMAIL is still the example address; replace it with yours"
 
 
 @pytest.mark.parametrize(
@@ -17,15 +18,15 @@ ADD = 'TO_EMAIL="name@host"'
     [
         (
             "\n" * 9 + 'TO_EMAIL="you@example.com"\n',
-            ":10: TO_EMAIL: still the example's address: put your own",
+            f":10: {EXAMPLE}",
         ),
-        ("TO_EMAIL='you@example.com, '\n", ":1: TO_EMAIL: still the example's address: put your own"),
-        ("TO_EMAIL=$NOBODY\n", ":1: TO_EMAIL: is empty"),
-        ("TO_EMAIL=' , '\n", ":1: TO_EMAIL: is empty"),
-        ("TO_EMAIL=you@example.com\nTO_EMAIL=\n", ":2: TO_EMAIL: is empty"),
-        ("TO_EMAIL=\nTO_EMAIL=you@example.com\n", ":2: TO_EMAIL: still the example's address: put your own"),
-        ("GPU_LIMIT=1\n", f": TO_EMAIL: is not set: add {ADD}"),
-        ("", f": TO_EMAIL: is not set: add {ADD}"),
+        ("TO_EMAIL='you@example.com, '\n", f":1: {EXAMPLE}"),
+        ("TO_EMAIL=$NOBODY\n", ":1: TO_EMAIL is empty"),
+        ("TO_EMAIL=' , '\n", ":1: TO_EMAIL is empty"),
+        ("TO_EMAIL=you@example.com\nTO_EMAIL=\n", ":2: TO_EMAIL is empty"),
+        ("TO_EMAIL=\nTO_EMAIL=you@example.com\n", f":2: {EXAMPLE}"),
+        ("GPU_LIMIT=1\n", f": TO_EMAIL is not set; add {ADD}"),
+        ("", f": TO_EMAIL is not set; add {ADD}"),
         ("TO_EMAIL=a@b.org\n", None),
         ("TO_EMAIL=a@b.org,you@example.com\n", None),
     ],
@@ -46,7 +47,7 @@ def test_without_a_file_it_is_to_be_written(house):
 def test_another_file_may_name_the_recipient(house):
     """The place named is where the last assignment stands."""
     house.write(NOTIFY, "\nTO_EMAIL=you@example.com\n")
-    assert house.settings().no_recipient.startswith("config/notify.env:2: TO_EMAIL: still")
+    assert house.settings().no_recipient.startswith("config/notify.env:2: TO_EMAIL is still")
 
 
 @pytest.mark.parametrize("text", ["TO_EMAIL=a@b@c\n", "TO_EMAIL=$(id)\n", "a\rb"])
