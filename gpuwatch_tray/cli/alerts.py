@@ -147,34 +147,35 @@ def add_commands(commands: CommandGroup) -> None:
     """Add `alerts` and its tasks."""
     parser, tasks = commands.group(
         "alerts",
-        _("what fires and why, and your word on it"),
+        _("show alerts; acknowledge or snooze them"),
         "alerts",
         "alerts snooze 2h",
         body=print_alerts,
     )
     parser.add_argument("--json", action="store_true", help=_("as JSON"))
     listed = tasks.command(
-        "list", print_alerts, _("what is active, and the last 100 (default)"), "alerts list --json"
+        "list", print_alerts, _("the active alerts and the last 100 (default)"), "alerts list --json"
     )
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_("as JSON"))
-    tasks.command(
-        "explain", explain_rules, _("each rule, and what will be sent when and why"), "alerts explain"
-    )
+    tasks.command("explain", explain_rules, _("each rule, and what is sent when and why"), "alerts explain")
     ack = tasks.command(
-        "ack", acknowledge_alerts, _("seen: no repeats until it ends or gets worse"), "alerts ack 7"
+        "ack", acknowledge_alerts, _("acknowledge: no repeats until it ends or gets worse"), "alerts ack 7"
     )
-    ack.add_argument("ids", nargs="+", metavar="ID", help=_("the alert's number, as `alerts` prints it"))
+    ack.add_argument("ids", nargs="+", metavar="ID", help=_("the number that `alerts` shows"))
     snooze = tasks.command(
         "snooze",
         snooze_alerts,
-        _("silence every channel, email included"),
+        _("silence popups and mails for a while"),
         "alerts snooze 2h",
         "alerts snooze max_etime tomorrow",
     )
-    snooze.add_argument("names", nargs="*", metavar="RULE|ID", help=_("without one: everything"))
+    snooze.add_argument("names", nargs="*", metavar="RULE|ID", help=_("what to snooze (default: everything)"))
     snooze.add_argument("duration", metavar="DURATION", help=_("30m, 2h, 1d12h, or tomorrow"))
     tasks.command("resume", end_snoozes, _("end every snooze"), "alerts resume")
     forget = tasks.command(
-        "forget", forget_gpu, _("a GPU that was taken out is not lost"), "alerts forget GPU-5c0f..."
+        "forget",
+        forget_gpu,
+        _("forget a GPU that was taken out, so it is not reported lost"),
+        "alerts forget GPU-5c0f...",
     )
     forget.add_argument("uuid", metavar="UUID")

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gpuwatch_tray.cli.help import HelpFormatter
 from gpuwatch_tray.i18n import _
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class CommandGroup:
             help=summary,
             description=_("{summary}.").format(summary=summary[:1].upper() + summary[1:]),
             epilog=epilog(*examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
             aliases=aliases,
         )
         return parser

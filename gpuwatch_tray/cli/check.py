@@ -33,10 +33,16 @@ if TYPE_CHECKING:
 
 def add_commands(commands: CommandGroup) -> None:
     """Add `check`."""
-    parser = commands.command("check", check_once, _("evaluate once, for cron"), "check --dry-run")
+    parser = commands.command(
+        "check", check_once, _("check once and mail what is due, for cron"), "check --dry-run"
+    )
     trial = parser.add_mutually_exclusive_group()
-    trial.add_argument("--dry-run", action="store_true", help=_("print subject and body, send nothing"))
-    trial.add_argument("--test-mail", action="store_true", help=_("send a mail now, past the cooldown"))
+    trial.add_argument(
+        "--dry-run", action="store_true", help=_("print the mail that would be sent; send nothing")
+    )
+    trial.add_argument(
+        "--test-mail", action="store_true", help=_("send a test mail now, whatever the cooldown")
+    )
 
 
 def check_once(context: RunContext, args: argparse.Namespace) -> int:

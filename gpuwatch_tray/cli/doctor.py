@@ -180,16 +180,16 @@ def add_commands(commands: CommandGroup) -> None:
     parser = commands.command(
         "doctor",
         run_doctor,
-        _("check everything that has to work here, with a fix for what does not"),
+        _("check that everything works here, with a fix for what does not"),
         "doctor",
         "doctor --report gpuwatch-report.txt",
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help=_("as JSON"))
-    output.add_argument("--log", action="store_true", help=_("where the log is, and its last lines"))
+    output.add_argument("--log", action="store_true", help=_("show where the log is, and its last lines"))
     output.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
-        help=_("write a new file for a bug report: all this, no secrets"),
+        help=_("write a file for a bug report, without secrets"),
     )

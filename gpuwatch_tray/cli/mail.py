@@ -284,20 +284,26 @@ def _expiry_text(expiry: datetime | None, now: datetime) -> str:
 def add_commands(commands: CommandGroup) -> None:
     """Add `mail` and its tasks."""
     _parser, tasks = commands.group(
-        "mail", _("what waits to be sent, and how mail is sent"), "mail queue", "mail login", "mail test"
+        "mail",
+        _("show queued mails, sign in to Gmail, test the connection"),
+        "mail queue",
+        "mail login",
+        "mail test",
     )
     queue = tasks.command(
-        "queue", print_queue, _("each mail that has not left, and why"), "mail queue --json"
+        "queue", print_queue, _("list queued mails, and why each has not left"), "mail queue --json"
     )
     queue.add_argument("--json", action="store_true", help=_("as JSON"))
     for name, body, summary in (
-        ("retry", retry_mails, _("have mails sent now, those that were given up too")),
-        ("drop", drop_mails, _("never send these mails")),
+        ("retry", retry_mails, _("send queued mails now, including those given up")),
+        ("drop", drop_mails, _("drop queued mails without sending them")),
     ):
         task = tasks.command(name, body, summary, f"mail {name} 7", f"mail {name} all")
-        task.add_argument("ids", nargs="+", metavar="ID", help=_("its number in `mail queue`, or `all`"))
+        task.add_argument(
+            "ids", nargs="+", metavar="ID", help=_("the number that `mail queue` shows, or `all`")
+        )
     parser = tasks.command(
-        "deliver", deliver_mail, _("send what waits in the outbox and is due"), "mail deliver --verbose"
+        "deliver", deliver_mail, _("send the queued mails that are due"), "mail deliver --verbose"
     )
     parser.add_argument("--handed", action="store_true", help=argparse.SUPPRESS)  # by the tray's child
     login = tasks.command(
@@ -305,19 +311,19 @@ def add_commands(commands: CommandGroup) -> None:
     )
     action = login.add_mutually_exclusive_group()
     action.add_argument(
-        "--status", action="store_true", help=_("the state of the sign-in, without the network")
+        "--status", action="store_true", help=_("show whether you are signed in, without using the network")
     )
     action.add_argument(
-        "--revoke", action="store_true", help=_("withdraw it at Google, and delete token.json")
+        "--revoke", action="store_true", help=_("sign out: revoke access at Google and delete token.json")
     )
     action.add_argument(
-        "--port", type=tcp_port, default=None, help=_("where to wait for the browser (default 8765)")
+        "--port", type=tcp_port, default=None, help=_("local port for the browser's answer (default 8765)")
     )
     password = tasks.command(
         "password",
         run_password,
-        _("keep the mail server's password in the system's keyring"),
+        _("store the mail server's password in the keyring"),
         "mail password",
     )
-    password.add_argument("--delete", action="store_true", help=_("take it out again"))
-    tasks.command("test", try_transport, _("try the mail connection, and send nothing"), "mail test")
+    password.add_argument("--delete", action="store_true", help=_("delete it from the keyring"))
+    tasks.command("test", try_transport, _("test the mail connection; send nothing"), "mail test")

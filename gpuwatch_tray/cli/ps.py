@@ -27,10 +27,12 @@ CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"  # home, screen, scroll-back: what `clear`
 def add_commands(commands: CommandGroup) -> None:
     """Add `ps`."""
     ps = commands.command("ps", print_processes, _("list the GPU processes"), "ps --all", "ps --watch 5")
-    ps.add_argument("--all", action="store_true", help=_("everyone's, graphics too, with owner and type"))
+    ps.add_argument(
+        "--all", action="store_true", help=_("everyone's processes, graphics too, with owner and type")
+    )
     ps.add_argument("--json", action="store_true", help=_("as JSON"))
     ps.add_argument(
-        "--watch", type=positive_seconds, metavar="N", help=_("again every N seconds, until Ctrl-C")
+        "--watch", type=positive_seconds, metavar="N", help=_("repeat every N seconds, until Ctrl-C")
     )
 
 

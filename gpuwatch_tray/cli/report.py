@@ -216,7 +216,7 @@ def _add_since(parser: argparse.ArgumentParser, default: str) -> None:
         "--since",
         metavar="DURATION",
         default=default,
-        help=_("of so long until now, 30d at most (default: {default})").format(default=default),
+        help=_("how far back to look, 30d at most (default: {default})").format(default=default),
     )
 
 
@@ -367,22 +367,20 @@ def add_commands(commands: CommandGroup) -> None:
     """Add `report` and its tasks."""
     page, tasks = commands.group(
         "report",
-        _("the details page: what happened in the last hours, and who was on which GPU"),
+        _("make the page of the last hours; show who used the GPUs"),
         "report --open",
         "report --hours 168 --out week.html",
         "report usage --since 30d",
         body=make_page,
     )
-    page.add_argument(
-        "--out", metavar="FILE", help=_("put it there, - is standard output (default: in a private folder)")
-    )
-    page.add_argument("--open", action="store_true", help=_("open it with the desktop's browser"))
+    page.add_argument("--out", metavar="FILE", help=_("write the page to this file, - is standard output"))
+    page.add_argument("--open", action="store_true", help=_("open the page in the browser"))
     page.add_argument(
         "--hours",
         type=positive_int,
         default=24,
         metavar="N",
-        help=_("of so many hours (default 24)"),
+        help=_("how many hours to show (default 24)"),
     )
     parser = tasks.command(
         "usage",
@@ -395,14 +393,14 @@ def add_commands(commands: CommandGroup) -> None:
         "--by",
         choices=[by.value for by in GroupBy],
         default=GroupBy.USER.value,
-        help=_("of whom (default: user)"),
+        help=_("one row for each of these (default: user)"),
     )
     _add_since(parser, "7d")
     _add_formats(parser, required=False)
     parser = tasks.command(
         "samples",
         print_samples,
-        _("the samples themselves"),
+        _("export the recorded samples"),
         "report samples --csv",
         "report samples --json",
     )

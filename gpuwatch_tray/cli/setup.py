@@ -61,18 +61,20 @@ def print_service(_context: RunContext, _args: argparse.Namespace) -> int:
 def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     """Add `setup` and its tasks; man page and completion describe `top`."""
     _parser, tasks = commands.group(
-        "setup", _("the settings' files, the start at login"), "setup config", "setup autostart on"
+        "setup", _("settings files, start at login, desktop menu"), "setup config", "setup autostart on"
     )
     config = tasks.command(
         "config",
         run_config,
-        _("write the three files of settings where there are none, with every key, its meaning and default"),
+        _("write the settings files that are missing, with every key explained"),
         "setup config",
         "setup config --check",
     )
     action = config.add_mutually_exclusive_group()
-    action.add_argument("--check", action="store_true", help=_("every mistake in them, with file and line"))
-    action.add_argument("--path", action="store_true", help=_("where they are, or would be"))
+    action.add_argument(
+        "--check", action="store_true", help=_("check them, and show every mistake with file and line")
+    )
+    action.add_argument("--path", action="store_true", help=_("print where they are, or would be"))
 
     autostart = tasks.command(
         "autostart",
@@ -84,7 +86,7 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
     desktop = tasks.command(
         "desktop",
         partial(switch_desktop_files, top),
-        _("in the desktop's menu, with icons, man page and the completion of bash and fish"),
+        _("add the tray to the desktop's menu, with icons, man page and completion"),
         "setup desktop on",
         "setup desktop off",
     )
@@ -94,18 +96,18 @@ def add_commands(commands: CommandGroup, top: argparse.ArgumentParser) -> None:
             nargs="?",
             choices=["on", "off", "status"],
             default="status",
-            help=_("without one: its state"),
+            help=_("without it, show the state"),
         )
     tasks.command(
         "service",
         print_service,
-        _("print the systemd unit that runs `watch` on a server without a desktop"),
+        _("print a systemd unit that runs `watch` on a server"),
         "setup service > ~/.config/systemd/user/gpuwatch-tray.service",
     )
     completion = tasks.command(
         "completion",
         partial(print_completion, top),
-        _("print the script by which a shell completes the commands"),
+        _("print the completion script of a shell"),
         'setup completion zsh > "${fpath[1]}/_gpuwatch-tray"',
     )
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help=_("which shell"))
@@ -157,7 +159,7 @@ def check(context: RunContext) -> int:
     warn(context)
     if context.problems:
         context.require_recipient()  # as `check` and `mail test` do
-    print(_("no mistake in the settings"))
+    print(_("no mistakes in the settings"))
     if not context.settings.to_email:
         print(_("Email is off: {why}").format(why=context.settings.no_recipient))
         print(_("`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address."))

@@ -27,13 +27,13 @@ def test_it_writes_them_once(bare):
     assert (checked.returncode, checked.stdout.splitlines()) == (
         0,
         [
-            "no mistake in the settings",
+            "no mistakes in the settings",
             f"Email is off: {place} is still the example address; replace it with yours",
             "`gpuwatch-tray check` and `gpuwatch-tray mail test` do nothing without an address.",
         ],
     )
     bare.configure()
-    assert bare.run("setup", "config", "--check").stdout == "no mistake in the settings\n"
+    assert bare.run("setup", "config", "--check").stdout == "no mistakes in the settings\n"
 
 
 def test_check_names_every_mistake(bare):
